@@ -174,7 +174,7 @@ pub(crate) async fn engine(
         fencer: devices.identified(base),
         audit: audit(settings, &base.clock, &name)?,
         hooks: hooks(settings)?,
-        journal: base.store.clone(),
+        journal: Arc::new(base.store.journal().clone()),
         wake,
         clock: base.clock.clone(),
     };
@@ -285,16 +285,16 @@ pub(crate) async fn router(
     events: Arc<dyn Events>,
     Front { auth, login, audit }: Front,
 ) -> Result<axum::Router, Failure> {
-    let registry: Arc<dyn Registry> = base.store.clone();
+    let registry: Arc<dyn Registry> = Arc::new(base.store.registry().clone());
     let ports = tachi_api::Ports {
         registry,
         poke,
         clock: base.clock.clone(),
         compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
         lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
-        desk: base.store.clone(),
+        desk: Arc::new(base.store.desk().clone()),
         audit: audit.clone(),
-        monitors: Arc::new(tachi_store::MonitorTable::of(&base.store)),
+        monitors: Arc::new(base.store.monitors().clone()),
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;

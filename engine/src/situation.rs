@@ -80,18 +80,20 @@ impl Tables {
     ///
     /// The database failed.
     pub async fn read(
-        store: &(impl OperatorDesk + Roll + Machines),
+        desk: &impl OperatorDesk,
+        roll: &impl Roll,
+        machines: &impl Machines,
         freezes: &impl Freezes,
         monitors: &impl Monitors,
     ) -> Result<Self, JournalError> {
         Ok(Self {
-            segments: store.region().await?,
-            recoveries: store.recoveries(false).await?,
-            waiting: store.moves(MoveFilter::NeedsPerson).await?,
-            engines: store.engines().await?,
-            backlog: store.backlog().await?,
-            doubted: store.doubted_reporters().await?,
-            machines: store.machines().await?,
+            segments: desk.region().await?,
+            recoveries: desk.recoveries(false).await?,
+            waiting: desk.moves(MoveFilter::NeedsPerson).await?,
+            engines: roll.engines().await?,
+            backlog: roll.backlog().await?,
+            doubted: desk.doubted_reporters().await?,
+            machines: machines.machines().await?,
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,
         })

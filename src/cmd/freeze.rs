@@ -17,7 +17,6 @@ use tachi_engine::ports::roll::{EngineLine, Roll as _};
 use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, Freezes as _, Freezing, NewFreeze, freezes};
 use tachi_operator::when::lasting;
 use tachi_operator::{Seen, is_alive};
-use tachi_store::FreezeTable;
 
 use super::recovery::note_unless;
 use super::status::seen::instances;
@@ -108,7 +107,7 @@ async fn freeze(scope: FreezeScope, name: &str, args: &FreezeArgs) -> Result<u8,
     };
     let wanted = format!("{what} for {}: {}", lasting(args.lasts), new.reason);
     before(&audit, entry(AuditPhase::Intent, wanted), "nothing was frozen").await?;
-    let written = FreezeTable::of(&base.store).freeze(&new).await;
+    let written = base.store.freezes().freeze(&new).await;
     let mut outcome = entry(AuditPhase::Outcome, String::new());
     outcome.result = Some(match &written {
         Ok(Freezing::Begun { .. }) => AuditResult::Ok,
@@ -251,7 +250,7 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let table = FreezeTable::of(&base.store);
+    let table = base.store.freezes();
     let listed = listed(&base).await?;
     let line = what::frozen(scope, name, &listed)?;
     let audit = wiring::audit(&settings, &base.clock, "tachi thaw")?;
@@ -310,14 +309,14 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
 
 /// A freeze is only written; it needs an engine to be heard.
 async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
-    let engines = base.store.engines().await;
+    let engines = base.store.roll().engines().await;
     let engines = engines.map_err(|error| Failure::new("reading which engines run", error))?;
     note_unless(engines.iter().any(|line| is_alive(line, base.clock.wall())));
     Ok(())
 }
 
 async fn listed(base: &Base) -> Result<Vec<FreezeLine>, Failure> {
-    let listed = FreezeTable::of(&base.store).freezes().await;
+    let listed = base.store.freezes().freezes().await;
     listed.map_err(|error| Failure::new("listing freezes", error))
 }
 

@@ -97,14 +97,14 @@ async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, 
         limit: Some(LOOKED_AT),
         ..RecoveryFilter::default()
     };
-    let recoveries = base.store.find_recoveries(&filter).await.map_err(wrong)?;
+    let recoveries = base.store.desk().find_recoveries(&filter).await.map_err(wrong)?;
     let mut needy = Vec::new();
     if let Some(last) = recoveries.iter().find(|row| row.moves.total() > 0)
-        && let Some(story) = base.store.story(last.id).await.map_err(wrong)?
+        && let Some(story) = base.store.desk().story(last.id).await.map_err(wrong)?
     {
         needy = story.vmoves;
     }
-    let engines = base.store.engines().await.map_err(wrong)?;
+    let engines = base.store.roll().engines().await.map_err(wrong)?;
     let nova = wiring::nova(settings, &base.clock).await?;
     let text = |error: tachi_engine::ports::CallError| error.to_string();
     Ok(Facts {
@@ -122,6 +122,7 @@ async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, 
 async fn find(base: &Base, wanted: &str) -> Result<HostView, Failure> {
     let region = base
         .store
+        .desk()
         .region()
         .await
         .map_err(|error| Failure::new("reading the database", error))?;

@@ -5,7 +5,6 @@ use tachi_domain::Timestamp;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::Monitors as _;
 use tachi_operator::MonitorView;
-use tachi_store::MonitorTable;
 
 use super::{Failure, command_settings};
 use crate::cli::{Format, MonitorCommand, MonitorForgetArgs, MonitorListArgs};
@@ -60,7 +59,7 @@ fn table(monitors: &[MonitorView], now: Timestamp) -> String {
 async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
     let (host, kind) = (&args.host, MonitorKind::from(args.kind));
-    let forgotten = MonitorTable::of(&base.store).forget_monitor(host, kind).await;
+    let forgotten = base.store.monitors().forget_monitor(host, kind).await;
     let forgotten = forgotten.map_err(|error| Failure::new("forgetting a monitor", error))?;
     if !forgotten {
         return Err(Failure::told(format!(

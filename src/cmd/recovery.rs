@@ -151,6 +151,7 @@ async fn retry(args: RetryArgs) -> Result<u8, Failure> {
     let retried = database
         .base
         .store
+        .desk()
         .retry(id, &by)
         .await
         .map_err(|error| Failure::new("asking for another attempt", error))?;

@@ -22,7 +22,7 @@ pub(crate) async fn run(command: ReporterCommand) -> Result<u8, Failure> {
 }
 
 async fn all(base: &wiring::Base) -> Result<Vec<Doubted>, Failure> {
-    let listed = base.store.doubted_reporters().await;
+    let listed = base.store.desk().doubted_reporters().await;
     listed.map_err(|error| Failure::new("listing the reporters that are set aside", error))
 }
 
@@ -85,7 +85,7 @@ async fn lift(args: ReporterLiftArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
     let number = find(&all(&base).await?, &args.reporter)?;
-    let lifted = base.store.lift_reporter(number).await;
+    let lifted = base.store.desk().lift_reporter(number).await;
     let lifted = lifted.map_err(|error| Failure::new("letting the reporter be heard again", error))?;
     let Some(one) = lifted else {
         return Err(Failure::told("somebody else has lifted it meanwhile"));

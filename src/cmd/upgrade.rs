@@ -181,7 +181,7 @@ fn fencing(settings: &Settings) -> Check {
 
 async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
     const NAME: &str = "Engines";
-    match store.engines().await {
+    match store.roll().engines().await {
         Ok(lines) if lines.iter().any(|line| is_alive(line, clock.wall())) => {
             check(NAME, Grade::Success, None)
         }
@@ -210,7 +210,7 @@ async fn rights(nova: &Nova) -> Check {
 /// A report names a host of ours, and Nova must know it under the very same name.
 async fn names(store: &Store, nova: &Nova) -> Check {
     const NAME: &str = "Host Names";
-    let region = match store.region().await {
+    let region = match store.desk().region().await {
         Ok(region) => region,
         Err(error) => return check(NAME, Grade::Failure, Failure::new("reading hosts", error).chain()),
     };

@@ -73,13 +73,13 @@ impl Source for Database {
     }
 
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
-        let rows = self.base.store.find_recoveries(filter).await;
+        let rows = self.base.store.desk().find_recoveries(filter).await;
         let rows = rows.map_err(|error| self.wrong(error))?;
         told(&rows.iter().map(RecoveryView::from).collect())
     }
 
     async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure> {
-        let story = self.base.store.story(id).await;
+        let story = self.base.store.desk().story(id).await;
         let story = story.map_err(|error| self.wrong(error))?;
         told(&story.as_ref().map(StoryView::from))
     }
@@ -90,7 +90,7 @@ impl Source for Database {
         } else {
             MoveFilter::Unsettled
         };
-        let lines = self.base.store.moves(filter).await;
+        let lines = self.base.store.desk().moves(filter).await;
         let lines = lines.map_err(|error| self.wrong(error))?;
         let views = lines
             .into_iter()
@@ -100,7 +100,7 @@ impl Source for Database {
 
     async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
         let by = who::who(reason)?;
-        let desk = self.base.store.as_ref();
+        let desk = self.base.store.desk();
         let (recovery, seen_to) = match saying {
             Saying::OfRecovery(id, word) => {
                 words::say(desk, id, word, &by).await?;

@@ -261,7 +261,7 @@ impl Devices {
         let new = || {
             Arc::new(Identified::new(
                 self.fencers(),
-                base.store.clone(),
+                Arc::new(base.store.machines().clone()),
                 base.clock.clone(),
             ))
         };
@@ -368,7 +368,7 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(rounds.next(Instant::now())) => {}
         }
-        let (registered, busy) = match store.region().await {
+        let (registered, busy) = match store.desk().region().await {
             Ok(segments) => named(segments),
             Err(error) => {
                 tracing::debug!(%error, "no self-test of fence devices: which hosts there are is not known");
@@ -388,7 +388,7 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
         let examined = machines::examine(
             &mut reports,
             &identified,
-            store.as_ref(),
+            store.machines(),
             &cloud,
             (LISTENS, &busy),
         );

@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use tachi_api::Lookout;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, Facts as _, JournalError};
-use tachi_engine::situation::{Tables, Watched};
+use tachi_engine::situation::Watched;
 use tachi_operator::{Fencing, Seen};
-use tachi_store::{FactTable, FreezeTable, MonitorTable, Store};
+use tachi_store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::Base;
-use super::situation::configured;
+use super::situation::{configured, tables};
 use crate::settings::{self, Settings};
 
 /// For so long the same is told again: however many ask, the database is asked once.
@@ -68,13 +68,8 @@ impl Watchtower {
 
     async fn read(&self) -> Result<Seen, JournalError> {
         let policy = self.policy.borrow().clone();
-        let tables = Tables::read(
-            self.store.as_ref(),
-            &FreezeTable::of(&self.store),
-            &MonitorTable::of(&self.store),
-        )
-        .await?;
-        let kept = FactTable::of(&self.store).facts(None).await?;
+        let tables = tables(&self.store).await?;
+        let kept = self.store.facts().facts(None).await?;
         let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
         let fencing = fencing_of(&self.fencing, &policy);

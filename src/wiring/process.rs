@@ -12,7 +12,6 @@ use tachi_engine::Engine;
 use tachi_engine::ports::{Events, freezes};
 use tachi_engine::watcher::{Sources, Watcher};
 use tachi_openstack::Nova;
-use tachi_store::{FactTable, FreezeTable};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -81,14 +80,14 @@ impl Process {
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
         let tender = Tender {
-            freezes: Arc::new(FreezeTable::of(&base.store)),
+            freezes: Arc::new(base.store.freezes().clone()),
             events,
             clock: base.clock.clone(),
         };
         self.tasks.spawn(tender.run(self.stop.clone()));
         let sources = Sources {
-            facts: Arc::new(FactTable::of(&base.store)),
-            roll: base.store.clone(),
+            facts: Arc::new(base.store.facts().clone()),
+            roll: Arc::new(base.store.roll().clone()),
             inventory: nova.clone(),
             rooms: nova,
             cloud: engine.cloud(),
@@ -118,7 +117,7 @@ impl Process {
         }
         self.tasks.spawn(devices.watch(self.stop.clone()));
         let signer = Signer {
-            roll: base.store.clone(),
+            roll: Arc::new(base.store.roll().clone()),
             clock: base.clock.clone(),
             name: engine.name().to_owned(),
             pulse: engine.pulse(),

@@ -9,10 +9,10 @@ use tachi_domain::Timestamp;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::situation::{Code, Counts, Grade, Protection, Situation, assess};
-use tachi_engine::ports::{Clock, FreezeLine};
+use tachi_engine::ports::{Clock, FreezeLine, JournalError};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_engine::watcher::Onlooker;
-use tachi_store::{FreezeTable, MonitorTable, Store};
+use tachi_store::Store;
 use tokio::sync::watch;
 
 use super::Base;
@@ -46,6 +46,12 @@ pub(crate) fn configured(fencing: &Fencing, mode: FencingMode, stopped: bool, ho
         Err(error) => configured.trouble = Some(error.chain()),
     }
     configured
+}
+
+/// What the database tells.
+pub(super) async fn tables(store: &Store) -> Result<Tables, JournalError> {
+    let (desk, roll, machines) = (store.desk(), store.roll(), store.machines());
+    Tables::read(desk, roll, machines, store.freezes(), store.monitors()).await
 }
 
 /// See the module.
@@ -139,13 +145,7 @@ fn oldest(watched: &Watched) -> Option<Timestamp> {
 #[async_trait]
 impl Onlooker for Measured {
     async fn seen(&self, watched: Watched) {
-        let tables = match Tables::read(
-            self.store.as_ref(),
-            &FreezeTable::of(&self.store),
-            &MonitorTable::of(&self.store),
-        )
-        .await
-        {
+        let tables = match tables(&self.store).await {
             Ok(tables) => tables,
             Err(error) => {
                 tracing::debug!(%error, "how the region stands is not told as numbers");

@@ -27,7 +27,7 @@ async fn r12_r25_a_fenced_host_is_held_until_it_is_handed_back() {
     stage.sandbox.region().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     assert_eq!(asked(HOST).await, free, "a report alone holds nobody");
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("the host to be held", LIMIT, async || asked(HOST).await.0).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);

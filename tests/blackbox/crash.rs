@@ -52,15 +52,15 @@ impl Deadly {
 #[async_trait]
 impl Journal for Deadly {
     async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
-        self.store.unsettled().await
+        self.store.journal().unsettled().await
     }
 
     async fn claim(&self, id: RecoveryId, seen: u64, owner: &str) -> Result<Option<Claimed>, JournalError> {
-        self.store.claim(id, seen, owner).await
+        self.store.journal().claim(id, seen, owner).await
     }
 
     async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError> {
-        self.store.beat(id, epoch, elapsed).await
+        self.store.journal().beat(id, epoch, elapsed).await
     }
 
     async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
@@ -73,7 +73,7 @@ impl Journal for Deadly {
         if number == self.at + 1 && self.moment == Moment::Acting {
             return self.die().await;
         }
-        let outcome = self.store.commit(id, epoch, write).await;
+        let outcome = self.store.journal().commit(id, epoch, write).await;
         if dying && self.moment == Moment::After {
             return self.die().await;
         }
@@ -81,38 +81,38 @@ impl Journal for Deadly {
     }
 
     async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
-        self.store.release(id, epoch).await
+        self.store.journal().release(id, epoch).await
     }
 
     async fn first_start(&self) -> Result<Duration, JournalError> {
-        Journal::first_start(self.store.as_ref()).await
+        self.store.journal().first_start().await
     }
 
     async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
-        self.store.standing(lately).await
+        self.store.journal().standing(lately).await
     }
 
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
-        self.store.proven_off().await
+        self.store.journal().proven_off().await
     }
 
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
-        self.store.written_off(host).await
+        self.store.journal().written_off(host).await
     }
 
     async fn may_run(
         &self,
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
-        self.store.may_run(servers).await
+        self.store.journal().may_run(servers).await
     }
 
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
-        self.store.contradicted(id, rules).await
+        self.store.journal().contradicted(id, rules).await
     }
 
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
-        self.store.reserve(host).await
+        self.store.journal().reserve(host).await
     }
 }
 
@@ -137,7 +137,7 @@ async fn die_at(at: usize, moment: Moment, method: RecoveryMethod) -> bool {
         () = stage.until_finished(notification, Duration::from_secs(60)) => dead.is_cancelled(),
     };
     first.kill().await;
-    let second = stage.engine(stage.store.clone(), quick_policy()).await;
+    let second = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, Duration::from_secs(60)).await;
     second.stop().await;
     stage.assert_each_exactly_once(&servers, HOST);

@@ -37,8 +37,8 @@ fn waits_for(stage: &Stage) -> Value {
 /// The engine has looked at the recovery so many times more.
 async fn beats(stage: &Stage, more: u64) {
     let beat = async || {
-        let id = stage.store.recoveries(false).await.unwrap()[0].id;
-        stage.store.story(id).await.unwrap().unwrap().beat
+        let id = stage.store.desk().recoveries(false).await.unwrap()[0].id;
+        stage.store.desk().story(id).await.unwrap().unwrap().beat
     };
     let first = beat().await;
     until("the recovery's beats", LIMIT, async || {
@@ -130,7 +130,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
         started_at: Timestamp::from_micros(1),
         facts: BTreeMap::new(),
     };
-    stage.store.sign(&old).await.unwrap();
+    stage.store.roll().sign(&old).await.unwrap();
     let freeze = ["freeze", "host", HOST, "--for", "2h", "--reason", "firmware"];
     let (code, _, stderr) = run(&stage, &freeze);
     assert_eq!(code, 1, "{stderr}");
@@ -139,7 +139,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
         "{stderr}"
     );
     assert_eq!(told(&stage, &["freeze", "list"]), json!([]));
-    stage.store.strike(&old.name).await.unwrap();
+    stage.store.roll().strike(&old.name).await.unwrap();
 
     let (code, stdout, stderr) = run(&stage, &freeze);
     assert_eq!(code, 0, "{stderr}");
@@ -189,13 +189,13 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     assert_eq!(found[0]["grade"], "warn");
     let (_, explained, _) = run(&stage, &["explain", HOST]);
     assert!(explained.contains("FROZEN"), "{explained}");
-    stage.store.sign(&old).await.unwrap();
+    stage.store.roll().sign(&old).await.unwrap();
     assert_eq!(
         findings(&stage)[0]["grade"],
         "err",
         "one that does not keep it has come"
     );
-    stage.store.strike(&old.name).await.unwrap();
+    stage.store.roll().strike(&old.name).await.unwrap();
 
     let (code, stdout, stderr) = run(&stage, &["thaw", "host", HOST]);
     assert_eq!(code, 0, "{stderr}");

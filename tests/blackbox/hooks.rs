@@ -165,7 +165,9 @@ async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown(
     assert_eq!(task(&now, "PostHook1Task")["state"], "FAILURE");
     let message = now["notification"]["message"].as_str().unwrap();
     assert!(message.ends_with("post.sh: exit 3: no such ticket"), "{message}");
-    let recovery = stage.store.recoveries(true).await.unwrap()[0].id.to_string();
+    let recovery = stage.store.desk().recoveries(true).await.unwrap()[0]
+        .id
+        .to_string();
     let conf = stage.conf().display().to_string();
     let (code, shown, wrong) = Stage::command(&["recovery", "show", &recovery, "--config-file", &conf]);
     assert_eq!(code, 0, "{wrong}");
@@ -211,7 +213,7 @@ async fn a_hook_before_the_fence_that_skips_the_recovery_leaves_everything_as_it
     let pre = script(&stage, "pre.sh", "echo this rack is being moved; exit 10");
     let mut policy: Policy = quick_policy();
     policy.flows.host_auto.pre = vec![Hook::parse(&pre, Defaults::default()).unwrap()];
-    let journal: Arc<dyn Journal> = stage.store.clone();
+    let journal: Arc<dyn Journal> = stage.journal();
     let engine = stage.engine(journal, policy).await;
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;

@@ -37,7 +37,7 @@ async fn accept(
         evidence: None,
         reporter: None,
     };
-    let accepted = stage.store.accept_notification(&new, 180, now).await?;
+    let accepted = stage.store.registry().accept_notification(&new, 180, now).await?;
     Ok(accepted.id)
 }
 
@@ -78,9 +78,10 @@ async fn until_over(stage: &Stage, id: NotificationId) -> (NotificationStatus, S
 }
 
 async fn host_is_on_maintenance(stage: &Stage) -> bool {
-    let segments = stage.store.list_segments(&everything()).await.unwrap();
+    let segments = stage.store.registry().list_segments(&everything()).await.unwrap();
     let hosts = stage
         .store
+        .registry()
         .list_hosts(segments[0].id, &everything())
         .await
         .unwrap();
@@ -116,7 +117,7 @@ async fn a_crashed_instance_runs_again_exactly_once() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let server = stage.boot(HOST, 1)[0];
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let notification = crashed(&stage, server).await;
     assert_eq!(stage.sandbox.region().lost(&[server]), [server]);
     // The monitor says it again while it is being worked on.
@@ -124,7 +125,7 @@ async fn a_crashed_instance_runs_again_exactly_once() {
     assert!(matches!(again, Err(RegistryError::Duplicate)), "{again:?}");
     stage.until_finished(notification, LIMIT).await;
     assert_restarted(&stage, server, 1);
-    let tasks = stage.store.progress(notification).await.unwrap();
+    let tasks = stage.store.registry().progress(notification).await.unwrap();
     let names: Vec<_> = tasks.iter().map(|task| task.name.as_str()).collect();
     assert_eq!(
         names,
@@ -145,7 +146,7 @@ async fn an_instance_that_nova_has_found_stopped_is_only_started() {
     let region = stage.sandbox.region();
     region.crash_guest(server).unwrap();
     region.set_server_state(server, VmState::Stopped, None).unwrap();
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let notification = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")
         .await
         .unwrap();
@@ -166,11 +167,11 @@ async fn r5_lost_answers_and_a_killed_engine_cost_no_second_stop_of_the_started_
     let faults = stage.sandbox.region().api_faults();
     faults.add(once("#os-stop"));
     faults.add(once("#os-start"));
-    let first = stage.engine(stage.store.clone(), quick_policy()).await;
+    let first = stage.engine(stage.journal(), quick_policy()).await;
     let notification = crashed(&stage, server).await;
     until("the stop", LIMIT, async || calls(&stage).0 == 1).await;
     first.kill().await;
-    let second = stage.engine(stage.store.clone(), quick_policy()).await;
+    let second = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     assert_restarted(&stage, server, 1);
     second.stop().await;
@@ -182,7 +183,7 @@ async fn what_is_not_to_be_restarted_is_left_as_it_is() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let region = stage.sandbox.region();
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let failure = ("LIFECYCLE", "STOPPED_FAILED");
     let marked = || Boot::on(HOST, 1).metadata("HA_Enabled", "True");
     let cases = [
@@ -254,7 +255,7 @@ async fn r12_no_start_goes_to_a_host_that_is_being_recovered() {
     let before = crashed(&stage, servers[0]).await;
     region.power_loss(HOST).unwrap();
     let host = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let (status, message) = until_over(&stage, before).await;
     assert_eq!(status, NotificationStatus::Ignored, "{message}");
     // One more while the host is on maintenance for its recovery, or before: neither may do anything.
@@ -284,7 +285,7 @@ async fn r12_a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
         !region.host(HOST).unwrap().up
     })
     .await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let notification = crashed(&stage, server).await;
     until("it to say why it waits", LIMIT, async || {
         stage
@@ -309,7 +310,7 @@ async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
     stage.protect().await;
     let server = stage.boot(HOST, 1)[0];
     let region = stage.sandbox.region();
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let notification = stopped(&stage, "nova-compute").await;
     stage.until_finished(notification, LIMIT).await;
     let host = region.host(HOST).unwrap();
@@ -332,7 +333,7 @@ async fn ew05_a_host_that_lost_a_process_is_recovered_when_it_dies() {
         stage.protect().await;
         let servers = stage.boot(HOST, 2);
         let region = stage.sandbox.region();
-        let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+        let engine = stage.engine(stage.journal(), quick_policy()).await;
         let notification = stopped(&stage, process).await;
         stage.until_finished(notification, LIMIT).await;
         assert_eq!(region.host(HOST).unwrap().enabled, !touches, "{process}");
@@ -351,7 +352,7 @@ async fn c15_an_instance_is_restarted_wherever_nova_shows_it() {
     stage.protect().await;
     let elsewhere = "compute-002";
     let server = stage.boot(elsewhere, 1)[0];
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let region = stage.sandbox.region();
     region.crash_guest(server).unwrap();
     let reported = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")

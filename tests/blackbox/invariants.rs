@@ -23,7 +23,7 @@ async fn row12_twenty_monitors_report_one_host_and_it_is_one_episode_with_one_or
     stage.sandbox.region().link_loss(HOST).unwrap();
     let process = stage.spawn("api");
     let api = stage.api().await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let reports = (0..20).map(|second| {
         // Each saw it at a moment of its own, and half of them do not know yet that it was fenced.
         let body = json!({ "notification": {
@@ -54,7 +54,7 @@ async fn row12_twenty_monitors_report_one_host_and_it_is_one_episode_with_one_or
     stage.assert_each_exactly_once(&servers, HOST);
     let requests = stage.sandbox.region().requests();
     assert_eq!(requests.count("POST /MAAS"), 1, "{:?}", requests.counts());
-    assert_eq!(stage.store.recoveries(true).await.unwrap().len(), 1);
+    assert_eq!(stage.store.desk().recoveries(true).await.unwrap().len(), 1);
     engine.stop().await;
     drop(process);
 }
@@ -80,7 +80,7 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
         notifications.push(stage.report(host).await);
     }
     let requests = region.requests();
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     let mut waiting = Vec::new();
     until("all but three to wait", LIMIT, async || {
         waiting.clear();
@@ -101,9 +101,14 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
     })
     .await;
     assert_eq!(requests.count("POST /MAAS"), 3, "{:?}", requests.counts());
-    for recovery in stage.store.recoveries(false).await.unwrap() {
+    for recovery in stage.store.desk().recoveries(false).await.unwrap() {
         if waiting.contains(&recovery.notification) {
-            stage.store.say(recovery.id, Word::Approve, "test").await.unwrap();
+            stage
+                .store
+                .desk()
+                .say(recovery.id, Word::Approve, "test")
+                .await
+                .unwrap();
         }
     }
     for notification in notifications {
@@ -175,7 +180,9 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
         assert!(!out.is_empty() || !err.is_empty(), "{words:?} says nothing");
         seen.push((words.join(" "), format!("{out}{err}").into_bytes()));
     };
-    let recovery = stage.store.recoveries(false).await.unwrap()[0].id.to_string();
+    let recovery = stage.store.desk().recoveries(false).await.unwrap()[0]
+        .id
+        .to_string();
     for words in [
         ["fence", "status", HOST].as_slice(),
         &["fence", "test", HOST],
@@ -187,8 +194,8 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
         commanded(words);
     }
     region.maas_query(HOST, PowerQuery::Truth).unwrap();
-    let id = stage.store.recoveries(false).await.unwrap()[0].id;
-    stage.store.say(id, Word::Approve, "test").await.unwrap();
+    let id = stage.store.desk().recoveries(false).await.unwrap()[0].id;
+    stage.store.desk().say(id, Word::Approve, "test").await.unwrap();
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     for words in [

@@ -34,9 +34,9 @@ fn topology(stage: &Stage) -> Topology {
 }
 
 async fn story(stage: &Stage, notification: NotificationId) -> String {
-    let rows = stage.store.recoveries(true).await.unwrap();
+    let rows = stage.store.desk().recoveries(true).await.unwrap();
     let row = rows.iter().find(|row| row.notification == notification).unwrap();
-    let story = stage.store.story(row.id).await.unwrap().unwrap();
+    let story = stage.store.desk().story(row.id).await.unwrap().unwrap();
     let lines = story.steps.iter().map(|step| step.text.clone());
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -74,7 +74,7 @@ async fn row03_a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_r
         stage.sandbox.region().link_loss(HOST).unwrap();
         let notification = stage.report(HOST).await;
         let engine = stage
-            .engine_fenced(stage.store.clone(), quick_policy(), topology(&stage))
+            .engine_fenced(stage.journal(), quick_policy(), topology(&stage))
             .await;
         stage.until_finished(notification, LIMIT).await;
         stage.assert_each_exactly_once(&servers, HOST);
@@ -102,7 +102,7 @@ async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired
     };
     let maas = tachi_fence::MaasOptions::new(stage.sandbox.urls().maas, stage.sandbox.maas_api_key().into());
     let engine = stage
-        .engine_fenced(stage.store.clone(), policy, Topology::of_maas(maas))
+        .engine_fenced(stage.journal(), policy, Topology::of_maas(maas))
         .await;
     until("it to be held", LIMIT, async || {
         let (status, message) = stage.status(notification).await;
@@ -143,7 +143,7 @@ async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_
             ..quick_policy()
         };
         let engine = stage
-            .engine_fenced(stage.store.clone(), policy, topology(&stage))
+            .engine_fenced(stage.journal(), policy, topology(&stage))
             .await;
         stage.until_finished(notification, LIMIT).await;
         if hung {
@@ -187,14 +187,16 @@ async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
     let notification = stage.report(HOST).await;
     let maas = tachi_fence::MaasOptions::new(stage.sandbox.urls().maas, stage.sandbox.maas_api_key().into());
     let engine = stage
-        .engine_fenced(stage.store.clone(), quick_policy(), Topology::of_maas(maas))
+        .engine_fenced(stage.journal(), quick_policy(), Topology::of_maas(maas))
         .await;
     let held_by = async |words: &str| {
         let (_, message) = stage.status(notification).await;
         message.is_some_and(|text| text.starts_with("held: ") && text.contains(words))
     };
     until("it to be held", LIMIT, async || held_by("503").await).await;
-    let recovery = stage.store.recoveries(false).await.unwrap()[0].id.to_string();
+    let recovery = stage.store.desk().recoveries(false).await.unwrap()[0]
+        .id
+        .to_string();
     let conf = stage.conf();
     let vouch = |host: &str| {
         let args = [
@@ -267,7 +269,7 @@ async fn dry_run_switches_nothing_off_and_evacuates_nothing() {
         ..quick_policy()
     };
     let engine = stage
-        .engine_fenced(stage.store.clone(), policy, topology(&stage))
+        .engine_fenced(stage.journal(), policy, topology(&stage))
         .await;
     until("it to be held", LIMIT, async || {
         let (_, message) = stage.status(notification).await;
@@ -363,7 +365,7 @@ async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recov
     let (code, _, err) = fence("on", &["--yes"]);
     assert!(code == 1 && err.contains("is open"), "{code} {err}");
     let engine = stage
-        .engine_fenced(stage.store.clone(), quick_policy(), topology(&stage))
+        .engine_fenced(stage.journal(), quick_policy(), topology(&stage))
         .await;
     stage.until_finished(notification, LIMIT).await;
     engine.stop().await;

@@ -113,7 +113,9 @@ async fn ew27_ew35_forty_instances_are_told_in_about_ten_lines_and_counted() {
     drop(engine);
 
     let log = std::fs::read_to_string(stage.folder.path().join("engine.log")).unwrap();
-    let recovery = stage.store.recoveries(true).await.unwrap()[0].id.to_string();
+    let recovery = stage.store.desk().recoveries(true).await.unwrap()[0]
+        .id
+        .to_string();
     let story: Vec<&str> = log.lines().filter(|line| line.contains(&recovery)).collect();
     assert!(
         (6..=12).contains(&story.len()),
@@ -331,7 +333,9 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     stage.report(HOST).await;
-    let id = stage.store.recoveries(false).await.unwrap()[0].id.to_string();
+    let id = stage.store.desk().recoveries(false).await.unwrap()[0]
+        .id
+        .to_string();
     let (code, _, stderr) = run(&stage, &["recovery", "abort", &id]);
     assert_eq!(code, 0);
     assert!(stderr.contains("no engine has signed lately"), "{stderr}");
@@ -378,10 +382,14 @@ fn found(stage: &Stage, code: &str) -> String {
 async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody_watches() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
-    let segment = stage.store.region().await.unwrap().remove(0);
+    let segment = stage.store.desk().region().await.unwrap().remove(0);
     let mut hosts = segment.hosts.into_iter().map(|view| view.host);
     let stranger = hosts.find(|host| host.name == "compute-004").unwrap();
-    let deleted = stage.store.delete_host(segment.segment.id, stranger.id).await;
+    let deleted = stage
+        .store
+        .registry()
+        .delete_host(segment.segment.id, stranger.id)
+        .await;
     deleted.unwrap();
     let broken = ApiEffect::Status {
         status: 503,

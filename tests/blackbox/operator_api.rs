@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock as _, Facts as _, Round};
-use tachi_store::FactTable;
 
 use super::support::{Api, Stage, json, quick_region, until};
 
@@ -83,7 +82,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
     );
 
     // What was seen grows old.
-    let table = FactTable::of(&stage.store);
+    let table = stage.store.facts();
     let mut kept = table.facts(None).await.unwrap();
     let old = SystemClock.wall().minus_seconds(46);
     for fact in &mut kept {

@@ -35,7 +35,7 @@ async fn report(
         evidence: None,
         reporter: None,
     };
-    let accepted = stage.store.accept_notification(&new, 180, now).await?;
+    let accepted = stage.store.registry().accept_notification(&new, 180, now).await?;
     Ok(accepted.id)
 }
 
@@ -64,7 +64,7 @@ async fn ew16_normal_after_unknown_is_not_lost_though_no_engine_ran_in_between()
         fencing: FencingMode::External,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     stage.until_finished(first, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
@@ -80,7 +80,7 @@ async fn ew16_normal_after_an_ignored_unknown_begins_a_recovery() {
         fencing: FencingMode::External,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     let first = host_stopped(&stage, "UNKNOWN").await.unwrap();
     let (status, why) = until_over(&stage, first).await;
     assert_eq!(status, NotificationStatus::Ignored);
@@ -109,12 +109,18 @@ async fn ew06_a_report_after_a_failed_recovery_is_a_new_attempt() {
         attempts: 1,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     let first = host_stopped(&stage, "NORMAL").await.unwrap();
     let (status, why) = until_over(&stage, first).await;
     assert_eq!(status, NotificationStatus::Failed);
     assert!(why.contains("2 need a person"), "{why}");
-    for vmove in stage.store.list_vmoves(first, &everything()).await.unwrap() {
+    for vmove in stage
+        .store
+        .registry()
+        .list_vmoves(first, &everything())
+        .await
+        .unwrap()
+    {
         let message = vmove.message.unwrap_or_default();
         assert!(message.contains("409"), "the cause: {message}");
     }
@@ -144,7 +150,7 @@ async fn ew25_amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_prior
         ..quick_policy()
     };
     policy.leave.metadata.push("ha=never".parse().unwrap());
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     let notification = host_stopped(&stage, "NORMAL").await.unwrap();
     stage.until_finished(notification, LIMIT).await;
     let asked: Vec<String> = region
@@ -164,6 +170,7 @@ async fn ew25_amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_prior
     }
     let vmoves = stage
         .store
+        .registry()
         .list_vmoves(notification, &everything())
         .await
         .unwrap();
@@ -204,7 +211,7 @@ async fn ew26_an_instance_that_crashes_again_and_again_is_left_to_a_person_by_wh
     ];
     for round in 0..3 {
         region.crash_guest(server).unwrap();
-        let engine = stage.engine(stage.store.clone(), policy.clone()).await;
+        let engine = stage.engine(stage.journal(), policy.clone()).await;
         let crash = report(&stage, NotificationType::Vm, &pairs, round * 200 - 600)
             .await
             .unwrap();

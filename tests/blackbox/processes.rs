@@ -50,9 +50,9 @@ async fn an_engine_killed_in_the_middle_is_taken_over_by_the_one_beside_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_killed_again_and_again_still_moves_each_instance_once() {
     let (stage, servers, notification) = dead_host().await;
-    let recovery = stage.store.unsettled().await.unwrap()[0].id;
+    let recovery = stage.store.journal().unsettled().await.unwrap()[0].id;
     let epoch = async || {
-        let views = stage.store.unsettled().await.unwrap();
+        let views = stage.store.journal().unsettled().await.unwrap();
         views
             .iter()
             .find(|view| view.id == recovery)
@@ -78,11 +78,11 @@ async fn r2_an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
         .tune(|settings| settings.rebuild_time = Duration::from_secs(8));
     let first = stage.spawn("engine");
     asked(&stage, 1).await;
-    let before = stage.store.unsettled().await.unwrap()[0].clone();
+    let before = stage.store.journal().unsettled().await.unwrap()[0].clone();
     stop_between_transactions(&stage, &first).await;
     let second = stage.spawn("engine");
     until("the second engine to claim", LIMIT, async || {
-        let views = stage.store.unsettled().await.unwrap();
+        let views = stage.store.journal().unsettled().await.unwrap();
         views
             .iter()
             .all(|view| view.id != before.id || view.epoch > before.epoch)
@@ -112,7 +112,7 @@ pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::su
         async || {
             process.signal(Signal::STOP);
             // A beat of a recovery that does not exist takes the lock and changes nothing.
-            let free = probe.beat(nobody, 0, Elapsed::ZERO).await.is_ok();
+            let free = probe.journal().beat(nobody, 0, Elapsed::ZERO).await.is_ok();
             if !free {
                 process.signal(Signal::CONT);
             }
@@ -129,7 +129,7 @@ async fn sigterm_gives_the_claim_free_so_that_the_next_engine_need_not_wait() {
     asked(&stage, 1).await;
     first.signal(Signal::TERM);
     assert_eq!(first.ended(Duration::from_secs(10)).await, Some(0));
-    let views = stage.store.unsettled().await.unwrap();
+    let views = stage.store.journal().unsettled().await.unwrap();
     assert!(views.iter().all(|view| view.owner.is_none()), "{views:?}");
     let second = stage.spawn("engine");
     stage.until_finished(notification, LIMIT).await;
@@ -220,6 +220,7 @@ async fn secrets_are_in_no_log_and_in_no_shown_configuration() {
     assert!(shown.contains("os_privileged_user_password = ***"), "{shown}");
     let host = stage
         .store
+        .registry()
         .list_notifications(&super::recovery::everything())
         .await
         .unwrap();

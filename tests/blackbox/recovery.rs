@@ -45,10 +45,11 @@ async fn ew19_forty_instances_with_a_rebuild_of_two_seconds_are_back_within_thre
         tick: Policy::default().tick,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     until("the proof", LIMIT, async || {
         stage
             .store
+            .registry()
             .progress(notification)
             .await
             .unwrap()
@@ -86,7 +87,7 @@ async fn r13_nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
         heartbeat_poll: Duration::from_secs(5),
         ..quick_policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     let requests = stage.sandbox.region().requests();
     until("all to be asked for", LIMIT, async || {
         requests.count("#evacuate") >= 30
@@ -134,7 +135,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     region.link_loss(HOST).unwrap();
     region.maas_command(HOST, PowerCommand::Ignored).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("the recovery to be held", LIMIT, async || {
         stage
             .status(notification)
@@ -153,10 +154,15 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     assert_eq!(region.requests().count("#evacuate"), 0);
     assert_eq!(region.double_runs(), 0);
 
-    let held = stage.store.recoveries(false).await.unwrap();
+    let held = stage.store.desk().recoveries(false).await.unwrap();
     // Approving while the controller still lies only makes it look again, and hold again.
     assert_eq!(
-        stage.store.say(held[0].id, Word::Approve, "test").await.unwrap(),
+        stage
+            .store
+            .desk()
+            .say(held[0].id, Word::Approve, "test")
+            .await
+            .unwrap(),
         Said::Heard
     );
     until("it to be tried again", LIMIT, async || {
@@ -178,7 +184,12 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     assert_eq!(region.requests().count("#evacuate"), 0);
 
     region.maas_command(HOST, PowerCommand::Works).unwrap();
-    stage.store.say(held[0].id, Word::Approve, "test").await.unwrap();
+    stage
+        .store
+        .desk()
+        .say(held[0].id, Word::Approve, "test")
+        .await
+        .unwrap();
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
@@ -191,7 +202,7 @@ async fn ew18_a_host_that_is_only_cut_off_is_powered_off_before_anything_is_move
     let servers = stage.boot(HOST, 5);
     stage.sandbox.region().link_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     assert!(!stage.sandbox.region().host(HOST).unwrap().power);
     stage.assert_each_exactly_once(&servers, HOST);
@@ -217,7 +228,7 @@ async fn ew20_each_vm_state_comes_back_as_it_was() {
         .collect();
     region.power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     for ((was, wanted), id) in states.iter().zip(&servers) {
         let server = region.server(*id).unwrap();
@@ -267,7 +278,7 @@ async fn ew02_ew08_failures_of_nova_are_outlived() {
     faults.add(times(ApiEffect::StatusAfterAct { status: 504 }, "#unlock", 2));
     region.power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
@@ -281,7 +292,7 @@ async fn r22_forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
     let region = stage.sandbox.region();
     region.power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     let host = region.host(HOST).unwrap();
     assert!(host.forced_down && !host.enabled, "{host:?}");
@@ -296,7 +307,7 @@ async fn r22_forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
     .await;
     assert!(!region.host(HOST).unwrap().enabled, "enabling is the operator's");
     until("the recovery to be closed", LIMIT, async || {
-        stage.store.recoveries(false).await.unwrap().is_empty()
+        stage.store.desk().recoveries(false).await.unwrap().is_empty()
     })
     .await;
     stage.assert_each_exactly_once(&servers, HOST);
@@ -316,7 +327,7 @@ async fn ew13_marked_instances_are_asked_for_first() {
         in_flight: 1,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     stage.until_finished(notification, LIMIT).await;
     let asked: Vec<String> = region
         .requests()
@@ -350,10 +361,11 @@ async fn instances_that_policy_leaves_are_listed_with_the_reason() {
         evacuate_all: false,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     stage.until_finished(notification, LIMIT).await;
     let vmoves = stage
         .store
+        .registry()
         .list_vmoves(notification, &everything())
         .await
         .unwrap();

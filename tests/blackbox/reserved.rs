@@ -30,11 +30,13 @@ fn policy() -> Policy {
 async fn row(stage: &Stage, name: &str) -> (HostId, bool) {
     let segments = stage
         .store
+        .registry()
         .list_segments(&everything::<SegmentFilter>())
         .await
         .unwrap();
     let hosts = stage
         .store
+        .registry()
         .list_hosts(segments[0].id, &everything::<HostFilter>())
         .await
         .unwrap();
@@ -53,7 +55,7 @@ async fn assert_in_reserve(stage: &Stage, name: &str, source: &str) {
 
 async fn assert_not_held(stage: &Stage, source: &str) {
     let source = row(stage, source).await.0;
-    let reserve = stage.store.reserve(source).await.unwrap();
+    let reserve = stage.store.journal().reserve(source).await.unwrap();
     assert!(reserve.iter().all(|row| !row.busy), "{reserve:?}");
 }
 
@@ -81,7 +83,7 @@ async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_
         join_aggregates: true,
         ..policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, "compute-001");
     assert!(
@@ -117,8 +119,8 @@ async fn r06_two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of
     }
     // Two engines, so that the journal alone decides.
     let engines = [
-        stage.engine(stage.store.clone(), policy()).await,
-        stage.engine(stage.store.clone(), policy()).await,
+        stage.engine(stage.journal(), policy()).await,
+        stage.engine(stage.journal(), policy()).await,
     ];
     let mut ends = Vec::new();
     for notification in &notifications {
@@ -159,7 +161,7 @@ async fn ew23_what_no_host_takes_leaves_the_reserve_as_it_was() {
     region.add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost));
     region.power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
-    let engine = stage.engine(stage.store.clone(), policy()).await;
+    let engine = stage.engine(stage.journal(), policy()).await;
     until("the recovery to end", LIMIT, async || {
         !stage.status(notification).await.0.is_open()
     })
@@ -192,7 +194,7 @@ async fn ew01_auto_priority_takes_a_reserved_host_for_what_the_scheduler_has_no_
     let servers = stage.boot("compute-001", 8);
     region.power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
-    let engine = stage.engine(stage.store.clone(), policy()).await;
+    let engine = stage.engine(stage.journal(), policy()).await;
     stage.until_finished(notification, LIMIT).await;
     let on = |host: &str| region.host(host).unwrap().servers;
     assert_eq!(on("compute-001"), 0);
@@ -219,10 +221,10 @@ async fn without_placement_the_scheduler_decides_and_the_story_says_so() {
     let servers = stage.boot("compute-001", 2);
     region.power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
-    let engine = stage.engine(stage.store.clone(), policy()).await;
+    let engine = stage.engine(stage.journal(), policy()).await;
     stage.until_finished(notification, LIMIT).await;
     assert!(all_on(&stage, &servers, "compute-004"));
-    let told = stage.store.progress(notification).await.unwrap();
+    let told = stage.store.registry().progress(notification).await.unwrap();
     let reserve = told.iter().find(|task| task.name == "ReserveHostTask").unwrap();
     let story = format!("{reserve:?}");
     assert!(story.contains("Nova's scheduler must say"), "{story}");
@@ -241,7 +243,7 @@ async fn r22_a_host_that_is_back_and_stays_up_is_enabled_and_off_maintenance_if_
         enable_after_return: Some(Duration::from_secs(3)),
         ..policy()
     };
-    let engine = stage.engine(stage.store.clone(), policy).await;
+    let engine = stage.engine(stage.journal(), policy).await;
     stage.until_finished(notification, LIMIT).await;
     let away = region.host("compute-001").unwrap();
     assert!(!away.enabled && away.forced_down);
@@ -253,12 +255,18 @@ async fn r22_a_host_that_is_back_and_stays_up_is_enabled_and_off_maintenance_if_
     .await;
     let segments = stage
         .store
+        .registry()
         .list_segments(&everything::<SegmentFilter>())
         .await
         .unwrap();
     until("it to be off maintenance", LIMIT, async || {
         let hosts = everything::<HostFilter>();
-        let hosts = stage.store.list_hosts(segments[0].id, &hosts).await.unwrap();
+        let hosts = stage
+            .store
+            .registry()
+            .list_hosts(segments[0].id, &hosts)
+            .await
+            .unwrap();
         hosts.iter().all(|host| !host.on_maintenance)
     })
     .await;

@@ -61,20 +61,20 @@ impl Counting {
 #[async_trait]
 impl Journal for Counting {
     async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
-        self.store.unsettled().await
+        self.store.journal().unsettled().await
     }
 
     async fn claim(&self, id: RecoveryId, seen: u64, owner: &str) -> Result<Option<Claimed>, JournalError> {
-        self.store.claim(id, seen, owner).await
+        self.store.journal().claim(id, seen, owner).await
     }
 
     async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError> {
-        self.store.beat(id, epoch, elapsed).await
+        self.store.journal().beat(id, epoch, elapsed).await
     }
 
     async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
         self.beats.lock().unwrap().push(beats.len());
-        self.store.beat_all(beats).await
+        self.store.journal().beat_all(beats).await
     }
 
     async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
@@ -87,42 +87,42 @@ impl Journal for Counting {
                 .or_default()
                 .push(shown);
         }
-        self.store.commit(id, epoch, write).await
+        self.store.journal().commit(id, epoch, write).await
     }
 
     async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
-        self.store.release(id, epoch).await
+        self.store.journal().release(id, epoch).await
     }
 
     async fn first_start(&self) -> Result<Duration, JournalError> {
-        Journal::first_start(self.store.as_ref()).await
+        self.store.journal().first_start().await
     }
 
     async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
-        self.store.standing(lately).await
+        self.store.journal().standing(lately).await
     }
 
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
-        self.store.proven_off().await
+        self.store.journal().proven_off().await
     }
 
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
-        self.store.written_off(host).await
+        self.store.journal().written_off(host).await
     }
 
     async fn may_run(
         &self,
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
-        self.store.may_run(servers).await
+        self.store.journal().may_run(servers).await
     }
 
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
-        self.store.contradicted(id, rules).await
+        self.store.journal().contradicted(id, rules).await
     }
 
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
-        self.store.reserve(host).await
+        self.store.journal().reserve(host).await
     }
 }
 
@@ -169,7 +169,7 @@ async fn ew28_one_login_is_enough_for_a_whole_recovery() {
     requests.clear();
     stage.sandbox.region().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
@@ -269,7 +269,7 @@ async fn ew31_twenty_waiting_notifications_are_begun_side_by_side() {
         stage.sandbox.region().power_loss(&host).unwrap();
         stage.report(&host).await;
     }
-    let engine = stage.engine(stage.store.clone(), stormy()).await;
+    let engine = stage.engine(stage.journal(), stormy()).await;
     let requests = stage.sandbox.region().requests();
     let region = stage.sandbox.region();
     until("all twenty to be asked for", LIMIT, async || {
@@ -302,7 +302,7 @@ async fn slow_ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work
     let region = stage.sandbox.region();
     region.power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("an evacuation", LIMIT, async || {
         region.requests().count("#evacuate") >= 1
     })
@@ -310,7 +310,7 @@ async fn slow_ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work
     region
         .api_faults()
         .add(ApiFault::always("/compute/v2.1/", ApiEffect::Hang));
-    let beat = async || stage.store.unsettled().await.unwrap()[0].beat;
+    let beat = async || stage.store.journal().unsettled().await.unwrap()[0].beat;
     let before = beat().await;
     until(
         "the claim to be kept through many calls' time",
@@ -319,7 +319,7 @@ async fn slow_ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work
     )
     .await;
     assert_eq!(
-        stage.store.unsettled().await.unwrap()[0].epoch,
+        stage.store.journal().unsettled().await.unwrap()[0].epoch,
         1,
         "nobody had to take it over"
     );
@@ -340,7 +340,7 @@ async fn ew32_every_page_is_read_however_small_nova_makes_them() {
     let servers = stage.boot(HOST, 5);
     stage.sandbox.region().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
@@ -359,7 +359,7 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
     region.api_faults().add(ApiFault::next(1, "#evacuate", busy));
     region.power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;

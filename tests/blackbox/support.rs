@@ -145,7 +145,7 @@ impl Stage {
             description: None,
             recovery_method: method,
         };
-        let segment = self.store.create_segment(&segment).await.unwrap();
+        let segment = self.store.registry().create_segment(&segment).await.unwrap();
         for host in self.sandbox.region().hosts() {
             let in_reserve = reserved.contains(&host.name.as_str());
             if in_reserve {
@@ -160,7 +160,7 @@ impl Stage {
                 reserved: in_reserve,
                 on_maintenance: false,
             };
-            self.store.create_host(&host).await.unwrap();
+            self.store.registry().create_host(&host).await.unwrap();
         }
     }
 
@@ -189,11 +189,16 @@ impl Stage {
             evidence: None,
             reporter: None,
         };
-        self.store.accept_notification(&new, 180, now).await.unwrap().id
+        self.store
+            .registry()
+            .accept_notification(&new, 180, now)
+            .await
+            .unwrap()
+            .id
     }
 
     pub(crate) async fn status(&self, id: NotificationId) -> (NotificationStatus, Option<String>) {
-        let notification = self.store.get_notification(id).await.unwrap().unwrap();
+        let notification = self.store.registry().get_notification(id).await.unwrap().unwrap();
         (notification.status, notification.message)
     }
 
@@ -239,6 +244,11 @@ impl Stage {
                 server.name
             );
         }
+    }
+
+    /// The journal of the database, for an engine.
+    pub(crate) fn journal(&self) -> Arc<dyn Journal> {
+        Arc::new(self.store.journal().clone())
     }
 
     /// An engine in this process, on `journal`.

@@ -65,7 +65,7 @@ async fn ew35_two_engines_never_tell_of_the_same_step() {
     let ear = Arc::<Ear>::default();
     let mut engines = Vec::new();
     for _ in 0..2 {
-        let engine = stage.engine_telling(stage.store.clone(), quick_policy(), ear.clone());
+        let engine = stage.engine_telling(stage.journal(), quick_policy(), ear.clone());
         engines.push(engine.await);
     }
     let notification = stage.report(HOST).await;
@@ -105,7 +105,7 @@ async fn ew35_an_engine_that_takes_over_tells_the_rest_and_nothing_twice() {
     stage.sandbox.region().power_loss(HOST).unwrap();
     let ear = Arc::<Ear>::default();
     let first = stage
-        .engine_telling(stage.store.clone(), quick_policy(), ear.clone())
+        .engine_telling(stage.journal(), quick_policy(), ear.clone())
         .await;
     let notification = stage.report(HOST).await;
     until("a move to be told", LIMIT, async || {
@@ -114,7 +114,7 @@ async fn ew35_an_engine_that_takes_over_tells_the_rest_and_nothing_twice() {
     .await;
     first.kill().await;
     let second = stage
-        .engine_telling(stage.store.clone(), quick_policy(), ear.clone())
+        .engine_telling(stage.journal(), quick_policy(), ear.clone())
         .await;
     stage.until_finished(notification, LIMIT).await;
     until("the end to be told", LIMIT, async || {

@@ -47,7 +47,7 @@ impl Three {
         let engines = (0..3).map(|_| stage.spawn("engine")).collect();
         stage.sandbox.region().power_loss(HOST).unwrap();
         let notification = stage.report(HOST).await;
-        let recovery = stage.store.unsettled().await.unwrap()[0].id;
+        let recovery = stage.store.journal().unsettled().await.unwrap()[0].id;
         let three = Self {
             stage,
             engines,
@@ -64,7 +64,7 @@ impl Three {
 
     /// `None` once nothing is left to be done.
     async fn view(&self) -> Option<ClaimView> {
-        let views = self.stage.store.unsettled().await.unwrap();
+        let views = self.stage.store.journal().unsettled().await.unwrap();
         views.into_iter().find(|view| view.id == self.recovery)
     }
 
@@ -84,7 +84,7 @@ impl Three {
     }
 
     async fn steps_at(&self, epoch: u64) -> usize {
-        let steps = self.stage.store.steps(self.recovery).await.unwrap();
+        let steps = self.stage.store.desk().steps(self.recovery).await.unwrap();
         steps.iter().filter(|step| step.epoch == epoch).count()
     }
 

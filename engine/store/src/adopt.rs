@@ -19,6 +19,7 @@ use tachi_domain::{HostId, Timestamp};
 use tracing::instrument;
 
 use crate::convert::{self, Cell};
+use crate::database::Database;
 use crate::entity::{host, host_state, notification, recovery, vmove};
 use crate::error::Stop;
 use crate::lock;
@@ -50,7 +51,7 @@ impl Store {
     ///
     /// `Database`.
     pub async fn left_open(&self) -> Result<usize, StoreError> {
-        let found = orphans(self, false).await;
+        let found = orphans(&self.db, false).await;
         found
             .map(|rows| rows.len())
             .map_err(|stop| stop.store("looking for notifications that Masakari left open"))
@@ -84,16 +85,16 @@ impl Store {
 
     async fn adopt_all(&self, expiry: Duration, only_new: bool) -> Result<Adopted, Stop> {
         let mut adopted = Adopted::default();
-        for row in orphans(self, only_new).await? {
+        for row in orphans(&self.db, only_new).await? {
             let adopt = Adopt {
                 id: row.id,
                 host_uuid: &row.source_host_uuid,
                 only_new,
                 expiry,
-                now: self.now(),
+                now: self.db.now(),
             };
             let notification = &row.notification_uuid;
-            match self.write(&adopt).await? {
+            match self.db.write(&adopt).await? {
                 None => {}
                 Some(Fate::Open { .. }) => {
                     adopted.opened += 1;
@@ -121,7 +122,7 @@ impl Store {
 }
 
 /// Newest first: the newest notification of a host is the one whose word counts.
-async fn orphans(store: &Store, only_new: bool) -> Result<Vec<notification::Model>, Stop> {
+async fn orphans(db: &Database, only_new: bool) -> Result<Vec<notification::Model>, Stop> {
     let open = NotificationStatus::ALL
         .iter()
         .filter(|status| wanted(**status, only_new))
@@ -136,7 +137,7 @@ async fn orphans(store: &Store, only_new: bool) -> Result<Vec<notification::Mode
         .filter(notification::Column::NotificationUuid.not_in_subquery(recovered))
         .order_by_desc(notification::Column::GeneratedTime)
         .order_by_desc(notification::Column::Id)
-        .all(store.reader())
+        .all(db.reader())
         .await?)
 }
 

@@ -52,7 +52,7 @@ impl Store {
                 .filter(notification::Column::Deleted.eq(0))
                 .filter(notification::Column::Status.is_in(open.map(NotificationStatus::as_str)))
                 .into_tuple()
-                .all(self.reader())
+                .all(self.db.reader())
                 .await?;
             let reserved = host::Entity::find()
                 .select_only()
@@ -61,7 +61,7 @@ impl Store {
                 .filter(host::Column::Reserved.eq(true))
                 .order_by_asc(host::Column::Name)
                 .into_tuple()
-                .all(self.reader())
+                .all(self.db.reader())
                 .await?;
             let mut notifications = BTreeMap::new();
             for status in statuses {
@@ -90,7 +90,7 @@ impl Store {
                 .order_by_desc(notification::Column::Id)
                 .limit(NEWEST)
                 .into_tuple()
-                .all(self.reader())
+                .all(self.db.reader())
                 .await?;
             let mut found = Reporters::default();
             let mut bound = BTreeSet::new();
@@ -140,7 +140,7 @@ mod tests {
                     reserved: Set(Some(true)),
                     ..Default::default()
                 };
-                row.update(bench.store.reader()).await.unwrap();
+                row.update(bench.store.db.reader()).await.unwrap();
             } else {
                 bench.stopped(&made).await;
             }
@@ -165,7 +165,7 @@ mod tests {
                 reporter: Set(Some(text.to_owned())),
                 ..Default::default()
             };
-            row.update(bench.store.reader()).await.unwrap();
+            row.update(bench.store.db.reader()).await.unwrap();
         }
         let found = bench.store.reporters().await.unwrap();
         assert_eq!((found.unknown, found.bound), (0, 1));

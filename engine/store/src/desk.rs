@@ -18,24 +18,42 @@ use tachi_engine::ports::operator::{
 use tachi_engine::ports::{Doubted, JournalError, OperatorDesk};
 use tracing::instrument;
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::{recovery, recovery_step};
 use crate::error::Stop;
+use crate::registry::RegistryTables;
 use crate::reporters;
 use crate::work::{Tx, Verdict, Work};
 
+/// Recoveries as operators read them, and the words of operators.
+#[derive(Clone)]
+pub struct DeskTables {
+    db: Database,
+    /// Another attempt begins with a notification.
+    registry: RegistryTables,
+}
+
+impl DeskTables {
+    pub(crate) fn of(registry: &RegistryTables) -> Self {
+        Self {
+            db: registry.db.clone(),
+            registry: registry.clone(),
+        }
+    }
+}
+
 #[async_trait]
-impl OperatorDesk for Store {
+impl OperatorDesk for DeskTables {
     #[instrument(name = "store::recoveries", level = "debug", skip_all)]
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
-        let listed = find::recoveries(self, filter).await;
+        let listed = find::recoveries(&self.db, filter).await;
         listed.map_err(|stop| stop.journal("listing recoveries"))
     }
 
     #[instrument(name = "store::moves", level = "debug", skip_all)]
     async fn moves(&self, filter: MoveFilter) -> Result<Vec<MoveLine>, JournalError> {
-        let listed = moves::moves(self, filter).await;
+        let listed = moves::moves(&self.db, filter).await;
         listed.map_err(|stop| stop.journal("listing instances"))
     }
 
@@ -45,33 +63,33 @@ impl OperatorDesk for Store {
             id,
             server,
             by,
-            at: self.now(),
+            at: self.db.now(),
         };
-        let said = self.write(&see_to).await;
+        let said = self.db.write(&see_to).await;
         said.map_err(|stop| stop.journal("writing that somebody has seen to an instance"))
     }
 
     #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]
     async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError> {
-        let told = story::story(self, id).await;
+        let told = story::story(&self.db, id).await;
         told.map_err(|stop| stop.journal("reading a recovery"))
     }
 
     #[instrument(name = "store::region", level = "debug", skip_all)]
     async fn region(&self) -> Result<Vec<SegmentView>, JournalError> {
-        let read = region::region(self).await;
+        let read = region::region(&self.db).await;
         read.map_err(|stop| stop.journal("reading segments and hosts"))
     }
 
     #[instrument(name = "store::retry", level = "debug", skip_all, fields(recovery = %id))]
     async fn retry(&self, id: RecoveryId, by: &str) -> Result<Retried, JournalError> {
-        let retried = retry::retry(self, id, by).await;
+        let retried = retry::retry(&self.registry, id, by).await;
         retried.map_err(|stop| stop.journal("asking for another attempt"))
     }
 
     #[instrument(name = "store::steps", level = "debug", skip_all, fields(recovery = %id))]
     async fn steps(&self, id: RecoveryId) -> Result<Vec<StepLine>, JournalError> {
-        let read = steps(self, id).await;
+        let read = steps(&self.db, id).await;
         read.map_err(|stop| stop.journal("reading the steps of a recovery"))
     }
 
@@ -81,48 +99,48 @@ impl OperatorDesk for Store {
             id,
             word,
             by,
-            at: self.now(),
+            at: self.db.now(),
         };
-        let said = self.write(&say).await;
+        let said = self.db.write(&say).await;
         said.map_err(|stop| stop.journal("saying a word about a recovery"))
     }
 
     #[instrument(name = "store::say_of", level = "debug", skip_all, fields(recovery = %id, server = %word.server))]
     async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError> {
-        let said = self.write(&move_words::SayOf { id, word }).await;
+        let said = self.db.write(&move_words::SayOf { id, word }).await;
         said.map_err(|stop| stop.journal("saying a word about an instance"))
     }
 
     #[instrument(name = "store::doubted_reporters", level = "debug", skip_all)]
     async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError> {
-        let listed = reporters::list(self).await;
+        let listed = reporters::list(&self.db).await;
         listed.map_err(|stop| stop.journal("listing the reporters that are set aside"))
     }
 
     #[instrument(name = "store::lift_reporter", level = "debug", skip_all, fields(number))]
     async fn lift_reporter(&self, number: i64) -> Result<Option<Doubted>, JournalError> {
-        let lifted = self.write(&reporters::Lift { number }).await;
-        self.set_aside().forget();
+        let lifted = self.db.write(&reporters::Lift { number }).await;
+        self.registry.set_aside.forget();
         lifted.map_err(|stop| stop.journal("letting a reporter be heard again"))
     }
 }
 
-async fn steps(store: &Store, id: RecoveryId) -> Result<Vec<StepLine>, Stop> {
+async fn steps(db: &Database, id: RecoveryId) -> Result<Vec<StepLine>, Stop> {
     let Some(row) = recovery::Entity::find()
         .filter(recovery::Column::Uuid.eq(id.to_string()))
-        .one(store.reader())
+        .one(db.reader())
         .await?
     else {
         return Ok(Vec::new());
     };
-    steps_of(store, row.id).await
+    steps_of(db, row.id).await
 }
 
-async fn steps_of(store: &Store, recovery: i64) -> Result<Vec<StepLine>, Stop> {
+async fn steps_of(db: &Database, recovery: i64) -> Result<Vec<StepLine>, Stop> {
     let steps = recovery_step::Entity::find()
         .filter(recovery_step::Column::RecoveryId.eq(recovery))
         .order_by_asc(recovery_step::Column::Id)
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     steps
         .into_iter()
@@ -212,6 +230,7 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &close)
             .await
             .unwrap();
@@ -219,8 +238,11 @@ mod tests {
         let hosts = |listed: &[RecoverySummary]| -> Vec<String> {
             listed.iter().map(|summary| summary.host.clone()).collect()
         };
-        assert_eq!(hosts(&bench.store.recoveries(false).await.unwrap()), ["cmp1"]);
-        let all = bench.store.recoveries(true).await.unwrap();
+        assert_eq!(
+            hosts(&bench.store.desk().recoveries(false).await.unwrap()),
+            ["cmp1"]
+        );
+        let all = bench.store.desk().recoveries(true).await.unwrap();
         assert_eq!(hosts(&all), ["cmp2", "cmp1"]);
         assert_eq!(all[0].status, "failed");
         assert_eq!(all[0].message.as_deref(), Some("nothing left"));
@@ -248,12 +270,13 @@ mod tests {
             };
             let written = bench
                 .store
+                .journal()
                 .commit(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
         }
-        let lines = bench.store.steps(bench.newest().await).await.unwrap();
+        let lines = bench.store.desk().steps(bench.newest().await).await.unwrap();
         let told: Vec<_> = lines
             .iter()
             .map(|line| (line.epoch, line.text.as_str()))
@@ -261,7 +284,10 @@ mod tests {
         assert_eq!(told, [(1, "first"), (2, "second")]);
         assert_eq!(lines[0].kind, "intent");
         assert_eq!(lines[0].server, Some(server.to_string()));
-        assert_eq!(bench.store.steps(RecoveryId(Uuid::nil())).await.unwrap(), []);
+        assert_eq!(
+            bench.store.desk().steps(RecoveryId(Uuid::nil())).await.unwrap(),
+            []
+        );
     }
 
     #[tokio::test]
@@ -282,14 +308,21 @@ mod tests {
             };
             let written = bench
                 .store
+                .journal()
                 .commit(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
-            let heard = bench.store.say(claimed.id, Word::Approve, "alice").await.unwrap();
+            let heard = bench
+                .store
+                .desk()
+                .say(claimed.id, Word::Approve, "alice")
+                .await
+                .unwrap();
             assert_eq!(heard, said, "{life}");
             let unknown = bench
                 .store
+                .desk()
                 .say(RecoveryId(Uuid::nil()), Word::Approve, "alice")
                 .await;
             assert_eq!(unknown.unwrap(), Said::Unknown);

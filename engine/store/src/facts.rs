@@ -11,8 +11,8 @@ use tachi_domain::Timestamp;
 use tachi_engine::ports::{Fact, Facts, JournalError, Round};
 use tracing::instrument;
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::{fact, lock};
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::work::{Tx, Verdict, Work};
@@ -26,14 +26,13 @@ const BATCH: usize = 200;
 /// What was seen of the cloud. Apart from the journal: no recovery goes by it.
 #[derive(Clone)]
 pub struct FactTable {
-    store: Store,
+    db: Database,
 }
 
 impl FactTable {
     /// The table of this database.
-    pub fn of(store: &Store) -> Self {
-        let store = store.clone();
-        Self { store }
+    pub(crate) fn of(db: &Database) -> Self {
+        Self { db: db.clone() }
     }
 }
 
@@ -41,25 +40,25 @@ impl FactTable {
 impl Facts for FactTable {
     #[instrument(name = "store::turn", level = "debug", skip_all)]
     async fn turn(&self) -> Result<u64, JournalError> {
-        let read = turn(&self.store).await;
+        let read = turn(&self.db).await;
         read.map_err(|stop| stop.journal("reading whose turn it is to watch"))
     }
 
     #[instrument(name = "store::write_facts", level = "debug", skip_all)]
     async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError> {
-        let written = self.store.write(&Write { turn, round }).await;
+        let written = self.db.write(&Write { turn, round }).await;
         written.map_err(|stop| stop.journal("writing what was seen of the cloud"))
     }
 
     #[instrument(name = "store::facts", level = "debug", skip_all)]
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
-        let read = facts(&self.store, kind).await;
+        let read = facts(&self.db, kind).await;
         read.map_err(|stop| stop.journal("reading what was seen of the cloud"))
     }
 }
 
-async fn turn(store: &Store) -> Result<u64, Stop> {
-    let row = lock::Entity::find_by_id(TURN).one(store.reader()).await?;
+async fn turn(db: &Database) -> Result<u64, Stop> {
+    let row = lock::Entity::find_by_id(TURN).one(db.reader()).await?;
     let Some(row) = row else { return Ok(0) };
     let cell = Cell {
         table: "tachi_lock",
@@ -69,12 +68,12 @@ async fn turn(store: &Store) -> Result<u64, Stop> {
     Ok(cell.count(row.seq)?)
 }
 
-async fn facts(store: &Store, kind: Option<&str>) -> Result<Vec<Fact>, Stop> {
+async fn facts(db: &Database, kind: Option<&str>) -> Result<Vec<Fact>, Stop> {
     let mut query = fact::Entity::find().order_by_asc(fact::Column::Subject);
     if let Some(kind) = kind {
         query = query.filter(fact::Column::Kind.eq(kind));
     }
-    let rows = query.all(store.reader()).await?;
+    let rows = query.all(db.reader()).await?;
     let facts = rows.into_iter().map(|row| Fact {
         kind: row.kind,
         subject: row.subject,
@@ -165,8 +164,8 @@ mod tests {
     #[tokio::test]
     async fn of_two_that_write_one_does_and_what_is_gone_is_forgotten() {
         let bench = Bench::new().await;
-        let table = FactTable::of(&bench.store);
-        let other = FactTable::of(&bench.another().await);
+        let table = bench.store.facts();
+        let other = bench.another().await.facts().clone();
         assert_eq!(table.turn().await.unwrap(), 0);
         let both = Round {
             put: vec![fact("a", "[1]", 1), fact("b", "[]", 1)],
@@ -188,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn a_thousand_hosts_are_written_at_once() {
         let bench = Bench::new().await;
-        let table = FactTable::of(&bench.store);
+        let table = bench.store.facts();
         let put = (0..1_000).map(|number| fact(&format!("compute-{number:04}"), "[]", 1));
         let round = Round {
             put: put.collect(),

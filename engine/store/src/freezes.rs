@@ -12,8 +12,8 @@ use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_engine::ports::{FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze};
 use tracing::instrument;
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::freeze::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
 use crate::journal::before;
@@ -32,14 +32,13 @@ const BY_ITSELF: &str = "its time was over";
 /// What is frozen, as people and who tends it see it. Apart from the journal, which reads it in every transaction.
 #[derive(Clone)]
 pub struct FreezeTable {
-    store: Store,
+    db: Database,
 }
 
 impl FreezeTable {
     /// The table of this database.
-    pub fn of(store: &Store) -> Self {
-        let store = store.clone();
-        Self { store }
+    pub(crate) fn of(db: &Database) -> Self {
+        Self { db: db.clone() }
     }
 }
 
@@ -47,8 +46,8 @@ impl FreezeTable {
 impl Freezes for FreezeTable {
     #[instrument(name = "store::freeze", level = "debug", skip_all, fields(scope = %new.scope))]
     async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError> {
-        let now = self.store.now();
-        let frozen = self.store.write(&Begin { new, now }).await;
+        let now = self.db.now();
+        let frozen = self.db.write(&Begin { new, now }).await;
         frozen.map_err(|stop| stop.journal("writing a freeze"))
     }
 
@@ -62,22 +61,22 @@ impl Freezes for FreezeTable {
         let thaw = Thaw {
             key: key(scope, target),
             by,
-            now: self.store.now(),
+            now: self.db.now(),
         };
-        let thawed = self.store.write(&thaw).await;
+        let thawed = self.db.write(&thaw).await;
         thawed.map_err(|stop| stop.journal("ending a freeze"))
     }
 
     #[instrument(name = "store::freezes", level = "debug", skip_all)]
     async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError> {
-        let listed = list(&self.store).await;
+        let listed = list(&self.db).await;
         listed.map_err(|stop| stop.journal("listing freezes"))
     }
 
     #[instrument(name = "store::tend_freezes", level = "debug", skip_all)]
     async fn tend_freezes(&self, soon: Duration) -> Result<Vec<FreezeNews>, JournalError> {
-        let now = self.store.now();
-        let tended = self.store.write(&Tend { soon, now }).await;
+        let now = self.db.now();
+        let tended = self.db.write(&Tend { soon, now }).await;
         tended.map_err(|stop| stop.journal("tending freezes"))
     }
 }
@@ -117,15 +116,15 @@ fn line(row: &Model, now: Timestamp) -> Result<FreezeLine, Failure> {
     })
 }
 
-async fn list(store: &Store) -> Result<Vec<FreezeLine>, Stop> {
-    let db = store.reader();
-    let now = clock::now(db, store.now()).await?;
+async fn list(db: &Database) -> Result<Vec<FreezeLine>, Stop> {
+    let reader = db.reader();
+    let now = clock::now(reader, db.now()).await?;
     let rows = Entity::find()
         .filter(Column::OpenKey.is_not_null())
         .filter(Column::UntilAt.gt(now.micros()))
         .order_by_asc(Column::UntilAt)
         .order_by_asc(Column::Id)
-        .all(db)
+        .all(reader)
         .await?;
     let lines = rows.iter().map(|row| line(row, now));
     Ok(lines.collect::<Result<_, _>>()?)

@@ -194,7 +194,7 @@ impl Store {
     pub async fn grant(&self, statements: &[String]) -> Result<(), StoreError> {
         use sea_orm::ConnectionTrait as _;
         for statement in statements {
-            let given = self.writer().db.execute_unprepared(statement).await;
+            let given = self.db.writer().db.execute_unprepared(statement).await;
             given.map_err(|error| crate::error::Stop::from(error).store("giving a user its grants"))?;
         }
         Ok(())
@@ -212,13 +212,14 @@ mod tests {
     #[tokio::test]
     async fn t2_the_grants_know_every_table_of_the_schema_and_no_other() {
         let bench = Bench::new().await;
-        if bench.store.writer().db.get_database_backend() != DbBackend::Sqlite {
+        if bench.store.db.writer().db.get_database_backend() != DbBackend::Sqlite {
             return;
         }
         let sql =
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name";
         let rows = bench
             .store
+            .db
             .writer()
             .db
             .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql));

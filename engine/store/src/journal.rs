@@ -13,6 +13,7 @@ mod restarts;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,17 +31,34 @@ use tracing::instrument;
 pub(crate) use orders::before;
 pub(crate) use pulse::{move_words, off_word};
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
+use crate::registry::RegistryTables;
 use crate::reporters;
 
+/// The journal of a database: claims, and what recoveries write.
+#[derive(Clone)]
+pub struct JournalTables {
+    db: Database,
+    set_aside: Arc<reporters::Known>,
+}
+
+impl JournalTables {
+    pub(crate) fn of(registry: &RegistryTables) -> Self {
+        Self {
+            db: registry.db.clone(),
+            set_aside: registry.set_aside.clone(),
+        }
+    }
+}
+
 #[async_trait]
-impl Journal for Store {
+impl Journal for JournalTables {
     #[instrument(name = "store::unsettled", level = "debug", skip_all)]
     async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
-        let read = unsettled(self).await;
+        let read = unsettled(&self.db).await;
         read.map_err(|stop| stop.journal("reading the unsettled recoveries"))
     }
 
@@ -51,7 +69,7 @@ impl Journal for Store {
         seen_epoch: u64,
         owner: &str,
     ) -> Result<Option<Claimed>, JournalError> {
-        let claimed = claim::claim(self, id, seen_epoch, owner).await;
+        let claimed = claim::claim(&self.db, id, seen_epoch, owner).await;
         claimed.map_err(|stop| stop.journal("claiming a recovery"))
     }
 
@@ -61,7 +79,7 @@ impl Journal for Store {
             elapsed,
             ..Write::default()
         };
-        let beaten = commit(self, id, epoch, &write).await;
+        let beaten = commit(&self.db, id, epoch, &write).await;
         beaten.map_err(|stop| stop.journal("beating for a recovery"))
     }
 
@@ -71,9 +89,10 @@ impl Journal for Store {
             return vec![self.beat(beat.id, beat.epoch, beat.elapsed).await];
         }
         match self
+            .db
             .write_journal(&beats::Beats {
                 beats,
-                now: self.now(),
+                now: self.db.now(),
             })
             .await
         {
@@ -92,37 +111,37 @@ impl Journal for Store {
 
     #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %id, epoch))]
     async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
-        let committed = commit(self, id, epoch, write).await;
+        let committed = commit(&self.db, id, epoch, write).await;
         committed.map_err(|stop| stop.journal("writing the journal of a recovery"))
     }
 
     #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %id, epoch))]
     async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
-        let released = self.write_journal(&claim::Release { id, epoch }).await;
+        let released = self.db.write_journal(&claim::Release { id, epoch }).await;
         released.map_err(|stop| stop.journal("letting go of a recovery"))
     }
 
     #[instrument(name = "store::first_start", level = "debug", skip_all)]
     async fn first_start(&self) -> Result<Duration, JournalError> {
-        let noted = standing::first_start(self).await;
+        let noted = standing::first_start(&self.db).await;
         noted.map_err(|stop| stop.journal("setting down the first start"))
     }
 
     #[instrument(name = "store::standing", level = "debug", skip_all)]
     async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
-        let read = standing::read(self, lately).await;
+        let read = standing::read(&self.db, lately).await;
         read.map_err(|stop| stop.journal("reading how all hosts are"))
     }
 
     #[instrument(name = "store::proven_off", level = "debug", skip_all)]
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
-        let read = proven_off(self).await;
+        let read = proven_off(&self.db).await;
         read.map_err(|stop| stop.journal("reading which hosts are proven off"))
     }
 
     #[instrument(name = "store::written_off", level = "debug", skip_all, fields(%host))]
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
-        let read = given_up::of_host(self.reader(), host).await;
+        let read = given_up::of_host(self.db.reader(), host).await;
         read.map_err(|stop| stop.journal("reading which evacuations were given up"))
     }
 
@@ -131,30 +150,31 @@ impl Journal for Store {
         &self,
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
-        let read = given_up::may_run_of(self.reader(), servers).await;
+        let read = given_up::may_run_of(self.db.reader(), servers).await;
         read.map_err(|stop| stop.journal("reading where instances may run"))
     }
 
     #[instrument(name = "store::contradicted", level = "debug", skip_all, fields(recovery = %id))]
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
-        let now = self.now();
+        let now = self.db.now();
         let counted = self
+            .db
             .write_journal(&reporters::Contradicted { id, rules, now })
             .await;
-        self.set_aside().forget();
+        self.set_aside.forget();
         counted.map_err(|stop| stop.journal("counting a claim that Nova contradicts"))
     }
 
     #[instrument(name = "store::reserve", level = "debug", skip_all, fields(%host))]
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
-        let read = reservations::reserve(self.reader(), host, self.now()).await;
+        let read = reservations::reserve(self.db.reader(), host, self.db.now()).await;
         read.map_err(|stop| stop.journal("reading which hosts are in reserve"))
     }
 }
 
 const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
 
-async fn unsettled(store: &Store) -> Result<Vec<ClaimView>, Stop> {
+async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
     // Not the whole rows: engines ask for this all the time, and states can be long.
     let rows: Vec<(String, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
         .select_only()
@@ -169,7 +189,7 @@ async fn unsettled(store: &Store) -> Result<Vec<ClaimView>, Stop> {
         .filter(recovery::Column::Life.is_in(UNSETTLED))
         .order_by_asc(recovery::Column::Id)
         .into_tuple()
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     let views = rows.into_iter().map(|(uuid, epoch, beat, owner, life, kind)| {
         let cell = |column| Cell {
@@ -189,31 +209,31 @@ async fn unsettled(store: &Store) -> Result<Vec<ClaimView>, Stop> {
     Ok(views.collect::<Result<_, _>>()?)
 }
 
-async fn proven_off(store: &Store) -> Result<BTreeSet<String>, Stop> {
+async fn proven_off(db: &Database) -> Result<BTreeSet<String>, Stop> {
     let names: Vec<String> = recovery::Entity::find()
         .select_only()
         .column(recovery::Column::HostName)
         .filter(recovery::Column::ProvenOff.eq(true))
         .filter(recovery::Column::Life.is_in(UNSETTLED))
         .into_tuple()
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     Ok(names.into_iter().collect())
 }
 
-async fn commit(store: &Store, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, Stop> {
+async fn commit(db: &Database, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, Stop> {
     let work = commit::Commit {
         id,
         epoch,
         write,
-        now: store.now(),
+        now: db.now(),
         begun: Instant::now(),
     };
-    match store.write_journal(&work).await {
+    match db.write_journal(&work).await {
         // Between the look for taken instances and the insert another transaction may have taken one; then the unique
         // column has refused the row.
         Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
-            let taken = moves::taken(store.journal(), id, &write.moves).await?;
+            let taken = moves::taken(db.journal(), id, &write.moves).await?;
             if !taken.is_empty() {
                 return Ok(Committed::MovesTaken(taken));
             }

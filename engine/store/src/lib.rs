@@ -1,5 +1,6 @@
-//! Database adapter: implements the engine's ports [`Registry`](tachi_engine::ports::Registry),
-//! [`Journal`](tachi_engine::ports::Journal) and [`OperatorDesk`](tachi_engine::ports::OperatorDesk) on one database.
+//! Database adapter: implements the engine's ports on one database, each by a type of its own that [`Store`] hands out:
+//! [`RegistryTables`], [`JournalTables`], [`DeskTables`], [`MachineTable`], [`EngineTable`], [`FactTable`], [`FreezeTable`],
+//! [`MonitorTable`]. Below them is `Database`: the connections, and how is written.
 //!
 //! ```text
 //! store -> engine's ports, domain, migrations
@@ -7,7 +8,7 @@
 //!
 //! Five rules shape the crate:
 //!
-//! * **One way to write.** Every change is a `Work` value that `Store::write` runs in one transaction, which it begins,
+//! * **One way to write.** Every change is a `Work` value that `Database::write` runs in one transaction, which it begins,
 //!   commits, rolls back and, while nothing is committed, repeats. Nothing else begins a transaction.
 //! * **A claim is checked by a write** (R1). Every transaction of a claimed recovery starts with a counted update of the
 //!   recovery's row at the claim's epoch.
@@ -22,6 +23,7 @@ mod adoption;
 mod clock;
 mod conn;
 mod convert;
+mod database;
 mod desk;
 mod entity;
 mod error;
@@ -58,13 +60,18 @@ mod work;
 
 pub use adopt::Adopted;
 pub use adoption::{OpenWork, Reporters};
+pub use desk::DeskTables;
 pub use error::StoreError;
 pub use facts::FactTable;
 pub use freezes::FreezeTable;
 pub use grants::{Role, grants};
+pub use journal::JournalTables;
+pub use machines::MachineTable;
 pub use migrate::Stands;
 pub use monitors::MonitorTable;
 pub use options::{ServerKind, ServerOptions, StoreOptions};
 pub use purge::{PurgeOptions, Purged};
+pub use registry::RegistryTables;
+pub use roll::EngineTable;
 pub use store::Store;
 pub use tachi_migrations::{Origin, Report as MigrationReport, Revision, SyncError};

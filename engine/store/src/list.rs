@@ -183,14 +183,19 @@ mod tests {
                 recovery_method: method,
                 ..new_segment(&format!("s{number}"))
             };
-            let segment = bench.store.create_segment(&new).await.unwrap();
+            let segment = bench.store.registry().create_segment(&new).await.unwrap();
             if number % 2 == 1 {
                 bench.clock.advance(1);
                 let change = SegmentChange {
                     description: Some(Some(format!("d{}", number % 4))),
                     ..SegmentChange::default()
                 };
-                bench.store.update_segment(segment.id, &change).await.unwrap();
+                bench
+                    .store
+                    .registry()
+                    .update_segment(segment.id, &change)
+                    .await
+                    .unwrap();
             }
         }
         bench
@@ -208,6 +213,7 @@ mod tests {
                 ];
                 let whole = bench
                     .store
+                    .registry()
                     .list_segments(&page::<SegmentFilter>(&sort, None, 100))
                     .await
                     .unwrap();
@@ -217,7 +223,7 @@ mod tests {
                     let mut marker = None;
                     loop {
                         let piece = page::<SegmentFilter>(&sort, marker, limit);
-                        let piece = bench.store.list_segments(&piece).await.unwrap();
+                        let piece = bench.store.registry().list_segments(&piece).await.unwrap();
                         let Some(last) = piece.last() else { break };
                         marker = Some(last.row);
                         joined.extend(piece);
@@ -243,6 +249,7 @@ mod tests {
             let sort = [("updated_at", descending), ("id", descending)];
             let listed = bench
                 .store
+                .registry()
                 .list_segments(&page::<SegmentFilter>(&sort, None, 100))
                 .await
                 .unwrap();
@@ -256,14 +263,16 @@ mod tests {
         let bench = seven().await;
         let first = bench
             .store
+            .registry()
             .list_segments(&page::<SegmentFilter>(&[("id", false)], None, 1))
             .await
             .unwrap()
             .remove(0);
-        bench.store.delete_segment(first.id).await.unwrap();
+        bench.store.registry().delete_segment(first.id).await.unwrap();
         for (case, marker) in [("deleted", first.row), ("never there", 99), ("negative", -1)] {
             let error = bench
                 .store
+                .registry()
                 .list_segments(&page::<SegmentFilter>(&[("id", false)], Some(marker), 0))
                 .await
                 .unwrap_err();
@@ -278,7 +287,7 @@ mod tests {
     async fn a_limit_of_zero_is_an_empty_list() {
         let bench = seven().await;
         let none = page::<SegmentFilter>(&[("id", false)], Some(3), 0);
-        assert_eq!(bench.store.list_segments(&none).await.unwrap(), []);
+        assert_eq!(bench.store.registry().list_segments(&none).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -290,23 +299,32 @@ mod tests {
         for key in Host::SORT_KEYS {
             let page = page::<HostFilter>(&[(key, true)], Some(host.row), 5);
             assert_eq!(
-                bench.store.list_hosts(segment.id, &page).await.unwrap(),
+                bench
+                    .store
+                    .registry()
+                    .list_hosts(segment.id, &page)
+                    .await
+                    .unwrap(),
                 [],
                 "{key}"
             );
         }
         for key in Notification::SORT_KEYS {
             let page = page::<NotificationFilter>(&[(key, false)], None, 5);
-            let listed = bench.store.list_notifications(&page).await.unwrap();
+            let listed = bench.store.registry().list_notifications(&page).await.unwrap();
             assert_eq!(listed.len(), 1, "{key}");
         }
         for key in Vmove::SORT_KEYS {
             let page = page::<VmoveFilter>(&[(key, false)], None, 5);
-            let listed = bench.store.list_vmoves(NotificationId(Uuid::nil()), &page).await;
+            let listed = bench
+                .store
+                .registry()
+                .list_vmoves(NotificationId(Uuid::nil()), &page)
+                .await;
             assert_eq!(listed.unwrap(), [], "{key}");
         }
         let unknown = page::<SegmentFilter>(&[("bogus", false)], None, 5);
-        assert!(bench.store.list_segments(&unknown).await.is_err());
+        assert!(bench.store.registry().list_segments(&unknown).await.is_err());
     }
 
     #[tokio::test]
@@ -383,13 +401,19 @@ mod tests {
                 filter,
                 ..crate::testing::all()
             };
-            let listed = bench.store.list_notifications(&page).await.unwrap();
+            let listed = bench.store.registry().list_notifications(&page).await.unwrap();
             let listed: Vec<_> = listed.iter().map(|notification| notification.id).collect();
             assert_eq!(listed, ids, "{case}");
         }
-        assert_eq!(bench.store.get_notification(first.id).await.unwrap(), Some(first));
+        assert_eq!(
+            bench.store.registry().get_notification(first.id).await.unwrap(),
+            Some(first)
+        );
         let missing = NotificationId(Uuid::nil());
-        assert_eq!(bench.store.get_notification(missing).await.unwrap(), None);
+        assert_eq!(
+            bench.store.registry().get_notification(missing).await.unwrap(),
+            None
+        );
     }
 
     #[tokio::test]
@@ -419,7 +443,7 @@ mod tests {
         for (case, sql) in cases {
             let explain =
                 sea_orm::Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
-            let rows = bench.store.reader().query_all_raw(explain).await.unwrap();
+            let rows = bench.store.db.reader().query_all_raw(explain).await.unwrap();
             let plan: Vec<String> = rows
                 .iter()
                 .map(|row| row.try_get("", "detail").unwrap())

@@ -13,31 +13,46 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::machines::{Entry, MachineLine, Machines, NewMachine};
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::fence_machine::{ActiveModel, Column, Entity, Model};
 use crate::entity::{host as host_table, recovery};
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::work::{Tx, Verdict, Work};
 
+/// Which machines the fence devices of a database's hosts switch.
+#[derive(Clone)]
+pub struct MachineTable {
+    db: Database,
+}
+
+impl MachineTable {
+    pub(crate) fn of(db: &Database) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
 #[async_trait]
-impl Machines for Store {
+impl Machines for MachineTable {
     async fn known_of(
         &self,
         devices: &[(&str, String, Option<&MachineId>)],
     ) -> Result<Vec<Entry>, JournalError> {
         let read = match devices {
-            [(host, device, answers)] => known(self.reader(), host, device, *answers)
+            [(host, device, answers)] => known(self.db.reader(), host, device, *answers)
                 .await
                 .map(|entry| vec![entry]),
-            _ => known_of(self.reader(), devices).await,
+            _ => known_of(self.db.reader(), devices).await,
         };
         read.map_err(|stop| stop.journal("reading which machines the fence devices switch"))
     }
 
     async fn learn(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
-        let learn = Learn { new, now: self.now() };
-        let learnt = self.write(&learn).await;
+        let learn = Learn {
+            new,
+            now: self.db.now(),
+        };
+        let learnt = self.db.write(&learn).await;
         learnt.map_err(|stop| stop.journal("learning which machines the fence devices switch"))
     }
 
@@ -50,9 +65,9 @@ impl Machines for Store {
         let note = Note {
             place: (host, device),
             answers: foreign.map(|machine| machine.map(ToString::to_string).unwrap_or_default()),
-            now: self.now(),
+            now: self.db.now(),
         };
-        let noted = self.write(&note).await;
+        let noted = self.db.write(&note).await;
         noted.map_err(|stop| stop.journal("noting which machine a fence device switches"))
     }
 
@@ -68,14 +83,14 @@ impl Machines for Store {
             was: was.map(ToString::to_string),
             is: is.map(ToString::to_string),
             by,
-            now: self.now(),
+            now: self.db.now(),
         };
-        let confirmed = self.write(&confirm).await;
+        let confirmed = self.db.write(&confirm).await;
         confirmed.map_err(|stop| stop.journal("confirming which machine a fence device switches"))
     }
 
     async fn machines(&self) -> Result<Vec<MachineLine>, JournalError> {
-        let read = lines(self).await;
+        let read = lines(&self.db).await;
         read.map_err(|stop| stop.journal("reading which machines the fence devices switch"))
     }
 }
@@ -336,11 +351,11 @@ async fn put(
     Ok(())
 }
 
-async fn lines(store: &Store) -> Result<Vec<MachineLine>, Stop> {
+async fn lines(db: &Database) -> Result<Vec<MachineLine>, Stop> {
     let rows = Entity::find()
         .order_by_asc(Column::Host)
         .order_by_asc(Column::Device)
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     let line = |row: Model| {
         let answers = row.answers.as_deref();
@@ -373,7 +388,7 @@ mod tests {
             device: device.into(),
             machine: machine.clone(),
         };
-        bench.store.learn(&[new]).await.unwrap() == 1
+        bench.store.machines().learn(&[new]).await.unwrap() == 1
     }
 
     #[tokio::test]
@@ -382,28 +397,30 @@ mod tests {
         let store = &bench.store;
         let (a, b) = (id("guid=a"), id("guid=b"));
         assert_eq!(
-            store.known("c1", "bmc", Some(&a)).await.unwrap(),
+            store.machines().known("c1", "bmc", Some(&a)).await.unwrap(),
             Entry::default()
         );
         assert!(learn(&bench, "c1", "bmc", &a).await);
         assert!(!learn(&bench, "c1", "bmc", &b).await, "one is known");
-        let entry = store.known("c1", "bmc", Some(&b)).await.unwrap();
+        let entry = store.machines().known("c1", "bmc", Some(&b)).await.unwrap();
         assert_eq!((entry.known.expected, entry.noted), (Some(a.clone()), false));
-        store.note("c1", "bmc", Some(Some(&b))).await.unwrap();
-        assert!(store.known("c1", "bmc", Some(&b)).await.unwrap().noted);
+        store.machines().note("c1", "bmc", Some(Some(&b))).await.unwrap();
+        assert!(store.machines().known("c1", "bmc", Some(&b)).await.unwrap().noted);
         bench.clock.advance(60);
         let stale = store
+            .machines()
             .confirm("c1", "bmc", (Some(&b), Some(&b)), "ada")
             .await
             .unwrap();
         assert!(!stale, "something else was expected");
         assert!(
             store
+                .machines()
                 .confirm("c1", "bmc", (Some(&a), Some(&b)), "ada")
                 .await
                 .unwrap()
         );
-        let lines = store.machines().await.unwrap();
+        let lines = store.machines().machines().await.unwrap();
         let wanted = MachineLine {
             host: "c1".into(),
             device: "bmc".into(),
@@ -413,13 +430,19 @@ mod tests {
             foreign: None,
         };
         assert_eq!(lines, [wanted]);
-        store.note("c1", "bmc", Some(None)).await.unwrap();
-        let foreign = store.machines().await.unwrap().remove(0).foreign;
+        store.machines().note("c1", "bmc", Some(None)).await.unwrap();
+        let foreign = store.machines().machines().await.unwrap().remove(0).foreign;
         assert_eq!(foreign, Some((None, bench.clock_wall())));
-        store.note("c1", "bmc", None).await.unwrap();
-        assert_eq!(store.machines().await.unwrap()[0].foreign, None);
-        assert!(store.confirm("c1", "bmc", (Some(&b), None), "ada").await.unwrap());
-        assert!(store.machines().await.unwrap().is_empty());
+        store.machines().note("c1", "bmc", None).await.unwrap();
+        assert_eq!(store.machines().machines().await.unwrap()[0].foreign, None);
+        assert!(
+            store
+                .machines()
+                .confirm("c1", "bmc", (Some(&b), None), "ada")
+                .await
+                .unwrap()
+        );
+        assert!(store.machines().machines().await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -433,9 +456,15 @@ mod tests {
         assert!(learn(&bench, "c1", "bmc", &a).await);
         assert!(learn(&bench, "c1", "maas", &a).await);
         // Another one answers for c2, of which nothing is known, and for c1.
-        store.note("c2", "bmc", Some(Some(&b))).await.unwrap();
-        store.note("c1", "bmc", Some(None)).await.unwrap();
-        assert!(store.confirm("c3", "bmc", (None, Some(&c)), "ada").await.unwrap());
+        store.machines().note("c2", "bmc", Some(Some(&b))).await.unwrap();
+        store.machines().note("c1", "bmc", Some(None)).await.unwrap();
+        assert!(
+            store
+                .machines()
+                .confirm("c3", "bmc", (None, Some(&c)), "ada")
+                .await
+                .unwrap()
+        );
         assert!(
             learn(&bench, "gone", "bmc", &id("guid=d")).await,
             "no host of ours"
@@ -458,13 +487,13 @@ mod tests {
             .iter()
             .map(|(host, device, answers)| (*host, device.clone(), answers.as_ref()))
             .collect();
-        let together = store.known_of(&asked).await.unwrap();
+        let together = store.machines().known_of(&asked).await.unwrap();
         assert_eq!(together.len(), asked.len());
         for ((host, device, answers), entry) in asked.iter().zip(together) {
-            let alone = store.known(host, device, *answers).await.unwrap();
+            let alone = store.machines().known(host, device, *answers).await.unwrap();
             assert_eq!(entry, alone, "{host} {device} {answers:?}");
         }
-        assert_eq!(store.known_of(&[]).await.unwrap(), []);
+        assert_eq!(store.machines().known_of(&[]).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -478,15 +507,16 @@ mod tests {
         assert!(learn(&bench, "c1", "bmc1", &a).await);
         assert!(learn(&bench, "c1", "maas", &a).await, "two devices of one host");
         assert!(!learn(&bench, "c2", "bmc2", &a).await);
-        let second = store.known("c2", "bmc2", Some(&a)).await.unwrap();
+        let second = store.machines().known("c2", "bmc2", Some(&a)).await.unwrap();
         assert_eq!(
             (second.known.expected, second.known.elsewhere),
             (None, vec!["c1".to_owned()])
         );
-        let first = |store: &Store| {
+        let first = |store: &crate::Store| {
             let store = store.clone();
             async move {
                 store
+                    .machines()
                     .known("c1", "bmc1", Some(&id("guid=a")))
                     .await
                     .unwrap()
@@ -496,20 +526,29 @@ mod tests {
         };
         assert!(first(store).await.is_empty());
         // Whose it is nobody knows, once it is known that both have it.
-        store.note("c2", "bmc2", Some(Some(&a))).await.unwrap();
+        store.machines().note("c2", "bmc2", Some(Some(&a))).await.unwrap();
         assert_eq!(first(store).await, ["c2"]);
         // A device whose own machine is known, and that answers as the other one, says nothing against that one.
         store
+            .machines()
             .confirm("c2", "bmc2", (None, Some(&id("guid=b"))), "ada")
             .await
             .unwrap();
-        store.note("c2", "bmc2", Some(Some(&a))).await.unwrap();
+        store.machines().note("c2", "bmc2", Some(Some(&a))).await.unwrap();
         assert!(first(store).await.is_empty());
         // A host that is gone has left its machine to others.
-        let other = store.known("c9", "bmc9", Some(&id("guid=b"))).await.unwrap();
+        let other = store
+            .machines()
+            .known("c9", "bmc9", Some(&id("guid=b")))
+            .await
+            .unwrap();
         assert_eq!(other.known.elsewhere, ["c2"]);
         learn(&bench, "gone", "bmc", &id("guid=c")).await;
-        let free = store.known("c2", "bmc2", Some(&id("guid=c"))).await.unwrap();
+        let free = store
+            .machines()
+            .known("c2", "bmc2", Some(&id("guid=c")))
+            .await
+            .unwrap();
         assert!(free.known.elsewhere.is_empty());
     }
 
@@ -520,6 +559,6 @@ mod tests {
         let host = bench.host(&segment, "c1").await;
         bench.stopped(&host).await;
         assert!(!learn(&bench, "c1", "bmc", &id("guid=a")).await);
-        assert!(bench.store.machines().await.unwrap().is_empty());
+        assert!(bench.store.machines().machines().await.unwrap().is_empty());
     }
 }

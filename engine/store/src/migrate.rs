@@ -43,7 +43,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<Report, StoreError> {
         let mut attempt = 1;
         loop {
-            match tachi_migrations::sync(&self.writer().db).await {
+            match tachi_migrations::sync(&self.db.writer().db).await {
                 Err(error)
                     if attempt < ATTEMPTS
                         && error
@@ -54,7 +54,7 @@ impl Store {
                 }
                 outcome => {
                     let report = outcome.map_err(StoreError::Schema)?;
-                    let filled = facts::fill(self.writer()).await;
+                    let filled = facts::fill(self.db.writer()).await;
                     filled.map_err(|stop| stop.store("filling in what older versions have left"))?;
                     return Ok(report);
                 }
@@ -68,7 +68,7 @@ impl Store {
     ///
     /// `Schema`; see [`SyncError`](crate::SyncError).
     pub async fn origin(&self) -> Result<Origin, StoreError> {
-        tachi_migrations::origin(self.reader())
+        tachi_migrations::origin(self.db.reader())
             .await
             .map_err(StoreError::Schema)
     }
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// `Schema` if it is nobody's we know, `Database`.
     pub async fn stands(&self) -> Result<Stands, StoreError> {
-        let origin = match tachi_migrations::origin(self.reader()).await {
+        let origin = match tachi_migrations::origin(self.db.reader()).await {
             Err(SyncError::Newer { versions }) => return Ok(Stands::Newer { applied: versions }),
             origin => origin.map_err(StoreError::Schema)?,
         };
@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn a_database_says_how_it_stands_to_this_program() {
         let bench = Bench::new().await;
-        let (store, db) = (&bench.store, &bench.store.writer().db);
+        let (store, db) = (&bench.store, &bench.store.db.writer().db);
         assert_eq!(store.stands().await.unwrap(), Stands::UpToDate);
         let version = store.version().await.unwrap().unwrap();
         let newer = "m20991231_0010_to_come";

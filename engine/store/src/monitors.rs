@@ -14,8 +14,8 @@ use tachi_domain::situation::Monitor;
 use tachi_engine::ports::{JournalError, Monitors};
 use tracing::instrument;
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::host;
 use crate::entity::monitor::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
@@ -27,14 +27,13 @@ const BATCH: usize = 64;
 /// The monitors of this database.
 #[derive(Clone)]
 pub struct MonitorTable {
-    store: Store,
+    db: Database,
 }
 
 impl MonitorTable {
     /// The table of this database.
-    pub fn of(store: &Store) -> Self {
-        let store = store.clone();
-        Self { store }
+    pub(crate) fn of(db: &Database) -> Self {
+        Self { db: db.clone() }
     }
 }
 
@@ -42,10 +41,10 @@ impl MonitorTable {
 impl Monitors for MonitorTable {
     #[instrument(name = "store::sign_monitors", level = "debug", skip_all, fields(count = signatures.len()))]
     async fn sign_monitors(&self, signatures: &[Signature]) -> Result<BTreeSet<String>, JournalError> {
-        let now = self.store.now();
+        let now = self.db.now();
         let mut strangers = BTreeSet::new();
         for signatures in signatures.chunks(BATCH) {
-            let written = self.store.write(&Sign { signatures, now }).await;
+            let written = self.db.write(&Sign { signatures, now }).await;
             strangers.extend(written.map_err(|stop| stop.journal("writing the signatures of monitors"))?);
         }
         Ok(strangers)
@@ -53,22 +52,22 @@ impl Monitors for MonitorTable {
 
     #[instrument(name = "store::monitors", level = "debug", skip_all)]
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
-        let read = list(&self.store).await;
+        let read = list(&self.db).await;
         read.map_err(|stop| stop.journal("reading the signatures of monitors"))
     }
 
     #[instrument(name = "store::forget_monitor", level = "debug", skip_all, fields(host, %kind))]
     async fn forget_monitor(&self, host: &str, kind: MonitorKind) -> Result<bool, JournalError> {
-        let forgotten = self.store.write(&Forget { host, kind }).await;
+        let forgotten = self.db.write(&Forget { host, kind }).await;
         forgotten.map_err(|stop| stop.journal("forgetting a monitor"))
     }
 }
 
-async fn list(store: &Store) -> Result<Vec<Monitor>, Stop> {
+async fn list(db: &Database) -> Result<Vec<Monitor>, Stop> {
     let rows = Entity::find()
         .order_by_asc(Column::Host)
         .order_by_asc(Column::Kind)
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     let readable = rows.into_iter().filter_map(|row| {
         let read = monitor(row);
@@ -196,7 +195,7 @@ mod tests {
         for n in 0..70 {
             bench.host(&segment, &format!("cmp{n}")).await;
         }
-        let table = MonitorTable::of(&bench.store);
+        let table = bench.store.monitors();
         let many: Vec<Signature> = (0..70)
             .map(|n| signature(&format!("cmp{n}"), MonitorKind::Instance, &[]))
             .collect();
@@ -215,7 +214,7 @@ mod tests {
         assert_eq!(all.len(), 71);
         let one = all.iter().find(|one| one.said.kind == MonitorKind::Host).unwrap();
         assert_eq!(one.said, twice[2], "the last word counts");
-        assert_eq!(one.signed_at, bench.store.now());
+        assert_eq!(one.signed_at, bench.store.db.now());
         assert!(table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert!(!table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert_eq!(table.monitors().await.unwrap().len(), 70);

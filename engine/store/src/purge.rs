@@ -139,7 +139,7 @@ impl Store {
                 after,
                 limit,
             };
-            let done = self.write(&batch).await?;
+            let done = self.db.write(&batch).await?;
             purged.join(&done.purged);
             if let Some(left) = left.as_mut().filter(|_| kind.is_counted()) {
                 *left = left.saturating_sub(done.found);

@@ -10,6 +10,8 @@ mod progress;
 mod segments;
 mod vmoves;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
@@ -24,40 +26,62 @@ use tracing::instrument;
 pub(crate) use accept as accepted;
 pub(crate) use accept::free_moves;
 
-use crate::Store;
+use self::accept::together::Waiting;
+use crate::database::Database;
+use crate::reporters;
+
+/// The segments, hosts, notifications and vmoves of a database.
+#[derive(Clone)]
+pub struct RegistryTables {
+    pub(crate) db: Database,
+    /// The notifications that wait to be accepted.
+    pub(crate) waiting: Arc<Waiting>,
+    /// The reporters that are set aside.
+    pub(crate) set_aside: Arc<reporters::Known>,
+}
+
+impl RegistryTables {
+    pub(crate) fn of(db: &Database) -> Self {
+        Self {
+            db: db.clone(),
+            waiting: Arc::default(),
+            set_aside: Arc::default(),
+        }
+    }
+}
 
 #[async_trait]
-impl Registry for Store {
+impl Registry for RegistryTables {
     #[instrument(name = "store::list_segments", level = "debug", skip_all)]
     async fn list_segments(&self, page: &Page<SegmentFilter>) -> Result<Vec<Segment>, RegistryError> {
-        let listed = segments::list(self.reader(), page).await;
+        let listed = segments::list(self.db.reader(), page).await;
         listed.map_err(|stop| stop.registry("listing segments"))
     }
 
     #[instrument(name = "store::get_segment", level = "debug", skip_all, fields(segment = %id))]
     async fn get_segment(&self, id: SegmentId) -> Result<Option<Segment>, RegistryError> {
-        let found = segments::get(self.reader(), id).await;
+        let found = segments::get(self.db.reader(), id).await;
         found.map_err(|stop| stop.registry("reading a segment"))
     }
 
     #[instrument(name = "store::create_segment", level = "debug", skip_all)]
     async fn create_segment(&self, new: &NewSegment) -> Result<Segment, RegistryError> {
-        let now = self.now();
-        let created = self.write(&segments::Create { new, now }).await;
+        let now = self.db.now();
+        let created = self.db.write(&segments::Create { new, now }).await;
         created.map_err(|stop| stop.registry("creating a segment"))
     }
 
     #[instrument(name = "store::update_segment", level = "debug", skip_all, fields(segment = %id))]
     async fn update_segment(&self, id: SegmentId, change: &SegmentChange) -> Result<Segment, RegistryError> {
-        let now = self.now();
-        let updated = self.write(&segments::Update { id, change, now }).await;
+        let now = self.db.now();
+        let updated = self.db.write(&segments::Update { id, change, now }).await;
         updated.map_err(|stop| stop.registry("updating a segment"))
     }
 
     #[instrument(name = "store::delete_segment", level = "debug", skip_all, fields(segment = %id))]
     async fn delete_segment(&self, id: SegmentId) -> Result<(), RegistryError> {
-        let now = self.now();
-        let deleted = self.write(&segments::Delete { id, now }).await;
+        let now = self.db.now();
+        let deleted = self.db.write(&segments::Delete { id, now }).await;
         deleted.map_err(|stop| stop.registry("deleting a segment"))
     }
 
@@ -67,20 +91,20 @@ impl Registry for Store {
         segment: SegmentId,
         page: &Page<HostFilter>,
     ) -> Result<Vec<Host>, RegistryError> {
-        let listed = hosts::list(self.reader(), segment, page).await;
+        let listed = hosts::list(self.db.reader(), segment, page).await;
         listed.map_err(|stop| stop.registry("listing hosts"))
     }
 
     #[instrument(name = "store::get_host", level = "debug", skip_all, fields(%segment, host = %id))]
     async fn get_host(&self, segment: SegmentId, id: HostId) -> Result<Option<Host>, RegistryError> {
-        let found = hosts::get(self.reader(), segment, id).await;
+        let found = hosts::get(self.db.reader(), segment, id).await;
         found.map_err(|stop| stop.registry("reading a host"))
     }
 
     #[instrument(name = "store::create_host", level = "debug", skip_all, fields(host = new.name))]
     async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError> {
-        let now = self.now();
-        let created = self.write(&hosts::Create { new, now }).await;
+        let now = self.db.now();
+        let created = self.db.write(&hosts::Create { new, now }).await;
         created.map_err(|stop| stop.registry("creating a host"))
     }
 
@@ -91,7 +115,7 @@ impl Registry for Store {
         id: HostId,
         change: &HostChange,
     ) -> Result<Host, RegistryError> {
-        let found = hosts::changeable(self.reader(), segment, id, change).await;
+        let found = hosts::changeable(self.db.reader(), segment, id, change).await;
         found.map_err(|stop| stop.registry("reading a host before it is changed"))
     }
 
@@ -106,16 +130,16 @@ impl Registry for Store {
             segment,
             id,
             change,
-            now: self.now(),
+            now: self.db.now(),
         };
-        let updated = self.write(&update).await;
+        let updated = self.db.write(&update).await;
         updated.map_err(|stop| stop.registry("updating a host"))
     }
 
     #[instrument(name = "store::delete_host", level = "debug", skip_all, fields(%segment, host = %id))]
     async fn delete_host(&self, segment: SegmentId, id: HostId) -> Result<(), RegistryError> {
-        let now = self.now();
-        let deleted = self.write(&hosts::Delete { segment, id, now }).await;
+        let now = self.db.now();
+        let deleted = self.db.write(&hosts::Delete { segment, id, now }).await;
         deleted.map_err(|stop| stop.registry("deleting a host"))
     }
 
@@ -124,13 +148,13 @@ impl Registry for Store {
         &self,
         page: &Page<NotificationFilter>,
     ) -> Result<Vec<Notification>, RegistryError> {
-        let listed = notifications::list(self.reader(), page).await;
+        let listed = notifications::list(self.db.reader(), page).await;
         listed.map_err(|stop| stop.registry("listing notifications"))
     }
 
     #[instrument(name = "store::get_notification", level = "debug", skip_all, fields(notification = %id))]
     async fn get_notification(&self, id: NotificationId) -> Result<Option<Notification>, RegistryError> {
-        let found = notifications::get(self.reader(), id).await;
+        let found = notifications::get(self.db.reader(), id).await;
         found.map_err(|stop| stop.registry("reading a notification"))
     }
 
@@ -150,7 +174,7 @@ impl Registry for Store {
         notification: NotificationId,
         page: &Page<VmoveFilter>,
     ) -> Result<Vec<Vmove>, RegistryError> {
-        let listed = vmoves::list(self.reader(), notification, page).await;
+        let listed = vmoves::list(self.db.reader(), notification, page).await;
         listed.map_err(|stop| stop.registry("listing vmoves"))
     }
 
@@ -160,23 +184,23 @@ impl Registry for Store {
         notification: NotificationId,
         id: VmoveId,
     ) -> Result<Option<Vmove>, RegistryError> {
-        let found = vmoves::get(self.reader(), notification, id).await;
+        let found = vmoves::get(self.db.reader(), notification, id).await;
         found.map_err(|stop| stop.registry("reading a vmove"))
     }
 
     #[instrument(name = "store::progress", level = "debug", skip_all, fields(%notification))]
     async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError> {
-        let read = progress::read(self.reader(), notification).await;
+        let read = progress::read(self.db.reader(), notification).await;
         read.map_err(|stop| stop.registry("reading a recovery's progress"))
     }
 
     #[instrument(name = "store::boot_hold", level = "debug", skip_all, fields(host))]
     async fn boot_hold(&self, host: &str) -> Result<Option<BootHold>, RegistryError> {
-        let found = booting::hold(self.reader(), host, self.now()).await;
+        let found = booting::hold(self.db.reader(), host, self.db.now()).await;
         found.map_err(|stop| stop.registry("reading the recoveries of a host that boots"))
     }
 
     fn pool(&self) -> Option<PoolUsage> {
-        self.reader().usage()
+        self.db.reader().usage()
     }
 }

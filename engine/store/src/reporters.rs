@@ -19,8 +19,8 @@ use tachi_domain::{RecoveryId, Reporter, Timestamp, Voice};
 use tachi_engine::ports::Doubted;
 use tokio::time::Instant;
 
-use crate::Store;
 use crate::convert::{self, Cell};
+use crate::database::Database;
 use crate::entity::{host, recovery, reporter_aside, reporter_doubt};
 use crate::error::{Failure, Stop};
 use crate::journal::before;
@@ -83,19 +83,23 @@ impl Known {
 }
 
 /// The voice of a report, if it is set aside.
-pub(crate) async fn unheard(store: &Store, new: &NewNotification) -> Result<Option<String>, Stop> {
+pub(crate) async fn unheard(
+    db: &Database,
+    set_aside_known: &Known,
+    new: &NewNotification,
+) -> Result<Option<String>, Stop> {
     let Some(reporter) = new.reporter.as_deref() else {
         return Ok(None);
     };
     let voice = key(reporter)?;
-    let known = store.set_aside().inner().clone();
+    let known = set_aside_known.inner().clone();
     let fresh = known.filter(|(read, _)| read.elapsed() < KNOWN_FOR);
     let known = if let Some((_, known)) = fresh {
         known
     } else {
         let read = Instant::now();
-        let known = Arc::new(set_aside(store.reader()).await?);
-        *store.set_aside().inner() = Some((read, known.clone()));
+        let known = Arc::new(set_aside(db.reader()).await?);
+        *set_aside_known.inner() = Some((read, known.clone()));
         known
     };
     Ok(known.contains(&voice).then_some(voice))
@@ -114,10 +118,10 @@ pub(crate) async fn count_unheard(tx: &Tx, voice: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(crate) async fn list(store: &Store) -> Result<Vec<Doubted>, Stop> {
+pub(crate) async fn list(db: &Database) -> Result<Vec<Doubted>, Stop> {
     let rows = reporter_aside::Entity::find()
         .order_by_asc(reporter_aside::Column::Id)
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     Ok(rows.into_iter().map(shown).collect::<Result<_, Failure>>()?)
 }

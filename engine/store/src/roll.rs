@@ -15,8 +15,8 @@ use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
 use tachi_engine::ports::{JournalError, Roll};
 use tracing::instrument;
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::{engine, notification, recovery};
 use crate::error::{Failure, Stop};
 use crate::time::from_column;
@@ -25,33 +25,45 @@ use crate::work::{Tx, Verdict, Work};
 /// Who has not signed for so long is forgotten.
 const FORGOTTEN_AFTER_SECONDS: i64 = 86_400;
 
+/// The engines that have signed in a database.
+#[derive(Clone)]
+pub struct EngineTable {
+    db: Database,
+}
+
+impl EngineTable {
+    pub(crate) fn of(db: &Database) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
 #[async_trait]
-impl Roll for Store {
+impl Roll for EngineTable {
     #[instrument(name = "store::sign", level = "debug", skip_all)]
     async fn sign(&self, signature: &Signature) -> Result<(), JournalError> {
         let sign = Sign {
             signature,
-            now: self.now(),
+            now: self.db.now(),
         };
-        let signed = self.write(&sign).await;
+        let signed = self.db.write(&sign).await;
         signed.map_err(|stop| stop.journal("signing the roll of engines"))
     }
 
     #[instrument(name = "store::strike", level = "debug", skip_all)]
     async fn strike(&self, name: &str) -> Result<(), JournalError> {
-        let struck = self.write(&Strike(name)).await;
+        let struck = self.db.write(&Strike(name)).await;
         struck.map_err(|stop| stop.journal("leaving the roll of engines"))
     }
 
     #[instrument(name = "store::engines", level = "debug", skip_all)]
     async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
-        let read = engines(self).await;
+        let read = engines(&self.db).await;
         read.map_err(|stop| stop.journal("reading the roll of engines"))
     }
 
     #[instrument(name = "store::backlog", level = "debug", skip_all)]
     async fn backlog(&self) -> Result<Backlog, JournalError> {
-        let counted = backlog(self).await;
+        let counted = backlog(&self.db).await;
         counted.map_err(|stop| stop.journal("counting what waits"))
     }
 }
@@ -114,10 +126,10 @@ impl Work for Strike<'_> {
     }
 }
 
-async fn engines(store: &Store) -> Result<Vec<EngineLine>, Stop> {
+async fn engines(db: &Database) -> Result<Vec<EngineLine>, Stop> {
     let rows = engine::Entity::find()
         .order_by_asc(engine::Column::Name)
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     let lines = rows.into_iter().map(|row| {
         let cell = |column| Cell {
@@ -146,22 +158,22 @@ async fn engines(store: &Store) -> Result<Vec<EngineLine>, Stop> {
     Ok(lines.collect::<Result<_, _>>()?)
 }
 
-async fn backlog(store: &Store) -> Result<Backlog, Stop> {
-    let db = store.reader();
+async fn backlog(db: &Database) -> Result<Backlog, Stop> {
+    let reader = db.reader();
     let created: Vec<Option<chrono::NaiveDateTime>> = notification::Entity::find()
         .select_only()
         .column(notification::Column::CreatedAt)
         .filter(notification::Column::Status.eq(NotificationStatus::New.as_str()))
         .filter(notification::Column::Deleted.eq(0))
         .into_tuple()
-        .all(db)
+        .all(reader)
         .await?;
     let rows: Vec<(String, String)> = recovery::Entity::find()
         .select_only()
         .columns([recovery::Column::Kind, recovery::Column::Life])
         .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
         .into_tuple()
-        .all(db)
+        .all(reader)
         .await?;
     let mut unsettled = BTreeMap::new();
     for (kind, life) in rows {
@@ -199,14 +211,14 @@ mod tests {
     async fn engines_sign_leave_and_are_forgotten_after_a_day() {
         let bench = Bench::new().await;
         let (one, mut two) = (signature("one", &bench), signature("two", &bench));
-        bench.store.sign(&one).await.unwrap();
+        bench.store.roll().sign(&one).await.unwrap();
         bench.clock.advance(5);
-        bench.store.sign(&two).await.unwrap();
+        bench.store.roll().sign(&two).await.unwrap();
         two.facts
             .insert("broker".to_owned(), "down: \"no route\"".to_owned());
         bench.clock.advance(5);
-        bench.store.sign(&two).await.unwrap();
-        let lines = bench.store.engines().await.unwrap();
+        bench.store.roll().sign(&two).await.unwrap();
+        let lines = bench.store.roll().engines().await.unwrap();
         let seen: Vec<_> = lines
             .iter()
             .map(|line| (line.signature.clone(), line.beat, line.seen_at.micros()))
@@ -217,11 +229,17 @@ mod tests {
             [(one, 1, now - 10_000_000), (two, 2, now)],
             "each with its own time, and with the facts it signed last"
         );
-        bench.store.strike("two").await.unwrap();
+        bench.store.roll().strike("two").await.unwrap();
         bench.clock.advance(86_401);
-        bench.store.sign(&signature("three", &bench)).await.unwrap();
+        bench
+            .store
+            .roll()
+            .sign(&signature("three", &bench))
+            .await
+            .unwrap();
         let names: Vec<String> = bench
             .store
+            .roll()
             .engines()
             .await
             .unwrap()
@@ -234,21 +252,21 @@ mod tests {
     #[tokio::test]
     async fn the_backlog_knows_how_long_the_oldest_has_waited() {
         let bench = Bench::new().await;
-        assert_eq!(bench.store.backlog().await.unwrap(), Backlog::default());
+        assert_eq!(bench.store.roll().backlog().await.unwrap(), Backlog::default());
         let segment = bench.segment("s1").await;
         for name in ["cmp1", "cmp2"] {
             let host = bench.host(&segment, name).await;
             bench.clock.advance(60);
             bench.stopped(&host).await;
         }
-        let waiting = bench.store.backlog().await.unwrap();
+        let waiting = bench.store.roll().backlog().await.unwrap();
         assert_eq!(waiting.new, 2);
         let oldest = bench.clock_wall().minus_seconds(60).whole_seconds();
         assert_eq!(waiting.oldest_new, Some(oldest));
         let open = BTreeMap::from([((RecoveryKind::Host, Life::Open), 2)]);
         assert_eq!(waiting.unsettled, open);
         bench.claim_newest("engine").await;
-        let waiting = bench.store.backlog().await.unwrap();
+        let waiting = bench.store.roll().backlog().await.unwrap();
         assert_eq!((waiting.new, waiting.oldest_new), (1, Some(oldest)));
         assert_eq!(waiting.unsettled, open, "claimed, and open as before");
     }

@@ -1,43 +1,39 @@
-//! The handle on a database.
+//! A database, and its parts by who needs them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, EntityTrait as _, Set,
-};
+use sea_orm::{ConnectionTrait as _, EntityTrait as _, Set};
 use tachi_domain::Timestamp;
 use tachi_engine::ports::Clock;
 
-use crate::conn::Conn;
+use crate::database::Database;
+use crate::desk::DeskTables;
 use crate::entity::meta;
 use crate::error::{Failure, Stop};
-use crate::registry::accept::together::Waiting;
-use crate::reporters;
-use crate::server::{self, Lane};
-use crate::trouble::Trouble;
+use crate::journal::JournalTables;
+use crate::machines::MachineTable;
+use crate::registry::RegistryTables;
+use crate::roll::EngineTable;
 use crate::work::{Tx, Verdict, Work};
-use crate::{StoreError, StoreOptions, files, sqlite};
+use crate::{FactTable, FreezeTable, MonitorTable, StoreError, StoreOptions};
 
 /// A database. Cheap to clone; all clones share its connections.
+///
+/// Its own methods are about the database as a whole: its schema, what Masakari left in it, what is old in it. What the ports
+/// ask for has a handle for each port.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
-    waiting: Arc<Waiting>,
-    set_aside: Arc<reporters::Known>,
-}
-
-struct Inner {
-    /// On `SQLite` one connection, so that writes queue in the order they came. On a server the registry's pool.
-    writer: Conn<DatabaseConnection>,
-    /// The readers of a `SQLite` file. `None` for a database in memory, which exists in the writer's connection only, and
-    /// for a server, where the writer's pool is enough.
-    readers: Option<Conn<DatabaseConnection>>,
-    /// The one connection of a server that the journal is written on; `None` for `SQLite`, which has one anyway.
-    journal: Option<Conn<DatabaseConnection>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) db: Database,
+    registry: RegistryTables,
+    journal: JournalTables,
+    desk: DeskTables,
+    machines: MachineTable,
+    roll: EngineTable,
+    facts: FactTable,
+    freezes: FreezeTable,
+    monitors: MonitorTable,
 }
 
 impl std::fmt::Debug for Store {
@@ -53,41 +49,59 @@ impl Store {
     ///
     /// `NetworkFileSystem`, `File`, `Database`.
     pub async fn connect(options: &StoreOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let inner = match (&options.server, &options.path) {
-            (Some(server), _) => {
-                let pools = server::open(server).await?;
-                let conn = |db| Conn::new(db, Some(pools.health.clone())).asking_twice();
-                Inner {
-                    writer: conn(pools.registry),
-                    readers: None,
-                    journal: Some(conn(pools.journal)),
-                    clock,
-                }
-            }
-            (None, None) => Inner {
-                writer: open(sqlite::memory()).await?,
-                readers: None,
-                journal: None,
-                clock,
-            },
-            (None, Some(path)) => {
-                files::prepare(path)?;
-                // The writer first: it is the one that turns the file to WAL.
-                let writer = open(sqlite::file(path, 1, options.busy_timeout)).await?;
-                let readers = sqlite::file(path, options.readers.max(1), options.busy_timeout);
-                Inner {
-                    writer,
-                    readers: Some(open(readers).await?),
-                    journal: None,
-                    clock,
-                }
-            }
-        };
+        let db = Database::open(options, clock).await?;
+        let registry = RegistryTables::of(&db);
         Ok(Self {
-            inner: Arc::new(inner),
-            waiting: Arc::default(),
-            set_aside: Arc::default(),
+            journal: JournalTables::of(&registry),
+            desk: DeskTables::of(&registry),
+            registry,
+            machines: MachineTable::of(&db),
+            roll: EngineTable::of(&db),
+            facts: FactTable::of(&db),
+            freezes: FreezeTable::of(&db),
+            monitors: MonitorTable::of(&db),
+            db,
         })
+    }
+
+    /// Segments, hosts, notifications and vmoves: the port `Registry`.
+    pub fn registry(&self) -> &RegistryTables {
+        &self.registry
+    }
+
+    /// Claims, and what recoveries write: the port `Journal`.
+    pub fn journal(&self) -> &JournalTables {
+        &self.journal
+    }
+
+    /// What operators are shown of recoveries, and their words: the port `OperatorDesk`.
+    pub fn desk(&self) -> &DeskTables {
+        &self.desk
+    }
+
+    /// Which machines the fence devices switch: the port `Machines`.
+    pub fn machines(&self) -> &MachineTable {
+        &self.machines
+    }
+
+    /// The engines that run, and what waits for them: the port `Roll`.
+    pub fn roll(&self) -> &EngineTable {
+        &self.roll
+    }
+
+    /// What was seen of the cloud: the port `Facts`.
+    pub fn facts(&self) -> &FactTable {
+        &self.facts
+    }
+
+    /// What is frozen: the port `Freezes`.
+    pub fn freezes(&self) -> &FreezeTable {
+        &self.freezes
+    }
+
+    /// The monitors that have signed: the port `Monitors`.
+    pub fn monitors(&self) -> &MonitorTable {
+        &self.monitors
     }
 
     /// The name of the newest migration that was applied; `None` if the schema is not there yet.
@@ -96,7 +110,7 @@ impl Store {
     ///
     /// `Database`, also if the database was migrated by a later version that this one does not know.
     pub async fn version(&self) -> Result<Option<String>, StoreError> {
-        tachi_migrations::version(self.reader())
+        tachi_migrations::version(self.db.reader())
             .await
             .map_err(|error| Stop::from(error).store("reading the database's version"))
     }
@@ -107,7 +121,7 @@ impl Store {
     ///
     /// As for [`Store::version`].
     pub async fn pending(&self) -> Result<Vec<String>, StoreError> {
-        tachi_migrations::pending(self.reader())
+        tachi_migrations::pending(self.db.reader())
             .await
             .map_err(|error| Stop::from(error).store("reading the pending migrations"))
     }
@@ -118,8 +132,9 @@ impl Store {
     ///
     /// `Database`.
     pub async fn first_start(&self) -> Result<Timestamp, StoreError> {
-        let now = self.now();
-        self.write(&FirstStart { now })
+        let now = self.db.now();
+        self.db
+            .write(&FirstStart { now })
             .await
             .map_err(|stop| stop.store("reading the cluster's first start"))
     }
@@ -130,73 +145,8 @@ impl Store {
     ///
     /// `Database`.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let closed = async {
-            let others = [&self.inner.readers, &self.inner.journal];
-            for pool in others.into_iter().flatten() {
-                pool.db.close_by_ref().await?;
-            }
-            self.inner.writer.db.close_by_ref().await
-        };
-        closed
-            .await
-            .map_err(|error| Stop::from(error).store("closing the database"))
-    }
-
-    pub(crate) fn writer(&self) -> &Conn<DatabaseConnection> {
-        &self.inner.writer
-    }
-
-    pub(crate) fn journal(&self) -> &Conn<DatabaseConnection> {
-        self.inner.journal.as_ref().unwrap_or(&self.inner.writer)
-    }
-
-    pub(crate) fn lane(&self, lane: Lane) -> &Conn<DatabaseConnection> {
-        match lane {
-            Lane::Registry => self.writer(),
-            Lane::Journal => self.journal(),
-        }
-    }
-
-    pub(crate) fn is_sqlite(&self) -> bool {
-        self.inner.writer.get_database_backend() == DbBackend::Sqlite
-    }
-
-    pub(crate) fn reader(&self) -> &Conn<DatabaseConnection> {
-        self.inner.readers.as_ref().unwrap_or(&self.inner.writer)
-    }
-
-    /// The notifications that wait to be accepted.
-    pub(crate) fn waiting(&self) -> &Waiting {
-        &self.waiting
-    }
-
-    /// The reporters that are set aside.
-    pub(crate) fn set_aside(&self) -> &reporters::Known {
-        &self.set_aside
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.inner.clock.wall()
-    }
-}
-
-/// How often opening is tried when other processes are in the way, and how long to wait in between: two seconds in all.
-const OPENINGS: u32 = 100;
-const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
-
-/// Opens a pool. Only one process can turn a new file to WAL; the others are told at once that it is busy, whatever their
-/// busy timeout, and so try again.
-async fn open(options: ConnectOptions) -> Result<Conn<DatabaseConnection>, StoreError> {
-    let mut opening = 1;
-    loop {
-        match Database::connect(options.clone()).await {
-            Ok(db) => return Ok(Conn::new(db, None)),
-            Err(error) if opening < OPENINGS && Trouble::of(&error) == Trouble::InTheWay => {
-                opening += 1;
-                tokio::time::sleep(BETWEEN_OPENINGS).await;
-            }
-            Err(error) => return Err(Stop::from(error).store("opening the database")),
-        }
+        let closed = self.db.close().await;
+        closed.map_err(|error| Stop::from(error).store("closing the database"))
     }
 }
 
@@ -257,7 +207,7 @@ mod tests {
 
     /// What the database says of its tables, columns and indexes.
     async fn schema(bench: &Bench) -> Vec<String> {
-        let sql = match bench.store.reader().get_database_backend() {
+        let sql = match bench.store.db.reader().get_database_backend() {
             DbBackend::MySql => {
                 "SELECT CONCAT_WS(' ', table_name, column_name, column_type, is_nullable, column_default) \
                  FROM information_schema.columns WHERE table_schema = DATABASE() UNION ALL \
@@ -271,7 +221,7 @@ mod tests {
             }
             DbBackend::Sqlite | _ => "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
         };
-        texts(bench.store.reader(), sql).await
+        texts(bench.store.db.reader(), sql).await
     }
 
     #[tokio::test]
@@ -327,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn the_file_is_opened_as_it_must_be() {
         let bench = Bench::sqlite().await;
-        for db in [bench.store.reader(), bench.store.writer()] {
+        for db in [bench.store.db.reader(), bench.store.db.writer()] {
             for (pragma, value) in [
                 ("journal_mode", "wal"),
                 ("synchronous", "2"),
@@ -347,15 +297,26 @@ mod tests {
         let notification = bench.stopped(&host).await;
         let claimed = bench.claim_newest("engine1").await;
         bench.store.close().await.unwrap();
-        assert!(bench.store.get_segment(segment.id).await.is_err(), "closed");
+        assert!(
+            bench.store.registry().get_segment(segment.id).await.is_err(),
+            "closed"
+        );
 
         let reopened = bench.another().await;
-        assert_eq!(reopened.get_segment(segment.id).await.unwrap(), Some(segment));
-        let views = reopened.unsettled().await.unwrap();
+        assert_eq!(
+            reopened.registry().get_segment(segment.id).await.unwrap(),
+            Some(segment)
+        );
+        let views = reopened.journal().unsettled().await.unwrap();
         assert_eq!(views.len(), 1);
         assert_eq!(views[0].epoch, claimed.epoch);
         assert_eq!(views[0].owner.as_deref(), Some("engine1"));
-        let again = reopened.claim(claimed.id, 1, "engine2").await.unwrap().unwrap();
+        let again = reopened
+            .journal()
+            .claim(claimed.id, 1, "engine2")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(again.notification.id, notification.id);
     }
 
@@ -367,7 +328,7 @@ mod tests {
         bench.stopped(&host).await;
         let read = "SELECT created_at FROM hosts UNION ALL SELECT generated_time FROM notifications";
         assert_eq!(
-            texts(bench.store.reader(), read).await,
+            texts(bench.store.db.reader(), read).await,
             ["2023-11-14 22:13:20.000000", "2023-11-14 22:13:20.123456"]
         );
     }
@@ -391,24 +352,31 @@ mod tests {
         .await
         .unwrap();
         store.migrate().await.unwrap();
-        let segment = store.create_segment(&new_segment("s1")).await.unwrap();
+        let segment = store.registry().create_segment(&new_segment("s1")).await.unwrap();
         let host = store
+            .registry()
             .create_host(&crate::testing::new_host(&segment, "cmp1"))
             .await
             .unwrap();
         let new = stopped(&host.name, bench.clock.wall());
         store
+            .registry()
             .accept_notification(&new, 180, bench.clock.wall())
             .await
             .unwrap();
-        let id = store.recoveries(false).await.unwrap()[0].id;
-        assert!(store.claim(id, 0, "engine").await.unwrap().is_some());
+        let id = store.desk().recoveries(false).await.unwrap()[0].id;
+        assert!(store.journal().claim(id, 0, "engine").await.unwrap().is_some());
     }
 
     #[tokio::test]
     async fn a_database_without_tables_says_what_failed() {
         let bench = Bench::empty().await;
-        let error = bench.store.create_segment(&new_segment("s1")).await.unwrap_err();
+        let error = bench
+            .store
+            .registry()
+            .create_segment(&new_segment("s1"))
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "creating a segment");
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("failover_segments"), "{source}");

@@ -116,11 +116,19 @@ impl Bench {
     }
 
     pub(crate) async fn segment(&self, name: &str) -> Segment {
-        self.store.create_segment(&new_segment(name)).await.unwrap()
+        self.store
+            .registry()
+            .create_segment(&new_segment(name))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn host(&self, segment: &Segment, name: &str) -> Host {
-        self.store.create_host(&new_host(segment, name)).await.unwrap()
+        self.store
+            .registry()
+            .create_host(&new_host(segment, name))
+            .await
+            .unwrap()
     }
 
     /// Accepts a notification that the host stopped, at the clock's time.
@@ -133,20 +141,28 @@ impl Bench {
         &self,
         new: &NewNotification,
     ) -> Result<Notification, tachi_engine::ports::RegistryError> {
-        self.store.accept_notification(new, 180, self.clock.wall()).await
+        self.store
+            .registry()
+            .accept_notification(new, 180, self.clock.wall())
+            .await
     }
 
     /// The newest recovery.
     pub(crate) async fn newest(&self) -> RecoveryId {
-        self.store.recoveries(true).await.unwrap()[0].id
+        self.store.desk().recoveries(true).await.unwrap()[0].id
     }
 
     /// Claims the newest recovery, whatever its epoch.
     pub(crate) async fn claim_newest(&self, owner: &str) -> Claimed {
         let id = self.newest().await;
-        let views = self.store.unsettled().await.unwrap();
+        let views = self.store.journal().unsettled().await.unwrap();
         let seen = views.into_iter().find(|view| view.id == id).unwrap().epoch;
-        self.store.claim(id, seen, owner).await.unwrap().unwrap()
+        self.store
+            .journal()
+            .claim(id, seen, owner)
+            .await
+            .unwrap()
+            .unwrap()
     }
 }
 

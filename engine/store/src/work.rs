@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::conn::Conn;
+use crate::database::Database;
 use crate::error::{Failure, Stop};
 use crate::server::Lane;
-use crate::store::Store;
 
 /// How often a transaction is tried when others are in the way, or the connection is lost before the commit.
 const ATTEMPTS: u32 = 5;
@@ -54,7 +54,7 @@ pub(crate) trait Work: Sync {
     async fn run(&self, tx: &Tx) -> Result<Verdict<Self::Output>, Stop>;
 }
 
-impl Store {
+impl Database {
     /// Runs a change in one transaction.
     ///
     /// # Errors
@@ -166,10 +166,10 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::StoreOptions;
     use crate::entity::meta;
     use crate::testing::{Bench, TestClock};
     use crate::trouble::Trouble;
+    use crate::{Store, StoreOptions};
 
     async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
         let row = meta::ActiveModel {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     async fn rows(store: &Store) -> u64 {
-        meta::Entity::find().count(store.reader()).await.unwrap()
+        meta::Entity::find().count(store.db.reader()).await.unwrap()
     }
 
     /// Another process that waits for nobody.
@@ -212,11 +212,11 @@ mod tests {
     #[tokio::test]
     async fn the_verdict_decides_what_stays() {
         let bench = Bench::new().await;
-        bench.store.write(&Insert(false)).await.unwrap();
+        bench.store.db.write(&Insert(false)).await.unwrap();
         assert_eq!(rows(&bench.store).await, 0);
-        bench.store.write(&Insert(true)).await.unwrap();
+        bench.store.db.write(&Insert(true)).await.unwrap();
         assert_eq!(rows(&bench.store).await, 1);
-        bench.store.write(&Insert(true)).await.unwrap_err();
+        bench.store.db.write(&Insert(true)).await.unwrap_err();
         assert_eq!(rows(&bench.store).await, 1);
     }
 
@@ -250,10 +250,10 @@ mod tests {
         let bench = Bench::new().await;
         let work = linger();
         tokio::select! {
-            outcome = bench.store.write(&work) => panic!("{outcome:?}"),
+            outcome = bench.store.db.write(&work) => panic!("{outcome:?}"),
             () = work.inserted.notified() => {}
         }
-        bench.store.write(&Insert(true)).await.unwrap();
+        bench.store.db.write(&Insert(true)).await.unwrap();
         assert_eq!(rows(&bench.store).await, 1);
     }
 
@@ -264,11 +264,11 @@ mod tests {
         let work = linger();
         let blocked = async {
             work.inserted.notified().await;
-            let blocked = other.write(&Insert(true)).await;
+            let blocked = other.db.write(&Insert(true)).await;
             work.go.notify_one();
             blocked
         };
-        let (lingered, blocked) = tokio::join!(bench.store.write(&work), blocked);
+        let (lingered, blocked) = tokio::join!(bench.store.db.write(&work), blocked);
         lingered.unwrap();
         let Err(Stop::Failed(Failure::Db(error))) = blocked else {
             panic!("{blocked:?}");
@@ -291,7 +291,7 @@ mod tests {
             let runs = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
             insert(tx, "row").await?;
             if runs == 1 {
-                insert(self.other.writer(), "other").await?;
+                insert(self.other.db.writer(), "other").await?;
             }
             Ok(Verdict::Keep(runs))
         }
@@ -305,15 +305,15 @@ mod tests {
             other: &other,
             runs: AtomicU32::new(0),
         };
-        assert_eq!(bench.store.write(&work).await.unwrap(), 2);
+        assert_eq!(bench.store.db.write(&work).await.unwrap(), 2);
         assert_eq!(rows(&bench.store).await, 1);
     }
 
     #[tokio::test]
     async fn other_errors_are_not_tried_again() {
         let bench = Bench::new().await;
-        bench.store.write(&Insert(true)).await.unwrap();
-        let Err(Stop::Failed(Failure::Db(error))) = bench.store.write(&Insert(true)).await else {
+        bench.store.db.write(&Insert(true)).await.unwrap();
+        let Err(Stop::Failed(Failure::Db(error))) = bench.store.db.write(&Insert(true)).await else {
             panic!("a second row of the same name");
         };
         assert_eq!(Trouble::of(&error), Trouble::Lasting, "{error}");
@@ -329,7 +329,7 @@ mod tests {
             work.go.notify_one();
             seen
         };
-        let (written, seen) = tokio::join!(bench.store.write(&work), reading);
+        let (written, seen) = tokio::join!(bench.store.db.write(&work), reading);
         written.unwrap();
         assert_eq!(seen, 0);
         assert_eq!(rows(&bench.store).await, 1);
@@ -342,14 +342,14 @@ mod tests {
         let at = crate::time::to_column(Timestamp::from_micros(1_000_000)).unwrap();
         crate::entity::segment::Entity::update_many()
             .col_expr(crate::entity::segment::Column::UpdatedAt, Expr::value(at))
-            .exec(bench.store.writer())
+            .exec(bench.store.db.writer())
             .await
             .unwrap();
         let found = sea_orm::QueryFilter::filter(
             crate::entity::segment::Entity::find(),
             sea_orm::ColumnTrait::eq(&crate::entity::segment::Column::UpdatedAt, at),
         )
-        .one(bench.store.reader())
+        .one(bench.store.db.reader())
         .await
         .unwrap();
         assert_eq!(found.map(|row| row.id), Some(segment.row));

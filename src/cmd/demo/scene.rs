@@ -276,7 +276,7 @@ impl Scene {
 
     /// Says it of all that the domain holds; of how many it was heard.
     async fn approve_domain(&self, domain: &str, by: &str) -> Result<usize, Failure> {
-        let desk = self.base.store.as_ref();
+        let desk = self.base.store.desk();
         let wrong = |error| Failure::new("reading the recoveries", error);
         let filter = RecoveryFilter {
             state: Some(RecoveryState::Held),
@@ -325,7 +325,7 @@ impl Scene {
         };
         let mut told = Vec::new();
         // The API has Masakari's fields, and no other.
-        let recoveries = self.base.store.recoveries(true).await;
+        let recoveries = self.base.store.desk().recoveries(true).await;
         let recoveries = recoveries.map_err(|error| Failure::new("listing recoveries", error))?;
         for id in notifications {
             let notification = self.client.get(&format!("/notifications/{id}")).await?;

@@ -37,7 +37,11 @@ impl Book {
     pub(super) async fn open(settings: &Settings, fencers: &Arc<Fencers>) -> Result<Self, Failure> {
         let base = wiring::existing(settings).await?;
         let devices = Arc::<Fencers>::clone(fencers);
-        let identified = Identified::new(devices, base.store.clone(), base.clock.clone());
+        let identified = Identified::new(
+            devices,
+            Arc::new(base.store.machines().clone()),
+            base.clock.clone(),
+        );
         Ok(Self { base, identified })
     }
 
@@ -48,18 +52,18 @@ impl Book {
 
     /// Compares what was read. Where Nova can be asked, what is new is learnt.
     pub(super) async fn examine(&self, reports: &mut [Report], settings: &Settings) -> Result<(), Failure> {
-        let region = self.base.store.region().await;
+        let region = self.base.store.desk().region().await;
         let region = region.map_err(|error| Failure::new("reading which hosts are under recovery", error))?;
         let (_, busy) = named(region);
         match wiring::nova(settings, &self.base.clock).await {
             Ok(nova) => {
-                let machines = self.base.store.as_ref();
+                let machines = self.base.store.machines();
                 let heard = (LISTENS, &busy);
                 examine(reports, &self.identified, machines, &Asks(nova), heard).await;
             }
             Err(error) => {
                 out::note(format!("tachi: nothing is learnt of machines: {}", error.chain()));
-                let (nobody, machines) = (BTreeSet::new(), self.base.store.as_ref());
+                let (nobody, machines) = (BTreeSet::new(), self.base.store.machines());
                 examine(
                     reports,
                     &self.identified,
@@ -75,7 +79,7 @@ impl Book {
 
     /// What is known, by host and device.
     pub(super) async fn lines(&self) -> Result<Lines, Failure> {
-        let lines = self.base.store.machines().await;
+        let lines = self.base.store.machines().machines().await;
         let lines =
             lines.map_err(|error| Failure::new("reading which machines the devices switch", error))?;
         let by_place = lines
@@ -206,7 +210,12 @@ async fn changes(args: &FenceConfirmArgs, fencers: &Fencers, book: &Book) -> Res
             let what = format!("asking {name} for its machine (name another one with --device)");
             Failure::new(what, error)
         })?;
-        let known = book.base.store.known(&args.host, &name, is.as_ref()).await;
+        let known = book
+            .base
+            .store
+            .machines()
+            .known(&args.host, &name, is.as_ref())
+            .await;
         let entry = known.map_err(|error| Failure::new("reading which machine is expected", error))?;
         if agrees(&entry, is.as_ref()) {
             continue;
@@ -278,7 +287,12 @@ async fn write(
     intent.map_err(|error| Failure::new("not confirmed: the audit log", error))?;
     let name = change.target.to_string();
     let machines = (change.was.as_ref(), change.is.as_ref());
-    let written = book.base.store.confirm(host, &name, machines, by).await;
+    let written = book
+        .base
+        .store
+        .machines()
+        .confirm(host, &name, machines, by)
+        .await;
     let mut outcome = entry(AuditPhase::Outcome);
     outcome.result = Some(match &written {
         Ok(true) => AuditResult::Ok,

@@ -290,14 +290,14 @@ async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Fa
         ..RecoveryFilter::default()
     };
     let now = base.clock.wall();
-    for summary in base.store.find_recoveries(&filter).await.map_err(wrong)? {
+    for summary in base.store.desk().find_recoveries(&filter).await.map_err(wrong)? {
         if summary.life == Life::Open {
             return Ok(Some(format!(
                 "its recovery {} is open, and its instances may be on their way elsewhere",
                 summary.id
             )));
         }
-        let Some(story) = base.store.story(summary.id).await.map_err(wrong)? else {
+        let Some(story) = base.store.desk().story(summary.id).await.map_err(wrong)? else {
             continue;
         };
         let wait = LONGEST.max(settings.policy.power_off_limit) + settings.policy.settle_time();

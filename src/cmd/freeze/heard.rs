@@ -58,13 +58,13 @@ pub(super) async fn wait(base: &Base, what: &What) -> Result<Heard, Failure> {
         // One of an instance may find it on any host, and one of a host have any instance.
         what.has_host(&row.host) || row.kind == RecoveryKind::Vm || what.scope == FreezeScope::Instance
     };
-    let rows = base.store.recoveries(false).await.map_err(wrong)?;
+    let rows = base.store.desk().recoveries(false).await.map_err(wrong)?;
     let rows: BTreeMap<RecoveryId, RecoverySummary> = rows
         .into_iter()
         .filter(may_act)
         .map(|row| (row.id, row))
         .collect();
-    let mut claims = base.store.unsettled().await.map_err(wrong)?;
+    let mut claims = base.store.journal().unsettled().await.map_err(wrong)?;
     let before: Vec<ClaimView> = claims
         .iter()
         .filter(|one| rows.contains_key(&one.id) && one.owner.is_some())
@@ -92,15 +92,20 @@ pub(super) async fn wait(base: &Base, what: &What) -> Result<Heard, Failure> {
             ));
         }
         sleep(LOOK).await;
-        claims = base.store.unsettled().await.map_err(wrong)?;
+        claims = base.store.journal().unsettled().await.map_err(wrong)?;
     };
     let written = Instant::now() + WRITTEN;
     loop {
-        let rows = base.store.recoveries(false).await.map_err(wrong)?;
+        let rows = base.store.desk().recoveries(false).await.map_err(wrong)?;
         let recoveries: Vec<RecoverySummary> =
             rows.into_iter().filter(|row| what.has_host(&row.host)).collect();
         let moves = if what.scope == FreezeScope::Instance {
-            let all = base.store.moves(MoveFilter::Unsettled).await.map_err(wrong)?;
+            let all = base
+                .store
+                .desk()
+                .moves(MoveFilter::Unsettled)
+                .await
+                .map_err(wrong)?;
             all.into_iter()
                 .filter(|one| one.server.to_string() == what.target)
                 .collect()

@@ -11,7 +11,6 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
 use tachi_engine::ports::{AuditEntry, Freezes as _, OperatorDesk as _, Registry as _, RegistryError};
-use tachi_store::FreezeTable;
 
 use super::super::Failure;
 use super::super::fence::{confirmed, what_runs};
@@ -57,6 +56,7 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
     let window = settings.duplicate_window_seconds;
     let accepted = base
         .store
+        .registry()
         .accept_notification(&new, window, base.clock.wall())
         .await;
     let mut outcome = entry(AuditPhase::Outcome, String::new());
@@ -121,7 +121,7 @@ async fn consequences(database: &Database, view: &HostView) -> Result<Vec<String
             view.host.segment.name
         ));
     }
-    let freezes = FreezeTable::of(&base.store).freezes().await;
+    let freezes = base.store.freezes().freezes().await;
     let freezes = freezes.map_err(|error| Failure::new("listing freezes", error))?;
     let its = |scope, target: &str| match scope {
         FreezeScope::Region => true,
@@ -176,7 +176,7 @@ async fn recoveries(database: &Database, host: &str) -> Result<Vec<RecoverySumma
         limit: Some(LOOKED_AT),
         ..RecoveryFilter::default()
     };
-    let found = database.base.store.find_recoveries(&filter).await;
+    let found = database.base.store.desk().find_recoveries(&filter).await;
     found.map_err(|error| Failure::new("reading the host's recoveries", error))
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
         .aggregates()
         .await
         .map_err(failed("listing Nova's aggregates"))?;
-    let region = base.store.region().await;
+    let region = base.store.desk().region().await;
     let region = region.map_err(|error| Failure::new("reading the segments", error))?;
     let hosts: BTreeSet<&str> = services.computes.keys().map(String::as_str).collect();
     if hosts.is_empty() {

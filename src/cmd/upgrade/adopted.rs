@@ -181,7 +181,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
         Grade::Warning
     };
     if current {
-        match store.recoveries(false).await {
+        match store.desk().recoveries(false).await {
             Ok(recoveries) => {
                 let count = |life| recoveries.iter().filter(|one| one.life == life).count();
                 let (open, watching) = (count(Life::Open), count(Life::Watching));

@@ -26,13 +26,19 @@ async fn left(bench: &Bench, host: &Host, kind: &str, status: &str, hours_ago: i
         deleted: Set(Some(0)),
         ..Default::default()
     };
-    row.insert(bench.store.writer()).await.unwrap();
+    row.insert(bench.store.db.writer()).await.unwrap();
     uuid
 }
 
 async fn status_of(bench: &Bench, uuid: &str) -> (String, String) {
     let id = Uuid::parse_str(uuid).unwrap().into();
-    let row = bench.store.get_notification(id).await.unwrap().unwrap();
+    let row = bench
+        .store
+        .registry()
+        .get_notification(id)
+        .await
+        .unwrap()
+        .unwrap();
     (row.status.as_str().to_owned(), row.message.unwrap_or_default())
 }
 
@@ -144,7 +150,7 @@ async fn what_becomes_of_what_was_left() {
         if kind == "SUN" || payload == "{" {
             // The API cannot show such a row either; it is enough that it is over.
             let row = notification::Entity::find()
-                .one(bench.store.reader())
+                .one(bench.store.db.reader())
                 .await
                 .unwrap()
                 .unwrap();
@@ -161,7 +167,7 @@ async fn what_becomes_of_what_was_left() {
             Adopted::default(),
             "{case}: once"
         );
-        let open = bench.store.recoveries(true).await.unwrap();
+        let open = bench.store.desk().recoveries(true).await.unwrap();
         assert_eq!(open.len(), usize::from(after == "new"), "{case}");
         if after == "new" {
             let claimed = bench.claim_newest("engine").await;
@@ -183,7 +189,7 @@ async fn r6_a_host_gets_one_recovery_by_the_newest_report() {
     let (status, message) = status_of(&bench, &older).await;
     assert_eq!(status, "ignored");
     assert!(message.contains(&newest), "{message}");
-    let recoveries = bench.store.recoveries(false).await.unwrap();
+    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
     assert_eq!(recoveries.len(), 1);
     assert_eq!(recoveries[0].notification.to_string(), newest);
     assert_eq!(recoveries[0].life, Life::Open);
@@ -206,7 +212,12 @@ async fn a_report_about_a_deleted_host_fails() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
-    bench.store.delete_host(segment.id, host.id).await.unwrap();
+    bench
+        .store
+        .registry()
+        .delete_host(segment.id, host.id)
+        .await
+        .unwrap();
     let uuid = left(&bench, &host, "COMPUTE_HOST", "running", 1, STOPPED).await;
     assert_eq!(bench.store.adopt(EXPIRY).await.unwrap().failed, 1);
     let (status, message) = status_of(&bench, &uuid).await;
@@ -226,6 +237,7 @@ async fn r19_maintenance_that_masakari_set_is_no_operators_word() {
         left(&bench, &host, "COMPUTE_HOST", "running", hours, STOPPED).await;
         bench
             .store
+            .db
             .writer()
             .execute_unprepared("UPDATE hosts SET on_maintenance = TRUE")
             .await
@@ -261,12 +273,12 @@ async fn moves_that_nobody_works_on_any_more_are_closed() {
             deleted: Set(Some(0)),
             ..Default::default()
         };
-        row.insert(bench.store.writer()).await.unwrap();
+        row.insert(bench.store.db.writer()).await.unwrap();
     }
     bench.store.adopt(EXPIRY).await.unwrap();
     let rows = vmove::Entity::find()
         .order_by_asc(vmove::Column::Id)
-        .all(bench.store.reader())
+        .all(bench.store.db.reader())
         .await
         .unwrap();
     let statuses: Vec<_> = rows.iter().map(|row| row.status.as_deref().unwrap()).collect();
@@ -302,10 +314,10 @@ async fn c16_instances_that_an_interrupted_masakari_may_have_left_locked_are_nam
             deleted: Set(Some(0)),
             ..Default::default()
         };
-        row.insert(bench.store.writer()).await.unwrap();
+        row.insert(bench.store.db.writer()).await.unwrap();
         bench.store.adopt(EXPIRY).await.unwrap();
         let row = vmove::Entity::find()
-            .one(bench.store.reader())
+            .one(bench.store.db.reader())
             .await
             .unwrap()
             .unwrap();
@@ -337,8 +349,8 @@ async fn engines_that_start_at_once_take_each_up_once() {
         opened += of_one.unwrap();
     }
     assert_eq!(opened, 8);
-    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 8);
-    assert_eq!(bench.store.unsettled().await.unwrap().len(), 8);
+    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 8);
+    assert_eq!(bench.store.journal().unsettled().await.unwrap().len(), 8);
 }
 
 #[tokio::test]
@@ -361,7 +373,7 @@ async fn beside_an_engine_only_what_is_new_is_taken_up_and_only_once() {
     for (status, uuid) in rows {
         assert_eq!(status_of(&bench, &uuid).await.0, status, "{status}");
     }
-    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 2);
+    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -381,7 +393,7 @@ async fn ew15_ages_are_counted_from_when_a_report_came_and_not_by_its_reporters_
         notification::Entity::update_many()
             .col_expr(notification::Column::GeneratedTime, Expr::value(at))
             .filter(notification::Column::NotificationUuid.eq(&uuid))
-            .exec(bench.store.writer())
+            .exec(bench.store.db.writer())
             .await
             .unwrap();
         let adopted = bench.store.adopt(EXPIRY).await.unwrap();

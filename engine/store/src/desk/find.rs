@@ -13,8 +13,8 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
-use crate::Store;
 use crate::convert::Cell;
+use crate::database::Database;
 use crate::entity::{notification, recovery, segment, vmove};
 use crate::error::{Failure, Stop};
 use crate::waits::WaitColumns;
@@ -22,12 +22,12 @@ use crate::waits::WaitColumns;
 /// How many ids go into one question.
 pub(super) const BATCH: usize = 500;
 
-pub(super) async fn recoveries(store: &Store, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Stop> {
+pub(super) async fn recoveries(db: &Database, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Stop> {
     let mut wanted = condition(filter);
     if let Some(id) = filter.before {
         let younger = recovery::Entity::find()
             .filter(recovery::Column::Uuid.eq(id.to_string()))
-            .one(store.reader())
+            .one(db.reader())
             .await?;
         let Some(younger) = younger else {
             return Ok(Vec::new());
@@ -38,8 +38,8 @@ pub(super) async fn recoveries(store: &Store, filter: &RecoveryFilter) -> Result
         .filter(wanted)
         .order_by_desc(recovery::Column::Id)
         .limit(filter.limit);
-    let rows = rows(found).all(store.reader()).await?;
-    summaries(store, rows).await
+    let rows = rows(found).all(db.reader()).await?;
+    summaries(db, rows).await
 }
 
 /// What is told of a recovery, without its state, which can be long: thousands are listed while reports are worked off.
@@ -90,7 +90,7 @@ pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row
 }
 
 /// Says of each row what its notification shows and how its instances fare.
-pub(super) async fn summaries(store: &Store, rows: Vec<Row>) -> Result<Vec<RecoverySummary>, Stop> {
+pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<RecoverySummary>, Stop> {
     let mut shown = BTreeMap::new();
     let mut moves: BTreeMap<String, MoveCounts> = BTreeMap::new();
     for batch in rows.chunks(BATCH) {
@@ -106,7 +106,7 @@ pub(super) async fn summaries(store: &Store, rows: Vec<Row>) -> Result<Vec<Recov
                 ])
                 .filter(notification::Column::NotificationUuid.is_in(ids.iter().copied()))
                 .into_tuple()
-                .all(store.reader())
+                .all(db.reader())
                 .await?;
         shown.extend(notifications.into_iter().map(|(uuid, status, message, segment)| {
             let one = Shown {
@@ -116,7 +116,7 @@ pub(super) async fn summaries(store: &Store, rows: Vec<Row>) -> Result<Vec<Recov
             };
             (uuid, one)
         }));
-        count_moves(store, &ids, &mut moves).await?;
+        count_moves(db, &ids, &mut moves).await?;
     }
     let told = rows.into_iter().map(|row| {
         let notification = shown.remove(&row.notification_uuid);
@@ -156,7 +156,7 @@ pub(super) async fn summaries(store: &Store, rows: Vec<Row>) -> Result<Vec<Recov
 }
 
 async fn count_moves(
-    store: &Store,
+    db: &Database,
     notifications: &[&str],
     counts: &mut BTreeMap<String, MoveCounts>,
 ) -> Result<(), Stop> {
@@ -170,7 +170,7 @@ async fn count_moves(
         .group_by(vmove::Column::NotificationUuid)
         .group_by(vmove::Column::Status)
         .into_tuple()
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     for (notification, status, rows) in rows {
         let cell = |column| Cell {
@@ -275,6 +275,7 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
@@ -308,7 +309,7 @@ mod tests {
             ..RecoveryFilter::default()
         };
         let since = bench.clock_wall().minus_seconds(90);
-        let d = bench.store.recoveries(true).await.unwrap()[2].clone();
+        let d = bench.store.desk().recoveries(true).await.unwrap()[2].clone();
         assert_eq!(d.host, "d");
         let cases = [
             ("none", RecoveryFilter::default(), "fdca"),
@@ -414,11 +415,11 @@ mod tests {
             ),
         ];
         for (name, filter, expected) in cases {
-            let found = bench.store.find_recoveries(&filter).await.unwrap();
+            let found = bench.store.desk().find_recoveries(&filter).await.unwrap();
             let hosts: String = found.iter().map(|row| row.host.as_str()).collect();
             assert_eq!(hosts, expected, "{name}");
         }
-        let heard = bench.store.say(d.id, Word::Reject, "alice").await.unwrap();
+        let heard = bench.store.desk().say(d.id, Word::Reject, "alice").await.unwrap();
         assert_eq!(heard, tachi_engine::ports::operator::Said::Heard);
     }
 }

@@ -81,7 +81,7 @@ mod tests {
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
-        let id = bench.store.recoveries(false).await.unwrap()[0].id;
+        let id = bench.store.desk().recoveries(false).await.unwrap()[0].id;
         for (server, verdict) in [(7, MoveVerdict::Failure), (8, MoveVerdict::Ignore)] {
             let word = MoveWord {
                 number: 99,
@@ -90,13 +90,13 @@ mod tests {
                 on: Some("cmp2".into()),
                 by: "ada".into(),
             };
-            assert_eq!(bench.store.say_of(id, &word).await.unwrap(), Said::Heard);
+            assert_eq!(bench.store.desk().say_of(id, &word).await.unwrap(), Said::Heard);
         }
         let words = bench.claim_newest("engine").await.pulse.move_words;
         let said: Vec<(u64, MoveVerdict)> = words.iter().map(|word| (word.number, word.word)).collect();
         assert_eq!(said, [(1, MoveVerdict::Failure), (2, MoveVerdict::Ignore)]);
         let nobody = RecoveryId(Uuid::from_u128(1));
-        let said = bench.store.say_of(nobody, &words[0]).await.unwrap();
+        let said = bench.store.desk().say_of(nobody, &words[0]).await.unwrap();
         assert_eq!(said, Said::Unknown);
     }
 }

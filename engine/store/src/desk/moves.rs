@@ -12,23 +12,23 @@ use tachi_domain::{RecoveryId, ServerId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, Said};
 
 use super::find::BATCH;
-use crate::Store;
 use crate::convert::{self, Cell, recovery_cell};
+use crate::database::Database;
 use crate::entity::{recovery, recovery_move, recovery_step, vmove};
 use crate::error::{Failure, Stop};
 use crate::waits::WaitColumns;
 use crate::work::{Tx, Verdict, Work};
 
-pub(super) async fn moves(store: &Store, filter: MoveFilter) -> Result<Vec<MoveLine>, Stop> {
+pub(super) async fn moves(db: &Database, filter: MoveFilter) -> Result<Vec<MoveLine>, Stop> {
     let (rows, recoveries) = match filter {
-        MoveFilter::Unsettled => unsettled(store).await?,
-        MoveFilter::NeedsPerson => needing_person(store).await?,
+        MoveFilter::Unsettled => unsettled(db).await?,
+        MoveFilter::NeedsPerson => needing_person(db).await?,
     };
     let mut shown = BTreeMap::new();
     for batch in rows.chunks(BATCH) {
         let found = vmove::Entity::find()
             .filter(vmove::Column::Uuid.is_in(batch.iter().map(|row| row.vmove_uuid.as_str())))
-            .all(store.reader())
+            .all(db.reader())
             .await?;
         shown.extend(found.into_iter().map(|row| (row.uuid.clone(), row)));
     }
@@ -88,10 +88,10 @@ fn line(
 
 type Found = (Vec<recovery_move::Model>, BTreeMap<i64, recovery::Model>);
 
-async fn unsettled(store: &Store) -> Result<Found, Stop> {
+async fn unsettled(db: &Database) -> Result<Found, Stop> {
     let recoveries = recovery::Entity::find()
         .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     let recoveries: BTreeMap<i64, recovery::Model> =
         recoveries.into_iter().map(|row| (row.id, row)).collect();
@@ -100,25 +100,25 @@ async fn unsettled(store: &Store) -> Result<Found, Stop> {
     for batch in ids.chunks(BATCH) {
         let moves = recovery_move::Entity::find()
             .filter(recovery_move::Column::RecoveryId.is_in(batch.iter().copied()))
-            .all(store.reader())
+            .all(db.reader())
             .await?;
         rows.extend(moves);
     }
     Ok((rows, recoveries))
 }
 
-async fn needing_person(store: &Store) -> Result<Found, Stop> {
+async fn needing_person(db: &Database) -> Result<Found, Stop> {
     let words = WaitsFor::ALL.iter().filter(|what| what.needs_person());
     let mut rows = recovery_move::Entity::find()
         .filter(recovery_move::Column::WaitsFor.is_in(words.map(|what| what.as_str())))
         .filter(recovery_move::Column::SeenTo.is_null())
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     let (mut recoveries, mut youngest) = (BTreeMap::new(), BTreeMap::new());
     for batch in rows.chunks(BATCH) {
         let found = recovery::Entity::find()
             .filter(recovery::Column::Id.is_in(batch.iter().map(|row| row.recovery_id)))
-            .all(store.reader())
+            .all(db.reader())
             .await?;
         recoveries.extend(found.into_iter().map(|row| (row.id, row)));
         let last: Vec<(String, i64)> = recovery_move::Entity::find()
@@ -130,7 +130,7 @@ async fn needing_person(store: &Store) -> Result<Found, Stop> {
             )
             .group_by(recovery_move::Column::InstanceUuid)
             .into_tuple()
-            .all(store.reader())
+            .all(db.reader())
             .await?;
         youngest.extend(last);
     }

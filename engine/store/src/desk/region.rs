@@ -7,25 +7,25 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::{HostView, SegmentView};
 
-use crate::Store;
 use crate::convert::{self, Cell, recovery_cell};
+use crate::database::Database;
 use crate::entity::{host, host_state, recovery, segment};
 use crate::error::Stop;
 
-pub(super) async fn region(store: &Store) -> Result<Vec<SegmentView>, Stop> {
-    let db = store.reader();
+pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
+    let reader = db.reader();
     let segments = segment::Entity::find()
         .filter(segment::Column::Deleted.eq(0))
         .order_by_asc(segment::Column::Name)
-        .all(db)
+        .all(reader)
         .await?;
     let hosts = host::Entity::find()
         .filter(host::Column::Deleted.eq(0))
         .order_by_asc(host::Column::Name)
-        .all(db)
+        .all(reader)
         .await?;
     let reasons: BTreeMap<String, String> = host_state::Entity::find()
-        .all(db)
+        .all(reader)
         .await?
         .into_iter()
         .map(|row| (row.host_uuid, row.why))
@@ -37,7 +37,7 @@ pub(super) async fn region(store: &Store) -> Result<Vec<SegmentView>, Stop> {
             .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
             .filter(recovery::Column::Life.eq(life.as_str()))
             .order_by_asc(recovery::Column::Id)
-            .all(db)
+            .all(reader)
             .await?;
         for row in rows {
             // One that only says that a host has started is no recovery of it.
@@ -109,6 +109,7 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
@@ -119,10 +120,11 @@ mod tests {
         };
         bench
             .store
+            .registry()
             .update_host(segment.id, hosts[2].id, &change)
             .await
             .unwrap();
-        let views = bench.store.region().await.unwrap();
+        let views = bench.store.desk().region().await.unwrap();
         assert_eq!(views.len(), 2);
         let told: Vec<_> = views[0]
             .hosts

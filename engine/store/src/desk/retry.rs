@@ -12,24 +12,25 @@ use tachi_engine::ports::journal::StepKind;
 use tachi_engine::ports::operator::Retried;
 use tachi_engine::ports::{Registry as _, RegistryError};
 
-use crate::Store;
 use crate::convert::{self, recovery_cell};
 use crate::entity::{host, notification, recovery, recovery_step};
 use crate::error::{Failure, Stop};
+use crate::registry::RegistryTables;
 use crate::work::{Tx, Verdict, Work};
 
-pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Retried, Stop> {
-    let db = store.reader();
+pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -> Result<Retried, Stop> {
+    let db = &registry.db;
+    let reader = db.reader();
     let Some(failed) = recovery::Entity::find()
         .filter(recovery::Column::Uuid.eq(id.to_string()))
-        .one(db)
+        .one(reader)
         .await?
     else {
         return Ok(Retried::Unknown);
     };
     let Some(row) = notification::Entity::find()
         .filter(notification::Column::NotificationUuid.eq(&failed.notification_uuid))
-        .one(db)
+        .one(reader)
         .await?
     else {
         return Ok(Retried::Purged);
@@ -43,7 +44,7 @@ pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Ret
     if let Some(key) = open_key(kind, host_id, &notification.payload) {
         let open = recovery::Entity::find()
             .filter(recovery::Column::OpenKey.eq(key))
-            .one(db)
+            .one(reader)
             .await?;
         if let Some(open) = open {
             return Ok(Retried::Open(recovery_cell(&open, "uuid").id(&open.uuid)?));
@@ -53,13 +54,13 @@ pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Ret
     let host = host::Entity::find()
         .filter(host::Column::Uuid.eq(&failed.host_uuid))
         .filter(host::Column::Deleted.eq(0))
-        .one(db)
+        .one(reader)
         .await?;
     let Some(host) = host else {
         let text = format!("host {} is not registered any more", failed.host_name);
         return Ok(Retried::Refused(text));
     };
-    let now = store.now();
+    let now = db.now();
     let new = NewNotification {
         kind: notification.kind,
         hostname: host.name,
@@ -69,7 +70,7 @@ pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Ret
         reporter: None,
     };
     // No window: a repetition is what is wanted. What is open keeps it out all the same.
-    let accepted = match store.accept_notification(&new, 0, now).await {
+    let accepted = match registry.accept_notification(&new, 0, now).await {
         Ok(accepted) => accepted.id,
         Err(error @ (RegistryError::Unavailable { .. } | RegistryError::Database { .. })) => {
             return Err(error.into());
@@ -81,7 +82,7 @@ pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Ret
         text: format!("another attempt at what recovery {id} has failed at, asked for by {by}"),
         now,
     };
-    let Some(recovery) = store.write(&note).await? else {
+    let Some(recovery) = db.write(&note).await? else {
         return Err(Failure::Dangling {
             table: "recovery",
             row: format!("of notification {accepted}"),
@@ -160,6 +161,7 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
@@ -171,7 +173,7 @@ mod tests {
     async fn r19_a_failed_recovery_is_tried_again_at_once_and_only_one_at_a_time() {
         for life in [Life::Closed, Life::Watching] {
             let (bench, failed) = ended(NotificationStatus::Failed, life).await;
-            let retried = bench.store.retry(failed, "alice").await.unwrap();
+            let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
             let Retried::Begun {
                 recovery,
                 notification,
@@ -180,13 +182,13 @@ mod tests {
                 panic!("{life}: {retried:?}");
             };
             assert_ne!(recovery, failed);
-            let again = bench.store.retry(failed, "alice").await.unwrap();
+            let again = bench.store.desk().retry(failed, "alice").await.unwrap();
             assert_eq!(again, Retried::Open(recovery), "{life}");
-            let story = bench.store.story(recovery).await.unwrap().unwrap();
+            let story = bench.store.desk().story(recovery).await.unwrap().unwrap();
             assert_eq!(story.summary.notification, notification);
             assert_eq!((story.summary.life, story.epoch), (Life::Open, 0));
             assert!(story.steps[0].text.contains("alice"), "{:?}", story.steps);
-            let old = bench.store.story(failed).await.unwrap().unwrap();
+            let old = bench.store.desk().story(failed).await.unwrap().unwrap();
             assert_eq!(old.summary.status, "failed");
         }
     }
@@ -199,10 +201,10 @@ mod tests {
             (NotificationStatus::Ignored, Life::Closed),
         ] {
             let (bench, id) = ended(status, life).await;
-            let retried = bench.store.retry(id, "alice").await.unwrap();
+            let retried = bench.store.desk().retry(id, "alice").await.unwrap();
             assert_eq!(retried, Retried::NotFailed(status.to_string()));
-            assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 1);
-            let unknown = bench.store.retry(RecoveryId(Uuid::nil()), "alice").await;
+            assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 1);
+            let unknown = bench.store.desk().retry(RecoveryId(Uuid::nil()), "alice").await;
             assert_eq!(unknown.unwrap(), Retried::Unknown);
         }
     }
@@ -211,7 +213,7 @@ mod tests {
     async fn a_host_that_an_operator_keeps_out_or_has_removed_is_left_alone() {
         use tachi_domain::entity::host::HostChange;
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
-        let views = bench.store.region().await.unwrap();
+        let views = bench.store.desk().region().await.unwrap();
         let host = &views[0].hosts[0].host;
         let change = HostChange {
             on_maintenance: Some(true),
@@ -219,16 +221,22 @@ mod tests {
         };
         bench
             .store
+            .registry()
             .update_host(host.segment.id, host.id, &change)
             .await
             .unwrap();
-        let retried = bench.store.retry(failed, "alice").await.unwrap();
+        let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
         assert_eq!(
             retried,
             Retried::Refused("host cmp1 is on maintenance".to_owned())
         );
-        bench.store.delete_host(host.segment.id, host.id).await.unwrap();
-        let retried = bench.store.retry(failed, "alice").await.unwrap();
+        bench
+            .store
+            .registry()
+            .delete_host(host.segment.id, host.id)
+            .await
+            .unwrap();
+        let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
         let gone = "host cmp1 is not registered any more".to_owned();
         assert_eq!(retried, Retried::Refused(gone));
     }
@@ -237,13 +245,16 @@ mod tests {
     async fn of_two_who_ask_at_once_one_gets_it() {
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
         let other = bench.another().await;
-        let (one, two) = tokio::join!(bench.store.retry(failed, "alice"), other.retry(failed, "bob"));
+        let (one, two) = tokio::join!(
+            bench.store.desk().retry(failed, "alice"),
+            other.desk().retry(failed, "bob")
+        );
         let begun = [one.unwrap(), two.unwrap()]
             .iter()
             .filter(|retried| matches!(retried, Retried::Begun { .. }))
             .count();
         assert_eq!(begun, 1);
-        let open = bench.store.recoveries(false).await.unwrap();
+        let open = bench.store.desk().recoveries(false).await.unwrap();
         assert_eq!(open.len(), 1);
     }
 }

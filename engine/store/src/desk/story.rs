@@ -7,26 +7,26 @@ use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{ProofLine, Story, StoryMove};
 
 use super::{find, steps_of};
-use crate::Store;
 use crate::convert::{self, Cell, recovery_cell};
+use crate::database::Database;
 use crate::entity::{notification, recovery, recovery_move, recovery_proof, vmove};
 use crate::error::{Failure, Stop};
 use crate::journal;
 use crate::waits::WaitColumns;
 
-pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>, Stop> {
-    let db = store.reader();
+pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Story>, Stop> {
+    let reader = db.reader();
     let wanted = recovery::Entity::find().filter(recovery::Column::Uuid.eq(id.to_string()));
-    let Some(row) = wanted.clone().one(db).await? else {
+    let Some(row) = wanted.clone().one(reader).await? else {
         return Ok(None);
     };
-    let rows = find::rows(wanted).all(db).await?;
-    let Some(summary) = find::summaries(store, rows).await?.pop() else {
+    let rows = find::rows(wanted).all(reader).await?;
+    let Some(summary) = find::summaries(db, rows).await?.pop() else {
         return Ok(None);
     };
     let notification = notification::Entity::find()
         .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
-        .one(db)
+        .one(reader)
         .await?
         .map(convert::notification)
         .transpose()?;
@@ -34,12 +34,12 @@ pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>
         .filter(recovery_move::Column::RecoveryId.eq(row.id))
         .order_by_asc(recovery_move::Column::Rank)
         .order_by_asc(recovery_move::Column::VmoveUuid)
-        .all(db)
+        .all(reader)
         .await?;
     let mut shown: BTreeMap<String, vmove::Model> = vmove::Entity::find()
         .filter(vmove::Column::NotificationUuid.eq(&row.notification_uuid))
         .filter(vmove::Column::Deleted.eq(0))
-        .all(db)
+        .all(reader)
         .await?
         .into_iter()
         .map(|row| (row.uuid.clone(), row))
@@ -65,8 +65,8 @@ pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>
         state: row.state,
         moves: moves.into_iter().map(kept).collect::<Result<_, _>>()?,
         vmoves,
-        steps: steps_of(store, row.id).await?,
-        proofs: proofs(store, row.id).await?,
+        steps: steps_of(db, row.id).await?,
+        proofs: proofs(db, row.id).await?,
     }))
 }
 
@@ -84,11 +84,11 @@ fn kept(row: recovery_move::Model) -> Result<StoryMove, Failure> {
     })
 }
 
-async fn proofs(store: &Store, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
+async fn proofs(db: &Database, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
     let rows = recovery_proof::Entity::find()
         .filter(recovery_proof::Column::RecoveryId.eq(recovery))
         .order_by_asc(recovery_proof::Column::Id)
-        .all(store.reader())
+        .all(db.reader())
         .await?;
     let lines = rows.into_iter().map(|row| {
         let id = row.id.to_string();
@@ -141,12 +141,18 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");
-        bench.store.say(claimed.id, Word::Reject, "alice").await.unwrap();
-        let story = bench.store.story(claimed.id).await.unwrap().unwrap();
+        bench
+            .store
+            .desk()
+            .say(claimed.id, Word::Reject, "alice")
+            .await
+            .unwrap();
+        let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();
         assert_eq!(story.summary.id, claimed.id);
         assert_eq!(story.summary.segment, Some(segment.id));
         assert_eq!(story.notification.unwrap().id, notification.id);
@@ -156,7 +162,7 @@ mod tests {
         assert_eq!(story.proofs[0].from, "maas");
         let word = Some(("reject".to_owned(), "alice".to_owned(), bench.clock_wall()));
         assert_eq!(story.word, word);
-        let nobody = bench.store.story(RecoveryId(Uuid::nil())).await.unwrap();
+        let nobody = bench.store.desk().story(RecoveryId(Uuid::nil())).await.unwrap();
         assert!(nobody.is_none());
     }
 }

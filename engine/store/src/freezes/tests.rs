@@ -26,10 +26,7 @@ const SOON: Duration = Duration::from_mins(10);
 #[tokio::test]
 async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
     let bench = Bench::new().await;
-    let (store, other) = (
-        FreezeTable::of(&bench.store),
-        FreezeTable::of(&bench.another().await),
-    );
+    let (store, other) = (bench.store.freezes(), bench.another().await.freezes().clone());
     let made = begun(&store, &new(FreezeScope::Host, "h", 60)).await;
     assert_eq!(made.left, Duration::from_hours(1));
     assert_eq!(made.freeze.until, bench.clock_wall().plus(made.left));
@@ -67,7 +64,7 @@ async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
 #[tokio::test]
 async fn the_same_may_be_frozen_anew_and_thawed_once() {
     let bench = Bench::new().await;
-    let store = FreezeTable::of(&bench.store);
+    let store = bench.store.freezes();
     let first = begun(&store, &new(FreezeScope::Segment, "s", 60)).await;
     let longer = begun(&store, &new(FreezeScope::Segment, "s", 120)).await;
     let region = begun(&store, &new(FreezeScope::Region, "", 5)).await;
@@ -88,10 +85,7 @@ async fn the_same_may_be_frozen_anew_and_thawed_once() {
 #[tokio::test]
 async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
     let bench = Bench::new().await;
-    let (store, other) = (
-        FreezeTable::of(&bench.store),
-        FreezeTable::of(&bench.another().await),
-    );
+    let (store, other) = (bench.store.freezes(), bench.another().await.freezes().clone());
     let wanted = new(FreezeScope::Instance, "i", 60);
     let (one, two) = tokio::join!(begun(&store, &wanted), begun(&other, &wanted));
     let last = std::cmp::max(one.freeze.number, two.freeze.number);
@@ -104,7 +98,7 @@ async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
 #[tokio::test]
 async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_thaw_ends_it() {
     let bench = Bench::new().await;
-    let store = FreezeTable::of(&bench.store);
+    let store = bench.store.freezes();
     begun(&store, &new(FreezeScope::Host, "h", 60)).await;
     bench.clock.advance(-86_400);
     let listed = store.freezes().await.unwrap();
@@ -119,10 +113,10 @@ async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_th
 #[tokio::test]
 async fn what_ended_long_ago_is_forgotten() {
     let bench = Bench::new().await;
-    let store = FreezeTable::of(&bench.store);
+    let store = bench.store.freezes();
     begun(&store, &new(FreezeScope::Host, "h", 60)).await;
     store.thaw(FreezeScope::Host, "h", "bob").await.unwrap();
-    let rows = || async { Entity::find().all(bench.store.reader()).await.unwrap().len() };
+    let rows = || async { Entity::find().all(bench.store.db.reader()).await.unwrap().len() };
     store.tend_freezes(SOON).await.unwrap();
     assert_eq!(rows().await, 1);
     bench.clock.advance(31 * 86_400);
@@ -134,7 +128,7 @@ async fn what_ended_long_ago_is_forgotten() {
 #[tokio::test]
 async fn a_shorter_freeze_takes_the_place_of_none() {
     let bench = Bench::new().await;
-    let store = FreezeTable::of(&bench.store);
+    let store = bench.store.freezes();
     let first = begun(&store, &new(FreezeScope::Host, "h", 60)).await;
     let worse = NewFreeze {
         unless_worse: true,

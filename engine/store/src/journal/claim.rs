@@ -10,17 +10,18 @@ use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::Claimed;
 
 use super::{pulse, restarts};
+use crate::clock;
 use crate::convert::{self, recovery_cell, signed};
+use crate::database::Database;
 use crate::entity::{host, notification, recovery, recovery_move, segment};
 use crate::error::{Failure, Stop};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work, roll_back};
-use crate::{Store, clock};
 
 /// Claims, and reads only after the claim is committed, in one snapshot on the same connection (R1). If yet another
 /// engine claims in between, what is read may be newer than the claim; then every write of this owner is lost.
 pub(super) async fn claim(
-    store: &Store,
+    db: &Database,
     id: RecoveryId,
     seen_epoch: u64,
     owner: &str,
@@ -29,12 +30,12 @@ pub(super) async fn claim(
         id,
         seen_epoch,
         owner,
-        now: store.now(),
+        now: db.now(),
     };
-    if !store.write_journal(&take).await? {
+    if !db.write_journal(&take).await? {
         return Ok(None);
     }
-    let snapshot = store.snapshot().await?;
+    let snapshot = db.snapshot().await?;
     let claimed = read(&snapshot, id, seen_epoch + 1, take.now).await;
     roll_back(snapshot).await;
     claimed.map(Some)

@@ -16,7 +16,7 @@ use tachi_engine::ports::{
 };
 
 use crate::testing::{Bench, new_host, new_segment, notification};
-use crate::{FreezeTable, Role, Store};
+use crate::{Role, Store};
 
 struct Bed {
     bench: Bench,
@@ -41,12 +41,12 @@ impl Bed {
             api.migrate().await.unwrap();
             engine.migrate().await.unwrap();
         }
-        let segment = api.create_segment(&new_segment("s1")).await.unwrap();
+        let segment = api.registry().create_segment(&new_segment("s1")).await.unwrap();
         let mut hosts = Vec::new();
         for host in 0..HOSTS {
             let mut new = new_host(&segment, &host_name(host));
             new.reserved = host == RESERVED;
-            hosts.push(api.create_host(&new).await.unwrap().id);
+            hosts.push(api.registry().create_host(&new).await.unwrap().id);
         }
         Self {
             bench,
@@ -76,7 +76,7 @@ impl Bed {
             reason: "contract".into(),
             unless_worse: true,
         };
-        let made = FreezeTable::of(&self.engine).freeze(&new).await.unwrap();
+        let made = self.engine.freezes().freeze(&new).await.unwrap();
         let Freezing::Begun { line, .. } = made else {
             panic!("{made:?}");
         };
@@ -95,6 +95,7 @@ impl Bed {
     async fn reported(&mut self, new: &NewNotification) -> Answer {
         if self
             .api
+            .registry()
             .accept_notification(new, 180, self.bench.clock_wall())
             .await
             .is_err()
@@ -130,7 +131,7 @@ impl Bed {
     }
 
     async fn views(&self) -> Answer {
-        let views = self.engine.unsettled().await.unwrap();
+        let views = self.engine.journal().unsettled().await.unwrap();
         let views = views.into_iter().map(|view| View {
             recovery: self.recoveries.iter().position(|id| *id == view.id).unwrap(),
             epoch: view.epoch,
@@ -147,12 +148,12 @@ impl Bed {
             ..RecoveryFilter::default()
         };
         let mut held = Vec::new();
-        for row in self.engine.find_recoveries(&filter).await.unwrap() {
+        for row in self.engine.desk().find_recoveries(&filter).await.unwrap() {
             let recovery = self.recoveries.iter().position(|id| *id == row.id).unwrap();
             let wait = row.wait.unwrap();
             held.push((recovery, wait.what, wait.on.into_iter().collect()));
         }
-        let lines = self.engine.moves(MoveFilter::NeedsPerson).await.unwrap();
+        let lines = self.engine.desk().moves(MoveFilter::NeedsPerson).await.unwrap();
         let servers = lines
             .into_iter()
             .map(|line| (tachi_contract::number(line.server), line.wait.unwrap().what));
@@ -179,6 +180,7 @@ impl Bed {
             } => {
                 let owner = format!("engine-{owner}");
                 let claimed = store
+                    .journal()
                     .claim(self.recoveries[*recovery], *seen, &owner)
                     .await
                     .unwrap();
@@ -191,6 +193,7 @@ impl Bed {
             } => {
                 let write = draft.write(*recovery, |host| self.hosts[host], &self.freezes, now);
                 let committed = store
+                    .journal()
                     .commit(self.recoveries[*recovery], *epoch, &write)
                     .await
                     .unwrap();
@@ -203,16 +206,22 @@ impl Bed {
             } => {
                 let elapsed = Elapsed::from_millis(*millis);
                 let beaten = store
+                    .journal()
                     .beat(self.recoveries[*recovery], *epoch, elapsed)
                     .await
                     .unwrap();
                 return Answer::Committed(Outcome::of(beaten, |id| self.host(id)));
             }
             Operation::Release { recovery, epoch } => {
-                store.release(self.recoveries[*recovery], *epoch).await.unwrap();
+                store
+                    .journal()
+                    .release(self.recoveries[*recovery], *epoch)
+                    .await
+                    .unwrap();
             }
             Operation::Say { recovery, word } => {
                 store
+                    .desk()
                     .say(self.recoveries[*recovery], *word, "operator")
                     .await
                     .unwrap();
@@ -222,7 +231,11 @@ impl Bed {
                     enabled: Some(*enabled),
                     ..SegmentChange::default()
                 };
-                self.api.update_segment(self.segment.id, &change).await.unwrap();
+                self.api
+                    .registry()
+                    .update_segment(self.segment.id, &change)
+                    .await
+                    .unwrap();
             }
             Operation::Maintenance { host } => {
                 let change = HostChange {
@@ -231,6 +244,7 @@ impl Bed {
                 };
                 let host = self.hosts[*host];
                 self.api
+                    .registry()
                     .update_host(self.segment.id, host, &change)
                     .await
                     .unwrap();
@@ -238,11 +252,11 @@ impl Bed {
             Operation::Freeze { what, minutes } => self.freeze(*what, *minutes).await,
             Operation::Thaw { what } => {
                 let target = self.target(*what);
-                let table = FreezeTable::of(&store);
+                let table = store.freezes();
                 table.thaw(what.scope(), &target, "operator").await.unwrap();
             }
             Operation::ProvenOff => {
-                let names = store.proven_off().await.unwrap();
+                let names = store.journal().proven_off().await.unwrap();
                 return Answer::Hosts(
                     (0..HOSTS)
                         .filter(|host| names.contains(&host_name(*host)))
@@ -251,7 +265,7 @@ impl Bed {
             }
             Operation::Waits => return self.waits().await,
             Operation::WrittenOff { host } => {
-                let found = store.written_off(&host_name(*host)).await.unwrap();
+                let found = store.journal().written_off(&host_name(*host)).await.unwrap();
                 return Answer::Servers(found.into_keys().map(tachi_contract::number).collect());
             }
         }

@@ -92,6 +92,7 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();

@@ -11,9 +11,9 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::journal::{Happened, Standing};
 
 use super::orders::before;
-use crate::Store;
 use crate::clock;
 use crate::convert::{self, Cell, recovery_cell};
+use crate::database::Database;
 use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
 use crate::reporters::{key, set_aside};
@@ -22,25 +22,25 @@ use crate::store::FirstStart;
 /// How many ids go into one question.
 const BATCH: usize = 500;
 
-pub(super) async fn first_start(store: &Store) -> Result<Duration, Stop> {
-    let at = store.write_journal(&FirstStart { now: store.now() }).await?;
-    let now = clock::now(store.journal(), store.now()).await?;
+pub(super) async fn first_start(db: &Database) -> Result<Duration, Stop> {
+    let at = db.write_journal(&FirstStart { now: db.now() }).await?;
+    let now = clock::now(db.journal(), db.now()).await?;
     Ok(Duration::from_micros(
         u64::try_from(now.micros_since(at)).unwrap_or_default(),
     ))
 }
 
-pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, Stop> {
-    let db = store.reader();
-    let now = clock::now(db, store.now()).await?;
+pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, Stop> {
+    let reader = db.reader();
+    let now = clock::now(reader, db.now()).await?;
     let since = before(now, lately);
     let rows = recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
         .filter(recovery::Column::OpenKey.is_not_null())
-        .all(db)
+        .all(reader)
         .await?;
-    let aside = set_aside(db).await?;
+    let aside = set_aside(reader).await?;
     let reporters = rows.iter().map(|row| {
         let host = recovery_cell(row, "host_uuid").id(&row.host_uuid)?;
         let mut reporters = convert::reporters(row)?;
@@ -51,7 +51,7 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
     });
     let reporters = reporters.collect::<Result<_, Failure>>()?;
     let recovering: BTreeMap<String, i64> = rows.into_iter().map(|row| (row.host_uuid, row.id)).collect();
-    let states = host_state::Entity::find().all(db).await?;
+    let states = host_state::Entity::find().all(reader).await?;
     let reasons: BTreeMap<&str, &str> = states
         .iter()
         .map(|row| (row.host_uuid.as_str(), row.why.as_str()))
@@ -61,7 +61,7 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
     let mut hosts = Vec::new();
     let rows = host::Entity::find()
         .filter(host::Column::Deleted.eq(0))
-        .all(db)
+        .all(reader)
         .await?;
     for row in rows {
         let cell = |column| Cell {
@@ -88,7 +88,7 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
     }
     let orders = fence_order::Entity::find()
         .filter(fence_order::Column::At.gt(since))
-        .all(db)
+        .all(reader)
         .await?;
     let orders = orders
         .iter()
@@ -102,25 +102,25 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
         hosts,
         open,
         orders: orders.collect::<Result<_, _>>()?,
-        proofs: proofs(store, since, now).await?,
+        proofs: proofs(db, since, now).await?,
         reporters,
-        processes: processes(store, &by_process, now).await?,
+        processes: processes(db, &by_process, now).await?,
     })
 }
 
 /// The process recoveries that are open, and those of these numbers, oldest first.
-async fn processes(store: &Store, numbers: &[i64], now: Timestamp) -> Result<Vec<Happened>, Stop> {
-    let db = store.reader();
+async fn processes(db: &Database, numbers: &[i64], now: Timestamp) -> Result<Vec<Happened>, Stop> {
+    let reader = db.reader();
     let open = recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Process.as_str()))
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
-        .all(db)
+        .all(reader)
         .await?;
     let mut rows: BTreeMap<i64, recovery::Model> = open.into_iter().map(|row| (row.id, row)).collect();
     for batch in numbers.chunks(BATCH) {
         let found = recovery::Entity::find()
             .filter(recovery::Column::Id.is_in(batch.iter().copied()))
-            .all(db)
+            .all(reader)
             .await?;
         rows.extend(found.into_iter().map(|row| (row.id, row)));
     }
@@ -130,8 +130,8 @@ async fn processes(store: &Store, numbers: &[i64], now: Timestamp) -> Result<Vec
     Ok(processes.collect::<Result<_, _>>()?)
 }
 
-async fn proofs(store: &Store, since: i64, now: Timestamp) -> Result<Vec<Happened>, Stop> {
-    let db = store.reader();
+async fn proofs(db: &Database, since: i64, now: Timestamp) -> Result<Vec<Happened>, Stop> {
+    let reader = db.reader();
     let rows: Vec<(i64, i64, i64)> = recovery_proof::Entity::find()
         .select_only()
         .column(recovery_proof::Column::Id)
@@ -139,7 +139,7 @@ async fn proofs(store: &Store, since: i64, now: Timestamp) -> Result<Vec<Happene
         .column(recovery_proof::Column::At)
         .filter(recovery_proof::Column::At.gt(since))
         .into_tuple()
-        .all(db)
+        .all(reader)
         .await?;
     let ids: BTreeSet<i64> = rows.iter().map(|(_, recovery, _)| *recovery).collect();
     let ids: Vec<i64> = ids.into_iter().collect();
@@ -152,7 +152,7 @@ async fn proofs(store: &Store, since: i64, now: Timestamp) -> Result<Vec<Happene
             .column(recovery::Column::HostUuid)
             .filter(recovery::Column::Id.is_in(batch.iter().copied()))
             .into_tuple()
-            .all(db)
+            .all(reader)
             .await?;
         of.extend(found.into_iter().map(|(id, uuid, host)| (id, (uuid, host))));
     }

@@ -61,6 +61,7 @@ fn with_moves(moves: Vec<MoveWrite>) -> Write {
 async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> Pulse {
     let committed = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, write)
         .await
         .unwrap();
@@ -98,7 +99,7 @@ pub(super) async fn contents(bench: &Bench) -> Vec<String> {
         ),
         ("hosts", "uuid, on_maintenance"),
     ];
-    let db = bench.store.reader();
+    let db = bench.store.db.reader();
     let backend = db.get_database_backend();
     let sql = tables.map(|(table, columns)| match backend {
         DbBackend::Sqlite => format!(
@@ -178,7 +179,7 @@ async fn a_claim_finds_what_the_last_owner_left() {
     assert_eq!(second.state.as_deref(), Some("{\"step\":\"plan\"}"));
     assert_eq!(second.moves, ["{\"rank\":0}", "{\"rank\":1}", "{\"rank\":2}"]);
     assert!(second.host.is_some_and(|host| host.on_maintenance));
-    let views = bench.store.unsettled().await.unwrap();
+    let views = bench.store.journal().unsettled().await.unwrap();
     assert_eq!(views[0].owner.as_deref(), Some("engine2"));
     assert_eq!(views[0].beat, 3, "two claims and a commit");
 }
@@ -215,11 +216,24 @@ async fn a_claim_needs_the_epoch_that_is_there_and_a_recovery_that_is_not_closed
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine1").await;
     for (case, seen) in [("before", 0), ("after", 2), ("far off", u64::MAX >> 1)] {
-        let none = bench.store.claim(claimed.id, seen, "engine2").await.unwrap();
+        let none = bench
+            .store
+            .journal()
+            .claim(claimed.id, seen, "engine2")
+            .await
+            .unwrap();
         assert!(none.is_none(), "{case}");
     }
     let unknown = RecoveryId(Uuid::nil());
-    assert!(bench.store.claim(unknown, 0, "engine2").await.unwrap().is_none());
+    assert!(
+        bench
+            .store
+            .journal()
+            .claim(unknown, 0, "engine2")
+            .await
+            .unwrap()
+            .is_none()
+    );
     let close = Write {
         life: Some(Life::Closed),
         ..Write::default()
@@ -227,11 +241,12 @@ async fn a_claim_needs_the_epoch_that_is_there_and_a_recovery_that_is_not_closed
     written(&bench, &claimed, &close).await;
     let closed = bench
         .store
+        .journal()
         .claim(claimed.id, claimed.epoch, "engine2")
         .await
         .unwrap();
     assert!(closed.is_none(), "closed");
-    assert_eq!(bench.store.unsettled().await.unwrap(), []);
+    assert_eq!(bench.store.journal().unsettled().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -242,14 +257,20 @@ async fn r1_of_many_claims_at_once_one_wins() {
     let mut claims = JoinSet::new();
     for number in 0..32 {
         let store = stores[number % 2].clone();
-        claims.spawn(async move { store.claim(id, 0, &format!("engine{number}")).await.unwrap() });
+        claims.spawn(async move {
+            store
+                .journal()
+                .claim(id, 0, &format!("engine{number}"))
+                .await
+                .unwrap()
+        });
     }
     let mut winners = 0;
     while let Some(claimed) = claims.join_next().await {
         winners += usize::from(claimed.unwrap().is_some());
     }
     assert_eq!(winners, 1);
-    assert_eq!(bench.store.unsettled().await.unwrap()[0].epoch, 1);
+    assert_eq!(bench.store.journal().unsettled().await.unwrap()[0].epoch, 1);
 }
 
 #[tokio::test]
@@ -261,20 +282,29 @@ async fn r1_an_owner_that_was_taken_over_writes_nothing() {
 
     let lost = bench
         .store
+        .journal()
         .commit(stale.id, stale.epoch, &everything(host.id))
         .await
         .unwrap();
     assert_eq!(lost, Committed::Lost);
     let lost = bench
         .store
+        .journal()
         .beat(stale.id, stale.epoch, Elapsed::from_millis(9))
         .await
         .unwrap();
     assert_eq!(lost, Committed::Lost);
-    bench.store.release(stale.id, stale.epoch).await.unwrap();
+    bench
+        .store
+        .journal()
+        .release(stale.id, stale.epoch)
+        .await
+        .unwrap();
     assert_eq!(contents(&bench).await, before);
     assert_eq!(
-        bench.store.unsettled().await.unwrap()[0].owner.as_deref(),
+        bench.store.journal().unsettled().await.unwrap()[0]
+            .owner
+            .as_deref(),
         Some("engine2")
     );
 
@@ -294,6 +324,7 @@ async fn r1_a_write_that_fails_half_way_leaves_nothing() {
     write.moves.push(twice);
     bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &write)
         .await
         .unwrap_err();
@@ -307,11 +338,12 @@ async fn a_commit_and_a_beat_raise_the_beat_and_keep_the_recoverys_time() {
     for (beat, millis) in [(2, 1000), (3, 2500)] {
         let beaten = bench
             .store
+            .journal()
             .beat(claimed.id, claimed.epoch, Elapsed::from_millis(millis))
             .await
             .unwrap();
         assert!(is_calm(beaten));
-        assert_eq!(bench.store.unsettled().await.unwrap()[0].beat, beat);
+        assert_eq!(bench.store.journal().unsettled().await.unwrap()[0].beat, beat);
     }
     let again = bench.claim_newest("engine2").await;
     assert_eq!(again.elapsed, Elapsed::from_millis(2500));
@@ -329,11 +361,12 @@ async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_othe
     }
     let taken = bench
         .store
+        .journal()
         .claim(claims[1].id, claims[1].epoch, "engine2")
         .await
         .unwrap();
     assert!(taken.is_some());
-    let before = bench.store.unsettled().await.unwrap();
+    let before = bench.store.journal().unsettled().await.unwrap();
     let beats: Vec<Beat> = claims
         .iter()
         .map(|claimed| Beat {
@@ -342,12 +375,12 @@ async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_othe
             elapsed: Elapsed::from_millis(77),
         })
         .collect();
-    let outcomes = bench.store.beat_all(&beats).await;
+    let outcomes = bench.store.journal().beat_all(&beats).await;
     let outcomes: Vec<Committed> = outcomes.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes[1], Committed::Lost);
     let calm: Vec<bool> = outcomes.into_iter().map(is_calm).collect();
     assert_eq!(calm, [true, false, true]);
-    let after = bench.store.unsettled().await.unwrap();
+    let after = bench.store.journal().unsettled().await.unwrap();
     for (at, (before, after)) in before.iter().zip(&after).enumerate() {
         let raised = u64::from(after.id != claims[1].id);
         assert_eq!(after.beat, before.beat + raised, "{at}");
@@ -355,6 +388,7 @@ async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_othe
     }
     let again = bench
         .store
+        .journal()
         .claim(claims[0].id, claims[0].epoch, "engine3")
         .await
         .unwrap()
@@ -362,6 +396,7 @@ async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_othe
     assert_eq!(again.elapsed, Elapsed::from_millis(77));
     let other = bench
         .store
+        .journal()
         .claim(claims[1].id, claims[1].epoch + 1, "engine3")
         .await
         .unwrap()
@@ -377,8 +412,13 @@ async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_othe
 async fn a_released_recovery_has_no_owner_and_keeps_its_epoch() {
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine").await;
-    bench.store.release(claimed.id, claimed.epoch).await.unwrap();
-    let views = bench.store.unsettled().await.unwrap();
+    bench
+        .store
+        .journal()
+        .release(claimed.id, claimed.epoch)
+        .await
+        .unwrap();
+    let views = bench.store.journal().unsettled().await.unwrap();
     assert_eq!(views[0].owner, None);
     assert_eq!(views[0].epoch, claimed.epoch);
 }
@@ -390,7 +430,12 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
     let mut moves = moves(2);
     written(&bench, &claimed, &with_moves(moves.clone())).await;
     let notification = claimed.notification.id;
-    let pending = bench.store.list_vmoves(notification, &all()).await.unwrap();
+    let pending = bench
+        .store
+        .registry()
+        .list_vmoves(notification, &all())
+        .await
+        .unwrap();
     assert_eq!(pending.len(), 2);
     assert!(
         pending
@@ -418,6 +463,7 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
 
     let shown = bench
         .store
+        .registry()
         .get_vmove(notification, moves[0].vmove)
         .await
         .unwrap()
@@ -431,13 +477,22 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
     assert_eq!(shown.stamps.updated_at, Some(at.whole_seconds()));
     let untouched = bench
         .store
+        .registry()
         .get_vmove(notification, moves[1].vmove)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(untouched.stamps.updated_at, None);
     let elsewhere = tachi_domain::NotificationId(Uuid::nil());
-    assert_eq!(bench.store.get_vmove(elsewhere, more.vmove).await.unwrap(), None);
+    assert_eq!(
+        bench
+            .store
+            .registry()
+            .get_vmove(elsewhere, more.vmove)
+            .await
+            .unwrap(),
+        None
+    );
     let states = bench.claim_newest("engine2").await.moves;
     assert_eq!(states, ["done", "{\"rank\":1}", "{\"rank\":2}"]);
 }
@@ -459,7 +514,12 @@ async fn r6_an_instance_is_moved_by_one_recovery_at_a_time() {
         moves: wanted.clone(),
         ..everything(other.id)
     };
-    let refused = bench.store.commit(second.id, second.epoch, &write).await.unwrap();
+    let refused = bench
+        .store
+        .journal()
+        .commit(second.id, second.epoch, &write)
+        .await
+        .unwrap();
     assert_eq!(refused, Committed::MovesTaken(vec![server(2)]));
     assert_eq!(contents(&bench).await, before, "nothing was written");
 
@@ -479,11 +539,11 @@ async fn r6_the_database_itself_refuses_a_second_move_of_an_instance() {
     let other = bench.host(&host.segment, "cmp2").await;
     bench.stopped(&other).await;
     let second = bench.claim_newest("engine").await;
-    let row = claim::row(bench.store.reader(), &second.id.to_string())
+    let row = claim::row(bench.store.db.reader(), &second.id.to_string())
         .await
         .unwrap();
     let insert = Unchecked { row, moves: moves(1) };
-    let Err(Stop::Failed(Failure::Db(error))) = bench.store.write(&insert).await else {
+    let Err(Stop::Failed(Failure::Db(error))) = bench.store.db.write(&insert).await else {
         panic!("two recoveries move one instance");
     };
     assert!(is_unique_violation(&error), "{error}");
@@ -516,13 +576,13 @@ async fn a_recovery_that_is_closed_frees_its_host_and_its_instances() {
             ..Write::default()
         };
         written(&bench, &claimed, &write).await;
-        let row = claim::row(bench.store.reader(), &claimed.id.to_string())
+        let row = claim::row(bench.store.db.reader(), &claimed.id.to_string())
             .await
             .unwrap();
         assert_eq!(row.open_key, None, "{life}");
         assert_eq!(row.life, life.as_str());
         let one = recovery_move::Entity::find()
-            .one(bench.store.reader())
+            .one(bench.store.db.reader())
             .await
             .unwrap()
             .unwrap();
@@ -540,7 +600,7 @@ async fn long_lists_are_written_in_batches() {
         ..Write::default()
     };
     written(&bench, &claimed, &write).await;
-    let db = bench.store.reader();
+    let db = bench.store.db.reader();
     assert_eq!(vmove::Entity::find().count(db).await.unwrap(), 1234);
     assert_eq!(recovery_move::Entity::find().count(db).await.unwrap(), 1234);
     assert_eq!(recovery_step::Entity::find().count(db).await.unwrap(), 2345);
@@ -551,6 +611,7 @@ async fn long_lists_are_written_in_batches() {
     let second = bench.claim_newest("engine").await;
     let refused = bench
         .store
+        .journal()
         .commit(second.id, second.epoch, &with_moves(moves(1234)))
         .await
         .unwrap();
@@ -585,6 +646,7 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
     let before = contents(&bench).await;
     let refused = bench
         .store
+        .journal()
         .commit(vm_recovery.id, vm_recovery.epoch, &unless("cmp1"))
         .await
         .unwrap();
@@ -594,6 +656,7 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
     bench.stopped(&other).await;
     let refused = bench
         .store
+        .journal()
         .commit(vm_recovery.id, vm_recovery.epoch, &unless("cmp2"))
         .await
         .unwrap();
@@ -636,6 +699,7 @@ async fn r22_of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
         let before = contents(&bench).await;
         let refused = bench
             .store
+            .journal()
             .commit(elder.id, elder.epoch, &hand_back)
             .await
             .unwrap();
@@ -661,6 +725,7 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
     };
     bench
         .store
+        .registry()
         .update_segment(host.segment.id, &disable)
         .await
         .unwrap();
@@ -679,20 +744,32 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
     };
     bench
         .store
+        .registry()
         .update_host(host.segment.id, host.id, &put)
         .await
         .unwrap();
     assert_eq!(
-        bench.store.say(claimed.id, Word::Approve, "alice").await.unwrap(),
+        bench
+            .store
+            .desk()
+            .say(claimed.id, Word::Approve, "alice")
+            .await
+            .unwrap(),
         Said::Heard
     );
     bench.clock.advance(3);
     assert_eq!(
-        bench.store.say(claimed.id, Word::Reject, "bob").await.unwrap(),
+        bench
+            .store
+            .desk()
+            .say(claimed.id, Word::Reject, "bob")
+            .await
+            .unwrap(),
         Said::Heard
     );
     let beaten = bench
         .store
+        .journal()
         .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
         .await
         .unwrap();
@@ -736,13 +813,14 @@ async fn r20_what_a_recovery_writes_never_undoes_the_operators_word() {
             );
         }
         let state = host_state::Entity::find()
-            .one(bench.store.reader())
+            .one(bench.store.db.reader())
             .await
             .unwrap()
             .unwrap();
         assert_eq!(state.why, after.as_str(), "{before:?}, {wrote}");
         let shown = bench
             .store
+            .registry()
             .get_host(host.segment.id, host.id)
             .await
             .unwrap()
@@ -762,7 +840,12 @@ async fn a_deleted_segment_counts_as_disabled_and_a_deleted_host_is_still_read()
         ..Write::default()
     };
     written(&bench, &claimed, &end).await;
-    bench.store.delete_segment(host.segment.id).await.unwrap();
+    bench
+        .store
+        .registry()
+        .delete_segment(host.segment.id)
+        .await
+        .unwrap();
     let again = bench.claim_newest("engine2").await;
     assert!(!again.pulse.segment_enabled);
     assert_eq!(again.life, Life::Watching);
@@ -799,7 +882,11 @@ async fn r10_hosts_are_proven_off_while_their_recovery_is_open_or_watching() {
             ..Write::default()
         };
         written(&bench, &claimed, &write).await;
-        assert_eq!(bench.store.proven_off().await.unwrap(), expected, "{case}");
+        assert_eq!(
+            bench.store.journal().proven_off().await.unwrap(),
+            expected,
+            "{case}"
+        );
     }
 }
 
@@ -817,7 +904,11 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
         owners.spawn(async move {
             for beat in 1..=20 {
                 let elapsed = Elapsed::from_millis(beat);
-                let beaten = store.beat(claimed.id, claimed.epoch, elapsed).await.unwrap();
+                let beaten = store
+                    .journal()
+                    .beat(claimed.id, claimed.epoch, elapsed)
+                    .await
+                    .unwrap();
                 assert!(matches!(beaten, Committed::Written(_)), "{beaten:?}");
             }
         });
@@ -825,7 +916,7 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
     while let Some(owner) = owners.join_next().await {
         owner.unwrap();
     }
-    let views = bench.store.unsettled().await.unwrap();
+    let views = bench.store.journal().unsettled().await.unwrap();
     assert!(views.iter().all(|view| view.beat == 21), "{views:?}");
 }
 
@@ -857,14 +948,22 @@ async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     again[0].written_off = given_up("pre-migrating");
     written(&bench, &younger, &ended(again)).await;
 
-    let found = bench.store.written_off("cmp1").await.unwrap();
+    let found = bench.store.journal().written_off("cmp1").await.unwrap();
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), [first[0].server]);
     let shapes: Vec<&str> = found[&first[0].server]
         .iter()
         .map(|off| off.status.as_nova())
         .collect();
     assert_eq!(shapes, ["pre-migrating"], "as the younger has seen it");
-    assert!(bench.store.written_off("cmp2").await.unwrap().is_empty());
+    assert!(
+        bench
+            .store
+            .journal()
+            .written_off("cmp2")
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 /// Prints what the budget is about; fails only far beyond it, because the machine may be busy with other things.
@@ -887,6 +986,7 @@ async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
     for _ in 0..beats {
         let beaten = bench
             .store
+            .journal()
             .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
             .await
             .unwrap();
@@ -903,9 +1003,10 @@ async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
 async fn a_row_that_makes_no_sense_is_named() {
     let (bench, _) = one_down().await;
     let spoil = "UPDATE notifications SET payload = '[1]'";
-    bench.store.writer().execute_unprepared(spoil).await.unwrap();
+    bench.store.db.writer().execute_unprepared(spoil).await.unwrap();
     let error = bench
         .store
+        .journal()
         .claim(bench.newest().await, 0, "engine")
         .await
         .unwrap_err();
@@ -920,10 +1021,10 @@ async fn a_row_that_makes_no_sense_is_named() {
 #[tokio::test]
 async fn a_clone_is_the_same_database() {
     let (bench, _) = one_down().await;
-    let clone: Arc<dyn Journal> = Arc::new(bench.store.clone());
+    let clone: Arc<dyn Journal> = Arc::new(bench.store.journal().clone());
     assert_eq!(
         clone.unsettled().await.unwrap(),
-        bench.store.unsettled().await.unwrap()
+        bench.store.journal().unsettled().await.unwrap()
     );
     let new = stopped("cmp1", bench.clock_wall());
     assert!(bench.accept(&new).await.is_err());

@@ -139,11 +139,12 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");
-        let db = &bench.store.writer().db;
+        let db = &bench.store.db.writer().db;
         for sql in [
             "UPDATE recovery SET waits_for = NULL, waits_on = NULL, waits_since = NULL",
             "UPDATE recovery_move SET waits_for = NULL, waits_on = NULL, waits_since = NULL, written_off = NULL, may_run = NULL",
@@ -166,8 +167,8 @@ mod tests {
         left(&bench, Life::Closed, &[(1, GIVEN_UP), (2, MAY_RUN), (3, NOTHING)]).await;
         let all = BTreeSet::from([server(1), server(2), server(3)]);
         let found = async || {
-            let written_off = bench.store.written_off("cmp1").await.unwrap();
-            let may_run = bench.store.may_run(&all).await.unwrap();
+            let written_off = bench.store.journal().written_off("cmp1").await.unwrap();
+            let may_run = bench.store.journal().may_run(&all).await.unwrap();
             (
                 written_off.into_keys().collect::<Vec<_>>(),
                 may_run.into_iter().collect::<Vec<_>>(),
@@ -179,13 +180,13 @@ mod tests {
         );
         assert_eq!(found().await, wanted, "read from the states");
         bench.store.migrate().await.unwrap();
-        let db = &bench.store.writer().db;
+        let db = &bench.store.db.writer().db;
         // What is filled in stands for itself.
         db.execute_unprepared("UPDATE recovery_move SET state = '{}'")
             .await
             .unwrap();
         assert_eq!(found().await, wanted, "read from the columns");
-        let nobody = bench.store.moves(MoveFilter::NeedsPerson).await.unwrap();
+        let nobody = bench.store.desk().moves(MoveFilter::NeedsPerson).await.unwrap();
         assert_eq!(nobody, [], "what is long over needs nobody");
     }
 
@@ -197,11 +198,11 @@ mod tests {
         bench.stopped(&host).await;
         left(&bench, Life::Watching, &[(1, GIVEN_UP)]).await;
         bench.store.migrate().await.unwrap();
-        assert_eq!(bench.store.recoveries(false).await.unwrap()[0].wait, None);
-        let line = &bench.store.moves(MoveFilter::Unsettled).await.unwrap()[0];
+        assert_eq!(bench.store.desk().recoveries(false).await.unwrap()[0].wait, None);
+        let line = &bench.store.desk().moves(MoveFilter::Unsettled).await.unwrap()[0];
         assert_eq!(line.wait, None);
         // An older engine may still write it: its state is the truth.
-        assert_eq!(bench.store.written_off("cmp1").await.unwrap().len(), 1);
+        assert_eq!(bench.store.journal().written_off("cmp1").await.unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -224,15 +225,25 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");
-        let waiting = async || bench.store.moves(MoveFilter::NeedsPerson).await.unwrap().len();
+        let waiting = async || {
+            bench
+                .store
+                .desk()
+                .moves(MoveFilter::NeedsPerson)
+                .await
+                .unwrap()
+                .len()
+        };
         assert_eq!(waiting().await, 1);
         let see_to = async |number| {
             bench
                 .store
+                .desk()
                 .see_to(claimed.id, server(number), "alice")
                 .await
                 .unwrap()
@@ -241,7 +252,7 @@ mod tests {
         assert_eq!(see_to(1).await, Said::Heard);
         assert_eq!(see_to(1).await, Said::Over, "once");
         assert_eq!(waiting().await, 0);
-        let steps = bench.store.steps(claimed.id).await.unwrap();
+        let steps = bench.store.desk().steps(claimed.id).await.unwrap();
         assert!(
             steps.iter().any(|step| step.text == "seen to by alice"),
             "{steps:?}"

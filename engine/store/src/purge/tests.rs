@@ -45,6 +45,7 @@ async fn recovered(bench: &Bench, segment: &Segment, name: &str, life: Life) -> 
     };
     let written = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
@@ -63,9 +64,10 @@ fn rows(purged: &Purged) -> Vec<(&'static str, u64)> {
 
 async fn count(bench: &Bench, table: &str) -> i64 {
     let sql = format!("SELECT COUNT(*) FROM {table}");
-    let statement = sea_orm::Statement::from_string(bench.store.reader().get_database_backend(), sql);
+    let statement = sea_orm::Statement::from_string(bench.store.db.reader().get_database_backend(), sql);
     let row = bench
         .store
+        .db
         .reader()
         .query_one_raw(statement)
         .await
@@ -122,6 +124,7 @@ async fn nothing_of_a_recovery_that_goes_on_is_touched() {
         // Even if somebody has said that it is over, and deleted its host behind our back.
         bench
             .store
+            .db
             .writer()
             .execute_unprepared(
                 "UPDATE notifications SET status = 'finished', updated_at = '2001-01-01 00:00:00.000000'; \
@@ -145,7 +148,7 @@ async fn only_what_is_old_and_over_goes() {
     let (gone, kept) = (bench.segment("gone").await, bench.segment("kept").await);
     let host = bench.host(&gone, "cmp1").await;
     bench.host(&kept, "cmp2").await;
-    bench.store.delete_segment(gone.id).await.unwrap();
+    bench.store.registry().delete_segment(gone.id).await.unwrap();
     recovered(&bench, &kept, "cmp3", Life::Closed).await;
     let early = bench.clock_wall();
     for (case, before, wanted) in [
@@ -172,7 +175,10 @@ async fn only_what_is_old_and_over_goes() {
             assert_eq!(rows(&purged), wanted, "{case}, dry run {dry_run}");
         }
     }
-    assert_eq!(bench.store.get_segment(kept.id).await.unwrap(), Some(kept));
+    assert_eq!(
+        bench.store.registry().get_segment(kept.id).await.unwrap(),
+        Some(kept)
+    );
     assert_eq!(count(&bench, "hosts").await, 2);
     assert_eq!(host.name, "cmp1");
 }
@@ -184,7 +190,7 @@ async fn the_budget_counts_what_masakari_manage_counts() {
     for name in ["cmp1", "cmp2", "cmp3"] {
         recovered(&bench, &segment, name, Life::Closed).await;
     }
-    bench.store.delete_segment(segment.id).await.unwrap();
+    bench.store.registry().delete_segment(segment.id).await.unwrap();
     bench.clock.advance(DAY);
     let mut options = all_of(&bench);
     options.max_rows = Some(2);
@@ -216,6 +222,7 @@ async fn what_masakari_manage_left_behind_goes_too() {
     recovered(&bench, &segment, "cmp2", Life::Open).await;
     bench
         .store
+        .db
         .writer()
         .execute_unprepared("DELETE FROM notifications")
         .await

@@ -132,6 +132,7 @@ mod tests {
         };
         let written = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
@@ -158,10 +159,10 @@ mod tests {
         let segment = bench.segment("s").await;
         let host = bench.host(&segment, "cmp1").await;
         bench.host(&segment, "cmp2").await;
-        assert_eq!(bench.store.boot_hold("cmp1").await.unwrap(), None);
+        assert_eq!(bench.store.registry().boot_hold("cmp1").await.unwrap(), None);
         bench.stopped(&host).await;
         assert_eq!(
-            bench.store.boot_hold("cmp1").await.unwrap(),
+            bench.store.registry().boot_hold("cmp1").await.unwrap(),
             None,
             "nothing is done yet"
         );
@@ -189,10 +190,14 @@ mod tests {
         ];
         for (life, state, expected) in cases {
             write(&bench, &claimed, life, state.clone()).await;
-            let found = bench.store.boot_hold("cmp1").await.unwrap();
+            let found = bench.store.registry().boot_hold("cmp1").await.unwrap();
             assert_eq!(found, expected, "{life} {state}");
             for other in ["cmp2", "nobody"] {
-                assert_eq!(bench.store.boot_hold(other).await.unwrap(), None, "{other}");
+                assert_eq!(
+                    bench.store.registry().boot_hold(other).await.unwrap(),
+                    None,
+                    "{other}"
+                );
             }
         }
     }
@@ -205,11 +210,14 @@ mod tests {
         bench.stopped(&host).await;
         let claimed = bench.claim_newest("engine").await;
         write(&bench, &claimed, Life::Closed, head(&claimed, ordered)).await;
-        let held = bench.store.boot_hold("cmp1").await.unwrap();
+        let held = bench.store.registry().boot_hold("cmp1").await.unwrap();
         assert_eq!(held.map(|hold| hold.waits_for), Some(BootHeldFor::PowerOff));
         bench.clock.advance(-3_600);
-        assert!(bench.store.boot_hold("cmp1").await.unwrap().is_some(), "put back");
+        assert!(
+            bench.store.registry().boot_hold("cmp1").await.unwrap().is_some(),
+            "put back"
+        );
         bench.clock.advance(3_600 + 82);
-        assert_eq!(bench.store.boot_hold("cmp1").await.unwrap(), None);
+        assert_eq!(bench.store.registry().boot_hold("cmp1").await.unwrap(), None);
     }
 }

@@ -277,7 +277,7 @@ mod tests {
 
     async fn why(bench: &Bench, id: HostId) -> Option<String> {
         let row = host_state::Entity::find_by_id(id.to_string())
-            .one(bench.store.reader())
+            .one(bench.store.db.reader())
             .await
             .unwrap();
         row.map(|row| row.why)
@@ -297,7 +297,12 @@ mod tests {
         let host = bench.host(&segment, "cmp1").await;
         assert_eq!(host.segment, segment);
         assert_eq!(
-            bench.store.get_host(segment.id, host.id).await.unwrap(),
+            bench
+                .store
+                .registry()
+                .get_host(segment.id, host.id)
+                .await
+                .unwrap(),
             Some(host.clone())
         );
         let change = HostChange {
@@ -307,6 +312,7 @@ mod tests {
         };
         let updated = bench
             .store
+            .registry()
             .update_host(segment.id, host.id, &change)
             .await
             .unwrap();
@@ -314,9 +320,27 @@ mod tests {
         assert_eq!(updated.control_attributes, "IPMI");
         assert_eq!(updated.kind, "COMPUTE");
         assert!(updated.stamps.updated_at.is_some());
-        bench.store.delete_host(segment.id, host.id).await.unwrap();
-        assert_eq!(bench.store.get_host(segment.id, host.id).await.unwrap(), None);
-        let gone = bench.store.delete_host(segment.id, host.id).await.unwrap_err();
+        bench
+            .store
+            .registry()
+            .delete_host(segment.id, host.id)
+            .await
+            .unwrap();
+        assert_eq!(
+            bench
+                .store
+                .registry()
+                .get_host(segment.id, host.id)
+                .await
+                .unwrap(),
+            None
+        );
+        let gone = bench
+            .store
+            .registry()
+            .delete_host(segment.id, host.id)
+            .await
+            .unwrap_err();
         assert!(matches!(gone, RegistryError::HostNotFound { .. }), "{gone:?}");
         assert_eq!(
             bench.host(&segment, "cmp1").await.row,
@@ -333,6 +357,7 @@ mod tests {
         let cmp2 = bench.host(&other, "cmp2").await;
         let twice = bench
             .store
+            .registry()
             .create_host(&new_host(&other, "cmp1"))
             .await
             .unwrap_err();
@@ -346,12 +371,14 @@ mod tests {
         };
         let taken = bench
             .store
+            .registry()
             .update_host(other.id, cmp2.id, &rename)
             .await
             .unwrap_err();
         assert!(matches!(taken, RegistryError::HostExists { .. }), "{taken:?}");
         let elsewhere = bench
             .store
+            .registry()
             .update_host(one.id, cmp2.id, &rename)
             .await
             .unwrap_err();
@@ -374,6 +401,7 @@ mod tests {
         ] {
             let updated = bench
                 .store
+                .registry()
                 .update_host(segment.id, host.id, &maintenance_set(to))
                 .await
                 .unwrap();
@@ -384,9 +412,14 @@ mod tests {
             on_maintenance: true,
             ..new_host(&segment, "cmp2")
         };
-        let born = bench.store.create_host(&born).await.unwrap();
+        let born = bench.store.registry().create_host(&born).await.unwrap();
         assert_eq!(why(&bench, born.id).await.as_deref(), Some("operator"));
-        bench.store.delete_host(segment.id, born.id).await.unwrap();
+        bench
+            .store
+            .registry()
+            .delete_host(segment.id, born.id)
+            .await
+            .unwrap();
         assert_eq!(why(&bench, born.id).await, None, "deleted");
     }
 
@@ -404,12 +437,14 @@ mod tests {
         for (case, change) in [("with more", reserve), ("taking off", maintenance_set(false))] {
             let refused = bench
                 .store
+                .registry()
                 .update_host(segment.id, sibling.id, &change)
                 .await
                 .unwrap_err();
             assert!(matches!(refused, RegistryError::InUse), "{case}: {refused:?}");
             let refused = bench
                 .store
+                .registry()
                 .changeable_host(segment.id, sibling.id, &change)
                 .await
                 .unwrap_err();
@@ -420,14 +455,21 @@ mod tests {
         }
         let asked = bench
             .store
+            .registry()
             .changeable_host(segment.id, sibling.id, &maintenance_set(true))
             .await
             .unwrap();
         assert_eq!(asked, sibling, "asking changes nothing");
-        let refused = bench.store.delete_host(segment.id, sibling.id).await.unwrap_err();
+        let refused = bench
+            .store
+            .registry()
+            .delete_host(segment.id, sibling.id)
+            .await
+            .unwrap_err();
         assert!(matches!(refused, RegistryError::InUse), "{refused:?}");
         let put = bench
             .store
+            .registry()
             .update_host(segment.id, host.id, &maintenance_set(true))
             .await
             .unwrap();
@@ -447,7 +489,7 @@ mod tests {
             control_attributes: "IPMI".to_owned(),
             ..new_host(&one, "cmp2")
         };
-        bench.store.create_host(&odd).await.unwrap();
+        bench.store.registry().create_host(&odd).await.unwrap();
         bench.host(&other, "cmp3").await;
         let none = HostFilter::default;
         let text = |text: &str| Some(text.to_owned());
@@ -520,12 +562,17 @@ mod tests {
         ];
         for (case, filter, names) in cases {
             let page = Page { filter, ..all() };
-            let listed = bench.store.list_hosts(one.id, &page).await.unwrap();
+            let listed = bench.store.registry().list_hosts(one.id, &page).await.unwrap();
             let listed: Vec<_> = listed.iter().map(|host| host.name.as_str()).collect();
             assert_eq!(listed, names, "{case}");
         }
-        bench.store.delete_segment(other.id).await.unwrap();
-        let gone = bench.store.list_hosts(other.id, &all()).await.unwrap_err();
+        bench.store.registry().delete_segment(other.id).await.unwrap();
+        let gone = bench
+            .store
+            .registry()
+            .list_hosts(other.id, &all())
+            .await
+            .unwrap_err();
         assert!(matches!(gone, RegistryError::SegmentNotFound { .. }), "{gone:?}");
     }
 }

@@ -113,7 +113,10 @@ mod tests {
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
         let notification = bench.stopped(&host).await;
-        assert_eq!(bench.store.progress(notification.id).await.unwrap(), []);
+        assert_eq!(
+            bench.store.registry().progress(notification.id).await.unwrap(),
+            []
+        );
         let claimed = bench.claim_newest("engine").await;
         let steps = [
             vec![
@@ -133,12 +136,13 @@ mod tests {
             };
             let written = bench
                 .store
+                .journal()
                 .commit(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
         }
-        let tasks = bench.store.progress(notification.id).await.unwrap();
+        let tasks = bench.store.registry().progress(notification.id).await.unwrap();
         let told: Vec<_> = tasks
             .iter()
             .map(|task| {
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(tasks[0].details[1].message, "disabled");
         assert_eq!(tasks[0].details[1].progress.to_bits(), 1.0_f64.to_bits());
         let unknown = NotificationId(Uuid::nil());
-        assert_eq!(bench.store.progress(unknown).await.unwrap(), []);
+        assert_eq!(bench.store.registry().progress(unknown).await.unwrap(), []);
     }
 
     fn line(task: &str, at: i64) -> recovery_step::Model {
@@ -241,22 +245,24 @@ mod tests {
             };
             let written = bench
                 .store
+                .journal()
                 .commit(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
-            let running = bench.store.progress(notification.id).await.unwrap();
+            let running = bench.store.registry().progress(notification.id).await.unwrap();
             assert_eq!(running[0].state, "RUNNING");
             write.steps.clear();
             write.life = Some(Life::Closed);
             write.notification = Some((status, None));
             let written = bench
                 .store
+                .journal()
                 .commit(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
-            let over = bench.store.progress(notification.id).await.unwrap();
+            let over = bench.store.registry().progress(notification.id).await.unwrap();
             let states: Vec<&str> = over.iter().map(|task| task.state.as_str()).collect();
             assert_eq!(states, [state, "SUCCESS"], "{status}");
         }

@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(created.stamps.created_at, bench.clock_wall().whole_seconds());
         assert_eq!(created.stamps.updated_at, None);
         assert_eq!(
-            bench.store.get_segment(created.id).await.unwrap(),
+            bench.store.registry().get_segment(created.id).await.unwrap(),
             Some(created.clone())
         );
 
@@ -248,7 +248,12 @@ mod tests {
             recovery_method: Some(RecoveryMethod::RhPriority),
             ..SegmentChange::default()
         };
-        let updated = bench.store.update_segment(created.id, &change).await.unwrap();
+        let updated = bench
+            .store
+            .registry()
+            .update_segment(created.id, &change)
+            .await
+            .unwrap();
         assert_eq!(updated.description.as_deref(), Some("rack 1"));
         assert_eq!(updated.recovery_method, RecoveryMethod::RhPriority);
         assert_eq!(updated.name, "s1");
@@ -258,10 +263,26 @@ mod tests {
         );
 
         let host = bench.host(&updated, "cmp1").await;
-        bench.store.delete_segment(created.id).await.unwrap();
-        assert_eq!(bench.store.get_segment(created.id).await.unwrap(), None);
-        assert_eq!(bench.store.get_host(created.id, host.id).await.unwrap(), None);
-        let gone = bench.store.delete_segment(created.id).await.unwrap_err();
+        bench.store.registry().delete_segment(created.id).await.unwrap();
+        assert_eq!(
+            bench.store.registry().get_segment(created.id).await.unwrap(),
+            None
+        );
+        assert_eq!(
+            bench
+                .store
+                .registry()
+                .get_host(created.id, host.id)
+                .await
+                .unwrap(),
+            None
+        );
+        let gone = bench
+            .store
+            .registry()
+            .delete_segment(created.id)
+            .await
+            .unwrap_err();
         assert!(matches!(gone, RegistryError::SegmentNotFound { .. }), "{gone:?}");
 
         let again = bench.segment("s1").await;
@@ -274,7 +295,12 @@ mod tests {
         let bench = Bench::new().await;
         let one = bench.segment("s1").await;
         bench.segment("s2").await;
-        let twice = bench.store.create_segment(&new_segment("s1")).await.unwrap_err();
+        let twice = bench
+            .store
+            .registry()
+            .create_segment(&new_segment("s1"))
+            .await
+            .unwrap_err();
         assert!(
             matches!(&twice, RegistryError::SegmentExists { name } if name == "s1"),
             "{twice:?}"
@@ -285,6 +311,7 @@ mod tests {
         };
         let taken = bench
             .store
+            .registry()
             .update_segment(one.id, &rename("s2"))
             .await
             .unwrap_err();
@@ -292,7 +319,12 @@ mod tests {
             matches!(&taken, RegistryError::SegmentExists { name } if name == "s2"),
             "{taken:?}"
         );
-        let own = bench.store.update_segment(one.id, &rename("s1")).await.unwrap();
+        let own = bench
+            .store
+            .registry()
+            .update_segment(one.id, &rename("s1"))
+            .await
+            .unwrap();
         assert_eq!(own.name, "s1");
     }
 
@@ -308,7 +340,7 @@ mod tests {
             deleted: Set(Some(0)),
             ..Default::default()
         };
-        let error = row.insert(bench.store.writer()).await.unwrap_err();
+        let error = row.insert(bench.store.db.writer()).await.unwrap_err();
         let stop = taken(error, "s1");
         assert!(
             matches!(stop, Stop::Refused(RegistryError::SegmentExists { .. })),
@@ -330,14 +362,29 @@ mod tests {
             name: Some("s2".to_owned()),
             ..enabled.clone()
         };
-        let refused = bench.store.update_segment(segment.id, &more).await.unwrap_err();
+        let refused = bench
+            .store
+            .registry()
+            .update_segment(segment.id, &more)
+            .await
+            .unwrap_err();
         assert!(matches!(refused, RegistryError::InUse), "{refused:?}");
-        let refused = bench.store.delete_segment(segment.id).await.unwrap_err();
+        let refused = bench
+            .store
+            .registry()
+            .delete_segment(segment.id)
+            .await
+            .unwrap_err();
         assert!(matches!(refused, RegistryError::InUse), "{refused:?}");
-        let updated = bench.store.update_segment(segment.id, &enabled).await.unwrap();
+        let updated = bench
+            .store
+            .registry()
+            .update_segment(segment.id, &enabled)
+            .await
+            .unwrap();
         assert!(!updated.enabled);
         let other = bench.segment("free").await;
-        bench.store.delete_segment(other.id).await.unwrap();
+        bench.store.registry().delete_segment(other.id).await.unwrap();
     }
 
     #[tokio::test]
@@ -350,7 +397,7 @@ mod tests {
             recovery_method: RecoveryMethod::ReservedHost,
             ..new_segment("s2")
         };
-        bench.store.create_segment(&off).await.unwrap();
+        bench.store.registry().create_segment(&off).await.unwrap();
         let none = SegmentFilter::default;
         let cases: Vec<(&str, SegmentFilter, &[&str])> = vec![
             ("all, newest first", none(), &["s2", "s1"]),
@@ -397,7 +444,7 @@ mod tests {
         ];
         for (case, filter, names) in cases {
             let page = Page { filter, ..all() };
-            let listed = bench.store.list_segments(&page).await.unwrap();
+            let listed = bench.store.registry().list_segments(&page).await.unwrap();
             let listed: Vec<_> = listed.iter().map(|segment| segment.name.as_str()).collect();
             assert_eq!(listed, names, "{case}");
         }

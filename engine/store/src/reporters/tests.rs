@@ -55,17 +55,20 @@ async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Dou
     };
     let written = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");
     let news = bench
         .store
+        .journal()
         .contradicted(claimed.id, Doubts::default())
         .await
         .unwrap();
     let again = bench
         .store
+        .journal()
         .contradicted(claimed.id, Doubts::default())
         .await
         .unwrap();
@@ -74,7 +77,7 @@ async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Dou
 }
 
 async fn asides(bench: &Bench) -> Vec<(String, bool)> {
-    let listed = bench.store.doubted_reporters().await.unwrap();
+    let listed = bench.store.desk().doubted_reporters().await.unwrap();
     listed
         .into_iter()
         .map(|one| (one.reporter.host.unwrap_or(one.reporter.user_id), one.aside))
@@ -98,7 +101,7 @@ async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_oth
 
     // What it says is kept and shown, and begins nothing.
     bench.clock.advance(200);
-    let before = bench.store.recoveries(true).await.unwrap().len();
+    let before = bench.store.desk().recoveries(true).await.unwrap().len();
     let kept = bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
     assert_eq!(kept.status, NotificationStatus::Ignored);
     assert!(
@@ -109,8 +112,11 @@ async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_oth
     assert!(kept.reporter.unwrap().set_aside);
     let repeated = bench.accept(&says(&bench, &liar, "cmp4")).await;
     assert!(matches!(repeated, Err(RegistryError::Duplicate)), "{repeated:?}");
-    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), before);
-    assert_eq!(bench.store.doubted_reporters().await.unwrap()[0].unheard, 1);
+    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), before);
+    assert_eq!(
+        bench.store.desk().doubted_reporters().await.unwrap()[0].unheard,
+        1
+    );
 
     // The same death told by another one at the same moment is no repetition of it.
     let real = bench
@@ -118,19 +124,22 @@ async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_oth
         .await
         .unwrap();
     assert_eq!(real.status, NotificationStatus::New);
-    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), before + 1);
+    assert_eq!(
+        bench.store.desk().recoveries(true).await.unwrap().len(),
+        before + 1
+    );
     // And it does not join the others.
     bench.clock.advance(200);
     bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
-    let story = bench.store.story(claimed.id).await.unwrap().unwrap();
+    let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();
     assert_eq!(story.reporters.len(), 1, "{:?}", story.reporters);
 
     // Until a person lifts it; then it begins with none.
-    let number = bench.store.doubted_reporters().await.unwrap()[0].number;
-    let lifted = bench.store.lift_reporter(number).await.unwrap().unwrap();
+    let number = bench.store.desk().doubted_reporters().await.unwrap()[0].number;
+    let lifted = bench.store.desk().lift_reporter(number).await.unwrap().unwrap();
     assert_eq!(lifted.unheard, 2);
-    assert_eq!(bench.store.lift_reporter(number).await.unwrap(), None);
+    assert_eq!(bench.store.desk().lift_reporter(number).await.unwrap(), None);
     assert!(contradicted(&bench, &liar, "cmp1").await.is_empty());
     assert_eq!(asides(&bench).await, []);
 }
@@ -212,7 +221,15 @@ async fn t4_a_quarrel_with_one_host_sets_nobody_aside_and_nor_do_claims_of_long_
     contradicted(&bench, &bound_to("cmp6"), "cmp2").await;
     contradicted(&bench, &bound_to("cmp6"), "cmp3").await;
     assert_eq!(asides(&bench).await, []);
-    assert!(!bench.store.list_notifications(&all()).await.unwrap().is_empty());
+    assert!(
+        !bench
+            .store
+            .registry()
+            .list_notifications(&all())
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -225,6 +242,7 @@ async fn t2_whoever_is_set_aside_corroborates_nothing_that_is_open() {
     }
     let standing = bench
         .store
+        .journal()
         .standing(std::time::Duration::from_mins(1))
         .await
         .unwrap();

@@ -79,7 +79,7 @@ async fn ew17_fifty_equal_posts_of_any_kind_make_one_notification() {
         let mut posts = JoinSet::new();
         for number in 0..50 {
             let (store, new) = (stores[number % 2].clone(), new.clone());
-            posts.spawn(async move { store.accept_notification(&new, 180, at).await });
+            posts.spawn(async move { store.registry().accept_notification(&new, 180, at).await });
         }
         let mut accepted = 0;
         while let Some(post) = posts.join_next().await {
@@ -89,7 +89,7 @@ async fn ew17_fifty_equal_posts_of_any_kind_make_one_notification() {
             }
         }
         assert_eq!(accepted, 1, "{case}");
-        let listed = bench.store.list_notifications(&all()).await.unwrap();
+        let listed = bench.store.registry().list_notifications(&all()).await.unwrap();
         assert_eq!(listed.len(), 1, "{case}");
     }
 }
@@ -101,7 +101,7 @@ async fn of_twenty_segments_of_one_name_there_is_one() {
     let mut creations = JoinSet::new();
     for number in 0..20 {
         let store = stores[number % 2].clone();
-        creations.spawn(async move { store.create_segment(&new_segment("s1")).await });
+        creations.spawn(async move { store.registry().create_segment(&new_segment("s1")).await });
     }
     let mut created = 0;
     while let Some(creation) = creations.join_next().await {
@@ -139,8 +139,8 @@ async fn row18_a_host_is_not_deleted_while_its_notification_is_accepted() {
         );
         let (store, deleting) = (bench.store.clone(), other.clone());
         let (accepted, deleted) = at_once(
-            async move { store.accept_notification(&new, 180, at).await },
-            async move { deleting.delete_host(own.id, id).await },
+            async move { store.registry().accept_notification(&new, 180, at).await },
+            async move { deleting.registry().delete_host(own.id, id).await },
         )
         .await;
         match (accepted, deleted) {
@@ -162,9 +162,10 @@ async fn no_host_joins_a_segment_that_is_being_deleted() {
         let segment = bench.segment(&format!("s{round}")).await;
         let new = new_host(&segment, &format!("cmp{round}"));
         let (store, deleting, id) = (bench.store.clone(), other.clone(), segment.id);
-        let (created, deleted) = at_once(async move { store.create_host(&new).await }, async move {
-            deleting.delete_segment(id).await
-        })
+        let (created, deleted) = at_once(
+            async move { store.registry().create_host(&new).await },
+            async move { deleting.registry().delete_segment(id).await },
+        )
         .await;
         deleted.unwrap();
         if let Err(error) = created {
@@ -176,7 +177,7 @@ async fn no_host_joins_a_segment_that_is_being_deleted() {
         let left = host::Entity::find()
             .filter(host::Column::FailoverSegmentId.eq(segment.id.to_string()))
             .filter(host::Column::Deleted.eq(0))
-            .all(bench.store.reader())
+            .all(bench.store.db.reader())
             .await
             .unwrap();
         assert_eq!(left, [], "round {round}");
@@ -202,14 +203,14 @@ async fn r19_what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_
                     }),
                     ..Write::default()
                 };
-                store.commit(claimed.id, claimed.epoch, &write).await
+                store.journal().commit(claimed.id, claimed.epoch, &write).await
             },
             async move {
                 let change = HostChange {
                     on_maintenance: Some(true),
                     ..HostChange::default()
                 };
-                operator.update_host(segment.id, id, &change).await
+                operator.registry().update_host(segment.id, id, &change).await
             },
         )
         .await;
@@ -219,7 +220,7 @@ async fn r19_what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_
         );
         updated.unwrap();
         let state = host_state::Entity::find_by_id(host.id.to_string())
-            .one(bench.store.reader())
+            .one(bench.store.db.reader())
             .await
             .unwrap();
         assert_eq!(
@@ -252,11 +253,18 @@ async fn r12_a_host_recovery_and_a_write_that_forbids_it_exclude_each_other() {
                     unless_host_recovery: Some(name),
                     ..Write::default()
                 };
-                let written = store.commit(claimed.id, claimed.epoch, &write).await.unwrap();
+                let written = store
+                    .journal()
+                    .commit(claimed.id, claimed.epoch, &write)
+                    .await
+                    .unwrap();
                 // What a second look says once the other is through.
-                (written, store.commit(claimed.id, claimed.epoch, &write).await)
+                (
+                    written,
+                    store.journal().commit(claimed.id, claimed.epoch, &write).await,
+                )
             },
-            async move { api.accept_notification(&new, 180, at).await },
+            async move { api.registry().accept_notification(&new, 180, at).await },
         )
         .await;
         accepted.unwrap();
@@ -266,7 +274,7 @@ async fn r12_a_host_recovery_and_a_write_that_forbids_it_exclude_each_other() {
             "round {round}: {first:?}"
         );
     }
-    assert_eq!(bench.store.unsettled().await.unwrap().len(), 2 * ROUNDS);
+    assert_eq!(bench.store.journal().unsettled().await.unwrap().len(), 2 * ROUNDS);
 }
 
 #[tokio::test]
@@ -275,13 +283,16 @@ async fn a_snapshot_shows_the_same_until_its_end() {
     let bench = Bench::new().await;
     let other = bench.another().await;
     bench.segment("s1").await;
-    let snapshot = bench.store.snapshot().await.unwrap();
+    let snapshot = bench.store.db.snapshot().await.unwrap();
     let count = || crate::entity::segment::Entity::find().count(&snapshot);
     assert_eq!(count().await.unwrap(), 1);
-    other.create_segment(&new_segment("s2")).await.unwrap();
+    other.registry().create_segment(&new_segment("s2")).await.unwrap();
     assert_eq!(count().await.unwrap(), 1, "not what was committed since");
     crate::work::roll_back(snapshot).await;
-    assert_eq!(bench.store.list_segments(&all()).await.unwrap().len(), 2);
+    assert_eq!(
+        bench.store.registry().list_segments(&all()).await.unwrap().len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -298,6 +309,7 @@ async fn long_states_are_kept_whole() {
     };
     let written = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
@@ -309,7 +321,7 @@ async fn long_states_are_kept_whole() {
 #[tokio::test]
 async fn duplicates_are_found_among_times_without_a_fraction() {
     let bench = Bench::new().await;
-    let writer = bench.store.writer();
+    let writer = bench.store.db.writer();
     if writer.get_database_backend() == DbBackend::MySql {
         let narrow = "ALTER TABLE notifications MODIFY generated_time DATETIME NOT NULL";
         writer.execute_unprepared(narrow).await.unwrap();
@@ -323,7 +335,12 @@ async fn duplicates_are_found_among_times_without_a_fraction() {
         notification: Some((NotificationStatus::Finished, None)),
         ..Write::default()
     };
-    let ended = bench.store.commit(claimed.id, claimed.epoch, &end).await.unwrap();
+    let ended = bench
+        .store
+        .journal()
+        .commit(claimed.id, claimed.epoch, &end)
+        .await
+        .unwrap();
     assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
     // Whatever the database kept of the time, the same report again is the same report.
     for (case, seconds, window, accepted) in [
@@ -334,6 +351,7 @@ async fn duplicates_are_found_among_times_without_a_fraction() {
         let at = tachi_domain::Timestamp::from_micros(crate::testing::START + seconds * 1_000_000);
         let again = bench
             .store
+            .registry()
             .accept_notification(&stopped(&host.name, at), window, at)
             .await;
         assert_eq!(again.is_ok(), accepted, "{case}: {again:?}");
@@ -341,6 +359,7 @@ async fn duplicates_are_found_among_times_without_a_fraction() {
     assert_eq!(
         bench
             .store
+            .registry()
             .get_notification(first.id)
             .await
             .unwrap()

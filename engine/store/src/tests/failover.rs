@@ -161,11 +161,11 @@ enum Told {
 
 /// A host for each post.
 async fn hosts(store: &Store) {
-    let segment = store.create_segment(&new_segment("s1")).await.unwrap();
+    let segment = store.registry().create_segment(&new_segment("s1")).await.unwrap();
     let mut creations = JoinSet::new();
     for number in 0..POSTS {
         let (store, new) = (store.clone(), new_host(&segment, &format!("cmp{number}")));
-        creations.spawn(async move { store.create_host(&new).await });
+        creations.spawn(async move { store.registry().create_host(&new).await });
         if creations.len() >= IN_FLIGHT {
             creations.join_next().await.unwrap().unwrap().unwrap();
         }
@@ -192,7 +192,11 @@ impl Stream {
                 return told;
             }
             let name = format!("cmp{number}");
-            let outcome = match store.accept_notification(&stopped(&name, at), 180, at).await {
+            let outcome = match store
+                .registry()
+                .accept_notification(&stopped(&name, at), 180, at)
+                .await
+            {
                 Ok(_) => {
                     self.accepted.fetch_add(1, Ordering::SeqCst);
                     Told::Accepted
@@ -247,11 +251,11 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
 
     // On the very handle that lived through it.
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
-    let recoveries = store.recoveries(true).await.unwrap();
+    let recoveries = store.desk().recoveries(true).await.unwrap();
     for recovery in &recoveries {
         *found.entry(recovery.host.clone()).or_default() += 1;
     }
-    let listed = store.list_notifications(&all()).await.unwrap();
+    let listed = store.registry().list_notifications(&all()).await.unwrap();
     assert_eq!(listed.len(), recoveries.len(), "one without the other");
     for (name, outcome) in &told {
         let rows = found.get(name).copied().unwrap_or(0);
@@ -263,8 +267,14 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
     let unavailable = told.values().filter(|told| **told == Told::Unavailable).count();
     println!("{} accepted, {unavailable} unavailable", POSTS - unavailable);
     assert!(unavailable <= POSTS / 4, "{unavailable}");
-    let claimed = store.claim(recoveries[0].id, 0, "engine").await.unwrap().unwrap();
+    let claimed = store
+        .journal()
+        .claim(recoveries[0].id, 0, "engine")
+        .await
+        .unwrap()
+        .unwrap();
     let beaten = store
+        .journal()
         .beat(claimed.id, claimed.epoch, claimed.elapsed)
         .await
         .unwrap();

@@ -9,7 +9,14 @@ use crate::{Role, Store};
 
 /// What the database says to a statement, if it refuses it for want of a grant.
 async fn refusal(store: &Store, sql: &str) -> Option<String> {
-    let error = store.writer().db.execute_unprepared(sql).await.err()?.to_string();
+    let error = store
+        .db
+        .writer()
+        .db
+        .execute_unprepared(sql)
+        .await
+        .err()?
+        .to_string();
     let of_grants = error.contains("denied") || error.contains("must be owner");
     of_grants.then_some(error)
 }
@@ -91,23 +98,39 @@ async fn t2_who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
     let host = bench.host(&segment, "cmp1").await;
     bench.stopped(&host).await;
     let claimed = bench.claim_newest("engine").await;
-    assert_eq!(reader.recoveries(true).await.unwrap().len(), 1);
-    assert!(reader.story(claimed.id).await.unwrap().is_some());
-    assert_eq!(reader.region().await.unwrap().len(), 1);
-    assert!(reader.engines().await.unwrap().is_empty());
-    assert!(reader.doubted_reporters().await.unwrap().is_empty());
-    assert_eq!(reader.list_notifications(&all()).await.unwrap().len(), 1);
-    assert_eq!(reader.backlog().await.unwrap().new, 0);
+    assert_eq!(reader.desk().recoveries(true).await.unwrap().len(), 1);
+    assert!(reader.desk().story(claimed.id).await.unwrap().is_some());
+    assert_eq!(reader.desk().region().await.unwrap().len(), 1);
+    assert!(reader.roll().engines().await.unwrap().is_empty());
+    assert!(reader.desk().doubted_reporters().await.unwrap().is_empty());
+    assert_eq!(
+        reader.registry().list_notifications(&all()).await.unwrap().len(),
+        1
+    );
+    assert_eq!(reader.roll().backlog().await.unwrap().new, 0);
     assert!(reader.pending().await.unwrap().is_empty());
     let new = stopped("cmp1", bench.clock_wall());
     assert!(
         reader
+            .registry()
             .accept_notification(&new, 180, bench.clock_wall())
             .await
             .is_err()
     );
-    assert!(reader.create_segment(&new_segment("s2")).await.is_err());
-    assert!(reader.claim(claimed.id, claimed.epoch, "me").await.is_err());
+    assert!(
+        reader
+            .registry()
+            .create_segment(&new_segment("s2"))
+            .await
+            .is_err()
+    );
+    assert!(
+        reader
+            .journal()
+            .claim(claimed.id, claimed.epoch, "me")
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -118,7 +141,14 @@ async fn t2_an_old_schema_is_told_to_whoever_may_not_change_it() {
     };
     let newest = bench.store.version().await.unwrap().unwrap();
     let forget = format!("DELETE FROM tachi_migrations WHERE version = '{newest}'");
-    bench.store.writer().db.execute_unprepared(&forget).await.unwrap();
+    bench
+        .store
+        .db
+        .writer()
+        .db
+        .execute_unprepared(&forget)
+        .await
+        .unwrap();
     let error = api.migrate().await.unwrap_err();
     let why = std::error::Error::source(&error).unwrap().to_string();
     assert!(why.contains("tachi db sync") && why.contains(&newest), "{why}");

@@ -35,8 +35,9 @@ fn with_query(server: &ServerOptions, query: &str) -> ServerOptions {
 }
 
 async fn text(store: &Store, sql: &str) -> String {
-    let backend = store.reader().get_database_backend();
+    let backend = store.db.reader().get_database_backend();
     let row = store
+        .db
         .reader()
         .query_one_raw(Statement::from_string(backend, sql))
         .await
@@ -84,7 +85,7 @@ async fn tls_is_spoken_with_a_server_that_a_private_authority_vouches_for_and_no
             .await
             .unwrap_or_else(|error| panic!("{case}: {}", whole(&error)));
         assert_ne!(text(&store, query).await, "", "{case}: not encrypted");
-        store.list_segments(&all()).await.unwrap();
+        store.registry().list_segments(&all()).await.unwrap();
         store.close().await.unwrap();
     }
     let options = with_query(&server, &format!("{strict}={folder}/other-ca.pem"));
@@ -191,7 +192,7 @@ async fn a_standby_is_refused() {
     }
     let name = text(&bench.store, "SELECT current_database()::text").await;
     let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-    bench.store.writer().execute_unprepared(&alter).await.unwrap();
+    bench.store.db.writer().execute_unprepared(&alter).await.unwrap();
     let options = ServerOptions {
         start_retries: Some(0),
         ..server
@@ -231,7 +232,7 @@ async fn a_pool_that_is_used_up_makes_a_request_unavailable_and_leaves_the_journ
         ..server
     };
     let store = connect(&bench, options).await.unwrap();
-    roll_back(store.snapshot().await.unwrap()).await;
+    roll_back(store.db.snapshot().await.unwrap()).await;
     let (sender, begun) = oneshot::channel();
     let hold = Hold {
         held: std::sync::Mutex::new(Some(sender)),
@@ -239,19 +240,23 @@ async fn a_pool_that_is_used_up_makes_a_request_unavailable_and_leaves_the_journ
     };
     let others = async {
         begun.await.unwrap();
-        let read = store.list_segments(&all()).await.unwrap_err();
-        let written = store.create_segment(&new_segment("s1")).await.unwrap_err();
-        let snapshot = store.snapshot().await;
+        let read = store.registry().list_segments(&all()).await.unwrap_err();
+        let written = store
+            .registry()
+            .create_segment(&new_segment("s1"))
+            .await
+            .unwrap_err();
+        let snapshot = store.db.snapshot().await;
         hold.go.notify_one();
         (read, written, snapshot.is_ok())
     };
-    let (done, (read, written, journal)) = tokio::join!(store.write(&hold), others);
+    let (done, (read, written, journal)) = tokio::join!(store.db.write(&hold), others);
     done.unwrap();
     for error in [read, written] {
         assert!(matches!(error, RegistryError::Unavailable { .. }), "{error:?}");
     }
     assert!(journal, "the journal has a connection of its own");
-    assert_eq!(store.list_segments(&all()).await.unwrap(), []);
+    assert_eq!(store.registry().list_segments(&all()).await.unwrap(), []);
 }
 
 /// Takes a host, and then does nothing any more, as a process that was stopped.
@@ -289,7 +294,7 @@ async fn what_a_stopped_process_holds_is_given_free() {
     };
     let limit = Duration::from_secs(30);
     tokio::select! {
-        outcome = other.write(&frozen) => panic!("{outcome:?}"),
+        outcome = other.db.write(&frozen) => panic!("{outcome:?}"),
         accepted = tokio::time::timeout(limit, accepting) => {
             assert_eq!(accepted.unwrap().source_host, host.id);
         }
@@ -305,7 +310,7 @@ async fn connections_that_were_cut_fail_no_request() {
     let segment = bench.segment("s1").await;
     let store = bench.another().await;
     // As many connections as can be had at once.
-    let reads = (0..8).map(|_| store.get_segment(segment.id));
+    let reads = (0..8).map(|_| store.registry().get_segment(segment.id));
     for read in futures_join(reads).await {
         read.unwrap();
     }
@@ -334,8 +339,11 @@ async fn connections_that_were_cut_fail_no_request() {
     for sql in kill {
         own.execute_unprepared(&sql).await.unwrap();
     }
-    assert_eq!(store.get_segment(segment.id).await.unwrap(), Some(segment));
-    store.create_segment(&new_segment("s2")).await.unwrap();
+    assert_eq!(
+        store.registry().get_segment(segment.id).await.unwrap(),
+        Some(segment)
+    );
+    store.registry().create_segment(&new_segment("s2")).await.unwrap();
 }
 
 async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use tachi_engine::ports::{Freezes as _, NewFreeze, Registry as _};
 
-use crate::FreezeTable;
 use crate::testing::Bench;
 use tachi_domain::freeze::FreezeScope;
 
@@ -21,8 +20,13 @@ async fn a_host_that_is_registered_again_under_its_name_stays_frozen() {
         reason: "new board".into(),
         unless_worse: false,
     };
-    FreezeTable::of(&bench.store).freeze(&new).await.unwrap();
-    bench.store.delete_host(segment.id, before.id).await.unwrap();
+    bench.store.freezes().freeze(&new).await.unwrap();
+    bench
+        .store
+        .registry()
+        .delete_host(segment.id, before.id)
+        .await
+        .unwrap();
     let again = bench.host(&segment, "cmp1").await;
     assert_ne!(again.id, before.id);
     bench.stopped(&again).await;

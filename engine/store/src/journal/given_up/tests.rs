@@ -34,6 +34,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
     };
     let committed = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
@@ -60,14 +61,23 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
             ..Write::default()
         };
         let store = &bench.store;
-        store.commit(claimed.id, claimed.epoch, &intent).await.unwrap()
+        store
+            .journal()
+            .commit(claimed.id, claimed.epoch, &intent)
+            .await
+            .unwrap()
     };
     let theirs = reported(other).await;
     assert!(matches!(restarts(&theirs, other).await, Committed::Written(_)));
     let ours = reported(left).await;
     let refused = Committed::MayRunOn(["cmp3".to_owned()].into());
     assert_eq!(restarts(&ours, left).await, refused);
-    let said = bench.store.see_to(claimed.id, left, "alice").await.unwrap();
+    let said = bench
+        .store
+        .desk()
+        .see_to(claimed.id, left, "alice")
+        .await
+        .unwrap();
     assert_eq!(said, Said::Heard);
     assert!(matches!(restarts(&ours, left).await, Committed::Written(_)));
 }
@@ -78,7 +88,7 @@ async fn an_instance_s_moves_are_found_through_an_index() {
     let bench = Bench::sqlite().await;
     let of_one = moves_of(ServerId(Uuid::from_u128(1))).build(DbBackend::Sqlite);
     let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {of_one}"));
-    let rows = bench.store.reader().query_all_raw(explain).await.unwrap();
+    let rows = bench.store.db.reader().query_all_raw(explain).await.unwrap();
     let plan: Vec<String> = rows
         .iter()
         .map(|row| row.try_get("", "detail").unwrap())

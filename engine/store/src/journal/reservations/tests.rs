@@ -12,8 +12,8 @@ use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze, Registry as _};
 use tokio::sync::Barrier;
 
 use super::*;
+use crate::PurgeOptions;
 use crate::testing::{Bench, new_host};
-use crate::{FreezeTable, PurgeOptions};
 
 /// A segment with a host that has failed, `others` more that have, and this many in reserve.
 async fn stage(others: usize, reserved: usize) -> (Bench, Segment, Vec<Claimed>, Vec<Host>) {
@@ -25,7 +25,7 @@ async fn stage(others: usize, reserved: usize) -> (Bench, Segment, Vec<Claimed>,
             reserved: true,
             ..new_host(&segment, &format!("rh{number}"))
         };
-        spares.push(bench.store.create_host(&new).await.unwrap());
+        spares.push(bench.store.registry().create_host(&new).await.unwrap());
     }
     let mut hosts = Vec::new();
     for number in 0..=others {
@@ -61,20 +61,26 @@ fn write_of(host: &Host, state: ReservationState) -> Write {
 async fn commit(bench: &Bench, claimed: &Claimed, write: &Write) -> Committed {
     bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, write)
         .await
         .unwrap()
 }
 
 async fn is_reserved(bench: &Bench, segment: &Segment, host: &Host) -> bool {
-    let found = bench.store.get_host(segment.id, host.id).await.unwrap();
+    let found = bench
+        .store
+        .registry()
+        .get_host(segment.id, host.id)
+        .await
+        .unwrap();
     found.unwrap().reserved
 }
 
 async fn rows(bench: &Bench) -> Vec<(String, Option<String>)> {
     host_reservation::Entity::find()
         .order_by_asc(host_reservation::Column::Id)
-        .all(bench.store.reader())
+        .all(bench.store.db.reader())
         .await
         .unwrap()
         .into_iter()
@@ -106,6 +112,7 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     );
     let seen = bench
         .store
+        .journal()
         .reserve(claimed[1].host.as_ref().unwrap().id)
         .await
         .unwrap();
@@ -119,6 +126,7 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     assert!(!is_reserved(&bench, &segment, spare).await);
     let seen = bench
         .store
+        .journal()
         .reserve(claimed[1].host.as_ref().unwrap().id)
         .await
         .unwrap();
@@ -148,6 +156,7 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     assert!(
         bench
             .store
+            .journal()
             .reserve(claimed[0].host.as_ref().unwrap().id)
             .await
             .unwrap()
@@ -172,12 +181,14 @@ async fn r01_a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_n
     assert_eq!(rows(&bench).await.len(), 1);
     let notification = bench
         .store
+        .registry()
         .get_notification(claimed[1].notification.id)
         .await
         .unwrap();
     assert_eq!(notification.unwrap().message, None);
     let stale = bench
         .store
+        .journal()
         .commit(
             claimed[1].id,
             claimed[1].epoch - 1,
@@ -207,11 +218,11 @@ async fn r06_two_recoveries_at_once_never_get_the_same_reserved_host() {
             ..Default::default()
         };
         let insert = host::Entity::insert(new).into_query();
-        bench.store.writer().execute(&insert).await.unwrap();
+        bench.store.db.writer().execute(&insert).await.unwrap();
         let name = format!("rh{round}");
         let row = host::Entity::find()
             .filter(host::Column::Name.eq(&name))
-            .one(bench.store.reader())
+            .one(bench.store.db.reader())
             .await
             .unwrap()
             .unwrap();
@@ -234,7 +245,7 @@ async fn r06_two_recoveries_at_once_never_get_the_same_reserved_host() {
                 let (id, epoch): (RecoveryId, u64) = (claimed[at].id, claimed[at].epoch);
                 tokio::spawn(async move {
                     barrier.wait().await;
-                    store.commit(id, epoch, &write).await.unwrap()
+                    store.journal().commit(id, epoch, &write).await.unwrap()
                 })
             })
             .collect();
@@ -263,12 +274,13 @@ async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
     };
     bench
         .store
+        .registry()
         .update_host(segment.id, spares[0].id, &maintenance)
         .await
         .unwrap();
     bench.stopped(&spares[1]).await;
     let source = claimed[0].host.clone().unwrap();
-    let seen = bench.store.reserve(source.id).await.unwrap();
+    let seen = bench.store.journal().reserve(source.id).await.unwrap();
     let names: Vec<_> = seen.iter().map(|row| (row.name.as_str(), row.busy)).collect();
     assert_eq!(
         names,
@@ -285,7 +297,7 @@ async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
 #[tokio::test]
 async fn a_reserved_host_that_is_frozen_is_not_taken() {
     let (bench, _, claimed, spares) = stage(0, 2).await;
-    let (table, spare) = (FreezeTable::of(&bench.store), &spares[0]);
+    let (table, spare) = (bench.store.freezes(), &spares[0]);
     let new = NewFreeze {
         scope: FreezeScope::Host,
         target: spare.id.to_string(),
@@ -298,7 +310,7 @@ async fn a_reserved_host_that_is_frozen_is_not_taken() {
     table.freeze(&new).await.unwrap();
     let source = claimed[0].host.clone().unwrap();
     let busy = async || {
-        let seen = bench.store.reserve(source.id).await.unwrap();
+        let seen = bench.store.journal().reserve(source.id).await.unwrap();
         seen.into_iter().map(|row| row.busy).collect::<Vec<_>>()
     };
     assert_eq!(busy().await, [true, false]);
@@ -349,7 +361,7 @@ async fn a_recovery_that_is_closed_holds_nothing_and_is_purged_with_its_reservat
         .unwrap();
     assert_eq!(purged.of("host_reservation"), 2);
     let left = host_reservation::Entity::find()
-        .count(bench.store.reader())
+        .count(bench.store.db.reader())
         .await
         .unwrap();
     assert_eq!(left, 0);
@@ -378,6 +390,7 @@ async fn r22_a_host_that_is_back_is_off_maintenance_only_if_this_recovery_has_pu
             };
             bench
                 .store
+                .registry()
                 .update_host(segment.id, host.id, &change)
                 .await
                 .unwrap();
@@ -390,7 +403,13 @@ async fn r22_a_host_that_is_back_is_off_maintenance_only_if_this_recovery_has_pu
             commit(&bench, &claimed[0], &back).await,
             Committed::Written(_)
         ));
-        let seen = bench.store.get_host(segment.id, host.id).await.unwrap().unwrap();
+        let seen = bench
+            .store
+            .registry()
+            .get_host(segment.id, host.id)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(seen.on_maintenance, expected, "{case}");
     }
 }

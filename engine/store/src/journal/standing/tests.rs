@@ -22,6 +22,7 @@ fn at_most(count: u32) -> Write {
 async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> bool {
     let committed = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, write)
         .await
         .unwrap();
@@ -50,11 +51,11 @@ async fn down(count: usize) -> (Bench, Vec<Claimed>) {
 async fn r24_the_first_start_is_set_down_once_for_all_engines_and_restarts() {
     let bench = Bench::new().await;
     let ago = Duration::from_secs;
-    assert_eq!(Journal::first_start(&bench.store).await.unwrap(), ago(0));
+    assert_eq!(bench.store.journal().first_start().await.unwrap(), ago(0));
     bench.clock.advance(1_000);
-    assert_eq!(Journal::first_start(&bench.store).await.unwrap(), ago(1_000));
+    assert_eq!(bench.store.journal().first_start().await.unwrap(), ago(1_000));
     let another = bench.another().await;
-    assert_eq!(Journal::first_start(&another).await.unwrap(), ago(1_000));
+    assert_eq!(another.journal().first_start().await.unwrap(), ago(1_000));
 }
 
 #[tokio::test]
@@ -69,11 +70,27 @@ async fn r24_hosts_are_told_with_their_maintenance_and_their_open_recovery() {
         on_maintenance: Some(true),
         ..HostChange::default()
     };
-    bench.store.update_host(segment.id, ids[2], &put).await.unwrap();
-    bench.store.delete_host(segment.id, ids[3]).await.unwrap();
-    let host = bench.store.get_host(segment.id, ids[1]).await.unwrap().unwrap();
+    bench
+        .store
+        .registry()
+        .update_host(segment.id, ids[2], &put)
+        .await
+        .unwrap();
+    bench
+        .store
+        .registry()
+        .delete_host(segment.id, ids[3])
+        .await
+        .unwrap();
+    let host = bench
+        .store
+        .registry()
+        .get_host(segment.id, ids[1])
+        .await
+        .unwrap()
+        .unwrap();
     bench.stopped(&host).await;
-    let standing = bench.store.standing(HOUR).await.unwrap();
+    let standing = bench.store.journal().standing(HOUR).await.unwrap();
     let mut told: Vec<_> = standing
         .hosts
         .iter()
@@ -103,7 +120,7 @@ async fn r24_hosts_are_told_with_their_maintenance_and_their_open_recovery() {
         ..Write::default()
     };
     assert!(written(&bench, &claimed, &end).await);
-    let standing = bench.store.standing(HOUR).await.unwrap();
+    let standing = bench.store.journal().standing(HOUR).await.unwrap();
     assert!(standing.hosts.iter().all(|host| !host.recovering));
 }
 
@@ -113,10 +130,13 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
     for claimed in &all[..3] {
         assert!(written(&bench, claimed, &at_most(3)).await);
     }
-    let before = bench.store.standing(HOUR).await.unwrap();
+    let before = bench.store.journal().standing(HOUR).await.unwrap();
     assert_eq!(before.orders.len(), 3);
     assert!(!written(&bench, &all[3], &at_most(3)).await, "the fourth");
-    assert_eq!(bench.store.standing(HOUR).await.unwrap().orders, before.orders);
+    assert_eq!(
+        bench.store.journal().standing(HOUR).await.unwrap().orders,
+        before.orders
+    );
     assert!(
         written(&bench, &all[0], &at_most(3)).await,
         "who has ordered before is counted once"
@@ -141,6 +161,7 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
     let stale = Write { ..at_most(9) };
     let lost = bench
         .store
+        .journal()
         .commit(all[4].id, all[4].epoch + 1, &stale)
         .await
         .unwrap();
@@ -148,6 +169,7 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
     assert_eq!(
         bench
             .store
+            .journal()
             .standing(Duration::from_secs(100))
             .await
             .unwrap()
@@ -166,6 +188,7 @@ async fn r24_of_many_who_order_at_once_no_more_than_the_limit_succeed() {
         let store = stores[number % 2].clone();
         tasks.spawn(async move {
             store
+                .journal()
                 .commit(claimed.id, claimed.epoch, &at_most(3))
                 .await
                 .unwrap()
@@ -195,7 +218,7 @@ async fn c10_r24_proofs_are_told_with_their_host_as_long_as_anybody_asks() {
         ..Write::default()
     };
     assert!(written(&bench, &all[1], &write).await);
-    let standing = bench.store.standing(HOUR).await.unwrap();
+    let standing = bench.store.journal().standing(HOUR).await.unwrap();
     let told: Vec<_> = standing
         .proofs
         .iter()
@@ -204,5 +227,5 @@ async fn c10_r24_proofs_are_told_with_their_host_as_long_as_anybody_asks() {
     let host = all[1].host.as_ref().unwrap().id;
     assert_eq!(told, [(all[1].id, host, Duration::ZERO)]);
     bench.clock.advance(3_601);
-    assert_eq!(bench.store.standing(HOUR).await.unwrap().proofs, []);
+    assert_eq!(bench.store.journal().standing(HOUR).await.unwrap().proofs, []);
 }

@@ -96,7 +96,12 @@ async fn r18_evidence_is_kept_with_the_report_that_opens_a_recovery() {
             new.evidence.as_ref().unwrap().dated(),
             "not by its report's time"
         );
-        bench.store.release(claimed.id, claimed.epoch).await.unwrap();
+        bench
+            .store
+            .journal()
+            .release(claimed.id, claimed.epoch)
+            .await
+            .unwrap();
     }
 }
 
@@ -123,12 +128,14 @@ async fn r19_ew16_a_recovery_is_not_ended_over_a_report_it_has_not_heard() {
     joins(&bench, "NORMAL").await;
     let refused = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &ignoring())
         .await
         .unwrap();
     assert_eq!(refused, Committed::Joined);
     let Committed::Written(pulse) = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &Write::default())
         .await
         .unwrap()
@@ -152,7 +159,10 @@ async fn r19_what_joined_without_evidence_is_not_ignored_over_evidence_that_has_
         ..ignoring()
     };
     bench.accept(&fenced(&bench, 3)).await.unwrap_err();
-    let commit = bench.store.commit(claimed.id, claimed.epoch, &heard_normal);
+    let commit = bench
+        .store
+        .journal()
+        .commit(claimed.id, claimed.epoch, &heard_normal);
     assert_eq!(commit.await.unwrap(), Committed::Joined);
     let again = bench.claim_newest("other").await;
     assert!(again.pulse.off_word.unwrap().evidence.is_some());
@@ -164,6 +174,7 @@ async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
     let claimed = bench.claim_newest("engine").await;
     let ended = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &ignoring())
         .await
         .unwrap();
@@ -196,6 +207,7 @@ async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_r
         let claimed = bench.claim_newest("engine").await;
         let _ = bench
             .store
+            .journal()
             .commit(claimed.id, claimed.epoch, &ignoring())
             .await
             .unwrap();
@@ -219,7 +231,12 @@ async fn r19_what_one_owner_has_heard_the_next_hears_too() {
     let (bench, _) = suspected().await;
     joins(&bench, "NORMAL").await;
     let first = bench.claim_newest("engine").await;
-    bench.store.release(first.id, first.epoch).await.unwrap();
+    bench
+        .store
+        .journal()
+        .release(first.id, first.epoch)
+        .await
+        .unwrap();
     assert!(bench.claim_newest("other").await.pulse.joined_normal);
 }
 
@@ -233,12 +250,13 @@ async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost(
         let mut both = JoinSet::new();
         let (id, epoch) = (claimed.id, claimed.epoch);
         both.spawn(async move {
-            let ended = store.commit(id, epoch, &ignoring()).await.unwrap();
+            let ended = store.journal().commit(id, epoch, &ignoring()).await.unwrap();
             matches!(ended, Committed::Written(_))
         });
         both.spawn(async move {
             use tachi_engine::ports::Registry as _;
             let accepted = other
+                .registry()
                 .accept_notification(&report, 180, report.generated_time)
                 .await;
             assert!(
@@ -269,7 +287,12 @@ fn from(host: &str, report: NewNotification) -> NewNotification {
 }
 
 async fn reported_by(bench: &Bench) -> Vec<String> {
-    let standing = bench.store.standing(Duration::from_secs(60)).await.unwrap();
+    let standing = bench
+        .store
+        .journal()
+        .standing(Duration::from_secs(60))
+        .await
+        .unwrap();
     let reporters = standing.reporters.into_values().flatten();
     reporters.filter_map(|reporter| reporter.host).collect()
 }
@@ -298,7 +321,7 @@ async fn t2_each_reporter_of_an_open_recovery_is_counted_once_and_told_of_a_dupl
     assert!(!claimed.pulse.joined_normal, "nobody says that it is off");
     let first = claimed.notification.reporter.unwrap();
     assert_eq!(first.user_id, "user of cmp2");
-    let story = bench.store.story(claimed.id).await.unwrap().unwrap();
+    let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();
     assert_eq!(story.reporters.len(), 2);
 }
 

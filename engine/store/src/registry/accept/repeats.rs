@@ -227,18 +227,27 @@ mod tests {
         };
         bench.accept(&vm("x")).await.unwrap();
         let row = notification::Entity::find()
-            .one(bench.store.reader())
+            .one(bench.store.db.reader())
             .await
             .unwrap()
             .unwrap();
         assert_eq!(row.repeat_key, Some(repeat_key(&vm("x"), &host.id.to_string())));
         let mut forged = row.into_active_model();
         forged.repeat_key = Set(Some(repeat_key(&vm("y"), &host.id.to_string())));
-        forged.update(bench.store.writer()).await.unwrap();
+        forged.update(bench.store.db.writer()).await.unwrap();
         bench.accept(&vm("y")).await.unwrap();
         let error = bench.accept(&vm("y")).await.unwrap_err();
         assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
-        assert_eq!(bench.store.list_notifications(&all()).await.unwrap().len(), 2);
+        assert_eq!(
+            bench
+                .store
+                .registry()
+                .list_notifications(&all())
+                .await
+                .unwrap()
+                .len(),
+            2
+        );
     }
 
     #[tokio::test]
@@ -253,7 +262,7 @@ mod tests {
         for (case, seconds, repeats) in [("within the window", 100, true), ("after it", 200, false)] {
             let now = arrived.minus_seconds(-seconds);
             let real = told(Vm, "cmp1", now, &crash);
-            let accepted = bench.store.accept_notification(&real, 180, now).await;
+            let accepted = bench.store.registry().accept_notification(&real, 180, now).await;
             assert_eq!(
                 matches!(accepted, Err(RegistryError::Duplicate)),
                 repeats,
@@ -262,7 +271,11 @@ mod tests {
         }
         let again = arrived.minus_seconds(-500);
         let forged = told(Vm, "cmp1", arrived.minus_seconds(-2_000_000_000), &crash);
-        let accepted = bench.store.accept_notification(&forged, 180, again).await;
+        let accepted = bench
+            .store
+            .registry()
+            .accept_notification(&forged, 180, again)
+            .await;
         assert!(
             accepted.is_ok(),
             "its own clock does not make it a repetition of what is long over"
@@ -281,7 +294,7 @@ mod tests {
             )
             .unwrap();
             statement.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
-            let rows = bench.store.reader().query_all_raw(statement).await.unwrap();
+            let rows = bench.store.db.reader().query_all_raw(statement).await.unwrap();
             let plan: Vec<String> = rows
                 .iter()
                 .map(|row| row.try_get("", "detail").unwrap())

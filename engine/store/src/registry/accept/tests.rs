@@ -30,6 +30,7 @@ async fn end(bench: &Bench, claimed: &Claimed, status: NotificationStatus, life:
     };
     let written = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
@@ -44,6 +45,7 @@ async fn put(bench: &Bench, claimed: &Claimed, host: &Host, why: MaintenanceReas
     };
     let written = bench
         .store
+        .journal()
         .commit(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
@@ -62,7 +64,7 @@ async fn a_notification_becomes_a_row_and_a_recovery() {
     assert_eq!(accepted.generated_time, bench.clock_wall());
     assert_eq!(accepted.stamps.created_at, bench.clock_wall().whole_seconds());
     assert_eq!(accepted.payload["event"], "STOPPED");
-    let recoveries = bench.store.recoveries(false).await.unwrap();
+    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
     assert_eq!(recoveries.len(), 1);
     assert_eq!(recoveries[0].notification, accepted.id);
     assert_eq!(recoveries[0].kind, RecoveryKind::Host);
@@ -70,7 +72,7 @@ async fn a_notification_becomes_a_row_and_a_recovery() {
     assert_eq!(recoveries[0].life, Life::Open);
     assert_eq!(recoveries[0].owner, None);
     assert_eq!(recoveries[0].opened_at, bench.clock_wall());
-    let views = bench.store.unsettled().await.unwrap();
+    let views = bench.store.journal().unsettled().await.unwrap();
     assert_eq!((views[0].epoch, views[0].beat), (0, 0));
 }
 
@@ -79,7 +81,12 @@ async fn an_unknown_host_is_refused_and_leaves_nothing() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
-    bench.store.delete_host(segment.id, host.id).await.unwrap();
+    bench
+        .store
+        .registry()
+        .delete_host(segment.id, host.id)
+        .await
+        .unwrap();
     for name in ["nobody", "cmp1"] {
         let refused = bench
             .accept(&stopped(name, bench.clock_wall()))
@@ -90,8 +97,11 @@ async fn an_unknown_host_is_refused_and_leaves_nothing() {
             "{refused:?}"
         );
     }
-    assert_eq!(bench.store.list_notifications(&all()).await.unwrap(), []);
-    assert_eq!(bench.store.recoveries(true).await.unwrap(), []);
+    assert_eq!(
+        bench.store.registry().list_notifications(&all()).await.unwrap(),
+        []
+    );
+    assert_eq!(bench.store.desk().recoveries(true).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -111,13 +121,15 @@ async fn t3_r19_maintenance_refuses_by_its_reason() {
             on_maintenance: true,
             ..new_host(&segment, "cmp1")
         };
-        let host = bench.store.create_host(&host).await.unwrap();
+        let host = bench.store.registry().create_host(&host).await.unwrap();
         let state = host.id.to_string();
         match why {
-            Some(why) => maintenance::record(bench.store.writer(), &state, why, None)
+            Some(why) => maintenance::record(bench.store.db.writer(), &state, why, None)
                 .await
                 .unwrap(),
-            None => maintenance::forget(bench.store.writer(), [state]).await.unwrap(),
+            None => maintenance::forget(bench.store.db.writer(), [state])
+                .await
+                .unwrap(),
         }
         let now = bench.clock_wall();
         let others = [
@@ -162,6 +174,7 @@ async fn maintenance_comes_before_duplicates() {
     };
     bench
         .store
+        .registry()
         .update_host(segment.id, host.id, &change)
         .await
         .unwrap();
@@ -282,7 +295,7 @@ async fn r6_one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
         |name: &str| notification(NotificationType::Process, "cmp1", now, &[("process_name", name)]);
     bench.accept(&process("libvirtd")).await.unwrap();
     bench.accept(&process("nova-compute")).await.unwrap();
-    assert_eq!(bench.store.recoveries(false).await.unwrap().len(), 8);
+    assert_eq!(bench.store.desk().recoveries(false).await.unwrap().len(), 8);
 }
 
 #[tokio::test]
@@ -292,14 +305,14 @@ async fn the_database_itself_refuses_a_second_holder_of_an_open_key() {
     let host = bench.host(&segment, "cmp1").await;
     bench.stopped(&host).await;
     let row = recovery::Entity::find()
-        .one(bench.store.reader())
+        .one(bench.store.db.reader())
         .await
         .unwrap()
         .unwrap();
     let mut second = recovery::ActiveModel::from(row);
     second.id = sea_orm::NotSet;
     second.uuid = Set(Uuid::new_v4().to_string());
-    let error = second.insert(bench.store.writer()).await.unwrap_err();
+    let error = second.insert(bench.store.db.writer()).await.unwrap_err();
     assert!(is_unique_violation(&error), "{error}");
 }
 
@@ -320,6 +333,7 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     };
     bench
         .store
+        .registry()
         .update_host(segment.id, host.id, &taken_off)
         .await
         .unwrap();
@@ -327,6 +341,7 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     bench.accept(&started).await.unwrap();
     let still = bench
         .store
+        .journal()
         .beat(watching.id, watching.epoch, watching.elapsed)
         .await
         .unwrap();
@@ -337,12 +352,13 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     bench.stopped(&host).await;
     let still = bench
         .store
+        .journal()
         .beat(watching.id, watching.epoch, watching.elapsed)
         .await
         .unwrap();
     assert!(matches!(still, Committed::Written(_)), "{still:?}");
     assert_ne!(bench.newest().await, watching.id, "a recovery of its own");
-    let unsettled = bench.store.unsettled().await.unwrap();
+    let unsettled = bench.store.journal().unsettled().await.unwrap();
     let watched = unsettled.iter().find(|view| view.id == watching.id);
     assert_eq!(watched.map(|view| view.life), Some(Life::Watching));
 }
@@ -358,7 +374,12 @@ async fn r6_fifty_equal_posts_make_one_notification() {
     let mut posts = JoinSet::new();
     for number in 0..50 {
         let store = stores[number % 2].clone();
-        posts.spawn(async move { store.accept_notification(&stopped("cmp1", at), 180, at).await });
+        posts.spawn(async move {
+            store
+                .registry()
+                .accept_notification(&stopped("cmp1", at), 180, at)
+                .await
+        });
     }
     let mut accepted = 0;
     while let Some(post) = posts.join_next().await {
@@ -368,8 +389,17 @@ async fn r6_fifty_equal_posts_make_one_notification() {
         }
     }
     assert_eq!(accepted, 1);
-    assert_eq!(bench.store.list_notifications(&all()).await.unwrap().len(), 1);
-    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 1);
+    assert_eq!(
+        bench
+            .store
+            .registry()
+            .list_notifications(&all())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -386,13 +416,13 @@ async fn fifty_different_posts_at_once_are_all_accepted() {
         let store = stores[number % 2].clone();
         posts.spawn(async move {
             let new = stopped(&format!("cmp{number}"), at);
-            store.accept_notification(&new, 180, at).await
+            store.registry().accept_notification(&new, 180, at).await
         });
     }
     while let Some(post) = posts.join_next().await {
         post.unwrap().unwrap();
     }
-    assert_eq!(bench.store.unsettled().await.unwrap().len(), 50);
+    assert_eq!(bench.store.journal().unsettled().await.unwrap().len(), 50);
 }
 
 #[tokio::test]
@@ -412,17 +442,17 @@ async fn masakaris_rows_count_whatever_the_order_of_their_keys() {
         deleted: Set(Some(0)),
         ..Default::default()
     };
-    row.insert(bench.store.writer()).await.unwrap();
+    row.insert(bench.store.db.writer()).await.unwrap();
     let error = bench
         .accept(&stopped("cmp1", bench.clock_wall()))
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
-    let listed = bench.store.list_notifications(&all()).await.unwrap();
+    let listed = bench.store.registry().list_notifications(&all()).await.unwrap();
     assert_eq!(listed[0].segment, None);
     assert!(
         host_state::Entity::find()
-            .all(bench.store.reader())
+            .all(bench.store.db.reader())
             .await
             .unwrap()
             .is_empty()

@@ -26,12 +26,12 @@ use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
 
 use super::{Accept, Accepted, Case, recovery_row, repeats};
-use crate::Store;
 use crate::convert;
 use crate::entity::{host, notification, recovery};
 use crate::error::{Failure, Stop};
 use crate::insert;
 use crate::lock;
+use crate::registry::RegistryTables;
 use crate::reporters;
 use crate::work::{Tx, Verdict, Work};
 use known::Known;
@@ -107,15 +107,15 @@ impl Waiting {
 ///
 /// Dropping the future leaves the work to go on.
 pub(crate) async fn accept(
-    store: &Store,
+    registry: &RegistryTables,
     new: &NewNotification,
     window_seconds: u32,
     now: Timestamp,
 ) -> Result<Notification, RegistryError> {
-    let unheard = reporters::unheard(store, new).await;
+    let unheard = reporters::unheard(&registry.db, &registry.set_aside, new).await;
     let unheard = unheard.map_err(|stop| stop.registry(OPERATION))?;
     let (answer, mut answered) = oneshot::channel();
-    store.waiting().join(Entry {
+    registry.waiting.join(Entry {
         new: new.clone(),
         window_seconds,
         now,
@@ -124,8 +124,8 @@ pub(crate) async fn accept(
     });
     let mut most = WORKERS;
     loop {
-        if store.waiting().another(most) {
-            tokio::spawn(work(store.clone()));
+        if registry.waiting.another(most) {
+            tokio::spawn(work(registry.clone()));
         }
         match tokio::time::timeout(PATIENCE, &mut answered).await {
             Ok(Ok(outcome)) => return outcome,
@@ -152,24 +152,24 @@ impl Drop for Place<'_> {
 }
 
 /// Works until nobody waits.
-async fn work(store: Store) {
-    let _place = Place(store.waiting());
+async fn work(registry: RegistryTables) {
+    let _place = Place(&registry.waiting);
     loop {
-        let batch = store.waiting().next();
+        let batch = registry.waiting.next();
         match batch.len() {
             0 => return,
-            1 => each_alone(&store, batch).await,
-            _ => at_once(&store, batch).await,
+            1 => each_alone(&registry, batch).await,
+            _ => at_once(&registry, batch).await,
         }
     }
 }
 
-async fn at_once(store: &Store, batch: Vec<Entry>) {
+async fn at_once(registry: &RegistryTables, batch: Vec<Entry>) {
     let together = Together {
         entries: &batch,
-        known: &store.waiting().known,
+        known: &registry.waiting.known,
     };
-    match store.write(&together).await {
+    match registry.db.write(&together).await {
         Ok(accepted) => {
             let mut alone = Vec::new();
             for (entry, accepted) in batch.into_iter().zip(accepted) {
@@ -179,7 +179,7 @@ async fn at_once(store: &Store, batch: Vec<Entry>) {
                     None => alone.push(entry),
                 }
             }
-            each_alone(store, alone).await;
+            each_alone(registry, alone).await;
         }
         Err(Stop::Failed(Failure::Commit(error))) => {
             // They may have been written: by themselves they would look like repetitions of what nobody was told of.
@@ -198,12 +198,12 @@ async fn at_once(store: &Store, batch: Vec<Entry>) {
                 ?stop,
                 "notifications were not accepted together, trying each alone"
             );
-            each_alone(store, batch).await;
+            each_alone(registry, batch).await;
         }
     }
 }
 
-async fn each_alone(store: &Store, entries: Vec<Entry>) {
+async fn each_alone(registry: &RegistryTables, entries: Vec<Entry>) {
     join_all(entries.into_iter().map(|entry| async move {
         let accept = Accept {
             new: &entry.new,
@@ -211,7 +211,7 @@ async fn each_alone(store: &Store, entries: Vec<Entry>) {
             now: entry.now,
             unheard: entry.unheard.as_deref(),
         };
-        let accepted = store.write(&accept).await;
+        let accepted = registry.db.write(&accept).await;
         let accepted =
             accepted
                 .map_err(|stop| stop.registry(OPERATION))

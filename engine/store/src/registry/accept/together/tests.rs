@@ -116,7 +116,7 @@ async fn each_of_one_host_is_accepted_once_and_costs_as_little_as_of_many() {
     bench.accept(&crash("cmp1", 99, "LIFECYCLE", now)).await.unwrap();
     let before = asked::times();
     let different: Vec<NewNotification> = (0..16).map(|n| crash("cmp1", n, "LIFECYCLE", now)).collect();
-    let accept = |new| bench.store.accept_notification(new, 180, now);
+    let accept = |new| bench.store.registry().accept_notification(new, 180, now);
     for answer in join_all(different.iter().map(accept)).await {
         answer.unwrap();
     }
@@ -138,7 +138,7 @@ async fn each_of_one_host_is_accepted_once_and_costs_as_little_as_of_many() {
         assert_eq!(refused.count(), 1, "{pair:?}");
         assert_eq!(pair.iter().filter(|answer| answer.is_ok()).count(), 1, "{pair:?}");
     }
-    let recoveries = bench.store.recoveries(false).await.unwrap();
+    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
     assert_eq!(recoveries.len(), 1 + 16 + 16, "one of each instance");
 }
 
@@ -180,6 +180,7 @@ async fn each_gets_its_own_answer(one_fails: bool) {
     };
     bench
         .store
+        .registry()
         .update_host(segment.id, maintained.id, &change)
         .await
         .unwrap();
@@ -207,7 +208,7 @@ async fn each_gets_its_own_answer(one_fails: bool) {
         deleted: Set(Some(0)),
         ..Default::default()
     };
-    row.insert(bench.store.writer()).await.unwrap();
+    row.insert(bench.store.db.writer()).await.unwrap();
 
     let mut posts: Vec<NewNotification> = good.iter().map(|host| stopped(&host.name, now)).collect();
     for name in ["maintained", "stranger", "held"] {
@@ -217,10 +218,11 @@ async fn each_gets_its_own_answer(one_fails: bool) {
         posts.insert(5, stopped("broken", now));
     }
     posts.insert(3, process("repeated"));
+    let registry = bench.store.registry();
     let answers = join_all(
         posts
             .iter()
-            .map(|new| bench.store.accept_notification(new, 180, now)),
+            .map(|new| registry.accept_notification(new, 180, now)),
     )
     .await;
     for (new, answer) in posts.iter().zip(answers) {
@@ -237,7 +239,7 @@ async fn each_gets_its_own_answer(one_fails: bool) {
         };
         assert!(as_expected, "{name}: {answer:?}");
     }
-    let recoveries = bench.store.recoveries(false).await.unwrap();
+    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
     assert_eq!(
         recoveries.len(),
         good.len() + 2,
@@ -263,7 +265,7 @@ async fn many_cost_as_many_round_trips_as_two() {
         let posts: Vec<NewNotification> = (0..count).map(|host| vm(host, instance)).collect();
         let answers = posts
             .iter()
-            .map(|new| bench.store.accept_notification(new, 180, now));
+            .map(|new| bench.store.registry().accept_notification(new, 180, now));
         for answer in join_all(answers).await {
             answer.unwrap();
         }
@@ -298,7 +300,7 @@ async fn fifty_equal_and_fifty_different_posts_at_once() {
         posts
             .iter()
             .zip(stores.iter().cycle())
-            .map(|(new, store)| store.accept_notification(new, 180, now)),
+            .map(|(new, store)| store.registry().accept_notification(new, 180, now)),
     )
     .await;
     let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
@@ -308,7 +310,7 @@ async fn fifty_equal_and_fifty_different_posts_at_once() {
     let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(accepted, 50, "one of each host");
     let rows = notification::Entity::find()
-        .count(bench.store.reader())
+        .count(bench.store.db.reader())
         .await
         .unwrap();
     assert_eq!(rows, 50);
@@ -323,12 +325,18 @@ async fn who_does_not_wait_for_the_answer_is_served_all_the_same() {
     let now = bench.clock_wall();
     let (first, second) = (stopped("cmp1", now), stopped("cmp2", now));
     {
-        let mut dropped = Box::pin(bench.store.accept_notification(&first, 180, now));
+        let mut dropped = Box::pin(bench.store.registry().accept_notification(&first, 180, now));
         assert!(futures_util::poll!(&mut dropped).is_pending());
     }
-    bench.store.accept_notification(&second, 180, now).await.unwrap();
+    bench
+        .store
+        .registry()
+        .accept_notification(&second, 180, now)
+        .await
+        .unwrap();
     let error = bench
         .store
+        .registry()
         .accept_notification(&first, 180, now)
         .await
         .unwrap_err();
@@ -356,7 +364,7 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
     let accept = async |posts: Vec<NewNotification>| {
         let accepted = posts
             .iter()
-            .map(|new| bench.store.accept_notification(new, 180, now));
+            .map(|new| bench.store.registry().accept_notification(new, 180, now));
         let mut sources = Vec::new();
         for answer in join_all(accepted).await {
             sources.push(answer.unwrap().source_host);
@@ -365,12 +373,12 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
         let over = notification::Column::Status;
         notification::Entity::update_many()
             .col_expr(over, over.save_as(Expr::value("finished")))
-            .exec(bench.store.writer())
+            .exec(bench.store.db.writer())
             .await
             .unwrap();
         recovery::Entity::update_many()
             .col_expr(recovery::Column::Life, Expr::value(Life::Closed.as_str()))
-            .exec(bench.store.writer())
+            .exec(bench.store.db.writer())
             .await
             .unwrap();
         sources
@@ -384,6 +392,7 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
         };
         bench
             .store
+            .registry()
             .update_host(segment.id, hosts[n].id, &change)
             .await
             .unwrap();
@@ -393,7 +402,12 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
     rename(0, "cmp1").await;
     expected.swap(0, 1);
     assert_eq!(accept(report(1)).await, expected, "two have changed names");
-    bench.store.delete_host(segment.id, hosts[2].id).await.unwrap();
+    bench
+        .store
+        .registry()
+        .delete_host(segment.id, hosts[2].id)
+        .await
+        .unwrap();
     expected[2] = bench.host(&segment, "cmp2").await.id;
     assert_eq!(accept(report(2)).await, expected, "one was made anew");
 }

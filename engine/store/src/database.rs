@@ -1,0 +1,122 @@
+//! The connections of a database, and who reads and writes on which.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr};
+use tachi_domain::Timestamp;
+use tachi_engine::ports::Clock;
+
+use crate::conn::Conn;
+use crate::error::Stop;
+use crate::server::{self, Lane};
+use crate::trouble::Trouble;
+use crate::{StoreError, StoreOptions, files, sqlite};
+
+/// The connections of a database, and the clock of who uses them. Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub(crate) struct Database(Arc<Inner>);
+
+struct Inner {
+    /// On `SQLite` one connection, so that writes queue in the order they came. On a server the registry's pool.
+    writer: Conn<DatabaseConnection>,
+    /// The readers of a `SQLite` file. `None` for a database in memory, which exists in the writer's connection only, and
+    /// for a server, where the writer's pool is enough.
+    readers: Option<Conn<DatabaseConnection>>,
+    /// The one connection of a server that the journal is written on; `None` for `SQLite`, which has one anyway.
+    journal: Option<Conn<DatabaseConnection>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Database {
+    /// Opens a database. Its schema is left as it is.
+    pub(crate) async fn open(options: &StoreOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let inner = match (&options.server, &options.path) {
+            (Some(server), _) => {
+                let pools = server::open(server).await?;
+                let conn = |db| Conn::new(db, Some(pools.health.clone())).asking_twice();
+                Inner {
+                    writer: conn(pools.registry),
+                    readers: None,
+                    journal: Some(conn(pools.journal)),
+                    clock,
+                }
+            }
+            (None, None) => Inner {
+                writer: open(sqlite::memory()).await?,
+                readers: None,
+                journal: None,
+                clock,
+            },
+            (None, Some(path)) => {
+                files::prepare(path)?;
+                // The writer first: it is the one that turns the file to WAL.
+                let writer = open(sqlite::file(path, 1, options.busy_timeout)).await?;
+                let readers = sqlite::file(path, options.readers.max(1), options.busy_timeout);
+                Inner {
+                    writer,
+                    readers: Some(open(readers).await?),
+                    journal: None,
+                    clock,
+                }
+            }
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Closes all connections, after what is running on them.
+    pub(crate) async fn close(&self) -> Result<(), DbErr> {
+        let others = [&self.0.readers, &self.0.journal];
+        for pool in others.into_iter().flatten() {
+            pool.db.close_by_ref().await?;
+        }
+        self.0.writer.db.close_by_ref().await
+    }
+
+    pub(crate) fn writer(&self) -> &Conn<DatabaseConnection> {
+        &self.0.writer
+    }
+
+    pub(crate) fn journal(&self) -> &Conn<DatabaseConnection> {
+        self.0.journal.as_ref().unwrap_or(&self.0.writer)
+    }
+
+    pub(crate) fn lane(&self, lane: Lane) -> &Conn<DatabaseConnection> {
+        match lane {
+            Lane::Registry => self.writer(),
+            Lane::Journal => self.journal(),
+        }
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.0.writer.get_database_backend() == DbBackend::Sqlite
+    }
+
+    pub(crate) fn reader(&self) -> &Conn<DatabaseConnection> {
+        self.0.readers.as_ref().unwrap_or(&self.0.writer)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.wall()
+    }
+}
+
+/// How often opening is tried when other processes are in the way, and how long to wait in between: two seconds in all.
+const OPENINGS: u32 = 100;
+const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
+
+/// Opens a pool. Only one process can turn a new file to WAL; the others are told at once that it is busy, whatever their
+/// busy timeout, and so try again.
+async fn open(options: ConnectOptions) -> Result<Conn<DatabaseConnection>, StoreError> {
+    let mut opening = 1;
+    loop {
+        match sea_orm::Database::connect(options.clone()).await {
+            Ok(db) => return Ok(Conn::new(db, None)),
+            Err(error) if opening < OPENINGS && Trouble::of(&error) == Trouble::InTheWay => {
+                opening += 1;
+                tokio::time::sleep(BETWEEN_OPENINGS).await;
+            }
+            Err(error) => return Err(Stop::from(error).store("opening the database")),
+        }
+    }
+}
