@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The shape of the code: how long files are, how many methods a type has, which modules of the domain import each other in circles, and
-whether the folders of the domain stand in an order, at every level.
+"""The shape of the code: how long files are, how many methods a type has, which modules of the domain import each other in circles,
+whether the folders of the domain stand in an order, at every level, and whether one word stands for one thing: names of public types that
+several files of the engine's crates share, files of one folder that differ by grammar alone, comments that say nothing.
 
     tests/lib/shape.py           compares with the limits in shape.toml; fails when one is passed, and when one can be lowered
     tests/lib/shape.py --show    what is longest, and each circle with the imports that close it
@@ -132,6 +133,47 @@ def imports():
     return edges
 
 
+# What ends a word without making another of it.
+ENDINGS = ("ing", "ed", "es", "s", "e")
+# Rows of the database: sea-orm wants these names in each entity.
+ENTITIES = "engine/store/src/entity/"
+
+
+def stem(name):
+    for ending in ENDINGS:
+        if name.endswith(ending) and len(name) - len(ending) >= 3:
+            return name[:-len(ending)]
+    return name
+
+
+def same_names():
+    """Names of public types of the engine's crates that more than one file has."""
+    places = collections.defaultdict(set)
+    for path in rust_files():
+        if path.startswith("engine/") and not is_test(path) and not path.startswith(ENTITIES):
+            for found in re.finditer(r"^pub (?:struct|enum|trait|type) (\w+)", bare(read(path)), re.M):
+                places[found.group(1)].add(path)
+    return {name: sorted(paths) for name, paths in places.items() if len(paths) > 1}
+
+
+def same_files():
+    """Files of one folder that differ by grammar alone, such as moves.rs and moving.rs."""
+    stems = collections.defaultdict(list)
+    for path in rust_files():
+        if not is_test(path):
+            folder, name = os.path.split(path)
+            stems[folder, stem(name[:-3])].append(path)
+    return sorted(paths for paths in stems.values() if len(paths) > 1)
+
+
+def empty_comments():
+    """Comments of documentation that only name what stands below them."""
+    for path in rust_files():
+        for number, line in enumerate(read(path).split("\n"), 1):
+            if re.match(r"\s*/// (Which|What|It|See \[`?\w+`?\])\.$", line):
+                yield "%s:%d" % (path, number)
+
+
 def family(one, other):
     return one.startswith(other + "::") or other.startswith(one + "::")
 
@@ -207,6 +249,9 @@ def measured():
         "circles": groups,
         "graph": graph,
         "arrows_up": arrows_up(edges),
+        "same_names": same_names(),
+        "same_files": same_files(),
+        "empty_comments": list(empty_comments()),
         "total": sum(production),
         "total_tests": sum(count for path, count in lines.items() if is_test(path)),
     }
@@ -234,6 +279,25 @@ def compare(now, limits):
         wrong.append("nine of ten files have at most %d lines; allowed are %d" % (now["p90"], limits["files"]["p90"]))
     for parent, group in now["arrows_up"]:
         wrong.append("arrows run back up in %s of engine/domain: %s cannot be put in an order" % (parent, ", ".join(group)))
+    words = limits["words"]
+    for paths in now["same_files"]:
+        if paths not in words["files"]:
+            wrong.append("files whose names differ by grammar alone: %s" % ", ".join(paths))
+    for paths in words["files"]:
+        if paths not in now["same_files"]:
+            wrong.append("%s: no longer a pair, take it out of shape.toml" % ", ".join(paths))
+    empty = now["empty_comments"]
+    if len(empty) > words["empty_comments"]:
+        wrong.append("%d comments say nothing, allowed are %d: %s" % (len(empty), words["empty_comments"], ", ".join(empty)))
+    elif len(empty) < words["empty_comments"]:
+        wrong.append("%d comments say nothing: lower the limit of %d in shape.toml" % (len(empty), words["empty_comments"]))
+    shared = words["shared"]
+    for name, paths in sorted(now["same_names"].items()):
+        if len(paths) > shared.get(name, 1):
+            wrong.append("%d public types of the engine are called %s: %s" % (len(paths), name, ", ".join(paths)))
+    for name, allowed in sorted(shared.items()):
+        if len(now["same_names"].get(name, [])) < allowed:
+            wrong.append("fewer than %d types are called %s: lower it in shape.toml, or take it out" % (allowed, name))
     known = {tuple(group) for group in limits["domain"].get("circles", [])}
     for group in now["circles"]:
         if not any(set(group) <= set(old) for old in known):

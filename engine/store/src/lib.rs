@@ -19,7 +19,6 @@
 //!   is an error that names table, row and column.
 
 mod adopt;
-mod adoption;
 mod clock;
 mod conn;
 mod convert;
@@ -39,6 +38,7 @@ mod machines;
 mod mariadb;
 mod migrate;
 mod monitors;
+mod open_work;
 mod options;
 mod postgres;
 mod purge;
@@ -59,7 +59,6 @@ mod waits;
 mod work;
 
 pub use adopt::Adopted;
-pub use adoption::{OpenWork, Reporters};
 pub use desk::DeskTables;
 pub use error::StoreError;
 pub use facts::FactTable;
@@ -69,6 +68,7 @@ pub use journal::JournalTables;
 pub use machines::MachineTable;
 pub use migrate::Stands;
 pub use monitors::MonitorTable;
+pub use open_work::{OpenWork, Reporters};
 pub use options::{ServerKind, ServerOptions, StoreOptions};
 pub use purge::{PurgeOptions, Purged};
 pub use registry::RegistryTables;

@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_mins(10);
 async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
     let bench = Bench::new().await;
     let (store, other) = (bench.store.freezes(), bench.another().await.freezes().clone());
-    let made = begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    let made = begun(store, &new(FreezeScope::Host, "h", 60)).await;
     assert_eq!(made.left, Duration::from_hours(1));
     assert_eq!(made.freeze.until, bench.clock_wall().plus(made.left));
     assert_eq!(other.freezes().await.unwrap(), std::slice::from_ref(&made));
@@ -65,9 +65,9 @@ async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
 async fn the_same_may_be_frozen_anew_and_thawed_once() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
-    let first = begun(&store, &new(FreezeScope::Segment, "s", 60)).await;
-    let longer = begun(&store, &new(FreezeScope::Segment, "s", 120)).await;
-    let region = begun(&store, &new(FreezeScope::Region, "", 5)).await;
+    let first = begun(store, &new(FreezeScope::Segment, "s", 60)).await;
+    let longer = begun(store, &new(FreezeScope::Segment, "s", 120)).await;
+    let region = begun(store, &new(FreezeScope::Region, "", 5)).await;
     assert!(longer.freeze.number > first.freeze.number, "it is another one");
     let listed = store.freezes().await.unwrap();
     assert_eq!(
@@ -87,7 +87,7 @@ async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
     let bench = Bench::new().await;
     let (store, other) = (bench.store.freezes(), bench.another().await.freezes().clone());
     let wanted = new(FreezeScope::Instance, "i", 60);
-    let (one, two) = tokio::join!(begun(&store, &wanted), begun(&other, &wanted));
+    let (one, two) = tokio::join!(begun(store, &wanted), begun(&other, &wanted));
     let last = std::cmp::max(one.freeze.number, two.freeze.number);
     let listed = store.freezes().await.unwrap();
     let numbers: Vec<i64> = listed.iter().map(|line| line.freeze.number).collect();
@@ -99,7 +99,7 @@ async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
 async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_thaw_ends_it() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
-    begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    begun(store, &new(FreezeScope::Host, "h", 60)).await;
     bench.clock.advance(-86_400);
     let listed = store.freezes().await.unwrap();
     assert_eq!(
@@ -114,7 +114,7 @@ async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_th
 async fn what_ended_long_ago_is_forgotten() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
-    begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    begun(store, &new(FreezeScope::Host, "h", 60)).await;
     store.thaw(FreezeScope::Host, "h", "bob").await.unwrap();
     let rows = || async { Entity::find().all(bench.store.db.reader()).await.unwrap().len() };
     store.tend_freezes(SOON).await.unwrap();
@@ -129,7 +129,7 @@ async fn what_ended_long_ago_is_forgotten() {
 async fn a_shorter_freeze_takes_the_place_of_none() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
-    let first = begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    let first = begun(store, &new(FreezeScope::Host, "h", 60)).await;
     let worse = NewFreeze {
         unless_worse: true,
         ..new(FreezeScope::Host, "h", 120)
@@ -145,5 +145,5 @@ async fn a_shorter_freeze_takes_the_place_of_none() {
         "{longer:?}"
     );
     bench.clock.advance(61 * 60);
-    begun(&store, &new(FreezeScope::Host, "h", 1)).await;
+    begun(store, &new(FreezeScope::Host, "h", 1)).await;
 }

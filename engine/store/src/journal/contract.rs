@@ -165,6 +165,7 @@ impl Bed {
 
     async fn apply(&mut self, operation: &Operation) -> Answer {
         let store = self.engine.clone();
+        let (journal, api) = (store.journal(), self.api.registry());
         let now = self.bench.clock_wall();
         match operation {
             Operation::Pass(seconds) => self.bench.clock.advance(i64::from(*seconds)),
@@ -179,8 +180,7 @@ impl Bed {
                 owner,
             } => {
                 let owner = format!("engine-{owner}");
-                let claimed = store
-                    .journal()
+                let claimed = journal
                     .claim(self.recoveries[*recovery], *seen, &owner)
                     .await
                     .unwrap();
@@ -192,8 +192,7 @@ impl Bed {
                 draft,
             } => {
                 let write = draft.write(*recovery, |host| self.hosts[host], &self.freezes, now);
-                let committed = store
-                    .journal()
+                let committed = journal
                     .commit(self.recoveries[*recovery], *epoch, &write)
                     .await
                     .unwrap();
@@ -205,19 +204,14 @@ impl Bed {
                 millis,
             } => {
                 let elapsed = Elapsed::from_millis(*millis);
-                let beaten = store
-                    .journal()
+                let beaten = journal
                     .beat(self.recoveries[*recovery], *epoch, elapsed)
                     .await
                     .unwrap();
                 return Answer::Committed(Outcome::of(beaten, |id| self.host(id)));
             }
             Operation::Release { recovery, epoch } => {
-                store
-                    .journal()
-                    .release(self.recoveries[*recovery], *epoch)
-                    .await
-                    .unwrap();
+                journal.release(self.recoveries[*recovery], *epoch).await.unwrap();
             }
             Operation::Say { recovery, word } => {
                 store
@@ -231,11 +225,7 @@ impl Bed {
                     enabled: Some(*enabled),
                     ..SegmentChange::default()
                 };
-                self.api
-                    .registry()
-                    .update_segment(self.segment.id, &change)
-                    .await
-                    .unwrap();
+                api.update_segment(self.segment.id, &change).await.unwrap();
             }
             Operation::Maintenance { host } => {
                 let change = HostChange {
@@ -243,20 +233,19 @@ impl Bed {
                     ..HostChange::default()
                 };
                 let host = self.hosts[*host];
-                self.api
-                    .registry()
-                    .update_host(self.segment.id, host, &change)
-                    .await
-                    .unwrap();
+                api.update_host(self.segment.id, host, &change).await.unwrap();
             }
             Operation::Freeze { what, minutes } => self.freeze(*what, *minutes).await,
             Operation::Thaw { what } => {
                 let target = self.target(*what);
-                let table = store.freezes();
-                table.thaw(what.scope(), &target, "operator").await.unwrap();
+                store
+                    .freezes()
+                    .thaw(what.scope(), &target, "operator")
+                    .await
+                    .unwrap();
             }
             Operation::ProvenOff => {
-                let names = store.journal().proven_off().await.unwrap();
+                let names = journal.proven_off().await.unwrap();
                 return Answer::Hosts(
                     (0..HOSTS)
                         .filter(|host| names.contains(&host_name(*host)))
@@ -265,7 +254,7 @@ impl Bed {
             }
             Operation::Waits => return self.waits().await,
             Operation::WrittenOff { host } => {
-                let found = store.journal().written_off(&host_name(*host)).await.unwrap();
+                let found = journal.written_off(&host_name(*host)).await.unwrap();
                 return Answer::Servers(found.into_keys().map(tachi_contract::number).collect());
             }
         }

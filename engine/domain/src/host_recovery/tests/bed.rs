@@ -26,101 +26,11 @@ use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
 };
 
+mod cloud;
+
+pub(super) use cloud::*;
+
 pub(super) const HOST: &str = "compute-1";
-
-/// A device of a level.
-pub(super) fn device(name: &str) -> Device {
-    Device {
-        target: target(name),
-        limit: None,
-        poll: None,
-        call: None,
-        attempts: 2,
-    }
-}
-
-pub(super) fn target(name: &str) -> Target {
-    Target {
-        device: name.into(),
-        kind: "ipmi".into(),
-        endpoint: format!("{name}.example"),
-        plug: None,
-    }
-}
-
-/// Levels, in their order, of these devices.
-pub(super) fn levels(names: &[&[&str]]) -> Vec<Level> {
-    let level = |(number, names): (u32, &&[&str])| Level {
-        number,
-        devices: names.iter().map(|name| device(name)).collect(),
-    };
-    (1..).zip(names).map(level).collect()
-}
-
-const NOVA: i64 = 1_700_000_000_000_000;
-
-pub(super) fn id(server: u128) -> ServerId {
-    ServerId(Uuid::from_u128(server))
-}
-
-pub(super) fn nova_time(millis: u64) -> Timestamp {
-    Timestamp::from_micros(NOVA + i64::try_from(millis).unwrap() * 1_000)
-}
-
-pub(super) fn server(number: u128) -> Server {
-    Server {
-        id: id(number),
-        name: format!("vm-{number}"),
-        host: Some(HOST.into()),
-        vm_state: VmState::Active,
-        task_state: None,
-        power_state: PowerState::Running,
-        locked: false,
-        locked_reason: None,
-        metadata: BTreeMap::new(),
-        volume_backed: true,
-        launched: true,
-        fault: None,
-        about: About::default(),
-        needs: None,
-    }
-}
-
-pub(super) fn tagged(number: u128) -> Server {
-    Server {
-        metadata: [("HA_Enabled".to_owned(), "True".to_owned())].into(),
-        ..server(number)
-    }
-}
-
-pub(super) fn evacuation(record: u64, number: u128, status: &str, dest: Option<&str>) -> Migration {
-    Migration {
-        id: MigrationId(record),
-        server: id(number),
-        kind: MigrationType::Evacuation,
-        status: status.into(),
-        source: Some(HOST.into()),
-        dest: dest.map(Into::into),
-        created_at: Some(nova_time(0)),
-    }
-}
-
-pub(super) fn fault(status: Option<u16>, class: FaultClass, maybe_done: bool) -> Fault {
-    Fault {
-        class,
-        status,
-        maybe_done,
-        text: format!("nova: {status:?}"),
-    }
-}
-
-pub(super) fn timeout() -> Fault {
-    fault(None, FaultClass::Transient, true)
-}
-
-pub(super) fn unavailable() -> Fault {
-    fault(Some(429), FaultClass::Transient, false)
-}
 
 /// What Nova shows of its services when every host is heard.
 pub(super) fn messages(conductors_up: bool) -> Messaging {

@@ -1,0 +1,106 @@
+//! What the self-test finds.
+
+use super::*;
+
+/// Case, owner, superuser, MAAS's date, parts of the warnings.
+type Case = (
+    &'static str,
+    &'static str,
+    bool,
+    &'static str,
+    &'static [&'static str],
+);
+
+#[tokio::test]
+async fn the_self_test_says_what_would_go_wrong() {
+    let owned = |owner: &'static str| {
+        move || {
+            let mut one = machine("abc", "c1");
+            one["owner"] = json!(owner);
+            Reply::Json(200, json!([one]))
+        }
+    };
+    let date = |seconds: &str| vec![("date", format!("Tue, 14 Nov 2023 {seconds} GMT"))];
+    let cases: [Case; 5] = [
+        ("all is well", "tachi", false, "22:13:20", &[]),
+        ("an administrator", "juju", true, "22:13:20", &[]),
+        (
+            "somebody else's",
+            "juju",
+            false,
+            "22:13:20",
+            &["belongs to \"juju\""],
+        ),
+        (
+            "a clock that is late",
+            "tachi",
+            false,
+            "22:15:20",
+            &["120 s behind"],
+        ),
+        (
+            "both",
+            "",
+            false,
+            "22:11:20",
+            &["belongs to \"\"", "120 s ahead of"],
+        ),
+    ];
+    for (case, owner, superuser, clock, want) in cases {
+        let owned = owned(owner);
+        let fake = Fake::start(move |seen| match seen.line.as_str() {
+            FIND => Some(owned()),
+            "GET users/?op=whoami" => Some(Reply::Text(
+                200,
+                date(clock),
+                if superuser {
+                    r#"{"username": "tachi", "is_superuser": true}"#
+                } else {
+                    r#"{"username": "tachi", "is_superuser": false}"#
+                },
+            )),
+            _ => None,
+        })
+        .await;
+        let checked = fake.maas().check(&plug(None)).await.unwrap();
+        assert_eq!(checked.reading.power, Power::On, "{case}");
+        assert_eq!(
+            checked.warnings.len(),
+            want.len(),
+            "{case}: {:?}",
+            checked.warnings
+        );
+        for (warning, part) in checked.warnings.iter().zip(want) {
+            assert!(warning.contains(part), "{case}: {warning}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn t9_a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
+    const UUID: &str = "92384634-2938-2342-8820-489239905423";
+    for (uuid, want) in [
+        (json!(UUID), format!("uuid={UUID} system=abc")),
+        (json!(null), "system=abc".to_owned()),
+        (
+            json!("ffffffff-ffff-ffff-ffff-ffffffffffff"),
+            "system=abc".to_owned(),
+        ),
+    ] {
+        let fake = Fake::start(move |seen| {
+            let mut machine = machine("abc", "c1");
+            machine["hardware_uuid"] = uuid.clone();
+            (seen.line == "GET machines/?hostname=c1").then(|| Reply::Json(200, json!([machine])))
+        })
+        .await;
+        let maas = fake.maas();
+        let plug = maas.plug("c1").unwrap();
+        let reading = maas.read_power(&plug).await.unwrap();
+        assert_eq!(
+            reading.machine.map(|machine| machine.to_string()).as_ref(),
+            Some(&want)
+        );
+        let asked = maas.machine(&plug).await.unwrap();
+        assert_eq!(asked.map(|machine| machine.to_string()).as_ref(), Some(&want));
+    }
+}

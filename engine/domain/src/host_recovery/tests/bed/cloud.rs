@@ -1,0 +1,106 @@
+//! What a cloud consists of: devices, instances, records, faults.
+
+use super::*;
+
+/// A device of a level.
+pub(in crate::host_recovery::tests) fn device(name: &str) -> Device {
+    Device {
+        target: target(name),
+        limit: None,
+        poll: None,
+        call: None,
+        attempts: 2,
+    }
+}
+
+pub(in crate::host_recovery::tests) fn target(name: &str) -> Target {
+    Target {
+        device: name.into(),
+        kind: "ipmi".into(),
+        endpoint: format!("{name}.example"),
+        plug: None,
+    }
+}
+
+/// Levels, in their order, of these devices.
+pub(in crate::host_recovery::tests) fn levels(names: &[&[&str]]) -> Vec<Level> {
+    let level = |(number, names): (u32, &&[&str])| Level {
+        number,
+        devices: names.iter().map(|name| device(name)).collect(),
+    };
+    (1..).zip(names).map(level).collect()
+}
+
+const NOVA: i64 = 1_700_000_000_000_000;
+
+pub(in crate::host_recovery::tests) fn id(server: u128) -> ServerId {
+    ServerId(Uuid::from_u128(server))
+}
+
+pub(in crate::host_recovery::tests) fn nova_time(millis: u64) -> Timestamp {
+    Timestamp::from_micros(NOVA + i64::try_from(millis).unwrap() * 1_000)
+}
+
+pub(in crate::host_recovery::tests) fn server(number: u128) -> Server {
+    Server {
+        id: id(number),
+        name: format!("vm-{number}"),
+        host: Some(HOST.into()),
+        vm_state: VmState::Active,
+        task_state: None,
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        metadata: BTreeMap::new(),
+        volume_backed: true,
+        launched: true,
+        fault: None,
+        about: About::default(),
+        needs: None,
+    }
+}
+
+pub(in crate::host_recovery::tests) fn tagged(number: u128) -> Server {
+    Server {
+        metadata: [("HA_Enabled".to_owned(), "True".to_owned())].into(),
+        ..server(number)
+    }
+}
+
+pub(in crate::host_recovery::tests) fn evacuation(
+    record: u64,
+    number: u128,
+    status: &str,
+    dest: Option<&str>,
+) -> Migration {
+    Migration {
+        id: MigrationId(record),
+        server: id(number),
+        kind: MigrationType::Evacuation,
+        status: status.into(),
+        source: Some(HOST.into()),
+        dest: dest.map(Into::into),
+        created_at: Some(nova_time(0)),
+    }
+}
+
+pub(in crate::host_recovery::tests) fn fault(
+    status: Option<u16>,
+    class: FaultClass,
+    maybe_done: bool,
+) -> Fault {
+    Fault {
+        class,
+        status,
+        maybe_done,
+        text: format!("nova: {status:?}"),
+    }
+}
+
+pub(in crate::host_recovery::tests) fn timeout() -> Fault {
+    fault(None, FaultClass::Transient, true)
+}
+
+pub(in crate::host_recovery::tests) fn unavailable() -> Fault {
+    fault(Some(429), FaultClass::Transient, false)
+}

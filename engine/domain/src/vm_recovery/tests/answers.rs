@@ -1,0 +1,155 @@
+//! What each answer of Nova leads to.
+
+use super::*;
+
+#[test]
+fn each_answer_of_each_call() {
+    use FaultClass::{Conflict, Fatal, Permanent, Transient};
+    use NotificationStatus::{Failed, Ignored};
+    // When the call is repeated as long as its effect is not seen, or how the recovery ends.
+    let cases = [
+        ("ok", Ok(()), Ok(D)),
+        ("404", Err(fault(Permanent, Some(404), false)), Err(Ignored)),
+        ("400", Err(fault(Permanent, Some(400), false)), Err(Failed)),
+        ("409", Err(fault(Conflict, Some(409), false)), Ok(1000)),
+        ("429", Err(fault(Transient, Some(429), false)), Ok(1000)),
+        ("not connected", Err(fault(Transient, None, false)), Ok(1000)),
+        ("403", Err(fault(Fatal, Some(403), false)), Ok(10_000)),
+        ("500", Err(fault(Transient, Some(500), true)), Ok(SETTLED)),
+        ("timed out", Err(fault(Transient, None, true)), Ok(SETTLED)),
+    ];
+    for stage in CALLING {
+        for (case, result, wanted) in cases.clone() {
+            let case = format!("{stage:?}, {case}");
+            let (command, call) = call_of(stage);
+            let mut run = Run::asked(stage);
+            assert_eq!(run.calls, [(0, command.clone())], "{case}");
+            run.tell(answer(call, result));
+            match wanted {
+                Err(status) => assert_eq!(run.end().0, status, "{case}"),
+                Ok(again) => {
+                    run.goes_on(again - 1, &unmoved(stage));
+                    assert_eq!(run.calls.len(), 1, "{case}: not before");
+                    run.goes_on(again + 2000, &unmoved(stage));
+                    assert_eq!(run.calls[1..].first().unwrap().1, command, "{case}: asked again");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
+    use FaultClass::{Conflict, Fatal, Permanent, Transient};
+    for class in [Conflict, Fatal, Permanent, Transient] {
+        let mut run = Run::begun();
+        let result = Err(fault(class, Some(500), false));
+        let server = server_id();
+        run.tell(Observation::Server { server, result });
+        assert!(run.record.notification.is_none(), "a short trouble is not told");
+        run.at(500, Observation::Tick);
+        assert_eq!(run.commands, [Command::ReadServer(server)], "{class:?}");
+        run.at(3000, Observation::Tick);
+        let (status, message) = run.shown.clone().unwrap();
+        assert_eq!(status, NotificationStatus::Running);
+        assert!(message.unwrap().starts_with("waiting for Nova"));
+        run.tell(is(VmState::Active));
+        assert_eq!(
+            run.shown,
+            Some((NotificationStatus::Running, None)),
+            "and is taken back"
+        );
+    }
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(Observation::Server {
+        server: server_id(),
+        result: Ok(None),
+    });
+    run.assert_end("", NotificationStatus::Ignored, "does not exist");
+}
+
+#[test]
+fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
+    let reads = [
+        (Command::ReadServer(server_id()), 500),
+        (Command::ReadService, 500),
+    ];
+    for (read, again) in reads {
+        let mut run = Run::begun();
+        if read == Command::ReadService {
+            run.tell(is(VmState::Active));
+        }
+        assert!(run.commands.contains(&read));
+        run.tell(Observation::NotSent(read.clone()));
+        assert!(!run.commands.contains(&read), "{read:?}: no busy loop");
+        run.at(again, Observation::Tick);
+        assert!(run.commands.contains(&read), "{read:?}");
+    }
+    for stage in CALLING {
+        let (command, _) = call_of(stage);
+        let mut run = Run::asked(stage);
+        run.tell(Observation::NotSent(command.clone()));
+        assert_eq!(run.state.asked, None);
+        assert_eq!(
+            run.calls.len(),
+            1,
+            "{stage:?}: not without another look at the host"
+        );
+        run.goes_on(2000, &unmoved(stage));
+        assert_eq!(run.calls.len(), 2, "{stage:?}");
+        assert_eq!(run.calls[1].1, command);
+    }
+}
+
+#[test]
+fn r5_a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.at(100, answer(ServerCall::Stop, Err(lost())));
+    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 1, "no start while the stop may still come");
+    run.goes_on(SETTLED + 2000, &is(VmState::Stopped));
+    assert_eq!(run.calls.last().unwrap().1, Command::Start(server_id()));
+    assert_eq!(run.calls.len(), 2);
+}
+
+#[test]
+fn r5_a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(ServerCall::Stop, Err(lost())));
+    run.state.asked = None;
+    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 1);
+    run.goes_on(SETTLED + 2000, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 2);
+}
+
+#[test]
+fn a_late_reset_to_active_is_waited_for_and_not_taken_for_the_start() {
+    let mut run = Run::asked(Stage::Activating);
+    run.at(100, answer(ServerCall::Activate, Err(lost())));
+    run.goes_on(SETTLED - 1, &is(VmState::Active));
+    assert_eq!((run.state.stage, run.calls.len()), (Stage::Activating, 1));
+    run.goes_on(SETTLED + 2000, &is(VmState::Active));
+    assert_eq!(run.calls.last().unwrap().1, Command::Stop(server_id()));
+}
+
+#[test]
+fn an_answer_to_another_call_is_not_taken_for_the_answer_to_this_one() {
+    for stage in CALLING {
+        for call in [
+            ServerCall::Activate,
+            ServerCall::Stop,
+            ServerCall::Start,
+            ServerCall::Lock,
+        ] {
+            if call == call_of(stage).1 {
+                continue;
+            }
+            let mut run = Run::asked(stage);
+            run.tell(answer(call, Ok(())));
+            assert!(!run.state.asked.unwrap().answered, "{stage:?} {call:?}");
+            run.tell(answer(call, Err(fault(FaultClass::Permanent, Some(404), false))));
+            assert_eq!(run.state.stage, stage, "{call:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What must be so before an instance is touched.
+
+use super::*;
+
+#[test]
+fn gates_that_need_nothing_but_the_notification() {
+    use NotificationStatus::Ignored;
+    let id = server_id().to_string();
+    let id = Some(id.as_str());
+    let cases = [
+        (
+            "a shutdown",
+            "LIFECYCLE",
+            "STOPPED_DESTROYED",
+            quiet(),
+            id,
+            "not a failure",
+        ),
+        ("a reboot", "REBOOT", "UNKNOWN", quiet(), id, "not a failure"),
+        (
+            "a mixed pair",
+            "IO_ERROR",
+            "STOPPED_FAILED",
+            quiet(),
+            id,
+            "not a failure",
+        ),
+        ("no event", "", "", quiet(), id, "not a failure"),
+        (
+            "noise in a disabled segment",
+            "REBOOT",
+            "X",
+            pulse(false, false),
+            id,
+            "not a failure",
+        ),
+        (
+            "a disabled segment",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            pulse(false, false),
+            id,
+            "segment HA is disabled",
+        ),
+        (
+            "a host on maintenance",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            pulse(true, true),
+            id,
+            "maintenance",
+        ),
+        (
+            "no instance",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            quiet(),
+            None,
+            "names no instance",
+        ),
+        (
+            "no id",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            quiet(),
+            Some("web-1"),
+            "names no instance",
+        ),
+    ];
+    for (case, event, detail, pulse, instance, part) in cases {
+        let mut run = Run::new(event, detail, instance, Policy::default());
+        run.tell(Observation::Claimed(pulse));
+        assert!(run.commands.is_empty(), "{case}: {:?}", run.commands);
+        run.assert_end(case, Ignored, part);
+    }
+}
+
+#[test]
+fn the_three_pairs_that_are_failures_in_any_case() {
+    let id = server_id().to_string();
+    for (event, detail) in [
+        ("LIFECYCLE", "STOPPED_FAILED"),
+        ("QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED"),
+        ("IO_ERROR", "IO_ERROR_REPORT"),
+        ("lifecycle", "stopped_failed"),
+    ] {
+        let mut run = Run::new(event, detail, Some(&id), Policy::default());
+        run.tell(Observation::Tick);
+        assert!(run.commands.is_empty(), "nothing before the first pulse");
+        run.tell(Observation::Claimed(quiet()));
+        assert_eq!(
+            run.commands,
+            [Command::ReadServer(server_id())],
+            "{event}/{detail}"
+        );
+    }
+}
+
+#[test]
+fn gates_that_need_the_instance() {
+    use NotificationStatus::{Finished, Ignored};
+    let tagged = |value: &str| [("HA_Enabled".to_owned(), value.to_owned())].into();
+    let with = |metadata: BTreeMap<String, String>, host: Option<&str>| Server {
+        metadata,
+        host: host.map(Into::into),
+        ..server(VmState::Active, None)
+    };
+    let cases = [
+        (
+            "no mark",
+            with(BTreeMap::new(), Some(HOST)),
+            Some((Finished, "Skipped")),
+        ),
+        (
+            "mark off",
+            with(tagged("False"), Some(HOST)),
+            Some((Finished, "Skipped")),
+        ),
+        ("mark on", with(tagged("yes"), Some(HOST)), None),
+        (
+            "no mark, elsewhere",
+            with(BTreeMap::new(), Some("c2")),
+            Some((Finished, "Skipped")),
+        ),
+        ("c15: elsewhere", with(tagged("1"), Some("c2")), None),
+        (
+            "nowhere",
+            with(tagged("1"), None),
+            Some((Ignored, "is on no host")),
+        ),
+    ];
+    for (case, server, wanted) in cases {
+        let mut run = Run::begun();
+        run.tell(shown(server));
+        match wanted {
+            Some((status, part)) => run.assert_end(case, status, part),
+            None => assert_eq!(run.state.stage, Stage::Stopping, "{case}"),
+        }
+        assert!(run.calls.is_empty(), "{case}");
+    }
+    let id = server_id().to_string();
+    let policy = Policy {
+        process_all_instances: true,
+        ..Policy::default()
+    };
+    let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
+    run.tell(Observation::Claimed(quiet()));
+    run.tell(shown(with(BTreeMap::new(), Some(HOST))));
+    assert_eq!(
+        run.state.stage,
+        Stage::Stopping,
+        "process_all_instances needs no mark"
+    );
+}
+
+#[test]
+fn c15_t5_an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_host_only() {
+    let elsewhere = || Server {
+        host: Some("c2".into()),
+        ..server(VmState::Active, None)
+    };
+    let id = server_id().to_string();
+    for (case, bound, wanted) in [
+        ("as Masakari", None, None),
+        ("bound", Some(HOST), Some("not on the reporting host")),
+    ] {
+        let mut notification = notification("LIFECYCLE", "STOPPED_FAILED", Some(&id));
+        notification.reporter = bound.map(|bound: &str| {
+            Box::new(crate::Reporter {
+                host: Some(bound.into()),
+                ..crate::Reporter::default()
+            })
+        });
+        let mut run = Run::of(&notification, Policy::default());
+        run.tell(Observation::Claimed(quiet()));
+        run.tell(shown(elsewhere()));
+        if let Some(part) = wanted {
+            run.assert_end(case, NotificationStatus::Ignored, part);
+            continue;
+        }
+        assert_eq!(
+            run.state.host, "c2",
+            "{case}: its host is asked about from now on"
+        );
+        run.tell(up());
+        assert_eq!(run.record.unless_host_recovery.as_deref(), Some("c2"), "R12");
+    }
+}

@@ -1,0 +1,140 @@
+//! What operators say and change while a recovery writes.
+
+use super::*;
+
+#[tokio::test]
+async fn r20_an_operators_change_is_in_the_next_pulse() {
+    let (bench, host) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let disable = SegmentChange {
+        enabled: Some(false),
+        ..SegmentChange::default()
+    };
+    bench
+        .store
+        .registry()
+        .update_segment(host.segment.id, &disable)
+        .await
+        .unwrap();
+    let pulse = written(&bench, &claimed, &Write::default()).await;
+    assert_eq!(
+        pulse,
+        Pulse {
+            segment_enabled: false,
+            ..CALM
+        }
+    );
+
+    let put = HostChange {
+        on_maintenance: Some(true),
+        ..HostChange::default()
+    };
+    bench
+        .store
+        .registry()
+        .update_host(host.segment.id, host.id, &put)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench
+            .store
+            .desk()
+            .say(claimed.id, Word::Approve, "alice")
+            .await
+            .unwrap(),
+        Said::Heard
+    );
+    bench.clock.advance(3);
+    assert_eq!(
+        bench
+            .store
+            .desk()
+            .say(claimed.id, Word::Reject, "bob")
+            .await
+            .unwrap(),
+        Said::Heard
+    );
+    let beaten = bench
+        .store
+        .journal()
+        .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
+        .await
+        .unwrap();
+    let Committed::Written(pulse) = beaten else {
+        panic!("{beaten:?}");
+    };
+    assert!(pulse.operator_maintenance);
+    let word = pulse.word.unwrap();
+    assert_eq!(
+        (word.number, word.word, word.by.as_str()),
+        (2, Word::Reject, "bob")
+    );
+    assert_eq!(word.at, bench.clock_wall());
+}
+
+#[tokio::test]
+async fn r20_what_a_recovery_writes_never_undoes_the_operators_word() {
+    use MaintenanceReason::{Operator, Process, Recovery};
+    // What is recorded, what is written, what is recorded then.
+    let cases = [
+        (None, Recovery, Recovery),
+        (None, Process, Process),
+        (Some(Process), Recovery, Recovery),
+        (Some(Recovery), Process, Recovery),
+        (Some(Operator), Recovery, Operator),
+        (Some(Operator), Process, Operator),
+        (Some(Recovery), Operator, Operator),
+    ];
+    for (before, wrote, after) in cases {
+        let (bench, host) = one_down().await;
+        let claimed = bench.claim_newest("engine").await;
+        for why in before.into_iter().chain([wrote]) {
+            let write = Write {
+                host: Some(HostWrite { host: host.id, why }),
+                ..Write::default()
+            };
+            let pulse = written(&bench, &claimed, &write).await;
+            assert_eq!(
+                pulse.operator_maintenance,
+                why == Operator || before == Some(Operator)
+            );
+        }
+        let state = host_state::Entity::find()
+            .one(bench.store.db.reader())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(state.why, after.as_str(), "{before:?}, {wrote}");
+        let shown = bench
+            .store
+            .registry()
+            .get_host(host.segment.id, host.id)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(shown.on_maintenance);
+        assert!(shown.stamps.updated_at.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_segment_counts_as_disabled_and_a_deleted_host_is_still_read() {
+    let (bench, host) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let end = Write {
+        life: Some(Life::Watching),
+        notification: Some((NotificationStatus::Finished, None)),
+        ..Write::default()
+    };
+    written(&bench, &claimed, &end).await;
+    bench
+        .store
+        .registry()
+        .delete_segment(host.segment.id)
+        .await
+        .unwrap();
+    let again = bench.claim_newest("engine2").await;
+    assert!(!again.pulse.segment_enabled);
+    assert_eq!(again.life, Life::Watching);
+    assert_eq!(again.host.map(|host| host.name).as_deref(), Some("cmp1"));
+}

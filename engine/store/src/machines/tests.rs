@@ -1,0 +1,186 @@
+use super::*;
+use crate::testing::Bench;
+
+fn id(text: &str) -> MachineId {
+    text.parse().unwrap()
+}
+
+async fn learn(bench: &Bench, host: &str, device: &str, machine: &MachineId) -> bool {
+    let new = NewMachine {
+        host: host.into(),
+        device: device.into(),
+        machine: machine.clone(),
+    };
+    bench.store.machines().learn(&[new]).await.unwrap() == 1
+}
+
+#[tokio::test]
+async fn t9_a_machine_is_learnt_once_and_changed_by_a_person_alone() {
+    let bench = Bench::new().await;
+    let store = &bench.store;
+    let (a, b) = (id("guid=a"), id("guid=b"));
+    assert_eq!(
+        store.machines().known("c1", "bmc", Some(&a)).await.unwrap(),
+        Entry::default()
+    );
+    assert!(learn(&bench, "c1", "bmc", &a).await);
+    assert!(!learn(&bench, "c1", "bmc", &b).await, "one is known");
+    let entry = store.machines().known("c1", "bmc", Some(&b)).await.unwrap();
+    assert_eq!((entry.known.expected, entry.noted), (Some(a.clone()), false));
+    store.machines().note("c1", "bmc", Some(Some(&b))).await.unwrap();
+    assert!(store.machines().known("c1", "bmc", Some(&b)).await.unwrap().noted);
+    bench.clock.advance(60);
+    let stale = store
+        .machines()
+        .confirm("c1", "bmc", (Some(&b), Some(&b)), "ada")
+        .await
+        .unwrap();
+    assert!(!stale, "something else was expected");
+    assert!(
+        store
+            .machines()
+            .confirm("c1", "bmc", (Some(&a), Some(&b)), "ada")
+            .await
+            .unwrap()
+    );
+    let lines = store.machines().machines().await.unwrap();
+    let wanted = MachineLine {
+        host: "c1".into(),
+        device: "bmc".into(),
+        machine: Some(b.clone()),
+        since: bench.clock_wall(),
+        said_by: Some("ada".into()),
+        foreign: None,
+    };
+    assert_eq!(lines, [wanted]);
+    store.machines().note("c1", "bmc", Some(None)).await.unwrap();
+    let foreign = store.machines().machines().await.unwrap().remove(0).foreign;
+    assert_eq!(foreign, Some((None, bench.clock_wall())));
+    store.machines().note("c1", "bmc", None).await.unwrap();
+    assert_eq!(store.machines().machines().await.unwrap()[0].foreign, None);
+    assert!(
+        store
+            .machines()
+            .confirm("c1", "bmc", (Some(&b), None), "ada")
+            .await
+            .unwrap()
+    );
+    assert!(store.machines().machines().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn t9_many_devices_are_known_as_each_is_by_itself() {
+    let bench = Bench::new().await;
+    let (store, a, b, c) = (&bench.store, id("guid=a"), id("guid=b"), id("guid=c"));
+    let segment = bench.segment("s1").await;
+    for name in ["c1", "c2", "c3"] {
+        bench.host(&segment, name).await;
+    }
+    assert!(learn(&bench, "c1", "bmc", &a).await);
+    assert!(learn(&bench, "c1", "maas", &a).await);
+    // Another one answers for c2, of which nothing is known, and for c1.
+    store.machines().note("c2", "bmc", Some(Some(&b))).await.unwrap();
+    store.machines().note("c1", "bmc", Some(None)).await.unwrap();
+    assert!(
+        store
+            .machines()
+            .confirm("c3", "bmc", (None, Some(&c)), "ada")
+            .await
+            .unwrap()
+    );
+    assert!(
+        learn(&bench, "gone", "bmc", &id("guid=d")).await,
+        "no host of ours"
+    );
+    let mut asked = Vec::new();
+    for host in ["c1", "c2", "c3", "gone", "nobody"] {
+        for device in ["bmc", "maas"] {
+            for answers in [
+                None,
+                Some("guid=a"),
+                Some("guid=b"),
+                Some("guid=c"),
+                Some("guid=d"),
+            ] {
+                asked.push((host, device.to_owned(), answers.map(id)));
+            }
+        }
+    }
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|(host, device, answers)| (*host, device.clone(), answers.as_ref()))
+        .collect();
+    let together = store.machines().known_of(&asked).await.unwrap();
+    assert_eq!(together.len(), asked.len());
+    for ((host, device, answers), entry) in asked.iter().zip(together) {
+        let alone = store.machines().known(host, device, *answers).await.unwrap();
+        assert_eq!(entry, alone, "{host} {device} {answers:?}");
+    }
+    assert_eq!(store.machines().known_of(&[]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn t9_a_machine_of_two_hosts_is_doubted_and_never_learnt_twice() {
+    let bench = Bench::new().await;
+    let (store, a) = (&bench.store, id("guid=a"));
+    let segment = bench.segment("s1").await;
+    for name in ["c1", "c2"] {
+        bench.host(&segment, name).await;
+    }
+    assert!(learn(&bench, "c1", "bmc1", &a).await);
+    assert!(learn(&bench, "c1", "maas", &a).await, "two devices of one host");
+    assert!(!learn(&bench, "c2", "bmc2", &a).await);
+    let second = store.machines().known("c2", "bmc2", Some(&a)).await.unwrap();
+    assert_eq!(
+        (second.known.expected, second.known.elsewhere),
+        (None, vec!["c1".to_owned()])
+    );
+    let first = |store: &crate::Store| {
+        let store = store.clone();
+        async move {
+            store
+                .machines()
+                .known("c1", "bmc1", Some(&id("guid=a")))
+                .await
+                .unwrap()
+                .known
+                .elsewhere
+        }
+    };
+    assert!(first(store).await.is_empty());
+    // Whose it is nobody knows, once it is known that both have it.
+    store.machines().note("c2", "bmc2", Some(Some(&a))).await.unwrap();
+    assert_eq!(first(store).await, ["c2"]);
+    // A device whose own machine is known, and that answers as the other one, says nothing against that one.
+    store
+        .machines()
+        .confirm("c2", "bmc2", (None, Some(&id("guid=b"))), "ada")
+        .await
+        .unwrap();
+    store.machines().note("c2", "bmc2", Some(Some(&a))).await.unwrap();
+    assert!(first(store).await.is_empty());
+    // A host that is gone has left its machine to others.
+    let other = store
+        .machines()
+        .known("c9", "bmc9", Some(&id("guid=b")))
+        .await
+        .unwrap();
+    assert_eq!(other.known.elsewhere, ["c2"]);
+    learn(&bench, "gone", "bmc", &id("guid=c")).await;
+    let free = store
+        .machines()
+        .known("c2", "bmc2", Some(&id("guid=c")))
+        .await
+        .unwrap();
+    assert!(free.known.elsewhere.is_empty());
+}
+
+#[tokio::test]
+async fn t9_nothing_is_learnt_while_a_host_is_under_recovery() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "c1").await;
+    bench.stopped(&host).await;
+    assert!(!learn(&bench, "c1", "bmc", &id("guid=a")).await);
+    assert!(bench.store.machines().machines().await.unwrap().is_empty());
+}
