@@ -61,7 +61,7 @@ impl Source for Database {
         let seen = lookout::look(&self.settings, &self.base).await;
         let seen = seen.map_err(|error| self.wrong(error))?;
         let lose: Vec<&str> = lose.iter().map(String::as_str).collect();
-        told(&ForecastView::of(&seen, segment, &lose).map_err(Failure::usage)?)
+        told(&ForecastView::of(&seen, segment, &lose).map_err(|why| Failure::usage(why.into_text()))?)
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {

@@ -6,8 +6,8 @@ use tachi_domain::situation::{Explanation, Subject};
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_operator::{
-    ExplanationView, FindingView, ForecastView, HostView, RecoveryView, STATES, Seen, SituationView,
-    StoryView, VmoveLine, VmoveView, state,
+    ExplanationView, FindingView, ForecastView, HostView, NotForecast, RecoveryView, STATES, Seen,
+    SituationView, StoryView, VmoveLine, VmoveView, state,
 };
 
 use crate::app::App;
@@ -53,7 +53,10 @@ pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authoris
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .collect();
-    let told = ForecastView::of(&seen, params.last("segment"), &lose).map_err(ApiError::bad_request)?;
+    let told = ForecastView::of(&seen, params.last("segment"), &lose).map_err(|why| match why {
+        NotForecast::Unknown(text) => ApiError::not_found(text),
+        NotForecast::OfSeveral(text) => ApiError::bad_request(text),
+    })?;
     reply::ok("forecast", &told)
 }
 

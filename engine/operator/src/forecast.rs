@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::forecast::{Outcome, Room, SegmentForecast};
-use tachi_domain::situation::forecast_region;
+use tachi_domain::situation::{Segment, forecast_region};
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -93,27 +93,54 @@ impl From<SegmentForecast> for SegmentForecastView {
     }
 }
 
+/// Why there is no forecast: what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotForecast {
+    /// There is no such segment or host.
+    Unknown(String),
+    /// The hosts are of several segments.
+    OfSeveral(String),
+}
+
+impl NotForecast {
+    /// For a person.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Unknown(text) | Self::OfSeveral(text) => text,
+        }
+    }
+}
+
+/// How many names a refusal lists.
+const NAMED: usize = 5;
+
+fn no_such_segment(name: &str, segments: &[Segment]) -> NotForecast {
+    if segments.is_empty() {
+        return NotForecast::Unknown(format!(
+            "no segment is called {name:?}, as there is none: tachi init from-nova"
+        ));
+    }
+    let some = segments.iter().take(NAMED).map(|one| one.name.as_str());
+    let more = match segments.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let some = some.collect::<Vec<_>>().join(", ");
+    NotForecast::Unknown(format!("no segment is called {name:?}; there are: {some}{more}"))
+}
+
 impl ForecastView {
     /// Of all segments or of one, and of the loss of some hosts of one segment.
     ///
     /// # Errors
     ///
     /// There is no such segment or host, or the hosts are of several segments: what to write instead.
-    pub fn of(seen: &Seen, segment: Option<&str>, lose: &[&str]) -> Result<Self, String> {
+    pub fn of(seen: &Seen, segment: Option<&str>, lose: &[&str]) -> Result<Self, NotForecast> {
         let segments = &seen.facts.segments;
         if let Some(name) = segment
             && !segments.iter().any(|one| one.name == name)
         {
-            if segments.is_empty() {
-                return Err(format!(
-                    "no segment is called {name:?}, as there is none: tachi init from-nova"
-                ));
-            }
-            let names: Vec<&str> = segments.iter().map(|one| one.name.as_str()).collect();
-            return Err(format!(
-                "no segment is called {name:?}; there are: {}",
-                names.join(", ")
-            ));
+            return Err(no_such_segment(name, segments));
         }
         let mut home = None;
         for host in lose {
@@ -121,13 +148,15 @@ impl ForecastView {
                 .iter()
                 .find(|one| one.hosts.iter().any(|own| own.name == *host))
                 .ok_or_else(|| {
-                    format!("no host of a segment is called {host:?}: tachi status --all-hosts lists them")
+                    NotForecast::Unknown(format!(
+                        "no host of a segment is called {host:?}: tachi status --all-hosts lists them"
+                    ))
                 })?;
             if **home.get_or_insert(&found.name) != found.name {
-                return Err(format!(
+                return Err(NotForecast::OfSeveral(format!(
                     "{host:?} is of another segment than {:?}: ask about the hosts of one segment at a time",
                     lose.first().unwrap_or(host)
-                ));
+                )));
             }
         }
         let told = forecast_region(&seen.facts, seen.now, segment.or(home.map(String::as_str)), lose);

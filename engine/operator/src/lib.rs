@@ -27,7 +27,7 @@ pub mod when;
 pub mod words;
 
 pub use explanation::{ExplanationView, NeedView};
-pub use forecast::{ForecastView, OutcomeView, SegmentForecastView};
+pub use forecast::{ForecastView, NotForecast, OutcomeView, SegmentForecastView};
 pub use freezes::FreezeView;
 pub use hosted::{HostedView, LevelView};
 pub use plain::plain;

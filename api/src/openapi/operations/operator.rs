@@ -77,10 +77,10 @@ pub(super) fn operator() -> Vec<Operation> {
                     an engine has seen of Nova and Placement; what is older than 60 s counts for nothing.",
             asked: FORECAST,
             success: Success::One(200, "forecast", "Forecast", &[]),
-            refusals: &[(
-                400,
-                "There is no such segment or host, or the hosts are of several segments.",
-            )],
+            refusals: &[
+                (400, "The hosts are of several segments."),
+                (404, "There is no such segment or host."),
+            ],
             ..plain()
         },
         Operation {
