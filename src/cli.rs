@@ -23,7 +23,7 @@ pub(crate) use doctor::DoctorArgs;
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
-pub(crate) use init::{By, FromNovaArgs, InitCommand, InitMonitorsArgs};
+pub(crate) use init::{By, DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs};
 pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
 pub(crate) use recovery::{
@@ -210,6 +210,9 @@ pub(crate) struct ServeArgs {
     /// Start a simulated region too, and protect it: nothing else is needed
     #[arg(long)]
     pub(crate) sandbox: bool,
+    /// Make no segment of the simulated region: nothing of it is protected until somebody does
+    #[arg(long, requires = "sandbox")]
+    pub(crate) bare: bool,
     #[command(flatten)]
     pub(crate) region: SandboxArgs,
 }
@@ -264,6 +267,10 @@ pub(crate) struct DemoArgs {
     /// Let something else go wrong too
     #[arg(long, value_enum)]
     pub(crate) fault: Option<DemoFault>,
+    /// Show it in a browser too: print the address and how to log in, wait for Enter before anything breaks, and go on until
+    /// stopped
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) board: bool,
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,6 +6,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{ConfigArgs, Method};
 
+/// Nova's own default of `default_availability_zone`.
+pub(crate) const DEFAULT_ZONE: &str = "nova";
+
 /// `tachi init`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
@@ -32,7 +35,7 @@ pub(crate) struct FromNovaArgs {
     #[arg(long, value_enum, default_value_t = By::Zone)]
     pub(crate) by: By,
     /// The zone of hosts that no aggregate puts into one: Nova's `default_availability_zone`
-    #[arg(long, default_value = "nova", value_name = "ZONE")]
+    #[arg(long, default_value = DEFAULT_ZONE, value_name = "ZONE")]
     pub(crate) default_zone: String,
     /// The recovery method of segments that are made
     #[arg(long, value_enum, default_value_t = Method::Auto)]

@@ -2,6 +2,7 @@
 //!
 //! What is printed as lost or doubled is read from the region's ledger of who really ran where, never from the engine.
 
+mod browser;
 mod client;
 mod outcome;
 mod scene;
@@ -16,6 +17,7 @@ use crate::logging::{self, Logging};
 use crate::out;
 
 use super::Failure;
+use browser::stopped;
 use outcome::Outcome;
 use scene::Scene;
 use view::View;
@@ -40,35 +42,31 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     });
     let mut view = View::new(args.json, std::io::stdout().is_terminal());
     let began = Instant::now();
-    // Dropping the play half way removes its folder and ends its servers with it.
-    let played = tokio::select! {
-        played = tokio::time::timeout(LIMIT, play(&args, &mut view, began)) => played,
-        _ = tokio::signal::ctrl_c() => Ok(Err(Failure::told("interrupted"))),
-    };
-    let outcome = match played {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(failure)) => {
-            view.end();
+    // Dropping what is half way removes its folder and ends its servers with it.
+    let played = play(&args, &mut view, began).await;
+    view.end();
+    let (scene, outcome) = match played {
+        Ok(played) => played,
+        Err(failure) => {
             if args.json {
                 out::line(Outcome::failed(&args, &failure.chain()).to_json());
             }
             return Err(failure);
         }
-        Err(_) => {
-            view.end();
-            let reason = format!("not over after {} s", LIMIT.as_secs());
-            if args.json {
-                out::line(Outcome::failed(&args, &reason).to_json());
-            }
-            return Err(Failure::told(reason));
-        }
     };
-    view.end();
     if args.json {
         out::line(outcome.to_json());
     } else {
         table::print(&outcome);
     }
+    if args.board {
+        out::line(format!(
+            "the region goes on, with its board at {}: stop with Ctrl-C",
+            scene.board().url
+        ));
+        stopped().await?;
+    }
+    scene.end().await;
     Ok(if outcome.is_good() {
         crate::DONE
     } else {
@@ -76,28 +74,52 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     })
 }
 
-async fn play(args: &DemoArgs, view: &mut View, began: Instant) -> Result<Outcome, Failure> {
-    let scene = Scene::set(args).await?;
+/// What is not over by then, or is interrupted, has failed.
+async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        done = tokio::time::timeout(limit, work) => done.unwrap_or_else(|_| {
+            Err(Failure::told(format!("not over after {} s", LIMIT.as_secs())))
+        }),
+        _ = tokio::signal::ctrl_c() => Err(Failure::told("interrupted")),
+    }
+}
+
+async fn play(args: &DemoArgs, view: &mut View, began: Instant) -> Result<(Scene, Outcome), Failure> {
+    let scene = bounded(LIMIT, Box::pin(Scene::set(args))).await?;
     view.scene(&scene, began.elapsed());
+    let mut left = LIMIT.saturating_sub(began.elapsed());
+    if args.board {
+        view.board(&scene.board());
+        let question = format!(
+            "log in, then press Enter here: {} will fail",
+            scene.failing.join(", ")
+        );
+        // Whoever reads and logs in takes the time that it takes.
+        bounded(Duration::MAX, browser::enter(&question)).await?;
+        left = LIMIT;
+    }
+    let outcome = bounded(left, recovery(&scene, view)).await?;
+    Ok((scene, outcome))
+}
+
+async fn recovery(scene: &Scene, view: &mut View) -> Result<Outcome, Failure> {
     scene.strike().await?;
-    view.struck(&scene);
+    view.struck(scene);
     let mut ticker = tokio::time::interval(LOOK);
-    let outcome = loop {
+    loop {
         ticker.tick().await;
         let seen = scene.look().await?;
-        view.show(&scene, &seen);
+        view.show(scene, &seen);
         if scene.waits_for_a_word(&seen) {
             let said = scene.approve(&seen).await?;
-            view.said(&scene, &said);
+            view.said(scene, &said);
             continue;
         }
         if scene.was_just_approved(&seen) {
             continue;
         }
         if seen.is_settled() {
-            break scene.judge(&seen);
+            return Ok(scene.judge(&seen));
         }
-    };
-    scene.end().await;
-    Ok(outcome)
+    }
 }

@@ -21,6 +21,8 @@ use crate::cli::{InitCommand, InitMonitorsArgs};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
+pub(super) use from_nova::protect_all;
+
 /// By this our user is known: another's password is never touched.
 const OURS: &str = "Made by `tachi init monitors`; nobody logs in as this user";
 

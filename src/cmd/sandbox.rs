@@ -228,6 +228,18 @@ pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Resu
     Ok(())
 }
 
+/// What a command is told so that it asks this region: nothing is known of it but the file that was just written.
+pub(crate) fn words(args: &SandboxArgs) -> String {
+    let cloud = "--os-cloud tachi-sandbox";
+    if args.clouds == Path::new("clouds.yaml") {
+        return cloud.to_owned();
+    }
+    format!(
+        "{cloud}    # with OS_CLIENT_CONFIG_FILE={}",
+        args.clouds.display()
+    )
+}
+
 /// Warns when others can reach it.
 pub(crate) fn warn_if_open(args: &SandboxArgs) {
     if !args.listen.is_loopback() {

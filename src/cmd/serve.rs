@@ -5,6 +5,7 @@ use std::time::Duration;
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
 
+use super::init::protect_all;
 use super::sandbox::{self, Region, RegionPlan};
 use super::{Failure, service_settings};
 use crate::cli::{ServeArgs, UpstreamArgs};
@@ -17,7 +18,7 @@ use crate::wiring::{self, Base, Bus, Devices, Process, Telling};
 /// Runs both until told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     if args.sandbox {
-        return with_region(args).await;
+        return Box::pin(with_region(args)).await;
     }
     let settings = service_settings(&args.config, "tachi")?;
     let (rules, policy) = watch::channel(settings.policy.clone());
@@ -56,11 +57,27 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     })
     .await?;
     sandbox::boot(&region, args.region.instances)?;
-    let settings = Settings::parse("tachi.conf of the sandbox", &region.conf)
-        .map_err(|errors| Failure::config(&errors))?;
+    let settings = of_region(&region)?;
+    let made = if args.bare {
+        0
+    } else {
+        // Before the engine starts: it tests the fence devices of all hosts then, and of new ones at its next look.
+        let base = wiring::base(&settings).await?;
+        let made = Box::pin(protect_all(of_region(&region)?, &base)).await?;
+        let closed = base.store.close().await;
+        closed.map_err(|error| Failure::new("closing the database", error))?;
+        made
+    };
     let (_rules, policy) = watch::channel(settings.policy.clone());
     let (process, base) = start(&settings, policy, &args.upstream).await?;
     sandbox::tell(&region, &args.region, api)?;
+    if made > 0 {
+        out::line(format!(
+            "segments    {made} hosts are in segments of their zones, as `tachi init from-nova --apply` puts them"
+        ));
+    }
+    let words = sandbox::words(&args.region);
+    out::line(format!("status      tachi status {words}"));
     out::line("ready; try `openstack --os-cloud tachi-sandbox segment list`. Stop with Ctrl-C");
     process.run(|| {}).await?;
     base.store
@@ -73,6 +90,12 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         .await
         .map_err(|error| Failure::new("stopping the simulated region", error))?;
     Ok(crate::DONE)
+}
+
+/// The configuration that a region comes with.
+pub(super) fn of_region(region: &Region) -> Result<Settings, Failure> {
+    let settings = Settings::parse("tachi.conf of the region", &region.conf);
+    settings.map_err(|errors| Failure::config(&errors))
 }
 
 /// Starts API and engine; the API is listening when this returns.

@@ -29,6 +29,7 @@ mod recovery;
 mod remote;
 mod reserved;
 mod schema;
+mod showing;
 mod speed;
 mod support;
 mod telling;

@@ -25,7 +25,7 @@ class Stack:
         self.clouds_yaml = os.path.join(self.work, "clouds.yaml")
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                [binary, "serve", "--sandbox", "--clouds", self.clouds_yaml, "--state-dir", self.work, *arguments],
+                [binary, "serve", "--sandbox", "--bare", "--clouds", self.clouds_yaml, "--state-dir", self.work, *arguments],
                 cwd=self.work, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         try:
             self.clouds = self.wait(self._clouds, "a clouds.yaml")

@@ -31,7 +31,7 @@ class Cloud:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                [binary, "serve", "--sandbox", "--hosts", "4", "--instances", "8", "--rebuild-seconds", "0.2", "--state-dir", os.path.join(work, "state"),
+                [binary, "serve", "--sandbox", "--bare", "--hosts", "4", "--instances", "8", "--rebuild-seconds", "0.2", "--state-dir", os.path.join(work, "state"),
                  "--clouds", os.path.join(work, "clouds.yaml")], cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         text = wait(lambda: (lambda t: t if "ready;" in t else None)(self.said()), 30) or ""
         if not text:

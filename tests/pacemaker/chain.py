@@ -46,7 +46,7 @@ class Region:
         self.tachi, self.conf = tachi, os.path.join(state, "tachi.conf")
         os.makedirs(state)
         self.log = os.path.join(field.work, "serve.log")
-        self.process = field.spawn("lan", [tachi, "serve", "--sandbox", "--listen", API, "--clouds", self.clouds,
+        self.process = field.spawn("lan", [tachi, "serve", "--sandbox", "--bare", "--listen", API, "--clouds", self.clouds,
                                            "--state-dir", state, "--hosts", "4"], self.log)
         self.token = None
         self.auth = wait(self.read, "clouds.yaml", 60)["auth"]

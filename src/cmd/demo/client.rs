@@ -76,3 +76,12 @@ impl Client {
         }
     }
 }
+
+/// A member of an answer as text; empty without it.
+pub(super) fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}

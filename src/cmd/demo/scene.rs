@@ -16,12 +16,12 @@ use tachi_sandbox::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::client::Client;
+use super::browser::Board;
+use super::client::{Client, text};
 use super::outcome::{Instance, Outcome};
 use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
 use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
 use crate::cmd::{Failure, recovery, serve};
-use crate::settings::Settings;
 use crate::wiring::{Base, Process};
 
 /// One instance on a host that is to fail.
@@ -45,6 +45,7 @@ pub(super) struct Scene {
     process: Process,
     base: Base,
     client: Client,
+    api: std::net::SocketAddr,
     struck: std::sync::OnceLock<(Moment, Vec<String>)>,
     /// The domain that was approved, and why its recoveries were held.
     approved: std::sync::OnceLock<(String, Vec<String>)>,
@@ -152,8 +153,7 @@ impl Scene {
                 region.sandbox.region().boot(&boot).map_err(booting)?;
             }
         }
-        let settings = Settings::parse("tachi.conf of the demo", &region.conf)
-            .map_err(|errors| Failure::config(&errors))?;
+        let settings = serve::of_region(&region)?;
         let (_, policy) = watch::channel(settings.policy.clone());
         let (process, base) = serve::start(&settings, policy, &UpstreamArgs::default()).await?;
         let client = Client::login(&region.sandbox.credentials(), format!("http://{api}/v1")).await?;
@@ -184,12 +184,24 @@ impl Scene {
             process,
             base,
             client,
+            api,
             struck: std::sync::OnceLock::new(),
             approved: std::sync::OnceLock::new(),
             held_then: std::sync::OnceLock::new(),
         };
         scene.register(&hosts, spare.as_deref()).await?;
         Ok(scene)
+    }
+
+    /// Where it can be looked at.
+    pub(super) fn board(&self) -> Board {
+        let login = self.region.sandbox.credentials();
+        Board {
+            url: format!("http://{}/board/", self.api),
+            user: login.username,
+            password: login.password,
+            project: login.project_name,
+        }
     }
 
     async fn register(&self, hosts: &[String], spare: Option<&str>) -> Result<(), Failure> {
@@ -558,14 +570,6 @@ fn split(instances: u32, hosts: usize) -> Vec<usize> {
     let instances = usize::try_from(instances).unwrap_or_default();
     let (each, rest) = (instances / hosts.max(1), instances % hosts.max(1));
     (0..hosts).map(|host| each + usize::from(host < rest)).collect()
-}
-
-fn text(value: &Value, pointer: &str) -> String {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
 }
 
 fn iso(at: Timestamp) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::browser::Board;
 use super::scene::{Scene, Seen};
 use crate::cli::DemoFault;
 use crate::out;
@@ -76,6 +77,15 @@ impl View {
             bars.moves
                 .set_length(u64::try_from(scene.covered.len()).unwrap_or_default());
         }
+    }
+
+    /// Where it can be looked at, and how one gets in. The region is simulated, and its password opens nothing else.
+    pub(super) fn board(&self, board: &Board) {
+        self.say(&format!("board     {}", board.url));
+        self.say(&format!(
+            "log in as user {}, password {}, project {}",
+            board.user, board.password, board.project
+        ));
     }
 
     /// The plug is pulled.

@@ -13,10 +13,11 @@ use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _};
 use tachi_fence::Fencers;
 
 use super::failed;
-use crate::cli::FromNovaArgs;
+use crate::cli::{By, DEFAULT_ZONE, FromNovaArgs, Method};
 use crate::cmd::who::who;
 use crate::cmd::{Failure, command_settings};
 use crate::settings::Settings;
+use crate::wiring::Base;
 use crate::{out, wiring};
 
 use asking::Desk;
@@ -26,21 +27,7 @@ use plan::Plan;
 pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let nova = wiring::nova(&settings, &base.clock).await?;
-    let services = nova.services().await.map_err(failed("listing Nova's services"))?;
-    let aggregates = nova
-        .aggregates()
-        .await
-        .map_err(failed("listing Nova's aggregates"))?;
-    let region = base.store.desk().region().await;
-    let region = region.map_err(|error| Failure::new("reading the segments", error))?;
-    let hosts: BTreeSet<&str> = services.computes.keys().map(String::as_str).collect();
-    if hosts.is_empty() {
-        return Err(Failure::told(
-            "Nova has no compute service: there is nothing to protect yet",
-        ));
-    }
-    let plan = Plan::of(args.by, &args.default_zone, &hosts, &aggregates, &region);
+    let (plan, hosts) = planned(&settings, &base, args.by, &args.default_zone).await?;
     plan.lines(args.method).iter().for_each(out::told);
     if let Some(line) = without_level(&settings, &hosts)? {
         out::told(line);
@@ -53,19 +40,58 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
         out::line("nothing was made: add --apply");
         return Ok(crate::DONE);
     }
-    let desk = Desk::open(settings, &base, &who(None)?).await?;
+    let made = carry_out(settings, &base, &plan, args.method).await?;
+    out::line(format!(
+        "{made} hosts are in their segments now: see `tachi status`"
+    ));
+    Ok(crate::DONE)
+}
+
+/// The same as `--apply` does, without a word, for a region that is our own; gives how many hosts were made.
+pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Result<usize, Failure> {
+    let (plan, _) = planned(&settings, base, By::Zone, DEFAULT_ZONE).await?;
+    if plan.is_empty() {
+        return Ok(0);
+    }
+    carry_out(settings, base, &plan, Method::Auto).await
+}
+
+/// What is to be made, and the hosts that Nova has.
+async fn planned(
+    settings: &Settings,
+    base: &Base,
+    by: By,
+    default_zone: &str,
+) -> Result<(Plan, BTreeSet<String>), Failure> {
+    let nova = wiring::nova(settings, &base.clock).await?;
+    let services = nova.services().await.map_err(failed("listing Nova's services"))?;
+    let aggregates = nova
+        .aggregates()
+        .await
+        .map_err(failed("listing Nova's aggregates"))?;
+    let region = base.store.desk().region().await;
+    let region = region.map_err(|error| Failure::new("reading the segments", error))?;
+    let hosts: BTreeSet<String> = services.computes.into_keys().collect();
+    if hosts.is_empty() {
+        return Err(Failure::told(
+            "Nova has no compute service: there is nothing to protect yet",
+        ));
+    }
+    Ok((Plan::of(by, default_zone, &hosts, &aggregates, &region), hosts))
+}
+
+/// Gives how many hosts were made.
+async fn carry_out(settings: Settings, base: &Base, plan: &Plan, method: Method) -> Result<usize, Failure> {
+    let desk = Desk::open(settings, base, &who(None)?).await?;
     let mut made = 0;
-    let ended = make(&desk, &plan, args.method.as_str(), &mut made).await;
+    let ended = make(&desk, plan, method.as_str(), &mut made).await;
     desk.close(made, ended.is_err()).await;
     ended.map_err(|error| {
         error.below(&format!(
             "{made} hosts were made, and the command can be run again for the rest"
         ))
     })?;
-    out::line(format!(
-        "{made} hosts are in their segments now: see `tachi status`"
-    ));
-    Ok(crate::DONE)
+    Ok(made)
 }
 
 /// Counts the hosts that were made.
@@ -94,7 +120,7 @@ async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Resu
 }
 
 /// Which hosts no device can switch off, where there are devices.
-fn without_level(settings: &Settings, hosts: &BTreeSet<&str>) -> Result<Option<String>, Failure> {
+fn without_level(settings: &Settings, hosts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
     if !settings.fencing.is_configured() {
         return Ok(Some(
             "no fence device is configured: no host can be proven off by us".to_owned(),
@@ -104,7 +130,7 @@ fn without_level(settings: &Settings, hosts: &BTreeSet<&str>) -> Result<Option<S
     let fencers = Fencers::new(settings.fencing.topology()?, clock);
     let bare: Vec<&str> = hosts
         .iter()
-        .copied()
+        .map(String::as_str)
         .filter(|host| fencers.resolve(host).levels().is_empty())
         .collect();
     Ok((!bare.is_empty()).then(|| {

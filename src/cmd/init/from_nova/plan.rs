@@ -31,7 +31,7 @@ impl Plan {
     pub(super) fn of(
         by: By,
         default_zone: &str,
-        hosts: &BTreeSet<&str>,
+        hosts: &BTreeSet<String>,
         aggregates: &[Aggregate],
         region: &[SegmentView],
     ) -> Self {
@@ -42,10 +42,10 @@ impl Plan {
             .collect();
         let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut left = Vec::new();
-        for host in hosts.iter().filter(|host| !registered.contains(*host)) {
+        for host in hosts.iter().filter(|host| !registered.contains(host.as_str())) {
             match place(by, default_zone, host, aggregates) {
-                Ok(segment) => wanted.entry(segment).or_default().push((*host).to_owned()),
-                Err(why) => left.push(((*host).to_owned(), why)),
+                Ok(segment) => wanted.entry(segment).or_default().push(host.clone()),
+                Err(why) => left.push((host.clone(), why)),
             }
         }
         let id = |name: &str| {
@@ -61,7 +61,10 @@ impl Plan {
                     hosts,
                 })
                 .collect(),
-            stay: hosts.iter().filter(|host| registered.contains(*host)).count(),
+            stay: hosts
+                .iter()
+                .filter(|host| registered.contains(host.as_str()))
+                .count(),
             left,
         }
     }
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn each_host_is_put_into_the_one_segment_of_its_zone_or_aggregate() {
-        let hosts = BTreeSet::from(["a", "b", "c", "d"]);
+        let hosts = BTreeSet::from(["a", "b", "c", "d"].map(str::to_owned));
         let aggregates = [
             aggregate("rack-1", Some("az1"), &["a", "b"]),
             aggregate("ssd", None, &["b", "c"]),

@@ -1,0 +1,165 @@
+//! What a newcomer starts: `serve --sandbox` and `demo --board`, by the real binary.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::support::{Stage, until};
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A program that goes on until it is stopped, and what it has said.
+struct Running {
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+    folder: TempDir,
+}
+
+impl Running {
+    fn start(words: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tachi"));
+        command.args(words).current_dir(folder.path());
+        command.env_remove("OS_CLOUD").env_remove("OS_CLIENT_CONFIG_FILE");
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (from, to) = (child.stdout.take().unwrap(), said.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                to.lock().unwrap().push(line);
+            }
+        });
+        Self { child, said, folder }
+    }
+
+    fn line(&self, part: &str) -> Option<String> {
+        let said = self.said.lock().unwrap();
+        said.iter().find(|line| line.contains(part)).cloned()
+    }
+
+    async fn until_said(&self, part: &str) -> String {
+        until(&format!("{part:?} to be said"), LIMIT, async || {
+            self.line(part).is_some()
+        })
+        .await;
+        self.line(part).unwrap()
+    }
+
+    /// Stops it as Ctrl-C does; gives its exit code.
+    async fn stop(&mut self) -> Option<i32> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::INT).unwrap();
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < LIMIT, "it does not stop");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn address(line: &str) -> String {
+    let found = line.split_whitespace().find(|word| word.starts_with("http://"));
+    found.unwrap_or_else(|| panic!("{line}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
+    let mut cloud = Running::start(&[
+        "serve",
+        "--sandbox",
+        "--hosts",
+        "3",
+        "--instances",
+        "6",
+        "--state-dir",
+        "state",
+    ]);
+    cloud.until_said("ready;").await;
+    let board = address(&cloud.until_said("board").await);
+    let answer = reqwest::get(&board).await.unwrap();
+    assert_eq!(answer.status(), 200, "{board}");
+    let conf = cloud.folder.path().join("state/tachi.conf");
+    let conf = conf.to_str().unwrap();
+    let status = || {
+        let (code, told, note) = Stage::command(&["status", "-f", "json", "--config-file", conf]);
+        assert_eq!(code, 0, "{note}");
+        serde_json::from_str::<Value>(&told).unwrap()
+    };
+    let seen = status();
+    assert_eq!(seen["segments"][0]["name"], "nova", "{seen}");
+    assert_eq!(
+        seen["segments"][0]["hosts"].as_array().unwrap().len(),
+        3,
+        "{seen}"
+    );
+    // By what it prints, from the folder where it was started.
+    let words = cloud.until_said("tachi status ").await;
+    let words: Vec<&str> = words.split_whitespace().skip(2).collect();
+    assert_eq!(words, ["status", "--os-cloud", "tachi-sandbox"]);
+    let told = Command::new(env!("CARGO_BIN_EXE_tachi"))
+        .args(&words)
+        .current_dir(cloud.folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("segment nova (auto, 3 hosts)"), "{told}");
+    until("all instances to be protected", LIMIT, async || {
+        status()["instances"]["protected"] == 6
+    })
+    .await;
+    assert_eq!(cloud.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_bare_sandbox_is_left_as_it_is() {
+    let cloud = Running::start(&[
+        "serve",
+        "--sandbox",
+        "--bare",
+        "--hosts",
+        "2",
+        "--state-dir",
+        "state",
+    ]);
+    cloud.until_said("ready;").await;
+    let conf = cloud.folder.path().join("state/tachi.conf");
+    let (code, told, note) =
+        Stage::command(&["status", "-f", "json", "--config-file", conf.to_str().unwrap()]);
+    assert_eq!(code, 0, "{note}");
+    let seen: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(seen["segments"].as_array().unwrap().len(), 0, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_the_demo_can_be_watched_in_a_browser_until_it_is_stopped() {
+    let mut demo = Running::start(&["demo", "--board", "--hosts", "3", "--instances", "3"]);
+    let board = address(&demo.until_said("board ").await);
+    let login = demo.until_said("log in as user admin").await;
+    assert!(
+        login.contains("password ") && login.contains("project admin"),
+        "{login}"
+    );
+    let answer = reqwest::get(&board).await.unwrap();
+    assert_eq!(answer.status(), 200, "{board}");
+    demo.until_said("0 lost, 0 ran twice").await;
+    demo.until_said("stop with Ctrl-C").await;
+    let answer = reqwest::get(&board).await.unwrap();
+    assert_eq!(answer.status(), 200, "it goes on: {board}");
+    assert_eq!(demo.stop().await, Some(0));
+}
