@@ -133,18 +133,28 @@ class Scene:
             self.region.admin("POST", "/hosts/%s/power" % host, {"on": False})
 
     def report(self, hosts):
-        """Posts a notification for each host, sixteen at a time, as many monitors would."""
+        """Posts a notification for each host."""
+        stopped = {"event": "STOPPED", "host_status": "NORMAL", "cluster_status": "OFFLINE"}
+        return self.post("COMPUTE_HOST", [(host, stopped) for host in hosts])
+
+    def processes_fail(self, count):
+        """Posts so many different failures of processes, over all hosts."""
+        return self.post("PROCESS", [(self.hosts[number % len(self.hosts)], {"event": "STOPPED", "process_name": "p%d" % number})
+                                     for number in range(count)])
+
+    def post(self, kind, reports):
+        """Posts sixteen at a time, as many monitors would."""
         token, local = token_of(self.region), threading.local()
 
-        def post(host):
+        def one(report):
+            host, payload = report
             if not hasattr(local, "caller"):
                 local.caller = Caller(self.region.api, token)
             now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-            body = {"notification": {"type": "COMPUTE_HOST", "hostname": host, "generated_time": now, "payload": {
-                "event": "STOPPED", "host_status": "NORMAL", "cluster_status": "OFFLINE"}}}
+            body = {"notification": {"type": kind, "hostname": host, "generated_time": now, "payload": payload}}
             return local.caller.call("POST", "/v1/notifications", body)["notification"]["notification_uuid"]
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            return list(pool.map(post, hosts))
+            return list(pool.map(one, reports))
 
     def lost(self, servers):
         return self.region.admin("POST", "/ledger/lost", {"servers": servers})["lost"]
@@ -390,12 +400,35 @@ def pace(args, report):
         report.none("  instances that ran twice", doubles)
 
 
+def flood(args, report):
+    """Thousands of failed processes, reported before the engine starts: how many it ends in a second, and what it holds afterwards."""
+    scene = Scene(args.tachi, 20, engines=0)
+    try:
+        before = len(scene.processes_fail(args.flood))
+        began = time.monotonic()
+        scene.start_engine()
+        scene.wait(lambda: scene.unfinished() < before, "the first to end", 30, 0.02)
+        first = time.monotonic()
+        scene.wait(lambda: not scene.unfinished(), "all to end", 60 + before / 20, 0.05)
+        ended = time.monotonic()
+        pids = {"engine": scene.engines[0].pid, "api": scene.region.server.pid}
+        peak = {name: memory(pid)[1] for name, pid in pids.items()}
+        scene.wait(lambda: time.monotonic() > ended + 60, "a minute", 90, 1)
+        rest = {name: memory(pid)[0] for name, pid in pids.items()}
+        report.keep("flood", {"notifications": before, "seconds": round(ended - first, 2), "begun": round(first - began, 2), "peak": peak, "rest": rest})
+        report.at_least("%d failed processes: ended a second" % before, before / (ended - first), "/s", 1000)
+        for name in pids:
+            report.below("  %s, memory a minute later" % name, rest[name], "MiB", 40, "peak %.0f" % peak[name])
+    finally:
+        scene.stop()
+
+
 def double(scene, report, where):
     ledger = scene.region.admin("GET", "/ledger")
     report.none("  instances that ran twice, " + where, ledger["double_runs"])
 
 
-SCENES = {"proof": proof_to_first_call, "forty": forty, "killed": killed, "storm": storm, "pace": pace}
+SCENES = {"proof": proof_to_first_call, "forty": forty, "killed": killed, "storm": storm, "flood": flood, "pace": pace}
 
 
 def main():
@@ -404,6 +437,7 @@ def main():
     parser.add_argument("--full", action="store_true", help="the storm of 250 hosts, about eleven minutes")
     parser.add_argument("--only", help="some of " + ", ".join(SCENES))
     parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--flood", type=int, default=3000, help="failed processes of `flood`")
     parser.add_argument("--hosts", type=int, help="of the storm")
     parser.add_argument("--each", type=int, help="instances on each")
     parser.add_argument("--rate", type=float, help="evacuations Nova takes up per second")
