@@ -7,6 +7,7 @@ mod frozen;
 mod given_up;
 mod moves;
 mod orders;
+mod place;
 mod pulse;
 mod reservations;
 mod restarts;

@@ -25,4 +25,13 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
+impl Related<super::segment::Entity> for Entity {
+    fn to() -> RelationDef {
+        Entity::belongs_to(super::segment::Entity)
+            .from(Column::FailoverSegmentId)
+            .to(super::segment::Column::Uuid)
+            .into()
+    }
+}
+
 impl ActiveModelBehavior for ActiveModel {}

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
 use tachi_engine::ports::journal::{Beat, Committed};
 
-use super::{claim, pulse};
+use super::{claim, place, pulse};
 use crate::clock;
 use crate::convert::signed;
 use crate::entity::recovery;
@@ -44,8 +44,10 @@ impl Work for Beats<'_> {
                 .exec(tx)
                 .await?;
             if held.rows_affected == 1 {
-                let row = claim::row(tx, &uuid).await?;
-                outcomes[at] = Committed::Written(pulse::read(tx, &row, self.now).await?);
+                let row = claim::without_state(tx, &uuid).await?;
+                let place = place::of(tx, &row.host_uuid).await?;
+                let pulse = pulse::read(tx, &row, place.as_ref(), self.now).await?;
+                outcomes[at] = Committed::Written(pulse);
             }
         }
         let shown = clock::elsewhere(tx).await?;

@@ -2,18 +2,22 @@
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IdenStatic as _, Iterable as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
 use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Life, Pulse};
+use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::Claimed;
 
+use super::place::{self, Place};
 use super::{pulse, restarts};
 use crate::clock;
 use crate::convert::{self, recovery_cell, signed};
 use crate::database::Database;
-use crate::entity::{host, notification, recovery, recovery_move, segment};
+use crate::entity::{notification, recovery, recovery_move};
 use crate::error::{Failure, Stop};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work, roll_back};
@@ -67,7 +71,7 @@ impl Work for Take<'_> {
         if taken.rows_affected != 1 {
             return Ok(Verdict::Undo(false));
         }
-        let row = row(tx, &id).await?;
+        let row = without_state(tx, &id).await?;
         let waiting = [
             NotificationStatus::New.as_str(),
             NotificationStatus::Error.as_str(),
@@ -98,6 +102,19 @@ pub(super) async fn row(db: &impl ConnectionTrait, uuid: &str) -> Result<recover
     Ok(found.ok_or_else(|| dangling("recovery", uuid))?)
 }
 
+/// The same without its state, which grows with the instances of a host: most have no use for it.
+pub(super) async fn without_state(db: &impl ConnectionTrait, uuid: &str) -> Result<recovery::Model, Stop> {
+    let read = recovery::Column::iter().filter(|column| !matches!(column, recovery::Column::State));
+    let found = recovery::Entity::find()
+        .select_only()
+        .columns(read)
+        .expr_as(Expr::cust("NULL"), recovery::Column::State.as_str())
+        .filter(recovery::Column::Uuid.eq(uuid))
+        .one(db)
+        .await?;
+    Ok(found.ok_or_else(|| dangling("recovery", uuid))?)
+}
+
 async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Claimed, Stop> {
     let row = row(db, &id.to_string()).await?;
     // A snapshot that shows the claim shows all that was written under the claims before it. If the connection was
@@ -115,46 +132,50 @@ async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Cla
         .payload
         .get("instance_uuid")
         .and_then(|text| text.parse().ok());
-    let moves = recovery_move::Entity::find()
-        .filter(recovery_move::Column::RecoveryId.eq(row.id))
-        .order_by_asc(recovery_move::Column::Rank)
-        .order_by_asc(recovery_move::Column::VmoveUuid)
-        .all(db)
-        .await?;
+    let kind = convert::recovery_kind(&row)?;
+    let place = place::of(db, &row.host_uuid).await?;
     Ok(Claimed {
         id,
         epoch,
-        kind: convert::recovery_kind(&row)?,
+        kind,
         life: convert::life(&row)?,
         notification,
-        host: host_of(db, &row.host_uuid).await?,
+        host: place.as_ref().map(host_of).transpose()?,
         elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
-        moves: moves.into_iter().map(|row| row.state).collect(),
+        moves: moves(db, &row, kind).await?,
         opened_at: Timestamp::from_micros(row.opened_at),
         pulse: Pulse {
             clock: clock::elsewhere(db).await?,
-            ..pulse::read(db, &row, now).await?
+            ..pulse::read(db, &row, place.as_ref(), now).await?
         },
         restarts: restarts::before(db, &row, instance, now).await?,
         state: row.state,
     })
 }
 
-/// The host with its segment, deleted or not.
-async fn host_of(db: &impl ConnectionTrait, uuid: &str) -> Result<Option<Host>, Stop> {
-    let Some(row) = host::Entity::find()
-        .filter(host::Column::Uuid.eq(uuid))
-        .one(db)
-        .await?
-    else {
-        return Ok(None);
-    };
-    let parent = segment::Entity::find()
-        .filter(segment::Column::Uuid.eq(&row.failover_segment_id))
-        .one(db)
-        .await?
-        .ok_or_else(|| dangling("failover_segments", &row.failover_segment_id))?;
-    Ok(Some(convert::host(row, convert::segment(parent)?)?))
+/// What is known of its moves; a process has none.
+async fn moves(db: &Tx, row: &recovery::Model, kind: RecoveryKind) -> Result<Vec<String>, Stop> {
+    if kind == RecoveryKind::Process {
+        return Ok(Vec::new());
+    }
+    let moves = recovery_move::Entity::find()
+        .select_only()
+        .column(recovery_move::Column::State)
+        .filter(recovery_move::Column::RecoveryId.eq(row.id))
+        .order_by_asc(recovery_move::Column::Rank)
+        .order_by_asc(recovery_move::Column::VmoveUuid)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(moves)
+}
+
+fn host_of(place: &Place) -> Result<Host, Stop> {
+    let Place { host, segment } = place;
+    let segment = segment
+        .clone()
+        .ok_or_else(|| dangling("failover_segments", &host.failover_segment_id))?;
+    Ok(convert::host(host.clone(), convert::segment(segment)?)?)
 }
 
 fn dangling(table: &'static str, row: &str) -> Failure {

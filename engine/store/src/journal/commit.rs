@@ -13,8 +13,8 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
 use tokio::time::Instant;
 
-use super::{claim, given_up, moves, orders, pulse, reservations, restarts};
-use crate::convert::signed;
+use super::{claim, given_up, moves, orders, place, pulse, reservations, restarts};
+use crate::convert::{self, signed};
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
 use crate::registry::{free_moves, maintenance};
@@ -45,7 +45,7 @@ impl Work for Commit<'_> {
             return Ok(Verdict::Undo(Committed::Lost));
         }
         let write = self.write;
-        let row = claim::row(tx, &self.id.to_string()).await?;
+        let row = claim::without_state(tx, &self.id.to_string()).await?;
         if let Some(name) = &write.unless_host_recovery
             && self.host_is_recovered(tx, &row, name).await?
         {
@@ -96,11 +96,12 @@ impl Work for Commit<'_> {
             maintenance::take_back(tx, &host.to_string(), row.id, at).await?;
         }
         if write.life == Some(Life::Closed) {
-            free_moves(tx, row.id).await?;
-            reservations::free(tx, row.id, self.now).await?;
+            self.free(tx, &row).await?;
         }
         freezes::worse(tx, &write.worse, self.now).await?;
-        let mut pulse = pulse::read(tx, &row, self.now).await?;
+        // After all that is written of the host.
+        let place = place::of(tx, &row.host_uuid).await?;
+        let mut pulse = pulse::read(tx, &row, place.as_ref(), self.now).await?;
         pulse.clock = clock::elsewhere(tx).await?;
         let latest = write.latest.map(|latest| latest.plus(self.begun.elapsed()));
         if pulse
@@ -186,6 +187,18 @@ impl Commit<'_> {
             .one(tx)
             .await?;
         Ok(found.is_some())
+    }
+
+    /// Whatever it has taken is free for others. A process has nothing that could be taken, an instance no reserve.
+    async fn free(&self, tx: &Tx, row: &recovery::Model) -> Result<(), Stop> {
+        match convert::recovery_kind(row)? {
+            RecoveryKind::Process => Ok(()),
+            RecoveryKind::Vm => free_moves(tx, row.id).await,
+            RecoveryKind::Host => {
+                free_moves(tx, row.id).await?;
+                reservations::free(tx, row.id, self.now).await
+            }
+        }
     }
 
     async fn notification(

@@ -34,7 +34,7 @@ pub(super) async fn taken(
     if open.is_empty() {
         return Ok(Vec::new());
     }
-    let row = claim::row(db, &id.to_string()).await?;
+    let row = claim::without_state(db, &id.to_string()).await?;
     let mut taken = Vec::new();
     for batch in open.chunks(BATCH) {
         let held: Vec<String> = recovery_move::Entity::find()

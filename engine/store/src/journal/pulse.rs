@@ -7,33 +7,32 @@ use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{MoveWord, OperatorWord, Pulse, Word};
 
 use super::frozen;
+use super::place::Place;
 use crate::convert::{self, recovery_cell};
-use crate::entity::{host, notification, recovery, segment};
+use crate::entity::{notification, recovery, segment};
 use crate::error::Stop;
 use crate::registry::maintenance;
 
-/// `own` is this machine's time.
+/// `place` is where it is, and `own` this machine's time.
 pub(super) async fn read(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
+    place: Option<&Place>,
     own: Timestamp,
 ) -> Result<Pulse, Stop> {
-    let host = host::Entity::find()
-        .filter(host::Column::Uuid.eq(&row.host_uuid))
-        .one(db)
-        .await?;
-    let operator_maintenance = match &host {
+    let host = place.map(|place| &place.host);
+    let operator_maintenance = match host {
         Some(host) => maintenance::reason(db, host).await? == Some(MaintenanceReason::Operator),
         None => false,
     };
     Ok(Pulse {
-        segment_enabled: segment_enabled(db, row, host.as_ref()).await?,
+        segment_enabled: segment_enabled(db, row, place).await?,
         operator_maintenance,
         word: word(row)?,
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,
-        frozen: frozen::of(db, row, host.as_ref(), own).await?,
+        frozen: frozen::of(db, row, host, own).await?,
         clock: None,
     })
 }
@@ -42,17 +41,20 @@ pub(super) async fn read(
 async fn segment_enabled(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
-    host: Option<&host::Model>,
+    place: Option<&Place>,
 ) -> Result<bool, Stop> {
-    let named = match host {
-        Some(host) => Some(host.failover_segment_id.clone()),
-        None => notification::Entity::find()
-            .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
-            .one(db)
-            .await?
-            .and_then(|notification| notification.failover_segment_uuid),
-    };
-    let Some(uuid) = named else {
+    if let Some(place) = place {
+        let there = place
+            .segment
+            .as_ref()
+            .filter(|segment| segment.deleted == Some(0));
+        return Ok(there.is_some_and(convert::is_enabled));
+    }
+    let notification = notification::Entity::find()
+        .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+        .one(db)
+        .await?;
+    let Some(uuid) = notification.and_then(|notification| notification.failover_segment_uuid) else {
         return Ok(false);
     };
     let segment = segment::Entity::find()
