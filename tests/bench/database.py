@@ -15,9 +15,14 @@ class MariaDb:
         """`server` is the URL of an administrator, as tests/lib/databases.sh exports it."""
         parts = urlsplit(server)
         self.parts, self.name = parts, name
-        self.url = "mysql+pymysql://%s:%s@%s:%d/%s?charset=utf8mb4" % (
-            parts.username, parts.password, parts.hostname, parts.port, name)
+        self.url = self.url_on(server)
         self.run("CREATE DATABASE `%s` CHARACTER SET utf8mb4" % name, database="")
+
+    def url_on(self, server):
+        """What a service is told to find the database on a server, as another node of a cluster."""
+        parts = urlsplit(server)
+        return "mysql+pymysql://%s:%s@%s:%d/%s?charset=utf8mb4" % (
+            parts.username, parts.password, parts.hostname, parts.port, self.name)
 
     def run(self, sql, database=None):
         database = self.name if database is None else database

@@ -98,8 +98,14 @@ class Scene:
             raise
 
     def start_engine(self):
-        log = os.path.join(self.region.work, "engine-%d.log" % len(self.engines))
-        self.engines.append(self.region._start(["engine", *self.region.config_files()], log))
+        number = len(self.engines)
+        log = os.path.join(self.region.work, "engine-%d.log" % number)
+        self.engines.append(self.region._start(["engine", *self.region.config_files(), *self.configured(number)], log))
+
+    def configured(self, number):
+        """What the engine of that number is started with besides."""
+        del number
+        return []
 
     def stop(self):
         for engine in self.engines:

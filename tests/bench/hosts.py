@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""How each cost grows with the hosts: a region of 10, 100 and 1,000 hypervisors with 50 instances each, five engines, MariaDB.
+"""How each cost grows with the hosts: a region of 10, 100 and 1,000 hypervisors with 50 instances each, five engines, MariaDB or Galera.
 
 At rest first, for a minute; then a fifth of the hosts, one row, loses its power at once, is reported, held as a domain that was lost as a whole,
-and approved by one command. Nova takes up so many evacuations a second as `--rate` says.
+and approved by one command. Nova takes up so many evacuations a second as `--rate` says. Of several servers, the nodes of a Galera cluster,
+the API has the first, and each engine the next.
 """
 import argparse
 import datetime
@@ -31,7 +32,9 @@ class Wide(Scene):
     """A region of so many hosts whose journal is in MariaDB."""
 
     def __init__(self, args, hosts):
-        self.db = MariaDb(args.mariadb, "hosts_%d" % hosts)
+        servers = args.mariadb.split(",")
+        self.db = MariaDb(servers[0], "hosts_%d" % hosts)
+        self.nodes = [self.db.url_on(server) for server in servers]
         self.folder = tempfile.mkdtemp(prefix="tachi-hosts-")
         conf, self.domains = os.path.join(self.folder, "db.conf"), os.path.join(self.folder, "domains")
         with open(conf, "w", encoding="utf-8") as f:
@@ -41,6 +44,12 @@ class Wide(Scene):
         subprocess.run([args.tachi, "db", "sync", "--config-file", conf], check=True, capture_output=True, timeout=120)
         options = [("database", "connection", self.db.url), ("fencing", "storm_failure_domains_file", self.domains), *OPTIONS]
         super().__init__(args.tachi, hosts, engines=args.engines, rebuild=args.rebuild, rate=args.rate, options=options)
+
+    def configured(self, number):
+        conf = os.path.join(self.folder, "engine-%d.conf" % number)
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write("[database]\nconnection = %s\n" % self.nodes[number % len(self.nodes)])
+        return ["--config-file", conf]
 
     def rows(self, sql, *values):
         assert not values
@@ -142,7 +151,12 @@ def measure(args, report, hosts):
         report.below(name + "cores of the busiest engine at rest", rest["busiest"], "", 0.02)
         report.below("  Nova's requests a minute at rest", 60 * rest["requests"] / rest["seconds"], "", 60 + hosts / 5)
         report.below("  a row of %d lost: all back after the approval" % len(dead), lost["back"], "s",
-                     round(1.1 * len(on_them) / args.rate + args.rebuild + 15, 1))
+                     round(1.1 * len(on_them) / args.rate + args.rebuild + 15, 1), "%d instances, %.1f s at Nova's rate" % (
+                         len(on_them), len(on_them) / args.rate + args.rebuild))
+        report.below("  processor time of all engines, per instance", 1000 * lost["engines_cpu"] / len(on_them), "ms", 25,
+                     "busiest engine %.2f cores" % lost["busiest"])
+        report.below("  statements per instance", lost["statements"] / len(on_them), "", 75,
+                     "%.0f transactions a second" % (lost["commits"] / lost["seconds"]))
         report.below("  most memory of an engine", max(rest["engine_memory"], lost["engine_memory"]), "MiB", 256)
         report.below("  Nova's requests per instance", lost["requests"] / len(on_them), "", 6)
         report.none("  instances not back", lost["lost"])
@@ -154,7 +168,7 @@ def measure(args, report, hosts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tachi", required=True, help="the binary")
-    parser.add_argument("--mariadb", required=True, help="the URL of a server's administrator")
+    parser.add_argument("--mariadb", required=True, help="the URL of a server's administrator, or those of a cluster's nodes, with commas")
     parser.add_argument("--hosts", default="10,100,1000")
     parser.add_argument("--each", type=int, default=50, help="instances on each host")
     parser.add_argument("--engines", type=int, default=5)
@@ -172,7 +186,7 @@ def main():
         finally:
             print(report.table(before), flush=True)
     about = {"when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "cores": os.cpu_count(),
-             "machine": platform.machine(), "database": "MariaDB", "load_average": os.getloadavg()[0]}
+             "machine": platform.machine(), "database": "Galera, %d nodes" % (args.mariadb.count(",") + 1) if "," in args.mariadb else "MariaDB", "load_average": os.getloadavg()[0]}
     if args.json:
         report.write(args.json, about)
     reached, missed = report.counts()
