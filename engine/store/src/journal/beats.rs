@@ -1,15 +1,18 @@
-//! Beats of several recoveries in one transaction.
+//! Beats of several recoveries in one transaction, in as many statements as one needs.
 //!
-//! Each begins, as every write does, with a counted update at its own epoch (R1). A claim that is lost matches no row and so
+//! It begins, as every write does, with a counted update, of each at its own epoch (R1). A claim that is lost matches no row and so
 //! writes nothing; those beside it are held all the same.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
-use tachi_domain::Timestamp;
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use tachi_domain::freeze::Frozen;
+use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Beat, Committed};
 
-use super::{claim, place, pulse};
+use super::{claim, frozen, place, pulse};
 use crate::clock;
 use crate::convert::signed;
 use crate::entity::recovery;
@@ -26,36 +29,91 @@ impl Work for Beats<'_> {
     type Output = Vec<Committed>;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Committed>>, Stop> {
-        // In one order for everybody: two engines that beat for the same recoveries must not wait for each other.
-        let mut order: Vec<(usize, &Beat)> = self.beats.iter().enumerate().collect();
-        order.sort_by_key(|(_, beat)| beat.id);
-        let mut outcomes = vec![Committed::Lost; self.beats.len()];
-        for (at, beat) in order {
-            let uuid = beat.id.to_string();
-            let held = recovery::Entity::update_many()
-                .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
-                .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
-                .col_expr(
-                    recovery::Column::ElapsedMs,
-                    Expr::value(signed("elapsed time", beat.elapsed.millis())?),
-                )
-                .filter(recovery::Column::Uuid.eq(&uuid))
-                .filter(recovery::Column::Epoch.eq(signed("epoch", beat.epoch)?))
-                .exec(tx)
-                .await?;
-            if held.rows_affected == 1 {
-                let row = claim::without_state(tx, &uuid).await?;
-                let place = place::of(tx, &row.host_uuid).await?;
-                let pulse = pulse::read(tx, &row, place.as_ref(), self.now).await?;
-                outcomes[at] = Committed::Written(pulse);
-            }
+        let mut held: BTreeMap<String, Committed> = BTreeMap::new();
+        if let Some(last) = self.beats.last() {
+            // The text of a statement tells how many it is about, and few texts are kept ready: some are named twice.
+            let mut padded: Vec<&Beat> = self.beats.iter().collect();
+            padded.resize(padded.len().next_power_of_two(), last);
+            raise(tx, &padded).await?;
+            held = self.read(tx, &padded).await?;
         }
-        let shown = clock::elsewhere(tx).await?;
-        for outcome in &mut outcomes {
-            if let Committed::Written(pulse) = outcome {
-                pulse.clock = shown;
-            }
-        }
-        Ok(Verdict::Keep(outcomes))
+        let outcome = |id: RecoveryId| held.get(&id.to_string()).cloned();
+        let outcomes = self
+            .beats
+            .iter()
+            .map(|beat| outcome(beat.id).unwrap_or(Committed::Lost));
+        Ok(Verdict::Keep(outcomes.collect()))
     }
 }
+
+async fn raise(tx: &Tx, beats: &[&Beat]) -> Result<(), Stop> {
+    let mut ours = Condition::any();
+    let mut elapsed = CaseStatement::new();
+    for beat in beats {
+        let uuid = recovery::Column::Uuid.eq(beat.id.to_string());
+        ours = ours.add(
+            uuid.clone()
+                .and(recovery::Column::Epoch.eq(signed("epoch", beat.epoch)?)),
+        );
+        elapsed = elapsed.case(uuid, Expr::value(signed("elapsed time", beat.elapsed.millis())?));
+    }
+    recovery::Entity::update_many()
+        .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
+        .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
+        .col_expr(
+            recovery::Column::ElapsedMs,
+            elapsed.finally(Expr::col(recovery::Column::ElapsedMs)).into(),
+        )
+        // By the index, whatever the planner thinks of the many pairs.
+        .filter(recovery::Column::Uuid.is_in(ids(beats)))
+        .filter(ours)
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+fn ids<'a>(beats: &'a [&Beat]) -> impl Iterator<Item = String> + 'a {
+    beats.iter().map(|beat| beat.id.to_string())
+}
+
+impl Beats<'_> {
+    /// What is told to those that hold their claim. Their rows are locked by now, and an epoch only grows: one that is at ours was
+    /// at ours when the beat was raised.
+    async fn read(&self, tx: &Tx, beats: &[&Beat]) -> Result<BTreeMap<String, Committed>, Stop> {
+        let mut epochs = BTreeMap::new();
+        for beat in beats {
+            epochs.insert(beat.id.to_string(), signed("epoch", beat.epoch)?);
+        }
+        let mut rows = claim::all_without_state()
+            .filter(recovery::Column::Uuid.is_in(ids(beats)))
+            .all(tx)
+            .await?;
+        rows.retain(|row| epochs.get(&row.uuid) == Some(&row.epoch));
+        let Some(opened) = rows.iter().map(|row| row.opened_at).min() else {
+            return Ok(BTreeMap::new());
+        };
+        let mut hosts: Vec<&str> = rows.iter().map(|row| row.host_uuid.as_str()).collect();
+        hosts.resize(hosts.len().next_power_of_two(), hosts[0]);
+        let places = place::of_all(tx, &hosts).await?;
+        let freezes = frozen::anything(tx, opened).await?;
+        let mut held = BTreeMap::new();
+        for row in &rows {
+            let place = places.get(&row.host_uuid);
+            let pulse = if freezes {
+                pulse::read(tx, row, place, self.now).await?
+            } else {
+                pulse::with(tx, row, place, Frozen::NOTHING).await?
+            };
+            held.insert(row.uuid.clone(), pulse);
+        }
+        let shown = clock::elsewhere(tx).await?;
+        let told = held.into_iter().map(|(uuid, mut pulse)| {
+            pulse.clock = shown;
+            (uuid, Committed::Written(pulse))
+        });
+        Ok(told.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, IdenStatic as _, Iterable as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, Select,
 };
 use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationStatus;
@@ -104,15 +104,19 @@ pub(super) async fn row(db: &impl ConnectionTrait, uuid: &str) -> Result<recover
 
 /// The same without its state, which grows with the instances of a host: most have no use for it.
 pub(super) async fn without_state(db: &impl ConnectionTrait, uuid: &str) -> Result<recovery::Model, Stop> {
-    let read = recovery::Column::iter().filter(|column| !matches!(column, recovery::Column::State));
-    let found = recovery::Entity::find()
-        .select_only()
-        .columns(read)
-        .expr_as(Expr::cust("NULL"), recovery::Column::State.as_str())
+    let found = all_without_state()
         .filter(recovery::Column::Uuid.eq(uuid))
         .one(db)
         .await?;
     Ok(found.ok_or_else(|| dangling("recovery", uuid))?)
+}
+
+pub(super) fn all_without_state() -> Select<recovery::Entity> {
+    let read = recovery::Column::iter().filter(|column| !matches!(column, recovery::Column::State));
+    recovery::Entity::find()
+        .select_only()
+        .columns(read)
+        .expr_as(Expr::cust("NULL"), recovery::Column::State.as_str())
 }
 
 async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Claimed, Stop> {
@@ -171,7 +175,7 @@ async fn moves(db: &Tx, row: &recovery::Model, kind: RecoveryKind) -> Result<Vec
 }
 
 fn host_of(place: &Place) -> Result<Host, Stop> {
-    let Place { host, segment } = place;
+    let Place { host, segment, .. } = place;
     let segment = segment
         .clone()
         .ok_or_else(|| dangling("failover_segments", &host.failover_segment_id))?;

@@ -1,7 +1,9 @@
 //! What is frozen of what a recovery is about, read in every transaction of it.
 
 use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+};
 use tachi_domain::freeze::{FreezeScope, Frozen};
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{ServerId, Timestamp};
@@ -45,11 +47,7 @@ pub(super) async fn of(
     }
     let rows = Entity::find()
         .filter(about)
-        .filter(
-            Condition::any()
-                .add(Column::OpenKey.is_not_null())
-                .add(Column::EndedAt.gte(row.opened_at.saturating_sub(CLOCKS_DIFFER))),
-        )
+        .filter(open_or_ended_since(row.opened_at))
         .all(db)
         .await?;
     let mut frozen = Frozen::NOTHING;
@@ -103,6 +101,25 @@ pub(super) async fn of(
         }
     }
     Ok(frozen)
+}
+
+/// Whether anything could be frozen, or have been, of recoveries that were all begun since then. Mostly nothing is.
+pub(super) async fn anything(db: &impl ConnectionTrait, opened: i64) -> Result<bool, Stop> {
+    let found: Option<i64> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(open_or_ended_since(opened))
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(found.is_some())
+}
+
+fn open_or_ended_since(opened: i64) -> Condition {
+    Condition::any()
+        .add(Column::OpenKey.is_not_null())
+        .add(Column::EndedAt.gte(opened.saturating_sub(CLOCKS_DIFFER)))
 }
 
 /// The hosts that are frozen themselves. What is frozen with its segment is no other matter for a recovery that has begun there.

@@ -1,23 +1,48 @@
-//! The host that a recovery is about and its segment, read in every transaction of it: in one statement.
+//! The hosts that recoveries are about, with their segments, read in every transaction of a recovery: in one statement, and a second
+//! for those on maintenance.
+
+use std::collections::BTreeMap;
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use tachi_domain::entity::host::MaintenanceReason;
 
 use crate::entity::{host, segment};
 use crate::error::Stop;
+use crate::registry::maintenance;
 
 /// A host, deleted or not, and its segment.
 pub(super) struct Place {
     pub(super) host: host::Model,
     /// `None` if nothing is left of it.
     pub(super) segment: Option<segment::Model>,
+    /// `None` if the host is not on maintenance.
+    pub(super) maintenance: Option<MaintenanceReason>,
 }
 
 /// `None` if nothing is left of the host.
 pub(super) async fn of(db: &impl ConnectionTrait, host: &str) -> Result<Option<Place>, Stop> {
+    Ok(of_all(db, &[host]).await?.remove(host))
+}
+
+/// By the hosts' ids; what nothing is left of is missing.
+pub(super) async fn of_all(
+    db: &impl ConnectionTrait,
+    hosts: &[&str],
+) -> Result<BTreeMap<String, Place>, Stop> {
     let found = host::Entity::find()
-        .filter(host::Column::Uuid.eq(host))
+        .filter(host::Column::Uuid.is_in(hosts.iter().copied()))
         .find_also_related(segment::Entity)
-        .one(db)
+        .all(db)
         .await?;
-    Ok(found.map(|(host, segment)| Place { host, segment }))
+    let reasons = maintenance::reasons(db, found.iter().map(|(host, _)| host)).await?;
+    let places = found.into_iter().map(|(host, segment)| {
+        let maintenance = reasons.get(&host.uuid).copied();
+        let place = Place {
+            host,
+            segment,
+            maintenance,
+        };
+        (place.host.uuid.clone(), place)
+    });
+    Ok(places.collect())
 }

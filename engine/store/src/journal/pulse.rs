@@ -3,6 +3,7 @@
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::freeze::Frozen;
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{MoveWord, OperatorWord, Pulse, Word};
 
@@ -11,7 +12,6 @@ use super::place::Place;
 use crate::convert::{self, recovery_cell};
 use crate::entity::{notification, recovery, segment};
 use crate::error::Stop;
-use crate::registry::maintenance;
 
 /// `place` is where it is, and `own` this machine's time.
 pub(super) async fn read(
@@ -20,19 +20,26 @@ pub(super) async fn read(
     place: Option<&Place>,
     own: Timestamp,
 ) -> Result<Pulse, Stop> {
-    let host = place.map(|place| &place.host);
-    let operator_maintenance = match host {
-        Some(host) => maintenance::reason(db, host).await? == Some(MaintenanceReason::Operator),
-        None => false,
-    };
+    let frozen = frozen::of(db, row, place.map(|place| &place.host), own).await?;
+    with(db, row, place, frozen).await
+}
+
+/// The same, where it is known what is frozen.
+pub(super) async fn with(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    place: Option<&Place>,
+    frozen: Frozen,
+) -> Result<Pulse, Stop> {
+    let maintenance = place.and_then(|place| place.maintenance);
     Ok(Pulse {
         segment_enabled: segment_enabled(db, row, place).await?,
-        operator_maintenance,
+        operator_maintenance: maintenance == Some(MaintenanceReason::Operator),
         word: word(row)?,
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,
-        frozen: frozen::of(db, row, host, own).await?,
+        frozen,
         clock: None,
     })
 }

@@ -1,5 +1,7 @@
 //! Why a host is on maintenance (R19): the reason behind `hosts.on_maintenance`, which clients see.
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryTrait as _, Set};
 use tachi_domain::entity::host::MaintenanceReason;
@@ -14,18 +16,40 @@ pub(crate) async fn reason(
     db: &impl ConnectionTrait,
     host: &host::Model,
 ) -> Result<Option<MaintenanceReason>, Stop> {
-    if !host.on_maintenance.unwrap_or(false) {
-        return Ok(None);
+    Ok(reasons(db, [host]).await?.remove(&host.uuid))
+}
+
+/// Those of all that are on maintenance, by their ids.
+pub(crate) async fn reasons<'a>(
+    db: &impl ConnectionTrait,
+    hosts: impl IntoIterator<Item = &'a host::Model>,
+) -> Result<BTreeMap<String, MaintenanceReason>, Stop> {
+    let there = hosts
+        .into_iter()
+        .filter(|host| host.on_maintenance.unwrap_or(false));
+    let mut reasons: BTreeMap<String, MaintenanceReason> = there
+        .map(|host| (host.uuid.clone(), MaintenanceReason::Operator))
+        .collect();
+    if reasons.is_empty() {
+        return Ok(reasons);
     }
-    let Some(state) = host_state::Entity::find_by_id(host.uuid.clone()).one(db).await? else {
-        return Ok(Some(MaintenanceReason::Operator));
-    };
-    let cell = Cell {
-        table: "host_state",
-        row: &state.host_uuid,
-        column: "why",
-    };
-    Ok(Some(cell.word(&state.why, MaintenanceReason::from_word)?))
+    // The text of the statement stays the same for about as many, see `registry::accept`.
+    let mut wanted: Vec<&String> = reasons.keys().collect();
+    wanted.resize(wanted.len().next_power_of_two(), wanted[0]);
+    let known = host_state::Entity::find()
+        .filter(host_state::Column::HostUuid.is_in(wanted))
+        .all(db)
+        .await?;
+    for state in known {
+        let cell = Cell {
+            table: "host_state",
+            row: &state.host_uuid,
+            column: "why",
+        };
+        let why = cell.word(&state.why, MaintenanceReason::from_word)?;
+        reasons.insert(state.host_uuid, why);
+    }
+    Ok(reasons)
 }
 
 /// Records a reason over any other.
