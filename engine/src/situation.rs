@@ -1,5 +1,7 @@
 //! What is known of a region, put together from our tables and from what an engine sees of the cloud.
 
+use std::sync::Arc;
+
 use tachi_domain::Timestamp;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
@@ -206,7 +208,7 @@ fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
         .filter(|fact| fact.kind == kind::PROVIDER)
         .map(|fact| {
             let provider = serde_json::from_str(&fact.value).ok()?;
-            Some((fact.subject.clone(), provider))
+            Some((fact.subject.clone(), Arc::new(provider)))
         });
     Some(Known {
         as_of: state.as_of,

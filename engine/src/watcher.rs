@@ -216,7 +216,7 @@ impl Watcher {
         }
         for (host, provider) in self.rooms.take_changed() {
             match provider {
-                Some(provider) => put(kind::PROVIDER, &host, as_json(&provider), now),
+                Some(provider) => put(kind::PROVIDER, &host, as_json(provider.as_ref()), now),
                 None => forget.push((kind::PROVIDER, host)),
             }
         }

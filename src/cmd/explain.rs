@@ -5,7 +5,9 @@ use tachi_domain::Timestamp;
 use tachi_domain::situation::{Aspect, Need};
 use tachi_operator::{ExplanationView, NeedView};
 
+use super::forecast::outcome;
 use super::status::findings::{mark, since};
+use super::when::ago;
 use super::{Failure, recovery};
 use crate::cli::{ExplainArgs, Format, ShowFormat};
 use crate::out;
@@ -85,8 +87,26 @@ pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     lines.extend(one.commands.iter().map(|way| format!("      -> {way}")));
     for need in &one.needs {
         lines.extend(need_lines(one, need, now));
+        if need.need == Need::Room {
+            lines.extend(room(one, now));
+        }
     }
     lines
+}
+
+/// What is known of room: on how many hosts one fits, or what becomes of all that is on a host.
+fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
+    let room = one.room.as_ref()?;
+    let text = match (room.hosts, room.of) {
+        (Some(hosts), Some(of)) => {
+            format!("it fits on {hosts} of {of} hosts that Nova may choose, if nothing else moves")
+        }
+        _ => outcome(room.outcome.as_ref()?),
+    };
+    Some(format!(
+        "      {text} (Placement seen {})",
+        ago(room.as_of.0, now)
+    ))
 }
 
 fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
@@ -100,10 +120,7 @@ fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<Str
         return vec![match missing {
             None if view.holds == Some(false) => format!("  ✗ {name} {}", need.bad()),
             None if view.holds.is_none() => format!("  ? {name} not known whether {}", need.good()),
-            Some(Aspect::Room) => format!(
-                "  · {name} {}; whether they have room is not assessed",
-                need.good()
-            ),
+            Some(Aspect::Room) => format!("  · {name} whether other hosts have room is not assessed"),
             Some(Aspect::Monitors) => {
                 format!("  · {name} no reporter is doubted; which monitors are at work is not assessed")
             }
@@ -127,9 +144,51 @@ fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<Str
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
+    use tachi_domain::forecast::Room;
+    use tachi_operator::{OutcomeView, RoomView, Time};
 
     use super::super::status::seen::tests::{fine, host, judged};
     use super::*;
+
+    #[test]
+    fn room_is_told_of_an_instance_and_of_all_that_is_on_a_host() {
+        let seen = fine();
+        let mut view = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
+        assert_eq!(view.room, None, "nobody has asked Placement");
+        let told = |view: &ExplanationView| {
+            let lines = lines(view, seen.now);
+            let at = lines.iter().position(|line| line.contains(" room ")).unwrap();
+            lines[at..at + 2].join("\n")
+        };
+        let bare = told(&view);
+        assert!(
+            bare.starts_with("  · room      whether other hosts have room is not assessed\n  ✓ movable"),
+            "{bare}"
+        );
+        view.needs[Need::Room as usize].assessed = true;
+        let mut room = RoomView {
+            as_of: Time(seen.now.minus_seconds(12)),
+            hosts: Some(2),
+            of: Some(3),
+            outcome: None,
+        };
+        view.room = Some(room.clone());
+        assert_eq!(
+            told(&view),
+            "  ✓ room      there is room on other hosts\n      \
+             it fits on 2 of 3 hosts that Nova may choose, if nothing else moves (Placement seen 12 s ago)"
+        );
+        (room.hosts, room.of) = (None, None);
+        room.outcome = Some(OutcomeView {
+            lost: vec!["a".into()],
+            instances: 9,
+            room: Room::Short,
+            instance: Some("vm-1".into()),
+            short_of: Some("14 GiB memory".into()),
+        });
+        view.room = Some(room);
+        assert!(told(&view).ends_with("      NO ROOM: vm-1 lacks 14 GiB memory (Placement seen 12 s ago)"));
+    }
 
     #[test]
     fn a_host_is_explained_in_lines_and_for_programs() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tachi_domain::forecast::Room;
-use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView};
+use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView, headroom};
 
 use super::Failure;
 use super::when::ago;
@@ -60,11 +60,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
 }
 
 fn row(one: &SegmentForecastView) -> [String; 4] {
-    let headroom = match one.headroom {
-        None => "?".to_owned(),
-        Some(hosts) if one.exact => hosts.to_string(),
-        Some(hosts) => format!("{hosts} or more"),
-    };
+    let headroom = headroom(one.headroom, one.exact);
     let (worst, then) = one.worst.as_ref().map_or_else(
         || ("-".to_owned(), "no host of it can be lost".to_owned()),
         |worst| {
@@ -75,7 +71,8 @@ fn row(one: &SegmentForecastView) -> [String; 4] {
     [one.segment.clone(), headroom, worst, then]
 }
 
-fn outcome(one: &OutcomeView) -> String {
+/// In a few words.
+pub(super) fn outcome(one: &OutcomeView) -> String {
     let instance = one.instance.as_deref().unwrap_or_default();
     let text = one.short_of.as_deref().unwrap_or_default();
     match one.room {
@@ -137,10 +134,10 @@ mod tests {
         assert_eq!(
             lines(&view),
             [
-                "segment  N+k        worst host      then",
-                "S1       0          c-3 (9 inst)    NO ROOM: vm-1 lacks 14 GiB memory",
-                "S2       3 or more  c-17 (31 inst)  all 31 instances find a place",
-                "S3       ?          -               no host of it can be lost",
+                "segment  N+k  worst host      then",
+                "S1       0    c-3 (9 inst)    NO ROOM: vm-1 lacks 14 GiB memory",
+                "S2       3+   c-17 (31 inst)  all 31 instances find a place",
+                "S3       ?    -               no host of it can be lost",
                 "not known yet what 3 hosts have: nothing is counted on there",
                 "an estimate from what was so 12 s ago: it says no rather than a wrong yes",
             ]

@@ -4,7 +4,7 @@ pub(super) mod findings;
 pub(super) mod host;
 pub(super) mod part;
 pub(super) mod seen;
-mod tree;
+pub(super) mod tree;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use tachi_api::Lookout;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, Facts as _, JournalError};
 use tachi_engine::situation::Watched;
-use tachi_operator::{Fencing, Seen};
+use tachi_operator::{Fencing, Forecasts, Seen};
 use tachi_store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -51,6 +51,7 @@ pub(crate) struct Watchtower {
     database: String,
     policy: watch::Receiver<Policy>,
     last: Last<Arc<Seen>>,
+    forecasts: Arc<Forecasts>,
 }
 
 impl Watchtower {
@@ -63,6 +64,7 @@ impl Watchtower {
             database: settings.database.to_string(),
             policy,
             last: Last::new(),
+            forecasts: Arc::default(),
         }
     }
 
@@ -73,16 +75,17 @@ impl Watchtower {
         let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
         let fencing = fencing_of(&self.fencing, &policy);
-        let watched = Watched::from_kept(&kept);
-        let database = self.database.clone();
-        Ok(Seen::judged(
-            self.clock.wall(),
-            fencing,
-            database,
-            tables,
-            watched,
-            configured,
-        ))
+        let (now, database) = (self.clock.wall(), self.database.clone());
+        let forecasts = Arc::clone(&self.forecasts);
+        // Of a thousand hosts that takes tenths of a second: others are answered meanwhile.
+        let judged = tokio::task::spawn_blocking(move || {
+            let watched = Watched::from_kept(&kept);
+            drop(kept);
+            Seen::judged(now, fencing, database, tables, watched, configured, &forecasts)
+        });
+        judged
+            .await
+            .map_err(|error| JournalError::new("judging how the region is", error))
     }
 }
 

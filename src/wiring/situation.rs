@@ -8,7 +8,7 @@ use metrics::{describe_gauge, gauge};
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::policy::{FencingMode, Policy};
-use tachi_domain::situation::{Code, Counts, Grade, Protection, Situation, assess};
+use tachi_domain::situation::{Code, Counts, Grade, Protection, SegmentSituation, Situation, assess};
 use tachi_engine::ports::{Clock, FreezeLine, JournalError};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_engine::watcher::Onlooker;
@@ -21,6 +21,7 @@ use crate::settings::{Fencing, Settings};
 const FINDINGS: &str = "tachi_findings";
 const INSTANCES: &str = "tachi_instances";
 const FREEZES: &str = "tachi_freezes";
+const HEADROOM: &str = "tachi_segment_headroom_hosts";
 const AGE: &str = "tachi_situation_age_seconds";
 
 /// How hosts are proven off, as these settings say.
@@ -62,6 +63,8 @@ pub(crate) struct Measured {
     policy: watch::Receiver<Policy>,
     /// What was told before, and is told as zero when it is over.
     told: Mutex<BTreeSet<(Code, Grade)>>,
+    /// The segments that were told of before.
+    segments: Mutex<BTreeSet<String>>,
     /// When all was so that was told last, or since when nothing has been; `None` while another engine watches.
     as_of: Mutex<Option<Timestamp>>,
 }
@@ -76,6 +79,10 @@ impl Measured {
             INSTANCES,
             "Instances by what would become of them if their hosts died now"
         );
+        describe_gauge!(
+            HEADROOM,
+            "How many hosts of a segment may be lost together; NaN where that is not known, and of an engine that does not watch"
+        );
         describe_gauge!(FREEZES, "What operators have frozen, by how much that is");
         describe_gauge!(
             AGE,
@@ -87,6 +94,7 @@ impl Measured {
             fencing: settings.fencing.clone(),
             policy,
             told: Mutex::new(Code::ALL.iter().map(|code| (*code, code.grade())).collect()),
+            segments: Mutex::default(),
             as_of: Mutex::new(None),
         }
     }
@@ -110,6 +118,7 @@ impl Measured {
             let count: usize = same.map(|finding| finding.subjects.len().max(1)).sum();
             gauge!(FINDINGS, "code" => code.as_str(), "grade" => grade.as_str()).set(number(count as u64));
         }
+        self.tell_headroom(situation.map_or(&[], |situation| &situation.segments));
         let counts = situation
             .and_then(|situation| situation.counts)
             .unwrap_or_default();
@@ -117,6 +126,21 @@ impl Measured {
             let count = Counts::get(counts, *protection);
             gauge!(INSTANCES, "grade" => protection.as_str()).set(number(count));
         }
+    }
+}
+
+impl Measured {
+    /// Zero would say that no host may be lost.
+    fn tell_headroom(&self, segments: &[SegmentSituation]) {
+        let mut told = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        told.extend(segments.iter().map(|one| one.name.clone()));
+        told.retain(|name| {
+            let segment = segments.iter().find(|one| one.name == *name);
+            let hosts = segment.and_then(|one| one.headroom);
+            let hosts = hosts.map_or(f64::NAN, |one| number(one.hosts as u64));
+            gauge!(HEADROOM, "segment" => name.clone()).set(hosts);
+            segment.is_some()
+        });
     }
 }
 
@@ -159,10 +183,13 @@ impl Onlooker for Measured {
         self.known(oldest(&watched));
         measure(&tables.freezes);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
-        self.tell(Some(&assess(
-            &tables.facts(watched, configured),
-            self.clock.wall(),
-        )));
+        let now = self.clock.wall();
+        // Of a thousand hosts that takes tenths of a second.
+        let judged = tokio::task::spawn_blocking(move || assess(&tables.facts(watched, configured), now));
+        match judged.await {
+            Ok(situation) => self.tell(Some(&situation)),
+            Err(error) => tracing::warn!(%error, "how the region stands is not told as numbers"),
+        }
     }
 
     async fn not_ours(&self) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock as _, Facts as _, Round};
 
-use super::support::{Api, Stage, json, quick_region, until};
+use super::support::{Api, Stage, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -120,6 +120,20 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
         forecast["segments"][0]["headroom"] == 2
     })
     .await;
+    let situation = told(&api, "situation", "situation").await;
+    assert_eq!(situation["segments"][0]["headroom"], 2, "{situation}");
+    assert!(
+        !situation["not_assessed"].to_string().contains("room"),
+        "{situation}"
+    );
+    let (_, status, _) = run(&stage, &["status"]);
+    assert!(status.contains("segment all (auto, 3 hosts, N+2)"), "{status}");
+    let id = told(&api, "hosts/compute-001/explanation", "explanations").await[0]["hosted"][0]["id"].clone();
+    let (_, explained, _) = run(&stage, &["explain", id.as_str().unwrap()]);
+    assert!(
+        explained.contains("it fits on 2 of 2 hosts that Nova may choose"),
+        "{explained}"
+    );
     let words = ["forecast", "--lose", "compute-001,compute-002"];
     let lost = json(&stage, &words);
     assert_eq!(lost["lost"]["room"], "enough", "{lost}");
@@ -131,6 +145,18 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
         &["forecast", "--lose", "compute-001,compute-002,compute-003"],
     );
     assert_eq!(all["lost"]["room"], "short", "{all}");
+    // Nova hears nobody else any more, and nobody has reported them.
+    for host in ["compute-002", "compute-003"] {
+        stage.sandbox.region().power_loss(host).unwrap();
+    }
+    until("no room to be found", LIMIT, async || {
+        let findings = told(&api, "findings", "findings").await;
+        let mut findings = findings.as_array().unwrap().iter();
+        findings.any(|one| one["code"] == "NO_ROOM" && one["grade"] == "warn" && one["instances"] == 3)
+    })
+    .await;
+    let (_, explained, _) = run(&stage, &["explain", HOST]);
+    assert!(explained.contains("NO ROOM: "), "{explained}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::CountsView>(schemas);
     view::<tachi_operator::ExplanationView>(schemas);
     view::<tachi_operator::NeedView>(schemas);
+    view::<tachi_operator::RoomView>(schemas);
     view::<tachi_operator::LevelView>(schemas);
     view::<tachi_operator::HostedView>(schemas);
     view::<tachi_operator::VmoveView>(schemas);

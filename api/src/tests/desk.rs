@@ -20,7 +20,7 @@ use tachi_engine::ports::operator::{
 use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
 use tachi_engine::ports::{AuditError, AuditSink, Doubted, JournalError, OperatorDesk};
 use tachi_engine::situation::{Configured, Tables, Watched};
-use tachi_operator::{Fencing, Seen};
+use tachi_operator::{Fencing, Forecasts, Seen};
 use uuid::Uuid;
 
 use crate::Lookout;
@@ -216,6 +216,7 @@ impl Lookout for Desk {
             tables,
             self.watched(),
             configured,
+            &Forecasts::default(),
         );
         Ok(Arc::new(seen))
     }

@@ -6,20 +6,23 @@
 
 mod bound;
 mod facts;
+mod ground;
 mod needs;
 mod pack;
 mod rules;
 mod segment;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Wish};
+pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Shape, Wish};
 pub use self::needs::Needs;
-pub use self::segment::{Headroom, SegmentForecast, SegmentView, forecast_segment};
+pub(crate) use self::rules::TENANT;
+pub use self::segment::{Headroom, SegmentForecast, SegmentView, forecast_segments};
 use crate::entity::segment::RecoveryMethod;
 use crate::words::words;
+use ground::Ground;
 
 words! {
     /// Whether there is room: the later, the worse.
@@ -46,6 +49,9 @@ pub struct Outcome {
     pub room: Room,
     /// Why not.
     pub short_of: Option<Shortage>,
+    /// It is not known because an instance asks for this, which is not reckoned with.
+    #[serde(skip)]
+    pub not_reckoned: Option<String>,
 }
 
 /// What is wanting.
@@ -68,49 +74,67 @@ pub struct Method<'a> {
 
 /// Whether the instances of the hosts `lost` find a place. They are lost together.
 pub fn forecast(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Outcome {
-    let names = lost.iter().map(|name| (*name).to_owned()).collect();
+    judge(&Ground::new(cloud), lost, method)
+}
+
+/// On so many of so many hosts that the scheduler may choose there is room for one instance of `host`, if that is lost and nothing
+/// else moves.
+pub fn takers(cloud: &Cloud, host: &str, demand: &Demand, reserved: &[&str]) -> (usize, usize) {
+    let ground = Ground::new(cloud);
+    let open = ground.open(&BTreeSet::from([host]), reserved);
+    let kept = ground.kept_from(demand, &BTreeMap::new());
+    let takers = ground.takers(&demand.shape);
+    let fit = takers
+        .hosts
+        .iter()
+        .filter(|place| open[**place] && !kept.has(**place));
+    (fit.count(), open.iter().filter(|is_open| **is_open).count())
+}
+
+fn judge(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Outcome {
+    let mut outcome = Outcome {
+        lost: lost.iter().map(|name| (*name).to_owned()).collect(),
+        instances: 0,
+        room: Room::Unknown,
+        short_of: None,
+        not_reckoned: None,
+    };
     let mut demands = Vec::new();
     for name in lost {
-        match cloud.hosts.get(*name).and_then(|host| host.demands.as_ref()) {
-            Some(own) => demands.extend(own),
-            None => return unknown(names, name, "its instances are not known"),
-        }
+        let host = ground.cloud.hosts.get(*name);
+        let Some(own) = host.and_then(|host| host.demands.as_ref()) else {
+            outcome.short_of = Some(Shortage {
+                instance: (*name).to_owned(),
+                text: "its instances are not known".to_owned(),
+            });
+            return outcome;
+        };
+        demands.extend(own);
     }
-    let instances = demands.len();
-    if let Some((odd, why)) = demands
-        .iter()
-        .find_map(|one| Some((one, one.not_reckoned.as_ref()?)))
-    {
-        let mut outcome = unknown(
-            names,
-            &odd.name,
-            &format!("it asks for {why}, which is not reckoned with"),
-        );
-        outcome.instances = instances;
+    outcome.instances = demands.len();
+    let odd = |one: &&Demand| Some((one.name.clone(), one.shape.not_reckoned.clone()?));
+    if let Some((instance, why)) = demands.iter().find_map(odd) {
+        let text = format!("it asks for {why}, which is not reckoned with");
+        outcome.short_of = Some(Shortage { instance, text });
+        outcome.not_reckoned = Some(why);
         return outcome;
     }
-    let open: Vec<&str> = cloud.open_hosts(lost, method.reserved);
     let reserved: Vec<&str> = method
         .reserved
         .iter()
         .copied()
         .filter(|name| !lost.contains(name))
         .collect();
-    let auto = || judge(cloud, &demands, &open);
-    let reserve = || in_reserve(cloud, lost, &demands, &reserved);
-    let (room, short_of) = match method.method {
+    let auto = || chosen(ground, &demands, &ground.open(lost, method.reserved));
+    let reserve = || in_reserve(ground, lost, &demands, &reserved);
+    (outcome.room, outcome.short_of) = match method.method {
         RecoveryMethod::Auto => auto(),
         RecoveryMethod::ReservedHost => reserve(),
         // What the first leaves over is a part of the whole: if the whole fits the second way, so does that.
         RecoveryMethod::AutoPriority => better(auto(), reserve),
         RecoveryMethod::RhPriority => better(reserve(), auto),
     };
-    Outcome {
-        lost: names,
-        instances,
-        room,
-        short_of,
-    }
+    outcome
 }
 
 type Judged = (Room, Option<Shortage>);
@@ -123,24 +147,12 @@ fn better(first: Judged, second: impl Fn() -> Judged) -> Judged {
     if second.0 < first.0 { second } else { first }
 }
 
-fn unknown(lost: Vec<String>, whose: &str, text: &str) -> Outcome {
-    Outcome {
-        lost,
-        instances: 0,
-        room: Room::Unknown,
-        short_of: Some(Shortage {
-            instance: whose.to_owned(),
-            text: text.to_owned(),
-        }),
-    }
-}
-
 /// On hosts that the scheduler chooses.
-fn judge(cloud: &Cloud, demands: &[&Demand], open: &[&str]) -> Judged {
-    let Err(first) = bound::always_fits(cloud, demands, open) else {
+fn chosen(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Judged {
+    let Err(first) = bound::always_fits(ground, demands, open) else {
         return (Room::Enough, None);
     };
-    match pack::pack(cloud, demands, open) {
+    match pack::pack(ground, demands, open) {
         Ok(()) => {
             let text = "it fits only if the scheduler places the others well";
             let shortage = Shortage {
@@ -154,7 +166,7 @@ fn judge(cloud: &Cloud, demands: &[&Demand], open: &[&str]) -> Judged {
 }
 
 /// Each lost host takes one reserved host for all its instances; which, is not foreseen.
-fn in_reserve(cloud: &Cloud, lost: &BTreeSet<&str>, demands: &[&Demand], reserved: &[&str]) -> Judged {
+fn in_reserve(ground: &Ground<'_>, lost: &BTreeSet<&str>, demands: &[&Demand], reserved: &[&str]) -> Judged {
     if demands.is_empty() {
         return (Room::Enough, None);
     }
@@ -167,10 +179,14 @@ fn in_reserve(cloud: &Cloud, lost: &BTreeSet<&str>, demands: &[&Demand], reserve
         return (Room::Short, Some(Shortage { instance, text }));
     }
     for name in lost {
-        let own = cloud.hosts.get(*name).and_then(|host| host.demands.as_ref());
+        let own = ground
+            .cloud
+            .hosts
+            .get(*name)
+            .and_then(|host| host.demands.as_ref());
         let own: Vec<&Demand> = own.into_iter().flatten().collect();
         for taken in reserved {
-            if let Err(shortage) = pack::pack(cloud, &own, &[*taken]) {
+            if let Err(shortage) = pack::pack(ground, &own, &ground.only(taken)) {
                 return (Room::Short, Some(shortage));
             }
         }

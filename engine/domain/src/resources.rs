@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What an instance takes of a host, or what a host has left. Placement's resource classes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resources {
     /// `VCPU` and `PCPU` together.
     pub vcpus: u64,

@@ -38,7 +38,10 @@ pub use findings::Finding;
 pub use hosts::HostSituation;
 pub use instances::InstanceSituation;
 pub use monitors::MonitorSituation;
-pub use room::{Forecast, forecast_region};
+pub use room::{
+    Fit, Forecast, ForecastTrouble, ROOM_COUNTS_FOR, TroubleKind, fit, forecast_loss, forecast_region,
+    is_fresh_for_room,
+};
 pub use segments::SegmentSituation;
 
 use crate::words::words;
@@ -118,7 +121,7 @@ pub struct Situation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Standing {
     protection: Protection,
-    /// Why, weightiest first; empty only if protected.
+    /// Why, weightiest first; empty only if protected. What only limits what is known may be among them.
     reasons: BTreeSet<Code>,
 }
 
@@ -144,6 +147,11 @@ impl Standing {
 
 /// Judges what is known at `now`.
 pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
+    assess_with(facts, &forecast_region(facts, now), now)
+}
+
+/// The same with a forecast that was made of these facts: whoever judges often need not make it each time.
+pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situation {
     let mut found = Findings::default();
     let mut all = Standing::good();
     engines::assess(facts, now, &mut all, &mut found);
@@ -165,6 +173,8 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
         watchers: monitors::watchers(facts, now),
     };
     freezes::assess(&look, &mut all, &mut found);
+    let is_looked = look.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
+    let room = room::assess(forecast, is_looked, &mut all, &mut found);
     let mut hosts: Vec<Assessed> = Vec::new();
     let mut segments = Vec::new();
     for segment in &facts.segments {
@@ -172,6 +182,10 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
         let first = hosts.len();
         hosts.extend(segment.hosts.iter().map(|host| {
             let mut assessed = hosts::registered(host, segment, &look, &mut found);
+            // Without a reserved host, where there has to be one, there is no room for anything, and that is said.
+            if !of_segment.reasons.contains(&Code::NoReservedHost) {
+                room.of_host(&host.name, &look, &mut assessed.standing, &mut found);
+            }
             assessed.standing.and(&of_segment);
             assessed
         }));
@@ -188,7 +202,10 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
     let instances = instances::assess(&look, &hosts, &mut found);
     let segments = segments
         .into_iter()
-        .map(|(segment, range)| segments::summary(segment, &look, &hosts[range], instances.as_deref()))
+        .map(|(segment, range)| {
+            let headroom = room.headroom(&segment.name);
+            segments::summary(segment, &look, &hosts[range], instances.as_deref(), headroom)
+        })
         .collect();
     let counts = instances.as_deref().map(Counts::of);
     let mut hosts: Vec<HostSituation> = hosts
@@ -208,9 +225,18 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
         segments,
         counts,
         instances,
-        not_assessed: monitors::not_assessed(&look),
+        not_assessed: not_assessed(&look, &room),
         monitors: monitors::situations(&look),
     }
+}
+
+/// What nobody gathers, or may.
+fn not_assessed(look: &Look<'_>, room: &room::Judged<'_>) -> Vec<Aspect> {
+    let is_missing = |aspect: &&Aspect| match aspect {
+        Aspect::Room => !room.is_assessed(),
+        Aspect::Monitors => !monitors::are_known(look),
+    };
+    Aspect::ALL.iter().filter(is_missing).copied().collect()
 }
 
 /// What the parts of an assessment look at.

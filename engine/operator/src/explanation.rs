@@ -3,15 +3,17 @@
 use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Explanation, Need, Protection, Subject};
+use tachi_domain::situation::{Explanation, Need, Protection, Subject, fit};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
+use crate::forecast::OutcomeView;
 use crate::hosted::{HostedView, LevelView};
 use crate::schema;
 use crate::seen::Seen;
 use crate::situation::{CountsView, FindingView};
 use crate::waits::{self, WaitView};
+use crate::when::Time;
 
 /// What is under way with it, or waits for a person.
 struct Underway<'a> {
@@ -102,6 +104,47 @@ pub struct ExplanationView {
     pub commands: Vec<String>,
     /// What has to hold for a recovery.
     pub needs: Vec<NeedView>,
+    /// What is known of room for it; null where nothing is.
+    #[schema(required)]
+    pub room: Option<RoomView>,
+}
+
+/// Whether there is room on other hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RoomSeen)]
+pub struct RoomView {
+    /// When Placement was asked.
+    pub as_of: Time,
+    /// An instance would fit on so many hosts, if nothing else moved; null of a host, and if it asks for what is not reckoned with.
+    #[schema(required)]
+    pub hosts: Option<u64>,
+    /// Of so many that Nova may choose.
+    #[schema(required)]
+    pub of: Option<u64>,
+    /// What becomes of all of the host's instances; null if it is in no enabled segment, or cannot be lost any more.
+    #[schema(required)]
+    pub outcome: Option<OutcomeView>,
+}
+
+impl RoomView {
+    fn of(seen: &Seen, subject: Subject<'_>) -> Option<Self> {
+        let rooms = seen.facts.rooms.as_ref()?;
+        if seen.forecast.trouble.is_some() {
+            return None;
+        }
+        let fit = match subject {
+            Subject::Instance(one) => fit(&seen.facts, seen.now, &one.host, one.id),
+            Subject::Host(_) => None,
+        };
+        let all = seen.forecast.segments.iter().flat_map(|one| &one.hosts);
+        let mut own = all.filter(|one| one.lost.iter().any(|name| name == subject.host()));
+        Some(Self {
+            as_of: Time(rooms.as_of),
+            hosts: fit.map(|fit| fit.hosts as u64),
+            of: fit.map(|fit| fit.of as u64),
+            outcome: own.next().map(OutcomeView::from),
+        })
+    }
 }
 
 /// Something that has to hold for a recovery.
@@ -178,6 +221,7 @@ impl ExplanationView {
             message: underway.recovery.and_then(|row| row.message.clone()),
             commands: underway.ways(),
             needs: needs.collect(),
+            room: RoomView::of(seen, one.subject),
         }
     }
 }

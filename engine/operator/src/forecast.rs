@@ -1,8 +1,11 @@
 //! What there is room for, as it is told.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde::{Deserialize, Serialize};
+use tachi_domain::Timestamp;
 use tachi_domain::forecast::{Outcome, Room, SegmentForecast};
-use tachi_domain::situation::{Segment, forecast_region};
+use tachi_domain::situation::{Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room};
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -68,11 +71,12 @@ pub struct OutcomeView {
     pub short_of: Option<String>,
 }
 
-impl From<Outcome> for OutcomeView {
-    fn from(one: Outcome) -> Self {
-        let (instance, short_of) = one.short_of.map(|short| (short.instance, short.text)).unzip();
+impl From<&Outcome> for OutcomeView {
+    fn from(one: &Outcome) -> Self {
+        let short = one.short_of.clone();
+        let (instance, short_of) = short.map(|short| (short.instance, short.text)).unzip();
         Self {
-            lost: one.lost,
+            lost: one.lost.clone(),
             instances: one.instances as u64,
             room: one.room,
             instance,
@@ -81,14 +85,14 @@ impl From<Outcome> for OutcomeView {
     }
 }
 
-impl From<SegmentForecast> for SegmentForecastView {
-    fn from(one: SegmentForecast) -> Self {
+impl From<&SegmentForecast> for SegmentForecastView {
+    fn from(one: &SegmentForecast) -> Self {
         Self {
-            segment: one.segment,
+            segment: one.segment.clone(),
             headroom: one.headroom.map(|headroom| headroom.hosts as u64),
             exact: one.headroom.is_none_or(|headroom| headroom.exact),
-            hosts: one.hosts.into_iter().map(OutcomeView::from).collect(),
-            worst: one.worst.map(OutcomeView::from),
+            hosts: one.hosts.iter().map(OutcomeView::from).collect(),
+            worst: one.worst.as_ref().map(OutcomeView::from),
         }
     }
 }
@@ -159,14 +163,82 @@ impl ForecastView {
                 )));
             }
         }
-        let told = forecast_region(&seen.facts, seen.now, segment.or(home.map(String::as_str)), lose);
+        let told = &seen.forecast;
+        let only = segment.or(home.map(String::as_str));
+        let wanted = told.segments.iter();
+        let wanted = wanted.filter(|one| only.is_none_or(|name| name == one.segment));
+        let outcome = (!lose.is_empty()).then(|| forecast_loss(&seen.facts, seen.now, lose));
         Ok(Self {
             at: Time(seen.now),
             as_of: told.as_of.map(Time),
-            trouble: told.trouble,
+            trouble: told.trouble.as_ref().map(|trouble| trouble.text.clone()),
             unread: told.unread,
-            segments: told.segments.into_iter().map(SegmentForecastView::from).collect(),
-            lost: told.lost.map(OutcomeView::from),
+            segments: wanted.map(SegmentForecastView::from).collect(),
+            lost: outcome.as_ref().map(OutcomeView::from),
         })
+    }
+}
+
+/// How many hosts of a segment may be lost, in a table: `?` if that is not known, `3+` if it may be more.
+pub fn headroom(hosts: Option<u64>, exact: bool) -> String {
+    match hosts {
+        None => "?".to_owned(),
+        Some(hosts) if exact => hosts.to_string(),
+        Some(hosts) => format!("{hosts}+"),
+    }
+}
+
+/// A forecast that is made anew only when what it rests on has changed.
+#[derive(Default)]
+pub struct Forecasts(Mutex<Option<(Basis, Arc<Forecast>)>>);
+
+/// What a forecast rests on.
+#[derive(PartialEq)]
+struct Basis {
+    segments: Vec<Segment>,
+    /// When Nova and Placement were looked at, and whether that still counts.
+    seen: [Option<(Timestamp, bool)>; 3],
+}
+
+impl Basis {
+    fn of(facts: &Facts, now: Timestamp) -> Self {
+        let of = |as_of: Timestamp| (as_of, is_fresh_for_room(as_of, now));
+        Self {
+            segments: facts.segments.clone(),
+            seen: [
+                facts.computes.as_ref().map(|known| of(known.as_of)),
+                facts.instances.as_ref().map(|known| of(known.as_of)),
+                facts.rooms.as_ref().map(|known| of(known.as_of)),
+            ],
+        }
+    }
+}
+
+impl Forecasts {
+    /// Of these facts at `now`.
+    pub fn of(&self, facts: &Facts, now: Timestamp) -> Arc<Forecast> {
+        let basis = Basis::of(facts, now);
+        // Who holds it only looks or puts in what is whole.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, forecast)) = last.as_ref()
+            && *before == basis
+        {
+            return Arc::clone(forecast);
+        }
+        let forecast = Arc::new(forecast_region(facts, now));
+        *last = Some((basis, Arc::clone(&forecast)));
+        forecast
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headroom_is_told_in_a_few_letters() {
+        let told = [(None, true), (Some(0), true), (Some(12), true), (Some(3), false)];
+        let told = told.map(|(hosts, exact)| headroom(hosts, exact));
+        assert_eq!(told, ["?", "0", "12", "3+"]);
     }
 }

@@ -26,8 +26,8 @@ pub mod waits;
 pub mod when;
 pub mod words;
 
-pub use explanation::{ExplanationView, NeedView};
-pub use forecast::{ForecastView, NotForecast, OutcomeView, SegmentForecastView};
+pub use explanation::{ExplanationView, NeedView, RoomView};
+pub use forecast::{ForecastView, Forecasts, NotForecast, OutcomeView, SegmentForecastView, headroom};
 pub use freezes::FreezeView;
 pub use hosted::{HostedView, LevelView};
 pub use plain::plain;

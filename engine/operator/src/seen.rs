@@ -1,13 +1,16 @@
 //! Everything at one moment.
 
+use std::sync::Arc;
+
 use tachi_domain::Timestamp;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{DeviceTest, FRESH, Facts, Situation, assess};
+use tachi_domain::situation::{DeviceTest, FRESH, Facts, Forecast, ROOM_COUNTS_FOR, Situation, assess_with};
 use tachi_engine::ports::operator::RecoverySummary;
 use tachi_engine::ports::roll::EngineLine;
 use tachi_engine::situation::{Configured, Tables, Watched};
 
+use crate::forecast::Forecasts;
 use crate::waits;
 
 /// Whether an engine has signed lately.
@@ -87,6 +90,8 @@ pub struct Seen {
     pub tests: Vec<DeviceTest>,
     /// All of it that is judged.
     pub facts: Facts,
+    /// Whether there is room for what hosts lose.
+    pub forecast: Arc<Forecast>,
     /// What is to be said of all of it.
     pub situation: Situation,
 }
@@ -100,11 +105,13 @@ impl Seen {
         tables: Tables,
         watched: Watched,
         configured: Configured,
+        forecasts: &Forecasts,
     ) -> Self {
         let ages = ages(&watched);
         let looked_at = watched.computes.as_ref().map(|known| known.as_of);
         let tests = watched.tests.clone().unwrap_or_default();
         let facts = tables.facts(watched, configured);
+        let forecast = forecasts.of(&facts, now);
         Self {
             now,
             fencing,
@@ -112,7 +119,8 @@ impl Seen {
             looked_at,
             ages,
             tests,
-            situation: assess(&facts, now),
+            situation: assess_with(&facts, &forecast, now),
+            forecast,
             facts,
             tables,
         }
@@ -131,9 +139,14 @@ fn ages(watched: &Watched) -> Vec<Age> {
         as_of,
         counts_for: FRESH.as_secs(),
     };
+    let rooms = watched.rooms.as_ref().map(|known| Age {
+        kind: "rooms",
+        as_of: Some(known.as_of),
+        counts_for: ROOM_COUNTS_FOR.as_secs(),
+    });
     let tests = watched.tests.iter().flatten();
     let oldest = tests.min_by_key(|test| test.as_of.micros() + i64::from(test.counts_for) * 1_000_000);
-    vec![
+    let mut ages = vec![
         of_nova("computes", watched.computes.as_ref().map(|known| known.as_of)),
         of_nova("instances", watched.instances.as_ref().map(|known| known.as_of)),
         Age {
@@ -141,5 +154,7 @@ fn ages(watched: &Watched) -> Vec<Age> {
             as_of: oldest.map(|test| test.as_of),
             counts_for: oldest.map_or(FRESH.as_secs(), |test| u64::from(test.counts_for)),
         },
-    ]
+    ];
+    ages.extend(rooms);
+    ages
 }

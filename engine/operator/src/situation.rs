@@ -129,6 +129,11 @@ pub struct SegmentView {
     pub recovery_method: RecoveryMethod,
     /// How many of its hosts are at work.
     pub working: u64,
+    /// So many of its hosts may be lost together, whichever they are; null if that is not known.
+    #[schema(required)]
+    pub headroom: Option<u64>,
+    /// One more would be too many for the estimate. If false, more may be lost, which was not found out.
+    pub headroom_exact: bool,
     /// Its instances; null while nobody has listed them.
     #[schema(required)]
     pub instances: Option<CountsView>,
@@ -428,6 +433,14 @@ impl FactView {
     }
 }
 
+impl SituationView {
+    /// How many hosts of a segment may be lost, as it stands in a table; `None` where that is not looked at.
+    pub fn headroom_of(&self, segment: &SegmentView) -> Option<String> {
+        let is_assessed = segment.enabled && !self.not_assessed.contains(&Aspect::Room);
+        is_assessed.then(|| crate::headroom(segment.headroom, segment.headroom_exact))
+    }
+}
+
 impl EngineView {
     fn at(now: Timestamp, line: &EngineLine) -> Self {
         Self {
@@ -445,12 +458,15 @@ impl SegmentView {
     fn of(seen: &Seen, view: &operator::SegmentView) -> Self {
         let name = &view.segment.name;
         let judged = seen.situation.segments.iter().find(|one| one.name == *name);
+        let headroom = judged.and_then(|one| one.headroom);
         Self {
             id: view.segment.id.to_string(),
             name: name.clone(),
             enabled: view.segment.enabled,
             recovery_method: view.segment.recovery_method,
             working: judged.map_or(0, |one| one.working as u64),
+            headroom: headroom.map(|one| one.hosts as u64),
+            headroom_exact: headroom.is_none_or(|one| one.exact),
             instances: judged.and_then(|one| one.counts).map(CountsView::from),
             hosts: view.hosts.iter().map(RegisteredView::from).collect(),
         }

@@ -2,8 +2,11 @@
 //! read. Who has changed and is not read yet is not known, and forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tachi_domain::Timestamp;
+use tachi_domain::fault::FaultClass;
 use tachi_domain::forecast::{Group, Provider};
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::situation::{Known, Rooms as Told, RoomsState};
@@ -16,12 +19,15 @@ const MOST: usize = 20;
 /// Nova's long list of nodes is read again for new ones after so many rounds at the earliest.
 const NODES_AGAIN: u64 = 20;
 
+/// What was read before counts for so long after a look that failed: three more may fail.
+const PATIENCE: Duration = Duration::from_secs(50);
+
 /// Server groups are read in each so many rounds.
 const GROUPS_AGAIN: u64 = 4;
 
 struct Read {
     generation: u64,
-    provider: Provider,
+    provider: Arc<Provider>,
 }
 
 /// See the module.
@@ -36,6 +42,8 @@ pub(super) struct Rooms {
     state: RoomsState,
     /// When all of it was so.
     as_of: Option<Timestamp>,
+    /// When it was last read without failure.
+    well: Option<Timestamp>,
     changed: BTreeSet<String>,
 }
 
@@ -48,16 +56,23 @@ impl Rooms {
         }
     }
 
-    /// A round. What fails is told, and counts for nothing.
+    /// A round. What fails is told, and counts for nothing. A failure that may pass is no news as long as what was read before is young.
     pub(super) async fn look(&mut self, port: &dyn Port, now: Timestamp) {
-        self.state.trouble = match self.try_look(port).await {
-            Ok(()) => None,
-            Err(error) => {
-                tracing::debug!(%error, "what hosts have was not read");
-                Some(told(&error))
-            }
-        };
+        let looked = self.try_look(port).await;
         self.round += 1;
+        let Err(error) = looked else {
+            (self.state.trouble, self.state.refused) = (None, false);
+            (self.as_of, self.well) = (Some(now), Some(now));
+            return;
+        };
+        tracing::debug!(%error, "what hosts have was not read");
+        let refused = matches!(error.fault.class, FaultClass::Fatal | FaultClass::Permanent);
+        let is_young =
+            |at: Timestamp| u128::from(now.micros_since(at).unsigned_abs()) <= PATIENCE.as_micros();
+        if !refused && self.well.is_some_and(is_young) {
+            return;
+        }
+        (self.state.trouble, self.state.refused) = (Some(told(&error)), refused);
         self.as_of = Some(now);
     }
 
@@ -98,6 +113,7 @@ impl Rooms {
         // Those after which nobody was read come first in the next round, too: what is read leaves the list.
         for id in unread.into_iter().take(MOST) {
             if let Some((generation, provider)) = port.provider(id).await? {
+                let provider = Arc::new(provider);
                 self.read.insert(id.to_owned(), Read { generation, provider });
                 self.changed.extend(self.nodes.get(id).cloned());
                 self.state.unread -= 1;
@@ -110,7 +126,7 @@ impl Rooms {
     pub(super) fn told(&self) -> Option<Known<Told>> {
         let providers = self.read.iter().filter_map(|(id, read)| {
             let host = self.nodes.get(id)?;
-            Some((host.clone(), read.provider.clone()))
+            Some((host.clone(), Arc::clone(&read.provider)))
         });
         Some(Known {
             as_of: self.as_of?,
@@ -124,18 +140,18 @@ impl Rooms {
     }
 
     /// The hosts of which something has changed, with what they have now; they are not told again.
-    pub(super) fn take_changed(&mut self) -> Vec<(String, Option<Provider>)> {
+    pub(super) fn take_changed(&mut self) -> Vec<(String, Option<Arc<Provider>>)> {
         let changed = std::mem::take(&mut self.changed);
         if changed.is_empty() {
             return Vec::new();
         }
-        let known: BTreeMap<&str, &Provider> = self
+        let known: BTreeMap<&str, &Arc<Provider>> = self
             .read
             .iter()
             .filter_map(|(id, read)| Some((self.nodes.get(id)?.as_str(), &read.provider)))
             .collect();
         let all = changed.into_iter().map(|host| {
-            let provider = known.get(host.as_str()).map(|provider| (*provider).clone());
+            let provider = known.get(host.as_str()).map(|provider| Arc::clone(provider));
             (host, provider)
         });
         all.collect()

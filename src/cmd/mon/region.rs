@@ -7,7 +7,7 @@ use tachi_domain::situation::{Code, Grade, Protection};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_operator::{HostView, RegisteredView, SituationView, StoryView, UnderwayView, one_line};
 
-use super::super::status::{findings, host};
+use super::super::status::{findings, host, tree};
 use super::super::when::{ago, time};
 use crate::out::plain;
 
@@ -130,11 +130,12 @@ impl Region {
                 let disabled = if segment.enabled { "" } else { " DISABLED" };
                 Group {
                     title: plain(&format!(
-                        "{} {}{disabled}: {} of {} hosts at work, {}",
+                        "{} {}{disabled}: {} of {} hosts at work{}, {}",
                         segment.name,
                         segment.recovery_method,
                         segment.working,
                         segment.hosts.len(),
+                        tree::n_plus(seen, segment),
                         findings::counted(segment.instances)
                     )),
                     hosts: hosts.collect(),
@@ -215,12 +216,29 @@ fn engines(seen: &SituationView) -> Vec<Sign> {
         Tone::Busy
     };
     signs.push(Sign::new(tone, format!("queue {}", seen.queue.new)));
+    signs.extend(room(seen));
     signs.extend(seen.engines.iter().map(|one| {
         let tone = if one.alive { Tone::Good } else { Tone::Bad };
         let age = seen.at.0.micros_since(one.signed_at.0).max(0) / 1_000_000;
         Sign::new(tone, plain(&format!("{} {age} s ago", one.name)))
     }));
     signs
+}
+
+/// The segment of which the fewest hosts may be lost.
+fn room(seen: &SituationView) -> Option<Sign> {
+    let segments = seen.segments.iter().filter(|one| one.enabled);
+    let least = segments.min_by_key(|one| one.headroom)?;
+    let hosts = seen.headroom_of(least)?;
+    let is_short = |code| seen.findings.iter().any(|finding| finding.code == code);
+    let tone = if is_short(Code::NoRoom) {
+        Tone::Warn
+    } else if least.headroom.is_none() {
+        Tone::Unknown
+    } else {
+        Tone::Quiet
+    };
+    Some(Sign::new(tone, plain(&format!("{} N+{hosts}", least.name))))
 }
 
 const fn tone(protection: Protection) -> Tone {

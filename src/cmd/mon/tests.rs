@@ -147,6 +147,29 @@ fn the_overview_is_drawn_in_three_sizes_and_without_colours() {
     }
 }
 
+/// Of the segments the one of which the fewest hosts may be lost.
+#[test]
+fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
+    let mut mon = mon();
+    let bare = frame(&mut mon, 120, 40);
+    assert!(!bare.contains("N+"), "{bare}");
+    let mut seen = region();
+    seen.not_assessed.clear();
+    let mut other = seen.segments[0].clone();
+    (other.name, other.headroom, other.headroom_exact) = ("other".into(), Some(3), false);
+    other.hosts.clear();
+    seen.segments[0].headroom = Some(0);
+    seen.segments.push(other);
+    mon.on(told(seen.clone()), at(2));
+    let zero = frame(&mut mon, 120, 40);
+    assert!(zero.contains("queue 0  · all N+0"), "{zero}");
+    assert!(zero.contains("3 of 4 hosts at work, N+0, no instances"), "{zero}");
+    seen.segments[0].headroom = None;
+    mon.on(told(seen), at(3));
+    let unknown = frame(&mut mon, 120, 40);
+    assert!(unknown.contains("queue 0  ? all N+?"), "{unknown}");
+}
+
 #[test]
 fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     let mut mon = mon();

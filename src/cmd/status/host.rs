@@ -9,7 +9,7 @@ use tachi_operator::{ExplanationView, HostView, HostedView, RegisteredView, Situ
 use super::super::when::ago;
 use super::findings::{self, mark};
 use super::part::Part;
-use super::tree::{for_a_person, note};
+use super::tree::{for_a_person, n_plus, note};
 
 /// What there is to say of a part of the region.
 pub(in crate::cmd) fn lines(
@@ -108,11 +108,12 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
     for segment in &seen.segments {
         let disabled = if segment.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
-            "segment {} ({}{disabled}): {} of {} hosts at work",
+            "segment {} ({}{disabled}): {} of {} hosts at work{}",
             segment.name,
             segment.recovery_method,
             segment.working,
-            segment.hosts.len()
+            segment.hosts.len(),
+            n_plus(seen, segment)
         ));
     }
     let longest = seen.hosts.iter().map(|host| host.name.chars().count()).max();

@@ -26,11 +26,13 @@ pub(in crate::cmd) fn instances(count: usize) -> String {
 
 #[cfg(test)]
 pub(in crate::cmd) mod tests {
+    use std::sync::Arc;
+
     use tachi_domain::Timestamp;
     use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_domain::entity::{Host, Segment, Stamps};
     use tachi_domain::policy::{BareNormal, FencingMode};
-    use tachi_domain::situation::{Compute, Facts, Instances, Known, Situation, assess};
+    use tachi_domain::situation::{Compute, Facts, Instances, Known, Situation, assess, forecast_region};
     use tachi_domain::{HostId, SegmentId};
     use tachi_engine::ports::operator::{HostView, SegmentView};
     use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
@@ -124,6 +126,7 @@ pub(in crate::cmd) mod tests {
             ages: Vec::new(),
             tests: Vec::new(),
             facts: facts_of(&tables),
+            forecast: Arc::new(forecast_region(&facts_of(&tables), Timestamp::from_micros(NOW))),
             situation: judged(&tables),
             tables,
         }

@@ -1,7 +1,7 @@
 //! What was seen, as a tree.
 
 use tachi_domain::recovery::Life;
-use tachi_operator::{RegisteredView, SituationView, UnderwayView, WaitView, progress};
+use tachi_operator::{RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress};
 
 use super::super::when::ago;
 use super::findings;
@@ -43,10 +43,11 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
     for view in &seen.segments {
         let disabled = if view.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
-            "segment {} ({}{disabled}, {} hosts)",
+            "segment {} ({}{disabled}, {} hosts{})",
             view.name,
             view.recovery_method,
-            view.hosts.len()
+            view.hosts.len(),
+            n_plus(seen, view)
         ));
         let shown: Vec<String> = view
             .hosts
@@ -70,6 +71,12 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
     }
     lines.extend(findings::lines(seen));
     lines
+}
+
+/// How many hosts of a segment may be lost, after a comma.
+pub(in crate::cmd) fn n_plus(seen: &SituationView, segment: &SegmentView) -> String {
+    seen.headroom_of(segment)
+        .map_or_else(String::new, |hosts| format!(", N+{hosts}"))
 }
 
 /// So many instances are told one by one.

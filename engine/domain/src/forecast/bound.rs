@@ -5,10 +5,11 @@
 //! So: of each host, the share of all the others that it takes to fill it, in the resource in which that is least. If these shares
 //! sum up to more than there is, some host is left. Resources are weighed against each other, and any weights that prove it will do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::rules::refuses;
-use super::{Amounts, Cloud, Demand};
+use super::ground::Ground;
+use super::{Amounts, Demand, Shape};
 
 /// Shares are compared with floating point numbers: a proof that is so near is none.
 const MARGIN: f64 = 1e-6;
@@ -30,7 +31,7 @@ impl Load {
             sum: Amounts::new(),
             grain: Amounts::new(),
         };
-        for (class, amount) in demands.flat_map(|demand| &demand.amounts) {
+        for (class, amount) in demands.flat_map(|demand| &demand.shape.amounts) {
             let sum = load.sum.entry(class.clone()).or_default();
             *sum = sum.saturating_add(*amount);
             let grain = load.grain.entry(class.clone()).or_default();
@@ -49,78 +50,89 @@ const fn gcd(one: u64, other: u64) -> u64 {
 }
 
 /// Whether each finds a place, and if that is not proven, the first of which it is not.
-pub(super) fn always_fits<'a>(cloud: &Cloud, demands: &[&'a Demand], open: &[&str]) -> Result<(), &'a str> {
+pub(super) fn always_fits<'a>(
+    ground: &Ground<'_>,
+    demands: &[&'a Demand],
+    open: &[bool],
+) -> Result<(), &'a str> {
     let load = Load::of(demands.iter().copied());
-    let mut proven: Vec<&Demand> = Vec::new();
+    let moving: BTreeSet<_> = demands.iter().map(|one| one.id).collect();
+    let mut proven: BTreeSet<*const Shape> = BTreeSet::new();
     for demand in demands {
-        let mates = cloud.groups_of(demand.id).map(|group| {
-            let moving = demands.iter().filter(|one| group.members.contains(&one.id));
-            moving.count().saturating_sub(1)
-        });
-        let mates: usize = mates.sum();
-        let alike = |one: &&&Demand| {
-            one.amounts == demand.amounts && one.wishes == demand.wishes && one.project == demand.project
-        };
-        let grouped = cloud.groups_of(demand.id).next().is_some();
-        if !grouped && proven.iter().any(|one| alike(&one)) {
+        let mut groups = ground.cloud.groups_of(demand.id).peekable();
+        let alone = groups.peek().is_none();
+        if alone && proven.contains(&Arc::as_ptr(&demand.shape)) {
             continue;
         }
-        if !fits(cloud, demand, &load, open, mates) {
+        let mates = groups.map(|group| {
+            let with = group.members.iter().filter(|id| moving.contains(id));
+            with.count().saturating_sub(1)
+        });
+        if !fits(ground, demand, &load, open, mates.sum()) {
             return Err(&demand.name);
         }
-        if !grouped {
-            proven.push(demand);
+        if alone {
+            proven.insert(Arc::as_ptr(&demand.shape));
         }
     }
     Ok(())
 }
 
 /// Whether a host is left for it, even if so many of the best do not count.
-pub(super) fn fits(cloud: &Cloud, demand: &Demand, load: &Load, open: &[&str], gone: usize) -> bool {
-    let classes: Vec<(&str, u64)> = demand
+pub(super) fn fits(ground: &Ground<'_>, demand: &Demand, load: &Load, open: &[bool], gone: usize) -> bool {
+    let takers = ground.takers(&demand.shape);
+    let width = takers.amounts.len();
+    // What the others take of each class, and in which steps.
+    let others: Vec<(u64, u64)> = takers
         .amounts
         .iter()
-        .filter(|(_, amount)| **amount > 0)
-        .map(|(class, amount)| (class.as_str(), *amount))
+        .map(|(class, amount)| {
+            let class = ground.classes.get(*class).copied().unwrap_or_default();
+            let sum = load.sum.get(class).copied().unwrap_or(0);
+            let grain = load.grain.get(class).copied().unwrap_or(1).max(1);
+            (sum.saturating_sub(*amount), grain)
+        })
         .collect();
+    let kept = ground.kept_from(demand, &BTreeMap::new());
     let mut safe = 0_usize;
-    let mut shares: Vec<Vec<Option<f64>>> = Vec::new();
-    for name in open {
-        let Some(host) = cloud.hosts.get(*name) else {
-            continue;
-        };
-        let Some(provider) = &host.provider else { continue };
-        if refuses(name, host, demand, cloud).is_some() {
+    let mut shares = Shares {
+        width,
+        all: Vec::new(),
+    };
+    for (at, place) in takers.hosts.iter().enumerate() {
+        if !open.get(*place).copied().unwrap_or(false) || kept.has(*place) {
             continue;
         }
-        let mut own = Vec::with_capacity(classes.len());
-        for (class, amount) in &classes {
-            let free = provider.has.get(*class).map_or(0, super::Capacity::free);
-            let Some(slack) = free.checked_sub(*amount) else {
-                break;
-            };
-            let others = load.sum.get(*class).copied().unwrap_or(0).saturating_sub(*amount);
-            let grain = load.grain.get(*class).copied().unwrap_or(1).max(1);
+        let slack = takers.slack.get(at * width..(at + 1) * width).unwrap_or_default();
+        let before = shares.all.len();
+        let mut is_safe = true;
+        for (slack, (others, grain)) in slack.iter().zip(&others) {
             // The least multiple of the grain that is more than the slack.
-            let fill = (slack / grain).saturating_add(1).saturating_mul(grain);
-            own.push((fill <= others).then(|| ratio(fill, others)));
+            let fill = (slack / grain).saturating_add(1).saturating_mul(*grain);
+            let share = if fill <= *others {
+                is_safe = false;
+                ratio(fill, *others)
+            } else {
+                f64::INFINITY
+            };
+            shares.all.push(share);
         }
-        // It does not even fit there alone.
-        if own.len() < classes.len() {
-            continue;
-        }
-        if own.iter().all(Option::is_none) {
+        if is_safe {
+            shares.all.truncate(before);
             safe += 1;
             if safe > gone {
                 return true;
             }
-        } else {
-            shares.push(own);
         }
     }
-    let gone = gone - safe;
-    let mut weights = vec![0_u32; classes.len()];
-    proves_with_some(&mut weights, 0, STEPS, &shares, gone)
+    let mut weights = vec![0_u32; width];
+    proves_with_some(&mut weights, 0, STEPS, &shares, gone - safe)
+}
+
+/// Of hosts that can be filled, what that takes of each class as a share of all there is; without end where it cannot be filled so.
+struct Shares {
+    width: usize,
+    all: Vec<f64>,
 }
 
 #[expect(
@@ -132,18 +144,13 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 /// Tries each way to part the steps among the resources.
-fn proves_with_some(
-    weights: &mut Vec<u32>,
-    at: usize,
-    left: u32,
-    shares: &[Vec<Option<f64>>],
-    gone: usize,
-) -> bool {
-    let Some(place) = weights.get_mut(at) else {
+fn proves_with_some(weights: &mut Vec<u32>, at: usize, left: u32, shares: &Shares, gone: usize) -> bool {
+    if at >= weights.len() {
         return left == 0 && proves(weights, shares, gone);
-    };
-    *place = 0;
-    for weight in 0..=left {
+    }
+    // The last has what is left.
+    let least = if at + 1 == weights.len() { left } else { 0 };
+    for weight in least..=left {
         if let Some(place) = weights.get_mut(at) {
             *place = weight;
         }
@@ -154,39 +161,57 @@ fn proves_with_some(
     false
 }
 
-fn proves(weights: &[u32], shares: &[Vec<Option<f64>>], gone: usize) -> bool {
-    let mut each: Vec<f64> = shares
+fn proves(weights: &[u32], shares: &Shares, gone: usize) -> bool {
+    let weights: Vec<f64> = weights
         .iter()
-        .map(|own| {
-            let weighed = own
-                .iter()
-                .zip(weights)
-                .filter_map(|(share, weight)| Some((*share)? * f64::from(*weight) / f64::from(STEPS)));
-            weighed.fold(f64::INFINITY, f64::min)
-        })
+        .map(|weight| f64::from(*weight) / f64::from(STEPS))
         .collect();
+    let each = shares.all.chunks_exact(shares.width.max(1)).map(|own| {
+        let weighed = own
+            .iter()
+            .zip(&weights)
+            .map(|(share, weight)| share_of(*share, *weight));
+        weighed.fold(f64::INFINITY, f64::min)
+    });
+    if gone == 0 {
+        let mut sum = 0.0;
+        return each.into_iter().any(|one| {
+            sum += one;
+            sum > 1.0 + MARGIN
+        });
+    }
+    let mut each: Vec<f64> = each.collect();
     // The best do not count: others of a group may be there, or they may be lost.
-    each.sort_by(|one, other| other.total_cmp(one));
+    each.sort_unstable_by(|one, other| other.total_cmp(one));
     each.iter().skip(gone).sum::<f64>() > 1.0 + MARGIN
 }
 
-/// The most that any `count` of the hosts have to place, class by class.
-pub(super) fn heaviest<'a>(hosts: impl Iterator<Item = &'a [Demand]>, count: usize) -> Load {
-    let mut sums: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+/// What cannot be filled in a class is not filled in it, however little that weighs.
+fn share_of(share: f64, weight: f64) -> f64 {
+    if share.is_infinite() {
+        share
+    } else {
+        share * weight
+    }
+}
+
+/// The most that any `count` of the hosts have to place, class by class; `loads` has what each has.
+pub(super) fn heaviest(loads: &[Load], count: usize) -> Load {
+    let mut sums: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut grain = Amounts::new();
-    for demands in hosts {
-        let own = Load::of(demands.iter());
-        for (class, sum) in own.sum {
-            sums.entry(class).or_default().push(sum);
+    for own in loads {
+        for (class, sum) in &own.sum {
+            sums.entry(class).or_default().push(*sum);
         }
-        for (class, own) in own.grain {
-            let grain = grain.entry(class).or_default();
-            *grain = gcd(*grain, own);
+        for (class, own) in &own.grain {
+            let grain = grain.entry(class.clone()).or_default();
+            *grain = gcd(*grain, *own);
         }
     }
     let sum = sums.into_iter().map(|(class, mut all)| {
         all.sort_unstable_by(|one, other| other.cmp(one));
-        (class, all.into_iter().take(count).fold(0, u64::saturating_add))
+        let most = all.into_iter().take(count).fold(0, u64::saturating_add);
+        (class.to_owned(), most)
     });
     Load {
         sum: sum.collect(),

@@ -1,6 +1,7 @@
 //! What a forecast is made from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,7 @@ pub struct Provider {
 }
 
 /// What an instance has to find on a host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wish {
     /// This trait.
@@ -67,23 +68,28 @@ pub enum Wish {
     Metadata(String, String),
 }
 
-/// What an instance needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What instances of one flavor need. Thousands share one of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Their project; empty where no host is kept for projects.
+    pub project: String,
+    /// How much of what.
+    pub amounts: Amounts,
+    /// What else has to be so.
+    pub wishes: BTreeSet<Wish>,
+    /// What else they ask for, in words, if that is not reckoned with.
+    pub not_reckoned: Option<String>,
+}
+
+/// An instance that needs a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// Which.
     pub id: ServerId,
     /// Its name.
     pub name: String,
-    /// Its project.
-    pub project: String,
-    /// How much of what.
-    pub amounts: Amounts,
-    /// What else has to be so.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub wishes: BTreeSet<Wish>,
-    /// What else it asks for, in words, if that is not reckoned with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_reckoned: Option<String>,
+    /// What it needs. Those that need the same share it: it is looked at once for all of them.
+    pub shape: Arc<Shape>,
 }
 
 /// A server group whose policy has to be kept.
@@ -99,7 +105,7 @@ pub struct Group {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostRoom {
     /// What it has; `None` if that is not known, or was known too long ago.
-    pub provider: Option<Provider>,
+    pub provider: Option<Arc<Provider>>,
     /// Nova hears it, and it may take instances.
     pub open: bool,
     /// Its availability zone.
@@ -130,17 +136,6 @@ impl Cloud {
             self.member_of.entry(*id).or_default().push(self.groups.len());
         }
         self.groups.push(group);
-    }
-
-    /// Where the scheduler may put what is lost. What is reserved is not counted on: it is taken by other means.
-    pub(super) fn open_hosts<'a>(&'a self, lost: &BTreeSet<&str>, reserved: &[&str]) -> Vec<&'a str> {
-        let hosts = self.hosts.iter().filter(|(name, host)| {
-            host.open
-                && host.provider.is_some()
-                && !lost.contains(name.as_str())
-                && !reserved.contains(&name.as_str())
-        });
-        hosts.map(|(name, _)| name.as_str()).collect()
     }
 
     /// The groups of an instance.

@@ -28,7 +28,7 @@ const HARMLESS: [&str; 9] = [
 const OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
 
 /// See the module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Needs {
     /// Its project.
     pub project: String,

@@ -1,108 +1,125 @@
 //! One way to place instances: the largest first, each on the first host that takes it. It shows that there is a way, or what is
 //! wanting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::ground::{Ground, Kept};
 use super::rules::{No, refuses};
-use super::{Cloud, Demand, Shortage};
+use super::{Demand, Shape, Shortage};
 use crate::ServerId;
 
-struct Bin<'a> {
-    name: &'a str,
-    free: BTreeMap<&'a str, u64>,
-    put: BTreeSet<ServerId>,
+/// What has been placed so far.
+struct Filling<'a, 'b> {
+    ground: &'a Ground<'b>,
+    open: &'a [bool],
+    /// As [`Ground::free`], less what has been placed.
+    free: Vec<u64>,
+    /// Where it is now.
+    put: BTreeMap<ServerId, usize>,
+    /// Of each shape the first of its takers that is not full for it: who is full stays full.
+    from: BTreeMap<*const Shape, usize>,
 }
 
-impl Bin<'_> {
-    /// The class of which most is wanting for it, with how much; `None` if it fits.
-    fn lacks<'d>(&self, demand: &'d Demand) -> Option<(&'d str, u64)> {
-        let lacking = demand.amounts.iter().filter_map(|(class, amount)| {
-            let free = self.free.get(class.as_str()).copied().unwrap_or(0);
-            let lack = amount.checked_sub(free).filter(|lack| *lack > 0)?;
-            Some((class.as_str(), lack))
-        });
-        lacking.max_by_key(|(_, lack)| *lack)
-    }
-
-    fn take(&mut self, demand: &Demand) {
-        for (class, amount) in &demand.amounts {
-            if let Some(free) = self.free.get_mut(class.as_str()) {
-                *free = free.saturating_sub(*amount);
-            }
-        }
-        self.put.insert(demand.id);
-    }
-}
-
-/// Places all of them on these hosts.
-pub(super) fn pack(cloud: &Cloud, demands: &[&Demand], hosts: &[&str]) -> Result<(), Shortage> {
-    let mut bins: Vec<Bin<'_>> = hosts
-        .iter()
-        .filter_map(|name| {
-            let (name, host) = cloud.hosts.get_key_value(*name)?;
-            let has = host.provider.as_ref()?.has.iter();
-            Some(Bin {
-                name,
-                free: has.map(|(class, has)| (class.as_str(), has.free())).collect(),
-                put: BTreeSet::new(),
-            })
-        })
-        .collect();
+/// Places all of them on the hosts that are open.
+pub(super) fn pack(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Result<(), Shortage> {
+    let mut filling = Filling {
+        ground,
+        open,
+        free: ground.free.clone(),
+        put: BTreeMap::new(),
+        from: BTreeMap::new(),
+    };
     let mut sorted = demands.to_vec();
     sorted.sort_by(|one, other| {
         let key = |demand: &Demand| {
-            let amount = |class: &str| demand.amounts.get(class).copied().unwrap_or(0);
+            let amount = |class: &str| demand.shape.amounts.get(class).copied().unwrap_or(0);
             (amount("MEMORY_MB"), amount("VCPU"), amount("DISK_GB"))
         };
         key(other).cmp(&key(one)).then_with(|| one.id.cmp(&other.id))
     });
     for demand in sorted {
-        place(cloud, demand, &mut bins)?;
+        let kept = ground.kept_from(demand, &filling.put);
+        if !filling.place(demand, &kept) {
+            return Err(filling.shortage(demand, &kept));
+        }
     }
     Ok(())
 }
 
-fn place(cloud: &Cloud, demand: &Demand, bins: &mut [Bin<'_>]) -> Result<(), Shortage> {
-    let mut refusals: BTreeMap<No, usize> = BTreeMap::new();
-    let mut lacks: Option<(&str, u64)> = None;
-    for bin in bins.iter_mut() {
-        let Some(host) = cloud.hosts.get(bin.name) else {
-            continue;
-        };
-        let crowded = cloud.groups_of(demand.id).any(|group| {
-            let places = group.members.iter().filter(|id| **id != demand.id);
-            let there = places
-                .filter(|id| bin.put.contains(id) || cloud.places.get(*id).is_some_and(|on| on == bin.name));
-            group.per_host.is_some_and(|most| there.count() as u64 >= most)
-        });
-        let no = if crowded {
-            Some(No::Group)
-        } else {
-            refuses(bin.name, host, demand, cloud)
-        };
-        if let Some(no) = no {
-            *refusals.entry(no).or_default() += 1;
-            continue;
-        }
-        match bin.lacks(demand) {
-            None => {
-                bin.take(demand);
-                return Ok(());
+impl Filling<'_, '_> {
+    fn is_open(&self, place: usize) -> bool {
+        self.open.get(place).copied().unwrap_or(false)
+    }
+
+    fn place(&mut self, demand: &Demand, kept: &Kept) -> bool {
+        let takers = self.ground.takers(&demand.shape);
+        let shape = Arc::as_ptr(&demand.shape);
+        let mut at = self.from.get(&shape).copied().unwrap_or(0);
+        // Whom only its groups keep it from is not full.
+        let mut all_full = true;
+        while let Some(place) = takers.hosts.get(at).copied() {
+            let has_room = self.is_open(place)
+                && takers
+                    .amounts
+                    .iter()
+                    .all(|(class, amount)| self.free[self.ground.at(place, *class)] >= *amount);
+            if has_room && !kept.has(place) {
+                for (class, amount) in &takers.amounts {
+                    self.free[self.ground.at(place, *class)] -= amount;
+                }
+                self.put.insert(demand.id, place);
+                return true;
             }
-            Some(lack) if lacks.is_none_or(|least| lack.1 < least.1) => lacks = Some(lack),
-            Some(_) => {}
+            all_full &= !has_room;
+            at += 1;
+            if all_full {
+                self.from.insert(shape, at);
+            }
+        }
+        false
+    }
+
+    /// What is wanting for one that found no place: the least that any host lacks, or why most of them would not take it.
+    fn shortage(&self, demand: &Demand, kept: &Kept) -> Shortage {
+        let mut refusals: BTreeMap<No, usize> = BTreeMap::new();
+        let mut lacks: Option<(&str, u64)> = None;
+        for (place, (_, host)) in self.ground.hosts.iter().enumerate() {
+            if !self.is_open(place) {
+                continue;
+            }
+            let no = refuses(host, &demand.shape).or_else(|| kept.has(place).then_some(No::Group));
+            if let Some(no) = no {
+                *refusals.entry(no).or_default() += 1;
+                continue;
+            }
+            match self.lack(place, demand) {
+                Some(lack) if lacks.is_none_or(|least| lack.1 < least.1) => lacks = Some(lack),
+                Some(_) | None => {}
+            }
+        }
+        let most = refusals.into_iter().max_by_key(|(_, count)| *count);
+        let text = match (lacks, most) {
+            (Some((class, amount)), _) => amount_text(class, amount),
+            (None, Some((no, _))) => no.text().to_owned(),
+            (None, None) => "any host that takes instances and is known to Placement".to_owned(),
+        };
+        Shortage {
+            instance: demand.name.clone(),
+            text,
         }
     }
-    let most = refusals.into_iter().max_by_key(|(_, count)| *count);
-    let text = match (lacks, most) {
-        (Some((class, amount)), _) => amount_text(class, amount),
-        (None, Some((no, _))) => no.text().to_owned(),
-        (None, None) => "any host that takes instances and is known to Placement".to_owned(),
-    };
-    Err(Shortage {
-        instance: demand.name.clone(),
-        text,
-    })
+
+    /// The class of which most is wanting on a host, with how much.
+    fn lack<'d>(&self, place: usize, demand: &'d Demand) -> Option<(&'d str, u64)> {
+        let lacking = demand.shape.amounts.iter().filter_map(|(class, amount)| {
+            let at = self.ground.classes.binary_search(&class.as_str()).ok();
+            let free = at.map_or(0, |at| self.free[self.ground.at(place, at)]);
+            let lack = amount.checked_sub(free).filter(|lack| *lack > 0)?;
+            Some((class.as_str(), lack))
+        });
+        lacking.max_by_key(|(_, lack)| *lack)
+    }
 }
 
 /// As people write it.

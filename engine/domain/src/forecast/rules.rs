@@ -1,9 +1,9 @@
 //! Which hosts the scheduler would take for an instance, apart from how full they are. Where clouds differ, the stricter is assumed.
 
-use super::{Cloud, Demand, HostRoom, Wish};
+use super::{HostRoom, Shape, Wish};
 
 /// Aggregates with such metadata may be for the named projects alone.
-const TENANT: &str = "filter_tenant_id";
+pub(crate) const TENANT: &str = "filter_tenant_id";
 
 /// Why a host is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,10 +29,10 @@ impl No {
     }
 }
 
-/// Whether the host may take it if it has room.
-pub(super) fn refuses(name: &str, host: &HostRoom, demand: &Demand, cloud: &Cloud) -> Option<No> {
+/// Whether the host may take it if it has room, leaving groups aside.
+pub(super) fn refuses(host: &HostRoom, shape: &Shape) -> Option<No> {
     let provider = host.provider.as_ref()?;
-    for wish in &demand.wishes {
+    for wish in &shape.wishes {
         let (granted, no) = match wish {
             Wish::Trait(wanted) => (provider.traits.contains(wanted), No::Trait),
             Wish::NoTrait(unwanted) => (!provider.traits.contains(unwanted), No::Trait),
@@ -46,38 +46,25 @@ pub(super) fn refuses(name: &str, host: &HostRoom, demand: &Demand, cloud: &Clou
             return Some(no);
         }
     }
-    if is_isolated(host, demand) {
+    if is_isolated(host, shape) {
         return Some(No::Isolated);
     }
     let allowed = |(class, amount): (&String, &u64)| {
         *amount == 0 || provider.has.get(class).is_some_and(|has| has.allows(*amount))
     };
-    if !demand.amounts.iter().all(allowed) {
-        return Some(No::Unit);
-    }
-    let mut groups = cloud.groups_of(demand.id);
-    let full = groups.any(|group| {
-        let others = group.members.iter().filter(|id| **id != demand.id);
-        let here = others.filter(|id| cloud.places.get(*id).is_some_and(|on| on == name));
-        match group.per_host {
-            Some(most) => here.count() as u64 >= most,
-            // One alone is bound by nobody. With others, where they are when it is scheduled is not foreseen.
-            None => group.members.len() > 1,
-        }
-    });
-    full.then_some(No::Group)
+    (!shape.amounts.iter().all(allowed)).then_some(No::Unit)
 }
 
-fn is_isolated(host: &HostRoom, demand: &Demand) -> bool {
+fn is_isolated(host: &HostRoom, shape: &Shape) -> bool {
     let mut keys = host.metadata.iter();
     keys.any(|(key, values)| {
         if key.starts_with(TENANT) {
             !values
                 .iter()
                 .flat_map(|value| value.split(','))
-                .any(|id| id.trim() == demand.project)
+                .any(|id| id.trim() == shape.project)
         } else if let Some(name) = key.strip_prefix("trait:") {
-            values.contains("required") && !demand.wishes.contains(&Wish::Trait(name.to_owned()))
+            values.contains("required") && !shape.wishes.contains(&Wish::Trait(name.to_owned()))
         } else {
             false
         }

@@ -1,11 +1,13 @@
 //! How many hosts of a segment may be lost.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::bound::{fits, heaviest};
-use super::{Cloud, Demand, Method, Outcome, Room, forecast};
+use super::bound::{Load, fits, heaviest};
+use super::ground::Ground;
+use super::{Cloud, Demand, Method, Outcome, Room, Shape, judge};
 use crate::entity::segment::RecoveryMethod;
 
 /// So many sets of hosts are looked at one by one; where there are more, they are bounded together.
@@ -46,17 +48,26 @@ pub struct SegmentForecast {
     pub worst: Option<Outcome>,
 }
 
-/// Judges a segment.
-pub fn forecast_segment(cloud: &Cloud, view: &SegmentView<'_>) -> SegmentForecast {
+/// Judges segments. What is the same for all of them is looked at once.
+pub fn forecast_segments<'a>(
+    cloud: &Cloud,
+    views: impl IntoIterator<Item = SegmentView<'a>>,
+) -> Vec<SegmentForecast> {
+    let ground = Ground::new(cloud);
+    let all = views.into_iter().map(|view| of_segment(&ground, &view));
+    all.collect()
+}
+
+fn of_segment(ground: &Ground<'_>, view: &SegmentView<'_>) -> SegmentForecast {
     let method = Method {
         method: view.method,
         reserved: &view.reserved,
     };
-    let alone = |name: &&str| forecast(cloud, &BTreeSet::from([*name]), &method);
+    let alone = |name: &&str| judge(ground, &BTreeSet::from([*name]), &method);
     let hosts: Vec<Outcome> = view.hosts.iter().map(alone).collect();
     let worst = hosts.iter().max_by_key(|one| (one.room, one.instances)).cloned();
     let headroom = match worst.as_ref().map(|one| one.room) {
-        Some(Room::Enough) => Some(further(cloud, view, &method)),
+        Some(Room::Enough) => Some(further(ground, view, &method)),
         Some(Room::Tight | Room::Short) => Some(Headroom {
             hosts: 0,
             exact: true,
@@ -72,13 +83,13 @@ pub fn forecast_segment(cloud: &Cloud, view: &SegmentView<'_>) -> SegmentForecas
 }
 
 /// One may be lost; how many more?
-fn further(cloud: &Cloud, view: &SegmentView<'_>, method: &Method<'_>) -> Headroom {
+fn further(ground: &Ground<'_>, view: &SegmentView<'_>, method: &Method<'_>) -> Headroom {
     let all = view.hosts.len();
     for count in 2..=all {
         if sets(all, count).is_none_or(|number| number > SETS) {
-            return many(cloud, view, count);
+            return many(ground, view, count);
         }
-        if !each_set(cloud, view, method, count) {
+        if !each_set(ground, view, method, count) {
             return Headroom {
                 hosts: count - 1,
                 exact: true,
@@ -92,15 +103,18 @@ fn further(cloud: &Cloud, view: &SegmentView<'_>, method: &Method<'_>) -> Headro
 }
 
 /// So many as the bound allows; one less than `least` may be lost anyway.
-fn many(cloud: &Cloud, view: &SegmentView<'_>, least: usize) -> Headroom {
+fn many(ground: &Ground<'_>, view: &SegmentView<'_>, least: usize) -> Headroom {
     let (mut good, mut bad) = (least - 1, view.hosts.len() + 1);
-    // More that are lost never make it easier, so it can be searched by halves.
-    while bad - good > 1 {
-        let middle = usize::midpoint(good, bad);
-        if bounded(cloud, view, middle) {
-            good = middle;
-        } else {
-            bad = middle;
+    // Reserved hosts are taken whole, one for each: that is not bounded so.
+    if let Some(bounds) = Bounds::of(ground, view).filter(|_| view.method != RecoveryMethod::ReservedHost) {
+        // More that are lost never make it easier, so it can be searched by halves.
+        while bad - good > 1 {
+            let middle = usize::midpoint(good, bad);
+            if bounds.hold(middle) {
+                good = middle;
+            } else {
+                bad = middle;
+            }
         }
     }
     Headroom {
@@ -118,14 +132,14 @@ fn sets(all: usize, count: usize) -> Option<usize> {
     Some(number)
 }
 
-fn each_set(cloud: &Cloud, view: &SegmentView<'_>, method: &Method<'_>, count: usize) -> bool {
+fn each_set(ground: &Ground<'_>, view: &SegmentView<'_>, method: &Method<'_>, count: usize) -> bool {
     let mut chosen: Vec<usize> = (0..count).collect();
     loop {
         let lost: BTreeSet<&str> = chosen
             .iter()
             .filter_map(|ix| view.hosts.get(*ix).copied())
             .collect();
-        if forecast(cloud, &lost, method).room != Room::Enough {
+        if judge(ground, &lost, method).room != Room::Enough {
             return false;
         }
         // The next set, in order.
@@ -140,39 +154,47 @@ fn each_set(cloud: &Cloud, view: &SegmentView<'_>, method: &Method<'_>, count: u
     }
 }
 
-/// Whether any `count` hosts may be lost, for sure: the heaviest are lost, and of the others the best, too.
-fn bounded(cloud: &Cloud, view: &SegmentView<'_>, count: usize) -> bool {
-    // Reserved hosts are taken whole, one for each: that is not bounded so.
-    if view.method == RecoveryMethod::ReservedHost {
-        return false;
-    }
-    let lists = || {
-        let hosts = view.hosts.iter().filter_map(|name| cloud.hosts.get(*name));
-        hosts.filter_map(|host| host.demands.as_deref())
-    };
-    let load = heaviest(lists(), count);
-    let open = cloud.open_hosts(&BTreeSet::new(), &view.reserved);
-    let mut seen: Vec<&Demand> = Vec::new();
-    for demand in lists().flatten() {
-        if demand.not_reckoned.is_some() {
-            return false;
-        }
-        let mates: usize = cloud
-            .groups_of(demand.id)
-            .map(|group| group.members.len().saturating_sub(1))
-            .sum();
-        if mates == 0 {
-            let alike = |one: &&Demand| {
-                one.amounts == demand.amounts && one.wishes == demand.wishes && one.project == demand.project
-            };
-            if seen.iter().any(alike) {
-                continue;
+/// What is the same for any number of hosts.
+struct Bounds<'a, 'b> {
+    ground: &'a Ground<'b>,
+    open: Vec<bool>,
+    /// What each host has to place.
+    loads: Vec<Load>,
+    /// One of each sort, with how many others may be in its groups.
+    sorts: Vec<(&'a Demand, usize)>,
+}
+
+impl<'a, 'b> Bounds<'a, 'b> {
+    /// `None` if an instance asks for what is not reckoned with.
+    fn of(ground: &'a Ground<'b>, view: &SegmentView<'_>) -> Option<Self> {
+        let hosts = view.hosts.iter().filter_map(|name| ground.cloud.hosts.get(*name));
+        let lists: Vec<&[Demand]> = hosts.filter_map(|host| host.demands.as_deref()).collect();
+        let mut seen: BTreeSet<*const Shape> = BTreeSet::new();
+        let mut sorts = Vec::new();
+        for demand in lists.iter().copied().flatten() {
+            if demand.shape.not_reckoned.is_some() {
+                return None;
             }
-            seen.push(demand);
+            let groups = ground.cloud.groups_of(demand.id);
+            let mates: usize = groups.map(|group| group.members.len().saturating_sub(1)).sum();
+            if mates > 0 || seen.insert(Arc::as_ptr(&demand.shape)) {
+                sorts.push((demand, mates));
+            }
         }
-        if !fits(cloud, demand, &load, &open, count.saturating_add(mates)) {
-            return false;
-        }
+        Some(Self {
+            ground,
+            open: ground.open(&BTreeSet::new(), &view.reserved),
+            loads: lists.iter().map(|own| Load::of(own.iter())).collect(),
+            sorts,
+        })
     }
-    true
+
+    /// Whether any `count` hosts may be lost, for sure: the heaviest are lost, and of the others the best, too.
+    fn hold(&self, count: usize) -> bool {
+        let load = heaviest(&self.loads, count);
+        self.sorts.iter().all(|(demand, mates)| {
+            let gone = count.saturating_add(*mates);
+            fits(self.ground, demand, &load, &self.open, gone)
+        })
+    }
 }

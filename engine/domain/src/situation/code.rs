@@ -53,11 +53,15 @@ words! {
         /// ..
         MonitorUnknown = "MONITOR_UNKNOWN",
         /// ..
+        RoomUnknown = "ROOM_UNKNOWN",
+        /// ..
         FenceLevelFailing = "FENCE_LEVEL_FAILING",
         /// ..
         SegmentDisabled = "SEGMENT_DISABLED",
         /// ..
         FewHosts = "FEW_HOSTS",
+        /// ..
+        NoRoom = "NO_ROOM",
         /// ..
         HostUnknownToNova = "HOST_UNKNOWN_TO_NOVA",
         /// ..
@@ -80,6 +84,8 @@ words! {
         EnginePart = "ENGINE_PART",
         /// ..
         HostUnderRecovery = "HOST_UNDER_RECOVERY",
+        /// ..
+        RoomTight = "ROOM_TIGHT",
         /// ..
         InstanceMoving = "INSTANCE_MOVING",
     }
@@ -111,10 +117,12 @@ impl Code {
             | Self::InstancesNotListed
             | Self::HostCellDown
             | Self::FenceNotTested
-            | Self::MonitorUnknown => Grade::Unknown,
+            | Self::MonitorUnknown
+            | Self::RoomUnknown => Grade::Unknown,
             Self::FenceLevelFailing
             | Self::SegmentDisabled
             | Self::FewHosts
+            | Self::NoRoom
             | Self::HostUnknownToNova
             | Self::HostOnMaintenance
             | Self::Frozen
@@ -125,7 +133,7 @@ impl Code {
             | Self::MonitorPart
             | Self::EngineSilent
             | Self::EnginePart => Grade::Warn,
-            Self::HostUnderRecovery | Self::InstanceMoving => Grade::Info,
+            Self::HostUnderRecovery | Self::RoomTight | Self::InstanceMoving => Grade::Info,
         }
     }
 
@@ -178,6 +186,11 @@ impl Code {
             Self::FewHosts => {
                 "Fewer than two hosts of a segment work, so its instances may have nowhere to go."
             }
+            Self::NoRoom => "If a host died now, not all of its instances would find room on others.",
+            Self::RoomTight => {
+                "If a host died now, its instances would find room only if Nova places them well."
+            }
+            Self::RoomUnknown => "Whether there is room for the instances of a host that dies is not known.",
             Self::HostUnknownToNova => {
                 "A host is registered, and Nova knows no compute service of that name."
             }

@@ -34,7 +34,7 @@ impl Need {
             Self::Meant => "it is to be recovered",
             Self::Heard => "Nova hears its host",
             Self::Provable => "nothing speaks against proving its host off",
-            Self::Room => "enough hosts are at work",
+            Self::Room => "there is room on other hosts",
             Self::Movable => "nothing is under way with it",
             Self::Watched => "monitors at work watch it, and no reporter is doubted",
             Self::Engine => "an engine is at work",
@@ -48,7 +48,7 @@ impl Need {
             Self::Meant => "it is not to be recovered",
             Self::Heard => "Nova does not hear its host",
             Self::Provable => "its host cannot be proven off",
-            Self::Room => "too few hosts are at work",
+            Self::Room => "there may be no room for it",
             Self::Movable => "something is under way with it",
             Self::Watched => "nobody that is sure to be heard watches it",
             Self::Engine => "no engine is at work",
@@ -88,7 +88,12 @@ impl Code {
             | Self::FenceFailing
             | Self::FenceNotTested
             | Self::FenceLevelFailing => Need::Provable,
-            Self::NoReservedHost | Self::FewHosts | Self::HostDisabled => Need::Room,
+            Self::NoReservedHost
+            | Self::FewHosts
+            | Self::NoRoom
+            | Self::RoomTight
+            | Self::RoomUnknown
+            | Self::HostDisabled => Need::Room,
             Self::MoveNeedsPerson | Self::MoveFailed | Self::RecoveryHeld | Self::InstanceMoving => {
                 Need::Movable
             }
@@ -128,8 +133,11 @@ pub struct Explanation<'a> {
 impl Explanation<'_> {
     /// Whether a need holds, by what speaks against it; `None` if that is not known.
     pub fn holds(&self, need: Need, against: &[&Finding]) -> Option<bool> {
-        if !against.is_empty() {
+        if against.iter().any(|finding| finding.code != Code::RoomUnknown) {
             return Some(false);
+        }
+        if !against.is_empty() {
+            return None;
         }
         match need {
             // Nobody looks for a reason on a host that is on maintenance, or whose instances wait for a person.

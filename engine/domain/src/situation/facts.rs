@@ -1,6 +1,7 @@
 //! What is known, with when it was known.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +65,7 @@ pub struct Facts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rooms {
     /// By service host. One that is missing has changed since it was read last, or was never read.
-    pub providers: BTreeMap<String, Provider>,
+    pub providers: BTreeMap<String, Arc<Provider>>,
     /// Nova's aggregates.
     pub aggregates: Vec<Aggregate>,
     /// Its server groups that bind.
@@ -76,9 +77,12 @@ pub struct Rooms {
 /// How the last look at what hosts have went.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomsState {
-    /// Why it failed.
+    /// Why it failed, so that nothing counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// We are not let in, and shall not be until somebody changes that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
     /// So many hosts are to be read.
     pub unread: u64,
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Aspect, Code, FRESH, Finding, Findings, Grade, Look, Monitor, Protection, Standing};
+use super::{Code, FRESH, Finding, Findings, Grade, Look, Monitor, Protection, Standing};
 use crate::Timestamp;
 use crate::monitor::MonitorKind;
 
@@ -90,13 +90,8 @@ pub(super) fn situations(look: &Look<'_>) -> Vec<MonitorSituation> {
     all
 }
 
-/// What nobody gathers, now that this is known.
-pub(super) fn not_assessed(look: &Look<'_>) -> Vec<Aspect> {
-    let missing = |aspect: &&Aspect| **aspect != Aspect::Monitors || !are_known(look);
-    Aspect::ALL.iter().filter(missing).copied().collect()
-}
-
-fn are_known(look: &Look<'_>) -> bool {
+/// Whether a host monitor has ever signed.
+pub(super) fn are_known(look: &Look<'_>) -> bool {
     look.facts
         .monitors
         .iter()

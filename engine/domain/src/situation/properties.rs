@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::room::tests::rooms;
 use super::tests::{NOW, ago, compute, engine, fine, test};
 use super::*;
 use crate::entity::host::MaintenanceReason;
@@ -13,9 +14,19 @@ use crate::recovery::Life;
 fn facts() -> impl Strategy<Value = Facts> {
     let hosts = proptest::collection::vec((0..6_u8, 0..4_u8, 0..6_u8, any::<bool>()), 3);
     let ages = (0..100_i64, 0..100_i64, 0..40_i64, 0..1_000_i64);
-    (hosts, ages, 0..5_u8, 0..5_u8, any::<(bool, bool, bool)>()).prop_map(
-        |(hosts, (computes, instances, signed, tested), mode, method, (listed, looked, devices))| {
+    let room = (0..4_u8, 0..4_u64, 0..4_u64, 0..4_u64, 0..100_i64);
+    (hosts, ages, 0..5_u8, 0..5_u8, any::<(bool, bool, bool)>(), room).prop_map(
+        |(hosts, (computes, instances, signed, tested), mode, method, (listed, looked, devices), room)| {
             let mut facts = fine();
+            let (state, a, b, c, age) = room;
+            if state > 0 {
+                rooms(&mut facts, [a, b, c].map(|places| places * 100));
+                let known = facts.rooms.as_mut().unwrap();
+                known.as_of = ago(age);
+                known.value.state.unread = u64::from(state == 2);
+                known.value.state.trouble = (state == 3).then(|| "timed out".to_owned());
+                known.value.state.refused = state == 3 && a == 0;
+            }
             facts
                 .engines
                 .push(engine("ctl-2:1", signed, &[("nova", signed % 3 != 0, "away")]));
@@ -64,6 +75,9 @@ fn older(facts: &Facts, seconds: i64) -> Facts {
         known.as_of = known.as_of.minus_seconds(seconds);
     }
     if let Some(known) = &mut old.instances {
+        known.as_of = known.as_of.minus_seconds(seconds);
+    }
+    if let Some(known) = &mut old.rooms {
         known.as_of = known.as_of.minus_seconds(seconds);
     }
     for engine in &mut old.engines {

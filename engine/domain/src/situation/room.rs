@@ -1,87 +1,243 @@
-//! The forecast of a region, from the facts that an engine keeps.
+//! Room: the forecast of a region, from the facts that an engine keeps, and what it means for what would be recovered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::{Facts, Host, Instance, Rooms, Segment};
-use crate::Timestamp;
+use super::{
+    Code, Facts, Finding, Findings, Grade, Host, Instance, Known, Look, Protection, Rooms, Segment, Standing,
+};
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{
-    Amounts, Cloud, Demand, HostRoom, Method, Outcome, SegmentForecast, SegmentView, Wish, forecast,
-    forecast_segment,
+    Cloud, Demand, Headroom, HostRoom, Method, Outcome, Room, SegmentForecast, SegmentView, Shape, TENANT,
+    Wish, forecast, forecast_segments, takers,
 };
 use crate::recovery::Life;
 use crate::reserved::Aggregate;
+use crate::resources::Resources;
+use crate::{ServerId, Timestamp};
 
 /// What is older says nothing good any more: two rounds of a watcher may fail.
-const FRESH: Duration = Duration::from_secs(60);
+pub const ROOM_COUNTS_FOR: Duration = Duration::from_secs(60);
 
 /// The zone of hosts that are in no aggregate with a zone.
 const DEFAULT_ZONE: &str = "nova";
 
 /// What a region has room for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
     /// When the oldest was so of what it is made from; `None` while something of it was never gathered.
     pub as_of: Option<Timestamp>,
     /// Why nothing of it counts, if so.
-    pub trouble: Option<String>,
+    pub trouble: Option<ForecastTrouble>,
     /// Of so many hosts what they have is not known.
     pub unread: u64,
     /// The enabled segments, by name.
     pub segments: Vec<SegmentForecast>,
-    /// What was asked for.
-    pub lost: Option<Outcome>,
 }
 
-/// Judges the segments, or one of them, and the loss of these hosts together if any are named; those have to be of one segment.
-pub fn forecast_region(facts: &Facts, now: Timestamp, only: Option<&str>, hosts: &[&str]) -> Forecast {
-    let (cloud, trouble) = cloud(facts, now);
-    let wanted = |segment: &&Segment| segment.enabled && only.is_none_or(|name| name == segment.name);
-    let segments: Vec<&Segment> = facts.segments.iter().filter(wanted).collect();
-    let lost = (!hosts.is_empty()).then(|| {
-        let home = |segment: &&Segment| {
-            segment
-                .hosts
-                .iter()
-                .any(|host| hosts.contains(&host.name.as_str()))
-        };
-        let reserved = facts.segments.iter().find(home).map(ready);
-        let method = Method {
-            method: facts
-                .segments
-                .iter()
-                .find(home)
-                .map_or(RecoveryMethod::Auto, |segment| segment.method),
-            reserved: &reserved.unwrap_or_default(),
-        };
-        forecast(&cloud, &hosts.iter().copied().collect(), &method)
-    });
+/// Why there is no forecast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForecastTrouble {
+    /// Of what sort it is.
+    pub what: TroubleKind,
+    /// For people.
+    pub text: String,
+}
+
+/// Of what sort a trouble is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// No engine has asked Placement yet.
+    NeverAsked,
+    /// Placement, or Nova, does not let us ask.
+    Refused,
+    /// Placement could not be read, or not lately.
+    Away,
+    /// What is known of Nova is too old, which is told where it belongs.
+    Old,
+    /// Not all instances have been listed, which is told there, too.
+    Unlisted,
+}
+
+/// Judges all segments, and each of their hosts.
+pub fn forecast_region(facts: &Facts, now: Timestamp) -> Forecast {
+    let (cloud, trouble) = cloud(facts, now, |_| true);
     let ages = [
         facts.computes.as_ref().map(|known| known.as_of),
         facts.instances.as_ref().map(|known| known.as_of),
         facts.rooms.as_ref().map(|known| known.as_of),
     ];
     let as_of: Option<Vec<Timestamp>> = ages.into_iter().collect();
+    let segments = facts.segments.iter().filter(|segment| segment.enabled);
+    let views = segments.map(|segment| SegmentView {
+        name: &segment.name,
+        method: segment.method,
+        hosts: names(segment, |host| !host.reserved && !is_out(host)),
+        reserved: ready(segment),
+    });
     Forecast {
         as_of: as_of.and_then(|all| all.into_iter().min()),
         trouble,
         unread: facts.rooms.as_ref().map_or(0, |known| known.value.state.unread),
-        segments: segments
-            .into_iter()
-            .map(|segment| {
-                let view = SegmentView {
-                    name: &segment.name,
-                    method: segment.method,
-                    hosts: names(segment, |host| !host.reserved && !is_out(host)),
-                    reserved: ready(segment),
-                };
-                forecast_segment(&cloud, &view)
-            })
-            .collect(),
-        lost,
+        segments: forecast_segments(&cloud, views),
+    }
+}
+
+/// What becomes of these hosts of one segment if they are lost together.
+pub fn forecast_loss(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Outcome {
+    let (cloud, _) = cloud(facts, now, |name| hosts.contains(&name));
+    let home = home(facts, hosts);
+    let reserved = home.map(ready).unwrap_or_default();
+    let method = Method {
+        method: home.map_or(RecoveryMethod::Auto, |segment| segment.method),
+        reserved: &reserved,
+    };
+    forecast(&cloud, &hosts.iter().copied().collect(), &method)
+}
+
+fn home<'a>(facts: &'a Facts, hosts: &[&str]) -> Option<&'a Segment> {
+    let mut segments = facts.segments.iter();
+    segments.find(|segment| {
+        segment
+            .hosts
+            .iter()
+            .any(|host| hosts.contains(&host.name.as_str()))
+    })
+}
+
+/// On how many hosts there is room for one instance, if its host is lost and nothing else moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// On so many
+    pub hosts: usize,
+    /// of so many that Nova may choose.
+    pub of: usize,
+}
+
+/// Of an instance on this host; `None` if it is not known, or if it asks for what is not reckoned with.
+pub fn fit(facts: &Facts, now: Timestamp, host: &str, id: ServerId) -> Option<Fit> {
+    let (cloud, trouble) = cloud(facts, now, |name| name == host);
+    if trouble.is_some() {
+        return None;
+    }
+    let own = cloud.hosts.get(host)?.demands.as_ref()?;
+    let demand = own.iter().find(|one| one.id == id)?;
+    if demand.shape.not_reckoned.is_some() {
+        return None;
+    }
+    let reserved = home(facts, &[host]).map(ready).unwrap_or_default();
+    let (hosts, of) = takers(&cloud, host, demand, &reserved);
+    Some(Fit { hosts, of })
+}
+
+/// What is to be said of room, of a whole region.
+pub(super) struct Judged<'a> {
+    forecast: Option<&'a Forecast>,
+    /// By host: its segment's name and headroom, and what becomes of it.
+    by_host: BTreeMap<&'a str, (&'a SegmentForecast, &'a Outcome)>,
+}
+
+/// What is so of everything.
+pub(super) fn assess<'a>(
+    forecast: &'a Forecast,
+    is_looked: bool,
+    all: &mut Standing,
+    found: &mut Findings,
+) -> Judged<'a> {
+    let nothing = Judged {
+        forecast: None,
+        by_host: BTreeMap::new(),
+    };
+    if let Some(trouble) = &forecast.trouble {
+        let text = format!(
+            "whether there is room on other hosts is not known: {}",
+            trouble.text
+        );
+        let finding = Finding::new(Code::RoomUnknown, text).fix("tachi forecast");
+        match trouble.what {
+            TroubleKind::NeverAsked | TroubleKind::Unlisted => {}
+            TroubleKind::Old => all.worsen(Protection::Unknown, Code::FactsOld),
+            // Whoever does not want to let us in cannot end it: so it is said once, and nothing is worse for it.
+            TroubleKind::Refused => found.note(finding.graded(Grade::Info)),
+            TroubleKind::Away => {
+                all.worsen(Protection::Unknown, Code::RoomUnknown);
+                // Without an engine, or without Nova, nobody looks, and that follows from it.
+                if is_looked {
+                    found.note(finding);
+                }
+            }
+        }
+        return nothing;
+    }
+    let segments = forecast.segments.iter();
+    let by_host = segments.flat_map(|segment| {
+        let hosts = segment.hosts.iter();
+        hosts.filter_map(move |one| Some((one.lost.first()?.as_str(), (segment, one))))
+    });
+    Judged {
+        forecast: Some(forecast),
+        by_host: by_host.collect(),
+    }
+}
+
+impl Judged<'_> {
+    /// Whether it is looked at whether there is room.
+    pub(super) const fn is_assessed(&self) -> bool {
+        self.forecast.is_some()
+    }
+
+    /// How many hosts of a segment may be lost.
+    pub(super) fn headroom(&self, segment: &str) -> Option<Headroom> {
+        let mut all = self.forecast?.segments.iter();
+        all.find(|one| one.segment == segment)?.headroom
+    }
+
+    /// Whether what is on a host would find a place.
+    pub(super) fn of_host(&self, name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+        let Some((segment, outcome)) = self.by_host.get(name) else {
+            return;
+        };
+        let unread = self.forecast.map_or(0, |forecast| forecast.unread);
+        let segment = &segment.segment;
+        let (protection, finding) = match (outcome.room, &outcome.not_reckoned) {
+            // A host that nobody has read takes nothing: who knows what it has.
+            (Room::Tight | Room::Short, _) if unread > 0 => {
+                let hosts = super::number(
+                    usize::try_from(unread).unwrap_or(usize::MAX),
+                    "host has",
+                    "hosts have",
+                );
+                let text = format!(
+                    "whether its instances would find room is not known: what {hosts} is not read yet"
+                );
+                (Protection::Unknown, Finding::new(Code::RoomUnknown, text))
+            }
+            (Room::Tight, _) => {
+                let text = "if it died now, its instances would find room only if Nova places them well";
+                (Protection::Degraded, Finding::new(Code::RoomTight, text))
+            }
+            (Room::Short, _) => {
+                let text =
+                    format!("if it died now, not all of its instances would find room (segment {segment})");
+                (Protection::Degraded, Finding::new(Code::NoRoom, text))
+            }
+            (Room::Unknown, Some(why)) => {
+                let text =
+                    format!("whether its instances would find room is not known: {why} is not reckoned with");
+                let finding = Finding::new(Code::RoomUnknown, text).graded(Grade::Info);
+                (Protection::Protected, finding)
+            }
+            // That its instances are not known is told where it belongs.
+            (Room::Enough, _) | (Room::Unknown, None) => return,
+        };
+        standing.worsen(protection, finding.code);
+        let instances = look.instances_on(name);
+        found.note(
+            finding
+                .about(name, instances)
+                .fix(format!("tachi forecast {segment}")),
+        );
     }
 }
 
@@ -101,59 +257,96 @@ fn ready(segment: &Segment) -> Vec<&str> {
     })
 }
 
-/// Nothing that is old counts: a host of which little is known takes nothing, and its instances are not known.
-fn cloud(facts: &Facts, now: Timestamp) -> (Cloud, Option<String>) {
-    let is_fresh = |as_of: Timestamp| u128::from(now.micros_since(as_of).unsigned_abs()) <= FRESH.as_micros();
-    let rooms = facts.rooms.as_ref().filter(|known| is_fresh(known.as_of));
-    let computes = facts.computes.as_ref().filter(|known| is_fresh(known.as_of));
-    let instances = facts
-        .instances
-        .as_ref()
-        .filter(|known| known.value.complete && is_fresh(known.as_of));
-    let trouble = match (rooms, computes, instances) {
-        (Some(known), ..) if known.value.state.trouble.is_some() => known.value.state.trouble.clone(),
-        (Some(_), Some(_), Some(_)) => None,
-        (None, ..) if facts.rooms.is_none() => Some("no engine has asked Placement yet".to_owned()),
-        (None, ..) => Some("what Placement says is too old".to_owned()),
-        (_, None, _) => Some("what Nova says of its services is too old, or was never asked".to_owned()),
-        (_, _, None) => Some("not all instances are listed, or they were listed too long ago".to_owned()),
+/// Nothing that is old counts: a host of which little is known takes nothing, and its instances are not known. Instances are looked
+/// at of the hosts that are `wanted`.
+fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud, Option<ForecastTrouble>) {
+    let (rooms, computes, instances) = match known(facts, now) {
+        Ok(known) => known,
+        Err(trouble) => return (Cloud::default(), Some(trouble)),
     };
     let mut cloud = Cloud::default();
-    let (Some(rooms), Some(computes), Some(instances)) = (rooms, computes, instances) else {
-        return (cloud, trouble);
-    };
-    let rooms = &rooms.value;
-    if trouble.is_some() {
-        return (cloud, trouble);
-    }
-    for (name, own) in &instances.value.on {
-        cloud.places.extend(own.iter().map(|one| (one.id, name.clone())));
-    }
-    let out: BTreeSet<&str> = facts
-        .segments
+    let in_groups: BTreeSet<ServerId> = rooms
+        .groups
         .iter()
-        .flat_map(|segment| &segment.hosts)
+        .flat_map(|one| &one.members)
+        .copied()
+        .collect();
+    for (name, own) in &instances.on {
+        let own = own.iter().filter(|one| in_groups.contains(&one.id));
+        cloud.places.extend(own.map(|one| (one.id, name.clone())));
+    }
+    let hosts = facts.segments.iter().flat_map(|segment| &segment.hosts);
+    let out: BTreeSet<&str> = hosts
         .filter(|host| is_out(host))
         .map(|host| host.name.as_str())
         .collect();
-    for compute in &computes.value {
+    let mut shapes = Shapes::of(rooms);
+    for compute in computes {
         let name = compute.host.as_str();
         let zone = zone_of(rooms, name);
-        let own = instances.value.on.get(name).map_or(&[][..], Vec::as_slice);
+        let own = instances.on.get(name).map_or(&[][..], Vec::as_slice);
         let room = HostRoom {
             provider: rooms.providers.get(name).cloned(),
             open: compute.up && compute.enabled && !compute.cell_down && !out.contains(name),
             zone: zone.to_owned(),
             metadata: metadata_of(&rooms.aggregates, name),
-            demands: (!compute.cell_down).then(|| {
+            demands: (!compute.cell_down && wanted(name)).then(|| {
                 let meant = own.iter().filter(|one| one.left.is_none());
-                meant.map(|one| demand(one, zone)).collect()
+                meant.map(|one| shapes.demand(one, zone)).collect()
             }),
         };
         cloud.hosts.insert(compute.host.clone(), room);
     }
     rooms.groups.iter().for_each(|group| cloud.bind(group.clone()));
     (cloud, None)
+}
+
+/// Whether what was so then says anything of room now.
+pub fn is_fresh_for_room(as_of: Timestamp, now: Timestamp) -> bool {
+    u128::from(now.micros_since(as_of).unsigned_abs()) <= ROOM_COUNTS_FOR.as_micros()
+}
+
+type All<'a> = (&'a Rooms, &'a [super::Compute], &'a super::Instances);
+
+/// All of it, if it is young enough.
+fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastTrouble> {
+    fn fresh<T>(known: &Known<T>, now: Timestamp) -> bool {
+        is_fresh_for_room(known.as_of, now)
+    }
+    let trouble = |what: TroubleKind, text: &str| ForecastTrouble {
+        what,
+        text: text.to_owned(),
+    };
+    let Some(rooms) = &facts.rooms else {
+        return Err(trouble(
+            TroubleKind::NeverAsked,
+            "no engine has asked Placement yet",
+        ));
+    };
+    let state = &rooms.value.state;
+    if let Some(text) = state.trouble.as_deref().filter(|_| state.refused) {
+        return Err(trouble(TroubleKind::Refused, text));
+    }
+    if let Some(text) = &state.trouble {
+        return Err(trouble(TroubleKind::Away, text));
+    }
+    if !fresh(rooms, now) {
+        return Err(trouble(TroubleKind::Away, "what Placement says is too old"));
+    }
+    let Some(computes) = facts.computes.as_ref().filter(|known| fresh(known, now)) else {
+        let text = "what Nova says of its services is too old, or was never asked";
+        return Err(trouble(TroubleKind::Old, text));
+    };
+    let Some(instances) = facts.instances.as_ref().filter(|known| known.value.complete) else {
+        return Err(trouble(TroubleKind::Unlisted, "not all instances are listed yet"));
+    };
+    if !fresh(instances, now) {
+        return Err(trouble(
+            TroubleKind::Old,
+            "Nova's instances were listed too long ago",
+        ));
+    }
+    Ok((&rooms.value, &computes.value, &instances.value))
 }
 
 fn zone_of<'a>(rooms: &'a Rooms, host: &str) -> &'a str {
@@ -170,33 +363,66 @@ fn metadata_of(aggregates: &[Aggregate], host: &str) -> BTreeMap<String, BTreeSe
     metadata
 }
 
-/// Whether an instance may leave its zone Nova shows to few: it is taken to be bound to it.
-fn demand(one: &Instance, zone: &str) -> Demand {
-    let zone = Wish::Zone(zone.to_owned());
-    let (mut amounts, mut wishes, mut not_reckoned) = (Amounts::new(), BTreeSet::from([zone]), None);
-    let mut project = String::new();
-    match &one.needs {
-        Some(needs) => {
-            project.clone_from(&needs.project);
-            wishes.extend(needs.wishes.iter().cloned());
-            not_reckoned.clone_from(&needs.not_reckoned);
-            let own = needs.resources;
-            for (class, amount) in [
-                ("VCPU", own.vcpus),
-                ("MEMORY_MB", own.memory_mb),
-                ("DISK_GB", own.disk_gb),
-            ] {
-                amounts.insert(class.to_owned(), amount);
-            }
+/// What a shape is made of.
+type Sort<'a> = (
+    Option<(Resources, &'a BTreeSet<Wish>, Option<&'a str>)>,
+    &'a str,
+    &'a str,
+);
+
+/// Instances that need the same share what they need.
+struct Shapes<'a> {
+    /// Hosts are kept for projects, so that it matters whose an instance is.
+    by_project: bool,
+    made: HashMap<Sort<'a>, Arc<Shape>>,
+}
+
+impl<'a> Shapes<'a> {
+    fn of(rooms: &Rooms) -> Self {
+        let mut keys = rooms.aggregates.iter().flat_map(|one| one.metadata.keys());
+        Self {
+            by_project: keys.any(|key| key.starts_with(TENANT)),
+            made: HashMap::new(),
         }
-        None => not_reckoned = Some("a flavor that Nova does not show".to_owned()),
     }
-    Demand {
-        id: one.id,
-        name: one.name.clone(),
-        project,
-        amounts,
-        wishes,
-        not_reckoned,
+
+    fn demand(&mut self, one: &'a Instance, zone: &'a str) -> Demand {
+        let project = one.needs.as_ref().filter(|_| self.by_project);
+        let project = project.map_or("", |needs| needs.project.as_str());
+        let needs = one.needs.as_ref();
+        let needs = needs.map(|needs| (needs.resources, &needs.wishes, needs.not_reckoned.as_deref()));
+        let sort = (needs, zone, project);
+        let shape = self.made.entry(sort).or_insert_with(|| Arc::new(shape(sort)));
+        Demand {
+            id: one.id,
+            name: one.name.clone(),
+            shape: Arc::clone(shape),
+        }
     }
 }
+
+/// Whether an instance may leave its zone Nova shows to few: it is taken to be bound to it.
+fn shape((needs, zone, project): Sort<'_>) -> Shape {
+    let mut shape = Shape {
+        project: project.to_owned(),
+        ..Shape::default()
+    };
+    shape.wishes.insert(Wish::Zone(zone.to_owned()));
+    let Some((own, wishes, not_reckoned)) = needs else {
+        shape.not_reckoned = Some("a flavor that Nova does not show".to_owned());
+        return shape;
+    };
+    shape.wishes.extend(wishes.iter().cloned());
+    shape.not_reckoned = not_reckoned.map(str::to_owned);
+    for (class, amount) in [
+        ("VCPU", own.vcpus),
+        ("MEMORY_MB", own.memory_mb),
+        ("DISK_GB", own.disk_gb),
+    ] {
+        shape.amounts.insert(class.to_owned(), amount);
+    }
+    shape
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -8,6 +8,7 @@ use super::{
     Code, Counts, Finding, Findings, Grade, InstanceSituation, Look, Protection, Segment, Standing, number,
 };
 use crate::entity::segment::RecoveryMethod;
+use crate::forecast::Headroom;
 use crate::recovery::Life;
 
 /// A segment.
@@ -25,6 +26,8 @@ pub struct SegmentSituation {
     pub hosts: usize,
     /// Its instances; `None` while nobody has listed them.
     pub counts: Option<Counts>,
+    /// How many of its hosts may be lost together; `None` if that is not known.
+    pub headroom: Option<Headroom>,
     /// The hosts of it that are under recovery.
     pub under_recovery: Vec<String>,
 }
@@ -95,6 +98,7 @@ pub(super) fn summary(
     look: &Look<'_>,
     hosts: &[Assessed<'_>],
     instances: Option<&[InstanceSituation]>,
+    headroom: Option<Headroom>,
 ) -> SegmentSituation {
     let own = |all: &[InstanceSituation]| Counts::of(hosts.iter().flat_map(|host| of_host(all, host.name)));
     let open = |name: &&str| {
@@ -108,6 +112,7 @@ pub(super) fn summary(
         working: hosts.iter().filter(|host| host.works).count(),
         hosts: hosts.len(),
         counts: instances.map(own),
+        headroom,
         under_recovery: hosts
             .iter()
             .map(|host| host.name)

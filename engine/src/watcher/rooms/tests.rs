@@ -33,7 +33,11 @@ impl Placement {
             None => Ok(()),
             status => Err(CallError {
                 fault: Fault {
-                    class: FaultClass::Permanent,
+                    class: if status == Some(500) {
+                        FaultClass::Transient
+                    } else {
+                        FaultClass::Permanent
+                    },
                     status,
                     maybe_done: false,
                     text: "placement: refused".into(),
@@ -144,8 +148,37 @@ async fn a_refusal_is_told_with_what_to_do_and_ends_with_it() {
         rooms.look(&placement, NOW).await;
         let trouble = rooms.told().unwrap().value.state.trouble.unwrap();
         assert!(trouble.contains(advice), "{status}: {trouble}");
+        assert_eq!(rooms.state.refused, status != 500, "{status}");
     }
     *placement.refuses.lock().unwrap() = None;
     rooms.look(&placement, NOW).await;
     assert_eq!(rooms.told().unwrap().value.state, RoomsState::default());
+}
+
+/// One look that fails says nothing new; after a minute of them nothing counts.
+#[tokio::test]
+async fn what_was_read_counts_for_a_while_after_a_failure_that_may_pass() {
+    let placement = Placement::of(3);
+    let mut rooms = Rooms::default();
+    rooms.look(&placement, NOW).await;
+    let told = |rooms: &Rooms| {
+        let told = rooms.told().unwrap();
+        (told.as_of, told.value.state.trouble.is_some())
+    };
+    *placement.refuses.lock().unwrap() = Some(500);
+    let later = |seconds: i64| NOW.minus_seconds(-seconds);
+    for seconds in [15, 30, 45] {
+        rooms.look(&placement, later(seconds)).await;
+        assert_eq!(told(&rooms), (NOW, false), "{seconds}");
+    }
+    rooms.look(&placement, later(60)).await;
+    assert_eq!(told(&rooms), (later(60), true));
+    *placement.refuses.lock().unwrap() = None;
+    rooms.look(&placement, later(75)).await;
+    assert_eq!(told(&rooms), (later(75), false));
+    // Who is not let in knows it at once.
+    *placement.refuses.lock().unwrap() = Some(403);
+    rooms.look(&placement, later(90)).await;
+    assert_eq!(told(&rooms), (later(90), true));
+    assert!(rooms.state.refused);
 }

@@ -1,6 +1,7 @@
 //! What the forecast promises, against what this scheduler then does: a thousand regions by seed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
@@ -8,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use tachi_domain::ServerId;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::forecast::{
-    Amounts, Capacity, Cloud, Demand, Group, HostRoom, Method, Provider, Room, Wish, forecast,
+    Amounts, Capacity, Cloud, Demand, Group, HostRoom, Method, Provider, Room, Shape, Wish, forecast,
 };
 
 use crate::model::boot::NewServer;
@@ -162,10 +163,12 @@ fn demand(state: &State, server: &Server) -> Demand {
     Demand {
         id: ServerId(server.id),
         name: server.name.clone(),
-        project: server.project_id.clone(),
-        amounts: amounts.map(|(class, amount)| (class.to_owned(), amount)).into(),
-        wishes,
-        not_reckoned: None,
+        shape: Arc::new(Shape {
+            project: server.project_id.clone(),
+            amounts: amounts.map(|(class, amount)| (class.to_owned(), amount)).into(),
+            wishes,
+            not_reckoned: None,
+        }),
     }
 }
 
@@ -208,10 +211,10 @@ fn seen(state: &State) -> Cloud {
         }
         let own = host.servers.iter().filter_map(|no| state.servers.get(*no));
         let room = HostRoom {
-            provider: Some(Provider {
+            provider: Some(Arc::new(Provider {
                 has: has.collect(),
                 traits: host.inventory.traits.clone(),
-            }),
+            })),
             open: !host.disabled && state.service_up(ix),
             zone: state.aggregates.zone_of(ix).to_owned(),
             metadata,
@@ -321,7 +324,7 @@ fn a_forecast_that_overlooks_anything_breaks_its_word() {
     fn each(cloud: &mut Cloud, change: impl Fn(&mut Capacity)) {
         let providers = cloud.hosts.values_mut().filter_map(|host| host.provider.as_mut());
         providers
-            .flat_map(|provider| provider.has.values_mut())
+            .flat_map(|provider| Arc::make_mut(provider).has.values_mut())
             .for_each(change);
     }
     let overlooked: [(&str, Blind); 9] = [
@@ -342,7 +345,9 @@ fn a_forecast_that_overlooks_anything_breaks_its_word() {
         }),
         ("wishes", |cloud| {
             let demands = cloud.hosts.values_mut().filter_map(|host| host.demands.as_mut());
-            demands.flatten().for_each(|one| one.wishes.clear());
+            demands
+                .flatten()
+                .for_each(|one| Arc::make_mut(&mut one.shape).wishes.clear());
         }),
         ("metadata that isolates", |cloud| {
             cloud

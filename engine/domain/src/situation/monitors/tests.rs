@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::super::assess;
 use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, computes, fine};
+use super::super::{Aspect, assess};
 use super::*;
 use crate::monitor::Signature;
 

@@ -1,0 +1,277 @@
+//! What room, and the lack of it, do to hosts and instances.
+
+use std::collections::BTreeMap;
+
+use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, fine};
+use super::super::{Aspect, Facts, Known, Rooms, RoomsState, Situation, assess};
+use super::*;
+use crate::forecast::{Capacity, Needs, Provider};
+
+/// Hosts with so much memory left; each instance takes 100.
+pub(in super::super) fn rooms(facts: &mut Facts, free: [u64; 3]) {
+    let provider = |free: u64| {
+        let has = [("VCPU", 100), ("MEMORY_MB", free), ("DISK_GB", 100)].map(|(class, total)| {
+            let capacity = Capacity {
+                total,
+                reserved: 0,
+                ratio_millis: 1_000,
+                min_unit: 1,
+                max_unit: 1_000,
+                step_size: 1,
+                used: 0,
+            };
+            (class.to_owned(), capacity)
+        });
+        Arc::new(Provider {
+            has: has.into(),
+            ..Provider::default()
+        })
+    };
+    let names = ["a", "b", "c"].map(str::to_owned);
+    facts.rooms = Some(Known {
+        as_of: ago(12),
+        value: Rooms {
+            providers: names.into_iter().zip(free.map(provider)).collect(),
+            ..Rooms::default()
+        },
+    });
+    let known = facts.instances.as_mut().unwrap();
+    for one in known.value.on.values_mut().flatten() {
+        one.needs = Some(needs(100));
+    }
+}
+
+fn needs(memory_mb: u64) -> Needs {
+    Needs {
+        project: "p".into(),
+        resources: Resources {
+            vcpus: 1,
+            memory_mb,
+            disk_gb: 1,
+        },
+        wishes: BTreeSet::new(),
+        not_reckoned: None,
+    }
+}
+
+fn on<'a>(facts: &'a mut Facts, host: &str) -> &'a mut Vec<Instance> {
+    let known = facts.instances.as_mut().unwrap();
+    known.value.on.entry(host.into()).or_default()
+}
+
+fn state(facts: &mut Facts) -> &mut RoomsState {
+    &mut facts.rooms.as_mut().unwrap().value.state
+}
+
+/// There is room for what is on `c`, and not for what is on the others.
+const SHORT: [u64; 3] = [100, 100, 0];
+
+/// See there.
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
+pub(in super::super) fn cases() -> Vec<Case> {
+    vec![
+        (
+            "each host finds room on the others",
+            |facts| rooms(facts, [100; 3]),
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "two hosts do not",
+            |facts| rooms(facts, SHORT),
+            &[(
+                Code::NoRoom,
+                "a,b",
+                "not all of its instances would find room (segment s1)",
+            )],
+            [2, 4, 0, 0, 0, 0],
+        ),
+        (
+            "the large one fits only if the small one goes elsewhere",
+            |facts| {
+                rooms(facts, [0, 100, 60]);
+                on(facts, "a")[1].needs = Some(needs(50));
+                on(facts, "b").clear();
+                on(facts, "c").clear();
+            },
+            &[(Code::RoomTight, "a", "only if Nova places them well")],
+            [0, 2, 0, 0, 0, 0],
+        ),
+        (
+            "not all hosts are read yet",
+            |facts| {
+                rooms(facts, SHORT);
+                state(facts).unread = 3;
+            },
+            &[(Code::RoomUnknown, "a,b", "what 3 hosts have is not read yet")],
+            [2, 0, 4, 0, 0, 0],
+        ),
+        (
+            "one asks for what is not reckoned with",
+            |facts| {
+                rooms(facts, [1_000; 3]);
+                let needs = on(facts, "b")[0].needs.as_mut().unwrap();
+                needs.not_reckoned = Some("hw:numa_nodes=2".into());
+            },
+            &[(Code::RoomUnknown, "b", "hw:numa_nodes=2 is not reckoned with")],
+            ALL_WELL,
+        ),
+        (
+            "Placement does not let us in",
+            |facts| {
+                rooms(facts, SHORT);
+                facts.rooms.as_mut().unwrap().as_of = ago(3_600);
+                state(facts).trouble = Some("403".into());
+                state(facts).refused = true;
+            },
+            &[(Code::RoomUnknown, "", "is not known: 403")],
+            ALL_WELL,
+        ),
+        (
+            "Placement is away",
+            |facts| {
+                rooms(facts, SHORT);
+                state(facts).trouble = Some("timed out".into());
+            },
+            &[(Code::RoomUnknown, "", "is not known: timed out")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "what Placement said is old",
+            |facts| {
+                rooms(facts, [100; 3]);
+                facts.rooms.as_mut().unwrap().as_of = ago(61);
+            },
+            &[(Code::RoomUnknown, "", "too old")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "without an engine everything grows old, and that is said once",
+            |facts| {
+                rooms(facts, SHORT);
+                facts.rooms.as_mut().unwrap().as_of = ago(61);
+                facts.engines.clear();
+            },
+            &[(Code::NoEngine, "", "no engine runs")],
+            NONE,
+        ),
+        (
+            "without the reserved host that there has to be, nothing else is said of room",
+            |facts| {
+                rooms(facts, SHORT);
+                facts.segments[0].method = RecoveryMethod::ReservedHost;
+            },
+            &[(Code::NoReservedHost, "segment s1", "it has no reserved host")],
+            NONE,
+        ),
+        (
+            "a list of instances that is not whole is told, and nothing of room",
+            |facts| {
+                rooms(facts, SHORT);
+                facts.instances.as_mut().unwrap().value.complete = false;
+            },
+            &[(Code::InstancesNotListed, "", "is not through")],
+            ALL_WELL,
+        ),
+    ]
+}
+
+fn situation(change: impl Fn(&mut Facts)) -> Situation {
+    let mut facts = fine();
+    change(&mut facts);
+    assess(&facts, NOW)
+}
+
+/// What may only be so wakes nobody; what is not let in neither.
+#[test]
+fn only_what_speaks_for_no_room_is_worse_than_worth_knowing() {
+    let grades: BTreeMap<&str, Grade> = cases()
+        .into_iter()
+        .map(|(name, change, _, _)| (name, situation(change).grade))
+        .collect();
+    for (name, grade) in [
+        ("each host finds room on the others", Grade::Ok),
+        ("two hosts do not", Grade::Warn),
+        (
+            "the large one fits only if the small one goes elsewhere",
+            Grade::Info,
+        ),
+        ("one asks for what is not reckoned with", Grade::Info),
+        ("Placement does not let us in", Grade::Info),
+        ("Placement is away", Grade::Unknown),
+        ("not all hosts are read yet", Grade::Unknown),
+    ] {
+        assert_eq!(grades[name], grade, "{name}");
+    }
+}
+
+#[test]
+fn room_is_assessed_as_soon_as_it_can_be() {
+    let told = |change: fn(&mut Facts)| {
+        let situation = situation(change);
+        let headroom = situation.segments[0].headroom;
+        (
+            situation.not_assessed.contains(&Aspect::Room),
+            headroom.map(|one| (one.hosts, one.exact)),
+        )
+    };
+    assert_eq!(told(|_| {}), (true, None), "nobody has asked");
+    assert_eq!(told(|facts| rooms(facts, [100; 3])), (false, Some((1, true))));
+    assert_eq!(told(|facts| rooms(facts, [400; 3])), (false, Some((2, true))));
+    assert_eq!(told(|facts| rooms(facts, SHORT)), (false, Some((0, true))));
+    let refused: fn(&mut Facts) = |facts| {
+        rooms(facts, SHORT);
+        state(facts).trouble = Some("403".into());
+        state(facts).refused = true;
+    };
+    assert_eq!(told(refused), (true, None));
+}
+
+#[test]
+fn one_instance_fits_on_so_many_hosts() {
+    let mut facts = fine();
+    let id = on(&mut facts, "a")[0].id;
+    assert_eq!(fit(&facts, NOW, "a", id), None, "nobody has asked");
+    rooms(&mut facts, [500, 100, 99]);
+    let told = |facts: &Facts| fit(facts, NOW, "a", id).map(|fit| (fit.hosts, fit.of));
+    assert_eq!(told(&facts), Some((1, 2)));
+    facts.segments[0].hosts[1].maintenance = Some(crate::entity::host::MaintenanceReason::Operator);
+    assert_eq!(
+        told(&facts),
+        Some((0, 1)),
+        "nothing comes to a host on maintenance"
+    );
+    assert_eq!(fit(&facts, NOW, "b", id), None, "it is not there");
+    let needs = on(&mut facts, "a")[0].needs.as_mut().unwrap();
+    needs.not_reckoned = Some("hw:numa_nodes=2".into());
+    assert_eq!(told(&facts), None);
+}
+
+/// Whose project an instance is of matters only where hosts are kept for projects.
+#[test]
+fn what_needs_the_same_shares_it() {
+    let mut facts = fine();
+    rooms(&mut facts, [1_000; 3]);
+    on(&mut facts, "a")[1].needs.as_mut().unwrap().project = "other".into();
+    let shapes = |facts: &Facts| {
+        let (cloud, trouble) = cloud(facts, NOW, |_| true);
+        assert_eq!(trouble, None);
+        let all = cloud
+            .hosts
+            .values()
+            .filter_map(|host| host.demands.as_ref())
+            .flatten();
+        let all: BTreeSet<_> = all.map(|one| Arc::as_ptr(&one.shape)).collect();
+        all.len()
+    };
+    assert_eq!(shapes(&facts), 1);
+    let rooms = &mut facts.rooms.as_mut().unwrap().value;
+    rooms.aggregates.push(Aggregate {
+        id: 1,
+        name: "kept".into(),
+        zone: None,
+        hosts: BTreeSet::new(),
+        metadata: [("filter_tenant_id".to_owned(), "p".to_owned())].into(),
+    });
+    assert_eq!(shapes(&facts), 2);
+}
