@@ -163,10 +163,26 @@ class Board:
         self.picture(page, "history-light")
         self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
         self.picture(page, "host-light")
+        self.forecast(page)
         self.go(page, "#/instance/nobody", "No instance has the id or name nobody")
         self.go(page, "#/instances", "Being recovered")
         self.filtered(page)
         return context, page
+
+    def forecast(self, page):
+        self.go(page, "#/now", "N+k")
+        self.go(page, "#/forecast", "worst host")
+        self.check.that("the forecast tells of the segment", self.seen(page, "● room") and EVIL in self.text(page), self.text(page))
+        self.picture(page, "forecast-light")
+        page.fill("#lose", "%s, %s" % (self.hosts[1], self.hosts[2]))
+        page.keyboard.press("Enter")
+        self.check.that("two hosts are lost together", self.seen(page, "If %s and %s died now" % (self.hosts[1], self.hosts[2])), self.text(page))
+        page.fill("#lose", "nobody")
+        page.keyboard.press("Enter")
+        self.check.that("a host that is none is told", self.seen(page, 'no host of a segment is called "nobody"'), self.text(page))
+        page.fill("#lose", "")
+        page.keyboard.press("Enter")
+        self.check.that("and the page goes on", self.seen(page, "An estimate"), self.text(page))
 
     def filtered(self, page):
         self.go(page, "#/hosts", "of %d hosts" % len(self.hosts))
@@ -179,7 +195,7 @@ class Board:
             other, page = self.open(width, 800, dark)
             other.add_cookies(context.cookies())
             name = "%s-%s" % ("narrow" if width == 360 else "wide", "dark" if dark else "light")
-            for to, text in (("#/now", "What this rests on"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Story"), ("#/history", "back")):
+            for to, text in (("#/now", "What this rests on"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Story"), ("#/history", "back"), ("#/forecast", "An estimate")):
                 page.goto(self.url + to)
                 self.seen(page, text)
                 wide = page.evaluate("document.documentElement.scrollWidth")
@@ -205,6 +221,33 @@ class Board:
             document.querySelectorAll('tbody tr').length >= 1000 ? requestAnimationFrame(() => done(performance.now() - began)) : requestAnimationFrame(look); look(); })""")
         self.check.that("1,000 hosts are drawn in under a second (%d ms)" % took, took < 1000, took)
         page.close()
+
+    def crowded(self, context):
+        """A segment of a thousand hosts without room, as the API would tell it."""
+        told = self.api("GET", "/operator/v1/forecast")
+        one = told["forecast"]["segments"][0]
+        host = one["hosts"][0]
+        rooms = [("short", EVIL, "14 GiB memory"), ("tight", "vm-1", "it fits only if the scheduler places the others well"),
+                 ("unknown", "vm-2", "it asks for hw:numa_nodes=2, which is not reckoned with"), ("enough", None, None)]
+        one["hosts"] = [dict(host, lost=["compute-%04d" % n], room=room, instance=instance, short_of=wants, instances=50)
+                        for n in range(1000) for room, instance, wants in [rooms[n % 4]]]
+        one["worst"], one["headroom"], one["exact"] = one["hosts"][0], 0, True
+        told["forecast"]["segments"].append(dict(one, segment="S2", hosts=one["hosts"][3:200:4], worst=one["hosts"][3], headroom=3, exact=False))
+        for width in (1280, 360):
+            other, page = self.open(width, 900, width == 360)
+            other.add_cookies(context.cookies())
+            page.route("**/board/api/forecast", lambda route: route.fulfill(json=told))
+            began = time.monotonic()
+            page.goto(self.url + "#/forecast")
+            seen = self.seen(page, "and 650 more")
+            took = time.monotonic() - began
+            text = self.text(page)
+            self.check.that("a crowded segment is told at %d px (%.2f s)" % (width, took), seen and took < 3 and "lacks 14 GiB memory" in text
+                            and "3+" in text and "for the instances of 250 other hosts" in text, text[:2000])
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            self.check.that("and fits", wide <= width, wide)
+            self.picture(page, "crowded-%d" % width)
+            other.close()
 
     def silence(self, page):
         page.goto(self.url + "#/now")
@@ -261,6 +304,7 @@ def main():
             context, page = board.walk()
             board.narrow_and_dark(context)
             board.many(context)
+            board.crowded(context)
             board.strangers()
             board.silence(page)
             board.end()

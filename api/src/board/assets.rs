@@ -28,6 +28,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("live.js", SCRIPT, include_bytes!("files/live.js")),
     ("draw.js", SCRIPT, include_bytes!("files/draw.js")),
     ("pages.js", SCRIPT, include_bytes!("files/pages.js")),
+    ("forecast.js", SCRIPT, include_bytes!("files/forecast.js")),
     ("recovery.js", SCRIPT, include_bytes!("files/recovery.js")),
     ("login.js", SCRIPT, include_bytes!("files/login.js")),
 ];

@@ -118,6 +118,7 @@ async fn board_files_are_asked_about_and_not_sent_twice() {
         "live.js",
         "draw.js",
         "pages.js",
+        "forecast.js",
         "recovery.js",
         "login.js",
     ] {

@@ -1,6 +1,7 @@
 // Which page is shown, and who may see it.
 
 import { el, swap } from './draw.js';
+import { forecastPage } from './forecast.js';
 import { ask, follow, rest } from './live.js';
 import { loginPage } from './login.js';
 import { hostsPage, historyPage, instancesPage, nowPage, explainPage } from './pages.js';
@@ -10,7 +11,7 @@ const place = document.getElementById('page');
 const nav = document.getElementById('nav');
 
 const PAGES = {
-  now: nowPage, hosts: hostsPage, host: explainPage('hosts'), instances: instancesPage, instance: explainPage('instances'), recovery: recoveryPage, history: historyPage,
+  now: nowPage, hosts: hostsPage, host: explainPage('hosts'), instances: instancesPage, instance: explainPage('instances'), recovery: recoveryPage, history: historyPage, forecast: forecastPage,
 };
 
 function where() {

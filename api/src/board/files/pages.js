@@ -1,6 +1,7 @@
 // Now, hosts, instances, one of them explained, and history.
 
 import { ago, commands, doubt, el, link, mark, swap, table } from './draw.js';
+import { headroom } from './forecast.js';
 import { ask } from './live.js';
 
 const KINDS = ['protected', 'degraded', 'unknown', 'unprotected', 'down', 'not_meant'];
@@ -71,7 +72,7 @@ function tileMark(kind, count) {
   return doubt.stale && kind === 'protected' ? mark('unknown', `${name} before`) : mark(kind, name);
 }
 
-const WHAT = { computes: "Nova's services", instances: "Nova's instances", tests: 'fence devices' };
+const WHAT = { computes: "Nova's services", instances: "Nova's instances", tests: 'fence devices', rooms: 'room on hosts' };
 
 export const nowPage = () => ({
   read: situation,
@@ -84,8 +85,9 @@ export const nowPage = () => ({
       wait.length ? [el('h2', null, 'Waits for a person'), wait] : null,
       told.recoveries.length ? [el('h2', null, 'Recoveries'), told.recoveries.map(underway)] : null,
       el('h2', null, 'Findings'), told.findings.length ? told.findings.map(finding) : el('p', { class: 'card' }, doubt.stale ? mark('unknown') : 'None.'),
-      el('h2', null, 'Segments'), told.segments.length ? table(['segment', 'method', 'hosts at work', 'protected'], told.segments.map((one) => [
+      el('h2', null, 'Segments'), told.segments.length ? table(['segment', 'method', 'hosts at work', 'N+k', 'protected'], told.segments.map((one) => [
         one.enabled ? one.name : [one.name, ' ', mark('warn', 'disabled')], one.recovery_method, `${one.working} of ${one.hosts.length}`,
+        one.enabled && !told.not_assessed.includes('room') ? headroom(one.headroom, one.headroom_exact) : '',
         one.instances ? `${one.instances.protected + one.instances.degraded} of ${total(one.instances)}${doubt.stale ? ' (was)' : ''}` : mark('unknown')])) : el('p', { class: 'card' }, 'None.'),
       el('h2', null, 'What this rests on'), table(['what', 'seen', 'counts'], [
         ...told.facts.map((one) => [WHAT[one.kind] || one.kind, ago(one.as_of), one.fresh ? mark('ok', 'fresh') : mark('unknown', 'too old, or never seen')]),
@@ -151,6 +153,11 @@ function need(one) {
     one.assessed ? null : el('span', { class: 'soft' }, 'not all of it is looked at')), one.findings.map((found) => [el('div', null, mark(found.grade), ' ', found.text), commands([found.fix])]));
 }
 
+function room({ room: seen }) {
+  if (!seen || seen.hosts === null) return null;
+  return el('p', { class: 'card' }, `It fits on ${seen.hosts} of ${many(seen.of, 'host')} that Nova may choose, if nothing else moves (Placement seen `, ago(seen.as_of), ').');
+}
+
 export const explainPage = (what) => (name) => ({
   read: () => ask(`api/${what}/${encodeURIComponent(name)}/explanation`),
   draw(place, told) {
@@ -160,7 +167,7 @@ export const explainPage = (what) => (name) => ({
         one.segment ? el('span', null, `segment ${one.segment}`) : null, one.kind === 'host' ? el('span', null, 'Nova: ', nova(one)) : null, one.left ? el('span', null, `left where it is: ${one.left}`) : null,
         one.recovery ? el('a', { href: `#/recovery/${one.recovery}` }, 'its recovery') : null),
       one.commands.length ? el('div', { class: 'card' }, 'To do', commands(one.commands)) : null,
-      el('h2', null, 'What a recovery needs'), one.needs.map(need)]));
+      el('h2', null, 'What a recovery needs'), one.needs.map(need), room(one)]));
   },
 });
 
