@@ -10,6 +10,7 @@ mod mon;
 mod monitor;
 mod recovery;
 mod reporter;
+mod shape;
 mod status;
 mod vmove;
 
@@ -27,10 +28,11 @@ pub(crate) use init::{By, DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsA
 pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
 pub(crate) use recovery::{
-    ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs, ReportFormat, RetryArgs,
-    ShowFormat, StateWord, VouchArgs, WordArgs, WordsArgs,
+    RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs, ReportFormat, RetryArgs, StateWord,
+    VouchArgs, WordArgs, WordsArgs,
 };
 pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
+pub(crate) use shape::{Format, ShapeArgs};
 pub(crate) use status::{
     ExplainArgs, ForecastArgs, HostCommand, HostFailArgs, HostReturnArgs, StatusArgs, UpgradeCheckArgs,
     UpgradeCommand,
@@ -317,13 +319,23 @@ pub(crate) enum DemoFault {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
     /// Create the schema or bring it up to date
-    Sync(ConfigArgs),
+    Sync(DbArgs),
     /// Print our version of the schema, Masakari's, and what `sync` would apply
-    Version(ConfigArgs),
+    Version(DbArgs),
     /// Remove old rows for good: what was deleted, and notifications that ended, with all that belongs to them
     Purge(PurgeArgs),
     /// Print what the database users of API, engine and readers need, table by table; --execute gives it to them
     Grants(GrantsArgs),
+}
+
+/// `tachi db sync` and `tachi db version`.
+#[derive(Debug, Args)]
+pub(crate) struct DbArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Wait for a server that does not answer yet, as a service that starts does: `[database] max_retries` times
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 /// `tachi db grants`.
@@ -369,15 +381,8 @@ pub(crate) struct PurgeArgs {
     /// Only count, remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// Form of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people
-    Table,
-    /// For programs
-    Json,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi openapi`.
@@ -406,9 +411,8 @@ pub(crate) enum PolicyCommand {
     List {
         #[command(flatten)]
         config: ConfigArgs,
-        /// Form of the list
-        #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-        format: Format,
+        #[command(flatten)]
+        shape: ShapeArgs,
     },
     /// Say what somebody with these roles may do; with --rule the exit code says it too: 0 allowed, 1 denied
     Check(PolicyCheckArgs),

@@ -37,7 +37,7 @@ use tachi_domain::policy::Policy;
 use tachi_operator::{downtime, when};
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command, ConfigArgs, Format, UpgradeCheckArgs, UpgradeCommand};
+use crate::cli::{Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand};
 use crate::logging::{self, Logging};
 use crate::settings::Settings;
 
@@ -68,13 +68,19 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::Mon(args) => Box::pin(mon::run(args)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args)).await,
-        Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, format })) => {
-            Ok(Box::pin(upgrade::run(&config, format == Format::Json)).await)
+        Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, shape })) => {
+            Ok(Box::pin(upgrade::run(&config, &shape)).await)
         }
         Command::Completions { shell } => Ok(completions::run(shell)),
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
         Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
-        Command::MasakariStatus(config, json) => Ok(Box::pin(upgrade::run(&config, json)).await),
+        Command::MasakariStatus(config, json) => {
+            let shape = ShapeArgs {
+                format: if json { Format::Json } else { Format::Table },
+                ..ShapeArgs::default()
+            };
+            Ok(Box::pin(upgrade::run(&config, &shape)).await)
+        }
     }
 }
 

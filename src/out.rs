@@ -1,10 +1,20 @@
 //! Standard output and standard error. A closed pipe is a quiet end, never a panic.
 
+pub(crate) mod answer;
+mod paint;
+mod sheet;
+mod view;
+mod waiting;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use comfy_table::{ContentArrangement, Table, presets};
+#[cfg(test)]
+pub(crate) use sheet::at_widths;
+pub(crate) use sheet::{Cell, Column, Sheet};
 pub(crate) use tachi_operator::plain;
+pub(crate) use view::View;
+pub(crate) use waiting::waiting;
 
 /// Writes a line to standard output.
 pub(crate) fn line(text: impl AsRef<str>) {
@@ -16,22 +26,6 @@ pub(crate) fn line(text: impl AsRef<str>) {
 /// The same of what others may have named: nothing of it moves the cursor, begins a line or turns the direction of writing.
 pub(crate) fn told(text: impl AsRef<str>) {
     line(plain(text.as_ref()));
-}
-
-/// A table for people.
-pub(crate) fn table<const N: usize>(
-    header: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
-    for row in rows {
-        table.add_row(row.map(|cell| plain(&cell)));
-    }
-    table.to_string()
 }
 
 /// How wide a line may be: as the terminal, or 80 where there is none.
@@ -75,7 +69,5 @@ mod tests {
         ] {
             assert_eq!(plain(text), expected);
         }
-        let table = table(["a"], [["x\ny\u{1b}".to_owned()]]);
-        assert!(table.contains("x\\ny\\u{1b}"), "{table}");
     }
 }

@@ -3,6 +3,7 @@
 
 mod clouds;
 mod database;
+mod patient;
 mod remote;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use crate::cli::SourceArgs;
 use crate::cmd::Failure;
 
 pub(crate) use database::Database;
+use patient::Patient;
 
 /// A word.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +68,13 @@ pub(crate) trait Source: Send + Sync {
 
 /// The one that is asked for.
 pub(crate) async fn open(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
-    match args.cloud() {
-        Some(name) => Ok(Box::new(remote::Remote::open(&name)?)),
-        None => Ok(Box::new(Database::open(&args.config).await?)),
+    if let Some(name) = args.cloud() {
+        return Ok(Box::new(Patient {
+            inner: remote::Remote::open(&name)?,
+            what: format!("the API of cloud {name}"),
+        }));
     }
+    let inner = Database::open(&args.config).await?;
+    let what = format!("the database {}", inner.settings.database);
+    Ok(Box::new(Patient { inner, what }))
 }

@@ -29,6 +29,7 @@ use tachi_store::{MigrationReport, Stands, Store, StoreOptions};
 use tokio::sync::watch;
 
 use crate::cmd::Failure;
+use crate::out::waiting;
 use crate::settings::{AuthStrategy, Settings, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};
@@ -44,7 +45,7 @@ pub(crate) struct Base {
 
 /// Opens the database, and brings its schema up to date.
 pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
-    Ok(migrated(settings).await?.0)
+    Ok(migrated(settings, settings.database.options()).await?.0)
 }
 
 /// Begins to count, before anything that counts: what is set earlier is lost.
@@ -56,7 +57,10 @@ pub(crate) fn count(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// The same, and what was done to the schema.
-pub(crate) async fn migrated(settings: &Settings) -> Result<(Base, MigrationReport), Failure> {
+pub(crate) async fn migrated(
+    settings: &Settings,
+    options: &StoreOptions,
+) -> Result<(Base, MigrationReport), Failure> {
     let folders = [
         Some(settings.state_path.clone()),
         database_folder(&settings.database),
@@ -65,7 +69,7 @@ pub(crate) async fn migrated(settings: &Settings) -> Result<(Base, MigrationRepo
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::new(format!("making the folder {}", folder.display()), error))?;
     }
-    let base = open(settings.database.options()).await?;
+    let base = open(options).await?;
     let schema = base
         .store
         .migrate()
@@ -98,8 +102,14 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
             settings.database
         )));
     }
-    let base = Box::pin(open(&settings.database.once())).await?;
-    let stands = Box::pin(base.store.stands()).await;
+    let what = format!("the database {}", settings.database);
+    let options = settings.database.once();
+    let (base, stands) = waiting(&what, async {
+        let base = Box::pin(open(&options)).await?;
+        let stands = Box::pin(base.store.stands()).await;
+        Ok::<_, Failure>((base, stands))
+    })
+    .await?;
     match stands.map_err(|error| Failure::new("opening the database", error))? {
         Stands::UpToDate => Ok(base),
         Stands::Older { pending } => Err(Failure::told(format!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, Format};
+use super::{ConfigArgs, ShapeArgs};
 
 /// What to do with the audit log.
 #[derive(Debug, Subcommand)]
@@ -58,7 +58,6 @@ pub(crate) struct AuditShowArgs {
     /// Only the last lines
     #[arg(long, value_name = "N")]
     pub(crate) last: Option<usize>,
-    /// Form of the lines
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }

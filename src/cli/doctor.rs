@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{ConfigArgs, Format};
+use super::{ConfigArgs, ShapeArgs};
 
 /// `tachi doctor`.
 #[derive(Debug, Args)]
@@ -17,7 +17,6 @@ pub(crate) struct DoctorArgs {
     /// Exit with 0 if all is well, 1 with warnings, 2 with errors, 3 if something could not be checked
     #[arg(long)]
     pub(crate) check: bool,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }

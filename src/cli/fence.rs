@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, Format};
+use super::{ConfigArgs, ShapeArgs};
 
 /// `tachi fence`.
 #[derive(Debug, Subcommand)]
@@ -46,9 +46,8 @@ pub(crate) struct FenceHostArgs {
     pub(crate) config: ConfigArgs,
     /// The host, as Nova names it
     pub(crate) host: String,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi fence check`.
@@ -61,9 +60,8 @@ pub(crate) struct FenceCheckArgs {
     pub(crate) all: bool,
     /// These hosts; without any and without --all only the devices' file is checked
     pub(crate) hosts: Vec<String>,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi fence off` and `on`.

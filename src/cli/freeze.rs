@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tachi_operator::when::span;
 
-use super::{ConfigArgs, ListFormat};
+use super::{ConfigArgs, ShapeArgs};
 
 /// `tachi freeze`.
 #[derive(Debug, Subcommand)]
@@ -55,9 +55,8 @@ pub(crate) struct FreezeNamedArgs {
 pub(crate) struct FreezeListArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Form of the list
-    #[arg(short = 'f', long, value_enum, default_value_t = ListFormat::Table)]
-    pub(crate) format: ListFormat,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi thaw`.

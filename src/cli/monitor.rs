@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use tachi_domain::monitor::MonitorKind;
 
-use super::{ConfigArgs, Format, SourceArgs};
+use super::{ConfigArgs, ShapeArgs, SourceArgs};
 
 /// `tachi monitor`.
 #[derive(Debug, Subcommand)]
@@ -19,9 +19,8 @@ pub(crate) enum MonitorCommand {
 pub(crate) struct MonitorListArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// Form of the list
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi monitor forget`.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigArgs, SourceArgs};
+use super::{ConfigArgs, ShapeArgs, SourceArgs};
 use clap::{Args, Subcommand, ValueEnum};
 
 /// `tachi recovery`.
@@ -52,9 +52,8 @@ pub(crate) struct RecoveryListArgs {
     /// At most so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
-    /// Form of the list
-    #[arg(short = 'f', long, value_enum, default_value_t = ListFormat::Table)]
-    pub(crate) format: ListFormat,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// A state of recoveries.
@@ -80,17 +79,6 @@ pub(crate) enum StateWord {
     Ignored,
 }
 
-/// Form of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ListFormat {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-    /// For shells: a line each, fields separated by tabs
-    Value,
-}
-
 /// `tachi recovery show`.
 #[derive(Debug, Args)]
 pub(crate) struct RecoveryShowArgs {
@@ -99,20 +87,10 @@ pub(crate) struct RecoveryShowArgs {
     /// The recovery: its id or the beginning of it, or its host's name
     pub(crate) recovery: String,
     /// Go on telling until it has ended; the exit code is 0 only if it ended well
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long, conflicts_with_all = ["format", "columns"])]
     pub(crate) follow: bool,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = ShowFormat::Text)]
-    pub(crate) format: ShowFormat,
-}
-
-/// Form of one recovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ShowFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi recovery report`.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, Format};
+use super::{ConfigArgs, ShapeArgs};
 
 /// `tachi reporter`.
 #[derive(Debug, Subcommand)]
@@ -18,9 +18,8 @@ pub(crate) enum ReporterCommand {
 pub(crate) struct ReporterListArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Form of the list
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi reporter lift`.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, Format, SourceArgs};
+use super::{ConfigArgs, ShapeArgs, SourceArgs};
 
 /// `tachi status`.
 #[derive(Debug, Args)]
@@ -21,9 +21,8 @@ pub(crate) struct StatusArgs {
     /// Look again every two seconds until stopped
     #[arg(long)]
     pub(crate) watch: bool,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi forecast`.
@@ -37,9 +36,8 @@ pub(crate) struct ForecastArgs {
     /// What becomes of these hosts of one segment if they are lost together
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub(crate) lose: Vec<String>,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi explain`.
@@ -49,9 +47,8 @@ pub(crate) struct ExplainArgs {
     pub(crate) source: SourceArgs,
     /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
     pub(crate) name: String,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi upgrade`.
@@ -67,9 +64,8 @@ pub(crate) enum UpgradeCommand {
 pub(crate) struct UpgradeCheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi host`.
@@ -109,7 +105,6 @@ pub(crate) struct HostReturnArgs {
     /// Only check; exits 0 if nothing speaks against putting the host to work again, else 1
     #[arg(long)]
     pub(crate) check: bool,
-    /// Form of the answer
-    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }

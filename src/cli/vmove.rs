@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{ListFormat, SourceArgs};
+use super::{ShapeArgs, SourceArgs};
 
 /// `tachi vmove`.
 #[derive(Debug, Subcommand)]
@@ -24,9 +24,8 @@ pub(crate) struct VmoveListArgs {
     /// Only those that wait for a person, or need one
     #[arg(long)]
     pub(crate) needs_person: bool,
-    /// Form of the list
-    #[arg(short = 'f', long, value_enum, default_value_t = ListFormat::Table)]
-    pub(crate) format: ListFormat,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi vmove recover`.

@@ -3,14 +3,16 @@
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 use tachi_audit::Keys;
 use tachi_audit::verify::{Report, logs, verify};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
+use tachi_operator::Time;
 
 use super::{Failure, command_settings};
-use crate::cli::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs, Format};
-use crate::out;
+use crate::cli::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
+use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::settings::audit_places;
 
 /// Checks or shows the log.
@@ -168,26 +170,30 @@ fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
     lines.sort_by_key(|one| text(one, "ts"));
     let skipped = args.last.map_or(0, |last| lines.len().saturating_sub(last));
     let lines = &lines[skipped..];
-    match args.format {
-        Format::Json => out::line(Value::from(lines.to_vec()).to_string()),
-        Format::Table => out::line(table(lines)),
-    }
+    let none = "no line of the log is about that";
+    answer::list(&args.shape, SystemClock.wall(), &sheet(lines), none)?;
     Ok(crate::DONE)
 }
 
 fn wanted(args: &AuditShowArgs, line: &Value) -> bool {
     let is =
         |key: &str, wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| text(line, key) == *wanted);
-    is("host", &args.host) && is("episode_id", &args.recovery)
+    // The beginning of an id is enough.
+    let begins = |wanted: &String| text(line, "episode_id").starts_with(&wanted.to_ascii_lowercase());
+    is("host", &args.host) && args.recovery.as_ref().is_none_or(begins)
 }
 
-fn table(lines: &[Value]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["time", "host", "action", "result", "device", "actor", "what"]);
-    for line in lines {
+fn sheet(lines: &[Value]) -> Sheet<7> {
+    let columns = [
+        Column::of("time", "ts"),
+        Column::new("host"),
+        Column::new("action"),
+        Column::new("result"),
+        Column::new("device"),
+        Column::new("actor"),
+        Column::of("what", "text"),
+    ];
+    Sheet::new(columns, lines, |line| {
         let action = match (text(line, "from"), text(line, "to")) {
             (from, to) if !to.is_empty() => format!("{from} -> {to}"),
             _ => format!("{} {}", text(line, "action"), text(line, "phase")),
@@ -196,17 +202,18 @@ fn table(lines: &[Value]) -> String {
             operator if operator.is_empty() => text(line, "actor"),
             operator => operator,
         };
-        table.add_row([
-            text(line, "ts"),
-            text(line, "host"),
-            action.trim().to_owned(),
-            text(line, "result"),
-            text(line, "device"),
-            actor,
-            text(line, "text"),
-        ]);
-    }
-    table.to_string()
+        let at: Option<Time> = serde_json::from_value(line["ts"].clone()).ok();
+        let cells = [
+            at.map_or_else(|| Cell::text(text(line, "ts")), |at| Cell::Time(at.0)),
+            Cell::text(text(line, "host")),
+            Cell::text(action.trim()),
+            Cell::text(text(line, "result")),
+            Cell::prose(text(line, "device")),
+            Cell::prose(actor),
+            Cell::prose(text(line, "text")),
+        ];
+        (cells, (*line).clone())
+    })
 }
 
 /// A member as text. What devices have said must not move the cursor.
@@ -215,4 +222,31 @@ fn text(line: &Value, key: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tachi_domain::Timestamp;
+
+    use super::*;
+    use crate::out::at_widths;
+
+    /// Of the 409 columns that this table once had on a terminal of 100.
+    #[test]
+    fn operator_row6_the_audit_log_fits_the_terminal() {
+        let lines = [
+            json!({
+                "ts": "2023-11-14T22:13:20.123Z", "host": "compute-001.az-1.example.org", "action": "power_off", "phase": "intent",
+                "device": "redfish https://10.0.0.1/redfish/v1 system 1", "actor": "ctl-1:4711:a1b2c3d4",
+                "text": "ForceOff, because the host was reported dead by two monitors and does not answer any more",
+            }),
+            json!({
+                "ts": "no time", "host": "compute-002", "action": "word", "phase": "outcome", "result": "ok",
+                "operator": "alice, uid 1000, as root (smoke in rack 7)", "text": "evil\u{1b}[2J\nERR",
+            }),
+        ];
+        let now = Timestamp::from_micros(1_700_000_240_000_000);
+        insta::assert_snapshot!(at_widths(&sheet(&lines), now));
+    }
 }

@@ -4,15 +4,18 @@ mod grants;
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_engine::SystemClock;
-use tachi_store::{MigrationReport, PurgeOptions, Purged, Store};
+use tachi_engine::ports::Clock as _;
+use tachi_store::{MigrationReport, PurgeOptions, Purged, Store, StoreOptions};
 use tokio::time::Instant;
 
 use super::{Failure, command_settings};
-use crate::cli::{ConfigArgs, DbCommand, PurgeArgs};
-use crate::{logging, out, wiring};
+use crate::cli::{ConfigArgs, DbArgs, DbCommand, PurgeArgs};
+use crate::out::{self, Cell, Column, Sheet, answer, waiting};
+use crate::settings::Database;
+use crate::{logging, wiring};
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -22,21 +25,25 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 /// Looks after the database.
 pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
     match command {
-        DbCommand::Sync(args) => sync(&args).await?,
+        DbCommand::Sync(args) => sync(&args.config, args.wait).await?,
         DbCommand::Version(args) => version(&args).await?,
         DbCommand::Purge(args) => {
             let options = purge_options(&args)?;
-            out::line(purge(&args, &options).await?);
+            let sheet = purge(&args, &options).await?;
+            answer::list(&args.shape, SystemClock.wall(), &sheet, "there is no table")?;
         }
         DbCommand::Grants(args) => grants::run(&args).await?,
     }
     Ok(crate::DONE)
 }
 
-pub(super) async fn sync(args: &ConfigArgs) -> Result<(), Failure> {
-    // A server that is not there yet is waited for, as a service that starts does.
+/// Brings the schema up to date. A server that does not answer is waited for if that is wanted.
+pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
     logging::start_with_warnings();
-    let (base, schema) = wiring::migrated(&command_settings(args)?).await?;
+    let settings = command_settings(args)?;
+    let options = options(&settings.database, wait);
+    let work = Box::pin(wiring::migrated(&settings, &options));
+    let (base, schema) = waiting(&format!("the database {}", settings.database), work).await?;
     for line in told(&schema) {
         out::line(line);
     }
@@ -104,16 +111,28 @@ fn told(report: &MigrationReport) -> Vec<String> {
     lines
 }
 
-async fn version(args: &ConfigArgs) -> Result<(), Failure> {
-    let settings = command_settings(args)?;
+fn options(database: &Database, wait: bool) -> StoreOptions {
+    if wait {
+        database.options().clone()
+    } else {
+        database.once()
+    }
+}
+
+async fn version(args: &DbArgs) -> Result<(), Failure> {
+    let settings = command_settings(&args.config)?;
     if !settings.database.exists() {
         out::line("None");
         return Ok(());
     }
     let clock = std::sync::Arc::new(SystemClock);
-    let store = Store::connect(settings.database.options(), clock)
-        .await
-        .map_err(|error| Failure::new("opening the database", error))?;
+    let options = options(&settings.database, args.wait);
+    let store = waiting(
+        &format!("the database {}", settings.database),
+        Box::pin(Store::connect(&options, clock)),
+    )
+    .await
+    .map_err(|error| Failure::new("opening the database", error))?;
     let wrong = |error| Failure::new("reading the version", error);
     let origin = store.origin().await.map_err(wrong)?;
     let pending = store.pending().await.map_err(wrong)?;
@@ -145,15 +164,15 @@ pub(super) async fn masakari_revision(args: &ConfigArgs) -> Result<&'static str,
 
 /// What is to go.
 pub(super) fn purge_options(args: &PurgeArgs) -> Result<PurgeOptions, Failure> {
-    let now = tachi_engine::ports::Clock::wall(&SystemClock);
+    let now = SystemClock.wall();
     let mut options = PurgeOptions::before(cut(args.age_in_days, now)?);
     options.max_rows = most(args.max_rows)?;
     options.dry_run = args.dry_run;
     Ok(options)
 }
 
-/// Removes it; gives a table of what went.
-pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<String, Failure> {
+/// Removes it; gives what went.
+pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Sheet<2>, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
     let mut last = Instant::now();
     let purged = base
@@ -166,7 +185,7 @@ pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<St
         })
         .await
         .map_err(|error| Failure::new("purging", error))?;
-    Ok(table(&purged, args.dry_run))
+    Ok(sheet(&purged, args.dry_run))
 }
 
 /// What is older than this goes.
@@ -191,18 +210,14 @@ fn most(max_rows: i64) -> Result<Option<u64>, Failure> {
     }
 }
 
-fn table(purged: &Purged, dry_run: bool) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_FULL_CONDENSED);
-    table.set_header(["table", if dry_run { "would be removed" } else { "removed" }]);
-    for (name, rows) in purged.tables() {
-        table.add_row([name.to_owned(), rows.to_string()]);
-    }
-    table.add_row(["all".to_owned(), purged.total().to_string()]);
-    if let Some(column) = table.column_mut(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table.to_string()
+fn sheet(purged: &Purged, dry_run: bool) -> Sheet<2> {
+    let count = if dry_run { "would be removed" } else { "removed" };
+    let columns = [Column::new("table"), Column::of(count, "rows")];
+    let all = [("all", purged.total())];
+    Sheet::new(columns, purged.tables().chain(all), |(name, rows)| {
+        let object = json!({"table": name, "rows": rows});
+        ([Cell::text(*name), Cell::number(&rows)], object)
+    })
 }
 
 #[cfg(test)]

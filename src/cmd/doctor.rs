@@ -5,14 +5,16 @@ mod checks;
 
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tachi_domain::situation::Grade;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
 use tachi_operator::SituationView;
 
 use super::status::code;
 use super::{Failure, upgrade};
-use crate::cli::{ConfigArgs, DoctorArgs, Format};
-use crate::out;
+use crate::cli::{ConfigArgs, DoctorArgs};
+use crate::out::{self, Cell, Column, Sheet, View, answer, waiting};
 use crate::settings::Settings;
 use crate::source::{Database, Source as _};
 use crate::wiring;
@@ -22,32 +24,24 @@ use checks::{Check, Read};
 /// Carries it out.
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     let began = Instant::now();
-    let all = checks::all(&read(&args.config).await);
+    let work = Box::pin(read(&args.config));
+    let read = waiting("the database, Keystone, Nova and fence devices", work).await;
+    let all = checks::all(&read);
     let shown: Vec<&Check> = match &args.name {
         None => all.iter().collect(),
         Some(name) => named(&all, name)?,
     };
-    match args.format {
-        Format::Json => {
-            let rows: Vec<_> = shown
-                .iter()
-                .map(|one| {
-                    json!({
-                        "check": one.name, "grade": one.grade, "details": one.details, "fix": one.fix, "page": one.page,
-                    })
-                })
-                .collect();
-            out::line(json!({ "checks": rows }).to_string());
-        }
-        Format::Table => {
-            let is_told = |one: &&&Check| {
-                args.all || args.name.is_some() || !matches!(one.grade, Grade::Ok | Grade::Info)
-            };
-            for one in shown.iter().filter(is_told) {
-                lines(one).iter().for_each(out::told);
-            }
-            out::line(sum(&shown, began.elapsed().as_secs_f64()));
-        }
+    let seconds = began.elapsed().as_secs_f64();
+    let now = SystemClock.wall();
+    if args.shape.is_told() {
+        let is_told =
+            |one: &&&Check| args.all || args.name.is_some() || !matches!(one.grade, Grade::Ok | Grade::Info);
+        let told = shown.iter().filter(is_told).flat_map(|one| lines(one));
+        let told: Vec<String> = told.chain([sum(&shown, seconds)]).collect();
+        View::of(&args.shape, now).lines(&told).iter().for_each(out::line);
+    } else {
+        let whole = |rows: Vec<Value>| json!({ "checks": rows });
+        answer::listed(&args.shape, now, &sheet(&shown), "nothing was checked", whole)?;
     }
     let worst = shown.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
     Ok(if args.check { code(worst) } else { crate::DONE })
@@ -109,6 +103,29 @@ fn named<'a>(all: &'a [Check], name: &str) -> Result<Vec<&'a Check>, Failure> {
         )));
     }
     Ok(found)
+}
+
+fn sheet(checks: &[&Check]) -> Sheet<5> {
+    let columns = [
+        Column::new("check"),
+        Column::new("grade"),
+        Column::new("details"),
+        Column::new("fix"),
+        Column::new("page"),
+    ];
+    Sheet::new(columns, checks, |one| {
+        let cells = [
+            Cell::text(&one.name),
+            Cell::text(one.grade.as_str()),
+            Cell::prose(&one.details),
+            Cell::prose(one.fix.clone().unwrap_or_default()),
+            Cell::prose(one.page.clone().unwrap_or_default()),
+        ];
+        let object = json!({
+            "check": one.name, "grade": one.grade, "details": one.details, "fix": one.fix, "page": one.page,
+        });
+        (cells, object)
+    })
 }
 
 fn lines(one: &Check) -> Vec<String> {

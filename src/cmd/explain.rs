@@ -9,8 +9,8 @@ use super::forecast::outcome;
 use super::status::findings::{mark, since};
 use super::when::ago;
 use super::{Failure, recovery};
-use crate::cli::{ExplainArgs, Format, ShowFormat};
-use crate::out;
+use crate::cli::ExplainArgs;
+use crate::out::{self, answer};
 use crate::source::{self, Source};
 
 /// Explains every host and instance of that name, else the recovery of that id.
@@ -20,17 +20,11 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
     if found.is_empty() {
         return Box::pin(of_recovery(source.as_ref(), &args)).await;
     }
-    match args.format {
-        Format::Table => {
-            for (place, one) in found.iter().enumerate() {
-                if place > 0 {
-                    out::line("");
-                }
-                lines(one, source.now()).iter().for_each(out::told);
-            }
-        }
-        Format::Json => out::line(json!(found).to_string()),
-    }
+    let now = source.now();
+    answer::object(&args.shape, now, &json!(found), |_| {
+        let all: Vec<Vec<String>> = found.iter().map(|one| lines(one, now)).collect();
+        all.join(&String::new())
+    })?;
     Ok(crate::DONE)
 }
 
@@ -44,11 +38,7 @@ async fn of_recovery(source: &dyn Source, args: &ExplainArgs) -> Result<u8, Fail
         "tachi: no host and no instance is called {:?}{listed}",
         args.name
     ));
-    let format = match args.format {
-        Format::Table => ShowFormat::Text,
-        Format::Json => ShowFormat::Json,
-    };
-    recovery::show(source, &args.name, false, format).await
+    recovery::show(source, &args.name, false, &args.shape).await
 }
 
 fn head(one: &ExplanationView) -> String {

@@ -6,18 +6,16 @@ use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView, headroom};
 
 use super::Failure;
 use super::when::ago;
-use crate::cli::{ForecastArgs, Format};
-use crate::{out, source};
+use crate::cli::ForecastArgs;
+use crate::out::answer;
+use crate::source;
 
 /// Tells it.
 pub(crate) async fn run(args: ForecastArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let lose: Vec<String> = args.lose.iter().map(|name| name.trim().to_owned()).collect();
     let seen = source.forecast(args.segment.as_deref(), &lose).await?;
-    match args.format {
-        Format::Table => lines(&seen).iter().for_each(out::told),
-        Format::Json => out::line(json!(seen).to_string()),
-    }
+    answer::object(&args.shape, source.now(), &json!(seen), |_| lines(&seen))?;
     Ok(crate::DONE)
 }
 

@@ -7,14 +7,15 @@ mod steps;
 
 use serde_json::json;
 use tachi_domain::recovery::Life;
+use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::{HostView, RecoveryFilter};
 use tachi_engine::ports::{Compute as _, OperatorDesk as _, Roll as _};
 use tachi_operator::is_alive;
 
-use self::checks::{Facts, Verdict, checks};
+use self::checks::{Check, Facts, Verdict, checks};
 use super::{Failure, command_settings};
-use crate::cli::{Format, HostCommand, HostReturnArgs};
-use crate::out;
+use crate::cli::{HostCommand, HostReturnArgs};
+use crate::out::{answer, plain, waiting};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
@@ -35,51 +36,37 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&settings).await?;
     let facts = facts(&settings, &base, &args.host).await?;
     let checked = checks(&facts);
-    let ready = checked
-        .iter()
-        .all(|check| matches!(check.verdict, Verdict::Good | Verdict::Note));
+    let ready = is_ready(&checked);
     let steps = steps::steps(&facts);
-    match args.format {
-        Format::Json => {
-            let checks: Vec<_> = checked
-                .iter()
-                .map(|check| json!({"verdict": check.verdict.as_str(), "text": check.text}))
-                .collect();
-            let steps: Vec<_> = steps
-                .iter()
-                .map(|step| json!({"done": step.known.done(), "text": step.text, "commands": step.commands}))
-                .collect();
-            let host = &facts.view.host;
-            let object = json!({
-                "host": host.name, "segment": host.segment.name, "ready": ready, "checks": checks, "steps": steps,
-            });
-            out::line(object.to_string());
+    let told: Vec<_> = checked
+        .iter()
+        .map(|check| json!({"verdict": check.verdict.as_str(), "text": check.text}))
+        .collect();
+    let to_do: Vec<_> = steps
+        .iter()
+        .map(|step| json!({"done": step.known.done(), "text": step.text, "commands": step.commands}))
+        .collect();
+    let host = &facts.view.host;
+    let object = json!({
+        "host": host.name, "segment": host.segment.name, "ready": ready, "checks": told, "steps": to_do,
+    });
+    answer::object(&args.shape, base.clock.wall(), &object, |_| {
+        let mut lines: Vec<String> = checked
+            .iter()
+            .map(|check| format!("{:<5} {}", check.verdict.as_str(), check.text))
+            .collect();
+        if !args.check {
+            lines.push(String::new());
+            lines.extend(steps::lines(&steps));
         }
-        Format::Table => {
-            for check in &checked {
-                out::line(format!("{:<5} {}", check.verdict.as_str(), check.text));
-            }
-            if !args.check {
-                out::line("");
-                for (number, step) in steps.iter().enumerate() {
-                    let known = step.known.words();
-                    out::line(format!("{}. {}{known}", number + 1, step.text));
-                    for command in &step.commands {
-                        out::line(format!("     {command}"));
-                    }
-                }
-            }
-            out::line("");
-            out::line(if ready {
-                format!(
-                    "{}: nothing speaks against putting it to work again",
-                    facts.view.host.name
-                )
-            } else {
-                format!("{}: not ready to be put to work again", facts.view.host.name)
-            });
-        }
-    }
+        lines.push(String::new());
+        lines.push(if ready {
+            format!("{}: nothing speaks against putting it to work again", host.name)
+        } else {
+            format!("{}: not ready to be put to work again", host.name)
+        });
+        lines
+    })?;
     Ok(if args.check && !ready {
         crate::FAILED
     } else {
@@ -87,7 +74,19 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
     })
 }
 
+/// Whether nothing speaks against the host's work.
+fn is_ready(checked: &[Check]) -> bool {
+    checked
+        .iter()
+        .all(|check| matches!(check.verdict, Verdict::Good | Verdict::Note))
+}
+
+/// What is known of a host; says what is waited for while Nova or the database does not answer.
 async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
+    waiting("the database, Keystone and Nova", read(settings, base, wanted)).await
+}
+
+async fn read(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
     let wrong = |error| Failure::new("reading the database", error);
     let view = find(base, wanted).await?;
     let name = view.host.name.clone();
@@ -126,9 +125,28 @@ async fn find(base: &Base, wanted: &str) -> Result<HostView, Failure> {
         .region()
         .await
         .map_err(|error| Failure::new("reading the database", error))?;
-    region
-        .into_iter()
-        .flat_map(|view| view.hosts)
-        .find(|view| view.host.name == wanted || view.host.id.to_string() == wanted)
-        .ok_or_else(|| Failure::told(format!("no host is called {wanted}, nor has that id")))
+    let wanted = wanted.trim();
+    let mut found: Vec<HostView> = Vec::new();
+    for view in region.into_iter().flat_map(|view| view.hosts) {
+        let id = view.host.id.to_string();
+        if view.host.name == wanted || id == wanted.to_ascii_lowercase() {
+            return Ok(view);
+        }
+        if wanted.len() >= SHORTEST_ID && id.starts_with(&wanted.to_ascii_lowercase()) {
+            found.push(view);
+        }
+    }
+    if found.len() > 1 {
+        let each = |view: &HostView| format!("\n  {} {}", view.host.id, plain(&view.host.name));
+        let could: String = found.iter().map(each).collect();
+        return Err(Failure::usage(format!(
+            "{wanted:?} could be several hosts, name one of them:{could}"
+        )));
+    }
+    found.pop().ok_or_else(|| {
+        Failure::told(format!(
+            "no host is called {}, nor has an id that begins so: see `tachi status --all-hosts`",
+            plain(wanted)
+        ))
+    })
 }

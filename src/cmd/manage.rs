@@ -1,8 +1,11 @@
 //! `masakari-manage`, for those who have it in their scripts: what it prints where, and with which code it ends.
 
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
+
 use super::{Failure, db};
-use crate::cli::{ConfigArgs, ManageCategory, ManageDb, PurgeArgs};
-use crate::out;
+use crate::cli::{ConfigArgs, ManageCategory, ManageDb, PurgeArgs, ShapeArgs};
+use crate::out::{self, View};
 
 /// Does what was asked for.
 pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) -> Result<u8, Failure> {
@@ -15,7 +18,8 @@ pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) ->
         return Ok(crate::USAGE);
     };
     match command {
-        ManageDb::Sync { version: None } => db::sync(&config).await?,
+        // As there: it waits for a server that is not up yet.
+        ManageDb::Sync { version: None } => db::sync(&config, true).await?,
         ManageDb::Sync { version: Some(_) } => {
             return Err(Failure::told(
                 "there is one version, the newest: leave the number out",
@@ -31,9 +35,12 @@ pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) ->
                 age_in_days,
                 max_rows,
                 dry_run: false,
+                shape: ShapeArgs::default(),
             };
             let options = db::purge_options(&args).map_err(Failure::not_usage)?;
-            out::note(db::purge(&args, &options).await?);
+            let sheet = db::purge(&args, &options).await?;
+            let view = View::bare(SystemClock.wall());
+            out::note(sheet.table(&[], &view).map_err(Failure::told)?);
         }
     }
     Ok(crate::DONE)

@@ -1,14 +1,14 @@
 //! `tachi monitor`: the monitors that sign that they are at work.
 
 use serde_json::json;
-use tachi_domain::Timestamp;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::Monitors as _;
 use tachi_operator::MonitorView;
 
 use super::{Failure, command_settings};
-use crate::cli::{Format, MonitorCommand, MonitorForgetArgs, MonitorListArgs};
-use crate::{out, source, wiring};
+use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
+use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::{source, wiring};
 
 /// Carries out one of them.
 pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
@@ -21,39 +21,39 @@ pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
 async fn list(args: MonitorListArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let monitors = source.situation().await?.monitors;
-    match args.format {
-        Format::Table if monitors.is_empty() => out::line(
-            "no monitor has ever signed: those of Masakari do not, and ours need an API of this version and a host that is in a \
-             segment",
-        ),
-        Format::Table => out::line(table(&monitors, source.now())),
-        Format::Json => out::line(json!(monitors).to_string()),
-    }
+    let none = "no monitor has ever signed: those of Masakari do not, and ours need an API of this version and a host that is in a \
+                segment";
+    answer::list(&args.shape, source.now(), &sheet(monitors), none)?;
     Ok(crate::DONE)
 }
 
-fn table(monitors: &[MonitorView], now: Timestamp) -> String {
-    let header = [
-        "host", "monitor", "state", "signed", "version", "watches", "trouble",
+fn sheet(monitors: Vec<MonitorView>) -> Sheet<7> {
+    let columns = [
+        Column::new("host"),
+        Column::of("monitor", "kind"),
+        Column::of("state", "grade"),
+        Column::of("signed", "signed_at"),
+        Column::new("version"),
+        Column::new("watches"),
+        Column::new("trouble"),
     ];
-    let rows = monitors.iter().map(|one| {
-        let ago = now.micros_since(one.signed_at.0) / 1_000_000;
+    Sheet::new(columns, monitors, |one| {
         let watches = if one.kind == MonitorKind::Host {
             format!("{} hosts", one.watches)
         } else {
             String::new()
         };
-        [
-            one.host.clone(),
-            one.kind.to_string(),
-            one.grade.to_string(),
-            format!("{ago} s ago"),
-            one.version.clone(),
-            watches,
-            one.trouble.clone(),
-        ]
-    });
-    out::table(header, rows)
+        let cells = [
+            Cell::text(&one.host),
+            Cell::text(one.kind.to_string()),
+            Cell::text(one.grade.to_string()),
+            Cell::Time(one.signed_at.0),
+            Cell::text(&one.version),
+            Cell::text(watches),
+            Cell::prose(&one.trouble),
+        ];
+        (cells, json!(one))
+    })
 }
 
 async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {

@@ -1,11 +1,13 @@
 //! `tachi policy`.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use tachi_api::{Identity, Policy, policy_rules};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
 
 use super::{Failure, command_settings};
-use crate::cli::{Format, PolicyCheckArgs, PolicyCommand};
-use crate::{out, wiring};
+use crate::cli::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
+use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::wiring;
 
 /// Shows the rules, or what they say.
 pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
@@ -14,38 +16,28 @@ pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
             out::line(tachi_policy::sample(policy_rules()).trim_end());
             Ok(crate::DONE)
         }
-        PolicyCommand::List { config, format } => {
+        PolicyCommand::List { config, shape } => {
             let loaded = wiring::policy::read(&command_settings(&config)?.oslo_policy)?;
-            list(&loaded, format);
+            list(&loaded, &shape)?;
             Ok(crate::DONE)
         }
         PolicyCommand::Check(args) => check(&args),
     }
 }
 
-fn list(loaded: &tachi_policy::Loaded, format: Format) {
-    match format {
-        Format::Json => {
-            let rules = loaded.rules.list().map(|rule| {
-                serde_json::json!({"name": rule.name, "rule": rule.text, "from": rule.place.to_string()})
-            });
-            out::line(rules.collect::<serde_json::Value>().to_string());
-        }
-        Format::Table => {
-            let mut table = Table::new();
-            table
-                .load_style(presets::ASCII_FULL_CONDENSED)
-                .set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_header(["name", "rule", "from"]);
-            for rule in loaded.rules.list() {
-                table.add_row([rule.name, rule.text, &rule.place.to_string()]);
-            }
-            out::line(table.to_string());
-        }
-    }
+fn list(loaded: &tachi_policy::Loaded, shape: &ShapeArgs) -> Result<(), Failure> {
+    let columns = [Column::new("name"), Column::new("rule"), Column::new("from")];
+    let sheet = Sheet::new(columns, loaded.rules.list(), |rule| {
+        let place = rule.place.to_string();
+        let object = serde_json::json!({"name": rule.name, "rule": rule.text, "from": place});
+        let cells = [Cell::text(rule.name), Cell::prose(rule.text), Cell::prose(place)];
+        (cells, object)
+    });
+    answer::list(shape, SystemClock.wall(), &sheet, "there is no rule")?;
     for warning in &loaded.warnings {
         out::note(format!("tachi: policy: {warning}"));
     }
+    Ok(())
 }
 
 /// Says whether a rule would admit whoever is described: exit code 0 if it would, 1 if not.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase};
 use tachi_engine::ports::{AuditEntry, Clock, Doubted, OperatorDesk as _};
@@ -10,8 +9,9 @@ use tachi_engine::ports::{AuditEntry, Clock, Doubted, OperatorDesk as _};
 use super::when::time;
 use super::who::who;
 use super::{Failure, command_settings};
-use crate::cli::{Format, ReporterCommand, ReporterLiftArgs, ReporterListArgs};
-use crate::{out, wiring};
+use crate::cli::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
+use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::wiring;
 
 /// Carries out one of them.
 pub(crate) async fn run(command: ReporterCommand) -> Result<u8, Failure> {
@@ -29,14 +29,8 @@ async fn all(base: &wiring::Base) -> Result<Vec<Doubted>, Failure> {
 async fn list(args: ReporterListArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
     let listed = all(&base).await?;
-    match args.format {
-        Format::Table if listed.is_empty() => out::line("no reporter is set aside"),
-        Format::Table => out::line(table(&listed)),
-        Format::Json => {
-            let rows: Vec<_> = listed.iter().map(as_json).collect();
-            out::line(json!(rows).to_string());
-        }
-    }
+    let now = base.clock.wall();
+    answer::list(&args.shape, now, &sheet(&listed), "no reporter is set aside")?;
     Ok(crate::DONE)
 }
 
@@ -48,24 +42,26 @@ fn state(one: &Doubted) -> &'static str {
     }
 }
 
-fn table(listed: &[Doubted]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["number", "reporter", "state", "since", "kept", "why"]);
-    for one in listed {
-        table.add_row([
-            one.number.to_string(),
-            // Names may hold anything.
-            one.reporter.to_string().replace(char::is_control, " "),
-            state(one).to_owned(),
-            time(one.since),
-            one.unheard.to_string(),
-            one.why.replace(char::is_control, " "),
-        ]);
-    }
-    table.to_string()
+fn sheet(listed: &[Doubted]) -> Sheet<6> {
+    let columns = [
+        Column::new("number"),
+        Column::new("reporter"),
+        Column::of("state", "set_aside"),
+        Column::new("since"),
+        Column::new("kept"),
+        Column::new("why"),
+    ];
+    Sheet::new(columns, listed, |one| {
+        let cells = [
+            Cell::number(&one.number),
+            Cell::text(one.reporter.to_string()),
+            Cell::text(state(one)),
+            Cell::Time(one.since),
+            Cell::number(&one.unheard),
+            Cell::prose(&one.why),
+        ];
+        (cells, as_json(one))
+    })
 }
 
 fn as_json(one: &Doubted) -> serde_json::Value {
@@ -159,9 +155,11 @@ mod tests {
         ] {
             assert_eq!(find(&listed, wanted).ok(), expected, "{wanted}");
         }
+        let view = crate::out::View::bare(Timestamp::from_micros(0));
+        let table = sheet(&listed).table(&[], &view).unwrap();
         assert!(
-            !table(&listed).contains('\u{1b}'),
-            "nobody's names move the cursor"
+            !table.contains('\u{1b}'),
+            "nobody's names move the cursor: {table}"
         );
     }
 }

@@ -14,7 +14,8 @@ use tachi_domain::situation::Grade;
 use tachi_operator::{ExplanationView, SituationView};
 
 use super::Failure;
-use crate::cli::{Format, StatusArgs};
+use crate::cli::StatusArgs;
+use crate::out::answer;
 use crate::source::Source;
 use crate::{out, source};
 
@@ -104,15 +105,8 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
         match looked {
             Ok(look) => {
                 grade = look.seen.grade;
-                match args.format {
-                    Format::Table if is_screen && look.part.is_some() => {
-                        for line in look.lines(args.all_hosts) {
-                            out::line(out::wrapped(&out::plain(&line), 6));
-                        }
-                    }
-                    Format::Table => look.lines(args.all_hosts).iter().for_each(out::told),
-                    Format::Json => out::line(look.json().to_string()),
-                }
+                let now = look.seen.at.0;
+                answer::object(&args.shape, now, &look.json(), |_| look.lines(args.all_hosts))?;
             }
             // Who watches wants to see what was away come back too.
             Err(error) if args.watch && !error.is_usage() => {

@@ -13,9 +13,10 @@ use tachi_operator::is_alive;
 use tachi_store::Store;
 
 use super::{Failure, command_settings};
-use crate::cli::ConfigArgs;
+use crate::cli::{ConfigArgs, ShapeArgs};
+use crate::out::{self, answer};
 use crate::settings::Settings;
-use crate::{out, wiring};
+use crate::wiring;
 
 /// It could not be checked at all.
 const UNEXPECTED: u8 = 255;
@@ -57,25 +58,20 @@ pub(super) fn check(name: &'static str, grade: Grade, details: impl Into<Option<
 const NAMED: usize = 5;
 
 /// Checks everything and prints the table; gives the worst as the exit code.
-pub(super) async fn run(config: &ConfigArgs, json: bool) -> u8 {
+pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
     let checked = match command_settings(config) {
         Ok(settings) => checks(&settings).await,
         Err(error) => Err(error),
     };
-    match checked {
-        Ok(checks) => {
-            if json {
-                out::line(shown::as_json(&checks).to_string());
-            } else {
-                shown::table(&checks).iter().for_each(out::line);
-            }
-            worst(&checks).code()
-        }
-        Err(error) => {
-            out::note(format!("tachi: {}", error.chain()));
-            UNEXPECTED
-        }
-    }
+    let told = checked.and_then(|checks| {
+        let object = shown::as_json(&checks);
+        answer::object(shape, SystemClock.wall(), &object, |_| shown::table(&checks))?;
+        Ok(worst(&checks).code())
+    });
+    told.unwrap_or_else(|error| {
+        out::note(format!("tachi: {}", error.chain()));
+        UNEXPECTED
+    })
 }
 
 fn worst(checks: &[Check]) -> Grade {

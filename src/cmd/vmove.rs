@@ -7,8 +7,8 @@ use tachi_operator::{VmoveView, WaitView};
 
 use super::Failure;
 use super::recovery::note_if_nobody_works;
-use crate::cli::{ListFormat, VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
-use crate::out;
+use crate::cli::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
+use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::source::{self, Saying};
 
 /// Carries out one of them.
@@ -22,61 +22,44 @@ pub(crate) async fn run(command: VmoveCommand) -> Result<u8, Failure> {
 async fn list(args: VmoveListArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let found = source.instances(args.needs_person).await?;
-    match args.format {
-        ListFormat::Table if found.is_empty() && args.needs_person => {
-            out::line("no instance waits for a person");
-        }
-        ListFormat::Table if found.is_empty() => out::line("no recovery with instances is open"),
-        ListFormat::Table => out::line(table(&found, source.now())),
-        ListFormat::Json => out::line(json!(found).to_string()),
-        ListFormat::Value => found.iter().for_each(|one| out::line(value(one))),
-    }
+    let none = if args.needs_person {
+        "no instance waits for a person"
+    } else {
+        "no recovery with instances is open"
+    };
+    let now = source.now();
+    answer::list(&args.shape, now, &sheet(found, now), none)?;
     Ok(crate::DONE)
 }
 
-/// A line. What could break it or a field apart is written out.
-fn value(one: &VmoveView) -> String {
-    let waits = one.waits.as_ref().map_or(WaitsFor::Nothing, |wait| wait.what);
-    let fields = [
-        one.instance.clone(),
-        one.name.clone(),
-        one.host.clone(),
-        one.state.clone(),
-        one.recovery.to_string(),
-        waits.to_string(),
-        one.known.clone().unwrap_or_default(),
-    ];
-    fields.map(|field| out::plain(&field)).join("\t")
-}
-
-fn table(found: &[VmoveView], now: Timestamp) -> String {
-    let header = [
-        "instance",
-        "name",
-        "host",
-        "to",
-        "state",
-        "recovery",
-        "waits for",
-        "what is known",
+fn sheet(found: Vec<VmoveView>, now: Timestamp) -> Sheet<8> {
+    let columns = [
+        Column::new("instance"),
+        Column::new("name"),
+        Column::new("host"),
+        Column::new("to"),
+        Column::new("state"),
+        Column::new("recovery"),
+        Column::of("waits for", "waits"),
+        Column::of("what is known", "known"),
     ];
     let waits = |wait: &Option<WaitView>| {
         let wait = wait.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
         wait.map_or_else(String::new, |wait| wait.sentence(now))
     };
-    let row = |one: &VmoveView| {
-        [
-            one.instance.clone(),
-            one.name.clone(),
-            one.host.clone(),
-            one.to.clone().unwrap_or_default(),
-            one.state.clone(),
-            one.recovery.to_string(),
-            waits(&one.waits),
-            one.known.clone().unwrap_or_default(),
-        ]
-    };
-    out::table(header, found.iter().map(row))
+    Sheet::new(columns, found, |one| {
+        let cells = [
+            Cell::id(&one.instance),
+            Cell::text(&one.name),
+            Cell::text(&one.host),
+            Cell::text(one.to.clone().unwrap_or_default()),
+            Cell::text(&one.state),
+            Cell::id(&one.recovery),
+            Cell::prose(waits(&one.waits)),
+            Cell::prose(one.known.clone().unwrap_or_default()),
+        ];
+        (cells, json!(one))
+    })
 }
 
 async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {

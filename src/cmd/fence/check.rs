@@ -4,26 +4,27 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tachi_domain::power::Power;
-use tachi_engine::ports::OperatorDesk as _;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Clock as _, OperatorDesk as _};
 use tachi_fence::{Fencers, Report};
 
 use super::machines::{Book, Lines};
 use super::{devices, machines};
-use crate::cli::{FenceCheckArgs, FenceHostArgs, Format};
+use crate::cli::{FenceCheckArgs, FenceHostArgs, ShapeArgs};
 use crate::cmd::Failure;
+use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::settings::Settings;
-use crate::{out, wiring};
+use crate::wiring;
 
 /// Shows the levels of a host and what their devices say; a device that does not answer is no failure of the question.
 pub(super) async fn status(args: FenceHostArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     let mut reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
     let lines = examine(&mut reports, &settings, &fencers).await;
-    show(&reports, &lines, args.format);
+    show(&reports, &lines, &args.shape)?;
     let clear = reports.iter().any(|report| report.fault.is_none());
     Ok(if clear { crate::DONE } else { crate::FAILED })
 }
@@ -33,7 +34,7 @@ pub(super) async fn test(args: FenceHostArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     let mut reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
     let lines = examine(&mut reports, &settings, &fencers).await;
-    show(&reports, &lines, args.format);
+    show(&reports, &lines, &args.shape)?;
     Ok(verdict(&reports))
 }
 
@@ -50,23 +51,19 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
         args.hosts
     };
     if hosts.is_empty() {
-        if args.format == Format::Json {
-            out::line(json!({ "source": fencers.source(), "devices": [], "faults": 0 }).to_string());
-        } else {
-            let devices = fencers.devices();
-            for (name, kind) in &devices {
-                out::line(format!("{name} ({kind})"));
-            }
+        let source = fencers.source();
+        let devices = fencers.devices();
+        let object = json!({ "source": source, "devices": [], "faults": 0 });
+        answer::object(&args.shape, SystemClock.wall(), &object, |_| {
+            let named = devices.iter().map(|(name, kind)| format!("{name} ({kind})"));
             let count = devices.len();
-            out::line(format!(
-                "{} is good: {count} devices; no host was asked for",
-                fencers.source()
-            ));
-        }
+            let sum = format!("{source} is good: {count} devices; no host was asked for");
+            named.chain([sum]).collect()
+        })?;
         return Ok(crate::DONE);
     }
     let began = Instant::now();
-    let bar = bar(args.format);
+    let bar = bar(&args.shape);
     let mut reports = fencers
         .check(&hosts, &mut |report, done, all| {
             let Some(bar) = &bar else { return };
@@ -81,8 +78,8 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
         bar.finish_and_clear();
     }
     let lines = examine(&mut reports, &settings, &fencers).await;
-    show(&reports, &lines, args.format);
-    if args.format == Format::Table {
+    show(&reports, &lines, &args.shape)?;
+    if args.shape.is_told() {
         let faults = reports.iter().filter(|report| report.fault.is_some()).count();
         out::line(format!(
             "{} hosts, {} devices, {faults} faults, {:.1} s",
@@ -114,8 +111,8 @@ async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fenc
 }
 
 /// On a terminal somebody waits.
-fn bar(format: Format) -> Option<ProgressBar> {
-    if format == Format::Json || !std::io::stderr().is_terminal() {
+fn bar(shape: &ShapeArgs) -> Option<ProgressBar> {
+    if !shape.is_told() || !std::io::stderr().is_terminal() {
         return None;
     }
     let bar = ProgressBar::new(0);
@@ -133,71 +130,61 @@ fn verdict(reports: &[Report]) -> u8 {
     }
 }
 
-fn show(reports: &[Report], lines: &Lines, format: Format) {
-    match format {
-        Format::Json => out::line(as_json(reports, lines).to_string()),
-        Format::Table => out::line(as_table(reports, lines).to_string()),
-    }
-}
-
-fn as_json(reports: &[Report], lines: &Lines) -> Value {
-    let rows: Vec<Value> = reports
-        .iter()
-        .map(|report| {
-            let target = report.target.as_ref();
-            json!({
-                "host": report.host,
-                "level": report.level,
-                "device": report.device,
-                "type": report.kind,
-                "endpoint": target.map(|target| &target.endpoint),
-                "plug": target.and_then(|target| target.plug.as_ref()),
-                "power": report.power.map(word),
-                "raw": report.raw,
-                "machine": machines::as_json(report, lines),
-                "latency_ms": u64::try_from(report.latency.as_millis()).unwrap_or(u64::MAX),
-                "fault": report.fault,
-                "warnings": report.warnings,
-            })
-        })
-        .collect();
+fn show(reports: &[Report], lines: &Lines, shape: &ShapeArgs) -> Result<(), Failure> {
     let faults = reports.iter().filter(|report| report.fault.is_some()).count();
-    json!({ "devices": rows, "faults": faults })
+    let whole = |rows: Vec<Value>| json!({ "devices": rows, "faults": faults });
+    let sheet = sheet(reports, lines);
+    answer::listed(shape, SystemClock.wall(), &sheet, "no device was asked", whole)
 }
 
-fn as_table(reports: &[Report], lines: &Lines) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_FULL_CONDENSED);
-    table.set_header(["host", "level", "device", "power", "ms", "machine", "fault"]);
-    for column in [1, 4] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for report in reports {
+fn as_json(report: &Report, lines: &Lines) -> Value {
+    let target = report.target.as_ref();
+    json!({
+        "host": report.host,
+        "level": report.level,
+        "device": report.device,
+        "type": report.kind,
+        "endpoint": target.map(|target| &target.endpoint),
+        "plug": target.and_then(|target| target.plug.as_ref()),
+        "power": report.power.map(word),
+        "raw": report.raw,
+        "machine": machines::as_json(report, lines),
+        "latency_ms": u64::try_from(report.latency.as_millis()).unwrap_or(u64::MAX),
+        "fault": report.fault,
+        "warnings": report.warnings,
+    })
+}
+
+fn sheet(reports: &[Report], lines: &Lines) -> Sheet<7> {
+    let columns = [
+        Column::new("host"),
+        Column::new("level"),
+        Column::new("device"),
+        Column::new("power"),
+        Column::of("ms", "latency_ms"),
+        Column::new("machine"),
+        Column::new("fault"),
+    ];
+    Sheet::new(columns, reports, |report| {
         let device = report.target.as_ref().map(ToString::to_string);
         let mut said: Vec<String> = report.fault.iter().cloned().collect();
-        said.extend(
-            report
-                .warnings
-                .iter()
-                .map(|warning| format!("warning: {warning}")),
-        );
-        table.add_row([
-            report.host.clone(),
-            if report.level == 0 {
-                String::new()
-            } else {
-                report.level.to_string()
-            },
-            device.unwrap_or_default(),
-            report.power.map_or("", word).to_owned(),
-            report.latency.as_millis().to_string(),
-            machines::cell(report, lines),
-            said.join("; "),
-        ]);
-    }
-    table
+        let warnings = report.warnings.iter();
+        said.extend(warnings.map(|warning| format!("warning: {warning}")));
+        let level = match report.level {
+            0 => String::new(),
+            level => level.to_string(),
+        };
+        let cells = [
+            Cell::text(&report.host),
+            Cell::number(&level),
+            Cell::text(device.unwrap_or_default()),
+            Cell::text(report.power.map_or("", word)),
+            Cell::number(&report.latency.as_millis()),
+            Cell::prose(machines::cell(report, lines)),
+            Cell::prose(said.join("; ")),
+        ];
+        (cells, as_json(report, lines))
+    })
 }
 
 pub(super) fn word(power: Power) -> &'static str {
@@ -240,10 +227,15 @@ mod tests {
         }
     }
 
+    fn told(reports: &[Report], lines: &Lines) -> String {
+        let view = crate::out::View::bare(Timestamp::from_micros(0));
+        sheet(reports, lines).table(&[], &view).unwrap()
+    }
+
     #[test]
     fn a_row_has_everything_one_asks_for_and_a_fault_is_the_exit_code() {
         let (good, bad) = (report(None), report(Some("no route")));
-        let shown = as_table(&[good.clone(), bad.clone()], &Lines::new()).to_string();
+        let shown = told(&[good.clone(), bad.clone()], &Lines::new());
         for part in [
             "c1",
             "2",
@@ -254,12 +246,20 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-        let object = as_json(&[good.clone(), bad.clone()], &Lines::new());
-        assert_eq!(object["faults"], 1);
-        assert_eq!(object["devices"][0]["power"], "on");
-        assert_eq!(object["devices"][1]["power"], Value::Null);
-        assert_eq!(object["devices"][0]["plug"], "7");
+        let object = as_json(&good, &Lines::new());
+        assert_eq!((&object["power"], &object["plug"]), (&json!("on"), &json!("7")));
+        assert_eq!(as_json(&bad, &Lines::new())["power"], Value::Null);
         assert_eq!((verdict(&[good]), verdict(&[bad])), (crate::DONE, crate::FAILED));
+    }
+
+    /// Of the 147 columns that this table once had on a terminal of 100.
+    #[test]
+    fn operator_row6_a_check_of_devices_fits_the_terminal() {
+        let bad = report(Some(
+            "redfish: GET /redfish/v1/Systems/1 was answered 500 Internal Server Error: Unable to reach the BMC of this machine",
+        ));
+        let sheet = sheet(&[report(None), bad], &Lines::new());
+        insta::assert_snapshot!(crate::out::at_widths(&sheet, Timestamp::from_micros(0)));
     }
 
     #[test]
@@ -274,15 +274,15 @@ mod tests {
             foreign: None,
         };
         let lines = |line| Lines::from([(("c1".to_owned(), "pdu plug 7".to_owned()), line)]);
-        let shown = as_table(std::slice::from_ref(&seen), &Lines::new()).to_string();
+        let shown = told(std::slice::from_ref(&seen), &Lines::new());
         assert!(shown.contains("guid=a (not learnt yet)"), "{shown}");
         let learnt = lines(line.clone());
-        let shown = as_table(std::slice::from_ref(&seen), &learnt).to_string();
+        let shown = told(std::slice::from_ref(&seen), &learnt);
         assert!(
             shown.contains("guid=a since 1970-01-01T00:00:00.000Z (learnt)"),
             "{shown}"
         );
-        let object = &as_json(std::slice::from_ref(&seen), &learnt)["devices"][0]["machine"];
+        let object = &as_json(&seen, &learnt)["machine"];
         assert_eq!(
             (&object["answers"], &object["expected"]),
             (&json!("guid=a"), &json!("guid=a"))
@@ -295,23 +295,12 @@ mod tests {
             said_by: Some("ada".into()),
             ..line
         });
-        assert!(
-            as_table(std::slice::from_ref(&seen), &said)
-                .to_string()
-                .contains("(by ada)")
-        );
+        assert!(told(std::slice::from_ref(&seen), &said).contains("(by ada)"));
         let bare = Report {
             machine: None,
             ..seen
         };
-        assert!(
-            as_table(std::slice::from_ref(&bare), &Lines::new())
-                .to_string()
-                .contains("none")
-        );
-        assert_eq!(
-            as_json(&[bare], &Lines::new())["devices"][0]["machine"],
-            Value::Null
-        );
+        assert!(told(std::slice::from_ref(&bare), &Lines::new()).contains("none"));
+        assert_eq!(as_json(&bare, &Lines::new())["machine"], Value::Null);
     }
 }

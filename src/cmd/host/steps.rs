@@ -127,6 +127,16 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     ]
 }
 
+/// For people.
+pub(super) fn lines(steps: &[Step]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        lines.push(format!("{}. {}{}", number + 1, step.text, step.known.words()));
+        lines.extend(step.commands.iter().map(|command| format!("     {command}")));
+    }
+    lines
+}
+
 fn starts(often: usize) -> Vec<String> {
     let mut commands = vec![
         "systemctl unmask --now nova-compute    # on the host".into(),

@@ -9,7 +9,7 @@ use super::super::recovery::story;
 use super::super::status::part::{Part, running};
 use super::super::{explain, status};
 use super::feed::{More, Told, Want};
-use crate::out::plain;
+use crate::out::{View, plain};
 
 /// A line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,8 @@ fn texts(lines: &[String]) -> Vec<Line> {
 }
 
 fn recovery(one: &StoryView, now: Timestamp) -> Vec<Line> {
-    let mut lines = texts(&story::heading(one));
+    let view = View::bare(now);
+    let mut lines = texts(&story::heading(one, &view));
     let opened = one.summary.opened_at.0;
     let over = one.instances.iter().filter_map(|moved| moved.over_at);
     let last = over.map(|at| at.0).max();
@@ -96,7 +97,7 @@ fn recovery(one: &StoryView, now: Timestamp) -> Vec<Line> {
         );
     }
     lines.push(Line::Text(String::new()));
-    lines.extend(texts(&story::lines(one)));
+    lines.extend(texts(&story::lines(one, &view)));
     lines
 }
 

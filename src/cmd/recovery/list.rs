@@ -8,9 +8,10 @@ use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::{RecoveryView, progress};
 
 use super::super::Failure;
-use super::super::when::{since, time};
-use crate::cli::{ListFormat, RecoveryListArgs, StateWord};
-use crate::{out, source};
+use super::super::when::since;
+use crate::cli::{RecoveryListArgs, StateWord};
+use crate::out::{Cell, Column, Sheet, answer};
+use crate::source;
 
 /// Lists them.
 pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
@@ -32,15 +33,12 @@ pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
         limit: args.limit,
     };
     let rows = source.recoveries(&filter).await?;
-    match args.format {
-        ListFormat::Table if rows.is_empty() && filter == RecoveryFilter::default() => {
-            out::line("no recovery is open");
-        }
-        ListFormat::Table if rows.is_empty() => out::line("there is no such recovery"),
-        ListFormat::Table => out::line(table(&rows)),
-        ListFormat::Json => out::line(json!(rows).to_string()),
-        ListFormat::Value => rows.iter().for_each(|row| out::line(value(row))),
-    }
+    let none = if filter == RecoveryFilter::default() {
+        "no recovery is open"
+    } else {
+        "there is no such recovery"
+    };
+    answer::list(&args.shape, source.now(), &sheet(rows), none)?;
     Ok(crate::DONE)
 }
 
@@ -59,46 +57,35 @@ fn state_of(word: StateWord) -> RecoveryState {
     }
 }
 
-fn table(rows: &[RecoveryView]) -> String {
-    let header = [
-        "recovery",
-        "host",
-        "kind",
-        "life",
-        "status",
-        "opened",
-        "instances",
-        "waits for",
-        "message",
+fn sheet(rows: Vec<RecoveryView>) -> Sheet<9> {
+    let columns = [
+        Column::new("recovery"),
+        Column::new("host"),
+        Column::new("kind"),
+        Column::new("life"),
+        Column::new("status"),
+        Column::of("opened", "opened_at"),
+        Column::new("instances"),
+        Column::of("waits for", "waits"),
+        Column::new("message"),
     ];
-    let row = |row: &RecoveryView| {
+    Sheet::new(columns, rows, |row| {
         let waits = row.waits.as_ref().map(|wait| wait.what);
         let waits = waits.filter(|what| *what != WaitsFor::Nothing);
-        [
-            row.recovery.to_string(),
-            row.host.clone(),
-            row.kind.to_string(),
-            row.life.to_string(),
-            row.status.clone(),
-            time(row.opened_at.0),
-            progress(row.moves).unwrap_or_default(),
-            waits.map_or_else(String::new, |what| what.to_string()),
-            row.message.clone().unwrap_or_default(),
-        ]
-    };
-    out::table(header, rows.iter().map(row))
+        let cells = [
+            Cell::id(&row.recovery),
+            Cell::text(&row.host),
+            Cell::text(row.kind.to_string()),
+            Cell::text(row.life.to_string()),
+            Cell::text(&row.status),
+            Cell::Time(row.opened_at.0),
+            Cell::prose(progress(row.moves).unwrap_or_default()),
+            Cell::prose(waits.map_or_else(String::new, |what| what.to_string())),
+            Cell::prose(row.message.clone().unwrap_or_default()),
+        ];
+        (cells, json!(row))
+    })
 }
 
-/// A line each. What could break a line or a field apart is written out.
-fn value(row: &RecoveryView) -> String {
-    let fields = [
-        row.recovery.to_string(),
-        row.host.clone(),
-        row.kind.to_string(),
-        row.life.to_string(),
-        row.status.clone(),
-        time(row.opened_at.0),
-        row.message.clone().unwrap_or_default(),
-    ];
-    fields.map(|field| out::plain(&field)).join("\t")
-}
+#[cfg(test)]
+mod tests;

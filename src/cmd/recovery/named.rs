@@ -1,9 +1,11 @@
 //! Which recovery an operator means.
 
+use std::collections::BTreeMap;
+
 use tachi_domain::RecoveryId;
 use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::RecoveryView;
+use tachi_operator::{RecoveryView, VmoveView};
 
 use super::super::Failure;
 use super::super::when::time;
@@ -48,10 +50,35 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
             return Ok(id);
         }
     }
+    if let Some(id) = of_instance(source, wanted).await? {
+        return Ok(id);
+    }
     Err(Failure::told(format!(
-        "no recovery has the id or host {wanted:?} (the beginning of an id is enough, {SHORTEST_ID} characters or more): see \
+        "no recovery has the id or host {wanted:?}, nor one that is open such an instance (the beginning of an id is enough, {SHORTEST_ID} characters or more): see \
          `tachi recovery list --all`"
     )))
+}
+
+/// The recovery that an instance of this name, or whose id begins so, is in.
+async fn of_instance(source: &dyn Source, wanted: &str) -> Result<Option<RecoveryId>, Failure> {
+    let begins = wanted.to_ascii_lowercase();
+    let is_it = |one: &&VmoveView| {
+        one.name == wanted || (wanted.len() >= SHORTEST_ID && one.instance.starts_with(&begins))
+    };
+    let all = source.instances(false).await?;
+    let found: BTreeMap<RecoveryId, &VmoveView> =
+        all.iter().filter(is_it).map(|one| (one.recovery, one)).collect();
+    if found.len() > 1 {
+        let each = |(id, one): (&RecoveryId, &&VmoveView)| {
+            let (name, host) = (out::plain(&one.name), out::plain(&one.host));
+            format!("\n  {id} of {host}, with {name} ({})", one.instance)
+        };
+        let could: String = found.iter().map(each).collect();
+        return Err(Failure::usage(format!(
+            "{wanted:?} could be an instance of several recoveries, name one by its id:{could}"
+        )));
+    }
+    Ok(found.into_keys().next())
 }
 
 /// The one there is, if there is just one; `None` if there is none.

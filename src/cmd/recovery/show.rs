@@ -10,8 +10,8 @@ use tachi_operator::{StoryView, progress};
 
 use super::super::Failure;
 use super::{named, story, unknown};
-use crate::cli::{RecoveryShowArgs, ShowFormat};
-use crate::out;
+use crate::cli::{RecoveryShowArgs, ShapeArgs};
+use crate::out::{self, View, answer};
 use crate::source::{self, Source};
 
 /// Between two looks of `--follow`.
@@ -23,7 +23,7 @@ const PATIENCE: u32 = 300;
 /// Tells one recovery.
 pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
-    show(source.as_ref(), &args.recovery, args.follow, args.format).await
+    show(source.as_ref(), &args.recovery, args.follow, &args.shape).await
 }
 
 /// The same, of a source that is open.
@@ -31,45 +31,55 @@ pub(in crate::cmd) async fn show(
     source: &dyn Source,
     wanted: &str,
     is_followed: bool,
-    format: ShowFormat,
+    shape: &ShapeArgs,
 ) -> Result<u8, Failure> {
     let id = named(source, wanted).await?;
     let told = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
-    if format == ShowFormat::Json {
-        out::line(json!(told).to_string());
-        return Ok(crate::DONE);
-    }
+    let now = source.now();
     if is_followed {
-        return follow(source, id, told).await;
+        return follow(source, id, told, &View::of(shape, now)).await;
     }
-    story::heading(&told).iter().for_each(out::told);
-    out::line("");
-    story::lines(&told).iter().for_each(out::told);
-    if let Some(table) = story::instances(&told) {
-        out::line("");
-        out::line(table);
+    let mut strange = None;
+    if shape.is_told() {
+        let region = source.situation().await?;
+        let hosts = region.segments.iter().flat_map(|segment| &segment.hosts);
+        let registered: BTreeSet<&str> = hosts.map(|host| host.name.as_str()).collect();
+        strange = story::unprotected(&told.instances, &registered);
     }
-    let region = source.situation().await?;
-    let hosts = region.segments.iter().flat_map(|segment| &segment.hosts);
-    let registered: BTreeSet<&str> = hosts.map(|host| host.name.as_str()).collect();
-    if let Some(line) = story::unprotected(&told.instances, &registered) {
-        out::line("");
-        out::told(line);
+    let instances = story::instances(&told);
+    // Lines are laid out one by one; a table is laid out as a whole.
+    answer::object(shape, now, &json!(told), |view| {
+        let mut lines = story::heading(&told, view);
+        lines.push(String::new());
+        lines.extend(story::lines(&told, view));
+        lines
+    })?;
+    if shape.is_told() {
+        let view = View::of(shape, now);
+        if let Some(sheet) = instances {
+            out::line("");
+            out::line(sheet.table(&[], &view).map_err(Failure::usage)?);
+        }
+        if let Some(line) = strange {
+            out::line("");
+            view.lines(&[line]).iter().for_each(out::line);
+        }
     }
     Ok(crate::DONE)
 }
 
 /// Tells what is new until the recovery has ended.
-async fn follow(source: &dyn Source, id: RecoveryId, first: StoryView) -> Result<u8, Failure> {
-    story::heading(&first).iter().for_each(out::told);
+async fn follow(source: &dyn Source, id: RecoveryId, first: StoryView, view: &View) -> Result<u8, Failure> {
+    let tell = |lines: &[String]| view.lines(lines).iter().for_each(out::line);
+    tell(&story::heading(&first, view));
     out::line("");
     let mut told = 0;
     let mut last = String::new();
     let mut now = first;
     let mut failures = 0;
     loop {
-        let lines = story::lines(&now);
-        lines.iter().skip(told).for_each(out::told);
+        let lines = story::lines(&now, view);
+        tell(lines.get(told..).unwrap_or_default());
         told = lines.len();
         let waits = format!(
             "{}waits for {}",
@@ -78,12 +88,12 @@ async fn follow(source: &dyn Source, id: RecoveryId, first: StoryView) -> Result
         );
         if now.summary.life != Life::Open {
             let message = now.summary.message.as_deref().unwrap_or("no message");
-            out::told(format!("{}: {message}", now.summary.status));
+            tell(&[format!("{}: {message}", now.summary.status)]);
             let failed = now.summary.status == "failed";
             return Ok(if failed { crate::FAILED } else { crate::DONE });
         }
         if waits != last {
-            out::told(format!("... {waits}"));
+            tell(&[format!("... {waits}")]);
             last = waits;
         }
         now = loop {

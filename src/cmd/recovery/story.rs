@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_operator::{InstanceView, ProofView, StepView, StoryView, Time, one_line, progress, stage};
 
-use super::super::when::time;
-use crate::out;
+use crate::out::{Cell, Column, Sheet, View};
 
 /// What has come back to hosts that are in no segment: nobody recovers it from there. `None` if nothing has.
 pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) -> Option<String> {
@@ -34,7 +34,7 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
 }
 
 /// The lines before the story.
-pub(in crate::cmd) fn heading(story: &StoryView) -> Vec<String> {
+pub(in crate::cmd) fn heading(story: &StoryView, view: &View) -> Vec<String> {
     let summary = &story.summary;
     let stage = stage(&story.state).map_or(String::new(), |stage| format!(", {stage}"));
     let mut lines = vec![
@@ -52,7 +52,7 @@ pub(in crate::cmd) fn heading(story: &StoryView) -> Vec<String> {
             "reported      {} {}, generated {}",
             reported.kind,
             one_line(&payload.join(" ")),
-            time(reported.generated_at.0)
+            view.when(reported.generated_at.0)
         ));
     }
     for reporter in &story.reporters {
@@ -64,7 +64,7 @@ pub(in crate::cmd) fn heading(story: &StoryView) -> Vec<String> {
             ));
         }
     }
-    lines.push(format!("opened        {}", time(summary.opened_at.0)));
+    lines.push(format!("opened        {}", view.when(summary.opened_at.0)));
     lines.push(format!(
         "life          {}{stage}; {} s of its own time",
         summary.life, story.elapsed_seconds
@@ -76,7 +76,7 @@ pub(in crate::cmd) fn heading(story: &StoryView) -> Vec<String> {
             "last word     {} by {} at {}",
             word.word,
             one_line(&word.by),
-            time(word.at.0)
+            view.when(word.at.0)
         ));
     }
     if let Some(text) = progress(summary.moves) {
@@ -94,19 +94,23 @@ pub(in crate::cmd) fn heading(story: &StoryView) -> Vec<String> {
 }
 
 /// The story: steps and proofs in the order of time.
-pub(in crate::cmd) fn lines(story: &StoryView) -> Vec<String> {
-    let mut told: Vec<(Time, String)> = story.steps.iter().map(|line| (line.at, step(line))).collect();
+pub(in crate::cmd) fn lines(story: &StoryView, view: &View) -> Vec<String> {
+    let mut told: Vec<(Time, String)> = story
+        .steps
+        .iter()
+        .map(|line| (line.at, step(line, view)))
+        .collect();
     for one in &story.proofs {
         // A proof is written with the step that tells of it: it comes right after that.
         // Times are those of the engines' clocks, so they need not be in order.
         let before = told.iter().rposition(|(at, _)| *at <= one.at);
         let place = before.map_or(0, |place| place + 1);
-        told.insert(place, (one.at, proof(one)));
+        told.insert(place, (one.at, proof(one, view)));
     }
     told.into_iter().map(|(_, line)| line).collect()
 }
 
-fn step(line: &StepView) -> String {
+fn step(line: &StepView, view: &View) -> String {
     let task = line.task.trim_end_matches("Task");
     let server = line
         .instance
@@ -114,20 +118,20 @@ fn step(line: &StepView) -> String {
         .map_or(String::new(), |id| format!(" [{id}]"));
     format!(
         "{}  {:<7} {task}{server}: {}",
-        time(line.at.0),
+        view.moment(line.at.0),
         line.kind,
         one_line(&line.text)
     )
 }
 
-fn proof(line: &ProofView) -> String {
+fn proof(line: &ProofView, view: &View) -> String {
     let detail = line
         .evidence
         .get("detail")
         .map_or(String::new(), |detail| format!(": {detail}"));
     format!(
         "{}  proof {} {} by {}{}",
-        time(line.at.0),
+        view.moment(line.at.0),
         line.number,
         one_line(&line.from),
         line.by,
@@ -136,26 +140,33 @@ fn proof(line: &ProofView) -> String {
 }
 
 /// The instances, if there are any.
-pub(super) fn instances(story: &StoryView) -> Option<String> {
+pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
     if story.instances.is_empty() {
         return None;
     }
-    let header = [
-        "instance", "id", "status", "proof", "from", "to", "seconds", "message",
+    let columns = [
+        Column::of("instance", "name"),
+        Column::new("id"),
+        Column::new("status"),
+        Column::new("proof"),
+        Column::new("from"),
+        Column::new("to"),
+        Column::new("seconds"),
+        Column::new("message"),
     ];
-    let row = |one: &InstanceView| {
-        [
-            one.name.clone(),
-            one.id.clone(),
-            one.status.map_or(String::new(), |status| status.to_string()),
-            one.proof.map_or(String::new(), |number| number.to_string()),
-            one.from.clone().unwrap_or_default(),
-            one.to.clone().unwrap_or_default(),
-            seconds(one).unwrap_or_default(),
-            one.message.clone().unwrap_or_default(),
-        ]
-    };
-    Some(out::table(header, story.instances.iter().map(row)))
+    Some(Sheet::new(columns, &story.instances, |one| {
+        let cells = [
+            Cell::text(&one.name),
+            Cell::id(&one.id),
+            Cell::text(one.status.map_or(String::new(), |status| status.to_string())),
+            Cell::number(&one.proof.map_or(String::new(), |number| number.to_string())),
+            Cell::text(one.from.clone().unwrap_or_default()),
+            Cell::text(one.to.clone().unwrap_or_default()),
+            Cell::number(&seconds(one).unwrap_or_default()),
+            Cell::prose(one.message.clone().unwrap_or_default()),
+        ];
+        (cells, json!(one))
+    }))
 }
 
 fn seconds(one: &InstanceView) -> Option<String> {

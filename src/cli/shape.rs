@@ -1,0 +1,43 @@
+//! How an answer is wanted: the same words for every command that prints a list or an object.
+
+use clap::{Args, ValueEnum};
+
+/// Form of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    #[value(alias = "text")]
+    Table,
+    /// For programs
+    Json,
+    /// For programs and people
+    Yaml,
+    /// For shells: only the values; of a list a line each, fields separated by tabs
+    Value,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Form of the answer")]
+pub(crate) struct ShapeArgs {
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Only this column of a list, or this member of an object; may be repeated
+    #[arg(short = 'c', long = "column", value_name = "COLUMN")]
+    pub(crate) columns: Vec<String>,
+    /// No line for people wider than this; 0 for no limit. Default: the terminal's width, and no limit elsewhere
+    #[arg(long, value_name = "N")]
+    pub(crate) max_width: Option<u16>,
+    /// Times for people in UTC instead of this machine's time zone; for programs they always are
+    #[arg(long)]
+    pub(crate) utc: bool,
+}
+
+impl ShapeArgs {
+    /// Whether people read it line by line.
+    pub(crate) fn is_told(&self) -> bool {
+        self.format == Format::Table && self.columns.is_empty()
+    }
+}

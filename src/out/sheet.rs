@@ -1,0 +1,347 @@
+//! A list: rows in columns for people and shells, and an object for each row for programs.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::{Map, Value};
+use tachi_domain::Timestamp;
+use tachi_operator::when::{ago, time};
+use textwrap::core::display_width;
+
+use super::plain;
+use super::view::{View, wrapped};
+
+/// So much of an id is shown where there is no room for all of it: commands take the beginning of one.
+const SHORT_ID: usize = 8;
+
+/// What stands in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cell {
+    Text(String),
+    /// Of which the beginning is enough.
+    Id(String),
+    Time(Timestamp),
+    Number(String),
+    /// What may be long: below its row where there is no room.
+    Prose(String),
+}
+
+impl Cell {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    pub(crate) fn id(id: &impl ToString) -> Self {
+        Self::Id(id.to_string())
+    }
+
+    pub(crate) fn number(number: &impl ToString) -> Self {
+        Self::Number(number.to_string())
+    }
+
+    pub(crate) fn prose(text: impl Into<String>) -> Self {
+        Self::Prose(text.into())
+    }
+
+    /// For people.
+    fn told(&self, view: &View, room: Room) -> String {
+        match (self, room) {
+            (Self::Id(id), Room::Little | Room::None) => id.chars().take(SHORT_ID).collect(),
+            (Self::Text(text) | Self::Id(text) | Self::Number(text) | Self::Prose(text), _) => plain(text),
+            (Self::Time(at), Room::Enough) => view.when(*at),
+            (Self::Time(at), Room::Little | Room::None) if *at <= view.now => ago(*at, view.now),
+            (Self::Time(at), Room::Little | Room::None) => view.time(*at),
+        }
+    }
+
+    /// For shells.
+    fn value(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Id(text) | Self::Number(text) | Self::Prose(text) => plain(text),
+            Self::Time(at) => time(*at),
+        }
+    }
+}
+
+/// How much room there is for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// All of it.
+    Enough,
+    /// Short ids and times.
+    Little,
+    /// What may be long goes below its row.
+    None,
+}
+
+/// A column: what stands above it, and which member of a row's object it is; the first if it is none by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    title: &'static str,
+    member: &'static str,
+}
+
+impl Column {
+    /// One that is called alike in both.
+    pub(crate) const fn new(title: &'static str) -> Self {
+        Self { title, member: title }
+    }
+
+    pub(crate) const fn of(title: &'static str, member: &'static str) -> Self {
+        Self { title, member }
+    }
+}
+
+/// See the module.
+pub(crate) struct Sheet<const N: usize> {
+    columns: [Column; N],
+    rows: Vec<([Cell; N], Value)>,
+}
+
+/// What is taken of each row.
+enum Taken {
+    Cell(usize),
+    Member(String),
+}
+
+impl<const N: usize> Sheet<N> {
+    /// A row for each of `all`: its cells, and its object.
+    pub(crate) fn new<T>(
+        columns: [Column; N],
+        all: impl IntoIterator<Item = T>,
+        row: impl Fn(&T) -> ([Cell; N], Value),
+    ) -> Self {
+        let rows = all.into_iter().map(|one| row(&one)).collect();
+        Self { columns, rows }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The columns of these names: what stands above them, or members of the objects. All of them if there is no name.
+    fn taken(&self, names: &[String]) -> Result<Vec<Taken>, String> {
+        if names.is_empty() {
+            return Ok((0..N).map(Taken::Cell).collect());
+        }
+        let one = |name: &String| {
+            let wanted = folded(name);
+            let place = |of: fn(&Column) -> &'static str| {
+                self.columns
+                    .iter()
+                    .position(|column| folded(of(column)) == wanted)
+            };
+            if let Some(place) = place(|column| column.title).or_else(|| place(|column| column.member)) {
+                return Ok(Taken::Cell(place));
+            }
+            let mut members = self.rows.iter().filter_map(|(_, object)| object.as_object());
+            let member = members.find_map(|object| object.keys().find(|key| folded(key) == wanted));
+            match member {
+                Some(member) => Ok(Taken::Member(member.clone())),
+                // Of nothing any column is empty.
+                None if self.rows.is_empty() => Ok(Taken::Member(name.clone())),
+                None => Err(format!(
+                    "there is no column {name:?}, these are there: {}",
+                    self.names().join(", ")
+                )),
+            }
+        };
+        names.iter().map(one).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.columns.iter().map(|one| one.title.to_owned()).collect();
+        let known: Vec<&str> = self
+            .columns
+            .iter()
+            .flat_map(|one| [one.title, one.member])
+            .collect();
+        if let Some(object) = self.rows.first().and_then(|(_, object)| object.as_object()) {
+            names.extend(
+                object
+                    .keys()
+                    .filter(|key| !known.contains(&key.as_str()))
+                    .cloned(),
+            );
+        }
+        names
+    }
+
+    /// The objects, of which nothing is left out if no column is named.
+    pub(super) fn objects(&self, names: &[String]) -> Result<Vec<Value>, String> {
+        let taken = self.taken(names)?;
+        let object = |(cells, object): &([Cell; N], Value)| {
+            if names.is_empty() {
+                return object.clone();
+            }
+            let mut only = Map::new();
+            for one in &taken {
+                let (name, value) = match one {
+                    Taken::Member(name) => (name.as_str(), object.get(name).cloned()),
+                    Taken::Cell(place) => {
+                        let column = self.columns[*place];
+                        match object.get(column.member) {
+                            Some(value) => (column.member, Some(value.clone())),
+                            None => (column.title, Some(cells[*place].value().into())),
+                        }
+                    }
+                };
+                only.insert(name.to_owned(), value.unwrap_or(Value::Null));
+            }
+            Value::Object(only)
+        };
+        Ok(self.rows.iter().map(object).collect())
+    }
+
+    /// A line for each row.
+    pub(super) fn values(&self, names: &[String]) -> Result<Vec<String>, String> {
+        let taken = self.taken(names)?;
+        let line = |(cells, object): &([Cell; N], Value)| {
+            let fields = taken.iter().map(|one| match one {
+                Taken::Cell(place) => cells[*place].value(),
+                Taken::Member(name) => member(object.get(name)),
+            });
+            fields.collect::<Vec<_>>().join("\t")
+        };
+        Ok(self.rows.iter().map(line).collect())
+    }
+
+    /// The table for people.
+    pub(crate) fn table(&self, names: &[String], view: &View) -> Result<String, String> {
+        let taken = self.taken(names)?;
+        let mut shown = String::new();
+        for room in [Room::Enough, Room::Little, Room::None] {
+            let (mut table, below) = self.laid_out(&taken, view, room);
+            shown = table.to_string();
+            let Some(width) = view.width else { break };
+            let fits = |text: &str| text.lines().all(|line| display_width(line) <= width);
+            let fit = fits(&shown);
+            if !fit && room == Room::None {
+                table
+                    .set_content_arrangement(ContentArrangement::Dynamic)
+                    .set_width(u16::try_from(width).unwrap_or(u16::MAX));
+                shown = table.to_string();
+            }
+            if room == Room::None {
+                shown = with_below(&shown, &below, width);
+            }
+            if fit {
+                break;
+            }
+        }
+        Ok(shown)
+    }
+
+    /// The table, and of each row what is not in it.
+    fn laid_out(&self, taken: &[Taken], view: &View, room: Room) -> (Table, Vec<Vec<String>>) {
+        let is_below = |one: &Taken| match one {
+            Taken::Cell(place) => {
+                let mut cells = self.rows.iter().map(|(cells, _)| &cells[*place]);
+                room == Room::None && cells.any(|cell| matches!(cell, Cell::Prose(_)))
+            }
+            Taken::Member(_) => false,
+        };
+        let title = |one: &Taken| match one {
+            Taken::Cell(place) => self.columns[*place].title.to_owned(),
+            Taken::Member(name) => plain(name),
+        };
+        let text = |one: &Taken, cells: &[Cell; N], object: &Value| match one {
+            Taken::Cell(place) => cells[*place].told(view, room),
+            Taken::Member(name) => member(object.get(name)),
+        };
+        // Something has to stand in a row.
+        let all_below = taken.iter().all(is_below);
+        let (under, beside): (Vec<&Taken>, Vec<&Taken>) =
+            taken.iter().partition(|one| is_below(one) && !all_below);
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_FULL_CONDENSED);
+        table.set_header(beside.iter().map(|one| title(one)));
+        let mut below = Vec::new();
+        for (cells, object) in &self.rows {
+            table.add_row(beside.iter().map(|one| text(one, cells, object)));
+            let lines = under.iter().filter_map(|one| {
+                let text = text(one, cells, object);
+                (!text.is_empty()).then(|| format!("    {}: {text}", title(one)))
+            });
+            below.push(lines.collect());
+        }
+        for (place, one) in beside.iter().enumerate() {
+            let Taken::Cell(cell) = one else { continue };
+            let numbers = self
+                .rows
+                .iter()
+                .any(|(cells, _)| matches!(cells[*cell], Cell::Number(_)));
+            if numbers && let Some(column) = table.column_mut(place) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        (table, below)
+    }
+}
+
+/// Puts what belongs to each row below it. A row begins where there is something in its first cell.
+fn with_below(table: &str, below: &[Vec<String>], width: usize) -> String {
+    let is_rule = |line: &str| line.starts_with('+');
+    let begins = |line: &str| {
+        let first = line.trim_start_matches('|').split('|').next();
+        first.is_some_and(|cell| !cell.trim().is_empty())
+    };
+    let mut lines: Vec<&str> = table.lines().collect();
+    let foot = lines.pop_if(|line| is_rule(line));
+    let head = lines
+        .iter()
+        .rposition(|line| is_rule(line))
+        .map_or(0, |place| place + 1);
+    let body = &lines[head..];
+    let fit =
+        |under: &[String]| -> Vec<String> { under.iter().flat_map(|line| wrapped(line, width)).collect() };
+    // A first cell that is empty or in several lines hides whose is whose: then it is told in the rows' order.
+    let is_clear = body.iter().filter(|line| begins(line)).count() == below.len();
+    let mut told: Vec<String> = lines[..head].iter().map(|line| (*line).to_owned()).collect();
+    let mut rest = below.iter();
+    for (place, line) in body.iter().enumerate() {
+        told.push((*line).to_owned());
+        let is_over = body.get(place + 1).is_none_or(|next| begins(next));
+        if is_clear && is_over {
+            told.extend(rest.next().map(|under| fit(under)).unwrap_or_default());
+        }
+    }
+    told.extend(foot.map(str::to_owned));
+    for (number, under) in rest.enumerate() {
+        if !under.is_empty() {
+            told.push(format!("row {}", number + 1));
+            told.extend(fit(under));
+        }
+    }
+    told.join("\n")
+}
+
+/// As names are compared: `waits for`, `waits_for` and `Waits-For` are one.
+pub(super) fn folded(name: &str) -> String {
+    name.trim().to_lowercase().replace(['_', '-'], " ")
+}
+
+/// A member as text.
+pub(super) fn member(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => plain(text),
+        Some(other) => plain(&other.to_string()),
+    }
+}
+
+/// The table at the widths that people have, for snapshots; none of its lines may be wider.
+#[cfg(test)]
+pub(crate) fn at_widths<const N: usize>(sheet: &Sheet<N>, now: Timestamp) -> String {
+    let mut told = String::new();
+    for width in [80, 100, 160] {
+        let view = View {
+            width: Some(width),
+            ..View::bare(now)
+        };
+        let table = sheet.table(&[], &view).unwrap_or_default();
+        for line in table.lines() {
+            assert!(display_width(line) <= width, "{width}: {line}");
+        }
+        told.extend(["--- ", &width.to_string(), "\n", &table, "\n"]);
+    }
+    told
+}

@@ -1,0 +1,193 @@
+//! How what is told looks where it is told: how wide, in whose time, with colours or without.
+
+use std::io::IsTerminal as _;
+
+use chrono::{DateTime, FixedOffset, Local, Offset as _, Utc};
+use tachi_domain::Timestamp;
+use tachi_operator::when::ago;
+
+use super::paint::painted;
+use super::plain;
+use crate::cli::ShapeArgs;
+
+/// A line narrower than this tells nothing.
+const NARROWEST: usize = 20;
+
+/// In whose time something is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zone {
+    Utc,
+    /// That of this machine.
+    Local,
+    /// So far east of Greenwich.
+    #[cfg(test)]
+    Fixed(FixedOffset),
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// No line is wider; `None` for no limit.
+    pub(crate) width: Option<usize>,
+    pub(crate) zone: Zone,
+    pub(crate) colours: bool,
+    /// The time at the source.
+    pub(crate) now: Timestamp,
+}
+
+impl View {
+    /// What was asked for, at the place where it is read.
+    pub(crate) fn of(shape: &ShapeArgs, now: Timestamp) -> Self {
+        let is_screen = std::io::stdout().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let terminal = || terminal_size::terminal_size_of(std::io::stdout());
+        let width = match shape.max_width {
+            Some(0) => None,
+            Some(width) => Some(usize::from(width)),
+            None => terminal().map(|(width, _)| usize::from(width.0)),
+        };
+        Self {
+            width: width.map(|width| width.max(NARROWEST)),
+            zone: if shape.utc { Zone::Utc } else { Zone::Local },
+            colours: is_screen && !dumb && !unwanted,
+            now,
+        }
+    }
+
+    /// For what others lay out.
+    pub(crate) const fn bare(now: Timestamp) -> Self {
+        Self {
+            width: None,
+            zone: Zone::Utc,
+            colours: false,
+            now,
+        }
+    }
+
+    /// A time, to the second.
+    pub(crate) fn time(&self, at: Timestamp) -> String {
+        self.written(at, "%H:%M:%S")
+    }
+
+    /// The same to the millisecond.
+    pub(crate) fn moment(&self, at: Timestamp) -> String {
+        self.written(at, "%H:%M:%S%.3f")
+    }
+
+    /// A time, and how long ago it was.
+    pub(crate) fn when(&self, at: Timestamp) -> String {
+        let from_now = at.micros().saturating_sub(self.now.micros());
+        // Clocks differ by a little; what is to come is not told as past.
+        if from_now > 5_000_000 {
+            return self.time(at);
+        }
+        format!("{} ({})", self.time(at), ago(at, self.now))
+    }
+
+    fn written(&self, at: Timestamp, form: &str) -> String {
+        let Some(utc) = DateTime::<Utc>::from_timestamp_micros(at.micros()) else {
+            return "?".into();
+        };
+        let offset = match self.zone {
+            // As programs are told it.
+            Zone::Utc => return utc.format(&format!("%Y-%m-%dT{form}Z")).to_string(),
+            Zone::Local => utc.with_timezone(&Local).offset().fix(),
+            #[cfg(test)]
+            Zone::Fixed(offset) => offset,
+        };
+        let there: DateTime<FixedOffset> = utc.with_timezone(&offset);
+        there.format(&format!("%Y-%m-%d {form}%:z")).to_string()
+    }
+
+    /// Lines for people, as they are printed: nothing that others have named moves the cursor, and none is too wide.
+    pub(crate) fn lines(&self, lines: &[String]) -> Vec<String> {
+        let fit = |line: &String| match self.width {
+            Some(width) => wrapped(&plain(line), width),
+            None => vec![plain(line)],
+        };
+        let told = lines.iter().flat_map(fit);
+        if self.colours {
+            told.map(|line| painted(&line)).collect()
+        } else {
+            told.collect()
+        }
+    }
+}
+
+/// A text in lines of at most `width`; all but the first are moved in further than it is.
+pub(super) fn wrapped(line: &str, width: usize) -> Vec<String> {
+    let begins = line
+        .chars()
+        .take_while(|c| matches!(c, ' ' | '│' | '├' | '└' | '─'));
+    let moved = (begins.count() + 4).min(width / 2);
+    let blanks = " ".repeat(moved);
+    // A word that is wider than the line, such as a path, is broken: it would be broken by the terminal.
+    let options = textwrap::Options::new(width)
+        .subsequent_indent(&blanks)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(true);
+    textwrap::wrap(line, options)
+        .into_iter()
+        .map(std::borrow::Cow::into_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_micros(1_700_000_000_123_000);
+
+    fn view(zone: Zone) -> View {
+        View {
+            zone,
+            ..View::bare(Timestamp::from_micros(AT.micros() + 240_000_000))
+        }
+    }
+
+    #[test]
+    fn times_are_told_where_they_are_read_and_can_be_typed_back() {
+        let east = FixedOffset::east_opt(3_600).unwrap();
+        let west = FixedOffset::west_opt(12_600).unwrap();
+        for (zone, expected) in [
+            (Zone::Utc, "2023-11-14T22:13:20Z"),
+            (Zone::Fixed(east), "2023-11-14 23:13:20+01:00"),
+            (Zone::Fixed(west), "2023-11-14 18:43:20-03:30"),
+        ] {
+            let view = view(zone);
+            assert_eq!(view.time(AT), expected);
+            assert_eq!(view.when(AT), format!("{expected} (4 min ago)"));
+            let read = tachi_operator::when::since(expected, view.now).unwrap();
+            assert_eq!(read.micros() / 1_000_000, AT.micros() / 1_000_000, "{expected}");
+        }
+        let utc = view(Zone::Utc);
+        assert_eq!(utc.moment(AT), "2023-11-14T22:13:20.123Z");
+        let later = Timestamp::from_micros(AT.micros() + 3_600_000_000);
+        assert_eq!(utc.when(later), "2023-11-14T23:13:20Z");
+        assert_eq!(utc.time(Timestamp::from_micros(i64::MAX)), "?");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_asked_for_whatever_is_in_it() {
+        let lines = [
+            "  │  ├─ a word and another one and so on".to_owned(),
+            format!("      -> tachi recovery show {}", "x".repeat(90)),
+            format!("{}deep", " ".repeat(70)),
+            "日本語の名前のインスタンス instance".to_owned(),
+            "a\u{1b}[2J\nb".to_owned(),
+            String::new(),
+        ];
+        for width in [20, 40, 80] {
+            let view = View {
+                width: Some(width),
+                ..view(Zone::Utc)
+            };
+            for line in view.lines(&lines) {
+                assert!(textwrap::core::display_width(&line) <= width, "{width}: {line:?}");
+                assert!(!line.contains(['\u{1b}', '\n']), "{line:?}");
+            }
+        }
+        assert_eq!(view(Zone::Utc).lines(&lines).len(), lines.len());
+    }
+}

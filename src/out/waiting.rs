@@ -1,0 +1,55 @@
+//! Nobody looks at a silent terminal without knowing what it waits for.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use super::note;
+
+/// Somebody who sits there is told then.
+const SOON: Duration = Duration::from_millis(500);
+
+/// A log is told only of what takes long.
+const LATE: Duration = Duration::from_secs(5);
+
+/// Waits for something, and says so if it takes a while: `what` is what is waited for.
+pub(crate) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let after = if std::io::stderr().is_terminal() {
+        SOON
+    } else {
+        LATE
+    };
+    told_after(after, work, || {
+        note(format!("tachi: waiting for {}", super::plain(what)));
+    })
+    .await
+}
+
+async fn told_after<T>(after: Duration, work: impl Future<Output = T>, tell: impl FnOnce()) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(after) => tell(),
+    }
+    work.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_is_told_once_and_what_does_not_never() {
+        for (milliseconds, expected) in [(0, 0), (499, 0), (501, 1), (60_000, 1)] {
+            let told = Cell::new(0);
+            let work = async {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                7
+            };
+            let done = told_after(SOON, work, || told.set(told.get() + 1)).await;
+            assert_eq!((done, told.get()), (7, expected), "{milliseconds}");
+        }
+    }
+}

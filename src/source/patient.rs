@@ -1,0 +1,52 @@
+//! A source that says what is waited for while it does not answer.
+
+use async_trait::async_trait;
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_operator::{ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveView};
+
+use super::{Said, Saying, Source};
+use crate::cmd::Failure;
+use crate::out::waiting;
+
+/// See the module.
+pub(super) struct Patient<S> {
+    pub(super) inner: S,
+    /// What is asked: `the database FILE`, `the API of cloud NAME`.
+    pub(super) what: String,
+}
+
+#[async_trait]
+impl<S: Source> Source for Patient<S> {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    async fn situation(&self) -> Result<SituationView, Failure> {
+        waiting(&self.what, self.inner.situation()).await
+    }
+
+    async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure> {
+        waiting(&self.what, self.inner.forecast(segment, lose)).await
+    }
+
+    async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
+        waiting(&self.what, self.inner.explanations(name)).await
+    }
+
+    async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
+        waiting(&self.what, self.inner.recoveries(filter)).await
+    }
+
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure> {
+        waiting(&self.what, self.inner.recovery(id)).await
+    }
+
+    async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
+        waiting(&self.what, self.inner.instances(needs_person)).await
+    }
+
+    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
+        waiting(&self.what, self.inner.say(saying, reason)).await
+    }
+}

@@ -1,0 +1,192 @@
+//! How commands answer: one contract for all that print a list or an object, held to by the real binary.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Every command that prints a list or an object, and something that is in what it prints.
+const COMMANDS: &[(&[&str], &str)] = &[
+    (&["status"], "grade"),
+    (&["explain", HOST], "protection"),
+    (&["forecast"], "segments"),
+    (&["doctor"], "check"),
+    (&["recovery", "list", "--all"], "opened"),
+    (&["recovery", "show", HOST], "steps"),
+    (&["vmove", "list"], "instance"),
+    (&["monitor", "list"], "host"),
+    (&["reporter", "list"], "number"),
+    (&["policy", "list"], "rule"),
+    (&["fence", "status", HOST], "power"),
+    (&["fence", "test", HOST], "latency_ms"),
+    (&["fence", "check", "--all"], "fault"),
+    (&["freeze", "list"], "until"),
+    (&["host", "return", HOST], "ready"),
+    (&["audit", "show"], "what"),
+    (&["upgrade", "check"], "name"),
+    (&["db", "purge", "--dry-run"], "table"),
+];
+
+/// The commands that say in their man page that they keep it.
+fn documented() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man/tachi");
+    let pages = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|page| page.unwrap().path());
+    let kept = pages.filter(|page| {
+        let text = std::fs::read_to_string(page).unwrap();
+        text.contains(r"\-\-max\-width")
+    });
+    kept.map(|page| {
+        let name = page.file_stem().unwrap().to_str().unwrap().to_owned();
+        name.trim_start_matches("tachi-").replace('-', " ")
+    })
+    .collect()
+}
+
+/// Without what differs from one question to the next.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), shape(value)))
+            .collect(),
+        Value::Array(all) => all.iter().map(shape).collect(),
+        Value::String(_) | Value::Number(_) | Value::Null => Value::Null,
+        Value::Bool(_) => value.clone(),
+    }
+}
+
+fn asked(stage: &Stage, words: &[&str], more: &[&str]) -> (i32, String, String) {
+    let all: Vec<&str> = words.iter().chain(more).copied().collect();
+    run(stage, &all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_every_command_answers_for_people_programs_and_shells() {
+    let listed = COMMANDS.iter().map(|(words, _)| {
+        let named = words
+            .iter()
+            .filter(|word| !word.starts_with('-') && **word != HOST);
+        named.copied().collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(listed.collect::<BTreeSet<_>>(), documented());
+
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    stage.boot(HOST, 3);
+    let _engine = stage.spawn("engine");
+    until("the instances to be listed", LIMIT, async || {
+        json(&stage, &["status"])["instances"]["protected"].is_u64()
+    })
+    .await;
+    let freeze = ["freeze", "host", "compute-004", "--for", "1h", "--reason", "a\tb"];
+    let reason = [
+        "freeze",
+        "host",
+        "compute-004",
+        "--for",
+        "1h",
+        "--reason",
+        "firmware: 7",
+    ];
+    assert_eq!(run(&stage, &freeze).0, 2);
+    assert_eq!(run(&stage, &reason).0, 0);
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    stage.until_finished(notification, LIMIT).await;
+    for (words, column) in COMMANDS {
+        let answer = |more: &[&str]| {
+            let (code, told, note) = asked(&stage, words, more);
+            assert!((0..=2).contains(&code), "{words:?} {more:?}: {code} {note}");
+            assert!(!told.contains('\u{1b}'), "{words:?} {more:?}: {told}");
+            told
+        };
+        let in_json: Value = serde_json::from_str(&answer(&["-f", "json"])).unwrap();
+        let in_yaml: Value = serde_saphyr::from_str(&answer(&["-f", "yaml"])).unwrap();
+        if shape(&in_json) != shape(&in_yaml) {
+            // Something has happened in between.
+            let again: Value = serde_json::from_str(&answer(&["-f", "json"])).unwrap();
+            assert_eq!(shape(&again), shape(&in_yaml), "{words:?}");
+        }
+        for width in ["40", "80", "160"] {
+            for line in answer(&["--max-width", width]).lines() {
+                let wide = line.chars().count();
+                assert!(wide <= width.parse().unwrap(), "{words:?}: {wide}: {line}");
+            }
+        }
+        let one: Value = serde_json::from_str(&answer(&["-f", "json", "-c", column])).unwrap();
+        let told = answer(&["-f", "value", "-c", column]);
+        let fields = told.lines().all(|line| !line.contains('\t'));
+        assert!(fields, "{words:?}: {told}");
+        assert!(one.is_array() || one.is_object(), "{words:?}: {one}");
+        answer(&["-c", column]);
+        answer(&["-f", "value"]);
+        answer(&["-f", "yaml", "-c", column, "--utc"]);
+    }
+    let (code, _, note) = run(&stage, &["recovery", "list", "--all", "-c", "no such"]);
+    assert_eq!(code, 2, "{note}");
+    assert!(note.contains("waits for"), "{note}");
+    let told = run(
+        &stage,
+        &[
+            "recovery", "list", "--all", "-f", "value", "-c", "host", "-c", "kind",
+        ],
+    )
+    .1;
+    assert_eq!(told, format!("{HOST}\thost\n"));
+    // Where people read them, times are those of the place, and programs are told UTC.
+    let opened = |more: &[&str]| asked(&stage, &["recovery", "list", "--all", "-c", "opened"], more).1;
+    assert!(opened(&["--utc"]).contains("Z (") && opened(&[]).contains(" ago)"));
+    assert!(opened(&["-f", "value"]).trim_end().ends_with('Z'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_row7_a_database_that_is_away_is_told_within_five_seconds() {
+    let stage = Stage::set(quick_region(2)).await;
+    // A port that nobody listens on any more, and one that never answers.
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (case, port) in [
+        ("closed", closed),
+        ("silent", silent.local_addr().unwrap().port()),
+    ] {
+        let conf = stage.folder.path().join(format!("{case}.conf"));
+        let address = format!("mysql+pymysql://masakari:geheim@127.0.0.1:{port}/masakari");
+        let folder = stage.folder.path().display();
+        let text = format!("[DEFAULT]\nstate_path = {folder}\n[database]\nconnection = {address}\n");
+        std::fs::write(&conf, text).unwrap();
+        for words in [
+            &["status"][..],
+            &["recovery", "list"],
+            &["db", "version"],
+            &["db", "sync"],
+            &["db", "purge"],
+            &["freeze", "list"],
+            &["vmove", "list", "-f", "json"],
+        ] {
+            let began = Instant::now();
+            let mut all = words.to_vec();
+            all.extend(["--config-file", conf.to_str().unwrap()]);
+            let (code, told, note) = Stage::command(&all);
+            let took = began.elapsed();
+            assert_eq!((code, told.as_str()), (1, ""), "{case} {words:?}: {note}");
+            assert!(took < Duration::from_secs(7), "{case} {words:?}: {took:?}");
+            assert!(
+                note.contains(&format!("127.0.0.1:{port}")) && !note.contains("geheim"),
+                "{case} {words:?}: {note}"
+            );
+        }
+    }
+}
