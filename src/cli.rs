@@ -8,6 +8,7 @@ mod freeze;
 mod init;
 mod mon;
 mod monitor;
+mod night;
 mod recovery;
 mod reporter;
 mod shape;
@@ -27,6 +28,7 @@ pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, Tha
 pub(crate) use init::{By, DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs};
 pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
+pub(crate) use night::WAY;
 pub(crate) use recovery::{
     RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs, ReportFormat, RetryArgs, StateWord,
     VouchArgs, WordArgs, WordsArgs,
@@ -122,6 +124,9 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Tell what to type, in order, from an alarm at night to everything green
+    #[command(name = "3am", long_about = night::WAY)]
+    Night,
     /// Be a fence agent for Pacemaker; a link to this binary named like the agent does the same
     #[command(disable_help_flag = true)]
     FenceAgent(FenceAgentArgs),

@@ -16,6 +16,7 @@ mod forecast;
 mod freeze;
 mod host;
 mod init;
+mod local;
 mod manage;
 mod mon;
 mod monitor;
@@ -37,8 +38,9 @@ use tachi_domain::policy::Policy;
 use tachi_operator::{downtime, when};
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand};
+use crate::cli::{Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY};
 use crate::logging::{self, Logging};
+use crate::out;
 use crate::settings::Settings;
 
 /// Runs what was asked for; gives the exit code.
@@ -72,6 +74,10 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             Ok(Box::pin(upgrade::run(&config, &shape)).await)
         }
         Command::Completions { shell } => Ok(completions::run(shell)),
+        Command::Night => {
+            out::line(WAY);
+            Ok(crate::DONE)
+        }
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
         Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
         Command::MasakariStatus(config, json) => {

@@ -126,10 +126,19 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Files of a configuration that was there before us, with a secret that everybody on this machine may read, and what to type. They
+    /// What there is to say of [`Self::open_files`], and what to type.
+    pub(crate) fn exposed(&self) -> Vec<String> {
+        let all = self.open_files().into_iter();
+        all.map(|(file, what)| {
+            format!("{file} holds {what}, and everybody on this machine may read it: chmod o= {file}")
+        })
+        .collect()
+    }
+
+    /// Files of a configuration that was there before us, with a secret that everybody on this machine may read, and what it is. They
     /// are warned of, for whoever refuses them stops a cloud that has worked; files that are made for us are refused by whoever
     /// reads them.
-    pub(crate) fn exposed(&self) -> Vec<String> {
+    pub(crate) fn open_files(&self) -> Vec<(&str, &str)> {
         let mut files: Vec<(&str, &str)> = Vec::new();
         for option in &self.report.effective {
             if let (true, Origin::File { file, .. }) = (option.secret, &option.origin) {
@@ -142,11 +151,8 @@ impl Settings {
         }
         files.sort_unstable();
         files.dedup();
-        let open = files.into_iter().filter(|(file, _)| is_open(Path::new(file)));
-        open.map(|(file, what)| {
-            format!("{file} holds {what}, and everybody on this machine may read it: chmod o= {file}")
-        })
-        .collect()
+        files.retain(|(file, _)| is_open(Path::new(file)));
+        files
     }
 
     /// How many threads `masakari_api_workers` asks for. What is wrong with the configuration is told later, by `load`.

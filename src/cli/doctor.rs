@@ -5,6 +5,7 @@ use clap::Args;
 use super::{ConfigArgs, ShapeArgs};
 
 /// `tachi doctor`.
+#[expect(clippy::struct_excessive_bools, reason = "clap's switches")]
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
@@ -14,6 +15,13 @@ pub(crate) struct DoctorArgs {
     /// Those that are good too
     #[arg(long)]
     pub(crate) all: bool,
+    /// Mend what can be mended with rows and files of ours: hosts of Nova's in no segment are put into one, configuration with secrets is
+    /// closed to others. Nothing is ever switched, and no instance touched
+    #[arg(long, conflicts_with_all = ["format", "columns"])]
+    pub(crate) fix: bool,
+    /// Only say what would be mended
+    #[arg(long, requires = "fix")]
+    pub(crate) dry_run: bool,
     /// Exit with 0 if all is well, 1 with warnings, 2 with errors, 3 if something could not be checked
     #[arg(long)]
     pub(crate) check: bool,

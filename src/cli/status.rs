@@ -105,6 +105,16 @@ pub(crate) struct HostReturnArgs {
     /// Only check; exits 0 if nothing speaks against putting the host to work again, else 1
     #[arg(long)]
     pub(crate) check: bool,
+    /// Put the host to work again if nothing speaks against it: enable its service if a recovery has disabled it, and take it off
+    /// maintenance. Clearing `forced_down` stays the engine's
+    #[arg(long = "do", conflicts_with_all = ["check", "format", "columns"], requires = "reason")]
+    pub(crate) put_back: bool,
+    /// What was looked at, for the record: `no old guest runs, its queue was empty`
+    #[arg(long, value_name = "TEXT", requires = "put_back")]
+    pub(crate) reason: Option<String>,
+    /// Do not ask
+    #[arg(long, requires = "put_back")]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }

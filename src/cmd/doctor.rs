@@ -2,6 +2,7 @@
 //! `status` know already; it is read once, and each check is a function of what was read.
 
 mod checks;
+mod mend;
 
 use std::time::Instant;
 
@@ -23,6 +24,9 @@ use checks::{Check, Read};
 
 /// Carries it out.
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
+    if args.fix {
+        return Box::pin(mend::run(&args)).await;
+    }
     let began = Instant::now();
     let work = Box::pin(read(&args.config));
     let read = waiting("the database, Keystone, Nova and fence devices", work).await;

@@ -3,6 +3,7 @@
 mod checks;
 mod closing;
 mod fail;
+mod put_back;
 mod steps;
 
 use serde_json::json;
@@ -26,6 +27,7 @@ const LOOKED_AT: u64 = 5;
 pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
     match command {
         HostCommand::Fail(args) => Box::pin(fail::run(args)).await,
+        HostCommand::Return(args) if args.put_back => Box::pin(put_back::run(args)).await,
         HostCommand::Return(args) => come_back(args).await,
     }
 }

@@ -21,7 +21,7 @@ use crate::cli::{InitCommand, InitMonitorsArgs};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
-pub(super) use from_nova::protect_all;
+pub(super) use from_nova::{missing, protect_all};
 
 /// By this our user is known: another's password is never touched.
 const OURS: &str = "Made by `tachi init monitors`; nobody logs in as this user";

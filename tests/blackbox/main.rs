@@ -22,6 +22,7 @@ mod identity;
 mod instances;
 mod invariants;
 mod levels;
+mod mending;
 mod operator;
 mod operator_api;
 mod policies;

@@ -139,7 +139,7 @@ fn findings(read: Option<&Result<SituationView, String>>) -> Vec<Check> {
     Code::ALL.iter().map(of).collect()
 }
 
-fn name_of(code: Code) -> String {
+pub(super) fn name_of(code: Code) -> String {
     code.as_str().to_ascii_lowercase().replace('_', "-")
 }
 

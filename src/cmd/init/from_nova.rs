@@ -1,26 +1,26 @@
 //! `tachi init from-nova`: segments and hosts of what Nova has. They are made by the requests that a client would send, to the API's
 //! own router in this process: the same checks, events and lines of the audit log.
 
-mod asking;
 mod plan;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::http::Method;
 use serde_json::json;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _};
 use tachi_fence::Fencers;
 
 use super::failed;
-use crate::cli::{By, DEFAULT_ZONE, FromNovaArgs, Method};
+use crate::cli::{By, DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod};
+use crate::cmd::local::{Desk, Doing};
 use crate::cmd::who::who;
 use crate::cmd::{Failure, command_settings};
 use crate::settings::Settings;
 use crate::wiring::Base;
 use crate::{out, wiring};
 
-use asking::Desk;
 use plan::Plan;
 
 /// Carries it out.
@@ -40,12 +40,55 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
         out::line("nothing was made: add --apply");
         return Ok(crate::DONE);
     }
-    let made = carry_out(settings, &base, &plan, args.method).await?;
+    let made = carry_out(settings, &base, &plan, args.method, COMMAND).await?;
     out::line(format!(
         "{made} hosts are in their segments now: see `tachi status`"
     ));
     Ok(crate::DONE)
 }
+
+/// What would be put where, and the plan of it, for hosts that are in no segment: by aggregate where only that leaves the segments as
+/// they are, else by zone.
+pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<Missing, Failure> {
+    let (by_zone, _) = planned(settings, base, By::Zone, DEFAULT_ZONE).await?;
+    if by_zone.adds_only() {
+        return Ok(Missing(by_zone));
+    }
+    let (by_aggregate, _) = planned(settings, base, By::Aggregate, DEFAULT_ZONE).await?;
+    Ok(Missing(
+        if by_aggregate.adds_only() && by_aggregate.places() == by_zone.places() {
+            by_aggregate
+        } else {
+            by_zone
+        },
+    ))
+}
+
+/// Hosts that are in no segment, and where they are to go.
+pub(in crate::cmd) struct Missing(Plan);
+
+impl Missing {
+    pub(in crate::cmd) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::cmd) fn lines(&self) -> Vec<String> {
+        self.0.lines(RecoveryMethod::Auto)
+    }
+
+    /// Puts them there; gives how many.
+    pub(in crate::cmd) async fn put(
+        &self,
+        settings: Settings,
+        base: &Base,
+        command: &str,
+    ) -> Result<usize, Failure> {
+        carry_out(settings, base, &self.0, RecoveryMethod::Auto, command).await
+    }
+}
+
+/// How `tachi init` is named in the audit log.
+const COMMAND: &str = "tachi init from-nova";
 
 /// The same as `--apply` does, without a word, for a region that is our own; gives how many hosts were made.
 pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Result<usize, Failure> {
@@ -53,7 +96,7 @@ pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Resu
     if plan.is_empty() {
         return Ok(0);
     }
-    carry_out(settings, base, &plan, Method::Auto).await
+    carry_out(settings, base, &plan, RecoveryMethod::Auto, COMMAND).await
 }
 
 /// What is to be made, and the hosts that Nova has.
@@ -81,11 +124,25 @@ async fn planned(
 }
 
 /// Gives how many hosts were made.
-async fn carry_out(settings: Settings, base: &Base, plan: &Plan, method: Method) -> Result<usize, Failure> {
-    let desk = Desk::open(settings, base, &who(None)?).await?;
+async fn carry_out(
+    settings: Settings,
+    base: &Base,
+    plan: &Plan,
+    method: RecoveryMethod,
+    command: &str,
+) -> Result<usize, Failure> {
+    let doing = Doing {
+        by: &who(None)?,
+        command,
+        host: "",
+        intent: "makes segments and hosts of what Nova has",
+        not_done: "nothing was made",
+    };
+    let desk = Desk::open(settings, base, &doing).await?;
     let mut made = 0;
     let ended = make(&desk, plan, method.as_str(), &mut made).await;
-    desk.close(made, ended.is_err()).await;
+    desk.close(&format!("{made} hosts were made"), ended.is_err())
+        .await;
     ended.map_err(|error| {
         error.below(&format!(
             "{made} hosts were made, and the command can be run again for the rest"
@@ -103,7 +160,7 @@ async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Resu
             let body = json!({"segment": {
                 "name": segment.name, "recovery_method": method, "service_type": "COMPUTE",
             }});
-            let made = desk.post("/v1/segments", &body).await;
+            let made = desk.ask(Method::POST, "/v1/segments", &body).await;
             let made =
                 made.map_err(|why| Failure::told(format!("making segment {}: {why}", segment.name)))?;
             let id = made["segment"]["uuid"].as_str().map(str::to_owned);
@@ -111,7 +168,9 @@ async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Resu
         };
         for host in &segment.hosts {
             let body = json!({"host": {"name": host, "type": "COMPUTE", "control_attributes": "SSH"}});
-            let made = desk.post(&format!("/v1/segments/{id}/hosts"), &body).await;
+            let made = desk
+                .ask(Method::POST, &format!("/v1/segments/{id}/hosts"), &body)
+                .await;
             made.map_err(|why| Failure::told(format!("making host {host}: {why}")))?;
             *count += 1;
         }

@@ -69,6 +69,16 @@ impl Plan {
         }
     }
 
+    /// Whether something is put somewhere, and all of it into segments that are there.
+    pub(super) fn adds_only(&self) -> bool {
+        !self.is_empty() && self.segments.iter().all(|segment| segment.id.is_some())
+    }
+
+    /// How many hosts are put somewhere.
+    pub(super) fn places(&self) -> usize {
+        self.segments.iter().map(|segment| segment.hosts.len()).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }

@@ -1,11 +1,12 @@
-//! The API's router in this process, asked by whoever is at the keyboard.
+//! The API's router in this process, asked by whoever is at the keyboard: what is changed goes by the same checks, events and lines of
+//! the audit log as a client's requests.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
-use axum::http::Request;
+use axum::http::{Method, Request};
 use serde_json::Value;
 use tachi_api::{Identity, TokenValidator, Unavailable};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
@@ -13,8 +14,8 @@ use tachi_engine::ports::{AuditEntry, AuditSink};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use crate::cmd::Failure;
-use crate::cmd::freeze::{after, before};
+use super::Failure;
+use super::freeze::{after, before};
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Front, Process, Telling};
@@ -43,25 +44,44 @@ impl TokenValidator for Local {
     }
 }
 
+/// What is about to be done.
+pub(super) struct Doing<'a> {
+    /// Who wants it, and why if that is told.
+    pub(super) by: &'a str,
+    /// The command.
+    pub(super) command: &'a str,
+    /// Empty for more than one.
+    pub(super) host: &'a str,
+    pub(super) intent: &'a str,
+    /// What is said if it cannot be written down beforehand.
+    pub(super) not_done: &'a str,
+}
+
 /// See the module.
 pub(super) struct Desk {
     router: axum::Router,
     audit: Arc<dyn AuditSink>,
     process: Process,
     by: String,
+    host: String,
 }
 
 impl Desk {
-    pub(super) async fn open(mut settings: Settings, base: &Base, by: &str) -> Result<Self, Failure> {
+    /// Opens it, once the audit log has what is about to be done.
+    pub(super) async fn open(
+        mut settings: Settings,
+        base: &Base,
+        doing: &Doing<'_>,
+    ) -> Result<Self, Failure> {
         settings.http.metrics = None;
         settings.http.board = false;
-        let audit = wiring::audit(&settings, &base.clock, "tachi init from-nova")?;
+        let audit = wiring::audit(&settings, &base.clock, doing.command)?;
         let bus = Bus::open(&settings);
         let telling = Telling::open(&settings, &bus);
         let process = Process::default();
         let front = Front {
             auth: tachi_api::Auth::Keystone {
-                validator: Arc::new(Local(by.to_owned())),
+                validator: Arc::new(Local(doing.by.to_owned())),
                 www_authenticate_uri: String::new(),
                 cache: tachi_api::CacheOptions::default(),
             },
@@ -78,23 +98,26 @@ impl Desk {
             router,
             audit,
             process,
-            by: by.to_owned(),
+            by: doing.by.to_owned(),
+            host: doing.host.to_owned(),
         };
-        let intent = desk.entry(AuditPhase::Intent, "makes segments and hosts of what Nova has");
-        before(&desk.audit, intent, "nothing was made").await?;
+        let intent = desk.entry(AuditPhase::Intent, doing.intent);
+        before(&desk.audit, intent, doing.not_done).await?;
         Ok(desk)
     }
 
     fn entry(&self, phase: AuditPhase, text: &str) -> AuditEntry {
-        let mut entry = AuditEntry::new(AuditAction::Change, phase, "");
+        let mut entry = AuditEntry::new(AuditAction::Change, phase, &self.host);
         entry.operator = Some(self.by.clone());
         text.clone_into(&mut entry.text);
         entry
     }
 
-    /// Sends a request; gives what was made, or why not.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
-        let request = Request::post(path)
+    /// Sends a request; gives what was answered, or why not.
+    pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value, String> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header("Content-Type", "application/json")
             .header("X-Auth-Token", "local")
             .body(Body::from(body.to_string()))
@@ -116,8 +139,8 @@ impl Desk {
     }
 
     /// What is still to be written or told goes out first.
-    pub(super) async fn close(self, made: usize, failed: bool) {
-        let mut outcome = self.entry(AuditPhase::Outcome, &format!("{made} hosts were made"));
+    pub(super) async fn close(self, text: &str, failed: bool) {
+        let mut outcome = self.entry(AuditPhase::Outcome, text);
         outcome.result = Some(if failed {
             AuditResult::Permanent
         } else {

@@ -1,0 +1,56 @@
+//! `tachi help 3am`: one screen, for whoever was woken up.
+
+/// See the module.
+pub(crate) const WAY: &str = "\
+From the alarm to everything green, in order. NAME is a host or an instance.
+
+What is it?
+  tachi status                         what is down or waits for you, and what to type
+  tachi explain NAME                   why, what is under way, what to do
+  tachi recovery show HOST --follow    tells on until it has ended
+A dead host that nobody has reported
+  tachi host fail HOST --reason TEXT
+A recovery is held: look at what it says, then one of
+  tachi recovery approve HOST
+  tachi recovery abort HOST
+  tachi recovery vouch HOST --off HOST --reason TEXT    only of a host that you saw
+                                       without power: its instances start elsewhere
+An instance waits: look where it runs (virsh list --all), then one of
+  tachi vmove list --needs-person
+  tachi vmove recover NAME --success --on HOST
+  tachi vmove recover NAME --failure --on HOST    only if you saw that it is not there
+Hands off a host while you work at it
+  tachi freeze host HOST --for 2h --reason TEXT
+The host comes back: the first says each step, the second takes the last two
+  tachi host return HOST
+  tachi host return HOST --do --reason TEXT
+Is all well? 0 yes, 1 warnings, 2 errors, 3 not known
+  tachi status --check
+  tachi doctor
+For the morning
+  tachi recovery report HOST -o report.html";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::Cli;
+    use super::WAY;
+
+    #[test]
+    fn operator_each_command_of_the_way_is_one_and_it_fits_a_screen() {
+        let mut commands = 0;
+        for line in WAY.lines() {
+            assert!(line.chars().count() <= 90, "{line}");
+            let Some(command) = line.strip_prefix("  tachi ") else {
+                continue;
+            };
+            let command = command.split("   ").next().unwrap();
+            let words = std::iter::once("tachi").chain(command.split_whitespace());
+            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+            commands += 1;
+        }
+        assert_eq!(commands, 16);
+        assert!(WAY.lines().count() <= 35);
+    }
+}
