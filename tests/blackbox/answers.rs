@@ -99,7 +99,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     ];
     assert_eq!(run(&stage, &freeze).0, 2);
     assert_eq!(run(&stage, &reason).0, 0);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
     for (words, column) in COMMANDS {

@@ -24,7 +24,7 @@ async fn r12_r25_a_fenced_host_is_held_until_it_is_handed_back() {
     };
     let free = (false, String::new());
     assert_eq!(asked(HOST).await, free);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     assert_eq!(asked(HOST).await, free, "a report alone holds nobody");
     let engine = stage.engine(stage.journal(), quick_policy()).await;
@@ -38,8 +38,8 @@ async fn r12_r25_a_fenced_host_is_held_until_it_is_handed_back() {
     for other in ["compute-002", "nobody.example.org"] {
         assert_eq!(asked(other).await, free, "{other}");
     }
-    stage.sandbox.region().purge_queue(HOST).unwrap();
-    stage.sandbox.region().power_on(HOST).unwrap();
+    stage.sandbox.region().faults().purge_queue(HOST).unwrap();
+    stage.sandbox.region().faults().power_on(HOST).unwrap();
     until("the host to be free", LIMIT, async || asked(HOST).await == free).await;
     engine.stop().await;
     drop(process);

@@ -121,7 +121,7 @@ async fn die_at(at: usize, moment: Moment, method: RecoveryMethod) -> bool {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect_by(method, reserve_of(method)).await;
     let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let dead = CancellationToken::new();
     let journal = Deadly {

@@ -39,7 +39,7 @@ async fn operator_host_fail_recovers_a_dead_host_under_the_name_of_who_said_so()
         json(&stage, &["status"])["engines"][0]["alive"] == true
     })
     .await;
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 0, "{note}");
     for wanted in [

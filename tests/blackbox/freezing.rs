@@ -162,7 +162,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
 
     // It dies, with its power on.
     let region = stage.sandbox.region();
-    region.link_loss(HOST).unwrap();
+    region.faults().link_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     until("the recovery to wait", LIMIT, async || {
         waits_for(&stage) == "frozen"
@@ -246,7 +246,7 @@ async fn operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_nothi
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("everything is frozen until "), "{stdout}");
     let region = stage.sandbox.region();
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     until("the recovery to wait", LIMIT, async || {
         waits_for(&stage) == "frozen"
@@ -280,7 +280,7 @@ async fn operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_nothi
 
     // Another host is being recovered when it is frozen: that is said, and carried through.
     region.tune(|settings| settings.rebuild_time = Duration::from_secs(8));
-    region.power_loss("compute-002").unwrap();
+    region.faults().power_loss("compute-002").unwrap();
     let notification = stage.report("compute-002").await;
     let before = acts(&stage)[0];
     until("an evacuation", LIMIT, async || acts(&stage)[0] > before).await;

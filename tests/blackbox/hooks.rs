@@ -81,7 +81,7 @@ async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown(
     let _engine = stage.spawn_with("engine", &[extra]);
     let _api = stage.spawn("api");
     let api = stage.api().await;
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let waits = stage.folder.path().join("main.json");
     until("the hook before the moves", LIMIT, async || waits.exists()).await;
@@ -186,7 +186,7 @@ async fn r4_an_engine_killed_inside_a_hook_is_followed_by_one_that_does_not_run_
         &format!("'{main} #timeout=3&on_failure=continue'"),
         "'no_op'",
     );
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let first = stage.spawn_with("engine", std::slice::from_ref(&extra));
     let runs = || std::fs::read_to_string(stage.folder.path().join("runs")).unwrap_or_default();

@@ -58,7 +58,7 @@ async fn failed(
 }
 
 async fn crashed(stage: &Stage, server: Uuid) -> NotificationId {
-    stage.sandbox.region().crash_guest(server).unwrap();
+    stage.sandbox.region().faults().crash_guest(server).unwrap();
     failed(stage, server, "LIFECYCLE", "STOPPED_FAILED")
         .await
         .unwrap()
@@ -144,8 +144,11 @@ async fn an_instance_that_nova_has_found_stopped_is_only_started() {
     stage.protect().await;
     let server = stage.boot(HOST, 1)[0];
     let region = stage.sandbox.region();
-    region.crash_guest(server).unwrap();
-    region.set_server_state(server, VmState::Stopped, None).unwrap();
+    region.faults().crash_guest(server).unwrap();
+    region
+        .faults()
+        .set_server_state(server, VmState::Stopped, None)
+        .unwrap();
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let notification = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")
         .await
@@ -253,7 +256,7 @@ async fn r12_no_start_goes_to_a_host_that_is_being_recovered() {
     let region = stage.sandbox.region();
     // One report just before the host dies, and nobody to work on it yet.
     let before = crashed(&stage, servers[0]).await;
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let host = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let (status, message) = until_over(&stage, before).await;
@@ -280,7 +283,7 @@ async fn r12_a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
     stage.protect().await;
     let server = stage.boot(HOST, 1)[0];
     let region = stage.sandbox.region();
-    region.agent_stop(HOST).unwrap();
+    region.faults().agent_stop(HOST).unwrap();
     until("Nova to see it down", LIMIT, async || {
         !region.host(HOST).unwrap().up
     })
@@ -298,7 +301,7 @@ async fn r12_a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
     assert_eq!(stage.status(notification).await.0, NotificationStatus::Running);
     assert_eq!(calls(&stage), (0, 0));
     assert_eq!(region.host(HOST).unwrap().queued, 0);
-    region.agent_start(HOST).unwrap();
+    region.faults().agent_start(HOST).unwrap();
     stage.until_finished(notification, LIMIT).await;
     assert_restarted(&stage, server, 1);
     engine.stop().await;
@@ -338,7 +341,7 @@ async fn ew05_a_host_that_lost_a_process_is_recovered_when_it_dies() {
         stage.until_finished(notification, LIMIT).await;
         assert_eq!(region.host(HOST).unwrap().enabled, !touches, "{process}");
         assert_eq!(host_is_on_maintenance(&stage).await, touches, "{process}");
-        region.power_loss(HOST).unwrap();
+        region.faults().power_loss(HOST).unwrap();
         let host = stage.report(HOST).await;
         stage.until_finished(host, LIMIT).await;
         stage.assert_each_exactly_once(&servers, HOST);
@@ -354,7 +357,7 @@ async fn c15_an_instance_is_restarted_wherever_nova_shows_it() {
     let server = stage.boot(elsewhere, 1)[0];
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let region = stage.sandbox.region();
-    region.crash_guest(server).unwrap();
+    region.faults().crash_guest(server).unwrap();
     let reported = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")
         .await
         .unwrap();

@@ -20,7 +20,7 @@ async fn row12_twenty_monitors_report_one_host_and_it_is_one_episode_with_one_or
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 4);
-    stage.sandbox.region().link_loss(HOST).unwrap();
+    stage.sandbox.region().faults().link_loss(HOST).unwrap();
     let process = stage.spawn("api");
     let api = stage.api().await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
@@ -72,7 +72,7 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
     for number in 1..=LOST {
         let host = format!("compute-{number:03}");
         let servers = stage.boot(&host, 1);
-        region.link_loss(&host).unwrap();
+        region.faults().link_loss(&host).unwrap();
         lost.push((host, servers));
     }
     let mut notifications = Vec::new();
@@ -155,9 +155,10 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
     let region = stage.sandbox.region();
     // What goes wrong is told at length, and that is where secrets get out.
     region
+        .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 403 })
         .unwrap();
-    region.link_loss(HOST).unwrap();
+    region.faults().link_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let processes = [
         stage.spawn_with("engine", std::slice::from_ref(&loud)),
@@ -193,7 +194,7 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
     ] {
         commanded(words);
     }
-    region.maas_query(HOST, PowerQuery::Truth).unwrap();
+    region.faults().maas_query(HOST, PowerQuery::Truth).unwrap();
     let id = stage.store.desk().recoveries(false).await.unwrap()[0].id;
     stage.store.desk().say(id, Word::Approve, "test").await.unwrap();
     stage.until_finished(notification, LIMIT).await;

@@ -49,18 +49,21 @@ async fn row03_a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_r
             stage
                 .sandbox
                 .region()
+                .faults()
                 .maas_command(HOST, PowerCommand::Ignored)
                 .unwrap();
         }),
         ("row06: nobody can reach it", |stage| {
             let region = stage.sandbox.region();
             region
+                .faults()
                 .maas_query(HOST, PowerQuery::Fails { status: 503 })
                 .unwrap();
         }),
         ("row05: it refuses", |stage| {
             let region = stage.sandbox.region();
             region
+                .faults()
                 .maas_query(HOST, PowerQuery::Fails { status: 403 })
                 .unwrap();
         }),
@@ -71,7 +74,7 @@ async fn row03_a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_r
         let servers = stage.boot(HOST, 6);
         breaks(&stage);
         // Its guests run on, and only the outlet can stop them.
-        stage.sandbox.region().link_loss(HOST).unwrap();
+        stage.sandbox.region().faults().link_loss(HOST).unwrap();
         let notification = stage.report(HOST).await;
         let engine = stage
             .engine_fenced(stage.journal(), quick_policy(), topology(&stage))
@@ -91,8 +94,9 @@ async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
     let region = stage.sandbox.region();
-    region.link_loss(HOST).unwrap();
+    region.faults().link_loss(HOST).unwrap();
     region
+        .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 503 })
         .unwrap();
     let notification = stage.report(HOST).await;
@@ -114,6 +118,7 @@ async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired
     stage
         .sandbox
         .region()
+        .faults()
         .maas_query(HOST, PowerQuery::Truth)
         .unwrap();
     stage.until_finished(notification, LIMIT).await;
@@ -132,9 +137,9 @@ async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_
         let servers = stage.boot(HOST, 3);
         let region = stage.sandbox.region();
         if hung {
-            region.link_loss(HOST).unwrap();
+            region.faults().link_loss(HOST).unwrap();
         } else {
-            region.power_loss(HOST).unwrap();
+            region.faults().power_loss(HOST).unwrap();
         }
         let notification = stage.report(HOST).await;
         let policy = Policy {
@@ -147,7 +152,7 @@ async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_
             .await;
         stage.until_finished(notification, LIMIT).await;
         if hung {
-            region.link_restore(HOST).unwrap();
+            region.faults().link_restore(HOST).unwrap();
         } else {
             let looks = region.requests().count("os-services");
             until("the engine to look for its return", LIMIT, async || {
@@ -155,7 +160,7 @@ async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_
             })
             .await;
             assert!(!region.host(HOST).unwrap().power, "{name}");
-            region.power_on(HOST).unwrap();
+            region.faults().power_on(HOST).unwrap();
         }
         until("the host to be back in service", LIMIT, async || {
             let host = region.host(HOST).unwrap();
@@ -180,8 +185,9 @@ async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
     let servers = stage.boot(HOST, 3);
     let region = stage.sandbox.region();
     // Its BMC has died with it.
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     region
+        .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 503 })
         .unwrap();
     let notification = stage.report(HOST).await;
@@ -219,7 +225,7 @@ async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
     );
     // A device that says "on" gainsays it.
     let on = PowerQuery::Says { state: "on".into() };
-    region.maas_query(HOST, on).unwrap();
+    region.faults().maas_query(HOST, on).unwrap();
     assert_eq!(vouch(HOST).0, 0);
     until("the word to be gainsaid", LIMIT, async || {
         held_by("vouches").await
@@ -227,6 +233,7 @@ async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
     .await;
     assert_eq!(region.requests().count("#evacuate"), 0);
     region
+        .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 503 })
         .unwrap();
     assert_eq!(vouch(HOST).0, 0);
@@ -262,7 +269,7 @@ async fn dry_run_switches_nothing_off_and_evacuates_nothing() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     stage.boot(HOST, 2);
-    stage.sandbox.region().link_loss(HOST).unwrap();
+    stage.sandbox.region().faults().link_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let policy = Policy {
         fencing: FencingMode::DryRun,
@@ -292,7 +299,7 @@ async fn fence_check_reads_a_thousand_hosts_through_one_maas_with_sixteen_connec
     stage.protect().await;
     let region = stage.sandbox.region();
     for host in region.hosts() {
-        region.maas_query_delay(&host.name, DELAY).unwrap();
+        region.faults().maas_query_delay(&host.name, DELAY).unwrap();
     }
     let conf = stage.conf();
     let began = Instant::now();
@@ -329,6 +336,7 @@ async fn fence_check_reads_a_thousand_hosts_through_one_maas_with_sixteen_connec
     assert!(took < Duration::from_secs(60), "{took:?}");
     // One that does not answer is a fault and the exit code.
     region
+        .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 503 })
         .unwrap();
     let args = ["fence", "test", HOST, "--config-file", conf.to_str().unwrap()];

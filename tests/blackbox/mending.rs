@@ -144,7 +144,7 @@ async fn r23_host_return_puts_back_what_a_recovery_has_taken_and_only_when_nothi
     let servers = stage.boot(HOST, 3);
     let region = stage.sandbox.region();
     let _engine = stage.spawn("engine");
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
     // Off, forced down, its evacuations not closed: nothing is done, and nothing written.
@@ -159,8 +159,8 @@ async fn r23_host_return_puts_back_what_a_recovery_has_taken_and_only_when_nothi
     let (code, _, note) = run(&stage, &["host", "return", HOST, "--do"]);
     assert_eq!(code, 2, "{note}");
 
-    region.purge_queue(HOST).unwrap();
-    region.power_on(HOST).unwrap();
+    region.faults().purge_queue(HOST).unwrap();
+    region.faults().power_on(HOST).unwrap();
     until("nothing to speak against the host", LIMIT, async || {
         run(&stage, &["host", "return", HOST, "--check"]).0 == 0
     })
@@ -191,7 +191,10 @@ async fn r23_host_return_puts_back_what_a_recovery_has_taken_and_only_when_nothi
     assert_eq!((code, told.contains("nothing to do")), (0, true), "{told}{note}");
     assert_eq!(written(&stage, "intent", "enables its service"), 1);
     // What somebody else has set stays.
-    region.set_service(HOST, false, Some("disk errors")).unwrap();
+    region
+        .operator()
+        .set_service(HOST, false, Some("disk errors"))
+        .unwrap();
     let (code, _, note) = put_back(&stage);
     assert_eq!((code, note.contains("disk errors")), (1, true), "{note}");
     assert!(!service(&stage).0);

@@ -53,7 +53,7 @@ async fn ew27_ew35_forty_instances_are_told_in_about_ten_lines_and_counted() {
         get("/healthz").await == Some((200, "ok\n".to_owned()))
     })
     .await;
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
@@ -158,7 +158,7 @@ async fn r19_an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the
     std::fs::write(stage.conf(), few).unwrap();
     let region = stage.sandbox.region();
     region.tune(|settings| settings.rebuild_time = Duration::from_secs(10));
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.spawn("engine");
     until("evacuations to be asked for", LIMIT, async || asked(&stage) >= 1).await;
@@ -241,7 +241,7 @@ async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
     let nobody = json(&stage, &["status"]);
     assert_eq!(nobody["findings"][0]["code"], "NO_ENGINE", "{nobody}");
     assert_eq!(run(&stage, &["status", "--check"]).0, 2);
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let (code, text, _) = run(&stage, &["host", "return", HOST, "--check"]);
     assert_eq!(code, 1, "{text}");
@@ -265,8 +265,8 @@ async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
         assert!(text.contains(part), "{part}: {text}");
     }
 
-    region.purge_queue(HOST).unwrap();
-    region.power_on(HOST).unwrap();
+    region.faults().purge_queue(HOST).unwrap();
+    region.faults().power_on(HOST).unwrap();
     until("nothing to speak against the host", LIMIT, async || {
         run(&stage, &["host", "return", HOST, "--check"]).0 == 0
     })

@@ -66,7 +66,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
         .await;
     }
 
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
     drop(engine);
@@ -147,7 +147,7 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
     assert_eq!(all["lost"]["room"], "short", "{all}");
     // Nova hears nobody else any more, and nobody has reported them.
     for host in ["compute-002", "compute-003"] {
-        stage.sandbox.region().power_loss(host).unwrap();
+        stage.sandbox.region().faults().power_loss(host).unwrap();
     }
     until("no room to be found", LIMIT, async || {
         let findings = told(&api, "findings", "findings").await;

@@ -56,7 +56,7 @@ async fn ew16_normal_after_unknown_is_not_lost_though_no_engine_ran_in_between()
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let first = host_stopped(&stage, "UNKNOWN").await.unwrap();
     let second = host_stopped(&stage, "NORMAL").await.unwrap_err();
     assert!(matches!(second, RegistryError::Duplicate), "{second:?}");
@@ -75,7 +75,7 @@ async fn ew16_normal_after_an_ignored_unknown_begins_a_recovery() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let policy = Policy {
         fencing: FencingMode::External,
         ..quick_policy()
@@ -97,7 +97,7 @@ async fn ew06_a_report_after_a_failed_recovery_is_a_new_attempt() {
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
     let region = stage.sandbox.region();
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     region.api_faults().add(ApiFault::always(
         "#evacuate",
         ApiEffect::Status {
@@ -124,7 +124,7 @@ async fn ew06_a_report_after_a_failed_recovery_is_a_new_attempt() {
         let message = vmove.message.unwrap_or_default();
         assert!(message.contains("409"), "the cause: {message}");
     }
-    region.clear_faults();
+    region.faults().clear_faults();
     let second = host_stopped(&stage, "NORMAL").await.unwrap();
     assert_ne!(first, second);
     stage.until_finished(second, LIMIT).await;
@@ -144,7 +144,7 @@ async fn ew25_amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_prior
     let plain = boot(Boot::on(HOST, 1));
     let high = boot(Boot::on(HOST, 1).metadata("HA_Priority", "7"));
     let marked = stage.boot(HOST, 1)[0];
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let mut policy = Policy {
         in_flight: 1,
         ..quick_policy()
@@ -210,7 +210,7 @@ async fn ew26_an_instance_that_crashes_again_and_again_is_left_to_a_person_by_wh
         ("instance_uuid", id.as_str()),
     ];
     for round in 0..3 {
-        region.crash_guest(server).unwrap();
+        region.faults().crash_guest(server).unwrap();
         let engine = stage.engine(stage.journal(), policy.clone()).await;
         let crash = report(&stage, NotificationType::Vm, &pairs, round * 200 - 600)
             .await

@@ -21,7 +21,7 @@ async fn dead_host() -> (Stage, Vec<uuid::Uuid>, tachi_domain::NotificationId) {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     (stage, servers, notification)
 }
@@ -145,7 +145,7 @@ async fn the_api_accepts_a_report_and_wakes_the_engine_in_the_other_process() {
     let _engine = stage.spawn("engine");
     let _api = stage.spawn("api");
     let api = stage.api().await;
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let body = json!({ "notification": {
         "type": "COMPUTE_HOST", "hostname": HOST, "generated_time": "2026-11-20T08:00:00",
         "payload": { "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN" },

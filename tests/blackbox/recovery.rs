@@ -39,7 +39,7 @@ async fn ew19_forty_instances_with_a_rebuild_of_two_seconds_are_back_within_thre
     let stage = Stage::set(region).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 40);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let policy = Policy {
         tick: Policy::default().tick,
@@ -79,7 +79,7 @@ async fn r13_nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
     let stage = Stage::set(region).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 30);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let tick = Duration::from_millis(500);
     let policy = Policy {
@@ -132,8 +132,8 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
     let region = stage.sandbox.region();
-    region.link_loss(HOST).unwrap();
-    region.maas_command(HOST, PowerCommand::Ignored).unwrap();
+    region.faults().link_loss(HOST).unwrap();
+    region.faults().maas_command(HOST, PowerCommand::Ignored).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("the recovery to be held", LIMIT, async || {
@@ -183,7 +183,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     .await;
     assert_eq!(region.requests().count("#evacuate"), 0);
 
-    region.maas_command(HOST, PowerCommand::Works).unwrap();
+    region.faults().maas_command(HOST, PowerCommand::Works).unwrap();
     stage
         .store
         .desk()
@@ -200,7 +200,7 @@ async fn ew18_a_host_that_is_only_cut_off_is_powered_off_before_anything_is_move
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 5);
-    stage.sandbox.region().link_loss(HOST).unwrap();
+    stage.sandbox.region().faults().link_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -226,7 +226,7 @@ async fn ew20_each_vm_state_comes_back_as_it_was() {
         .iter()
         .map(|(was, _)| region.boot(&Boot::on(HOST, 1).vm_state(*was)).unwrap()[0])
         .collect();
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -250,8 +250,8 @@ async fn ew02_ew08_failures_of_nova_are_outlived() {
         times: Some(2),
         ..MoveFaultRule::always(fault)
     };
-    region.add_move_fault(few(MoveFault::Error));
-    region.add_move_fault(few(MoveFault::LateFailure));
+    region.faults().add_move_fault(few(MoveFault::Error));
+    region.faults().add_move_fault(few(MoveFault::LateFailure));
     let times = |effect, route: &str, times| ApiFault {
         times: Some(times),
         ..ApiFault::always(route, effect)
@@ -276,7 +276,7 @@ async fn ew02_ew08_failures_of_nova_are_outlived() {
     faults.add(times(ApiEffect::BreakAfterAct, "#evacuate", 2));
     faults.add(times(ApiEffect::Break, "#lock", 2));
     faults.add(times(ApiEffect::StatusAfterAct { status: 504 }, "#unlock", 2));
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -290,7 +290,7 @@ async fn r22_forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
     let region = stage.sandbox.region();
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -300,7 +300,7 @@ async fn r22_forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
         host.disabled_reason.unwrap().contains("[tachi "),
         "the reason carries our mark"
     );
-    region.power_on(HOST).unwrap();
+    region.faults().power_on(HOST).unwrap();
     until("forced_down to be cleared", LIMIT, async || {
         !region.host(HOST).unwrap().forced_down
     })
@@ -321,7 +321,7 @@ async fn ew13_marked_instances_are_asked_for_first() {
     let region = stage.sandbox.region();
     let plain = region.boot(&Boot::on(HOST, 4)).unwrap();
     let marked = stage.boot(HOST, 4);
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let policy = Policy {
         in_flight: 1,
@@ -355,7 +355,7 @@ async fn instances_that_policy_leaves_are_listed_with_the_reason() {
     let region = stage.sandbox.region();
     let left = region.boot(&Boot::on(HOST, 2)).unwrap();
     let marked = stage.boot(HOST, 2);
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let policy = Policy {
         evacuate_all: false,

@@ -89,7 +89,7 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
         "{told}"
     );
 
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     assert_told_the_same(&stage, &["recovery", "list", "-f", "value"]);
     stage.until_finished(notification, LIMIT).await;

@@ -71,13 +71,14 @@ async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_
     let stage = Stage::set(quick_region(4)).await;
     let region = stage.sandbox.region();
     let rack = region
+        .operator()
         .create_aggregate("rack", &["compute-001", "compute-002"])
         .unwrap();
     stage
         .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
         .await;
     let servers = stage.boot("compute-001", 5);
-    region.power_loss("compute-001").unwrap();
+    region.faults().power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
     let policy = Policy {
         join_aggregates: true,
@@ -95,7 +96,12 @@ async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_
         "it is not in reserve any more"
     );
     assert!(region.host("compute-004").unwrap().enabled);
-    assert!(region.aggregate_hosts(rack).contains(&"compute-004".to_owned()));
+    assert!(
+        region
+            .operator()
+            .aggregate_hosts(rack)
+            .contains(&"compute-004".to_owned())
+    );
     assert_not_held(&stage, "compute-001").await;
     engine.stop().await;
 }
@@ -112,7 +118,7 @@ async fn r06_two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of
     let mut notifications = Vec::new();
     for source in sources {
         servers.push(stage.boot(source, 3));
-        region.power_loss(source).unwrap();
+        region.faults().power_loss(source).unwrap();
     }
     for source in sources {
         notifications.push(stage.report(source).await);
@@ -158,8 +164,10 @@ async fn ew23_what_no_host_takes_leaves_the_reserve_as_it_was() {
         .await;
     let servers = stage.boot("compute-001", 1);
     let region = stage.sandbox.region();
-    region.add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost));
-    region.power_loss("compute-001").unwrap();
+    region
+        .faults()
+        .add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost));
+    region.faults().power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
     let engine = stage.engine(stage.journal(), policy()).await;
     until("the recovery to end", LIMIT, async || {
@@ -192,7 +200,7 @@ async fn ew01_auto_priority_takes_a_reserved_host_for_what_the_scheduler_has_no_
     let region = stage.sandbox.region();
     let there = stage.boot("compute-002", 7);
     let servers = stage.boot("compute-001", 8);
-    region.power_loss("compute-001").unwrap();
+    region.faults().power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
     let engine = stage.engine(stage.journal(), policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -219,7 +227,7 @@ async fn without_placement_the_scheduler_decides_and_the_story_says_so() {
     };
     region.api_faults().add(ApiFault::always("/placement/", gone));
     let servers = stage.boot("compute-001", 2);
-    region.power_loss("compute-001").unwrap();
+    region.faults().power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
     let engine = stage.engine(stage.journal(), policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -237,7 +245,7 @@ async fn r22_a_host_that_is_back_and_stays_up_is_enabled_and_off_maintenance_if_
     stage.protect().await;
     let servers = stage.boot("compute-001", 2);
     let region = stage.sandbox.region();
-    region.power_loss("compute-001").unwrap();
+    region.faults().power_loss("compute-001").unwrap();
     let notification = stage.report("compute-001").await;
     let policy = Policy {
         enable_after_return: Some(Duration::from_secs(3)),
@@ -247,7 +255,7 @@ async fn r22_a_host_that_is_back_and_stays_up_is_enabled_and_off_maintenance_if_
     stage.until_finished(notification, LIMIT).await;
     let away = region.host("compute-001").unwrap();
     assert!(!away.enabled && away.forced_down);
-    region.power_on("compute-001").unwrap();
+    region.faults().power_on("compute-001").unwrap();
     until("the host to be in service again", LIMIT, async || {
         let shown = region.host("compute-001").unwrap();
         shown.enabled && !shown.forced_down

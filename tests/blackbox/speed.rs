@@ -131,7 +131,7 @@ async fn r7_each_moved_instance_is_written_three_times_after_its_plan() {
     let stage = Stage::set(quick_region(5)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 12);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let journal = Counting::over(stage.store.clone());
     let engine = stage.engine(journal.clone(), quick_policy()).await;
@@ -167,7 +167,7 @@ async fn ew28_one_login_is_enough_for_a_whole_recovery() {
     let servers = stage.boot(HOST, 30);
     let requests = stage.sandbox.region().requests();
     requests.clear();
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -196,7 +196,7 @@ async fn r13_ew29_twenty_recoveries_take_the_lists_once_for_all_of_them() {
     let mut servers = Vec::new();
     for host in &hosts {
         servers.extend(stage.boot(host, 4));
-        stage.sandbox.region().power_loss(host).unwrap();
+        stage.sandbox.region().faults().power_loss(host).unwrap();
     }
     let mut notifications = Vec::new();
     for host in &hosts {
@@ -266,7 +266,7 @@ async fn ew31_twenty_waiting_notifications_are_begun_side_by_side() {
     let mut servers = Vec::new();
     for host in names(HOSTS) {
         servers.extend(stage.boot(&host, 1));
-        stage.sandbox.region().power_loss(&host).unwrap();
+        stage.sandbox.region().faults().power_loss(&host).unwrap();
         stage.report(&host).await;
     }
     let engine = stage.engine(stage.journal(), stormy()).await;
@@ -300,7 +300,7 @@ async fn slow_ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work
     stage.protect().await;
     let servers = stage.boot(HOST, 4);
     let region = stage.sandbox.region();
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("an evacuation", LIMIT, async || {
@@ -338,7 +338,7 @@ async fn ew32_every_page_is_read_however_small_nova_makes_them() {
     let stage = Stage::set(region).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 5);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;
@@ -357,7 +357,7 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
         retry_after: Some(3),
     };
     region.api_faults().add(ApiFault::next(1, "#evacuate", busy));
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     stage.until_finished(notification, LIMIT).await;

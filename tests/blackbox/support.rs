@@ -150,7 +150,10 @@ impl Stage {
             let in_reserve = reserved.contains(&host.name.as_str());
             if in_reserve {
                 let region = self.sandbox.region();
-                region.set_service(&host.name, false, Some(IN_RESERVE)).unwrap();
+                region
+                    .operator()
+                    .set_service(&host.name, false, Some(IN_RESERVE))
+                    .unwrap();
             }
             let host = NewHost {
                 segment: segment.id,

@@ -61,7 +61,7 @@ async fn ew35_two_engines_never_tell_of_the_same_step() {
     let stage = Stage::set(quick_region(5)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let ear = Arc::<Ear>::default();
     let mut engines = Vec::new();
     for _ in 0..2 {
@@ -102,7 +102,7 @@ async fn ew35_an_engine_that_takes_over_tells_the_rest_and_nothing_twice() {
     let stage = Stage::set(region).await;
     stage.protect().await;
     let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().power_loss(HOST).unwrap();
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let ear = Arc::<Ear>::default();
     let first = stage
         .engine_telling(stage.journal(), quick_policy(), ear.clone())

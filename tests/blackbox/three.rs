@@ -45,7 +45,7 @@ impl Three {
             .region()
             .tune(|settings| settings.rebuild_time = Duration::from_secs(1));
         let engines = (0..3).map(|_| stage.spawn("engine")).collect();
-        stage.sandbox.region().power_loss(HOST).unwrap();
+        stage.sandbox.region().faults().power_loss(HOST).unwrap();
         let notification = stage.report(HOST).await;
         let recovery = stage.store.journal().unsettled().await.unwrap()[0].id;
         let three = Self {

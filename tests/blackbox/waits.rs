@@ -54,9 +54,10 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     let servers = stage.boot(HOST, 3);
     let region = stage.sandbox.region();
     region
+        .faults()
         .half_move(servers[0], "compute-002", MigrationKind::LiveMigration, false)
         .unwrap();
-    region.power_loss(HOST).unwrap();
+    region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.spawn("engine");
     let needing = |stage: &Stage| json(stage, &["status"])["needs_person"].clone();

@@ -69,7 +69,11 @@ async fn a_host_is_switched_off_through_maas() {
 async fn hosts_that_cannot_be_switched_are_refused() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     let fencer = maas(&sandbox, &sandbox.maas_api_key());
-    sandbox.region().maas_power_type("compute-001", "manual").unwrap();
+    sandbox
+        .region()
+        .faults()
+        .maas_power_type("compute-001", "manual")
+        .unwrap();
     for host in ["compute-001", "nobody"] {
         let error = fencer
             .power_off(&fencer.plug(host).unwrap(), "r")

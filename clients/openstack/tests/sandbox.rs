@@ -136,7 +136,7 @@ async fn a_dead_hosts_servers_are_moved_by_our_calls() {
         "it is still up"
     );
 
-    sandbox.region().power_loss("compute-001").unwrap();
+    sandbox.region().faults().power_loss("compute-001").unwrap();
     let change = ServiceChange {
         disable: Some(Some("tachi r1".into())),
         forced_down: Some(true),

@@ -21,7 +21,7 @@
 //!
 //! let sandbox = Sandbox::start(SandboxOptions::default()).await?;
 //! let servers = sandbox.region().boot(&Boot::on("compute-001", 10).metadata("HA_Enabled", "True"))?;
-//! sandbox.region().power_loss("compute-001")?;
+//! sandbox.region().faults().power_loss("compute-001")?;
 //! assert_eq!(sandbox.region().lost(&servers).len(), 10);
 //! sandbox.stop().await?;
 //! # Ok(())
@@ -94,7 +94,7 @@ pub use model::maas::{PowerCommand, PowerQuery};
 pub use model::migration::MigrationKind;
 pub use model::server::{TaskState, VmState};
 pub use moment::Moment;
-pub use region::{Boot, HostSnapshot, MigrationSnapshot, Region, ServerSnapshot};
+pub use region::{Boot, Faults, HostSnapshot, MigrationSnapshot, Operator, Region, ServerSnapshot};
 pub use sandbox::{Credentials, Sandbox, SandboxOptions, Urls};
 pub use settings::{Fleet, RegionSettings};
 pub use web::faults::{ApiEffect, ApiFault, ApiFaults};

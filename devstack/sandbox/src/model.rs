@@ -11,6 +11,7 @@ pub(crate) mod aggregate;
 pub(crate) mod boot;
 pub(crate) mod cast;
 pub(crate) mod catalog;
+pub(crate) mod chance;
 pub(crate) mod conductor;
 pub(crate) mod evacuate;
 pub(crate) mod fault;
@@ -29,6 +30,7 @@ pub(crate) mod server;
 pub(crate) mod service;
 pub(crate) mod state;
 pub(crate) mod tenants;
+pub(crate) mod world;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -39,3 +41,4 @@ pub(crate) use host::HostIx;
 pub(crate) use refusal::{Caller, Refusal};
 pub(crate) use server::ServerNo;
 pub(crate) use state::State;
+pub(crate) use world::World;

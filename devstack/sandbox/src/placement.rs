@@ -38,7 +38,7 @@ async fn providers(State(app): State<App>, Query(pairs): Pairs) -> Json<Value> {
     let wanted = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value);
     let (name, uuid) = (wanted("name"), wanted("uuid"));
     app.region.read(|state| {
-        let rows: Value = state
+        let rows: Value = state.world
             .hosts
             .iter()
             .filter(|(_, host)| name.is_none_or(|name| host.node == *name))
@@ -51,6 +51,7 @@ async fn providers(State(app): State<App>, Query(pairs): Pairs) -> Json<Value> {
 
 fn provider(state: &RegionState, id: &str) -> Result<HostIx, (StatusCode, Json<Value>)> {
     let found = state
+        .world
         .hosts
         .iter()
         .find(|(_, host)| host.hypervisor_id.to_string() == id);
@@ -63,7 +64,7 @@ fn provider(state: &RegionState, id: &str) -> Result<HostIx, (StatusCode, Json<V
 
 async fn inventories(State(app): State<App>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
-        let host = &state.hosts[provider(state, &id)?];
+        let host = &state.world.hosts[provider(state, &id)?];
         let classes = host.inventory.classes(host.total());
         let rows: BTreeMap<&str, Value> = classes
             .into_iter()
@@ -82,7 +83,7 @@ async fn inventories(State(app): State<App>, Path(id): Path<String>) -> Found {
 
 async fn usages(State(app): State<App>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
-        let host = &state.hosts[provider(state, &id)?];
+        let host = &state.world.hosts[provider(state, &id)?];
         let used = host.inventory.used();
         Ok(Json(
             json!({"resource_provider_generation": host.inventory.generation(), "usages": {
@@ -94,7 +95,7 @@ async fn usages(State(app): State<App>, Path(id): Path<String>) -> Found {
 
 async fn traits(State(app): State<App>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
-        let host = &state.hosts[provider(state, &id)?];
+        let host = &state.world.hosts[provider(state, &id)?];
         let generation = host.inventory.generation();
         Ok(Json(
             json!({"resource_provider_generation": generation, "traits": host.inventory.traits}),

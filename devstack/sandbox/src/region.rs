@@ -3,6 +3,7 @@
 mod boot;
 mod driver;
 mod faults;
+mod operator;
 mod snapshot;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,8 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 pub use boot::Boot;
+pub use faults::Faults;
+pub use operator::Operator;
 pub use snapshot::{HostSnapshot, MigrationSnapshot, ServerSnapshot};
 
 use crate::SandboxError;
@@ -83,9 +86,9 @@ impl Region {
     pub(crate) fn change<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         self.catch_up(&mut state);
-        let before = state.agenda.next_at();
+        let before = state.world.agenda.next_at();
         let outcome = act(&mut state);
-        let sooner = state.agenda.next_at() != before;
+        let sooner = state.world.agenda.next_at() != before;
         drop(state);
         if sooner {
             self.inner.wake.notify_one();
@@ -96,7 +99,7 @@ impl Region {
 
     fn catch_up(&self, state: &mut State) -> bool {
         let now = self.inner.clock.now();
-        let due = state.agenda.next_at().is_some_and(|at| at <= now);
+        let due = state.world.agenda.next_at().is_some_and(|at| at <= now);
         state.advance(now);
         due
     }
@@ -145,27 +148,27 @@ impl Region {
 
     /// Changes speeds and rules while the region lives. Seed, scale and fleet are read at the start only.
     pub fn tune(&self, change: impl FnOnce(&mut RegionSettings)) {
-        self.change(|state| change(&mut state.settings));
+        self.change(|state| change(&mut state.world.settings));
     }
 
     /// What the ledger says: double runs, and how many instances execute.
     pub fn ledger(&self) -> LedgerReport {
-        self.read(|state| state.ledger.report())
+        self.read(|state| state.world.hosts.ledger.report())
     }
 
     /// Instances that at any moment ran on two hosts.
     pub fn double_runs(&self) -> usize {
-        self.read(|state| state.ledger.double_runs())
+        self.read(|state| state.world.hosts.ledger.double_runs())
     }
 
     /// Those of `servers` (which should run) that run nowhere.
     pub fn lost(&self, servers: &[Uuid]) -> Vec<Uuid> {
-        self.read(|state| state.ledger.lost(servers))
+        self.read(|state| state.world.hosts.ledger.lost(servers))
     }
 
     /// Every execution of one instance, oldest first.
     pub fn runs(&self, server: Uuid) -> Vec<Run> {
-        self.read(|state| state.ledger.history(server).to_vec())
+        self.read(|state| state.world.hosts.ledger.history(server).to_vec())
     }
 
     /// Asks Nova for an evacuation, as an administrator.
@@ -189,13 +192,21 @@ impl Region {
     }
 
     fn host_ix(state: &State, name: &str) -> Result<HostIx, SandboxError> {
-        state.hosts.find(name).ok_or_else(|| SandboxError::NoSuchHost {
-            name: name.to_owned(),
-        })
+        state
+            .world
+            .hosts
+            .find(name)
+            .ok_or_else(|| SandboxError::NoSuchHost {
+                name: name.to_owned(),
+            })
     }
 
     fn server_no(state: &State, id: Uuid) -> Result<ServerNo, SandboxError> {
-        state.servers.no(id).ok_or(SandboxError::NoSuchServer { id })
+        state
+            .world
+            .servers
+            .no(id)
+            .ok_or(SandboxError::NoSuchServer { id })
     }
 
     fn on_host<R>(&self, name: &str, act: impl FnOnce(&mut State, HostIx) -> R) -> Result<R, SandboxError> {
@@ -214,7 +225,7 @@ mod tests {
     async fn a_paused_clock_drives_a_region_without_any_task() {
         let region = Region::new(RegionSettings::default());
         let servers = region.boot(&Boot::on("compute-001", 3)).unwrap();
-        region.power_loss("compute-001").unwrap();
+        region.faults().power_loss("compute-001").unwrap();
         assert!(
             region.evacuate(servers[0], None).is_err(),
             "nova has not noticed yet"
@@ -250,12 +261,13 @@ mod tests {
         let driver = tokio::spawn(region.clone().drive(stop.clone()));
         let id = region.boot(&Boot::on("compute-001", 1)).unwrap()[0];
         region
+            .faults()
             .half_move(id, "compute-002", crate::MigrationKind::LiveMigration, true)
             .unwrap();
-        region.power_loss("compute-001").unwrap();
+        region.faults().power_loss("compute-001").unwrap();
         let mut changes = region.inner.changes.subscribe();
         changes.borrow_and_update();
-        region.power_on("compute-001").unwrap();
+        region.faults().power_on("compute-001").unwrap();
         // Power on is one change; the start of nova-compute, half a second later, is the driver's.
         for _ in 0..2 {
             changes.changed().await.unwrap();
@@ -270,10 +282,10 @@ mod tests {
     fn names_that_are_not_there_are_errors() {
         let region = Region::new(RegionSettings::default());
         assert_eq!(
-            region.power_loss("x").unwrap_err().to_string(),
+            region.faults().power_loss("x").unwrap_err().to_string(),
             "the sandbox has no host \"x\""
         );
-        assert!(region.rack_loss("x").is_err());
+        assert!(region.faults().rack_loss("x").is_err());
         assert!(region.server(Uuid::nil()).is_err());
         assert!(
             region

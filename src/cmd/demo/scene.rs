@@ -133,8 +133,8 @@ impl Scene {
             hosts.pop()
         };
         if let Some(spare) = &spare {
-            let region = region.sandbox.region();
-            region
+            let operator = region.sandbox.region().operator();
+            operator
                 .set_service(spare, false, Some("kept in reserve"))
                 .map_err(|error| Failure::new("disabling the reserved host", error))?;
         }
@@ -226,18 +226,22 @@ impl Scene {
         let wrong = |error| Failure::new("breaking the simulated host", error);
         for host in &self.failing {
             match self.args.fault {
-                None | Some(DemoFault::RackLoss) => region.power_loss(host).map_err(wrong)?,
+                None | Some(DemoFault::RackLoss) => region.faults().power_loss(host).map_err(wrong)?,
                 Some(DemoFault::LyingBmc) => {
-                    region.link_loss(host).map_err(wrong)?;
-                    region.maas_command(host, PowerCommand::Ignored).map_err(wrong)?;
+                    region.faults().link_loss(host).map_err(wrong)?;
+                    region
+                        .faults()
+                        .maas_command(host, PowerCommand::Ignored)
+                        .map_err(wrong)?;
                 }
                 Some(DemoFault::DeadBmc) => {
-                    region.link_loss(host).map_err(wrong)?;
+                    region.faults().link_loss(host).map_err(wrong)?;
                     let error = PowerQuery::Says {
                         state: "error".into(),
                     };
-                    region.maas_query(host, error).map_err(wrong)?;
+                    region.faults().maas_query(host, error).map_err(wrong)?;
                     region
+                        .faults()
                         .maas_command(host, PowerCommand::Fails { status: 503 })
                         .map_err(wrong)?;
                 }
@@ -518,9 +522,11 @@ fn name_racks(region: &Region) -> Result<(), Failure> {
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let region = region.sandbox.region();
         let id = region
+            .operator()
             .create_aggregate(&format!("rack {rack}"), &hosts)
             .map_err(wrong)?;
         region
+            .operator()
             .set_aggregate_metadata(id, "failure_domain", &domain_name(&rack))
             .map_err(wrong)?;
     }

@@ -41,19 +41,19 @@ pub(super) struct NewEndpoint {
 }
 
 pub(super) async fn list(Operator(app): Operator) -> Json<Value> {
-    Json(json!({"move": app.region.move_faults(), "api": app.region.api_faults().list()}))
+    Json(json!({"move": app.region.faults().move_faults(), "api": app.region.api_faults().list()}))
 }
 
 pub(super) async fn add(Operator(app): Operator, Json(fault): Json<NewFault>) -> Json<Value> {
     match fault {
-        NewFault::Move(rule) => app.region.add_move_fault(rule),
+        NewFault::Move(rule) => app.region.faults().add_move_fault(rule),
         NewFault::Api(fault) => app.region.api_faults().add(fault),
     }
     done()
 }
 
 pub(super) async fn clear(Operator(app): Operator) -> Json<Value> {
-    app.region.clear_faults();
+    app.region.faults().clear_faults();
     done()
 }
 

@@ -57,18 +57,18 @@ pub(super) async fn power(
     Json(body): Json<Power>,
 ) -> Done {
     if body.on {
-        app.region.power_on(&name)?;
+        app.region.faults().power_on(&name)?;
     } else {
-        app.region.power_loss(&name)?;
+        app.region.faults().power_loss(&name)?;
     }
     Ok(done())
 }
 
 pub(super) async fn link(Operator(app): Operator, Path(name): Path<String>, Json(body): Json<Up>) -> Done {
     if body.up {
-        app.region.link_restore(&name)?;
+        app.region.faults().link_restore(&name)?;
     } else {
-        app.region.link_loss(&name)?;
+        app.region.faults().link_loss(&name)?;
     }
     Ok(done())
 }
@@ -79,15 +79,15 @@ pub(super) async fn agent(
     Json(body): Json<Agent>,
 ) -> Done {
     if body.running {
-        app.region.agent_start(&name)?;
+        app.region.faults().agent_start(&name)?;
     } else {
-        app.region.agent_stop(&name)?;
+        app.region.faults().agent_stop(&name)?;
     }
     Ok(done())
 }
 
 pub(super) async fn purge(Operator(app): Operator, Path(name): Path<String>) -> Done {
-    let purged = app.region.purge_queue(&name)?;
+    let purged = app.region.faults().purge_queue(&name)?;
     Ok(Json(json!({"purged": purged})))
 }
 
@@ -95,29 +95,31 @@ pub(super) async fn bmc(Operator(app): Operator, Path(name): Path<String>, Json(
     let region = &app.region;
     region.host(&name)?;
     if let Some(powered) = body.powered {
-        region.bmc_power(&name, powered)?;
+        region.faults().bmc_power(&name, powered)?;
     }
     if let Some(query) = body.query {
-        region.maas_query(&name, query)?;
+        region.faults().maas_query(&name, query)?;
     }
     if let Some(millis) = body.query_delay_millis {
-        region.maas_query_delay(&name, Duration::from_millis(millis))?;
+        region
+            .faults()
+            .maas_query_delay(&name, Duration::from_millis(millis))?;
     }
     if let Some(command) = body.command {
-        region.maas_command(&name, command)?;
+        region.faults().maas_command(&name, command)?;
     }
     if let Some(power_type) = body.power_type {
-        region.maas_power_type(&name, &power_type)?;
+        region.faults().maas_power_type(&name, &power_type)?;
     }
     Ok(done())
 }
 
 pub(super) async fn rack(Operator(app): Operator, Path(name): Path<String>, Json(body): Json<Power>) -> Done {
     if body.on {
-        app.region.rack_restore(&name);
+        app.region.faults().rack_restore(&name);
         return Ok(done());
     }
-    let hosts = app.region.rack_loss(&name)?;
+    let hosts = app.region.faults().rack_loss(&name)?;
     Ok(Json(json!({"hosts": hosts})))
 }
 
@@ -126,6 +128,6 @@ pub(super) async fn controller(
     Path(name): Path<String>,
     Json(body): Json<Up>,
 ) -> Done {
-    app.region.set_controller(&name, body.up)?;
+    app.region.faults().set_controller(&name, body.up)?;
     Ok(done())
 }

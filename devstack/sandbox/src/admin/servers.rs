@@ -57,7 +57,9 @@ pub(super) async fn set_state(
     Path(id): Path<Uuid>,
     Json(body): Json<States>,
 ) -> Done {
-    app.region.set_server_state(id, body.vm_state, body.task_state)?;
+    app.region
+        .faults()
+        .set_server_state(id, body.vm_state, body.task_state)?;
     Ok(done())
 }
 
@@ -67,11 +69,12 @@ pub(super) async fn half_move(
     Json(body): Json<HalfMove>,
 ) -> Done {
     app.region
+        .faults()
         .half_move(id, &body.dest, body.kind, body.guest_at_dest)?;
     Ok(done())
 }
 
 pub(super) async fn crash(Operator(app): Operator, Path(id): Path<Uuid>) -> Done {
-    app.region.crash_guest(id)?;
+    app.region.faults().crash_guest(id)?;
     Ok(done())
 }

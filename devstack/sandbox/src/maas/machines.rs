@@ -64,6 +64,7 @@ pub(super) async fn list(
     };
     app.region.read(|state| {
         let rows = state
+            .world
             .hosts
             .iter()
             .map(|(_, host)| host)
@@ -81,7 +82,7 @@ pub(super) async fn list(
 
 fn find(app: &App, system_id: &str) -> Result<HostIx, Refused> {
     app.region
-        .read(|state| state.hosts.by_machine(system_id))
+        .read(|state| state.world.hosts.by_machine(system_id))
         .ok_or_else(|| {
             (
                 StatusCode::NOT_FOUND,
@@ -100,20 +101,20 @@ pub(super) async fn read(
 ) -> Result<Response, Refused> {
     let ix = find(&app, &system_id)?;
     match op(&pairs) {
-        None => Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response()),
+        None => Ok(Json(app.region.read(|state| view(&state.world.hosts[ix]))).into_response()),
         Some("power_parameters") => {
-            Ok(Json(app.region.read(|state| power_parameters(&state.hosts[ix]))).into_response())
+            Ok(Json(app.region.read(|state| power_parameters(&state.world.hosts[ix]))).into_response())
         }
         Some("query_power_state") if outlets.is_some() => {
-            let word = app.region.read(|state| state.outlet_word(ix));
+            let word = app.region.read(|state| state.world.hosts[ix].outlet_word());
             Ok(Json(json!({"state": word})).into_response())
         }
         Some("query_power_state") => {
             let delay = app
                 .region
-                .read(|state| state.hosts[ix].machine.query_delay_millis);
+                .read(|state| state.world.hosts[ix].machine.query_delay_millis);
             tokio::time::sleep(Duration::from_millis(delay)).await;
-            match app.region.change(|state| state.query_power(ix)) {
+            match app.region.change(|state| state.world.hosts[ix].query_power()) {
                 QueryAnswer::State(word) => Ok(Json(json!({"state": word})).into_response()),
                 QueryAnswer::Status(status) => Ok(failure(status)),
                 QueryAnswer::Silence => Ok(silence(&app).await),
@@ -135,16 +136,18 @@ pub(super) async fn command(
     let on = match op(&pairs) {
         Some("power_off") => false,
         Some("power_on") => true,
-        Some("abort") => return Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response()),
+        Some("abort") => {
+            return Ok(Json(app.region.read(|state| view(&state.world.hosts[ix]))).into_response());
+        }
         other => return Err(unknown_op("POST", other)),
     };
     let outcome = app.region.change(|state| match outlets {
-        Some(_) => state.command_outlet(ix, on),
-        None => state.command_power(ix, on),
+        Some(_) => state.world.command_outlet(ix, on),
+        None => state.world.command_power(ix, on),
     });
     match outcome {
         PowerCommand::Works | PowerCommand::Ignored => {
-            Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response())
+            Ok(Json(app.region.read(|state| view(&state.world.hosts[ix]))).into_response())
         }
         PowerCommand::Null => Ok(Json(Value::Null).into_response()),
         PowerCommand::Fails { status } => Ok(failure(status)),

@@ -87,7 +87,8 @@ impl GuestAction {
 impl State {
     /// The server, if the caller may see it.
     pub(crate) fn find_server(&self, caller: &Caller, id: Uuid) -> Result<ServerNo, Refusal> {
-        self.servers
+        self.world
+            .servers
             .by_id(id)
             .filter(|server| caller.admin || server.project_id == caller.project_id)
             .map(|server| server.no)
@@ -96,7 +97,7 @@ impl State {
 
     fn find_unlocked(&self, caller: &Caller, id: Uuid) -> Result<&Server, Refusal> {
         let no = self.find_server(caller, id)?;
-        let server = self.servers.get(no).ok_or_else(|| no_such_server(id))?;
+        let server = self.world.servers.get(no).ok_or_else(|| no_such_server(id))?;
         if server.lock.is_some() && !caller.admin {
             return Err(Refusal::conflict(format!("Instance {id} is locked")));
         }
@@ -122,9 +123,11 @@ impl State {
             let task = server.task_state.map_or("None", TaskState::as_str);
             return Err(wrong_state(action.name(), id, "task_state", task));
         }
-        self.edit(no, |server| server.task_state = Some(action.task()));
+        self.world.servers.edit(no, self.world.now, |server| {
+            server.task_state = Some(action.task());
+        });
         self.log_action(no, caller, action.name());
-        self.cast(
+        self.world.cast(
             ix,
             Cast {
                 server: no,
@@ -138,7 +141,7 @@ impl State {
     /// Locks; an owner's second lock changes nothing, an admin's replaces what is there.
     pub(crate) fn lock(&mut self, caller: &Caller, id: Uuid, reason: Option<String>) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
-        let Some(server) = self.servers.get(no) else {
+        let Some(server) = self.world.servers.get(no) else {
             return Err(no_such_server(id));
         };
         let by_owner = server.project_id == caller.project_id;
@@ -147,7 +150,9 @@ impl State {
         }
         // Nova keeps an old reason when the new lock brings none.
         let reason = reason.or_else(|| server.lock.as_ref().and_then(|lock| lock.reason.clone()));
-        self.edit(no, |server| server.lock = Some(Lock { by_owner, reason }));
+        self.world.servers.edit(no, self.world.now, |server| {
+            server.lock = Some(Lock { by_owner, reason });
+        });
         self.log_action(no, caller, "lock");
         Ok(())
     }
@@ -155,7 +160,7 @@ impl State {
     /// Unlocks; an admin's lock is not an owner's to open.
     pub(crate) fn unlock(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
-        let Some(server) = self.servers.get(no) else {
+        let Some(server) = self.world.servers.get(no) else {
             return Err(no_such_server(id));
         };
         if server.lock.as_ref().is_some_and(|lock| !lock.by_owner) && !caller.admin {
@@ -163,7 +168,9 @@ impl State {
                 "os_compute_api:os-lock-server:unlock:unlock_override",
             ));
         }
-        self.edit(no, |server| server.lock = None);
+        self.world
+            .servers
+            .edit(no, self.world.now, |server| server.lock = None);
         self.log_action(no, caller, "unlock");
         Ok(())
     }
@@ -172,7 +179,7 @@ impl State {
     pub(crate) fn reset_state(&mut self, caller: &Caller, id: Uuid, error: bool) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-admin-actions:reset_state")?;
-        self.edit(no, |server| {
+        self.world.servers.edit(no, self.world.now, |server| {
             server.vm_state = if error { VmState::Error } else { VmState::Active };
             server.task_state = None;
         });
@@ -186,8 +193,10 @@ impl State {
         let no = server.no;
         match server.host.filter(|ix| self.service_up(*ix)) {
             Some(ix) => {
-                self.edit(no, |server| server.task_state = Some(TaskState::Deleting));
-                self.cast(
+                self.world.servers.edit(no, self.world.now, |server| {
+                    server.task_state = Some(TaskState::Deleting);
+                });
+                self.world.cast(
                     ix,
                     Cast {
                         server: no,
@@ -196,15 +205,15 @@ impl State {
                     },
                 );
             }
-            None => self.forget_server(no),
+            None => self.world.forget_server(no),
         }
         Ok(())
     }
 
     /// Adds to the action log.
     pub(crate) fn log_action(&mut self, no: ServerNo, caller: &Caller, action: &'static str) {
-        let (at, request_id) = (self.now, format!("req-{}", self.new_uuid()));
-        if let Some(server) = self.servers.get_mut(no) {
+        let (at, request_id) = (self.world.now, format!("req-{}", self.world.chance.uuid()));
+        if let Some(server) = self.world.servers.get_mut(no) {
             server.actions.push(ActionEntry {
                 action,
                 at,

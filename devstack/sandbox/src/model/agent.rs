@@ -6,9 +6,9 @@ use crate::model::agenda::Event;
 use crate::model::host::GuestPower;
 use crate::model::migration::{MigrationKind, MigrationStatus};
 use crate::model::server::{TaskState, VmState};
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerNo, World};
 
-impl State {
+impl World {
     /// Starts nova-compute on a machine that has power. A running one is left alone.
     pub(crate) fn start_agent(&mut self, ix: HostIx) {
         let (now, interval) = (self.now, self.settings.report_interval);
@@ -48,7 +48,7 @@ impl State {
             .map(|row| (row.server, row.id))
             .collect();
         for (no, migration) in &records {
-            self.destroy_guest(ix, *no);
+            self.hosts.destroy_guest(ix, *no, self.now);
             self.hosts[ix].release(*no);
             self.migrations
                 .set_status(*migration, MigrationStatus::Completed, self.now);
@@ -65,7 +65,7 @@ impl State {
             .filter(|no| self.servers.get(*no).is_none())
             .collect();
         for no in orphans {
-            self.destroy_guest(ix, no);
+            self.hosts.destroy_guest(ix, no, self.now);
         }
     }
 
@@ -88,7 +88,7 @@ impl State {
         let lost_rebuild = matches!(vm_state, VmState::Active | VmState::Stopped)
             && task_state.is_some_and(TaskState::is_rebuild);
         if vm_state == VmState::Building || lost_rebuild {
-            self.edit(no, |server| {
+            self.servers.edit(no, self.now, |server| {
                 server.vm_state = VmState::Error;
                 server.task_state = None;
             });
@@ -100,11 +100,11 @@ impl State {
             Some(TaskState::PoweringOn) => self.start_instance(ix, no, id),
             Some(TaskState::Rebooting) => self.reboot_instance(ix, no, id, false),
             Some(TaskState::RebootingHard) => self.reboot_instance(ix, no, id, true),
-            Some(TaskState::Migrating) => self.edit(no, |server| server.task_state = None),
+            Some(TaskState::Migrating) => self.servers.edit(no, self.now, |server| server.task_state = None),
             _ => {
-                let off = self.guest(ix, no).is_none_or(|power| !power.executes());
+                let off = self.hosts[ix].guest(no).is_none_or(|power| !power.executes());
                 if self.settings.resume_guests && off && believed == GuestPower::Running.power_state() {
-                    self.set_guest(ix, no, id, GuestPower::Running);
+                    self.hosts.set_guest(ix, no, id, GuestPower::Running, self.now);
                 }
             }
         }
@@ -117,13 +117,13 @@ impl State {
         }
         let own: Vec<ServerNo> = self.hosts[ix].servers.iter().copied().collect();
         for no in own {
-            let off = self.guest(ix, no).is_none_or(|power| !power.executes());
+            let off = self.hosts[ix].guest(no).is_none_or(|power| !power.executes());
             let idle_and_active = self
                 .servers
                 .get(no)
                 .is_some_and(|server| server.vm_state == VmState::Active && server.task_state.is_none());
             if off && idle_and_active {
-                self.edit(no, |server| {
+                self.servers.edit(no, self.now, |server| {
                     server.vm_state = VmState::Stopped;
                     server.power_state = GuestPower::Shutoff.power_state();
                 });

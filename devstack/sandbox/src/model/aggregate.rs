@@ -65,7 +65,7 @@ impl State {
         if self.aggregates.iter().any(|row| row.name == name) {
             return Err(Refusal::conflict(format!("Aggregate {name} already exists.")));
         }
-        let uuid = self.new_uuid();
+        let uuid = self.world.chance.uuid();
         self.aggregates.last += 1;
         let id = self.aggregates.last;
         let metadata = zone
@@ -78,7 +78,7 @@ impl State {
             name: name.to_owned(),
             metadata,
             hosts: BTreeSet::new(),
-            created: self.now,
+            created: self.world.now,
             updated: None,
         };
         self.aggregates.rows.insert(id, row);
@@ -103,7 +103,7 @@ impl State {
         id: u64,
         changes: BTreeMap<String, Option<String>>,
     ) -> Result<(), Refusal> {
-        let now = self.now;
+        let now = self.world.now;
         let row = self
             .aggregates
             .rows
@@ -121,9 +121,10 @@ impl State {
     }
 
     pub(crate) fn add_aggregate_host(&mut self, id: u64, name: &str) -> Result<(), Refusal> {
-        let now = self.now;
+        let now = self.world.now;
         let row = self.aggregates.get(id).ok_or_else(|| no_such_aggregate(id))?;
         let ix = self
+            .world
             .hosts
             .find(name)
             .ok_or_else(|| Refusal::not_found(format!("Compute host {name} could not be found.")))?;
@@ -138,7 +139,7 @@ impl State {
                 other.zone().is_some_and(|other_zone| other_zone != zone) && other.hosts.contains(&ix)
             });
             // Instances would change their zone under their owner's feet.
-            if elsewhere || (current != zone && !self.hosts[ix].servers.is_empty()) {
+            if elsewhere || (current != zone && !self.world.hosts[ix].servers.is_empty()) {
                 return Err(Refusal::conflict(format!(
                     "Cannot add host to aggregate {id}. Reason: One or more hosts already in availability zone(s) \
                      [{current:?}]."
@@ -154,8 +155,8 @@ impl State {
     }
 
     pub(crate) fn remove_aggregate_host(&mut self, id: u64, name: &str) -> Result<(), Refusal> {
-        let now = self.now;
-        let found = self.hosts.find(name);
+        let now = self.world.now;
+        let found = self.world.hosts.find(name);
         let row = self
             .aggregates
             .rows

@@ -24,7 +24,11 @@ impl State {
     /// Takes a server up for building.
     pub(crate) fn create_server(&mut self, caller: &Caller, new: NewServer) -> Result<Uuid, Refusal> {
         if let Some(zone) = &new.zone
-            && !self.hosts.indexes().any(|ix| self.aggregates.zone_of(ix) == zone)
+            && !self
+                .world
+                .hosts
+                .indexes()
+                .any(|ix| self.aggregates.zone_of(ix) == zone)
         {
             return Err(Refusal::bad_request(
                 "The requested availability zone is not available",
@@ -32,17 +36,18 @@ impl State {
         }
         let no = self.insert_server(&caller.project_id, &caller.user_id, new);
         self.log_action(no, caller, "create");
-        let at = self.now.after(self.settings.build_time);
-        self.agenda.plan(at, Event::Build { server: no });
-        self.servers
+        let at = self.world.now.after(self.world.settings.build_time);
+        self.world.agenda.plan(at, Event::Build { server: no });
+        self.world
+            .servers
             .get(no)
             .map(|server| server.id)
             .ok_or_else(|| Refusal::not_found("Instance vanished"))
     }
 
     fn insert_server(&mut self, project_id: &str, user_id: &str, new: NewServer) -> ServerNo {
-        let (no, id) = (self.servers.next_no(), self.new_uuid());
-        self.servers.insert(Server {
+        let (no, id) = (self.world.servers.next_no(), self.world.chance.uuid());
+        self.world.servers.insert(Server {
             no,
             id,
             name: new.name,
@@ -58,8 +63,8 @@ impl State {
             task_state: Some(TaskState::Scheduling),
             power_state: 0,
             lock: None,
-            created: self.now,
-            updated: self.now,
+            created: self.world.now,
+            updated: self.world.now,
             launched: None,
             fault: None,
             actions: Vec::new(),
@@ -69,7 +74,7 @@ impl State {
 
     /// Schedules and spawns.
     pub(crate) fn build(&mut self, no: ServerNo) {
-        let Some(server) = self.servers.get(no) else {
+        let Some(server) = self.world.servers.get(no) else {
             return;
         };
         let id = server.id;
@@ -79,7 +84,7 @@ impl State {
         };
         match dest {
             Some(ix) => self.settle(ix, no, id, VmState::Active),
-            None => self.fail_server(
+            None => self.world.fail_server(
                 no,
                 "No valid host was found. There are not enough hosts available.",
             ),
@@ -96,18 +101,22 @@ impl State {
         new: NewServer,
     ) -> Uuid {
         let no = self.insert_server(project_id, user_id, new);
-        let id = self.servers.get(no).map_or_else(Uuid::nil, |server| server.id);
+        let id = self
+            .world
+            .servers
+            .get(no)
+            .map_or_else(Uuid::nil, |server| server.id);
         self.settle(ix, no, id, vm_state);
         id
     }
 
     fn settle(&mut self, ix: HostIx, no: ServerNo, id: Uuid, vm_state: VmState) {
         self.allocate(ix, no);
-        self.hosts[ix].servers.insert(no);
+        self.world.hosts[ix].servers.insert(no);
         let power = guest_power(vm_state);
-        self.set_guest(ix, no, id, power);
-        let now = self.now;
-        self.edit(no, |server| {
+        self.world.hosts.set_guest(ix, no, id, power, self.world.now);
+        let now = self.world.now;
+        self.world.servers.edit(no, self.world.now, |server| {
             server.host = Some(ix);
             server.vm_state = vm_state;
             server.task_state = None;

@@ -11,7 +11,7 @@ use crate::model::conductor::Order;
 use crate::model::host::GuestPower;
 use crate::model::live_migration::LiveMove;
 use crate::model::server::{TaskState, VmState};
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerNo, World};
 
 /// What nova-compute is asked to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ impl RebuildOrder {
     }
 }
 
-impl State {
+impl World {
     /// Sends a message; it is queued when the host cannot take it.
     pub(crate) fn cast(&mut self, ix: HostIx, cast: Cast) {
         let host = &mut self.hosts[ix];
@@ -154,9 +154,9 @@ impl State {
             return;
         };
         let expected = server.task_state == Some(TaskState::PoweringOn);
-        self.set_guest(ix, no, id, GuestPower::Running);
+        self.hosts.set_guest(ix, no, id, GuestPower::Running, self.now);
         if expected {
-            self.edit(no, |server| {
+            self.servers.edit(no, self.now, |server| {
                 server.power_state = GuestPower::Running.power_state();
                 server.vm_state = VmState::Active;
                 server.task_state = None;
@@ -167,9 +167,9 @@ impl State {
     /// Powers off what is here; the save wants `powering-off`, or nothing if the guest was off already. Of a guest the
     /// hypervisor no longer knows, nothing is saved unless the task is `powering-off`.
     pub(crate) fn stop_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
-        let found = self.guest(ix, no);
+        let found = self.hosts[ix].guest(no);
         if found.is_some() {
-            self.set_guest(ix, no, id, GuestPower::Shutoff);
+            self.hosts.set_guest(ix, no, id, GuestPower::Shutoff, self.now);
         }
         let Some(server) = self.servers.get(no) else {
             return;
@@ -179,7 +179,7 @@ impl State {
             None => found.is_some_and(|power| !power.executes()),
         };
         if expected {
-            self.edit(no, |server| {
+            self.servers.edit(no, self.now, |server| {
                 server.power_state = GuestPower::Shutoff.power_state();
                 server.vm_state = VmState::Stopped;
                 server.task_state = None;
@@ -213,8 +213,8 @@ impl State {
         {
             return;
         }
-        self.set_guest(ix, no, id, power);
-        self.edit(no, |server| {
+        self.hosts.set_guest(ix, no, id, power, self.now);
+        self.servers.edit(no, self.now, |server| {
             server.power_state = power.power_state();
             server.vm_state = vm_state;
             server.task_state = None;
@@ -223,7 +223,7 @@ impl State {
 
     /// Destroys the guest and the record.
     pub(crate) fn terminate_instance(&mut self, ix: HostIx, no: ServerNo) {
-        self.destroy_guest(ix, no);
+        self.hosts.destroy_guest(ix, no, self.now);
         self.forget_server(no);
     }
 

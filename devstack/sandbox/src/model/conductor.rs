@@ -9,7 +9,7 @@ use crate::model::cast::{Cast, CastKind};
 use crate::model::fault::MoveFault;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{Fault, VmState};
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerNo, State, World};
 use crate::moment::Moment;
 
 /// A control-plane service with a heartbeat and nothing else to it.
@@ -39,7 +39,7 @@ pub(crate) struct Order {
 impl State {
     /// The API's message to the conductor.
     pub(crate) fn order_evacuation(&mut self, server_id: Uuid, order: Order) {
-        if self.faults.at_conductor(server_id, MoveFault::LostCast) {
+        if self.world.faults.at_conductor(server_id, MoveFault::LostCast) {
             return;
         }
         if !self.conductor_alive() {
@@ -51,16 +51,18 @@ impl State {
 
     fn plan_order(&mut self, order: Order) {
         let gap = self
+            .world
             .settings
             .conductor_rate
             .filter(|rate| rate.is_finite() && *rate > 0.0)
             .map_or(Duration::ZERO, |rate| Duration::from_secs(1).div_f64(rate));
         let at = self
+            .world
             .now
-            .after(self.settings.conductor_delay)
+            .after(self.world.settings.conductor_delay)
             .max(self.conductor_free_at);
         self.conductor_free_at = at.after(gap);
-        self.agenda.plan(at, Event::Conduct { order });
+        self.world.agenda.plan(at, Event::Conduct { order });
     }
 
     pub(crate) fn conductor_alive(&self) -> bool {
@@ -71,7 +73,7 @@ impl State {
 
     /// Ends or starts a controller; a returning conductor works off what has waited.
     pub(crate) fn set_controller(&mut self, name: &str, up: bool) -> bool {
-        let (now, interval) = (self.now, self.settings.report_interval);
+        let (now, interval) = (self.world.now, self.world.settings.report_interval);
         let mut found = false;
         for row in self.controllers.iter_mut().filter(|row| row.name == name) {
             row.up = up;
@@ -93,17 +95,18 @@ impl State {
             self.conductor_backlog.push_back(order);
             return;
         }
-        let Some(server) = self.servers.get(order.server) else {
+        let Some(server) = self.world.servers.get(order.server) else {
             return;
         };
         let (server_id, source) = (server.id, server.host);
         // Nova takes the first record that is `accepted`, whoever made it and whatever it is about.
         order.migration = self
+            .world
             .migrations
             .of_server(server_id)
             .find(|row| row.status == MigrationStatus::Accepted)
             .map(|row| row.id);
-        let struck = self.faults.at_conductor(server_id, MoveFault::NoValidHost);
+        let struck = self.world.faults.at_conductor(server_id, MoveFault::NoValidHost);
         let dest = match order.requested {
             _ if struck => None,
             Some(ix) if order.force => Some(ix),
@@ -112,16 +115,18 @@ impl State {
         };
         let Some(dest) = dest else {
             if let Some(id) = order.migration {
-                self.migrations.set_status(id, MigrationStatus::Error, self.now);
+                self.world
+                    .migrations
+                    .set_status(id, MigrationStatus::Error, self.world.now);
             }
-            self.fail_server(
+            self.world.fail_server(
                 order.server,
                 "No valid host was found. There are not enough hosts available.",
             );
             return;
         };
         self.allocate(dest, order.server);
-        self.cast(
+        self.world.cast(
             dest,
             Cast {
                 server: order.server,
@@ -130,12 +135,14 @@ impl State {
             },
         );
     }
+}
 
+impl World {
     /// Puts a server into `error` with a fault.
     pub(crate) fn fail_server(&mut self, no: ServerNo, message: &str) {
         let at: Moment = self.now;
         let message = message.to_owned();
-        self.edit(no, |server| {
+        self.servers.edit(no, self.now, |server| {
             server.vm_state = VmState::Error;
             server.task_state = None;
             server.fault = Some(Fault { message, at });

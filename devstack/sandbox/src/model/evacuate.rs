@@ -31,13 +31,14 @@ impl State {
         }
         let requested = match &request.host {
             Some(name) => Some(
-                self.hosts
+                self.world
+                    .hosts
                     .find(name)
                     .ok_or_else(|| Refusal::not_found(format!("Compute host {name} not found.")))?,
             ),
             None => None,
         };
-        let Some(server) = self.servers.get(no) else {
+        let Some(server) = self.world.servers.get(no) else {
             return Err(no_such_server(id));
         };
         // Without a target and without a host, none equals none.
@@ -59,32 +60,34 @@ impl State {
             return Err(Refusal::conflict(format!("Instance {id} is not ready")));
         };
         if self.service_up(source) {
-            let name = &self.hosts[source].name;
+            let name = &self.world.hosts[source].name;
             return Err(Refusal::bad_request(format!(
                 "Compute service of {name} is still in use."
             )));
         }
         let (project_id, flavor) = (server.project_id.clone(), server.flavor);
         let migration = Migration {
-            id: self.migrations.next_id(),
-            uuid: self.new_uuid(),
+            id: self.world.migrations.next_id(),
+            uuid: self.world.chance.uuid(),
             server: no,
             server_id: id,
             kind: MigrationKind::Evacuation,
             status: MigrationStatus::Accepted,
-            source_compute: self.hosts[source].name.to_string(),
-            source_node: self.hosts[source].node.clone(),
+            source_compute: self.world.hosts[source].name.to_string(),
+            source_node: self.world.hosts[source].node.clone(),
             dest_compute: request.host.clone(),
             dest_node: None,
             dest_host: None,
-            created: self.now,
+            created: self.world.now,
             updated: None,
             user_id: caller.user_id.clone(),
             project_id,
             flavor,
         };
-        self.migrations.insert(migration);
-        self.edit(no, |server| server.task_state = Some(TaskState::Rebuilding));
+        self.world.migrations.insert(migration);
+        self.world.servers.edit(no, self.world.now, |server| {
+            server.task_state = Some(TaskState::Rebuilding);
+        });
         self.log_action(no, caller, "evacuate");
         let order = Order {
             server: no,

@@ -4,13 +4,21 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::model::host::{Guest, GuestPower};
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::host::{Guest, GuestPower, Hosts};
+use crate::model::{HostIx, ServerNo};
+use crate::moment::Moment;
 
-impl State {
+impl Hosts {
     /// Puts a guest into a power state on a machine, defining it there if need be.
-    pub(crate) fn set_guest(&mut self, ix: HostIx, no: ServerNo, server_id: Uuid, power: GuestPower) {
-        let host = &mut self.hosts[ix];
+    pub(crate) fn set_guest(
+        &mut self,
+        ix: HostIx,
+        no: ServerNo,
+        server_id: Uuid,
+        power: GuestPower,
+        now: Moment,
+    ) {
+        let host = &mut self[ix];
         // A machine without power executes nothing, whatever was asked of it.
         let power = if host.power || !power.executes() {
             power
@@ -20,35 +28,30 @@ impl State {
         host.guests.insert(no, Guest { server_id, power });
         let name = Arc::clone(&host.name);
         if power.executes() {
-            self.ledger.start(server_id, &name, self.now);
+            self.ledger.start(server_id, &name, now);
         } else {
-            self.ledger.stop(server_id, &name, self.now);
+            self.ledger.stop(server_id, &name, now);
         }
     }
 
     /// Removes a guest from a machine.
-    pub(crate) fn destroy_guest(&mut self, ix: HostIx, no: ServerNo) {
-        let host = &mut self.hosts[ix];
+    pub(crate) fn destroy_guest(&mut self, ix: HostIx, no: ServerNo, now: Moment) {
+        let host = &mut self[ix];
         if let Some(guest) = host.guests.remove(&no) {
             let name = Arc::clone(&host.name);
-            self.ledger.stop(guest.server_id, &name, self.now);
+            self.ledger.stop(guest.server_id, &name, now);
         }
     }
 
-    /// What this machine's hypervisor says about a guest.
-    pub(crate) fn guest(&self, ix: HostIx, no: ServerNo) -> Option<GuestPower> {
-        self.hosts[ix].guests.get(&no).map(|guest| guest.power)
-    }
-
     /// Ends a guest that executes, without anybody having asked for it.
-    pub(crate) fn crash_guest(&mut self, ix: HostIx, no: ServerNo) {
-        let running = self.hosts[ix]
+    pub(crate) fn crash_guest(&mut self, ix: HostIx, no: ServerNo, now: Moment) {
+        let running = self[ix]
             .guests
             .get(&no)
             .filter(|guest| guest.power.executes())
             .copied();
         if let Some(guest) = running {
-            self.set_guest(ix, no, guest.server_id, GuestPower::Shutoff);
+            self.set_guest(ix, no, guest.server_id, GuestPower::Shutoff, now);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::ledger::Ledger;
 use crate::model::ServerNo;
 use crate::model::cast::{Cast, RebuildOrder};
 use crate::model::inventory::{Amounts, Inventory};
@@ -192,6 +193,17 @@ impl Host {
         }
     }
 
+    /// Whether nova-compute has worked since it was in this life. One that has died or is cut off does nothing more, and leaves its
+    /// records as they are.
+    pub(crate) fn works_since(&self, life: u64) -> bool {
+        self.life == life && self.reachable()
+    }
+
+    /// What this machine's hypervisor says about a guest.
+    pub(crate) fn guest(&self, no: ServerNo) -> Option<GuestPower> {
+        self.guests.get(&no).map(|guest| guest.power)
+    }
+
     /// Whether nova-compute takes messages and can write to Nova's database.
     pub(crate) fn reachable(&self) -> bool {
         self.power && self.link && self.agent.is_some()
@@ -220,9 +232,10 @@ impl Host {
     }
 }
 
-/// All hosts, with their indexes.
+/// All hosts, with their indexes, and the ledger of what executes on them.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
+    pub(crate) ledger: Ledger,
     rows: Vec<Host>,
     by_name: HashMap<Arc<str>, HostIx>,
     by_service: HashMap<Uuid, HostIx>,

@@ -8,7 +8,7 @@ use crate::model::evacuate::{no_such_server, wrong_state};
 use crate::model::host::GuestPower;
 use crate::model::migration::{Migration, MigrationKind, MigrationStatus};
 use crate::model::server::{TaskState, VmState};
-use crate::model::{Caller, HostIx, Refusal, ServerNo, State};
+use crate::model::{Caller, HostIx, Refusal, ServerNo, State, World};
 
 /// A live migration in progress.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ impl State {
     ) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-migrate-server:migrate_live")?;
-        let Some(server) = self.servers.get(no) else {
+        let Some(server) = self.world.servers.get(no) else {
             return Err(no_such_server(id));
         };
         if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
@@ -50,13 +50,14 @@ impl State {
             return Err(no_such_server(id));
         };
         if !self.service_up(source) {
-            let name = &self.hosts[source].name;
+            let name = &self.world.hosts[source].name;
             return Err(Refusal::bad_request(format!(
                 "Compute service of {name} is unavailable at this time."
             )));
         }
         let dest = match host {
             Some(name) => self
+                .world
                 .hosts
                 .find(name)
                 .filter(|ix| *ix != source && self.admits(*ix, no))
@@ -67,40 +68,44 @@ impl State {
         };
         self.log_action(no, caller, "live-migration");
         self.allocate(dest, no);
-        let migration = self.record_move(
+        let migration = self.world.record_move(
             no,
             source,
             dest,
             MigrationKind::LiveMigration,
             MigrationStatus::Accepted,
         );
-        self.edit(no, |server| server.task_state = Some(TaskState::Migrating));
+        self.world.servers.edit(no, self.world.now, |server| {
+            server.task_state = Some(TaskState::Migrating);
+        });
         let live = Box::new(LiveMove {
             server: no,
             server_id: id,
             source,
-            source_life: self.hosts[source].life,
+            source_life: self.world.hosts[source].life,
             dest,
-            dest_life: self.hosts[dest].life,
+            dest_life: self.world.hosts[dest].life,
             migration,
         });
         // The conductor asks the destination first. One that has died unnoticed finds the question when it returns.
-        if self.hosts[dest].reachable() {
-            self.start_copy(live);
+        if self.world.hosts[dest].reachable() {
+            self.world.start_copy(live);
         } else {
-            self.ask(dest, live);
+            self.world.ask(dest, live);
         }
         Ok(())
     }
+}
 
-    fn start_copy(&mut self, live: Box<LiveMove>) {
+impl World {
+    pub(crate) fn start_copy(&mut self, live: Box<LiveMove>) {
         self.migrations
             .set_status(live.migration, MigrationStatus::Preparing, self.now);
         let at = self.now.after(self.settings.live_migration_time * 4 / 5);
         self.agenda.plan(at, Event::LiveSwitch { live });
     }
 
-    fn ask(&mut self, ix: HostIx, live: Box<LiveMove>) {
+    pub(crate) fn ask(&mut self, ix: HostIx, live: Box<LiveMove>) {
         let (server, server_id) = (live.server, live.server_id);
         let kind = CastKind::LiveMigrate(live);
         self.cast(
@@ -135,38 +140,46 @@ impl State {
             self.hosts[old].servers.remove(&no);
         }
         self.hosts[dest].servers.insert(no);
-        self.edit(no, |server| server.host = Some(dest));
+        self.servers.edit(no, self.now, |server| server.host = Some(dest));
         self.fail_server(no, "The live migration found the server elsewhere");
     }
 
     /// The memory is copied: the guest goes on at the destination.
     pub(crate) fn live_switch(&mut self, live: Box<LiveMove>) {
-        let alive = self.alive(live.source, live.source_life) && self.alive(live.dest, live.dest_life);
+        let alive = self.hosts[live.source].works_since(live.source_life)
+            && self.hosts[live.dest].works_since(live.dest_life);
         if !alive || self.servers.get(live.server).is_none() {
             return;
         }
         self.migrations
             .set_status(live.migration, MigrationStatus::Running, self.now);
-        let power = self
-            .guest(live.source, live.server)
+        let power = self.hosts[live.source]
+            .guest(live.server)
             .unwrap_or(GuestPower::Shutoff);
-        self.set_guest(live.source, live.server, live.server_id, GuestPower::Shutoff);
-        self.set_guest(live.dest, live.server, live.server_id, power);
+        self.hosts.set_guest(
+            live.source,
+            live.server,
+            live.server_id,
+            GuestPower::Shutoff,
+            self.now,
+        );
+        self.hosts
+            .set_guest(live.dest, live.server, live.server_id, power, self.now);
         let at = self.now.after(self.settings.live_migration_time / 5);
         self.agenda.plan(at, Event::LiveFinish { live });
     }
 
     /// The source writes down where the guest is. If it has died first, nobody does.
     pub(crate) fn live_finish(&mut self, live: &LiveMove) {
-        if !self.alive(live.source, live.source_life) || self.servers.get(live.server).is_none() {
+        if !self.hosts[live.source].works_since(live.source_life) || self.servers.get(live.server).is_none() {
             return;
         }
-        self.destroy_guest(live.source, live.server);
+        self.hosts.destroy_guest(live.source, live.server, self.now);
         self.hosts[live.source].release(live.server);
         self.hosts[live.source].servers.remove(&live.server);
         self.hosts[live.dest].servers.insert(live.server);
         let dest = live.dest;
-        self.edit(live.server, |server| {
+        self.servers.edit(live.server, self.now, |server| {
             server.host = Some(dest);
             server.task_state = None;
         });
@@ -186,19 +199,18 @@ impl State {
         let server = self.servers.get(no)?;
         let (id, source) = (server.id, server.host?);
         self.record_move(no, source, dest, kind, MigrationStatus::Running);
-        self.edit(no, |server| server.task_state = Some(TaskState::Migrating));
+        self.servers.edit(no, self.now, |server| {
+            server.task_state = Some(TaskState::Migrating);
+        });
         if guest_at_dest {
-            self.set_guest(source, no, id, GuestPower::Shutoff);
-            self.set_guest(dest, no, id, GuestPower::Running);
+            self.hosts
+                .set_guest(source, no, id, GuestPower::Shutoff, self.now);
+            self.hosts.set_guest(dest, no, id, GuestPower::Running, self.now);
         }
         Some(())
     }
 
-    fn alive(&self, ix: HostIx, life: u64) -> bool {
-        self.hosts[ix].life == life && self.hosts[ix].reachable()
-    }
-
-    fn record_move(
+    pub(crate) fn record_move(
         &mut self,
         no: ServerNo,
         source: HostIx,
@@ -206,7 +218,7 @@ impl State {
         kind: MigrationKind,
         status: MigrationStatus,
     ) -> u64 {
-        let (id, uuid) = (self.migrations.next_id(), self.new_uuid());
+        let (id, uuid) = (self.migrations.next_id(), self.chance.uuid());
         let Some(server) = self.servers.get(no) else {
             return id;
         };

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::agenda::Event;
-use crate::model::{HostIx, State};
+use crate::model::host::Host;
+use crate::model::{HostIx, World};
 
 /// How MAAS and the BMC answer a power query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,12 +87,11 @@ pub(crate) enum QueryAnswer {
     Silence,
 }
 
-impl State {
+impl Host {
     /// Asks the BMC through MAAS.
-    pub(crate) fn query_power(&mut self, ix: HostIx) -> QueryAnswer {
-        let host = &mut self.hosts[ix];
-        let machine = &mut host.machine;
-        let truth = if host.power { "on" } else { "off" };
+    pub(crate) fn query_power(&mut self) -> QueryAnswer {
+        let machine = &mut self.machine;
+        let truth = if self.power { "on" } else { "off" };
         let said = match &mut machine.query {
             // Nobody can ask a BMC without power; what lies is MAAS, and it may go on lying.
             PowerQuery::Truth if !machine.bmc_powered => return QueryAnswer::Status(503),
@@ -107,10 +107,12 @@ impl State {
     }
 
     /// What the outlet of a machine says.
-    pub(crate) fn outlet_word(&self, ix: HostIx) -> &'static str {
-        if self.hosts[ix].power { "on" } else { "off" }
+    pub(crate) fn outlet_word(&self) -> &'static str {
+        if self.power { "on" } else { "off" }
     }
+}
 
+impl World {
     /// Switches the outlet of a machine, whatever its BMC does.
     pub(crate) fn command_outlet(&mut self, ix: HostIx, on: bool) -> PowerCommand {
         let at = self.now.after(self.settings.maas_power_time);

@@ -194,6 +194,12 @@ impl Migrations {
         }
     }
 
+    /// Whether evacuations of this host have been done that it has not cleaned up after.
+    pub(crate) fn has_done_evacuations(&self, source: &str) -> bool {
+        self.of_source(source)
+            .any(|row| row.kind == MigrationKind::Evacuation && row.status == MigrationStatus::Done)
+    }
+
     pub(crate) fn id_of(&self, uuid: Uuid) -> Option<u64> {
         self.by_uuid.get(&uuid).copied()
     }

@@ -2,9 +2,9 @@
 
 use crate::model::agenda::Event;
 use crate::model::host::GuestPower;
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerNo, World};
 
-impl State {
+impl World {
     /// Takes the power away: guests and nova-compute end at once.
     pub(crate) fn power_off(&mut self, ix: HostIx) {
         if !self.hosts[ix].power {
@@ -17,7 +17,8 @@ impl State {
             .map(|(no, guest)| (*no, guest.server_id))
             .collect();
         for (no, server_id) in running {
-            self.set_guest(ix, no, server_id, GuestPower::Shutoff);
+            self.hosts
+                .set_guest(ix, no, server_id, GuestPower::Shutoff, self.now);
         }
         self.hosts[ix].power = false;
         self.end_agent(ix);

@@ -9,7 +9,7 @@ use crate::model::fault::MoveFault;
 use crate::model::host::GuestPower;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{TaskState, VmState};
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerNo, World};
 use crate::moment::Moment;
 
 /// A rebuild in progress on its destination.
@@ -26,7 +26,7 @@ pub(crate) struct Rebuild {
     finish_delay: std::time::Duration,
 }
 
-impl State {
+impl World {
     /// The order has reached its destination.
     pub(crate) fn rebuild_instance(&mut self, dest: HostIx, server_id: Uuid, order: Order) {
         let limit = self.settings.rebuild_concurrency.unwrap_or(usize::MAX);
@@ -63,7 +63,7 @@ impl State {
         if fault == Some(MoveFault::LateFailure) {
             self.end_failed(dest, no, order.migration);
             // A late claim failure rolls back: the instance keeps the state it had.
-            self.edit(no, |server| server.task_state = None);
+            self.servers.edit(no, self.now, |server| server.task_state = None);
             return;
         }
         if self.hosts[dest].rivals.join(no, order.migration, self.now) {
@@ -81,7 +81,9 @@ impl State {
             self.fail_server(no, reason);
             return;
         }
-        self.edit(no, |server| server.task_state = Some(TaskState::RebuildSpawning));
+        self.servers.edit(no, self.now, |server| {
+            server.task_state = Some(TaskState::RebuildSpawning);
+        });
         match fault {
             Some(MoveFault::Hang) => return,
             Some(MoveFault::DestinationDies { millis }) => {
@@ -96,7 +98,7 @@ impl State {
             }
             _ => {}
         }
-        let spread = self.draw(self.settings.rebuild_spread);
+        let spread = self.chance.up_to(self.settings.rebuild_spread);
         let total =
             self.settings.rebuild_time + spread + fault.map_or(std::time::Duration::ZERO, MoveFault::extra);
         self.hosts[dest].rivals.begin(no, self.now);
@@ -119,14 +121,8 @@ impl State {
         );
     }
 
-    /// A dead or cut-off destination does nothing more, and leaves its record as it is.
-    fn still_working(&self, rebuild: &Rebuild) -> bool {
-        let host = &self.hosts[rebuild.dest];
-        host.life == rebuild.life && host.reachable()
-    }
-
     pub(crate) fn rebuild_spawn(&mut self, rebuild: Box<Rebuild>) {
-        if !self.still_working(&rebuild) {
+        if !self.hosts[rebuild.dest].works_since(rebuild.life) {
             return;
         }
         let (no, dest) = (rebuild.server, rebuild.dest);
@@ -145,7 +141,8 @@ impl State {
             self.end_rivals(dest, no, rebuild.began);
             return;
         }
-        self.set_guest(dest, no, rebuild.server_id, GuestPower::Running);
+        self.hosts
+            .set_guest(dest, no, rebuild.server_id, GuestPower::Running, self.now);
         if !expected {
             // Somebody else has changed the task state: Nova gives up, and the guest it has started runs on.
             self.end_failed(dest, no, rebuild.migration);
@@ -155,7 +152,7 @@ impl State {
         }
         let now = self.now;
         let stop_after = rebuild.stop_after;
-        self.edit(no, |server| {
+        self.servers.edit(no, self.now, |server| {
             server.vm_state = VmState::Active;
             server.power_state = GuestPower::Running.power_state();
             server.task_state = stop_after.then_some(TaskState::PoweringOff);
@@ -167,12 +164,12 @@ impl State {
     }
 
     pub(crate) fn rebuild_finish(&mut self, rebuild: &Rebuild) {
-        if !self.still_working(rebuild) {
+        if !self.hosts[rebuild.dest].works_since(rebuild.life) {
             return;
         }
         let (no, dest) = (rebuild.server, rebuild.dest);
         let Some(server) = self.servers.get(no) else {
-            self.destroy_guest(dest, no);
+            self.hosts.destroy_guest(dest, no, self.now);
             self.end_rivals(dest, no, rebuild.began);
             self.free_slot(dest);
             return;
@@ -184,7 +181,7 @@ impl State {
             self.stop_instance(dest, no, rebuild.server_id);
         }
         self.hosts[dest].servers.insert(no);
-        self.edit(no, |server| server.host = Some(dest));
+        self.servers.edit(no, self.now, |server| server.host = Some(dest));
         if let Some(id) = rebuild.migration {
             self.migrations.set_status(id, MigrationStatus::Done, self.now);
         }

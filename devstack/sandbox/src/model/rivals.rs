@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{Fault, TaskState, VmState};
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerNo, World};
 use crate::moment::Moment;
 
 /// Rebuilds a destination has begun, with the orders behind them.
@@ -61,7 +61,7 @@ impl Rivals {
     }
 }
 
-impl State {
+impl World {
     /// Fails the orders behind a rebuild that has ended, well or not.
     pub(crate) fn end_rivals(&mut self, dest: HostIx, no: ServerNo, began: Moment) {
         for migration in self.hosts[dest].rivals.end(no, began) {
@@ -69,7 +69,7 @@ impl State {
                 self.migrations.set_status(id, MigrationStatus::Failed, self.now);
             }
             let at = self.now;
-            self.edit(no, |server| {
+            self.servers.edit(no, self.now, |server| {
                 server.vm_state = VmState::Error;
                 server.task_state = Some(TaskState::RebuildBlockDeviceMapping);
                 server.fault = Some(Fault {

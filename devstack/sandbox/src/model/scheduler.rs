@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use rand::Rng;
 use uuid::Uuid;
 
 use crate::model::catalog::Flavor;
@@ -47,7 +46,7 @@ impl State {
     pub(crate) fn schedule(&mut self, no: ServerNo, exclude: Option<HostIx>) -> Option<HostIx> {
         let mut best: Vec<HostIx> = Vec::new();
         let mut most_free = 0;
-        for (ix, host) in self.hosts.iter() {
+        for (ix, host) in self.world.hosts.iter() {
             if Some(ix) == exclude || !self.admits(ix, no) {
                 continue;
             }
@@ -63,7 +62,7 @@ impl State {
         match best.len() {
             0 => None,
             count => {
-                let choice = self.rng.random_range(0..count);
+                let choice = self.world.chance.below(count);
                 best.get(choice).copied()
             }
         }
@@ -74,7 +73,7 @@ impl State {
         let Some((server, flavor)) = self.with_flavor(no) else {
             return false;
         };
-        let host = &self.hosts[ix];
+        let host = &self.world.hosts[ix];
         !host.disabled
             && self.service_up(ix)
             && host.has_room(amounts(server, flavor))
@@ -93,7 +92,7 @@ impl State {
     }
 
     fn with_flavor(&self, no: ServerNo) -> Option<(&Server, &Flavor)> {
-        let server = self.servers.get(no)?;
+        let server = self.world.servers.get(no)?;
         Some((server, self.flavors.get(server.flavor)?))
     }
 
@@ -103,7 +102,7 @@ impl State {
             .with_flavor(no)
             .map(|(server, flavor)| amounts(server, flavor))
         {
-            self.hosts[ix].inventory.allocate(no, amounts);
+            self.world.hosts[ix].inventory.allocate(no, amounts);
         }
     }
 }
@@ -143,13 +142,13 @@ fn groups_admit(state: &State, ix: HostIx, no: ServerNo) -> bool {
             GroupPolicy::Soft => true,
             GroupPolicy::AntiAffinity { per_host } => {
                 others()
-                    .filter(|member| state.hosts[ix].inventory.holds(**member))
+                    .filter(|member| state.world.hosts[ix].inventory.holds(**member))
                     .count()
                     < per_host
             }
             GroupPolicy::Affinity => {
                 let places: BTreeSet<HostIx> = others()
-                    .filter_map(|member| state.servers.get(*member)?.host)
+                    .filter_map(|member| state.world.servers.get(*member)?.host)
                     .collect();
                 places.is_empty() || places.contains(&ix)
             }

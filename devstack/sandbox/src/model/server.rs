@@ -225,6 +225,14 @@ impl Servers {
         self.rows.get_mut(&no)
     }
 
+    /// Changes a server's row, as Nova does: with `updated_at`.
+    pub(crate) fn edit(&mut self, no: ServerNo, now: Moment, change: impl FnOnce(&mut Server)) {
+        if let Some(server) = self.rows.get_mut(&no) {
+            change(server);
+            server.updated = now;
+        }
+    }
+
     pub(crate) fn by_id(&self, id: Uuid) -> Option<&Server> {
         self.by_id.get(&id).and_then(|no| self.rows.get(no))
     }

@@ -1,6 +1,5 @@
 //! The rows of `os-services`.
 
-use crate::model::migration::{MigrationKind, MigrationStatus};
 use crate::model::{HostIx, Refusal, State};
 use crate::moment::Moment;
 
@@ -21,27 +20,31 @@ pub(crate) enum ServiceStatus {
 impl State {
     /// Whether Nova takes nova-compute of this host for alive.
     pub(crate) fn service_up(&self, ix: HostIx) -> bool {
-        let host = &self.hosts[ix];
-        !host.forced_down && self.beats(host.heartbeat.last(self.now, self.settings.report_interval))
+        let host = &self.world.hosts[ix];
+        !host.forced_down
+            && self.beats(
+                host.heartbeat
+                    .last(self.world.now, self.world.settings.report_interval),
+            )
     }
 
     /// Whether a heartbeat is young enough.
     pub(crate) fn beats(&self, last: Moment) -> bool {
-        self.now.since(last) <= self.settings.service_down_time
+        self.world.now.since(last) <= self.world.settings.service_down_time
     }
 
     /// `updated_at`: the last write of the row, be it a heartbeat or a change by the API that changed something.
     pub(crate) fn service_updated(&self, ix: HostIx) -> Moment {
-        let host = &self.hosts[ix];
+        let host = &self.world.hosts[ix];
         host.heartbeat
-            .last(self.now, self.settings.report_interval)
+            .last(self.world.now, self.world.settings.report_interval)
             .max(host.edited)
     }
 
     /// `host_status` of a server.
     pub(crate) fn host_status(&self, host: Option<HostIx>) -> &'static str {
         let Some(ix) = host else { return "" };
-        let row = &self.hosts[ix];
+        let row = &self.world.hosts[ix];
         if row.forced_down {
             "DOWN"
         } else if row.disabled {
@@ -61,8 +64,13 @@ impl State {
                 "Specifying 'disabled_reason' with status 'enabled' is invalid.",
             ));
         }
-        if change.forced_down == Some(false) && self.has_done_evacuations(ix) {
-            let name = &self.hosts[ix].name;
+        if change.forced_down == Some(false)
+            && self
+                .world
+                .migrations
+                .has_done_evacuations(&self.world.hosts[ix].name)
+        {
+            let name = &self.world.hosts[ix].name;
             return Err(Refusal::bad_request(format!(
                 "Unable to force up host {name} as `done` evacuation migration records remain associated with the \
                  host. Ensure the compute service has been restarted, allowing these records to move to `completed` \
@@ -74,8 +82,8 @@ impl State {
                 "No updates were requested. Fields 'status' or 'forced_down' should be specified.",
             ));
         }
-        let now = self.now;
-        let host = &mut self.hosts[ix];
+        let now = self.world.now;
+        let host = &mut self.world.hosts[ix];
         let (disabled, reason) = match change.status {
             Some(status) => (status == ServiceStatus::Disabled, change.disabled_reason.clone()),
             None => (host.disabled, host.disabled_reason.clone()),
@@ -89,11 +97,5 @@ impl State {
             host.edited = now;
         }
         Ok(())
-    }
-
-    fn has_done_evacuations(&self, ix: HostIx) -> bool {
-        self.migrations
-            .of_source(&self.hosts[ix].name)
-            .any(|row| row.kind == MigrationKind::Evacuation && row.status == MigrationStatus::Done)
     }
 }

@@ -42,12 +42,13 @@ pub(crate) fn owner() -> Caller {
 
 impl State {
     pub(crate) fn pass(&mut self, millis: u64) {
-        let to = self.now.after(Duration::from_millis(millis));
+        let to = self.world.now.after(Duration::from_millis(millis));
         self.advance(to);
     }
 
     pub(crate) fn h(&self, number: usize) -> HostIx {
-        self.hosts
+        self.world
+            .hosts
             .find(&format!("compute-{number:03}"))
             .expect("a host of the fleet")
     }
@@ -66,16 +67,16 @@ impl State {
     }
 
     pub(crate) fn no(&self, id: Uuid) -> ServerNo {
-        self.servers.no(id).expect("the server is there")
+        self.world.servers.no(id).expect("the server is there")
     }
 
     /// Host, state and task, as the API would show them.
     pub(crate) fn shown(&self, id: Uuid) -> (String, &'static str, &'static str) {
-        let server = self.servers.by_id(id).expect("the server is there");
+        let server = self.world.servers.by_id(id).expect("the server is there");
         (
             server
                 .host
-                .map_or_else(String::new, |ix| self.hosts[ix].name.to_string()),
+                .map_or_else(String::new, |ix| self.world.hosts[ix].name.to_string()),
             server.vm_state.as_str(),
             server
                 .task_state
@@ -85,7 +86,8 @@ impl State {
 
     /// Status of the server's migrations, oldest first.
     pub(crate) fn records(&self, id: Uuid) -> Vec<&'static str> {
-        self.migrations
+        self.world
+            .migrations
             .of_server(id)
             .map(|row| row.status.as_str())
             .collect()
@@ -94,11 +96,11 @@ impl State {
     /// Pulls a host's plug and waits until Nova has noticed.
     pub(crate) fn kill(&mut self, host: usize) {
         let ix = self.h(host);
-        self.power_off(ix);
+        self.world.power_off(ix);
         self.pass(13_000);
     }
 
     pub(crate) fn at(&self) -> Moment {
-        self.now
+        self.world.now
     }
 }

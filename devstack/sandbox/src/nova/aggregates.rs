@@ -18,7 +18,7 @@ fn view(context: &Context, state: &State, row: &Aggregate) -> Value {
     let hosts: Value = row
         .hosts
         .iter()
-        .map(|ix| json!(&*state.hosts[*ix].name))
+        .map(|ix| json!(&*state.world.hosts[*ix].name))
         .collect();
     let mut shown = json!({
         "id": row.id,

@@ -12,7 +12,7 @@ use crate::model::{HostIx, State};
 type Pairs = Query<Vec<(String, String)>>;
 
 fn view(context: &Context, state: &State, ix: HostIx, detail: bool, with_servers: bool) -> Value {
-    let host = &state.hosts[ix];
+    let host = &state.world.hosts[ix];
     let version = context.version;
     let by_uuid = version.at_least(53);
     let id = if by_uuid {
@@ -44,7 +44,7 @@ fn view(context: &Context, state: &State, ix: HostIx, detail: bool, with_servers
         }
     }
     if with_servers {
-        let servers = host.servers.iter().filter_map(|no| state.servers.get(*no));
+        let servers = host.servers.iter().filter_map(|no| state.world.servers.get(*no));
         let servers: Vec<Value> = servers
             .map(|server| json!({"uuid": server.id, "name": server.name}))
             .collect();
@@ -57,7 +57,7 @@ fn view(context: &Context, state: &State, ix: HostIx, detail: bool, with_servers
 }
 
 fn add_resources(shown: &mut Value, state: &State, ix: HostIx) {
-    let host = &state.hosts[ix];
+    let host = &state.world.hosts[ix];
     for (key, value) in [
         ("vcpus", json!(host.vcpus)),
         ("vcpus_used", json!(host.inventory.used().vcpus)),
@@ -99,21 +99,22 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
     };
     let url = format!("{}/compute/v2.1/{path}", context.app.base);
     context.app.region.read(|state| {
-        let most = state.settings.max_limit;
+        let most = state.world.settings.max_limit;
         let limit = if context.version.at_least(33) {
             page.limit(most)?
         } else {
             usize::MAX
         };
         let mut rows: Vec<HostIx> = state
+            .world
             .hosts
             .indexes()
-            .filter(|ix| pattern.is_none_or(|pattern| state.hosts[*ix].node.contains(pattern)))
+            .filter(|ix| pattern.is_none_or(|pattern| state.world.hosts[*ix].node.contains(pattern)))
             .collect();
         if let Some(marker) = page.get("marker") {
             let position = rows
                 .iter()
-                .position(|ix| state.hosts[*ix].hypervisor_id.to_string() == marker);
+                .position(|ix| state.world.hosts[*ix].hypervisor_id.to_string() == marker);
             let position =
                 position.ok_or_else(|| Answer::bad_request(format!("marker [{marker}] not found")))?;
             rows.drain(..=position);
@@ -126,7 +127,9 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
             );
             return Err(Answer::not_found(message));
         }
-        let last = rows.last().map(|ix| state.hosts[*ix].hypervisor_id.to_string());
+        let last = rows
+            .last()
+            .map(|ix| state.world.hosts[*ix].hypervisor_id.to_string());
         let mut body = Map::new();
         let shown = rows
             .iter()
@@ -157,7 +160,7 @@ pub(super) async fn show(
     context.admin("os_compute_api:os-hypervisors:show")?;
     let with_servers = asks_for_servers(&Page::new(pairs));
     context.app.region.read(|state| {
-        let found = state.hosts.iter().find(|(_, host)| {
+        let found = state.world.hosts.iter().find(|(_, host)| {
             host.hypervisor_id.to_string() == id
                 || (!context.version.at_least(53) && host.number.to_string() == id)
         });
@@ -173,15 +176,15 @@ pub(super) async fn show(
 pub(super) async fn statistics(context: Context) -> Result<Json<Value>, Answer> {
     context.admin("os_compute_api:os-hypervisors:statistics")?;
     context.app.region.read(|state| {
-        let sum = |pick: fn(&crate::model::host::Host) -> u64| state.hosts.iter().map(|(_, host)| pick(host)).sum::<u64>();
+        let sum = |pick: fn(&crate::model::host::Host) -> u64| state.world.hosts.iter().map(|(_, host)| pick(host)).sum::<u64>();
         Ok(Json(json!({"hypervisor_statistics": {
-            "count": state.hosts.len(),
+            "count": state.world.hosts.len(),
             "vcpus": sum(|host| u64::from(host.vcpus)),
             "vcpus_used": sum(|host| u64::from(host.inventory.used().vcpus)),
             "memory_mb": sum(|host| host.ram_mb),
             "memory_mb_used": sum(|host| host.inventory.used().ram_mb),
             "free_ram_mb": sum(|host| host.ram_mb.saturating_sub(host.inventory.used().ram_mb)),
-            "running_vms": state.servers.len(),
+            "running_vms": state.world.servers.len(),
             "local_gb": 0, "local_gb_used": 0, "free_disk_gb": 0, "disk_available_least": 0, "current_workload": 0,
         }})))
     })

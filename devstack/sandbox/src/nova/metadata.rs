@@ -17,12 +17,20 @@ fn change(context: &Context, id: &str, act: impl FnOnce(&mut Metadata)) -> Resul
     let id = server_id(id)?;
     context.app.region.change(|state| {
         let no = state.find_server(&context.caller, id)?;
-        let locked = state.servers.get(no).is_some_and(|server| server.lock.is_some());
+        let locked = state
+            .world
+            .servers
+            .get(no)
+            .is_some_and(|server| server.lock.is_some());
         if locked && !context.caller.admin {
             return Err(crate::model::Refusal::conflict(format!("Instance {id} is locked")).into());
         }
-        state.edit(no, |server| act(&mut server.metadata));
+        state
+            .world
+            .servers
+            .edit(no, state.world.now, |server| act(&mut server.metadata));
         Ok(state
+            .world
             .servers
             .get(no)
             .map(|server| server.metadata.clone())
@@ -35,6 +43,7 @@ fn read(context: &Context, id: &str) -> Result<Metadata, Answer> {
     context.app.region.read(|state| {
         let no = state.find_server(&context.caller, id)?;
         Ok(state
+            .world
             .servers
             .get(no)
             .map(|server| server.metadata.clone())

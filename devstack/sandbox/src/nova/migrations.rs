@@ -153,7 +153,7 @@ pub(super) async fn list(
     let url = format!("{}/compute/v2.1/os-migrations", context.app.base);
     context.app.region.read(|state| {
         let limit = if paged {
-            page.limit(state.settings.max_limit)?
+            page.limit(state.world.settings.max_limit)?
         } else {
             usize::MAX
         };
@@ -162,12 +162,12 @@ pub(super) async fn list(
             Some(text) => Some(
                 text.parse::<Uuid>()
                     .ok()
-                    .and_then(|uuid| state.migrations.id_of(uuid))
+                    .and_then(|uuid| state.world.migrations.id_of(uuid))
                     .ok_or_else(|| Answer::bad_request(format!("Marker {text} could not be found.")))?,
             ),
         };
         let mut rows = filter
-            .map(|filter| state.migrations.list(&filter, marker, limit))
+            .map(|filter| state.world.migrations.list(&filter, marker, limit))
             .unwrap_or_default();
         if !paged {
             rows.reverse();
@@ -192,6 +192,7 @@ pub(super) async fn of_server(context: Context, Path(id): Path<String>) -> Resul
     context.app.region.read(|state| {
         state.find_server(&context.caller, id)?;
         let rows: Value = state
+            .world
             .migrations
             .of_server(id)
             .filter(|row| row.kind == MigrationKind::LiveMigration)

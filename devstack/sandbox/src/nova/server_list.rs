@@ -93,7 +93,7 @@ impl Filter {
     fn admits(&self, state: &State, server: &Server) -> bool {
         let is =
             |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
-        let host = server.host.map(|ix| &state.hosts[ix]);
+        let host = server.host.map(|ix| &state.world.hosts[ix]);
         let flavor = state.flavors.get(server.flavor);
         is(&self.project, &server.project_id)
             && is(&self.user, &server.user_id)
@@ -156,18 +156,19 @@ fn candidates<'a>(
         }
     };
     if let Some(host) = &filter.host {
-        return match state.hosts.find(host) {
-            Some(ix) => below(&state.hosts[ix].servers),
+        return match state.world.hosts.find(host) {
+            Some(ix) => below(&state.world.hosts[ix].servers),
             None => Box::new(std::iter::empty()),
         };
     }
     if let Some(project) = &filter.project {
         return state
+            .world
             .servers
             .of_project(project)
             .map_or_else(|| Box::new(std::iter::empty()) as _, below);
     }
-    state.servers.newest(marker)
+    state.world.servers.newest(marker)
 }
 
 fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result<Json<Value>, Answer> {
@@ -177,18 +178,18 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
     let path = if detail { "servers/detail" } else { "servers" };
     let url = format!("{}/compute/v2.1/{path}", context.app.base);
     context.app.region.read(|state| {
-        let limit = page.limit(state.settings.max_limit)?;
+        let limit = page.limit(state.world.settings.max_limit)?;
         let marker = match page.get("marker") {
             None => None,
             Some(text) => Some(
                 text.parse::<Uuid>()
                     .ok()
-                    .and_then(|id| state.servers.no(id))
+                    .and_then(|id| state.world.servers.no(id))
                     .ok_or_else(|| Answer::bad_request(format!("marker [{text}] not found")))?,
             ),
         };
         let rows: Vec<&Server> = candidates(state, &filter, marker)
-            .filter_map(|no| state.servers.get(no))
+            .filter_map(|no| state.world.servers.get(no))
             .filter(|server| !filter.deleted && filter.admits(state, server))
             .take(limit)
             .collect();

@@ -53,7 +53,7 @@ impl<'a> Lens<'a> {
             "tenant_id": server.project_id,
             "user_id": server.user_id,
             "metadata": server.metadata,
-            "hostId": server.host.map_or(String::new(), |ix| state.hosts[ix].service_id.simple().to_string()),
+            "hostId": server.host.map_or(String::new(), |ix| state.world.hosts[ix].service_id.simple().to_string()),
             "image": self.image(server),
             "flavor": self.flavor(state, server),
             "created": self.clock.iso(server.created),
@@ -95,7 +95,7 @@ impl<'a> Lens<'a> {
             add("progress", json!(0));
         }
         if self.admin {
-            let host = server.host.map(|ix| &state.hosts[ix]);
+            let host = server.host.map(|ix| &state.world.hosts[ix]);
             add("OS-EXT-SRV-ATTR:host", json!(host.map(|host| &*host.name)));
             add(
                 "OS-EXT-SRV-ATTR:hypervisor_hostname",

@@ -20,7 +20,7 @@ pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Jso
     let lens = Lens::new(&context, true);
     context.app.region.read(|state| {
         let no = state.find_server(&context.caller, id)?;
-        let shown = state.servers.get(no).map(|server| lens.full(state, server));
+        let shown = state.world.servers.get(no).map(|server| lens.full(state, server));
         Ok(Json(json!({"server": shown})))
     })
 }
@@ -47,9 +47,12 @@ pub(super) async fn update(
     context.app.region.change(|state| {
         let no = state.find_server(&context.caller, id)?;
         if let Some(name) = name {
-            state.edit(no, |server| server.name = name);
+            state
+                .world
+                .servers
+                .edit(no, state.world.now, |server| server.name = name);
         }
-        let shown = state.servers.get(no).map(|server| lens.full(state, server));
+        let shown = state.world.servers.get(no).map(|server| lens.full(state, server));
         Ok(Json(json!({"server": shown})))
     })
 }
@@ -78,7 +81,7 @@ pub(super) async fn create(context: Context, Json(body): Json<Value>) -> Result<
             Some(host) => {
                 context.admin("os_compute_api:servers:create:forced_host")?;
                 let unknown = || Answer::bad_request(format!("Compute host {host} could not be found."));
-                Some(state.hosts.find(host).ok_or_else(unknown)?)
+                Some(state.world.hosts.find(host).ok_or_else(unknown)?)
             }
         };
         let mut ids = Vec::with_capacity(count);

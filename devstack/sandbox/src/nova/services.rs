@@ -27,7 +27,7 @@ struct Row<'a> {
 }
 
 fn compute(state: &State, ix: HostIx) -> Row<'_> {
-    let host = &state.hosts[ix];
+    let host = &state.world.hosts[ix];
     Row {
         id: host.service_id,
         number: host.number,
@@ -44,7 +44,9 @@ fn compute(state: &State, ix: HostIx) -> Row<'_> {
 
 fn controllers(state: &State) -> impl Iterator<Item = Row<'_>> {
     state.controllers.iter().map(|row| {
-        let last = row.heartbeat.last(state.now, state.settings.report_interval);
+        let last = row
+            .heartbeat
+            .last(state.world.now, state.world.settings.report_interval);
         Row {
             id: row.id,
             number: row.number,
@@ -105,9 +107,9 @@ pub(super) async fn list(
             .filter(|row| host.is_empty() || row.host == host)
             .collect();
         if host.is_empty() {
-            rows.extend(state.hosts.indexes().map(|ix| compute(state, ix)));
+            rows.extend(state.world.hosts.indexes().map(|ix| compute(state, ix)));
         } else {
-            rows.extend(state.hosts.find(host).map(|ix| compute(state, ix)));
+            rows.extend(state.world.hosts.find(host).map(|ix| compute(state, ix)));
         }
         let shown: Value = rows
             .iter()
@@ -164,6 +166,7 @@ fn by_id(context: &Context, id: &str, body: &Map<String, Value>) -> Result<Json<
             return Err(not_compute(row.binary));
         }
         let ix = state
+            .world
             .hosts
             .by_service(id)
             .ok_or_else(|| Answer::not_found(format!("Service {id} could not be found.")))?;
@@ -213,11 +216,12 @@ fn by_action(context: &Context, action: &str, body: &Map<String, Value>) -> Resu
     };
     context.app.region.change(|state| {
         let ix = state
+            .world
             .hosts
             .find(host)
             .ok_or_else(|| Answer::not_found(format!("Compute host {host} could not be found.")))?;
         state.update_service(ix, &change)?;
-        let row = &state.hosts[ix];
+        let row = &state.world.hosts[ix];
         let mut shown = json!({"host": host, "binary": binary});
         if action == "force-down" {
             shown["forced_down"] = json!(row.forced_down);

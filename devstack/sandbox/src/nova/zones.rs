@@ -11,7 +11,7 @@ use crate::model::{HostIx, State};
 
 fn zones(state: &State) -> BTreeMap<&str, Vec<HostIx>> {
     let mut zones: BTreeMap<&str, Vec<HostIx>> = BTreeMap::new();
-    for ix in state.hosts.indexes() {
+    for ix in state.world.hosts.indexes() {
         zones.entry(state.aggregates.zone_of(ix)).or_default().push(ix);
     }
     zones
@@ -37,7 +37,7 @@ pub(super) async fn detail(context: Context) -> Result<Json<Value>, Answer> {
                 let hosts: Map<String, Value> = hosts
                     .into_iter()
                     .map(|ix| {
-                        let host = &state.hosts[ix];
+                        let host = &state.world.hosts[ix];
                         let service = json!({"nova-compute": {
                             "active": !host.disabled,
                             "available": state.service_up(ix),

@@ -176,9 +176,9 @@ struct Turn {
 
 impl Turn {
     fn new(state: &State) -> Self {
-        let on = |ix: &HostIx| state.hosts[*ix].power && !state.hosts[*ix].disabled;
+        let on = |ix: &HostIx| state.world.hosts[*ix].power && !state.world.hosts[*ix].disabled;
         Self {
-            hosts: state.hosts.indexes().filter(on).collect(),
+            hosts: state.world.hosts.indexes().filter(on).collect(),
             next: 0,
         }
     }
@@ -193,7 +193,7 @@ impl Turn {
         for _ in 0..self.hosts.len() {
             let ix = *self.hosts.get(self.next)?;
             self.next = (self.next + 1) % self.hosts.len();
-            if state.hosts[ix].has_room(needs) {
+            if state.world.hosts[ix].has_room(needs) {
                 return Some(ix);
             }
         }

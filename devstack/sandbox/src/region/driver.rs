@@ -9,7 +9,7 @@ impl Region {
     pub(crate) async fn drive(self, stop: CancellationToken) {
         loop {
             let next = self
-                .read(|state| state.agenda.next_at())
+                .read(|state| state.world.agenda.next_at())
                 .map(|at| self.inner.clock.instant(at));
             let due = async {
                 match next {

@@ -97,7 +97,14 @@ pub struct MigrationSnapshot {
 impl Region {
     /// Every server, oldest first.
     pub fn snapshot(&self) -> Vec<ServerSnapshot> {
-        self.read(|state| state.servers.iter().map(|server| view(state, server)).collect())
+        self.read(|state| {
+            state
+                .world
+                .servers
+                .iter()
+                .map(|server| view(state, server))
+                .collect()
+        })
     }
 
     /// One server.
@@ -106,13 +113,20 @@ impl Region {
     ///
     /// When there is no such server.
     pub fn server(&self, id: Uuid) -> Result<ServerSnapshot, SandboxError> {
-        self.read(|state| state.servers.by_id(id).map(|server| view(state, server)))
+        self.read(|state| state.world.servers.by_id(id).map(|server| view(state, server)))
             .ok_or(SandboxError::NoSuchServer { id })
     }
 
     /// Every hypervisor.
     pub fn hosts(&self) -> Vec<HostSnapshot> {
-        self.read(|state| state.hosts.indexes().map(|ix| host_view(state, ix)).collect())
+        self.read(|state| {
+            state
+                .world
+                .hosts
+                .indexes()
+                .map(|ix| host_view(state, ix))
+                .collect()
+        })
     }
 
     /// One hypervisor.
@@ -127,7 +141,7 @@ impl Region {
     /// The migration records of one server, oldest first.
     pub fn migrations(&self, server: Uuid) -> Vec<MigrationSnapshot> {
         self.read(|state| {
-            let rows = state.migrations.of_server(server);
+            let rows = state.world.migrations.of_server(server);
             rows.map(|row| MigrationSnapshot {
                 id: row.id,
                 server: row.server_id,
@@ -146,18 +160,18 @@ fn view(state: &State, server: &Server) -> ServerSnapshot {
         id: server.id,
         name: server.name.clone(),
         project_id: server.project_id.clone(),
-        host: server.host.map(|ix| state.hosts[ix].name.to_string()),
+        host: server.host.map(|ix| state.world.hosts[ix].name.to_string()),
         vm_state: server.vm_state,
         task_state: server.task_state,
         locked: server.lock.is_some(),
         locked_reason: server.lock.as_ref().and_then(|lock| lock.reason.clone()),
         metadata: server.metadata.clone(),
-        runs_on: state.ledger.runs_on(server.id),
+        runs_on: state.world.hosts.ledger.runs_on(server.id),
     }
 }
 
 fn host_view(state: &State, ix: HostIx) -> HostSnapshot {
-    let host = &state.hosts[ix];
+    let host = &state.world.hosts[ix];
     HostSnapshot {
         name: host.name.to_string(),
         hypervisor_hostname: host.node.clone(),

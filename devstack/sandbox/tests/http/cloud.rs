@@ -157,7 +157,7 @@ impl Cloud {
 
     /// Pulls a plug, and waits for the clock to pass the time Nova needs to notice.
     pub(crate) async fn kill(&self, host: &str) {
-        self.region().power_loss(host).unwrap();
+        self.region().faults().power_loss(host).unwrap();
         self.unheard(host).await;
     }
 

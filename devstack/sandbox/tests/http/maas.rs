@@ -147,22 +147,28 @@ async fn lies_refusals_and_broken_connections() {
     let id = maas.system_id(host).await;
     let region = cloud.region();
     region
+        .faults()
         .maas_query(host, PowerQuery::Says { state: "off".into() })
         .unwrap();
     assert_eq!(maas.query(&id).await, (200, json!({"state": "off"})));
     assert!(region.host(host).unwrap().power, "it lies");
     region
+        .faults()
         .maas_query(host, PowerQuery::Fails { status: 504 })
         .unwrap();
     assert_eq!(maas.query(&id).await.0, 504);
 
-    region.maas_command(host, PowerCommand::Null).unwrap();
+    region.faults().maas_command(host, PowerCommand::Null).unwrap();
     assert_eq!(maas.power(&id, "power_off").await, (200, Value::Null));
     region
+        .faults()
         .maas_command(host, PowerCommand::Fails { status: 403 })
         .unwrap();
     assert_eq!(maas.power(&id, "power_off").await.0, 403);
-    region.maas_command(host, PowerCommand::ObeysThenBreaks).unwrap();
+    region
+        .faults()
+        .maas_command(host, PowerCommand::ObeysThenBreaks)
+        .unwrap();
     let broken = maas
         .request(Method::POST, &format!("machines/{id}/?op=power_off"))
         .send()
@@ -184,7 +190,7 @@ async fn a_dead_bmc_and_a_dead_maas() {
     let cloud = Cloud::start(quick(2)).await;
     let maas = Maas::new(&cloud);
     let id = maas.system_id("compute-001").await;
-    cloud.region().bmc_power("compute-001", false).unwrap();
+    cloud.region().faults().bmc_power("compute-001", false).unwrap();
     let response = maas
         .request(Method::GET, &format!("machines/{id}/?op=query_power_state"))
         .send()
@@ -202,6 +208,6 @@ async fn a_dead_bmc_and_a_dead_maas() {
         Ok(response) => response.text().await.is_err(),
         Err(_) => true,
     });
-    cloud.region().clear_faults();
+    cloud.region().faults().clear_faults();
     assert_eq!(maas.query(&id).await, (200, json!({"state": "on"})));
 }

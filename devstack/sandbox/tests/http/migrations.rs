@@ -12,6 +12,7 @@ async fn accepted(cloud: &Cloud, count: usize) -> Vec<Uuid> {
     cloud.kill("compute-001").await;
     cloud
         .region()
+        .faults()
         .add_move_fault(MoveFaultRule::always(MoveFault::LostCast));
     for server in &servers {
         assert_eq!(cloud.act(90, *server, json!({"evacuate": {}})).await, 200);
@@ -101,6 +102,7 @@ async fn filters_and_what_is_refused() {
     let other = cloud.region().boot(&Boot::on("compute-002", 1)).unwrap()[0];
     cloud
         .region()
+        .faults()
         .half_move(other, "compute-003", MigrationKind::LiveMigration, true)
         .unwrap();
     for (minor, query, status, found) in [

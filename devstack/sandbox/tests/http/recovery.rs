@@ -17,7 +17,7 @@ async fn service_id(cloud: &Cloud, host: &str) -> String {
 async fn a_fenced_host_forced_down_and_evacuated_leaves_every_instance_running_once() {
     let cloud = Cloud::start(quick(4)).await;
     let servers = cloud.region().boot(&Boot::on("compute-001", 20)).unwrap();
-    cloud.region().power_loss("compute-001").unwrap();
+    cloud.region().faults().power_loss("compute-001").unwrap();
     assert_eq!(cloud.region().lost(&servers).len(), 20);
     let path = format!("/os-services/{}", service_id(&cloud, "compute-001").await);
     let body = json!({"status": "disabled", "disabled_reason": "tachi", "forced_down": true});
@@ -36,7 +36,7 @@ async fn a_fenced_host_forced_down_and_evacuated_leaves_every_instance_running_o
 
     // Return to service: forced_down can be cleared only after nova-compute has started.
     assert_eq!(cloud.put(90, &path, json!({"forced_down": false})).await.0, 400);
-    cloud.region().power_on("compute-001").unwrap();
+    cloud.region().faults().power_on("compute-001").unwrap();
     cloud
         .wait("nova-compute has started", |region| {
             region.host("compute-001").unwrap().agent
@@ -57,7 +57,7 @@ async fn a_fenced_host_forced_down_and_evacuated_leaves_every_instance_running_o
 async fn evacuating_an_isolated_host_without_fencing_is_caught_by_the_ledger() {
     let cloud = Cloud::start(quick(2)).await;
     let servers = cloud.region().boot(&Boot::on("compute-001", 3)).unwrap();
-    cloud.region().link_loss("compute-001").unwrap();
+    cloud.region().faults().link_loss("compute-001").unwrap();
     cloud.unheard("compute-001").await;
     for server in &servers {
         assert_eq!(cloud.act(90, *server, json!({"evacuate": {}})).await, 200);

@@ -94,6 +94,7 @@ async fn list_filters_and_who_may_use_them() {
     cloud.region().boot(&admin).unwrap();
     cloud
         .region()
+        .faults()
         .set_server_state(demo[0], VmState::Error, None)
         .unwrap();
     let count = |body: &Value| body["servers"].as_array().map_or(0, Vec::len);

@@ -37,33 +37,40 @@ fn an_inventory_is_honoured_in_each_class() {
     let second = |state: &State| state.h(2);
     assert!(!taken(|state, _| {
         let ix = second(state);
-        state.hosts[ix].inventory.ram.reserved = 512 * 1024 - 511;
+        state.world.hosts[ix].inventory.ram.reserved = 512 * 1024 - 511;
     }));
     assert!(!taken(|state, _| {
         let ix = second(state);
-        state.hosts[ix].inventory.vcpus.ratio = 0.005;
+        state.world.hosts[ix].inventory.vcpus.ratio = 0.005;
     }));
     assert!(taken(|state, _| {
         let ix = second(state);
-        (state.hosts[ix].ram_mb, state.hosts[ix].inventory.ram.ratio) = (512, 1.5);
+        (
+            state.world.hosts[ix].ram_mb,
+            state.world.hosts[ix].inventory.ram.ratio,
+        ) = (512, 1.5);
     }));
     assert!(!taken(|state, _| {
         let ix = second(state);
-        state.hosts[ix].inventory.ram.max_unit = Some(511);
+        state.world.hosts[ix].inventory.ram.max_unit = Some(511);
     }));
     assert!(!taken(|state, _| {
         let ix = second(state);
-        state.hosts[ix].inventory.vcpus.min_unit = 2;
+        state.world.hosts[ix].inventory.vcpus.min_unit = 2;
     }));
     let small_disk = |state: &mut State| {
         let ix = state.h(2);
-        state.hosts[ix].disk_gb = 0;
+        state.world.hosts[ix].disk_gb = 0;
     };
     assert!(taken(|state, _| small_disk(state)), "a volume needs none");
     assert!(!taken(|state, no| {
         small_disk(state);
         let image = state.images[0].id;
-        state.edit(no, |server| server.image = Some(image));
+        let now = state.world.now;
+        state
+            .world
+            .servers
+            .edit(no, now, |server| server.image = Some(image));
     }));
 }
 
@@ -79,7 +86,10 @@ fn traits_are_honoured() {
             specs(state, &[("trait:HW_CPU_X86_AVX2", word)]);
             let ix = state.h(2);
             if has {
-                state.hosts[ix].inventory.traits.insert("HW_CPU_X86_AVX2".into());
+                state.world.hosts[ix]
+                    .inventory
+                    .traits
+                    .insert("HW_CPU_X86_AVX2".into());
             }
         });
         assert_eq!(told, expected, "{word} {has}");
@@ -128,7 +138,7 @@ fn groups_are_honoured() {
             taken(|state, no| {
                 let other = state.put(other_on, VmState::Active);
                 let other = state.no(other);
-                let id = state.new_uuid();
+                let id = state.world.chance.uuid();
                 state.server_groups.push(ServerGroup {
                     id,
                     name: "group".into(),

@@ -27,7 +27,11 @@ fn actions_are_carried_out_after_a_while() {
         assert_eq!(state.shown(id).2, task, "{action:?}");
         state.pass(250);
         assert_eq!(state.shown(id), ("compute-001".into(), after, "-"), "{action:?}");
-        assert_eq!(!state.ledger.runs_on(id).is_empty(), runs, "{action:?}");
+        assert_eq!(
+            !state.world.hosts.ledger.runs_on(id).is_empty(),
+            runs,
+            "{action:?}"
+        );
     }
 }
 
@@ -39,10 +43,10 @@ fn a_cast_to_a_dead_host_waits_and_runs_when_it_returns() {
     state.act(&owner(), id, GuestAction::Start).unwrap();
     state.pass(60_000);
     assert_eq!(state.shown(id), ("compute-001".into(), "stopped", "powering-on"));
-    state.power_on(state.h(1));
+    state.world.power_on(state.h(1));
     state.pass(1_000);
     assert_eq!(state.shown(id), ("compute-001".into(), "active", "-"));
-    assert_eq!(state.ledger.runs_on(id), ["compute-001"]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-001"]);
 }
 
 /// A stopped instance is started while its host is dead, then evacuated, started at its new place, and the source
@@ -59,9 +63,9 @@ fn started_late(purge: bool) -> (State, Uuid) {
     state.act(&owner(), id, GuestAction::Start).unwrap();
     state.pass(1_000);
     if purge {
-        state.hosts[source].queue.clear();
+        state.world.hosts[source].queue.clear();
     }
-    state.power_on(source);
+    state.world.power_on(source);
     state.pass(2_000);
     (state, id)
 }
@@ -69,7 +73,7 @@ fn started_late(purge: bool) -> (State, Uuid) {
 #[test]
 fn a_queued_start_powers_the_old_copy_on_although_the_instance_has_moved() {
     let (state, id) = started_late(false);
-    assert_eq!(state.ledger.double_runs(), 1);
+    assert_eq!(state.world.hosts.ledger.double_runs(), 1);
     assert_eq!(
         state.shown(id),
         ("compute-002".into(), "active", "-"),
@@ -90,9 +94,9 @@ fn a_queued_stop_or_start_leaves_novas_record_of_a_moved_server_as_it_was() {
         state.evacuate(&admin(), id, &EvacuateRequest::default()).unwrap();
         state.pass(3_000);
         let source = state.h(1);
-        state.power_on(source);
+        state.world.power_on(source);
         state.pass(5_000);
-        assert!(state.hosts[source].queue.is_empty(), "{action:?} was taken");
+        assert!(state.world.hosts[source].queue.is_empty(), "{action:?} was taken");
         assert_eq!(
             state.shown(id),
             ("compute-002".into(), before.as_str(), "-"),
@@ -104,8 +108,8 @@ fn a_queued_stop_or_start_leaves_novas_record_of_a_moved_server_as_it_was() {
 #[test]
 fn an_emptied_queue_does_no_harm() {
     let (state, id) = started_late(true);
-    assert_eq!(state.ledger.double_runs(), 0);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.double_runs(), 0);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
 }
 
 #[test]
@@ -116,10 +120,10 @@ fn a_queued_reboot_of_a_moved_instance_does_nothing() {
     state.act(&owner(), id, GuestAction::HardReboot).unwrap();
     state.evacuate(&admin(), id, &EvacuateRequest::default()).unwrap();
     state.pass(3_000);
-    state.power_on(state.h(1));
+    state.world.power_on(state.h(1));
     state.pass(2_000);
-    assert_eq!(state.ledger.double_runs(), 0);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.double_runs(), 0);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
 }
 
 #[test]
@@ -129,10 +133,10 @@ fn a_message_under_way_when_the_host_dies_is_not_lost() {
     let ix = state.h(1);
     state.act(&owner(), id, GuestAction::Start).unwrap();
     state.pass(100);
-    state.power_off(ix);
+    state.world.power_off(ix);
     state.pass(5_000);
-    assert_eq!(state.hosts[ix].queue.len(), 1);
-    assert_eq!(state.ledger.runs_on(id), [""; 0]);
+    assert_eq!(state.world.hosts[ix].queue.len(), 1);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), [""; 0]);
 }
 
 #[test]
@@ -140,14 +144,14 @@ fn a_mended_link_lets_nova_compute_take_what_has_waited() {
     let mut state = region(1);
     let id = state.put(1, VmState::Active);
     let ix = state.h(1);
-    state.set_link(ix, false);
+    state.world.set_link(ix, false);
     state.act(&owner(), id, GuestAction::Stop).unwrap();
     state.pass(60_000);
-    assert_eq!(state.ledger.runs_on(id), ["compute-001"]);
-    state.set_link(ix, true);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-001"]);
+    state.world.set_link(ix, true);
     state.pass(500);
     assert_eq!(state.shown(id).1, "stopped");
-    assert_eq!(state.ledger.runs_on(id), [""; 0]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), [""; 0]);
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn deleting_ends_the_guest_where_the_host_lives() {
     state.delete_server(&owner(), id).unwrap();
     assert_eq!(state.shown(id).2, "deleting");
     state.pass(500);
-    assert!(state.servers.by_id(id).is_none());
-    assert_eq!(state.ledger.runs_on(id), [""; 0]);
-    assert_eq!(state.hosts[state.h(1)].inventory.used().vcpus, 0);
+    assert!(state.world.servers.by_id(id).is_none());
+    assert_eq!(state.world.hosts.ledger.runs_on(id), [""; 0]);
+    assert_eq!(state.world.hosts[state.h(1)].inventory.used().vcpus, 0);
 }

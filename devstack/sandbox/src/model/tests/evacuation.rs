@@ -20,7 +20,7 @@ fn an_evacuation_goes_through_its_states_and_switches_the_host_last() {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
     state.kill(1);
-    assert_eq!(state.ledger.lost(&[id]), [id]);
+    assert_eq!(state.world.hosts.ledger.lost(&[id]), [id]);
 
     evacuate(&mut state, id);
     assert_eq!(state.shown(id), ("compute-001".into(), "active", "rebuilding"));
@@ -34,6 +34,7 @@ fn an_evacuation_goes_through_its_states_and_switches_the_host_last() {
     );
     assert_eq!(state.records(id), ["pre-migrating"]);
     let dest = state
+        .world
         .migrations
         .of_server(id)
         .next()
@@ -41,7 +42,7 @@ fn an_evacuation_goes_through_its_states_and_switches_the_host_last() {
         .dest_compute
         .clone();
     assert_eq!(dest.as_deref(), Some("compute-002"));
-    assert_eq!(state.ledger.runs_on(id), [""; 0]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), [""; 0]);
 
     state.pass(1_800);
     assert_eq!(
@@ -50,14 +51,14 @@ fn an_evacuation_goes_through_its_states_and_switches_the_host_last() {
         "running there, recorded here"
     );
     assert_eq!(state.records(id), ["pre-migrating"]);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
 
     state.pass(200);
     assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
     assert_eq!(state.records(id), ["done"]);
-    assert_eq!(state.ledger.double_runs(), 0);
-    assert!(state.hosts[state.h(2)].servers.contains(&state.no(id)));
-    assert!(!state.hosts[state.h(1)].servers.contains(&state.no(id)));
+    assert_eq!(state.world.hosts.ledger.double_runs(), 0);
+    assert!(state.world.hosts[state.h(2)].servers.contains(&state.no(id)));
+    assert!(!state.world.hosts[state.h(1)].servers.contains(&state.no(id)));
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn the_end_state_depends_on_the_state_before_and_the_microversion() {
         state.pass(3_000);
         let row = format!("{before:?}, leave_stopped {leave_stopped}");
         assert_eq!(state.shown(id), ("compute-002".into(), after, "-"), "{row}");
-        assert_eq!(!state.ledger.runs_on(id).is_empty(), runs, "{row}");
+        assert_eq!(!state.world.hosts.ledger.runs_on(id).is_empty(), runs, "{row}");
         assert_eq!(state.records(id), ["done"], "{row}");
     }
 }
@@ -98,16 +99,20 @@ fn a_fresh_record_has_no_updated_at_and_changes_since_hides_it() {
         ..MigrationFilter::default()
     };
     assert_eq!(
-        state.migrations.list(&MigrationFilter::default(), None, 9).len(),
+        state
+            .world
+            .migrations
+            .list(&MigrationFilter::default(), None, 9)
+            .len(),
         1
     );
     assert_eq!(
-        state.migrations.list(&since, None, 9).len(),
+        state.world.migrations.list(&since, None, 9).len(),
         0,
         "hidden until a compute has touched it"
     );
     state.pass(60);
-    assert_eq!(state.migrations.list(&since, None, 9).len(), 1);
+    assert_eq!(state.world.migrations.list(&since, None, 9).len(), 1);
 }
 
 #[test]
@@ -116,16 +121,16 @@ fn a_destination_is_enabled_up_in_the_zone_and_has_room() {
     let cases: [(&str, Spoil); 5] = [
         ("disabled", |state| {
             let ix = state.h(2);
-            state.hosts[ix].disabled = true;
+            state.world.hosts[ix].disabled = true;
         }),
         ("down", |state| state.kill(2)),
         ("forced down", |state| {
             let ix = state.h(2);
-            state.hosts[ix].forced_down = true;
+            state.world.hosts[ix].forced_down = true;
         }),
         ("full", |state| {
             let ix = state.h(2);
-            state.hosts[ix].vcpus = 0;
+            state.world.hosts[ix].vcpus = 0;
         }),
         ("in another zone", |state| {
             let id = state.create_aggregate("az", Some("az")).unwrap();
@@ -137,7 +142,9 @@ fn a_destination_is_enabled_up_in_the_zone_and_has_room() {
             let mut state = region(2);
             let id = state.put(1, VmState::Active);
             let no = state.no(id);
-            state.edit(no, |server| server.pinned_zone = Some("nova".into()));
+            state.world.servers.edit(no, state.world.now, |server| {
+                server.pinned_zone = Some("nova".into());
+            });
             spoil(&mut state);
             state.kill(1);
             let request = EvacuateRequest {
@@ -148,7 +155,7 @@ fn a_destination_is_enabled_up_in_the_zone_and_has_room() {
             state.pass(3_000);
             assert_eq!(state.shown(id), ("compute-001".into(), "error", "-"), "{name}");
             assert_eq!(state.records(id), ["error"], "{name}");
-            assert!(state.servers.by_id(id).unwrap().fault.is_some(), "{name}");
+            assert!(state.world.servers.by_id(id).unwrap().fault.is_some(), "{name}");
         }
     }
 }
@@ -158,7 +165,7 @@ fn force_goes_past_the_scheduler() {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
     let ix = state.h(2);
-    state.hosts[ix].disabled = true;
+    state.world.hosts[ix].disabled = true;
     state.kill(1);
     let request = EvacuateRequest {
         host: Some("compute-002".into()),
@@ -179,10 +186,10 @@ fn many_spread_over_the_least_loaded() {
         evacuate(&mut state, *id);
     }
     state.pass(3_000);
-    assert!(state.ledger.lost(&ids).is_empty());
+    assert!(state.world.hosts.ledger.lost(&ids).is_empty());
     for number in 2..=4 {
         assert_eq!(
-            state.hosts[state.h(number)].servers.len(),
+            state.world.hosts[state.h(number)].servers.len(),
             10,
             "compute-00{number}"
         );

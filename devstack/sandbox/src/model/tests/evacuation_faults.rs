@@ -18,7 +18,7 @@ fn struck(fault: MoveFault, vm_state: VmState) -> (State, Uuid) {
     let mut state = region(3);
     let id = state.put(1, vm_state);
     state.kill(1);
-    state.faults.add(MoveFaultRule::once(fault));
+    state.world.faults.add(MoveFaultRule::once(fault));
     evacuate(&mut state, id);
     state.pass(10_000);
     (state, id)
@@ -60,7 +60,7 @@ fn what_each_fault_leaves_behind() {
             "{fault:?}"
         );
         assert_eq!(state.records(id), [record], "{fault:?}");
-        assert_eq!(state.ledger.runs_on(id), [""; 0], "{fault:?}");
+        assert_eq!(state.world.hosts.ledger.runs_on(id), [""; 0], "{fault:?}");
         state.pass(3_600_000);
         assert_eq!(state.records(id), [record], "{fault:?} changed by waiting");
     }
@@ -84,8 +84,8 @@ fn after_each_fault_a_second_evacuation_brings_the_instance_back_once() {
         state.pass(10_000);
         assert_eq!(state.records(id), records, "{fault:?}");
         assert_eq!(state.shown(id).1, "active", "{fault:?}");
-        assert_eq!(state.ledger.runs_on(id).len(), 1, "{fault:?}");
-        assert_eq!(state.ledger.double_runs(), 0, "{fault:?}");
+        assert_eq!(state.world.hosts.ledger.runs_on(id).len(), 1, "{fault:?}");
+        assert_eq!(state.world.hosts.ledger.double_runs(), 0, "{fault:?}");
     }
 }
 
@@ -125,19 +125,19 @@ fn two_orders_taken_up_together_work_on_the_older_record_and_the_second_spoils_i
         let id = state.put(1, VmState::Active);
         state.kill(1);
         let (source, dest) = (state.h(1), state.h(2));
-        state.power_off(dest);
+        state.world.power_off(dest);
         evacuate(&mut state, id);
         state.pass(1_000);
         evacuate(&mut state, id);
         state.pass(1_000);
         assert_eq!(state.records(id), ["accepted", "accepted"]);
-        assert_eq!(state.hosts[dest].queue.len(), 2);
+        assert_eq!(state.world.hosts[dest].queue.len(), 2);
 
-        state.power_on(dest);
+        state.world.power_on(dest);
         if leaves {
             // Dies while it works: both are lost, and nothing is written any more.
             state.pass(1_000);
-            state.power_off(dest);
+            state.world.power_off(dest);
             state.pass(10_000);
             assert_eq!(state.records(id), ["pre-migrating", "accepted"]);
             continue;
@@ -147,19 +147,19 @@ fn two_orders_taken_up_together_work_on_the_older_record_and_the_second_spoils_i
             state.shown(id),
             ("compute-002".into(), "error", "rebuild_block_device_mapping")
         );
-        let server = state.servers.by_id(id).unwrap();
+        let server = state.world.servers.by_id(id).unwrap();
         assert_eq!((server.status(), server.power_state), ("REBUILD", 1));
         assert_eq!(state.records(id), ["failed", "accepted"]);
-        assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
-        assert_eq!(state.ledger.double_runs(), 0);
-        assert_eq!(state.hosts[dest].rebuilding, 0, "no slot is left taken");
+        assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
+        assert_eq!(state.world.hosts.ledger.double_runs(), 0);
+        assert_eq!(state.world.hosts[dest].rebuilding, 0, "no slot is left taken");
 
         state.reset_state(&admin(), id, false).unwrap();
         assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
-        state.power_on(source);
+        state.world.power_on(source);
         state.pass(2_000);
         assert_eq!(state.records(id), ["failed", "completed"]);
-        assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+        assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
     }
 }
 
@@ -173,11 +173,11 @@ fn two_rebuilds_that_overlap_run_the_guest_twice_and_the_ledger_sees_it() {
     evacuate(&mut state, id);
     state.pass(10_000);
     assert_eq!(
-        state.ledger.double_runs(),
+        state.world.hosts.ledger.double_runs(),
         1,
         "nova believes one thing, two hosts do another"
     );
-    assert_eq!(state.ledger.runs_on(id).len(), 2);
+    assert_eq!(state.world.hosts.ledger.runs_on(id).len(), 2);
 }
 
 #[test]
@@ -188,11 +188,11 @@ fn a_destination_that_is_cut_off_between_spawn_and_record_runs_what_nova_does_no
     evacuate(&mut state, id);
     state.pass(1_900);
     let dest = state.h(2);
-    state.set_link(dest, false);
+    state.world.set_link(dest, false);
     state.pass(10_000);
     assert_eq!(state.shown(id).0, "compute-001");
     assert_eq!(state.records(id), ["pre-migrating"]);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
 }
 
 #[test]
@@ -218,13 +218,13 @@ fn a_host_that_died_unnoticed_is_chosen_and_its_order_waits_in_the_queue() {
     let id = state.put(1, VmState::Active);
     state.kill(1);
     let dest = state.h(2);
-    state.power_off(dest);
+    state.world.power_off(dest);
     evacuate(&mut state, id);
     state.pass(60_000);
     assert_eq!(state.records(id), ["accepted"], "nobody has taken it up");
-    assert_eq!(state.hosts[dest].queue.len(), 1);
-    state.power_on(dest);
+    assert_eq!(state.world.hosts[dest].queue.len(), 1);
+    state.world.power_on(dest);
     state.pass(10_000);
     assert_eq!(state.records(id), ["done"]);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
 }

@@ -27,9 +27,9 @@ fn region(seed: u64) -> (State, StdRng) {
     let mut settings = settings(dice.random_range(2..8));
     settings.seed = seed;
     let mut state = State::new(settings);
-    let hosts: Vec<HostIx> = state.hosts.indexes().collect();
+    let hosts: Vec<HostIx> = state.world.hosts.indexes().collect();
     for ix in &hosts {
-        let host = &mut state.hosts[*ix];
+        let host = &mut state.world.hosts[*ix];
         host.vcpus = [4, 8, 16][dice.random_range(0..3)];
         host.ram_mb = 1024 * [16, 24, 32][dice.random_range(0..3)];
         host.disk_gb = [100, 400][dice.random_range(0..2)];
@@ -66,6 +66,7 @@ fn region(seed: u64) -> (State, StdRng) {
 
 fn aggregates(state: &mut State, dice: &mut StdRng) {
     let names: Vec<String> = state
+        .world
         .hosts
         .iter()
         .map(|(_, host)| host.name.to_string())
@@ -102,7 +103,7 @@ fn fill(state: &mut State, dice: &mut StdRng, hosts: &[HostIx]) {
             ram_mb: kind.ram_mb,
             disk_gb: kind.disk_gb,
         };
-        if !state.hosts[ix].has_room(needs) {
+        if !state.world.hosts[ix].has_room(needs) {
             continue;
         }
         let zone = state.aggregates.zone_of(ix).to_owned();
@@ -126,8 +127,9 @@ fn groups(state: &mut State, dice: &mut StdRng) {
             2 => GroupPolicy::AntiAffinity { per_host: 2 },
             _ => GroupPolicy::AntiAffinity { per_host: 1 },
         };
-        let id = state.new_uuid();
+        let id = state.world.chance.uuid();
         let members: BTreeSet<ServerNo> = state
+            .world
             .servers
             .iter()
             .map(|server| server.no)
@@ -175,7 +177,7 @@ fn demand(state: &State, server: &Server) -> Demand {
 /// As an engine would see it.
 fn seen(state: &State) -> Cloud {
     let mut cloud = Cloud::default();
-    for (ix, host) in state.hosts.iter() {
+    for (ix, host) in state.world.hosts.iter() {
         let used = host.inventory.used();
         let used = Amounts::from([
             ("VCPU".into(), u64::from(used.vcpus)),
@@ -209,7 +211,7 @@ fn seen(state: &State) -> Cloud {
         {
             metadata.entry(key.clone()).or_default().insert(value.clone());
         }
-        let own = host.servers.iter().filter_map(|no| state.servers.get(*no));
+        let own = host.servers.iter().filter_map(|no| state.world.servers.get(*no));
         let room = HostRoom {
             provider: Some(Arc::new(Provider {
                 has: has.collect(),
@@ -222,11 +224,11 @@ fn seen(state: &State) -> Cloud {
         };
         cloud.hosts.insert(host.name.to_string(), room);
     }
-    for server in state.servers.iter() {
+    for server in state.world.servers.iter() {
         if let Some(ix) = server.host {
             cloud
                 .places
-                .insert(ServerId(server.id), state.hosts[ix].name.to_string());
+                .insert(ServerId(server.id), state.world.hosts[ix].name.to_string());
         }
     }
     for group in &state.server_groups {
@@ -235,7 +237,7 @@ fn seen(state: &State) -> Cloud {
             GroupPolicy::Affinity => None,
             GroupPolicy::AntiAffinity { per_host } => Some(per_host as u64),
         };
-        let members = group.members.iter().filter_map(|no| state.servers.get(*no));
+        let members = group.members.iter().filter_map(|no| state.world.servers.get(*no));
         cloud.bind(Group {
             per_host,
             members: members.map(|server| ServerId(server.id)).collect(),
@@ -248,13 +250,13 @@ fn seen(state: &State) -> Cloud {
 fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
     for number in 1..=lost {
         let ix = state.h(number);
-        state.power_off(ix);
+        state.world.power_off(ix);
     }
     state.pass(13_000);
     let mut ids: Vec<uuid::Uuid> = Vec::new();
     for number in 1..=lost {
-        let own = state.hosts[state.h(number)].servers.iter();
-        ids.extend(own.filter_map(|no| Some(state.servers.get(*no)?.id)));
+        let own = state.world.hosts[state.h(number)].servers.iter();
+        ids.extend(own.filter_map(|no| Some(state.world.servers.get(*no)?.id)));
     }
     ids.shuffle(dice);
     for id in &ids {

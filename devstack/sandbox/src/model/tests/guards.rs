@@ -35,7 +35,7 @@ fn evacuate_preconditions() {
         ("the host is up", |_, _| {}, 400),
         (
             "the host is dead but not noticed yet",
-            |state, _| state.power_off(state.h(1)),
+            |state, _| state.world.power_off(state.h(1)),
             400,
         ),
         ("the host is dead", |state, _| state.kill(1), 200),
@@ -43,7 +43,7 @@ fn evacuate_preconditions() {
             "the host is forced down, though alive",
             |state, _| {
                 let ix = state.h(1);
-                state.hosts[ix].forced_down = true;
+                state.world.hosts[ix].forced_down = true;
             },
             200,
         ),
@@ -59,7 +59,10 @@ fn evacuate_preconditions() {
             |state, id| {
                 state.kill(1);
                 let no = state.no(id);
-                state.edit(no, |server| server.launched = None);
+                state
+                    .world
+                    .servers
+                    .edit(no, state.world.now, |server| server.launched = None);
             },
             409,
         ),
@@ -69,7 +72,9 @@ fn evacuate_preconditions() {
                 state.kill(1);
                 state.lock(&admin(), id, Some("mine".into())).unwrap();
                 let no = state.no(id);
-                state.edit(no, |server| server.task_state = Some(TaskState::PoweringOn));
+                state.world.servers.edit(no, state.world.now, |server| {
+                    server.task_state = Some(TaskState::PoweringOn);
+                });
             },
             200,
         ),
@@ -91,9 +96,9 @@ fn a_server_that_never_ran_is_refused_by_its_missing_host_or_its_missing_launch(
         ("with a target", to("compute-002"), 409, "launched_at None"),
     ] {
         let mut state = region(2);
-        let ids: Vec<_> = state.hosts.indexes().collect();
+        let ids: Vec<_> = state.world.hosts.indexes().collect();
         for ix in &ids {
-            state.hosts[*ix].disabled = true;
+            state.world.hosts[*ix].disabled = true;
         }
         let new = NewServer {
             name: "never".into(),
@@ -131,7 +136,10 @@ fn evacuate_targets() {
 fn set(state: &mut State, id: Uuid, vm_state: VmState) {
     state.kill(1);
     let no = state.no(id);
-    state.edit(no, |server| server.vm_state = vm_state);
+    state
+        .world
+        .servers
+        .edit(no, state.world.now, |server| server.vm_state = vm_state);
 }
 
 #[test]
@@ -184,7 +192,7 @@ fn action_states() {
         let mut state = region(1);
         let id = state.put(1, V::Active);
         let no = state.no(id);
-        state.edit(no, |server| {
+        state.world.servers.edit(no, state.world.now, |server| {
             server.vm_state = vm_state;
             server.task_state = task_state;
         });
@@ -215,7 +223,7 @@ fn locks_bind_owners_not_admins() {
         assert_eq!(code(state.act(&stops, id, GuestAction::Stop)), stop_code, "{row}");
         assert_eq!(code(state.unlock(&unlocks, id)), unlock_code, "{row}");
         assert_eq!(
-            state.servers.by_id(id).unwrap().lock.is_some(),
+            state.world.servers.by_id(id).unwrap().lock.is_some(),
             unlock_code != 200,
             "{row}"
         );
@@ -226,7 +234,17 @@ fn locks_bind_owners_not_admins() {
 fn an_owners_second_lock_changes_nothing_an_admins_replaces() {
     let mut state = region(1);
     let id = state.put(1, VmState::Active);
-    let reason = |state: &State| state.servers.by_id(id).unwrap().lock.clone().unwrap().reason;
+    let reason = |state: &State| {
+        state
+            .world
+            .servers
+            .by_id(id)
+            .unwrap()
+            .lock
+            .clone()
+            .unwrap()
+            .reason
+    };
     state.lock(&owner(), id, Some("one".into())).unwrap();
     state.lock(&owner(), id, Some("two".into())).unwrap();
     assert_eq!(reason(&state).as_deref(), Some("one"));
@@ -238,7 +256,17 @@ fn an_owners_second_lock_changes_nothing_an_admins_replaces() {
     );
     state.lock(&admin(), id, Some("three".into())).unwrap();
     assert_eq!(reason(&state).as_deref(), Some("three"));
-    assert!(!state.servers.by_id(id).unwrap().lock.as_ref().unwrap().by_owner);
+    assert!(
+        !state
+            .world
+            .servers
+            .by_id(id)
+            .unwrap()
+            .lock
+            .as_ref()
+            .unwrap()
+            .by_owner
+    );
 }
 
 #[test]
@@ -250,7 +278,7 @@ fn an_admins_lock_over_an_owners_is_the_admins_alone_to_open() {
     assert_eq!(code(state.unlock(&owner(), id)), 403);
     assert_eq!(code(state.unlock(&admin(), id)), 200);
     assert!(
-        state.servers.by_id(id).unwrap().lock.is_none(),
+        state.world.servers.by_id(id).unwrap().lock.is_none(),
         "the owner's lock goes with it"
     );
 }
@@ -281,7 +309,9 @@ fn reset_state_is_for_admins_and_asks_nothing() {
     let mut state = region(1);
     let id = state.put(1, VmState::Paused);
     let no = state.no(id);
-    state.edit(no, |server| server.task_state = Some(TaskState::Rebuilding));
+    state.world.servers.edit(no, state.world.now, |server| {
+        server.task_state = Some(TaskState::Rebuilding);
+    });
     assert_eq!(code(state.reset_state(&owner(), id, true)), 403);
     assert_eq!(code(state.reset_state(&admin(), id, true)), 200);
     assert_eq!(state.shown(id), ("compute-001".into(), "error", "-"));

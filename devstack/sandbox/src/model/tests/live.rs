@@ -13,12 +13,12 @@ fn a_live_migration_moves_a_running_guest_without_a_double_run() {
     assert_eq!(state.shown(id), ("compute-001".into(), "active", "migrating"));
     state.pass(1_700);
     assert_eq!(state.records(id), ["running"]);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
     state.pass(500);
     assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
     assert_eq!(state.records(id), ["completed"]);
-    assert_eq!(state.ledger.double_runs(), 0);
-    assert_eq!(state.hosts[state.h(1)].inventory.used().vcpus, 0);
+    assert_eq!(state.world.hosts.ledger.double_runs(), 0);
+    assert_eq!(state.world.hosts[state.h(1)].inventory.used().vcpus, 0);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_source_that_dies_after_the_switch_leaves_a_guest_nova_does_not_know_of() {
     state.kill(1);
     assert_eq!(state.shown(id).0, "compute-001", "nova still says source");
     assert_eq!(state.records(id), ["running"], "and the record never ends");
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
     // Evacuated on the source's proof alone, it runs twice.
     state
         .evacuate(
@@ -59,7 +59,7 @@ fn a_source_that_dies_after_the_switch_leaves_a_guest_nova_does_not_know_of() {
         )
         .unwrap();
     state.pass(5_000);
-    assert_eq!(state.ledger.double_runs(), 1);
+    assert_eq!(state.world.hosts.ledger.double_runs(), 1);
 }
 
 /// A live migration asked for when its destination has just died, unnoticed.
@@ -67,7 +67,7 @@ fn unanswered() -> (crate::model::State, uuid::Uuid) {
     let mut state = region(3);
     let id = state.put(1, VmState::Active);
     let dest = state.h(2);
-    state.power_off(dest);
+    state.world.power_off(dest);
     state.live_migrate(&admin(), id, Some("compute-002")).unwrap();
     assert_eq!(state.shown(id), ("compute-001".into(), "active", "migrating"));
     assert_eq!(state.records(id), ["accepted"]);
@@ -79,11 +79,11 @@ fn a_destination_that_returns_takes_up_what_it_was_asked() {
     let (mut state, id) = unanswered();
     state.pass(60_000);
     assert_eq!(state.records(id), ["accepted"]);
-    state.power_on(state.h(2));
+    state.world.power_on(state.h(2));
     state.pass(10_000);
     assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
     assert_eq!(state.records(id), ["completed"]);
-    assert_eq!(state.ledger.double_runs(), 0);
+    assert_eq!(state.world.hosts.ledger.double_runs(), 0);
 }
 
 #[test]
@@ -102,6 +102,7 @@ fn an_evacuation_works_on_the_record_of_an_unanswered_live_migration() {
         .unwrap();
     state.pass(5_000);
     let rows: Vec<_> = state
+        .world
         .migrations
         .of_server(id)
         .map(|row| (row.kind, row.status.as_str(), row.dest_compute.as_deref()))
@@ -115,19 +116,19 @@ fn an_evacuation_works_on_the_record_of_an_unanswered_live_migration() {
     );
     assert_eq!(state.shown(id), ("compute-003".into(), "active", "-"));
 
-    state.power_on(state.h(2));
+    state.world.power_on(state.h(2));
     state.pass(5_000);
     assert_eq!(
         state.shown(id),
         ("compute-003".into(), "active", "-"),
         "the destination waits for the source"
     );
-    state.power_on(state.h(1));
+    state.world.power_on(state.h(1));
     state.pass(5_000);
     assert_eq!(state.shown(id), ("compute-002".into(), "error", "-"));
-    assert_eq!(state.ledger.runs_on(id), ["compute-003"]);
-    assert!(state.hosts[state.h(2)].servers.contains(&state.no(id)));
-    assert!(!state.hosts[state.h(3)].servers.contains(&state.no(id)));
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-003"]);
+    assert!(state.world.hosts[state.h(2)].servers.contains(&state.no(id)));
+    assert!(!state.world.hosts[state.h(3)].servers.contains(&state.no(id)));
 }
 
 #[test]
@@ -138,7 +139,7 @@ fn a_source_that_dies_before_the_switch_takes_the_guest_with_it() {
     state.pass(500);
     state.kill(1);
     assert_eq!(state.records(id), ["preparing"]);
-    assert_eq!(state.ledger.lost(&[id]), [id]);
+    assert_eq!(state.world.hosts.ledger.lost(&[id]), [id]);
 }
 
 #[test]
@@ -148,15 +149,16 @@ fn a_half_move_can_be_put_there() {
         let id = state.put(1, VmState::Active);
         let (no, dest) = (state.no(id), state.h(2));
         state
+            .world
             .half_move(no, dest, MigrationKind::Resize, guest_at_dest)
             .unwrap();
         assert_eq!(state.shown(id), ("compute-001".into(), "active", "migrating"));
-        let row = state.migrations.of_server(id).next().unwrap();
+        let row = state.world.migrations.of_server(id).next().unwrap();
         assert_eq!(
             (row.kind, row.status.as_str()),
             (MigrationKind::Resize, "running")
         );
         assert_eq!(row.dest_compute.as_deref(), Some("compute-002"));
-        assert_eq!(state.ledger.runs_on(id), [runs_on]);
+        assert_eq!(state.world.hosts.ledger.runs_on(id), [runs_on]);
     }
 }

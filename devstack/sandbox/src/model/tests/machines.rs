@@ -14,12 +14,12 @@ fn power_off_ends_guests_at_once_and_power_on_starts_none() {
     let mut state = region(1);
     let id = state.put(1, VmState::Active);
     let ix = state.h(1);
-    state.power_off(ix);
-    assert_eq!(state.ledger.lost(&[id]), [id]);
-    state.power_on(ix);
+    state.world.power_off(ix);
+    assert_eq!(state.world.hosts.ledger.lost(&[id]), [id]);
+    state.world.power_on(ix);
     state.pass(60_000);
-    assert_eq!(state.ledger.lost(&[id]), [id]);
-    assert_eq!(state.ledger.history(id).len(), 1);
+    assert_eq!(state.world.hosts.ledger.lost(&[id]), [id]);
+    assert_eq!(state.world.hosts.ledger.history(id).len(), 1);
 }
 
 #[test]
@@ -27,9 +27,15 @@ fn a_machine_without_power_runs_nothing_whatever_is_asked() {
     let mut state = region(1);
     let id = state.put(1, VmState::Active);
     let (ix, no) = (state.h(1), state.no(id));
-    state.power_off(ix);
-    state.set_guest(ix, no, id, crate::model::host::GuestPower::Running);
-    assert_eq!(state.ledger.runs_on(id), [""; 0]);
+    state.world.power_off(ix);
+    state.world.hosts.set_guest(
+        ix,
+        no,
+        id,
+        crate::model::host::GuestPower::Running,
+        state.world.now,
+    );
+    assert_eq!(state.world.hosts.ledger.runs_on(id), [""; 0]);
 }
 
 #[test]
@@ -92,10 +98,13 @@ fn how_maas_answers() {
     for (name, query, power, bmc, expected) in cases {
         let mut state = region(1);
         let ix = state.h(1);
-        state.hosts[ix].power = power;
-        state.hosts[ix].machine.bmc_powered = bmc;
-        state.hosts[ix].machine.query = query;
-        let answers = [state.query_power(ix), state.query_power(ix)];
+        state.world.hosts[ix].power = power;
+        state.world.hosts[ix].machine.bmc_powered = bmc;
+        state.world.hosts[ix].machine.query = query;
+        let answers = [
+            state.world.hosts[ix].query_power(),
+            state.world.hosts[ix].query_power(),
+        ];
         assert_eq!(answers, expected, "{name}");
     }
 }
@@ -104,10 +113,10 @@ fn how_maas_answers() {
 fn what_maas_remembers_is_stale_until_it_asks() {
     let mut state = region(1);
     let ix = state.h(1);
-    state.power_off(ix);
-    assert_eq!(state.hosts[ix].machine.cached_power, "on");
-    state.query_power(ix);
-    assert_eq!(state.hosts[ix].machine.cached_power, "off");
+    state.world.power_off(ix);
+    assert_eq!(state.world.hosts[ix].machine.cached_power, "on");
+    state.world.hosts[ix].query_power();
+    assert_eq!(state.world.hosts[ix].machine.cached_power, "off");
 }
 
 #[test]
@@ -121,15 +130,18 @@ fn what_becomes_of_power_commands() {
     ] {
         let mut state = region(1);
         let ix = state.h(1);
-        state.hosts[ix].machine.command = command;
-        assert_eq!(state.command_power(ix, false), command);
-        assert!(state.hosts[ix].power, "{command:?}: nothing happens at once");
+        state.world.hosts[ix].machine.command = command;
+        assert_eq!(state.world.command_power(ix, false), command);
+        assert!(
+            state.world.hosts[ix].power,
+            "{command:?}: nothing happens at once"
+        );
         state.pass(400);
-        assert_eq!(!state.hosts[ix].power, obeys, "{command:?}");
+        assert_eq!(!state.world.hosts[ix].power, obeys, "{command:?}");
         if obeys {
-            state.command_power(ix, true);
+            state.world.command_power(ix, true);
             state.pass(400);
-            assert!(state.hosts[ix].power, "{command:?}");
+            assert!(state.world.hosts[ix].power, "{command:?}");
         }
     }
 }
@@ -139,32 +151,32 @@ fn power_on_of_a_running_machine_is_a_power_cycle() {
     let mut state = region(1);
     let id = state.put(1, VmState::Active);
     let ix = state.h(1);
-    state.command_power(ix, true);
+    state.world.command_power(ix, true);
     state.pass(5_000);
-    assert!(state.hosts[ix].power && state.hosts[ix].agent.is_some());
-    assert_eq!(state.ledger.lost(&[id]), [id], "its guests are gone");
+    assert!(state.world.hosts[ix].power && state.world.hosts[ix].agent.is_some());
+    assert_eq!(state.world.hosts.ledger.lost(&[id]), [id], "its guests are gone");
 }
 
 #[test]
 fn a_machine_of_power_type_manual_is_not_switched() {
     let mut state = region(1);
     let ix = state.h(1);
-    state.hosts[ix].machine.power_type = "manual".into();
-    assert_eq!(state.command_power(ix, false), PowerCommand::Null);
+    state.world.hosts[ix].machine.power_type = "manual".into();
+    assert_eq!(state.world.command_power(ix, false), PowerCommand::Null);
 }
 
 #[test]
 fn a_rack_takes_its_bmcs_with_it() {
     let mut state: State = region(6);
-    assert_eq!(state.lose_rack("rack-1"), 4);
-    assert_eq!(state.lose_rack("rack-9"), 0);
+    assert_eq!(state.world.lose_rack("rack-1"), 4);
+    assert_eq!(state.world.lose_rack("rack-9"), 0);
     let (first, other) = (state.h(1), state.h(5));
-    assert!(!state.hosts[first].power && state.hosts[other].power);
-    assert_eq!(state.query_power(first), QueryAnswer::Status(503));
+    assert!(!state.world.hosts[first].power && state.world.hosts[other].power);
+    assert_eq!(state.world.hosts[first].query_power(), QueryAnswer::Status(503));
     assert_eq!(
-        state.command_power(first, true),
+        state.world.command_power(first, true),
         PowerCommand::Fails { status: 503 }
     );
-    state.restore_rack("rack-1");
-    assert_eq!(state.query_power(first), word("off"));
+    state.world.restore_rack("rack-1");
+    assert_eq!(state.world.hosts[first].query_power(), word("off"));
 }

@@ -29,22 +29,22 @@ fn a_start_of_nova_compute_destroys_what_was_evacuated_and_completes_the_records
     let (mut state, id) = moved();
     let (source, no) = (state.h(1), state.no(id));
     assert!(
-        state.hosts[source].guests.contains_key(&no),
+        state.world.hosts[source].guests.contains_key(&no),
         "the disk and definition are still there"
     );
     assert_eq!(
-        state.hosts[source].inventory.used().vcpus,
+        state.world.hosts[source].inventory.used().vcpus,
         1,
         "and so is the allocation"
     );
-    state.power_on(source);
+    state.world.power_on(source);
     assert_eq!(state.records(id), ["done"], "power alone does nothing");
     state.pass(1_000);
     assert_eq!(state.records(id), ["completed"]);
-    assert!(!state.hosts[source].guests.contains_key(&no));
-    assert_eq!(state.hosts[source].inventory.used().vcpus, 0);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
-    assert_eq!(state.ledger.double_runs(), 0);
+    assert!(!state.world.hosts[source].guests.contains_key(&no));
+    assert_eq!(state.world.hosts[source].inventory.used().vcpus, 0);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
+    assert_eq!(state.world.hosts.ledger.double_runs(), 0);
 }
 
 #[test]
@@ -52,25 +52,33 @@ fn a_host_that_was_only_cut_off_runs_the_old_copy_until_nova_compute_restarts() 
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
     let source = state.h(1);
-    state.set_link(source, false);
+    state.world.set_link(source, false);
     state.pass(13_000);
     assert!(!state.service_up(source), "nova sees a dead host");
-    assert_eq!(state.ledger.runs_on(id), ["compute-001"], "and it runs on");
+    assert_eq!(
+        state.world.hosts.ledger.runs_on(id),
+        ["compute-001"],
+        "and it runs on"
+    );
     evacuate(&mut state, id);
     state.pass(3_000);
-    assert_eq!(state.ledger.double_runs(), 1, "evacuated without fencing");
+    assert_eq!(
+        state.world.hosts.ledger.double_runs(),
+        1,
+        "evacuated without fencing"
+    );
 
-    state.set_link(source, true);
+    state.world.set_link(source, true);
     state.pass(60_000);
     assert_eq!(
-        state.ledger.runs_on(id),
+        state.world.hosts.ledger.runs_on(id),
         ["compute-001", "compute-002"],
         "a mended link cleans up nothing"
     );
     assert_eq!(state.records(id), ["done"]);
-    state.end_agent(source);
-    state.start_agent(source);
-    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    state.world.end_agent(source);
+    state.world.start_agent(source);
+    assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
     assert_eq!(state.records(id), ["completed"]);
 }
 
@@ -82,17 +90,25 @@ fn a_source_that_returns_during_the_rebuild_destroys_its_copy_even_if_the_rebuil
         let source = state.h(1);
         state.kill(1);
         state
+            .world
             .faults
             .add(crate::MoveFaultRule::always(crate::MoveFault::Error));
         evacuate(&mut state, id);
         state.pass(wait);
         assert_eq!(state.records(id), [record]);
-        state.hosts[source].power = true;
-        state.start_agent(source);
+        state.world.hosts[source].power = true;
+        state.world.start_agent(source);
         let no = state.no(id);
-        assert!(!state.hosts[source].guests.contains_key(&no), "while {record}");
+        assert!(
+            !state.world.hosts[source].guests.contains_key(&no),
+            "while {record}"
+        );
         state.pass(5_000);
-        assert_eq!(state.ledger.runs_on(id), [""; 0], "it runs nowhere now");
+        assert_eq!(
+            state.world.hosts.ledger.runs_on(id),
+            [""; 0],
+            "it runs nowhere now"
+        );
         assert_eq!(state.shown(id).1, "error");
     }
 }
@@ -106,15 +122,18 @@ fn of_two_done_records_of_one_instance_a_start_completes_the_last() {
     evacuate(&mut state, id);
     state.pass(3_000);
     // Back on the first host by hand, as an operator may write it, and evacuated once more.
-    let (source, dest) = (state.h(1), state.servers.get(no).unwrap().host.unwrap());
-    state.destroy_guest(dest, no);
-    state.hosts[dest].servers.remove(&no);
-    state.hosts[source].servers.insert(no);
-    state.edit(no, |server| server.host = Some(source));
+    let (source, dest) = (state.h(1), state.world.servers.get(no).unwrap().host.unwrap());
+    state.world.hosts.destroy_guest(dest, no, state.world.now);
+    state.world.hosts[dest].servers.remove(&no);
+    state.world.hosts[source].servers.insert(no);
+    state
+        .world
+        .servers
+        .edit(no, state.world.now, |server| server.host = Some(source));
     evacuate(&mut state, id);
     state.pass(3_000);
     assert_eq!(state.records(id), ["done", "done"]);
-    state.power_on(source);
+    state.world.power_on(source);
     state.pass(1_000);
     assert_eq!(state.records(id), ["done", "completed"]);
 }
@@ -128,14 +147,14 @@ fn guests_start_with_the_host_only_where_that_is_set() {
         });
         let (active, stopped) = (state.put(1, VmState::Active), state.put(1, VmState::Stopped));
         state.kill(1);
-        state.power_on(state.h(1));
+        state.world.power_on(state.h(1));
         state.pass(1_000);
         assert_eq!(
-            state.ledger.runs_on(active).len(),
+            state.world.hosts.ledger.runs_on(active).len(),
             runs,
             "resume_guests {resume_guests}"
         );
-        assert_eq!(state.ledger.runs_on(stopped).len(), 0);
+        assert_eq!(state.world.hosts.ledger.runs_on(stopped).len(), 0);
         assert_eq!(state.shown(active).1, "active");
     }
 }
@@ -145,7 +164,7 @@ fn nova_notices_later_that_a_guest_is_shut_down() {
     let mut state = region(1);
     let id = state.put(1, VmState::Active);
     state.kill(1);
-    state.power_on(state.h(1));
+    state.world.power_on(state.h(1));
     state.pass(599_000);
     assert_eq!(state.shown(id).1, "active");
     state.pass(5_000);
@@ -161,16 +180,16 @@ fn a_server_deleted_while_its_host_was_away_leaves_no_record_and_later_no_guest(
         state.delete_server(&admin(), server).unwrap();
     }
     state.pass(1_000);
-    assert!(state.servers.by_id(other).is_none());
+    assert!(state.world.servers.by_id(other).is_none());
     assert_eq!(
-        state.migrations.of_server(id).count(),
+        state.world.migrations.of_server(id).count(),
         0,
         "nova hides the records of deleted instances"
     );
-    assert!(state.hosts[source].guests.contains_key(&other_no));
-    state.power_on(source);
+    assert!(state.world.hosts[source].guests.contains_key(&other_no));
+    state.world.power_on(source);
     state.pass(1_000);
-    assert!(!state.hosts[source].guests.contains_key(&other_no));
+    assert!(!state.world.hosts[source].guests.contains_key(&other_no));
 }
 
 #[test]
@@ -178,11 +197,11 @@ fn a_rebuild_that_its_own_host_lost_is_an_error_after_the_restart() {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
     let no = state.no(id);
-    state.edit(no, |server| {
+    state.world.servers.edit(no, state.world.now, |server| {
         server.task_state = Some(crate::TaskState::Rebuilding);
     });
     let ix = state.h(1);
-    state.end_agent(ix);
-    state.start_agent(ix);
+    state.world.end_agent(ix);
+    state.world.start_agent(ix);
     assert_eq!(state.shown(id), ("compute-001".into(), "error", "-"));
 }

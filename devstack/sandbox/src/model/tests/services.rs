@@ -42,7 +42,7 @@ fn what_a_change_may_say() {
                 "{name}"
             );
         }
-        let host = &state.hosts[ix];
+        let host = &state.world.hosts[ix];
         assert_eq!(host.disabled, accepted && status == Some(Disabled), "{name}");
         assert_eq!(host.forced_down, accepted && forced_down == Some(true), "{name}");
     }
@@ -61,9 +61,9 @@ fn enabling_drops_the_reason() {
         ..status(ServiceStatus::Disabled)
     };
     state.update_service(ix, &disable).unwrap();
-    assert_eq!(state.hosts[ix].disabled_reason.as_deref(), Some("why"));
+    assert_eq!(state.world.hosts[ix].disabled_reason.as_deref(), Some("why"));
     state.update_service(ix, &status(ServiceStatus::Enabled)).unwrap();
-    assert_eq!(state.hosts[ix].disabled_reason, None);
+    assert_eq!(state.world.hosts[ix].disabled_reason, None);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn forced_down_cannot_be_cleared_while_records_are_done() {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
     let ix = state.h(1);
-    state.power_off(ix);
+    state.world.power_off(ix);
     state.update_service(ix, &forced_down(true)).unwrap();
     assert!(!state.service_up(ix), "at once");
     state.evacuate(&admin(), id, &EvacuateRequest::default()).unwrap();
@@ -81,8 +81,11 @@ fn forced_down_cannot_be_cleared_while_records_are_done() {
         ..forced_down(false)
     };
     assert_eq!(state.update_service(ix, &both).unwrap_err().status.as_u16(), 400);
-    assert!(!state.hosts[ix].disabled, "a refused change changes nothing");
-    state.power_on(ix);
+    assert!(
+        !state.world.hosts[ix].disabled,
+        "a refused change changes nothing"
+    );
+    state.world.power_on(ix);
     state.pass(1_000);
     state.update_service(ix, &forced_down(false)).unwrap();
     assert!(state.service_up(ix));
@@ -94,7 +97,7 @@ fn a_service_goes_down_when_its_heartbeat_is_old() {
     let ix = state.h(1);
     state.pass(100_000);
     assert!(state.service_up(ix));
-    state.power_off(ix);
+    state.world.power_off(ix);
     let last = state.service_updated(ix);
     state.pass(7_000);
     assert!(state.service_up(ix), "nova does not know yet");
@@ -111,7 +114,7 @@ fn updated_at_follows_heartbeats_even_while_forced_down_and_changes_too() {
     let before = state.service_updated(ix);
     state.pass(10_000);
     assert!(state.service_updated(ix) > before, "a living host betrays itself");
-    state.power_off(ix);
+    state.world.power_off(ix);
     state.pass(30_000);
     let dead = state.service_updated(ix);
     state.update_service(ix, &forced_down(true)).unwrap();
@@ -171,9 +174,9 @@ fn only_a_change_that_changes_something_moves_updated_at() {
 fn each_way_to_die_stops_the_heartbeat() {
     type Way = fn(&mut crate::model::State, crate::model::HostIx);
     let ways: [(&str, Way); 3] = [
-        ("power", |state, ix| state.power_off(ix)),
-        ("link", |state, ix| state.set_link(ix, false)),
-        ("nova-compute", |state, ix| state.end_agent(ix)),
+        ("power", |state, ix| state.world.power_off(ix)),
+        ("link", |state, ix| state.world.set_link(ix, false)),
+        ("nova-compute", |state, ix| state.world.end_agent(ix)),
     ];
     for (name, way) in ways {
         let mut state = region(1);
@@ -194,9 +197,9 @@ fn host_status_of_a_server() {
     assert_eq!(state.host_status(Some(ix)), "UP");
     state.kill(1);
     assert_eq!(state.host_status(Some(ix)), "UNKNOWN");
-    state.hosts[ix].disabled = true;
+    state.world.hosts[ix].disabled = true;
     assert_eq!(state.host_status(Some(ix)), "MAINTENANCE");
-    state.hosts[ix].forced_down = true;
+    state.world.hosts[ix].forced_down = true;
     assert_eq!(state.host_status(Some(ix)), "DOWN");
     assert_eq!(state.host_status(None), "");
 }

@@ -1,0 +1,64 @@
+//! Machines with their nova-computes, and the rows of Nova that these write.
+
+use crate::model::agenda::{Agenda, Event};
+use crate::model::chance::Chance;
+use crate::model::fault::MoveFaults;
+use crate::model::host::Hosts;
+use crate::model::migration::Migrations;
+use crate::model::server::Servers;
+use crate::moment::Moment;
+use crate::settings::RegionSettings;
+
+/// What machines and nova-computes work on. They know nothing of API, conductor and scheduler: a message reaches them
+/// ([`World::cast`]), and time passes.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: RegionSettings,
+    pub(crate) now: Moment,
+    pub(crate) chance: Chance,
+    pub(crate) hosts: Hosts,
+    pub(crate) servers: Servers,
+    pub(crate) migrations: Migrations,
+    pub(crate) faults: MoveFaults,
+    pub(crate) agenda: Agenda,
+}
+
+impl World {
+    pub(crate) fn new(settings: RegionSettings) -> Self {
+        Self {
+            now: Moment::START,
+            chance: Chance::of(settings.seed),
+            hosts: Hosts::default(),
+            servers: Servers::default(),
+            migrations: Migrations::default(),
+            faults: MoveFaults::default(),
+            agenda: Agenda::default(),
+            settings,
+        }
+    }
+
+    /// What happens on a machine; gives back what is not for machines.
+    pub(crate) fn happen(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::AgentStart { host, life } => {
+                if self.hosts[host].life == life {
+                    self.start_agent(host);
+                }
+            }
+            Event::PowerSync { host, life } => self.sync_power(host, life),
+            Event::Deliver { host, life, cast } => self.deliver(host, life, cast),
+            Event::RebuildSpawn { rebuild } => self.rebuild_spawn(rebuild),
+            Event::RebuildFinish { rebuild } => self.rebuild_finish(&rebuild),
+            Event::LiveSwitch { live } => self.live_switch(live),
+            Event::LiveFinish { live } => self.live_finish(&live),
+            // MAAS orders "cycle, or on if off": a machine that runs is switched off first.
+            Event::Power { host, on: true } => {
+                self.power_off(host);
+                self.power_on(host);
+            }
+            Event::Power { host, on: false } => self.power_off(host),
+            Event::Conduct { .. } | Event::Build { .. } => return Some(event),
+        }
+        None
+    }
+}

@@ -1,0 +1,91 @@
+//! What an operator of the cloud does to Nova.
+
+use super::Region;
+use crate::SandboxError;
+use crate::model::service::{ServiceChange, ServiceStatus};
+
+/// An operator of the cloud, as an administrator of Nova.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator<'a>(&'a Region);
+
+impl Region {
+    /// Does what an operator does.
+    pub fn operator(&self) -> Operator<'_> {
+        Operator(self)
+    }
+}
+
+impl Operator<'_> {
+    /// Enables or disables a compute service, as an operator does.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such host, or Nova refuses.
+    pub fn set_service(self, host: &str, enabled: bool, reason: Option<&str>) -> Result<(), SandboxError> {
+        let change = ServiceChange {
+            status: Some(if enabled {
+                ServiceStatus::Enabled
+            } else {
+                ServiceStatus::Disabled
+            }),
+            disabled_reason: reason.map(str::to_owned),
+            forced_down: None,
+        };
+        self.0
+            .on_host(host, |state, ix| state.update_service(ix, &change))??;
+        Ok(())
+    }
+
+    /// Puts hosts into an availability zone of their own.
+    ///
+    /// # Errors
+    ///
+    /// When a host does not exist, has servers already, or is in another zone.
+    pub fn create_zone(self, zone: &str, hosts: &[&str]) -> Result<(), SandboxError> {
+        self.0.change(|state| {
+            let id = state.create_aggregate(zone, Some(zone))?;
+            for host in hosts {
+                state.add_aggregate_host(id, host)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes an aggregate that is no availability zone, with these hosts; gives its number.
+    ///
+    /// # Errors
+    ///
+    /// When there is one of that name, or a host does not exist.
+    pub fn create_aggregate(self, name: &str, hosts: &[&str]) -> Result<u64, SandboxError> {
+        self.0.change(|state| {
+            let id = state.create_aggregate(name, None)?;
+            for host in hosts {
+                state.add_aggregate_host(id, host)?;
+            }
+            Ok(id)
+        })
+    }
+
+    /// Writes something on an aggregate.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such aggregate.
+    pub fn set_aggregate_metadata(self, id: u64, key: &str, value: &str) -> Result<(), SandboxError> {
+        let change = [(key.to_owned(), Some(value.to_owned()))].into();
+        self.0.change(|state| state.set_aggregate_metadata(id, change))?;
+        Ok(())
+    }
+
+    /// Which hosts are in an aggregate; none if there is no such aggregate.
+    pub fn aggregate_hosts(self, id: u64) -> Vec<String> {
+        self.0.read(|state| {
+            let hosts = state.aggregates.get(id).map(|row| &row.hosts);
+            hosts
+                .into_iter()
+                .flatten()
+                .map(|ix| state.world.hosts[*ix].name.to_string())
+                .collect()
+        })
+    }
+}
