@@ -20,7 +20,7 @@ use crate::signs::Signs;
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
 
-/// See [`App`].
+/// What every handler shares.
 pub(crate) struct Inner {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) poke: Arc<dyn Poke>,

@@ -79,7 +79,7 @@ pub(crate) struct ThawArgs {
     pub(crate) config: ConfigArgs,
 }
 
-/// What.
+/// What is thawed, by its name.
 #[derive(Debug, Args)]
 pub(crate) struct ThawNamedArgs {
     /// Its name or id, as `tachi freeze list` shows it; the beginning of the id is enough

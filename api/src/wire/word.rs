@@ -100,7 +100,7 @@ impl Body for NewWord {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Word)]
 pub(crate) struct SaidView {
-    /// Which.
+    /// What was said, such as `abort`.
     #[schema(schema_with = kinds)]
     pub(crate) word: WordKind,
     /// The recovery that it is about, or whose instance.

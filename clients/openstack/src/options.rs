@@ -94,7 +94,7 @@ pub enum Credentials {
 /// The project a token is scoped to.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// Which.
+    /// Its id, or its name within `domain`.
     pub project: IdOrName,
     /// Its domain; needed when the project is given by name.
     pub domain: Option<IdOrName>,

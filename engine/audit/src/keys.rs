@@ -24,7 +24,7 @@ const LONGEST: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[error("the audit log's key file {}: {why}", path.display())]
 pub struct KeyError {
-    /// Which.
+    /// The file as the configuration names it.
     pub path: PathBuf,
     /// What is wrong with it, and what to do.
     pub why: String,

@@ -50,7 +50,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[error("opening the audit log {}", path.display())]
 pub struct OpenError {
-    /// Which.
+    /// The file as the configuration names it.
     pub path: PathBuf,
     /// What the system said.
     #[source]

@@ -19,7 +19,7 @@ pub enum FaultClass {
 /// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// See [`FaultClass`].
+    /// Whether the same call may be tried again.
     pub class: FaultClass,
     /// The HTTP status, if an answer came.
     pub status: Option<u16>,

@@ -97,7 +97,7 @@ pub enum HoldKind {
 /// A recovery that waits for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// See [`HoldKind`].
+    /// Decides what an operator's `approve` does.
     pub kind: HoldKind,
     /// For people.
     pub reason: String,
@@ -114,7 +114,7 @@ pub struct Hold {
 /// What a host recovery must not forget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostRecovery {
-    /// See [`StateVersion`].
+    /// A state of a newer version is refused when it is read.
     #[serde(default)]
     pub version: StateVersion,
     /// Its id; part of the mark on locks and disable reasons.
@@ -139,7 +139,7 @@ pub struct HostRecovery {
     /// What reports say of its fence beyond that.
     #[serde(default)]
     pub off_word: Option<OffWord>,
-    /// See [`Stage`].
+    /// How far the recovery is.
     pub stage: Stage,
     /// Set while it waits for a person.
     pub hold: Option<Hold>,

@@ -150,11 +150,11 @@ pub struct Server {
     pub name: String,
     /// `OS-EXT-SRV-ATTR:host`: the *service* host, never the hypervisor's name.
     pub host: Option<String>,
-    /// See [`VmState`].
+    /// As Nova's database has it.
     pub vm_state: VmState,
     /// What Nova is doing with it just now.
     pub task_state: Option<String>,
-    /// See [`PowerState`].
+    /// What Nova last saw of it.
     pub power_state: PowerState,
     /// Whether somebody locked it.
     pub locked: bool,
@@ -168,7 +168,7 @@ pub struct Server {
     pub launched: bool,
     /// The text of Nova's last fault, if it shows one.
     pub fault: Option<String>,
-    /// See [`About`].
+    /// What the operator's rules look at.
     pub about: About,
     /// What it takes of a host, by its flavor; `None` if Nova does not say.
     #[serde(default)]

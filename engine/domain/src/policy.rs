@@ -60,9 +60,9 @@ impl FencingMode {
 // A recovery that began under an older version has the defaults of what it did not know.
 #[serde(default)]
 pub struct Policy {
-    /// See [`FencingMode`].
+    /// Whose word is proof that a host is off (R15).
     pub fencing: FencingMode,
-    /// See [`BareNormal`].
+    /// What NORMAL is worth without evidence, in mode `external` (R15).
     pub bare_normal: BareNormal,
     /// Metadata key that marks the instances of a failed host that come first.
     pub ha_key: String,
@@ -131,7 +131,7 @@ pub struct Policy {
     pub priority_key: String,
     /// Whether that number orders the instances of all projects together, and not those of each project by themselves.
     pub priority_across_projects: bool,
-    /// See [`LeaveRules`].
+    /// Instances that an operator wants to be left where they are.
     pub leave: LeaveRules,
     /// Whether instances that a service of the cloud keeps alive by itself are evacuated all the same.
     pub evacuate_service_instances: bool,
@@ -180,7 +180,7 @@ pub struct Policy {
     pub power_on_delay: Duration,
 
     // --- guards
-    /// See [`GuardPolicy`].
+    /// What operators decide of the guards beforehand, but for the fractions.
     pub guards: GuardPolicy,
     // --- levels of fence devices
     /// How long the levels may take together; no further one is begun after that.

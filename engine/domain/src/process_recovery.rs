@@ -33,7 +33,7 @@ use guarding::Guarded;
 /// What a process recovery must not forget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessRecovery {
-    /// See [`StateVersion`].
+    /// A state of a newer version is refused when it is read.
     #[serde(default)]
     pub version: StateVersion,
     /// Its id.

@@ -61,7 +61,7 @@ pub struct Asked {
 )]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VmRecovery {
-    /// See [`StateVersion`].
+    /// A state of a newer version is refused when it is read.
     #[serde(default)]
     pub version: StateVersion,
     /// Its id.
@@ -81,7 +81,7 @@ pub struct VmRecovery {
     pub server: Option<ServerId>,
     /// The rules it goes by.
     pub policy: Policy,
-    /// See [`Stage`].
+    /// Decides what is asked next.
     pub stage: Stage,
     /// When the stage began.
     pub since: Elapsed,

@@ -81,7 +81,7 @@ pub struct Written {
 /// See [`Effect::Call`].
 #[derive(Debug)]
 pub struct Calls {
-    /// Which.
+    /// To be sent, now that their intents are durable.
     pub commands: Vec<Command>,
     /// Why power commands must not be sent, if so: each is answered with it.
     pub unaudited: Option<Fault>,

@@ -15,7 +15,7 @@ use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wa
 /// What an engine sees of a recovery it does not own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimView {
-    /// Which.
+    /// The recovery.
     pub id: RecoveryId,
     /// The claim's number; 0 if it was never claimed.
     pub epoch: u64,
@@ -32,7 +32,7 @@ pub struct ClaimView {
 /// A recovery as its new owner finds it, read after the claim was committed, on the same connection.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// Which.
+    /// The recovery.
     pub id: RecoveryId,
     /// The epoch that every write of the new owner carries.
     pub epoch: u64,
@@ -155,7 +155,7 @@ pub struct ProofWrite {
 /// What the host's row shows from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostWrite {
-    /// Which.
+    /// The host that is being recovered.
     pub host: HostId,
     /// Why it is on maintenance now (R19).
     pub why: MaintenanceReason,
@@ -240,7 +240,7 @@ pub enum Committed {
 /// What raises a recovery's beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat {
-    /// Which.
+    /// The recovery.
     pub id: RecoveryId,
     /// The claim's number.
     pub epoch: u64,
@@ -285,7 +285,7 @@ pub struct ReservationWrite {
     pub host: HostId,
     /// Its name.
     pub name: String,
-    /// See [`ReservationState`].
+    /// How far the reserved host is.
     pub state: ReservationState,
     /// Whether its service was enabled before.
     pub was_enabled: bool,

@@ -71,7 +71,7 @@ impl Recovery {
     ///
     /// # Errors
     ///
-    /// See [`Unusable`].
+    /// When the journal's rows are none that this version can read.
     pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Self, Unusable> {
         if let Some(head) = &claimed.state {
             return Ok(match claimed.kind {

@@ -151,7 +151,7 @@ impl RoomView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Need)]
 pub struct NeedView {
-    /// What.
+    /// Such as a power device that answers.
     #[schema(schema_with = schema::need)]
     pub need: Need,
     /// Whether nothing speaks against it; null if that is not known.

@@ -40,7 +40,7 @@ pub struct Report<'a> {
 /// A step of the recovery that counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Moment {
-    /// Which.
+    /// What was reached, in a few words.
     pub what: &'static str,
     /// When; null if it was not reached.
     pub at: Option<Time>,
@@ -70,7 +70,7 @@ pub struct Left<'a> {
 pub struct Said<'a> {
     /// Who has said it, and why.
     pub by: &'a str,
-    /// What.
+    /// What was said, as the command calls it.
     pub word: String,
     /// When, where that is kept.
     pub at: Option<Time>,

@@ -63,7 +63,7 @@ impl Fencing {
 /// When something was so that was seen of the cloud, and for how long it says something good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Age {
-    /// What.
+    /// What was looked at, such as `tests`.
     pub kind: &'static str,
     /// When; `None` if nobody has gathered it.
     pub as_of: Option<Timestamp>,

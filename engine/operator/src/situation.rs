@@ -330,7 +330,7 @@ pub struct FactView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Finding)]
 pub struct FindingView {
-    /// What.
+    /// What is the matter, as a word for programs.
     #[schema(schema_with = schema::code)]
     pub code: Code,
     /// How bad.

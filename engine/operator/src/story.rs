@@ -222,7 +222,7 @@ pub struct ReportedView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryWord)]
 pub struct WordView {
-    /// Which.
+    /// Such as `approve` or `abort`.
     pub word: String,
     /// Who has said it, and why.
     pub by: String,
@@ -234,7 +234,7 @@ pub struct WordView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryInstanceWord)]
 pub struct InstanceWordView {
-    /// Which.
+    /// What was said, as the command calls it.
     pub word: String,
     /// The instance.
     pub instance: String,
@@ -260,7 +260,7 @@ pub struct StepView {
     /// The instance, if one.
     #[schema(required)]
     pub instance: Option<String>,
-    /// What.
+    /// One line, for people.
     pub text: String,
 }
 

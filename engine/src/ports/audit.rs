@@ -57,9 +57,9 @@ pub enum AuditResult {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AuditEntry {
-    /// See [`AuditAction`].
+    /// A power command, a proof, a person's word.
     pub action: AuditAction,
-    /// See [`AuditPhase`].
+    /// Before the act, or how it came out.
     pub phase: AuditPhase,
     /// The host in question, by its name in Nova.
     pub host: String,

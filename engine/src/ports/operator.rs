@@ -18,7 +18,7 @@ use super::reporters::Doubted;
 /// A recovery in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoverySummary {
-    /// Which.
+    /// The id that operators' commands take.
     pub id: RecoveryId,
     /// The notification that caused it.
     pub notification: NotificationId,
@@ -266,7 +266,7 @@ pub struct StepLine {
     pub kind: String,
     /// The instance, if one.
     pub server: Option<String>,
-    /// What.
+    /// One line, for people.
     pub text: String,
 }
 

@@ -64,7 +64,7 @@ pub enum RegistryError {
     /// No such segment.
     #[error("no segment {segment}")]
     SegmentNotFound {
-        /// Which.
+        /// The id asked for.
         segment: SegmentId,
     },
     /// No such host in that segment.

@@ -23,7 +23,7 @@ pub enum Said {
 /// The last thing told of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// What.
+    /// What the notification said.
     pub said: Said,
     /// The same for every bridge that reports the same event.
     pub key: String,
@@ -99,7 +99,7 @@ impl Report {
 pub struct Change {
     /// The cluster's name of the node.
     pub node: String,
-    /// What.
+    /// Becomes one notification.
     pub report: Report,
     /// The same for every bridge that reports the same event.
     pub key: String,

@@ -54,7 +54,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) uuid: Uuid,
     /// Its name.
     pub(crate) name: &'a str,
-    /// What.
+    /// What libvirt said.
     pub(crate) what: &'a What,
     /// When it was read, in microseconds since the epoch.
     pub(crate) micros: i64,
@@ -63,7 +63,7 @@ pub(crate) struct Seen<'a> {
 /// A guest in a look at all of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
-    /// Which.
+    /// The guest's, which is Nova's id of the instance.
     pub(crate) uuid: Uuid,
     /// Its name.
     pub(crate) name: String,

@@ -36,7 +36,7 @@ pub(super) enum Command {
     Unit {
         /// Start what runs anew.
         restart: bool,
-        /// Which.
+        /// As `systemctl` takes it.
         unit: String,
     },
     /// A program.

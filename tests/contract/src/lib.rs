@@ -87,7 +87,7 @@ pub enum Operation {
     Pass(u32),
     /// A host is reported to have stopped, now; by one that has seen to it that it is off, or not.
     Report {
-        /// Which.
+        /// Its number among the script's hosts.
         host: usize,
         /// `host_status` is `NORMAL`.
         off: bool,
@@ -96,7 +96,7 @@ pub enum Operation {
     ReportInstance {
         /// Where.
         host: usize,
-        /// Which.
+        /// Its number among the script's servers.
         server: u32,
     },
     /// An engine looks which recoveries there are.
@@ -116,7 +116,7 @@ pub enum Operation {
         recovery: usize,
         /// The owner's.
         epoch: u64,
-        /// What.
+        /// All that goes into the transaction.
         draft: Box<Draft>,
     },
     /// The owner of an epoch raises the beat.
@@ -139,7 +139,7 @@ pub enum Operation {
     Say {
         /// About which recovery.
         recovery: usize,
-        /// What.
+        /// As a command or the API says it.
         word: Word,
     },
     /// An operator switches the segment.
@@ -149,12 +149,12 @@ pub enum Operation {
     },
     /// An operator puts a host on maintenance.
     Maintenance {
-        /// Which.
+        /// Its number among the script's hosts.
         host: usize,
     },
     /// An operator freezes something for so many minutes.
     Freeze {
-        /// What.
+        /// A freeze is of one of them alone.
         what: Target,
         /// For how long.
         minutes: u32,
@@ -351,7 +351,7 @@ pub enum Answer {
 /// A recovery as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Which.
+    /// By the order in which they were opened.
     pub recovery: usize,
     /// Its epoch.
     pub epoch: u64,
@@ -452,7 +452,7 @@ pub enum Outcome {
     MovesTaken(Vec<u32>),
     /// The host is being recovered.
     HostUnderRecovery,
-    /// See [`Committed`].
+    /// Nothing was written: instances may run on these other hosts.
     MayRunOn(BTreeSet<String>),
     /// A report has joined.
     Joined,

@@ -64,7 +64,7 @@ pub struct Notification {
     pub segment: Option<SegmentId>,
     /// The reporter's key/value pairs, checked by type when accepted.
     pub payload: BTreeMap<String, String>,
-    /// See [`NotificationStatus`].
+    /// As Masakari's API shows it.
     pub status: NotificationStatus,
     /// What a person should know: why it is held, ignored or failed.
     pub message: Option<String>,

@@ -33,7 +33,7 @@ pub struct Segment {
     pub enabled: bool,
     /// Free text.
     pub description: Option<String>,
-    /// See [`RecoveryMethod`].
+    /// Whether instances go to reserved hosts, or to any.
     pub recovery_method: RecoveryMethod,
     /// When made and changed.
     pub stamps: Stamps,

@@ -53,9 +53,9 @@ pub struct Vmove {
     pub start_time: Option<Timestamp>,
     /// When it was over, either way.
     pub end_time: Option<Timestamp>,
-    /// See [`VmoveType`].
+    /// As Masakari's API shows it.
     pub kind: Option<VmoveType>,
-    /// See [`VmoveStatus`].
+    /// As Masakari's API shows it.
     pub status: Option<VmoveStatus>,
     /// What a person should know.
     pub message: Option<String>,

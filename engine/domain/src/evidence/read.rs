@@ -52,19 +52,19 @@ pub enum EvidenceError {
     /// A member twice.
     #[error("member \"{member}\" is there twice: say it once")]
     Twice {
-        /// Which.
+        /// Its name, as sent.
         member: String,
     },
     /// A member nobody knows.
     #[error("member \"{member}\" is not known in version 1: leave it out")]
     Unknown {
-        /// Which.
+        /// Its name, as sent.
         member: String,
     },
     /// A member that must be there.
     #[error("member \"{member}\" is missing: it is required{why}")]
     Missing {
-        /// Which.
+        /// Its name in version 1.
         member: &'static str,
         /// Why, if not always.
         why: &'static str,
@@ -72,7 +72,7 @@ pub enum EvidenceError {
     /// A member that says what it may not.
     #[error("member \"{member}\" must be {wanted}, and is {found}")]
     Wrong {
-        /// Which.
+        /// Its name in version 1.
         member: &'static str,
         /// What it must be.
         wanted: &'static str,

@@ -84,7 +84,7 @@ pub struct Shape {
 /// An instance that needs a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// Which.
+    /// Nova's id.
     pub id: ServerId,
     /// Its name.
     pub name: String,

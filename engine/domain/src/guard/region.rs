@@ -75,7 +75,7 @@ pub struct Region {
     pub processes: Vec<Dated>,
     /// What Nova shows, or why it does not.
     pub nova: Result<NovaView, String>,
-    /// See [`Witness`].
+    /// The places that are asked whether this engine is cut off.
     pub witnesses: Vec<Witness>,
     /// Hosts by failure domain, as a file says.
     pub domains: BTreeMap<String, BTreeSet<String>>,

@@ -6,7 +6,7 @@ use crate::ServerId;
 /// An instance, as a hook is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookInstance {
-    /// Which.
+    /// Nova's id.
     pub id: ServerId,
     /// Its name; `None` if Nova has not been asked for it.
     pub name: Option<String>,
@@ -49,7 +49,7 @@ pub enum Verdict {
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookOutcome {
-    /// See [`Verdict`].
+    /// By its exit code or HTTP status.
     pub verdict: Verdict,
     /// One line for a person: how it ended and the beginning of what it said.
     pub text: String,

@@ -54,7 +54,7 @@ pub struct Hook {
     pub timeout: Duration,
     /// How often it is run again after it has failed; only if it is idempotent.
     pub retries: u32,
-    /// See [`OnFailure`].
+    /// Whether a failure stops the recovery.
     pub on_failure: OnFailure,
     /// Whether it may be run again when nobody knows what came of a run.
     pub idempotent: bool,

@@ -159,7 +159,7 @@ impl From<&Restoration> for RestorationKind {
 /// A restoration that has been journalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestorationCall {
-    /// What.
+    /// What Nova was asked for.
     pub what: RestorationKind,
     /// When.
     pub at: Elapsed,
@@ -174,7 +174,7 @@ pub struct RestorationCall {
 )]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
-    /// See [`StateVersion`].
+    /// A state of a newer version is refused when it is read.
     #[serde(default)]
     pub version: StateVersion,
     /// Nova's id.
@@ -190,11 +190,11 @@ pub struct Move {
     /// What its owner wants it to be preferred by, highest first: among those of one kind, across all recoveries.
     #[serde(default)]
     pub priority: i32,
-    /// See [`Was`].
+    /// What it is brought back to.
     pub was: Was,
     /// Does not boot from a volume.
     pub image_backed: bool,
-    /// See [`Lock`].
+    /// Ours is taken off at the end, anybody else's stays (R12).
     pub lock: Lock,
     /// When a lock was last asked for without an answer: until D + Q have passed it may still come.
     pub lock_loose: Option<Elapsed>,
@@ -207,7 +207,7 @@ pub struct Move {
     pub lock_in_doubt: bool,
     /// A lock is not asked for before this moment, once the evacuation is under way.
     pub lock_not_before: Elapsed,
-    /// See [`Preparation`].
+    /// Nova evacuates no instance in some states.
     pub preparation: Preparation,
     /// The highest evacuation record known for it.
     pub known: MigrationId,
@@ -227,7 +227,7 @@ pub struct Move {
     pub deleted: bool,
     /// Its task_state said `rebuilding` before it was asked for, so that this says nothing about what came of it.
     pub busy_before: bool,
-    /// See [`MoveStep`].
+    /// How far it is.
     pub step: MoveStep,
     /// How often Nova has failed it.
     pub failures: u32,

@@ -76,7 +76,7 @@ pub struct Taken {
     pub host: HostId,
     /// Its service name in Nova.
     pub name: String,
-    /// See [`TakenStep`].
+    /// How far it is.
     pub step: TakenStep,
     /// Nova's id of its service.
     pub service: ServiceId,

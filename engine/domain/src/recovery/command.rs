@@ -93,14 +93,14 @@ pub enum Command {
     ReadPower(Target),
     /// Tell one of them to cut the host's power.
     PowerOff {
-        /// Which.
+        /// The device.
         target: Target,
         /// For its own log.
         reason: String,
     },
     /// Tell one of them to give the host its power back.
     PowerOn {
-        /// Which.
+        /// The device.
         target: Target,
         /// For its own log.
         reason: String,
@@ -109,7 +109,7 @@ pub enum Command {
     UpdateService {
         /// Nova's id of the record.
         id: ServiceId,
-        /// What.
+        /// Disabled and `forced_down` go in one call.
         update: ServiceUpdate,
     },
     /// Take the lists a plan is made of.
@@ -132,7 +132,7 @@ pub enum Command {
     ReadServer(ServerId),
     /// Lock a server.
     Lock {
-        /// Which.
+        /// The instance.
         server: ServerId,
         /// Marked as ours.
         reason: String,
@@ -145,9 +145,9 @@ pub enum Command {
     Evacuate(Evacuation),
     /// Bring a moved server to what it was.
     Restore {
-        /// Which.
+        /// The instance, on its new host.
         server: ServerId,
-        /// What.
+        /// One step towards what it was before the failure.
         to: Restoration,
     },
     /// Stop an instance that has failed.
@@ -156,7 +156,7 @@ pub enum Command {
     Start(ServerId),
     /// Set `vm_state` to `to`, so that Nova lets it be stopped.
     Activate {
-        /// Which.
+        /// The instance.
         server: ServerId,
         /// Always `active` today.
         to: VmState,

@@ -193,7 +193,7 @@ pub enum Observation {
     Conductors(Result<Messaging, Fault>),
     /// Answer to [`Command::ReadServer`].
     Server {
-        /// Which.
+        /// The instance that was asked for.
         server: ServerId,
         /// `Ok(None)`: it is gone.
         result: Result<Option<Server>, Fault>,

@@ -14,7 +14,7 @@ use crate::{Elapsed, HostId, ServerId, Timestamp};
 /// Now: the recovery's own time for decisions, wall time for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// See [`Elapsed`].
+    /// Counts only while an engine works on the recovery.
     pub elapsed: Elapsed,
     /// For people.
     pub wall: Timestamp,
@@ -87,7 +87,7 @@ pub enum StepKind {
 pub struct Step {
     /// Part of what.
     pub task: Task,
-    /// See [`StepKind`].
+    /// An intent comes before the call, an outcome after it.
     pub kind: StepKind,
     /// The instance, if it is about one.
     pub server: Option<ServerId>,

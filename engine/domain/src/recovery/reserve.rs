@@ -24,14 +24,14 @@ pub enum ReserveCall {
     Survey,
     /// Look at one.
     Look {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// Whether its servers are wanted too.
         servers: bool,
     },
     /// Enable it, or disable it again.
     SetStatus {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// Nova's id of its service.
         service: ServiceId,
@@ -40,14 +40,14 @@ pub enum ReserveCall {
     },
     /// Put it into an aggregate.
     Join {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// The aggregate's number.
         aggregate: u64,
     },
     /// Take it out again.
     Leave {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// The aggregate's number.
         aggregate: u64,
@@ -117,21 +117,21 @@ pub enum ReserveAnswer {
     Survey(Result<Survey, Fault>),
     /// To [`ReserveCall::Look`].
     Look {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// The answer.
         result: Result<HostView, Fault>,
     },
     /// To [`ReserveCall::SetStatus`].
     StatusSet {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// The answer.
         result: Result<Service, Fault>,
     },
     /// To [`ReserveCall::Join`]. A conflict is one of availability zones.
     Joined {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// The aggregate's number.
         aggregate: u64,
@@ -140,7 +140,7 @@ pub enum ReserveAnswer {
     },
     /// To [`ReserveCall::Leave`]. Not being in it is no failure.
     Left {
-        /// Which.
+        /// The reserved host.
         host: String,
         /// The aggregate's number.
         aggregate: u64,

@@ -122,7 +122,7 @@ pub enum Subject<'a> {
 /// How a host or an instance is, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation<'a> {
-    /// Which.
+    /// A host or an instance, with its findings.
     pub subject: Subject<'a>,
     /// Each need with what speaks against it, worst first.
     pub needs: Vec<(Need, Vec<&'a Finding>)>,

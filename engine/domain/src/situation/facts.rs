@@ -21,7 +21,7 @@ use crate::{RecoveryId, ServerId, Timestamp, Wait};
 pub struct Known<T> {
     /// When.
     pub as_of: Timestamp,
-    /// What.
+    /// What was seen then.
     pub value: T,
 }
 
@@ -149,7 +149,7 @@ pub struct Host {
 /// A recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// Which.
+    /// As commands take it.
     pub id: RecoveryId,
     /// What it is about.
     pub kind: RecoveryKind,
@@ -168,7 +168,7 @@ pub struct Recovery {
 /// An instance that waits for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Which.
+    /// The instance.
     pub server: ServerId,
     /// Its name.
     pub name: String,
@@ -313,7 +313,7 @@ pub struct Instances {
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    /// Which.
+    /// Nova's id.
     pub id: ServerId,
     /// Its name.
     pub name: String,

@@ -10,7 +10,7 @@ use crate::Timestamp;
 /// One thing to say, of one subject or of several of which the same is to be said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What.
+    /// Stays the same when the sentence changes.
     pub code: Code,
     /// How bad.
     pub grade: Grade,

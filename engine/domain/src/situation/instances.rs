@@ -11,7 +11,7 @@ use crate::{ServerId, Wait, WaitsFor};
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceSituation {
-    /// Which.
+    /// Nova's id.
     pub id: ServerId,
     /// Its name.
     pub name: String,

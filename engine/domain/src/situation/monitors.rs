@@ -17,7 +17,7 @@ use crate::monitor::MonitorKind;
 pub struct MonitorSituation {
     /// The host that it runs on.
     pub host: String,
-    /// Which.
+    /// What it watches.
     pub kind: MonitorKind,
     /// How it is.
     pub grade: Grade,

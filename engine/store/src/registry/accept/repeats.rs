@@ -95,7 +95,7 @@ fn statement(
 }
 
 impl Case<'_> {
-    /// See [`repeat_key`].
+    /// What it has in common with what may repeat it; of a report that is set aside, with those of its own sender alone.
     pub(super) fn repeat_key(&self) -> i64 {
         let key = repeat_key(self.accept.new, &self.host.uuid);
         // What is said by one that is set aside repeats what it has said itself, and nobody else repeats it.
