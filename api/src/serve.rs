@@ -2,7 +2,7 @@
 
 mod activity;
 mod connection;
-mod connections;
+mod open_connections;
 mod patient;
 #[cfg(test)]
 mod tls_tests;
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::peer::Peer;
 use crate::tls::Tls;
-use connections::{Admission, Connections};
+use open_connections::{Admission, Connections};
 
 /// Limits of the server.
 #[derive(Clone, Debug)]

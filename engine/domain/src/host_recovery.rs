@@ -337,7 +337,7 @@ impl HostRecovery {
     }
 
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        self.asks.following.pace.ready.clear();
+        self.asks.move_track.pace.ready.clear();
         // Instances that other recoveries let go of are planned again; the journal had its say since.
         self.asks.listing.retaken(&mut self.asks.troubles, now);
         if freezing::act(self, now, record, commands) {

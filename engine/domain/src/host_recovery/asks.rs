@@ -2,7 +2,7 @@
 
 use super::guard::neighbours::Neighbours;
 use super::messaging::Messaging;
-use super::moves::following::Following;
+use super::moves::track::MoveTrack;
 use super::plan::Listing;
 use super::trouble::Troubles;
 
@@ -12,7 +12,7 @@ pub(super) struct Asks {
     pub(super) troubles: Troubles,
     pub(super) messaging: Messaging,
     pub(super) listing: Listing,
-    pub(super) following: Following,
+    pub(super) move_track: MoveTrack,
     pub(super) neighbours: Neighbours,
     /// An operator has stopped all fencing.
     pub(super) stopped: bool,

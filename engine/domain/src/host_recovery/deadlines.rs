@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::moves::finish;
-use super::moves::following::Following;
+use super::moves::track::MoveTrack;
 use super::turn::{Moves, Turn, turn};
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
@@ -42,7 +42,9 @@ impl HostRecovery {
         match self.stage {
             Stage::Moving => {
                 let mut turn = turn!(self, now, record);
-                self.asks.following.give_up_late(late, &mut self.moves, &mut turn);
+                self.asks
+                    .move_track
+                    .give_up_late(late, &mut self.moves, &mut turn);
             }
             Stage::Disabling | Stage::Listing if late && self.moves.values().all(Move::is_over) => {
                 let touched = self.service.put.is_some();
@@ -58,7 +60,7 @@ impl HostRecovery {
     }
 }
 
-impl Following {
+impl MoveTrack {
     fn give_up_late(&self, late: bool, moves: &mut Moves, turn: &mut Turn<'_>) {
         let (now, policy) = (turn.now, turn.policy);
         let overdue = |one: &Move| {

@@ -139,7 +139,7 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
         stopped: before.stopped,
         ..Asks::default()
     };
-    state.asks.following.pace.permits = before.following.pace.permits;
+    state.asks.move_track.pace.permits = before.move_track.pace.permits;
     state.freeze.anew = now.elapsed;
     state.hold = None;
     state.storm_approved = false;

@@ -8,7 +8,7 @@ impl HostRecovery {
     pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
         // What is done for all of a recovery needs no turn.
         let mut turn = turn!(self, now, record);
-        let (following, moves) = (&mut self.asks.following, &mut self.moves);
+        let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
             Observation::Tick | Observation::MayRunOn(_) => {}
             Observation::HostUnderRecovery => {
@@ -55,28 +55,28 @@ impl HostRecovery {
             }
             Observation::Inventory(result) => {
                 let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
-                listing.answered(result, following, moves, since, &mut turn);
+                listing.answered(result, move_track, moves, since, &mut turn);
             }
             Observation::Lists(result) => {
                 let (since, messaging) = (self.service.since, &self.asks.messaging);
-                following.lists_read(result, since, messaging, moves, &mut turn);
+                move_track.lists_read(result, since, messaging, moves, &mut turn);
             }
             Observation::Evacuations(result) => {
                 if let Ok(read) = &result {
                     self.power_on.evacuations_seen(read, moves);
                 }
-                following.evacuations_read(result, moves, &mut turn);
+                move_track.evacuations_read(result, moves, &mut turn);
             }
             Observation::ServerIds(result) => {
-                following.server_ids_read(result, moves, &mut turn);
+                move_track.server_ids_read(result, moves, &mut turn);
             }
-            Observation::Permits(permits) => following.pace.permits = Some(permits),
+            Observation::Permits(permits) => move_track.pace.permits = Some(permits),
             Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
             Observation::Server { server, result } => {
-                following.server_read(server, result, moves, &mut turn);
+                move_track.server_read(server, result, moves, &mut turn);
             }
             Observation::ServerCall { server, call, result } => {
-                if following.call_answered((server, call), result, moves, &mut turn) {
+                if move_track.call_answered((server, call), result, moves, &mut turn) {
                     self.service.question.seen = None;
                 }
             }
@@ -114,12 +114,12 @@ impl HostRecovery {
             Command::PowerOn { .. } => self.power_on.not_sent(),
             Command::UpdateService { .. } => freezing::update_not_sent(self),
             Command::TakeInventory => self.asks.listing.question.not_sent(),
-            Command::ReadLists { .. } => self.asks.following.lists.not_sent(),
-            Command::ReadEvacuations { .. } => self.asks.following.evacuations.not_sent(),
-            Command::ReadServerIds => self.asks.following.server_ids.not_sent(),
+            Command::ReadLists { .. } => self.asks.move_track.lists.not_sent(),
+            Command::ReadEvacuations { .. } => self.asks.move_track.evacuations.not_sent(),
+            Command::ReadServerIds => self.asks.move_track.server_ids.not_sent(),
             Command::ReadConductors => self.asks.messaging.question.not_sent(),
             Command::ReadServer(server) => {
-                self.asks.following.servers.remove(server);
+                self.asks.move_track.servers.remove(server);
             }
             Command::Lock { .. }
             | Command::Unlock(_)
@@ -130,7 +130,7 @@ impl HostRecovery {
                     && let Some(one) = self.moves.get_mut(&server)
                 {
                     if call == ServerCall::Evacuate {
-                        self.asks.following.not_sent(server);
+                        self.asks.move_track.not_sent(server);
                     }
                     one.not_sent(call, now.elapsed);
                     if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {

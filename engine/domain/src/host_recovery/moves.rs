@@ -6,10 +6,10 @@ mod ending;
 pub(super) mod evacuate;
 mod failing;
 pub(super) mod follow;
-pub(super) mod following;
 pub(super) mod look;
 pub(super) mod records;
 pub(super) mod restoration;
+pub(super) mod track;
 pub(super) mod words;
 
 use std::collections::BTreeSet;

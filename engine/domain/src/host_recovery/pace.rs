@@ -140,7 +140,7 @@ impl Pace {
 impl HostRecovery {
     /// What it could do with, and what it has, after the latest decision.
     pub fn demand(&self) -> Demand {
-        let pace = &self.asks.following.pace;
+        let pace = &self.asks.move_track.pace;
         let mut demand = Demand {
             asked: pace.asked,
             ready: pace.ready.clone(),
@@ -159,7 +159,7 @@ impl HostRecovery {
 
     /// What has been seen of the evacuations since this was last asked.
     pub fn sight(&mut self) -> Sight {
-        let pace = &mut self.asks.following.pace;
+        let pace = &mut self.asks.move_track.pace;
         Sight {
             looked: std::mem::take(&mut pace.looked),
             taken: std::mem::take(&mut pace.taken_up),
@@ -177,14 +177,14 @@ impl HostRecovery {
             SHORT.min(self.policy.tick / 2)
         };
         let asks = &self.asks;
-        let following = &asks.following;
+        let move_track = &asks.move_track;
         let questions = [
             self.guard.lookout.question(),
             self.service.question,
             asks.listing.question,
-            following.lists,
-            following.evacuations,
-            following.server_ids,
+            move_track.lists,
+            move_track.evacuations,
+            move_track.server_ids,
             asks.messaging.question,
         ];
         let retry = self.fence.retry_at;
@@ -196,7 +196,7 @@ impl HostRecovery {
         questions
             .into_iter()
             .map(|question| question.not_before)
-            .chain(following.server_not_before.values().copied())
+            .chain(move_track.server_not_before.values().copied())
             .chain(asks.troubles.moments())
             .chain(moves)
             .chain(self.fence.moments())

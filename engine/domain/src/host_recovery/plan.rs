@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::method::Route;
 use super::moves::evacuate::LISTS_AGE;
-use super::moves::following::Following;
 use super::moves::restoration::{needs_preparation, remark};
+use super::moves::track::MoveTrack;
 use super::question::Question;
 use super::trouble::{Topic, Troubles};
 use super::turn::{Moves, Turn};
@@ -150,7 +150,7 @@ impl Listing {
     pub(super) fn answered(
         &mut self,
         result: Result<Inventory, Fault>,
-        following: &mut Following,
+        move_track: &mut MoveTrack,
         moves: &mut Moves,
         since: &mut Option<Timestamp>,
         turn: &mut Turn<'_>,
@@ -185,7 +185,7 @@ impl Listing {
             }
             Stage::Moving => {
                 plan(&inventory, moves, since, turn);
-                look_at_held(&inventory, following, moves, since, turn);
+                look_at_held(&inventory, move_track, moves, since, turn);
                 self.last_look = last && moves.values().all(Move::is_over);
             }
             Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
@@ -399,15 +399,15 @@ fn follow_what_is_open(
 /// R11: held ones whose other migration has ended, or whose other host is proven off too, may go on.
 fn look_at_held(
     inventory: &Inventory,
-    following: &mut Following,
+    move_track: &mut MoveTrack,
     moves: &mut Moves,
     since: &mut Option<Timestamp>,
     turn: &mut Turn<'_>,
 ) {
     let now = turn.now;
     let on_host: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
-    let off = if following.lists_within(LISTS_AGE, now) {
-        following.hosts_to_count_on(now)
+    let off = if move_track.lists_within(LISTS_AGE, now) {
+        move_track.hosts_to_count_on(now)
     } else {
         BTreeSet::new()
     };
@@ -420,7 +420,7 @@ fn look_at_held(
             .collect();
         if !on_host.contains(&server) {
             // A list may lack what is there: it is looked at by itself.
-            following.look.insert(server);
+            move_track.look.insert(server);
         } else if one.may_run.is_empty()
             && elsewhere(turn.host, &migrations)
                 .all(|(_, other)| off.contains(other) || one.absent.contains(other))

@@ -26,8 +26,8 @@ impl HostRecovery {
             let (is_back, fence, proof) = (self.service.is_back(), &mut self.fence, &mut self.proof);
             let power_on = &mut self.power_on;
             if power_on.act(is_back, fence, proof, &self.moves, &mut turn, commands) {
-                let following = &mut self.asks.following;
-                following.want_evacuations(self.service.since, now, commands);
+                let move_track = &mut self.asks.move_track;
+                move_track.want_evacuations(self.service.since, now, commands);
             }
         }
         let Some(seen) = self.service.seen.as_ref() else {

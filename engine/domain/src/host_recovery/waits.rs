@@ -57,7 +57,7 @@ impl HostRecovery {
         let frozen: BTreeSet<ServerId> = freezing::moves(self).map(|one| one.server).collect();
         for one in self.moves.values_mut() {
             let long = matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= limit);
-            let slow = self.asks.following.slow.as_ref();
+            let slow = self.asks.move_track.slow.as_ref();
             let stuck = slow.map(|slow| long && slow.contains(&one.server));
             let (what, on) = if frozen.contains(&one.server) {
                 (WaitsFor::Frozen, BTreeSet::new())

@@ -71,8 +71,8 @@ impl HostRecovery {
             }
         }
         let mut turn = turn!(self, now, record);
-        let following = &mut self.asks.following;
-        if following.heard_words(
+        let move_track = &mut self.asks.move_track;
+        if move_track.heard_words(
             &pulse.move_words,
             &mut self.heard_moves,
             &mut self.moves,

@@ -7,7 +7,7 @@ use super::super::question::backoff;
 use super::super::trouble::{Topic, Troubles};
 use super::super::turn::{Moves, Turn};
 use super::super::{Lock, Move, MoveStep, Preparation};
-use super::following::Following;
+use super::track::MoveTrack;
 use super::{call_failed, nova_failed, unlocked};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
@@ -16,7 +16,7 @@ use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 /// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.
 const REFUSALS: u32 = 3;
 
-impl Following {
+impl MoveTrack {
     /// Whether it may have been refused because of the host's service, which is looked at anew then.
     pub(in super::super) fn call_answered(
         &mut self,

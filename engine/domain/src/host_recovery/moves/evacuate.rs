@@ -9,7 +9,7 @@ use super::super::pace::Room;
 use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn, turn};
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
-use super::following::Following;
+use super::track::MoveTrack;
 use crate::proof::Proof;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
 use crate::{Elapsed, ServerId, Timestamp};
@@ -28,7 +28,7 @@ impl HostRecovery {
         commands: &mut Vec<Command>,
     ) {
         let mut turn = turn!(self, now, record);
-        self.asks.following.give_up_rejected(&mut self.moves, &mut turn);
+        self.asks.move_track.give_up_rejected(&mut self.moves, &mut turn);
         let ready = self
             .hooks
             .before_moves(&mut self.moves, self.proof.as_ref(), &mut turn, commands);
@@ -84,10 +84,10 @@ impl HostRecovery {
         commands: &mut Vec<Command>,
     ) -> bool {
         let mut turn = turn!(self, now, record);
-        let following = &mut self.asks.following;
+        let move_track = &mut self.asks.move_track;
         let (since, listed) = (self.service.since, self.asks.listing.question.seen);
-        let all_over = following.follow(&mut self.moves, since, listed, &mut turn, commands);
-        let stuck = following.has_stuck(&self.moves, now);
+        let all_over = move_track.follow(&mut self.moves, since, listed, &mut turn, commands);
+        let stuck = move_track.has_stuck(&self.moves, now);
         let every = self.policy.heartbeat_poll;
         if self.asks.messaging.want(stuck, every, now, commands) {
             // One reading of Nova's services answers both.
@@ -100,19 +100,19 @@ impl HostRecovery {
     /// they are only locked.
     fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let mut turn = turn!(self, now, record);
-        let following = &mut self.asks.following;
+        let move_track = &mut self.asks.move_track;
         let order = wanting(&self.moves, &turn);
         if order.is_empty() {
             return;
         }
-        let room = following.pace.room(&self.moves, &self.policy);
+        let room = move_track.pace.room(&self.moves, &self.policy);
         self.fence
             .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         lock_in_order(&mut self.moves, &order, room.calls, &turn, commands);
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
         let noted =
             self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
-        if !ready || !noted || following.records_age(self.asks.listing.question.seen, now) > LISTS_AGE {
+        if !ready || !noted || move_track.records_age(self.asks.listing.question.seen, now) > LISTS_AGE {
             return;
         }
         // What is under way already has not waited either.
@@ -125,14 +125,14 @@ impl HostRecovery {
         {
             return;
         }
-        let following = &mut self.asks.following;
+        let move_track = &mut self.asks.move_track;
         let leave = Leave {
             room,
             proof: self.proof.as_ref(),
             number: self.proofs,
             places: self.reserve.allot(&self.moves).0,
         };
-        for host in following.submit(&mut self.moves, &order, &leave, &mut turn, commands) {
+        for host in move_track.submit(&mut self.moves, &order, &leave, &mut turn, commands) {
             self.reserve.consume(&host, turn.record);
         }
     }
@@ -148,7 +148,7 @@ struct Leave<'a> {
     places: BTreeMap<ServerId, String>,
 }
 
-impl Following {
+impl MoveTrack {
     /// What has been rejected is given up, as far as nothing of it is under way.
     fn give_up_rejected(&self, moves: &mut Moves, turn: &mut Turn<'_>) {
         let Some(by) = turn.rejected else { return };

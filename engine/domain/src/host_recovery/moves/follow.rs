@@ -5,8 +5,8 @@ use super::super::question::backoff;
 use super::super::turn::{Moves, Turn};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
 use super::answers::tell_calls;
-use super::following::Following;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
+use super::track::MoveTrack;
 use super::{call_failed, confirmed, finish, unlocked};
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
@@ -21,7 +21,7 @@ const PICKED_UP: Duration = Duration::from_secs(10);
 /// Between the first time Nova says that it does not know an instance, and the one that counts.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
 
-impl Following {
+impl MoveTrack {
     /// Whether every move is over. Those that are not are followed, by records that are younger than `since`. `listed`: when the
     /// instances of the host were listed.
     pub(in super::super) fn follow(
@@ -271,7 +271,7 @@ fn is_our_lock(seen: &Server, mark: &str) -> bool {
     seen.locked && seen.locked_reason.as_deref().is_none_or(|reason| reason == mark)
 }
 
-impl Following {
+impl MoveTrack {
     /// Whether it is asked now.
     fn want_server(
         &mut self,

@@ -11,7 +11,7 @@ use super::super::turn::{Moves, Turn};
 use super::super::{End, Lock, Move, MoveStep};
 use super::absence::Absence;
 use super::answers::tell_calls;
-use super::following::Following;
+use super::track::MoveTrack;
 use super::{confirmed, finish, nova_failed};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
@@ -46,7 +46,7 @@ const PROVEN_FOR: Duration = Duration::from_secs(10);
 /// How long an evacuation may be recorded as done without the instance leaving the host.
 const DONE_FOR: Duration = Duration::from_mins(10);
 
-impl Following {
+impl MoveTrack {
     pub(in super::super) fn lists_read(
         &mut self,
         result: Result<Lists, Fault>,
@@ -153,7 +153,7 @@ pub(super) fn not_followed(fault: &Fault, turn: &mut Turn<'_>) -> Elapsed {
     turn.now.elapsed.plus(Duration::from_secs(1).max(tick))
 }
 
-impl Following {
+impl MoveTrack {
     /// When to look next: a Nova that takes its time over a list is busy with the evacuations themselves, and is asked as much
     /// more seldom.
     pub(super) fn next_look(&self, started: Elapsed, tick: Duration, now: Now) -> Elapsed {

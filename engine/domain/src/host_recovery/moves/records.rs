@@ -12,14 +12,14 @@ use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn};
 use super::super::{Move, MoveStep};
 use super::confirmed;
-use super::following::Following;
 use super::look::not_followed;
+use super::track::MoveTrack;
 use crate::fault::Fault;
 use crate::nova::Migration;
 use crate::recovery::{Command, Evacuations, Now, ServerIds};
 use crate::{MigrationId, ServerId, Timestamp};
 
-impl Following {
+impl MoveTrack {
     /// Asks for the records, if it is time.
     pub(in super::super) fn want_evacuations(
         &mut self,

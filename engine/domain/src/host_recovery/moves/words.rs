@@ -6,7 +6,7 @@ use super::super::turn::{Moves, Turn};
 use super::super::{End, Move, MoveStep, Preparation};
 use super::absence::Absence;
 use super::finish;
-use super::following::Following;
+use super::track::MoveTrack;
 use crate::nova::Migration;
 use crate::recovery::{MoveVerdict, MoveWord, Now, Record, StepKind, Task, WrittenOff};
 
@@ -85,7 +85,7 @@ impl Move {
     }
 }
 
-impl Following {
+impl MoveTrack {
     /// `heard`: the number of the last word heard. Whether the instances are to be listed anew.
     pub(in super::super) fn heard_words(
         &mut self,

@@ -34,7 +34,7 @@ fn refused_for(bed: &mut Bed, millis: u64, refusal: &Fault) -> u32 {
     let mut asked = 0;
     while bed.at < until && bed.state.stage == Stage::Moving {
         let mut now = round(bed, vec![server(1)], vec![]);
-        if bed.state.asks.following.servers.contains(&id(1)) {
+        if bed.state.asks.move_track.servers.contains(&id(1)) {
             bed.reads(1, Some(server(1)));
             now |= bed.evacuates(1);
         }

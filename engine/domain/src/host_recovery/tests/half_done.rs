@@ -304,7 +304,7 @@ fn c3_one_not_found_to_each_call_ends_nothing_that_is_still_there() {
     }
     assert!(
         bed.wants(|command| matches!(command, Command::ReadServer(_)))
-            || !bed.state.asks.following.servers.is_empty()
+            || !bed.state.asks.move_track.servers.is_empty()
     );
     for number in 1..=3 {
         bed.reads(number, Some(server(number)));

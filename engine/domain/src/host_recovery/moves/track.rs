@@ -11,7 +11,7 @@ use crate::{Elapsed, ServerId};
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in super::super) struct Following {
+pub(in super::super) struct MoveTrack {
     pub(in super::super) pace: Pace,
     /// The lists moves are followed by.
     pub(in super::super) lists: Question,
@@ -57,7 +57,7 @@ pub(in super::super) struct Following {
     pub(super) server_ids_due: bool,
 }
 
-impl Following {
+impl MoveTrack {
     /// Whether the answer of a call that evacuates it, or of a look at it, is still to come.
     pub(in super::super) fn is_under_way(&self, server: ServerId) -> bool {
         self.evacuating.contains(&server) || self.servers.contains(&server)
