@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
-use tachi_config::{ConfigErrors, Ini, Known, Origin, Reader, Refusal, Report, default_search};
+use tachi_config::{ConfigErrors, ConfigReport, Ini, KnownOptions, Origin, Reader, Refusal, default_search};
 use tachi_domain::policy::Policy;
 
 use crate::cli::ConfigArgs;
@@ -104,7 +104,7 @@ pub(crate) struct Settings {
     /// The log in JSON.
     pub(crate) use_json: bool,
     /// What was read, for `tachi config show`.
-    pub(crate) report: Report,
+    pub(crate) report: ConfigReport,
 }
 
 /// Whether everybody on this machine may read it.
@@ -159,7 +159,7 @@ impl Settings {
     pub(crate) fn worker_threads(args: &ConfigArgs) -> Option<usize> {
         let ini = Ini::load(&args.config_file, &args.config_dir, &default_search()).ok()?;
         let ini = ini.with_environment(std::env::vars_os());
-        http::workers(&mut Reader::new(&ini, &Known::masakari()))
+        http::workers(&mut Reader::new(&ini, &KnownOptions::masakari()))
     }
 
     /// The file of the log of the program `name`; `None` for standard error.
@@ -182,7 +182,7 @@ impl Settings {
 
     #[allow(clippy::too_many_lines, reason = "a line or two for each component")]
     fn read(ini: &Ini) -> Result<Self, ConfigErrors> {
-        let known = Known::masakari();
+        let known = KnownOptions::masakari();
         let mut reader = Reader::new(ini, &known);
         let r = &mut reader;
         let state_path = PathBuf::from(

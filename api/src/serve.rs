@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tachi_engine::Pulse;
+use tachi_engine::Liveness;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ pub struct ServeOptions {
     /// TLS; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// Beats every second while connections are accepted.
-    pub pulse: Pulse,
+    pub pulse: Liveness,
 }
 
 impl Default for ServeOptions {
@@ -60,7 +60,7 @@ impl Default for ServeOptions {
             max_head_bytes: 65_536,
             keep_alive: true,
             tls: None,
-            pulse: Pulse::default(),
+            pulse: Liveness::default(),
         }
     }
 }

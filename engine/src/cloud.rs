@@ -23,7 +23,7 @@ const PAUSES: [Duration; 3] = [
 
 /// What was seen last. Clones show the same.
 #[derive(Clone)]
-pub struct Cloud {
+pub struct CloudCache {
     clock: Arc<dyn Clock>,
     seen: watch::Sender<Seen>,
 }
@@ -51,7 +51,7 @@ pub struct CloudView {
     pub heartbeat_age: Option<Duration>,
 }
 
-impl Cloud {
+impl CloudCache {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_was_seen_grows_old_and_stays_while_nova_is_away() {
         let hand = Arc::new(Hand::default());
-        let cloud = Cloud::new(hand.clone());
+        let cloud = CloudCache::new(hand.clone());
         assert_eq!(cloud.view().age, None);
 
         cloud.note(Ok([("compute-001".to_owned(), None)].into()));

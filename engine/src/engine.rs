@@ -14,16 +14,16 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::around::Around;
-use crate::cloud::Cloud;
+use crate::cloud::CloudCache;
 use crate::correlation;
 use crate::driver::{Driver, Shared};
 use crate::governor::{Governor, PaceOptions};
 use crate::heart::Heart;
 use crate::lists::{Services, SharedLists};
+use crate::liveness::Liveness;
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed};
 use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake};
-use crate::pulse::Pulse;
 use crate::telling::Teller;
 
 /// After a driver's end the next sweep is not long in coming: what it has left may be somebody else's to begin.
@@ -65,7 +65,7 @@ pub struct EngineOptions {
 pub struct Engine {
     ports: Ports,
     options: EngineOptions,
-    pulse: Pulse,
+    pulse: Liveness,
     sweeper: Sweeper,
     shared: Shared,
     /// The heart's work, until it is begun.
@@ -76,7 +76,7 @@ pub struct Engine {
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
     events: Arc<dyn Events>,
     around: Arc<Around>,
-    cloud: Cloud,
+    cloud: CloudCache,
 }
 
 impl Engine {
@@ -96,12 +96,12 @@ impl Engine {
             rules: options.policy.clone(),
         };
         Self {
-            cloud: Cloud::new(ports.clock.clone()),
+            cloud: CloudCache::new(ports.clock.clone()),
             ports,
             shared,
             beating: Some(Box::pin(beating)),
             options,
-            pulse: Pulse::default(),
+            pulse: Liveness::default(),
             sweeper: Sweeper::default(),
             driven: BTreeSet::new(),
             drivers: JoinSet::new(),
@@ -130,7 +130,7 @@ impl Engine {
     }
 
     /// What it sees of Nova while it runs.
-    pub fn cloud(&self) -> Cloud {
+    pub fn cloud(&self) -> CloudCache {
         self.cloud.clone()
     }
 
@@ -140,7 +140,7 @@ impl Engine {
     }
 
     /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
-    pub fn pulse(&self) -> Pulse {
+    pub fn pulse(&self) -> Liveness {
         self.pulse.clone()
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 use tachi_domain::pace::{
-    ALONE, Aimd, Bounds, Demand, Echo, Model, Party, Permits, Seen, Sight, allot, pause,
+    ALONE, Aimd, Bounds, Demand, Echo, LookResult, Model, Party, Permits, Sight, allot, pause,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -196,7 +196,7 @@ impl Seat {
             return;
         }
         if looked {
-            let seen = Seen {
+            let seen = LookResult {
                 taken: &sight.taken,
                 dry: demand.queued == 0,
                 busy: waiting,
@@ -364,7 +364,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::pace::{Urgency, Wait};
+    use tachi_domain::pace::{TakenUp, Urgency};
     use uuid::Uuid;
 
     use super::*;
@@ -389,7 +389,7 @@ mod tests {
 
     /// A look that has shown so many to be taken up, after so long each.
     fn taken(count: usize, least: u64, most: u64) -> Sight {
-        let wait = Wait {
+        let wait = TakenUp {
             least: Duration::from_millis(least),
             most: Duration::from_millis(most),
         };

@@ -10,7 +10,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_domain::hooks::Verdict;
+use tachi_domain::hooks::HookVerdict;
 use tachi_domain::recovery::{Now, Observation, Record, RecoveryKind};
 use tachi_domain::{Elapsed, ServerId, WaitsFor};
 
@@ -213,9 +213,9 @@ fn outcome(observation: &Observation) -> (&'static str, String) {
     }
     if let Observation::Hook { outcome, .. } = observation {
         let result = match outcome.verdict {
-            Verdict::GoOn => "ok",
-            Verdict::Skip => "skip",
-            Verdict::Failed => "failed",
+            HookVerdict::GoOn => "ok",
+            HookVerdict::Skip => "skip",
+            HookVerdict::Failed => "failed",
         };
         return (result, String::new());
     }

@@ -25,7 +25,7 @@ pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
 pub use clock::Clock;
 pub use compute::{CallError, Compute, Pushback, ServiceChange, Services};
 pub use events::{Events, NoEvents};
-pub use facts::{Fact, Facts, Round};
+pub use facts::{Fact, FactStore, Round};
 pub use fencer::{Fencer, Turn, Work};
 pub use freezes::{FreezeLine, FreezeNews, Freezes, Freezing, NewFreeze};
 pub use hooks::Hooks;

@@ -2,7 +2,7 @@
 
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::recovery::{Command, Joined, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
-use tachi_domain::reserved::{HostView, ReservedHost, Survey};
+use tachi_domain::reserved::{ReservedHost, ReservedHostView, Survey};
 
 use crate::executor::{Context, fault};
 use crate::ports::{CallError, ServiceChange};
@@ -108,7 +108,7 @@ async fn survey(
     Ok(survey)
 }
 
-async fn look(host: &str, servers: bool, context: &Context) -> Result<HostView, CallError> {
+async fn look(host: &str, servers: bool, context: &Context) -> Result<ReservedHostView, CallError> {
     let compute = &context.ports.compute;
     let servers = if servers {
         Some(compute.servers_on(host).await?.len())
@@ -116,7 +116,7 @@ async fn look(host: &str, servers: bool, context: &Context) -> Result<HostView, 
         None
     };
     let service = compute.service(host).await?;
-    Ok(HostView { service, servers })
+    Ok(ReservedHostView { service, servers })
 }
 
 /// Nova answers 409 to a host that is in the aggregate already and to one of another availability zone alike: the aggregate

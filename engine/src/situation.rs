@@ -6,8 +6,8 @@ use tachi_domain::Timestamp;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::situation::{
-    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instances, Known, Monitor, Part,
-    Queue, Recovery, Rooms, Segment, Waiting,
+    ComputeService, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instances, Known, Monitor,
+    Part, Queue, Recovery, Rooms, Segment, Waiting,
 };
 
 use crate::ports::machines::MachineLine;
@@ -51,7 +51,7 @@ pub struct Tables {
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
     /// Nova's compute services.
-    pub computes: Option<Known<Vec<Compute>>>,
+    pub computes: Option<Known<Vec<ComputeService>>>,
     /// Nova's instances.
     pub instances: Option<Known<Instances>>,
     /// The last tests of fence devices.

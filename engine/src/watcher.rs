@@ -15,12 +15,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
 use tachi_domain::policy::Policy;
-use tachi_domain::situation::{Compute, DeviceTest, Known};
+use tachi_domain::situation::{ComputeService, DeviceTest, Known};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{Cloud, CloudView};
-use crate::ports::{Clock, Fact, Facts, Inventory, JournalError, Roll, Round};
+use crate::cloud::{CloudCache, CloudView};
+use crate::ports::{Clock, Fact, FactStore, Inventory, JournalError, Roll, Round};
 use crate::situation::Watched;
 use rooms::Rooms;
 use roster::{Ask, Roster};
@@ -64,7 +64,7 @@ pub struct Listed {
 #[derive(Clone)]
 pub struct Sources {
     /// Where facts are kept.
-    pub facts: Arc<dyn Facts>,
+    pub facts: Arc<dyn FactStore>,
     /// Who else could watch.
     pub roll: Arc<dyn Roll>,
     /// Nova's instances.
@@ -72,7 +72,7 @@ pub struct Sources {
     /// What hosts have.
     pub rooms: Arc<dyn crate::ports::Rooms>,
     /// Nova's compute services.
-    pub cloud: Cloud,
+    pub cloud: CloudCache,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Which instances are meant to be recovered.
@@ -102,7 +102,7 @@ pub struct Watcher {
     turn: Turn,
     roster: Roster,
     rooms: Rooms,
-    computes: Option<Known<Vec<Compute>>>,
+    computes: Option<Known<Vec<ComputeService>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -372,12 +372,12 @@ fn as_json(value: &impl Serialize) -> serde_json::Value {
 fn services(
     view: &CloudView,
     now: Timestamp,
-    before: Option<Known<Vec<Compute>>>,
-) -> Option<Known<Vec<Compute>>> {
+    before: Option<Known<Vec<ComputeService>>>,
+) -> Option<Known<Vec<ComputeService>>> {
     let Some(age) = view.age.filter(|_| view.trouble.is_none()) else {
         return before;
     };
-    let known: BTreeMap<&str, &Compute> = before
+    let known: BTreeMap<&str, &ComputeService> = before
         .iter()
         .flat_map(|known| &known.value)
         .map(|one| (one.host.as_str(), one))
@@ -385,7 +385,7 @@ fn services(
     let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
     let as_of = now.minus_seconds(age);
     let value = view.services.iter().map(|(host, service)| {
-        let mut one = Compute {
+        let mut one = ComputeService {
             host: host.clone(),
             up: service.as_ref().is_some_and(|service| service.up),
             enabled: service.as_ref().is_some_and(|service| service.enabled),

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tachi_config::{Ini, Known, Reader, Report};
+use tachi_config::{ConfigReport, Ini, KnownOptions, Reader};
 use tachi_spool::Limits;
 
 use crate::cli::ConfigArgs;
@@ -58,7 +58,7 @@ pub struct Settings {
     /// `[process]`.
     pub process: ProcessSettings,
     /// What was read, and what is strange about it.
-    pub(crate) report: Report,
+    pub(crate) report: ConfigReport,
 }
 
 /// How reports are delivered.
@@ -118,7 +118,7 @@ impl Settings {
             instance: watch::instance(&mut r),
             guest: watch::guest(&mut r),
             process: watch::process(&mut r),
-            report: Report {
+            report: ConfigReport {
                 warnings: Vec::new(),
                 effective: Vec::new(),
             },
@@ -175,8 +175,8 @@ impl Settings {
     }
 }
 
-fn known() -> Result<Known, Failure> {
-    Known::table("options.txt", include_str!("settings/options.txt"))
+fn known() -> Result<KnownOptions, Failure> {
+    KnownOptions::table("options.txt", include_str!("settings/options.txt"))
         .map_err(|errors| Failure::told(format!("the table of options is wrong: {errors}")))
 }
 

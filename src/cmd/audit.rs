@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tachi_audit::Keys;
-use tachi_audit::verify::{Report, logs, verify};
+use tachi_audit::verify::{LogReport, logs, verify};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_operator::Time;
@@ -83,11 +83,11 @@ fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
 }
 
 /// Whether the log is what was written, as far as that was asked for.
-fn is_proven(report: &Report, with_keys: bool) -> bool {
+fn is_proven(report: &LogReport, with_keys: bool) -> bool {
     report.unchecked == 0 && !(with_keys && report.lines > 0 && report.keyed == 0)
 }
 
-fn sentence(path: &Path, report: &Report, with_keys: bool) -> String {
+fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
     let path = path.display();
     if let Some((line, why)) = &report.broken {
         return format!("{path}: line {line}: {why}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal, named_lists};
-use tachi_domain::hooks::{Defaults, Flow, FlowKind, Flows, OnFailure, Target};
+use tachi_domain::hooks::{Defaults, Flow, FlowKind, Flows, HookTarget, OnFailure};
 
 const FLOWS: &str = "taskflow_driver_recovery_flows";
 const GROUP: &str = "hooks";
@@ -81,7 +81,7 @@ fn written(kind: FlowKind, text: &str, defaults: Defaults) -> Result<Written, Re
     let (flow, notes) = Flow::build(kind, &named_lists(text)?, defaults)
         .map_err(|error| Refusal::new(error.why, error.help))?;
     for hook in [&flow.pre, &flow.main, &flow.post].into_iter().flatten() {
-        if let Target::Http { url, .. } = &hook.target
+        if let HookTarget::Http { url, .. } = &hook.target
             && let Err(error) = reqwest::Url::parse(url)
         {
             return Err(Refusal::new(
@@ -99,7 +99,7 @@ fn written(kind: FlowKind, text: &str, defaults: Defaults) -> Result<Written, Re
 
 #[cfg(test)]
 mod tests {
-    use tachi_config::{Ini, Known};
+    use tachi_config::{Ini, KnownOptions};
     use tachi_domain::hooks::Phase;
 
     use super::*;
@@ -107,7 +107,7 @@ mod tests {
 
     fn read(text: &str) -> Result<(Flows, Hooks), String> {
         let ini = Ini::parse("recovery.conf", text).unwrap();
-        let known = Known::masakari();
+        let known = KnownOptions::masakari();
         let mut reader = Reader::new(&ini, &known);
         let read = flows(&mut reader);
         reader.finish().map_err(|errors| errors.to_string())?;

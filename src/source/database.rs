@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::{JournalError, OperatorDesk as _};
-use tachi_operator::words::{self, Effect};
+use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
     ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveLine, VmoveView,
 };
@@ -109,7 +109,7 @@ impl Source for Database {
             Saying::OfInstance(instance, word, on) => {
                 let found = words::instance(desk, instance).await?;
                 let effect = words::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
-                (found.line.recovery, effect == Effect::SeenTo)
+                (found.line.recovery, effect == WordEffect::SeenTo)
             }
         };
         if !seen_to {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tachi_domain::situation::FRESH;
-use tachi_engine::{Cloud, CloudView};
+use tachi_engine::{CloudCache, CloudView};
 
 use super::roll::Fact;
 
 /// Whether Nova answers.
-pub(crate) fn nova(cloud: Cloud) -> Fact {
+pub(crate) fn nova(cloud: CloudCache) -> Fact {
     Arc::new(move || answers(&cloud.view()))
 }
 

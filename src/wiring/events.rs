@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tachi_bus::amqp::{Lane, Message, Publisher, PublisherTask, QueueFirst};
+use tachi_bus::amqp::{Lane, Outgoing, Publisher, PublisherTask, QueueFirst};
 use tachi_engine::ports::Events;
 use tachi_events::{Broker, Carrier, Emitter, Format, Log, Outlet};
 
@@ -82,7 +82,7 @@ struct ToBroker(Publisher);
 
 impl Carrier for ToBroker {
     fn publish(&self, exchange: &str, key: &str, body: Vec<u8>) -> bool {
-        let mut message = Message::json(Lane::Event, exchange, key, body);
+        let mut message = Outgoing::json(Lane::Event, exchange, key, body);
         message.queue_first = Some(QueueFirst { name: key.to_owned() });
         self.0.publish(message)
     }

@@ -15,7 +15,7 @@ use tachi_domain::policy::FencingMode;
 use tachi_domain::situation::DeviceTest;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_engine::ports::{Clock, OperatorDesk as _};
-use tachi_engine::{Cloud, Identified};
+use tachi_engine::{CloudCache, Identified};
 use tachi_fence::{Alarm, Fencers, Report};
 use tachi_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -345,7 +345,7 @@ pub(crate) struct SelfTest {
     pub(crate) identified: Arc<Identified>,
     pub(crate) how: How,
     pub(crate) store: Arc<Store>,
-    pub(crate) cloud: Cloud,
+    pub(crate) cloud: CloudCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) every: Duration,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_api::Lookout;
 use tachi_domain::policy::Policy;
-use tachi_engine::ports::{Clock, Facts as _, JournalError};
+use tachi_engine::ports::{Clock, FactStore as _, JournalError};
 use tachi_engine::situation::Watched;
 use tachi_operator::{Fencing, Forecasts, Seen};
 use tachi_store::Store;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tachi_engine::Pulse;
+use tachi_engine::Liveness;
 use tokio::time::Instant;
 
 /// A loop that has to turn, and how long one round may take.
 struct Watched {
-    pulse: Pulse,
+    pulse: Liveness,
     within: Duration,
     seen: u64,
     moved: Instant,
@@ -22,7 +22,7 @@ pub(super) struct Manager {
 
 impl Manager {
     /// Watches a loop.
-    pub(super) fn watch(&mut self, pulse: Pulse, within: Duration) {
+    pub(super) fn watch(&mut self, pulse: Liveness, within: Duration) {
         self.watched.push(Watched {
             seen: pulse.count(),
             pulse,
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn one_loop_that_does_not_turn_is_enough() {
         let mut manager = Manager::default();
-        let (quick, slow) = (Pulse::default(), Pulse::default());
+        let (quick, slow) = (Liveness::default(), Liveness::default());
         manager.watch(quick.clone(), Duration::from_secs(10));
         manager.watch(slow.clone(), Duration::from_secs(60));
         let began = Instant::now();

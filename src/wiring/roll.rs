@@ -10,8 +10,8 @@ use axum::routing::get;
 use http::StatusCode;
 use metrics::{describe_gauge, gauge};
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::Pulse;
-use tachi_engine::ports::roll::{Backlog, Signature};
+use tachi_engine::Liveness;
+use tachi_engine::ports::roll::{Backlog, EngineSignature};
 use tachi_engine::ports::{Clock, Roll};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ pub(crate) struct Signer {
     /// The name the engine claims under.
     pub(crate) name: String,
     /// The engine's.
-    pub(crate) pulse: Pulse,
+    pub(crate) pulse: Liveness,
     /// How long a round of the engine may take.
     pub(crate) within: Duration,
     pub(crate) facts: BTreeMap<String, Fact>,
@@ -112,7 +112,7 @@ impl Signer {
 
     async fn sign(&self, started_at: tachi_domain::Timestamp) -> Result<(), String> {
         let facts = self.facts.iter().map(|(part, how)| (part.clone(), how()));
-        let signature = Signature {
+        let signature = EngineSignature {
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
@@ -187,14 +187,14 @@ mod tests {
 
     #[derive(Default)]
     struct Paper {
-        signed: Mutex<Vec<Signature>>,
+        signed: Mutex<Vec<EngineSignature>>,
         struck: Mutex<Vec<String>>,
         broken: Mutex<bool>,
     }
 
     #[async_trait]
     impl Roll for Paper {
-        async fn sign(&self, signature: &Signature) -> Result<(), JournalError> {
+        async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError> {
             if *self.broken.lock().unwrap() {
                 return Err(JournalError::new("signing", "no route to host"));
             }
@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_signs_while_it_turns_and_is_struck_off_when_it_ends() {
-        let (paper, pulse) = (Arc::new(Paper::default()), Pulse::default());
+        let (paper, pulse) = (Arc::new(Paper::default()), Liveness::default());
         let (health, stop) = (Health::default(), CancellationToken::new());
         let fact: Fact = Arc::new(|| "ok: connected".to_owned());
         let signer = Signer {

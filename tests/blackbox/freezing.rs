@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
-use tachi_engine::ports::roll::Signature;
+use tachi_engine::ports::roll::EngineSignature;
 use tachi_engine::ports::{OperatorDesk as _, Roll as _};
 
 use super::support::{Stage, json as told, quick_region, run, until};
@@ -124,7 +124,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     refused(&stage);
 
     // An engine that is too old to keep it.
-    let old = Signature {
+    let old = EngineSignature {
         name: "ctl-9:1:old".into(),
         version: "0.8.0".into(),
         started_at: Timestamp::from_micros(1),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock as _, Facts as _, Round};
+use tachi_engine::ports::{Clock as _, FactStore as _, Round};
 
 use super::support::{Api, Stage, json, quick_region, run, until};
 

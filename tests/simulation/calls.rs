@@ -7,7 +7,7 @@ use tachi_domain::Elapsed;
 use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
-use tachi_domain::machine_id::{Known, MachineId};
+use tachi_domain::machine_id::{KnownMachine, MachineId};
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{
@@ -372,9 +372,9 @@ impl World {
     /// What the engine does before it believes a device or orders anything of it.
     fn compare(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
         let answers = self.named(host, target);
-        let known = Known {
+        let known = KnownMachine {
             expected: answers.is_some().then(|| devices::machine(host)),
-            ..Known::default()
+            ..KnownMachine::default()
         };
         let Err(doubt) = known.judge(answers.as_ref()) else {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tachi_domain::hooks::{Flows, Hook, HookCall, HookOutcome, OnFailure, Phase, Target, Verdict};
+use tachi_domain::hooks::{Flows, Hook, HookCall, HookOutcome, HookTarget, HookVerdict, OnFailure, Phase};
 use tachi_domain::recovery::Observation;
 
 use crate::journal::RecIx;
@@ -50,7 +50,7 @@ impl Hooking {
 fn hook(rng: &mut Rng) -> Hook {
     let idempotent = rng.percent(40);
     Hook {
-        target: Target::Exec {
+        target: HookTarget::Exec {
             program: "/bin/hook".into(),
             args: Vec::new(),
         },
@@ -76,10 +76,10 @@ impl World {
             hooking.rng.between(10, TIMEOUT - 1)
         };
         let verdict = match hooking.rng.between(0, 99) {
-            _ if millis == TIMEOUT => Verdict::Failed,
-            0..=74 => Verdict::GoOn,
-            75..=79 => Verdict::Skip,
-            _ => Verdict::Failed,
+            _ if millis == TIMEOUT => HookVerdict::Failed,
+            0..=74 => HookVerdict::GoOn,
+            75..=79 => HookVerdict::Skip,
+            _ => HookVerdict::Failed,
         };
         let runs = hooking
             .runs

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tachi_domain::HostId;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::recovery::{Command, Joined, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
-use tachi_domain::reserved::{Aggregate, HostView, ReservedHost, Resources, Survey};
+use tachi_domain::reserved::{Aggregate, ReservedHost, ReservedHostView, Resources, Survey};
 use tachi_driver::journal::{ReservationState, ReservationWrite};
 use uuid::Uuid;
 
@@ -148,7 +148,7 @@ impl World {
                 let ix = index_named(host);
                 ReserveAnswer::Look {
                     host: host.clone(),
-                    result: Ok(HostView {
+                    result: Ok(ReservedHostView {
                         service: Some(self.nova.show_service(ix, self.now)),
                         servers: servers.then(|| self.nova.servers_on(ix).len()),
                     }),

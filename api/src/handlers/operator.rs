@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use tachi_domain::RecoveryId;
-use tachi_domain::situation::{Explanation, Subject};
+use tachi_domain::situation::{Explanation, HostOrInstance};
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_operator::{
@@ -63,7 +63,7 @@ pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authoris
 /// Why a host is protected, or not.
 pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
-    explained(&seen, &name, |one| matches!(one.subject, Subject::Host(_))).ok_or_else(|| {
+    explained(&seen, &name, |one| matches!(one.subject, HostOrInstance::Host(_))).ok_or_else(|| {
         ApiError::not_found(format!(
             "No host is called {name}: it is in no segment, and Nova is not known to have it."
         ))
@@ -73,7 +73,9 @@ pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: A
 /// Why an instance is, or each that is called so.
 pub(crate) async fn of_instance(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
-    let found = explained(&seen, &name, |one| matches!(one.subject, Subject::Instance(_)));
+    let found = explained(&seen, &name, |one| {
+        matches!(one.subject, HostOrInstance::Instance(_))
+    });
     found.ok_or_else(|| {
         let listed = match seen.situation.instances {
             Some(_) => "",

@@ -8,7 +8,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
-use tachi_domain::situation::{Compute, Instance, Instances, Known};
+use tachi_domain::situation::{ComputeService, Instance, Instances, Known};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
 };
@@ -17,7 +17,7 @@ use tachi_engine::ports::operator::{
     HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryState, RecoverySummary, Retried,
     Said, SegmentView, StepLine, Story,
 };
-use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
+use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
 use tachi_engine::ports::{AuditError, AuditSink, Doubted, JournalError, OperatorDesk};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_operator::{Fencing, Forecasts, Seen};
@@ -135,7 +135,7 @@ impl Desk {
             return Watched::default();
         };
         let as_of = NOW.minus_seconds(age);
-        let compute = |name: &str| Compute {
+        let compute = |name: &str| ComputeService {
             host: name.to_owned(),
             up: true,
             enabled: true,
@@ -169,7 +169,7 @@ impl Desk {
     fn engines(&self) -> Vec<EngineLine> {
         let age = *self.age.lock().unwrap();
         let line = |age| EngineLine {
-            signature: Signature {
+            signature: EngineSignature {
                 name: "ctl-1:1:e".to_owned(),
                 version: "1".to_owned(),
                 started_at: NOW.minus_seconds(age),

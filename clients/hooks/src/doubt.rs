@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use tachi_domain::hooks::{Hook, Target};
+use tachi_domain::hooks::{Hook, HookTarget};
 
 /// Why a hook will probably not do what is expected of it; `None` if nothing speaks against it. It is no reason not to start:
 /// an engine that is there and says so is better than none.
 pub fn doubt(hook: &Hook) -> Option<String> {
     match &hook.target {
-        Target::Exec { program, .. } => match std::fs::metadata(Path::new(program)) {
+        HookTarget::Exec { program, .. } => match std::fs::metadata(Path::new(program)) {
             Err(error) => Some(format!("it cannot be run: {error}")),
             Ok(meta) if !meta.is_file() => Some("it cannot be run: it is no file".into()),
             Ok(meta) if meta.permissions().mode() & 0o111 == 0 => {
@@ -20,12 +20,12 @@ pub fn doubt(hook: &Hook) -> Option<String> {
             }
             Ok(_) => None,
         },
-        Target::Http { url, token_file } if url.starts_with("http:") => Some(if token_file.is_some() {
+        HookTarget::Http { url, token_file } if url.starts_with("http:") => Some(if token_file.is_some() {
             "it is asked without TLS, and its token can be read on the way".into()
         } else {
             "it is asked without TLS, and anybody on the way can answer for it".into()
         }),
-        Target::Http { .. } => None,
+        HookTarget::Http { .. } => None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tachi_domain::hooks::{HookOutcome, Verdict};
+use tachi_domain::hooks::{HookOutcome, HookVerdict};
 use tachi_engine::ports::hooks::HookRun;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -161,23 +161,23 @@ async fn listen(output: Option<impl AsyncRead + Unpin>, kept: &Kept) {
 }
 
 /// `timeout` ends as the program did; 124 or a kill when the time was over, 125 to 127 when it could not be run.
-fn judge(status: ExitStatus, limit: Duration, took: Duration) -> (Verdict, String) {
+fn judge(status: ExitStatus, limit: Duration, took: Duration) -> (HookVerdict, String) {
     let late = took >= limit;
     match (status.code(), status.signal()) {
-        (Some(0), _) => (Verdict::GoOn, "exit 0".into()),
-        (Some(10), _) => (Verdict::Skip, "exit 10".into()),
+        (Some(0), _) => (HookVerdict::GoOn, "exit 0".into()),
+        (Some(10), _) => (HookVerdict::Skip, "exit 10".into()),
         (Some(124), _) if late => (
-            Verdict::Failed,
+            HookVerdict::Failed,
             format!("took longer than {} s", limit.as_secs_f64()),
         ),
         (Some(137), _) | (_, Some(9)) if late => (
-            Verdict::Failed,
+            HookVerdict::Failed,
             format!("took longer than {} s, and had to be killed", limit.as_secs_f64()),
         ),
-        (Some(code @ 125..=127), _) => (Verdict::Failed, format!("exit {code}, it could not be run")),
-        (Some(code), _) => (Verdict::Failed, format!("exit {code}")),
-        (None, Some(signal)) => (Verdict::Failed, format!("ended by signal {signal}")),
-        (None, None) => (Verdict::Failed, "ended in an unknown way".into()),
+        (Some(code @ 125..=127), _) => (HookVerdict::Failed, format!("exit {code}, it could not be run")),
+        (Some(code), _) => (HookVerdict::Failed, format!("exit {code}")),
+        (None, Some(signal)) => (HookVerdict::Failed, format!("ended by signal {signal}")),
+        (None, None) => (HookVerdict::Failed, "ended in an unknown way".into()),
     }
 }
 

@@ -19,7 +19,7 @@ use std::io;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use tachi_domain::hooks::{HookOutcome, Target, Verdict};
+use tachi_domain::hooks::{HookOutcome, HookTarget, HookVerdict};
 use tachi_engine::ports::Hooks;
 use tachi_engine::ports::hooks::HookRun;
 use tokio::sync::Semaphore;
@@ -93,8 +93,8 @@ impl Hooks for Runner {
         };
         tracing::debug!("hook begins");
         let outcome = match &run.hook.target {
-            Target::Exec { program, args } => exec::run(program, args, &run).await,
-            Target::Http { url, token_file } => self.web.run(url, token_file.as_deref(), &run).await,
+            HookTarget::Exec { program, args } => exec::run(program, args, &run).await,
+            HookTarget::Http { url, token_file } => self.web.run(url, token_file.as_deref(), &run).await,
         };
         tracing::debug!(verdict = ?outcome.verdict, "hook ended: {}", outcome.text);
         Some(outcome)
@@ -103,7 +103,7 @@ impl Hooks for Runner {
 
 fn failed(text: String) -> HookOutcome {
     HookOutcome {
-        verdict: Verdict::Failed,
+        verdict: HookVerdict::Failed,
         text,
     }
 }

@@ -28,7 +28,7 @@ async fn a_place_is_given_back() {
         let outcome = runner.run(run_of("exec:/bin/true")).await.unwrap();
         assert_eq!(
             (outcome.verdict, outcome.text.as_str()),
-            (Verdict::GoOn, "exit 0")
+            (HookVerdict::GoOn, "exit 0")
         );
     }
 }

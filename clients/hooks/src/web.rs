@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response};
-use tachi_domain::hooks::{HookOutcome, Verdict};
+use tachi_domain::hooks::{HookOutcome, HookVerdict};
 use tachi_engine::ports::hooks::HookRun;
 use tokio::time::timeout;
 
@@ -66,9 +66,9 @@ impl Web {
         let status = response.status();
         let said = beginning(&mut response).await;
         let verdict = match status {
-            StatusCode::CONFLICT => Verdict::Skip,
-            _ if status.is_success() => Verdict::GoOn,
-            _ => Verdict::Failed,
+            StatusCode::CONFLICT => HookVerdict::Skip,
+            _ if status.is_success() => HookVerdict::GoOn,
+            _ => HookVerdict::Failed,
         };
         let end = if status.is_redirection() {
             format!("status {}, and redirects are not followed", status.as_u16())

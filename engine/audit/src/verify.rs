@@ -10,7 +10,7 @@ use crate::keys::Keys;
 
 /// What a log was found to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct LogReport {
     /// Whole lines that hang together.
     pub lines: u64,
     /// The number of the first and of the last.
@@ -27,7 +27,7 @@ pub struct Report {
 
 /// Where the log before this one has ended, for a log that continues it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct LogEnd {
     head: chain::Head,
     /// How old the key of its last keyed line was.
     age: Option<usize>,
@@ -49,12 +49,12 @@ pub fn logs(path: &Path) -> Vec<PathBuf> {
 /// The file cannot be read.
 pub fn verify(
     path: &Path,
-    before: Option<&End>,
+    before: Option<&LogEnd>,
     newest: bool,
     keys: Option<&Keys>,
-) -> io::Result<(Report, Option<End>)> {
+) -> io::Result<(LogReport, Option<LogEnd>)> {
     let mut reader = BufReader::new(File::open(path)?);
-    let mut report = Report {
+    let mut report = LogReport {
         lines: 0,
         span: None,
         broken: None,
@@ -122,7 +122,7 @@ pub fn verify(
             ),
         ));
     }
-    Ok((report, head.map(|head| End { head, age })))
+    Ok((report, head.map(|head| LogEnd { head, age })))
 }
 
 /// What is wrong with a line that is sealed worse than one before it.

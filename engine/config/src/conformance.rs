@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Ini, Known, Reader, Warning};
+use crate::{Ini, KnownOptions, Reader, Warning};
 
 /// Where we answer otherwise, and why.
 const OTHERWISE: &[(&str, Option<&str>, &str)] = &[(
@@ -41,7 +41,7 @@ fn answer(case: &Value) -> Result<Value, String> {
     let table = case["alias"]
         .as_str()
         .map_or(String::new(), |alias| format!("[DEFAULT]\n{alias} | alias a\n"));
-    let known = Known::table("alias", &table).unwrap();
+    let known = KnownOptions::table("alias", &table).unwrap();
     let mut reader = Reader::new(&ini, &known);
     for other in case["more"].as_array().unwrap() {
         let _ = read(&mut Reader::new(&ini, &known), other);
@@ -87,7 +87,7 @@ fn we_answer_as_oslo_does() {
 #[test]
 fn every_option_of_upstream_is_accepted() {
     let ini = Ini::parse("upstream", include_str!("../testdata/upstream_options.txt")).unwrap();
-    let report = Reader::new(&ini, &Known::masakari()).finish().unwrap();
+    let report = Reader::new(&ini, &KnownOptions::masakari()).finish().unwrap();
     let unknown =
         |warning: &&Warning| matches!(warning, Warning::Unknown { .. } | Warning::UnknownSection { .. });
     let unknown: Vec<_> = report

@@ -37,11 +37,11 @@ struct Entry {
 /// for any option, and a section that ends in `*` for any section that begins so. Handling is `read`, `ignored` (the
 /// note is the reason), or `alias name` or `alias section.name`; the word `secret` may follow.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct KnownOptions {
     sections: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
-impl Known {
+impl KnownOptions {
     /// All options of Masakari and of the libraries whose options stand in its file, and our own.
     pub fn masakari() -> Self {
         // A test keeps the table free of bad lines.
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn our_table_is_well_formed() {
-        let (known, problems) = Known::read_table("options.txt", include_str!("options.txt"));
+        let (known, problems) = KnownOptions::read_table("options.txt", include_str!("options.txt"));
         assert!(problems.is_empty(), "{problems:?}");
         for options in known.sections.values() {
             for (name, option) in options {
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_password_is_secret() {
-        let known = Known::masakari();
+        let known = KnownOptions::masakari();
         for (section, options) in &known.sections {
             for (name, option) in options {
                 let looks = ["password", "secret", "hmac", "otp_key"]
@@ -286,13 +286,13 @@ mod tests {
             ("twice", "a, a | read", false),
         ] {
             assert_eq!(
-                Known::table("t", &format!("[x]\n{line}\n")).is_ok(),
+                KnownOptions::table("t", &format!("[x]\n{line}\n")).is_ok(),
                 good,
                 "{name}"
             );
         }
         assert_eq!(
-            Known::table("t", "\na | read\n")
+            KnownOptions::table("t", "\na | read\n")
                 .unwrap_err()
                 .to_string()
                 .split(':')
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn wildcards() {
-        let mut known = Known::table("t", "[a:*]\nx | read\n[b]\n* | ignored | why\n").unwrap();
+        let mut known = KnownOptions::table("t", "[a:*]\nx | read\n[b]\n* | ignored | why\n").unwrap();
         assert_eq!(known.handling("a:1", "x"), Some(&Handling::Read));
         assert_eq!(known.handling("a:1", "y"), None);
         assert_eq!(known.handling("a", "x"), None);

@@ -9,7 +9,7 @@
 //! ```text
 //! files, directories -> Ini (entries with file:line) -+
 //! environment, flags ---------------------------------+-> Reader -> typed values
-//! Known (table of option names) ----------------------+          -> Report | ConfigErrors
+//! KnownOptions (table of option names) ----------------------+          -> Report | ConfigErrors
 //! ```
 //!
 //! This crate knows names, aliases and secrecy of options; it does not know defaults. Those belong to the component
@@ -17,10 +17,10 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tachi_config::{Ini, Known, Reader};
+//! use tachi_config::{Ini, KnownOptions, Reader};
 //!
 //! let ini = Ini::parse("tachi.conf", "[DEFAULT]\nverify_interval = 2\n")?;
-//! let known = Known::masakari();
+//! let known = KnownOptions::masakari();
 //! let mut reader = Reader::new(&ini, &known);
 //! let port: u16 = reader.int("DEFAULT", "masakari_api_listen_port").default(15868).range(1..=65535).get();
 //! let poll = reader.seconds("DEFAULT", "verify_interval").default(Duration::from_secs(1)).get();
@@ -51,13 +51,13 @@ pub use database::{Backend, DatabaseUrl, DatabaseUrlError, database_url};
 pub use error::{ConfigError, ConfigErrors};
 pub use files::default_search;
 pub use ini::{Ini, Origin};
-pub use known::{Handling, Known};
+pub use known::{Handling, KnownOptions};
 pub use lists::named_lists;
 pub use nearest::nearest;
 pub use oslo::{LogArgs, OsloArgs};
 pub use parse::{Integer, Refusal};
 pub use reader::Reader;
-pub use report::{Effective, Report, Warning};
+pub use report::{ConfigReport, Effective, Warning};
 pub use setting::Setting;
 pub use transport::{TransportHost, TransportUrl, transport_url};
 

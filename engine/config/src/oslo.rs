@@ -144,7 +144,7 @@ mod tests {
         let oslo = Service::try_parse_from(words).unwrap().oslo;
         let mut ini = Ini::load(&oslo.config_file, &oslo.config_dir, &[]).unwrap();
         oslo.log.apply(&mut ini);
-        let known = crate::Known::masakari();
+        let known = crate::KnownOptions::masakari();
         let mut reader = crate::Reader::new(&ini, &known);
         assert!(!reader.bool("DEFAULT", "debug").default(true).get());
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     error::{ConfigError, ConfigErrors},
     ini::{Ini, Origin, name_key, section_key},
-    known::Known,
+    known::KnownOptions,
     parse::{self, Refusal},
-    report::{self, Effective, Report},
+    report::{self, ConfigReport, Effective},
     setting::Parse,
     substitute::{Budget, Expanded, expand},
 };
@@ -41,7 +41,7 @@ pub(crate) struct Request<T> {
 /// option was read before, or announced by [`assume`](Self::assume): read what others refer to first.
 pub struct Reader<'i> {
     ini: &'i Ini,
-    known: &'i Known,
+    known: &'i KnownOptions,
     /// Options that are set nowhere, with the text that stands for them in references.
     unset: BTreeMap<(String, String), Expanded>,
     effective: BTreeMap<(String, String), Effective>,
@@ -50,7 +50,7 @@ pub struct Reader<'i> {
 
 impl<'i> Reader<'i> {
     /// A reader of `ini` that takes aliases and secrecy of options from `known`.
-    pub fn new(ini: &'i Ini, known: &'i Known) -> Self {
+    pub fn new(ini: &'i Ini, known: &'i KnownOptions) -> Self {
         Self {
             ini,
             known,
@@ -88,11 +88,11 @@ impl<'i> Reader<'i> {
     /// # Errors
     ///
     /// Every wrong or missing value, in the order of reading.
-    pub fn finish(self) -> Result<Report, ConfigErrors> {
+    pub fn finish(self) -> Result<ConfigReport, ConfigErrors> {
         ConfigErrors::check(self.problems)?;
         let read: BTreeSet<&(String, String)> = self.effective.keys().collect();
         let warnings = report::warnings(self.ini, self.known, &read);
-        Ok(Report {
+        Ok(ConfigReport {
             warnings,
             effective: self.effective.into_values().collect(),
         })

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{
     ini::{Ini, Origin, variable},
-    known::{Handling, Known},
+    known::{Handling, KnownOptions},
 };
 
 /// The result of a successful reading.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct ConfigReport {
     /// What the operator should know, in the order of the files.
     pub warnings: Vec<Warning>,
     /// Every option that was read, by section and name.
@@ -35,7 +35,7 @@ pub struct Effective {
 
 /// Prints a configuration file that gives these values, each below a comment with its origin. Secrets are masked, so
 /// that it can be shown to others.
-impl fmt::Display for Report {
+impl fmt::Display for ConfigReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = "";
         for option in &self.effective {
@@ -202,7 +202,7 @@ impl fmt::Display for Warning {
 }
 
 /// Compares what was written with what is known. Options in `read` are known by being read.
-pub(crate) fn warnings(ini: &Ini, known: &Known, read: &BTreeSet<&(String, String)>) -> Vec<Warning> {
+pub(crate) fn warnings(ini: &Ini, known: &KnownOptions, read: &BTreeSet<&(String, String)>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let (mut told, mut told_sections) = (BTreeSet::new(), BTreeSet::new());
     // keystoneauth lets [keystone_authtoken] refer to a section of any name.

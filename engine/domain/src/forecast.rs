@@ -19,7 +19,7 @@ use serde::Serialize;
 pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Shape, Wish};
 pub use self::needs::Needs;
 pub(crate) use self::rules::TENANT;
-pub use self::segment::{Headroom, SegmentForecast, SegmentView, forecast_segments};
+pub use self::segment::{ForecastSegment, Headroom, SegmentForecast, forecast_segments};
 use crate::entity::segment::RecoveryMethod;
 use crate::words::words;
 use ground::Ground;

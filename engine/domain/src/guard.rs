@@ -5,7 +5,7 @@
 //! moment: *wait* passes by itself once its reason is gone, *hold* needs an operator's word. A word lifts the guards that were
 //! named when it was said, for this recovery and no other; the rest are asked again (I8).
 //!
-//! [`Region`] is what an engine sees of all hosts at one moment, gathered once for all its recoveries; [`Facts`] are what
+//! [`Region`] is what an engine sees of all hosts at one moment, gathered once for all its recoveries; [`GuardFacts`] are what
 //! that means for one of them.
 
 mod all_stale;
@@ -36,7 +36,7 @@ use crate::words::words;
 
 pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
-pub use facts::{Count, Facts, NovaFacts, Own, Witness};
+pub use facts::{Count, GuardFacts, NovaFacts, Own, Witness};
 pub use pattern::matches;
 pub(crate) use rate::reason as too_many;
 pub use region::{Dated, NovaView, Region, RegionHost};
@@ -158,7 +158,7 @@ impl Guard {
     }
 
     /// What it says.
-    pub fn check(self, facts: &Facts, rules: &Policy) -> Verdict {
+    pub fn check(self, facts: &GuardFacts, rules: &Policy) -> Verdict {
         match self {
             Self::StartUp => startup::check(facts, rules),
             Self::Observer => observer::check(facts, rules),
@@ -177,7 +177,7 @@ impl Guard {
 }
 
 /// What the guards say at `moment`, but for those an operator has lifted.
-pub fn rule(facts: &Facts, rules: &Policy, moment: Moment, lifted: &BTreeSet<Guard>) -> Ruling {
+pub fn rule(facts: &GuardFacts, rules: &Policy, moment: Moment, lifted: &BTreeSet<Guard>) -> Ruling {
     let mut ruling = Ruling::default();
     for guard in Guard::ALL {
         if !guard.is_asked(moment, rules.fencing) || lifted.contains(guard) {

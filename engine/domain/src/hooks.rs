@@ -9,8 +9,8 @@ mod call;
 mod entry;
 mod flow;
 
-pub use call::{HookCall, HookInstance, HookOutcome, Verdict};
-pub use entry::{Defaults, EntryError, Hook, OnFailure, Target};
+pub use call::{HookCall, HookInstance, HookOutcome, HookVerdict};
+pub use entry::{Defaults, EntryError, Hook, HookTarget, OnFailure};
 pub use flow::{Flow, FlowError, FlowKind, Flows, Note};
 
 use serde::{Deserialize, Serialize};

@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 pub use fence::vouch::Vouch;
 pub use fence::{Fence, OffIntent, Order};
 pub use freezing::FreezeTrack;
-pub use guard::{GuardTrack, Waiting};
+pub use guard::{GuardTrack, GuardWait};
 pub use method::{Route, Way};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was};
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
@@ -272,7 +272,7 @@ impl HostRecovery {
     }
 
     /// What its guards are waiting for, before anything has been done that they could prevent.
-    pub fn guarded(&self) -> Option<&Waiting> {
+    pub fn guarded(&self) -> Option<&GuardWait> {
         let waiting = self.guard.waiting.as_ref();
         waiting.filter(|_| matches!(self.stage, Stage::Begin | Stage::Fencing))
     }

@@ -202,7 +202,7 @@ impl From<MachineId> for String {
 
 /// What is known of the machine behind a device of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownMachine {
     /// Which machine it was learnt, or said, to be.
     pub expected: Option<MachineId>,
     /// A person has said so.
@@ -213,7 +213,7 @@ pub struct Known {
 
 /// Why what a device says is not about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum Mismatch {
     /// Another machine answers.
     Other,
     /// No machine is named any more.
@@ -222,44 +222,50 @@ pub enum Doubt {
     Shared,
 }
 
-impl Known {
+impl KnownMachine {
     /// Whether the machine that answers is the host's, as far as that can be known. A device that never named a machine, and one
     /// whose machine nobody knows yet, go on as devices without identity do: their word counts once Nova does not hear the host.
     ///
     /// # Errors
     ///
     /// It is another's, or may be.
-    pub fn judge(&self, answers: Option<&MachineId>) -> Result<(), Doubt> {
+    pub fn judge(&self, answers: Option<&MachineId>) -> Result<(), Mismatch> {
         match (&self.expected, answers) {
             (None, None) => return Ok(()),
-            (Some(_), None) => return Err(Doubt::NoneAnymore),
-            (Some(expected), Some(answers)) if !expected.is(answers) => return Err(Doubt::Other),
+            (Some(_), None) => return Err(Mismatch::NoneAnymore),
+            (Some(expected), Some(answers)) if !expected.is(answers) => return Err(Mismatch::Other),
             (_, Some(_)) => {}
         }
         if self.elsewhere.is_empty() || self.confirmed {
             Ok(())
         } else {
-            Err(Doubt::Shared)
+            Err(Mismatch::Shared)
         }
     }
 
     /// The doubt in words, and what to do about it.
-    pub fn sentence(&self, doubt: &Doubt, host: &str, device: &str, answers: Option<&MachineId>) -> String {
+    pub fn sentence(
+        &self,
+        doubt: &Mismatch,
+        host: &str,
+        device: &str,
+        answers: Option<&MachineId>,
+    ) -> String {
         let expected = self
             .expected
             .as_ref()
             .map_or_else(|| "none".to_owned(), ToString::to_string);
         let answers = answers.map_or_else(|| "none".to_owned(), ToString::to_string);
         let what = match doubt {
-            Doubt::Other => {
+            Mismatch::Other => {
                 format!(
                     "device {device} of host {host} answers for another machine: expected {expected}, {answers} answers"
                 )
             }
-            Doubt::NoneAnymore => {
+            Mismatch::NoneAnymore => {
                 format!("device {device} of host {host} names no machine any more: expected {expected}")
             }
-            Doubt::Shared => format!(
+            Mismatch::Shared => format!(
                 "device {device} of host {host} answers for the machine of {} too: {answers}",
                 self.elsewhere.join(", ")
             ),
@@ -346,7 +352,7 @@ mod tests {
     #[test]
     fn t9_only_the_machine_that_is_expected_is_believed() {
         let id = |text: &str| text.parse::<MachineId>().unwrap();
-        let known = |expected: Option<&str>, confirmed, elsewhere: &[&str]| Known {
+        let known = |expected: Option<&str>, confirmed, elsewhere: &[&str]| KnownMachine {
             expected: expected.map(id),
             confirmed,
             elsewhere: elsewhere.iter().map(|&host| host.to_owned()).collect(),
@@ -364,31 +370,31 @@ mod tests {
                 "another",
                 known(Some("guid=a"), false, &[]),
                 Some("guid=b"),
-                Err(Doubt::Other),
+                Err(Mismatch::Other),
             ),
             (
                 "another than a person said",
                 known(Some("guid=a"), true, &[]),
                 Some("guid=b"),
-                Err(Doubt::Other),
+                Err(Mismatch::Other),
             ),
             (
                 "none any more",
                 known(Some("guid=a"), true, &[]),
                 None,
-                Err(Doubt::NoneAnymore),
+                Err(Mismatch::NoneAnymore),
             ),
             (
                 "another host's",
                 known(None, false, &["c2"]),
                 Some("guid=b"),
-                Err(Doubt::Shared),
+                Err(Mismatch::Shared),
             ),
             (
                 "of two hosts",
                 known(Some("guid=a"), false, &["c2"]),
                 Some("guid=a"),
-                Err(Doubt::Shared),
+                Err(Mismatch::Shared),
             ),
             (
                 "of two, by a person",
@@ -401,7 +407,7 @@ mod tests {
             assert_eq!(known.judge(answers.as_ref()), verdict, "{case}");
         }
         let foreign = known(Some("guid=a"), false, &[]);
-        let said = foreign.sentence(&Doubt::Other, "c1", "bmc", Some(&id("guid=b")));
+        let said = foreign.sentence(&Mismatch::Other, "c1", "bmc", Some(&id("guid=b")));
         for part in [
             "bmc",
             "c1",

@@ -19,7 +19,7 @@ mod trial;
 pub use aimd::{Aimd, Bounds};
 pub use allot::{Party, allot};
 pub use looks::pause;
-pub use model::{Model, Seen, Wait};
+pub use model::{LookResult, Model, TakenUp};
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub struct Sight {
     /// Whether it has looked.
     pub looked: bool,
     /// What has been taken up.
-    pub taken: Vec<Wait>,
+    pub taken: Vec<TakenUp>,
 }
 
 /// Lists are shared when more recoveries than this are open in an engine (R13).

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use guards::{Doubts, GuardPolicy};
-pub use leave::{LeaveRules, NoKey, Pair};
+pub use leave::{LeaveRules, MetadataPair, NoKey};
 
 use crate::cadence::Cadences;
 use crate::hooks::Flows;

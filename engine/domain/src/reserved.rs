@@ -62,7 +62,7 @@ impl Survey {
 
 /// A reserved host looked at again, on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostView {
+pub struct ReservedHostView {
     /// Its `nova-compute`.
     pub service: Option<Service>,
     /// How many servers Nova has on it; only if that was asked.

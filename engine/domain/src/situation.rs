@@ -29,10 +29,10 @@ use crate::Timestamp;
 pub use code::Code;
 pub use counts::Counts;
 pub use engines::is_alive;
-pub use explain::{Explanation, Need, SHORTEST_ID, Subject};
+pub use explain::{Explanation, HostOrInstance, Need, SHORTEST_ID};
 pub use facts::{
-    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances, Known,
-    Monitor, Part, Queue, Recovery, Rooms, RoomsState, Segment, Waiting,
+    ComputeService, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances,
+    Known, Monitor, Part, Queue, Recovery, Rooms, RoomsState, Segment, Waiting,
 };
 pub use findings::Finding;
 pub use hosts::HostSituation;
@@ -156,7 +156,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     let mut all = Standing::good();
     engines::assess(facts, now, &mut all, &mut found);
     fencing::assess_region(facts, &mut all, &mut found);
-    let computes: BTreeMap<&str, &Compute> = facts
+    let computes: BTreeMap<&str, &ComputeService> = facts
         .computes
         .iter()
         .flat_map(|known| &known.value)
@@ -245,7 +245,7 @@ struct Look<'a> {
     now: Timestamp,
     /// What Nova says of its services is young enough to be good news.
     fresh: bool,
-    computes: BTreeMap<&'a str, &'a Compute>,
+    computes: BTreeMap<&'a str, &'a ComputeService>,
     /// The last tests of the devices of each host.
     tests: BTreeMap<&'a str, Vec<&'a DeviceTest>>,
     /// Instances by host, as listed last.

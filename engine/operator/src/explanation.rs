@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Explanation, Need, Protection, Subject, fit};
+use tachi_domain::situation::{Explanation, HostOrInstance, Need, Protection, fit};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
@@ -25,10 +25,10 @@ struct Underway<'a> {
 
 impl<'a> Underway<'a> {
     /// As far as `seen` tells.
-    fn of(seen: &'a Seen, subject: Subject<'_>) -> Self {
+    fn of(seen: &'a Seen, subject: HostOrInstance<'_>) -> Self {
         let waiting = match subject {
-            Subject::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
-            Subject::Host(_) => None,
+            HostOrInstance::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
+            HostOrInstance::Host(_) => None,
         };
         let recovery = seen.tables.recoveries.iter().find(|row| match waiting {
             Some(line) => row.id == line.recovery,
@@ -127,14 +127,14 @@ pub struct RoomView {
 }
 
 impl RoomView {
-    fn of(seen: &Seen, subject: Subject<'_>) -> Option<Self> {
+    fn of(seen: &Seen, subject: HostOrInstance<'_>) -> Option<Self> {
         let rooms = seen.facts.rooms.as_ref()?;
         if seen.forecast.trouble.is_some() {
             return None;
         }
         let fit = match subject {
-            Subject::Instance(one) => fit(&seen.facts, seen.now, &one.host, one.id),
-            Subject::Host(_) => None,
+            HostOrInstance::Instance(one) => fit(&seen.facts, seen.now, &one.host, one.id),
+            HostOrInstance::Host(_) => None,
         };
         let all = seen.forecast.segments.iter().flat_map(|one| &one.hosts);
         let mut own = all.filter(|one| one.lost.iter().any(|name| name == subject.host()));
@@ -171,7 +171,7 @@ impl ExplanationView {
         let (mut id, mut on, mut left) = (None, None, None);
         let (mut levels, mut hosted) = (Vec::new(), None);
         let (kind, name) = match one.subject {
-            Subject::Host(host) => {
+            HostOrInstance::Host(host) => {
                 segment.clone_from(&host.segment);
                 reserved = Some(host.reserved);
                 counts = host.counts.map(CountsView::from);
@@ -180,7 +180,7 @@ impl ExplanationView {
                 hosted = HostedView::on(seen, &host.name);
                 ("host", &host.name)
             }
-            Subject::Instance(instance) => {
+            HostOrInstance::Instance(instance) => {
                 id = Some(instance.id.to_string());
                 on = Some(instance.host.clone());
                 left.clone_from(&instance.left);

@@ -20,17 +20,17 @@ use crate::when::Time;
 
 /// Everything that the report tells beside the story itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report<'a> {
+pub struct RecoveryReport<'a> {
     /// What happened, and when.
     pub title: String,
     /// What came of it.
     pub sentence: String,
     /// When the steps were reached that count.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<Milestone>,
     /// The instances that are not what they were, and what is to be done about each.
     pub left: Vec<Left<'a>>,
     /// The words of persons.
-    pub said: Vec<Said<'a>>,
+    pub said: Vec<SaidWord<'a>>,
     /// The version that has made the report.
     pub tachi: &'static str,
     /// All of it.
@@ -39,7 +39,7 @@ pub struct Report<'a> {
 
 /// A step of the recovery that counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Moment {
+pub struct Milestone {
     /// What was reached, in a few words.
     pub what: &'static str,
     /// When; null if it was not reached.
@@ -67,7 +67,7 @@ pub struct Left<'a> {
 
 /// A person's word.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Said<'a> {
+pub struct SaidWord<'a> {
     /// Who has said it, and why.
     pub by: &'a str,
     /// What was said, as the command calls it.
@@ -79,18 +79,18 @@ pub struct Said<'a> {
 #[derive(Template)]
 #[template(path = "recovery.html")]
 struct Page<'a> {
-    report: &'a Report<'a>,
+    report: &'a RecoveryReport<'a>,
     recovery: &'a StoryView,
 }
 
 #[derive(Template)]
 #[template(path = "recovery.md")]
 struct Markdown<'a> {
-    report: &'a Report<'a>,
+    report: &'a RecoveryReport<'a>,
     recovery: &'a StoryView,
 }
 
-impl<'a> Report<'a> {
+impl<'a> RecoveryReport<'a> {
     /// Of this story.
     pub fn of(story: &'a StoryView) -> Self {
         Self {
@@ -260,10 +260,10 @@ fn needs_person(one: &InstanceView) -> bool {
     waits || (one.status == Some(VmoveStatus::Failed) && one.waits.is_none() && one.seen_to.is_none())
 }
 
-fn moments(story: &StoryView) -> Vec<Moment> {
+fn moments(story: &StoryView) -> Vec<Milestone> {
     let summary = &story.summary;
     let opened = summary.opened_at.0;
-    let moment = |what, at: Option<Time>, by: String| Moment {
+    let moment = |what, at: Option<Time>, by: String| Milestone {
         what,
         at,
         after: at.map(|at| seconds_since(at.0, opened)),
@@ -344,8 +344,8 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
     })
 }
 
-fn said(story: &StoryView) -> Vec<Said<'_>> {
-    let of_recovery = story.word.iter().map(|said| Said {
+fn said(story: &StoryView) -> Vec<SaidWord<'_>> {
+    let of_recovery = story.word.iter().map(|said| SaidWord {
         by: &said.by,
         word: said.word.clone(),
         at: Some(said.at),
@@ -359,14 +359,14 @@ fn said(story: &StoryView) -> Vec<Said<'_>> {
             .on
             .as_deref()
             .map_or_else(String::new, |host| format!(" on {host}"));
-        Said {
+        SaidWord {
             by: &said.by,
             word: format!("{}{on} of {}", said.word, name(&said.instance)),
             at: None,
         }
     });
     let seen_to = story.instances.iter().filter_map(|one| {
-        Some(Said {
+        Some(SaidWord {
             by: one.seen_to.as_deref()?,
             word: format!("seen to {} ({})", one.name, one.id),
             at: None,
@@ -375,7 +375,7 @@ fn said(story: &StoryView) -> Vec<Said<'_>> {
     of_recovery.chain(of_instances).chain(seen_to).collect()
 }
 
-impl Moment {
+impl Milestone {
     fn after(&self) -> String {
         self.after
             .map_or_else(String::new, |after| format!("{after:+.1} s"))

@@ -150,7 +150,7 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
 
 /// What a word about an instance comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum WordEffect {
     /// Its engine hears it.
     Heard,
     /// Somebody has seen to what was given up. No engine has to hear of that.
@@ -163,10 +163,10 @@ impl VmoveLine {
     /// # Errors
     ///
     /// It is not to be said of this instance as it is.
-    pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<Effect, Unsaid> {
+    pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<WordEffect, Unsaid> {
         let name = &self.line.name;
         if word == MoveVerdict::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
-            return Ok(Effect::SeenTo);
+            return Ok(WordEffect::SeenTo);
         }
         let one = self.one.as_ref().ok_or_else(|| {
             Unsaid::Refused(format!(
@@ -174,7 +174,7 @@ impl VmoveLine {
             ))
         })?;
         one.admits(word, on)
-            .map(|()| Effect::Heard)
+            .map(|()| WordEffect::Heard)
             .map_err(|why| Unsaid::Refused(format!("nothing was written: {why}")))
     }
 }
@@ -190,10 +190,10 @@ pub async fn say_of(
     word: MoveVerdict,
     on: Option<String>,
     by: &str,
-) -> Result<Effect, Unsaid> {
+) -> Result<WordEffect, Unsaid> {
     let effect = line.admits(word, on.as_deref())?;
     let (recovery, server, name) = (line.line.recovery, line.line.server, &line.line.name);
-    if effect == Effect::SeenTo {
+    if effect == WordEffect::SeenTo {
         return match desk.see_to(recovery, server, by).await? {
             Said::Heard => Ok(effect),
             Said::Unknown | Said::Over => Err(Unsaid::Refused(format!(

@@ -9,11 +9,11 @@ use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::forecast::{Capacity, Needs, Provider, Room};
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::resources::Resources;
-use tachi_domain::situation::{Compute, Instance, RoomsState};
+use tachi_domain::situation::{ComputeService, Instance, RoomsState};
 use tachi_domain::{HostId, SegmentId, ServerId, Timestamp};
 use tachi_engine::ports::Fact;
 use tachi_engine::ports::operator::{HostView, SegmentView};
-use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
+use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_engine::watcher::kind;
 use tachi_operator::{Fencing, Forecasts, Seen};
@@ -45,8 +45,8 @@ fn fact(kind: &str, subject: &str, value: &impl serde::Serialize) -> Fact {
 
 /// As a watcher keeps them.
 fn kept() -> Vec<Fact> {
-    let computes: Vec<Compute> = (0..HOSTS)
-        .map(|host| Compute {
+    let computes: Vec<ComputeService> = (0..HOSTS)
+        .map(|host| ComputeService {
             host: name(host),
             up: true,
             enabled: true,
@@ -151,7 +151,7 @@ fn tables() -> Tables {
         recoveries: Vec::new(),
         waiting: Vec::new(),
         engines: vec![EngineLine {
-            signature: Signature {
+            signature: EngineSignature {
                 name: "ctl-1:1".to_owned(),
                 version: "1".to_owned(),
                 started_at: NOW,

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tachi_domain::Timestamp;
-use tachi_domain::machine_id::Known;
+use tachi_domain::machine_id::KnownMachine;
 use tachi_domain::power::Power;
 
 use super::*;
@@ -12,7 +12,7 @@ use crate::ports::machines::{MachineLine, NewMachine};
 #[derive(Default)]
 struct World {
     named: Mutex<Option<MachineId>>,
-    expected: Mutex<Known>,
+    expected: Mutex<KnownMachine>,
     /// What was noted to answer; an empty text for no word at all.
     noted: Mutex<Vec<Option<String>>>,
     calls: Mutex<Vec<&'static str>>,

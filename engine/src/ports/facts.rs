@@ -29,7 +29,7 @@ pub struct Round {
 
 /// Keeps them. Who writes has the turn: a number that moves on with each round, so that of two that write only one does.
 #[async_trait]
-pub trait Facts: Send + Sync {
+pub trait FactStore: Send + Sync {
     /// The turn as it stands; 0 if nobody ever had it.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ pub struct NoHooks;
 impl Hooks for NoHooks {
     async fn run(&self, _run: HookRun) -> Option<HookOutcome> {
         Some(HookOutcome {
-            verdict: tachi_domain::hooks::Verdict::Failed,
+            verdict: tachi_domain::hooks::HookVerdict::Failed,
             text: "this engine runs no hooks".into(),
         })
     }

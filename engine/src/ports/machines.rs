@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
-use tachi_domain::machine_id::{Known, MachineId};
+use tachi_domain::machine_id::{KnownMachine, MachineId};
 
 use super::JournalError;
 
@@ -10,7 +10,7 @@ use super::JournalError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// What it is judged by.
-    pub known: Known,
+    pub known: KnownMachine,
     /// It is noted that something else answers.
     pub noted: bool,
 }

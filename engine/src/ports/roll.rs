@@ -11,7 +11,7 @@ use super::JournalError;
 
 /// What an engine signs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signature {
+pub struct EngineSignature {
     /// The name it claims under.
     pub name: String,
     /// The program's version.
@@ -26,7 +26,7 @@ pub struct Signature {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineLine {
     /// What it signed with.
-    pub signature: Signature,
+    pub signature: EngineSignature,
     /// When it signed last; its own wall clock.
     pub seen_at: Timestamp,
     /// How often it has signed.
@@ -52,7 +52,7 @@ pub trait Roll: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn sign(&self, signature: &Signature) -> Result<(), JournalError>;
+    async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError>;
 
     /// Takes an engine that ends off the roll.
     ///

@@ -12,7 +12,7 @@ use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
 use super::*;
-use crate::ports::roll::{Backlog, EngineLine, Signature};
+use crate::ports::roll::{Backlog, EngineLine, EngineSignature};
 use crate::ports::{CallError, ProviderLine, ServerPage};
 
 const PAGE: usize = 1_000;
@@ -87,7 +87,7 @@ impl World {
             roll: self.clone(),
             inventory: self.clone(),
             rooms: self.clone(),
-            cloud: Cloud::new(self.clone()),
+            cloud: CloudCache::new(self.clone()),
             clock: self.clone(),
             policy: rules,
             tests: Arc::new(|| None),
@@ -101,7 +101,7 @@ impl World {
         watcher.round().await.unwrap()
     }
 
-    fn look(&self, cloud: &Cloud) {
+    fn look(&self, cloud: &CloudCache) {
         let answer = if *self.away.lock().unwrap() {
             Err(CallError::refused("refused"))
         } else {
@@ -153,7 +153,7 @@ impl Clock for World {
 }
 
 #[async_trait]
-impl Facts for World {
+impl FactStore for World {
     async fn turn(&self) -> Result<u64, JournalError> {
         Ok(*self.turn.lock().unwrap())
     }
@@ -186,7 +186,7 @@ impl Facts for World {
 
 #[async_trait]
 impl Roll for World {
-    async fn sign(&self, _: &Signature) -> Result<(), JournalError> {
+    async fn sign(&self, _: &EngineSignature) -> Result<(), JournalError> {
         Ok(())
     }
     async fn strike(&self, _: &str) -> Result<(), JournalError> {
@@ -195,7 +195,7 @@ impl Roll for World {
     async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
         let names = self.engines.lock().unwrap().clone();
         let line = |name| EngineLine {
-            signature: Signature {
+            signature: EngineSignature {
                 name,
                 version: "1".into(),
                 started_at: Timestamp::from_micros(START),

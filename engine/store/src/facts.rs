@@ -8,7 +8,7 @@ use sea_orm::{
     QueryTrait as _, Set,
 };
 use tachi_domain::Timestamp;
-use tachi_engine::ports::{Fact, Facts, JournalError, Round};
+use tachi_engine::ports::{Fact, FactStore, JournalError, Round};
 use tracing::instrument;
 
 use crate::convert::Cell;
@@ -37,7 +37,7 @@ impl FactTable {
 }
 
 #[async_trait]
-impl Facts for FactTable {
+impl FactStore for FactTable {
     #[instrument(name = "store::turn", level = "debug", skip_all)]
     async fn turn(&self) -> Result<u64, JournalError> {
         let read = turn(&self.db).await;

@@ -8,7 +8,7 @@ use sea_orm::{
     QuerySelect as _, Set,
 };
 use tachi_domain::Timestamp;
-use tachi_domain::machine_id::{Known, MachineId};
+use tachi_domain::machine_id::{KnownMachine, MachineId};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::machines::{Entry, MachineLine, Machines, NewMachine};
@@ -157,15 +157,15 @@ async fn known_of(
 
 fn entry(row: Option<&Model>, elsewhere: Vec<String>) -> Result<Entry, Failure> {
     let Some(row) = row else {
-        let known = Known {
+        let known = KnownMachine {
             elsewhere,
-            ..Known::default()
+            ..KnownMachine::default()
         };
         return Ok(Entry { known, noted: false });
     };
     Ok(Entry {
         noted: row.answers.is_some(),
-        known: Known {
+        known: KnownMachine {
             expected: machine(row, "machine", row.machine.as_deref())?,
             confirmed: row.said_by.is_some(),
             elsewhere,

@@ -11,7 +11,7 @@ use sea_orm::{
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
+use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
 use tachi_engine::ports::{JournalError, Roll};
 use tracing::instrument;
 
@@ -40,7 +40,7 @@ impl EngineTable {
 #[async_trait]
 impl Roll for EngineTable {
     #[instrument(name = "store::sign", level = "debug", skip_all)]
-    async fn sign(&self, signature: &Signature) -> Result<(), JournalError> {
+    async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError> {
         let sign = Sign {
             signature,
             now: self.db.now(),
@@ -69,7 +69,7 @@ impl Roll for EngineTable {
 }
 
 struct Sign<'a> {
-    signature: &'a Signature,
+    signature: &'a EngineSignature,
     now: Timestamp,
 }
 
@@ -147,7 +147,7 @@ async fn engines(db: &Database) -> Result<Vec<EngineLine>, Stop> {
         Ok::<_, Failure>(EngineLine {
             beat: cell("beat").count(row.beat)?,
             seen_at: Timestamp::from_micros(row.seen_at),
-            signature: Signature {
+            signature: EngineSignature {
                 started_at: Timestamp::from_micros(row.started_at),
                 facts,
                 version: row.version.clone(),
@@ -198,8 +198,8 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    fn signature(name: &str, bench: &Bench) -> Signature {
-        Signature {
+    fn signature(name: &str, bench: &Bench) -> EngineSignature {
+        EngineSignature {
             name: name.to_owned(),
             version: "1.2.3".to_owned(),
             started_at: bench.clock_wall(),

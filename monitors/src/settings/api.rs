@@ -10,7 +10,7 @@ const G: &str = "api";
 
 /// The section that `[api] auth_section` names, if it does.
 pub(super) fn auth_section(ini: &Ini) -> Option<String> {
-    let known = tachi_config::Known::default();
+    let known = tachi_config::KnownOptions::default();
     let mut r = Reader::new(ini, &known);
     r.string(G, "auth_section").optional()
 }

@@ -313,7 +313,7 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use tachi_domain::Timestamp;
-    use tachi_domain::machine_id::Known;
+    use tachi_domain::machine_id::KnownMachine;
 
     use super::*;
 
@@ -321,7 +321,7 @@ mod tests {
     fn t9_whoever_confirms_is_told_what_was_what_is_and_who_has_it_too() {
         let id = |text: &str| text.parse::<MachineId>().unwrap();
         let entry = |expected: Option<&str>, elsewhere: &[&str]| Entry {
-            known: Known {
+            known: KnownMachine {
                 expected: expected.map(id),
                 confirmed: false,
                 elsewhere: elsewhere.iter().map(|&host| host.to_owned()).collect(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tachi_operator::report::Report;
+use tachi_operator::report::RecoveryReport;
 
 use super::super::Failure;
 use super::{named, unknown};
@@ -17,7 +17,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let id = named(source.as_ref(), &args.recovery).await?;
     let story = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
-    let report = Report::of(&story);
+    let report = RecoveryReport::of(&story);
     let text = match format {
         ReportFormat::Md => report.markdown(),
         ReportFormat::Html => report.html(),

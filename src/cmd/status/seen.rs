@@ -32,10 +32,12 @@ pub(in crate::cmd) mod tests {
     use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_domain::entity::{Host, Segment, Stamps};
     use tachi_domain::policy::{BareNormal, FencingMode};
-    use tachi_domain::situation::{Compute, Facts, Instances, Known, Situation, assess, forecast_region};
+    use tachi_domain::situation::{
+        ComputeService, Facts, Instances, Known, Situation, assess, forecast_region,
+    };
     use tachi_domain::{HostId, SegmentId};
     use tachi_engine::ports::operator::{HostView, SegmentView};
-    use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
+    use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
     use tachi_engine::situation::{Configured, Tables, Watched};
     use tachi_operator::{Fencing, Seen};
     use uuid::Uuid;
@@ -84,7 +86,7 @@ pub(in crate::cmd) mod tests {
 
     pub(in super::super) fn engine(name: &str, seconds_ago: i64, facts: &[(&str, &str)]) -> EngineLine {
         EngineLine {
-            signature: Signature {
+            signature: EngineSignature {
                 name: name.into(),
                 version: "1".into(),
                 started_at: Timestamp::from_micros(NOW),
@@ -140,7 +142,7 @@ pub(in crate::cmd) mod tests {
     /// Beside a Nova that shows every registered host at work, and no instances.
     pub(in crate::cmd) fn facts_of(tables: &Tables) -> Facts {
         let now = Timestamp::from_micros(NOW);
-        let compute = |name: &str| Compute {
+        let compute = |name: &str| ComputeService {
             host: name.into(),
             up: true,
             enabled: true,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tachi_api::BindingMode;
-use tachi_config::{Report, Warning};
+use tachi_config::{ConfigReport, Warning};
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorDesk as _;
@@ -20,7 +20,7 @@ use crate::wiring;
 const BROKER: Duration = Duration::from_secs(5);
 
 /// What the file says and nothing does, each with its line.
-pub(super) fn options(report: &Report) -> Check {
+pub(super) fn options(report: &ConfigReport) -> Check {
     const NAME: &str = "Options Without Effect";
     let told: Vec<&Warning> = report
         .warnings

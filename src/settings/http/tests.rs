@@ -1,4 +1,4 @@
-use tachi_config::{ConfigErrors, Known};
+use tachi_config::{ConfigErrors, KnownOptions};
 
 use super::*;
 use crate::settings::Settings;
@@ -284,7 +284,7 @@ fn s10_every_option_is_read_or_knowingly_accepted() {
     ];
     // Told at the start to have no effect yet. A row goes when its option comes.
     const LATER: &[&str] = &["os_system_scope"];
-    let known = Known::masakari();
+    let known = KnownOptions::masakari();
     let report = read("").unwrap().report;
     let mut forgotten = Vec::new();
     for (section, options) in ALL {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_domain::policy::{LeaveRules, Pair, Policy};
+use tachi_domain::policy::{LeaveRules, MetadataPair, Policy};
 
 use super::LONG;
 
@@ -57,21 +57,21 @@ fn leave(r: &mut Reader<'_>) -> LeaveRules {
     }
 }
 
-fn pairs(r: &mut Reader<'_>, option: &str) -> Vec<Pair> {
+fn pairs(r: &mut Reader<'_>, option: &str) -> Vec<MetadataPair> {
     let read = |text: &str| {
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
         pairs
             .map(|pair| {
-                pair.parse::<Pair>().map_err(|error| {
+                pair.parse::<MetadataPair>().map_err(|error| {
                     Refusal::new(
                         format!("`{pair}`: {error}"),
                         "write key=value, or a key for any value",
                     )
                 })
             })
-            .collect::<Result<Vec<Pair>, Refusal>>()
+            .collect::<Result<Vec<MetadataPair>, Refusal>>()
     };
-    let show = |pairs: &Vec<Pair>| {
+    let show = |pairs: &Vec<MetadataPair>| {
         let texts: Vec<String> = pairs.iter().map(ToString::to_string).collect();
         texts.join(", ")
     };

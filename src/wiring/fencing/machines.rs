@@ -12,7 +12,7 @@ use tachi_domain::nova::Service;
 use tachi_domain::power::Power;
 use tachi_engine::ports::machines::NewMachine;
 use tachi_engine::ports::{Compute, Machines};
-use tachi_engine::{Cloud, Identified};
+use tachi_engine::{CloudCache, Identified};
 use tachi_fence::{Alarm, Report};
 use tokio::time::Instant;
 
@@ -33,7 +33,7 @@ pub(crate) trait Ears: Send + Sync {
 
 /// An engine looks all the time.
 #[async_trait]
-impl Ears for Cloud {
+impl Ears for CloudCache {
     async fn look(&self) -> Option<Services> {
         self.looked().await;
         let view = self.view();

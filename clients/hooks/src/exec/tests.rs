@@ -30,7 +30,7 @@ impl Script {
         self.folder.path().join(name)
     }
 
-    async fn run(&self, options: &str, args: &[&str]) -> (Verdict, String) {
+    async fn run(&self, options: &str, args: &[&str]) -> (HookVerdict, String) {
         let entry = format!("exec:{} #{options}", self.program);
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let outcome = run(&self.program, &args, &run_of(&entry)).await;
@@ -56,34 +56,39 @@ fn lives(pid: &str) -> bool {
 #[tokio::test]
 async fn how_a_program_ends_is_what_it_says() {
     let cases = [
-        ("well", "exit 0", Verdict::GoOn, "exit 0"),
+        ("well", "exit 0", HookVerdict::GoOn, "exit 0"),
         (
             "with words",
             "echo all is; echo well",
-            Verdict::GoOn,
+            HookVerdict::GoOn,
             "exit 0: all is well",
         ),
         (
             "nothing to be done",
             "echo not ours; exit 10",
-            Verdict::Skip,
+            HookVerdict::Skip,
             "exit 10: not ours",
         ),
         (
             "badly",
             "echo 'no  such\tpool'; exit 1",
-            Verdict::Failed,
+            HookVerdict::Failed,
             "exit 1: no such pool",
         ),
-        ("with another number", "exit 11", Verdict::Failed, "exit 11"),
-        ("as timeout would", "exit 124", Verdict::Failed, "exit 124"),
+        ("with another number", "exit 11", HookVerdict::Failed, "exit 11"),
+        ("as timeout would", "exit 124", HookVerdict::Failed, "exit 124"),
         (
             "by a signal",
             "kill -TERM $$",
-            Verdict::Failed,
+            HookVerdict::Failed,
             "ended by signal 15",
         ),
-        ("by a kill", "kill -KILL $$", Verdict::Failed, "ended by signal 9"),
+        (
+            "by a kill",
+            "kill -KILL $$",
+            HookVerdict::Failed,
+            "ended by signal 9",
+        ),
     ];
     for (case, text, verdict, said) in cases {
         assert_eq!(
@@ -105,7 +110,7 @@ async fn a_program_that_cannot_be_run_has_failed() {
         ("a folder", "/tmp", "exit 126, it could not be run"),
     ] {
         let outcome = run(program, &[], &run_of("exec:/x")).await;
-        assert_eq!(outcome.verdict, Verdict::Failed, "{case}");
+        assert_eq!(outcome.verdict, HookVerdict::Failed, "{case}");
         assert!(outcome.text.starts_with(expected), "{case}: {}", outcome.text);
     }
 }
@@ -116,7 +121,7 @@ async fn a_program_is_told_the_document_and_its_arguments_and_knows_nothing_of_o
     let told = script.path("told");
     let args = [told.to_str().unwrap(), "a b", "$(reboot)", ""];
     let (verdict, text) = script.run("", &args).await;
-    assert_eq!(verdict, Verdict::GoOn);
+    assert_eq!(verdict, HookVerdict::GoOn);
     assert_eq!(
         text,
         "exit 0: <a b> <$(reboot)> <> LC_ALL PATH PWD TACHI_HOST TACHI_PHASE"
@@ -130,7 +135,7 @@ async fn a_program_that_says_much_is_not_kept_waiting_and_little_of_it_is_kept()
         script("head -c 3000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero >&2; exit 3")
             .run("", &[])
             .await;
-    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(verdict, HookVerdict::Failed);
     assert!(
         text.starts_with("exit 3: xxx") && text.chars().count() < 400,
         "{text}"
@@ -142,7 +147,10 @@ async fn a_program_need_not_read_what_it_is_told() {
     let script = script("exec <&-; exit 0");
     let mut run_it = run_of(&format!("exec:{}", script.program));
     run_it.document = "x".repeat(4 << 20);
-    assert_eq!(run(&script.program, &[], &run_it).await.verdict, Verdict::GoOn);
+    assert_eq!(
+        run(&script.program, &[], &run_it).await.verdict,
+        HookVerdict::GoOn
+    );
 }
 
 #[tokio::test]
@@ -150,7 +158,7 @@ async fn a_program_whose_time_is_over_is_asked_to_end() {
     let script = script("trap 'echo cleaned > \"$1\"; exit 0' TERM; while :; do sleep 0.05; done");
     let cleaned = script.path("cleaned");
     let (verdict, text) = script.run("timeout=0.5", &[cleaned.to_str().unwrap()]).await;
-    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(verdict, HookVerdict::Failed);
     // The shell may have a word about what it has started, which was told to end, too.
     assert!(text.starts_with("took longer than 0.5 s"), "{text}");
     assert!(!text.contains("killed"), "{text}");
@@ -162,7 +170,7 @@ async fn a_program_that_does_not_end_is_killed_with_all_it_has_started() {
     let script = script("trap '' TERM; sleep 1000 & echo $! > \"$1\"; while :; do sleep 0.05; done");
     let child = script.path("child");
     let (verdict, text) = script.run("timeout=0.5", &[child.to_str().unwrap()]).await;
-    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(verdict, HookVerdict::Failed);
     assert!(
         text.starts_with("took longer than 0.5 s, and had to be killed"),
         "{text}"
@@ -175,7 +183,7 @@ async fn a_program_that_does_not_end_is_killed_with_all_it_has_started() {
 async fn what_a_program_leaves_behind_keeps_nobody_waiting() {
     let began = Instant::now();
     let (verdict, text) = script("echo done; sleep 30 &").run("", &[]).await;
-    assert_eq!((verdict, text.as_str()), (Verdict::GoOn, "exit 0: done"));
+    assert_eq!((verdict, text.as_str()), (HookVerdict::GoOn, "exit 0: done"));
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 

@@ -40,9 +40,9 @@ async fn server() -> (String, Seen) {
     (url, seen)
 }
 
-async fn ask(url: &str, options: &str) -> (Verdict, String) {
+async fn ask(url: &str, options: &str) -> (HookVerdict, String) {
     let run = run_of(&format!("{url}#{options}"));
-    let tachi_domain::hooks::Target::Http { url, token_file } = &run.hook.target else {
+    let tachi_domain::hooks::HookTarget::Http { url, token_file } = &run.hook.target else {
         panic!("{url}");
     };
     let outcome = Web::new(None)
@@ -56,13 +56,13 @@ async fn ask(url: &str, options: &str) -> (Verdict, String) {
 async fn the_status_is_what_an_address_says() {
     let (url, seen) = server().await;
     let cases = [
-        ("created", Verdict::GoOn, "status 201: made"),
-        ("empty", Verdict::GoOn, "status 204"),
-        ("skip", Verdict::Skip, "status 409: not ours"),
-        ("broken", Verdict::Failed, "status 500: bro ken"),
+        ("created", HookVerdict::GoOn, "status 201: made"),
+        ("empty", HookVerdict::GoOn, "status 204"),
+        ("skip", HookVerdict::Skip, "status 409: not ours"),
+        ("broken", HookVerdict::Failed, "status 500: bro ken"),
         (
             "elsewhere",
-            Verdict::Failed,
+            HookVerdict::Failed,
             "status 307, and redirects are not followed",
         ),
     ];
@@ -74,7 +74,7 @@ async fn the_status_is_what_an_address_says() {
         );
     }
     let (verdict, text) = ask(&format!("{url}/long"), "").await;
-    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(verdict, HookVerdict::Failed);
     assert!(
         text.starts_with("status 502: xxx") && text.chars().count() < 400,
         "{text}"
@@ -106,7 +106,7 @@ async fn a_token_comes_from_a_file_that_is_nobody_elses() {
         set_permissions(&file, Permissions::from_mode(mode)).unwrap();
         ask(&format!("{url}/created"), &options).await
     };
-    assert_eq!(told(0o600, "geheim\n").await.0, Verdict::GoOn);
+    assert_eq!(told(0o600, "geheim\n").await.0, HookVerdict::GoOn);
     assert_eq!(seen.lock().unwrap()[0].1["authorization"], "Bearer geheim");
     let long = "x".repeat(20_000);
     for (case, mode, token, expected) in [
@@ -115,7 +115,7 @@ async fn a_token_comes_from_a_file_that_is_nobody_elses() {
         ("too long", 0o600, long.as_str(), "is too long"),
     ] {
         let (verdict, text) = told(mode, token).await;
-        assert_eq!(verdict, Verdict::Failed, "{case}");
+        assert_eq!(verdict, HookVerdict::Failed, "{case}");
         assert!(
             text.contains(expected) && !text.contains("geheim"),
             "{case}: {text}"
@@ -135,13 +135,13 @@ async fn a_token_comes_from_a_file_that_is_nobody_elses() {
 async fn an_address_that_does_not_answer_has_failed() {
     let (url, _) = server().await;
     let late = ask(&format!("{url}/never"), "timeout=0.3").await;
-    assert_eq!(late, (Verdict::Failed, "took longer than 0.3 s".to_owned()));
+    assert_eq!(late, (HookVerdict::Failed, "took longer than 0.3 s".to_owned()));
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let (verdict, text) = ask(&format!("http://{free}/x?key=geheim"), "").await;
-    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(verdict, HookVerdict::Failed);
     assert!(
         text.starts_with("no answer: ") && !text.contains("geheim"),
         "{text}"
@@ -153,7 +153,7 @@ async fn a_certificate_nobody_vouches_for_is_refused() {
     // A server that speaks no TLS at all: what matters is that nothing of the document reaches it.
     let (url, seen) = server().await;
     let (verdict, text) = ask(&format!("{}/created", url.replace("http:", "https:")), "").await;
-    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(verdict, HookVerdict::Failed);
     assert!(text.starts_with("no answer: "), "{text}");
     assert!(seen.lock().unwrap().is_empty());
 }

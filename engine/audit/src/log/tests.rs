@@ -4,7 +4,7 @@ use tachi_domain::Timestamp;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase};
 
 use super::*;
-use crate::verify::{End, Report, verify};
+use crate::verify::{LogEnd, LogReport, verify};
 
 mod keyed;
 
@@ -57,7 +57,7 @@ async fn ended(log: AuditLog, path: &Path) {
     .unwrap();
 }
 
-fn read(path: &Path) -> (Report, Option<End>) {
+fn read(path: &Path) -> (LogReport, Option<LogEnd>) {
     verify(path, None, true, None).unwrap()
 }
 

@@ -21,7 +21,7 @@ use super::dial::{Dialer, Live};
 use super::fault::AmqpError;
 use super::numbers::{self, CONSUMED};
 use super::options::{AmqpOptions, QueueKind};
-use super::outbox::{Lane, Message};
+use super::outbox::{Lane, Outgoing};
 use super::publisher::{Publisher, WAKE_EXCHANGE};
 use super::request::{Call, Request, read};
 use super::status::LinkStatus;
@@ -390,7 +390,7 @@ async fn answer(ends: &Ends, call: &Call) {
         // Nobody waits any more.
         Err(_) => return,
     };
-    let mut message = Message::json(Lane::Reply, "", call.reply_to.as_str(), body);
+    let mut message = Outgoing::json(Lane::Reply, "", call.reply_to.as_str(), body);
     message.until = Some(until);
     ends.publisher.publish(message);
 }

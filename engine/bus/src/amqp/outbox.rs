@@ -53,7 +53,7 @@ pub struct QueueFirst {
 
 /// Something to publish.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct Outgoing {
     /// What it is for.
     pub lane: Lane,
     /// The exchange; it is declared as a durable or transient topic exchange if it is missing. Empty for the default
@@ -63,7 +63,7 @@ pub struct Message {
     pub key: String,
     /// What is in it.
     pub body: Vec<u8>,
-    /// Its properties; see [`Message::json`].
+    /// Its properties; see [`Outgoing::json`].
     pub properties: BasicProperties,
     /// Declared and bound to the exchange before the first such message of a connection.
     pub queue_first: Option<QueueFirst>,
@@ -73,7 +73,7 @@ pub struct Message {
     pub(crate) tries: u8,
 }
 
-impl Message {
+impl Outgoing {
     /// A message as oslo.messaging writes them: JSON, kept on disk.
     pub fn json(lane: Lane, exchange: impl Into<String>, key: impl Into<String>, body: Vec<u8>) -> Self {
         Self {
@@ -99,13 +99,13 @@ pub(crate) fn count(lane: Lane, result: &'static str) {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    reply: VecDeque<Message>,
-    wake: VecDeque<Message>,
-    event: VecDeque<Message>,
+    reply: VecDeque<Outgoing>,
+    wake: VecDeque<Outgoing>,
+    event: VecDeque<Outgoing>,
 }
 
 impl Lanes {
-    fn of(&mut self, lane: Lane) -> &mut VecDeque<Message> {
+    fn of(&mut self, lane: Lane) -> &mut VecDeque<Outgoing> {
         match lane {
             Lane::Reply => &mut self.reply,
             Lane::WakeUp => &mut self.wake,
@@ -127,7 +127,7 @@ impl Outbox {
     }
 
     /// Whether nothing had to go for it.
-    pub(crate) fn put(&self, message: Message) -> bool {
+    pub(crate) fn put(&self, message: Outgoing) -> bool {
         let lane = message.lane;
         let dropped = {
             let mut lanes = self.lanes();
@@ -149,7 +149,7 @@ impl Outbox {
     }
 
     /// What could not be sent goes to the front again, in the same order, as far as there is room.
-    pub(crate) fn put_back(&self, messages: Vec<Message>) {
+    pub(crate) fn put_back(&self, messages: Vec<Outgoing>) {
         for message in messages.into_iter().rev() {
             let lane = message.lane;
             let mut lanes = self.lanes();
@@ -165,7 +165,7 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    fn take(&self) -> Option<Message> {
+    fn take(&self) -> Option<Outgoing> {
         let mut lanes = self.lanes();
         Lane::ALL.into_iter().find_map(|lane| {
             let queue = lanes.of(lane);
@@ -180,7 +180,7 @@ impl Outbox {
     /// # Cancel safety
     ///
     /// Dropping this loses nothing.
-    pub(crate) async fn next(&self) -> Message {
+    pub(crate) async fn next(&self) -> Outgoing {
         loop {
             while let Some(message) = self.take() {
                 if message.until.is_none_or(|until| Instant::now() < until) {
@@ -210,8 +210,8 @@ mod tests {
 
     use super::*;
 
-    fn message(lane: Lane, key: &str) -> Message {
-        Message::json(lane, "", key, Vec::new())
+    fn message(lane: Lane, key: &str) -> Outgoing {
+        Outgoing::json(lane, "", key, Vec::new())
     }
 
     async fn keys(outbox: &Outbox) -> Vec<String> {

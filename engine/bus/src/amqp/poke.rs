@@ -3,7 +3,7 @@
 use lapin::BasicProperties;
 use tachi_engine::ports::Poke;
 
-use super::outbox::{Lane, Message};
+use super::outbox::{Lane, Outgoing};
 use super::publisher::{Publisher, WAKE_EXCHANGE};
 
 /// What is in a wake-up: its arrival is all that counts.
@@ -22,7 +22,7 @@ impl AmqpPoke {
 
 impl Poke for AmqpPoke {
     fn poke(&self) {
-        let mut message = Message::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
+        let mut message = Outgoing::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
         // Whoever is not there to hear it looks for work when it comes.
         message.properties = BasicProperties::default().with_content_type("application/json".into());
         self.0.publish(message);

@@ -16,7 +16,7 @@ use super::dial::{Dialer, Live};
 use super::fault::AmqpError;
 use super::numbers;
 use super::options::{AmqpOptions, QueueKind};
-use super::outbox::{Lane, Message, Outbox, QueueFirst, count};
+use super::outbox::{Lane, Outbox, Outgoing, QueueFirst, count};
 use super::status::LinkStatus;
 use super::topology::{Queue, Topology, ask, name};
 
@@ -55,7 +55,7 @@ impl Publisher {
 
     /// Takes a message, whatever the broker does. Whether no other had to go for it; which one that is depends on the
     /// [`Lane`]. It is sent at least once if the broker comes back in time, and lost if this process ends before.
-    pub fn publish(&self, message: Message) -> bool {
+    pub fn publish(&self, message: Outgoing) -> bool {
         self.outbox.put(message)
     }
 
@@ -146,7 +146,7 @@ struct Session<'s> {
     channel: Option<Channel>,
     declared: Declared,
     /// On their way, in the order of `confirms`.
-    sent: VecDeque<Message>,
+    sent: VecDeque<Outgoing>,
     confirms: FuturesOrdered<BoxFuture<'static, Result<Confirmation, AmqpError>>>,
     of_use: bool,
 }
@@ -230,7 +230,7 @@ impl Session<'_> {
     }
 
     /// The message counts as on its way from before the first byte, so that it is never lost with the connection.
-    async fn send(&mut self, message: Message) -> Result<(), AmqpError> {
+    async fn send(&mut self, message: Outgoing) -> Result<(), AmqpError> {
         let limit = self.options.answer_limit;
         self.sent.push_back(message.clone());
         self.declare(&message).await?;
@@ -311,7 +311,7 @@ impl Session<'_> {
     }
 
     /// Declares what the message needs, once per connection.
-    async fn declare(&mut self, message: &Message) -> Result<(), AmqpError> {
+    async fn declare(&mut self, message: &Outgoing) -> Result<(), AmqpError> {
         if message.exchange.is_empty() {
             return Ok(());
         }

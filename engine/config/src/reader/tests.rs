@@ -11,7 +11,7 @@ fn ini(text: &str) -> Ini {
 
 /// Reads with `with` and returns the problems.
 fn problems(text: &str, with: impl Fn(&mut Reader<'_>)) -> Vec<String> {
-    let (ini, known) = (ini(text), Known::masakari());
+    let (ini, known) = (ini(text), KnownOptions::masakari());
     let mut reader = Reader::new(&ini, &known);
     with(&mut reader);
     reader.finish().map_or_else(
@@ -20,8 +20,8 @@ fn problems(text: &str, with: impl Fn(&mut Reader<'_>)) -> Vec<String> {
     )
 }
 
-fn report(text: &str, with: impl Fn(&mut Reader<'_>)) -> Report {
-    let (ini, known) = (ini(text), Known::masakari());
+fn report(text: &str, with: impl Fn(&mut Reader<'_>)) -> ConfigReport {
+    let (ini, known) = (ini(text), KnownOptions::masakari());
     let mut reader = Reader::new(&ini, &known);
     with(&mut reader);
     reader.finish().unwrap()
@@ -185,7 +185,7 @@ fn references() {
             Ok("joe"),
         ),
     ] {
-        let (ini, known) = (ini(&format!("[DEFAULT]\n{text}\n")), Known::masakari());
+        let (ini, known) = (ini(&format!("[DEFAULT]\n{text}\n")), KnownOptions::masakari());
         let mut reader = Reader::new(&ini, &known);
         reader.assume("DEFAULT", "state_path", "/var/lib/tachi");
         reader.string("DEFAULT", "before").default("b4".into()).get();
@@ -213,7 +213,7 @@ fn references_cannot_be_made_to_work_for_ever() {
 
 #[test]
 fn a_default_can_refer_to_other_options() {
-    let (ini, known) = (ini("[DEFAULT]\nstate_path = /srv\n"), Known::masakari());
+    let (ini, known) = (ini("[DEFAULT]\nstate_path = /srv\n"), KnownOptions::masakari());
     let mut reader = Reader::new(&ini, &known);
     let url = reader
         .secret("database", "connection")
@@ -257,7 +257,7 @@ fn secrets_are_shown_nowhere() {
 fn the_report_is_a_configuration_file_with_origins() {
     let text = "[DEFAULT]\nhost = n1\ntopic = a$$b\n[x]\nm = 1\nm = 2\n";
     let show = |ini: &Ini| {
-        let known = Known::masakari();
+        let known = KnownOptions::masakari();
         let mut r = Reader::new(ini, &known);
         r.string("DEFAULT", "host").default("h".into()).get();
         r.string("DEFAULT", "topic").get();
@@ -273,7 +273,7 @@ fn the_report_is_a_configuration_file_with_origins() {
                     [x]\n# environment OS_X__ENV\nenv = p, q\n# default\n# none is not set\n# default\nwait = 1.5\n";
     assert_eq!(report.to_string(), expected);
     let again = show(&Ini::parse("g", &report.to_string()).unwrap());
-    let values = |report: &Report| {
+    let values = |report: &ConfigReport| {
         report
             .effective
             .iter()
@@ -367,7 +367,7 @@ fn an_option_is_known_by_being_read() {
 
 #[test]
 fn a_strange_variable_is_told() {
-    let known = Known::masakari();
+    let known = KnownOptions::masakari();
     let ini = Ini::default().with_environment(HashMap::from([
         ("OS_DATABASE__CONNECTOIN", "s3cret"),
         ("OS_DATABASE__CONNECTION", "x"),
@@ -389,7 +389,7 @@ fn a_strange_variable_is_told() {
 #[test]
 fn a_file_in_use_is_read_without_a_complaint() {
     let ini = Ini::parse("masakari.conf", include_str!("../../testdata/masakari.conf")).unwrap();
-    let known = Known::masakari();
+    let known = KnownOptions::masakari();
     let mut r = Reader::new(&ini, &known);
     assert_eq!(
         r.int::<u64>("DEFAULT", "wait_period_after_service_update")
@@ -469,7 +469,7 @@ proptest::proptest! {
     #[test]
     fn no_text_panics(text in proptest::collection::vec("(\\[[a-zD:]{0,4}\\]|[ab$ {}.\\\\=:#;\"']{0,12}|a = \\PC{0,12})", 0..20)) {
         let Ok(ini) = Ini::parse("f", &text.join("\n")) else { return Ok(()) };
-        let known = Known::masakari();
+        let known = KnownOptions::masakari();
         let mut r = Reader::new(&ini, &known);
         for section in ini.sections() {
             for name in ini.section(section) {
@@ -491,7 +491,7 @@ proptest::proptest! {
     #[test]
     fn any_value_written_in_braces_is_read_back(value in "[a-z0-9$= \"#]{0,20}") {
         let text = format!("[DEFAULT]\na = \"{}\"\n", value.replace('$', "$$"));
-        let (ini, known) = (Ini::parse("f", &text).unwrap(), Known::masakari());
+        let (ini, known) = (Ini::parse("f", &text).unwrap(), KnownOptions::masakari());
         proptest::prop_assert_eq!(Reader::new(&ini, &known).string("DEFAULT", "a").get(), value);
     }
 }

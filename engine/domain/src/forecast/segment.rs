@@ -24,7 +24,7 @@ pub struct Headroom {
 
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentView<'a> {
+pub struct ForecastSegment<'a> {
     /// Its name.
     pub name: &'a str,
     /// How its instances are recovered.
@@ -51,14 +51,14 @@ pub struct SegmentForecast {
 /// Judges segments. What is the same for all of them is looked at once.
 pub fn forecast_segments<'a>(
     cloud: &Cloud,
-    views: impl IntoIterator<Item = SegmentView<'a>>,
+    views: impl IntoIterator<Item = ForecastSegment<'a>>,
 ) -> Vec<SegmentForecast> {
     let ground = Ground::new(cloud);
     let all = views.into_iter().map(|view| of_segment(&ground, &view));
     all.collect()
 }
 
-fn of_segment(ground: &Ground<'_>, view: &SegmentView<'_>) -> SegmentForecast {
+fn of_segment(ground: &Ground<'_>, view: &ForecastSegment<'_>) -> SegmentForecast {
     let method = Method {
         method: view.method,
         reserved: &view.reserved,
@@ -83,7 +83,7 @@ fn of_segment(ground: &Ground<'_>, view: &SegmentView<'_>) -> SegmentForecast {
 }
 
 /// One may be lost; how many more?
-fn further(ground: &Ground<'_>, view: &SegmentView<'_>, method: &Method<'_>) -> Headroom {
+fn further(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>) -> Headroom {
     let all = view.hosts.len();
     for count in 2..=all {
         if sets(all, count).is_none_or(|number| number > SETS) {
@@ -103,7 +103,7 @@ fn further(ground: &Ground<'_>, view: &SegmentView<'_>, method: &Method<'_>) -> 
 }
 
 /// So many as the bound allows; one less than `least` may be lost anyway.
-fn many(ground: &Ground<'_>, view: &SegmentView<'_>, least: usize) -> Headroom {
+fn many(ground: &Ground<'_>, view: &ForecastSegment<'_>, least: usize) -> Headroom {
     let (mut good, mut bad) = (least - 1, view.hosts.len() + 1);
     // Reserved hosts are taken whole, one for each: that is not bounded so.
     if let Some(bounds) = Bounds::of(ground, view).filter(|_| view.method != RecoveryMethod::ReservedHost) {
@@ -132,7 +132,7 @@ fn sets(all: usize, count: usize) -> Option<usize> {
     Some(number)
 }
 
-fn each_set(ground: &Ground<'_>, view: &SegmentView<'_>, method: &Method<'_>, count: usize) -> bool {
+fn each_set(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>, count: usize) -> bool {
     let mut chosen: Vec<usize> = (0..count).collect();
     loop {
         let lost: BTreeSet<&str> = chosen
@@ -166,7 +166,7 @@ struct Bounds<'a, 'b> {
 
 impl<'a, 'b> Bounds<'a, 'b> {
     /// `None` if an instance asks for what is not reckoned with.
-    fn of(ground: &'a Ground<'b>, view: &SegmentView<'_>) -> Option<Self> {
+    fn of(ground: &'a Ground<'b>, view: &ForecastSegment<'_>) -> Option<Self> {
         let hosts = view.hosts.iter().filter_map(|name| ground.cloud.hosts.get(*name));
         let lists: Vec<&[Demand]> = hosts.filter_map(|host| host.demands.as_deref()).collect();
         let mut seen: BTreeSet<*const Shape> = BTreeSet::new();

@@ -292,7 +292,7 @@ fn reserved_hosts_take_all_of_a_host_or_nothing() {
 
 #[test]
 fn headroom_is_the_largest_number_of_hosts_that_may_be_lost() {
-    let view = |hosts: &[&'static str]| SegmentView {
+    let view = |hosts: &[&'static str]| ForecastSegment {
         name: "S1",
         method: RecoveryMethod::Auto,
         hosts: hosts.to_vec(),
@@ -348,8 +348,8 @@ fn large(free: u64) -> Cloud {
     cloud
 }
 
-fn whole(cloud: &Cloud) -> SegmentView<'_> {
-    SegmentView {
+fn whole(cloud: &Cloud) -> ForecastSegment<'_> {
+    ForecastSegment {
         name: "S1",
         method: RecoveryMethod::Auto,
         hosts: cloud.hosts.keys().map(String::as_str).collect(),

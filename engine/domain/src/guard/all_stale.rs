@@ -1,12 +1,12 @@
 //! G2. When every compute service is silent, the one that does not hear is Nova, or its message bus.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
 /// Fewer services than this may all be silent by themselves.
 const LEAST: u64 = 3;
 
-pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     let Ok(nova) = &facts.nova else {
         return Verdict::Pass;
     };

@@ -1,10 +1,10 @@
 //! G8. Whether the rest of the segment can take the instances. It only warns: what cannot move fails by itself, and a person
 //! who is told early can make room.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     let Ok(nova) = &facts.nova else {
         return Verdict::Pass;
     };

@@ -1,6 +1,6 @@
 //! G7. Most heartbeats stop at the same moment: that is how a broker or a switch fails, and it may be over in a moment.
 
-use super::{Facts, NOT_THE_HOSTS, Verdict};
+use super::{GuardFacts, NOT_THE_HOSTS, Verdict};
 use crate::policy::Policy;
 
 /// Fewer than this are no cliff, whatever their share.
@@ -10,7 +10,7 @@ const LEAST: u64 = 3;
 const INTERVALS: u32 = 3;
 
 /// Whether there is one.
-pub(crate) fn is_seen(facts: &Facts, rules: &Policy) -> bool {
+pub(crate) fn is_seen(facts: &GuardFacts, rules: &Policy) -> bool {
     let Ok(nova) = &facts.nova else {
         return false;
     };
@@ -18,7 +18,7 @@ pub(crate) fn is_seen(facts: &Facts, rules: &Policy) -> bool {
     nova.vanished >= LEAST && nova.vanished.saturating_mul(100) > nova.services.saturating_mul(share)
 }
 
-pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     let Ok(nova) = &facts.nova else {
         return Verdict::Pass;
     };

@@ -1,9 +1,9 @@
 //! G3. One report alone fences nobody: evidence of a fence, a second reporter, or Nova's silence must stand beside it.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     if facts.own.evidence || facts.own.silent || facts.reporters >= 2 {
         return Verdict::Pass;
     }

@@ -1,9 +1,9 @@
 //! G9. Fencing a host whose instances cannot go anywhere only hurts.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     let Ok(nova) = &facts.nova else {
         return Verdict::Pass;
     };

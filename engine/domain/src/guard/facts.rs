@@ -56,7 +56,7 @@ pub struct NovaFacts {
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct GuardFacts {
     /// How long ago the cluster's first engine started.
     pub running_for: Duration,
     /// What Nova says, or why it does not.

@@ -1,9 +1,9 @@
 //! G10. A host that was recovered, came back and failed again, more than once: whatever ails it, another fence will not cure.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     let limit = rules.guards.flap_fences;
     if limit == 0 || facts.fenced < u64::from(limit) {
         return Verdict::Pass;

@@ -1,9 +1,9 @@
 //! G5. Hosts of all segments that went out lately; those that were fenced within the window count too.
 
-use super::{Facts, NOT_THE_HOSTS, Verdict, is_over};
+use super::{GuardFacts, NOT_THE_HOSTS, Verdict, is_over};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     if !is_over(facts.all, rules.global_percent) {
         return Verdict::Pass;
     }

@@ -1,10 +1,10 @@
 //! G1. An engine that is cut off sees dead hosts everywhere.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
 /// The database has answered, or there would be no facts.
-pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     let wait = |reason| Verdict::Wait { reason, until: None };
     let nova = match &facts.nova {
         Ok(nova) => nova,

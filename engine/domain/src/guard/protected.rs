@@ -1,9 +1,9 @@
 //! G11. Hosts that carry more than instances, such as a control plane or monitors of a storage cluster.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     match &facts.protected {
         None => Verdict::Pass,
         Some(why) => Verdict::Hold {

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     let (limit, window) = (rules.guards.fences, rules.guards.window);
     let mut ages: Vec<Duration> = facts
         .ordered

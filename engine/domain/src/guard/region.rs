@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::domain::DomainLoss;
-use super::facts::{Count, Facts, NovaFacts, Own, Witness};
+use super::facts::{Count, GuardFacts, NovaFacts, Own, Witness};
 use super::pattern;
 use crate::nova::Service;
 use crate::policy::Policy;
@@ -164,7 +164,7 @@ impl Region {
 
     /// What [`Region::facts`] says if a host counts for as long as Nova does not hear it, however long ago it fell silent; `None` if
     /// Nova does not say. So a storm that goes on is told from one that is over.
-    pub fn lasting_facts(&self, host: HostId, rules: &Policy, facts: &Facts) -> Option<Facts> {
+    pub fn lasting_facts(&self, host: HostId, rules: &Policy, facts: &GuardFacts) -> Option<GuardFacts> {
         self.nova.as_ref().ok()?;
         let segment = self.hosts.iter().find(|one| one.id == host)?.segment;
         let missed = |one: &RegionHost| {
@@ -226,7 +226,14 @@ impl Region {
     }
 
     /// What it means for `host`, whose recovery is `recovery`.
-    pub fn facts(&self, host: HostId, name: &str, recovery: RecoveryId, own: Own, rules: &Policy) -> Facts {
+    pub fn facts(
+        &self,
+        host: HostId,
+        name: &str,
+        recovery: RecoveryId,
+        own: Own,
+        rules: &Policy,
+    ) -> GuardFacts {
         let segment = self
             .hosts
             .iter()
@@ -260,7 +267,7 @@ impl Region {
             })
             .map(|proof| proof.recovery)
             .collect();
-        Facts {
+        GuardFacts {
             running_for: self.running_for,
             nova: match &self.nova {
                 Ok(nova) => Ok(self.nova_facts(nova, name, segment, rules)),

@@ -1,9 +1,9 @@
 //! G4. Hosts of the segment that have failed or are on maintenance.
 
-use super::{Facts, NOT_THE_HOSTS, Verdict, is_over};
+use super::{GuardFacts, NOT_THE_HOSTS, Verdict, is_over};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     if !is_over(facts.segment, rules.segment_percent) {
         return Verdict::Pass;
     }

@@ -1,9 +1,9 @@
 //! G0. After a power failure of the whole site engines are up before the hosts are: nothing has been seen of them yet.
 
-use super::{Facts, Verdict};
+use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     let grace = rules.guards.startup_grace;
     let Some(left) = grace
         .checked_sub(facts.running_for)

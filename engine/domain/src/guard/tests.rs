@@ -12,8 +12,8 @@ fn rules() -> Policy {
 }
 
 /// One of ten hosts is lost; nothing else is the matter.
-fn calm() -> Facts {
-    Facts {
+fn calm() -> GuardFacts {
+    GuardFacts {
         running_for: Duration::from_hours(1),
         nova: Ok(NovaFacts {
             services: 10,
@@ -40,7 +40,7 @@ fn calm() -> Facts {
     }
 }
 
-fn nova(facts: &mut Facts) -> &mut NovaFacts {
+fn nova(facts: &mut GuardFacts) -> &mut NovaFacts {
     facts.nova.as_mut().unwrap()
 }
 
@@ -56,7 +56,7 @@ fn witness(name: &str, reached: bool) -> Witness {
 }
 
 /// Name, guard, what is the matter, and what the guard says of it.
-type Case = (&'static str, Guard, fn(&mut Facts), &'static str);
+type Case = (&'static str, Guard, fn(&mut GuardFacts), &'static str);
 
 fn word(verdict: &Verdict) -> &'static str {
     match verdict {

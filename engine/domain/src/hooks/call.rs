@@ -37,7 +37,7 @@ pub struct HookCall {
 
 /// What a hook has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HookVerdict {
     /// Exit code 0, or a status of 2xx.
     GoOn,
     /// Exit code 10, or status 409: nothing more is to be done, and that is well.
@@ -50,7 +50,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookOutcome {
     /// By its exit code or HTTP status.
-    pub verdict: Verdict,
+    pub verdict: HookVerdict,
     /// One line for a person: how it ended and the beginning of what it said.
     pub text: String,
 }

@@ -18,7 +18,7 @@ const LONGEST: usize = 4096;
 /// What is run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub enum HookTarget {
     /// A program, without a shell.
     Exec {
         /// Its absolute path.
@@ -49,7 +49,7 @@ pub enum OnFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// What is run.
-    pub target: Target,
+    pub target: HookTarget,
     /// How long one run may take.
     pub timeout: Duration,
     /// How often it is run again after it has failed; only if it is idempotent.
@@ -124,7 +124,7 @@ impl Hook {
             ));
         }
         let mut hook = Self {
-            target: Target::Exec {
+            target: HookTarget::Exec {
                 program: String::new(),
                 args: Vec::new(),
             },
@@ -140,7 +140,7 @@ impl Hook {
         } else {
             let (url, options) = entry.split_once('#').unwrap_or((entry, ""));
             check_url(url)?;
-            hook.target = Target::Http {
+            hook.target = HookTarget::Http {
                 url: url.to_owned(),
                 token_file: None,
             };
@@ -181,11 +181,11 @@ impl Hook {
                 _ => return wrong("write true or false"),
             },
             "token_file" => match &mut self.target {
-                Target::Http { token_file, .. } if value.starts_with('/') => {
+                HookTarget::Http { token_file, .. } if value.starts_with('/') => {
                     *token_file = Some(value.to_owned());
                 }
-                Target::Http { .. } => return wrong("write an absolute path"),
-                Target::Exec { .. } => return wrong("it is for http(s) hooks only"),
+                HookTarget::Http { .. } => return wrong("write an absolute path"),
+                HookTarget::Exec { .. } => return wrong("it is for http(s) hooks only"),
             },
             _ => {
                 return Err(EntryError::new(
@@ -201,8 +201,8 @@ impl Hook {
     /// long or nobody's business.
     pub fn name(&self) -> String {
         match &self.target {
-            Target::Exec { program, .. } => format!("exec:{program}"),
-            Target::Http { url, .. } => url.split('?').next().unwrap_or_default().to_owned(),
+            HookTarget::Exec { program, .. } => format!("exec:{program}"),
+            HookTarget::Http { url, .. } => url.split('?').next().unwrap_or_default().to_owned(),
         }
     }
 
@@ -210,8 +210,8 @@ impl Hook {
     /// how much longer a proxy may hold a request.
     pub(crate) fn may_run_for(&self, hold: Duration) -> Duration {
         let more = match &self.target {
-            Target::Exec { .. } => KILL_AFTER,
-            Target::Http { .. } => hold,
+            HookTarget::Exec { .. } => KILL_AFTER,
+            HookTarget::Http { .. } => hold,
         };
         // The intent may be half a second older than the run (R4).
         self.timeout + more + Duration::from_secs(1)
@@ -226,7 +226,7 @@ fn seconds(text: &str) -> Option<Duration> {
         .flatten()
 }
 
-fn program(words: Vec<String>) -> Result<Target, EntryError> {
+fn program(words: Vec<String>) -> Result<HookTarget, EntryError> {
     let mut words = words.into_iter();
     let program = words.next().unwrap_or_default();
     if !program.starts_with('/') || program.ends_with('/') {
@@ -235,7 +235,7 @@ fn program(words: Vec<String>) -> Result<Target, EntryError> {
             "write exec:/path/to/program",
         ));
     }
-    Ok(Target::Exec {
+    Ok(HookTarget::Exec {
         program,
         args: words.collect(),
     })

@@ -21,7 +21,7 @@ use super::{Hold, HoldKind, Stage};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::GivenEvidence;
-use crate::guard::{self, DomainLoss, Facts, Guard, Moment, Own, Region, Ruling};
+use crate::guard::{self, DomainLoss, Guard, GuardFacts, Moment, Own, Region, Ruling};
 use crate::policy::GuardPolicy;
 use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
 
@@ -41,7 +41,7 @@ const CALM: Duration = Duration::from_secs(5);
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
+pub struct GuardWait {
     /// The guards that want patience.
     pub guards: BTreeSet<Guard>,
     /// For people.
@@ -57,7 +57,7 @@ pub struct GuardTrack {
     /// Those that an operator has let it past.
     pub lifted: BTreeSet<Guard>,
     /// What it waits for, if it does.
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<GuardWait>,
     /// Since when the cliff has been seen.
     pub cliff_since: Option<Elapsed>,
     /// What has been warned of.
@@ -139,7 +139,7 @@ impl GuardTrack {
             0.0,
             format!("waiting for {}", reasons(&ruling.waits)),
         );
-        self.waiting = Some(Waiting {
+        self.waiting = Some(GuardWait {
             guards,
             reason,
             since: now.elapsed,
@@ -245,7 +245,7 @@ impl GuardTrack {
         ruling.waits.is_empty()
     }
 
-    fn rule(&self, facts: &Facts, moment: Moment, suspect: &Suspect<'_>, turn: &Turn<'_>) -> Ruling {
+    fn rule(&self, facts: &GuardFacts, moment: Moment, suspect: &Suspect<'_>, turn: &Turn<'_>) -> Ruling {
         guard::rule(facts, turn.policy, moment, &self.lifted(suspect.storm_approved))
     }
 
@@ -304,7 +304,7 @@ impl GuardTrack {
     fn storm_is_over(
         &mut self,
         region: &Region,
-        facts: &Facts,
+        facts: &GuardFacts,
         moment: Moment,
         suspect: &Suspect<'_>,
         turn: &mut Turn<'_>,
@@ -383,7 +383,7 @@ impl GuardTrack {
         self.wait_for(&ruling, turn.now, turn.record);
     }
 
-    fn facts(&mut self, region: &Region, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> Facts {
+    fn facts(&mut self, region: &Region, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> GuardFacts {
         let now = turn.now;
         let own = Own {
             silent: suspect.service.is_silent(now.elapsed),
@@ -407,7 +407,7 @@ impl GuardTrack {
     }
 }
 
-fn hold_by(ruling: &Ruling, facts: &Facts, turn: &mut Turn<'_>) {
+fn hold_by(ruling: &Ruling, facts: &GuardFacts, turn: &mut Turn<'_>) {
     let domain = domain_of(ruling, facts);
     let mut reason = reasons(&ruling.holds);
     if let Some(domain) = &domain {
@@ -439,7 +439,7 @@ fn reasons(found: &[(Guard, String)]) -> String {
 
 /// The domain that was lost as a whole, if that is what the guards against many failures have met. Of several the smallest
 /// explains most.
-fn domain_of(ruling: &Ruling, facts: &Facts) -> Option<DomainLoss> {
+fn domain_of(ruling: &Ruling, facts: &GuardFacts) -> Option<DomainLoss> {
     let many = |(guard, _): &(Guard, String)| matches!(guard, Guard::Segment | Guard::Global | Guard::Cliff);
     if !ruling.holds.iter().any(many) {
         return None;

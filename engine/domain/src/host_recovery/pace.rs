@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::turn::Moves;
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::Elapsed;
-use crate::pace::{Demand, Permits, Sight, Urgency, Wait};
+use crate::pace::{Demand, Permits, Sight, TakenUp, Urgency};
 use crate::policy::Policy;
 use crate::recovery::Now;
 
@@ -72,7 +72,7 @@ pub(super) struct Pace {
     /// Moves that lack nothing but leave.
     pub(super) ready: Vec<(Urgency, u32)>,
     /// How long Nova took to take up moves, not told yet.
-    taken_up: Vec<Wait>,
+    taken_up: Vec<TakenUp>,
     /// The records have been looked at, which is not told yet.
     pub(super) looked: bool,
 }
@@ -129,7 +129,7 @@ impl Pace {
         let Some(asked) = asked else { return };
         let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
         if goes_on {
-            self.taken_up.push(Wait {
+            self.taken_up.push(TakenUp {
                 least: looked_before.map_or(Duration::ZERO, |look| look.since(asked)),
                 most: now.elapsed.since(asked),
             });

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::question::Question;
 use super::service::Put;
 use super::turn::{Moves, Turn};
-use crate::reserved::{HostView, Resources, Survey};
+use crate::reserved::{ReservedHostView, Resources, Survey};
 use crate::{Elapsed, HostId, ServiceId};
 
 /// How often in a row a call may be refused, or its effect be undone by somebody, before it is gone on without.
@@ -103,7 +103,7 @@ pub struct Taken {
     #[serde(skip)]
     pub(super) faults: u32,
     #[serde(skip)]
-    pub(super) seen: Option<HostView>,
+    pub(super) seen: Option<ReservedHostView>,
     /// Since when it is enabled and not up.
     #[serde(skip)]
     pub(super) waiting: Option<Elapsed>,

@@ -21,14 +21,14 @@ const FORGOTTEN: Duration = Duration::from_mins(1);
 
 /// What is seen of one that has been taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait {
+pub struct TakenUp {
     /// It was asked for so long before the last look at which nobody had it.
     pub least: Duration,
     /// It was asked for so long before the look at which somebody had.
     pub most: Duration,
 }
 
-impl Wait {
+impl TakenUp {
     fn middle(self) -> Duration {
         let most = self.most.min(FOREVER);
         (self.least.min(most) + most) / 2
@@ -37,9 +37,9 @@ impl Wait {
 
 /// What a look has shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct LookResult<'a> {
     /// What has been taken up since the look before.
-    pub taken: &'a [Wait],
+    pub taken: &'a [TakenUp],
     /// Of those that were looked at, nothing is left to be taken up.
     pub dry: bool,
     /// So many were waiting before it, in all.
@@ -162,7 +162,7 @@ impl Model {
     }
 
     /// Takes in what a look has shown.
-    pub fn looked(&mut self, seen: Seen<'_>, now: Duration) {
+    pub fn looked(&mut self, seen: LookResult<'_>, now: Duration) {
         self.stirred_at = now;
         if seen.taken.is_empty() {
             self.vain = self.vain.saturating_add(1);
@@ -235,7 +235,7 @@ impl Model {
         }
     }
 
-    fn end(&mut self, round: Round, seen: Seen<'_>, now: Duration) {
+    fn end(&mut self, round: Round, seen: LookResult<'_>, now: Duration) {
         let mean = round.waits / round.taken.max(1);
         let known = self.least.is_some() || self.least_before.is_some();
         self.remember(mean, now);
@@ -344,12 +344,12 @@ mod tests {
 
     fn look(model: &mut Model, taken: (usize, u64, u64), dry: bool, full: bool, now: u64) {
         let (count, least, most) = taken;
-        let wait = Wait {
+        let wait = TakenUp {
             least: ms(least),
             most: ms(most),
         };
         let busy = model.window();
-        let seen = Seen {
+        let seen = LookResult {
             taken: &vec![wait; count],
             dry,
             busy,

@@ -9,7 +9,7 @@ use crate::nova::Server;
 
 /// `key=value`, or `key` alone for any value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pair {
+pub struct MetadataPair {
     /// The key, as it is written there.
     pub key: String,
     /// The value; `None` for any.
@@ -21,7 +21,7 @@ pub struct Pair {
 #[error("it has no key")]
 pub struct NoKey;
 
-impl FromStr for Pair {
+impl FromStr for MetadataPair {
     type Err = NoKey;
 
     fn from_str(text: &str) -> Result<Self, NoKey> {
@@ -39,7 +39,7 @@ impl FromStr for Pair {
     }
 }
 
-impl std::fmt::Display for Pair {
+impl std::fmt::Display for MetadataPair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.value {
             Some(value) => write!(f, "{}={value}", self.key),
@@ -48,7 +48,7 @@ impl std::fmt::Display for Pair {
     }
 }
 
-impl Pair {
+impl MetadataPair {
     fn is_in(&self, pairs: &BTreeMap<String, String>) -> bool {
         pairs
             .get(&self.key)
@@ -61,22 +61,22 @@ impl Pair {
 #[serde(default)]
 pub struct LeaveRules {
     /// The owner's metadata.
-    pub metadata: Vec<Pair>,
+    pub metadata: Vec<MetadataPair>,
     /// Project ids.
     pub projects: Vec<String>,
     /// Image ids.
     pub images: Vec<String>,
     /// Properties of the image, as far as Nova shows them.
-    pub image_properties: Vec<Pair>,
+    pub image_properties: Vec<MetadataPair>,
     /// Extra specs of the flavor.
-    pub flavor_properties: Vec<Pair>,
+    pub flavor_properties: Vec<MetadataPair>,
 }
 
 impl LeaveRules {
     /// Why `server` is left, if a rule says so. The words are the operator's own, never the instance's.
     pub fn why(&self, server: &Server) -> Option<String> {
         let about = &server.about;
-        let pair = |rules: &[Pair], pairs: &BTreeMap<String, String>| {
+        let pair = |rules: &[MetadataPair], pairs: &BTreeMap<String, String>| {
             rules
                 .iter()
                 .find(|rule| rule.is_in(pairs))
@@ -129,7 +129,7 @@ mod tests {
             (" ", None),
         ];
         for (text, expected) in cases {
-            let read = text.parse::<Pair>().ok();
+            let read = text.parse::<MetadataPair>().ok();
             let read = read
                 .as_ref()
                 .map(|pair| (pair.key.as_str(), pair.value.as_deref()));

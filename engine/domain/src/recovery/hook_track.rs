@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Now, Record, StepKind, Task};
 use crate::Elapsed;
-use crate::hooks::{Hook, HookOutcome, OnFailure, Phase, Verdict};
+use crate::hooks::{Hook, HookOutcome, HookVerdict, OnFailure, Phase};
 
 /// How often an idempotent hook is run again because nobody knows what came of it: a hook that kills the engine must not do
 /// so for ever.
@@ -131,15 +131,15 @@ impl HookTrack {
         let task = run.task();
         match outcome.verdict {
             // After everything there is nothing left to be skipped.
-            Verdict::Skip if phase != Phase::Post => {
+            HookVerdict::Skip if phase != Phase::Post => {
                 record.step(task, StepKind::Outcome, 1.0, text.clone());
                 run.step = RunStep::Skipped { text };
             }
-            Verdict::GoOn | Verdict::Skip => {
+            HookVerdict::GoOn | HookVerdict::Skip => {
                 record.step(task, StepKind::Outcome, 1.0, text);
                 run.step = RunStep::Done;
             }
-            Verdict::Failed => {
+            HookVerdict::Failed => {
                 run.failures += 1;
                 if run.failures <= hook.retries {
                     let wait = Duration::from_secs((1_u64 << run.failures.min(5)) / 2);

@@ -3,7 +3,7 @@
 use crate::ServiceId;
 use crate::fault::Fault;
 use crate::nova::Service;
-use crate::reserved::{HostView, Survey};
+use crate::reserved::{ReservedHostView, Survey};
 
 /// What a reserved host's service is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub enum ReserveAnswer {
         /// The reserved host.
         host: String,
         /// The answer.
-        result: Result<HostView, Fault>,
+        result: Result<ReservedHostView, Fault>,
     },
     /// To [`ReserveCall::SetStatus`].
     StatusSet {

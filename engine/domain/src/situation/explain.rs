@@ -112,7 +112,7 @@ impl Code {
 
 /// What is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject<'a> {
+pub enum HostOrInstance<'a> {
     /// A host.
     Host(&'a HostSituation),
     /// An instance.
@@ -123,7 +123,7 @@ pub enum Subject<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation<'a> {
     /// A host or an instance, with its findings.
-    pub subject: Subject<'a>,
+    pub subject: HostOrInstance<'a>,
     /// Each need with what speaks against it, worst first.
     pub needs: Vec<(Need, Vec<&'a Finding>)>,
     /// Whether Nova hears the host; `None` if that is not known.
@@ -163,24 +163,24 @@ impl Situation {
             .hosts
             .iter()
             .filter(|host| host.name == name)
-            .map(Subject::Host);
+            .map(HostOrInstance::Host);
         let of_id = |one: &&InstanceSituation| {
             name.len() >= SHORTEST_ID && one.id.to_string().starts_with(&name.to_ascii_lowercase())
         };
         let all = self.instances.iter().flatten();
         let instances = all
             .filter(|one| one.name == name || of_id(one))
-            .map(Subject::Instance);
+            .map(HostOrInstance::Instance);
         hosts
             .chain(instances)
             .map(|subject| self.explained(subject))
             .collect()
     }
 
-    fn explained<'a>(&'a self, subject: Subject<'a>) -> Explanation<'a> {
+    fn explained<'a>(&'a self, subject: HostOrInstance<'a>) -> Explanation<'a> {
         let (host, own, reasons) = match subject {
-            Subject::Host(one) => (one.name.as_str(), one.name.as_str(), &one.reasons),
-            Subject::Instance(one) => (one.host.as_str(), one.name.as_str(), &one.reasons),
+            HostOrInstance::Host(one) => (one.name.as_str(), one.name.as_str(), &one.reasons),
+            HostOrInstance::Instance(one) => (one.host.as_str(), one.name.as_str(), &one.reasons),
         };
         let home = self.hosts.iter().find(|one| one.name == host);
         let of_host = home.map(|one| &one.reasons);
@@ -213,7 +213,7 @@ impl Situation {
     }
 }
 
-impl Subject<'_> {
+impl HostOrInstance<'_> {
     /// What would become of it if its host died now.
     pub const fn protection(self) -> Protection {
         match self {

@@ -54,7 +54,7 @@ pub struct Facts {
     /// How hosts are proven off.
     pub fencing: Fencing,
     /// Nova's compute services; `None` if nobody has looked.
-    pub computes: Option<Known<Vec<Compute>>>,
+    pub computes: Option<Known<Vec<ComputeService>>>,
     /// Nova's instances; `None` if nobody has listed them.
     pub instances: Option<Known<Instances>>,
     /// What hosts have; `None` if nobody has looked.
@@ -287,7 +287,7 @@ impl DeviceTest {
 
 /// A compute service of Nova's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compute {
+pub struct ComputeService {
     /// Its host.
     pub host: String,
     /// Nova hears it, and nobody has declared it dead.

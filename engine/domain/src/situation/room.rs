@@ -9,8 +9,8 @@ use super::{
 };
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{
-    Cloud, Demand, Headroom, HostRoom, Method, Outcome, Room, SegmentForecast, SegmentView, Shape, TENANT,
-    Wish, forecast, forecast_segments, takers,
+    Cloud, Demand, ForecastSegment, Headroom, HostRoom, Method, Outcome, Room, SegmentForecast, Shape,
+    TENANT, Wish, forecast, forecast_segments, takers,
 };
 use crate::recovery::Life;
 use crate::reserved::Aggregate;
@@ -70,7 +70,7 @@ pub fn forecast_region(facts: &Facts, now: Timestamp) -> Forecast {
     ];
     let as_of: Option<Vec<Timestamp>> = ages.into_iter().collect();
     let segments = facts.segments.iter().filter(|segment| segment.enabled);
-    let views = segments.map(|segment| SegmentView {
+    let views = segments.map(|segment| ForecastSegment {
         name: &segment.name,
         method: segment.method,
         hosts: names(segment, |host| !host.reserved && !is_out(host)),
@@ -306,7 +306,7 @@ pub fn is_fresh_for_room(as_of: Timestamp, now: Timestamp) -> bool {
     u128::from(now.micros_since(as_of).unsigned_abs()) <= ROOM_COUNTS_FOR.as_micros()
 }
 
-type All<'a> = (&'a Rooms, &'a [super::Compute], &'a super::Instances);
+type All<'a> = (&'a Rooms, &'a [super::ComputeService], &'a super::Instances);
 
 /// All of it, if it is young enough.
 fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastTrouble> {

@@ -47,8 +47,8 @@ pub(super) fn host(name: &str) -> Host {
     }
 }
 
-pub(super) fn compute(name: &str) -> Compute {
-    Compute {
+pub(super) fn compute(name: &str) -> ComputeService {
+    ComputeService {
         host: name.into(),
         up: true,
         enabled: true,
@@ -157,7 +157,7 @@ pub(super) fn fine() -> Facts {
     }
 }
 
-pub(super) fn computes(facts: &mut Facts) -> &mut Vec<Compute> {
+pub(super) fn computes(facts: &mut Facts) -> &mut Vec<ComputeService> {
     &mut facts.computes.as_mut().unwrap().value
 }
 

@@ -20,11 +20,11 @@ fn assert_golden(name: &str, told: &str) {
 #[test]
 fn the_same_story_makes_the_same_report() {
     let story = story();
-    let report = Report::of(&story);
+    let report = RecoveryReport::of(&story);
     let version = |text: String| text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     assert_golden("recovery.md", &version(report.markdown().unwrap()));
     assert_golden("recovery.html", &version(report.html().unwrap()));
-    assert_eq!(Report::of(&story).html().unwrap(), report.html().unwrap());
+    assert_eq!(RecoveryReport::of(&story).html().unwrap(), report.html().unwrap());
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
 #[test]
 fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
     let story = story();
-    let report = Report::of(&story);
+    let report = RecoveryReport::of(&story);
     let names: Vec<_> = report.left.iter().map(|one| one.name).collect();
     assert_eq!(names[..2], ["paused-1", "ha-9"]);
     assert_eq!(names.len(), 4, "{names:?}");
@@ -91,7 +91,7 @@ fn what_others_have_named_stays_text() {
     for step in &mut story.steps {
         step.text.clone_from(&evil);
     }
-    let report = Report::of(&story);
+    let report = RecoveryReport::of(&story);
     let page = report.html().unwrap();
     for bad in ["<script", "\u{1b}", "\u{202e}", "\n# ERR", "src=", "href="] {
         assert!(!page.contains(bad), "{bad:?}");
@@ -132,7 +132,7 @@ fn a_story_of_an_older_api_makes_a_report_too() {
         }
     }
     let old: StoryView = serde_json::from_value(old).unwrap();
-    let report = Report::of(&old);
+    let report = RecoveryReport::of(&old);
     assert_eq!(report.left.len(), 4);
     assert!(
         report.sentence.contains("1 for a person to see to"),

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use tachi_domain::ServiceId;
 use tachi_domain::level::{Level, Target};
-use tachi_domain::machine_id::{Known, MachineId};
+use tachi_domain::machine_id::{KnownMachine, MachineId};
 use tachi_domain::power::PowerReading;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::machines::{Entry, MachineLine, NewMachine};
@@ -46,9 +46,9 @@ impl Machines for Book {
         *self.1.lock().unwrap() += 1;
         let expected = self.0.lock().unwrap().clone();
         let entry = |host: &str| Entry {
-            known: Known {
+            known: KnownMachine {
                 expected: expected.get(host).cloned(),
-                ..Known::default()
+                ..KnownMachine::default()
             },
             noted: false,
         };

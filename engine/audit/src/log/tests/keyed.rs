@@ -44,7 +44,7 @@ impl Place {
         ended(log, &self.path()).await;
     }
 
-    fn verify(&self) -> Report {
+    fn verify(&self) -> LogReport {
         let keys = Keys::read(&self.key()).unwrap();
         verify(&self.path(), None, true, Some(&keys)).unwrap().0
     }

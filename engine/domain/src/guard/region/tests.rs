@@ -62,7 +62,7 @@ fn region() -> Region {
     }
 }
 
-fn facts(region: &Region) -> Facts {
+fn facts(region: &Region) -> GuardFacts {
     region.facts(id(0), &name(0), recovery(1), Own::default(), &Policy::default())
 }
 

@@ -6,8 +6,8 @@ fn told(entry: &str) -> String {
         Err(error) => return format!("! {}", error.why),
     };
     let target = match &hook.target {
-        Target::Exec { program, args } => format!("{program} {args:?}"),
-        Target::Http { url, token_file } => format!("{url} {token_file:?}"),
+        HookTarget::Exec { program, args } => format!("{program} {args:?}"),
+        HookTarget::Http { url, token_file } => format!("{url} {token_file:?}"),
     };
     let Hook {
         timeout,
@@ -221,8 +221,8 @@ proptest::proptest! {
             .collect();
         let hook = Hook::parse(&format!("exec:/bin/x {}", quoted.join(" ")), Defaults::default()).unwrap();
         let read = match hook.target {
-            Target::Exec { args, .. } => args,
-            Target::Http { .. } => Vec::new(),
+            HookTarget::Exec { args, .. } => args,
+            HookTarget::Http { .. } => Vec::new(),
         };
         proptest::prop_assert_eq!(read, args);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::bed::{Bed, HOST, evacuation, region, server};
 use crate::entity::notification::NotificationStatus::{self, Failed, Finished, Ignored, Running};
-use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, Phase, Verdict};
+use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, HookVerdict, Phase};
 use crate::host_recovery::{End, MoveStep, Stage};
 use crate::nova::Server;
 use crate::power::Power;
@@ -29,7 +29,7 @@ fn call(bed: &Bed) -> Option<HookCall> {
     })
 }
 
-fn says(bed: &mut Bed, call: &HookCall, verdict: Verdict) {
+fn says(bed: &mut Bed, call: &HookCall, verdict: HookVerdict) {
     bed.see(Observation::Hook {
         phase: call.phase,
         number: call.number,
@@ -117,7 +117,7 @@ fn before_the_fence_a_hook_is_waited_for_and_nothing_is_touched() {
         assert!(bed.commands.is_empty(), "{:?}", bed.commands);
     }
     assert_eq!(bed.message.as_deref(), Some("waiting for hook exec:/x"));
-    says(&mut bed, &call, Verdict::GoOn);
+    says(&mut bed, &call, HookVerdict::GoOn);
     assert_eq!(bed.state.stage, Stage::Begin);
     assert_eq!(
         bed.commands,
@@ -133,7 +133,7 @@ fn before_the_fence_a_hook_is_waited_for_and_nothing_is_touched() {
 fn a_storm_that_rises_while_a_hook_runs_holds_the_recovery() {
     let mut bed = with(Phase::Pre, "exec:/x").begun();
     let call = call(&bed).unwrap();
-    says(&mut bed, &call, Verdict::GoOn);
+    says(&mut bed, &call, HookVerdict::GoOn);
     bed.storm(5, 10);
     assert!(bed.state.hold.is_some() && !touches(&bed));
     bed.say(Word::Approve).tick(0);
@@ -142,25 +142,25 @@ fn a_storm_that_rises_while_a_hook_runs_holds_the_recovery() {
 
 #[test]
 fn before_the_fence_a_hook_can_end_the_recovery() {
-    let cases: [(&str, &str, Verdict, NotificationStatus, &str); 3] = [
+    let cases: [(&str, &str, HookVerdict, NotificationStatus, &str); 3] = [
         (
             "nothing to be done",
             "exec:/x",
-            Verdict::Skip,
+            HookVerdict::Skip,
             Finished,
             "skipped: hook exec:/x: as it ended",
         ),
         (
             "it failed",
             "exec:/x",
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             "nothing was done: hook exec:/x: as it ended",
         ),
         (
             "it failed for the last time",
             "https://h/x?key=geheim",
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             "nothing was done: hook https://h/x: as it ended",
         ),
@@ -183,7 +183,7 @@ fn before_the_fence_a_hook_can_end_the_recovery() {
 fn a_failed_hook_that_may_fail_is_told_at_the_end() {
     let mut bed = with(Phase::Pre, "exec:/x #on_failure=continue").begun();
     let call = call(&bed).unwrap();
-    says(&mut bed, &call, Verdict::Failed);
+    says(&mut bed, &call, HookVerdict::Failed);
     bed.storm(1, 10);
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).tick(3_000).power(Power::Off);
@@ -198,7 +198,7 @@ fn ew07_a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
     let call = call(&bed).unwrap();
     bed.pulse(false, false);
     assert_eq!(bed.status, Ignored);
-    says(&mut bed, &call, Verdict::GoOn);
+    says(&mut bed, &call, HookVerdict::GoOn);
     assert!(bed.commands.is_empty() && bed.record.is_empty());
 }
 
@@ -223,7 +223,7 @@ fn before_the_moves_instances_are_locked_and_watched_while_a_hook_runs_and_nothi
         }
     }
     assert!(powers > 5 && services > 20, "{powers} {services}");
-    says(&mut bed, &call, Verdict::GoOn);
+    says(&mut bed, &call, HookVerdict::GoOn);
     assert!(bed.evacuates(1), "at once: {:?}", bed.commands);
 }
 
@@ -233,7 +233,7 @@ fn r17_a_host_seen_alive_while_a_hook_runs_is_not_evacuated_whatever_the_hook_sa
     bed.answer(1, ServerCall::Lock, Ok(()));
     bed.power(Power::On);
     assert!(bed.state.hold.is_some());
-    says(&mut bed, &call, Verdict::GoOn);
+    says(&mut bed, &call, HookVerdict::GoOn);
     for _ in 0..50 {
         bed.tick(1_000);
         assert!(!bed.evacuates_any());
@@ -259,7 +259,7 @@ fn before_the_moves_a_hook_can_leave_the_instances() {
     let cases = [
         (
             "nothing to be moved",
-            Verdict::Skip,
+            HookVerdict::Skip,
             End::Left,
             Finished,
             "0 instances moved, 1 left by policy, 0 need a person; hook exec:/x: as it ended",
@@ -267,7 +267,7 @@ fn before_the_moves_a_hook_can_leave_the_instances() {
         ),
         (
             "it failed",
-            Verdict::Failed,
+            HookVerdict::Failed,
             End::Person,
             Failed,
             "0 instances moved, 0 left by policy, 1 need a person: vm-1 (00000000-0000-0000-0000-000000000001); hook exec:/x: as it ended",
@@ -294,7 +294,7 @@ fn before_the_moves_a_hook_can_leave_the_instances() {
 fn an_instance_that_shows_up_after_a_hook_has_spoken_is_left_too() {
     let (mut bed, call) = before_moves("exec:/x");
     bed.answer(1, ServerCall::Lock, Ok(()));
-    says(&mut bed, &call, Verdict::Skip);
+    says(&mut bed, &call, HookVerdict::Skip);
     bed.over(vec![server(1), server(2)]);
     bed.over(vec![server(1), server(2)]);
     assert_eq!(*bed.step(2), MoveStep::Over(End::Left));
@@ -309,7 +309,7 @@ fn a_host_without_instances_has_its_hooks_all_the_same() {
     assert_eq!(call.instances.as_deref(), Some(&[][..]));
     bed.tick(10_000);
     assert_eq!(bed.status, Running);
-    says(&mut bed, &call, Verdict::Failed);
+    says(&mut bed, &call, HookVerdict::Failed);
     assert_eq!(bed.status, Failed, "{:?}", bed.message);
 }
 
@@ -327,19 +327,19 @@ fn without_the_evacuation_step_hosts_are_fenced_and_instances_left() {
 fn what_fails_after_the_moves_undoes_nothing() {
     let moved = "1 instances moved, 0 left by policy, 0 need a person";
     let cases = [
-        ("well", "exec:/x", Verdict::GoOn, Finished, ""),
-        ("nothing left to skip", "exec:/x", Verdict::Skip, Finished, ""),
+        ("well", "exec:/x", HookVerdict::GoOn, Finished, ""),
+        ("nothing left to skip", "exec:/x", HookVerdict::Skip, Finished, ""),
         (
             "badly",
             "exec:/x",
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             "; hook exec:/x: as it ended",
         ),
         (
             "badly, and never mind",
             "exec:/x #on_failure=continue",
-            Verdict::Failed,
+            HookVerdict::Failed,
             Finished,
             "; hook exec:/x: as it ended",
         ),

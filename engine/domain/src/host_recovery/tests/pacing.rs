@@ -7,7 +7,7 @@ use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::Server;
-use crate::pace::{Permits, Urgency, Wait};
+use crate::pace::{Permits, TakenUp, Urgency};
 use crate::recovery::{Command, Evacuations, Lists, Now, Observation, ServerCall, ServerIds};
 use crate::{Elapsed, Timestamp};
 
@@ -138,7 +138,7 @@ fn how_long_nova_took_to_take_up_at_least_is_told_once() {
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
     // Nobody had taken it up at the look before this one; when since then is not known.
-    let wait = |least, most| Wait {
+    let wait = |least, most| TakenUp {
         least: Duration::from_millis(least),
         most: Duration::from_millis(most),
     };

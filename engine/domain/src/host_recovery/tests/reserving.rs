@@ -11,7 +11,7 @@ use crate::nova::{Server, Service, VmState};
 use crate::recovery::{
     Command, Joined, Observation, ReserveAnswer, ReserveCall, ServerCall, ServiceStatus, Word,
 };
-use crate::reserved::{Aggregate, HostView, ReservedHost, Resources, Survey};
+use crate::reserved::{Aggregate, ReservedHost, ReservedHostView, Resources, Survey};
 use crate::{HostId, ServiceId};
 
 const REASON: &str = "kept in reserve";
@@ -106,7 +106,7 @@ impl Bed {
     fn shown(&mut self, service: Service, servers: Option<usize>) -> &mut Self {
         let host = service.host.clone();
         let service = Some(service);
-        let result = Ok(HostView { service, servers });
+        let result = Ok(ReservedHostView { service, servers });
         self.see(Observation::Reserve(ReserveAnswer::Look { host, result }))
     }
 
@@ -606,7 +606,7 @@ fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
         {
             bed.see(Observation::Reserve(ReserveAnswer::Look {
                 host: name(1),
-                result: Ok(HostView {
+                result: Ok(ReservedHostView {
                     service: Some(down(true)),
                     servers: None,
                 }),
@@ -726,7 +726,7 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                 })),
                 ReserveCall::Look { host, servers } => ReserveAnswer::Look {
                     host,
-                    result: Ok(HostView {
+                    result: Ok(ReservedHostView {
                         service: Some(service(1, enabled)),
                         servers: servers.then_some(0),
                     }),

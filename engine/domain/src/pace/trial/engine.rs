@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::nova::{Kind, Nova};
-use crate::pace::{Aimd, Bounds, Echo, Model, Seen, Wait, pause};
+use crate::pace::{Aimd, Bounds, Echo, LookResult, Model, TakenUp, pause};
 
 const TICK: Duration = Duration::from_millis(500);
 
@@ -245,7 +245,7 @@ impl Engine {
             if *asked > since {
                 continue;
             }
-            let wait = Wait {
+            let wait = TakenUp {
                 least: duration(before.map_or(0.0, |before| before - *asked)),
                 most: duration(nova.now - *asked),
             };
@@ -269,7 +269,7 @@ impl Engine {
                 }
             }
             Pace::Model { queued, in_flight } => {
-                let seen = Seen {
+                let seen = LookResult {
                     taken: &taken,
                     dry,
                     full,

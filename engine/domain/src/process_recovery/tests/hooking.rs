@@ -6,7 +6,7 @@
 )]
 
 use super::*;
-use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, Verdict};
+use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, HookVerdict};
 
 struct Bench {
     state: ProcessRecovery,
@@ -84,7 +84,7 @@ impl Bench {
         None
     }
 
-    fn says(&mut self, call: &HookCall, verdict: Verdict) {
+    fn says(&mut self, call: &HookCall, verdict: HookVerdict) {
         self.tell(Observation::Hook {
             phase: call.phase,
             number: call.number,
@@ -110,26 +110,26 @@ fn each_hook_has_its_place_and_its_say() {
     let skipped = "skipped: hook exec:/x: as it ended";
     let failed = "hook exec:/x: as it ended";
     let cases = [
-        (Phase::Pre, Verdict::GoOn, Finished, disabled.to_owned()),
-        (Phase::Pre, Verdict::Skip, Finished, skipped.to_owned()),
-        (Phase::Pre, Verdict::Failed, Failed, failed.to_owned()),
-        (Phase::Main, Verdict::GoOn, Finished, disabled.to_owned()),
+        (Phase::Pre, HookVerdict::GoOn, Finished, disabled.to_owned()),
+        (Phase::Pre, HookVerdict::Skip, Finished, skipped.to_owned()),
+        (Phase::Pre, HookVerdict::Failed, Failed, failed.to_owned()),
+        (Phase::Main, HookVerdict::GoOn, Finished, disabled.to_owned()),
         (
             Phase::Main,
-            Verdict::Skip,
+            HookVerdict::Skip,
             Finished,
             format!("{skipped}; {disabled}"),
         ),
         (
             Phase::Main,
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             format!("{failed}; {disabled}"),
         ),
-        (Phase::Post, Verdict::Skip, Finished, disabled.to_owned()),
+        (Phase::Post, HookVerdict::Skip, Finished, disabled.to_owned()),
         (
             Phase::Post,
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             format!("{failed}; {disabled}"),
         ),
@@ -143,7 +143,7 @@ fn each_hook_has_its_place_and_its_say() {
         bench.says(&call, verdict);
         bench.until_hook(20_000);
         assert_eq!(bench.end(), (status, message.as_str()), "{phase:?} {verdict:?}");
-        let acted = phase != Phase::Pre || verdict == Verdict::GoOn;
+        let acted = phase != Phase::Pre || verdict == HookVerdict::GoOn;
         assert_eq!(!bench.enabled, acted, "{phase:?} {verdict:?}");
     }
 }
@@ -152,7 +152,7 @@ fn each_hook_has_its_place_and_its_say() {
 fn without_its_step_the_service_stays_enabled() {
     let mut bench = Bench::new(Phase::Pre, "exec:/x", false);
     let call = bench.until_hook(10_000).unwrap();
-    bench.says(&call, Verdict::GoOn);
+    bench.says(&call, HookVerdict::GoOn);
     bench.until_hook(10_000);
     let message = "the workflow leaves the compute service of c1 as it is";
     assert_eq!(bench.end(), (NotificationStatus::Finished, message));

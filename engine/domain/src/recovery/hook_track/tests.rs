@@ -61,11 +61,11 @@ impl Bench {
         self.pass()
     }
 
-    fn answer(&mut self, attempt: u32, verdict: Verdict) -> &mut Self {
+    fn answer(&mut self, attempt: u32, verdict: HookVerdict) -> &mut Self {
         self.answer_in(Phase::Pre, attempt, verdict)
     }
 
-    fn answer_in(&mut self, phase: Phase, attempt: u32, verdict: Verdict) -> &mut Self {
+    fn answer_in(&mut self, phase: Phase, attempt: u32, verdict: HookVerdict) -> &mut Self {
         let outcome = HookOutcome {
             verdict,
             text: "so it ended".into(),
@@ -102,7 +102,7 @@ fn a_hook_is_journalled_before_it_is_run_and_after() {
     );
     assert_eq!(bench.pass(), Gate::Wait);
     assert!(bench.record.is_empty(), "waiting writes nothing");
-    bench.answer(1, Verdict::GoOn);
+    bench.answer(1, HookVerdict::GoOn);
     assert!(bench.record.head);
     assert_eq!(bench.record.steps[0].progress.to_bits(), 1.0_f64.to_bits());
     assert_eq!(bench.pass(), Gate::Open);
@@ -123,7 +123,7 @@ fn hooks_are_run_one_after_the_other() {
     let mut bench = Bench::new(&["exec:/x", "exec:/y"]);
     assert_eq!(bench.pass(), run(1));
     assert_eq!(
-        bench.answer(1, Verdict::GoOn).pass(),
+        bench.answer(1, HookVerdict::GoOn).pass(),
         Gate::Run {
             number: 1,
             attempt: 1
@@ -133,7 +133,7 @@ fn hooks_are_run_one_after_the_other() {
 
 #[test]
 fn what_a_hook_says_decides() {
-    use Verdict::{Failed, GoOn, Skip};
+    use HookVerdict::{Failed, GoOn, Skip};
     let said = "hook exec:/x: so it ended";
     let cases = [
         ("well", "exec:/x", Phase::Pre, GoOn, Gate::Open),
@@ -195,12 +195,15 @@ fn what_a_hook_says_decides() {
 fn a_failed_run_is_repeated_as_often_as_was_asked_for_and_later_each_time() {
     let mut bench = Bench::new(&["exec:/x #retries=2&idempotent=true"]);
     assert_eq!(bench.pass(), run(1));
-    assert_eq!(bench.answer(1, Verdict::Failed).pass(), Gate::Wait);
+    assert_eq!(bench.answer(1, HookVerdict::Failed).pass(), Gate::Wait);
     assert_eq!(bench.later(999), Gate::Wait);
     assert_eq!(bench.later(1), run(2));
-    assert_eq!(bench.answer(2, Verdict::Failed).later(1_999), Gate::Wait);
+    assert_eq!(bench.answer(2, HookVerdict::Failed).later(1_999), Gate::Wait);
     assert_eq!(bench.later(1), run(3));
-    assert!(matches!(bench.answer(3, Verdict::Failed).pass(), Gate::Abort(_)));
+    assert!(matches!(
+        bench.answer(3, HookVerdict::Failed).pass(),
+        Gate::Abort(_)
+    ));
 }
 
 #[test]
@@ -244,10 +247,10 @@ fn a_run_whose_end_nobody_has_heard_of_is_repeated_only_if_that_is_harmless() {
 fn an_answer_to_a_former_owner_or_to_an_earlier_run_is_not_heard() {
     let mut bench = Bench::new(&["exec:/x #idempotent=true"]);
     assert_eq!(bench.pass(), run(1));
-    assert_eq!(bench.take_over().answer(1, Verdict::GoOn).pass(), Gate::Wait);
+    assert_eq!(bench.take_over().answer(1, HookVerdict::GoOn).pass(), Gate::Wait);
     assert_eq!(bench.later(38_000), run(2));
-    assert_eq!(bench.answer(1, Verdict::Skip).pass(), Gate::Wait);
-    assert_eq!(bench.answer(2, Verdict::GoOn).pass(), Gate::Open);
+    assert_eq!(bench.answer(1, HookVerdict::Skip).pass(), Gate::Wait);
+    assert_eq!(bench.answer(2, HookVerdict::GoOn).pass(), Gate::Open);
 }
 
 #[test]
@@ -272,7 +275,7 @@ fn a_run_that_was_not_begun_is_begun_later_and_counts_for_nothing() {
     bench.track.not_sent((Phase::Pre, 0, 1), now);
     assert_eq!(bench.pass(), Gate::Wait);
     assert_eq!(bench.later(1_000), run(1));
-    assert_eq!(bench.answer(1, Verdict::GoOn).pass(), Gate::Open);
+    assert_eq!(bench.answer(1, HookVerdict::GoOn).pass(), Gate::Open);
 }
 
 #[test]
@@ -291,7 +294,7 @@ fn nothing_is_begun_while_something_forbids_it() {
     assert_eq!(bench.pass_in(Phase::Pre, false), Gate::Wait);
     assert!(bench.record.is_empty());
     assert_eq!(bench.pass(), run(1));
-    bench.answer(1, Verdict::Failed);
+    bench.answer(1, HookVerdict::Failed);
     bench.at += 60_000;
     assert_eq!(bench.pass_in(Phase::Pre, false), Gate::Wait, "nor repeated");
     assert_eq!(bench.pass(), run(2));

@@ -24,7 +24,7 @@ fn who_is_protected_is_explained_by_what_holds() {
     let id = ServerId(Uuid::from_u128(3)).to_string();
     let by_id = situation.explain(&id);
     assert_eq!(by_id, situation.explain("vm-3"));
-    assert!(matches!(by_id[0].subject, Subject::Instance(one) if one.host == "b"));
+    assert!(matches!(by_id[0].subject, HostOrInstance::Instance(one) if one.host == "b"));
     for name in ["a", "vm-1"] {
         let [one] = &situation.explain(name)[..] else {
             panic!("{name}");

@@ -6,7 +6,7 @@
 )]
 
 use super::*;
-use crate::hooks::{Defaults, Flow, Hook, HookCall, HookOutcome, Phase, Verdict};
+use crate::hooks::{Defaults, Flow, Hook, HookCall, HookOutcome, HookVerdict, Phase};
 
 /// A recovery that is answered as Nova would.
 struct Bench {
@@ -104,7 +104,7 @@ impl Bench {
         None
     }
 
-    fn says(&mut self, call: &HookCall, verdict: Verdict) {
+    fn says(&mut self, call: &HookCall, verdict: HookVerdict) {
         self.tell(Observation::Hook {
             phase: call.phase,
             number: call.number,
@@ -147,7 +147,7 @@ fn each_hook_has_its_place() {
             "waiting for hook exec:/x",
             "{phase:?}"
         );
-        bench.says(&call, Verdict::GoOn);
+        bench.says(&call, HookVerdict::GoOn);
         assert_eq!(bench.until_hook(30_000), None);
         let end = (
             NotificationStatus::Finished,
@@ -164,37 +164,37 @@ fn a_hook_can_end_the_recovery_and_says_how_the_instance_is_left() {
     let cases = [
         (
             Phase::Pre,
-            Verdict::Skip,
+            HookVerdict::Skip,
             Finished,
             "skipped: hook exec:/x: as it ended; nothing was done",
         ),
         (
             Phase::Pre,
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             "hook exec:/x: as it ended; nothing was done",
         ),
         (
             Phase::Main,
-            Verdict::Skip,
+            HookVerdict::Skip,
             Finished,
             "skipped: hook exec:/x: as it ended; the instance was stopped for its restart, and is not started from here",
         ),
         (
             Phase::Main,
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             "hook exec:/x: as it ended; the instance was stopped for its restart, and is not started from here",
         ),
         (
             Phase::Post,
-            Verdict::Skip,
+            HookVerdict::Skip,
             Finished,
             "the instance was stopped and started, and is active",
         ),
         (
             Phase::Post,
-            Verdict::Failed,
+            HookVerdict::Failed,
             Failed,
             "hook exec:/x: as it ended; the instance was stopped and started, and is active",
         ),
@@ -218,7 +218,7 @@ fn without_stop_and_start_the_instance_is_left_to_the_hooks() {
     };
     let mut bench = Bench::with(policy);
     let call = bench.until_hook(10_000).unwrap();
-    bench.says(&call, Verdict::Failed);
+    bench.says(&call, HookVerdict::Failed);
     bench.until_hook(10_000);
     let message = "the workflow leaves the instance to its hooks; hook exec:/x: as it ended";
     assert_eq!(bench.end(), (NotificationStatus::Finished, message));
