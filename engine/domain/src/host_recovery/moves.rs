@@ -6,6 +6,7 @@ mod ending;
 pub(super) mod evacuate;
 mod failing;
 pub(super) mod follow;
+mod judge;
 pub(super) mod look;
 pub(super) mod records;
 pub(super) mod restoration;

@@ -1,0 +1,295 @@
+//! What a pair of lists shows of one move, and what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::method::{Cure, Patience};
+use super::super::{End, Move, MoveStep};
+use super::{confirmed, finish, nova_failed};
+use crate::nova::{Migration, MigrationStatus, Server, VmState};
+use crate::recovery::{Now, Record, StepKind, Task, WrittenOff};
+use crate::{Elapsed, MigrationId, Timestamp};
+
+/// How many times `conductors_up` an evacuation that no conductor has picked up may simply be waiting its turn.
+const TURN: u32 = 5;
+
+/// A host that Nova has not heard for so long when an evacuation is asked for is not chosen for it any more.
+const HEARD_BEFORE: Duration = Duration::from_mins(2);
+
+/// Lists in a row that show an instance on the host although its evacuation is recorded as done.
+const LONG_DONE: u8 = 20;
+
+/// How long an evacuation may be recorded as done without the instance leaving the host.
+const DONE_FOR: Duration = Duration::from_mins(10);
+
+/// Whether the lists are enough.
+#[derive(PartialEq)]
+pub(super) enum Seen {
+    Enough,
+    LookAtServer,
+}
+
+/// What a pair of lists is judged by.
+pub(super) struct Look {
+    pub(super) started: Elapsed,
+    pub(super) since: Option<Timestamp>,
+    pub(super) absence_after: Duration,
+    pub(super) conductors_up: Duration,
+    /// Since when Nova's messages get through.
+    pub(super) messages_since: Option<Elapsed>,
+    /// How long after that Nova may let go of what it has held: a call's deadline and Nova's own.
+    pub(super) let_go_within: Duration,
+    /// The hosts that Nova does not hear, and how long it had not heard them.
+    pub(super) silent: BTreeMap<String, Duration>,
+    /// At this moment.
+    pub(super) silent_at: Elapsed,
+    pub(super) patience: Patience,
+    /// Hosts that were proven off before the lists were asked for.
+    pub(super) dead: BTreeSet<String>,
+}
+
+impl Look {
+    /// Whether the lists are enough to tell what has become of this one; if so, it is told.
+    pub(super) fn at(
+        &self,
+        one: &mut Move,
+        on_host: Option<&Server>,
+        records: &[&Migration],
+        now: Now,
+        record: &mut Record,
+    ) -> Seen {
+        match &one.step {
+            MoveStep::Asked { since, .. } if self.started < *since => Seen::Enough,
+            MoveStep::Asked { .. } => match on_host {
+                Some(server) => {
+                    self.still_there(one, server, records, now, record);
+                    Seen::Enough
+                }
+                None => self.not_there(one, records, now, record),
+            },
+            MoveStep::Waiting { .. } => {
+                let begun = records
+                    .iter()
+                    .filter(|record| self.is_in_progress(one, record))
+                    .map(|record| record.id)
+                    .min();
+                match begun {
+                    Some(first) => {
+                        one.adopt(first, now);
+                        record.moves.insert(one.server);
+                        Seen::Enough
+                    }
+                    None if on_host.is_none() => Seen::LookAtServer,
+                    None => {
+                        let known = one.known;
+                        if one.note_failed_at(records, |record| record.id > known, &self.dead) {
+                            record.moves.insert(one.server);
+                        }
+                        one.known = highest(one, records);
+                        one.busy_before = on_host.is_some_and(Server::is_rebuilding);
+                        Seen::Enough
+                    }
+                }
+            }
+            MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
+                Seen::Enough
+            }
+        }
+    }
+
+    /// Whether Nova may be at work on it, somebody else's doing.
+    fn is_in_progress(&self, one: &Move, record: &Migration) -> bool {
+        !record.status.is_over() && !one.has_written_off(record) && !self.goes_to_the_dead(record)
+    }
+
+    fn goes_to_the_dead(&self, record: &Migration) -> bool {
+        record.dest.as_ref().is_some_and(|dest| self.dead.contains(dest))
+    }
+
+    /// R10: accepted, and never picked up: Nova has answered the call, so that its API does not hold the message any more; its
+    /// messages have got through for long enough since, longer after they have not; and it waits in the queue of no host. In
+    /// which order records were picked up says nothing: what was held is let go in any order.
+    fn is_lost(&self, record: &Migration, asked: Elapsed, answered: bool) -> bool {
+        let Some(up) = self.messages_since else {
+            return false;
+        };
+        // What was asked for before messages got through may have been held for as long as that.
+        let held = up.since(asked);
+        let wait = (self.conductors_up * TURN).max(self.let_go_within + held);
+        let queued = self
+            .silent
+            .values()
+            .any(|silent| *silent <= self.silent_at.since(asked) + HEARD_BEFORE);
+        record.is_unpicked() && answered && !queued && self.started.since(up.max(asked)) >= wait
+    }
+
+    /// R9: it has left the host, and an evacuation of it from this host is done.
+    fn not_there(&self, one: &mut Move, records: &[&Migration], now: Now, record: &mut Record) -> Seen {
+        let young = |record: &&&Migration| {
+            record
+                .created_at
+                .is_none_or(|at| self.since.is_none_or(|since| at >= since))
+        };
+        let done = records
+            .iter()
+            .filter(young)
+            .find(|record| record.status.is_done());
+        if let Some(done) = done {
+            one.known = highest(one, records);
+            confirmed(one, done.dest.clone(), now, record);
+            return Seen::Enough;
+        }
+        let unfinished = records.iter().any(|record| self.is_in_progress(one, record));
+        let MoveStep::Asked { gone, .. } = &mut one.step else {
+            return Seen::Enough;
+        };
+        // Nova switches the host a moment before it finishes the record.
+        *gone = gone.saturating_add(1);
+        let patience = if unfinished { 20 } else { 2 };
+        if *gone < patience {
+            return Seen::Enough;
+        }
+        *gone = 0;
+        Seen::LookAtServer
+    }
+
+    fn still_there(
+        &self,
+        one: &mut Move,
+        server: &Server,
+        records: &[&Migration],
+        now: Now,
+        record: &mut Record,
+    ) {
+        let known = highest(one, records);
+        let changed = |record: &Migration| {
+            one.written_off.iter().any(|off| off.id == record.id) && !one.has_written_off(record)
+        };
+        let MoveStep::Asked {
+            since,
+            floor,
+            answered,
+            ..
+        } = one.step
+        else {
+            return;
+        };
+        // Any younger record is the effect (R8), and so is an older one that has come to life after it was given up.
+        let effects: Vec<&Migration> = records
+            .iter()
+            .copied()
+            .filter(|record| (record.id > floor && !one.has_written_off(record)) || changed(record))
+            .collect();
+        let MoveStep::Asked { absent, gone, .. } = &mut one.step else {
+            return;
+        };
+        *gone = 0;
+        if effects.is_empty() {
+            // R8: absence counts only late, twice, and not while Nova says it is at work.
+            let late = self.started.since(since) >= self.absence_after;
+            let at_work = server.is_rebuilding() && !one.busy_before;
+            *absent = if late && !at_work { *absent + 1 } else { 0 };
+            if *absent >= 2 {
+                ask_again(one, "Nova has no trace of its evacuation", now, record);
+            }
+            return;
+        }
+        if effects.iter().any(|record| record.status.is_done()) {
+            // The list of servers was taken first: the next one will show that it has left. If it never does, the host came
+            // back in the middle and its nova-compute has closed the record; a destination may still be at work.
+            *absent = absent.saturating_add(1);
+            if *absent >= LONG_DONE && self.started.since(since) >= DONE_FOR {
+                one.remark("its evacuation is recorded as completed, but it has not left the host: look where it runs");
+                one.remark(&format!("it was {} before", one.was.vm_state));
+                finish(one, End::Person, now, record);
+            }
+            return;
+        }
+        *absent = 0;
+        let open: Vec<&Migration> = effects
+            .iter()
+            .copied()
+            .filter(|record| !record.status.is_over())
+            .collect();
+        let failed_at = |record: &Migration| effects.iter().any(|effect| effect.id == record.id);
+        if one.note_failed_at(&effects, failed_at, &self.dead) {
+            record.moves.insert(one.server);
+        }
+        if open.is_empty() {
+            one.known = known;
+            one.written_off
+                .retain(|off| !effects.iter().any(|record| record.id == off.id));
+            let status = effects.iter().find(|record| record.status.is_failed());
+            let why = server.fault.clone().unwrap_or_else(|| {
+                format!(
+                    "migration {}",
+                    status.map_or("ended", |record| record.status.as_nova())
+                )
+            });
+            one.busy_before = server.is_rebuilding();
+            let cure = cure_of(status.map(|record| &record.status), server);
+            nova_failed(one, &why, cure, self.patience, now, record);
+            return;
+        }
+        one.dest = open.iter().rev().find_map(|record| record.dest.clone());
+        let over_with =
+            |record: &&Migration| self.goes_to_the_dead(record) || self.is_lost(record, since, answered);
+        if !open.iter().all(over_with) {
+            // What goes to the dead is over whatever becomes of the others, and the host may be back before they end.
+            for dead in open.into_iter().filter(|record| self.goes_to_the_dead(record)) {
+                one.written_off.retain(|off| off.id != dead.id);
+                one.written_off.push(WrittenOff::of(dead));
+                record.moves.insert(one.server);
+            }
+            return;
+        }
+        // R10: nothing of what was asked for can come to anything any more, so it runs nowhere.
+        let why = match &one.dest {
+            Some(dead) => format!("destination {dead} died during the rebuild and is proven off"),
+            None => "no conductor has picked up its evacuation".into(),
+        };
+        one.known = known;
+        one.busy_before = server.is_rebuilding();
+        // A reserved host that was named has died before it took it up, or after: it is not named again.
+        one.route.cross_out_target();
+        one.dest = None;
+        one.written_off
+            .retain(|off| !effects.iter().any(|record| record.id == off.id));
+        one.written_off.extend(open.into_iter().map(WrittenOff::of));
+        // A conductor has taken up an older record in the place of this one, and failed it: that was an attempt.
+        let failed = effects.iter().rev().find(|record| record.status.is_failed());
+        if let Some(failed) = failed {
+            let cure = cure_of(Some(&failed.status), server);
+            nova_failed(one, &why, cure, self.patience, now, record);
+        } else {
+            ask_again(one, &why, now, record);
+        }
+    }
+}
+
+/// By what Nova leaves behind: the conductor ends a record with `error`, a compute host with `failed`, and the latter marks
+/// an instance in error only if it had begun to build it.
+fn cure_of(status: Option<&MigrationStatus>, server: &Server) -> Cure {
+    match status {
+        Some(MigrationStatus::Error) => Cure::NoHost,
+        Some(MigrationStatus::Failed) if server.vm_state != VmState::Error => Cure::OtherHost,
+        _ => Cure::Perhaps,
+    }
+}
+
+fn highest(one: &Move, records: &[&Migration]) -> MigrationId {
+    records
+        .iter()
+        .map(|record| record.id)
+        .max()
+        .map_or(one.known, |id| id.max(one.known))
+}
+
+fn ask_again(one: &mut Move, why: &str, now: Now, record: &mut Record) {
+    one.step = MoveStep::Waiting {
+        not_before: now.elapsed,
+    };
+    record.moves.insert(one.server);
+    let text = format!("asking again for {}: {why}", one.name);
+    record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+}

@@ -1,0 +1,162 @@
+use tachi_domain::pace::{TakenUp, Urgency};
+use uuid::Uuid;
+
+use super::division::Windows;
+use super::*;
+
+const LOW: Urgency = Urgency {
+    tagged: false,
+    priority: 0,
+};
+const HIGH: Urgency = Urgency {
+    tagged: true,
+    priority: 0,
+};
+
+fn governor() -> Governor {
+    let bounds = |min, start, max| Bounds { min, start, max };
+    Governor::new(&PaceOptions {
+        queued: bounds(4, 24, 256),
+        calls: bounds(4, 32, 64),
+        ..PaceOptions::default()
+    })
+}
+
+/// A look that has shown so many to be taken up, after so long each.
+fn taken(count: usize, least: u64, most: u64) -> Sight {
+    let wait = TakenUp {
+        least: Duration::from_millis(least),
+        most: Duration::from_millis(most),
+    };
+    Sight {
+        looked: true,
+        taken: vec![wait; count],
+    }
+}
+
+fn seats(governor: &Governor, count: u128) -> Vec<Seat> {
+    (0..count)
+        .map(|n| governor.join(RecoveryId(Uuid::from_u128(n))))
+        .collect()
+}
+
+fn wants(asked: u64, in_flight: u32, queued: u32, ready: u32) -> Demand {
+    Demand {
+        asked,
+        in_flight,
+        queued,
+        ready: vec![(LOW, ready)],
+        calls: true,
+        active: true,
+    }
+}
+
+fn given(seats: &mut [Seat]) -> Vec<u64> {
+    seats.iter_mut().map(|seat| seat.permits().evacuations).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_may_begin_is_what_is_free_and_is_not_given_twice() {
+    let governor = governor();
+    let mut seats = seats(&governor, 2);
+    assert_eq!(given(&mut seats), [0, 0], "nothing is wanted yet");
+    seats[0].tell(wants(0, 0, 0, 40), &Sight::default());
+    assert_eq!(given(&mut seats), [24, 0]);
+    seats[0].tell(wants(24, 24, 24, 16), &Sight::default());
+    seats[1].tell(wants(0, 0, 0, 40), &Sight::default());
+    assert_eq!(given(&mut seats), [24, 0], "all of the window is used");
+    // Eight are taken up: their places go to the one that has nothing.
+    seats[0].tell(wants(24, 24, 16, 16), &Sight::default());
+    assert_eq!(given(&mut seats), [24, 8]);
+    drop(seats.remove(0));
+    assert_eq!(given(&mut seats), [24], "what it had is free for the others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn urgent_moves_go_first_whosever_they_are() {
+    let governor = governor();
+    let mut seats = seats(&governor, 3);
+    let urgent = Demand {
+        ready: vec![(HIGH, 30)],
+        ..wants(0, 0, 0, 0)
+    };
+    seats[0].tell(wants(0, 0, 0, 40), &Sight::default());
+    seats[1].tell(urgent, &Sight::default());
+    seats[2].tell(wants(0, 0, 0, 40), &Sight::default());
+    assert_eq!(given(&mut seats), [1, 22, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nova_that_asks_for_patience_gets_it_and_then_half_as_much() {
+    let governor = governor();
+    let mut seats = seats(&governor, 1);
+    governor.heard(true, Echo::PushedBack(Some(Duration::from_secs(7))));
+    seats[0].tell(wants(0, 0, 0, 40), &Sight::default());
+    assert_eq!(seats[0].permits().evacuations, 0);
+    assert_eq!(seats[0].permits().calls, 0);
+    let quiet = governor.quiet_for().unwrap();
+    assert!(quiet > Duration::from_secs(6), "{quiet:?}");
+    tokio::time::advance(Duration::from_secs(8)).await;
+    assert_eq!(governor.quiet_for(), None);
+    governor.resume();
+    assert_eq!(seats[0].permits().evacuations, 12);
+    assert_eq!(
+        governor.windows(),
+        Windows {
+            in_flight: 32,
+            queued: 12,
+            calls: 16
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_are_shared_above_eight_recoveries_and_each_may_make_a_call() {
+    let governor = governor();
+    let mut many = seats(&governor, 9);
+    for seat in &many[..8] {
+        seat.tell(wants(0, 0, 0, 1), &Sight::default());
+    }
+    assert!(!many[0].lists_are_shared());
+    many[8].tell(wants(0, 0, 0, 1), &Sight::default());
+    assert!(many[0].lists_are_shared());
+    assert_eq!(many[0].permits().calls, 32 / 9);
+    let more = (100..200).map(|n| governor.join(RecoveryId(Uuid::from_u128(n))));
+    let more: Vec<Seat> = more.collect();
+    for seat in &more {
+        seat.tell(wants(0, 0, 0, 1), &Sight::default());
+    }
+    assert_eq!(many[0].permits().calls, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn quick_take_ups_widen_the_window_and_slow_ones_narrow_it() {
+    let governor = governor();
+    let seats = seats(&governor, 1);
+    seats[0].tell(wants(24, 24, 24, 500), &Sight::default());
+    tokio::time::advance(Duration::from_millis(150)).await;
+    seats[0].tell(wants(24, 24, 0, 500), &taken(24, 0, 150));
+    assert!(governor.windows().queued >= 96, "{:?}", governor.windows());
+    seats[0].tell(wants(120, 120, 96, 400), &Sight::default());
+    tokio::time::advance(Duration::from_secs(20)).await;
+    seats[0].tell(wants(120, 96, 72, 400), &taken(24, 19_000, 20_000));
+    assert!(governor.windows().queued < 24, "{:?}", governor.windows());
+}
+
+#[tokio::test(start_paused = true)]
+async fn looks_are_close_together_until_the_pace_is_known() {
+    let governor = governor();
+    let mut seats = seats(&governor, 1);
+    seats[0].tell(wants(24, 24, 24, 500), &Sight::default());
+    assert_eq!(seats[0].permits().pause, Duration::from_millis(100));
+    seats[0].tell(wants(24, 24, 24, 500), &taken(0, 0, 0));
+    assert_eq!(seats[0].permits().pause, Duration::from_millis(200));
+    for _ in 0..4 {
+        seats[0].tell(wants(24, 24, 24, 500), &taken(0, 0, 0));
+    }
+    assert_eq!(
+        seats[0].permits().pause,
+        Duration::from_millis(500),
+        "as the rules say"
+    );
+}
