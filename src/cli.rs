@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod demo;
 mod doctor;
 mod drop_in;
 mod fence;
@@ -10,6 +11,7 @@ mod mon;
 mod monitor;
 mod night;
 mod recovery;
+mod region;
 mod reporter;
 mod shape;
 mod status;
@@ -21,6 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tachi_config::LogArgs;
 
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use demo::{DemoArgs, DemoFault, Method};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
@@ -33,6 +36,7 @@ pub(crate) use recovery::{
     RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs, ReportFormat, RetryArgs, StateWord,
     VouchArgs, WordArgs, WordsArgs,
 };
+pub(crate) use region::SandboxArgs;
 pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
 pub(crate) use shape::{Format, ShapeArgs};
 pub(crate) use status::{
@@ -224,102 +228,6 @@ pub(crate) struct ServeArgs {
     pub(crate) region: SandboxArgs,
 }
 
-/// A simulated region.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct SandboxArgs {
-    /// Number of hypervisors
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=2000))]
-    pub(crate) hosts: u16,
-    /// Instances to boot on them beforehand
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pub(crate) instances: u32,
-    /// Seconds a rebuild takes
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) rebuild_seconds: f64,
-    /// Evacuations the simulated Nova takes up per second; no limit if not given
-    #[arg(long, value_name = "N", value_parser = rate)]
-    pub(crate) evacuations_per_second: Option<f64>,
-    /// Makes a run repeatable
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
-    pub(crate) seed: u64,
-    /// Listen on this address; every other than 127.0.0.1 lets others reach a region with no protection but a password
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    pub(crate) listen: std::net::IpAddr,
-    /// Listen on this port; 0 takes a free one
-    #[arg(long, default_value_t = 0, value_name = "PORT")]
-    pub(crate) port: u16,
-    /// Write clouds.yaml here
-    #[arg(long, default_value = "clouds.yaml", value_name = "FILE")]
-    pub(crate) clouds: PathBuf,
-    /// Keep the state (database, keys) here instead of in a folder that goes with the process
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state_dir: Option<PathBuf>,
-}
-
-/// `tachi demo`.
-#[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// Number of hypervisors
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
-    pub(crate) hosts: u16,
-    /// Number of instances, spread over the hypervisors
-    #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=20_000))]
-    pub(crate) instances: u32,
-    /// The segment's recovery method
-    #[arg(long, value_enum, default_value_t = Method::Auto)]
-    pub(crate) method: Method,
-    /// Makes a run repeatable: the same hosts fail and the same instances go to the same places
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
-    pub(crate) seed: u64,
-    /// Let something else go wrong too
-    #[arg(long, value_enum)]
-    pub(crate) fault: Option<DemoFault>,
-    /// Show it in a browser too: print the address and how to log in, wait for Enter before anything breaks, and go on until
-    /// stopped
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) board: bool,
-    /// Print one JSON object instead
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// A segment's recovery method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(crate) enum Method {
-    /// Nova's scheduler chooses
-    Auto,
-    /// A reserved host takes the instances
-    ReservedHost,
-    /// auto, then a reserved host
-    AutoPriority,
-    /// A reserved host, then auto
-    RhPriority,
-}
-
-impl Method {
-    /// The word of the API.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::ReservedHost => "reserved_host",
-            Self::AutoPriority => "auto_priority",
-            Self::RhPriority => "rh_priority",
-        }
-    }
-}
-
-/// What else goes wrong in the demo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DemoFault {
-    /// The power controller accepts "power off" and does nothing; the host is only cut off from the network
-    LyingBmc,
-    /// The power controller does not answer
-    DeadBmc,
-    /// A whole rack is lost at once
-    RackLoss,
-}
-
 /// `tachi db`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
@@ -484,20 +392,6 @@ pub(crate) enum ConfigFormat {
     Ini,
     /// For programs
     Json,
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && (0.01..=100_000.0).contains(&rate) => Ok(rate),
-        Ok(_) | Err(_) => Err("write a number between 0.01 and 100000".into()),
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() && (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
-        Ok(_) | Err(_) => Err("write a number of seconds between 0 and 86400".into()),
-    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 
 mod browser;
 mod client;
+mod lost;
 mod outcome;
 mod scene;
 mod table;
+mod told;
 mod view;
 
 use std::io::IsTerminal as _;

@@ -2,6 +2,7 @@
 
 mod checks;
 mod closing;
+mod facts;
 mod fail;
 mod put_back;
 mod steps;
@@ -13,7 +14,8 @@ use tachi_engine::ports::operator::{HostView, RecoveryFilter};
 use tachi_engine::ports::{Compute as _, OperatorDesk as _, Roll as _};
 use tachi_operator::is_alive;
 
-use self::checks::{Check, Facts, Verdict, checks};
+use self::checks::{Check, Verdict, checks};
+use self::facts::Facts;
 use super::{Failure, command_settings};
 use crate::cli::{HostCommand, HostReturnArgs};
 use crate::out::{answer, plain, waiting};

@@ -4,33 +4,25 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tachi_domain::recovery::Word;
 use tachi_domain::{Timestamp, Wait};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::{Clock as _, OperatorDesk as _};
-use tachi_sandbox::{
-    Boot, Fleet, Moment, PowerCommand, PowerQuery, RegionSettings, SandboxOptions, ServerSnapshot,
-};
+use tachi_sandbox::{Boot, Fleet, Moment, PowerCommand, PowerQuery, RegionSettings, SandboxOptions};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::browser::Board;
 use super::client::{Client, text};
+use super::lost::{self, Covered};
 use super::outcome::{Instance, Outcome};
+use super::told::{Seen, Told};
 use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
 use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
 use crate::cmd::{Failure, recovery, serve};
 use crate::wiring::{Base, Process};
-
-/// One instance on a host that is to fail.
-pub(super) struct Covered {
-    pub(super) id: Uuid,
-    pub(super) name: String,
-    pub(super) from: String,
-    pub(super) tagged: bool,
-}
 
 /// See the module.
 pub(super) struct Scene {
@@ -61,32 +53,6 @@ pub(super) struct SceneArgs {
     pub(super) method: Method,
     pub(super) seed: u64,
     pub(super) fault: Option<DemoFault>,
-}
-
-/// One notification and its vmoves, as the API shows them.
-pub(super) struct Told {
-    pub(super) status: String,
-    pub(super) message: Option<String>,
-    /// What its recovery waits for.
-    pub(super) wait: Option<Wait>,
-    pub(super) tasks: Vec<(String, String)>,
-    pub(super) vmoves: Vec<(String, String, Option<String>, Option<String>)>,
-}
-
-/// What is seen at one moment.
-pub(super) struct Seen {
-    pub(super) told: Vec<Told>,
-    /// Instances of the failed hosts that run somewhere else, with the seconds it took.
-    pub(super) back: BTreeMap<Uuid, (String, f64)>,
-}
-
-impl Seen {
-    /// Nothing more will happen without a person.
-    pub(super) fn is_settled(&self) -> bool {
-        self.told
-            .iter()
-            .all(|told| matches!(told.status.as_str(), "finished" | "failed" | "ignored") || told.is_held())
-    }
 }
 
 impl Scene {
@@ -157,17 +123,17 @@ impl Scene {
         let (_, policy) = watch::channel(settings.policy.clone());
         let (process, base) = serve::start(&settings, policy, &UpstreamArgs::default()).await?;
         let client = Client::login(&region.sandbox.credentials(), format!("http://{api}/v1")).await?;
-        let failing = failing(args, &region, &hosts);
-        let covered = covered(&region, &failing);
+        let failing = lost::failing(args, &region, &hosts);
+        let covered = lost::covered(&region, &failing);
         if args.fault == Some(DemoFault::RackLoss) {
-            name_racks(&region)?;
+            lost::name_racks(&region)?;
         }
         let tagged = region
             .sandbox
             .region()
             .snapshot()
             .iter()
-            .filter(|server| is_tagged(server))
+            .filter(|server| lost::is_tagged(server))
             .count();
         let scene = Self {
             args: SceneArgs {
@@ -273,8 +239,8 @@ impl Scene {
     /// What the operator of this demo says: the rack is known to be without power, so all of it may be recovered. The same
     /// as `tachi recovery approve --domain`.
     pub(super) async fn approve(&self, seen: &Seen) -> Result<String, Failure> {
-        let rack = self.failing.first().map(|host| rack_of(&self.region, host));
-        let domain = domain_name(&rack.unwrap_or_default());
+        let rack = self.failing.first().map(|host| lost::rack_of(&self.region, host));
+        let domain = lost::domain_name(&rack.unwrap_or_default());
         let by = "demo (the rack's power supply is known to be out)";
         let heard = self.approve_domain(&domain, by).await?;
         let reasons = seen.told.iter().filter_map(|told| told.message.clone()).collect();
@@ -447,128 +413,6 @@ impl Scene {
         // The process ends anyway; there is nothing to be lost in a simulated region.
         let _ = self.region.sandbox.stop().await;
     }
-}
-
-impl Told {
-    fn is_held(&self) -> bool {
-        self.wait.as_ref().is_some_and(|wait| wait.what.is_held())
-    }
-
-    fn read(notification: &Value, vmoves: &Value, wait: Option<Wait>) -> Self {
-        let notification = &notification["notification"];
-        let word = |value: &Value| value.as_str().map(str::to_owned);
-        let mut tasks = Vec::new();
-        for task in notification["recovery_workflow_details"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
-            for detail in task["progress_details"].as_array().into_iter().flatten() {
-                tasks.push((
-                    word(&task["name"]).unwrap_or_default(),
-                    word(&detail["message"]).unwrap_or_default(),
-                ));
-            }
-        }
-        let vmoves = vmoves["vmoves"].as_array().into_iter().flatten();
-        Self {
-            status: word(&notification["status"]).unwrap_or_default(),
-            message: word(&notification["message"]),
-            wait,
-            tasks,
-            vmoves: vmoves
-                .map(|one| {
-                    (
-                        word(&one["instance_uuid"]).unwrap_or_default(),
-                        word(&one["status"]).unwrap_or_default(),
-                        word(&one["dest_host"]),
-                        word(&one["message"]),
-                    )
-                })
-                .collect(),
-        }
-    }
-}
-
-/// The seed chooses who fails.
-fn failing(args: &DemoArgs, region: &Region, hosts: &[String]) -> Vec<String> {
-    let count = u64::try_from(hosts.len()).unwrap_or(1).max(1);
-    let index = usize::try_from((args.seed.wrapping_mul(7).wrapping_add(1)) % count).unwrap_or_default();
-    let Some(first) = hosts.get(index) else {
-        return Vec::new();
-    };
-    if args.fault != Some(DemoFault::RackLoss) {
-        return vec![first.clone()];
-    }
-    let all = region.sandbox.region().hosts();
-    let rack = all
-        .iter()
-        .find(|host| host.name == *first)
-        .map(|host| host.rack.clone());
-    all.into_iter()
-        .filter(|host| Some(&host.rack) == rack.as_ref())
-        .map(|host| host.name)
-        .collect()
-}
-
-/// Says in Nova which hosts are one rack: an aggregate each, with the key that the guards look for.
-fn name_racks(region: &Region) -> Result<(), Failure> {
-    let wrong = |error| Failure::new("naming the racks", error);
-    let mut racks: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for host in region.sandbox.region().hosts() {
-        racks.entry(host.rack).or_default().push(host.name);
-    }
-    for (rack, hosts) in racks {
-        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let region = region.sandbox.region();
-        let id = region
-            .operator()
-            .create_aggregate(&format!("rack {rack}"), &hosts)
-            .map_err(wrong)?;
-        region
-            .operator()
-            .set_aggregate_metadata(id, "failure_domain", &domain_name(&rack))
-            .map_err(wrong)?;
-    }
-    Ok(())
-}
-
-fn domain_name(rack: &str) -> String {
-    format!("rack:{rack}")
-}
-
-fn rack_of(region: &Region, host: &str) -> String {
-    let hosts = region.sandbox.region().hosts();
-    let found = hosts.into_iter().find(|one| one.name == host);
-    found.map(|one| one.rack).unwrap_or_default()
-}
-
-fn covered(region: &Region, failing: &[String]) -> Vec<Covered> {
-    let mut covered: Vec<Covered> = region
-        .sandbox
-        .region()
-        .snapshot()
-        .into_iter()
-        .filter_map(|server| {
-            let from = server.host.clone().filter(|host| failing.contains(host))?;
-            let tagged = is_tagged(&server);
-            Some(Covered {
-                id: server.id,
-                name: server.name,
-                from,
-                tagged,
-            })
-        })
-        .collect();
-    covered.sort_by(|a, b| (&a.from, &a.name).cmp(&(&b.from, &b.name)));
-    covered
-}
-
-fn is_tagged(server: &ServerSnapshot) -> bool {
-    server
-        .metadata
-        .get("HA_Enabled")
-        .is_some_and(|value| value == "True")
 }
 
 /// As evenly as it goes, the rest to the first ones.

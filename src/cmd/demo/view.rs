@@ -6,7 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::browser::Board;
-use super::scene::{Scene, Seen};
+use super::scene::Scene;
+use super::told::Seen;
 use crate::cli::DemoFault;
 use crate::out;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tachi_domain::nova::{Migration, MigrationStatus};
 use tachi_domain::{MigrationId, ServerId};
 
-use super::checks::Facts;
+use super::facts::Facts;
 
 /// Evacuations that Nova has not carried through yet.
 const UNDER_WAY: &[MigrationStatus] = &[MigrationStatus::Accepted, MigrationStatus::PreMigrating];

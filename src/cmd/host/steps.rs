@@ -4,8 +4,8 @@
 //! that starts, whether their instance is still there or not: so the queue is emptied first. Only a start of nova-compute
 //! removes the old copies of evacuated instances: so nothing else may start them.
 
-use super::checks::Facts;
 use super::closing::Closing;
+use super::facts::Facts;
 
 /// What is known of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,67 @@
+//! The options of the demo.
+
+use clap::{Args, ValueEnum};
+
+/// `tachi demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Number of hypervisors
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    pub(crate) hosts: u16,
+    /// Number of instances, spread over the hypervisors
+    #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=20_000))]
+    pub(crate) instances: u32,
+    /// The segment's recovery method
+    #[arg(long, value_enum, default_value_t = Method::Auto)]
+    pub(crate) method: Method,
+    /// Makes a run repeatable: the same hosts fail and the same instances go to the same places
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub(crate) seed: u64,
+    /// Let something else go wrong too
+    #[arg(long, value_enum)]
+    pub(crate) fault: Option<DemoFault>,
+    /// Show it in a browser too: print the address and how to log in, wait for Enter before anything breaks, and go on until
+    /// stopped
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) board: bool,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A segment's recovery method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// Nova's scheduler chooses
+    Auto,
+    /// A reserved host takes the instances
+    ReservedHost,
+    /// auto, then a reserved host
+    AutoPriority,
+    /// A reserved host, then auto
+    RhPriority,
+}
+
+impl Method {
+    /// The word of the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::ReservedHost => "reserved_host",
+            Self::AutoPriority => "auto_priority",
+            Self::RhPriority => "rh_priority",
+        }
+    }
+}
+
+/// What else goes wrong in the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoFault {
+    /// The power controller accepts "power off" and does nothing; the host is only cut off from the network
+    LyingBmc,
+    /// The power controller does not answer
+    DeadBmc,
+    /// A whole rack is lost at once
+    RackLoss,
+}

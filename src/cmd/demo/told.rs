@@ -1,0 +1,74 @@
+//! What the API tells of a recovery, and what is seen of the instances beside it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tachi_domain::Wait;
+use uuid::Uuid;
+
+/// One notification and its vmoves, as the API shows them.
+pub(super) struct Told {
+    pub(super) status: String,
+    pub(super) message: Option<String>,
+    /// What its recovery waits for.
+    pub(super) wait: Option<Wait>,
+    pub(super) tasks: Vec<(String, String)>,
+    pub(super) vmoves: Vec<(String, String, Option<String>, Option<String>)>,
+}
+
+impl Told {
+    pub(super) fn is_held(&self) -> bool {
+        self.wait.as_ref().is_some_and(|wait| wait.what.is_held())
+    }
+
+    pub(super) fn read(notification: &Value, vmoves: &Value, wait: Option<Wait>) -> Self {
+        let notification = &notification["notification"];
+        let word = |value: &Value| value.as_str().map(str::to_owned);
+        let mut tasks = Vec::new();
+        for task in notification["recovery_workflow_details"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            for detail in task["progress_details"].as_array().into_iter().flatten() {
+                tasks.push((
+                    word(&task["name"]).unwrap_or_default(),
+                    word(&detail["message"]).unwrap_or_default(),
+                ));
+            }
+        }
+        let vmoves = vmoves["vmoves"].as_array().into_iter().flatten();
+        Self {
+            status: word(&notification["status"]).unwrap_or_default(),
+            message: word(&notification["message"]),
+            wait,
+            tasks,
+            vmoves: vmoves
+                .map(|one| {
+                    (
+                        word(&one["instance_uuid"]).unwrap_or_default(),
+                        word(&one["status"]).unwrap_or_default(),
+                        word(&one["dest_host"]),
+                        word(&one["message"]),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What is seen at one moment.
+pub(super) struct Seen {
+    pub(super) told: Vec<Told>,
+    /// Instances of the failed hosts that run somewhere else, with the seconds it took.
+    pub(super) back: BTreeMap<Uuid, (String, f64)>,
+}
+
+impl Seen {
+    /// Nothing more will happen without a person.
+    pub(super) fn is_settled(&self) -> bool {
+        self.told
+            .iter()
+            .all(|told| matches!(told.status.as_str(), "finished" | "failed" | "ignored") || told.is_held())
+    }
+}

@@ -1,0 +1,266 @@
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::entity::{Host, Segment, Stamps};
+use tachi_domain::nova::{Migration, PowerState, Server, Service, VmState};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{
+    HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
+};
+use tachi_engine::ports::operator::{HostView, MoveCounts, RecoverySummary};
+use uuid::Uuid;
+
+use super::*;
+
+fn stamps() -> Stamps {
+    Stamps {
+        created_at: Timestamp::from_micros(1),
+        updated_at: None,
+    }
+}
+
+pub(in super::super) fn evacuation(status: &str) -> Migration {
+    Migration {
+        id: MigrationId(1),
+        server: ServerId(Uuid::from_u128(3)),
+        kind: MigrationType::Evacuation,
+        status: status.into(),
+        source: Some("cmp1".into()),
+        dest: Some("cmp2".into()),
+        created_at: None,
+    }
+}
+
+pub(in super::super) fn server(task: Option<&str>) -> Server {
+    Server {
+        id: ServerId(Uuid::from_u128(3)),
+        name: "vm\u{1b}1".into(),
+        host: Some("cmp1".into()),
+        vm_state: VmState::Active,
+        task_state: task.map(Into::into),
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        metadata: std::collections::BTreeMap::new(),
+        volume_backed: true,
+        launched: true,
+        fault: None,
+        about: tachi_domain::nova::About::default(),
+        needs: None,
+    }
+}
+
+fn open() -> RecoverySummary {
+    RecoverySummary {
+        id: RecoveryId(Uuid::from_u128(9)),
+        notification: NotificationId(Uuid::from_u128(8)),
+        kind: RecoveryKind::Host,
+        host: "cmp1".into(),
+        host_id: HostId(Uuid::from_u128(1)),
+        segment: None,
+        moves: MoveCounts {
+            pending: 1,
+            ..MoveCounts::default()
+        },
+        life: Life::Open,
+        status: "running".into(),
+        wait: None,
+        message: None,
+        owner: None,
+        opened_at: Timestamp::from_micros(1),
+    }
+}
+
+/// A host that is back and was never enabled again.
+pub(in super::super) fn back() -> Facts {
+    Facts {
+        view: HostView {
+            host: Host {
+                row: 1,
+                id: HostId(Uuid::from_u128(1)),
+                name: "cmp1".into(),
+                segment: Segment {
+                    row: 1,
+                    id: SegmentId(Uuid::from_u128(2)),
+                    name: "all".into(),
+                    service_type: "COMPUTE".into(),
+                    enabled: true,
+                    description: None,
+                    recovery_method: RecoveryMethod::Auto,
+                    stamps: stamps(),
+                },
+                kind: "COMPUTE".into(),
+                control_attributes: "SSH".into(),
+                reserved: false,
+                on_maintenance: true,
+                stamps: stamps(),
+            },
+            why: Some(MaintenanceReason::Recovery),
+            recovery: None,
+        },
+        open: None,
+        watched: false,
+        engine_runs: true,
+        vmoves: Vec::new(),
+        service: Ok(Some(Service {
+            id: ServiceId(Uuid::from_u128(4)),
+            host: "cmp1".into(),
+            enabled: false,
+            disabled_reason: Some("Masakari detected host failed. [tachi 9]".into()),
+            up: true,
+            forced_down: false,
+            last_heartbeat: None,
+            nova_now: None,
+        })),
+        migrations: Ok(vec![evacuation("completed")]),
+        servers: Ok(Vec::new()),
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
+#[test]
+fn r12_what_speaks_against_a_return_is_told() {
+    use Verdict::{Bad, Note, Unknown};
+    type Change = fn(&mut Facts);
+    let cases: &[(&str, Change, Verdict, &str)] = &[
+        ("back", |_| {}, Note, "disabled by a recovery"),
+        (
+            "a recovery is open",
+            |f| f.open = Some(open()),
+            Bad,
+            "is open (0/1 instances back",
+        ),
+        (
+            "an evacuation is under way",
+            |f| f.migrations = Ok(vec![evacuation("pre-migrating")]),
+            Bad,
+            "keep the host off",
+        ),
+        (
+            "an evacuation is not closed",
+            |f| f.migrations = Ok(vec![evacuation("done")]),
+            Bad,
+            "done and not closed",
+        ),
+        (
+            "two of one instance are not closed",
+            |f| {
+                let mut younger = evacuation("done");
+                younger.id = MigrationId(2);
+                f.migrations = Ok(vec![evacuation("done"), younger]);
+            },
+            Bad,
+            "until it has started 2 times",
+        ),
+        (
+            "one was never picked up, and its instance has moved",
+            |f| {
+                let mut lost = evacuation("accepted");
+                (lost.id, lost.dest) = (MigrationId(2), None);
+                f.migrations = Ok(vec![evacuation("completed"), lost]);
+            },
+            Note,
+            "were never picked up",
+        ),
+        (
+            "a live migration is unfinished",
+            |f| {
+                let mut other = evacuation("running");
+                other.kind = MigrationType::LiveMigration;
+                f.migrations = Ok(vec![other]);
+            },
+            Bad,
+            "may run on two hosts",
+        ),
+        (
+            "forced down, and watched",
+            |f| {
+                f.watched = true;
+                set(f, |service| service.forced_down = true);
+            },
+            Bad,
+            "an engine clears it",
+        ),
+        (
+            "forced down, and nobody watches",
+            |f| set(f, |service| service.forced_down = true),
+            Bad,
+            "clear it by hand",
+        ),
+        (
+            "watched, and no engine",
+            |f| {
+                f.watched = true;
+                f.engine_runs = false;
+            },
+            Bad,
+            "start one",
+        ),
+        ("not up", |f| set(f, |service| service.up = false), Bad, "not up"),
+        (
+            "unknown to Nova",
+            |f| f.service = Ok(None),
+            Bad,
+            "knows no compute service",
+        ),
+        (
+            "Nova does not answer for it",
+            |f| f.service = Err("503".into()),
+            Unknown,
+            "503",
+        ),
+        (
+            "nor for its migrations",
+            |f| f.migrations = Err("503".into()),
+            Unknown,
+            "503",
+        ),
+        (
+            "nor for its instances",
+            |f| f.servers = Err("503".into()),
+            Unknown,
+            "503",
+        ),
+        (
+            "a task waits in its queue",
+            |f| f.servers = Ok(vec![server(Some("powering-on"))]),
+            Note,
+            "AT RISK: 1 instances",
+        ),
+        (
+            "an instance was left",
+            |f| f.servers = Ok(vec![server(None)]),
+            Note,
+            "1 instances are still on the host as Nova sees it: vm 1 (",
+        ),
+        (
+            "an operator's maintenance",
+            |f| f.view.why = Some(MaintenanceReason::Operator),
+            Note,
+            "ask who and why",
+        ),
+    ];
+    for (name, change, verdict, part) in cases {
+        let mut facts = back();
+        change(&mut facts);
+        let told = checks(&facts);
+        let found = told.iter().find(|check| check.text.contains(part));
+        assert_eq!(
+            found.map(|check| check.verdict),
+            Some(*verdict),
+            "{name}: {told:?}"
+        );
+        let against = told.iter().any(|check| matches!(check.verdict, Bad | Unknown));
+        assert_eq!(against, matches!(verdict, Bad | Unknown), "{name}: {told:?}");
+    }
+}
+
+fn set(facts: &mut Facts, change: impl FnOnce(&mut Service)) {
+    if let Ok(Some(service)) = &mut facts.service {
+        change(service);
+    }
+}
+
+#[test]
+fn long_lists_are_counted() {
+    let text = names((0..12).map(|number| format!("vm{number}")));
+    assert!(text.ends_with("vm9, and 2 more"), "{text}");
+}
