@@ -1,4 +1,4 @@
-//! How fast: one pace per engine for all of its recoveries.
+//! How many evacuations are in flight: one pace per engine for all of its recoveries.
 //!
 //! Nova accepts every evacuation at once and works on all of them side by side, so the brake has to be ours. What an engine
 //! may have waiting for Nova at the same time is a window that [`Model`] makes of how many Nova takes up a second and how long

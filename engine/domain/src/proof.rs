@@ -1,4 +1,4 @@
-//! Proofs that a host is off: the one thing an evacuation cannot be commanded without.
+//! When a host is proven off, and by what: the one thing an evacuation cannot be commanded without.
 //!
 //! A [`Proof`] has no public constructor. It comes into being in two ways only: from two readings of power controllers
 //! (`Proof::from_level`), or from a word (`Proof::from_word`): a notification's in mode `external`, a person's in mode `engine`; both

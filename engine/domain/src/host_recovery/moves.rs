@@ -35,7 +35,7 @@ pub struct Was {
     pub power_state: PowerState,
 }
 
-/// Whose lock is on it (R12).
+/// Whose lock is on it (R12): what happens to a locked instance goes by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lock {

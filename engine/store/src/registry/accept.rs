@@ -1,6 +1,6 @@
 //! Accepting a notification: all checks, its row and its recovery in one transaction. The row is the queue.
 
-mod repeats;
+mod duplicates;
 pub(crate) mod together;
 
 use async_trait::async_trait;
@@ -85,7 +85,7 @@ impl Work for Accept<'_> {
                 return Ok(Verdict::Keep(Accepted::Joined));
             }
         }
-        let earlier = repeats::earlier(tx, std::iter::once(&case)).await?;
+        let earlier = duplicates::earlier(tx, std::iter::once(&case)).await?;
         if case.is_repeated(&earlier)? {
             return Err(RegistryError::Duplicate.into());
         }
@@ -156,7 +156,7 @@ impl<'a> Accept<'a> {
 
 /// Keeps a report of one that is set aside; nothing begins.
 async fn keep(tx: &Tx, case: &Case<'_>) -> Result<Verdict<Accepted>, Stop> {
-    let earlier = repeats::earlier(tx, std::iter::once(case)).await?;
+    let earlier = duplicates::earlier(tx, std::iter::once(case)).await?;
     if case.is_repeated(&earlier)? {
         return Err(RegistryError::Duplicate.into());
     }

@@ -1,4 +1,4 @@
-//! In which order the instances of the host are moved.
+//! Which instance is evacuated first: the order in which the host's instances are moved.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

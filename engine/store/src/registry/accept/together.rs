@@ -25,7 +25,7 @@ use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
 
-use super::{Accept, Accepted, Case, recovery_row, repeats};
+use super::{Accept, Accepted, Case, duplicates, recovery_row};
 use crate::convert;
 use crate::entity::{host, notification, recovery};
 use crate::error::{Failure, Stop};
@@ -255,7 +255,7 @@ impl Work for Together<'_> {
                 Some(accept.case(host.clone(), id))
             })
             .collect();
-        let earlier = repeats::earlier(tx, cases.iter().flatten()).await?;
+        let earlier = duplicates::earlier(tx, cases.iter().flatten()).await?;
         for slot in &mut cases {
             if let Some(case) = slot
                 && case.is_repeated(&earlier)?

@@ -7,7 +7,7 @@ use tachi_domain::recovery::{kind_of, open_key};
 use uuid::Uuid;
 
 use super::Entry;
-use crate::registry::accept::repeats::repeat_key;
+use crate::registry::accept::duplicates::repeat_key;
 
 /// The most in one transaction: it holds the locks of all their hosts.
 const TOGETHER: usize = 32;

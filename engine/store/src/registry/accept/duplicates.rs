@@ -1,4 +1,4 @@
-//! Whether a notification only repeats an earlier one.
+//! What is a duplicate: whether a notification only repeats an earlier one.
 //!
 //! Masakari's rule compares payloads, and a host has sent many of them within the window when a rack dies. Reading them all
 //! for each new one made the hundredth a hundred times as dear as the first; so each row keeps a key made of what has to be
