@@ -1,16 +1,13 @@
 //! The log: standard error or a file, text or JSON, filtered by `RUST_LOG` or by `debug`.
 
-mod file;
-
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use tachi_config::LogFile;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-
-use self::file::LogFile;
 
 /// How much and in which form.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +54,8 @@ pub(crate) fn start_with_warnings() {
 /// The file cannot be opened.
 pub(crate) fn start_in(path: &Path, logging: Logging) -> io::Result<()> {
     let file = LogFile::open(path)?;
-    begin(
-        logging,
-        BoxMakeWriter::new(FILE.get_or_init(|| file).clone()),
-        false,
-    );
+    let file = FILE.get_or_init(|| file);
+    begin(logging, BoxMakeWriter::new(move || file.clone()), false);
     Ok(())
 }
 

@@ -1,14 +1,12 @@
 //! The log: standard error or a file, text or JSON, filtered by `RUST_LOG` or by `debug`.
 
-mod file;
-
 use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 
+use tachi_config::LogFile;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use self::file::LogFile;
 use crate::failure::Failure;
 use crate::settings::LogSettings;
 
@@ -18,7 +16,10 @@ static FILE: OnceLock<LogFile> = OnceLock::new();
 /// Starts the log.
 pub(crate) fn start(settings: &LogSettings) {
     let (writer, colours, unopened) = match settings.file.as_ref().map(|path| (path, LogFile::open(path))) {
-        Some((_, Ok(file))) => (BoxMakeWriter::new(FILE.get_or_init(|| file).clone()), false, None),
+        Some((_, Ok(file))) => {
+            let file = FILE.get_or_init(|| file);
+            (BoxMakeWriter::new(move || file.clone()), false, None)
+        }
         // A monitor that does not start because of its log sees nothing.
         Some((path, Err(error))) => {
             let why = Failure::new(format!("opening the log {}", path.display()), error).chain();

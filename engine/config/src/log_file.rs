@@ -1,22 +1,24 @@
-//! A log in a file, which is opened anew when logrotate has moved it away.
+//! A log in a file (`[DEFAULT] log_file`), which is opened anew when logrotate has moved it away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing_subscriber::fmt::MakeWriter;
-
 /// The file. Clones write to the same.
 #[derive(Clone, Debug)]
-pub(super) struct LogFile {
+pub struct LogFile {
     path: PathBuf,
     file: Arc<Mutex<File>>,
 }
 
 impl LogFile {
     /// Opens it, at its end.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened for writing.
+    pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             file: Arc::new(Mutex::new(append(path)?)),
             path: path.to_owned(),
@@ -24,7 +26,11 @@ impl LogFile {
     }
 
     /// Opens what has that name now. If that fails, everything still goes to the file from before.
-    pub(super) fn reopen(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened for writing.
+    pub fn reopen(&self) -> io::Result<()> {
         let file = append(&self.path)?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         Ok(())
@@ -45,14 +51,6 @@ impl Write for LogFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).flush()
-    }
-}
-
-impl<'a> MakeWriter<'a> for LogFile {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }
 
