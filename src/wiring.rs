@@ -15,6 +15,7 @@ mod process;
 pub(crate) mod roll;
 pub(crate) mod situation;
 pub(crate) mod surroundings;
+mod watched;
 
 use std::sync::Arc;
 

@@ -18,19 +18,16 @@ use tachi_engine::ports::{Clock, OperatorDesk as _};
 use tachi_engine::{CloudCache, Identified};
 use tachi_fence::{Alarm, Fencers, Report};
 use tachi_store::Store;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use rounds::{Round, Rounds};
 
 use super::Base;
 use super::roll::Fact;
+use super::watched::{self, Watched};
 use crate::cmd::Failure;
 use crate::settings::{Fencing, Settings};
-
-/// How often the file is looked at: its name, size and times.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// So many failed self-tests in a row are told: one may be a device that is busy.
 const FAILURES: u32 = 2;
@@ -303,39 +300,22 @@ impl Devices {
     }
 
     /// Looks every second, and reads at once on SIGHUP, until told to stop.
-    pub(crate) async fn watch(mut self, stop: CancellationToken) {
-        if self.settings.file.is_none() {
-            return;
+    pub(crate) async fn watch(self, stop: CancellationToken) {
+        if self.settings.file.is_some() {
+            watched::watch(self, stop).await;
         }
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => {
-                tracing::error!(%error, "the devices' file is not watched: listening for SIGHUP");
-                return;
-            }
-        };
-        let mut every = tokio::time::interval(LOOK);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            // Every branch only waits, so nothing is lost with those that are dropped.
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = every.tick() => {}
-                // Another state than any: secrets may have changed though the file has not.
-                _ = hangup.recv() => self.seen = None,
-            }
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look();
-                self
-            });
-            match looked.await {
-                Ok(devices) => self = devices,
-                Err(error) => {
-                    tracing::error!(%error, "the devices' file is watched no more");
-                    return;
-                }
-            }
-        }
+    }
+}
+
+impl Watched for Devices {
+    const NAME: &'static str = "the devices' file";
+
+    fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    fn look_again(&mut self) {
+        self.look();
     }
 }
 

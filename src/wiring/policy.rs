@@ -4,19 +4,14 @@ use std::fs::{self, Metadata};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tachi_api::Policy;
 use tachi_policy::{Loaded, Source};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::watched::{self, Watched};
 use crate::cmd::Failure;
 use crate::settings::PolicySettings;
-
-/// How often the files are looked at. Only their names, sizes and times: nothing is read when nothing has changed.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Longest file that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -116,37 +111,20 @@ impl PolicyFiles {
     }
 
     /// Looks every second, and reads at once on SIGHUP, until told to stop.
-    pub(crate) async fn watch(mut self, stop: CancellationToken) {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => {
-                tracing::error!(%error, "the policy is not watched: listening for SIGHUP");
-                return;
-            }
-        };
-        let mut every = tokio::time::interval(LOOK);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            // Every branch only waits, so nothing is lost with those that are dropped.
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = every.tick() => {}
-                // Another state than any, so that the files are read even if they look the same.
-                _ = hangup.recv() => self.seen = None,
-            }
-            // A look takes microseconds on a healthy disk; a hanging one must not hold up requests.
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look();
-                self
-            });
-            match looked.await {
-                Ok(files) => self = files,
-                Err(error) => {
-                    tracing::error!(%error, "the policy is watched no more");
-                    return;
-                }
-            }
-        }
+    pub(crate) async fn watch(self, stop: CancellationToken) {
+        watched::watch(self, stop).await;
+    }
+}
+
+impl Watched for PolicyFiles {
+    const NAME: &'static str = "the policy";
+
+    fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    fn look_again(&mut self) {
+        self.look();
     }
 }
 
@@ -349,7 +327,7 @@ mod tests {
             ..Identity::default()
         };
         while !policy.would_admit(RULE, identity()) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(watched::LOOK).await;
         }
         stop.cancel();
         watch.await.unwrap();
