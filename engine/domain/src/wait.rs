@@ -98,14 +98,6 @@ impl WaitsFor {
         self.is_held() || matches!(self, Self::GivenUp)
     }
 
-    /// Whether it is about one instance.
-    pub const fn is_of_move(self) -> bool {
-        matches!(
-            self,
-            Self::Absence | Self::Record | Self::Progress | Self::GivenUp
-        )
-    }
-
     /// For people.
     pub const fn sentence(self) -> &'static str {
         match self {

@@ -36,21 +36,6 @@ impl Operator<'_> {
         Ok(())
     }
 
-    /// Puts hosts into an availability zone of their own.
-    ///
-    /// # Errors
-    ///
-    /// When a host does not exist, has servers already, or is in another zone.
-    pub fn create_zone(self, zone: &str, hosts: &[&str]) -> Result<(), SandboxError> {
-        self.0.change(|state| {
-            let id = state.create_aggregate(zone, Some(zone))?;
-            for host in hosts {
-                state.add_aggregate_host(id, host)?;
-            }
-            Ok(())
-        })
-    }
-
     /// Makes an aggregate that is no availability zone, with these hosts; gives its number.
     ///
     /// # Errors
