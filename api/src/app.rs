@@ -10,6 +10,7 @@ use crate::binding::Binding;
 use crate::cors::Cors;
 use crate::health::Health;
 use crate::links::Links;
+use crate::live::Streams;
 use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::{ComputeHosts, Lookout};
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) desk: Arc<dyn OperatorDesk>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) signs: Signs,
+    pub(crate) streams: Streams,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) gatekeeper: Gatekeeper,
     pub(crate) policy: Policy,

@@ -45,7 +45,9 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     request.extensions_mut().insert(version);
     request.extensions_mut().insert(rule);
     let mut response = next.run(request).await;
-    if response.status().is_success() {
+    let streams =
+        response.headers().get(CONTENT_TYPE) == Some(&HeaderValue::from_static("text/event-stream"));
+    if response.status().is_success() && !streams {
         response.headers_mut().insert(CONTENT_TYPE, answer_type);
     }
     speaking(response, &version.to_string())

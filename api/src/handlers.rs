@@ -4,6 +4,7 @@ pub(crate) mod boot_guard;
 pub(crate) mod extensions;
 pub(crate) mod healthcheck;
 pub(crate) mod hosts;
+pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod monitors;
 pub(crate) mod notifications;

@@ -13,6 +13,7 @@ use crate::auth::{CacheOptions, TokenOptions};
 use crate::board::Board;
 use crate::cors::Cors;
 use crate::health::HealthOptions;
+use crate::live::StreamOptions;
 use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::TokenValidator;
@@ -80,6 +81,8 @@ pub struct Options {
     pub metrics: Option<MetricsAccess>,
     /// `[board]`; `None` if it is not served.
     pub board: Option<Board>,
+    /// Who may listen to `/operator/v1/events`, and for how long.
+    pub streams: StreamOptions,
     /// Who is told of what requests change.
     pub events: Arc<dyn Events>,
 }
@@ -110,6 +113,7 @@ impl Options {
             access_log: AccessLog::Fields,
             metrics: None,
             board: None,
+            streams: StreamOptions::default(),
             events: Arc::new(NoEvents),
         }
     }

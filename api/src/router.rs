@@ -18,6 +18,7 @@ use crate::error::ApiError;
 use crate::handlers::{healthcheck, metrics, versions};
 use crate::health::Health;
 use crate::links::Links;
+use crate::live::Streams;
 use crate::options::{Auth, Options};
 use crate::ports::{Measured, Ports};
 use crate::report_limit::ReportLimit;
@@ -89,6 +90,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         desk: ports.desk,
         audit: ports.audit,
         signs: Signs::new(ports.monitors),
+        streams: Streams::new(options.streams),
     });
     let observer = Arc::new(Observer {
         form: options.access_log,

@@ -5,8 +5,8 @@ use http::Method;
 
 use crate::app::App;
 use crate::handlers::{
-    boot_guard, extensions, hosts, monitors, notifications, operator, refused, segments, versions, vmoves,
-    words,
+    boot_guard, extensions, hosts, live, monitors, notifications, operator, refused, segments, versions,
+    vmoves, words,
 };
 use crate::policy::Rule;
 
@@ -105,6 +105,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/instances/{instance}/explanation", READ, get(operator::of_instance)),
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}", READ, get(operator::recovery)),
+        ruled(Method::GET, "/operator/v1/events", READ, get(live::listen)),
         ruled(Method::POST, "/operator/v1/words", "os_masakari_api:operator:act", post(words::say)),
         open(Method::GET, "/v1", get(versions::show)),
         open(Method::GET, "/v1/", get(versions::show)),

@@ -18,6 +18,7 @@ mod evidence;
 mod fake;
 mod fuzz;
 mod hosts;
+mod live;
 mod monitors;
 #[cfg(test)]
 mod notifications;

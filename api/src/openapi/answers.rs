@@ -183,6 +183,15 @@ fn success(success: &Success) -> Option<(u16, Value)> {
             let items = json!({"type": "array", "items": {"$ref": format!("#/components/schemas/{schema}")}});
             Some((200, spoken("What was asked for.", &rooted(key, &items))))
         }
+        Success::Stream => {
+            let content = json!({"schema": {"type": "string"}});
+            let answer = json!({
+                "description": "Events, until either side ends it.",
+                "headers": spoken_headers(),
+                "content": {"text/event-stream": content},
+            });
+            Some((200, answer))
+        }
         Success::Nothing => Some((
             204,
             json!({"description": "It is done.", "headers": spoken_headers()}),

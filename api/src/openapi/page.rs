@@ -204,7 +204,9 @@ impl<'a> Page<'a> {
             let schema = &answer["content"]["application/json"]["schema"];
             let shown = match fields(&schema["properties"]).next() {
                 Some((key, value)) => format!("`{key}`: {}", kind(value)),
-                None if schema.is_null() => "nothing".to_owned(),
+                None if schema.is_null() => fields(&answer["content"])
+                    .next()
+                    .map_or_else(|| "nothing".to_owned(), |(media, _)| format!("`{media}`")),
                 None if status.starts_with(['4', '5']) => "[error](#errors)".to_owned(),
                 None => kind(schema),
             };

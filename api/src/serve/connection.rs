@@ -16,6 +16,7 @@ use super::ServeOptions;
 use super::activity::{Activity, Watched};
 use super::patient::Patient;
 use crate::auth::Known;
+use crate::live::Stopping;
 use crate::metrics;
 use crate::peer::{Peer, certificate_name};
 
@@ -79,8 +80,10 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
         activity: activity.clone(),
     };
     let doing = activity.clone();
+    let stopping = Stopping(shutdown.clone());
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(stopping.clone());
         doing.begins();
         let (answered, doing) = (router.clone().oneshot(request), doing.clone());
         async move {

@@ -25,7 +25,7 @@ use crate::{
 pub(super) const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
 /// Keystone: tokens `admin`, `member` and `system` are good, `service` is a service's, `ended` was good a while ago, and
-/// `limited` is good for the list of segments only. `masakari-monitor-NAME` is of an application credential of that name.
+/// `limited` is good for the list of segments only, and `ends-soon` for a minute. `masakari-monitor-NAME` is of an application credential of that name.
 #[derive(Default)]
 pub(super) struct Keystone {
     pub(super) asked: AtomicUsize,
@@ -65,6 +65,7 @@ impl Keystone {
             access_rules: (token == "limited")
                 .then(|| vec![may_get("/v1/segments"), may_get("/v1/*/segments")]),
             application_credential: token.starts_with("masakari-monitor-").then(|| token.to_owned()),
+            expires_at: (token == "ends-soon").then(|| Still::default().wall().minus_seconds(-60)),
             ..Identity::default()
         };
         let good = matches!(
@@ -79,6 +80,7 @@ impl Keystone {
                 | "service-reader"
                 | "service-monitor"
                 | "admin-monitor"
+                | "ends-soon"
         ) || token.starts_with("masakari-monitor-");
         Ok((good || also_ended && token == "ended").then_some(identity))
     }
@@ -227,6 +229,8 @@ impl Bench {
         };
         let mut options = Options::new(auth);
         options.health.disable_file = None;
+        // A test that reads an answer to its end would not end.
+        options.streams.longest = Duration::ZERO;
         let ports = Ports {
             registry: registry.clone(),
             poke: pokes.clone(),

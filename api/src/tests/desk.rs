@@ -172,7 +172,7 @@ impl Desk {
             signature: EngineSignature {
                 name: "ctl-1:1:e".to_owned(),
                 version: "1".to_owned(),
-                started_at: NOW.minus_seconds(age),
+                started_at: NOW.minus_seconds(3_600),
                 facts: [("broker".to_owned(), "ok: connected".to_owned())].into(),
             },
             seen_at: NOW.minus_seconds(age),

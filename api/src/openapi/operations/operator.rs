@@ -126,6 +126,7 @@ pub(super) fn operator() -> Vec<Operation> {
             success: Success::Many("recoveries", "Recovery"),
             ..plain()
         },
+        events(),
         words(),
         Operation {
             path: "/operator/v1/recoveries/{recovery}",
@@ -137,6 +138,26 @@ pub(super) fn operator() -> Vec<Operation> {
             ..plain()
         },
     ]
+}
+
+fn events() -> Operation {
+    Operation {
+        path: "/operator/v1/events",
+        id: Cow::Borrowed("listenToEvents"),
+        summary: "Say, as long as somebody listens, that the situation has changed",
+        about: "Server-sent events. The first one comes at once, so whoever connects again, to whichever replica, has missed \
+                nothing: there are no ids, and `Last-Event-ID` is not looked at. `situation` with `{\"grade\": ...}`: what \
+                `GET /operator/v1/situation` answers says something else than before; ask for it. `unknown`: the database \
+                does not answer, and how it is is not known. At most one in a second; a comment every ten seconds if there \
+                is nothing to tell. It ends with the token, after five minutes, and when the API stops: connect again.",
+        success: Success::Stream,
+        refusals: &[(
+            503,
+            "As many listen as may (100 at each replica), or Keystone is not to be reached; try again later.",
+        )],
+        tag: "operator",
+        ..PLAIN
+    }
 }
 
 fn words() -> Operation {

@@ -1,0 +1,35 @@
+//! `GET /operator/v1/events`: says, as long as somebody listens, that the situation has changed.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderValue;
+
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, RequestExtensions};
+use crate::error::ApiError;
+use crate::live::{Listening, Stopping};
+
+/// How often something is sent when there is nothing to tell, so that who listens knows that there is still somebody.
+const COMMENT: Duration = Duration::from_secs(10);
+
+pub(crate) async fn listen(
+    State(app): State<App>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, .. }: Authorised,
+) -> Answer {
+    let place = app.streams.place().ok_or_else(|| ApiError::Unavailable {
+        service: "A place for one more who listens",
+        source: "as many listen as may".into(),
+    })?;
+    let Stopping(stop) = extensions.get::<Stopping>().cloned().unwrap_or_default();
+    let listening = Listening::new(app, place, stop, caller.identity.expires_at);
+    let events = Sse::new(listening.events()).keep_alive(KeepAlive::new().interval(COMMENT));
+    let mut response: Response = events.into_response();
+    // nginx would keep it back until there is more of it.
+    let unbuffered = HeaderValue::from_static("no");
+    response.headers_mut().insert("x-accel-buffering", unbuffered);
+    Ok(response)
+}
