@@ -190,6 +190,7 @@ fn engines(seen: &SituationView) -> Vec<Sign> {
         _ => Tone::Good,
     };
     let mut signs = vec![Sign::new(tone, format!("engines {alive}/{}", seen.engines.len()))];
+    signs.extend(room(seen));
     let mut parts: BTreeMap<&str, bool> = BTreeMap::new();
     for engine in seen.engines.iter().filter(|one| one.alive) {
         for (part, how) in &engine.facts {
@@ -216,7 +217,6 @@ fn engines(seen: &SituationView) -> Vec<Sign> {
         Tone::Busy
     };
     signs.push(Sign::new(tone, format!("queue {}", seen.queue.new)));
-    signs.extend(room(seen));
     signs.extend(seen.engines.iter().map(|one| {
         let tone = if one.alive { Tone::Good } else { Tone::Bad };
         let age = seen.at.0.micros_since(one.signed_at.0).max(0) / 1_000_000;

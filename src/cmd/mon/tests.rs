@@ -162,12 +162,15 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
     seen.segments.push(other);
     mon.on(told(seen.clone()), at(2));
     let zero = frame(&mut mon, 120, 40);
-    assert!(zero.contains("queue 0  · all N+0"), "{zero}");
+    assert!(zero.contains("● engines 1/1  · all N+0  ● broker"), "{zero}");
     assert!(zero.contains("3 of 4 hosts at work, N+0, no instances"), "{zero}");
     seen.segments[0].headroom = None;
     mon.on(told(seen), at(3));
     let unknown = frame(&mut mon, 120, 40);
-    assert!(unknown.contains("queue 0  ? all N+?"), "{unknown}");
+    assert!(
+        unknown.contains("● engines 1/1  ? all N+?  ● broker"),
+        "{unknown}"
+    );
 }
 
 #[test]
