@@ -143,3 +143,29 @@ async fn operator_host_fail_says_why_nothing_begins() {
     let all = json(&stage, &["recovery", "list", "--all"]);
     assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_monitor_is_forgotten_under_the_name_of_who_said_so() {
+    let stage = Stage::set(quick_region(1)).await;
+    stage.protect().await;
+    let (code, told, note) = run(&stage, &["monitor", "forget", HOST, "host"]);
+    assert_eq!((code, told.as_str()), (1, ""), "{note}");
+    assert!(
+        note.contains("no host monitor of compute-001 has ever signed"),
+        "{note}"
+    );
+    let lines = audited(&stage);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            assert_ne!(line["operator"].as_str(), None, "{line}");
+            assert_eq!(line["host"], HOST, "{line}");
+            (line["phase"].as_str().unwrap(), line["text"].as_str().unwrap())
+        })
+        .collect();
+    let wanted = [
+        ("intent", "forgets the host monitor"),
+        ("outcome", "no host monitor has ever signed"),
+    ];
+    assert_eq!(told, wanted);
+}
