@@ -3,20 +3,21 @@
 //! It begins, as every write does, with a counted update, of each at its own epoch (R1). A claim that is lost matches no row and so
 //! writes nothing; those beside it are held all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use tachi_domain::Timestamp;
 use tachi_domain::freeze::Frozen;
-use tachi_domain::{RecoveryId, Timestamp};
+use tachi_domain::recovery::Pulse;
 use tachi_engine::ports::journal::{Beat, Committed};
 
 use super::{claim, frozen, place, pulse};
 use crate::clock;
 use crate::convert::signed;
 use crate::entity::recovery;
-use crate::error::Stop;
+use crate::error::{Failure, Stop};
 use crate::work::{Tx, Verdict, Work};
 
 pub(super) struct Beats<'a> {
@@ -29,35 +30,45 @@ impl Work for Beats<'_> {
     type Output = Vec<Committed>;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Committed>>, Stop> {
-        let mut held: BTreeMap<String, Committed> = BTreeMap::new();
+        let mut held = BTreeMap::new();
         if let Some(last) = self.beats.last() {
             // The text of a statement tells how many it is about, and few texts are kept ready: some are named twice.
             let mut padded: Vec<&Beat> = self.beats.iter().collect();
             padded.resize(padded.len().next_power_of_two(), last);
-            raise(tx, &padded).await?;
+            let raised = raise(tx, &padded).await?;
             held = self.read(tx, &padded).await?;
+            // On a node that lags behind, a claim may come into sight between the two.
+            if let Some(row) = held.keys().next().filter(|_| held.len() as u64 != raised) {
+                return Err(Failure::Stale { row: row.0.clone() }.into());
+            }
         }
-        let outcome = |id: RecoveryId| held.get(&id.to_string()).cloned();
-        let outcomes = self
-            .beats
-            .iter()
-            .map(|beat| outcome(beat.id).unwrap_or(Committed::Lost));
-        Ok(Verdict::Keep(outcomes.collect()))
+        let mut outcomes = Vec::new();
+        for beat in self.beats {
+            let pulse = held.get(&claim_of(beat)?);
+            outcomes.push(pulse.map_or(Committed::Lost, |pulse| Committed::Written(pulse.clone())));
+        }
+        Ok(Verdict::Keep(outcomes))
     }
 }
 
-async fn raise(tx: &Tx, beats: &[&Beat]) -> Result<(), Stop> {
+/// A recovery and the epoch at which it beats: a claim and the one that it was lost to may be in one batch.
+fn claim_of(beat: &Beat) -> Result<(String, i64), Failure> {
+    Ok((beat.id.to_string(), signed("epoch", beat.epoch)?))
+}
+
+/// Gives how many claims are held.
+async fn raise(tx: &Tx, beats: &[&Beat]) -> Result<u64, Stop> {
     let mut ours = Condition::any();
     let mut elapsed = CaseStatement::new();
     for beat in beats {
-        let uuid = recovery::Column::Uuid.eq(beat.id.to_string());
-        ours = ours.add(
-            uuid.clone()
-                .and(recovery::Column::Epoch.eq(signed("epoch", beat.epoch)?)),
-        );
-        elapsed = elapsed.case(uuid, Expr::value(signed("elapsed time", beat.elapsed.millis())?));
+        let (uuid, epoch) = claim_of(beat)?;
+        let this = recovery::Column::Uuid
+            .eq(uuid)
+            .and(recovery::Column::Epoch.eq(epoch));
+        ours = ours.add(this.clone());
+        elapsed = elapsed.case(this, Expr::value(signed("elapsed time", beat.elapsed.millis())?));
     }
-    recovery::Entity::update_many()
+    let held = recovery::Entity::update_many()
         .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
         .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
         .col_expr(
@@ -69,7 +80,7 @@ async fn raise(tx: &Tx, beats: &[&Beat]) -> Result<(), Stop> {
         .filter(ours)
         .exec(tx)
         .await?;
-    Ok(())
+    Ok(held.rows_affected)
 }
 
 fn ids<'a>(beats: &'a [&Beat]) -> impl Iterator<Item = String> + 'a {
@@ -77,18 +88,17 @@ fn ids<'a>(beats: &'a [&Beat]) -> impl Iterator<Item = String> + 'a {
 }
 
 impl Beats<'_> {
-    /// What is told to those that hold their claim. Their rows are locked by now, and an epoch only grows: one that is at ours was
-    /// at ours when the beat was raised.
-    async fn read(&self, tx: &Tx, beats: &[&Beat]) -> Result<BTreeMap<String, Committed>, Stop> {
-        let mut epochs = BTreeMap::new();
+    /// What is told to those that hold their claim. Their rows are locked by now.
+    async fn read(&self, tx: &Tx, beats: &[&Beat]) -> Result<BTreeMap<(String, i64), Pulse>, Stop> {
+        let mut claims = BTreeSet::new();
         for beat in beats {
-            epochs.insert(beat.id.to_string(), signed("epoch", beat.epoch)?);
+            claims.insert(claim_of(beat)?);
         }
         let mut rows = claim::all_without_state()
             .filter(recovery::Column::Uuid.is_in(ids(beats)))
             .all(tx)
             .await?;
-        rows.retain(|row| epochs.get(&row.uuid) == Some(&row.epoch));
+        rows.retain(|row| claims.contains(&(row.uuid.clone(), row.epoch)));
         let Some(opened) = rows.iter().map(|row| row.opened_at).min() else {
             return Ok(BTreeMap::new());
         };
@@ -97,21 +107,20 @@ impl Beats<'_> {
         let places = place::of_all(tx, &hosts).await?;
         let freezes = frozen::anything(tx, opened).await?;
         let mut held = BTreeMap::new();
-        for row in &rows {
+        for row in rows {
             let place = places.get(&row.host_uuid);
             let pulse = if freezes {
-                pulse::read(tx, row, place, self.now).await?
+                pulse::read(tx, &row, place, self.now).await?
             } else {
-                pulse::with(tx, row, place, Frozen::NOTHING).await?
+                pulse::with(tx, &row, place, Frozen::NOTHING).await?
             };
-            held.insert(row.uuid.clone(), pulse);
+            held.insert((row.uuid, row.epoch), pulse);
         }
         let shown = clock::elsewhere(tx).await?;
-        let told = held.into_iter().map(|(uuid, mut pulse)| {
+        for pulse in held.values_mut() {
             pulse.clock = shown;
-            (uuid, Committed::Written(pulse))
-        });
-        Ok(told.collect())
+        }
+        Ok(held)
     }
 }
 

@@ -107,3 +107,28 @@ async fn r20_beats_in_one_transaction_are_told_what_each_would_be_told() {
     let frozen: Vec<usize> = told.iter().map(|pulse| pulse.frozen.over.len()).collect();
     assert_eq!(frozen, [0, 0, 1, 0, 0, 0]);
 }
+
+/// An engine that has lost a claim and has it again may beat for both: only the younger is held, and its time is what is kept.
+#[tokio::test]
+async fn r1_of_two_claims_of_one_recovery_the_lost_one_is_told_so() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    let lost = bench.claim_newest("engine").await;
+    let held = bench.claim_newest("engine").await;
+    let beat = |claimed: &Claimed, millis| Beat {
+        id: claimed.id,
+        epoch: claimed.epoch,
+        elapsed: Elapsed::from_millis(millis),
+    };
+    for beats in [[beat(&lost, 5), beat(&held, 7)], [beat(&held, 7), beat(&lost, 5)]] {
+        let outcomes = bench.store.journal().beat_all(&beats).await;
+        for (outcome, beat) in outcomes.into_iter().zip(beats) {
+            let is_held = matches!(outcome.unwrap(), Committed::Written(_));
+            assert_eq!(is_held, beat.epoch == held.epoch);
+        }
+    }
+    let again = bench.claim_newest("engine").await;
+    assert_eq!(again.elapsed, Elapsed::from_millis(7));
+}
