@@ -196,6 +196,11 @@ pub fn mark(recovery: RecoveryId) -> String {
     format!("tachi {recovery}")
 }
 
+/// Whether a disable reason carries the mark of any recovery, in the brackets that it stands in there.
+pub fn is_marked(reason: &str) -> bool {
+    reason.contains("[tachi ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::MigrationType;
+use tachi_domain::recovery::is_marked;
 use tachi_operator::progress;
 
 use super::closing::Closing;
@@ -184,7 +185,7 @@ fn service(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     }
     if !service.enabled {
         let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
-        let ours = reason.contains("[tachi ");
+        let ours = is_marked(reason);
         let whose = if ours { "by a recovery" } else { "by somebody else" };
         say(
             Verdict::Note,

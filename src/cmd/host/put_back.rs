@@ -10,6 +10,7 @@ use serde_json::json;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
+use tachi_domain::recovery::is_marked;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine};
@@ -152,10 +153,7 @@ fn speaks_against(facts: &Facts) -> Vec<String> {
 
 /// Whether a recovery has disabled it.
 fn is_ours(service: &Service) -> bool {
-    service
-        .disabled_reason
-        .as_deref()
-        .is_some_and(|reason| reason.contains("[tachi "))
+    service.disabled_reason.as_deref().is_some_and(is_marked)
 }
 
 async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -> Result<(), Failure> {

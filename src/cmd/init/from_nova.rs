@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use serde_json::json;
+use tachi_domain::reserved::Aggregate;
 use tachi_engine::SystemClock;
+use tachi_engine::ports::operator::SegmentView;
 use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _};
 use tachi_fence::Fencers;
 
@@ -27,9 +29,10 @@ use plan::Plan;
 pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let (plan, hosts) = planned(&settings, &base, args.by, &args.default_zone).await?;
+    let known = Known::read(&settings, &base).await?;
+    let plan = known.plan(args.by, &args.default_zone);
     plan.lines(args.method).iter().for_each(out::told);
-    if let Some(line) = without_level(&settings, &hosts)? {
+    if let Some(line) = without_level(&settings, &known.hosts)? {
         out::told(line);
     }
     if plan.is_empty() {
@@ -50,11 +53,12 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
 /// What would be put where, and the plan of it, for hosts that are in no segment: by aggregate where only that leaves the segments as
 /// they are, else by zone.
 pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<Missing, Failure> {
-    let (by_zone, _) = planned(settings, base, By::Zone, DEFAULT_ZONE).await?;
+    let known = Known::read(settings, base).await?;
+    let by_zone = known.plan(By::Zone, DEFAULT_ZONE);
     if by_zone.adds_only() {
         return Ok(Missing(by_zone));
     }
-    let (by_aggregate, _) = planned(settings, base, By::Aggregate, DEFAULT_ZONE).await?;
+    let by_aggregate = known.plan(By::Aggregate, DEFAULT_ZONE);
     Ok(Missing(
         if by_aggregate.adds_only() && by_aggregate.places() == by_zone.places() {
             by_aggregate
@@ -92,35 +96,46 @@ const COMMAND: &str = "tachi init from-nova";
 
 /// The same as `--apply` does, without a word, for a region that is our own; gives how many hosts were made.
 pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Result<usize, Failure> {
-    let (plan, _) = planned(&settings, base, By::Zone, DEFAULT_ZONE).await?;
+    let plan = Known::read(&settings, base).await?.plan(By::Zone, DEFAULT_ZONE);
     if plan.is_empty() {
         return Ok(0);
     }
     carry_out(settings, base, &plan, RecoveryMethod::Auto, COMMAND).await
 }
 
-/// What is to be made, and the hosts that Nova has.
-async fn planned(
-    settings: &Settings,
-    base: &Base,
-    by: By,
-    default_zone: &str,
-) -> Result<(Plan, BTreeSet<String>), Failure> {
-    let nova = wiring::nova(settings, &base.clock).await?;
-    let services = nova.services().await.map_err(failed("listing Nova's services"))?;
-    let aggregates = nova
-        .aggregates()
-        .await
-        .map_err(failed("listing Nova's aggregates"))?;
-    let region = base.store.desk().region().await;
-    let region = region.map_err(|error| Failure::new("reading the segments", error))?;
-    let hosts: BTreeSet<String> = services.computes.into_keys().collect();
-    if hosts.is_empty() {
-        return Err(Failure::told(
-            "Nova has no compute service: there is nothing to protect yet",
-        ));
+/// What Nova has, and what is in segments already.
+struct Known {
+    hosts: BTreeSet<String>,
+    aggregates: Vec<Aggregate>,
+    region: Vec<SegmentView>,
+}
+
+impl Known {
+    async fn read(settings: &Settings, base: &Base) -> Result<Self, Failure> {
+        let nova = wiring::nova(settings, &base.clock).await?;
+        let services = nova.services().await.map_err(failed("listing Nova's services"))?;
+        let aggregates = nova
+            .aggregates()
+            .await
+            .map_err(failed("listing Nova's aggregates"))?;
+        let region = base.store.desk().region().await;
+        let region = region.map_err(|error| Failure::new("reading the segments", error))?;
+        let hosts: BTreeSet<String> = services.computes.into_keys().collect();
+        if hosts.is_empty() {
+            return Err(Failure::told(
+                "Nova has no compute service: there is nothing to protect yet",
+            ));
+        }
+        Ok(Self {
+            hosts,
+            aggregates,
+            region,
+        })
     }
-    Ok((Plan::of(by, default_zone, &hosts, &aggregates, &region), hosts))
+
+    fn plan(&self, by: By, default_zone: &str) -> Plan {
+        Plan::of(by, default_zone, &self.hosts, &self.aggregates, &self.region)
+    }
 }
 
 /// Gives how many hosts were made.

@@ -4,11 +4,11 @@ pub(super) mod boot_hold;
 pub(super) mod enable;
 pub(super) mod power_on;
 
-use super::service::{MARKED, ServiceTrack, reason_of};
+use super::service::{ServiceTrack, reason_of};
 use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
 use crate::Elapsed;
-use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task, mark};
+use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task, is_marked, mark};
 
 impl HostRecovery {
     /// R22: once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any more),
@@ -59,7 +59,7 @@ impl HostRecovery {
         // A process recovery's call may come late, and puts its mark in the place of ours too.
         let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
             && self.policy.process_disable_reason != self.policy.host_disable_reason;
-        let theirs = reason.contains(MARKED) && !reason.contains(&mark(self.id)) && !of_a_process;
+        let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process;
         if self.service.marked && theirs && is_settled {
             let how = "it has failed again, and a new recovery sees to it";
             turn!(self, now, record).over_and_closed(how);

@@ -12,7 +12,7 @@ use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
 use crate::fault::{Fault, FaultClass};
 use crate::nova::Service;
-use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task};
+use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_marked};
 use crate::{Elapsed, ServiceId, Timestamp};
 
 /// How long Nova may go on hearing a host that is reported dead before the report is given up.
@@ -170,9 +170,6 @@ impl ServiceTrack {
     }
 }
 
-/// What every mark of ours in a disable reason begins with.
-pub(super) const MARKED: &str = "[tachi ";
-
 pub(super) fn reason_of(seen: &Service) -> &str {
     seen.disabled_reason.as_deref().unwrap_or_default()
 }
@@ -234,7 +231,7 @@ impl ServiceTrack {
         self.before = Some(seen.beat());
         // Disabled without a mark of ours, with a reason or without: somebody else's doing, which stays (R23). The mark of an
         // earlier recovery gives way to this one's.
-        let foreign = !seen.enabled && !reason_of(seen).contains(MARKED);
+        let foreign = !seen.enabled && !is_marked(reason_of(seen));
         let (update, text) = if foreign {
             let text = format!(
                 "setting forced_down of {}; it was disabled by somebody else, which stays",
