@@ -96,6 +96,21 @@ pub trait Journal: Send + Sync {
         owner: &str,
     ) -> Result<Option<Claimed>, JournalError>;
 
+    /// As [`Journal::claim`] for several recoveries, each named with the epoch it was seen at, in one transaction where that is
+    /// possible. The answers are in the order of `seen`. One that somebody else was quicker with, or that cannot be read, does not
+    /// touch the others.
+    async fn claim_all(
+        &self,
+        seen: &[(RecoveryId, u64)],
+        owner: &str,
+    ) -> Vec<Result<Option<Claimed>, JournalError>> {
+        let mut outcomes = Vec::with_capacity(seen.len());
+        for (id, epoch) in seen {
+            outcomes.push(self.claim(*id, *epoch, owner).await);
+        }
+        outcomes
+    }
+
     /// Raises the beat and stores the recovery's own time.
     ///
     /// # Errors

@@ -70,8 +70,25 @@ impl Journal for JournalTables {
         seen_epoch: u64,
         owner: &str,
     ) -> Result<Option<Claimed>, JournalError> {
-        let claimed = claim::claim(&self.db, id, seen_epoch, owner).await;
-        claimed.map_err(|stop| stop.journal("claiming a recovery"))
+        let mut claimed = self.claim_all(&[(id, seen_epoch)], owner).await;
+        claimed.pop().unwrap_or(Ok(None))
+    }
+
+    #[instrument(name = "store::claim_all", level = "debug", skip_all, fields(count = seen.len()))]
+    async fn claim_all(
+        &self,
+        seen: &[(RecoveryId, u64)],
+        owner: &str,
+    ) -> Vec<Result<Option<Claimed>, JournalError>> {
+        const WHAT: &str = "claiming a recovery";
+        match claim::claim_all(&self.db, seen, owner).await {
+            Ok(claimed) => claimed
+                .into_iter()
+                .map(|one| one.map_err(|stop| stop.journal(WHAT)))
+                .collect(),
+            // Nothing is known to be claimed.
+            Err(stop) => vec![Err(stop.journal(WHAT)); seen.len()],
+        }
     }
 
     #[instrument(name = "store::beat", level = "debug", skip_all, fields(recovery = %id, epoch))]
@@ -98,15 +115,8 @@ impl Journal for JournalTables {
             .await
         {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(stop) => {
-                // Nothing is known to be held: each is told, none of them more than that.
-                let error = stop.journal("beating for several recoveries");
-                let text = format!("{error}: {}", error.source);
-                beats
-                    .iter()
-                    .map(|_| Err(JournalError::new("beating for several recoveries", text.clone())))
-                    .collect()
-            }
+            // Nothing is known to be held.
+            Err(stop) => vec![Err(stop.journal("beating for several recoveries")); beats.len()],
         }
     }
 

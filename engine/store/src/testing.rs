@@ -18,6 +18,7 @@ use tachi_engine::ports::{Clock, Journal as _, OperatorDesk as _, Registry as _}
 use uuid::Uuid;
 
 mod place;
+mod troubled;
 
 use place::Place;
 

@@ -3,11 +3,11 @@
 //! It begins, as every write does, with a counted update, of each at its own epoch (R1). A claim that is lost matches no row and so
 //! writes nothing; those beside it are held all the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::Frozen;
 use tachi_domain::recovery::Pulse;
@@ -31,12 +31,10 @@ impl Work for Beats<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Committed>>, Stop> {
         let mut held = BTreeMap::new();
-        if let Some(last) = self.beats.last() {
-            // The text of a statement tells how many it is about, and few texts are kept ready: some are named twice.
-            let mut padded: Vec<&Beat> = self.beats.iter().collect();
-            padded.resize(padded.len().next_power_of_two(), last);
-            let raised = raise(tx, &padded).await?;
-            held = self.read(tx, &padded).await?;
+        if !self.beats.is_empty() {
+            let beats = claim::padded(self.beats);
+            let raised = raise(tx, &beats).await?;
+            held = self.read(tx, &beats).await?;
             // On a node that lags behind, a claim may come into sight between the two.
             if let Some(row) = held.keys().next().filter(|_| held.len() as u64 != raised) {
                 return Err(Failure::Stale { row: row.0.clone() }.into());
@@ -57,16 +55,16 @@ fn claim_of(beat: &Beat) -> Result<(String, i64), Failure> {
 }
 
 /// Gives how many claims are held.
-async fn raise(tx: &Tx, beats: &[&Beat]) -> Result<u64, Stop> {
-    let mut ours = Condition::any();
+async fn raise(tx: &Tx, beats: &[Beat]) -> Result<u64, Stop> {
     let mut elapsed = CaseStatement::new();
+    let mut claims = Vec::with_capacity(beats.len());
     for beat in beats {
         let (uuid, epoch) = claim_of(beat)?;
         let this = recovery::Column::Uuid
-            .eq(uuid)
+            .eq(&uuid)
             .and(recovery::Column::Epoch.eq(epoch));
-        ours = ours.add(this.clone());
         elapsed = elapsed.case(this, Expr::value(signed("elapsed time", beat.elapsed.millis())?));
+        claims.push((uuid, epoch));
     }
     let held = recovery::Entity::update_many()
         .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
@@ -75,36 +73,28 @@ async fn raise(tx: &Tx, beats: &[&Beat]) -> Result<u64, Stop> {
             recovery::Column::ElapsedMs,
             elapsed.finally(Expr::col(recovery::Column::ElapsedMs)).into(),
         )
-        // By the index, whatever the planner thinks of the many pairs.
-        .filter(recovery::Column::Uuid.is_in(ids(beats)))
-        .filter(ours)
+        .filter(claim::at_epochs(&claims))
         .exec(tx)
         .await?;
     Ok(held.rows_affected)
 }
 
-fn ids<'a>(beats: &'a [&Beat]) -> impl Iterator<Item = String> + 'a {
-    beats.iter().map(|beat| beat.id.to_string())
-}
-
 impl Beats<'_> {
     /// What is told to those that hold their claim. Their rows are locked by now.
-    async fn read(&self, tx: &Tx, beats: &[&Beat]) -> Result<BTreeMap<(String, i64), Pulse>, Stop> {
-        let mut claims = BTreeSet::new();
+    async fn read(&self, tx: &Tx, beats: &[Beat]) -> Result<BTreeMap<(String, i64), Pulse>, Stop> {
+        let mut claims = Vec::with_capacity(beats.len());
         for beat in beats {
-            claims.insert(claim_of(beat)?);
+            claims.push(claim_of(beat)?);
         }
-        let mut rows = claim::all_without_state()
-            .filter(recovery::Column::Uuid.is_in(ids(beats)))
+        let rows = claim::all_without_state()
+            .filter(claim::at_epochs(&claims))
             .all(tx)
             .await?;
-        rows.retain(|row| claims.contains(&(row.uuid.clone(), row.epoch)));
         let Some(opened) = rows.iter().map(|row| row.opened_at).min() else {
             return Ok(BTreeMap::new());
         };
-        let mut hosts: Vec<&str> = rows.iter().map(|row| row.host_uuid.as_str()).collect();
-        hosts.resize(hosts.len().next_power_of_two(), hosts[0]);
-        let places = place::of_all(tx, &hosts).await?;
+        let hosts: Vec<&str> = rows.iter().map(|row| row.host_uuid.as_str()).collect();
+        let places = place::of_all(tx, &claim::padded(&hosts)).await?;
         let freezes = frozen::anything(tx, opened).await?;
         let mut held = BTreeMap::new();
         for row in rows {

@@ -1,19 +1,22 @@
-//! Claiming a recovery and letting go of it.
+//! Claiming recoveries, several in one transaction, and letting go of one.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IdenStatic as _, Iterable as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IdenStatic as _, Iterable as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::freeze::Frozen;
 use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::Claimed;
 
 use super::place::{self, Place};
-use super::{pulse, restarts};
+use super::{frozen, pulse, restarts};
 use crate::clock;
 use crate::convert::{self, recovery_cell, signed};
 use crate::database::Database;
@@ -22,60 +25,94 @@ use crate::error::{Failure, Stop};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work, roll_back};
 
-/// Claims, and reads only after the claim is committed, in one snapshot on the same connection (R1). If yet another
-/// engine claims in between, what is read may be newer than the claim; then every write of this owner is lost.
-pub(super) async fn claim(
+/// A recovery to claim, and the epoch at which it was seen.
+pub(super) type Seen = (RecoveryId, u64);
+
+/// Claims in one transaction what is still at the epoch it was seen at, and reads only after the claims are committed, in one
+/// snapshot on the same connection (R1). If yet another engine claims in between, what is read may be newer than the claim; then
+/// every write of this owner is lost. The answers are in the order of `seen`: `None` if somebody was quicker.
+pub(super) async fn claim_all(
     db: &Database,
-    id: RecoveryId,
-    seen_epoch: u64,
+    seen: &[Seen],
     owner: &str,
-) -> Result<Option<Claimed>, Stop> {
-    let take = Take {
-        id,
-        seen_epoch,
-        owner,
-        now: db.now(),
-    };
-    if !db.write_journal(&take).await? {
-        return Ok(None);
+) -> Result<Vec<Result<Option<Claimed>, Stop>>, Stop> {
+    let now = db.now();
+    let taken = db.write_journal(&Take { seen, owner, now }).await?;
+    if taken.is_empty() {
+        return Ok(seen.iter().map(|_| Ok(None)).collect());
     }
     let snapshot = db.snapshot().await?;
-    let claimed = read(&snapshot, id, seen_epoch + 1, take.now).await;
+    let claimed = read_all(&snapshot, seen, &taken, now).await;
     roll_back(snapshot).await;
-    claimed.map(Some)
+    claimed
+}
+
+async fn read_all(
+    snapshot: &Tx,
+    seen: &[Seen],
+    taken: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<Vec<Result<Option<Claimed>, Stop>>, Stop> {
+    let mut reading = Reading::of(snapshot, taken, now).await?;
+    let mut claimed = Vec::with_capacity(seen.len());
+    for (id, epoch) in seen {
+        claimed.push(if taken.contains(&id.to_string()) {
+            reading.claimed(*id, epoch + 1).await.map(Some)
+        } else {
+            Ok(None)
+        });
+    }
+    Ok(claimed)
 }
 
 struct Take<'a> {
-    id: RecoveryId,
-    seen_epoch: u64,
+    seen: &'a [Seen],
     owner: &'a str,
     now: Timestamp,
 }
 
 #[async_trait]
 impl Work for Take<'_> {
-    type Output = bool;
+    /// The ids of those that are claimed.
+    type Output = BTreeSet<String>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
-        let id = self.id.to_string();
+    async fn run(&self, tx: &Tx) -> Result<Verdict<BTreeSet<String>>, Stop> {
+        let mut seen = Vec::with_capacity(self.seen.len());
+        for (id, epoch) in self.seen {
+            seen.push((id.to_string(), signed("epoch", *epoch)?));
+        }
         let taken = recovery::Entity::update_many()
             .col_expr(recovery::Column::Epoch, Expr::col(recovery::Column::Epoch).add(1))
             .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
             .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
             .col_expr(recovery::Column::Owner, Expr::value(self.owner))
-            .filter(recovery::Column::Uuid.eq(&id))
-            .filter(recovery::Column::Epoch.eq(signed("epoch", self.seen_epoch)?))
+            .filter(at_epochs(&seen))
             .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
             .exec(tx)
             .await?;
-        if taken.rows_affected != 1 {
-            return Ok(Verdict::Undo(false));
+        if taken.rows_affected == 0 {
+            return Ok(Verdict::Undo(BTreeSet::new()));
         }
-        let row = without_state(tx, &id).await?;
+        let next = seen
+            .into_iter()
+            .map(|(id, epoch)| (id, epoch + 1))
+            .collect::<Vec<_>>();
+        let rows = all_without_state()
+            .filter(at_epochs(&next))
+            .filter(recovery::Column::Owner.eq(self.owner))
+            .all(tx)
+            .await?;
+        // An earlier claim of ours whose answer was lost, and that this node has not shown yet when it was seen, looks as if it were
+        // made here. Then nothing is claimed, and the next look sees it as it is.
+        if rows.len() as u64 != taken.rows_affected {
+            let row = rows.first().map_or_else(String::new, |row| row.uuid.clone());
+            return Err(Failure::Stale { row }.into());
+        }
         let waiting = [
             NotificationStatus::New.as_str(),
             NotificationStatus::Error.as_str(),
         ];
+        let notifications: Vec<_> = rows.iter().map(|row| row.notification_uuid.as_str()).collect();
         notification::Entity::update_many()
             .col_expr(
                 notification::Column::Status,
@@ -85,24 +122,38 @@ impl Work for Take<'_> {
                 notification::Column::UpdatedAt,
                 Expr::value(to_column(self.now.whole_seconds())?),
             )
-            .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+            .filter(notification::Column::NotificationUuid.is_in(padded(&notifications)))
             .filter(notification::Column::Status.is_in(waiting))
             .exec(tx)
             .await?;
-        Ok(Verdict::Keep(true))
+        Ok(Verdict::Keep(rows.into_iter().map(|row| row.uuid).collect()))
     }
 }
 
-/// The row of a recovery that must be there.
-pub(super) async fn row(db: &impl ConnectionTrait, uuid: &str) -> Result<recovery::Model, Stop> {
-    let found = recovery::Entity::find()
-        .filter(recovery::Column::Uuid.eq(uuid))
-        .one(db)
-        .await?;
-    Ok(found.ok_or_else(|| dangling("recovery", uuid))?)
+/// The rows of recoveries at the epochs named with their ids.
+pub(super) fn at_epochs(claims: &[(String, i64)]) -> Condition {
+    let mut each = Condition::any();
+    let claims = padded(claims);
+    for (uuid, epoch) in &claims {
+        let this = recovery::Column::Uuid.eq(uuid);
+        each = each.add(this.and(recovery::Column::Epoch.eq(*epoch)));
+    }
+    // By the index, whatever the planner thinks of the many pairs.
+    let ids = claims.iter().map(|(uuid, _)| uuid);
+    Condition::all().add(recovery::Column::Uuid.is_in(ids)).add(each)
 }
 
-/// The same without its state, which grows with the instances of a host: most have no use for it.
+/// The text of a statement tells how many it is about, and few texts are kept ready: so the last is named again, up to a power of
+/// two.
+pub(super) fn padded<T: Clone>(all: &[T]) -> Vec<T> {
+    let mut padded = all.to_vec();
+    if let Some(last) = all.last() {
+        padded.resize(all.len().next_power_of_two(), last.clone());
+    }
+    padded
+}
+
+/// The row of a recovery that must be there, without its state, which grows with the instances of a host: most have no use for it.
 pub(super) async fn without_state(db: &impl ConnectionTrait, uuid: &str) -> Result<recovery::Model, Stop> {
     let found = all_without_state()
         .filter(recovery::Column::Uuid.eq(uuid))
@@ -119,58 +170,119 @@ pub(super) fn all_without_state() -> Select<recovery::Entity> {
         .expr_as(Expr::cust("NULL"), recovery::Column::State.as_str())
 }
 
-async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Claimed, Stop> {
-    let row = row(db, &id.to_string()).await?;
-    // A snapshot that shows the claim shows all that was written under the claims before it. If the connection was
-    // replaced in between, by one to a node that lags behind, this is where it shows.
-    if row.epoch < signed("epoch", epoch)? {
-        return Err(Failure::Stale { row: row.uuid }.into());
-    }
-    let notification = notification::Entity::find()
-        .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
-        .one(db)
-        .await?
-        .ok_or_else(|| dangling("notifications", &row.notification_uuid))?;
-    let notification = convert::notification(notification)?;
-    let instance = notification
-        .payload
-        .get("instance_uuid")
-        .and_then(|text| text.parse().ok());
-    let kind = convert::recovery_kind(&row)?;
-    let place = place::of(db, &row.host_uuid).await?;
-    Ok(Claimed {
-        id,
-        epoch,
-        kind,
-        life: convert::life(&row)?,
-        notification,
-        host: place.as_ref().map(host_of).transpose()?,
-        elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
-        moves: moves(db, &row, kind).await?,
-        opened_at: Timestamp::from_micros(row.opened_at),
-        pulse: Pulse {
-            clock: clock::elsewhere(db).await?,
-            ..pulse::read(db, &row, place.as_ref(), now).await?
-        },
-        restarts: restarts::before(db, &row, instance, now).await?,
-        state: row.state,
-    })
+/// What claims are told, read for all of them at once.
+struct Reading<'a> {
+    tx: &'a Tx,
+    now: Timestamp,
+    rows: BTreeMap<String, recovery::Model>,
+    notifications: BTreeMap<String, notification::Model>,
+    places: BTreeMap<String, Place>,
+    /// The states of the moves of a recovery, by its number.
+    moves: BTreeMap<i64, Vec<String>>,
+    /// Whether anything is frozen that could matter to one of them.
+    freezes: bool,
+    /// The database's time, where that is another machine's.
+    clock: Option<Timestamp>,
 }
 
-/// What is known of its moves; a process has none.
-async fn moves(db: &Tx, row: &recovery::Model, kind: RecoveryKind) -> Result<Vec<String>, Stop> {
-    if kind == RecoveryKind::Process {
-        return Ok(Vec::new());
+impl<'a> Reading<'a> {
+    async fn of(tx: &'a Tx, taken: &BTreeSet<String>, now: Timestamp) -> Result<Self, Stop> {
+        let ids: Vec<&String> = taken.iter().collect();
+        let rows = recovery::Entity::find()
+            .filter(recovery::Column::Uuid.is_in(padded(&ids)))
+            .all(tx)
+            .await?;
+        let uuids: Vec<&str> = rows.iter().map(|row| row.notification_uuid.as_str()).collect();
+        let notifications = notification::Entity::find()
+            .filter(notification::Column::NotificationUuid.is_in(padded(&uuids)))
+            .all(tx)
+            .await?;
+        let hosts: Vec<&str> = rows.iter().map(|row| row.host_uuid.as_str()).collect();
+        let opened = rows.iter().map(|row| row.opened_at).min();
+        Ok(Self {
+            tx,
+            now,
+            notifications: notifications
+                .into_iter()
+                .map(|one| (one.notification_uuid.clone(), one))
+                .collect(),
+            places: place::of_all(tx, &padded(&hosts)).await?,
+            moves: moves(tx, &rows).await?,
+            freezes: match opened {
+                Some(opened) => frozen::anything(tx, opened).await?,
+                None => false,
+            },
+            clock: clock::elsewhere(tx).await?,
+            rows: rows.into_iter().map(|row| (row.uuid.clone(), row)).collect(),
+        })
     }
-    let moves = recovery_move::Entity::find()
+
+    async fn claimed(&mut self, id: RecoveryId, epoch: u64) -> Result<Claimed, Stop> {
+        let uuid = id.to_string();
+        let row = self
+            .rows
+            .remove(&uuid)
+            .ok_or_else(|| dangling("recovery", &uuid))?;
+        // A snapshot that shows the claim shows all that was written under the claims before it. If the connection was
+        // replaced in between, by one to a node that lags behind, this is where it shows.
+        if row.epoch < signed("epoch", epoch)? {
+            return Err(Failure::Stale { row: row.uuid }.into());
+        }
+        let notification = self
+            .notifications
+            .get(&row.notification_uuid)
+            .ok_or_else(|| dangling("notifications", &row.notification_uuid))?;
+        let notification = convert::notification(notification.clone())?;
+        let instance = notification
+            .payload
+            .get("instance_uuid")
+            .and_then(|text| text.parse().ok());
+        let place = self.places.get(&row.host_uuid);
+        let pulse = if self.freezes {
+            pulse::read(self.tx, &row, place, self.now).await?
+        } else {
+            pulse::with(self.tx, &row, place, Frozen::NOTHING).await?
+        };
+        Ok(Claimed {
+            id,
+            epoch,
+            kind: convert::recovery_kind(&row)?,
+            life: convert::life(&row)?,
+            notification,
+            host: place.map(host_of).transpose()?,
+            elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
+            moves: self.moves.remove(&row.id).unwrap_or_default(),
+            opened_at: Timestamp::from_micros(row.opened_at),
+            pulse: Pulse {
+                clock: self.clock,
+                ..pulse
+            },
+            restarts: restarts::before(self.tx, &row, instance, self.now).await?,
+            state: row.state,
+        })
+    }
+}
+
+/// What is known of the moves of these; a process has none.
+async fn moves(db: &Tx, rows: &[recovery::Model]) -> Result<BTreeMap<i64, Vec<String>>, Stop> {
+    let has_moves = |row: &&recovery::Model| row.kind != RecoveryKind::Process.as_str();
+    let ids: Vec<i64> = rows.iter().filter(has_moves).map(|row| row.id).collect();
+    let mut moves: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    if ids.is_empty() {
+        return Ok(moves);
+    }
+    let found: Vec<(i64, String)> = recovery_move::Entity::find()
         .select_only()
-        .column(recovery_move::Column::State)
-        .filter(recovery_move::Column::RecoveryId.eq(row.id))
+        .columns([recovery_move::Column::RecoveryId, recovery_move::Column::State])
+        .filter(recovery_move::Column::RecoveryId.is_in(padded(&ids)))
         .order_by_asc(recovery_move::Column::Rank)
         .order_by_asc(recovery_move::Column::VmoveUuid)
         .into_tuple()
         .all(db)
         .await?;
+    for (recovery, state) in found {
+        moves.entry(recovery).or_default().push(state);
+    }
     Ok(moves)
 }
 
@@ -210,3 +322,6 @@ impl Work for Release {
         Ok(Verdict::Keep(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,7 +274,7 @@ async fn r6_the_database_itself_refuses_a_second_move_of_an_instance() {
     let other = bench.host(&host.segment, "cmp2").await;
     bench.stopped(&other).await;
     let second = bench.claim_newest("engine").await;
-    let row = claim::row(bench.store.db.reader(), &second.id.to_string())
+    let row = claim::without_state(bench.store.db.reader(), &second.id.to_string())
         .await
         .unwrap();
     let insert = Unchecked { row, moves: moves(1) };
@@ -311,7 +311,7 @@ async fn a_recovery_that_is_closed_frees_its_host_and_its_instances() {
             ..Write::default()
         };
         written(&bench, &claimed, &write).await;
-        let row = claim::row(bench.store.db.reader(), &claimed.id.to_string())
+        let row = claim::without_state(bench.store.db.reader(), &claimed.id.to_string())
             .await
             .unwrap();
         assert_eq!(row.open_key, None, "{life}");

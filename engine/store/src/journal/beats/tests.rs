@@ -1,52 +1,12 @@
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait as _;
 use tachi_domain::Elapsed;
-use tachi_domain::entity::host::HostChange;
-use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::recovery::{Pulse, Word};
+use tachi_domain::recovery::Pulse;
 use tachi_engine::ports::journal::{Beat, Claimed, Committed};
-use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze, OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze};
 
 use crate::testing::Bench;
-
-/// Recoveries of hosts of which something was said or changed, each its own thing; the segment of the last three is disabled.
-async fn troubled(bench: &Bench) -> Vec<Claimed> {
-    let registry = bench.store.registry();
-    let (enabled, disabled) = (bench.segment("s1").await, bench.segment("s2").await);
-    let (mut claims, mut hosts) = (Vec::new(), Vec::new());
-    for name in ["calm", "spoken-of", "frozen", "disabled", "maintained", "deleted"] {
-        let segment = if claims.len() < 3 { &enabled } else { &disabled };
-        let host = bench.host(segment, name).await;
-        bench.stopped(&host).await;
-        claims.push(bench.claim_newest("engine").await);
-        hosts.push(host.id);
-    }
-    bench
-        .store
-        .desk()
-        .say(claims[1].id, Word::Approve, "alice")
-        .await
-        .unwrap();
-    let disable = SegmentChange {
-        enabled: Some(false),
-        ..SegmentChange::default()
-    };
-    registry.update_segment(disabled.id, &disable).await.unwrap();
-    let maintain = HostChange {
-        on_maintenance: Some(true),
-        ..HostChange::default()
-    };
-    registry
-        .update_host(disabled.id, hosts[4], &maintain)
-        .await
-        .unwrap();
-    // The API refuses it while the recovery is open; another program may not.
-    let delete = "UPDATE hosts SET deleted = id WHERE name = 'deleted'";
-    bench.store.db.writer().execute_unprepared(delete).await.unwrap();
-    claims
-}
 
 async fn together(bench: &Bench, claims: &[Claimed]) -> Vec<Pulse> {
     let beat = |claimed: &Claimed| Beat {
@@ -84,7 +44,7 @@ fn pulse(committed: Committed) -> Pulse {
 #[tokio::test]
 async fn r20_beats_in_one_transaction_are_told_what_each_would_be_told() {
     let bench = Bench::new().await;
-    let claims = troubled(&bench).await;
+    let claims = bench.troubled().await;
     let told = together(&bench, &claims).await;
     assert_eq!(told, one_by_one(&bench, &claims).await);
     let maintained: Vec<bool> = told.iter().map(|pulse| pulse.operator_maintenance).collect();

@@ -1,0 +1,151 @@
+use sea_orm::ConnectionTrait as _;
+use tachi_domain::RecoveryId;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::Journal as _;
+use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
+
+use crate::testing::{Bench, pending_move};
+
+type Seen = Vec<(RecoveryId, u64)>;
+
+async fn views(bench: &Bench) -> Vec<ClaimView> {
+    bench.store.journal().unsettled().await.unwrap()
+}
+
+async fn seen(bench: &Bench) -> Seen {
+    let views = views(bench).await;
+    views.iter().map(|view| (view.id, view.epoch)).collect()
+}
+
+/// So many hosts that are reported dead.
+async fn reported(bench: &Bench, count: usize) -> Seen {
+    let segment = bench.segment("s1").await;
+    for number in 0..count {
+        let host = bench.host(&segment, &format!("cmp{number}")).await;
+        bench.stopped(&host).await;
+    }
+    seen(bench).await
+}
+
+async fn sql(bench: &Bench, text: &str) {
+    bench.store.db.writer().execute_unprepared(text).await.unwrap();
+}
+
+/// Which were claimed, in the order in which they were asked for.
+async fn claimed(bench: &Bench, seen: &Seen, owner: &str) -> Vec<Option<Claimed>> {
+    let outcomes = bench.store.journal().claim_all(seen, owner).await;
+    outcomes.into_iter().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn r1_of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_others_are_made() {
+    let bench = Bench::new().await;
+    let all = reported(&bench, 5).await;
+    let journal = bench.store.journal();
+    let theirs = journal.claim(all[1].0, all[1].1, "other").await.unwrap().unwrap();
+    let closed = journal.claim(all[3].0, all[3].1, "other").await.unwrap().unwrap();
+    let close = Write {
+        life: Some(Life::Closed),
+        ..Write::default()
+    };
+    let done = journal.commit(closed.id, closed.epoch, &close).await.unwrap();
+    assert!(matches!(done, Committed::Written(_)));
+    let mut asked = all.clone();
+    // At the epoch that it has, and still not: it is closed.
+    asked[3].1 = closed.epoch;
+
+    let outcomes = claimed(&bench, &asked, "engine").await;
+    let epochs: Vec<Option<u64>> = outcomes
+        .iter()
+        .map(|one| one.as_ref().map(|one| one.epoch))
+        .collect();
+    assert_eq!(epochs, [Some(1), None, Some(1), None, Some(1)]);
+    let owners: Vec<(u64, Option<String>)> = views(&bench)
+        .await
+        .into_iter()
+        .map(|view| (view.epoch, view.owner))
+        .collect();
+    let ours = (1, Some("engine".to_owned()));
+    let other = (theirs.epoch, Some("other".to_owned()));
+    assert_eq!(owners, [ours.clone(), other, ours.clone(), ours]);
+    let again = claimed(&bench, &asked, "engine").await;
+    assert!(again.iter().all(Option::is_none), "{again:?}");
+}
+
+/// What one claim reads is read for many, in other statements: each its own moves, in their order, and what was said of it.
+#[tokio::test]
+async fn r1_r20_claims_in_one_transaction_are_told_what_each_would_be_told() {
+    let bench = Bench::new().await;
+    let held = bench.troubled().await;
+    for (number, one) in held.iter().enumerate().skip(4) {
+        let moves = [2, 1].map(|rank| {
+            let server = tachi_domain::ServerId(uuid::Uuid::from_u128((number * 10 + rank) as u128));
+            pending_move(server, u32::try_from(rank).unwrap())
+        });
+        let write = Write {
+            state: Some(format!("{{\"of\":{number}}}")),
+            moves: moves.to_vec(),
+            ..Write::default()
+        };
+        let journal = bench.store.journal();
+        let done = journal.commit(one.id, one.epoch, &write).await.unwrap();
+        assert!(matches!(done, Committed::Written(_)));
+    }
+    let together = claimed(&bench, &seen(&bench).await, "engine").await;
+    for (one, (id, epoch)) in together.into_iter().zip(seen(&bench).await) {
+        let one = one.unwrap();
+        assert_eq!(one.id, id);
+        let alone = bench.store.journal().claim(id, epoch, "engine").await.unwrap();
+        let alone = Claimed {
+            epoch: one.epoch,
+            ..alone.unwrap()
+        };
+        let without_clock = |mut claimed: Claimed| {
+            claimed.pulse.clock = None;
+            format!("{claimed:#?}")
+        };
+        if one.state.is_some() {
+            assert_eq!(one.moves, [r#"{"rank":1}"#, r#"{"rank":2}"#]);
+        }
+        assert_eq!(without_clock(one), without_clock(alone));
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_keeps_no_other_from_being_claimed() {
+    let bench = Bench::new().await;
+    let all = reported(&bench, 3).await;
+    sql(
+        &bench,
+        &format!(
+            "UPDATE recovery SET off_word = 'nonsense' WHERE uuid = '{}'",
+            all[1].0
+        ),
+    )
+    .await;
+    let outcomes = bench.store.journal().claim_all(&all, "engine").await;
+    assert!(matches!(outcomes[0], Ok(Some(_))));
+    let why = outcomes[1].as_ref().unwrap_err().source.to_string();
+    assert!(why.contains("off_word"), "{why}");
+    assert!(matches!(outcomes[2], Ok(Some(_))));
+}
+
+/// The answer to a claim was lost, and whoever made it looks at a copy that does not show it yet.
+#[tokio::test]
+async fn r1_a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_was_just_made() {
+    let bench = Bench::new().await;
+    let all = reported(&bench, 2).await;
+    let journal = bench.store.journal();
+    journal
+        .claim(all[0].0, all[0].1, "engine")
+        .await
+        .unwrap()
+        .unwrap();
+    let outcomes = journal.claim_all(&all, "engine").await;
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    let epochs: Vec<u64> = seen(&bench).await.into_iter().map(|(_, epoch)| epoch).collect();
+    assert_eq!(epochs, [1, 0], "nothing is claimed");
+    let seen = seen(&bench).await;
+    let after = claimed(&bench, &seen, "engine").await;
+    assert!(after.iter().all(Option::is_some));
+}

@@ -1,0 +1,48 @@
+//! Recoveries that are told different things.
+
+use sea_orm::ConnectionTrait as _;
+use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::segment::SegmentChange;
+use tachi_domain::recovery::Word;
+use tachi_engine::ports::journal::Claimed;
+use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+
+use super::Bench;
+
+impl Bench {
+    /// Recoveries of hosts of which something was said or changed, each its own thing; the segment of the last three is disabled.
+    pub(crate) async fn troubled(&self) -> Vec<Claimed> {
+        let registry = self.store.registry();
+        let (enabled, disabled) = (self.segment("s1").await, self.segment("s2").await);
+        let (mut claims, mut hosts) = (Vec::new(), Vec::new());
+        for name in ["calm", "spoken-of", "frozen", "disabled", "maintained", "deleted"] {
+            let segment = if claims.len() < 3 { &enabled } else { &disabled };
+            let host = self.host(segment, name).await;
+            self.stopped(&host).await;
+            claims.push(self.claim_newest("engine").await);
+            hosts.push(host.id);
+        }
+        self.store
+            .desk()
+            .say(claims[1].id, Word::Approve, "alice")
+            .await
+            .unwrap();
+        let disable = SegmentChange {
+            enabled: Some(false),
+            ..SegmentChange::default()
+        };
+        registry.update_segment(disabled.id, &disable).await.unwrap();
+        let maintain = HostChange {
+            on_maintenance: Some(true),
+            ..HostChange::default()
+        };
+        registry
+            .update_host(disabled.id, hosts[4], &maintain)
+            .await
+            .unwrap();
+        // The API refuses it while the recovery is open; another program may not.
+        let delete = "UPDATE hosts SET deleted = id WHERE name = 'deleted'";
+        self.store.db.writer().execute_unprepared(delete).await.unwrap();
+        claims
+    }
+}
