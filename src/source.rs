@@ -10,10 +10,14 @@ use async_trait::async_trait;
 use tachi_domain::recovery::{MoveVerdict, Word};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveView};
+use tachi_operator::freezes::FreezeWish;
+use tachi_operator::{
+    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveView,
+};
 
 use crate::cli::SourceArgs;
 use crate::cmd::Failure;
+use crate::out;
 
 pub(crate) use database::Database;
 use patient::Patient;
@@ -64,6 +68,23 @@ pub(crate) trait Source: Send + Sync {
 
     /// Says a word, and why if that is told.
     async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure>;
+
+    /// What is frozen, the freeze that ends first first.
+    async fn freezes(&self) -> Result<Vec<FreezeView>, Failure>;
+
+    /// Freezes something, and waits a while for engines to hear of it. The wish has been admitted.
+    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure>;
+
+    /// Ends a freeze; says how much of it was left.
+    async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure>;
+}
+
+/// What is said while engines have not heard of a freeze yet.
+fn waits_for_engines(recoveries: &[String]) {
+    out::note(format!(
+        "tachi: it is written; waiting until the engines of these recoveries have heard of it: {}",
+        recoveries.join(", ")
+    ));
 }
 
 /// The one that is asked for.

@@ -304,6 +304,7 @@ pub(crate) async fn router(
         compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
         lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
         desk: Arc::new(base.store.desk().clone()),
+        freezes: Arc::new(base.store.freezes().clone()),
         audit: audit.clone(),
         monitors: Arc::new(base.store.monitors().clone()),
     };

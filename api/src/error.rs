@@ -82,6 +82,15 @@ pub(crate) enum ApiError {
         source: Source,
     },
 
+    #[error(
+        "The database denies this to the API's own user: where API and engine have users of their own, it is said on a controller, without \
+         --os-cloud and OS_CLOUD. Nothing was written."
+    )]
+    Denied {
+        #[source]
+        source: Source,
+    },
+
     #[error("Unexpected API error. The API's log has it under this response's x-openstack-request-id.")]
     Internal {
         #[source]
@@ -180,7 +189,7 @@ impl ApiError {
             Self::HeaderTooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable { .. } | Self::Denied { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -197,7 +206,7 @@ impl ApiError {
             Self::Conflict { .. } => "conflictingRequest",
             Self::TooLarge { .. } | Self::TooMany { .. } => "overLimit",
             Self::UnsupportedMediaType => "badMediaType",
-            Self::Unavailable { .. } => "serviceUnavailable",
+            Self::Unavailable { .. } | Self::Denied { .. } => "serviceUnavailable",
             Self::VersionNotSupported { .. }
             | Self::BodyTimeout
             | Self::TargetTooLong { .. }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tachi_engine::ports::{
-    AuditSink, CallError, Clock, JournalError, Monitors, OperatorDesk, Poke, Registry,
+    AuditSink, CallError, Clock, Freezes, JournalError, Monitors, OperatorDesk, Poke, Registry,
 };
 use tachi_operator::Seen;
 
@@ -142,6 +142,8 @@ pub struct Ports {
     pub lookout: Arc<dyn Lookout>,
     /// What they can see and say of recoveries.
     pub desk: Arc<dyn OperatorDesk>,
+    /// What they have frozen.
+    pub freezes: Arc<dyn Freezes>,
     /// Where it is written down who said what, before it is said.
     pub audit: Arc<dyn AuditSink>,
     /// Where monitors sign.

@@ -88,6 +88,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         compute_hosts: ports.compute_hosts,
         lookout: ports.lookout,
         desk: ports.desk,
+        freezes: ports.freezes,
         audit: ports.audit,
         signs: Signs::new(ports.monitors),
         streams: Streams::new(options.streams),

@@ -5,8 +5,8 @@ use http::Method;
 
 use crate::app::App;
 use crate::handlers::{
-    boot_guard, extensions, hosts, live, monitors, notifications, operator, refused, segments, versions,
-    vmoves, words,
+    boot_guard, extensions, freezes, hosts, live, monitors, notifications, operator, refused, segments,
+    versions, vmoves, words,
 };
 use crate::policy::Rule;
 
@@ -72,6 +72,7 @@ const EXTENSION: &str = "/v1/extensions/{alias}";
 /// What operators are told and say is below this, and has no form with a project's id.
 pub(crate) const OPERATOR: &str = "/operator/v1";
 const READ: &str = "os_masakari_api:operator:read";
+const ACT: &str = "os_masakari_api:operator:act";
 
 /// The table.
 #[rustfmt::skip] // A line for a route.
@@ -106,7 +107,10 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}", READ, get(operator::recovery)),
         ruled(Method::GET, "/operator/v1/events", READ, get(live::listen)),
-        ruled(Method::POST, "/operator/v1/words", "os_masakari_api:operator:act", post(words::say)),
+        ruled(Method::POST, "/operator/v1/words", ACT, post(words::say)),
+        ruled(Method::GET, "/operator/v1/freezes", READ, get(freezes::list)),
+        ruled(Method::POST, "/operator/v1/freezes", ACT, post(freezes::freeze)),
+        ruled(Method::DELETE, "/operator/v1/freezes/{freeze}", ACT, delete(freezes::thaw)),
         open(Method::GET, "/v1", get(versions::show)),
         open(Method::GET, "/v1/", get(versions::show)),
         open(Method::GET, "/v1/versions/{id}", get(versions::show_by_id)),

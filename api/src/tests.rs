@@ -16,6 +16,7 @@ mod errors;
 mod events;
 mod evidence;
 mod fake;
+mod freezes;
 mod fuzz;
 mod hosts;
 mod live;

@@ -3,6 +3,7 @@
 pub(crate) mod boot_guard;
 pub(crate) mod extension;
 pub(crate) mod fields;
+pub(crate) mod freeze;
 pub(crate) mod host;
 pub(crate) mod notification;
 pub(crate) mod payload;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tachi_operator::when::span;
 
-use super::{ConfigArgs, ShapeArgs};
+use super::{ShapeArgs, SourceArgs};
 
 /// `tachi freeze`.
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub(crate) enum FreezeCommand {
 #[derive(Debug, Args)]
 pub(crate) struct FreezeArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// For so long: 45m, 2h, 1h30m. It ends by itself
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub(crate) lasts: Duration,
@@ -54,7 +54,7 @@ pub(crate) struct FreezeNamedArgs {
 #[derive(Debug, Args)]
 pub(crate) struct FreezeListArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
@@ -76,7 +76,7 @@ pub(crate) enum ThawCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ThawArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
 }
 
 /// What is thawed, by its name.

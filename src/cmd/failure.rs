@@ -8,10 +8,7 @@ use tachi_operator::words::Unsaid;
 /// What was not said is told in its own words.
 impl From<Unsaid> for Failure {
     fn from(unsaid: Unsaid) -> Self {
-        match unsaid {
-            Unsaid::Unknown(why) | Unsaid::Refused(why) => Self::told(why),
-            Unsaid::Failed(error) => Self::new("writing the word", error),
-        }
+        Self::unsaid("writing the word", unsaid)
     }
 }
 
@@ -30,6 +27,18 @@ impl Failure {
             what: what.into(),
             source: Some(source.into()),
             usage: false,
+        }
+    }
+
+    /// Something was not said; `writing` is what was tried when the database failed.
+    pub(crate) fn unsaid(writing: &str, unsaid: Unsaid) -> Self {
+        match unsaid {
+            Unsaid::Unknown(why) | Unsaid::Refused(why) => Self::told(why),
+            Unsaid::Ambiguous(why) => Self::usage(why),
+            Unsaid::Unaudited { not_done, source } => {
+                Self::told(format!("{not_done}: {source}: {}", source.source))
+            }
+            Unsaid::Failed(error) => Self::new(writing, error),
         }
     }
 

@@ -65,7 +65,6 @@ pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
         read_only: args.read_only,
         colours,
         source: args.source.words(),
-        remote: args.source.cloud().is_some(),
     });
     if args.once {
         let told = feed::once(source.as_ref(), &Want::Region).await?;

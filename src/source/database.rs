@@ -5,15 +5,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
-use tachi_engine::ports::{JournalError, OperatorDesk as _};
+use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorDesk as _};
+use tachi_operator::freezes::{self, FreezeWish, Hand, What};
 use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
-    ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveLine, VmoveView,
+    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveLine,
+    VmoveView,
 };
 
 use super::{Said, Saying, Source};
 use crate::cli::ConfigArgs;
 use crate::cmd::{Failure, who};
+use crate::out;
 use crate::settings::Settings;
 use crate::wiring::{self, Base, lookout};
 
@@ -31,6 +34,16 @@ impl Database {
             error.below(&what)
         })?;
         Ok(Self { settings, base })
+    }
+
+    /// Whoever is at the keyboard.
+    fn hand<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<Hand<'a>, Failure> {
+        Ok(Hand {
+            freezes: self.base.store.freezes(),
+            audit,
+            by: who::who(None)?,
+            request: None,
+        })
     }
 
     fn wrong(&self, error: JournalError) -> Failure {
@@ -120,5 +133,52 @@ impl Source for Database {
             by,
             seen_to,
         })
+    }
+
+    async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
+        let listed = self.base.store.freezes().freezes().await;
+        let listed = listed.map_err(|error| Failure::new("listing freezes", error))?;
+        told(&listed.iter().map(FreezeView::from).collect())
+    }
+
+    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {
+        let seen = lookout::look(&self.settings, &self.base).await;
+        let seen = seen.map_err(|error| self.wrong(error))?;
+        let what = What::find(wish.scope, &wish.name, &seen)?;
+        let audit = wiring::audit(&self.settings, &self.base.clock, "tachi freeze")?;
+        let hand = self.hand(audit.as_ref())?;
+        let written = hand.freeze(&what, wish, &seen).await.map_err(|unsaid| {
+            Failure::unsaid(
+                "writing the freeze (it may have been written: see `tachi freeze list`)",
+                unsaid,
+            )
+        })?;
+        wiring::socket_poke(&self.settings)?.poke();
+        let desk = self.base.store.desk();
+        let heard = freezes::wait(desk, &what, freezes::LIMIT, super::waits_for_engines).await;
+        let heard = heard.map_err(|error| {
+            Failure::new(
+                "it is written, and whether engines have heard of it is not known: see `tachi freeze list` and `tachi recovery \
+                 list`: reading recoveries",
+                error,
+            )
+        })?;
+        told(&freezes::told(&written, &what, &heard, &seen))
+    }
+
+    async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
+        let audit = wiring::audit(&self.settings, &self.base.clock, "tachi thaw")?;
+        let hand = self.hand(audit.as_ref())?;
+        let (thawed, unaudited) = hand.thaw(freeze).await.map_err(|unsaid| {
+            Failure::unsaid(
+                "ending the freeze (it may have ended: see `tachi freeze list`)",
+                unsaid,
+            )
+        })?;
+        if let Some(why) = unaudited {
+            out::note(format!("tachi: {why}"));
+        }
+        wiring::socket_poke(&self.settings)?.poke();
+        told(&thawed)
     }
 }

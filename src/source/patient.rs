@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveView};
+use tachi_operator::freezes::FreezeWish;
+use tachi_operator::{
+    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveView,
+};
 
 use super::{Said, Saying, Source};
 use crate::cmd::Failure;
@@ -48,5 +51,18 @@ impl<S: Source> Source for Patient<S> {
 
     async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
         waiting(&self.what, self.inner.say(saying, reason)).await
+    }
+
+    async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
+        waiting(&self.what, self.inner.freezes()).await
+    }
+
+    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {
+        // It says itself what it waits for.
+        self.inner.freeze(wish).await
+    }
+
+    async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
+        waiting(&self.what, self.inner.thaw(freeze)).await
     }
 }

@@ -11,14 +11,21 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_instance_ha::{Class, Client, Failed};
+use tachi_operator::freezes::FreezeWish;
 use tachi_operator::when::time;
-use tachi_operator::{ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveView};
+use tachi_operator::{
+    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveView,
+};
 
 use super::{Said, Saying, Source, clouds};
 use crate::cmd::Failure;
+use crate::out::waiting;
 
 /// More pages than this are no list any more.
 const MOST_PAGES: usize = 1_000;
+
+/// How often a freeze is said until engines have heard of it.
+const ROUNDS: u32 = 2;
 
 /// See the module.
 pub(super) struct Remote {
@@ -82,6 +89,25 @@ impl Remote {
         })
     }
 
+    /// What came of saying something.
+    async fn said<T: DeserializeOwned>(
+        &self,
+        said: Result<Vec<u8>, Failed>,
+        key: &str,
+    ) -> Result<T, Failure> {
+        match said {
+            Ok(body) => self.read(&body, key),
+            Err(failed) => {
+                if failed.status == Some(404) {
+                    // An API that does not know the path says the same.
+                    let list = if key == "word" { "instances" } else { "freezes" };
+                    self.get::<Value>(&[list], &[], list).await?;
+                }
+                Err(self.failed(&failed, Act::Say))
+            }
+        }
+    }
+
     fn too_old(&self) -> Failure {
         Failure::told(format!(
             "{self} was asked, and does not know /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run \
@@ -106,11 +132,11 @@ impl Remote {
             ),
             (Some(404 | 409 | 400), Act::Say) => format!("{self} refuses it: {text}"),
             (Some(503), Act::Say) => format!(
-                "{self} was asked, and cannot write the word now: {text}. Where API and engine have database users of their own, \
-                 words are said on a controller, without --os-cloud and OS_CLOUD"
+                "{self} was asked, and cannot write it now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
+                 writes into the database"
             ),
             (None, Act::Say) if failed.class == Class::Away => format!(
-                "{self} was asked: {text}. If the word went out it may have been written: say it again, that does no harm"
+                "{self} was asked: {text}. If it went out it may have been written: say it again, that does no harm"
             ),
             (None, _) if failed.class == Class::Away => format!(
                 "{self} was asked, and cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
@@ -266,18 +292,9 @@ impl Source for Remote {
             word.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
             word.retain(|_, value| !value.is_null());
         }
-        let said = self.client.say_word(&json!({ "word": word }).to_string()).await;
-        let body = match said {
-            Ok(body) => body,
-            Err(failed) => {
-                if failed.status == Some(404) {
-                    // An API that does not know the path says the same.
-                    self.instances(true).await?;
-                }
-                return Err(self.failed(&failed, Act::Say));
-            }
-        };
-        let said: Value = self.read(&body, "word")?;
+        let body = json!({ "word": word }).to_string();
+        let said = self.client.say_operator(&["words"], &body).await;
+        let said: Value = self.said(said, "word").await?;
         let field = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
         let recovery = field("recovery").parse().map_err(|_| {
             Failure::told(format!(
@@ -289,5 +306,41 @@ impl Source for Remote {
             by: field("by").to_owned(),
             seen_to: false,
         })
+    }
+    async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
+        self.get(&["freezes"], &[], "freezes").await
+    }
+
+    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {
+        let mut body = json!({
+            "scope": wish.scope,
+            "name": wish.name,
+            "lasts_seconds": wish.lasts.as_secs(),
+            "reason": wish.reason,
+            "unless_worse": wish.unless_worse,
+            "force": wish.force,
+        });
+        if let Some(body) = body.as_object_mut() {
+            body.retain(|_, value| *value != "");
+        }
+        let body = json!({ "freeze": body }).to_string();
+        let mut round = 1;
+        let what = self.to_string();
+        loop {
+            let said = waiting(&what, self.client.say_operator(&["freezes"], &body)).await;
+            let told: FrozenView = self.said(said, "freeze").await?;
+            // An answer waits for half as long as a freeze does that is said on a controller.
+            if told.heard || round == ROUNDS {
+                return Ok(told);
+            }
+            super::waits_for_engines(&told.unheard);
+            round += 1;
+        }
+    }
+
+    async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
+        let number = freeze.number.to_string();
+        let said = self.client.end_operator(&["freezes", &number]).await;
+        self.said(said, "freeze").await
     }
 }

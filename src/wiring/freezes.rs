@@ -106,7 +106,7 @@ mod tests {
         async fn freeze(&self, _: &NewFreeze) -> Result<Freezing, JournalError> {
             Err(JournalError::new("freezing", "not here"))
         }
-        async fn thaw(&self, _: FreezeScope, _: &str, _: &str) -> Result<Option<FreezeLine>, JournalError> {
+        async fn thaw(&self, _: i64, _: &str) -> Result<Option<FreezeLine>, JournalError> {
             Ok(None)
         }
         async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError> {

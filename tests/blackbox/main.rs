@@ -29,6 +29,7 @@ mod policies;
 mod processes;
 mod recovery;
 mod remote;
+mod remote_freezing;
 mod reserved;
 mod schema;
 mod showing;

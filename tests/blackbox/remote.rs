@@ -11,8 +11,8 @@ use super::support::{Stage, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
-const ADMIN: &str = "tachi-sandbox";
-const DEMO: &str = "tachi-sandbox-demo";
+pub(crate) const ADMIN: &str = "tachi-sandbox";
+pub(crate) const DEMO: &str = "tachi-sandbox-demo";
 
 /// A command in an environment of its own.
 fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i32, String, String) {
@@ -33,7 +33,7 @@ fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i
 }
 
 /// The same, with the clouds of the stage's region.
-fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, String) {
+pub(crate) fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, String) {
     let clouds = stage.folder.path().join("clouds.yaml");
     std::fs::write(&clouds, stage.sandbox.clouds_yaml()).unwrap();
     let mut all = words.to_vec();
@@ -183,7 +183,7 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
 }
 
 /// The lines of the API's audit log.
-fn audited(stage: &Stage) -> Vec<Value> {
+pub(crate) fn audited(stage: &Stage) -> Vec<Value> {
     let files = std::fs::read_dir(stage.folder.path()).unwrap();
     let files = files.map(|file| file.unwrap().path()).filter(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -298,6 +298,9 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
         &["recovery", "abort", id],
         &["vmove", "list"],
         &["vmove", "recover", "web", "--retry"],
+        &["freeze", "list"],
+        &["freeze", "region", "--for", "1h", "--reason", "x"],
+        &["thaw", "region"],
     ] {
         let (code, told, said) = tachi(&clouds, Some(ADMIN), words);
         assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {said}");

@@ -34,7 +34,8 @@ def filter_failure(context, failure, case, response):
     # A good request about a row of the wrong kind: only a host's notification has moves, and Masakari says 400 of others.
     rejected = type(failure).__name__ == "RejectedPositiveData"
     # What a word is about depends on the word, and the reason has to fit beside the user's name, whose length no schema knows.
-    told = ("without vm moves", "is a word about", "field/attribute reason")
+    # How long something is frozen depends on force, and whether it has a name on how much it is.
+    told = ("without vm moves", "is a word about", "field/attribute reason", "field/attribute lasts_seconds", "field/attribute name")
     return not (rejected and response.status_code == 400 and any(text in response.text for text in told))
 
 
@@ -56,7 +57,7 @@ def keep_the_scene(case):
         return
     # A row's number names it too, and nobody can tell which row that is.
     for name in path:
-        if str(path[name]).isdigit():
+        if name != "freeze" and str(path[name]).isdigit():
             path[name] = "00000000-0000-4000-8000-000000000000"
     if path.get("host") in SCENE["hosts"] or ("host" not in path and path.get("segment") == SCENE["rows"]["segment"]):
         path["segment"] = "00000000-0000-4000-8000-000000000000"
@@ -88,6 +89,9 @@ def name_hosts_that_exist(case):
     word = body.get("word")
     if isinstance(word, dict) and spread(json.dumps(word, default=str, sort_keys=True), [True, False]):
         body["word"] = {"word": "approve", "recovery": SCENE["rows"]["recovery"]}
+    freeze = body.get("freeze")
+    if isinstance(freeze, dict) and spread(json.dumps(freeze, default=str, sort_keys=True), [True, False]):
+        freeze.update(scope="host", name=spread(json.dumps(freeze, default=str), SCENE["protected"]), force=True)
     host = body.get("host")
     if isinstance(host, dict) and "name" in host:
         host["name"] = spread(host["name"], SCENE["free"])

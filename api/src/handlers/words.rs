@@ -29,14 +29,7 @@ pub(crate) async fn say(
     RequestExtensions(extensions): RequestExtensions,
     Authorised { caller, body, .. }: Authorised<NewWord>,
 ) -> Answer {
-    if let Some(host) = app.binding.options.host_of(&caller.reporter()) {
-        return Err(ApiError::NotYours {
-            message: format!(
-                "This caller is a monitor, bound to host {host} by [api] reporter_binding: monitors report, and say nothing of \
-                 recoveries."
-            ),
-        });
-    }
+    not_for_monitors(&app, &caller)?;
     if body.kind == WordKind::Failure && !app.policy.allows(VOUCH, &caller) {
         return Err(ApiError::Forbidden { rule: VOUCH });
     }
@@ -60,12 +53,29 @@ pub(crate) async fn say(
     answer(&said)
 }
 
+/// Whatever the policy holds.
+///
+/// # Errors
+///
+/// 403: the caller is bound to a host.
+pub(super) fn not_for_monitors(app: &App, caller: &Caller) -> Result<(), ApiError> {
+    match app.binding.options.host_of(&caller.reporter()) {
+        None => Ok(()),
+        Some(host) => Err(ApiError::NotYours {
+            message: format!(
+                "This caller is a monitor, bound to host {host} by [api] reporter_binding: monitors report, and say nothing of \
+                 recoveries."
+            ),
+        }),
+    }
+}
+
 fn answer(said: &SaidView) -> Result<Response, ApiError> {
     reply::with_status(StatusCode::ACCEPTED, "word", said)
 }
 
 /// Keystone's user. What its name holds is the user's own doing: the id says who it is.
-fn name_of(caller: &Caller) -> String {
+pub(super) fn name_of(caller: &Caller) -> String {
     let who = &caller.identity;
     let name = who.user_name.as_deref().unwrap_or_default();
     let name: String = name
@@ -80,10 +90,17 @@ fn name_of(caller: &Caller) -> String {
     }
 }
 
-fn refused(why: Unsaid) -> ApiError {
+pub(super) fn refused(why: Unsaid) -> ApiError {
     match why {
         Unsaid::Unknown(why) => ApiError::not_found(why),
-        Unsaid::Refused(why) => ApiError::Conflict { message: why },
+        Unsaid::Refused(why) | Unsaid::Ambiguous(why) => ApiError::Conflict { message: why },
+        Unsaid::Unaudited { source, .. } => ApiError::Unavailable {
+            service: "The audit log",
+            source: Box::new(source),
+        },
+        Unsaid::Failed(error) if error.denied => ApiError::Denied {
+            source: Box::new(error),
+        },
         Unsaid::Failed(error) => away(error),
     }
 }

@@ -84,6 +84,10 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                     "The id of an instance, the beginning of it, or its name",
                     json!({"type": "string", "minLength": 1}),
                 ),
+                "freeze" => (
+                    "The number of a freeze",
+                    json!({"type": "integer", "format": "int64", "minimum": 1}),
+                ),
                 "recovery" => (
                     "The id of a recovery",
                     json!({"type": "string", "format": "uuid"}),

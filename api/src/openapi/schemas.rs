@@ -75,6 +75,8 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::ProofView>(schemas);
     view::<tachi_operator::InstanceView>(schemas);
     view::<tachi_operator::StoryView>(schemas);
+    view::<tachi_operator::FreezeView>(schemas);
+    view::<tachi_operator::FrozenView>(schemas);
     flatten(schemas, "Downtime");
     flatten(schemas, "RecoveryStory");
     view::<SaidView>(schemas);
@@ -208,6 +210,24 @@ pub(super) fn word_examples() -> Value {
             "word": "ignore",
             "instance": "6128798e-1111-4222-8333-0123456789ab",
             "reason": "its owner deletes it",
+        })),
+    })
+}
+
+pub(super) fn freeze_examples() -> Value {
+    let freeze = |freeze: Value| json!({"value": {"freeze": freeze}});
+    json!({
+        "host": freeze(json!({
+            "scope": "host",
+            "name": "compute-004",
+            "lasts_seconds": 7200,
+            "reason": "firmware",
+        })),
+        "everything": freeze(json!({
+            "scope": "region",
+            "lasts_seconds": 172_800,
+            "force": true,
+            "reason": "the network is rebuilt",
         })),
     })
 }

@@ -42,6 +42,8 @@ const RECOVERIES: &str = "/operator/v1/recoveries";
 const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
 const WORDS: &str = "/operator/v1/words";
 const MOVED: &str = "/operator/v1/instances";
+const FREEZES: &str = "/operator/v1/freezes";
+const FREEZE: &str = "/operator/v1/freezes/{freeze}";
 
 #[rustfmt::skip] // A rule each.
 const RULES: &[RuleDefault] = &[
@@ -115,12 +117,13 @@ const RULES: &[RuleDefault] = &[
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
-        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery` and `tachi vmove list` show: an administrator, or a reader of \
+        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list` and `tachi freeze list` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", OF_INSTANCE),
-            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED)]),
+            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED), op("GET", FREEZES)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
-        "Say words about recoveries and their instances that let them go on or end them. Not for monitors.", &[op("POST", WORDS)]),
+        "Say words about recoveries and their instances that let them go on or end them; freeze and thaw. Not for monitors.",
+        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE)]),
     RuleDefault::new("os_masakari_api:operator:power", ACTING,
         "Switch hosts off and on. Nothing asks for it yet: power is switched by `tachi fence` on a controller only.", &[]),
     RuleDefault::new("os_masakari_api:operator:vouch", ACTING,

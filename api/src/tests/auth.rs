@@ -347,6 +347,7 @@ fn options_that_make_no_sense_are_refused() {
             compute_hosts: bench.nova.clone(),
             lookout: bench.desk.clone(),
             desk: bench.desk.clone(),
+            freezes: bench.desk.clone(),
             audit: bench.desk.clone(),
             monitors: bench.registry.clone(),
         };

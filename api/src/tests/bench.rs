@@ -238,6 +238,7 @@ impl Bench {
             compute_hosts: nova.clone(),
             lookout: desk.clone(),
             desk: desk.clone(),
+            freezes: desk.clone(),
             audit: desk.clone(),
             monitors: registry.clone(),
         };

@@ -1,24 +1,30 @@
 //! A region in memory, and recoveries that hear words.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::{Host, Segment, Stamps};
+use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
 use tachi_domain::situation::{ComputeService, Instance, Instances, Known};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
 };
-use tachi_engine::ports::audit::AuditEntry;
+use tachi_engine::ports::audit::{AuditEntry, AuditPhase};
+use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
     HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryState, RecoverySummary, Retried,
     Said, SegmentView, StepLine, Story,
 };
 use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
-use tachi_engine::ports::{AuditError, AuditSink, Doubted, JournalError, OperatorDesk};
+use tachi_engine::ports::{
+    AuditError, AuditSink, Doubted, FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze,
+    OperatorDesk, freezes,
+};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_operator::{Fencing, Forecasts, Seen};
 use uuid::Uuid;
@@ -42,6 +48,16 @@ pub(super) struct Desk {
     pub(super) audited: Mutex<Vec<AuditEntry>>,
     /// The audit log takes nothing more.
     pub(super) full: AtomicBool,
+    /// Those that are registered.
+    pub(super) hosts: Mutex<Vec<&'static str>>,
+    pub(super) frozen: Mutex<Vec<FreezeLine>>,
+    numbers: AtomicI64,
+    /// What was tried to be written beside words.
+    pub(super) written: Mutex<Vec<&'static str>>,
+    /// The database denies it to the API's user.
+    pub(super) denied: AtomicBool,
+    /// Who has which recovery, as it is told one time after another; the last again and again.
+    pub(super) claims: Mutex<Vec<Vec<ClaimView>>>,
 }
 
 impl Default for Desk {
@@ -54,6 +70,12 @@ impl Default for Desk {
             broken: AtomicBool::default(),
             audited: Mutex::default(),
             full: AtomicBool::default(),
+            hosts: Mutex::new(vec!["a", "b", "c"]),
+            frozen: Mutex::default(),
+            numbers: AtomicI64::new(6),
+            written: Mutex::default(),
+            denied: AtomicBool::default(),
+            claims: Mutex::default(),
         }
     }
 }
@@ -123,6 +145,17 @@ impl Desk {
         Ok(())
     }
 
+    /// What is written was written down first.
+    fn writes(&self, what: &'static str) -> Result<(), JournalError> {
+        self.written.lock().unwrap().push(what);
+        self.fails()?;
+        let denied = self.denied.load(Ordering::SeqCst);
+        if denied {
+            return Err(JournalError::new("writing", "denied").denied(true));
+        }
+        Ok(())
+    }
+
     /// The last word of a recovery.
     fn last(&self, id: RecoveryId) -> Option<(String, String, Timestamp)> {
         let said = self.said.lock().unwrap();
@@ -173,7 +206,11 @@ impl Desk {
                 name: "ctl-1:1:e".to_owned(),
                 version: "1".to_owned(),
                 started_at: NOW.minus_seconds(3_600),
-                facts: [("broker".to_owned(), "ok: connected".to_owned())].into(),
+                facts: [
+                    ("broker".to_owned(), "ok: connected".to_owned()),
+                    (freezes::KEPT.to_owned(), "ok".to_owned()),
+                ]
+                .into(),
             },
             seen_at: NOW.minus_seconds(age),
             beat: 1,
@@ -187,7 +224,7 @@ impl Lookout for Desk {
     async fn look(&self) -> Result<Arc<Seen>, JournalError> {
         self.fails()?;
         let tables = Tables {
-            segments: vec![segment(&["a", "b", "c"])],
+            segments: vec![segment(&self.hosts.lock().unwrap())],
             recoveries: self.recoveries.lock().unwrap().clone(),
             waiting: self.moves.lock().unwrap().clone(),
             engines: self.engines(),
@@ -251,6 +288,15 @@ impl OperatorDesk for Desk {
         });
         let limit = usize::try_from(filter.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         Ok(wanted.take(limit).collect())
+    }
+
+    async fn claims(&self) -> Result<Vec<ClaimView>, JournalError> {
+        self.fails()?;
+        let mut claims = self.claims.lock().unwrap();
+        if claims.len() > 1 {
+            return Ok(claims.remove(0));
+        }
+        Ok(claims.first().cloned().unwrap_or_default())
     }
 
     async fn moves(&self, filter: MoveFilter) -> Result<Vec<MoveLine>, JournalError> {
@@ -356,6 +402,52 @@ impl OperatorDesk for Desk {
 }
 
 #[async_trait]
+impl Freezes for Desk {
+    async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError> {
+        self.writes("freeze")?;
+        let mut all = self.frozen.lock().unwrap();
+        let is_it = |line: &FreezeLine| line.freeze.scope == new.scope && line.target == new.target;
+        let before = all.iter().position(is_it);
+        if let Some(at) = before.filter(|at| all[*at].left > new.lasts) {
+            return Ok(Freezing::Longer(all[at].clone()));
+        }
+        let before = before.map(|at| all.remove(at));
+        let line = FreezeLine {
+            freeze: Freeze {
+                number: self.numbers.fetch_add(1, Ordering::SeqCst) + 1,
+                scope: new.scope,
+                name: new.name.clone(),
+                until: NOW.plus(new.lasts),
+                by: new.by.clone(),
+                reason: new.reason.clone(),
+                unless_worse: new.unless_worse,
+            },
+            target: new.target.clone(),
+            since: NOW,
+            left: new.lasts,
+        };
+        all.push(line.clone());
+        Ok(Freezing::Begun { line, before })
+    }
+
+    async fn thaw(&self, number: i64, _: &str) -> Result<Option<FreezeLine>, JournalError> {
+        self.writes("thaw")?;
+        let mut all = self.frozen.lock().unwrap();
+        let at = all.iter().position(|line| line.freeze.number == number);
+        Ok(at.map(|at| all.remove(at)))
+    }
+
+    async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError> {
+        self.fails()?;
+        Ok(self.frozen.lock().unwrap().clone())
+    }
+
+    async fn tend_freezes(&self, _: Duration) -> Result<Vec<FreezeNews>, JournalError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
 impl AuditSink for Desk {
     async fn write(&self, entry: AuditEntry) -> Result<(), AuditError> {
         if self.full.load(Ordering::SeqCst) {
@@ -364,12 +456,15 @@ impl AuditSink for Desk {
                 source: "no space left on device".into(),
             });
         }
-        let already = self.said.lock().unwrap().len();
-        assert_eq!(
-            self.audited.lock().unwrap().len(),
-            already,
-            "it is written down first"
-        );
+        if entry.phase == AuditPhase::Intent {
+            let already = self.said.lock().unwrap().len() + self.written.lock().unwrap().len();
+            let audited = self.audited.lock().unwrap();
+            let intents = audited
+                .iter()
+                .filter(|one| one.phase == AuditPhase::Intent)
+                .count();
+            assert_eq!(intents, already, "it is written down first");
+        }
         self.audited.lock().unwrap().push(entry);
         Ok(())
     }

@@ -146,6 +146,7 @@ fn every_error() -> Vec<ApiError> {
             service: "x",
             source: source(),
         },
+        ApiError::Denied { source: source() },
         ApiError::Internal { source: source() },
     ];
     for error in &errors {
@@ -166,6 +167,7 @@ fn every_error() -> Vec<ApiError> {
             | ApiError::TooMany { .. }
             | ApiError::UnsupportedMediaType
             | ApiError::Unavailable { .. }
+            | ApiError::Denied { .. }
             | ApiError::Internal { .. } => {}
         }
     }
@@ -343,7 +345,7 @@ async fn examples_of_bodies_are_accepted() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 11);
+    assert_eq!(tried, 13);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::freeze::FreezeScope;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::fields::{Objection, wrong_type};
@@ -230,6 +231,12 @@ pub(crate) const NOTIFICATION_TYPE: Known<NotificationType> = Known {
     words: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
 };
 
+/// How much is frozen.
+pub(crate) const FREEZE_SCOPE: Known<FreezeScope> = Known {
+    from_word: FreezeScope::from_word,
+    words: || FreezeScope::ALL.iter().map(|scope| scope.as_str()).collect(),
+};
+
 /// What an operator says.
 pub(crate) const OPERATOR_WORD: Known<super::word::WordKind> = Known {
     from_word: super::word::WordKind::from_word,
@@ -307,6 +314,46 @@ impl Rule for Text {
     fn schema(&self) -> Value {
         json!({"type": "string", "minLength": self.least, "maxLength": self.most, "pattern": NO_NUL})
     }
+}
+
+/// A whole number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole {
+    /// The smallest.
+    pub(crate) least: u64,
+    /// The largest.
+    pub(crate) most: u64,
+}
+
+impl Rule for Whole {
+    type Out = u64;
+
+    fn read(&self, value: &Value) -> Checked<u64> {
+        if !value.is_number() {
+            return Err(Objection::Reason(wrong_type(value, "integer")));
+        }
+        let Self { least, most } = *self;
+        // JSON knows one kind of number: 60.0 is a whole one.
+        let number = value.as_u64().or_else(|| whole(value.as_f64()?));
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| {
+                Objection::Reason(format!(
+                    "{} is no whole number from {least} to {most}",
+                    repr(value)
+                ))
+            })
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "integer", "minimum": self.least, "maximum": self.most})
+    }
+}
+
+/// A whole number that is written with a fraction.
+fn whole(number: f64) -> Option<u64> {
+    let text = format!("{number:.0}");
+    (number.fract() == 0.0).then(|| text.parse().ok()).flatten()
 }
 
 /// Any way to write a UUID.

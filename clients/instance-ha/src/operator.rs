@@ -19,7 +19,7 @@ impl Client {
         self.operator(Method::GET, path, query, None).await
     }
 
-    /// Says a word, as JSON; gives the body of a success.
+    /// Says something to `path`, as JSON; gives the body of a success.
     ///
     /// # Errors
     ///
@@ -27,9 +27,22 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, the word may have been said. Saying it again is harmless.
-    pub async fn say_word(&self, word: &str) -> Result<Vec<u8>, Failed> {
-        self.operator(Method::POST, &["words"], &[], Some(word)).await
+    /// If it is dropped, it may have been said. Saying it again is harmless.
+    pub async fn say_operator(&self, path: &[&str], body: &str) -> Result<Vec<u8>, Failed> {
+        self.operator(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// Ends what `path` names; gives the body of a success.
+    ///
+    /// # Errors
+    ///
+    /// What came of it instead. Without an answer it may have ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, it may have ended. Asking for it again is harmless.
+    pub async fn end_operator(&self, path: &[&str]) -> Result<Vec<u8>, Failed> {
+        self.operator(Method::DELETE, path, &[], None).await
     }
 
     async fn operator(

@@ -4,7 +4,7 @@
 //! any of it: all comes from the database.
 //!
 //! ```text
-//! tachi status, explain, recovery, vmove ─┐
+//! tachi status, explain, recovery, freeze ┐
 //!                                         ├─> this ─> engine (ports: desk, facts) ─> domain (the assessment)
 //! api: /operator/v1 ──────────────────────┘
 //! ```
@@ -12,7 +12,7 @@
 pub mod downtime;
 mod explanation;
 mod forecast;
-mod freezes;
+pub mod freezes;
 mod hosted;
 mod plain;
 mod recovery;
@@ -28,7 +28,7 @@ pub mod words;
 
 pub use explanation::{ExplanationView, NeedView, RoomView};
 pub use forecast::{ForecastView, Forecasts, NotForecast, OutcomeView, SegmentForecastView, headroom};
-pub use freezes::FreezeView;
+pub use freezes::{FreezeView, FrozenView};
 pub use hosted::{HostedView, LevelView};
 pub use plain::plain;
 pub use recovery::{MovesView, RecoveryView, STATES, state};

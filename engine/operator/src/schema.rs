@@ -5,6 +5,7 @@ use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
+use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
@@ -32,6 +33,10 @@ fn several(each: Object) -> Array {
 
 pub(crate) fn monitor_kind() -> Object {
     words(MonitorKind::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn freeze_scope() -> Object {
+    words(FreezeScope::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn grade() -> Object {

@@ -5,7 +5,7 @@ use tachi_domain::host_recovery::Move;
 use tachi_domain::recovery::{Life, MoveVerdict, MoveWord, Word};
 use tachi_domain::{RecoveryId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, Said, Story};
-use tachi_engine::ports::{JournalError, OperatorDesk};
+use tachi_engine::ports::{AuditError, JournalError, OperatorDesk};
 
 use crate::vmove::VmoveLine;
 use crate::waits;
@@ -25,6 +25,17 @@ pub enum Unsaid {
     /// What is known stands against it.
     #[error("{0}")]
     Refused(String),
+    /// Several are called so.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The audit log takes nothing, so nothing was done.
+    #[error("{not_done}")]
+    Unaudited {
+        /// What was not done.
+        not_done: &'static str,
+        /// Why not.
+        source: AuditError,
+    },
     /// The database failed; it may have been written all the same.
     #[error("writing the word")]
     Failed(#[from] JournalError),

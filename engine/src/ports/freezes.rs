@@ -77,17 +77,13 @@ pub trait Freezes: Send + Sync {
     /// The database failed; it may be frozen all the same.
     async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError>;
 
-    /// Ends a freeze; `None` if there is none.
+    /// Ends the freeze of this number; `None` if it is not in force. One that has taken its place goes on: whoever ends a freeze has
+    /// seen which.
     ///
     /// # Errors
     ///
-    /// The database failed.
-    async fn thaw(
-        &self,
-        scope: FreezeScope,
-        target: &str,
-        by: &str,
-    ) -> Result<Option<FreezeLine>, JournalError>;
+    /// The database failed; it may have ended all the same.
+    async fn thaw(&self, number: i64, by: &str) -> Result<Option<FreezeLine>, JournalError>;
 
     /// Those in force, the one that ends first first.
     ///

@@ -30,6 +30,8 @@ pub struct JournalError {
     /// What the database, or the decoding of what it held, said.
     #[source]
     pub source: Arc<dyn std::error::Error + Send + Sync>,
+    /// The database denies it to our user (`tachi db grants`): it will tomorrow, and nothing was written.
+    pub denied: bool,
 }
 
 impl JournalError {
@@ -38,7 +40,14 @@ impl JournalError {
         Self {
             operation,
             source: Arc::from(source.into()),
+            denied: false,
         }
+    }
+
+    /// The same, if the database denies it to our user.
+    #[must_use]
+    pub fn denied(self, denied: bool) -> Self {
+        Self { denied, ..self }
     }
 }
 

@@ -13,6 +13,7 @@ use tachi_domain::{
 };
 
 use super::JournalError;
+use super::journal::ClaimView;
 use super::reporters::Doubted;
 
 /// A recovery in a list.
@@ -303,6 +304,13 @@ pub trait OperatorDesk: Send + Sync {
         };
         self.find_recoveries(&filter).await
     }
+
+    /// Who has which recovery that is not closed, and how often its owner has beaten.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn claims(&self) -> Result<Vec<ClaimView>, JournalError>;
 
     /// The moves that the filter lets through, oldest recovery first.
     ///

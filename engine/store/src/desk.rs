@@ -12,6 +12,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::recovery::{Life, MoveWord, Word};
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
+use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
     MoveFilter, MoveLine, RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
 };
@@ -22,6 +23,7 @@ use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::{recovery, recovery_step};
 use crate::error::Stop;
+use crate::journal::unsettled;
 use crate::registry::RegistryTables;
 use crate::reporters;
 use crate::work::{Tx, Verdict, Work};
@@ -49,6 +51,12 @@ impl OperatorDesk for DeskTables {
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
         let listed = find::recoveries(&self.db, filter).await;
         listed.map_err(|stop| stop.journal("listing recoveries"))
+    }
+
+    #[instrument(name = "store::claims", level = "debug", skip_all)]
+    async fn claims(&self) -> Result<Vec<ClaimView>, JournalError> {
+        let read = unsettled(&self.db).await;
+        read.map_err(|stop| stop.journal("reading who has which recovery"))
     }
 
     #[instrument(name = "store::moves", level = "debug", skip_all)]

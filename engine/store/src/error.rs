@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sea_orm::{DbErr, SqlErr};
 use tachi_engine::ports::{JournalError, RegistryError};
 
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, is_denied};
 
 /// The database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,19 @@ impl Failure {
         }
     }
 
+    /// Whether the server denies it to our user.
+    fn is_denied(&self) -> bool {
+        match self {
+            Self::Db(error) => is_denied(error),
+            Self::Commit(_)
+            | Self::Corrupt { .. }
+            | Self::Range { .. }
+            | Self::SortKey { .. }
+            | Self::Stale { .. }
+            | Self::Dangling { .. } => false,
+        }
+    }
+
     /// Whether nothing was written for certain, and the same may go through when it is tried again. A commit without an
     /// answer may have gone through; one that was refused because of another transaction has not.
     pub(crate) fn may_be_repeated(&self) -> bool {
@@ -157,7 +170,10 @@ impl Stop {
     /// In the journal's words, which knows no refusals.
     pub(crate) fn journal(self, operation: &'static str) -> JournalError {
         match self {
-            Self::Failed(failure) => JournalError::new(operation, failure),
+            Self::Failed(failure) => {
+                let denied = failure.is_denied();
+                JournalError::new(operation, failure).denied(denied)
+            }
             Self::Refused(error) => JournalError::new(operation, error),
         }
     }

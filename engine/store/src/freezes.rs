@@ -51,15 +51,10 @@ impl Freezes for FreezeTable {
         frozen.map_err(|stop| stop.journal("writing a freeze"))
     }
 
-    #[instrument(name = "store::thaw", level = "debug", skip_all, fields(%scope))]
-    async fn thaw(
-        &self,
-        scope: FreezeScope,
-        target: &str,
-        by: &str,
-    ) -> Result<Option<FreezeLine>, JournalError> {
+    #[instrument(name = "store::thaw", level = "debug", skip_all, fields(number))]
+    async fn thaw(&self, number: i64, by: &str) -> Result<Option<FreezeLine>, JournalError> {
         let thaw = Thaw {
-            key: key(scope, target),
+            number,
             by,
             now: self.db.now(),
         };
@@ -207,7 +202,7 @@ impl Work for Begin<'_> {
 }
 
 struct Thaw<'a> {
-    key: String,
+    number: i64,
     by: &'a str,
     now: Timestamp,
 }
@@ -220,8 +215,9 @@ impl Work for Thaw<'_> {
         lock::take(tx, [LOCK.to_owned()]).await?;
         let now = clock::now(tx, self.now).await?;
         // One whose time is over is left to be told so.
-        let in_force = |row: &Model| row.until_at > now.micros();
-        let Some(row) = of_key(tx, &self.key).await?.filter(in_force) else {
+        let in_force = |row: &Model| row.open_key.is_some() && row.until_at > now.micros();
+        let row = Entity::find_by_id(self.number).one(tx).await?;
+        let Some(row) = row.filter(in_force) else {
             return Ok(Verdict::Undo(None));
         };
         end(tx, &[row.id], self.by, now).await?;

@@ -185,7 +185,7 @@ impl Journal for JournalTables {
 
 const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
 
-async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
+pub(crate) async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
     // Not the whole rows: engines ask for this all the time, and states can be long.
     let rows: Vec<(String, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
         .select_only()

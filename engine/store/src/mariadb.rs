@@ -131,6 +131,12 @@ fn returns_rows(version: &str) -> bool {
     version.contains("MariaDB") && (numbers.next(), numbers.next()) >= (Some(10), Some(5))
 }
 
+/// Whether this is what the server says to a user who has not been granted it: of a table, or of a column.
+pub(crate) fn is_denied(number: u16) -> bool {
+    // ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR.
+    matches!(number, 1142 | 1143)
+}
+
 /// The kind of trouble behind an error number.
 pub(crate) fn trouble(number: u16) -> Trouble {
     match number {

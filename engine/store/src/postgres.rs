@@ -83,6 +83,12 @@ async fn set_up(connection: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether this is what the server says to a user who has not been granted it.
+pub(crate) fn is_denied(code: &str) -> bool {
+    // insufficient_privilege
+    code == "42501"
+}
+
 /// The kind of trouble behind an SQLSTATE.
 pub(crate) fn trouble(code: &str) -> Trouble {
     match code {

@@ -21,6 +21,22 @@ pub(crate) enum Trouble {
     Lasting,
 }
 
+/// Whether the server denies a statement to our user.
+pub(crate) fn is_denied(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        return mariadb::is_denied(error.number());
+    }
+    let of_postgres = error.try_downcast_ref::<PgDatabaseError>();
+    of_postgres.is_some_and(|error| postgres::is_denied(error.code()))
+}
+
 impl Trouble {
     /// Of an error.
     #[expect(

@@ -1,24 +1,25 @@
 //! `tachi freeze list`.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tachi_engine::ports::FreezeLine;
+use tachi_domain::freeze::Freeze;
 use tachi_operator::FreezeView;
 use tachi_operator::when::lasting;
 
-use super::super::{Failure, command_settings};
+use super::super::Failure;
 use crate::cli::FreezeListArgs;
 use crate::out::{Cell, Column, Sheet, answer};
-use crate::wiring;
+use crate::source;
 
 pub(super) async fn run(args: FreezeListArgs) -> Result<u8, Failure> {
-    let base = wiring::existing(&command_settings(&args.config)?).await?;
-    let listed = super::listed(&base).await?;
-    let now = base.clock.wall();
-    answer::list(&args.shape, now, &sheet(&listed), "nothing is frozen")?;
+    let source = source::open(&args.source).await?;
+    let listed = source.freezes().await?;
+    answer::list(&args.shape, source.now(), &sheet(&listed), "nothing is frozen")?;
     Ok(crate::DONE)
 }
 
-fn sheet(listed: &[FreezeLine]) -> Sheet<6> {
+fn sheet(listed: &[FreezeView]) -> Sheet<6> {
     let columns = [
         Column::of("frozen", "name"),
         Column::new("until"),
@@ -27,21 +28,20 @@ fn sheet(listed: &[FreezeLine]) -> Sheet<6> {
         Column::new("reason"),
         Column::of("ends early", "unless_worse"),
     ];
-    Sheet::new(columns, listed, |line| {
-        let freeze = &line.freeze;
-        let early = if freeze.unless_worse {
+    Sheet::new(columns, listed, |view| {
+        let early = if view.unless_worse {
             "if a second host is out"
         } else {
             ""
         };
         let cells = [
-            Cell::text(freeze.what()),
-            Cell::Time(freeze.until),
-            Cell::text(lasting(line.left)),
-            Cell::text(&freeze.by),
-            Cell::prose(&freeze.reason),
+            Cell::text(Freeze::from(*view).what()),
+            Cell::Time(view.until.0),
+            Cell::text(lasting(Duration::from_secs(view.left_seconds))),
+            Cell::text(&view.by),
+            Cell::prose(&view.reason),
             Cell::prose(early),
         ];
-        (cells, json!(FreezeView::from(*line)))
+        (cells, json!(view))
     })
 }

@@ -151,15 +151,6 @@ impl Dialogue {
         )
     }
 
-    /// A freeze where only the API is asked.
-    pub(super) fn freeze_shown(host: &str) -> Self {
-        let mut shown = Self::freeze(host, &[]);
-        "...".clone_into(&mut shown.fields[1].text);
-        let command = shown.command();
-        let what = "A freeze is said at the command line of a controller:".to_owned();
-        Self::new(About::Shown(command), what, Vec::new(), &[])
-    }
-
     fn value(&self, label: &str) -> &str {
         let field = self.fields.iter().find(|field| field.label == label);
         field.map_or("", |field| field.text.trim())

@@ -55,8 +55,6 @@ pub(super) struct Options {
     pub(super) colours: bool,
     /// Where commands ask.
     pub(super) source: Vec<String>,
-    /// Only the API is asked.
-    pub(super) remote: bool,
 }
 
 /// See the module.
@@ -345,11 +343,7 @@ impl Mon {
 
     fn freeze(&mut self) {
         let Some(host) = self.host() else { return };
-        self.dialogue = Some(if self.options.remote {
-            Dialogue::freeze_shown(&host)
-        } else {
-            Dialogue::freeze(&host, &self.options.source)
-        });
+        self.dialogue = Some(Dialogue::freeze(&host, &self.options.source));
     }
 
     fn say(&mut self, letter: char) {

@@ -309,16 +309,18 @@ fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
         typed,
         r"tachi freeze host --for=2h --reason= '--config-file=/etc/my tachi.conf' -- '--force; rm '\''x'\'''"
     );
-    // Over an API a freeze is not said.
+    // Over an API too.
     let mut remote = Mon::new(Options {
         source: vec!["--os-cloud=a".into()],
-        remote: true,
         ..Options::default()
     });
     remote.on(told(region()), at(1));
     press(&mut remote, "f");
-    assert!(frame(&mut remote, 120, 40).contains("at the command line of a controller"));
-    assert_eq!(press(&mut remote, "x\n"), None);
+    let typed = remote.dialogue.as_ref().unwrap().typed();
+    assert_eq!(
+        typed,
+        "tachi freeze host --for=2h --reason= --os-cloud=a -- compute-001"
+    );
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use http::Method;
 use tachi_operator::STATES;
 
-use super::{Filter, FilterKind, Operation, PLAIN, Sent, Success, boolean, exact};
+use super::{Filter, FilterKind, Link, Operation, PLAIN, Sent, Success, boolean, exact};
 use crate::openapi::schemas;
+use crate::wire::freeze::NewFreeze;
 use crate::wire::word::NewWord;
 
 const RECOVERIES: &[Filter] = &[
@@ -128,6 +129,9 @@ pub(super) fn operator() -> Vec<Operation> {
         },
         events(),
         words(),
+        freezes(),
+        freeze(),
+        thaw(),
         Operation {
             path: "/operator/v1/recoveries/{recovery}",
             id: Cow::Borrowed("showRecovery"),
@@ -159,6 +163,86 @@ fn events() -> Operation {
         ..PLAIN
     }
 }
+
+fn freezes() -> Operation {
+    Operation {
+        path: "/operator/v1/freezes",
+        id: Cow::Borrowed("listFreezes"),
+        summary: "List what is frozen, the one that ends first first",
+        about: "What `tachi freeze list --format json` prints.",
+        success: Success::Many("freezes", "Freeze"),
+        tag: "operator",
+        ..PLAIN
+    }
+}
+
+fn freeze() -> Operation {
+    const MADE: &[Link] = &[(
+        "thaw",
+        "thaw",
+        &[("freeze", "$response.body#/freeze/freeze/number")],
+    )];
+    Operation {
+        method: Method::POST,
+        path: "/operator/v1/freezes",
+        id: Cow::Borrowed("freeze"),
+        summary: "Have nothing of something fenced or moved for a while",
+        about: "What `tachi freeze` does. `scope` is how much: a `segment`, `host` or `instance` is named in `name`, by its id or \
+                name; for more than a day `force` is needed. It is in the audit log under the name of Keystone's user before it \
+                is written. The answer comes when every engine that could still begin something has heard of it, after \
+                ten seconds at the latest; `heard` says which, and who says the same again waits on. What the same person \
+                has said within the last minute is not written again (`already`).",
+        body: Some(Sent {
+            schema: schemas::body::<NewFreeze>,
+            examples: schemas::freeze_examples,
+        }),
+        success: Success::One(201, "freeze", "Frozen", MADE),
+        refusals: &[
+            (403, MONITORS),
+            (404, "There is no such segment, host or instance."),
+            (
+                409,
+                "Several are called so, a longer freeze is in force, or an engine runs that would not keep it; the message says \
+                 which.",
+            ),
+            (
+                503,
+                "The database or the audit log is not to be written. Where API and engine have database users of their own, \
+                   freezes are said on a controller.",
+            ),
+        ],
+        tag: "operator",
+        ..PLAIN
+    }
+}
+
+fn thaw() -> Operation {
+    Operation {
+        method: Method::DELETE,
+        path: "/operator/v1/freezes/{freeze}",
+        id: Cow::Borrowed("thaw"),
+        summary: "End a freeze before its time",
+        about: "What `tachi thaw` does. Answered with the freeze and how long it would have lasted yet. One that has taken its \
+                place has another number, and goes on.",
+        success: Success::One(200, "freeze", "Freeze", &[]),
+        refusals: &[
+            (403, MONITORS),
+            (
+                404,
+                "No freeze in force has this number: it has ended, or never was.",
+            ),
+            (
+                503,
+                "The database or the audit log is not to be written. Where API and engine have database users of their own, \
+                   freezes are ended on a controller.",
+            ),
+        ],
+        tag: "operator",
+        ..PLAIN
+    }
+}
+
+const MONITORS: &str = "The policy does not allow it, or the caller is a monitor that is bound to a host.";
 
 fn words() -> Operation {
     Operation {

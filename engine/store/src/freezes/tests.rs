@@ -52,7 +52,7 @@ async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
         [],
         "over at its time, whoever has noted it"
     );
-    assert_eq!(store.thaw(FreezeScope::Host, "h", "bob").await.unwrap(), None);
+    assert_eq!(store.thaw(made.freeze.number, "bob").await.unwrap(), None);
     let news = other.tend_freezes(SOON).await.unwrap();
     assert!(
         matches!(&news[..], [FreezeNews::Ended(line)] if line.left == Duration::ZERO),
@@ -75,11 +75,16 @@ async fn the_same_may_be_frozen_anew_and_thawed_once() {
         [region.clone(), longer.clone()],
         "the one that ends first comes first"
     );
-    let thawed = store.thaw(FreezeScope::Segment, "s", "bob").await.unwrap();
+    assert_eq!(
+        store.thaw(first.freeze.number, "bob").await.unwrap(),
+        None,
+        "what has taken its place goes on"
+    );
+    let thawed = store.thaw(longer.freeze.number, "bob").await.unwrap();
     assert_eq!(thawed.map(|line| line.freeze.number), Some(longer.freeze.number));
-    assert_eq!(store.thaw(FreezeScope::Segment, "s", "bob").await.unwrap(), None);
+    assert_eq!(store.thaw(longer.freeze.number, "bob").await.unwrap(), None);
     assert_eq!(store.freezes().await.unwrap(), [region]);
-    assert_eq!(store.thaw(FreezeScope::Host, "s", "bob").await.unwrap(), None);
+    assert_eq!(store.thaw(i64::MAX, "bob").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -99,14 +104,14 @@ async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
 async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_thaw_ends_it() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
-    begun(store, &new(FreezeScope::Host, "h", 60)).await;
+    let made = begun(store, &new(FreezeScope::Host, "h", 60)).await;
     bench.clock.advance(-86_400);
     let listed = store.freezes().await.unwrap();
     assert_eq!(
         listed.first().map(|line| line.left),
         Some(Duration::from_hours(1))
     );
-    assert!(store.thaw(FreezeScope::Host, "h", "bob").await.unwrap().is_some());
+    assert!(store.thaw(made.freeze.number, "bob").await.unwrap().is_some());
     assert_eq!(store.freezes().await.unwrap(), []);
 }
 
@@ -114,8 +119,8 @@ async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_th
 async fn what_ended_long_ago_is_forgotten() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
-    begun(store, &new(FreezeScope::Host, "h", 60)).await;
-    store.thaw(FreezeScope::Host, "h", "bob").await.unwrap();
+    let made = begun(store, &new(FreezeScope::Host, "h", 60)).await;
+    store.thaw(made.freeze.number, "bob").await.unwrap();
     let rows = || async { Entity::find().all(bench.store.db.reader()).await.unwrap().len() };
     store.tend_freezes(SOON).await.unwrap();
     assert_eq!(rows().await, 1);

@@ -12,7 +12,7 @@ use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
 use tachi_engine::ports::{
-    Freezes as _, Freezing, Journal as _, NewFreeze, OperatorDesk as _, Registry as _,
+    FreezeLine, Freezes as _, Freezing, Journal as _, NewFreeze, OperatorDesk as _, Registry as _,
 };
 
 use crate::testing::{Bench, new_host, new_segment, notification};
@@ -238,11 +238,12 @@ impl Bed {
             Operation::Freeze { what, minutes } => self.freeze(*what, *minutes).await,
             Operation::Thaw { what } => {
                 let target = self.target(*what);
-                store
-                    .freezes()
-                    .thaw(what.scope(), &target, "operator")
-                    .await
-                    .unwrap();
+                let is_it = |line: &&FreezeLine| line.freeze.scope == what.scope() && line.target == target;
+                let table = store.freezes();
+                let listed = table.freezes().await.unwrap();
+                if let Some(line) = listed.iter().find(is_it) {
+                    table.thaw(line.freeze.number, "operator").await.unwrap();
+                }
             }
             Operation::ProvenOff => {
                 let names = journal.proven_off().await.unwrap();

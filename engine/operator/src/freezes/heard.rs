@@ -12,17 +12,14 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, WaitsFor};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoverySummary};
-use tachi_engine::ports::{Journal as _, OperatorDesk as _};
-use tachi_operator::waits;
+use tachi_engine::ports::{JournalError, OperatorDesk};
 use tokio::time::{Instant, sleep};
 
-use super::super::Failure;
 use super::what::What;
-use crate::out;
-use crate::wiring::Base;
+use crate::waits;
 
 /// A take-over takes less.
-const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -37,34 +34,36 @@ const WRITTEN: Duration = Duration::from_secs(2);
 const TOLD: usize = 20;
 
 /// What came of waiting.
-#[derive(Default)]
-pub(super) struct Heard {
+#[derive(Debug, Default)]
+pub struct Heard {
     recoveries: Vec<RecoverySummary>,
     moves: Vec<MoveLine>,
     /// Those whose engine has not heard of it.
     deaf: Vec<String>,
 }
 
-/// Waits until each has heard of it.
-pub(super) async fn wait(base: &Base, what: &What) -> Result<Heard, Failure> {
-    let wrong = |error| {
-        Failure::new(
-            "it is written, and whether engines have heard of it is not known: see `tachi freeze list` and `tachi recovery list`: \
-             reading recoveries",
-            error,
-        )
-    };
+/// Waits until each has heard of it, for `limit` at most. If that takes a while, `waiting` is told once for which recoveries.
+///
+/// # Errors
+///
+/// The database failed: it is frozen, and whether engines have heard of it is not known.
+pub async fn wait(
+    desk: &dyn OperatorDesk,
+    what: &What,
+    limit: Duration,
+    waiting: impl Fn(&[String]),
+) -> Result<Heard, JournalError> {
     let may_act = |row: &RecoverySummary| {
         // One of an instance may find it on any host, and one of a host have any instance.
         what.has_host(&row.host) || row.kind == RecoveryKind::Vm || what.scope == FreezeScope::Instance
     };
-    let rows = base.store.desk().recoveries(false).await.map_err(wrong)?;
+    let rows = desk.recoveries(false).await?;
     let rows: BTreeMap<RecoveryId, RecoverySummary> = rows
         .into_iter()
         .filter(may_act)
         .map(|row| (row.id, row))
         .collect();
-    let mut claims = base.store.journal().unsettled().await.map_err(wrong)?;
+    let mut claims = desk.claims().await?;
     let before: Vec<ClaimView> = claims
         .iter()
         .filter(|one| rows.contains_key(&one.id) && one.owner.is_some())
@@ -81,31 +80,23 @@ pub(super) async fn wait(base: &Base, what: &What) -> Result<Heard, Failure> {
                 format!("{} of {host} ({owner})", one.id)
             })
             .collect();
-        if missing.is_empty() || begun.elapsed() >= LIMIT {
+        if missing.is_empty() || begun.elapsed() >= limit {
             break missing;
         }
         if !said && begun.elapsed() >= SOON {
             said = true;
-            out::note(format!(
-                "tachi: it is written; waiting until the engines of these recoveries have heard of it: {}",
-                missing.join(", ")
-            ));
+            waiting(&missing);
         }
         sleep(LOOK).await;
-        claims = base.store.journal().unsettled().await.map_err(wrong)?;
+        claims = desk.claims().await?;
     };
     let written = Instant::now() + WRITTEN;
     loop {
-        let rows = base.store.desk().recoveries(false).await.map_err(wrong)?;
+        let rows = desk.recoveries(false).await?;
         let recoveries: Vec<RecoverySummary> =
             rows.into_iter().filter(|row| what.has_host(&row.host)).collect();
         let moves = if what.scope == FreezeScope::Instance {
-            let all = base
-                .store
-                .desk()
-                .moves(MoveFilter::Unsettled)
-                .await
-                .map_err(wrong)?;
+            let all = desk.moves(MoveFilter::Unsettled).await?;
             all.into_iter()
                 .filter(|one| one.server.to_string() == what.target)
                 .collect()
@@ -144,8 +135,8 @@ impl Heard {
                 .all(|one| waits::what(one.wait.as_ref()) == WaitsFor::Frozen)
     }
 
-    /// What is under way with it.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// What is under way with it, in sentences.
+    pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for row in &self.recoveries {
             let (id, host, kind) = (row.id, &row.host, row.kind);
@@ -180,16 +171,9 @@ impl Heard {
         lines
     }
 
-    /// Why it cannot be relied on yet.
-    pub(super) fn trouble(&self) -> Option<String> {
-        (!self.deaf.is_empty()).then(|| {
-            format!(
-                "it is frozen, and the engines of these recoveries have not heard of it within {} s, so that something of it may still be \
-                 begun until they have, or another engine has taken them over: {}. Look at `tachi status` and say it again",
-                LIMIT.as_secs(),
-                self.deaf.join(", ")
-            )
-        })
+    /// The recoveries whose engine has not heard of it: it cannot be relied on yet.
+    pub fn unheard(&self) -> &[String] {
+        &self.deaf
     }
 }
 
@@ -260,14 +244,10 @@ mod tests {
         );
         assert!(lines[2].contains("neither powered on nor enabled"), "{lines:?}");
         assert!(!heard.all_wait());
-        assert_eq!(heard.trouble(), None);
+        assert_eq!(heard.unheard(), [] as [&str; 0]);
         heard.recoveries.remove(1);
         assert!(heard.all_wait());
         heard.deaf.push("e1 of cmp1 (ctl-1)".into());
-        assert!(
-            heard
-                .trouble()
-                .is_some_and(|text| text.contains("e1 of cmp1 (ctl-1)"))
-        );
+        assert_eq!(heard.unheard(), ["e1 of cmp1 (ctl-1)"]);
     }
 }

@@ -6,11 +6,11 @@ use std::fmt;
 use tachi_domain::ServerId;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::situation::{InstanceSituation, SHORTEST_ID};
-use tachi_engine::ports::FreezeLine;
 use tachi_engine::ports::operator::SegmentView;
-use tachi_operator::Seen;
 
-use super::super::Failure;
+use super::view::FreezeView;
+use crate::seen::Seen;
+use crate::words::Unsaid;
 
 /// How many are shown if several could be meant.
 const SHOWN: usize = 6;
@@ -20,12 +20,13 @@ const LONGEST_NAME: usize = 96;
 
 /// Something that can be frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct What {
-    pub(super) scope: FreezeScope,
+pub struct What {
+    /// How much.
+    pub scope: FreezeScope,
     /// Its id; empty for everything.
-    pub(super) target: String,
+    pub target: String,
     /// For people; empty for everything.
-    pub(super) name: String,
+    pub name: String,
     /// The hosts that belong to it.
     hosts: BTreeSet<String>,
 }
@@ -43,7 +44,11 @@ impl fmt::Display for What {
 
 impl What {
     /// What is registered or seen under this name or id.
-    pub(super) fn find(scope: FreezeScope, wanted: &str, seen: &Seen) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Nothing is, or several things are.
+    pub fn find(scope: FreezeScope, wanted: &str, seen: &Seen) -> Result<Self, Unsaid> {
         let wanted = wanted.trim();
         let segments = &seen.tables.segments;
         let (found, where_to_look) = match scope {
@@ -80,7 +85,7 @@ impl What {
     }
 
     /// The host, if it is one.
-    pub(super) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         match self.scope {
             FreezeScope::Host => &self.name,
             FreezeScope::Region | FreezeScope::Segment | FreezeScope::Instance => "",
@@ -88,12 +93,12 @@ impl What {
     }
 
     /// Whether a host of this name belongs to it.
-    pub(super) fn has_host(&self, name: &str) -> bool {
+    pub fn has_host(&self, name: &str) -> bool {
         self.scope == FreezeScope::Region || self.hosts.contains(name)
     }
 
     /// Whether an instance belongs to it.
-    pub(super) fn has(&self, one: &InstanceSituation) -> bool {
+    pub fn has(&self, one: &InstanceSituation) -> bool {
         match self.scope {
             FreezeScope::Instance => one.id.to_string() == self.target,
             FreezeScope::Region | FreezeScope::Segment | FreezeScope::Host => self.has_host(&one.host),
@@ -139,7 +144,7 @@ fn only(
     wanted: &str,
     found: Vec<(String, String)>,
     where_to_look: &str,
-) -> Result<(String, String), Failure> {
+) -> Result<(String, String), Unsaid> {
     if found.len() > 1 {
         let each = |(id, name): &(String, String)| format!("\n  {id} {}", printable(name));
         let each: String = found.iter().take(SHOWN).map(each).collect();
@@ -149,28 +154,33 @@ fn only(
         } else {
             String::new()
         };
-        return Err(Failure::usage(format!(
+        return Err(Unsaid::Ambiguous(format!(
             "{wanted:?} could be several, name one by its id:{each}{more}"
         )));
     }
     let one = found.into_iter().next();
-    one.ok_or_else(|| Failure::told(format!("there is no {scope} {wanted:?}: {where_to_look}")))
+    one.ok_or_else(|| Unsaid::Unknown(format!("there is no {scope} {wanted:?}: {where_to_look}")))
 }
 
 /// The freeze in force of this.
-pub(super) fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeLine]) -> Result<FreezeLine, Failure> {
+///
+/// # Errors
+///
+/// There is none, or there are several.
+pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result<FreezeView, Unsaid> {
     let wanted = wanted.trim();
-    let own = || listed.iter().filter(|line| line.freeze.scope == scope);
+    let own = || listed.iter().filter(|view| view.scope == scope);
+    let id = |view: &FreezeView| view.id.clone().unwrap_or_default();
     let target = if scope == FreezeScope::Region {
         String::new()
     } else {
-        let all = own().map(|line| (line.target.clone(), line.freeze.name.clone()));
+        let all = own().map(|view| (id(view), view.name.clone().unwrap_or_default()));
         let why = "nothing of that name is frozen, see `tachi freeze list`";
         only(scope, wanted, meant(wanted, all), why)?.0
     };
-    let line = own().find(|line| line.target == target);
-    let none = || Failure::told("not everything is frozen: see `tachi freeze list`");
-    line.cloned().ok_or_else(none)
+    let view = own().find(|view| id(view) == target);
+    let none = || Unsaid::Unknown("not everything is frozen: see `tachi freeze list`".to_owned());
+    view.cloned().ok_or_else(none)
 }
 
 #[cfg(test)]
@@ -180,9 +190,10 @@ mod tests {
     use tachi_domain::Timestamp;
     use tachi_domain::freeze::Freeze;
     use tachi_domain::situation::Protection;
+    use tachi_engine::ports::FreezeLine;
     use uuid::Uuid;
 
-    use super::super::super::status::seen::tests::fine;
+    use super::super::tests::fine;
     use super::*;
 
     fn instance(number: u128, name: &str) -> InstanceSituation {
@@ -196,8 +207,11 @@ mod tests {
         }
     }
 
-    fn told(found: Result<What, Failure>) -> String {
-        found.map_or_else(|error| error.chain(), |what| format!("{what} = {}", what.target))
+    fn told(found: Result<What, Unsaid>) -> String {
+        found.map_or_else(
+            |error| error.to_string(),
+            |what| format!("{what} = {}", what.target),
+        )
     }
 
     #[test]
@@ -262,10 +276,7 @@ mod tests {
             (FreezeScope::Host, "a", true, false),
             (FreezeScope::Host, "b", false, false),
         ] {
-            // The two hosts of this region have one id.
-            let Ok(what) = What::find(scope, name, &seen) else {
-                panic!("{name}");
-            };
+            let what = What::find(scope, name, &seen).unwrap();
             assert_eq!(
                 (what.has(&of_a), what.has_host("z")),
                 (host, other),
@@ -276,19 +287,21 @@ mod tests {
 
     #[test]
     fn a_freeze_is_ended_by_what_the_list_shows() {
-        let line = |scope, target: &str, name: &str| FreezeLine {
-            freeze: Freeze {
-                number: 1,
-                scope,
-                name: name.into(),
-                until: Timestamp::from_micros(0),
-                by: "alice".into(),
-                reason: "firmware".into(),
-                unless_worse: false,
-            },
-            target: target.into(),
-            since: Timestamp::from_micros(0),
-            left: Duration::from_secs(1),
+        let line = |scope, target: &str, name: &str| {
+            FreezeView::from(&FreezeLine {
+                freeze: Freeze {
+                    number: 1,
+                    scope,
+                    name: name.into(),
+                    until: Timestamp::from_micros(0),
+                    by: "alice".into(),
+                    reason: "firmware".into(),
+                    unless_worse: false,
+                },
+                target: target.into(),
+                since: Timestamp::from_micros(0),
+                left: Duration::from_secs(1),
+            })
         };
         let listed = [
             line(FreezeScope::Host, "1111-a", "cmp1"),
@@ -297,7 +310,7 @@ mod tests {
         ];
         let find = |scope, wanted: &str| {
             let found = frozen(scope, wanted, &listed);
-            found.map_or_else(|error| error.chain(), |line| line.target)
+            found.map_or_else(|error| error.to_string(), |view| view.id.unwrap_or_default())
         };
         assert_eq!(find(FreezeScope::Host, "cmp1"), "1111-a");
         assert_eq!(find(FreezeScope::Instance, "3333"), "3333-a");

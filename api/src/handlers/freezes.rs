@@ -1,0 +1,125 @@
+//! `/operator/v1/freezes`: nothing of something is fenced or moved for a while. The same code does it for the command.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use http::StatusCode;
+use tachi_operator::FreezeView;
+use tachi_operator::freezes::{self, FreezeWish, Hand, Unfit, What};
+
+use super::operator::away;
+use super::words::{name_of, not_for_monitors, refused};
+use crate::access_log;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::error::{ApiError, Bug};
+use crate::reply;
+use crate::wire::freeze::NewFreeze;
+
+/// So long an answer waits for engines: shorter than clients wait for an answer. Whoever says it again waits on.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What is in force, the one that ends first first.
+pub(crate) async fn list(State(app): State<App>, _: Authorised) -> Answer {
+    let listed = app.freezes.freezes().await.map_err(away)?;
+    let views: Vec<_> = listed.iter().map(FreezeView::from).collect();
+    reply::ok("freezes", &views)
+}
+
+/// Who says it.
+struct By {
+    name: String,
+    request: String,
+}
+
+impl By {
+    fn of(app: &App, caller: &Caller, extensions: &http::Extensions) -> Result<Self, ApiError> {
+        not_for_monitors(app, caller)?;
+        let ids = access_log::request_ids(extensions).unwrap_or_default();
+        Ok(Self {
+            name: name_of(caller),
+            request: ids.own,
+        })
+    }
+
+    fn hand(self, app: &App) -> Hand<'_> {
+        Hand {
+            freezes: app.freezes.as_ref(),
+            audit: app.audit.as_ref(),
+            by: self.name,
+            request: Some(self.request),
+        }
+    }
+}
+
+/// To its end, whether or not the caller still listens: what was begun shall have its outcome in the audit log.
+async fn to_the_end(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
+    let done = tokio::spawn(work).await;
+    done.map_err(|_| Bug("a request that ended without an answer"))?
+}
+
+/// Freezes something.
+pub(crate) async fn freeze(
+    State(app): State<App>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, body, .. }: Authorised<NewFreeze>,
+) -> Answer {
+    let by = By::of(&app, &caller, &extensions)?;
+    body.is_named()
+        .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute name: {why}")))?;
+    let wish = body.0.admit("force").map_err(|why| {
+        let (field, why) = match why {
+            Unfit::Lasts(why) => ("lasts_seconds", why),
+            Unfit::Reason(why) => ("reason", why),
+        };
+        ApiError::bad_request(format!("Invalid input for field/attribute {field}: {why}"))
+    })?;
+    to_the_end(begin(app, by, wish)).await
+}
+
+async fn begin(app: App, by: By, wish: FreezeWish) -> Answer {
+    let seen = app.lookout.look().await.map_err(away)?;
+    let what = What::find(wish.scope, &wish.name, &seen).map_err(refused)?;
+    let hand = by.hand(&app);
+    let written = hand.freeze(&what, &wish, &seen).await.map_err(refused)?;
+    if !written.already {
+        tracing::info!(by = %hand.by, "{}", written.line.freeze.sentence());
+    }
+    app.poke.poke();
+    let heard = freezes::wait(app.desk.as_ref(), &what, LIMIT, |_| {}).await;
+    let heard = heard.map_err(away)?;
+    let told = freezes::told(&written, &what, &heard, &seen);
+    reply::with_status(StatusCode::CREATED, "freeze", &told)
+}
+
+/// Ends a freeze.
+pub(crate) async fn thaw(
+    State(app): State<App>,
+    Ids(number): Ids<String>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, .. }: Authorised,
+) -> Answer {
+    let by = By::of(&app, &caller, &extensions)?;
+    to_the_end(end(app, by, number)).await
+}
+
+async fn end(app: App, by: By, number: String) -> Answer {
+    let listed = app.freezes.freezes().await.map_err(away)?;
+    let found = listed
+        .iter()
+        .find(|line| line.freeze.number.to_string() == number);
+    let found = found.ok_or_else(|| {
+        ApiError::not_found(format!(
+            "No freeze in force has the number {number}: it has ended, or never was."
+        ))
+    })?;
+    let hand = by.hand(&app);
+    let (thawed, unaudited) = hand.thaw(&FreezeView::from(found)).await.map_err(refused)?;
+    tracing::info!(by = %hand.by, "{} is thawed", found.freeze.what());
+    if let Some(why) = unaudited {
+        tracing::warn!("{why}");
+    }
+    app.poke.poke();
+    reply::ok("freeze", &thawed)
+}

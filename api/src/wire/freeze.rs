@@ -1,0 +1,52 @@
+//! Freezes on the wire.
+
+use std::time::Duration;
+
+use tachi_domain::freeze::FreezeScope;
+use tachi_operator::freezes::{FreezeWish, LONGEST, SHORTEST};
+
+use super::fields::{Body, Fields};
+use super::rules::{Boolean, FREEZE_SCOPE, Name, Whole};
+use crate::microversion::Microversion;
+
+/// What is to be frozen.
+#[derive(Debug)]
+pub(crate) struct NewFreeze(pub(crate) FreezeWish);
+
+impl Body for NewFreeze {
+    const KEY: &'static str = "freeze";
+
+    fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
+        let scope = fields.required("scope", FREEZE_SCOPE);
+        let name = fields.optional("name", Name);
+        let lasts = fields.required(
+            "lasts_seconds",
+            Whole {
+                least: SHORTEST.as_secs(),
+                most: LONGEST.as_secs(),
+            },
+        );
+        let reason = fields.required("reason", Name);
+        let unless_worse = fields.optional("unless_worse", Boolean);
+        let force = fields.optional("force", Boolean);
+        Some(Self(FreezeWish {
+            scope: scope?,
+            name: name.unwrap_or_default(),
+            lasts: Duration::from_secs(lasts?),
+            reason: reason?,
+            unless_worse: unless_worse.unwrap_or_default(),
+            force: force.unwrap_or_default(),
+        }))
+    }
+}
+
+impl NewFreeze {
+    /// Whether it has a name where it needs one, and none where it has none.
+    pub(crate) fn is_named(&self) -> Result<(), String> {
+        match (self.0.scope, self.0.name.is_empty()) {
+            (FreezeScope::Region, false) => Err("everything has no name: leave name out".to_owned()),
+            (FreezeScope::Region, true) | (_, false) => Ok(()),
+            (scope, true) => Err(format!("name the {scope} in name, by its id or name")),
+        }
+    }
+}

@@ -1,0 +1,367 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::entity::{Host, Segment, Stamps};
+use tachi_domain::freeze::Freeze;
+use tachi_domain::policy::{BareNormal, FencingMode};
+use tachi_domain::{HostId, SegmentId, Timestamp};
+use tachi_engine::ports::operator::{HostView, SegmentView};
+use tachi_engine::ports::roll::{Backlog, EngineSignature};
+use tachi_engine::ports::{AuditError, FreezeNews, JournalError};
+use tachi_engine::situation::{Configured, Tables, Watched};
+use uuid::Uuid;
+
+use super::*;
+use crate::forecast::Forecasts;
+use crate::seen::Fencing;
+
+const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
+
+fn engine(name: &str, kept: bool, ago: i64) -> EngineLine {
+    let facts = if kept {
+        BTreeMap::from([(KEPT.to_owned(), "1".to_owned())])
+    } else {
+        BTreeMap::new()
+    };
+    EngineLine {
+        signature: EngineSignature {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            started_at: NOW,
+            facts,
+        },
+        seen_at: NOW.minus_seconds(ago),
+        beat: 1,
+    }
+}
+
+/// Hosts `a` and `b` of segment `all`, an engine that keeps freezes, and no look at Nova.
+pub(super) fn fine() -> Seen {
+    let stamps = Stamps {
+        created_at: NOW,
+        updated_at: None,
+    };
+    let segment = Segment {
+        row: 1,
+        id: SegmentId(Uuid::from_u128(1)),
+        name: "all".to_owned(),
+        service_type: "COMPUTE".to_owned(),
+        enabled: true,
+        description: None,
+        recovery_method: RecoveryMethod::Auto,
+        stamps,
+    };
+    let host = |(number, name): (u128, &str)| HostView {
+        host: Host {
+            row: 1,
+            id: HostId(Uuid::from_u128(number)),
+            name: name.to_owned(),
+            segment: segment.clone(),
+            kind: "COMPUTE".to_owned(),
+            control_attributes: "SSH".to_owned(),
+            reserved: false,
+            on_maintenance: false,
+            stamps,
+        },
+        why: None,
+        recovery: None,
+    };
+    let tables = Tables {
+        segments: vec![SegmentView {
+            hosts: [(0x11, "a"), (0x12, "b")].map(host).into(),
+            segment: segment.clone(),
+        }],
+        recoveries: Vec::new(),
+        waiting: Vec::new(),
+        engines: vec![engine("e1", true, 1)],
+        backlog: Backlog::default(),
+        doubted: Vec::new(),
+        machines: Vec::new(),
+        freezes: Vec::new(),
+        monitors: Vec::new(),
+    };
+    let configured = Configured {
+        mode: FencingMode::External,
+        stopped: false,
+        has_devices: false,
+        trouble: None,
+        without: Vec::new(),
+    };
+    let fencing = Fencing {
+        mode: FencingMode::External,
+        device: None,
+        bare_normal: BareNormal::Refuse,
+    };
+    let watched = Watched::default();
+    Seen::judged(
+        NOW,
+        fencing,
+        "sqlite".to_owned(),
+        tables,
+        watched,
+        configured,
+        &Forecasts::default(),
+    )
+}
+
+/// A table, and an audit log beside it; what is done to them in its order.
+#[derive(Default)]
+struct Paper {
+    frozen: Mutex<Vec<FreezeLine>>,
+    done: Mutex<Vec<String>>,
+    full: AtomicBool,
+    broken: AtomicBool,
+}
+
+impl Paper {
+    fn hand(&self, by: &str) -> Hand<'_> {
+        Hand {
+            freezes: self,
+            audit: self,
+            by: by.to_owned(),
+            request: None,
+        }
+    }
+
+    fn done(&self) -> Vec<String> {
+        std::mem::take(&mut self.done.lock().unwrap())
+    }
+
+    fn pass(&self, time: Duration) {
+        for line in self.frozen.lock().unwrap().iter_mut() {
+            line.left = line.left.saturating_sub(time);
+        }
+    }
+}
+
+#[async_trait]
+impl Freezes for Paper {
+    async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError> {
+        self.done.lock().unwrap().push("freeze".to_owned());
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(JournalError::new("writing a freeze", "gone"));
+        }
+        let mut all = self.frozen.lock().unwrap();
+        let before = all.pop();
+        if let Some(old) = before.as_ref().filter(|old| old.left > new.lasts) {
+            let old = old.clone();
+            all.push(old.clone());
+            return Ok(Freezing::Longer(old));
+        }
+        let line = FreezeLine {
+            freeze: Freeze {
+                number: 7,
+                scope: new.scope,
+                name: new.name.clone(),
+                until: NOW.plus(new.lasts),
+                by: new.by.clone(),
+                reason: new.reason.clone(),
+                unless_worse: new.unless_worse,
+            },
+            target: new.target.clone(),
+            since: NOW,
+            left: new.lasts,
+        };
+        all.push(line.clone());
+        Ok(Freezing::Begun { line, before })
+    }
+
+    async fn thaw(&self, number: i64, _: &str) -> Result<Option<FreezeLine>, JournalError> {
+        self.done.lock().unwrap().push("thaw".to_owned());
+        let mut all = self.frozen.lock().unwrap();
+        let at = all.iter().position(|line| line.freeze.number == number);
+        Ok(at.map(|at| all.remove(at)))
+    }
+
+    async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError> {
+        Ok(self.frozen.lock().unwrap().clone())
+    }
+
+    async fn tend_freezes(&self, _: Duration) -> Result<Vec<FreezeNews>, JournalError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl AuditSink for Paper {
+    async fn write(&self, entry: AuditEntry) -> Result<(), AuditError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(AuditError {
+                log: "audit.log".to_owned(),
+                source: "no space".into(),
+            });
+        }
+        let line = format!("{:?} {:?} {:?}", entry.action, entry.phase, entry.result);
+        self.done.lock().unwrap().push(line);
+        Ok(())
+    }
+
+    fn note(&self, _: AuditEntry) {}
+}
+
+fn wish(lasts: Duration) -> FreezeWish {
+    FreezeWish {
+        scope: FreezeScope::Host,
+        name: "a".to_owned(),
+        lasts,
+        reason: "firmware".to_owned(),
+        unless_worse: false,
+        force: false,
+    }
+}
+
+async fn freeze(hand: &Hand<'_>, wish: &FreezeWish) -> Result<InForce, Unsaid> {
+    let seen = fine();
+    let what = What::find(wish.scope, &wish.name, &seen)?;
+    let wish = wish.clone().admit("--force").unwrap();
+    hand.freeze(&what, &wish, &seen).await
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+#[tokio::test]
+async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thing_is() {
+    let paper = Paper::default();
+    let alice = paper.hand("alice");
+    assert!(!freeze(&alice, &wish(HOUR)).await.unwrap().already);
+    assert_eq!(
+        paper.done(),
+        ["Freeze Intent None", "freeze", "Freeze Outcome Some(Ok)"]
+    );
+    // The answer was lost.
+    paper.pass(Duration::from_secs(59));
+    let again = freeze(&alice, &wish(HOUR)).await.unwrap();
+    assert!(again.already && again.before.is_none());
+    assert_eq!(paper.done(), [] as [&str; 0], "nor audited");
+
+    let longer = wish(HOUR + Duration::from_mins(1));
+    let other_reason = FreezeWish {
+        reason: "cables".to_owned(),
+        ..wish(HOUR)
+    };
+    for (name, hand, wanted) in [
+        ("somebody else", paper.hand("bob"), wish(HOUR)),
+        ("for longer", paper.hand("bob"), longer.clone()),
+        (
+            "why",
+            paper.hand("bob"),
+            FreezeWish {
+                lasts: longer.lasts,
+                ..other_reason
+            },
+        ),
+    ] {
+        let written = freeze(&hand, &wanted).await.unwrap();
+        assert!(!written.already && written.before.is_some(), "{name}");
+        assert_eq!(paper.done().len(), 3, "{name}");
+    }
+    // Said again much later it is meant to last on.
+    paper.pass(Duration::from_secs(61));
+    let bob = paper.hand("bob");
+    let late = FreezeWish {
+        reason: "cables".to_owned(),
+        ..longer
+    };
+    assert!(!freeze(&bob, &late).await.unwrap().already);
+    paper.done();
+
+    let shorter = freeze(&alice, &wish(Duration::from_mins(5))).await.unwrap_err();
+    assert!(
+        matches!(&shorter, Unsaid::Refused(why) if why.contains("which is more than this")),
+        "{shorter:?}"
+    );
+    assert_eq!(paper.done()[2], "Freeze Outcome Some(Permanent)");
+    paper.broken.store(true, Ordering::SeqCst);
+    let lost = freeze(&alice, &wish(HOUR * 3)).await.unwrap_err();
+    assert!(matches!(lost, Unsaid::Failed(_)), "{lost:?}");
+    assert_eq!(paper.done()[2], "Freeze Outcome Some(Transient)");
+}
+
+#[tokio::test]
+async fn nothing_is_frozen_or_thawed_that_the_audit_log_does_not_take() {
+    let paper = Paper::default();
+    let alice = paper.hand("alice");
+    paper.full.store(true, Ordering::SeqCst);
+    let refused = freeze(&alice, &wish(HOUR)).await.unwrap_err();
+    assert!(matches!(refused, Unsaid::Unaudited { .. }), "{refused:?}");
+    assert_eq!(paper.done(), [] as [&str; 0]);
+    paper.full.store(false, Ordering::SeqCst);
+    let made = FreezeView::from(&freeze(&alice, &wish(HOUR)).await.unwrap().line);
+    paper.done();
+    paper.full.store(true, Ordering::SeqCst);
+    let refused = alice.thaw(&made).await.unwrap_err();
+    assert!(matches!(refused, Unsaid::Unaudited { .. }), "{refused:?}");
+    assert_eq!(paper.done(), [] as [&str; 0]);
+    paper.full.store(false, Ordering::SeqCst);
+    assert_eq!(alice.thaw(&made).await.unwrap().0.number, made.number);
+    let gone = alice.thaw(&made).await.unwrap_err();
+    assert!(
+        matches!(&gone, Unsaid::Unknown(why) if why.contains("has ended meanwhile")),
+        "{gone:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_silent_is_told() {
+    let paper = Paper::default();
+    let alice = paper.hand("alice");
+    let mut seen = fine();
+    let what = What::find(FreezeScope::Host, "a", &seen).unwrap();
+    seen.tables.engines.push(engine("old", false, 1));
+    let refused = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("old (version 1) would not keep it"),
+        "{refused}"
+    );
+    assert_eq!(paper.done(), [] as [&str; 0]);
+    seen.tables.engines[1] = engine("old", false, 3_600);
+    let written = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap();
+    let view = told(&written, &what, &Heard::default(), &seen);
+    assert_eq!(view.notes.len(), 1, "{view:?}");
+    assert!(
+        view.notes[0].contains("engine old of an older version"),
+        "{view:?}"
+    );
+    assert_eq!(
+        (view.unprotected, view.heard),
+        (None, true),
+        "nobody has listed them"
+    );
+}
+
+#[test]
+fn how_long_and_why_are_bounded() {
+    let long = "x".repeat(REASON + 1);
+    let of = |seconds: u64, force, reason: &str| {
+        let wanted = FreezeWish {
+            force,
+            reason: reason.to_owned(),
+            ..wish(Duration::from_secs(seconds))
+        };
+        wanted.admit("FORCE").map(|wish| wish.reason)
+    };
+    assert_eq!(of(60, false, " firmware ").as_deref(), Ok("firmware"));
+    assert!(of(86_400, false, "x").is_ok());
+    assert!(of(30 * 86_400, true, "x").is_ok());
+    for (seconds, force, part) in [
+        (59, true, "too short"),
+        (0, false, "too short"),
+        (86_401, false, "24h at most, or FORCE"),
+        (30 * 86_400 + 1, true, "30d at most"),
+        (u64::MAX, true, "30d at most"),
+    ] {
+        let Err(Unfit::Lasts(why)) = of(seconds, force, "x") else {
+            panic!("{seconds} {force}");
+        };
+        assert!(why.contains(part), "{why}");
+    }
+    for reason in ["", "  ", "two\nlines", "\u{1b}[2J", long.as_str()] {
+        assert!(
+            matches!(of(60, false, reason), Err(Unfit::Reason(_))),
+            "{reason:?}"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! Freezing from a laptop: over the API, as a user of Keystone, by the real binary. The same words from the database say the same.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::remote::{ADMIN, DEMO, audited, over};
+use super::support::{Stage, json as told, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Of the words that freeze and thaw: action, phase, and who it was.
+fn lines(stage: &Stage) -> Vec<(String, String, String)> {
+    let of = |line: &Value, key: &str| line[key].as_str().unwrap().to_owned();
+    let all = audited(stage).into_iter();
+    all.filter(|line| line["action"] == "freeze" || line["action"] == "thaw")
+        .map(|line| (of(&line, "action"), of(&line, "phase"), of(&line, "operator")))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let api = stage.spawn("api");
+    stage.api().await;
+    let engine = stage.spawn("engine");
+    until("the instances to be listed", LIMIT, async || {
+        told(&stage, &["status"])["instances"]["protected"] == 2
+    })
+    .await;
+
+    let freeze = ["freeze", "host", HOST, "--for", "2h", "--reason", "firmware"];
+    // A reader sees; who may not act does not; nothing is written for either.
+    let (code, _, said) = over(&stage, DEMO, &freeze);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("os_masakari_api:operator:act") && said.contains("nothing was written"),
+        "{said}"
+    );
+    for (words, code, part) in [
+        (
+            vec!["freeze", "host", "nowhere", "--for", "2h", "--reason", "x"],
+            1,
+            "there is no host \"nowhere\"",
+        ),
+        (
+            vec!["freeze", "host", HOST, "--for", "25h", "--reason", "x"],
+            2,
+            "24h at most, or --force",
+        ),
+        (
+            vec!["freeze", "host", HOST, "--for", "2h", "--reason", "a\nb"],
+            2,
+            "one line",
+        ),
+        (vec!["thaw", "host", HOST], 1, "nothing of that name is frozen"),
+    ] {
+        let (got, _, said) = over(&stage, ADMIN, &words);
+        assert_eq!(got, code, "{words:?}: {said}");
+        assert!(said.contains(part), "{words:?}: {said}");
+    }
+    assert_eq!(lines(&stage), []);
+
+    let (code, text, said) = over(&stage, ADMIN, &freeze);
+    assert_eq!(code, 0, "{said}");
+    assert!(text.starts_with("host compute-001 is frozen until "), "{text}");
+    assert!(text.contains("2 instances are unprotected meanwhile"), "{text}");
+    // The answer was lost, and it is said again: nothing is written a second time.
+    let (code, again, said) = over(&stage, ADMIN, &freeze);
+    assert_eq!(code, 0, "{said}");
+    assert!(!again.contains("in place of"), "{again}");
+    let by = lines(&stage)[0].2.clone();
+    assert!(by.starts_with("admin, Keystone user "), "{by}");
+    let line = |action: &str, phase: &str| (action.to_owned(), phase.to_owned(), by.clone());
+    assert_eq!(
+        lines(&stage),
+        [line("freeze", "intent"), line("freeze", "outcome")]
+    );
+
+    // Both tell the same.
+    let (_, text, said) = over(&stage, ADMIN, &["freeze", "list", "-f", "json"]);
+    let mut there: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{said}"));
+    let mut here = told(&stage, &["freeze", "list"]);
+    for list in [&mut there, &mut here] {
+        assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+        list[0]["left_seconds"].take();
+    }
+    assert_eq!(here, there);
+    assert_eq!((&here[0]["name"], &here[0]["by"]), (&json!(HOST), &json!(by)));
+
+    // It holds: the host dies, and is left alone until it thaws.
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    until("the recovery to wait", LIMIT, async || {
+        told(&stage, &["recovery", "list"])[0]["waits"]["for"] == "frozen"
+    })
+    .await;
+    let (code, text, said) = over(&stage, ADMIN, &["thaw", "host", HOST]);
+    assert_eq!(code, 0, "{said}");
+    assert!(text.starts_with("host compute-001 is thawed, 1 h 5"), "{text}");
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    assert_eq!(
+        lines(&stage)[2..],
+        [line("thaw", "intent"), line("thaw", "outcome")]
+    );
+
+    // Without Keystone, or without an API, the database is there: on a controller.
+    api.kill();
+    let (code, _, said) = over(&stage, ADMIN, &freeze);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("cannot be reached") || said.contains("say it again"),
+        "{said}"
+    );
+    let (code, text, said) = run(
+        &stage,
+        &["freeze", "region", "--for", "5m", "--reason", "network"],
+    );
+    assert_eq!(code, 0, "{said}");
+    assert!(text.starts_with("everything is frozen until "), "{text}");
+    drop(engine);
+}
