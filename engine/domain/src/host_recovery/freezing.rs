@@ -191,6 +191,8 @@ pub(super) fn lets_order(turn: &mut Turn<'_>) -> bool {
 /// An order has not been sent.
 pub(super) fn order_withdrawn(state: &mut HostRecovery) {
     if state.fence.orders.is_empty() {
+        // Where the journal has refused the write, it is on nobody's account either. To count it twice does no harm.
+        state.guard.counted = false;
         state.freeze.withdrawn.order |= std::mem::take(&mut state.freeze.first.order);
     }
 }

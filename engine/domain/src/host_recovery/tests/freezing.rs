@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::bed::{Bed, id, region, server, tagged};
+use super::holding::alive;
 use super::properties::{Act, acts, apply, check};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;
@@ -224,6 +225,23 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
         bed.record.order.is_some(),
         "counted as if it were the first, which it is"
     );
+}
+
+/// The first order of an episode that begins in the middle of the evacuation, as the host came back.
+#[test]
+fn r24_an_order_that_the_journal_refuses_in_the_middle_is_on_the_account_when_it_is_given() {
+    let mut bed = alive();
+    bed.say(Word::Approve).found_on();
+    let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
+    assert!(matches!(order, Command::PowerOff { .. }) && bed.record.order.is_some());
+    bed.pulse.frozen.over = vec![freeze(FreezeScope::Host, 1)];
+    let pulse = bed.pulse.clone();
+    bed.see_all(vec![Observation::NotSent(order), Observation::Pulse(pulse)]);
+    bed.tick(1_000).power(Power::On).heartbeat_age(90_000).service();
+    assert!(!bed.orders_off(), "{:?}", bed.commands);
+    bed.around_later(region(1, 10)).thaw();
+    assert!(bed.orders_off(), "{:?} {:?}", bed.state.hold, bed.state.fence);
+    assert!(bed.record.order.is_some(), "nothing was counted before");
 }
 
 #[test]

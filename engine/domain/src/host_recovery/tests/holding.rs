@@ -10,7 +10,7 @@ use crate::power::Power;
 use crate::recovery::{Command, Observation, ServerCall, ServiceUpdate, Word};
 
 /// One instance in flight, one waiting, and the host is seen on.
-fn alive() -> Bed {
+pub(super) fn alive() -> Bed {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     bed.at += 20_000;
