@@ -145,6 +145,8 @@ pub(crate) struct Told {
     /// When each host sent its last heartbeat, and until when Nova had not heard it before that.
     beat: BTreeMap<HostIx, u64>,
     silent_until: BTreeMap<HostIx, u64>,
+    /// When hosts were heard again after they had been silent for as long as Masakari waits.
+    woke: BTreeMap<HostIx, u64>,
     /// Since when each host has been dead.
     died: BTreeMap<HostIx, u64>,
     /// Recoveries that have heard of a real failure, and when.
@@ -171,7 +173,10 @@ impl Told {
         if now.saturating_sub(before) > STALE {
             self.silent_until.insert(host, now);
         }
-        self.beat.insert(host, now);
+        let last = self.beat.insert(host, now).unwrap_or_default();
+        if u128::from(now - last) >= WAIT.as_millis() {
+            self.woke.insert(host, now);
+        }
     }
 
     pub(crate) fn dies(&mut self, host: HostIx, now: u64) {
@@ -534,7 +539,7 @@ impl World {
     }
 
     /// What docs/guarantees.md names: a control node's NORMAL without evidence, and a host that has not been heard for as long as
-    /// Masakari waits.
+    /// Masakari waits. A heartbeat that comes only now has not been looked at yet.
     pub(crate) fn is_taken_at_word(&self, rec: RecIx, host: HostIx) -> bool {
         let row = &self.journal.recs[rec];
         let bare = row.reported == "NORMAL" || row.joined;
@@ -544,11 +549,14 @@ impl World {
             .iter()
             .any(|(of, who, _)| *of == host && matches!(who, Who::Control(number) if *number != 0));
         let beat = self.told.beat.get(&host).copied().unwrap_or_default();
+        let silent = u128::from(self.now - beat) >= WAIT.as_millis();
+        let woke = self.told.woke.get(&host);
+        let was_silent = woke.is_some_and(|woke| self.now - woke <= SEEN);
         self.weather.mode == FencingMode::External
             && self.weather.bare_normal == BareNormal::Wait(WAIT)
             && bare
             && control
-            && u128::from(self.now - beat) >= WAIT.as_millis()
+            && (silent || was_silent)
     }
 
     /// A reporter that is bound to a host moves nothing of another's.
