@@ -24,6 +24,9 @@ use crate::app::App;
 /// Between two looks. The look-out itself is a second old at most.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// So soon a browser whose stream has ended connects again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// How long and how many.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamOptions {
@@ -167,8 +170,10 @@ impl Listening {
     /// The events, to the end.
     pub(crate) fn events(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
         futures_util::stream::unfold(self, |mut listening| async move {
-            let told = listening.next().await?;
-            Some((Ok(told.event()), listening))
+            let is_first = listening.told.is_none();
+            let event = listening.next().await?.event();
+            let event = if is_first { event.retry(RETRY) } else { event };
+            Some((Ok(event), listening))
         })
     }
 

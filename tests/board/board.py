@@ -136,6 +136,7 @@ class Board:
         self.check.equal("the cookie is nothing to the API itself", answer.status, 401)
         self.check.that("facts are seen", self.seen(page, "fresh", 30), self.text(page))
         self.check.that("a hostile name stays text", self.seen(page, EVIL) and page.title() == "Now · Tachi", page.title())
+        self.check.that("the page listens, and asks no more each second", self.seen(page, "live, seen 3 s ago", 15), self.text(page))
         self.picture(page, "now-light")
         # By keyboard to the hosts.
         page.keyboard.press("Tab")
@@ -147,6 +148,8 @@ class Board:
         self.check.that("the keyboard leads to Hosts", self.seen(page, "%d of %d hosts" % (len(self.hosts), len(self.hosts))), self.text(page))
         dead = self.hosts[0]
         row = "tr:has-text('%s')" % dead
+        # So soon it asks by itself again only when the death has to be on the board already.
+        self.check.that("it has just asked", self.seen(page, "live, seen 1 s ago"), self.text(page)[:300])
         began = time.monotonic()
         self.kill(dead)
         page.wait_for_selector(row + ":has-text('dead')", timeout=15_000)
@@ -189,6 +192,31 @@ class Board:
         page.fill("#filter", self.hosts[1])
         self.check.that("the filter leaves one", self.seen(page, "1 of %d hosts" % len(self.hosts)), self.text(page)[:800])
         page.fill("#filter", "")
+
+    def streams(self, context):
+        page = context.new_page()
+        page.on("request", lambda r: opened.append(r) if r.url.endswith("/events") else None)
+        opened = []
+        hide = "h => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => h}); document.dispatchEvent(new Event('visibilitychange')) }"
+        self.go(page, "#/now", "live, seen")
+        self.go(page, "#/history", "live, seen")
+        self.check.equal("there is one stream, whatever page is shown", len(opened), 1)
+        with page.expect_event("requestfailed", lambda r: r.url.endswith("/events")):
+            page.evaluate(hide, True)
+        self.check.that("a tab that nobody looks at has none", "live" not in page.inner_text("#age"), page.inner_text("#age"))
+        page.evaluate(hide, False)
+        self.check.that("whoever looks again has one", self.seen(page, "live, seen") and len(opened) == 2, len(opened))
+        # As many listen as may.
+        page.route("**/board/api/events", lambda route: route.fulfill(status=503, json={}))
+        page.reload()
+        self.check.that("a stream that is refused is said to be none", self.seen(page, "not live, seen"), self.text(page)[:300])
+        began = time.monotonic()
+        for _ in range(3):
+            page.wait_for_event("request", lambda r: "/board/api/recoveries" in r.url)
+        took = time.monotonic() - began
+        self.check.that("and the page asks each second (3 in %.1f s)" % took, took < 4.5, took)
+        page.close()
+        self.said = [line for line in self.said if "503" not in line]
 
     def narrow_and_dark(self, context):
         for width, dark in ((360, False), (360, True), (1280, True)):
@@ -251,18 +279,19 @@ class Board:
 
     def silence(self, page):
         page.goto(self.url + "#/now")
-        self.check.that("Now shows what is good", self.seen(page, "● protected", 30), self.text(page)[:600])
+        self.check.that("Now shows what is good", self.seen(page, "● protected", 30) and self.seen(page, "live, seen"), self.text(page)[:600])
         said = len(self.said)
         began = time.monotonic()
         self.region.stop_service()
         old = self.seen(page, "no answer for", 20)
         took = time.monotonic() - began
-        self.check.that("an API that is gone shows within 11 s (%.1f)" % took, old and took < 11.5, took)
+        self.check.that("an API that is gone shows within 10 s (%.1f)" % took, old and took < 10.6, took)
         self.check.that("and nothing counts as good any more", "● " not in self.text(page), self.text(page))
         self.picture(page, "silent")
         self.region.start_service()
         self.check.that("it goes on when the API is back", self.seen(page, "● protected", 30), self.text(page)[:600])
         self.check.that("and the alarm is over", not page.is_visible("#alarm"))
+        self.check.that("and the page listens again", self.seen(page, "live, seen", 20), self.text(page)[:300])
         # The browser itself says that nobody answered; that is what was asked for.
         self.said[said:] = [line for line in self.said[said:] if "Failed to load resource" not in line]
 
@@ -302,6 +331,7 @@ def main():
             board = Board(region, browser, checks, arguments.pictures)
             board.prepare()
             context, page = board.walk()
+            board.streams(context)
             board.narrow_and_dark(context)
             board.many(context)
             board.crowded(context)

@@ -1,7 +1,7 @@
 // Whether there is room for what hosts lose.
 
 import { ago, doubt, el, link, mark, swap, table } from './draw.js';
-import { ask } from './live.js';
+import { ask, soon } from './live.js';
 
 const many = (n, one) => `${n} ${one}${n === 1 ? '' : 's'}`;
 
@@ -54,6 +54,7 @@ export function forecastPage() {
   const form = el('form', { class: 'filter', onsubmit: (event) => {
     event.preventDefault();
     lose = field.value.trim();
+    soon();
   } }, field);
   return {
     head: [el('h1', null, 'Forecast'), form],

@@ -1,10 +1,16 @@
-// Asks the API again and again, and says how old its last answer is.
+// Listens for changes, asks the API what is so then, and says how old its last answer is.
 
 import { doubt, tick } from './draw.js';
 
 /** Without an answer for so long, what is shown counts for nothing. */
 const OLD = 10_000;
 const PATIENCE = 8_000;
+/** While a stream tells of changes, asking shows that the API is there, and renews what no event is about. */
+const CALM = 5_000;
+/** Without a stream. */
+const BUSY = 1_000;
+/** A stream that the API refused is asked for again after so long: there may be a place then. */
+const LATER = 15_000;
 
 export class Refused extends Error {
   constructor(status, text) {
@@ -28,13 +34,24 @@ let trouble = '';
 let timer = null;
 let wanted = null;
 let onTurn = () => {};
+let stream = null;
+let later = 0;
+/** Whether changes are told: `null` before anybody was asked. */
+let live = null;
+
+function age(silent) {
+  if (wanted === null) return '';
+  const seconds = Math.round(silent / 1000);
+  if (silent >= OLD) return `✗ no answer for ${seconds} s`;
+  return `${live === null ? '' : live ? 'live, ' : 'not live, '}seen ${seconds} s ago`;
+}
 
 function look() {
   const silent = performance.now() - heard;
   const badge = document.getElementById('age');
   const alarm = document.getElementById('alarm');
   const stale = wanted !== null && silent >= OLD;
-  badge.textContent = wanted === null ? '' : `${stale ? '✗ no answer for' : 'seen'} ${Math.round(silent / 1000)} s${stale ? '' : ' ago'}`;
+  badge.textContent = age(silent);
   badge.classList.toggle('old', stale);
   const text = stale ? `The API does not answer${trouble ? `: ${trouble}` : ''}. What is below was so ${Math.round(silent / 1000)} s ago; how it is now is not known.` : '';
   // A reader for the blind tells an alert again when its text changes: so it says no seconds but at the beginning.
@@ -49,10 +66,49 @@ function look() {
 }
 setInterval(look, 500);
 
-/** Asks for what a page shows, and draws it when it has changed; ends what was asked before. */
-export function follow({ read, draw, refused, turned }) {
+/** Ends the stream: nobody looks, or it may be dead. */
+function hush(now) {
+  stream?.close();
+  stream = null;
+  live = now;
+  look();
+}
+
+/** One stream for the tab, whatever page it shows. Only after an answer: whoever is not logged in gets none. */
+function listen() {
+  if (stream || document.hidden || performance.now() < later) return;
+  const mine = new EventSource('api/events');
+  stream = mine;
+  const hear = () => {
+    if (stream !== mine) return;
+    live = true;
+    wanted?.soon();
+  };
+  // A stream begins with how it is now, so nothing was missed before.
+  mine.addEventListener('situation', hear);
+  mine.addEventListener('unknown', hear);
+  mine.addEventListener('error', () => {
+    if (stream !== mine) return;
+    live = false;
+    // It ended, and the browser connects again by itself; after 401 and 503 it does not.
+    if (mine.readyState === EventSource.CLOSED) {
+      hush(false);
+      later = performance.now() + LATER;
+    }
+    wanted?.soon();
+  });
+}
+
+/** What a page shows is asked for at once, as after a change that it made itself. */
+export const soon = () => wanted?.soon();
+
+/** Asks for what a page shows, and draws it when it has changed; ends what was asked before. `pace` is for what changes without an event. */
+export function follow({ read, draw, refused, turned, pace }) {
   clearTimeout(timer);
-  const mine = { read };
+  let asking = false;
+  let missed = false;
+  let next = 0;
+  const mine = {};
   wanted = mine;
   heard = performance.now();
   said = '';
@@ -60,14 +116,19 @@ export function follow({ read, draw, refused, turned }) {
   doubt.stale = false;
   onTurn = turned || (() => {});
   const again = async () => {
-    if (wanted !== mine) return;
+    if (wanted !== mine || asking) return;
+    asking = true;
+    missed = false;
+    let pause = BUSY;
     const began = performance.now();
     try {
       const told = await read();
       if (wanted !== mine) return;
       heard = performance.now();
       trouble = '';
+      listen();
       look();
+      if (live) pause = pace?.(told) || CALM;
       const text = JSON.stringify(told);
       if (text !== said) {
         said = text;
@@ -80,26 +141,36 @@ export function follow({ read, draw, refused, turned }) {
         heard = performance.now();
       } else {
         trouble = error instanceof Refused ? error.message.replace(/\.$/, '') : '';
+        // Whoever does not answer at all tells nothing either, even where nobody said that the stream is over.
+        if (!(error instanceof Refused)) hush(false);
       }
     }
-    // A region whose answer takes long to make is asked less often.
-    const pause = document.hidden ? 9_000 : Math.max(1_000, Math.min(5_000, 5 * (performance.now() - began)));
+    asking = false;
+    // A region whose answer takes long to make is asked less often, also when much happens there.
+    const rest = Math.min(5_000, 5 * (performance.now() - began));
+    next = performance.now() + rest;
     clearTimeout(timer);
-    if (wanted === mine) timer = setTimeout(again, pause);
+    if (wanted === mine) timer = setTimeout(again, missed ? rest : document.hidden ? 9_000 : Math.max(pause, rest));
   };
-  mine.again = again;
+  mine.soon = () => {
+    missed = true;
+    if (asking) return;
+    clearTimeout(timer);
+    timer = setTimeout(again, Math.max(0, next - performance.now()));
+  };
   again();
 }
 
 export function rest() {
   wanted = null;
   clearTimeout(timer);
+  hush(null);
   doubt.stale = false;
   look();
 }
 
 document.addEventListener('visibilitychange', () => {
-  if (document.hidden || !wanted) return;
-  clearTimeout(timer);
-  wanted.again();
+  // Streams are few, and nobody looks.
+  if (document.hidden) hush(null);
+  else wanted?.soon();
 });

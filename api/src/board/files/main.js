@@ -48,6 +48,7 @@ function show(focus) {
   };
   follow({
     read: shown.read,
+    pace: shown.pace,
     draw,
     turned: () => told && shown.draw(shown.body, told),
     refused: (error) => {

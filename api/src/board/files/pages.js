@@ -2,7 +2,7 @@
 
 import { ago, commands, doubt, el, link, mark, swap, table } from './draw.js';
 import { headroom } from './forecast.js';
-import { ask } from './live.js';
+import { ask, soon } from './live.js';
 
 const KINDS = ['protected', 'degraded', 'unknown', 'unprotected', 'down', 'not_meant'];
 const total = (counts) => KINDS.reduce((sum, kind) => sum + (counts?.[kind] || 0), 0);
@@ -50,7 +50,7 @@ function underway(one) {
   const over = one.life === 'watching';
   return el('article', { class: 'card' },
     el('div', { class: 'row' }, one.waits?.held ? mark('err', 'held') : mark('busy', over ? 'watching' : 'running'),
-      el('a', { href: `#/recovery/${one.id}` }, `${one.kind} ${one.host}`), el('span', { class: 'end soft' }, `${one.back} of ${many(one.instances, 'instance')} back, ${one.in_flight} under way`)),
+      el('a', { href: `#/recovery/${one.id}` }, `${one.kind} ${one.host}`), el('span', { class: 'end soft' }, one.instances ? `${one.back} of ${many(one.instances, 'instance')} back, ${one.in_flight} under way` : over ? 'no instances' : 'its instances are not listed yet')),
     one.instances ? el('progress', { max: one.instances, value: one.back, 'aria-label': `instances of ${one.host} that are back` }) : null,
     one.message ? el('div', { class: 'soft' }, one.message) : null);
 }
@@ -180,6 +180,7 @@ export function historyPage() {
       const more = el('button', { type: 'button', onclick: () => {
         limit = Math.min(1000, limit + 200);
         more.disabled = true;
+        soon();
       } }, 'Show more');
       swap(place, told.length ? table(['opened', 'of', 'state', 'instances', 'text'], told.map((one) => [
         ago(one.opened_at), el('a', { href: `#/recovery/${one.recovery}` }, `${one.kind} ${one.host}`), state(one),
