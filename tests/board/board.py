@@ -67,6 +67,9 @@ class Board:
 
     def kill(self, host):
         self.region.admin("POST", "/hosts/%s/power" % host, {"on": False})
+        self.report(host)
+
+    def report(self, host):
         self.api("POST", "/v1/notifications", {"notification": {"type": "COMPUTE_HOST", "hostname": host, "generated_time": moment(), "payload": {
             "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}})
 
