@@ -13,6 +13,7 @@ mod night;
 mod recovery;
 mod region;
 mod reporter;
+mod schedule;
 mod shape;
 mod status;
 mod vmove;
@@ -38,6 +39,7 @@ pub(crate) use recovery::{
 };
 pub(crate) use region::SandboxArgs;
 pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
+pub(crate) use schedule::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 pub(crate) use shape::{Format, ShapeArgs};
 pub(crate) use status::{
     ExplainArgs, ForecastArgs, HostCommand, HostFailArgs, HostReturnArgs, StatusArgs, UpgradeCheckArgs,
@@ -120,6 +122,9 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Check everything that can be checked: configuration, policy, database, Nova, devices and what is found of the region
     Doctor(DoctorArgs),
+    /// See what engines do by the clock and what came of it, and do one of it now
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Look before and after an upgrade, or a switch from Masakari
     #[command(subcommand)]
     Upgrade(UpgradeCommand),

@@ -6,7 +6,7 @@ mod completions;
 mod config;
 mod db;
 mod demo;
-mod doctor;
+pub(crate) mod doctor;
 mod engine;
 mod explain;
 mod failure;
@@ -25,12 +25,14 @@ mod policy;
 mod recovery;
 mod reporter;
 mod sandbox;
+mod schedule;
 mod serve;
 mod status;
 mod upgrade;
 mod vmove;
 pub(crate) mod who;
 
+pub(crate) use db::cut as purged_before;
 pub(crate) use failure::Failure;
 pub(crate) use tachi_operator::is_alive as alive;
 
@@ -69,6 +71,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Forecast(args) => Box::pin(forecast::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::Mon(args) => Box::pin(mon::run(args)).await,
+        Command::Schedule(command) => Box::pin(schedule::run(command)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, shape })) => {
             Ok(Box::pin(upgrade::run(&config, &shape)).await)

@@ -4,6 +4,7 @@ mod cli;
 mod cmd;
 mod logging;
 mod out;
+mod schedule;
 mod settings;
 mod source;
 mod wiring;

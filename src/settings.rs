@@ -13,6 +13,7 @@ mod messaging;
 mod pace;
 mod policy;
 mod recovery;
+mod schedule;
 mod surroundings;
 
 use std::net::IpAddr;
@@ -93,6 +94,8 @@ pub(crate) struct Settings {
     pub(crate) fencing: Fencing,
     /// What the guards look at beside Nova and the database.
     pub(crate) surroundings: SurroundingSettings,
+    /// What the engine does by the clock.
+    pub(crate) schedule: crate::schedule::Schedule,
     /// The audit log of power commands.
     pub(crate) audit: Audit,
     /// Everything of ours in the log.
@@ -260,6 +263,7 @@ impl Settings {
         let engine_listen = engine::metrics_listen(r);
         let events = events::events(r, &host);
         let pace = pace::pace(r, &policy);
+        let schedule = schedule::schedule(r);
         let report = reader.finish()?;
         Ok(Self {
             listen,
@@ -289,6 +293,7 @@ impl Settings {
             pace,
             fencing,
             surroundings,
+            schedule,
             audit,
             debug,
             log_file,

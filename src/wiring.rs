@@ -22,15 +22,17 @@ use std::sync::Arc;
 use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Poke, Registry, Wake};
+use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_store::{MigrationReport, Stands, Store, StoreOptions};
 use tokio::sync::watch;
 
+use crate::cli::ConfigArgs;
 use crate::cmd::Failure;
 use crate::out::waiting;
+use crate::schedule::{Keeper, Worker};
 use crate::settings::{AuthStrategy, Settings, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};
@@ -178,7 +180,7 @@ pub(crate) async fn engine(
         .adopt(settings.notification_expiry)
         .await
         .map_err(|error| Failure::new("taking up what Masakari left open", error))?;
-    let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
+    let name = own_name(settings);
     let nova = nova(settings, &base.clock).await?;
     let ports = Ports {
         compute: nova.clone(),
@@ -356,6 +358,20 @@ pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
     let poke = Both(local.clone(), SocketPoke::new(&folder).map_err(wrong)?);
     let wake = Both(local, SocketWake::bind(&folder).map_err(wrong)?);
     Ok((Arc::new(poke), Arc::new(wake)))
+}
+
+/// Does by the clock what `[schedule]` says, until the process ends.
+pub(crate) fn keep_schedule(process: &Process, config: &ConfigArgs, settings: &Settings, base: &Base) {
+    let jobs: Arc<dyn Jobs> = Arc::new(base.store.jobs().clone());
+    let work = Arc::new(Worker(config.clone()));
+    let (clock, schedule) = (base.clock.clone(), settings.schedule.clone());
+    let keeper = Keeper::new(jobs, work, clock, schedule, chrono::Local, own_name(settings));
+    process.task(|stop| keeper.run(stop));
+}
+
+/// A name that no other process has.
+pub(crate) fn own_name(settings: &Settings) -> String {
+    format!("{}:{}:{}", settings.host, std::process::id(), short_id())
 }
 
 fn short_id() -> String {

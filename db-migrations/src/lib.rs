@@ -38,6 +38,7 @@ mod m20261122_0060_fact;
 mod m20261122_0070_move_instance;
 mod m20261122_0080_freeze;
 mod m20261123_0010_monitors;
+mod m20261123_0050_job;
 mod origin;
 mod statement;
 mod sync;
@@ -83,6 +84,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_0070_move_instance::Migration),
             Box::new(m20261122_0080_freeze::Migration),
             Box::new(m20261123_0010_monitors::Migration),
+            Box::new(m20261123_0050_job::Migration),
         ]
     }
 

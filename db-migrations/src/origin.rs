@@ -102,6 +102,7 @@ const OURS: &[&str] = &[
     "fence_machine",
     "tachi_freeze",
     "tachi_monitor",
+    "tachi_job",
 ];
 
 /// A revision of Masakari's schema.

@@ -189,7 +189,7 @@ pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Sh
 }
 
 /// What is older than this goes.
-fn cut(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(crate) fn cut(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure> {
     if age_in_days < 0 {
         return Err(Failure::usage("Must supply a non-negative value for age."));
     }

@@ -16,11 +16,15 @@ use super::status::code;
 use super::{Failure, upgrade};
 use crate::cli::{ConfigArgs, DoctorArgs};
 use crate::out::{self, Cell, Column, Sheet, View, answer, waiting};
+use crate::schedule::Outcome;
 use crate::settings::Settings;
 use crate::source::{Database, Source as _};
 use crate::wiring;
 
 use checks::{Check, Read};
+
+/// So many checks are named in a line.
+const NAMED: usize = 5;
 
 /// Carries it out.
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
@@ -49,6 +53,24 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     }
     let worst = shown.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
     Ok(if args.check { code(worst) } else { crate::DONE })
+}
+
+/// The same by the clock: what was found, in a line.
+pub(crate) async fn job(config: &ConfigArgs) -> Outcome {
+    let all = checks::all(&Box::pin(read(config)).await);
+    let all: Vec<&Check> = all.iter().collect();
+    let worst = all.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
+    let bad = all.iter().filter(|one| one.grade == worst && worst > Grade::Info);
+    let bad: Vec<&str> = bad.map(|one| one.name.as_str()).take(NAMED).collect();
+    let counted = counted(&all);
+    Outcome {
+        grade: worst,
+        details: if bad.is_empty() {
+            counted
+        } else {
+            format!("{counted}: {}", bad.join(", "))
+        },
+    }
 }
 
 /// What cannot be read is a finding itself.
@@ -141,10 +163,13 @@ fn lines(one: &Check) -> Vec<String> {
 }
 
 fn sum(all: &[&Check], seconds: f64) -> String {
+    format!("{} checks in {seconds:.1} s: {}", all.len(), counted(all))
+}
+
+fn counted(all: &[&Check]) -> String {
     let count = |grades: &[Grade]| all.iter().filter(|one| grades.contains(&one.grade)).count();
     format!(
-        "{} checks in {seconds:.1} s: {} ok, {} warnings, {} errors, {} not checkable",
-        all.len(),
+        "{} ok, {} warnings, {} errors, {} not checkable",
         count(&[Grade::Ok, Grade::Info]),
         count(&[Grade::Warn]),
         count(&[Grade::Err]),

@@ -23,6 +23,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     let settings = service_settings(&args.config, "tachi")?;
     let (rules, policy) = watch::channel(settings.policy.clone());
     let (process, base) = start(&settings, policy, &args.upstream).await?;
+    wiring::keep_schedule(&process, &args.config, &settings, &base);
     let reload = || {
         super::reload_rules(&args.config, &rules);
         super::reload_tls(&settings);

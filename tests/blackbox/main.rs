@@ -31,6 +31,7 @@ mod recovery;
 mod remote;
 mod remote_freezing;
 mod reserved;
+mod scheduling;
 mod schema;
 mod showing;
 mod speed;

@@ -44,7 +44,7 @@ const fn right(table: &'static str, insert: bool, update: Columns, delete: bool,
 }
 
 /// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 24] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -64,6 +64,7 @@ const TABLES: [&str; 23] = [
     "fact",
     "tachi_freeze",
     "tachi_monitor",
+    "tachi_job",
     "tachi_lock",
     "tachi_meta",
     tachi_migrations::TABLE,
@@ -88,7 +89,7 @@ const API: [Right; 8] = [
     right("tachi_lock", true, Columns::All, false, false),
 ];
 
-const ENGINE: [Right; 20] = [
+const ENGINE: [Right; 21] = [
     right("notifications", true, Columns::All, false, true),
     right(
         "hosts",
@@ -115,6 +116,7 @@ const ENGINE: [Right; 20] = [
     right("tachi_freeze", true, Columns::All, true, true),
     // A person has it forget a monitor that was taken away.
     right("tachi_monitor", false, Columns::None, true, false),
+    right("tachi_job", true, Columns::All, false, false),
     right("tachi_lock", true, Columns::All, false, false),
     right("tachi_meta", true, Columns::None, false, false),
 ];

@@ -17,7 +17,7 @@ use crate::machines::MachineTable;
 use crate::registry::RegistryTables;
 use crate::roll::EngineTable;
 use crate::work::{Tx, Verdict, Work};
-use crate::{FactTable, FreezeTable, MonitorTable, StoreError, StoreOptions};
+use crate::{FactTable, FreezeTable, JobTable, MonitorTable, StoreError, StoreOptions};
 
 /// A database. Cheap to clone; all clones share its connections.
 ///
@@ -34,6 +34,7 @@ pub struct Store {
     facts: FactTable,
     freezes: FreezeTable,
     monitors: MonitorTable,
+    jobs: JobTable,
 }
 
 impl std::fmt::Debug for Store {
@@ -60,6 +61,7 @@ impl Store {
             facts: FactTable::of(&db),
             freezes: FreezeTable::of(&db),
             monitors: MonitorTable::of(&db),
+            jobs: JobTable::of(&db),
             db,
         })
     }
@@ -102,6 +104,11 @@ impl Store {
     /// The monitors that have signed: the port `Monitors`.
     pub fn monitors(&self) -> &MonitorTable {
         &self.monitors
+    }
+
+    /// What engines do by the clock: the port `Jobs`.
+    pub fn jobs(&self) -> &JobTable {
+        &self.jobs
     }
 
     /// The name of the newest migration that was applied; `None` if the schema is not there yet.

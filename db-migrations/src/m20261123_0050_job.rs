@@ -1,0 +1,32 @@
+//! What engines do by the clock, and what came of it the last time: a row for each job.
+
+use sea_orm_migration::prelude::*;
+
+use crate::columns::{long_text, micros, text, text_or_null};
+use crate::statement::create;
+use crate::widen::storage;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        let storage = storage(db).await?;
+        let moment = |name: &'static str| ColumnDef::new(name).big_integer().to_owned();
+        let mut table = storage.table("tachi_job");
+        table
+            .col(text("name", 255).primary_key())
+            // Moves on by one with each run, so that of two that begin only one does.
+            .col(ColumnDef::new("run").big_integer().not_null())
+            .col(moment("due_at"))
+            .col(micros("begun_at"))
+            .col(text("begun_by", 255))
+            .col(moment("ended_at"))
+            .col(text_or_null("grade", 16))
+            .col(long_text(storage.backend, "details").not_null())
+            .col(moment("good_at"));
+        create(db, &mut table).await
+    }
+}

@@ -1,0 +1,52 @@
+//! `tachi schedule`.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{ConfigArgs, ShapeArgs};
+use crate::schedule::Job;
+
+/// `tachi schedule`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScheduleCommand {
+    /// List what engines do by the clock: when last, what came of it, when next
+    List(ScheduleListArgs),
+    /// Do one of it here and now; what comes of it is kept as if an engine had done it
+    Run(ScheduleRunArgs),
+}
+
+/// `tachi schedule list`.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleListArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+}
+
+/// `tachi schedule run`.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleRunArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// What
+    #[arg(value_enum)]
+    pub(crate) job: JobWord,
+}
+
+/// A job.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum JobWord {
+    /// Everything that `tachi doctor` checks
+    Doctor,
+    /// What `tachi db purge` removes, by the age of `[schedule] purge_age_in_days`
+    Purge,
+}
+
+impl From<JobWord> for Job {
+    fn from(word: JobWord) -> Self {
+        match word {
+            JobWord::Doctor => Self::Doctor,
+            JobWord::Purge => Self::Purge,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Begins what is due, as long as the engine runs. Engines agree by the row of a job: whoever moves its number on has begun it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeZone;
+use metrics::{describe_gauge, gauge};
+use tachi_domain::Timestamp;
+use tachi_domain::situation::Grade;
+use tachi_engine::ports::{Clock, JobLine, Jobs, JournalError};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Job, LONGEST, Outcome, Schedule, Work, begins_at, is_under_way};
+
+/// How often each engine looks.
+const EVERY: Duration = Duration::from_secs(15);
+
+const GOOD: &str = "tachi_job_last_success_timestamp_seconds";
+
+/// See the module.
+pub(crate) struct Keeper<Z> {
+    jobs: Arc<dyn Jobs>,
+    work: Arc<dyn Work>,
+    clock: Arc<dyn Clock>,
+    schedule: Schedule,
+    zone: Z,
+    name: String,
+    started: Timestamp,
+    /// Begun by us, or perhaps not: the database did not answer.
+    unsure: BTreeSet<&'static str>,
+    trouble: bool,
+}
+
+impl<Z: TimeZone> Keeper<Z> {
+    /// One that begins to look now, under a name that nobody else has.
+    pub(crate) fn new(
+        jobs: Arc<dyn Jobs>,
+        work: Arc<dyn Work>,
+        clock: Arc<dyn Clock>,
+        schedule: Schedule,
+        zone: Z,
+        name: String,
+    ) -> Self {
+        describe_gauge!(
+            GOOD,
+            "When each job of [schedule] last ended with nothing worse than a warning, whichever engine ran it"
+        );
+        Self {
+            started: clock.wall(),
+            jobs,
+            work,
+            clock,
+            schedule,
+            zone,
+            name,
+            unsure: BTreeSet::new(),
+            trouble: false,
+        }
+    }
+
+    /// Looks until `stop`. What runs then is left where it is: a job can be repeated.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        if self.schedule.jobs.is_empty() {
+            return;
+        }
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Both branches only wait.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match self.look(&stop).await {
+                Ok(()) => self.trouble = false,
+                Err(error) => {
+                    let source = error.source.to_string();
+                    if self.trouble {
+                        tracing::debug!(%error, source, "no job is begun");
+                    } else {
+                        tracing::warn!(%error, source, "no job of the schedule is begun: trying again");
+                    }
+                    self.trouble = true;
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self, stop: &CancellationToken) -> Result<(), JournalError> {
+        for (job, when) in self.schedule.jobs.clone() {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            let lines = self.jobs.jobs().await?;
+            let line = lines.iter().find(|line| line.name == job.as_str());
+            tell(job, line);
+            let now = self.clock.wall();
+            if let Some(line) = line
+                && is_under_way(line, now)
+            {
+                // It was written all the same.
+                if self.unsure.remove(job.as_str()) && line.by == self.name {
+                    self.carry_out(job, line.run, stop).await;
+                }
+                continue;
+            }
+            let due = begins_at(when, line, self.started, now, &self.zone);
+            if due > now {
+                continue;
+            }
+            let seen = line.map_or(0, |line| line.run);
+            match self
+                .jobs
+                .begin_job(job.as_str(), seen, Some(due), &self.name)
+                .await
+            {
+                Ok(true) => self.carry_out(job, seen.saturating_add(1), stop).await,
+                Ok(false) => {}
+                Err(error) => {
+                    self.unsure.insert(job.as_str());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, job: Job, run: u64, stop: &CancellationToken) {
+        tracing::info!(%job, run, "job begins");
+        let outcome = tokio::select! {
+            () = stop.cancelled() => Outcome {
+                grade: Grade::Unknown,
+                details: "not finished: its engine was stopped".to_owned(),
+            },
+            done = timeout(LONGEST, self.work.run(job, run)) => done.unwrap_or_else(|_| Outcome {
+                grade: Grade::Err,
+                details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),
+            }),
+        };
+        let Outcome { grade, details } = outcome;
+        if matches!(grade, Grade::Err | Grade::Unknown) {
+            tracing::warn!(%job, run, %grade, "job has ended: {details}");
+        } else {
+            tracing::info!(%job, run, %grade, "job has ended: {details}");
+        }
+        match self.jobs.end_job(job.as_str(), run, grade, &details).await {
+            Ok(true) => {
+                let line = self.jobs.jobs().await.ok();
+                let lines = line.unwrap_or_default();
+                tell(job, lines.iter().find(|line| line.name == job.as_str()));
+            }
+            Ok(false) => tracing::warn!(%job, run, "what came of a job is not kept: it was begun again"),
+            Err(error) => {
+                let source = error.source.to_string();
+                tracing::warn!(%job, run, %error, source, "what came of a job is not kept");
+            }
+        }
+    }
+}
+
+/// What has never gone well is told as zero: whoever waits for it has an alarm.
+fn tell(job: Job, line: Option<&JobLine>) {
+    let at = line
+        .and_then(|line| line.good_at)
+        .map_or(0, |at| at.micros() / 1_000_000);
+    // Seconds since 1970 fit well into what a float holds exactly.
+    let at = f64::from(u32::try_from(at).unwrap_or_default());
+    gauge!(GOOD, "job" => job.as_str()).set(at);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! When something is due: `daily 03:00`, `weekly sun 04:00`, `every 6h`. Times of day are those of this machine's time zone.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{
+    DateTime, Datelike as _, Days, LocalResult, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc, Weekday,
+};
+use tachi_domain::Timestamp;
+use tachi_operator::when::span;
+
+/// Nothing is done more often: engines look four times as often.
+const SHORTEST: Duration = Duration::from_mins(1);
+
+/// Nothing is done more seldom.
+const SELDOM: Duration = Duration::from_hours(24 * 366);
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Again and again, so long after the time before.
+    Every(Duration),
+    /// Each day, or each week on a day.
+    At(Option<Weekday>, NaiveTime),
+}
+
+impl When {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// It is none; for people.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let time = |text: &str| {
+            // One digit for the hour is how people write it as well.
+            NaiveTime::parse_from_str(text, "%H:%M")
+                .map_err(|_| format!("{text:?} is no time of day such as 03:00"))
+        };
+        match words[..] {
+            ["daily", at] => Ok(Self::At(None, time(at)?)),
+            ["weekly", day, at] => {
+                let day = day.parse();
+                let day: Weekday = day.map_err(|_| format!("{:?} is no day such as sun", words[1]))?;
+                Ok(Self::At(Some(day), time(at)?))
+            }
+            ["every", lasts] => {
+                let lasts = span(lasts)?;
+                if (SHORTEST..=SELDOM).contains(&lasts) {
+                    Ok(Self::Every(lasts))
+                } else {
+                    Err(format!("{text:?} is not between every 1m and every 366d"))
+                }
+            }
+            _ => Err(format!("{text:?} is no time for a job")),
+        }
+    }
+
+    /// The last time at or before `now`; `None` for what has no time of its own.
+    pub(super) fn before<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
+        let today = day_of(now, zone)?;
+        let days = (0..=8).filter_map(|back| {
+            today
+                .checked_add_days(Days::new(1))?
+                .checked_sub_days(Days::new(back))
+        });
+        let mut times = days.filter_map(|day| self.on(day, zone));
+        times.find(|at| *at <= now)
+    }
+
+    /// The first time after `now`; `None` for what has no time of its own.
+    pub(super) fn after<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
+        let today = day_of(now, zone)?;
+        let days = (0..=9).filter_map(|on| {
+            today
+                .checked_sub_days(Days::new(1))?
+                .checked_add_days(Days::new(on))
+        });
+        let mut times = days.filter_map(|day| self.on(day, zone));
+        times.find(|at| *at > now)
+    }
+
+    /// The time on that day, if it has one.
+    fn on<Z: TimeZone>(self, day: NaiveDate, zone: &Z) -> Option<Timestamp> {
+        let Self::At(weekday, time) = self else {
+            return None;
+        };
+        if weekday.is_some_and(|weekday| weekday != day.weekday()) {
+            return None;
+        }
+        let there = day.and_time(time);
+        let at = match zone.from_local_datetime(&there) {
+            LocalResult::Single(at) => at,
+            // In autumn an hour is there twice: the first counts.
+            LocalResult::Ambiguous(first, _) => first,
+            // In spring one is left out: an hour later is the same time as it would have been.
+            LocalResult::None => zone
+                .from_local_datetime(&(there + TimeDelta::hours(1)))
+                .earliest()?,
+        };
+        Some(Timestamp::from_micros(at.timestamp_micros()))
+    }
+}
+
+fn day_of<Z: TimeZone>(now: Timestamp, zone: &Z) -> Option<NaiveDate> {
+    let now = DateTime::<Utc>::from_timestamp_micros(now.micros())?;
+    Some(now.with_timezone(zone).date_naive())
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(lasts) => {
+                let minutes = lasts.as_secs() / 60;
+                match (lasts.as_secs() % 60, minutes % 60) {
+                    (0, 0) => write!(f, "every {}h", minutes / 60),
+                    (0, _) => write!(f, "every {minutes}m"),
+                    _ => write!(f, "every {}s", lasts.as_secs()),
+                }
+            }
+            Self::At(None, time) => write!(f, "daily {}", time.format("%H:%M")),
+            Self::At(Some(day), time) => {
+                let day = day.to_string().to_ascii_lowercase();
+                write!(f, "weekly {day} {}", time.format("%H:%M"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use chrono::{FixedOffset, MappedLocalTime, NaiveDateTime};
+
+    use super::*;
+
+    /// Berlin in 2026: an hour ahead of Greenwich, two between 29 March and 25 October, 01:00 UTC.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Berlin;
+
+    fn offset(hours: i32) -> FixedOffset {
+        FixedOffset::east_opt(hours * 3_600).unwrap()
+    }
+
+    impl TimeZone for Berlin {
+        type Offset = FixedOffset;
+
+        fn from_offset(_: &FixedOffset) -> Self {
+            Self
+        }
+
+        fn offset_from_local_date(&self, _: &NaiveDate) -> MappedLocalTime<FixedOffset> {
+            unreachable!("days have no offset")
+        }
+
+        fn offset_from_local_datetime(&self, there: &NaiveDateTime) -> MappedLocalTime<FixedOffset> {
+            let fits = |hours| {
+                let offset = offset(hours);
+                (self.offset_from_utc_datetime(&(*there - offset)) == offset).then_some(offset)
+            };
+            match (fits(2), fits(1)) {
+                (Some(summer), Some(winter)) => LocalResult::Ambiguous(summer, winter),
+                (Some(one), None) | (None, Some(one)) => LocalResult::Single(one),
+                (None, None) => LocalResult::None,
+            }
+        }
+
+        fn offset_from_utc_date(&self, _: &NaiveDate) -> FixedOffset {
+            unreachable!("days have no offset")
+        }
+
+        fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> FixedOffset {
+            let at = |month, day| {
+                NaiveDate::from_ymd_opt(2026, month, day)
+                    .unwrap()
+                    .and_hms_opt(1, 0, 0)
+                    .unwrap()
+            };
+            offset(if (at(3, 29)..at(10, 25)).contains(utc) {
+                2
+            } else {
+                1
+            })
+        }
+    }
+
+    pub(crate) fn utc(text: &str) -> Timestamp {
+        let at = format!("2026-{text}:00Z").parse::<DateTime<Utc>>().unwrap();
+        Timestamp::from_micros(at.timestamp_micros())
+    }
+
+    #[test]
+    fn it_is_read_and_written_as_people_do() {
+        for text in [
+            "daily 03:00",
+            "weekly sun 04:00",
+            "weekly mon 23:59",
+            "every 6h",
+            "every 90m",
+            "every 90s",
+        ] {
+            assert_eq!(When::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(
+            When::parse(" weekly  Sunday 4:00 ").unwrap().to_string(),
+            "weekly sun 04:00"
+        );
+        assert_eq!(When::parse("every 1d").unwrap().to_string(), "every 24h");
+        for text in [
+            "",
+            "daily",
+            "daily 24:00",
+            "daily 3",
+            "daily 03:00 04:00",
+            "weekly 04:00",
+            "weekly so 04:00",
+            "every",
+            "every 6",
+            "every 59s",
+            "every 400d",
+            "every 0m",
+            "0 3 * * *",
+            "@daily",
+            "daily 03:00\0",
+            "DAILY 03:00",
+        ] {
+            assert!(When::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_wall_there_also_when_an_hour_is_missing_or_twice() {
+        let daily = When::parse("daily 02:30").unwrap();
+        for (now, before, after) in [
+            ("03-27T12:00", "03-27T01:30", "03-28T01:30"),
+            // 02:30 is not there on the 29th: 03:30 is the moment.
+            ("03-28T12:00", "03-28T01:30", "03-29T01:30"),
+            ("03-29T12:00", "03-29T01:30", "03-30T00:30"),
+            // And twice on 25 October: the first counts, and it is one.
+            ("10-24T12:00", "10-24T00:30", "10-25T00:30"),
+            ("10-25T00:30", "10-25T00:30", "10-26T01:30"),
+            ("10-25T01:30", "10-25T00:30", "10-26T01:30"),
+        ] {
+            assert_eq!(daily.before(utc(now), &Berlin), Some(utc(before)), "{now}");
+            assert_eq!(daily.after(utc(now), &Berlin), Some(utc(after)), "{now}");
+        }
+        // 22 November is a Sunday.
+        let weekly = When::parse("weekly sun 00:15").unwrap();
+        for (now, before, after) in [
+            ("11-21T23:14", "11-14T23:15", "11-21T23:15"),
+            ("11-21T23:15", "11-21T23:15", "11-28T23:15"),
+        ] {
+            assert_eq!(weekly.before(utc(now), &Berlin), Some(utc(before)), "{now}");
+            assert_eq!(weekly.after(utc(now), &Berlin), Some(utc(after)), "{now}");
+        }
+        assert_eq!(
+            When::parse("every 6h")
+                .unwrap()
+                .before(utc("11-21T23:14"), &Berlin),
+            None
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! What a job does, and what is said of it.
+
+use async_trait::async_trait;
+use tachi_domain::situation::Grade;
+
+use super::Job;
+use crate::cli::ConfigArgs;
+use crate::cmd::{self, Failure};
+use crate::settings::Settings;
+use crate::wiring;
+
+/// What came of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// How good that is.
+    pub(crate) grade: Grade,
+    /// For people, in a line.
+    pub(crate) details: String,
+}
+
+/// Does it.
+#[async_trait]
+pub(crate) trait Work: Send + Sync {
+    /// Does it; `run` is how often it was begun. May be dropped at any time.
+    async fn run(&self, job: Job, run: u64) -> Outcome;
+}
+
+/// Does it as the command of that name does: with the configuration as it is now, read anew.
+pub(crate) struct Worker(pub(crate) ConfigArgs);
+
+#[async_trait]
+impl Work for Worker {
+    async fn run(&self, job: Job, _run: u64) -> Outcome {
+        let done = match job {
+            Job::Doctor => Ok(Box::pin(cmd::doctor::job(&self.0)).await),
+            Job::Purge => Box::pin(self.purge()).await,
+        };
+        done.unwrap_or_else(|error| Outcome {
+            grade: Grade::Err,
+            details: error.chain(),
+        })
+    }
+}
+
+impl Worker {
+    async fn purge(&self) -> Result<Outcome, Failure> {
+        let settings = Settings::load(&self.0).map_err(|errors| Failure::config(&errors))?;
+        let base = wiring::existing(&settings).await?;
+        let before = cmd::purged_before(settings.schedule.purge_age_in_days, base.clock.wall())?;
+        let purged = base
+            .store
+            .purge(&tachi_store::PurgeOptions::before(before), |_| {})
+            .await;
+        let purged = purged.map_err(|error| Failure::new("purging", error))?;
+        Ok(Outcome {
+            grade: Grade::Ok,
+            details: match purged.total() {
+                1 => "1 row".to_owned(),
+                rows => format!("{rows} rows"),
+            },
+        })
+    }
+}
