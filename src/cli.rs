@@ -3,6 +3,7 @@
 mod audit;
 mod demo;
 mod doctor;
+mod drill;
 mod drop_in;
 mod fence;
 mod freeze;
@@ -26,6 +27,7 @@ use tachi_config::LogArgs;
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use demo::{DemoArgs, DemoFault, Method};
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use drill::DrillArgs;
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
@@ -122,6 +124,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Check everything that can be checked: configuration, policy, database, Nova, devices and what is found of the region
     Doctor(DoctorArgs),
+    /// Tell what would happen if a host died now, from what is known or by asking everybody; nothing is switched or moved
+    Drill(DrillArgs),
     /// See what engines do by the clock and what came of it, and do one of it now
     #[command(subcommand)]
     Schedule(ScheduleCommand),

@@ -7,6 +7,7 @@ mod config;
 mod db;
 mod demo;
 pub(crate) mod doctor;
+mod drill;
 mod engine;
 mod explain;
 mod failure;
@@ -71,6 +72,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Forecast(args) => Box::pin(forecast::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::Mon(args) => Box::pin(mon::run(args)).await,
+        Command::Drill(args) => Box::pin(drill::run(args)).await,
         Command::Schedule(command) => Box::pin(schedule::run(command)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, shape })) => {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cmd;
+mod drill;
 mod logging;
 mod out;
 mod schedule;

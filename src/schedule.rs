@@ -20,17 +20,20 @@ pub(crate) enum Job {
     Doctor,
     /// What `tachi db purge` removes.
     Purge,
+    /// A shadow drill of one host of each segment.
+    Drill,
 }
 
 impl Job {
     /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Doctor, Self::Purge];
+    pub(crate) const ALL: [Self; 3] = [Self::Doctor, Self::Purge, Self::Drill];
 
     /// As it is called in the configuration, the database and on the command line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Doctor => "doctor",
             Self::Purge => "purge",
+            Self::Drill => "drill",
         }
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, Poke, Registry, Wake};
+use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
@@ -200,6 +200,24 @@ pub(crate) async fn engine(
     let surroundings = surroundings::Neighbourhood::new(settings.surroundings.clone());
     let engine = Engine::new(ports, options).amid(Arc::new(surroundings));
     Ok((engine, nova))
+}
+
+/// What asks like an engine. Nothing of it is told to switch or change anything, so nothing is written into the audit log.
+pub(crate) fn asking_ports(
+    settings: &Settings,
+    base: &Base,
+    nova: &Arc<Nova>,
+    devices: &Devices,
+) -> Result<Ports, Failure> {
+    Ok(Ports {
+        compute: nova.clone(),
+        fencer: devices.identified(base),
+        audit: Arc::new(NoAudit),
+        hooks: hooks(settings)?,
+        journal: Arc::new(base.store.journal().clone()),
+        wake: Arc::new(LocalWake::default()),
+        clock: base.clock.clone(),
+    })
 }
 
 /// The audit log; `actor` is who writes it.

@@ -27,6 +27,7 @@ mod lists;
 mod liveness;
 mod numbers;
 pub mod ports;
+pub mod rehearsal;
 mod reserving;
 pub mod situation;
 mod telling;

@@ -40,6 +40,8 @@ pub(crate) enum JobWord {
     Doctor,
     /// What `tachi db purge` removes, by the age of `[schedule] purge_age_in_days`
     Purge,
+    /// A shadow drill of one host of each segment, with each run the next
+    Drill,
 }
 
 impl From<JobWord> for Job {
@@ -47,6 +49,7 @@ impl From<JobWord> for Job {
         match word {
             JobWord::Doctor => Self::Doctor,
             JobWord::Purge => Self::Purge,
+            JobWord::Drill => Self::Drill,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 use crate::out::{self, Cell, Column, Sheet, answer, waiting};
-use crate::schedule::{Job, LONGEST, Outcome, Schedule, Work as _, Worker, begins_at, is_under_way};
+use crate::schedule::{Job, LONGEST, Outcome, Schedule, When, Work as _, Worker, begins_at, is_under_way};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
@@ -88,9 +88,8 @@ fn of_devices(tests: &[DeviceTest], every: Option<Duration>) -> Option<Row> {
 }
 
 fn of_jobs(schedule: &Schedule, lines: &[JobLine], now: Timestamp) -> Vec<Row> {
-    let of = |job: Job| {
-        let when = schedule.when(job);
-        let line = lines.iter().find(|line| line.name == job.as_str());
+    let of = |name: &str, when: Option<When>| {
+        let line = lines.iter().find(|line| line.name == name);
         if when.is_none() && line.is_none() {
             return None;
         }
@@ -99,7 +98,7 @@ fn of_jobs(schedule: &Schedule, lines: &[JobLine], now: Timestamp) -> Vec<Row> {
             .zip(end)
             .map(|(line, end)| end.at.micros_since(line.begun_at));
         Some(Row {
-            job: job.to_string(),
+            job: name.to_owned(),
             when: when.map(|when| when.to_string()).unwrap_or_default(),
             last: line.map(|line| line.begun_at),
             took: took.map(|took| Duration::from_micros(took.max(0).unsigned_abs())),
@@ -113,7 +112,12 @@ fn of_jobs(schedule: &Schedule, lines: &[JobLine], now: Timestamp) -> Vec<Row> {
             next: when.map(|when| begins_at(when, line, now, now, &Local)),
         })
     };
-    Job::ALL.into_iter().filter_map(of).collect()
+    let jobs = Job::ALL
+        .into_iter()
+        .filter_map(|job| of(job.as_str(), schedule.when(job)));
+    let drills = lines.iter().filter(|line| line.name.starts_with("drill "));
+    jobs.chain(drills.filter_map(|line| of(&line.name, None)))
+        .collect()
 }
 
 fn sheet(rows: &[Row]) -> Sheet<7> {
@@ -203,7 +207,6 @@ mod tests {
     use tachi_engine::ports::JobEnd;
 
     use super::*;
-    use crate::schedule::When;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros((1_700_000_000 + seconds) * 1_000_000)

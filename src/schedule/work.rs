@@ -6,8 +6,9 @@ use tachi_domain::situation::Grade;
 use super::Job;
 use crate::cli::ConfigArgs;
 use crate::cmd::{self, Failure};
+use crate::drill;
 use crate::settings::Settings;
-use crate::wiring;
+use crate::wiring::{self, Base};
 
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +31,11 @@ pub(crate) struct Worker(pub(crate) ConfigArgs);
 
 #[async_trait]
 impl Work for Worker {
-    async fn run(&self, job: Job, _run: u64) -> Outcome {
+    async fn run(&self, job: Job, run: u64) -> Outcome {
         let done = match job {
             Job::Doctor => Ok(Box::pin(cmd::doctor::job(&self.0)).await),
             Job::Purge => Box::pin(self.purge()).await,
+            Job::Drill => Box::pin(self.drill(run)).await,
         };
         done.unwrap_or_else(|error| Outcome {
             grade: Grade::Err,
@@ -43,9 +45,19 @@ impl Work for Worker {
 }
 
 impl Worker {
-    async fn purge(&self) -> Result<Outcome, Failure> {
+    async fn open(&self) -> Result<(Settings, Base), Failure> {
         let settings = Settings::load(&self.0).map_err(|errors| Failure::config(&errors))?;
         let base = wiring::existing(&settings).await?;
+        Ok((settings, base))
+    }
+
+    async fn drill(&self, run: u64) -> Result<Outcome, Failure> {
+        let (settings, base) = self.open().await?;
+        drill::job(&settings, &base, run, &wiring::own_name(&settings)).await
+    }
+
+    async fn purge(&self) -> Result<Outcome, Failure> {
+        let (settings, base) = self.open().await?;
         let before = cmd::purged_before(settings.schedule.purge_age_in_days, base.clock.wall())?;
         let purged = base
             .store

@@ -18,6 +18,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["explain", HOST], "protection"),
     (&["forecast"], "segments"),
     (&["doctor"], "check"),
+    (&["drill", HOST, "--paper"], "kind"),
     (&["schedule", "list"], "next"),
     (&["recovery", "list", "--all"], "opened"),
     (&["recovery", "show", HOST], "steps"),

@@ -44,6 +44,7 @@ pub use freezing::FreezeTrack;
 pub use guard::{GuardTrack, GuardWait};
 pub use method::{Route, Way};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was};
+pub use plan::order::in_order;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use returning::boot_hold::BootHeldFor;
 pub use returning::power_on::PowerOn;

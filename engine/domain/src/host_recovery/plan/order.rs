@@ -12,7 +12,7 @@ use crate::policy::Policy;
 ///
 /// Owners set priorities, so they count within a project, and projects take turns: the first instance of each, then the
 /// second of each. Otherwise a project that gives all of its instances the highest would put everybody else's last.
-pub(super) fn in_order(policy: &Policy, servers: &mut [&Server]) {
+pub fn in_order(policy: &Policy, servers: &mut [&Server]) {
     let age = |server: &Server| (server.about.created.is_none(), server.about.created);
     servers.sort_by_key(|server| {
         (

@@ -1,0 +1,148 @@
+//! What a recovery of a host asks before it acts, asked now. Nothing is changed and nothing is switched: of Nova only lists are read.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tachi_domain::guard::{Guard, Moment, Own, Ruling, rule};
+use tachi_domain::host_recovery::in_order;
+use tachi_domain::policy::Policy;
+use tachi_domain::{HostId, RecoveryId, ServerId};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::around::Around;
+use crate::engine::Ports;
+use crate::lists::Services;
+use crate::ports::Surroundings;
+
+/// A question, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What was asked.
+    pub what: String,
+    /// How long it took.
+    pub took: Duration,
+    /// For people.
+    pub said: Result<String, String>,
+}
+
+impl Answer {
+    /// Asks it.
+    pub async fn of<T, E: Display>(
+        what: impl Into<String>,
+        asking: impl Future<Output = Result<T, E>>,
+        say: impl FnOnce(&T) -> Result<String, String>,
+    ) -> (Self, Option<T>) {
+        let began = Instant::now();
+        let answer = asking.await;
+        let took = began.elapsed();
+        let said = match &answer {
+            Ok(answer) => say(answer),
+            Err(error) => Err(error.to_string()),
+        };
+        let what = what.into();
+        (Self { what, took, said }, answer.ok())
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// In the order in which it was asked.
+    pub answers: Vec<Answer>,
+    /// What guards would say; `None` if that cannot be told.
+    pub ruling: Option<Ruling>,
+    /// The instances that would be evacuated, the first one first: id and name.
+    pub order: Vec<(ServerId, String)>,
+    /// Those that would be left where they are, and why.
+    pub left: Vec<(String, String)>,
+}
+
+/// Asks all of it of the host of this id and name. `host` counts as if Nova did not hear it.
+pub async fn rehearse(
+    ports: &Ports,
+    surroundings: Arc<dyn Surroundings>,
+    policy: &Policy,
+    (host, name): (HostId, &str),
+) -> Rehearsal {
+    let mut all = Rehearsal::default();
+    let compute = &ports.compute;
+    let ready = Answer::of("keystone, nova", compute.make_ready(), |()| {
+        Ok("let us in".to_owned())
+    });
+    all.answers.push(ready.await.0);
+    let service = Answer::of("service", compute.service(name), |found| match found {
+        None => Err("Nova has no nova-compute of this name".to_owned()),
+        Some(one) => {
+            let (up, enabled) = (one.up, one.enabled);
+            let word = |is: bool, yes: &'static str, no: &'static str| if is { yes } else { no };
+            Ok(format!(
+                "{}, {}",
+                word(up, "up", "down"),
+                word(enabled, "enabled", "disabled")
+            ))
+        }
+    });
+    all.answers.push(service.await.0);
+    let (_, rules) = watch::channel(policy.clone());
+    let around = Around::new(ports.clone(), Arc::new(Services::new(ports.clone())), rules);
+    around.set_surroundings(surroundings);
+    let look = async { around.look().await.map_err(|fault| fault.text) };
+    let (answer, region) = Answer::of("region", look, |region| match &region.nova {
+        Ok(nova) => Ok(format!(
+            "{} hosts, {} services",
+            region.hosts.len(),
+            nova.services.len()
+        )),
+        Err(why) => Err(why.clone()),
+    })
+    .await;
+    all.answers.push(answer);
+    all.ruling = region.map(|region| {
+        let own = Own {
+            silent: true,
+            evidence: false,
+            cliff_for: Duration::ZERO,
+        };
+        let facts = region.facts(host, name, RecoveryId(Uuid::new_v4()), own, policy);
+        // Nobody has reported it, so nobody can agree.
+        rule(
+            &facts,
+            policy,
+            Moment::Order,
+            &BTreeSet::from([Guard::Corroboration]),
+        )
+    });
+    let (answer, servers) = Answer::of("instances", compute.servers_on(name), |servers| {
+        Ok(format!("{} on it", servers.len()))
+    })
+    .await;
+    all.answers.push(answer);
+    let servers = servers.unwrap_or_default();
+    let mut meant = Vec::new();
+    for server in &servers {
+        match policy.leaves(server) {
+            None => meant.push(server),
+            Some(why) => all.left.push((server.name.clone(), why)),
+        }
+    }
+    in_order(policy, &mut meant);
+    all.order = meant
+        .iter()
+        .map(|server| (server.id, server.name.clone()))
+        .collect();
+    let cell = Answer::of("cell", compute.count_in_cell(name), |count| {
+        Ok(match count {
+            None => "its cell does not tell how many".to_owned(),
+            Some(count) => format!("counts {count} instances"),
+        })
+    });
+    all.answers.push(cell.await.0);
+    let migrations = Answer::of("migrations", compute.migrations_touching(name), |all| {
+        Ok(format!("{} in Nova's records", all.len()))
+    });
+    all.answers.push(migrations.await.0);
+    all
+}

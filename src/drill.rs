@@ -1,0 +1,363 @@
+//! Drills: what would happen if a host died now. A shadow drill asks everybody whom its recovery would ask before it acts, and switches,
+//! moves and changes nothing but its own row.
+
+mod predicted;
+mod shown;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::HostId;
+use tachi_domain::situation::Grade;
+use tachi_engine::ports::{Jobs as _, OperatorDesk as _, Roll as _, Rooms as _};
+use tachi_engine::rehearsal::{Answer, Rehearsal, rehearse};
+use tachi_operator::is_alive;
+use tokio::time::Instant;
+
+use crate::cmd::Failure;
+use crate::out::plain;
+use crate::schedule::{Outcome, is_under_way};
+use crate::settings::Settings;
+use crate::wiring::{self, Base, Devices};
+
+pub(crate) use predicted::{Predicted, predicted};
+pub(crate) use shown::{lines, object};
+
+/// So many instances are named in a line.
+const NAMED: usize = 10;
+
+/// The longest name of a row.
+const LONGEST: usize = 255;
+
+/// An answer, and how bad it is: a recovery can do without some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Graded {
+    pub(crate) answer: Answer,
+    pub(crate) grade: Grade,
+}
+
+impl Graded {
+    fn of(answer: Answer, if_not: Grade) -> Self {
+        let grade = if answer.said.is_ok() { Grade::Ok } else { if_not };
+        Self { answer, grade }
+    }
+}
+
+/// What a shadow drill found.
+pub(crate) struct Shadow {
+    pub(crate) host: String,
+    /// What it took in all.
+    pub(crate) took: Duration,
+    pub(crate) answers: Vec<Graded>,
+    pub(crate) asked: Rehearsal,
+    pub(crate) predicted: Option<Predicted>,
+}
+
+impl Shadow {
+    /// The worst of it.
+    pub(crate) fn grade(&self) -> Grade {
+        let answers = self.answers.iter().map(|one| one.grade);
+        answers.max().unwrap_or(Grade::Unknown)
+    }
+
+    /// In a line.
+    pub(crate) fn sentence(&self) -> String {
+        let bad = self.answers.iter().filter(|one| one.grade > Grade::Info);
+        let bad: Vec<String> = bad
+            .map(|one| format!("{}: {}", one.answer.what, text(&one.answer)))
+            .collect();
+        let took = self.took.as_secs_f64();
+        let host = plain(&self.host);
+        match self.grade() {
+            Grade::Ok | Grade::Info => format!("{host} ready, asked in {took:.1} s"),
+            Grade::Warn => format!("{host} ready but for {}; asked in {took:.1} s", bad.join("; ")),
+            Grade::Err | Grade::Unknown => {
+                format!("{host} NOT READY: {}; asked in {took:.1} s", bad.join("; "))
+            }
+        }
+    }
+}
+
+fn text(answer: &Answer) -> &str {
+    match &answer.said {
+        Ok(text) | Err(text) => text,
+    }
+}
+
+/// The registered host of this name.
+pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failure> {
+    let region = base.store.desk().region().await;
+    let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
+    let mut hosts = region.iter().flat_map(|segment| &segment.hosts);
+    let found = hosts.find(|one| one.host.name == name);
+    found.map(|one| one.host.id).ok_or_else(|| {
+        Failure::told(format!(
+            "{} is in no segment, so nothing of it would be recovered: tachi init from-nova",
+            plain(name)
+        ))
+    })
+}
+
+/// One host of each enabled segment: with each run the next.
+pub(crate) async fn turns(base: &Base, run: u64) -> Result<Vec<String>, Failure> {
+    let region = base.store.desk().region().await;
+    let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
+    let one = |hosts: Vec<String>| turn(hosts, run);
+    let enabled = region.into_iter().filter(|segment| segment.segment.enabled);
+    Ok(enabled
+        .filter_map(|segment| one(segment.hosts.into_iter().map(|one| one.host.name).collect()))
+        .collect())
+}
+
+fn turn(mut hosts: Vec<String>, run: u64) -> Option<String> {
+    let place = run.checked_rem(u64::try_from(hosts.len()).ok()?)?;
+    Some(hosts.swap_remove(usize::try_from(place).ok()?))
+}
+
+/// Drills a host in the shadow. The row that says so is written first; what comes of it stands there too.
+pub(crate) async fn shadow(
+    settings: &Settings,
+    base: &Base,
+    name: &str,
+    by: &str,
+) -> Result<Shadow, Failure> {
+    let id = registered(base, name).await?;
+    let row: String = format!("drill {name}").chars().take(LONGEST).collect();
+    let (written, run) = write(base, &row, by).await?;
+    let asked = ask(settings, base, (id, name), written).await;
+    let (grade, details) = match &asked {
+        Ok(shadow) => (shadow.grade(), shadow.sentence()),
+        Err(error) => (Grade::Err, error.chain()),
+    };
+    let kept = base.store.jobs().end_job(&row, run, grade, &details).await;
+    kept.map_err(|error| Failure::new("writing what came of the drill", error))?;
+    asked
+}
+
+/// Writes a row and reads it again, as each step of a recovery is; gives which run it is.
+async fn write(base: &Base, row: &str, by: &str) -> Result<(Answer, u64), Failure> {
+    let wrong = |error| Failure::new("writing that a drill begins", error);
+    let began = Instant::now();
+    let jobs = base.store.jobs();
+    let lines = jobs.jobs().await.map_err(wrong)?;
+    let line = lines.iter().find(|line| line.name == row);
+    if let Some(line) = line.filter(|line| is_under_way(line, base.clock.wall())) {
+        return Err(Failure::told(format!(
+            "nothing was asked: {} is under way, begun by {}",
+            plain(row),
+            plain(&line.by)
+        )));
+    }
+    let seen = line.map_or(0, |line| line.run);
+    if !jobs.begin_job(row, seen, None, by).await.map_err(wrong)? {
+        return Err(Failure::told(format!(
+            "nothing was asked: somebody else has begun {} at this moment",
+            plain(row)
+        )));
+    }
+    let answer = Answer {
+        what: "database".to_owned(),
+        took: began.elapsed(),
+        said: Ok("read and written".to_owned()),
+    };
+    Ok((answer, seen.saturating_add(1)))
+}
+
+async fn ask(
+    settings: &Settings,
+    base: &Base,
+    host: (HostId, &str),
+    written: Answer,
+) -> Result<Shadow, Failure> {
+    let began = Instant::now();
+    let name = host.1;
+    let devices = Devices::open(settings, &base.clock)?;
+    let nova = wiring::nova(settings, &base.clock).await?;
+    let ports = wiring::asking_ports(settings, base, &nova, &devices)?;
+    let surroundings = wiring::surroundings::Neighbourhood::new(settings.surroundings.clone());
+    let asked = rehearse(&ports, Arc::new(surroundings), &settings.policy, host).await;
+    let mut answers = vec![Graded::of(written, Grade::Err)];
+    answers.push(engines(base).await);
+    // Without any of these nothing is recovered.
+    answers.extend(
+        asked
+            .answers
+            .iter()
+            .map(|one| Graded::of(one.clone(), Grade::Err)),
+    );
+    answers.push(guards(&asked));
+    let providers = Answer::of("placement", nova.providers(), |all| {
+        Ok(format!("{} providers", all.len()))
+    })
+    .await;
+    answers.push(Graded::of(providers.0, Grade::Warn));
+    if let Some(messaging) = &settings.messaging {
+        let broker = wiring::upstream_engines_now(messaging);
+        let broker = Answer::of("broker", broker, |_| Ok("answers".to_owned())).await;
+        answers.push(Graded::of(broker.0, Grade::Warn));
+    }
+    if settings.policy.fencing.asks_devices() {
+        answers.extend(levels(&devices, name).await);
+    }
+    Ok(Shadow {
+        host: name.to_owned(),
+        took: began.elapsed(),
+        answers,
+        asked,
+        predicted: predicted(base).await?,
+    })
+}
+
+/// Whether somebody is there who would recover it.
+async fn engines(base: &Base) -> Graded {
+    let now = base.clock.wall();
+    let answer = Answer::of("engines", base.store.roll().engines(), |all| {
+        match all.iter().filter(|line| is_alive(line, now)).count() {
+            0 => Err("none is at work".to_owned()),
+            count => Ok(format!("{count} at work")),
+        }
+    });
+    Graded::of(answer.await.0, Grade::Err)
+}
+
+/// What the guards would say if it were reported now.
+fn guards(asked: &Rehearsal) -> Graded {
+    let said = asked.ruling.as_ref().map(|ruling| {
+        let stops = ruling.holds.iter().chain(&ruling.waits);
+        let stops: Vec<&str> = stops.map(|(_, why)| why.as_str()).collect();
+        if stops.is_empty() {
+            Ok("none would hold it".to_owned())
+        } else {
+            Err(stops.join("; "))
+        }
+    });
+    let answer = Answer {
+        what: "guards".to_owned(),
+        took: Duration::ZERO,
+        said: said.unwrap_or_else(|| Err("cannot be told without the region".to_owned())),
+    };
+    Graded::of(answer, Grade::Warn)
+}
+
+/// What the fence devices say of its power. One that works is enough.
+async fn levels(devices: &Devices, name: &str) -> Vec<Graded> {
+    let reports = devices
+        .fencers()
+        .check(&[name.to_owned()], &mut |_, _, _| {})
+        .await;
+    let works = reports.iter().any(|report| report.fault.is_none());
+    let if_not = if works { Grade::Warn } else { Grade::Err };
+    let answer = |report: tachi_fence::Report| Answer {
+        what: match &report.target {
+            Some(target) => format!("level {} {target}", report.level),
+            None => "fence levels".to_owned(),
+        },
+        took: report.latency,
+        said: match report.fault {
+            Some(fault) => Err(fault),
+            None => Ok(format!("says {}", report.raw)),
+        },
+    };
+    reports
+        .into_iter()
+        .map(|one| Graded::of(answer(one), if_not))
+        .collect()
+}
+
+/// A shadow drill by the clock: of one host of each segment.
+pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) -> Result<Outcome, Failure> {
+    let hosts = turns(base, run).await?;
+    if hosts.is_empty() {
+        return Ok(Outcome {
+            grade: Grade::Err,
+            details: "no enabled segment has a host: tachi init from-nova".to_owned(),
+        });
+    }
+    let (mut worst, mut told) = (Grade::Ok, Vec::new());
+    for host in hosts {
+        let (grade, text) = match shadow(settings, base, &host, by).await {
+            Ok(shadow) => (shadow.grade(), shadow.sentence()),
+            Err(error) => (Grade::Err, format!("{}: {}", plain(&host), error.chain())),
+        };
+        worst = worst.max(grade);
+        told.push(text);
+    }
+    Ok(Outcome {
+        grade: worst,
+        details: told.join("; "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(what: &str, said: Result<&str, &str>) -> Answer {
+        Answer {
+            what: what.to_owned(),
+            took: Duration::from_millis(7),
+            said: said.map(str::to_owned).map_err(str::to_owned),
+        }
+    }
+
+    pub(super) fn drilled(answers: Vec<Graded>) -> Shadow {
+        Shadow {
+            host: "compute-001".into(),
+            took: Duration::from_millis(900),
+            answers,
+            asked: Rehearsal::default(),
+            predicted: None,
+        }
+    }
+
+    #[test]
+    fn with_each_run_the_next_host_has_its_turn() {
+        let hosts = || vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let turns: Vec<_> = (1..=4).map(|run| turn(hosts(), run).unwrap()).collect();
+        assert_eq!(turns, ["b", "c", "a", "b"]);
+        assert_eq!(turn(Vec::new(), 1), None);
+    }
+
+    #[test]
+    fn what_a_recovery_can_do_without_is_a_warning() {
+        let good = Graded::of(answer("service", Ok("up")), Grade::Err);
+        let away = Graded::of(answer("placement", Err("403")), Grade::Warn);
+        let dead = Graded::of(answer("keystone, nova", Err("no route")), Grade::Err);
+        let told = |answers: Vec<Graded>| {
+            let shadow = drilled(answers);
+            (shadow.grade(), shadow.sentence())
+        };
+        assert_eq!(
+            told(vec![good.clone()]),
+            (Grade::Ok, "compute-001 ready, asked in 0.9 s".into())
+        );
+        assert_eq!(
+            told(vec![good.clone(), away.clone()]),
+            (
+                Grade::Warn,
+                "compute-001 ready but for placement: 403; asked in 0.9 s".into()
+            )
+        );
+        let (grade, text) = told(vec![good, away, dead]);
+        assert_eq!(grade, Grade::Err);
+        assert_eq!(
+            text,
+            "compute-001 NOT READY: placement: 403; keystone, nova: no route; asked in 0.9 s"
+        );
+        assert_eq!(told(Vec::new()).0, Grade::Unknown, "nobody asked is not good");
+    }
+
+    #[test]
+    fn guards_that_cannot_be_asked_are_not_passed() {
+        let mut asked = Rehearsal::default();
+        assert_eq!(guards(&asked).grade, Grade::Warn);
+        asked.ruling = Some(tachi_domain::guard::Ruling::default());
+        assert_eq!(guards(&asked).grade, Grade::Ok);
+        let mut ruling = tachi_domain::guard::Ruling::default();
+        ruling
+            .holds
+            .push((tachi_domain::guard::Guard::Segment, "2 of 4 hosts are out".into()));
+        asked.ruling = Some(ruling);
+        assert_eq!(guards(&asked).answer.said, Err("2 of 4 hosts are out".into()));
+    }
+}

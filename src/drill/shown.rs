@@ -1,0 +1,72 @@
+//! How a shadow drill is told.
+
+use serde_json::{Value, json};
+use tachi_domain::situation::Grade;
+
+use super::{Graded, NAMED, Shadow, text};
+
+/// For people.
+pub(crate) fn lines(shadow: &Shadow) -> Vec<String> {
+    let mut lines = vec![format!(
+        "shadow drill of {}: nothing is switched, moved or changed",
+        shadow.host
+    )];
+    lines.extend(shadow.answers.iter().map(line));
+    let order = &shadow.asked.order;
+    let names: Vec<&str> = order.iter().take(NAMED).map(|(_, name)| name.as_str()).collect();
+    lines.push(match order.len() {
+        0 => "nothing would be evacuated".to_owned(),
+        count if count > NAMED => format!(
+            "{count} would be evacuated: {}, and {} more",
+            names.join(", "),
+            count - NAMED
+        ),
+        _ => format!("would be evacuated, in this order: {}", names.join(", ")),
+    });
+    let left = &shadow.asked.left;
+    lines.extend(
+        left.iter()
+            .take(NAMED)
+            .map(|(name, why)| format!("{name} would stay: {why}")),
+    );
+    if left.len() > NAMED {
+        lines.push(format!("and {} more would stay", left.len() - NAMED));
+    }
+    lines.extend(shadow.predicted.iter().map(super::Predicted::sentence));
+    lines.push(shadow.sentence());
+    lines
+}
+
+fn line(one: &Graded) -> String {
+    let mark = match one.grade {
+        Grade::Ok | Grade::Info => "✓",
+        Grade::Warn => "!",
+        Grade::Err => "✗",
+        Grade::Unknown => "?",
+    };
+    let answer = &one.answer;
+    let took = format!("{} ms", answer.took.as_millis());
+    format!("  {mark} {:<16} {took:>8}  {}", answer.what, text(answer))
+}
+
+/// For programs.
+pub(crate) fn object(shadow: &Shadow) -> Value {
+    let answers = shadow.answers.iter().map(|one| {
+        json!({
+            "what": one.answer.what, "grade": one.grade, "seconds": one.answer.took.as_secs_f64(), "said": text(&one.answer),
+        })
+    });
+    let order = shadow.asked.order.iter();
+    let left = shadow.asked.left.iter();
+    json!({
+        "host": shadow.host,
+        "kind": "shadow",
+        "grade": shadow.grade(),
+        "seconds": shadow.took.as_secs_f64(),
+        "sentence": shadow.sentence(),
+        "answers": answers.collect::<Vec<_>>(),
+        "evacuated": order.map(|(id, name)| json!({ "id": id, "name": name })).collect::<Vec<_>>(),
+        "left": left.map(|(name, why)| json!({ "name": name, "why": why })).collect::<Vec<_>>(),
+        "predicted": shadow.predicted,
+    })
+}
