@@ -21,6 +21,7 @@ mod vmove;
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tachi_config::LogArgs;
 
@@ -201,6 +202,21 @@ impl SourceArgs {
         }
         std::env::var("OS_CLOUD").ok().filter(|name| !name.is_empty())
     }
+}
+
+/// What is wrong with a command line. A command that no API knows says where it works, to whoever asks an API for it.
+pub(crate) fn elsewhere(error: clap::Error) -> clap::Error {
+    let is_cloud =
+        |value: &ContextValue| matches!(value, ContextValue::String(text) if text.starts_with("--os-cloud"));
+    if error.kind() != ErrorKind::UnknownArgument || !error.get(ContextKind::InvalidArg).is_some_and(is_cloud)
+    {
+        return error;
+    }
+    clap::Error::raw(
+        ErrorKind::UnknownArgument,
+        "no API is asked for this: it works on a controller only, where the database, the configuration and the fence devices are. \
+         Log in there and type the same without --os-cloud\n",
+    )
 }
 
 /// `tachi engine`.

@@ -35,6 +35,7 @@ pub(crate) mod who;
 
 pub(crate) use db::cut as purged_before;
 pub(crate) use failure::Failure;
+pub(crate) use fence::what_runs;
 pub(crate) use tachi_operator::is_alive as alive;
 
 use tachi_domain::policy::Policy;

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 /// The command line; started by the name of a fence agent, we are one.
 fn command_line(given: &[OsString]) -> Cli {
     match cmd::fence_agent::started_as(given.first()) {
-        None => Cli::parse_from(given),
+        None => Cli::try_parse_from(given).unwrap_or_else(|error| cli::elsewhere(error).exit()),
         Some(agent) => Cli {
             command: Command::FenceAgent(FenceAgentArgs {
                 name: agent.to_owned(),

@@ -12,7 +12,8 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::{
-    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    SituationView, StoryView, VmoveView,
 };
 
 use crate::cli::SourceArgs;
@@ -77,6 +78,12 @@ pub(crate) trait Source: Send + Sync {
 
     /// Ends a freeze; says how much of it was left.
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure>;
+
+    /// What would come of reporting a host as dead.
+    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure>;
+
+    /// Reports a host as dead.
+    async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure>;
 }
 
 /// What is said while engines have not heard of a freeze yet.

@@ -100,9 +100,15 @@ async fn open(database: &StoreOptions) -> Result<Base, Failure> {
 /// Whoever asks is told at once that the server does not answer, and does not wait as long as a service that starts.
 pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
+        let cloud = std::env::var_os("OS_CLOUD").is_some_and(|name| !name.is_empty());
         return Err(Failure::told(format!(
-            "there is no database at {} yet: is this the configuration of the running service?",
-            settings.database
+            "there is no database at {} yet: is this the configuration of the running service?{}",
+            settings.database,
+            if cloud {
+                " OS_CLOUD is set, but no API is asked for this: it works on a controller only"
+            } else {
+                ""
+            }
         )));
     }
     let what = format!("the database {}", settings.database);

@@ -2,6 +2,7 @@
 
 pub(crate) mod boot_guard;
 pub(crate) mod extensions;
+pub(crate) mod failures;
 pub(crate) mod freezes;
 pub(crate) mod healthcheck;
 pub(crate) mod hosts;

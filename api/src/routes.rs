@@ -5,8 +5,8 @@ use http::Method;
 
 use crate::app::App;
 use crate::handlers::{
-    boot_guard, extensions, freezes, hosts, live, monitors, notifications, operator, refused, segments,
-    versions, vmoves, words,
+    boot_guard, extensions, failures, freezes, hosts, live, monitors, notifications, operator, refused,
+    segments, versions, vmoves, words,
 };
 use crate::policy::Rule;
 
@@ -72,6 +72,7 @@ const EXTENSION: &str = "/v1/extensions/{alias}";
 /// What operators are told and say is below this, and has no form with a project's id.
 pub(crate) const OPERATOR: &str = "/operator/v1";
 const READ: &str = "os_masakari_api:operator:read";
+const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
 const ACT: &str = "os_masakari_api:operator:act";
 
 /// The table.
@@ -102,6 +103,8 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/forecast", READ, get(operator::forecast)),
         ruled(Method::GET, "/operator/v1/hosts", READ, get(operator::hosts)),
         ruled(Method::GET, "/operator/v1/hosts/{hostname}/explanation", READ, get(operator::of_host)),
+        ruled(Method::GET, FAILURE, READ, get(failures::outlook)),
+        ruled(Method::POST, FAILURE, ACT, post(failures::report)),
         ruled(Method::GET, "/operator/v1/instances", READ, get(operator::instances)),
         ruled(Method::GET, "/operator/v1/instances/{instance}/explanation", READ, get(operator::of_instance)),
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),

@@ -15,6 +15,7 @@ mod desk;
 mod errors;
 mod events;
 mod evidence;
+mod failures;
 mod fake;
 mod freezes;
 mod fuzz;

@@ -2,6 +2,7 @@
 
 pub(crate) mod boot_guard;
 pub(crate) mod extension;
+pub(crate) mod failure;
 pub(crate) mod fields;
 pub(crate) mod freeze;
 pub(crate) mod host;

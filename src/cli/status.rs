@@ -84,7 +84,7 @@ pub(crate) enum HostCommand {
 #[derive(Debug, Args)]
 pub(crate) struct HostFailArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
     /// What was seen, for the record: `smoke in rack 7`

@@ -7,7 +7,7 @@ mod switch;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
-pub(super) use switch::what_runs;
+pub(crate) use switch::what_runs;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock;
 use tachi_fence::Fencers;

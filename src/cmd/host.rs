@@ -9,16 +9,15 @@ mod steps;
 
 use serde_json::json;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::{HostView, RecoveryFilter};
 use tachi_engine::ports::{Compute as _, OperatorDesk as _, Roll as _};
-use tachi_operator::is_alive;
+use tachi_operator::{failing, is_alive};
 
 use self::checks::{Check, Verdict, checks};
 use self::facts::Facts;
 use super::{Failure, command_settings};
 use crate::cli::{HostCommand, HostReturnArgs};
-use crate::out::{answer, plain, waiting};
+use crate::out::{answer, waiting};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
@@ -123,34 +122,6 @@ async fn read(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, F
 }
 
 async fn find(base: &Base, wanted: &str) -> Result<HostView, Failure> {
-    let region = base
-        .store
-        .desk()
-        .region()
-        .await
-        .map_err(|error| Failure::new("reading the database", error))?;
-    let wanted = wanted.trim();
-    let mut found: Vec<HostView> = Vec::new();
-    for view in region.into_iter().flat_map(|view| view.hosts) {
-        let id = view.host.id.to_string();
-        if view.host.name == wanted || id == wanted.to_ascii_lowercase() {
-            return Ok(view);
-        }
-        if wanted.len() >= SHORTEST_ID && id.starts_with(&wanted.to_ascii_lowercase()) {
-            found.push(view);
-        }
-    }
-    if found.len() > 1 {
-        let each = |view: &HostView| format!("\n  {} {}", view.host.id, plain(&view.host.name));
-        let could: String = found.iter().map(each).collect();
-        return Err(Failure::usage(format!(
-            "{wanted:?} could be several hosts, name one of them:{could}"
-        )));
-    }
-    found.pop().ok_or_else(|| {
-        Failure::told(format!(
-            "no host is called {}, nor has an id that begins so: see `tachi status --all-hosts`",
-            plain(wanted)
-        ))
-    })
+    let found = failing::named(base.store.desk(), wanted).await;
+    found.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))
 }

@@ -3,19 +3,20 @@
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tachi_domain::{RecoveryId, Timestamp};
+use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorDesk as _};
+use tachi_operator::failing::{self, Failing};
 use tachi_operator::freezes::{self, FreezeWish, Hand, What};
 use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
-    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveLine,
-    VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    SituationView, StoryView, VmoveLine, VmoveView,
 };
 
 use super::{Said, Saying, Source};
 use crate::cli::ConfigArgs;
-use crate::cmd::{Failure, who};
+use crate::cmd::{Failure, what_runs, who};
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::{self, Base, lookout};
@@ -180,5 +181,52 @@ impl Source for Database {
         }
         wiring::socket_poke(&self.settings)?.poke();
         told(&thawed)
+    }
+    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+        let wrong = |unsaid| Failure::unsaid("reading the database", unsaid);
+        let view = failing::named(self.base.store.desk(), host)
+            .await
+            .map_err(wrong)?;
+        let nova = what_runs(&self.settings, &view.host.name).await;
+        let mode = self.settings.policy.fencing;
+        let outlook = failing::outlook(self.base.store.freezes(), &view, mode, nova).await;
+        outlook.map_err(wrong)
+    }
+
+    async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
+        let Self { settings, base } = self;
+        let by = who::who(Some(reason))?;
+        let view = failing::named(base.store.desk(), host).await?;
+        let now = base.clock.wall();
+        let mut new = failing::notification(&view.host.name, now);
+        let reporter = Reporter {
+            user_id: who::who(None)?,
+            user_name: Some(by.clone()),
+            ..Reporter::default()
+        };
+        settings
+            .binding
+            .judge(reporter, || true, &mut new)
+            .map_err(|why| Failure::told(format!("nothing was reported: {why}")))?;
+        let audit = wiring::audit(settings, &base.clock, "tachi host fail")?;
+        let failing = Failing {
+            desk: base.store.desk(),
+            registry: base.store.registry(),
+            audit: audit.as_ref(),
+            by,
+            request: None,
+            window: settings.duplicate_window_seconds,
+        };
+        let told = failing.report(&view, new, now).await.map_err(|unsaid| {
+            Failure::unsaid(
+                "reporting the host (it may have been written: see `tachi recovery list`)",
+                unsaid,
+            )
+        })?;
+        if let Some(why) = told.unaudited {
+            out::note(format!("tachi: {why}"));
+        }
+        wiring::socket_poke(settings)?.poke();
+        Ok(told.view)
     }
 }

@@ -5,7 +5,8 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::{
-    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    SituationView, StoryView, VmoveView,
 };
 
 use super::{Said, Saying, Source};
@@ -64,5 +65,13 @@ impl<S: Source> Source for Patient<S> {
 
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
         waiting(&self.what, self.inner.thaw(freeze)).await
+    }
+
+    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+        waiting(&self.what, self.inner.outlook(host)).await
+    }
+
+    async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
+        waiting(&self.what, self.inner.fail(host, reason)).await
     }
 }

@@ -14,7 +14,8 @@ use tachi_instance_ha::{Class, Client, Failed};
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::when::time;
 use tachi_operator::{
-    ExplanationView, ForecastView, FreezeView, FrozenView, RecoveryView, SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    SituationView, StoryView, VmoveView,
 };
 
 use super::{Said, Saying, Source, clouds};
@@ -342,5 +343,24 @@ impl Source for Remote {
         let number = freeze.number.to_string();
         let said = self.client.end_operator(&["freezes", &number]).await;
         self.said(said, "freeze").await
+    }
+    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+        let found = self.client.ask_operator(&["hosts", host, "failure"], &[]).await;
+        match found {
+            Ok(body) => self.read(&body, "failure"),
+            Err(failed) => {
+                if failed.status == Some(404) {
+                    self.get::<Value>(&["freezes"], &[], "freezes").await?;
+                    return Err(self.failed(&failed, Act::Say));
+                }
+                Err(self.failed(&failed, Act::Read))
+            }
+        }
+    }
+
+    async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
+        let body = json!({"failure": {"reason": reason}}).to_string();
+        let said = self.client.say_operator(&["hosts", host, "failure"], &body).await;
+        self.said(said, "failure").await
     }
 }

@@ -137,7 +137,15 @@ async fn operator_host_fail_says_why_nothing_begins() {
         .lines()
         .find_map(|line| line.strip_prefix("recovery      "))
         .unwrap();
-    let (code, _, note) = fail(&stage, HOST);
+    // Said again it is no second report; for another reason it is refused.
+    let (code, told, note) = fail(&stage, HOST);
+    assert_eq!(code, 0, "{note}");
+    assert!(
+        told.contains(id) && told.contains("was reported so already"),
+        "{told}"
+    );
+    let other = ["host", "fail", HOST, "--reason", "fire", "--yes"];
+    let (code, _, note) = run(&stage, &other);
     assert_eq!(code, 1);
     assert!(note.contains(id) && note.contains("at work already"), "{note}");
     let all = json(&stage, &["recovery", "list", "--all"]);

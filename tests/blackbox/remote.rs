@@ -227,12 +227,20 @@ async fn operator_api_row8_a_word_from_a_laptop_is_audited_under_keystones_user_
     assert_eq!(audited(&stage), [] as [Value; 0]);
 
     // Only on a controller.
-    let (code, _, told) = over(
-        &stage,
-        ADMIN,
-        &["recovery", "vouch", id, "--off", HOST, "--reason", "x"],
-    );
-    assert_eq!(code, 2, "{told}");
+    for words in [
+        &["recovery", "vouch", id, "--off", HOST, "--reason", "x"][..],
+        &["recovery", "retry", id],
+        &["host", "return", HOST, "--check"],
+        &["monitor", "forget", HOST, "host"],
+        &["fence", "off", HOST],
+    ] {
+        let (code, _, told) = over(&stage, ADMIN, words);
+        assert_eq!(code, 2, "{words:?}: {told}");
+        assert!(
+            told.contains("it works on a controller only") && told.contains("without --os-cloud"),
+            "{words:?}: {told}"
+        );
+    }
 
     let clouds = stage.folder.path().join("clouds.yaml");
     let abort = ["recovery", "abort", HOST, "--reason", "wrong rack"];
@@ -301,6 +309,7 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
         &["freeze", "list"],
         &["freeze", "region", "--for", "1h", "--reason", "x"],
         &["thaw", "region"],
+        &["host", "fail", HOST, "--reason", "x", "--yes"],
     ] {
         let (code, told, said) = tachi(&clouds, Some(ADMIN), words);
         assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {said}");

@@ -124,3 +124,67 @@ async fn operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     assert!(text.starts_with("everything is frozen until "), "{text}");
     drop(engine);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let _api = stage.spawn("api");
+    stage.api().await;
+    let _engine = stage.spawn("engine");
+    until("the instances to be listed", LIMIT, async || {
+        told(&stage, &["status"])["instances"]["protected"] == 2
+    })
+    .await;
+    let fail = ["host", "fail", HOST, "--reason", "smoke in rack 7", "--yes"];
+    let (code, _, said) = over(&stage, DEMO, &fail);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("os_masakari_api:operator:read"), "{said}");
+    let (code, _, said) = over(
+        &stage,
+        ADMIN,
+        &["host", "fail", "nobody", "--reason", "x", "--yes"],
+    );
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("no host is called nobody"), "{said}");
+    // Nobody can be asked; what would come of it is told.
+    let (code, text, said) = over(&stage, ADMIN, &fail[..5]);
+    assert_eq!(code, 2, "{text}{said}");
+    assert!(
+        text.contains("Nova called compute-001 up") && text.contains("2 instances were on it"),
+        "{text}"
+    );
+    assert_eq!(audited(&stage), [] as [Value; 0]);
+
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
+    let (code, text, said) = over(&stage, ADMIN, &fail);
+    assert_eq!(code, 0, "{said}");
+    let id = text.lines().find_map(|line| line.strip_prefix("recovery      "));
+    let id = id.unwrap_or_else(|| panic!("{text}"));
+    // The answer was lost, and it is said again.
+    let (code, again, said) = over(&stage, ADMIN, &fail);
+    if code == 0 {
+        assert!(
+            again.contains("was reported so already") && again.contains(id),
+            "{again}"
+        );
+    } else {
+        // It may be over by now.
+        assert!(said.contains("since it was recovered"), "{said}");
+    }
+    let story = told(&stage, &["recovery", "show", id]);
+    let by = story["reporters"][0]["user_name"].as_str().unwrap();
+    assert!(
+        by.starts_with("admin, Keystone user ") && by.ends_with("(smoke in rack 7)"),
+        "{by}"
+    );
+    let of_us = audited(&stage).into_iter().filter(|line| line["operator"] == by);
+    let phases: Vec<Value> = of_us.map(|line| line["phase"].clone()).collect();
+    assert_eq!(phases, ["intent", "outcome"]);
+    until("the recovery to be over", LIMIT, async || {
+        told(&stage, &["recovery", "show", id])["life"] != "open"
+    })
+    .await;
+    stage.assert_each_exactly_once(&servers, HOST);
+}

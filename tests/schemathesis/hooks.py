@@ -92,6 +92,9 @@ def name_hosts_that_exist(case):
     freeze = body.get("freeze")
     if isinstance(freeze, dict) and spread(json.dumps(freeze, default=str, sort_keys=True), [True, False]):
         freeze.update(scope="host", name=spread(json.dumps(freeze, default=str), SCENE["protected"]), force=True)
+    failure = body.get("failure")
+    if isinstance(failure, dict) and "hostname" in (case.path_parameters or {}):
+        case.path_parameters["hostname"] = spread(json.dumps(failure, default=str), SCENE["protected"])
     host = body.get("host")
     if isinstance(host, dict) and "name" in host:
         host["name"] = spread(host["name"], SCENE["free"])

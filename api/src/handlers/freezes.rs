@@ -54,7 +54,7 @@ impl By {
 }
 
 /// To its end, whether or not the caller still listens: what was begun shall have its outcome in the audit log.
-async fn to_the_end(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
+pub(super) async fn to_the_end(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
     let done = tokio::spawn(work).await;
     done.map_err(|_| Bug("a request that ended without an answer"))?
 }

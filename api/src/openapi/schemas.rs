@@ -77,6 +77,8 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::StoryView>(schemas);
     view::<tachi_operator::FreezeView>(schemas);
     view::<tachi_operator::FrozenView>(schemas);
+    view::<tachi_operator::OutlookView>(schemas);
+    view::<tachi_operator::FailedView>(schemas);
     flatten(schemas, "Downtime");
     flatten(schemas, "RecoveryStory");
     view::<SaidView>(schemas);
@@ -230,6 +232,10 @@ pub(super) fn freeze_examples() -> Value {
             "reason": "the network is rebuilt",
         })),
     })
+}
+
+pub(super) fn failure_examples() -> Value {
+    json!({"dead": {"value": {"failure": {"reason": "smoke in rack 7"}}}})
 }
 
 /// What the monitors send.

@@ -42,6 +42,7 @@ const RECOVERIES: &str = "/operator/v1/recoveries";
 const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
 const WORDS: &str = "/operator/v1/words";
 const MOVED: &str = "/operator/v1/instances";
+const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
 const FREEZES: &str = "/operator/v1/freezes";
 const FREEZE: &str = "/operator/v1/freezes/{freeze}";
 
@@ -120,10 +121,10 @@ const RULES: &[RuleDefault] = &[
         "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list` and `tachi freeze list` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", OF_INSTANCE),
-            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED), op("GET", FREEZES)]),
+            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
-        "Say words about recoveries and their instances that let them go on or end them; freeze and thaw. Not for monitors.",
-        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE)]),
+        "Say words about recoveries and their instances that let them go on or end them; freeze and thaw; say that a host is dead. Not for monitors.",
+        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", FAILURE)]),
     RuleDefault::new("os_masakari_api:operator:power", ACTING,
         "Switch hosts off and on. Nothing asks for it yet: power is switched by `tachi fence` on a controller only.", &[]),
     RuleDefault::new("os_masakari_api:operator:vouch", ACTING,

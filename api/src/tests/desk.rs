@@ -12,9 +12,9 @@ use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
 use tachi_domain::situation::{ComputeService, Instance, Instances, Known};
 use tachi_domain::{
-    Elapsed, HostId, NotificationId, RecoveryId, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
+    Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
 };
-use tachi_engine::ports::audit::{AuditEntry, AuditPhase};
+use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
     HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryState, RecoverySummary, Retried,
@@ -50,6 +50,8 @@ pub(super) struct Desk {
     pub(super) full: AtomicBool,
     /// Those that are registered.
     pub(super) hosts: Mutex<Vec<&'static str>>,
+    /// Who has reported each recovery.
+    pub(super) reporters: Mutex<Vec<Reporter>>,
     pub(super) frozen: Mutex<Vec<FreezeLine>>,
     numbers: AtomicI64,
     /// What was tried to be written beside words.
@@ -71,6 +73,7 @@ impl Default for Desk {
             audited: Mutex::default(),
             full: AtomicBool::default(),
             hosts: Mutex::new(vec!["a", "b", "c"]),
+            reporters: Mutex::default(),
             frozen: Mutex::default(),
             numbers: AtomicI64::new(6),
             written: Mutex::default(),
@@ -331,7 +334,7 @@ impl OperatorDesk for Desk {
         Ok(found.map(|summary| Story {
             summary,
             notification: None,
-            reporters: Vec::new(),
+            reporters: self.reporters.lock().unwrap().clone(),
             epoch: 1,
             beat: 1,
             elapsed: Elapsed::from_millis(1_500),
@@ -353,7 +356,14 @@ impl OperatorDesk for Desk {
     }
 
     async fn region(&self) -> Result<Vec<SegmentView>, JournalError> {
-        Ok(vec![segment(&["a", "b", "c"])])
+        self.fails()?;
+        let mut all = segment(&self.hosts.lock().unwrap());
+        let recoveries = self.recoveries.lock().unwrap();
+        for view in &mut all.hosts {
+            let own = recoveries.iter().find(|row| row.host == view.host.name);
+            view.recovery = own.map(|row| (row.id, row.life));
+        }
+        Ok(vec![all])
     }
 
     async fn retry(&self, _: RecoveryId, _: &str) -> Result<Retried, JournalError> {
@@ -456,13 +466,14 @@ impl AuditSink for Desk {
                 source: "no space left on device".into(),
             });
         }
-        if entry.phase == AuditPhase::Intent {
+        // A report is written elsewhere.
+        let counts = |one: &AuditEntry| {
+            one.phase == AuditPhase::Intent && (one.action != AuditAction::Word || one.recovery.is_some())
+        };
+        if counts(&entry) {
             let already = self.said.lock().unwrap().len() + self.written.lock().unwrap().len();
             let audited = self.audited.lock().unwrap();
-            let intents = audited
-                .iter()
-                .filter(|one| one.phase == AuditPhase::Intent)
-                .count();
+            let intents = audited.iter().filter(|one| counts(one)).count();
             assert_eq!(intents, already, "it is written down first");
         }
         self.audited.lock().unwrap().push(entry);

@@ -291,7 +291,12 @@ pub(super) fn waiting(what: WaitsFor, life: Life, state: &Value) -> MoveLine {
 
 /// What the examples of the document are about is there.
 pub(super) fn as_in_examples(bench: &Bench) {
-    bench.desk.hosts.lock().unwrap().push("compute-004");
+    bench
+        .desk
+        .hosts
+        .lock()
+        .unwrap()
+        .extend(["compute-001", "compute-004"]);
     let mut held = recovery(1, "a");
     held.id = "e241c4a2-1111-4222-8333-0123456789ab".parse().unwrap();
     *bench.desk.recoveries.lock().unwrap() = vec![held];

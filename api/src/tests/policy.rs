@@ -19,6 +19,7 @@ fn good_body(route: &RouteInfo) -> Value {
         "/operator/v1/freezes" => {
             json!({"freeze": {"scope": "host", "name": "x", "lasts_seconds": 60, "reason": "x"}})
         }
+        "/operator/v1/hosts/{hostname}/failure" => json!({"failure": {"reason": "x"}}),
         "/operator/v1/words" => json!({"word": {"word": "approve", "recovery": "x"}}),
         _ => Value::Null,
     }
@@ -46,7 +47,7 @@ async fn s6_3_every_rule_forbids_and_admits() {
         .collect();
     assert_eq!(
         ruled.len(),
-        33,
+        35,
         "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard, monitors that sign, and what operators read and say"
     );
     for (rule, route) in ruled {

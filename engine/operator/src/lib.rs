@@ -11,6 +11,7 @@
 
 pub mod downtime;
 mod explanation;
+pub mod failing;
 mod forecast;
 pub mod freezes;
 mod hosted;
@@ -27,6 +28,7 @@ pub mod when;
 pub mod words;
 
 pub use explanation::{ExplanationView, NeedView, RoomView};
+pub use failing::{FailedView, OutlookView};
 pub use forecast::{ForecastView, Forecasts, NotForecast, OutcomeView, SegmentForecastView, headroom};
 pub use freezes::{FreezeView, FrozenView};
 pub use hosted::{HostedView, LevelView};

@@ -196,7 +196,7 @@ pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failur
 }
 
 /// What Nova knows of the host, for whoever has to decide.
-pub(in crate::cmd) async fn what_runs(settings: &Settings, host: &str) -> String {
+pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let asked = async {
         let nova = wiring::nova(settings, &clock)

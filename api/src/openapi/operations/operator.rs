@@ -7,6 +7,7 @@ use tachi_operator::STATES;
 
 use super::{Filter, FilterKind, Link, Operation, PLAIN, Sent, Success, boolean, exact};
 use crate::openapi::schemas;
+use crate::wire::failure::NewFailure;
 use crate::wire::freeze::NewFreeze;
 use crate::wire::word::NewWord;
 
@@ -132,6 +133,8 @@ pub(super) fn operator() -> Vec<Operation> {
         freezes(),
         freeze(),
         thaw(),
+        outlook(),
+        failure(),
         Operation {
             path: "/operator/v1/recoveries/{recovery}",
             id: Cow::Borrowed("showRecovery"),
@@ -235,6 +238,53 @@ fn thaw() -> Operation {
                 503,
                 "The database or the audit log is not to be written. Where API and engine have database users of their own, \
                    freezes are ended on a controller.",
+            ),
+        ],
+        tag: "operator",
+        ..PLAIN
+    }
+}
+
+const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
+const NO_HOST: &str = "No host of this name or id is registered.";
+
+fn outlook() -> Operation {
+    Operation {
+        path: FAILURE,
+        id: Cow::Borrowed("showFailureOutlook"),
+        summary: "Tell what would come of reporting a host as dead",
+        about: "What `tachi host fail` says before it asks. Nothing is written.",
+        success: Success::One(200, "failure", "FailureOutlook", &[]),
+        refusals: &[
+            (404, NO_HOST),
+            (409, "Several hosts are called so; the message lists their ids."),
+        ],
+        tag: "operator",
+        ..PLAIN
+    }
+}
+
+fn failure() -> Operation {
+    Operation {
+        method: Method::POST,
+        path: FAILURE,
+        id: Cow::Borrowed("reportHostFailure"),
+        summary: "Say that a host is dead",
+        about: "What `tachi host fail` does: a notification as a monitor's, under the name of Keystone's user and with the \
+                reason. It proves nothing: the engine fences the host first. It is in the audit log before it is written. \
+                What the same person has said before in the same words, and is being worked on, is not written again \
+                (`already`).",
+        body: Some(Sent {
+            schema: schemas::body::<NewFailure>,
+            examples: schemas::failure_examples,
+        }),
+        success: Success::One(202, "failure", "HostFailure", &[]),
+        refusals: &[
+            (403, MONITORS),
+            (404, NO_HOST),
+            (
+                409,
+                "The host is on maintenance, somebody else has reported it, or several are called so; the message says which.",
             ),
         ],
         tag: "operator",

@@ -1,0 +1,96 @@
+//! `/operator/v1/hosts/{hostname}/failure`: a person says that a host is dead. It goes the way of a monitor's report, and counts for no
+//! more. The same code does it for the command.
+
+use axum::extract::State;
+use http::StatusCode;
+use tachi_domain::entity::notification::NewNotification;
+use tachi_domain::event::NotificationPicture;
+use tachi_engine::ports::operator::HostView;
+use tachi_operator::failing::{self, Failing};
+use tachi_operator::words;
+
+use super::freezes::to_the_end;
+use super::operator::away;
+use super::words::{name_of, not_for_monitors, refused};
+use crate::access_log;
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::error::ApiError;
+use crate::metrics;
+use crate::reply;
+use crate::telling::Story;
+use crate::wire::failure::NewFailure;
+
+/// What would come of it.
+pub(crate) async fn outlook(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+    let view = failing::named(app.desk.as_ref(), &name).await.map_err(refused)?;
+    let seen = app.lookout.look().await.map_err(away)?;
+    let nova = failing::seen_of(&seen, &view.host.name);
+    let outlook = failing::outlook(app.freezes.as_ref(), &view, seen.fencing.mode, nova).await;
+    reply::ok("failure", &outlook.map_err(refused)?)
+}
+
+/// Reports it.
+pub(crate) async fn report(
+    State(app): State<App>,
+    Ids(name): Ids<String>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised {
+        caller, body, story, ..
+    }: Authorised<NewFailure>,
+) -> Answer {
+    not_for_monitors(&app, &caller)?;
+    let by = words::signed(&name_of(&caller), Some(&body.reason))
+        .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
+    let view = failing::named(app.desk.as_ref(), &name).await.map_err(refused)?;
+    let mut new = failing::notification(&view.host.name, app.clock.wall());
+    // Who may act is admitted; names that contradict each other are not.
+    let judged = app.binding.options.judge(caller.reporter(), || true, &mut new);
+    judged.map_err(|why| ApiError::NotYours {
+        message: format!("This reporter may not report {}: {why}.", view.host.name),
+    })?;
+    let ids = access_log::request_ids(&extensions).unwrap_or_default();
+    to_the_end(write(app, by, ids.own, view, new, story)).await
+}
+
+async fn write(
+    app: App,
+    by: String,
+    request: String,
+    view: HostView,
+    new: NewNotification,
+    story: Option<Story>,
+) -> Answer {
+    let kind = new.kind.as_str();
+    let failing = Failing {
+        desk: app.desk.as_ref(),
+        registry: app.registry.as_ref(),
+        audit: app.audit.as_ref(),
+        by,
+        request: Some(request),
+        window: app.duplicate_window_seconds,
+    };
+    let told = failing
+        .report(&view, new, app.clock.wall())
+        .await
+        .map_err(refused)?;
+    if let Some(accepted) = &told.accepted {
+        let result = if told.view.set_aside {
+            "set_aside"
+        } else {
+            "accepted"
+        };
+        metrics::notification(kind, result);
+        let picture = || NotificationPicture::from(accepted);
+        if let Some(story) = &story {
+            story.notification(&app, Ok(picture()), picture);
+        }
+        tracing::info!(notification = %accepted.id, host = %view.host.name, by = %told.view.by, "a host is reported as dead");
+        app.report_limit.learn(&view.host.name, accepted.segment);
+    }
+    if let Some(why) = told.unaudited {
+        tracing::warn!("{why}");
+    }
+    app.poke.poke();
+    reply::with_status(StatusCode::ACCEPTED, "failure", &told.view)
+}

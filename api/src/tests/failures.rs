@@ -1,0 +1,183 @@
+//! Operators who say over the API that a host is dead: those who may, once, and under their names.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tachi_domain::Reporter;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::audit::{AuditPhase, AuditResult};
+use uuid::Uuid;
+
+use super::bench::{Bench, Got};
+use super::desk::recovery;
+
+async fn fail(bench: &Bench, token: &str, host: &str, reason: &Value) -> Got {
+    let headers = [("x-auth-token", token), ("content-type", "application/json")];
+    let body = json!({"failure": {"reason": reason}}).to_string();
+    let path = format!("/operator/v1/hosts/{host}/failure");
+    bench.raw("POST", &path, &headers, body).await
+}
+
+/// `a` is registered, for the desk as for the registry.
+async fn bench() -> Bench {
+    let bench = Bench::new();
+    let segment = bench.segment("all").await;
+    bench.host(&segment, "a").await;
+    bench
+}
+
+const BY: &str = "Keystone user admin-user (smoke in rack 7)";
+
+fn smoke() -> Value {
+    json!("smoke in rack 7")
+}
+
+#[tokio::test]
+async fn operator_api_a_host_that_is_said_to_be_dead_is_reported_under_the_name_of_who_said_so() {
+    let bench = bench().await;
+    let headers = [("x-auth-token", "service-reader")];
+    let outlook = bench
+        .raw("GET", "/operator/v1/hosts/a/failure", &headers, String::new())
+        .await;
+    let outlook = outlook.root("failure");
+    assert_eq!(
+        (&outlook["host"], &outlook["against"]),
+        (&json!("a"), &Value::Null)
+    );
+    let told = outlook["consequences"].to_string();
+    assert!(
+        told.contains("Nova called a up 5 s ago, and 1 instance was on it"),
+        "{told}"
+    );
+    assert_eq!(*bench.desk.audited.lock().unwrap(), []);
+
+    let got = fail(&bench, "admin", "a", &smoke()).await;
+    assert_eq!(got.status, 202, "{}", got.text);
+    let told = got.root("failure");
+    assert_eq!(
+        (&told["host"], &told["by"], &told["already"], &told["recovery"]),
+        (&json!("a"), &json!(BY), &json!(false), &Value::Null)
+    );
+    let audited = bench.desk.audited.lock().unwrap().clone();
+    assert_eq!(audited.len(), 2);
+    assert!(
+        audited
+            .iter()
+            .all(|one| one.operator.as_deref() == Some(BY) && one.host == "a")
+    );
+    assert_eq!(
+        (audited[0].phase, audited[1].result),
+        (AuditPhase::Intent, Some(AuditResult::Ok))
+    );
+    assert!(
+        audited[0].text.starts_with("reports the host as failed (req-"),
+        "{}",
+        audited[0].text
+    );
+    // It is a report as any other.
+    let path = format!("/v1/notifications/{}", told["notification"].as_str().unwrap());
+    let kept = bench.get(&path).await.root("notification");
+    assert_eq!(kept["payload"]["host_status"], "UNKNOWN", "it claims no proof");
+}
+
+#[tokio::test]
+async fn operator_api_a_host_is_said_to_be_dead_once() {
+    let bench = bench().await;
+    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a")];
+    let refused = fail(&bench, "admin", "a", &smoke()).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    assert!(refused.text.contains("is at work already"), "{}", refused.text);
+    // The answer was lost: this recovery is about what the same person has said.
+    let ours = |name: &str| Reporter {
+        user_id: "admin-user".to_owned(),
+        user_name: Some(name.to_owned()),
+        ..Reporter::default()
+    };
+    *bench.desk.reporters.lock().unwrap() = vec![ours("monitor"), ours(BY)];
+    let again = fail(&bench, "admin", "a", &smoke()).await;
+    assert_eq!(again.status, 202, "{}", again.text);
+    let again = again.root("failure");
+    assert_eq!(
+        (&again["already"], &again["recovery"]),
+        (&json!(true), &json!(Uuid::from_u128(3)))
+    );
+    // For another reason it is another thing.
+    assert_eq!(fail(&bench, "admin", "a", &json!("fire")).await.status, 409);
+    assert_eq!(*bench.desk.audited.lock().unwrap(), [], "nothing was written");
+
+    // Over meanwhile, within the time in which the same is a duplicate.
+    bench.desk.recoveries.lock().unwrap().clear();
+    assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 202);
+    let mut closed = recovery(4, "a");
+    closed.life = Life::Closed;
+    *bench.desk.recoveries.lock().unwrap() = vec![closed];
+    let again = fail(&bench, "admin", "a", &smoke()).await.root("failure");
+    assert_eq!(
+        (&again["already"], &again["recovery"]),
+        (&json!(true), &json!(Uuid::from_u128(4)))
+    );
+    bench.desk.reporters.lock().unwrap().clear();
+    let other = fail(&bench, "admin", "a", &smoke()).await;
+    assert_eq!(other.status, 409, "{}", other.text);
+    assert!(
+        other.text.contains("the same was said of a within"),
+        "{}",
+        other.text
+    );
+}
+
+#[tokio::test]
+async fn operator_api_who_may_not_say_that_a_host_is_dead_writes_nothing() {
+    for token in [
+        "reader",
+        "service-reader",
+        "service-monitor",
+        "member",
+        "service",
+        "masakari_monitor",
+        "masakari-monitor-a",
+        "admin-monitor",
+    ] {
+        let bench = bench().await;
+        let got = fail(&bench, token, "a", &smoke()).await;
+        assert_eq!(got.status, 403, "{token}: {}", got.text);
+        assert_eq!(*bench.desk.audited.lock().unwrap(), [], "{token}");
+    }
+    let bench = bench().await;
+    let long = json!("x".repeat(240));
+    for (host, reason, status) in [
+        ("nobody", smoke(), 404),
+        ("%27%20OR%201=1%20--", smoke(), 404),
+        ("a%0ab", smoke(), 404),
+        ("a", json!(""), 400),
+        ("a", json!("a\nb"), 400),
+        ("a", json!("\u{1b}[2J"), 400),
+        ("a", long, 400),
+        ("a", Value::Null, 400),
+        // The desk has them all under one id.
+        ("00000000-0000-0000-0000-000000000002", smoke(), 409),
+        // Taken out of its segment a moment ago.
+        ("b", smoke(), 409),
+    ] {
+        let got = fail(&bench, "admin", host, &reason).await;
+        assert_eq!(got.status, status, "{host} {reason}: {}", got.text);
+    }
+    let results: Vec<_> = bench
+        .desk
+        .audited
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one.result)
+        .collect();
+    assert_eq!(results, [AuditResult::Permanent], "of b, and of nothing else");
+
+    let bench = self::bench().await;
+    bench.desk.full.store(true, Ordering::SeqCst);
+    assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 503);
+    let listed = bench.get("/v1/notifications").await.root("notifications");
+    assert_eq!(listed, json!([]), "nothing is reported without a line");
+    bench.desk.full.store(false, Ordering::SeqCst);
+    bench.desk.broken.store(true, Ordering::SeqCst);
+    assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 503);
+}

@@ -1,0 +1,391 @@
+//! Saying that a host is dead, on a controller or over the API. It is the report that a monitor would make, and counts for no more: what
+//! proves the host off is the engine's affair.
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::entity::Notification;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::freeze::FreezeScope;
+use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::{Known, SHORTEST_ID};
+use tachi_domain::{NotificationId, RecoveryId, Timestamp};
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
+use tachi_engine::ports::{
+    AuditEntry, AuditSink, Freezes, JournalError, OperatorDesk, Registry, RegistryError,
+};
+use utoipa::ToSchema;
+
+use crate::plain::plain;
+use crate::seen::Seen;
+use crate::when::ago;
+use crate::words::Unsaid;
+
+/// Of the host's recoveries so many are looked at for the one that has begun.
+const LOOKED_AT: u64 = 5;
+
+/// What would come of reporting a host as dead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FailureOutlook)]
+pub struct OutlookView {
+    /// The host's name.
+    pub host: String,
+    /// What would refuse the report; null if nothing does.
+    #[schema(required)]
+    pub against: Option<String>,
+    /// What Nova hears of the host, and what comes of a report, in sentences.
+    pub consequences: Vec<String>,
+}
+
+/// A report of a dead host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostFailure)]
+pub struct FailedView {
+    /// The host's name.
+    pub host: String,
+    /// The notification.
+    #[schema(value_type = String, format = "uuid")]
+    pub notification: NotificationId,
+    /// The recovery that it has begun; null if it has joined what is known of the host, or begins nothing.
+    #[schema(required, value_type = Option<String>)]
+    pub recovery: Option<RecoveryId>,
+    /// As whom it is kept.
+    pub by: String,
+    /// Whether the same person had said so in the same words, and its recovery is known: nothing was written.
+    pub already: bool,
+    /// Whether it begins nothing, because Nova has contradicted this reporter too often.
+    pub set_aside: bool,
+}
+
+/// The host of this name or id, or whose id begins so.
+///
+/// # Errors
+///
+/// There is none, or there are several; or the database failed.
+pub async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<HostView, Unsaid> {
+    let wanted = wanted.trim();
+    let lower = wanted.to_ascii_lowercase();
+    let all: Vec<HostView> = desk
+        .region()
+        .await?
+        .into_iter()
+        .flat_map(|view| view.hosts)
+        .collect();
+    let is = |view: &&HostView| view.host.name == wanted || view.host.id.to_string() == lower;
+    let begins =
+        |view: &&HostView| wanted.len() >= SHORTEST_ID && view.host.id.to_string().starts_with(&lower);
+    let mut found: Vec<&HostView> = all.iter().filter(is).collect();
+    if found.is_empty() {
+        found = all.iter().filter(begins).collect();
+    }
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(Unsaid::Unknown(format!(
+            "no host is called {}, nor has an id that begins so: see `tachi status --all-hosts`",
+            plain(wanted)
+        ))),
+        several => {
+            let each = |view: &&HostView| {
+                let host = &view.host;
+                format!(
+                    "\n  {} {} of segment {}",
+                    host.id,
+                    plain(&host.name),
+                    plain(&host.segment.name)
+                )
+            };
+            let could: String = several.iter().map(each).collect();
+            Err(Unsaid::Ambiguous(format!(
+                "{wanted:?} could be several hosts, name one by its id:{could}"
+            )))
+        }
+    }
+}
+
+/// What is known before anybody is asked.
+fn speaks_against(view: &HostView) -> Option<String> {
+    let host = &view.host.name;
+    if let Some((id, Life::Open)) = view.recovery {
+        return Some(format!(
+            "recovery {id} of {host} is at work already: `tachi recovery show {id} --follow` tells what it does"
+        ));
+    }
+    if !view.host.on_maintenance {
+        return None;
+    }
+    Some(match view.why {
+        Some(MaintenanceReason::Operator) | None => format!(
+            "{host} is on maintenance, and nothing of such a host is recovered; end that first: openstack segment host update \
+             --on_maintenance False {} {host}",
+            view.host.segment.id
+        ),
+        Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => format!(
+            "{host} is on maintenance since it was recovered: `tachi host return {host}` tells how to bring it back"
+        ),
+    })
+}
+
+/// What an engine has seen of the host at Nova.
+pub fn seen_of(seen: &Seen, host: &str) -> String {
+    let Some(Known { as_of, value }) = &seen.facts.computes else {
+        return format!("No engine has looked at Nova yet: whether it hears {host} is not known.");
+    };
+    let when = ago(*as_of, seen.now);
+    let state = value.iter().find(|one| one.host == host).map(|one| one.up);
+    let state = match state {
+        None => format!("Nova knew no compute service on {host} {when}"),
+        Some(true) => format!("Nova called {host} up {when}"),
+        Some(false) => format!("Nova called {host} down {when}"),
+    };
+    let all = seen.situation.instances.as_ref();
+    match all.map(|all| all.iter().filter(|one| one.host == host).count()) {
+        None => format!("{state}."),
+        Some(1) => format!("{state}, and 1 instance was on it."),
+        Some(count) => format!("{state}, and {count} instances were on it."),
+    }
+}
+
+/// What would come of a report. `nova` is what Nova hears of the host, in a sentence.
+///
+/// # Errors
+///
+/// The database failed.
+pub async fn outlook(
+    freezes: &dyn Freezes,
+    view: &HostView,
+    mode: FencingMode,
+    nova: String,
+) -> Result<OutlookView, Unsaid> {
+    let host = &view.host.name;
+    let fencing = match mode {
+        FencingMode::Engine => format!(
+            "The engine fences {host} and proves it off before any instance is moved. If Nova goes on hearing it, it is not fenced, \
+             and the recovery says so: `tachi fence off {host}` switches it off."
+        ),
+        FencingMode::DryRun => format!(
+            "[fencing] mode is dry-run: the recovery tells what it would do with {host}, and does none of it."
+        ),
+        FencingMode::External => format!(
+            "[fencing] mode is external, so no engine switches {host} off: nothing is moved before somebody says that it is off, \
+             by a report with evidence or by `tachi recovery vouch`."
+        ),
+    };
+    let mut lines = vec![nova, fencing];
+    if !view.host.segment.enabled {
+        lines.push(format!(
+            "Segment {} is disabled: the report is kept, and nothing begins before it is enabled.",
+            view.host.segment.name
+        ));
+    }
+    let its = |scope, target: &str| match scope {
+        FreezeScope::Region => true,
+        FreezeScope::Segment => target == view.host.segment.id.to_string(),
+        FreezeScope::Host => target == view.host.id.to_string(),
+        FreezeScope::Instance => false,
+    };
+    let frozen = freezes.freezes().await?;
+    for line in frozen.iter().filter(|line| its(line.freeze.scope, &line.target)) {
+        lines.push(format!(
+            "{}: the report is kept, and nothing begins before that ends, or `{}` ends it.",
+            line.freeze.sentence(),
+            line.freeze.thaw()
+        ));
+    }
+    Ok(OutlookView {
+        host: host.clone(),
+        against: speaks_against(view),
+        consequences: lines,
+    })
+}
+
+/// As the API would write down an administrator's report, before its reporter is judged. It claims no proof: nobody has shown one.
+pub fn notification(host: &str, now: Timestamp) -> NewNotification {
+    let payload = [
+        ("event", "STOPPED"),
+        ("cluster_status", "OFFLINE"),
+        ("host_status", "UNKNOWN"),
+    ];
+    NewNotification {
+        kind: NotificationType::ComputeHost,
+        hostname: host.to_owned(),
+        generated_time: now,
+        payload: payload
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        evidence: None,
+        reporter: None,
+    }
+}
+
+/// With what it is reported.
+pub struct Failing<'a> {
+    /// What is known of recoveries.
+    pub desk: &'a dyn OperatorDesk,
+    /// Where reports are written.
+    pub registry: &'a dyn Registry,
+    /// Where it is written down beforehand.
+    pub audit: &'a dyn AuditSink,
+    /// Who says it, and why.
+    pub by: String,
+    /// The id of the request, if it came by one.
+    pub request: Option<String>,
+    /// Within so many seconds the same report is a duplicate.
+    pub window: u32,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Told {
+    /// As it is told.
+    pub view: FailedView,
+    /// What was written; `None` if nothing was, because it was said before.
+    pub accepted: Option<Notification>,
+    /// Why the audit log does not have what came of it.
+    pub unaudited: Option<String>,
+}
+
+impl Failing<'_> {
+    /// Reports a host as dead. What the same person has said before, in the same words, is not written a second time while its
+    /// recovery is at work or the report would be a duplicate.
+    ///
+    /// # Errors
+    ///
+    /// What is known speaks against it, the audit log takes nothing, or the database failed.
+    pub async fn report(
+        &self,
+        view: &HostView,
+        mut new: NewNotification,
+        now: Timestamp,
+    ) -> Result<Told, Unsaid> {
+        let host = &view.host.name;
+        if let Some(why) = speaks_against(view) {
+            let open = view.recovery.filter(|(_, life)| *life == Life::Open);
+            let said = match open {
+                Some((id, _)) => self.said_by_us(id).await?,
+                None => None,
+            };
+            return said.ok_or_else(|| Unsaid::Refused(format!("nothing was reported: {why}")));
+        }
+        if let Some(reporter) = new.reporter.as_deref_mut() {
+            reporter.user_name = Some(self.by.clone());
+        }
+        let entry = |phase, text: String| {
+            let mut entry = AuditEntry::new(AuditAction::Word, phase, host);
+            entry.operator = Some(self.by.clone());
+            entry.text = text;
+            entry
+        };
+        let request = self.request.as_ref();
+        let request = request.map_or_else(String::new, |request| format!(" ({request})"));
+        let intent = entry(AuditPhase::Intent, format!("reports the host as failed{request}"));
+        self.audit
+            .write(intent)
+            .await
+            .map_err(|source| Unsaid::Unaudited {
+                not_done: "nothing was reported",
+                source,
+            })?;
+        let accepted = self.registry.accept_notification(&new, self.window, now).await;
+        let mut outcome = entry(AuditPhase::Outcome, String::new());
+        (outcome.result, outcome.text) = match &accepted {
+            Ok(one) => (Some(AuditResult::Ok), format!("notification {}", one.id)),
+            Err(error) => (Some(AuditResult::Permanent), error.to_string()),
+        };
+        let unaudited = self.audit.write(outcome).await.err().map(|error| {
+            format!(
+                "what came of it is not in the audit log: {error}: {}",
+                error.source
+            )
+        });
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return self.refused(host, error).await,
+        };
+        let known = self.recoveries(host).await?;
+        let begun = known.iter().find(|one| one.notification == accepted.id);
+        Ok(Told {
+            view: FailedView {
+                host: host.clone(),
+                notification: accepted.id,
+                recovery: begun.map(|one| one.id),
+                by: self.by.clone(),
+                already: false,
+                set_aside: accepted.reporter.as_ref().is_some_and(|who| who.set_aside),
+            },
+            accepted: Some(accepted),
+            unaudited,
+        })
+    }
+
+    /// If this person has reported, in these words, what the recovery is about.
+    async fn said_by_us(&self, id: RecoveryId) -> Result<Option<Told>, Unsaid> {
+        let story = self.desk.story(id).await?;
+        let ours = story.filter(|story| {
+            let mut reporters = story.reporters.iter();
+            reporters.any(|one| one.user_name.as_deref() == Some(self.by.as_str()))
+        });
+        Ok(ours.map(|story| Told {
+            view: FailedView {
+                host: story.summary.host,
+                notification: story.summary.notification,
+                recovery: Some(id),
+                by: self.by.clone(),
+                already: true,
+                set_aside: false,
+            },
+            accepted: None,
+            unaudited: None,
+        }))
+    }
+
+    /// The recoveries of a host, newest first.
+    async fn recoveries(&self, host: &str) -> Result<Vec<RecoverySummary>, JournalError> {
+        let filter = RecoveryFilter {
+            closed: true,
+            host: Some(host.to_owned()),
+            limit: Some(LOOKED_AT),
+            ..RecoveryFilter::default()
+        };
+        self.desk.find_recoveries(&filter).await
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the registry's other errors are about other things, or the database"
+    )]
+    async fn refused(&self, host: &str, error: RegistryError) -> Result<Told, Unsaid> {
+        match error {
+            RegistryError::Duplicate => {
+                let known = self.recoveries(host).await?;
+                let newest = known.first();
+                if let Some(newest) = newest
+                    && let Some(said) = self.said_by_us(newest.id).await?
+                {
+                    return Ok(said);
+                }
+                let which = newest.map_or_else(String::new, |one| {
+                    format!(
+                        "; that is recovery {} ({}): `tachi recovery show {}`",
+                        one.id, one.status, one.id
+                    )
+                });
+                Err(Unsaid::Refused(format!(
+                    "nothing was reported: the same was said of {host} within the last {} s \
+                     (duplicate_notification_detection_interval){which}",
+                    self.window
+                )))
+            }
+            RegistryError::OnMaintenance { .. } => Err(Unsaid::Refused(format!(
+                "nothing was reported: {host} has been put on maintenance meanwhile"
+            ))),
+            RegistryError::UnknownHostName { .. } => Err(Unsaid::Refused(format!(
+                "nothing was reported: {host} has been taken out of its segment meanwhile"
+            ))),
+            other => Err(Unsaid::Failed(JournalError::new(
+                "reporting the host (it may have been written: see `tachi recovery list`)",
+                other,
+            ))),
+        }
+    }
+}
