@@ -24,6 +24,7 @@ def before_call(context, case, kwargs):
         return
     speak_what_the_document_describes(case)
     read_rows_that_exist(case)
+    delete_what_may_go(case)
     name_hosts_that_exist(case)
     give_as_many_directions_as_keys(case)
     write_what_is_printable(case.body)
@@ -59,7 +60,7 @@ def keep_the_scene(case):
     for name in path:
         if name != "freeze" and str(path[name]).isdigit():
             path[name] = "00000000-0000-4000-8000-000000000000"
-    if path.get("host") in SCENE["hosts"] or ("host" not in path and path.get("segment") == SCENE["rows"]["segment"]):
+    if path.get("host") in SCENE["hosts"] or ("host" not in path and path.get("segment") in SCENE["segments"]):
         path["segment"] = "00000000-0000-4000-8000-000000000000"
 
 
@@ -78,6 +79,18 @@ def read_rows_that_exist(case):
         for name in case.path_parameters:
             if name in SCENE["rows"]:
                 case.path_parameters[name] = SCENE["rows"][name]
+
+
+def delete_what_may_go(case):
+    # Where hosts fail all the time, hardly one that was just made is in a segment of which nothing is being recovered. A chain of
+    # requests goes on with the rows that it has made.
+    path = case.path_parameters or {}
+    if case.meta.phase.name == "stateful":
+        return
+    if case.method == "DELETE" and {"segment", "host"} == set(path):
+        drawn = json.dumps(path, default=str, sort_keys=True)
+        if spread(drawn, [True, False]):
+            path.update(spread(drawn, SCENE["deletable"]))
 
 
 def name_hosts_that_exist(case):

@@ -21,7 +21,7 @@ from region import Region  # noqa: E402
 
 # Everything schemathesis can check, without what schemathesis.toml switches off.
 CHECKS = "all"
-HOSTS, PROTECTED = 40, 8
+HOSTS, PROTECTED, SPARE = 40, 8, 4
 # It tells for minutes, and the tester reads each answer to its end.
 STREAM = "listenToEvents"
 
@@ -72,9 +72,10 @@ def must(wanted, method, url, token, body=None):
 
 
 def scene(stack, base, token):
-    """A segment, a host of it that has died and was recovered, and hosts that something can be told about."""
+    """A segment, a host of it that has died and was recovered, hosts that something can be told about, and hosts that may go."""
     hosts = ["compute-%03d" % n for n in range(1, HOSTS + 1)]
-    dead, protected, free = hosts[0], hosts[1:PROTECTED + 1], hosts[PROTECTED + 1:]
+    dead, protected = hosts[0], hosts[1:PROTECTED + 1]
+    spare, free = hosts[PROTECTED + 1:][:SPARE], hosts[PROTECTED + SPARE + 1:]
     segment = must(201, "POST", base + "/v1/segments", token, {"segment": {
         "name": "scene", "recovery_method": "auto", "service_type": "COMPUTE"}})["segment"]["uuid"]
     rows = {"segment": segment, "alias": "segments", "id": "v1.0"}
@@ -84,6 +85,11 @@ def scene(stack, base, token):
             "name": host, "type": "COMPUTE", "control_attributes": "SSH"}})
         uuids.append(made["host"]["uuid"])
     rows["host"] = uuids[0]
+    # In a segment in which nothing is recovered, or nothing could be deleted.
+    calm = must(201, "POST", base + "/v1/segments", token, {"segment": {
+        "name": "calm", "recovery_method": "auto", "service_type": "COMPUTE"}})["segment"]["uuid"]
+    deletable = [{"segment": calm, "host": must(201, "POST", base + "/v1/segments/%s/hosts" % calm, token, {"host": {
+        "name": host, "type": "COMPUTE", "control_attributes": "SSH"}})["host"]["uuid"]} for host in spare]
     stack.admin("POST", "/servers", {"count": 3, "host": dead, "name": "lost"})
     stack.admin("POST", "/hosts/%s/power" % dead, {"on": False})
     rows["notification"] = must(202, "POST", base + "/v1/notifications", token, {"notification": {
@@ -100,7 +106,8 @@ def scene(stack, base, token):
     rows["vmove"], rows["instance"], rows["hostname"] = moved["uuid"], moved["instance_uuid"], protected[0]
     explained = operator + "/instances/%s/explanation" % rows["instance"]
     stack.wait(lambda: call("GET", explained, token)[0] == 200, "the instances to be listed", 60)
-    return {"rows": rows, "hosts": uuids, "protected": protected, "free": free}
+    return {"rows": rows, "hosts": uuids, "protected": protected, "free": free,
+            "segments": [segment, calm], "deletable": deletable}
 
 
 def moment():
