@@ -46,7 +46,7 @@ fn page() -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn the_page_about_tuning_lists_every_option_of_recoveries_with_its_default() {
+fn the_page_about_tuning_lists_every_option_of_recoveries_and_schedules_with_its_default() {
     let report = read("").unwrap().report;
     let mut read: Vec<(String, String)> = report
         .effective
@@ -54,7 +54,7 @@ fn the_page_about_tuning_lists_every_option_of_recoveries_with_its_default() {
         .filter(|seen| {
             matches!(
                 seen.section.as_str(),
-                "host_failure" | "instance_failure" | "process_failure" | "recovery"
+                "host_failure" | "instance_failure" | "process_failure" | "recovery" | "schedule"
             ) || (seen.section == "fencing" && is_a_guards(&seen.option))
                 || (seen.section == "DEFAULT" && OLD.contains(&seen.option.as_str()))
         })
@@ -85,6 +85,8 @@ fn every_unit_of_the_page_is_one_of_a_few() {
     for (option, unit, _) in page() {
         let units = [
             "text",
+            "time",
+            "days",
             "boolean",
             "list",
             "times",
