@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use tachi_domain::Reporter;
+use tachi_domain::binding::{BindingMode, BindingOptions};
 use tachi_domain::entity::notification::NewNotification;
-use tachi_domain::reporter::{BindingMode, BindingOptions};
 
 use crate::app::App;
 use crate::auth::Caller;

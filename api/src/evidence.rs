@@ -4,8 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
-use tachi_domain::evidence::{EvidenceError, FenceEvidence, GivenEvidence, MOST_BYTES};
-use tachi_domain::recovery::says_off;
+use tachi_domain::evidence::{EvidenceError, FenceEvidence, GivenEvidence, MOST_BYTES, says_off};
 
 use crate::app::App;
 use crate::auth::Caller;

@@ -68,5 +68,5 @@ pub use ports::{ComputeHosts, Login, LoginWith, Lookout, Ports, TokenValidator, 
 pub use router::{BuildError, router};
 pub use routes::{RouteInfo, routes};
 pub use serve::{ServeOptions, serve};
-pub use tachi_domain::reporter::{BindingMode, BindingOptions, HostPattern, HostPatternError};
+pub use tachi_domain::binding::{BindingMode, BindingOptions, HostPattern, HostPatternError};
 pub use tls::{Tls, TlsError, TlsFiles};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use regex::Regex;
-use tachi_domain::reporter::BindingOptions;
+use tachi_domain::binding::BindingOptions;
 use tachi_engine::ports::{Events, NoEvents};
 
 use crate::access_log::AccessLog;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tachi_domain::Reporter;
+use tachi_domain::binding::{BindingMode, BindingOptions};
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
-use tachi_domain::evidence::{EvidenceKind, FenceAction, FenceEvidence, GivenEvidence};
+use tachi_domain::evidence::{EvidenceKind, FenceAction, FenceEvidence, GivenEvidence, says_off};
 use tachi_domain::policy::{BareNormal, FencingMode};
-use tachi_domain::recovery::{RecoveryKind, says_off};
-use tachi_domain::reporter::{BindingMode, BindingOptions};
+use tachi_domain::recovery::RecoveryKind;
 
 use crate::journal::{Accepted, RecIx, Report};
 use crate::mishap::Mishap;

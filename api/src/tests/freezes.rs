@@ -134,8 +134,8 @@ async fn operator_api_only_administrators_freeze_and_thaw_and_no_monitor_does() 
     let policy = Policy::with_text("os_masakari_api:operator:act: '@'").unwrap();
     let bench = Bench::with(|options| Options {
         policy,
-        binding: tachi_domain::reporter::BindingOptions {
-            mode: tachi_domain::reporter::BindingMode::Warn,
+        binding: tachi_domain::binding::BindingOptions {
+            mode: tachi_domain::binding::BindingMode::Warn,
             ..options.binding.clone()
         },
         ..options

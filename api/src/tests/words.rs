@@ -77,8 +77,8 @@ async fn operator_api_whoever_is_bound_to_a_host_says_nothing_even_if_the_policy
         Policy::with_text("os_masakari_api:operator:act: '@'\nos_masakari_api:operator:vouch: '@'").unwrap();
     let bench = Bench::with(|options| Options {
         policy,
-        binding: tachi_domain::reporter::BindingOptions {
-            mode: tachi_domain::reporter::BindingMode::Warn,
+        binding: tachi_domain::binding::BindingOptions {
+            mode: tachi_domain::binding::BindingMode::Warn,
             ..options.binding.clone()
         },
         ..options

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::Timestamp;
 use crate::nova::Service;
+use crate::timestamp::Timestamp;
 
 /// Of so many heartbeats the ages are kept.
 const KEPT: usize = 16;
@@ -108,7 +108,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::ServiceId;
+    use crate::id::ServiceId;
 
     const SECOND: i64 = 1_000_000;
 

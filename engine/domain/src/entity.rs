@@ -12,7 +12,7 @@ pub use progress::TaskProgress;
 pub use segment::Segment;
 pub use vmove::Vmove;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// When a row was made and last changed. Both are whole seconds, as Masakari writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

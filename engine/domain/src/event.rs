@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 pub use picture::{HostPicture, NotificationPicture, RecoveryPicture, SegmentPicture, VmovePicture};
 
-use crate::Timestamp;
 use crate::freeze::Freeze;
+use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {

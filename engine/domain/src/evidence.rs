@@ -6,9 +6,11 @@
 mod read;
 mod time;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 use crate::words::words;
 
 pub use read::{EvidenceError, MOST_BYTES};
@@ -145,6 +147,13 @@ impl GivenEvidence {
     pub fn later(self, other: Self) -> Self {
         if other.dated() > self.dated() { other } else { self }
     }
+}
+
+/// Whether a report of a stopped host says that it is off for certain (`host_status` `NORMAL`): more than any other can say.
+pub fn says_off(payload: &BTreeMap<String, String>) -> bool {
+    payload
+        .get("host_status")
+        .is_some_and(|said| said.eq_ignore_ascii_case("NORMAL"))
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::evidence::time_text;
+use crate::id::ServerId;
+use crate::timestamp::Timestamp;
 use crate::words::words;
-use crate::{ServerId, Timestamp};
 
 words! {
     /// How much is frozen.

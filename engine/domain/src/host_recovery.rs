@@ -50,13 +50,17 @@ pub use returning::boot_hold::BootHeldFor;
 pub use returning::power_on::PowerOn;
 pub use service::{Put, ServiceTrack};
 
+use crate::elapsed::Elapsed;
 use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
 use crate::guard::{DomainLoss, Guard};
+use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
 use crate::recovery::{Command, Decision, HookTrack, Now, Observation, OffWord, Pulse, Record, off_word};
-use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion, Timestamp, Wait};
+use crate::state_version::StateVersion;
+use crate::timestamp::Timestamp;
+use crate::wait::Wait;
 
 use asks::Asks;
 use turn::turn;

@@ -10,6 +10,7 @@
 //! The heart is [`host_recovery::decide`] and [`vm_recovery::decide`]: `decide(state, observation, now)` gives the next
 //! state and the commands to carry out. An evacuation can only be commanded with a [`proof::Proof`] that the host is off.
 
+pub mod binding;
 pub mod cadence;
 pub mod downtime;
 pub mod elapsed;

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 pub use about::About;
 pub use migration::{Migration, MigrationStatus, MigrationType};
 
+use crate::id::{ServerId, ServiceId};
 use crate::resources::Resources;
-use crate::{ServerId, ServiceId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// A `nova-compute` service record, read by `GET /os-services`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
 use crate::machine_id::MachineId;
+use crate::timestamp::Timestamp;
 
 /// A host's power as a device reports it. Anything that is not clearly on or off is unknown, and unknown is not off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

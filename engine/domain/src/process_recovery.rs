@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::elapsed::Elapsed;
 use crate::entity::Notification;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
@@ -18,14 +19,16 @@ use crate::fault::FaultClass;
 use crate::freeze::Freeze;
 use crate::guard::Region;
 use crate::hooks::Phase;
+use crate::id::{HostId, NotificationId, RecoveryId};
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::recovery::{
     Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word,
     mark,
 };
+use crate::state_version::StateVersion;
+use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
-use crate::{Elapsed, HostId, NotificationId, RecoveryId, StateVersion, Wait};
 
 use freezing::FreezeTrack;
 use guarding::Guarded;

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::elapsed::Elapsed;
 use crate::evidence::GivenEvidence;
+use crate::id::NotificationId;
 use crate::power::{Power, PowerReading};
-use crate::{Elapsed, NotificationId};
 
 /// A reading of a power controller with the moment, in the recovery's own time, at which it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,7 +268,7 @@ fn seconds(at: Elapsed) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
+    use crate::timestamp::Timestamp;
 
     fn reading(at_ms: u64, power: Power) -> DatedReading {
         let reading = PowerReading {

@@ -21,9 +21,10 @@ pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
 use crate::freeze::Frozen;
+use crate::id::{HostId, RecoveryId, ServerId};
 use crate::instance_event::says_failure;
+use crate::timestamp::Timestamp;
 use crate::words::words;
-use crate::{HostId, RecoveryId, ServerId, Timestamp};
 
 words! {
     /// What a recovery is about.
@@ -182,13 +183,6 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
             .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
         RecoveryKind::Process => None,
     }
-}
-
-/// Whether a report of a stopped host says that it is off for certain (`host_status` `NORMAL`): more than any other can say.
-pub fn says_off(payload: &BTreeMap<String, String>) -> bool {
-    payload
-        .get("host_status")
-        .is_some_and(|said| said.eq_ignore_ascii_case("NORMAL"))
 }
 
 /// The mark a server's lock and a service's disable reason carry, so that they can be told from anybody else's.

@@ -1,13 +1,9 @@
 //! Who made a report, as the API saw it at that moment: whoever breaks one hypervisor has its credentials, so a report counts
 //! for what its reporter may know.
 
-mod binding;
-
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-pub use binding::{BindingMode, BindingOptions, HostPattern, HostPatternError, NotYours};
 
 /// So many different reporters of one recovery are kept: more say nothing more.
 pub const MOST_REPORTERS: usize = 16;

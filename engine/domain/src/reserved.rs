@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::HostId;
+use crate::id::HostId;
 use crate::nova::Service;
 pub use crate::resources::Resources;
 

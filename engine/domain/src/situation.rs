@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 pub use code::Code;
 pub use counts::Counts;

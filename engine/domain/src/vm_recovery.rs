@@ -17,14 +17,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::elapsed::Elapsed;
 use crate::entity::Notification;
 use crate::entity::notification::NotificationStatus;
+use crate::id::{NotificationId, RecoveryId, ServerId};
 use crate::instance_event::word;
 use crate::nova::{Server, Service};
 use crate::policy::Policy;
 use crate::recovery::{Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, StepKind, Task};
+use crate::state_version::StateVersion;
+use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
-use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion, Wait};
 
 use freezing::FreezeTrack;
 use gates::is_owners_own;

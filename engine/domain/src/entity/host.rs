@@ -1,8 +1,8 @@
 //! Hosts of failover segments.
 
 use super::{Segment, Stamps};
+use crate::id::{HostId, SegmentId};
 use crate::words::words;
-use crate::{HostId, SegmentId};
 
 /// A compute host of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

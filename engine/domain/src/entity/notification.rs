@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Stamps;
 use crate::evidence::GivenEvidence;
+use crate::id::{HostId, NotificationId, SegmentId};
+use crate::reporter::Reporter;
+use crate::timestamp::Timestamp;
 use crate::words::words;
-use crate::{HostId, NotificationId, Reporter, SegmentId, Timestamp};
 
 words! {
     /// What failed.

@@ -1,6 +1,6 @@
 //! How far the tasks of a recovery are, as `recovery_workflow_details` shows it.
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// One task of a recovery.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Failover segments.
 
 use super::Stamps;
-use crate::SegmentId;
+use crate::id::SegmentId;
 use crate::words::words;
 
 words! {

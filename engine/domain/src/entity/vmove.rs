@@ -1,8 +1,9 @@
 //! Vmoves: the instances of a host recovery, as the API shows them.
 
 use super::Stamps;
+use crate::id::{NotificationId, VmoveId};
+use crate::timestamp::Timestamp;
 use crate::words::words;
-use crate::{NotificationId, Timestamp, VmoveId};
 
 words! {
     /// How far one instance is.

@@ -7,8 +7,9 @@ use crate::entity::notification::{NewNotification, NotificationStatus, Notificat
 use crate::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
 use crate::entity::vmove::VmoveStatus;
 use crate::entity::{Host, Notification, Segment};
+use crate::id::{HostId, NotificationId, RecoveryId, SegmentId, ServerId, VmoveId};
 use crate::recovery::RecoveryKind;
-use crate::{HostId, NotificationId, RecoveryId, SegmentId, ServerId, Timestamp, VmoveId};
+use crate::timestamp::Timestamp;
 
 /// A segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::{EvidenceKind, FenceAction, FenceEvidence, time};
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// The most there may be of it, before it is encoded for the header.
 pub const MOST_BYTES: usize = 4096;

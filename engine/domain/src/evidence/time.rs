@@ -1,6 +1,6 @@
 //! RFC 3339 with a zone, and back.
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 const DAY: i64 = 86_400;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ServerId;
+use crate::id::ServerId;
 
 /// Amounts by Placement's resource class.
 pub type Amounts = BTreeMap<String, u64>;

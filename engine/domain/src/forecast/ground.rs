@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::rules::refuses;
 use super::{Cloud, Demand, Group, HostRoom, Shape};
-use crate::ServerId;
+use crate::id::ServerId;
 
 /// The hosts that would take a shape if they held nothing else than they do now, in the order of their names.
 pub(super) struct Takers {

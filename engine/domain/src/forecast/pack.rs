@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ground::{Ground, Kept};
 use super::rules::{No, refuses};
 use super::{Demand, Shape, Shortage};
-use crate::ServerId;
+use crate::id::ServerId;
 
 /// What has been placed so far.
 struct Filling<'a, 'b> {

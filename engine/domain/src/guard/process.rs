@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::facts::Count;
 use super::region::Region;
 use super::{Verdict, is_over};
+use crate::id::{HostId, RecoveryId};
 use crate::policy::Policy;
-use crate::{HostId, RecoveryId};
 
 /// Its number and name.
 pub const NAME: &str = "G12 process";

@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::domain::DomainLoss;
 use super::facts::{Count, GuardFacts, NovaFacts, Own, Witness};
 use super::pattern;
+use crate::id::{HostId, RecoveryId, SegmentId};
 use crate::nova::Service;
 use crate::policy::Policy;
+use crate::reporter::Reporter;
 use crate::reserved::Aggregate;
-use crate::{HostId, RecoveryId, Reporter, SegmentId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// A registered host.
 #[expect(

@@ -1,7 +1,7 @@
 //! Whether a second host is out: what ends a freeze that was to last only unless it gets worse.
 
 use super::Region;
-use crate::HostId;
+use crate::id::HostId;
 use crate::policy::Policy;
 
 impl Region {

@@ -1,7 +1,7 @@
 //! One run of a hook: what it is told, and what it answers.
 
 use super::{Hook, Phase};
-use crate::ServerId;
+use crate::id::ServerId;
 
 /// An instance, as a hook is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

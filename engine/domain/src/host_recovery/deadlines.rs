@@ -8,9 +8,10 @@ use super::moves::finish;
 use super::moves::track::MoveTrack;
 use super::turn::{Moves, Turn, turn};
 use super::{End, HostRecovery, Move, MoveStep, Stage};
+use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
+use crate::id::ServerId;
 use crate::recovery::{Life, Now, Record, Task};
-use crate::{Elapsed, ServerId};
 
 /// A refusal this long before a look at the service is explained by what the look shows.
 const EXPLAINED: Duration = Duration::from_mins(1);

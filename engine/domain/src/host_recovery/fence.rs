@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::question::Question;
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::DatedReading;

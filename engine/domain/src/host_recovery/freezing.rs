@@ -12,9 +12,10 @@ use super::deadlines::stop_the_clocks;
 use super::trouble::Topic;
 use super::turn::{Turn, said_no};
 use super::{HostRecovery, Move, MoveStep, Stage};
+use crate::elapsed::Elapsed;
 use crate::freeze::{Freeze, FreezeScope};
+use crate::id::ServerId;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
-use crate::{Elapsed, ServerId};
 
 /// How often all hosts are looked at while that can end a freeze.
 const LOOKS_APART: Duration = Duration::from_secs(5);

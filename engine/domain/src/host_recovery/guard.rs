@@ -18,7 +18,7 @@ use self::off_word::{Said, outlives};
 use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::turn::Turn;
 use super::{Hold, HoldKind, Stage};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::GivenEvidence;
 use crate::guard::{self, DomainLoss, Guard, GuardFacts, Moment, Own, Region, Ruling};

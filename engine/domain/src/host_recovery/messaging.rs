@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::question::Question;
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::policy::Policy;
 use crate::recovery::{self, Command, Now};
-use crate::{Elapsed, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -21,10 +21,14 @@ pub(super) use ending::{confirmed, finish, unlocked};
 pub(super) use failing::{call_failed, nova_failed};
 
 use super::method::Route;
+use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;
+use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::nova::{Migration, PowerState, VmState};
 use crate::recovery::{Now, Restoration, ServerCall, WrittenOff};
-use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId, Wait};
+use crate::state_version::StateVersion;
+use crate::timestamp::Timestamp;
+use crate::wait::Wait;
 
 /// What an instance was before anything was done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

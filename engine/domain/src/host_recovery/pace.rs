@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::turn::Moves;
 use super::{HostRecovery, Move, MoveStep, Stage};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::pace::{Demand, Permits, Sight, TakenUp, Urgency};
 use crate::policy::Policy;
 use crate::recovery::Now;

@@ -15,10 +15,13 @@ use super::question::Question;
 use super::trouble::{Topic, Troubles};
 use super::turn::{Moves, Turn};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
+use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::nova::{Migration, MigrationType, Server};
 use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task, WrittenOff};
-use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId};
+use crate::state_version::StateVersion;
+use crate::timestamp::Timestamp;
 
 /// Between the first list without an instance, and the one that counts.
 const EMPTY_AGAIN: Duration = Duration::from_secs(3);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 
 /// One question, of which one at most is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

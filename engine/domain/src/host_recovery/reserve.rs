@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use super::question::Question;
 use super::service::Put;
 use super::turn::{Moves, Turn};
+use crate::elapsed::Elapsed;
+use crate::id::{HostId, ServiceId};
 use crate::reserved::{ReservedHostView, Resources, Survey};
-use crate::{Elapsed, HostId, ServiceId};
 
 /// How often in a row a call may be refused, or its effect be undone by somebody, before it is gone on without.
 pub(super) const REFUSALS: u32 = 3;

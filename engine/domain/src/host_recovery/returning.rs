@@ -7,7 +7,7 @@ pub(super) mod power_on;
 use super::service::{ServiceTrack, reason_of};
 use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task, is_marked, mark};
 
 impl HostRecovery {

@@ -10,10 +10,12 @@ use super::question::{Question, backoff};
 use super::trouble::Topic;
 use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
+use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
+use crate::id::ServiceId;
 use crate::nova::Service;
 use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_marked};
-use crate::{Elapsed, ServiceId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// How long Nova may go on hearing a host that is reported dead before the report is given up.
 pub(super) const CONTRADICTED_LIMIT: Duration = Duration::from_mins(2);

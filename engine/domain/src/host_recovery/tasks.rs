@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::Move;
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::nova::Server;
 use crate::recovery::{Record, StepKind, Task};
 

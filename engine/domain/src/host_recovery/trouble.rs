@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::recovery::Now;
 
 /// What a trouble is about, weightiest first.

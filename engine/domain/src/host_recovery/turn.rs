@@ -7,9 +7,9 @@ use super::{Hold, HoldKind, Move, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::freeze::Freeze;
+use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
 use crate::policy::Policy;
 use crate::recovery::{Life, Now, Pulse, Record, mark};
-use crate::{HostId, NotificationId, RecoveryId, ServerId};
 
 /// The instances of a recovery.
 pub(super) type Moves = BTreeMap<ServerId, Move>;

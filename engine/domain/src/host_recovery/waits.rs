@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::freezing;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
-use crate::ServerId;
 use crate::guard::Guard;
+use crate::id::ServerId;
 use crate::recovery::{Now, Record};
 use crate::wait::{Wait, WaitsFor, note};
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MigrationId, ServerId, Timestamp};
+use crate::id::{MigrationId, ServerId};
+use crate::timestamp::Timestamp;
 
 /// What kind of move a migration record is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ProcessRecovery;
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::freeze::Freeze;
 use crate::nova::Service;

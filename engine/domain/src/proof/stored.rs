@@ -3,8 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Basis, DatedReading, Pair, Proof};
+use crate::elapsed::Elapsed;
 use crate::evidence::GivenEvidence;
-use crate::{Elapsed, NotificationId};
+use crate::id::NotificationId;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "basis", rename_all = "snake_case")]

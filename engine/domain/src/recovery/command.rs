@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use crate::elapsed::Elapsed;
 use crate::hooks::HookCall;
+use crate::id::{ServerId, ServiceId};
 use crate::level::Target;
 use crate::nova::VmState;
 use crate::proof::Proof;
-use crate::{Elapsed, ServerId, ServiceId, Timestamp};
+use crate::timestamp::Timestamp;
 
 use super::observation::ServerCall;
 use super::reserve::ReserveCall;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus};
-use crate::{MigrationId, ServerId};
 
 /// An evacuation record that was given up in just this shape (R10). If it changes all the same, Nova has picked it up after
 /// all: its conductor takes the first `accepted` record of an instance, not the one its caller made.

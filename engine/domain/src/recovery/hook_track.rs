@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Now, Record, StepKind, Task};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::hooks::{Hook, HookOutcome, HookVerdict, OnFailure, Phase};
 
 /// How often an idempotent hook is run again because nobody knows what came of it: a hook that kills the engine must not do

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Command, Pulse, ReserveAnswer, WrittenOff};
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::guard::Region;
 use crate::hooks::{HookOutcome, Phase};
+use crate::id::{HostId, ServerId};
 use crate::level::{Level, Target};
 use crate::nova::{Migration, Server, Service};
 use crate::pace::Permits;
 use crate::power::PowerReading;
-use crate::{Elapsed, HostId, ServerId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// The lists a host recovery plans by, taken one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::says_off;
-use crate::Timestamp;
 use crate::entity::Notification;
 use crate::entity::notification::NewNotification;
-use crate::evidence::GivenEvidence;
+use crate::evidence::{GivenEvidence, says_off};
+use crate::timestamp::Timestamp;
 
 /// That a host is off: of which moment reports say so, and what they know of the fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Command, Life, workflow};
+use crate::elapsed::Elapsed;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::freeze::UnlessFrozen;
 use crate::hooks::Phase;
+use crate::id::{HostId, ServerId};
 use crate::proof::Proof;
-use crate::{Elapsed, HostId, ServerId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Now: the recovery's own time for decisions, wall time for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What is asked about reserved hosts, and of them.
 
-use crate::ServiceId;
 use crate::fault::Fault;
+use crate::id::ServiceId;
 use crate::nova::Service;
 use crate::reserved::{ReservedHostView, Survey};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Code, Engine, Facts, Finding, Findings, Grade, Protection, Standing, number};
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// An engine signs every five seconds. One that has not for so long is silent; clocks of machines may differ a little.
 const SILENT_AFTER: Duration = Duration::from_secs(20);

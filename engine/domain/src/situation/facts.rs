@@ -10,11 +10,13 @@ use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{Group, Needs, Provider};
 use crate::freeze::Freeze;
+use crate::id::{RecoveryId, ServerId};
 use crate::monitor::Signature;
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::reserved::Aggregate;
-use crate::{RecoveryId, ServerId, Timestamp, Wait};
+use crate::timestamp::Timestamp;
+use crate::wait::Wait;
 
 /// Something, and when it was so.
 #[derive(Clone, Debug, PartialEq, Eq)]

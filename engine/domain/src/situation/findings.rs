@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Code, Grade};
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// One thing to say, of one subject or of several of which the same is to be said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

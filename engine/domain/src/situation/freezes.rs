@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Code, Facts, Finding, Findings, Grade, Ice, Look, Protection, Standing, is_alive};
-use crate::ServerId;
 use crate::freeze::FreezeScope;
+use crate::id::ServerId;
 
 /// What is frozen by itself.
 #[derive(Default)]

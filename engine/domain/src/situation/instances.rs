@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::freezes::Frozen;
 use super::hosts::Assessed;
 use super::{Code, Facts, Finding, Findings, Look, Protection, Standing, Waiting};
+use crate::id::ServerId;
 use crate::recovery::Life;
-use crate::{ServerId, Wait, WaitsFor};
+use crate::wait::{Wait, WaitsFor};
 
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Code, FRESH, Finding, Findings, Grade, Look, Monitor, Protection, Standing};
-use crate::Timestamp;
 use crate::monitor::MonitorKind;
+use crate::timestamp::Timestamp;
 
 /// A monitor, as its signatures tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

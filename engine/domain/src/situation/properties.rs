@@ -48,7 +48,8 @@ fn facts() -> impl Strategy<Value = Facts> {
                 let host = &mut facts.segments[0].hosts[place];
                 host.reserved = reserved;
                 host.maintenance = (state == 0).then_some(MaintenanceReason::Operator);
-                host.recovery = (state == 1).then_some((crate::RecoveryId(uuid::Uuid::nil()), Life::Open));
+                host.recovery =
+                    (state == 1).then_some((crate::id::RecoveryId(uuid::Uuid::nil()), Life::Open));
                 let compute = &mut known.value[place];
                 compute.up = at_nova != 1;
                 compute.enabled = at_nova != 2;

@@ -12,10 +12,11 @@ use crate::forecast::{
     Cloud, Demand, ForecastSegment, Headroom, HostRoom, Method, Outcome, Room, SegmentForecast, Shape,
     TENANT, Wish, forecast, forecast_segments, takers,
 };
+use crate::id::ServerId;
 use crate::recovery::Life;
 use crate::reserved::Aggregate;
 use crate::resources::Resources;
-use crate::{ServerId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// What is older says nothing good any more: two rounds of a watcher may fail.
 pub const ROOM_COUNTS_FOR: Duration = Duration::from_secs(60);

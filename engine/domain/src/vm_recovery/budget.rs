@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{About, VmRecovery};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Now, Record};
 

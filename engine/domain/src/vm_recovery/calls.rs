@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{About, Asked, FIRST_LOOK, Stage, VmRecovery, freezing};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{Command, Elsewhere, Now, Record, ServerCall, StepKind};

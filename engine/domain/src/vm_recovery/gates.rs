@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Stage, VmRecovery, freezing};
-use crate::ServerId;
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::Phase;
+use crate::id::ServerId;
 use crate::instance_event::is_failure;
 use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;

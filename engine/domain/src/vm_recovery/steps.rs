@@ -1,8 +1,8 @@
 //! The stages: set active if it was resized, stop, start.
 
 use super::{Stage, VmRecovery};
-use crate::ServerId;
 use crate::hooks::Phase;
+use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::recovery::{Command, Now, Record, StepKind, Task};
 

@@ -11,7 +11,7 @@ use super::super::{HoldKind, HostRecovery, Stage};
 use super::devices::limit_of;
 use super::vouch::{self, Vouch};
 use super::{Failure, Fence, Order};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::guard::Moment;

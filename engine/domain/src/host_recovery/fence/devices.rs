@@ -6,7 +6,7 @@ use super::super::Stage;
 use super::super::question::{Question, backoff};
 use super::super::turn::Turn;
 use super::{Failure, Fence, Order, Post};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::level::{Device, Level, Target};
 use crate::policy::Policy;

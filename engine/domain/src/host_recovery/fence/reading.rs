@@ -10,7 +10,7 @@ use super::super::turn::{Moves, Turn, turn};
 use super::super::{HostRecovery, Stage};
 use super::vouch::gainsaid;
 use super::{Failure, Fence, Order};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::guard::Moment;
 use crate::level::Target;

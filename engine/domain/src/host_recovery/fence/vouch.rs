@@ -11,11 +11,12 @@ use super::super::guard::{GuardTrack, Suspect};
 use super::super::service::CONTRADICTED_LIMIT;
 use super::super::turn::Turn;
 use super::Fence;
+use crate::elapsed::Elapsed;
 use crate::guard::Moment;
 use crate::policy::FencingMode;
 use crate::proof::Proof;
 use crate::recovery::{Command, OperatorWord, StepKind, Task};
-use crate::{Elapsed, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// The word of a person, until it is believed or gainsaid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::super::service::CONTRADICTED_LIMIT;
 use super::{FRESH, LOOKS_APART};
-use crate::{Elapsed, Timestamp};
+use crate::elapsed::Elapsed;
+use crate::timestamp::Timestamp;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

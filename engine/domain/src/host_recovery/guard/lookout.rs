@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::super::question::Question;
 use super::heard::Heard;
 use super::{FRESH, LOOKS_APART};
+use crate::elapsed::Elapsed;
 use crate::guard::Region;
+use crate::id::HostId;
 use crate::policy::Policy;
 use crate::recovery::{Command, Now};
-use crate::{Elapsed, HostId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]

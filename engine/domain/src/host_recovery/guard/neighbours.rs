@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::super::trouble::Topic;
 use super::super::turn::Turn;
 use super::lookout::Lookout;
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::recovery::Command;
 
 /// No longer: power controllers of hosts without power take seconds to say "off" twice, and Nova has not chosen a host that it

@@ -1,9 +1,9 @@
 //! What reports say of the host's fence, held against what Nova has heard of the host since (R16).
 
 use super::super::service::ServiceTrack;
-use crate::Timestamp;
 use crate::evidence::{GivenEvidence, time_text};
 use crate::recovery::{OffWord, OperatorWord, Record, StepKind, Task};
+use crate::timestamp::Timestamp;
 
 /// How far the clocks of reporters, clusters and Nova may differ, in seconds. A host that was fenced, is back and has gone
 /// silent again within that time would be taken for still fenced; none starts so quickly.

@@ -9,8 +9,8 @@ use super::super::turn::{Moves, Turn};
 use super::super::{Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
 use super::{call_failed, nova_failed, unlocked};
-use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
+use crate::id::ServerId;
 use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 
 /// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.

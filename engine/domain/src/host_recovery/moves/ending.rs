@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::restoration::needs_a_look;
 use super::{End, Lock, Move, MoveStep};
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::recovery::{Now, Record, StepKind, Task};
 
 pub(in super::super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now, record: &mut Record) {

@@ -10,9 +10,11 @@ use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn, turn};
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
+use crate::elapsed::Elapsed;
+use crate::id::ServerId;
 use crate::proof::Proof;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
-use crate::{Elapsed, ServerId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Between two looks at instances that wait for something other than Nova.
 const HELD_LOOK: Duration = Duration::from_secs(10);

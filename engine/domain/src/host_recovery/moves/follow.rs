@@ -8,11 +8,13 @@ use super::answers::tell_calls;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::track::MoveTrack;
 use super::{call_failed, confirmed, finish, unlocked};
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
+use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::policy::Policy;
 use crate::recovery::{Command, Now, Record, Restoration, StepKind, Task};
-use crate::{Elapsed, ServerId, Timestamp};
+use crate::timestamp::Timestamp;
 use std::time::Duration;
 
 /// An evacuation that no conductor has picked up for so long is worth a look at Nova's services.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::super::method::{Cure, Patience};
 use super::super::{End, Move, MoveStep};
 use super::{confirmed, finish, nova_failed};
+use crate::elapsed::Elapsed;
+use crate::id::MigrationId;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
 use crate::recovery::{Now, Record, StepKind, Task, WrittenOff};
-use crate::{Elapsed, MigrationId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// How many times `conductors_up` an evacuation that no conductor has picked up may simply be waiting its turn.
 const TURN: u32 = 5;

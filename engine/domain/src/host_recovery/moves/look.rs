@@ -13,10 +13,12 @@ use super::absence::Absence;
 use super::answers::tell_calls;
 use super::judge::{Look, Seen};
 use super::track::MoveTrack;
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
+use crate::id::ServerId;
 use crate::nova::{Migration, Server};
 use crate::recovery::{Lists, Now};
-use crate::{Elapsed, ServerId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Nova's `rpc_response_timeout`: how long a part of Nova may wait for another after messages get through again.
 const RPC_TIMEOUT: Duration = Duration::from_mins(1);

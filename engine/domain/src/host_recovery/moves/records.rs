@@ -15,9 +15,10 @@ use super::confirmed;
 use super::look::not_followed;
 use super::track::MoveTrack;
 use crate::fault::Fault;
+use crate::id::{MigrationId, ServerId};
 use crate::nova::Migration;
 use crate::recovery::{Command, Evacuations, Now, ServerIds};
-use crate::{MigrationId, ServerId, Timestamp};
+use crate::timestamp::Timestamp;
 
 impl MoveTrack {
     /// Asks for the records, if it is time.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::super::pace::Pace;
 use super::super::question::Question;
+use crate::elapsed::Elapsed;
+use crate::id::ServerId;
 use crate::nova::Migration;
 use crate::recovery::{Now, Restoration};
-use crate::{Elapsed, ServerId};
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]

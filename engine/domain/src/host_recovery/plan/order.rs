@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::ServerId;
+use crate::id::ServerId;
 use crate::nova::Server;
 use crate::policy::Policy;
 

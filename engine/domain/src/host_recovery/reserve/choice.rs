@@ -159,8 +159,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::id::{HostId, ServiceId};
     use crate::nova::Service;
-    use crate::{HostId, ServiceId};
 
     fn gib(memory: u64) -> Resources {
         Resources {

@@ -9,8 +9,8 @@ use super::super::trouble::Topic;
 use super::super::{End, Move, MoveStep, Preparation};
 use super::choice::{Pick, Wanted, choose};
 use super::{Joining, Moves, Reserve, Taken, TakenStep, Turn};
-use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
+use crate::id::ServerId;
 use crate::recovery::{Command, Record, ReserveCall, StepKind, Task};
 use crate::reserved::{Resources, Survey};
 
@@ -224,7 +224,7 @@ impl Reserve {
             call: None,
             loose: None,
             asked: false,
-            not_before: crate::Elapsed::ZERO,
+            not_before: crate::elapsed::Elapsed::ZERO,
             faults: 0,
             seen: None,
             waiting: None,

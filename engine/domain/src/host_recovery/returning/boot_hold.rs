@@ -1,7 +1,7 @@
 //! Whether nova-compute of the host may start, as far as one recovery of it is concerned: what the boot guard is told.
 
 use super::super::HostRecovery;
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::recovery::Life;
 use crate::words::words;
 

@@ -3,7 +3,7 @@
 
 use super::super::service::ServiceTrack;
 use super::super::turn::Turn;
-use crate::Elapsed;
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::nova::Service;
 use crate::recovery::{Command, ServiceUpdate, StepKind, Task};

@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::super::fence::Fence;
 use super::super::turn::{Moves, Turn};
 use super::super::{End, MoveStep, Stage};
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
+use crate::id::MigrationId;
 use crate::level::Target;
 use crate::nova::Migration;
 use crate::policy::{FencingMode, Policy};
 use crate::power::Power;
 use crate::proof::{DatedReading, Proof};
 use crate::recovery::{Command, Evacuations, StepKind, Task};
-use crate::{Elapsed, MigrationId};
 
 /// How often a host is told to power on.
 const ORDERS: u32 = 3;

@@ -7,12 +7,13 @@ use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn};
 use super::super::{HoldKind, Move, MoveStep, Stage};
 use super::{CONTRADICTED_LIMIT, ServiceTrack};
+use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::Fault;
 use crate::nova::Service;
 use crate::proof::Proof;
 use crate::recovery::{Record, Task};
-use crate::{Elapsed, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// How far Nova's clocks may differ from one another: records made this long before the first look still count as made
 /// after it. A record taken for missing would be made a second time, one too many costs a line.

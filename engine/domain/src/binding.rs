@@ -3,9 +3,9 @@
 
 use std::str::FromStr;
 
-use super::Reporter;
 use crate::entity::notification::{NewNotification, NotificationType};
-use crate::recovery::says_off;
+use crate::evidence::says_off;
+use crate::reporter::Reporter;
 
 /// `[api] reporter_binding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
