@@ -312,18 +312,13 @@ impl Watcher {
         Ok(())
     }
 
-    /// Asks Nova for two pages.
+    /// Asks Nova for two pages at most.
     async fn list(&mut self) {
-        let [first, second] = self.roster.asks();
-        if self.ask(first).await {
-            let second = match second {
-                Ask::Walk(_) => self.roster.next_walk(),
-                Ask::Changes(..) => second,
-            };
-            // A walk that is over begins anew in the next round.
-            if !(matches!(first, Ask::Walk(_)) && self.roster.is_complete()) {
-                self.ask(second).await;
-            }
+        let first = self.roster.first();
+        if self.ask(first).await
+            && let Some(second) = self.roster.second(first)
+        {
+            self.ask(second).await;
         }
     }
 

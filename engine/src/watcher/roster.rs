@@ -1,5 +1,6 @@
 //! Nova's instances, kept up to date with few requests: one page of what has changed in each round, and one page of a walk over
-//! all of them, which finds what changes without Nova saying so, such as metadata.
+//! all of them, which finds what changes without Nova saying so, such as metadata. Where all of them fit on one page, that page
+//! says what has changed too, and nothing else is asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,6 +34,8 @@ pub(super) struct Roster {
     walk: u64,
     walk_began: Option<Timestamp>,
     after: Option<ServerId>,
+    /// The latest page of a walk that has begun was the whole walk.
+    one_page: bool,
     /// Changes before this are known.
     changes_known: Option<Timestamp>,
     /// Changes of which not all pages are read: since when, when the first was asked for, and after whom the next begins.
@@ -70,20 +73,20 @@ impl Roster {
         roster
     }
 
-    /// What to ask for in a round: two pages at most.
-    pub(super) fn asks(&self) -> [Ask; 2] {
-        let walk = Ask::Walk(self.after);
+    /// What to ask for first in a round.
+    pub(super) fn first(&self) -> Ask {
         match (self.reading, self.changes_known) {
-            (Some((since, _, after)), _) => [Ask::Changes(since, Some(after)), walk],
-            (None, Some(known)) => [Ask::Changes(known.minus_seconds(OVERLAP_SECONDS), None), walk],
-            // The second is asked for after the first has come: see `next_walk`.
-            (None, None) => [walk, walk],
+            _ if self.one_page => Ask::Walk(None),
+            (Some((since, _, after)), _) => Ask::Changes(since, Some(after)),
+            (None, Some(known)) => Ask::Changes(known.minus_seconds(OVERLAP_SECONDS), None),
+            (None, None) => Ask::Walk(self.after),
         }
     }
 
-    /// The page of the walk that is next now.
-    pub(super) fn next_walk(&self) -> Ask {
-        Ask::Walk(self.after)
+    /// What to ask for after the answer to `first`: two pages a round at most. A walk that is over begins anew in the next round.
+    pub(super) fn second(&self, first: Ask) -> Option<Ask> {
+        let over = matches!(first, Ask::Walk(_)) && self.after.is_none();
+        (!over).then_some(Ask::Walk(self.after))
     }
 
     /// A marker is gone: what was asked for is begun anew.
@@ -114,9 +117,14 @@ impl Roster {
                     self.walk_began = Some(asked);
                 }
                 self.note(page.servers, policy);
+                self.one_page = after.is_none() && page.next.is_none();
                 self.after = page.next;
                 if self.after.is_none() {
                     self.walked(asked);
+                }
+                if self.one_page {
+                    self.reading = None;
+                    self.changes_known = Some(asked);
                 }
             }
         }

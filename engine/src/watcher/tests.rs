@@ -297,6 +297,43 @@ async fn fifty_thousand_instances_cost_three_pages_a_round() {
 }
 
 #[tokio::test]
+async fn what_fits_on_one_page_costs_one_page_a_round() {
+    let world = Arc::new(World::default());
+    for number in 0..999 {
+        world.boot("a", number);
+    }
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    let mut round = async |pages: u32| {
+        let before = *world.pages.lock().unwrap();
+        assert!(world.round(&mut watcher).await);
+        assert_eq!(*world.pages.lock().unwrap() - before, pages);
+        let instances = watcher.watched().instances.unwrap();
+        assert!(instances.is_fresh(world.wall()), "all of it is of this round");
+        world.pass(15);
+        instances.value.on.values().map(Vec::len).sum::<usize>()
+    };
+    for _ in 0..3 {
+        assert_eq!(round(1).await, PAGE - 1);
+    }
+    // One too many for a page: from now on changes are asked for by themselves.
+    for number in 0..2 {
+        world.boot("b", 1_000 + number);
+    }
+    assert_eq!(round(2).await, PAGE + 1, "the rest is found in the same round");
+    assert_eq!(round(2).await, PAGE + 1);
+    // And back again.
+    for number in 0..2 {
+        let id = ServerId(Uuid::from_u128(1_000 + number));
+        world.change(id, true, |server| server.vm_state = VmState::Deleted);
+    }
+    for _ in 0..2 {
+        round(2).await;
+    }
+    assert_eq!(round(1).await, PAGE - 1);
+}
+
+#[tokio::test]
 async fn what_changes_is_seen_in_the_next_round_and_what_nova_does_not_tell_in_the_next_walk() {
     let world = Arc::new(World::default());
     let (one, two) = (world.boot("a", 1), world.boot("a", 2));

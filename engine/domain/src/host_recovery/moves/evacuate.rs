@@ -22,6 +22,13 @@ const HELD_LOOK: Duration = Duration::from_secs(10);
 /// Nothing is asked for on lists older than this: somebody else may have begun meanwhile.
 pub(in super::super) const LISTS_AGE: Duration = Duration::from_secs(30);
 
+/// So many locks, or unlockings, may be under way for instances whose turn is not near while others wait to be asked for: Nova answers
+/// them from the same processors, and nobody is back sooner for them.
+pub(super) const ASIDE: usize = 1;
+
+/// So many are near in any case: what a window begins with.
+const NEAR: usize = 4;
+
 impl HostRecovery {
     pub(in super::super) fn act_moving(
         &mut self,
@@ -110,7 +117,12 @@ impl HostRecovery {
         let room = move_track.pace.room(&self.moves, &self.policy);
         self.fence
             .want_proof(self.proof.as_ref(), &self.policy, now, commands);
-        lock_in_order(&mut self.moves, &order, room.calls, &turn, commands);
+        let near = if ready {
+            near(&self.moves, room)
+        } else {
+            usize::MAX
+        };
+        lock_in_order(&mut self.moves, &order, (near, room.calls), &turn, commands);
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
         let noted =
             self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
@@ -331,17 +343,29 @@ fn wanting(moves: &Moves, turn: &Turn<'_>) -> Vec<(u32, ServerId)> {
     order
 }
 
-/// R12: each instance is locked before it is asked for; those that somebody else has asked for, and those that are held, too.
+/// How many of those that wait may be asked for next: what there is leave for, and twice what waits in front of Nova, since the
+/// window may double by the next look.
+fn near(moves: &Moves, room: Room) -> usize {
+    let queued = moves.values().filter(|one| one.is_queued()).count();
+    usize::try_from(room.evacuations)
+        .unwrap_or(usize::MAX)
+        .saturating_add(2 * queued)
+        .max(NEAR)
+}
+
+/// R12: each instance is locked before it is asked for; those that somebody else has asked for, and those that are held, too. The
+/// first `near` may all be locked at once, up to `calls`; the others are locked beside what they wait for.
 fn lock_in_order(
     moves: &mut Moves,
     order: &[(u32, ServerId)],
-    limit: usize,
+    (near, calls): (usize, usize),
     turn: &Turn<'_>,
     commands: &mut Vec<Command>,
 ) {
     let (now, reason) = (turn.now, turn.mark());
     let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
-    for (_, server) in order {
+    for (place, (_, server)) in order.iter().enumerate() {
+        let limit = if place < near { calls } else { calls.min(ASIDE) };
         if locking >= limit {
             return;
         }

@@ -5,6 +5,7 @@ use super::super::question::backoff;
 use super::super::turn::{Moves, Turn};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
 use super::answers::tell_calls;
+use super::evacuate::ASIDE;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::track::MoveTrack;
 use super::{call_failed, confirmed, finish, unlocked};
@@ -35,7 +36,11 @@ impl MoveTrack {
         commands: &mut Vec<Command>,
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
-        let limit = self.pace.room(moves, policy).calls;
+        let calls = self.pace.room(moves, policy).calls;
+        let wait = moves
+            .values()
+            .any(|one| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before));
+        let limit = if wait { calls.min(ASIDE) } else { calls };
         let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
         let mut unlocking = moves.values().filter(asked).count();
         let mut all_over = true;

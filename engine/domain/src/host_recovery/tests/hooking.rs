@@ -203,6 +203,18 @@ fn ew07_a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
 }
 
 #[test]
+fn r12_whatever_waits_for_a_hook_is_locked_at_once() {
+    let mut bed = with(Phase::Main, "exec:/x").proven();
+    bed.forced_down()
+        .inventory((1..=40).map(server).collect(), Vec::new());
+    let locks = bed
+        .commands
+        .iter()
+        .filter(|command| matches!(command, Command::Lock { .. }));
+    assert_eq!(locks.count(), 40);
+}
+
+#[test]
 fn before_the_moves_instances_are_locked_and_watched_while_a_hook_runs_and_nothing_is_evacuated() {
     let (mut bed, call) = before_moves("exec:/x #timeout=600");
     let told = call.instances.as_ref().unwrap();

@@ -132,3 +132,32 @@ fn c12_what_is_held_is_locked_and_unlocked_when_it_ends() {
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
 }
+
+fn locking(bed: &Bed) -> Vec<u128> {
+    let is_locked = |number: &u128| {
+        bed.wants(|command| matches!(command, Command::Lock { server, .. } if *server == id(*number)))
+    };
+    (1..=40).filter(is_locked).collect()
+}
+
+#[test]
+fn r12_who_is_far_from_its_turn_is_locked_beside_what_it_waits_for() {
+    let servers: Vec<Server> = (1..=40).map(server).collect();
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 4).proven();
+    bed.forced_down().inventory(servers, Vec::new());
+    assert_eq!(locking(&bed), [1, 2, 3, 4], "those that are asked for next");
+    for number in 1..=4 {
+        bed.answer(number, ServerCall::Lock, Ok(()));
+    }
+    assert!((1..=4).all(|number| bed.is_asked(number)));
+    // All of them are locked long before their turn, with nobody to wait for but one another.
+    for _ in 0..200 {
+        let asked: Vec<u128> = (1..=40).filter(|one| bed.one(*one).lock == Lock::Asked).collect();
+        let near = asked.iter().filter(|number| **number <= 12).count();
+        assert!(asked.len() - near <= 1, "{asked:?}");
+        if let Some(first) = asked.first() {
+            bed.answer(*first, ServerCall::Lock, Ok(()));
+        }
+    }
+    assert!((1..=40).all(|number| bed.one(number).lock == Lock::Ours));
+}
