@@ -33,7 +33,7 @@ use crate::cli::ConfigArgs;
 use crate::cmd::Failure;
 use crate::out::waiting;
 use crate::schedule::{Keeper, Worker};
-use crate::settings::{AuthStrategy, Settings, database_folder};
+use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};
 pub(crate) use events::Telling;
@@ -348,7 +348,11 @@ pub(crate) async fn router(
     options.binding = settings.binding.clone();
     options.notifications_per_segment = settings.notifications_per_segment;
     settings.http.apply(&mut options);
-    options.board = settings.http.board.then_some(tachi_api::Board { login });
+    let board = settings.http.board;
+    options.board = (board != WebBoard::Off).then_some(tachi_api::Board {
+        login,
+        actions: board == WebBoard::Acts,
+    });
     if let Some(wanted) = &settings.http.metrics {
         let metrics =
             tachi_api::Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;

@@ -1,12 +1,14 @@
-//! The web board: files for a browser, a login, and what `/operator/v1` tells, below `/board`.
+//! The web board: files for a browser, a login, what `/operator/v1` tells, and, if that is wanted, some of what can be said there,
+//! below `/board`.
 //!
 //! The board knows nothing of its own. What is below `/board/api` is asked of `/operator/v1`, by the same handlers under the
 //! same rules; the only difference is that the token comes in a cookie, because a page cannot set a header on everything it
-//! asks for. Nothing outside of `/board` ever looks at a cookie.
+//! asks for. Words go the same way ([`words`]). Nothing outside of `/board` ever looks at a cookie.
 
 mod assets;
 mod cookie;
 mod login;
+mod words;
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION, ORIGIN};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
@@ -31,8 +33,14 @@ use assets::Asset;
 /// Where it is.
 pub(crate) const BOARD: &str = "/board";
 
+/// What the page asks for when somebody has come in; whoever may not read it has no use for the board.
+const FIRST: &str = "/operator/v1/situation";
+
 /// How many people log in at once: each is a question to Keystone, and whoever guesses passwords must not make us flood it.
 const LOGINS_AT_ONCE: usize = 8;
+
+/// With it the board's own page asks for what is not only looked at.
+const FROM_BOARD: &str = "x-tachi-board";
 
 /// What a browser may do with any answer below `/board`.
 const GUARDS: &[(&str, &str)] = &[
@@ -55,6 +63,8 @@ const CLAIMS: &[&str] = &["x-auth-token", "x-storage-token", "x-service-token"];
 pub struct Board {
     /// Gets tokens for people; `None` where nobody is asked for one.
     pub login: Option<Arc<dyn Login>>,
+    /// `[board] actions`: whether words are said with it.
+    pub actions: bool,
 }
 
 /// The state of its routes.
@@ -64,6 +74,8 @@ struct Desk {
     login: Option<Arc<dyn Login>>,
     /// `/operator/v1`, with every check before it.
     operators: Router,
+    /// What whoever asks may do.
+    rights: Router,
     turns: Arc<Semaphore>,
     assets: Arc<[Asset]>,
 }
@@ -71,16 +83,22 @@ struct Desk {
 /// Everything below `/board`. `operators` has `/operator/v1`.
 pub(crate) fn router(app: App, board: Board, operators: Router) -> Router {
     let desk = Desk {
+        rights: words::rights_of(&app, board.actions),
         app,
         login: board.login,
         operators,
         turns: Arc::new(Semaphore::new(LOGINS_AT_ONCE)),
         assets: assets::all().into(),
     };
-    Router::new()
+    let mut router = Router::new();
+    if board.actions {
+        router = router.route("/board/words", post(words::say));
+    }
+    router
         .route("/board", get(slash))
         .route("/board/", get(assets::index))
         .route("/board/{file}", get(assets::file))
+        .route("/board/rights", get(words::rights))
         .route("/board/login", post(login::log_in))
         .route("/board/logout", post(login::log_out))
         // No route of its own: the parameters and the name of the route that answers are those of `/operator/v1`.
@@ -119,6 +137,17 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
+/// No other page can send the header: a browser asks first, and is not allowed to. It also says itself whose page it is.
+fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if headers.contains_key(FROM_BOARD) && site.is_none_or(|site| site == b"same-origin") {
+        return Ok(());
+    }
+    Err(ApiError::NotYours {
+        message: "Only the board's own page does this.".to_owned(),
+    })
+}
+
 /// `/board/api/...` is `/operator/v1/...` for whom the cookie's token belongs to. Only reading is.
 async fn ask(State(desk): State<Desk>, request: Request) -> Response {
     let rest = request.uri().path().strip_prefix("/board/api/");
@@ -134,32 +163,37 @@ async fn ask(State(desk): State<Desk>, request: Request) -> Response {
 
 impl Desk {
     /// Asks for `path` of `/operator/v1` in place of what `request` asks for.
-    async fn operators(&self, mut request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
-        let target = match request.uri().query() {
-            Some(query) => format!("{path}?{query}"),
-            None => path.to_owned(),
-        };
-        let Ok(target) = target.parse::<PathAndQuery>() else {
-            return ApiError::nothing_here().into_response();
-        };
-        let uri = Uri::from(target);
-        // Access rules of application credentials are about the API's path.
-        request.extensions_mut().insert(OriginalUri(uri.clone()));
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        for name in CLAIMS {
-            headers.remove(*name);
-        }
-        headers.remove(AUTHORIZATION);
-        headers.remove(COOKIE);
-        // No other page may read the answer, whatever `[cors]` allows for the API.
-        headers.remove(ORIGIN);
-        if let Some(token) = token {
-            headers.insert("x-auth-token", token.clone());
-        }
-        match self.operators.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+    async fn operators(&self, request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
+        hand_on(&self.operators, request, path, token).await
+    }
+}
+
+/// Asks `router` for `path` with the cookie's token, and nothing else that says who it is.
+async fn hand_on(router: &Router, mut request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
+    let target = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let Ok(target) = target.parse::<PathAndQuery>() else {
+        return ApiError::nothing_here().into_response();
+    };
+    let uri = Uri::from(target);
+    // Access rules of application credentials are about the API's path.
+    request.extensions_mut().insert(OriginalUri(uri.clone()));
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    for name in CLAIMS {
+        headers.remove(*name);
+    }
+    headers.remove(AUTHORIZATION);
+    headers.remove(COOKIE);
+    // No other page may read the answer, whatever `[cors]` allows for the API.
+    headers.remove(ORIGIN);
+    if let Some(token) = token {
+        headers.insert("x-auth-token", token.clone());
+    }
+    match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }

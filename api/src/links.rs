@@ -1,7 +1,7 @@
 //! Links to ourselves, as the caller can reach us.
 
 use http::uri::{Authority, PathAndQuery};
-use http::{Extensions, HeaderMap, HeaderName, header};
+use http::{Extensions, HeaderMap, HeaderName, Uri, header};
 
 use crate::path::Place;
 
@@ -18,19 +18,57 @@ pub(crate) struct Links {
     pub(crate) tls: bool,
 }
 
+/// How a caller has asked, as far as that is told.
+struct Asked<'a> {
+    scheme: &'static str,
+    /// With its port, if that was named; `None` if nobody said it.
+    host: Option<&'a str>,
+    /// What proxies have taken from the path.
+    mount: &'a str,
+}
+
 impl Links {
     /// What comes before `/v1`.
     pub(crate) fn base(&self, headers: &HeaderMap, extensions: &Extensions) -> String {
         let mount = extensions.get::<Place>().map_or("", |place| &place.mount);
-        let mut scheme = if self.tls { "https" } else { "http" };
-        let mut host = text(headers, header::HOST.as_str())
-            .and_then(authority)
-            .unwrap_or("localhost");
-        let mut outer_mount = "";
+        let asked = self.asked(headers);
+        if let Some(prefix) = &self.prefix {
+            return format!("{prefix}{}{mount}", asked.mount);
+        }
+        let host = asked.host.unwrap_or("localhost");
+        format!("{}://{host}{}{mount}", asked.scheme, asked.mount)
+    }
+
+    /// Whether a browser that says this `Origin` has its page from where it asks now.
+    ///
+    /// Where a proxy speaks TLS and does not say so, we are asked by `http` and the page is of `https`: that is ours too. The
+    /// other way round it is not.
+    pub(crate) fn is_own_origin(&self, origin: &Uri, headers: &HeaderMap) -> bool {
+        let is_bare = origin.path() == "/"
+            && origin
+                .authority()
+                .is_some_and(|named| authority(named.as_str()).is_some());
+        let Some((scheme, theirs)) = site(origin).filter(|_| is_bare) else {
+            return false;
+        };
+        let asked = self.asked(headers);
+        let named: Option<Authority> = asked.host.and_then(|host| host.parse().ok());
+        let is_asked = named.is_some_and(|named| place(&named, scheme) == theirs)
+            && (scheme == asked.scheme || scheme == "https");
+        let prefix: Option<Uri> = self.prefix.as_deref().and_then(|prefix| prefix.parse().ok());
+        is_asked || prefix.as_ref().and_then(site) == Some((scheme, theirs))
+    }
+
+    fn asked<'a>(&self, headers: &'a HeaderMap) -> Asked<'a> {
+        let mut asked = Asked {
+            scheme: if self.tls { "https" } else { "http" },
+            host: text(headers, header::HOST.as_str()).and_then(authority),
+            mount: "",
+        };
         if let Some(name) = &self.scheme_header {
-            scheme = text(headers, name.as_str())
+            asked.scheme = text(headers, name.as_str())
                 .and_then(known_scheme)
-                .unwrap_or(scheme);
+                .unwrap_or(asked.scheme);
         }
         if self.proxy_headers {
             // A proxy that speaks RFC 7239 has said all it knows in one header.
@@ -38,21 +76,34 @@ impl Links {
                 Some(forwarded) => parameter(forwarded, key),
                 None => first(text(headers, name)?),
             };
-            scheme = told("proto", "x-forwarded-proto")
+            asked.scheme = told("proto", "x-forwarded-proto")
                 .and_then(known_scheme)
-                .unwrap_or(scheme);
-            host = told("host", "x-forwarded-host")
+                .unwrap_or(asked.scheme);
+            asked.host = told("host", "x-forwarded-host")
                 .and_then(authority)
-                .unwrap_or(host);
-            outer_mount = text(headers, "x-forwarded-prefix")
+                .or(asked.host);
+            asked.mount = text(headers, "x-forwarded-prefix")
                 .and_then(mount_point)
                 .unwrap_or("");
         }
-        match &self.prefix {
-            Some(prefix) => format!("{prefix}{outer_mount}{mount}"),
-            None => format!("{scheme}://{host}{outer_mount}{mount}"),
-        }
+        asked
     }
+}
+
+/// Where a page of this address is from.
+fn site(uri: &Uri) -> Option<(&'static str, (String, u16))> {
+    let scheme = known_scheme(uri.scheme_str()?)?;
+    let named = uri.authority()?;
+    Some((scheme, place(named, scheme)))
+}
+
+/// A host with its port: browsers leave out the one that a scheme has by itself, proxies do not.
+fn place(named: &Authority, scheme: &str) -> (String, u16) {
+    let usual = if scheme == "https" { 443 } else { 80 };
+    (
+        named.host().to_ascii_lowercase(),
+        named.port_u16().unwrap_or(usual),
+    )
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -260,6 +311,73 @@ mod tests {
         ];
         for (name, links, mount, asked, expected) in cases {
             assert_eq!(&base(links, mount, asked), expected, "{name}");
+        }
+    }
+
+    type Sent = &'static [(&'static str, &'static str)];
+
+    const INSIDE: Sent = &[("host", "10.0.0.7:15868")];
+    const TOLD: Sent = &[
+        ("host", "10.0.0.7:15868"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "cloud.example"),
+    ];
+
+    #[test]
+    fn a_page_is_from_here_or_it_is_not() {
+        let plain = Links::default();
+        let tls = Links {
+            tls: true,
+            ..Links::default()
+        };
+        let believing = Links {
+            proxy_headers: true,
+            ..Links::default()
+        };
+        let prefixed = Links {
+            prefix: Some("https://cloud.example/ha".to_owned()),
+            ..Links::default()
+        };
+        let cases: &[(&str, &Links, Sent, bool)] = &[
+            ("http://ha:15868", &plain, &[HOST], true),
+            ("http://HA:15868", &plain, &[HOST], true),
+            // TLS ends at a proxy that does not say so.
+            ("https://ha:15868", &plain, &[HOST], true),
+            ("http://ha:15868", &tls, &[HOST], false),
+            ("https://ha:15868", &tls, &[HOST], true),
+            ("http://ha", &plain, &[HOST], false),
+            ("http://ha:80", &plain, &[("host", "ha")], true),
+            ("https://ha", &plain, &[("host", "ha:443")], true),
+            ("http://ha:15869", &plain, &[HOST], false),
+            ("http://evil:15868", &plain, &[HOST], false),
+            ("http://ha.evil:15868", &plain, &[HOST], false),
+            ("http://ha:15868.evil", &plain, &[HOST], false),
+            ("http://evil@ha:15868", &plain, &[HOST], false),
+            ("http://ha:15868/board", &plain, &[HOST], false),
+            ("ftp://ha:15868", &plain, &[HOST], false),
+            ("ha:15868", &plain, &[HOST], false),
+            ("null", &plain, &[HOST], false),
+            ("*", &plain, &[HOST], false),
+            ("http://localhost", &plain, &[], false),
+            ("http://[::1]:15868", &plain, &[("host", "[::1]:15868")], true),
+            // A proxy that puts its own name for us into Host.
+            ("https://cloud.example", &plain, TOLD, false),
+            ("https://cloud.example", &believing, TOLD, true),
+            ("http://cloud.example", &believing, TOLD, false),
+            ("http://10.0.0.7:15868", &believing, TOLD, false),
+            ("https://cloud.example", &prefixed, INSIDE, true),
+            ("http://cloud.example", &prefixed, INSIDE, false),
+            ("http://10.0.0.7:15868", &prefixed, INSIDE, true),
+        ];
+        for (origin, links, asked, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for (key, value) in *asked {
+                headers.insert(*key, HeaderValue::from_static(value));
+            }
+            let own = origin
+                .parse()
+                .is_ok_and(|origin| links.is_own_origin(&origin, &headers));
+            assert_eq!(own, *expected, "{origin} with {asked:?}");
         }
     }
 }

@@ -73,7 +73,7 @@ const EXTENSION: &str = "/v1/extensions/{alias}";
 pub(crate) const OPERATOR: &str = "/operator/v1";
 const READ: &str = "os_masakari_api:operator:read";
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
-const ACT: &str = "os_masakari_api:operator:act";
+pub(crate) const ACT: &str = "os_masakari_api:operator:act";
 
 /// The table.
 #[rustfmt::skip] // A line for a route.

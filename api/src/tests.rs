@@ -10,6 +10,7 @@ mod auth;
 mod bench;
 mod binding;
 mod board;
+mod board_words;
 mod boot_guard;
 mod desk;
 mod errors;

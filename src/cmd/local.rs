@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use super::Failure;
 use super::freeze::{after, before};
-use crate::settings::Settings;
+use crate::settings::{Settings, WebBoard};
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Front, Process, Telling};
 
@@ -74,7 +74,7 @@ impl Desk {
         doing: &Doing<'_>,
     ) -> Result<Self, Failure> {
         settings.http.metrics = None;
-        settings.http.board = false;
+        settings.http.board = WebBoard::Off;
         let audit = wiring::audit(&settings, &base.clock, doing.command)?;
         let bus = Bus::open(&settings);
         let telling = Telling::open(&settings, &bus);

@@ -121,7 +121,7 @@ fn conf(sandbox: &Sandbox, state_dir: &Path, devices: &Path, api: SocketAddr, mo
          [keystone_authtoken]\nauth_url = {url}\nauth_type = password\nusername = {user}\npassword = {password}\n\
          project_name = {project}\nuser_domain_name = {domain}\nproject_domain_name = {domain}\nregion_name = {region}\n\
          www_authenticate_uri = {url}\n\n\
-         [board]\nenabled = true\n\n\
+         [board]\nenabled = true\nactions = true\n\n\
          [fencing]\nmode = engine\ndevices_file = {devices}\n\
          audit_log = {state}/fencing-audit.jsonl\n{more}",
         state = state_dir.display(),
@@ -221,7 +221,7 @@ pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Resu
     ));
     out::line(format!("instance-ha http://{api}/v1"));
     out::line(format!(
-        "board       http://{api}/board/  (user, password and project: clouds.yaml)"
+        "board       http://{api}/board/  (user, password and project: clouds.yaml; with buttons: [board] actions = true)"
     ));
     out::line(format!("config      {}", region.conf_file().display()));
     out::line(format!("clouds.yaml {}", args.clouds.display()));

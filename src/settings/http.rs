@@ -20,6 +20,17 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(75);
 /// The longest that the body of a request may take.
 const LONGEST_BODY: Duration = Duration::from_secs(60);
 
+/// The web board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WebBoard {
+    /// It is not served.
+    Off,
+    /// It is looked at.
+    Shows,
+    /// Words are said with it, too.
+    Acts,
+}
+
 /// Options of the listener and of what stands before the API.
 pub(crate) struct Http {
     /// TLS served by ourselves.
@@ -28,8 +39,8 @@ pub(crate) struct Http {
     pub(crate) keep_idle: Duration,
     /// `/metrics`, if it is served.
     pub(crate) metrics: Option<MetricsSettings>,
-    /// `[board] enabled`: whether the web board is served.
-    pub(crate) board: bool,
+    /// `[board]`.
+    pub(crate) board: WebBoard,
     patience: Duration,
     max_connections: usize,
     max_line_bytes: usize,
@@ -133,7 +144,7 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
         tls: tls(r),
         keep_idle,
         metrics: metrics(r),
-        board: r.bool("board", "enabled").default(false).get(),
+        board: board(r),
         patience,
         max_connections: r
             .int(G, "default_pool_size")
@@ -170,6 +181,17 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
         access_log,
         health: health(r),
         cors: cors(r, ini),
+    }
+}
+
+/// `[board]`.
+fn board(r: &mut Reader<'_>) -> WebBoard {
+    let enabled = r.bool("board", "enabled").default(false).get();
+    let actions = r.bool("board", "actions").default(false).get();
+    match (enabled, actions) {
+        (false, _) => WebBoard::Off,
+        (true, false) => WebBoard::Shows,
+        (true, true) => WebBoard::Acts,
     }
 }
 

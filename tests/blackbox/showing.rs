@@ -91,9 +91,15 @@ async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there()
         "state",
     ]);
     cloud.until_said("ready;").await;
-    let board = address(&cloud.until_said("board").await);
+    let said = cloud.until_said("board").await;
+    assert!(said.contains("with buttons: [board] actions = true"), "{said}");
+    let board = address(&said);
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "{board}");
+    // It takes words, and not from whoever is no page of its own.
+    let client = reqwest::Client::builder().timeout(LIMIT).build().unwrap();
+    let answer = client.post(format!("{board}words")).send().await.unwrap();
+    assert_eq!(answer.status(), 403, "{board}words");
     let conf = cloud.folder.path().join("state/tachi.conf");
     let conf = conf.to_str().unwrap();
     let status = || {

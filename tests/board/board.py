@@ -1,109 +1,28 @@
 #!/usr/bin/env python3
-"""Somebody watches a region in the web board, in Debian's Chromium: logs in, sees a host die and its instances come back."""
+"""Somebody watches a region in the web board, in Debian's Chromium: logs in, sees a host die and its instances come back, and says a word."""
 import argparse
-import datetime
+import glob
 import json
 import os
 import re
-import shutil
 import sys
+import tempfile
 import time
-import urllib.error
-import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(HERE, "..", "client"))
 
 from checks import Checks
-from playwright.sync_api import TimeoutError as Late
-from playwright.sync_api import sync_playwright
-from region import Region
+from scene import Scene, region_and_browser
 
 EVIL = "<script>document.title='broken'</script><img src=x onerror=alert(1)>"
-# What the page itself finds broken of its rules.
-WATCH = "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI))"
 
 
-def moment():
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
-
-
-class Board:
-    def __init__(self, region, browser, checks, pictures):
-        self.region, self.browser, self.check, self.pictures = region, browser, checks, pictures
-        self.url = region.api + "/board/"
-        self.said, self.foreign, self.expected = [], [], ()
-        self.token = self.new_token()
-
-    # ------------------------------------------------------------------ beside the browser
-
-    def new_token(self):
-        auth = self.region.auth
-        domain = {"name": auth.get("user_domain_name", "Default")}
-        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
-            "name": auth["username"], "domain": domain, "password": auth["password"]}}},
-            "scope": {"project": {"name": auth["project_name"], "domain": domain}}}}
-        request = urllib.request.Request(auth["auth_url"].rstrip("/").removesuffix("/v3") + "/v3/auth/tokens", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.headers["X-Subject-Token"]
-
-    def api(self, method, path, body=None):
-        request = urllib.request.Request(self.region.api + path, body and json.dumps(body).encode(), {
-            "X-Auth-Token": self.token, "Content-Type": "application/json", "OpenStack-API-Version": "instance-ha 1.3"}, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.loads(answer.read() or b"null")
-
+class Board(Scene):
     def prepare(self):
-        segment = self.api("POST", "/v1/segments", {"segment": {"name": EVIL, "recovery_method": "auto", "service_type": "COMPUTE"}})
-        self.hosts = sorted(h["name"] for h in self.region.admin("GET", "/hosts"))
-        for name in self.hosts:
-            self.api("POST", "/v1/segments/%s/hosts" % segment["segment"]["uuid"], {"host": {
-                "name": name, "type": "COMPUTE", "control_attributes": "SSH"}})
+        self.register(EVIL)
         self.region.admin("POST", "/servers", {"count": 3, "host": self.hosts[0], "name": EVIL})
-        # An engine tests the devices of the hosts that it finds when it begins.
-        self.region.stop_service()
-        self.region.start_service()
-
-    def kill(self, host):
-        self.region.admin("POST", "/hosts/%s/power" % host, {"on": False})
-        self.report(host)
-
-    def report(self, host):
-        self.api("POST", "/v1/notifications", {"notification": {"type": "COMPUTE_HOST", "hostname": host, "generated_time": moment(), "payload": {
-            "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}})
-
-    # ------------------------------------------------------------------ the browser
-
-    def open(self, width=1280, height=900, dark=False):
-        context = self.browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale="en-GB")
-        context.add_init_script(WATCH)
-        page = context.new_page()
-        page.on("console", lambda m: self.said.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: self.said.append("thrown: %s" % e))
-        page.on("dialog", lambda d: self.said.append("dialog: %s" % d.message))
-        page.on("request", lambda r: self.foreign.append(r.url) if not r.url.startswith(self.region.api + "/board") else None)
-        page.set_default_timeout(10_000)
-        return context, page
-
-    def seen(self, page, text, seconds=10):
-        """Waits until the page shows this."""
-        try:
-            page.wait_for_function("t => document.body.innerText.includes(t)", arg=text, timeout=seconds * 1000, polling=50)
-            return True
-        except Late:
-            return False
-
-    def text(self, page):
-        return page.inner_text("body")
-
-    def go(self, page, to, text):
-        page.goto(self.url + to)
-        return self.check.that("the page %s shows %r" % (to, text), self.seen(page, text), self.text(page)[:1500])
-
-    def picture(self, page, name):
-        if self.pictures:
-            page.screenshot(path=os.path.join(self.pictures, name + ".png"), full_page=True)
+        self.look_anew()
 
     def log_in(self, page):
         """With the keyboard alone."""
@@ -237,9 +156,6 @@ class Board:
             self.check.that("%s has the colours asked for" % name, (light < 100) == dark, (ink, back))
             other.close()
 
-    def recovery(self):
-        return self.api("GET", "/operator/v1/recoveries?all=true")["recoveries"][0]["recovery"]
-
     def many(self, context):
         """A thousand hosts, as the API would tell them."""
         told = self.api("GET", "/operator/v1/situation")
@@ -321,16 +237,164 @@ class Board:
         self.check.equal("nothing was asked of anybody else", self.foreign, [])
 
 
+    # ------------------------------------------------------------------ what is said
+
+    def focus_on(self, page, script):
+        """Goes there with the keyboard alone."""
+        page.evaluate("document.getElementById('page').focus()")
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("(() => { const e = document.activeElement; return %s })()" % script):
+                return True
+        return False
+
+    def said_by_keyboard(self, page):
+        host = self.hosts[3]
+        self.kill(host)
+        self.go(page, "#/now", "Waits for a person")
+        self.check.that("a held recovery has a button", self.focus_on(page, "e.textContent === 'Approve…'"), self.text(page)[:1500])
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog[open]")
+        text = page.inner_text("dialog")
+        self.check.that("a dialog says what it does before it is done", "Approve the recovery of " + host in text and "goes on past the guards" in text, text)
+        self.check.equal("the key that has opened it says nothing", page.evaluate("document.activeElement.name"), "reason")
+        page.keyboard.press("Enter")
+        page.keyboard.type("it's dead")
+        recovery = self.recovery()
+        self.check.that("it shows the command", "tachi recovery approve %s --reason 'it'\\''s dead'" % recovery in page.inner_text("dialog"), page.inner_text("dialog"))
+        self.picture(page, "dialog-light")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
+        back = page.evaluate("[document.querySelectorAll('dialog').length, document.activeElement.textContent]")
+        self.check.equal("Escape leaves it, and leads back to the button", back, [0, "Approve…"])
+        story = self.api("GET", "/operator/v1/recoveries/" + recovery)["recovery"]
+        self.check.equal("and nothing was said", story["word"], None)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog[open]")
+        page.keyboard.type("it's dead")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        self.check.that("the answer is told", self.seen(page, "Written, as admin, Keystone user"), page.inner_text("body")[-1500:])
+        self.check.equal("and closing it is next", page.evaluate("document.activeElement.textContent"), "Close")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog", state="detached")
+        self.go(page, "#/recovery/" + recovery, "Story")
+        self.check.that("what was approved goes on to its end", self.seen(page, "EvacuateInstances", 60) and self.seen(page, "said approve", 10), self.text(page)[:2500])
+        deadline = time.monotonic() + 60
+        while (told := self.api("GET", "/operator/v1/recoveries/" + recovery)["recovery"])["life"] == "open" and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.check.that("all its instances are back", told["life"] != "open" and told["moves"]["succeeded"] == told["moves"]["total"], told["moves"])
+        self.check.that("and nothing of it can be said any more", not page.query_selector("[data-key^=abort]") or page.wait_for_selector("[data-key^=abort]", state="detached") is None)
+        lines = []
+        for name in glob.glob(os.path.join(self.region.work, "fencing-audit*.jsonl")):
+            with open(name, encoding="utf-8") as log:
+                lines += [json.loads(line) for line in log]
+        own = sorted((one for one in lines if one.get("action") == "word"), key=lambda one: one["ts"])
+        self.check.that("the audit log says who, before and after", [one["phase"] for one in own] == ["intent", "outcome"]
+                        and all(one["operator"].startswith("admin, Keystone user") for one in own), own)
+
+    def press(self, page, key, reason=None, lasts=None):
+        page.click("[data-key='%s']" % key)
+        page.wait_for_selector("dialog[open]")
+        if lasts:
+            page.select_option("dialog select", lasts)
+        if reason:
+            page.fill("dialog input", reason)
+        page.click("dialog button.main")
+
+    def close(self, page):
+        page.click("dialog button:not(.main)")
+        page.wait_for_selector("dialog", state="detached")
+
+    def frozen_and_thawed(self, page):
+        host = self.hosts[1]
+        self.go(page, "#/host/" + host, "Freeze…")
+        self.press(page, "freeze host " + host, EVIL, "4h")
+        self.check.that("a freeze is told when engines have heard it", self.seen(page, "host %s is frozen until" % host, 20) and self.seen(page, "nothing of it is fenced or moved"), self.text(page)[-1500:])
+        self.check.equal("its reason stays text in the dialog and in the shell", page.inner_text("dialog code"),
+                         "tachi freeze host %s --for 4h --reason '%s'" % (host, EVIL.replace("'", "'\\''")))
+        self.picture(page, "dialog-answer")
+        self.close(page)
+        self.check.that("the page finds it", self.seen(page, "Thaw…"), self.text(page)[:1500])
+        self.press(page, "freeze host " + host, "another", "30m")
+        self.check.that("what is refused is told with why", self.seen(page, "Refused:") and "nothing was written" in page.inner_text("dialog"), page.inner_text("dialog"))
+        self.picture(page, "dialog-refused")
+        self.close(page)
+        self.go(page, "#/now", "FROZEN")
+        number = self.api("GET", "/operator/v1/freezes")["freezes"][0]["number"]
+        self.press(page, "thaw %d" % number)
+        self.check.that("it is thawed", self.seen(page, "host %s is thawed" % host), self.text(page)[-1500:])
+        self.close(page)
+        self.check.equal("and frozen no more", self.api("GET", "/operator/v1/freezes")["freezes"], [])
+        self.check.that("nor on the page", page.wait_for_selector("text=FROZEN", state="detached") is None)
+
+    def narrow_dialog(self):
+        context, page = self.open(360, 640, True)
+        self.enter(context)
+        self.go(page, "#/now", "Freeze everything…")
+        page.click("[data-key^='freeze segment']")
+        self.check.that("a hostile name stays text in the dialog", "Freeze segment " + EVIL in page.inner_text("dialog"), page.inner_text("dialog"))
+        page.fill("dialog input", "a reason that is longer than the screen is wide, as they are at night")
+        box = page.eval_on_selector("dialog", "d => { const r = d.getBoundingClientRect(); return [r.left, r.right, d.scrollWidth <= d.clientWidth] }")
+        self.check.that("the dialog fits 360 px", box[0] >= 0 and box[1] <= 360 and box[2] and page.evaluate("document.documentElement.scrollWidth") <= 360, box)
+        self.picture(page, "dialog-narrow-dark")
+        context.close()
+
+    POST = """async ([body, headers]) => { const answer = await fetch('words', {method: 'POST', headers, body: JSON.stringify(body)});
+        return [answer.status, await answer.text()] }"""
+
+    def nobody_else(self):
+        """Who only reads, and who comes from elsewhere."""
+        word = {"word": {"word": "abort", "recovery": self.recovery(), "reason": "mischief"}}
+        headers = {"Content-Type": "application/json", "X-Tachi-Board": "1"}
+        before = self.api("GET", "/operator/v1/recoveries/" + self.recovery())["recovery"]["word"]
+        context, page = self.open()
+        self.enter(context, self.new_token("tachi-sandbox-demo"))
+        self.go(page, "#/now", "What this rests on")
+        for to in ("#/now", "#/host/" + self.hosts[1], "#/recovery/" + self.recovery()):
+            self.go(page, to, "live, seen")
+            rights = context.request.get(self.url + "rights").json()
+            self.check.equal("a reader may do nothing at " + to, rights, {"rights": {"act": False}})
+            self.check.equal("and sees no button there", page.query_selector_all("main button"), [])
+        status, text = page.evaluate(self.POST, [word, headers])
+        self.check.that("a reader who posts is refused", status == 403 and "os_masakari_api:operator:act" in text, (status, text))
+        context.close()
+        context, page = self.open()
+        self.enter(context)
+        self.go(page, "#/now", "Freeze everything…")
+        status, text = page.evaluate(self.POST, [word, {"Content-Type": "application/json"}])
+        self.check.that("a form that is not the board's is refused", status == 403, (status, text))
+        url = self.region.api + "/board/words"
+        for origin in ("http://evil.example", "http://127.0.0.1:1", "null"):
+            answer = context.request.post(url, data=word, headers=dict(headers, Origin=origin))
+            self.check.equal("a page of %s says nothing" % origin, answer.status, 403)
+        answer = context.request.post(self.region.api + "/operator/v1/words", data=word, headers=headers)
+        self.check.equal("and the cookie says nothing beside the board", answer.status, 401)
+        self.check.equal("nothing of this was said", self.api("GET", "/operator/v1/recoveries/" + self.recovery())["recovery"]["word"], before)
+        context.close()
+
+    def words(self, page):
+        said = len(self.said)
+        self.said_by_keyboard(page)
+        self.frozen_and_thawed(page)
+        self.narrow_dialog()
+        self.nobody_else()
+        # What was refused is what was asked for.
+        self.said[said:] = [line for line in self.said[said:] if not re.search("Failed to load resource.*40[39]", line)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tachi", required=True)
     parser.add_argument("--pictures", help="a folder for pictures of every page")
     arguments = parser.parse_args()
     checks = Checks()
-    region = Region(arguments.tachi, arguments=("--hosts", "4", "--instances", "8"), options=[("fencing", "self_test_interval", 10)])
-    try:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as policy:
+        # Whoever is a reader anywhere looks on.
+        policy.write('"os_masakari_api:operator:read": "role:reader"\n')
+        policy.flush()
+        options = [("oslo_policy", "policy_file", policy.name)]
+        with region_and_browser(arguments.tachi, ("--hosts", "4", "--instances", "8"), options) as (region, browser):
             board = Board(region, browser, checks, arguments.pictures)
             board.prepare()
             context, page = board.walk()
@@ -339,11 +403,9 @@ def main():
             board.many(context)
             board.crowded(context)
             board.strangers()
+            board.words(page)
             board.silence(page)
             board.end()
-            browser.close()
-    finally:
-        region.stop()
     return checks.end()
 
 

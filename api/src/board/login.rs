@@ -7,17 +7,11 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Desk, cookie};
+use super::{Desk, FIRST, check_page, cookie};
 use crate::auth::Gatekeeper;
 use crate::error::{ApiError, Bug};
 use crate::limits::{self, read_body};
 use crate::ports::LoginWith;
-
-/// What the page asks for when somebody has come in; whoever may not read it has no use for the board.
-const FIRST: &str = "/operator/v1/situation";
-
-/// No other page can send this header: a browser asks first, and is not allowed to.
-const FROM_BOARD: &str = "x-tachi-board";
 
 #[derive(Deserialize)]
 #[serde(tag = "with", rename_all = "snake_case", deny_unknown_fields)]
@@ -42,6 +36,7 @@ enum Form {
 pub(super) async fn log_in(State(desk): State<Desk>, request: Request) -> Result<Response, ApiError> {
     limits::check(&desk.app, &request)?;
     let (parts, body) = request.into_parts();
+    // Whoever makes somebody else's browser log in lets it look at a region that is not its own.
     check_page(&parts.headers)?;
     let Some(login) = &desk.login else {
         return Err(ApiError::nothing_here());
@@ -100,17 +95,6 @@ pub(super) async fn log_out(request: Request) -> Result<Response, ApiError> {
 fn with_cookie(token: Option<&str>, request: &HeaderMap) -> Result<Response, ApiError> {
     let line = cookie::set(token, request).ok_or(Bug("a token that is none"))?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, line)]).into_response())
-}
-
-/// Whoever makes somebody else's browser log in lets it look at a region that is not its own.
-fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    if headers.contains_key(FROM_BOARD) && site.is_none_or(|site| site == b"same-origin") {
-        return Ok(());
-    }
-    Err(ApiError::NotYours {
-        message: "Only the board's own page logs in and out.".to_owned(),
-    })
 }
 
 fn refused(desk: &Desk) -> ApiError {

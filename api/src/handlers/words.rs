@@ -58,7 +58,7 @@ pub(crate) async fn say(
 /// # Errors
 ///
 /// 403: the caller is bound to a host.
-pub(super) fn not_for_monitors(app: &App, caller: &Caller) -> Result<(), ApiError> {
+pub(crate) fn not_for_monitors(app: &App, caller: &Caller) -> Result<(), ApiError> {
     match app.binding.options.host_of(&caller.reporter()) {
         None => Ok(()),
         Some(host) => Err(ApiError::NotYours {

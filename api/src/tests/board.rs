@@ -37,6 +37,7 @@ fn bench() -> Bench {
     Bench::with(|mut options| {
         options.board = Some(Board {
             login: Some(Arc::new(Door)),
+            actions: false,
         });
         options
     })
@@ -120,6 +121,7 @@ async fn board_files_are_asked_about_and_not_sent_twice() {
         "pages.js",
         "forecast.js",
         "recovery.js",
+        "words.js",
         "login.js",
     ] {
         let path = format!("/board/{name}");

@@ -27,7 +27,10 @@ fn bench(at_once: usize) -> Bench {
             at_once,
             ..StreamOptions::default()
         };
-        options.board = Some(Board { login: None });
+        options.board = Some(Board {
+            login: None,
+            actions: false,
+        });
         options
     })
 }

@@ -73,9 +73,11 @@ export function table(heads, rows) {
 /** Commands to type. */
 export const commands = (list) => list.filter(Boolean).map((text) => el('span', { class: 'do' }, el('code', null, text)));
 
-/** Puts nodes in the place of what is there; whoever stands on a link stays on it. */
+const named = (node) => node.getAttribute('href') || node.getAttribute('data-key');
+
+/** Puts nodes in the place of what is there; whoever stands on a link or a button stays on it. */
 export function swap(place, ...nodes) {
-  const at = place.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
+  const at = place.contains(document.activeElement) ? named(document.activeElement) : null;
   place.replaceChildren(...nodes.flat(9).filter((node) => node instanceof Node));
-  if (at) [...place.querySelectorAll('a')].find((node) => node.getAttribute('href') === at)?.focus({ preventScroll: true });
+  if (at) [...place.querySelectorAll('a, button')].find((node) => named(node) === at)?.focus({ preventScroll: true });
 }

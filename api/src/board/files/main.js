@@ -2,10 +2,11 @@
 
 import { el, swap } from './draw.js';
 import { forecastPage } from './forecast.js';
-import { ask, follow, rest } from './live.js';
+import { ask, follow, rest, soon } from './live.js';
 import { loginPage } from './login.js';
 import { hostsPage, historyPage, instancesPage, nowPage, explainPage } from './pages.js';
 import { recoveryPage } from './recovery.js';
+import { forget, learn } from './words.js';
 
 const place = document.getElementById('page');
 const nav = document.getElementById('nav');
@@ -25,6 +26,7 @@ function where() {
 
 function login(why) {
   rest();
+  forget();
   nav.hidden = true;
   document.title = 'Log in · Tachi';
   loginPage(place, why, () => show(true));
@@ -42,6 +44,8 @@ function show(focus) {
   let told = null;
   place.replaceChildren(...(shown.head || []), shown.body = el('div', null, el('p', { class: 'soft' }, 'Asking the API.')));
   if (focus) place.focus();
+  // What somebody may do can change while the page is open.
+  learn().then((turned) => turned && soon());
   const draw = (answer) => {
     told = answer;
     shown.draw(shown.body, answer);

@@ -3,6 +3,7 @@
 import { ago, commands, doubt, el, link, mark, swap, table } from './draw.js';
 import { headroom } from './forecast.js';
 import { ask, soon } from './live.js';
+import { acts, freezes, freezing, mayAct, ofARecovery, thawOf } from './words.js';
 
 const KINDS = ['protected', 'degraded', 'unknown', 'unprotected', 'down', 'not_meant'];
 const total = (counts) => KINDS.reduce((sum, kind) => sum + (counts?.[kind] || 0), 0);
@@ -15,6 +16,8 @@ async function situation() {
   delete told.at;
   for (const fact of told.facts) delete fact.age_seconds;
   for (const engine of told.engines) delete engine.signed_at;
+  // What can be pressed is drawn too.
+  told.act = mayAct();
   return told;
 }
 
@@ -36,30 +39,32 @@ function subject(name) {
   return link('host', name);
 }
 
-function finding(one) {
+function finding(one, listed) {
   const about = one.subjects.slice(0, 12);
   return el('article', { class: `card ${one.grade}` },
     el('div', { class: 'row' }, mark(one.grade), el('b', null, one.code), one.instances ? el('span', null, many(one.instances, 'instance')) : null,
       one.since ? el('span', { class: 'soft end' }, ago(one.since)) : null),
     el('div', null, one.text),
     one.code.startsWith('HOST') && about.length ? el('div', { class: 'soft' }, about.map((name) => [subject(name), ' ']), one.subjects.length > about.length ? `and ${one.subjects.length - about.length} more` : null) : null,
-    commands([one.fix]));
+    commands([one.fix]), acts(thawOf(one, listed)));
 }
 
-function underway(one) {
+function underway(one, waits) {
   const over = one.life === 'watching';
   return el('article', { class: 'card' },
     el('div', { class: 'row' }, one.waits?.held ? mark('err', 'held') : mark('busy', over ? 'watching' : 'running'),
       el('a', { href: `#/recovery/${one.id}` }, `${one.kind} ${one.host}`), el('span', { class: 'end soft' }, one.instances ? `${one.back} of ${many(one.instances, 'instance')} back, ${one.in_flight} under way` : over ? 'no instances' : 'its instances are not listed yet')),
     one.instances ? el('progress', { max: one.instances, value: one.back, 'aria-label': `instances of ${one.host} that are back` }) : null,
-    one.message ? el('div', { class: 'soft' }, one.message) : null);
+    one.message ? el('div', { class: 'soft' }, one.message) : null,
+    // One that waits for a person has its buttons above.
+    waits ? null : acts(ofARecovery(one.id, one.host, one.life, one.waits)));
 }
 
 function waiting(told) {
   const { recoveries, instances } = told.needs_person;
   return [
     ...recoveries.map((one) => el('article', { class: 'card err' }, el('div', { class: 'row' }, mark('err', 'held'),
-      el('a', { href: `#/recovery/${one.recovery}` }, `the recovery of ${one.host}`), one.waits ? ago(one.waits.since) : null), commands(one.commands))),
+      el('a', { href: `#/recovery/${one.recovery}` }, `the recovery of ${one.host}`), one.waits ? ago(one.waits.since) : null), commands(one.commands), acts(ofARecovery(one.recovery, one.host, 'open', one.waits)))),
     ...instances.map((one) => el('article', { class: 'card err' }, el('div', { class: 'row' }, mark('err', 'waits'),
       link('instance', one.instance, one.name), el('span', { class: 'soft' }, `of ${one.host}`), one.waits ? ago(one.waits.since) : null), commands(one.commands))),
   ];
@@ -75,7 +80,10 @@ function tileMark(kind, count) {
 const WHAT = { computes: "Nova's services", instances: "Nova's instances", tests: 'fence devices', rooms: 'room on hosts' };
 
 export const nowPage = () => ({
-  read: situation,
+  async read() {
+    const told = await situation();
+    return { ...told, freezes: await freezes(told.findings) };
+  },
   draw(place, told) {
     const wait = waiting(told);
     swap(place,
@@ -83,12 +91,13 @@ export const nowPage = () => ({
       told.instances ? el('div', { class: 'tiles' }, KINDS.map((kind) => el('div', { class: 'tile' }, el('b', null, told.instances[kind]),
         tileMark(kind, told.instances[kind])))) : null,
       wait.length ? [el('h2', null, 'Waits for a person'), wait] : null,
-      told.recoveries.length ? [el('h2', null, 'Recoveries'), told.recoveries.map(underway)] : null,
-      el('h2', null, 'Findings'), told.findings.length ? told.findings.map(finding) : el('p', { class: 'card' }, doubt.stale ? mark('unknown') : 'None.'),
-      el('h2', null, 'Segments'), told.segments.length ? table(['segment', 'method', 'hosts at work', 'N+k', 'protected'], told.segments.map((one) => [
+      told.recoveries.length ? [el('h2', null, 'Recoveries'), told.recoveries.map((one) => underway(one, told.needs_person.recoveries.some((waits) => waits.recovery === one.id)))] : null,
+      el('h2', null, 'Findings'), told.findings.length ? told.findings.map((one) => finding(one, told.freezes)) : el('p', { class: 'card' }, doubt.stale ? mark('unknown') : 'None.'),
+      el('h2', null, 'Segments'), told.segments.length ? table(['segment', 'method', 'hosts at work', 'N+k', 'protected', ...(told.act ? [''] : [])], told.segments.map((one) => [
         one.enabled ? one.name : [one.name, ' ', mark('warn', 'disabled')], one.recovery_method, `${one.working} of ${one.hosts.length}`,
         one.enabled && !told.not_assessed.includes('room') ? headroom(one.headroom, one.headroom_exact) : '',
-        one.instances ? `${one.instances.protected + one.instances.degraded} of ${total(one.instances)}${doubt.stale ? ' (was)' : ''}` : mark('unknown')])) : el('p', { class: 'card' }, 'None.'),
+        one.instances ? `${one.instances.protected + one.instances.degraded} of ${total(one.instances)}${doubt.stale ? ' (was)' : ''}` : mark('unknown'),
+        ...(told.act ? [acts(freezing('segment', one.id, one.name))] : [])])) : el('p', { class: 'card' }, 'None.'), acts(freezing('region')),
       el('h2', null, 'What this rests on'), table(['what', 'seen', 'counts'], [
         ...told.facts.map((one) => [WHAT[one.kind] || one.kind, ago(one.as_of), one.fresh ? mark('ok', 'fresh') : mark('unknown', 'too old, or never seen')]),
         ...told.engines.map((one) => [`engine ${one.name}`, `since ${new Date(one.started_at).toLocaleString([], { hour12: false })}`, one.alive ? mark('ok', 'alive') : mark('err', 'silent')])]),
@@ -146,11 +155,11 @@ export function instancesPage() {
   };
 }
 
-function need(one) {
+function need(one, listed) {
   const grade = one.holds === null ? 'unknown' : one.holds ? 'ok' : 'err';
   const word = one.holds === null ? 'not known' : one.holds ? 'holds' : 'does not hold';
   return el('article', { class: `card ${grade}` }, el('div', { class: 'row' }, mark(grade, word), el('b', null, one.need),
-    one.assessed ? null : el('span', { class: 'soft' }, 'not all of it is looked at')), one.findings.map((found) => [el('div', null, mark(found.grade), ' ', found.text), commands([found.fix])]));
+    one.assessed ? null : el('span', { class: 'soft' }, 'not all of it is looked at')), one.findings.map((found) => [el('div', null, mark(found.grade), ' ', found.text), commands([found.fix]), acts(thawOf(found, listed))]));
 }
 
 function room({ room: seen }) {
@@ -159,15 +168,21 @@ function room({ room: seen }) {
 }
 
 export const explainPage = (what) => (name) => ({
-  read: () => ask(`api/${what}/${encodeURIComponent(name)}/explanation`),
-  draw(place, told) {
+  async read() {
+    const told = await ask(`api/${what}/${encodeURIComponent(name)}/explanation`);
+    const listed = await freezes(told.flatMap((one) => one.needs.flatMap((need) => need.findings)));
+    return { told, listed, act: mayAct() };
+  },
+  draw(place, { told, listed }) {
     swap(place, told.map((one) => [
       el('h1', null, mark(one.protection, one.protection.replace('_', ' ')), ' ', one.name),
       el('p', { class: 'row' }, one.id ? el('span', { class: 'soft' }, one.id) : null, one.host ? el('span', null, 'on ', link('host', one.host)) : null,
         one.segment ? el('span', null, `segment ${one.segment}`) : null, one.kind === 'host' ? el('span', null, 'Nova: ', nova(one)) : null, one.left ? el('span', null, `left where it is: ${one.left}`) : null,
         one.recovery ? el('a', { href: `#/recovery/${one.recovery}` }, 'its recovery') : null),
       one.commands.length ? el('div', { class: 'card' }, 'To do', commands(one.commands)) : null,
-      el('h2', null, 'What a recovery needs'), one.needs.map(need), room(one)]));
+      el('h2', null, 'What a recovery needs'), one.needs.map((each) => need(each, listed)), room(one),
+      // Of a host in no segment nothing is fenced or moved.
+      one.kind === 'instance' ? acts(freezing('instance', one.id, one.name)) : one.segment ? acts(freezing('host', one.name, one.name)) : null]));
   },
 });
 

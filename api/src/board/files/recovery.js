@@ -3,6 +3,7 @@
 import { ago, clock, commands, el, link, mark, span, svg, swap, table } from './draw.js';
 import { ask } from './live.js';
 import { state } from './pages.js';
+import { acts, mayAct, ofARecovery } from './words.js';
 
 /** More bars than this nobody reads; the table below has all. */
 const BARS = 150;
@@ -59,6 +60,7 @@ export const recoveryPage = (name) => ({
   async read() {
     const told = await ask(`api/recoveries/${encodeURIComponent(name)}`);
     if (told.life !== 'open') delete told.elapsed_seconds;
+    told.act = mayAct();
     return told;
   },
   draw(place, told) {
@@ -73,7 +75,7 @@ export const recoveryPage = (name) => ({
         el('div', null, 'Waits for ', told.waits_for),
         told.message ? el('div', { class: 'soft' }, told.message) : null,
         told.word ? el('div', null, `${told.word.by} said ${told.word.word}, `, ago(told.word.at)) : null,
-        commands([`tachi recovery show ${told.recovery}`])),
+        commands([`tachi recovery show ${told.recovery}`]), acts(ofARecovery(told.recovery, told.host, told.life, told.waits))),
       el('h2', null, 'Timeline'), timeline(told, Math.max(300, Math.min(1150, place.clientWidth || 800))),
       el('h2', null, 'What proved the host off'), told.proofs.length ? table(['when', 'from', 'read by', 'text'], told.proofs.map((one) => [clock(one.at), one.from, one.by, one.kind])) : el('p', { class: 'card' }, 'Nothing yet.'),
       el('h2', null, 'Instances'), told.instances.length ? table(['instance', 'state', 'from', 'to', 'asked', 'over', 'text'], told.instances.map((one) => [

@@ -1,0 +1,135 @@
+//! What is said with the board: `[board] actions`.
+//!
+//! A word goes into the routes of `/operator/v1`, which know whether it may be said, write it into the audit log and say it. Here it is
+//! only made certain that the person has said it, and not another page that their browser has open; and that it is one of those that
+//! destroy nothing if it was the wrong one. That a host is off, that an instance does not run, and power are never said here.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
+use http::header::{CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Desk, FIRST, check_page, cookie, hand_on};
+use crate::app::App;
+use crate::auth::{self, Caller};
+use crate::error::ApiError;
+use crate::handlers::words::not_for_monitors;
+use crate::limits::{self, MALFORMED, read_body};
+use crate::reply;
+use crate::routes::{ACT, OPERATOR};
+
+/// The words about recoveries.
+const OF_RECOVERIES: [&str; 2] = ["approve", "abort"];
+
+/// What somebody may do with the board.
+#[derive(Serialize)]
+struct RightsView {
+    /// Whether words can be said.
+    act: bool,
+}
+
+/// Tells it. Whoever asks has to be known as for everything else.
+pub(super) fn rights_of(app: &App, actions: bool) -> Router {
+    let told = move |State(app): State<App>, Extension(caller): Extension<Caller>| async move {
+        let act = actions && app.policy.allows(ACT, &caller) && not_for_monitors(&app, &caller).is_ok();
+        reply::ok("rights", &RightsView { act })
+    };
+    Router::new()
+        .fallback(get(told))
+        .with_state(app.clone())
+        .layer(from_fn_with_state(app.clone(), auth::authenticate))
+}
+
+/// What the person may do whose token the cookie is.
+pub(super) async fn rights(State(desk): State<Desk>, request: Request) -> Response {
+    let token = cookie::token(request.headers());
+    // An application credential whose rules let it see the board is told what it may do there.
+    hand_on(&desk.rights, request, FIRST, token.as_ref()).await
+}
+
+/// What is asked of the operators' routes.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+}
+
+/// Says a word for whom the cookie's token belongs to.
+pub(super) async fn say(State(desk): State<Desk>, request: Request) -> Result<Response, ApiError> {
+    limits::check(&desk.app, &request)?;
+    check_page(request.headers())?;
+    check_origin(&desk.app, request.headers())?;
+    let (parts, body) = request.into_parts();
+    let bytes = read_body(&desk.app, body).await?;
+    let said = serde_json::from_slice(&bytes).map_err(|_| ApiError::bad_request(MALFORMED))?;
+    let asked = understand(said).ok_or_else(|| {
+        ApiError::bad_request(
+            "With the board one says approve and abort of a recovery, freeze and thaw. All else is said with the command.",
+        )
+    })?;
+    // What was understood is handed on, and not what was sent: the two could be read differently.
+    let body = asked.body.map(|body| body.to_string()).unwrap_or_default();
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = asked.method;
+    *request.extensions_mut() = parts.extensions;
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(CONTENT_TYPE, json);
+    let token = cookie::token(&parts.headers);
+    Ok(desk.operators(request, &asked.path, token.as_ref()).await)
+}
+
+/// `{"word": ...}` and `{"freeze": ...}` are the bodies of the routes of that name; `{"thaw": {"number": 7}}` ends a freeze.
+fn understand(said: Value) -> Option<Asked> {
+    let Value::Object(said) = said else {
+        return None;
+    };
+    let mut all = said.into_iter();
+    let (Some((key, what)), None) = (all.next(), all.next()) else {
+        return None;
+    };
+    let post = |path: &str| Asked {
+        method: Method::POST,
+        path: format!("{OPERATOR}/{path}"),
+        body: Some(Value::Object(Map::from_iter([(key.clone(), what.clone())]))),
+    };
+    match key.as_str() {
+        "word" => {
+            let word = what.get("word").and_then(Value::as_str)?;
+            OF_RECOVERIES.contains(&word).then(|| post("words"))
+        }
+        "freeze" => Some(post("freezes")),
+        "thaw" => {
+            let number = what.get("number").and_then(Value::as_u64)?;
+            Some(Asked {
+                method: Method::DELETE,
+                path: format!("{OPERATOR}/freezes/{number}"),
+                body: None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether the page that asks is ours, as the browser says. A page of anybody else cannot say so.
+fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut told = headers.get_all(ORIGIN).into_iter();
+    let (one, more) = (told.next(), told.next());
+    let origin = one.filter(|_| more.is_none());
+    let uri: Option<Uri> = origin.and_then(|origin| origin.to_str().ok()?.parse().ok());
+    if uri.is_some_and(|uri| app.links.is_own_origin(&uri, headers)) {
+        return Ok(());
+    }
+    Err(ApiError::NotYours {
+        message: "Nothing was said: the page is not of the address that this was asked for by. If a proxy stands between, it has to \
+                  hand on Host as the browser sent it, or to tell it in Forwarded, with [oslo_middleware] \
+                  enable_proxy_headers_parsing = true here."
+            .to_owned(),
+    })
+}
