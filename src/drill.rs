@@ -4,20 +4,24 @@
 mod predicted;
 mod shown;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::HostId;
 use tachi_domain::situation::Grade;
-use tachi_engine::ports::{Jobs as _, OperatorDesk as _, Roll as _, Rooms as _};
+use tachi_engine::Ports;
+use tachi_engine::ports::{OperatorDesk as _, Roll as _, Rooms as _};
 use tachi_engine::rehearsal::{Answer, Rehearsal, rehearse};
+use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tokio::time::Instant;
 
 use crate::cmd::Failure;
 use crate::out::plain;
-use crate::schedule::{Outcome, is_under_way};
+use crate::schedule::{Outcome, by_hand};
 use crate::settings::Settings;
+use crate::wiring::surroundings::Neighbourhood;
 use crate::wiring::{self, Base, Devices};
 
 pub(crate) use predicted::{Predicted, predicted};
@@ -50,7 +54,6 @@ pub(crate) struct Shadow {
     pub(crate) took: Duration,
     pub(crate) answers: Vec<Graded>,
     pub(crate) asked: Rehearsal,
-    pub(crate) predicted: Option<Predicted>,
 }
 
 impl Shadow {
@@ -114,98 +117,92 @@ fn turn(mut hosts: Vec<String>, run: u64) -> Option<String> {
     Some(hosts.swap_remove(usize::try_from(place).ok()?))
 }
 
-/// Drills a host in the shadow. The row that says so is written first; what comes of it stands there too.
-pub(crate) async fn shadow(
-    settings: &Settings,
-    base: &Base,
-    name: &str,
-    by: &str,
-) -> Result<Shadow, Failure> {
-    let id = registered(base, name).await?;
-    let row: String = format!("drill {name}").chars().take(LONGEST).collect();
-    let (written, run) = write(base, &row, by).await?;
-    let asked = ask(settings, base, (id, name), written).await;
-    let (grade, details) = match &asked {
-        Ok(shadow) => (shadow.grade(), shadow.sentence()),
-        Err(error) => (Grade::Err, error.chain()),
-    };
-    let kept = base.store.jobs().end_job(&row, run, grade, &details).await;
-    kept.map_err(|error| Failure::new("writing what came of the drill", error))?;
-    asked
+/// Whom a drill asks, opened once for all hosts.
+pub(crate) struct Asked<'a> {
+    settings: &'a Settings,
+    base: &'a Base,
+    devices: Devices,
+    nova: Arc<Nova>,
+    ports: Ports,
 }
 
-/// Writes a row and reads it again, as each step of a recovery is; gives which run it is.
-async fn write(base: &Base, row: &str, by: &str) -> Result<(Answer, u64), Failure> {
-    let wrong = |error| Failure::new("writing that a drill begins", error);
-    let began = Instant::now();
-    let jobs = base.store.jobs();
-    let lines = jobs.jobs().await.map_err(wrong)?;
-    let line = lines.iter().find(|line| line.name == row);
-    if let Some(line) = line.filter(|line| is_under_way(line, base.clock.wall())) {
-        return Err(Failure::told(format!(
-            "nothing was asked: {} is under way, begun by {}",
-            plain(row),
-            plain(&line.by)
-        )));
+impl<'a> Asked<'a> {
+    pub(crate) async fn open(settings: &'a Settings, base: &'a Base) -> Result<Self, Failure> {
+        let devices = Devices::open(settings, &base.clock)?;
+        let nova = wiring::nova(settings, &base.clock).await?;
+        Ok(Self {
+            ports: wiring::asking_ports(settings, base, &nova, &devices)?,
+            settings,
+            base,
+            devices,
+            nova,
+        })
     }
-    let seen = line.map_or(0, |line| line.run);
-    if !jobs.begin_job(row, seen, None, by).await.map_err(wrong)? {
-        return Err(Failure::told(format!(
-            "nothing was asked: somebody else has begun {} at this moment",
-            plain(row)
-        )));
-    }
-    let answer = Answer {
-        what: "database".to_owned(),
-        took: began.elapsed(),
-        said: Ok("read and written".to_owned()),
-    };
-    Ok((answer, seen.saturating_add(1)))
-}
 
-async fn ask(
-    settings: &Settings,
-    base: &Base,
-    host: (HostId, &str),
-    written: Answer,
-) -> Result<Shadow, Failure> {
-    let began = Instant::now();
-    let name = host.1;
-    let devices = Devices::open(settings, &base.clock)?;
-    let nova = wiring::nova(settings, &base.clock).await?;
-    let ports = wiring::asking_ports(settings, base, &nova, &devices)?;
-    let surroundings = wiring::surroundings::Neighbourhood::new(settings.surroundings.clone());
-    let asked = rehearse(&ports, Arc::new(surroundings), &settings.policy, host).await;
-    let mut answers = vec![Graded::of(written, Grade::Err)];
-    answers.push(engines(base).await);
-    // Without any of these nothing is recovered.
-    answers.extend(
-        asked
-            .answers
-            .iter()
-            .map(|one| Graded::of(one.clone(), Grade::Err)),
-    );
-    answers.push(guards(&asked));
-    let providers = Answer::of("placement", nova.providers(), |all| {
-        Ok(format!("{} providers", all.len()))
-    })
-    .await;
-    answers.push(Graded::of(providers.0, Grade::Warn));
-    if let Some(messaging) = &settings.messaging {
-        let broker = wiring::upstream_engines_now(messaging);
-        let broker = Answer::of("broker", broker, |_| Ok("answers".to_owned())).await;
-        answers.push(Graded::of(broker.0, Grade::Warn));
+    /// Drills a host in the shadow, unless `stop` ends first. The row that says so is written first; what comes of it stands there too.
+    pub(crate) async fn shadow(
+        &self,
+        name: &str,
+        by: &str,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Shadow, Failure> {
+        let id = registered(self.base, name).await?;
+        let row: String = format!("drill {name}").chars().take(LONGEST).collect();
+        let began = Instant::now();
+        let run = by_hand::begin(self.base, &row, by).await?;
+        // Written and read, as each step of a recovery is.
+        let written = Answer {
+            what: "database".to_owned(),
+            took: began.elapsed(),
+            said: Ok("read and written".to_owned()),
+        };
+        let asked = by_hand::unless_stopped(self.ask((id, name), written), stop).await;
+        let outcome = match &asked {
+            Ok(shadow) => Outcome {
+                grade: shadow.grade(),
+                details: shadow.sentence(),
+            },
+            Err(stopped) => (*stopped).into(),
+        };
+        by_hand::end(self.base, &row, run, &outcome).await?;
+        asked.map_err(|stopped| Failure::told(format!("the drill of {} is {stopped}", plain(name))))
     }
-    if settings.policy.fencing.asks_devices() {
-        answers.extend(levels(&devices, name).await);
+
+    async fn ask(&self, host: (HostId, &str), written: Answer) -> Shadow {
+        let (settings, base) = (self.settings, self.base);
+        let began = Instant::now();
+        let surroundings = Neighbourhood::new(settings.surroundings.clone());
+        let asked = rehearse(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
+        let mut answers = vec![Graded::of(written, Grade::Err)];
+        answers.push(engines(base).await);
+        // Without any of these nothing is recovered.
+        answers.extend(
+            asked
+                .answers
+                .iter()
+                .map(|one| Graded::of(one.clone(), Grade::Err)),
+        );
+        answers.push(guards(&asked));
+        let providers = Answer::of("placement", self.nova.providers(), |all| {
+            Ok(format!("{} providers", all.len()))
+        })
+        .await;
+        answers.push(Graded::of(providers.0, Grade::Warn));
+        if let Some(messaging) = &settings.messaging {
+            let broker = wiring::upstream_engines_now(messaging);
+            let broker = Answer::of("broker", broker, |_| Ok("answers".to_owned())).await;
+            answers.push(Graded::of(broker.0, Grade::Warn));
+        }
+        if settings.policy.fencing.asks_devices() {
+            answers.extend(levels(&self.devices, host.1).await);
+        }
+        Shadow {
+            host: host.1.to_owned(),
+            took: began.elapsed(),
+            answers,
+            asked,
+        }
     }
-    Ok(Shadow {
-        host: name.to_owned(),
-        took: began.elapsed(),
-        answers,
-        asked,
-        predicted: predicted(base).await?,
-    })
 }
 
 /// Whether somebody is there who would recover it.
@@ -273,9 +270,10 @@ pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) ->
             details: "no enabled segment has a host: tachi init from-nova".to_owned(),
         });
     }
+    let asked = Asked::open(settings, base).await?;
     let (mut worst, mut told) = (Grade::Ok, Vec::new());
     for host in hosts {
-        let (grade, text) = match shadow(settings, base, &host, by).await {
+        let (grade, text) = match asked.shadow(&host, by, std::future::pending()).await {
             Ok(shadow) => (shadow.grade(), shadow.sentence()),
             Err(error) => (Grade::Err, format!("{}: {}", plain(&host), error.chain())),
         };
@@ -306,7 +304,6 @@ mod tests {
             took: Duration::from_millis(900),
             answers,
             asked: Rehearsal::default(),
-            predicted: None,
         }
     }
 

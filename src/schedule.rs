@@ -1,6 +1,7 @@
 //! What engines do by the clock: `[schedule]`. Each has the schedule of its own configuration; a row of the database says what was begun,
 //! so that each time one of them runs a job.
 
+pub(crate) mod by_hand;
 mod due;
 mod keeper;
 mod when;

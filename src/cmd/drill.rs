@@ -10,8 +10,9 @@ use super::status::code;
 use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::DrillArgs;
-use crate::drill;
+use crate::drill::{self, Asked};
 use crate::out::{answer, waiting};
+use crate::schedule::by_hand;
 use crate::source::{Database, Source as _};
 use crate::wiring;
 
@@ -64,11 +65,13 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let work = Box::pin(drill::shadow(&settings, &base, &args.host, &by));
+    let asked = Asked::open(&settings, &base).await?;
+    let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
-    let object = drill::object(&shadow);
+    let predicted = drill::predicted(&base).await?;
+    let object = drill::object(&shadow, predicted.as_ref());
     answer::object(&args.shape, SystemClock.wall(), &object, |_| {
-        drill::lines(&shadow)
+        drill::lines(&shadow, predicted.as_ref())
     })?;
     Ok(code(shadow.grade()))
 }

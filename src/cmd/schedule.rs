@@ -16,7 +16,9 @@ use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 use crate::out::{self, Cell, Column, Sheet, answer, waiting};
-use crate::schedule::{Job, LONGEST, Outcome, Schedule, When, Work as _, Worker, begins_at, is_under_way};
+use crate::schedule::{
+    Job, LONGEST, Outcome, Schedule, When, Work as _, Worker, begins_at, by_hand, is_under_way,
+};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
@@ -156,44 +158,18 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let jobs = base.store.jobs();
-    let lines = jobs
-        .jobs()
-        .await
-        .map_err(|error| Failure::new("reading the jobs", error))?;
-    let line = lines.iter().find(|line| line.name == job.as_str());
-    if let Some(line) = line.filter(|line| is_under_way(line, base.clock.wall())) {
-        return Err(Failure::told(format!(
-            "nothing was done: {job} is under way since {}, begun by {}",
-            Time(line.begun_at),
-            out::plain(&line.by)
-        )));
-    }
-    let seen = line.map_or(0, |line| line.run);
-    let begun = jobs.begin_job(job.as_str(), seen, None, &by).await;
-    if !begun.map_err(|error| Failure::new("beginning the job (nothing was done)", error))? {
-        return Err(Failure::told(format!(
-            "nothing was done: somebody else has begun {job} at this moment: see tachi schedule list"
-        )));
-    }
-    let run = seen.saturating_add(1);
+    let run = by_hand::begin(&base, job.as_str(), &by).await?;
     let worker = Worker(args.config);
-    let work = tokio::time::timeout(LONGEST, worker.run(job, run));
     let what = format!("the job {job}");
-    let outcome = tokio::select! {
-        done = waiting(&what, work) => done.unwrap_or_else(|_| Outcome {
+    let work = waiting(&what, tokio::time::timeout(LONGEST, worker.run(job, run)));
+    let outcome = match by_hand::unless_stopped(work, by_hand::ctrl_c()).await {
+        Ok(done) => done.unwrap_or_else(|_| Outcome {
             grade: Grade::Err,
             details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),
         }),
-        _ = tokio::signal::ctrl_c() => Outcome {
-            grade: Grade::Unknown,
-            details: "not finished: stopped by Ctrl-C".to_owned(),
-        },
+        Err(stopped) => stopped.into(),
     };
-    let kept = jobs
-        .end_job(job.as_str(), run, outcome.grade, &outcome.details)
-        .await;
-    kept.map_err(|error| Failure::new("writing what came of it", error))?;
+    by_hand::end(&base, job.as_str(), run, &outcome).await?;
     out::line(format!(
         "{job}: {}: {}",
         outcome.grade,

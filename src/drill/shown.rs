@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tachi_domain::situation::Grade;
 
-use super::{Graded, NAMED, Shadow, text};
+use super::{Graded, NAMED, Predicted, Shadow, text};
 
 /// For people.
-pub(crate) fn lines(shadow: &Shadow) -> Vec<String> {
+pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Predicted>) -> Vec<String> {
     let mut lines = vec![format!(
         "shadow drill of {}: nothing is switched, moved or changed",
         shadow.host
@@ -32,7 +32,7 @@ pub(crate) fn lines(shadow: &Shadow) -> Vec<String> {
     if left.len() > NAMED {
         lines.push(format!("and {} more would stay", left.len() - NAMED));
     }
-    lines.extend(shadow.predicted.iter().map(super::Predicted::sentence));
+    lines.extend(predicted.map(Predicted::sentence));
     lines.push(shadow.sentence());
     lines
 }
@@ -50,7 +50,7 @@ fn line(one: &Graded) -> String {
 }
 
 /// For programs.
-pub(crate) fn object(shadow: &Shadow) -> Value {
+pub(crate) fn object(shadow: &Shadow, predicted: Option<&Predicted>) -> Value {
     let answers = shadow.answers.iter().map(|one| {
         json!({
             "what": one.answer.what, "grade": one.grade, "seconds": one.answer.took.as_secs_f64(), "said": text(&one.answer),
@@ -67,6 +67,6 @@ pub(crate) fn object(shadow: &Shadow) -> Value {
         "answers": answers.collect::<Vec<_>>(),
         "evacuated": order.map(|(id, name)| json!({ "id": id, "name": name })).collect::<Vec<_>>(),
         "left": left.map(|(name, why)| json!({ "name": name, "why": why })).collect::<Vec<_>>(),
-        "predicted": shadow.predicted,
+        "predicted": predicted,
     })
 }

@@ -1,7 +1,10 @@
 //! `tachi drill`, by the real binary.
 
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tachi_domain::situation::Grade;
 use tachi_engine::ports::{Jobs as _, Roll as _};
 
 use super::support::{Process, Stage, json, quick_region, run, until};
@@ -123,4 +126,58 @@ async fn operator_a_shadow_drill_tells_who_does_not_answer() {
         rows.as_array().unwrap().iter().any(|row| row["job"] == "drill")
     })
     .await;
+}
+
+/// Ctrl-C ends the drill and says so, and the next one is not refused as if that were still under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let _engine = working(&stage).await;
+    // A device that takes connections and never answers.
+    let device = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let conf = stage.conf();
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let maas = text
+        .split_whitespace()
+        .find(|word| word.ends_with("/MAAS"))
+        .unwrap();
+    let mute = format!("http://{}/MAAS", device.local_addr().unwrap());
+    std::fs::write(&conf, text.replace(maas, &mute)).unwrap();
+
+    let mut drill = Command::new(env!("CARGO_BIN_EXE_tachi"))
+        .args(["drill", "compute-001", "--shadow", "--config-file"])
+        .arg(&conf)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = async || {
+        let lines = stage.store.jobs().jobs().await.unwrap();
+        lines.into_iter().find(|line| line.name == "drill compute-001")
+    };
+    until("the drill to begin", LIMIT, async || line().await.is_some()).await;
+    let pid = rustix::process::Pid::from_child(&drill);
+    until("the drill to end", LIMIT, async || {
+        // Again and again: the row is written before the signal is listened for.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        drill.try_wait().unwrap().is_some()
+    })
+    .await;
+    let end = line().await.unwrap().end.expect("it is said that it is over");
+    assert_eq!(
+        (end.grade, end.details.as_str()),
+        (Grade::Unknown, "not finished: stopped by Ctrl-C")
+    );
+    let mut note = String::new();
+    drill.stderr.take().unwrap().read_to_string(&mut note).unwrap();
+    assert!(
+        note.contains("the drill of compute-001 is not finished: stopped by Ctrl-C"),
+        "{note}"
+    );
+
+    std::fs::write(&conf, &text).unwrap();
+    let (code, told, note) = run(&stage, &["drill", "compute-001", "--shadow"]);
+    assert_eq!(code, 0, "{told}{note}");
 }

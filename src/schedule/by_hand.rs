@@ -1,0 +1,86 @@
+//! Work that a person begins: the row of a job or a drill says so first, and what came of it last.
+
+use std::fmt;
+use std::future::Future;
+
+use tachi_domain::situation::Grade;
+use tachi_engine::ports::Jobs as _;
+use tachi_operator::Time;
+
+use super::{Outcome, is_under_way};
+use crate::cmd::Failure;
+use crate::out::plain;
+use crate::wiring::Base;
+
+/// Writes that `row` begins; gives which run it is. Refused while another one is under way.
+pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failure> {
+    let wrong = |error| Failure::new("writing that it begins (nothing was done)", error);
+    let jobs = base.store.jobs();
+    let lines = jobs.jobs().await.map_err(wrong)?;
+    let line = lines.iter().find(|line| line.name == row);
+    if let Some(line) = line.filter(|line| is_under_way(line, base.clock.wall())) {
+        return Err(Failure::told(format!(
+            "nothing was done: {} is under way since {}, begun by {}",
+            plain(row),
+            Time(line.begun_at),
+            plain(&line.by)
+        )));
+    }
+    let seen = line.map_or(0, |line| line.run);
+    if !jobs.begin_job(row, seen, None, by).await.map_err(wrong)? {
+        return Err(Failure::told(format!(
+            "nothing was done: somebody else has begun {} at this moment: see tachi schedule list",
+            plain(row)
+        )));
+    }
+    Ok(seen.saturating_add(1))
+}
+
+/// Writes what came of it.
+pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> Result<(), Failure> {
+    let kept = base
+        .store
+        .jobs()
+        .end_job(row, run, outcome.grade, &outcome.details)
+        .await;
+    kept.map_err(|error| Failure::new("writing what came of it", error))?;
+    Ok(())
+}
+
+/// Whoever began it has stopped it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not finished: stopped by Ctrl-C")
+    }
+}
+
+impl From<Stopped> for Outcome {
+    fn from(stopped: Stopped) -> Self {
+        Self {
+            grade: Grade::Unknown,
+            details: stopped.to_string(),
+        }
+    }
+}
+
+/// Does the work, unless `stop` ends first.
+pub(crate) async fn unless_stopped<T>(
+    work: impl Future<Output = T>,
+    stop: impl Future<Output = ()>,
+) -> Result<T, Stopped> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = stop => Err(Stopped),
+    }
+}
+
+/// Ends with the first Ctrl-C.
+pub(crate) async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Nobody can be heard, so nobody stops it.
+        std::future::pending::<()>().await;
+    }
+}
