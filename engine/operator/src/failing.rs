@@ -290,7 +290,7 @@ impl Failing<'_> {
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         (outcome.result, outcome.text) = match &accepted {
             Ok(one) => (Some(AuditResult::Ok), format!("notification {}", one.id)),
-            Err(error) => (Some(AuditResult::Permanent), error.to_string()),
+            Err(error) => (Some(came_of(error)), error.to_string()),
         };
         let unaudited = self.audit.write(outcome).await.err().map(|error| {
             format!(
@@ -386,6 +386,47 @@ impl Failing<'_> {
                 "reporting the host (it may have been written: see `tachi recovery list`)",
                 other,
             ))),
+        }
+    }
+}
+
+/// What the audit log says of a report that was not answered with a notification: a refusal is final, and without an answer it may
+/// have been accepted.
+fn came_of(error: &RegistryError) -> AuditResult {
+    if error.is_refusal() {
+        AuditResult::Permanent
+    } else {
+        AuditResult::Transient
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_whose_answer_is_lost_is_not_written_down_as_refused() {
+        let lost = || Box::<dyn std::error::Error + Send + Sync>::from("the connection is gone");
+        let operation = "accepting a notification";
+        for error in [
+            RegistryError::Unavailable {
+                operation,
+                source: lost(),
+            },
+            RegistryError::Database {
+                operation,
+                source: lost(),
+            },
+        ] {
+            assert_eq!(came_of(&error), AuditResult::Transient, "{error}");
+        }
+        let name = || "compute-001".to_owned();
+        for error in [
+            RegistryError::Duplicate,
+            RegistryError::OnMaintenance { name: name() },
+            RegistryError::UnknownHostName { name: name() },
+        ] {
+            assert_eq!(came_of(&error), AuditResult::Permanent, "{error}");
         }
     }
 }

@@ -126,6 +126,13 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// Whether the registry has said no. Otherwise nobody knows: it may have been done.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Unavailable { .. } | Self::Database { .. })
+    }
+}
+
 /// The registry. Every change is one transaction. Where `Database` is named as an error, `Unavailable` is one too.
 #[async_trait]
 pub trait Registry: Send + Sync {
