@@ -4,6 +4,8 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::Journal as _;
 use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
 
+use tokio::task::JoinSet;
+
 use crate::testing::{Bench, pending_move};
 
 type Seen = Vec<(RecoveryId, u64)>;
@@ -148,4 +150,54 @@ async fn r1_a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_tha
     let seen = seen(&bench).await;
     let after = claimed(&bench, &seen, "engine").await;
     assert!(after.iter().all(Option::is_some));
+}
+
+/// Engines that ask for the same recoveries at once, in other orders: each is won by one, and none is lost. A database may turn one
+/// of two away that wait for each other; then it asks again, as an engine does in its next round.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r1_of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
+    const ENGINES: usize = 4;
+    let bench = Bench::new().await;
+    let all = reported(&bench, 24).await;
+    let stores = [bench.store.clone(), bench.another().await];
+    let mut engines = JoinSet::new();
+    for number in 0..ENGINES {
+        let store = stores[number % 2].clone();
+        let mut asked: Seen = all.clone();
+        asked.rotate_left(number * 5);
+        if number % 2 == 1 {
+            asked.reverse();
+        }
+        engines.spawn(async move {
+            let owner = format!("engine{number}");
+            let mut won = Vec::new();
+            for _ in 0..100 {
+                let outcomes = store.journal().claim_all(&asked, &owner).await;
+                let mut again = Seen::new();
+                for (one, outcome) in asked.iter().zip(outcomes) {
+                    match outcome {
+                        Ok(Some(claimed)) => won.push((claimed.id, owner.clone())),
+                        Ok(None) => {}
+                        Err(_) => again.push(*one),
+                    }
+                }
+                asked = again;
+                if asked.is_empty() {
+                    return won;
+                }
+            }
+            panic!("{owner} was never answered for {asked:?}");
+        });
+    }
+    let mut won = Vec::new();
+    while let Some(claimed) = engines.join_next().await {
+        won.extend(claimed.unwrap());
+    }
+    won.sort();
+    let kept = views(&bench).await.into_iter();
+    let mut kept: Vec<(RecoveryId, String)> = kept.map(|view| (view.id, view.owner.unwrap())).collect();
+    kept.sort();
+    assert_eq!(won, kept, "who was told that it has a recovery has it");
+    assert_eq!(won.len(), all.len());
+    assert!(views(&bench).await.iter().all(|view| view.epoch == 1));
 }
