@@ -4,6 +4,7 @@
 pub(crate) mod by_hand;
 mod due;
 mod keeper;
+mod list;
 mod when;
 mod work;
 
@@ -11,6 +12,7 @@ use std::fmt;
 
 pub(crate) use due::{LONGEST, begins_at, is_under_way};
 pub(crate) use keeper::Keeper;
+pub(crate) use list::listed;
 pub(crate) use when::When;
 pub(crate) use work::{Outcome, Work, Worker};
 

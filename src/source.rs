@@ -12,7 +12,7 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
     SituationView, StoryView, VmoveView,
 };
 
@@ -72,6 +72,9 @@ pub(crate) trait Source: Send + Sync {
 
     /// What is frozen, the freeze that ends first first.
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure>;
+
+    /// What engines do by the clock, and what came of it.
+    async fn schedule(&self) -> Result<Vec<JobView>, Failure>;
 
     /// Freezes something, and waits a while for engines to hear of it. The wish has been admitted.
     async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure>;

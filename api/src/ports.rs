@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tachi_engine::ports::{
     AuditSink, CallError, Clock, Freezes, JournalError, Monitors, OperatorDesk, Poke, Registry,
 };
-use tachi_operator::Seen;
+use tachi_operator::{JobView, Seen};
 
 use crate::auth::Identity;
 use crate::metrics;
@@ -125,6 +125,13 @@ pub trait Lookout: Send + Sync {
     ///
     /// The database failed.
     async fn look(&self) -> Result<Arc<Seen>, JournalError>;
+
+    /// What engines do by the clock, and what came of it. May be a second old, too.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn schedule(&self) -> Result<Vec<JobView>, JournalError>;
 }
 
 /// Everything the API talks to, except the token validator, which is part of [`Auth`](crate::Auth).

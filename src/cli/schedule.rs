@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigArgs, ShapeArgs};
+use super::{ConfigArgs, ShapeArgs, SourceArgs};
 use crate::schedule::Job;
 
 /// `tachi schedule`.
@@ -18,7 +18,7 @@ pub(crate) enum ScheduleCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleListArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }

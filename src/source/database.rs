@@ -10,7 +10,7 @@ use tachi_operator::failing::{self, Failing};
 use tachi_operator::freezes::{self, FreezeWish, Hand, What};
 use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
     SituationView, StoryView, VmoveLine, VmoveView,
 };
 
@@ -18,6 +18,7 @@ use super::{Said, Saying, Source};
 use crate::cli::ConfigArgs;
 use crate::cmd::{Failure, what_runs, who};
 use crate::out;
+use crate::schedule;
 use crate::settings::Settings;
 use crate::wiring::{self, Base, lookout};
 
@@ -140,6 +141,12 @@ impl Source for Database {
         let listed = self.base.store.freezes().freezes().await;
         let listed = listed.map_err(|error| Failure::new("listing freezes", error))?;
         told(&listed.iter().map(FreezeView::from).collect())
+    }
+
+    async fn schedule(&self) -> Result<Vec<JobView>, Failure> {
+        let (schedule, every) = (&self.settings.schedule, self.settings.fencing.self_test);
+        let listed = schedule::listed(&self.base.store, schedule, every, self.now()).await;
+        told(&listed.map_err(|error| self.wrong(error))?)
     }
 
     async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {

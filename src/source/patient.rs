@@ -5,7 +5,7 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
     SituationView, StoryView, VmoveView,
 };
 
@@ -56,6 +56,10 @@ impl<S: Source> Source for Patient<S> {
 
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
         waiting(&self.what, self.inner.freezes()).await
+    }
+
+    async fn schedule(&self) -> Result<Vec<JobView>, Failure> {
+        waiting(&self.what, self.inner.schedule()).await
     }
 
     async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {

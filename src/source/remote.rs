@@ -14,7 +14,7 @@ use tachi_instance_ha::{Class, Client, Failed};
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::when::time;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, OutlookView, RecoveryView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
     SituationView, StoryView, VmoveView,
 };
 
@@ -310,6 +310,10 @@ impl Source for Remote {
     }
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
         self.get(&["freezes"], &[], "freezes").await
+    }
+
+    async fn schedule(&self) -> Result<Vec<JobView>, Failure> {
+        self.get(&["schedule"], &[], "schedule").await
     }
 
     async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {

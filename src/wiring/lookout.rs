@@ -9,13 +9,14 @@ use tachi_api::Lookout;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, FactStore as _, JournalError};
 use tachi_engine::situation::Watched;
-use tachi_operator::{Fencing, Forecasts, Seen};
+use tachi_operator::{Fencing, Forecasts, JobView, Seen};
 use tachi_store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::Base;
 use super::situation::{configured, tables};
+use crate::schedule::{self, Schedule};
 use crate::settings::{self, Settings};
 
 /// For so long the same is told again: however many ask, the database is asked once.
@@ -51,6 +52,8 @@ pub(crate) struct Watchtower {
     database: String,
     policy: watch::Receiver<Policy>,
     last: Last<Arc<Seen>>,
+    schedule: Schedule,
+    jobs: Last<Vec<JobView>>,
     forecasts: Arc<Forecasts>,
 }
 
@@ -64,6 +67,8 @@ impl Watchtower {
             database: settings.database.to_string(),
             policy,
             last: Last::new(),
+            schedule: settings.schedule.clone(),
+            jobs: Last::new(),
             forecasts: Arc::default(),
         }
     }
@@ -93,6 +98,12 @@ impl Watchtower {
 impl Lookout for Watchtower {
     async fn look(&self) -> Result<Arc<Seen>, JournalError> {
         self.last.or(async { self.read().await.map(Arc::new) }).await
+    }
+
+    async fn schedule(&self) -> Result<Vec<JobView>, JournalError> {
+        let (every, now) = (self.fencing.self_test, self.clock.wall());
+        let read = schedule::listed(&self.store, &self.schedule, every, now);
+        self.jobs.or(read).await
     }
 }
 

@@ -51,7 +51,7 @@ fn timeless(text: &str) -> String {
 }
 
 /// The same bytes from the database and over HTTP.
-fn assert_told_the_same(stage: &Stage, words: &[&str]) -> String {
+pub(crate) fn assert_told_the_same(stage: &Stage, words: &[&str]) -> String {
     let mut both = (String::new(), String::new());
     // Between the two questions an engine may have written.
     for _ in 0..5 {

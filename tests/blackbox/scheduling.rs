@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tachi_engine::ports::Jobs as _;
 
+use super::remote::{ADMIN, assert_told_the_same, over};
 use super::support::{Stage, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -52,6 +53,20 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
     for engine in engines {
         engine.kill();
     }
+
+    // From a laptop it is told in the same words, and done by nobody.
+    let _api = stage.spawn("api");
+    stage.api().await;
+    for words in [
+        &["schedule", "list"][..],
+        &["schedule", "list", "-f", "json"],
+        &["schedule", "list", "-f", "value"],
+    ] {
+        let told = assert_told_the_same(&stage, words);
+        assert!(told.contains("purge") && told.contains(" errors, "), "{told}");
+    }
+    let (code, _, note) = over(&stage, ADMIN, &["schedule", "run", "purge"]);
+    assert!(code != 0 && note.contains("controller"), "{note}");
 
     // Somebody is at it.
     let begun = stage.store.jobs().begin_job("doctor", 1, None, "ctl-9:1:a").await;

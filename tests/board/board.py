@@ -89,10 +89,20 @@ class Board(Scene):
         self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
         self.picture(page, "host-light")
         self.forecast(page)
+        self.schedule(page)
         self.go(page, "#/instance/nobody", "No instance has the id or name nobody")
         self.go(page, "#/instances", "Being recovered")
         self.filtered(page)
         return context, page
+
+    def schedule(self, page):
+        self.go(page, "#/schedule", "Times of the clock")
+        self.check.that("the tests of devices are told", self.seen(page, "8/8 good", 60) and self.seen(page, "every 10 s"), self.text(page))
+        self.check.that("and what came of the doctor, by name", self.seen(page, "errors,", 60) and "every 6h" in self.text(page), self.text(page))
+        self.check.that("and when each is done next", self.seen(page, "weekly sun 04:00") and self.seen(page, "in 5 h") and "not yet" in self.text(page), self.text(page))
+        told = self.api("GET", "/operator/v1/schedule")["schedule"]
+        self.check.equal("a row for each", page.locator("tbody tr").count(), len(told))
+        self.picture(page, "schedule-light")
 
     def forecast(self, page):
         self.go(page, "#/now", "N+k")
@@ -145,7 +155,7 @@ class Board(Scene):
             other, page = self.open(width, 800, dark)
             other.add_cookies(context.cookies())
             name = "%s-%s" % ("narrow" if width == 360 else "wide", "dark" if dark else "light")
-            for to, text in (("#/now", "What this rests on"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Story"), ("#/history", "back"), ("#/forecast", "An estimate")):
+            for to, text in (("#/now", "What this rests on"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Story"), ("#/history", "back"), ("#/forecast", "An estimate"), ("#/schedule", "every 6h")):
                 page.goto(self.url + to)
                 self.seen(page, text)
                 wide = page.evaluate("document.documentElement.scrollWidth")
@@ -393,7 +403,7 @@ def main():
         # Whoever is a reader anywhere looks on.
         policy.write('"os_masakari_api:operator:read": "role:reader"\n')
         policy.flush()
-        options = [("oslo_policy", "policy_file", policy.name)]
+        options = [("oslo_policy", "policy_file", policy.name), ("schedule", "doctor", "every 6h"), ("schedule", "drill", "weekly sun 04:00")]
         with region_and_browser(arguments.tachi, ("--hosts", "4", "--instances", "8"), options) as (region, browser):
             board = Board(region, browser, checks, arguments.pictures)
             board.prepare()

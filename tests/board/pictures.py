@@ -2,6 +2,7 @@
 """Makes the pictures of docs/board.md and README.md: a region of six hosts, one of which dies."""
 import argparse
 import os
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -42,7 +43,8 @@ def main():
     parser.add_argument("--pictures", default=os.path.join(HERE, "..", "..", "docs", "pictures"))
     arguments = parser.parse_args()
     checks = Checks()
-    with region_and_browser(arguments.tachi, ("--hosts", "6", "--instances", "24")) as (region, browser):
+    schedule = [("schedule", "doctor", "daily 03:00"), ("schedule", "purge", "daily 03:30"), ("schedule", "drill", "weekly sun 04:00")]
+    with region_and_browser(arguments.tachi, ("--hosts", "6", "--instances", "24"), schedule) as (region, browser):
         painter = Painter(region, browser, checks, arguments.pictures)
         painter.register("rack-1")
         painter.look_anew()
@@ -51,6 +53,9 @@ def main():
         checks.that("all is protected", painter.seen(page, "24 of 24", 60), painter.text(page)[:800])
         for name, to, text, width, height, dark in AT_REST:
             painter.take(painter.page(width, height, dark), name, to, text)
+        for job in ("doctor", "purge", "drill"):
+            subprocess.run([region.binary, "schedule", "run", job, *region.config_files()], cwd=region.work, env=region.environment, check=False)
+        painter.take(painter.page(1280, 440), "board-schedule", "#/schedule", "rows")
         painter.dialog()
         pages = [painter.page(width, height, dark) for _, _, _, width, height, dark in DURING]
         # Nova hears a dead host for a minute. Only when it misses it do its instances count as down.

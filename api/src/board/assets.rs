@@ -29,6 +29,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("draw.js", SCRIPT, include_bytes!("files/draw.js")),
     ("pages.js", SCRIPT, include_bytes!("files/pages.js")),
     ("forecast.js", SCRIPT, include_bytes!("files/forecast.js")),
+    ("schedule.js", SCRIPT, include_bytes!("files/schedule.js")),
     ("words.js", SCRIPT, include_bytes!("files/words.js")),
     ("recovery.js", SCRIPT, include_bytes!("files/recovery.js")),
     ("login.js", SCRIPT, include_bytes!("files/login.js")),

@@ -60,6 +60,11 @@ pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authoris
     reply::ok("forecast", &told)
 }
 
+/// What engines do by the clock.
+pub(crate) async fn schedule(State(app): State<App>, _: Authorised) -> Answer {
+    reply::ok("schedule", &app.lookout.schedule().await.map_err(away)?)
+}
+
 /// Why a host is protected, or not.
 pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;

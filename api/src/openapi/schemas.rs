@@ -77,6 +77,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::StoryView>(schemas);
     view::<tachi_operator::FreezeView>(schemas);
     view::<tachi_operator::FrozenView>(schemas);
+    view::<tachi_operator::JobView>(schemas);
     view::<tachi_operator::OutlookView>(schemas);
     view::<tachi_operator::FailedView>(schemas);
     flatten(schemas, "Downtime");

@@ -121,6 +121,7 @@ async fn board_files_are_asked_about_and_not_sent_twice() {
         "pages.js",
         "forecast.js",
         "recovery.js",
+        "schedule.js",
         "words.js",
         "login.js",
     ] {
@@ -175,6 +176,7 @@ async fn board_tells_what_the_api_tells_under_the_same_rules() {
         "hosts/a/explanation",
         "recoveries?all=true&limit=1",
         "recoveries/x",
+        "schedule",
     ] {
         let own = bench.get(&format!("/operator/v1/{path}")).await;
         let got = with_cookie(&bench, "admin", &format!("/board/api/{path}")).await;

@@ -10,7 +10,7 @@ use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
-use tachi_domain::situation::{ComputeService, Instance, Instances, Known};
+use tachi_domain::situation::{ComputeService, Grade, Instance, Instances, Known};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
 };
@@ -26,7 +26,7 @@ use tachi_engine::ports::{
     OperatorDesk, freezes,
 };
 use tachi_engine::situation::{Configured, Tables, Watched};
-use tachi_operator::{Fencing, Forecasts, Seen};
+use tachi_operator::{Fencing, Forecasts, JobView, Seen, Time};
 use uuid::Uuid;
 
 use crate::Lookout;
@@ -259,6 +259,19 @@ impl Lookout for Desk {
             &Forecasts::default(),
         );
         Ok(Arc::new(seen))
+    }
+
+    async fn schedule(&self) -> Result<Vec<JobView>, JournalError> {
+        self.fails()?;
+        Ok(vec![JobView {
+            job: "doctor".into(),
+            when: "daily 03:00".into(),
+            last_at: Some(Time(NOW)),
+            took_seconds: Some(6.1),
+            grade: Some(Grade::Err),
+            result: "2 errors".into(),
+            next_at: None,
+        }])
     }
 }
 

@@ -78,6 +78,27 @@ async fn operator_api_the_parts_of_the_situation_can_be_asked_for_alone() {
 }
 
 #[tokio::test]
+async fn operator_api_the_schedule_is_for_who_may_read() {
+    const PATH: &str = "/operator/v1/schedule";
+    let bench = Bench::new();
+    let row = json!({
+        "job": "doctor", "when": "daily 03:00", "last_at": "2026-11-20T06:15:08.000Z", "took_seconds": 6.1, "grade": "err",
+        "result": "2 errors", "next_at": null,
+    });
+    assert_eq!(bench.get(PATH).await.root("schedule"), json!([row]));
+    for (token, status) in [
+        ("service-reader", 200),
+        ("reader", 403),
+        ("masakari_monitor", 403),
+        ("nobody", 401),
+    ] {
+        assert_eq!(by(&bench, token, PATH).await.status, status, "{token}");
+    }
+    bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(bench.get(PATH).await.status, 503);
+}
+
+#[tokio::test]
 async fn operator_api_a_forecast_without_facts_promises_nothing_and_wrong_names_are_refused() {
     let bench = Bench::new();
     let told = bench.get("/operator/v1/forecast").await.root("forecast");

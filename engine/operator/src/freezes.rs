@@ -320,4 +320,4 @@ fn silent(seen: &Seen) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

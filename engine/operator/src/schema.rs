@@ -43,6 +43,10 @@ pub(crate) fn grade() -> Object {
     words(Grade::ALL.iter().map(|word| word.as_str()))
 }
 
+pub(crate) fn grade_or_null() -> Object {
+    or_null(Grade::ALL.iter().map(|word| word.as_str()))
+}
+
 pub(crate) fn protection() -> Object {
     words(Protection::ALL.iter().map(|word| word.as_str()))
 }

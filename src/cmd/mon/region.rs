@@ -136,7 +136,7 @@ impl Region {
                         segment.working,
                         segment.hosts.len(),
                         tree::n_plus(seen, segment),
-                        findings::counted(segment.instances)
+                        findings::counted(segment.instances, 0)
                     )),
                     hosts: hosts.collect(),
                 }
@@ -173,7 +173,7 @@ impl Region {
 fn sentence(seen: &SituationView) -> String {
     let needs = &seen.needs_person;
     let waiting = needs.recoveries.len() + needs.instances.len();
-    let counted = findings::counted(seen.instances);
+    let counted = findings::counted(seen.instances, seen.being_recovered());
     match waiting {
         0 => counted,
         1 => format!("{counted}; 1 thing waits for you"),

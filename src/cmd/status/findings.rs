@@ -18,7 +18,8 @@ pub(super) fn lines(situation: &SituationView) -> Vec<String> {
         |at| format!("Nova seen {}", ago(at.0, now)),
     );
     let word = situation.grade.as_str().to_ascii_uppercase();
-    let mut lines = vec![format!("{word}  {} ({seen})", counted(situation.instances))];
+    let counted = counted(situation.instances, situation.being_recovered());
+    let mut lines = vec![format!("{word}  {counted} ({seen})")];
     for finding in &situation.findings {
         lines.push(line(finding, now));
         lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
@@ -35,18 +36,20 @@ pub(super) fn lines(situation: &SituationView) -> Vec<String> {
     lines
 }
 
-/// How many instances would be recovered, and how many not.
-pub(in crate::cmd) fn counted(counts: Option<CountsView>) -> String {
+/// How many instances would be recovered, and how many not; `recovering` of those that are down are brought back by a recovery.
+pub(in crate::cmd) fn counted(counts: Option<CountsView>, recovering: u64) -> String {
     let Some(counts) = counts else {
         return "how many instances are protected is not known".into();
     };
     let all = counts.meant();
     let mut parts = Vec::new();
     if counts.down > 0 {
-        parts.push(format!(
-            "{} down",
-            instances(usize::try_from(counts.down).unwrap_or(usize::MAX))
-        ));
+        let down = instances(usize::try_from(counts.down).unwrap_or(usize::MAX));
+        parts.push(match recovering {
+            0 => format!("{down} down"),
+            all if all >= counts.down => format!("{down} down, being brought back by a recovery"),
+            some => format!("{down} down, {some} of them being brought back by a recovery"),
+        });
     }
     for (count, what) in [
         (counts.unprotected, "unprotected"),
@@ -107,4 +110,37 @@ pub(in crate::cmd) fn line(finding: &FindingView, now: Timestamp) -> String {
         finding.text,
         since(finding, now)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_brought_back_is_told_so() {
+        let counts = |down| CountsView {
+            protected: 20,
+            degraded: 0,
+            unknown: 0,
+            unprotected: 0,
+            down,
+            not_meant: 0,
+        };
+        for (down, recovering, expected) in [
+            (0, 0, "20 of 20 protected"),
+            (4, 0, "4 instances down; 20 of 24 protected"),
+            (
+                4,
+                4,
+                "4 instances down, being brought back by a recovery; 20 of 24 protected",
+            ),
+            (
+                6,
+                4,
+                "6 instances down, 4 of them being brought back by a recovery; 20 of 26 protected",
+            ),
+        ] {
+            assert_eq!(counted(Some(counts(down)), recovering), expected);
+        }
+    }
 }

@@ -54,17 +54,28 @@ export function ago(at) {
   return at ? el('time', { datetime: at, title: new Date(at).toString(), 'data-ago': at }, `${since(at)} ago`) : 'never';
 }
 
+const ahead = (at) => {
+  const seconds = (Date.parse(at) - Date.now() - doubt.ahead) / 1000;
+  return seconds > 0 ? `in ${span(seconds)}` : 'now';
+};
+
+/** In so long; goes on by itself. */
+export function until(at) {
+  return at ? el('time', { datetime: at, title: new Date(at).toString(), 'data-until': at }, ahead(at)) : '';
+}
+
 export function clock(at) {
   return at ? el('time', { datetime: at, title: at }, new Date(at).toLocaleTimeString([], { hour12: false })) : '';
 }
 
 export function tick() {
   for (const node of document.querySelectorAll('time[data-ago]')) node.textContent = `${since(node.dataset.ago)} ago`;
+  for (const node of document.querySelectorAll('time[data-until]')) node.textContent = ahead(node.dataset.until);
 }
 
 /** A table that folds into cards on a narrow screen. */
 export function table(heads, rows) {
-  const cells = (row) => row.map((cell, i) => el('td', { 'data-head': heads[i], class: heads[i] === 'text' ? 'text' : null }, cell));
+  const cells = (row) => row.map((cell, i) => el('td', { 'data-head': heads[i], class: ['text', 'result'].includes(heads[i]) ? 'text' : null }, cell));
   return el('div', { class: 'wide' }, el('table', { class: 'fold' },
     el('thead', null, el('tr', null, heads.map((head) => el('th', { scope: 'col' }, head)))),
     el('tbody', null, rows.map((row) => el('tr', null, cells(row))))));

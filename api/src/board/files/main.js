@@ -6,13 +6,14 @@ import { ask, follow, rest, soon } from './live.js';
 import { loginPage } from './login.js';
 import { hostsPage, historyPage, instancesPage, nowPage, explainPage } from './pages.js';
 import { recoveryPage } from './recovery.js';
+import { schedulePage } from './schedule.js';
 import { forget, learn } from './words.js';
 
 const place = document.getElementById('page');
 const nav = document.getElementById('nav');
 
 const PAGES = {
-  now: nowPage, hosts: hostsPage, host: explainPage('hosts'), instances: instancesPage, instance: explainPage('instances'), recovery: recoveryPage, history: historyPage, forecast: forecastPage,
+  now: nowPage, hosts: hostsPage, host: explainPage('hosts'), instances: instancesPage, instance: explainPage('instances'), recovery: recoveryPage, history: historyPage, forecast: forecastPage, schedule: schedulePage,
 };
 
 function where() {

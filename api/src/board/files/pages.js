@@ -21,11 +21,20 @@ async function situation() {
   return told;
 }
 
+/** How many of those that are down belong to hosts whose recovery goes on by itself. */
+function recovered(told) {
+  const hosts = new Set(told.recoveries.filter((one) => one.kind === 'host' && one.life === 'open' && !one.waits?.needs_person && one.waits?.for !== 'frozen').map((one) => one.host));
+  const down = told.hosts.reduce((sum, one) => sum + (hosts.has(one.name) ? one.instances?.down || 0 : 0), 0);
+  return Math.max(0, down - told.needs_person.instances.filter((one) => hosts.has(one.host)).length);
+}
+
 function sentence(told) {
   const counts = told.instances;
   if (!counts) return 'Nobody has listed the instances yet: nothing is known of them';
   const parts = [];
-  if (counts.down) parts.push(`${counts.down === 1 ? '1 instance is' : `${counts.down} instances are`} down`);
+  const back = recovered(told);
+  const who = back === counts.down ? ',' : `, ${back} of them`;
+  if (counts.down) parts.push(`${counts.down === 1 ? '1 instance is' : `${counts.down} instances are`} down${back ? `${who} being brought back by a recovery` : ''}`);
   const waiting = told.needs_person.instances.length + told.needs_person.recoveries.length;
   if (waiting) parts.push(waiting === 1 ? '1 thing waits for you' : `${waiting} things wait for you`);
   const meant = total(counts) - counts.not_meant;

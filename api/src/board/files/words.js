@@ -70,7 +70,7 @@ export function freezing(scope, name = '', shown = '') {
   const what = scope === 'region' ? 'everything' : `${scope} ${shown}`;
   const target = scope === 'region' ? '' : ` ${typed(name)}`;
   return {
-    key: `freeze ${scope} ${name}`, label: scope === 'region' ? 'Freeze everything' : 'Freeze', title: `Freeze ${what}`, reason: true, needed: true, lasts: true,
+    key: `freeze ${scope} ${name}`, label: scope === 'region' ? 'Freeze everything' : 'Freeze', title: `Freeze ${what}`, reason: true, lasts: true,
     about: 'Nothing of it is fenced or moved until then. What is reported is kept, and what is dead at the end is recovered then. It ends by itself. What has begun before goes on: the answer names it.',
     command: ({ reason, lasts }) => `tachi freeze ${scope}${target} --for ${lasts}${reason ? why(reason) : ' --reason ...'}`,
     body: ({ reason, lasts }) => ({ freeze: { scope, ...(scope === 'region' ? {} : { name }), lasts_seconds: LASTS[lasts], reason } }),

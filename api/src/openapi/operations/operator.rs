@@ -128,6 +128,7 @@ pub(super) fn operator() -> Vec<Operation> {
             success: Success::Many("recoveries", "Recovery"),
             ..plain()
         },
+        schedule(),
         events(),
         words(),
         freezes(),
@@ -145,6 +146,19 @@ pub(super) fn operator() -> Vec<Operation> {
             ..plain()
         },
     ]
+}
+
+fn schedule() -> Operation {
+    Operation {
+        path: "/operator/v1/schedule",
+        id: Cow::Borrowed("showSchedule"),
+        summary: "Tell what engines do by the clock: when last, what came of it, and when next",
+        about: "What `tachi schedule list --format json` prints. `when` and `next_at` are of the `[schedule]` in the \
+                configuration of the API that answers, and of its time zone.",
+        success: Success::Many("schedule", "ScheduledJob"),
+        tag: "operator",
+        ..PLAIN
+    }
 }
 
 fn events() -> Operation {

@@ -39,7 +39,7 @@ fn engine(name: &str, kept: bool, ago: i64) -> EngineLine {
 }
 
 /// Hosts `a` and `b` of segment `all`, an engine that keeps freezes, and no look at Nova.
-pub(super) fn fine() -> Seen {
+pub(crate) fn fine() -> Seen {
     let stamps = Stamps {
         created_at: NOW,
         updated_at: None,

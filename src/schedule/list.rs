@@ -1,0 +1,179 @@
+//! What there is to tell of it: when each job ran last, what came of it, and when it runs next. One code tells it to the command and
+//! to the API.
+
+use std::time::Duration;
+
+use chrono::Local;
+use tachi_domain::Timestamp;
+use tachi_domain::situation::{DeviceTest, Grade};
+use tachi_engine::ports::{FactStore as _, JobLine, Jobs as _, JournalError};
+use tachi_engine::watcher::kind;
+use tachi_operator::when::lasting;
+use tachi_operator::{JobView, Time};
+use tachi_store::Store;
+
+use super::{Job, Schedule, When, begins_at, is_under_way};
+
+/// All of it, as `schedule` says that it is done; devices are tested `every` so often.
+///
+/// # Errors
+///
+/// The database failed, or holds something else.
+pub(crate) async fn listed(
+    store: &Store,
+    schedule: &Schedule,
+    every: Option<Duration>,
+    now: Timestamp,
+) -> Result<Vec<JobView>, JournalError> {
+    let lines = store.jobs().jobs().await?;
+    let facts = store.facts().facts(Some(kind::TESTS)).await?;
+    let tests: Vec<DeviceTest> = match facts.first() {
+        Some(fact) => serde_json::from_str(&fact.value)
+            .map_err(|error| JournalError::new("reading the tests of devices", error))?,
+        None => Vec::new(),
+    };
+    let mut rows: Vec<JobView> = of_devices(&tests, every).into_iter().collect();
+    rows.extend(of_jobs(schedule, &lines, now));
+    Ok(rows)
+}
+
+/// The tests of fence devices, which engines make all the time.
+fn of_devices(tests: &[DeviceTest], every: Option<Duration>) -> Option<JobView> {
+    let last = tests.iter().map(|one| one.as_of).max()?;
+    let good = tests.iter().filter(|one| one.fault.is_none()).count();
+    Some(JobView {
+        job: "devices".to_owned(),
+        when: every
+            .map(|every| format!("every {}", lasting(every)))
+            .unwrap_or_default(),
+        last_at: Some(Time(last)),
+        took_seconds: None,
+        grade: Some(if good == tests.len() {
+            Grade::Ok
+        } else {
+            Grade::Err
+        }),
+        result: format!("{good}/{} good", tests.len()),
+        next_at: every.map(|every| Time(last.plus(every))),
+    })
+}
+
+fn of_jobs(schedule: &Schedule, lines: &[JobLine], now: Timestamp) -> Vec<JobView> {
+    let of = |name: &str, when: Option<When>| {
+        let line = lines.iter().find(|line| line.name == name);
+        if when.is_none() && line.is_none() {
+            return None;
+        }
+        let end = line.and_then(|line| line.end.as_ref());
+        let took = line
+            .zip(end)
+            .map(|(line, end)| end.at.micros_since(line.begun_at));
+        Some(JobView {
+            job: name.to_owned(),
+            when: when.map(|when| when.to_string()).unwrap_or_default(),
+            last_at: line.map(|line| Time(line.begun_at)),
+            took_seconds: took.map(|took| Duration::from_micros(took.max(0).unsigned_abs()).as_secs_f64()),
+            grade: end.map(|end| end.grade),
+            result: match (line, end) {
+                (None, _) => "not yet".to_owned(),
+                (_, Some(end)) => end.details.clone(),
+                (Some(line), None) if is_under_way(line, now) => format!("under way: {}", line.by),
+                (Some(line), None) => format!("not finished: {} has gone", line.by),
+            },
+            next_at: when.map(|when| Time(begins_at(when, line, now, now, &Local))),
+        })
+    };
+    let jobs = Job::ALL
+        .into_iter()
+        .filter_map(|job| of(job.as_str(), schedule.when(job)));
+    let drills = lines.iter().filter(|line| line.name.starts_with("drill "));
+    jobs.chain(drills.filter_map(|line| of(&line.name, None)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_engine::ports::JobEnd;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros((1_700_000_000 + seconds) * 1_000_000)
+    }
+
+    fn line(end: Option<(i64, Grade, &str)>) -> JobLine {
+        JobLine {
+            name: "doctor".into(),
+            run: 1,
+            due: Some(at(0)),
+            begun_at: at(0),
+            by: "ctl-1:7:a".into(),
+            end: end.map(|(seconds, grade, details)| JobEnd {
+                at: at(seconds),
+                grade,
+                details: details.into(),
+            }),
+            good_at: None,
+        }
+    }
+
+    #[test]
+    fn each_job_tells_how_it_went_and_when_it_goes_again() {
+        let schedule = Schedule {
+            jobs: vec![
+                (Job::Doctor, When::parse("every 6h").unwrap()),
+                (Job::Purge, When::parse("daily 03:30").unwrap()),
+            ],
+            purge_age_in_days: 30,
+        };
+        let rows = of_jobs(&schedule, &[line(Some((6, Grade::Err, "2 errors")))], at(60));
+        assert_eq!(
+            rows[0],
+            JobView {
+                job: "doctor".into(),
+                when: "every 6h".into(),
+                last_at: Some(Time(at(0))),
+                took_seconds: Some(6.0),
+                grade: Some(Grade::Err),
+                result: "2 errors".into(),
+                next_at: Some(Time(at(6 * 3_600))),
+            }
+        );
+        assert_eq!((rows[1].result.as_str(), rows[1].last_at), ("not yet", None));
+        assert!(rows[1].next_at.is_some_and(|next| next > Time(at(60))));
+        let result = |now| of_jobs(&schedule, &[line(None)], now)[0].result.clone();
+        assert_eq!(result(at(60)), "under way: ctl-1:7:a");
+        assert_eq!(result(at(7_200)), "not finished: ctl-1:7:a has gone");
+        let by_hand = of_jobs(&Schedule::default(), &[line(None)], at(60));
+        assert_eq!(
+            (by_hand.len(), by_hand[0].next_at),
+            (1, None),
+            "what was done by hand is shown too"
+        );
+        assert!(of_jobs(&Schedule::default(), &[], at(60)).is_empty());
+    }
+
+    #[test]
+    fn one_device_that_fails_is_seen() {
+        let mut test = DeviceTest {
+            host: "compute-001".into(),
+            level: 1,
+            device: "bmc".into(),
+            target: "bmc".into(),
+            as_of: at(0),
+            counts_for: 60,
+            fault: None,
+            failures: 0,
+        };
+        let good = test.clone();
+        test.fault = Some("it hangs".into());
+        test.as_of = at(5);
+        let row = of_devices(&[good, test], Some(Duration::from_mins(5))).unwrap();
+        assert_eq!((row.result.as_str(), row.grade), ("1/2 good", Some(Grade::Err)));
+        assert_eq!(
+            (row.last_at, row.next_at),
+            (Some(Time(at(5))), Some(Time(at(305))))
+        );
+        assert_eq!(of_devices(&[], None), None);
+    }
+}
