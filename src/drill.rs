@@ -15,11 +15,11 @@ use tachi_engine::ports::{OperatorDesk as _, Roll as _, Rooms as _};
 use tachi_engine::rehearsal::{Answer, Rehearsal, rehearse};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::cmd::Failure;
 use crate::out::plain;
-use crate::schedule::{Outcome, by_hand};
+use crate::schedule::{LONGEST_DRILL, Outcome, by_hand};
 use crate::settings::Settings;
 use crate::wiring::surroundings::Neighbourhood;
 use crate::wiring::{self, Base, Devices};
@@ -156,16 +156,28 @@ impl<'a> Asked<'a> {
             took: began.elapsed(),
             said: Ok("read and written".to_owned()),
         };
-        let asked = by_hand::unless_stopped(self.ask((id, name), written), stop).await;
+        let work = timeout(LONGEST_DRILL, self.ask((id, name), written));
+        let asked = by_hand::unless_stopped(work, stop).await;
         let outcome = match &asked {
-            Ok(shadow) => Outcome {
+            Ok(Ok(shadow)) => Outcome {
                 grade: shadow.grade(),
                 details: shadow.sentence(),
+            },
+            Ok(Err(_)) => Outcome {
+                grade: Grade::Err,
+                details: format!("given up: not over after {} min", LONGEST_DRILL.as_secs() / 60),
             },
             Err(stopped) => (*stopped).into(),
         };
         by_hand::end(self.base, &row, run, &outcome).await?;
-        asked.map_err(|stopped| Failure::told(format!("the drill of {} is {stopped}", plain(name))))
+        match asked {
+            Ok(Ok(shadow)) => Ok(shadow),
+            Ok(Err(_)) | Err(_) => Err(Failure::told(format!(
+                "the drill of {} is over: {}",
+                plain(name),
+                outcome.details
+            ))),
+        }
     }
 
     async fn ask(&self, host: (HostId, &str), written: Answer) -> Shadow {

@@ -10,7 +10,7 @@ mod work;
 
 use std::fmt;
 
-pub(crate) use due::{LONGEST, begins_at, is_under_way};
+pub(crate) use due::{LONGEST, LONGEST_DRILL, begins_at, is_under_way};
 pub(crate) use keeper::Keeper;
 pub(crate) use list::listed;
 pub(crate) use when::When;

@@ -66,7 +66,7 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
     let asked = Asked::open(&settings, &base).await?;
-    let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()));
+    let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
     let predicted = drill::predicted(&base).await?;
     let object = drill::object(&shadow, predicted.as_ref());

@@ -61,11 +61,12 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
+    let stop = by_hand::ctrl_c()?;
     let run = by_hand::begin(&base, job.as_str(), &by).await?;
     let worker = Worker(args.config);
     let what = format!("the job {job}");
     let work = waiting(&what, tokio::time::timeout(LONGEST, worker.run(job, run)));
-    let outcome = match by_hand::unless_stopped(work, by_hand::ctrl_c()).await {
+    let outcome = match by_hand::unless_stopped(work, stop).await {
         Ok(done) => done.unwrap_or_else(|_| Outcome {
             grade: Grade::Err,
             details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),

@@ -6,6 +6,7 @@ use std::future::Future;
 use tachi_domain::situation::Grade;
 use tachi_engine::ports::Jobs as _;
 use tachi_operator::Time;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, is_under_way};
 use crate::cmd::Failure;
@@ -77,10 +78,11 @@ pub(crate) async fn unless_stopped<T>(
     }
 }
 
-/// Ends with the first Ctrl-C.
-pub(crate) async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Nobody can be heard, so nobody stops it.
-        std::future::pending::<()>().await;
-    }
+/// Ends with the first Ctrl-C from now on, also with one that comes before anybody waits for it.
+pub(crate) fn ctrl_c() -> Result<impl Future<Output = ()>, Failure> {
+    let signals = signal(SignalKind::interrupt());
+    let mut signals = signals.map_err(|error| Failure::new("listening for Ctrl-C", error))?;
+    Ok(async move {
+        signals.recv().await;
+    })
 }

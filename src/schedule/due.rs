@@ -11,12 +11,20 @@ use super::When;
 /// No run lasts longer: it is given up then.
 pub(crate) const LONGEST: Duration = Duration::from_mins(30);
 
+/// The longest that the drill of one host may take.
+pub(crate) const LONGEST_DRILL: Duration = Duration::from_mins(2);
+
 /// Clocks of engines differ by less. A row from further ahead was written by a clock that was put back since.
 const AHEAD: Duration = Duration::from_hours(1);
 
 /// Whether somebody is at it.
 pub(crate) fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
-    line.end.is_none() && line.begun_at <= now.plus(AHEAD) && now < line.begun_at.plus(LONGEST + LONGEST)
+    let longest = if line.name.starts_with("drill ") {
+        LONGEST_DRILL
+    } else {
+        LONGEST
+    };
+    line.end.is_none() && line.begun_at <= now.plus(AHEAD) && now < line.begun_at.plus(longest + longest)
 }
 
 /// The time for which it begins, or will: the last one that has passed and for which it was not begun, else the next. Who was away
@@ -135,6 +143,15 @@ mod tests {
         assert!(
             !is_under_way(&runs, utc("11-09T12:00")),
             "begun by a clock that was ahead"
+        );
+        let drill = JobLine {
+            name: "drill compute-001".into(),
+            ..runs
+        };
+        assert!(is_under_way(&drill, utc("11-10T12:03")));
+        assert!(
+            !is_under_way(&drill, utc("11-10T12:04")),
+            "it is soon asked again"
         );
     }
 }

@@ -159,9 +159,8 @@ async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
     };
     until("the drill to begin", LIMIT, async || line().await.is_some()).await;
     let pid = rustix::process::Pid::from_child(&drill);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     until("the drill to end", LIMIT, async || {
-        // Again and again: the row is written before the signal is listened for.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         drill.try_wait().unwrap().is_some()
     })
     .await;
@@ -173,7 +172,7 @@ async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
     let mut note = String::new();
     drill.stderr.take().unwrap().read_to_string(&mut note).unwrap();
     assert!(
-        note.contains("the drill of compute-001 is not finished: stopped by Ctrl-C"),
+        note.contains("the drill of compute-001 is over: not finished: stopped by Ctrl-C"),
         "{note}"
     );
 
