@@ -5,7 +5,7 @@ pub(crate) mod by_hand;
 mod due;
 mod keeper;
 mod list;
-mod when;
+pub(crate) mod when;
 mod work;
 
 use std::fmt;

@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use tachi_domain::recovery::{MoveVerdict, Word};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
-    SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
+    RecoveryView, SituationView, StoryView, VmoveView,
 };
 
 use crate::cli::SourceArgs;
@@ -57,6 +58,9 @@ pub(crate) trait Source: Send + Sync {
 
     /// Why the hosts and instances of this name are protected or not.
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure>;
+
+    /// What came of a host at a time that has passed; `None` if nothing is kept of a host of that name.
+    async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure>;
 
     /// The recoveries that the filter lets through, newest first.
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure>;

@@ -103,6 +103,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/forecast", READ, get(operator::forecast)),
         ruled(Method::GET, "/operator/v1/hosts", READ, get(operator::hosts)),
         ruled(Method::GET, "/operator/v1/hosts/{hostname}/explanation", READ, get(operator::of_host)),
+        ruled(Method::GET, "/operator/v1/hosts/{hostname}/past", READ, get(operator::past)),
         ruled(Method::GET, FAILURE, READ, get(failures::outlook)),
         ruled(Method::POST, FAILURE, ACT, post(failures::report)),
         ruled(Method::GET, "/operator/v1/instances", READ, get(operator::instances)),

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod machines;
 pub mod monitors;
 pub mod operator;
+pub mod past;
 pub mod registry;
 pub mod reporters;
 pub mod reserve;

@@ -28,7 +28,8 @@ Is all well? 0 yes, 1 warnings, 2 errors, 3 not known
   tachi status --check
   tachi doctor
 For the morning
-  tachi recovery report HOST -o report.html";
+  tachi recovery report HOST -o report.html
+  tachi explain HOST --at 03:05        what was reported then, what came of it, and why";
 
 #[cfg(test)]
 mod tests {
@@ -50,7 +51,7 @@ mod tests {
             assert!(Cli::try_parse_from(words).is_ok(), "{command}");
             commands += 1;
         }
-        assert_eq!(commands, 16);
+        assert_eq!(commands, 17);
         assert!(WAY.lines().count() <= 35);
     }
 }

@@ -47,6 +47,12 @@ pub(crate) struct ExplainArgs {
     pub(crate) source: SourceArgs,
     /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
     pub(crate) name: String,
+    /// What came of this host then: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// So long before and after it
+    #[arg(long, value_name = "TIME", default_value = "10m", requires = "at", value_parser = tachi_operator::when::span)]
+    pub(crate) within: std::time::Duration,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }

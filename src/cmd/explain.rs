@@ -1,5 +1,7 @@
 //! `tachi explain`: why a host or an instance is protected or not, what is happening to it, and what to type.
 
+mod past;
+
 use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::situation::{Aspect, Need};
@@ -16,6 +18,9 @@ use crate::source::{self, Source};
 /// Explains every host and instance of that name, else the recovery of that id.
 pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
+    if let Some(at) = &args.at {
+        return past::run(source.as_ref(), &args, at).await;
+    }
     let found = source.explanations(args.name.trim()).await?;
     if found.is_empty() {
         return Box::pin(of_recovery(source.as_ref(), &args)).await;

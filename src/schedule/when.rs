@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{
-    DateTime, Datelike as _, Days, LocalResult, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc, Weekday,
+    DateTime, Datelike as _, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
+    Utc, Weekday,
 };
 use tachi_domain::Timestamp;
 use tachi_operator::when::span;
@@ -57,7 +58,7 @@ impl When {
     }
 
     /// The last time at or before `now`; `None` for what has no time of its own.
-    pub(super) fn before<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
+    pub(crate) fn before<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
         let today = day_of(now, zone)?;
         let days = (0..=8).filter_map(|back| {
             today
@@ -88,18 +89,22 @@ impl When {
         if weekday.is_some_and(|weekday| weekday != day.weekday()) {
             return None;
         }
-        let there = day.and_time(time);
-        let at = match zone.from_local_datetime(&there) {
-            LocalResult::Single(at) => at,
-            // In autumn an hour is there twice: the first counts.
-            LocalResult::Ambiguous(first, _) => first,
-            // In spring one is left out: an hour later is the same time as it would have been.
-            LocalResult::None => zone
-                .from_local_datetime(&(there + TimeDelta::hours(1)))
-                .earliest()?,
-        };
-        Some(Timestamp::from_micros(at.timestamp_micros()))
+        moment(day.and_time(time), zone)
     }
+}
+
+/// When the clocks of `zone` show this.
+pub(crate) fn moment<Z: TimeZone>(there: NaiveDateTime, zone: &Z) -> Option<Timestamp> {
+    let at = match zone.from_local_datetime(&there) {
+        LocalResult::Single(at) => at,
+        // In autumn an hour is there twice: the first counts.
+        LocalResult::Ambiguous(first, _) => first,
+        // In spring one is left out: an hour later is the same time as it would have been.
+        LocalResult::None => zone
+            .from_local_datetime(&(there + TimeDelta::hours(1)))
+            .earliest()?,
+    };
+    Some(Timestamp::from_micros(at.timestamp_micros()))
 }
 
 fn day_of<Z: TimeZone>(now: Timestamp, zone: &Z) -> Option<NaiveDate> {
@@ -128,8 +133,8 @@ impl fmt::Display for When {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use chrono::{FixedOffset, MappedLocalTime, NaiveDateTime};
+pub(crate) mod tests {
+    use chrono::{FixedOffset, MappedLocalTime};
 
     use super::*;
 

@@ -5,13 +5,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
+use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorDesk as _};
 use tachi_operator::failing::{self, Failing};
 use tachi_operator::freezes::{self, FreezeWish, Hand, What};
 use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
-    SituationView, StoryView, VmoveLine, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
+    RecoveryView, SituationView, StoryView, VmoveLine, VmoveView,
 };
 
 use super::{Said, Saying, Source};
@@ -85,6 +86,12 @@ impl Source for Database {
         let found = seen.situation.explain(name);
         let views: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
         told(&views)
+    }
+
+    async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure> {
+        let past = self.base.store.desk().past(host, span).await;
+        let past = past.map_err(|error| self.wrong(error))?;
+        told(&past.map(|past| PastView::of(&past, span)))
     }
 
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {

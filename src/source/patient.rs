@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
-    SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
+    RecoveryView, SituationView, StoryView, VmoveView,
 };
 
 use super::{Said, Saying, Source};
@@ -36,6 +37,10 @@ impl<S: Source> Source for Patient<S> {
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
         waiting(&self.what, self.inner.explanations(name)).await
+    }
+
+    async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure> {
+        waiting(&self.what, self.inner.past(host, span)).await
     }
 
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {

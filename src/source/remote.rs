@@ -10,12 +10,13 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
+use tachi_engine::ports::past::Span;
 use tachi_instance_ha::{Class, Client, Failed};
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::when::time;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, RecoveryView,
-    SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
+    RecoveryView, SituationView, StoryView, VmoveView, past,
 };
 
 use super::{Said, Saying, Source, clouds};
@@ -214,6 +215,17 @@ impl Source for Remote {
             );
         }
         Ok(all)
+    }
+
+    async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure> {
+        let query = [("from", time(span.from)), ("to", time(span.to))];
+        match self.client.ask_operator(&["hosts", host, "past"], &query).await {
+            Ok(body) => self.read(&body, "past").map(Some),
+            Err(failed) if failed.status == Some(404) && failed.text.contains(past::NOTHING) => Ok(None),
+            // One that does not know the path says nothing of what is kept.
+            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
+        }
     }
 
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use regex::Regex;
 use serde_json::Value;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
+use tachi_operator::when::time;
 use tachi_sandbox::{Boot, Sandbox, SandboxOptions};
 
 use super::support::{Stage, json, quick_region, run, until};
@@ -121,6 +124,7 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
         }
     }
     assert_report(&stage, id, &evil);
+    assert_past(&stage, id);
     for words in [
         &["explain", "nobody"][..],
         &["recovery", "show", "nobody"],
@@ -137,6 +141,43 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
         "{told}"
     );
     assert!(told.contains("─ last steps ─"), "{told}");
+}
+
+/// What came of a host a while ago is the same from everywhere, and a host of which nothing is kept is told as one.
+fn assert_past(stage: &Stage, id: &str) {
+    // A span that ends now would end later for whoever asks later.
+    let half = 50;
+    let at = time(SystemClock.wall().minus_seconds(half).whole_seconds());
+    let within = format!("{half}s");
+    let words = ["explain", HOST, "--at", &at, "--within", &within];
+    let told = assert_told_the_same(stage, &words);
+    for wanted in [
+        "1 report accepted, 1 recovery, no freeze",
+        ": COMPUTE_HOST (",
+        "    accepted; it finished",
+        &format!("-> tachi recovery show {id}"),
+        "compute-001 is off",
+        "  ? reports that were not accepted",
+        "and has signed since",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    let json = [&words[..], &["-f", "json"]].concat();
+    assert_told_the_same(stage, &json);
+    for (name, why) in [
+        ("compute-00", "nothing is kept of a host"),
+        ("%", "nothing is kept of a host"),
+    ] {
+        let words = ["explain", name, "--at", &at];
+        let ((here, _, said), (there, _, answered)) = (run(stage, &words), over(stage, ADMIN, &words));
+        assert_eq!((here, &said), (there, &answered), "{name}");
+        assert!(here == 1 && said.contains(why), "{said}");
+    }
+    let tomorrow = time(SystemClock.wall().minus_seconds(-86_400));
+    for words in [["--at", &tomorrow], ["--at", "midnight"]] {
+        let (code, _, said) = run(stage, &[&["explain", HOST][..], &words].concat());
+        assert!(code == 2 && said.contains("--at"), "{said}");
+    }
 }
 
 /// The report is made of the journal alone, is the same each time, and shows what others have named as text.

@@ -1,13 +1,16 @@
 //! `/operator/v1`: what operators are told. All of it comes from the database; Nova is not asked.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use tachi_domain::RecoveryId;
 use tachi_domain::situation::{Explanation, HostOrInstance};
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
+use tachi_engine::ports::past::Span;
 use tachi_operator::{
-    ExplanationView, FindingView, ForecastView, HostView, NotForecast, RecoveryView, STATES, Seen,
-    SituationView, StoryView, VmoveLine, VmoveView, state,
+    ExplanationView, FindingView, ForecastView, HostView, NotForecast, PastView, RecoveryView, STATES, Seen,
+    SituationView, StoryView, VmoveLine, VmoveView, past, state,
 };
 
 use crate::app::App;
@@ -15,6 +18,9 @@ use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{ApiError, marker_not_found};
 use crate::query::Params;
 use crate::reply;
+
+/// What is told of a host unless it is said from when.
+const USUAL_SPAN_SECONDS: i64 = 1_200;
 
 /// The caller's view of a database that fails: it may come back.
 pub(crate) fn away(error: JournalError) -> ApiError {
@@ -73,6 +79,28 @@ pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: A
             "No host is called {name}: it is in no segment, and Nova is not known to have it."
         ))
     })?
+}
+
+/// What came of a host at a time that has passed.
+pub(crate) async fn past(
+    State(app): State<App>,
+    Ids(name): Ids<String>,
+    params: Params,
+    _: Authorised,
+) -> Answer {
+    let to = params.time("to")?.unwrap_or_else(|| app.clock.wall());
+    let from = params
+        .time("from")?
+        .unwrap_or_else(|| to.minus_seconds(USUAL_SPAN_SECONDS));
+    let span = Span { from, to };
+    let lasts =
+        u64::try_from(to.micros_since(from)).map_err(|_| ApiError::bad_request("to is before from"))?;
+    if Duration::from_micros(lasts) > past::LONGEST {
+        return Err(ApiError::bad_request("from and to are more than a day apart"));
+    }
+    let found = app.desk.past(&name, span).await.map_err(away)?;
+    let missing = || ApiError::not_found(format!("{} {name}.", past::NOTHING));
+    reply::ok("past", &PastView::of(&found.ok_or_else(missing)?, span))
 }
 
 /// Why an instance is, or each that is called so.

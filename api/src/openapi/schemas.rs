@@ -81,6 +81,12 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::OutlookView>(schemas);
     view::<tachi_operator::FailedView>(schemas);
     flatten(schemas, "Downtime");
+    view::<tachi_operator::PastReportView>(schemas);
+    view::<tachi_operator::PastRecoveryView>(schemas);
+    view::<tachi_operator::PastFreezeView>(schemas);
+    view::<tachi_operator::PastEngineView>(schemas);
+    view::<tachi_operator::PastView>(schemas);
+    flatten(schemas, "PastRecovery");
     flatten(schemas, "RecoveryStory");
     view::<SaidView>(schemas);
 }

@@ -38,6 +38,7 @@ const SCHEDULE: &str = "/operator/v1/schedule";
 const EVENTS: &str = "/operator/v1/events";
 const SEEN_HOSTS: &str = "/operator/v1/hosts";
 const OF_HOST: &str = "/operator/v1/hosts/{hostname}/explanation";
+const PAST: &str = "/operator/v1/hosts/{hostname}/past";
 const OF_INSTANCE: &str = "/operator/v1/instances/{instance}/explanation";
 const RECOVERIES: &str = "/operator/v1/recoveries";
 const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
@@ -121,7 +122,7 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:operator:read", READING,
         "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list`, `tachi freeze list` and `tachi schedule list` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
-        &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", OF_INSTANCE),
+        &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", PAST), op("GET", OF_INSTANCE),
             op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
         "Say words about recoveries and their instances that let them go on or end them; freeze and thaw; say that a host is dead. Not for monitors.",

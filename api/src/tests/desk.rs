@@ -20,6 +20,7 @@ use tachi_engine::ports::operator::{
     HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryState, RecoverySummary, Retried,
     Said, SegmentView, StepLine, Story,
 };
+use tachi_engine::ports::past::{Past, Span};
 use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
 use tachi_engine::ports::{
     AuditError, AuditSink, Doubted, FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze,
@@ -326,6 +327,23 @@ impl OperatorDesk for Desk {
             }
         });
         Ok(all)
+    }
+
+    async fn past(&self, host: &str, span: Span) -> Result<Option<Past>, JournalError> {
+        self.fails()?;
+        let known = self.hosts.lock().unwrap().contains(&host);
+        Ok(known.then(|| Past {
+            host: host.to_owned(),
+            registered: true,
+            maintenance: None,
+            reports: Vec::new(),
+            recoveries: Vec::new(),
+            freezes: Vec::new(),
+            more: false,
+            engines: Vec::new(),
+            oldest: Some(span.from),
+            read_at: NOW,
+        }))
     }
 
     async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str) -> Result<Said, JournalError> {

@@ -188,6 +188,37 @@ async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() 
 }
 
 #[tokio::test]
+async fn operator_api_a_time_that_has_passed_is_told_and_a_strange_one_is_refused() {
+    let bench = Bench::new();
+    *bench.desk.hosts.lock().unwrap() = vec!["a"];
+    let got = bench
+        .get("/operator/v1/hosts/a/past?from=2026-11-20T03:00:00Z&to=2026-11-20T03:20:00Z")
+        .await;
+    let past = got.root("past");
+    assert_eq!(past["from"], "2026-11-20T03:00:00.000Z", "{past}");
+    assert_eq!(past["to"], "2026-11-20T03:20:00.000Z");
+    assert_eq!(past["reports"], json!([]));
+    assert!(!past["unknown"].as_array().unwrap().is_empty(), "{past}");
+    // Without times: the last 20 minutes.
+    let past = bench.get("/operator/v1/hosts/a/past").await.root("past");
+    assert_ne!(past["from"], past["to"]);
+    for query in [
+        "from=yesterday",
+        "from=2026-11-20T03:00:00Z&to=2026-11-20T02:59:59Z",
+        "from=2026-11-20T03:00:00Z&to=2026-11-21T03:00:01Z",
+        "from=1970-01-01&to=9999-12-31",
+        "to=",
+    ] {
+        let got = bench.get(&format!("/operator/v1/hosts/a/past?{query}")).await;
+        assert_eq!(got.status, 400, "{query}");
+    }
+    let got = bench.get("/operator/v1/hosts/nobody/past").await;
+    let (status, _, told) = got.fault();
+    assert_eq!(status, 404);
+    assert!(told.starts_with(tachi_operator::past::NOTHING), "{told}");
+}
+
+#[tokio::test]
 async fn operator_api_a_thousand_recoveries_come_in_pages_and_each_once() {
     let bench = Bench::new();
     let all = (0..1_000).map(|number| recovery(1_000 - number, &format!("compute-{number:04}")));

@@ -16,6 +16,7 @@ mod forecast;
 pub mod freezes;
 mod hosted;
 mod job;
+pub mod past;
 mod plain;
 mod recovery;
 pub mod report;
@@ -35,6 +36,7 @@ pub use forecast::{ForecastView, Forecasts, NotForecast, OutcomeView, SegmentFor
 pub use freezes::{FreezeView, FrozenView};
 pub use hosted::{HostedView, LevelView};
 pub use job::JobView;
+pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastReportView, PastView};
 pub use plain::plain;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use seen::{Age, Fencing, Seen, is_alive};

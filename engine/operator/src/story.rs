@@ -11,7 +11,7 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::operator::{Story, StoryMove};
+use tachi_engine::ports::operator::{StepLine, Story, StoryMove};
 use utoipa::ToSchema;
 
 use crate::downtime::{DowntimeView, rounded};
@@ -264,6 +264,19 @@ pub struct StepView {
     pub text: String,
 }
 
+impl From<&StepLine> for StepView {
+    fn from(line: &StepLine) -> Self {
+        Self {
+            at: Time(line.at),
+            claim: line.epoch,
+            task: line.task.clone(),
+            kind: line.kind.clone(),
+            instance: line.server.clone(),
+            text: line.text.clone(),
+        }
+    }
+}
+
 /// What proved the host off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryProof)]
@@ -382,18 +395,7 @@ impl From<&Story> for StoryView {
                 })
                 .collect(),
             state: head(story),
-            steps: story
-                .steps
-                .iter()
-                .map(|line| StepView {
-                    at: Time(line.at),
-                    claim: line.epoch,
-                    task: line.task.clone(),
-                    kind: line.kind.clone(),
-                    instance: line.server.clone(),
-                    text: line.text.clone(),
-                })
-                .collect(),
+            steps: story.steps.iter().map(StepView::from).collect(),
             proofs: (1..)
                 .zip(&story.proofs)
                 .map(|(number, line)| ProofView {

@@ -11,6 +11,9 @@ use super::JournalError;
 /// What an engine signs with on the roll if it keeps freezes. Who freezes something makes sure that each does.
 pub const KEPT: &str = "freezes";
 
+/// For so long the end of a freeze is remembered.
+pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+
 /// A freeze that somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewFreeze {

@@ -14,6 +14,7 @@ use tachi_domain::{
 
 use super::JournalError;
 use super::journal::ClaimView;
+use super::past::{Past, Span};
 use super::reporters::Doubted;
 
 /// A recovery in a list.
@@ -332,6 +333,13 @@ pub trait OperatorDesk: Send + Sync {
     ///
     /// The database failed.
     async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError>;
+
+    /// What is kept of a host, by its name or id, and a time that has passed; `None` if nothing ever had that name.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn past(&self, host: &str, span: Span) -> Result<Option<Past>, JournalError>;
 
     /// Every segment with its hosts, by name.
     ///

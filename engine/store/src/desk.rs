@@ -3,6 +3,7 @@
 mod find;
 mod move_words;
 mod moves;
+mod past;
 mod region;
 mod retry;
 mod story;
@@ -16,13 +17,14 @@ use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
     MoveFilter, MoveLine, RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
 };
+use tachi_engine::ports::past::{Past, Span};
 use tachi_engine::ports::{Doubted, JournalError, OperatorDesk};
 use tracing::instrument;
 
 use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::{recovery, recovery_step};
-use crate::error::Stop;
+use crate::error::{Failure, Stop};
 use crate::journal::unsettled;
 use crate::registry::RegistryTables;
 use crate::reporters;
@@ -81,6 +83,12 @@ impl OperatorDesk for DeskTables {
     async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError> {
         let told = story::story(&self.db, id).await;
         told.map_err(|stop| stop.journal("reading a recovery"))
+    }
+
+    #[instrument(name = "store::past", level = "debug", skip_all)]
+    async fn past(&self, host: &str, span: Span) -> Result<Option<Past>, JournalError> {
+        let read = past::past(&self.db, host, span).await;
+        read.map_err(|stop| stop.journal("reading what is kept of a host"))
     }
 
     #[instrument(name = "store::region", level = "debug", skip_all)]
@@ -150,25 +158,24 @@ async fn steps_of(db: &Database, recovery: i64) -> Result<Vec<StepLine>, Stop> {
         .order_by_asc(recovery_step::Column::Id)
         .all(db.reader())
         .await?;
-    steps
-        .into_iter()
-        .map(|step| {
-            let row = step.id.to_string();
-            let cell = Cell {
-                table: "recovery_step",
-                row: &row,
-                column: "epoch",
-            };
-            Ok(StepLine {
-                at: Timestamp::from_micros(step.at),
-                epoch: cell.count(step.epoch)?,
-                task: step.task,
-                kind: step.kind,
-                server: step.instance_uuid,
-                text: step.text,
-            })
-        })
-        .collect()
+    Ok(steps.into_iter().map(step_line).collect::<Result<_, _>>()?)
+}
+
+fn step_line(row: recovery_step::Model) -> Result<StepLine, Failure> {
+    let id = row.id.to_string();
+    let cell = Cell {
+        table: "recovery_step",
+        row: &id,
+        column: "epoch",
+    };
+    Ok(StepLine {
+        at: Timestamp::from_micros(row.at),
+        epoch: cell.count(row.epoch)?,
+        task: row.task,
+        kind: row.kind,
+        server: row.instance_uuid,
+        text: row.text,
+    })
 }
 
 struct Say<'a> {

@@ -9,6 +9,7 @@ use sea_orm::{
 };
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::{Freeze, FreezeScope};
+use tachi_engine::ports::freezes::REMEMBERED;
 use tachi_engine::ports::{FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze};
 use tracing::instrument;
 
@@ -22,9 +23,6 @@ use crate::{clock, lock};
 
 /// Whoever freezes or thaws takes this: two that freeze the same take turns.
 const LOCK: &str = "freezes";
-
-/// For so long the end of a freeze is remembered.
-const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
 /// What is written of a freeze whose time is over.
 const BY_ITSELF: &str = "its time was over";

@@ -126,7 +126,7 @@ impl Work for Strike<'_> {
     }
 }
 
-async fn engines(db: &Database) -> Result<Vec<EngineLine>, Stop> {
+pub(crate) async fn engines(db: &Database) -> Result<Vec<EngineLine>, Stop> {
     let rows = engine::Entity::find()
         .order_by_asc(engine::Column::Name)
         .all(db.reader())

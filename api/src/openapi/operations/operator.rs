@@ -47,6 +47,19 @@ const FORECAST: &[Filter] = &[
     ),
 ];
 
+const PAST: &[Filter] = &[
+    Filter {
+        name: "from",
+        kind: FilterKind::Time,
+        about: "The first moment; 20 minutes before `to` if it is missing. A `+` must be escaped",
+    },
+    Filter {
+        name: "to",
+        kind: FilterKind::Time,
+        about: "The last moment; now if it is missing",
+    },
+];
+
 const INSTANCES: &[Filter] = &[boolean("needs_person", "Only those that wait for a person")];
 
 pub(super) fn operator() -> Vec<Operation> {
@@ -101,6 +114,7 @@ pub(super) fn operator() -> Vec<Operation> {
             refusals: &[(404, "No host is called so.")],
             ..plain()
         },
+        past(),
         Operation {
             path: "/operator/v1/instances",
             id: Cow::Borrowed("listRecoveredInstances"),
@@ -156,6 +170,25 @@ fn schedule() -> Operation {
         about: "What `tachi schedule list --format json` prints. `when` and `next_at` are of the `[schedule]` in the \
                 configuration of the API that answers, and of its time zone.",
         success: Success::Many("schedule", "ScheduledJob"),
+        tag: "operator",
+        ..PLAIN
+    }
+}
+
+fn past() -> Operation {
+    Operation {
+        path: "/operator/v1/hosts/{hostname}/past",
+        id: Cow::Borrowed("showPastOfHost"),
+        summary: "Tell what was reported of a host at a time that has passed, and what came of it",
+        about: "What `tachi explain HOST --at TIME --format json` prints: reports that were accepted, recoveries and freezes of \
+                that time, from what the database keeps. `unknown` says what it does not keep, such as reports that were \
+                refused.",
+        asked: PAST,
+        success: Success::One(200, "past", "Past", &[]),
+        refusals: &[
+            (400, "`to` is before `from`, or more than a day after it."),
+            (404, "Nothing is kept of a host of that name or id."),
+        ],
         tag: "operator",
         ..PLAIN
     }

@@ -1,0 +1,198 @@
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait as _, Statement};
+use tachi_domain::entity::Host;
+use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::Word;
+use tachi_engine::ports::journal::{Committed, StepWrite, Write};
+use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze, OperatorDesk as _, Registry as _};
+
+use super::*;
+use crate::testing::{Bench, START, step};
+
+fn around(at: i64) -> Span {
+    let at = Timestamp::from_micros(START + at * 1_000_000);
+    Span {
+        from: at.minus_seconds(600),
+        to: at.minus_seconds(-600),
+    }
+}
+
+async fn told(bench: &Bench, host: &str, at: i64) -> Past {
+    let past = bench.store.desk().past(host, around(at)).await.unwrap();
+    past.unwrap()
+}
+
+async fn write(bench: &Bench, text: &str, life: Option<Life>, status: NotificationStatus) {
+    let claimed = bench.claim_newest("engine").await;
+    let write = Write {
+        steps: vec![StepWrite {
+            at: bench.clock_wall(),
+            ..step("FenceHostTask", 0.1, false, text)
+        }],
+        life,
+        notification: Some((status, Some(text.to_owned()))),
+        ..Write::default()
+    };
+    let journal = bench.store.journal();
+    let written = journal.commit(claimed.id, claimed.epoch, &write).await.unwrap();
+    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+}
+
+async fn two(bench: &Bench) -> (Host, Host) {
+    let segment = bench.segment("s1").await;
+    (bench.host(&segment, "a").await, bench.host(&segment, "b").await)
+}
+
+#[tokio::test]
+async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
+    let bench = Bench::new().await;
+    let (a, b) = two(&bench).await;
+    bench.stopped(&b).await;
+    bench.stopped(&a).await;
+    write(&bench, "held by guards", None, NotificationStatus::Running).await;
+    bench.clock.advance(3_600);
+    bench
+        .store
+        .desk()
+        .say(bench.newest().await, Word::Reject, "alice")
+        .await
+        .unwrap();
+    write(&bench, "given up", Some(Life::Closed), NotificationStatus::Failed).await;
+    bench.clock.advance(3_600);
+
+    let first = told(&bench, "a", 0).await;
+    assert_eq!((first.reports.len(), first.recoveries.len()), (1, 1));
+    assert_eq!(first.reports[0].recovery, Some(first.recoveries[0].summary.id));
+    let texts = |steps: &[StepLine]| steps.iter().map(|one| one.text.clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&first.recoveries[0].steps), ["held by guards"]);
+    assert_eq!(first.recoveries[0].before, None);
+
+    // Nothing was written of it then, and it was open all the same.
+    let between = told(&bench, &a.id.to_string(), 1_800).await;
+    assert_eq!((between.host.as_str(), between.reports.len()), ("a", 0));
+    assert_eq!(between.recoveries.len(), 1);
+    assert_eq!(texts(&between.recoveries[0].steps), [""; 0]);
+    assert_eq!(
+        between.recoveries[0].before.as_ref().unwrap().text,
+        "held by guards"
+    );
+
+    let end = told(&bench, "a", 3_600).await;
+    assert_eq!(texts(&end.recoveries[0].steps), ["given up"]);
+    let (word, by, _) = end.recoveries[0].word.clone().unwrap();
+    assert_eq!((word.as_str(), by.as_str()), ("reject", "alice"));
+
+    // What is over is not told of later; what is open is.
+    assert_eq!(told(&bench, "a", 7_200).await.recoveries, []);
+    assert_eq!(told(&bench, "b", 7_200).await.recoveries.len(), 1);
+    assert_eq!(
+        told(&bench, "b", -7_200).await.recoveries,
+        [],
+        "it was not open before"
+    );
+    let oldest = told(&bench, "b", -7_200).await.oldest.unwrap();
+    assert_eq!(oldest.micros() / 1_000_000, START / 1_000_000);
+    assert_eq!(bench.store.desk().past("c", around(0)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn freezes_of_then_are_told_and_why_the_host_is_out_now() {
+    let bench = Bench::new().await;
+    let (a, b) = two(&bench).await;
+    let freeze = |scope, target: String, minutes| NewFreeze {
+        scope,
+        target,
+        name: "x".to_owned(),
+        lasts: Duration::from_mins(minutes),
+        by: "alice".to_owned(),
+        reason: "firmware".to_owned(),
+        unless_worse: false,
+    };
+    let table = bench.store.freezes();
+    for new in [
+        freeze(FreezeScope::Host, a.id.to_string(), 30),
+        freeze(FreezeScope::Host, b.id.to_string(), 600),
+        freeze(FreezeScope::Segment, a.segment.id.to_string(), 600),
+        freeze(
+            FreezeScope::Instance,
+            "11111111-0000-4000-8000-000000000009".to_owned(),
+            600,
+        ),
+    ] {
+        table.freeze(&new).await.unwrap();
+    }
+    let change = HostChange {
+        on_maintenance: Some(true),
+        ..HostChange::default()
+    };
+    let registry = bench.store.registry();
+    registry.update_host(a.segment.id, a.id, &change).await.unwrap();
+    let scopes = |past: &Past| {
+        past.freezes
+            .iter()
+            .map(|one| one.freeze.scope)
+            .collect::<Vec<_>>()
+    };
+    let now = told(&bench, "a", 0).await;
+    // Freezes go by the database's clock, which on a server is not the bench's.
+    if std::env::var_os("TACHI_TEST_DATABASE").is_none() {
+        assert_eq!(scopes(&now), [FreezeScope::Host, FreezeScope::Segment]);
+        assert_eq!(scopes(&told(&bench, "a", 7_200).await), [FreezeScope::Segment]);
+        assert_eq!(scopes(&told(&bench, "a", -7_200).await), []);
+    }
+    assert_eq!(now.maintenance.unwrap().0, MaintenanceReason::Operator);
+    assert_eq!(told(&bench, "b", 0).await.maintenance, None);
+}
+
+/// One host that a monitor has reported again and again for weeks.
+#[tokio::test]
+async fn a_hundred_thousand_reports_are_looked_through_in_less_than_a_second() {
+    let bench = Bench::sqlite().await;
+    let (a, _) = two(&bench).await;
+    bench.stopped(&a).await;
+    write(&bench, "moved", Some(Life::Closed), NotificationStatus::Finished).await;
+    let writer = bench.store.db.writer();
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)";
+    for sql in [
+        format!(
+            "{numbers} INSERT INTO notifications (notification_uuid, generated_time, source_host_uuid, type, payload, status, \
+             created_at, deleted) SELECT printf('22222222-0000-4000-8000-%012d', i), datetime(1700000000 + i * 60, 'unixepoch'), \
+             '{}', 'COMPUTE_HOST', '{{}}', 'finished', datetime(1700000000 + i * 60, 'unixepoch'), 0 FROM n",
+            a.id
+        ),
+        format!(
+            "{numbers} INSERT INTO recovery (uuid, notification_uuid, kind, host_uuid, host_name, life, epoch, seq, beat, \
+             elapsed_ms, proven_off, opened_at, word_number, joined_normal) SELECT printf('33333333-0000-4000-8000-%012d', i), \
+             printf('22222222-0000-4000-8000-%012d', i), 'host', '{}', 'a', 'closed', 1, 1, 1, 0, 0, \
+             (1700000000 + i * 60) * 1000000, 0, 0 FROM n",
+            a.id
+        ),
+        format!(
+            "{numbers} INSERT INTO recovery_step (recovery_id, epoch, task, kind, progress, failed, text, at) \
+             SELECT i + 1, 1, 'FenceHostTask', 'note', 0.1, 0, 'moved', (1700000000 + i * 60) * 1000000 FROM n"
+        ),
+    ] {
+        let backend = writer.get_database_backend();
+        writer
+            .execute_raw(Statement::from_string(backend, sql))
+            .await
+            .unwrap();
+    }
+    for at in [600, 3_000_000, 5_990_000] {
+        let began = Instant::now();
+        let past = told(&bench, "a", at).await;
+        let took = began.elapsed();
+        assert!((20..=23).contains(&past.reports.len()), "{}", past.reports.len());
+        assert_eq!(past.recoveries.len(), past.reports.len());
+        assert!(took < Duration::from_secs(1), "{at}: {took:?}");
+    }
+    let all = Span {
+        from: Timestamp::from_micros(0),
+        to: Timestamp::from_micros(2 * START),
+    };
+    let all = bench.store.desk().past("a", all).await.unwrap().unwrap();
+    assert!(all.more);
+    assert_eq!((all.reports.len(), all.recoveries.len()), (100, 100));
+}

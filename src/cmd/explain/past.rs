@@ -1,0 +1,188 @@
+//! `tachi explain HOST --at 03:05`: what came of a host then, and what cannot be known any more.
+
+use chrono::{DateTime, Local, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use serde_json::json;
+use tachi_domain::Timestamp;
+use tachi_operator::past::{LONGEST, around};
+use tachi_operator::{PastFreezeView, PastRecoveryView, PastReportView, PastView, StepView};
+
+use super::super::Failure;
+use crate::cli::ExplainArgs;
+use crate::out::{View, answer};
+use crate::schedule::When;
+use crate::schedule::when::moment;
+use crate::source::Source;
+
+/// Tells it.
+pub(super) async fn run(source: &dyn Source, args: &ExplainArgs, at: &str) -> Result<u8, Failure> {
+    let now = source.now();
+    let at = if args.shape.utc {
+        time(at, now, &Utc)
+    } else {
+        time(at, now, &Local)
+    };
+    let at = at.map_err(Failure::usage)?;
+    if args.within > LONGEST / 2 {
+        return Err(Failure::usage("--within is 12h at most: it is for one incident"));
+    }
+    let span = around(at, args.within, now);
+    let name = args.name.trim();
+    let Some(past) = source.past(name, span).await? else {
+        return Err(Failure::told(format!(
+            "nothing is kept of a host {name:?}: none is or was registered under that name, and no recovery of one is kept. \
+             --at tells of hosts; `tachi recovery list --all` lists recoveries"
+        )));
+    };
+    answer::object(&args.shape, now, &json!(past), |view| lines(&past, view))?;
+    Ok(crate::DONE)
+}
+
+/// Reads a time that has passed, as the clocks of `zone` show it.
+fn time<Z: TimeZone>(text: &str, now: Timestamp, zone: &Z) -> Result<Timestamp, String> {
+    let text = text.trim();
+    let wrong = || format!("--at {text:?}: write 03:05, 2026-11-22 03:05, or 2026-11-22T02:05:00Z");
+    let found = of_day(text, now, zone).or_else(|| of_date(text, zone));
+    let at = found.ok_or_else(wrong)?;
+    if at > now {
+        return Err(format!("--at {text:?} has not passed yet"));
+    }
+    Ok(at)
+}
+
+/// The last time that it was so late.
+fn of_day<Z: TimeZone>(text: &str, now: Timestamp, zone: &Z) -> Option<Timestamp> {
+    let mut forms = ["%H:%M", "%H:%M:%S"].iter();
+    let time = forms.find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
+    When::At(None, time).before(now, zone)
+}
+
+fn of_date<Z: TimeZone>(text: &str, zone: &Z) -> Option<Timestamp> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Some(Timestamp::from_micros(at.timestamp_micros()));
+    }
+    let text = text.replacen('T', " ", 1);
+    let mut forms = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f"].iter();
+    let there = forms.find_map(|form| NaiveDateTime::parse_from_str(&text, form).ok())?;
+    moment(there, zone)
+}
+
+/// For people.
+fn lines(past: &PastView, view: &View) -> Vec<String> {
+    let mut lines = vec![format!(
+        "host {} from {} to {}: {}, {}, {}",
+        past.host,
+        view.time(past.from.0),
+        view.time(past.to.0),
+        count(past.reports.len(), "report accepted", "reports accepted"),
+        count(past.recoveries.len(), "recovery", "recoveries"),
+        count(past.freezes.len(), "freeze", "freezes"),
+    )];
+    for one in &past.reports {
+        lines.extend(report(one, past, view));
+    }
+    for one in &past.recoveries {
+        lines.extend(recovery(one, view));
+    }
+    lines.extend(past.freezes.iter().map(|one| freeze(one, view)));
+    for one in &past.engines {
+        let signed = if one.signed_since {
+            "and has signed since"
+        } else {
+            "and was silent by then: it has not signed since"
+        };
+        let began = view.time(one.started_at.0);
+        lines.push(format!("engine {}: at work since {began}, {signed}", one.name));
+    }
+    if let Some(why) = past.maintenance {
+        lines.push(format!("now: the host is on maintenance ({why})"));
+    }
+    lines.push("not known:".to_owned());
+    lines.extend(past.unknown.iter().map(|one| format!("  ? {one}")));
+    lines
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    match number {
+        0 => format!("no {one}"),
+        1 => format!("1 {one}"),
+        _ => format!("{number} {many}"),
+    }
+}
+
+fn report(one: &PastReportView, past: &PastView, view: &View) -> Vec<String> {
+    let payload: Vec<String> = one
+        .payload
+        .iter()
+        .map(|(key, value)| format!("{key} {value}"))
+        .collect();
+    let by = one.reporter.as_deref().unwrap_or("somebody who is not kept");
+    let mut lines = vec![format!(
+        "{} report of {by}: {} ({})",
+        view.time(one.accepted_at.0),
+        one.kind,
+        payload.join(", ")
+    )];
+    // Both to the second: what Masakari's columns keep.
+    if one.noticed_at.0.micros() / 1_000_000 != one.accepted_at.0.micros() / 1_000_000 {
+        lines.push(format!("    noticed at {}", view.time(one.noticed_at.0)));
+    }
+    lines.push(format!("    {}", one.came_of_it));
+    if let Some(id) = one.recovery {
+        lines.push(format!("    -> tachi recovery show {id}"));
+    } else if one.accepted_at.0 > past.to.0 {
+        lines.push("    it came too late to begin anything then".to_owned());
+    }
+    lines
+}
+
+fn recovery(one: &PastRecoveryView, view: &View) -> Vec<String> {
+    let head = &one.summary;
+    let mut lines = vec![format!(
+        "{} recovery {} of {} opened; now: {}, {}",
+        view.time(head.opened_at.0),
+        head.recovery,
+        head.kind,
+        head.life,
+        head.status
+    )];
+    if let Some(before) = &one.before {
+        lines.push(format!("    before: {}", step(before, view)));
+    }
+    lines.extend(one.steps.iter().map(|line| format!("    {}", step(line, view))));
+    if one.more_steps {
+        lines.push(format!("    and more: tachi recovery show {}", head.recovery));
+    }
+    if let Some(word) = &one.word {
+        let at = view.time(word.at.0);
+        lines.push(format!("    {at} {}, said by {}", word.word, word.by));
+    }
+    if one.steps.is_empty() {
+        lines.push("    it was open, and nothing was written of it in this time".to_owned());
+    }
+    lines
+}
+
+fn step(line: &StepView, view: &View) -> String {
+    let about = line
+        .instance
+        .as_ref()
+        .map_or_else(String::new, |id| format!(" ({id})"));
+    format!("{} {}: {}{about}", view.time(line.at.0), line.kind, line.text)
+}
+
+fn freeze(one: &PastFreezeView, view: &View) -> String {
+    let end = match (&one.ended_at, &one.ended_by) {
+        (Some(at), Some(by)) => format!("ended at {} ({by})", view.time(at.0)),
+        _ => format!("until {}", view.time(one.until.0)),
+    };
+    format!(
+        "{} freeze of {}, {end}, by {}: {}",
+        view.time(one.since.0),
+        one.what,
+        one.by,
+        one.reason
+    )
+}
+
+#[cfg(test)]
+mod tests;
