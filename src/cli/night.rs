@@ -3,6 +3,7 @@
 /// See the module.
 pub(crate) const WAY: &str = "\
 From the alarm to everything green, in order. NAME is a host or an instance.
+docs/three-in-the-morning.md is such a night, line by line.
 
 What is it?
   tachi status                         what is down or waits for you, and what to type

@@ -5,6 +5,7 @@ mod past;
 use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::situation::{Aspect, Need};
+use tachi_operator::waits::explained;
 use tachi_operator::{ExplanationView, NeedView};
 
 use super::forecast::outcome;
@@ -79,7 +80,8 @@ pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
         let message = one.message.as_deref().unwrap_or("under way");
         lines.push(format!("  recovery {id} ({life}): {message}"));
     }
-    lines.extend(one.commands.iter().map(|way| format!("      -> {way}")));
+    let ways = one.commands.iter().map(|way| explained(way));
+    lines.extend(ways.map(|way| format!("      -> {way}")));
     for need in &one.needs {
         lines.extend(need_lines(one, need, now));
         if need.need == Need::Room {

@@ -15,8 +15,9 @@ use crate::logging::{self, Logging};
 use crate::out;
 use crate::wiring::Process;
 
-/// Simulated machines obey within a second: nobody waits minutes for one that does not.
-pub(crate) const PATIENCE: &str = "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\n";
+/// Simulated machines obey within a second: nobody waits minutes for one that does not, nor for a broken BMC to be noticed.
+pub(crate) const PATIENCE: &str =
+    "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\nself_test_interval = 20\n";
 
 /// A region and the files that lead to it.
 pub(crate) struct Region {

@@ -333,7 +333,15 @@ impl HostRecovery {
             .values()
             .filter(|one| one.step == MoveStep::Held)
             .count();
-        (held > 0).then(|| format!("{held} instances may run elsewhere and need a person: see the vmoves"))
+        match held {
+            0 => None,
+            1 => Some(
+                "1 instance may run elsewhere and needs a person: tachi vmove list --needs-person".into(),
+            ),
+            _ => Some(format!(
+                "{held} instances may run elsewhere and need a person: tachi vmove list --needs-person"
+            )),
+        }
     }
 
     fn enter(&mut self, stage: Stage, record: &mut Record) {

@@ -102,7 +102,10 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
 pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<String> {
     let say = |words: &str| format!("tachi vmove recover {instance} {words}");
     let host = wait.on.first().map_or("HOST", String::as_str);
-    let ways = wait.what.ended_by().iter();
+    let mut ways = wait.what.ended_by().to_vec();
+    // The word that destroys a disk when it is wrong never stands first.
+    ways.sort_by_key(|by| *by == EndedBy::Failure);
+    let ways = ways.iter();
     ways.map(|by| match by {
         EndedBy::Success => say(&format!("--success --on {host}")),
         EndedBy::Failure => say(&format!("--failure --on {host}")),
@@ -120,6 +123,21 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
         | EndedBy::Upgrade => format!("tachi recovery show {recovery}"),
     })
     .collect()
+}
+
+/// A command with what it says, as a comment of the shell: who is woken up knows no options by heart.
+pub fn explained(way: &str) -> String {
+    let says = [
+        (" --success ", "it runs there, and Nova shows it there"),
+        (
+            " --failure ",
+            "you saw that it is not there: it is started elsewhere",
+        ),
+        (" --retry", "Nova is asked again"),
+        (" --ignore", "it stays as it is, and is listed no more"),
+    ];
+    let meant = says.iter().find(|(word, _)| way.contains(word));
+    meant.map_or_else(|| way.to_owned(), |(_, says)| format!("{way}    # {says}"))
 }
 
 #[cfg(test)]
@@ -156,11 +174,18 @@ mod tests {
         assert_eq!(
             absence,
             [
-                format!("tachi vmove recover {id} --failure --on compute-002"),
                 format!("tachi vmove recover {id} --success --on compute-002"),
                 format!("tachi vmove recover {id} --ignore"),
+                format!("tachi vmove recover {id} --failure --on compute-002"),
             ]
         );
+        let mut told = absence.iter().map(|way| explained(way));
+        assert!(
+            told.next_back()
+                .unwrap()
+                .ends_with("    # you saw that it is not there: it is started elsewhere")
+        );
+        assert_eq!(explained("tachi recovery show x"), "tachi recovery show x");
         let given_up = to_end_move(&line(WaitsFor::GivenUp, &[]));
         assert_eq!(
             given_up[0],

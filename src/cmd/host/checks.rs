@@ -2,7 +2,7 @@
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::nova::MigrationType;
+use tachi_domain::nova::{Migration, MigrationType};
 use tachi_domain::recovery::is_marked;
 use tachi_operator::progress;
 
@@ -139,18 +139,40 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
             ),
         );
     }
+    migrations(facts, say);
+}
+
+/// Migrations that never ended. One of an instance that was evacuated since says nothing of this host any more: it was proven off, so
+/// that no guest on it outlived it.
+fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     let all = facts.migrations.as_deref().unwrap_or_default().iter();
-    let others: Vec<String> = all
-        .filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_over())
-        .map(|record| format!("{} ({})", record.server, record.status))
-        .collect();
-    if !others.is_empty() {
+    let unfinished =
+        all.filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_over());
+    let (over, open): (Vec<_>, Vec<_>) = unfinished.partition(|record| facts.was_overtaken(record));
+    let named = |records: &[&Migration]| {
+        names(
+            records
+                .iter()
+                .map(|record| format!("{} ({})", record.server, record.status)),
+        )
+    };
+    if !over.is_empty() {
+        say(
+            Verdict::Note,
+            format!(
+                "migrations with the host that never ended, of instances that were recovered elsewhere since: {}",
+                named(&over)
+            ),
+        );
+    }
+    if !open.is_empty() {
         say(
             Verdict::Bad,
             format!(
-                "{} other migrations with the host are unfinished, so these instances may run on two hosts: {}",
-                others.len(),
-                names(others)
+                "{} other migrations with the host are unfinished, so these instances may run on two hosts: {}: `tachi explain` \
+                 of each says what to do, or end them in Nova",
+                open.len(),
+                named(&open)
             ),
         );
     }

@@ -2,6 +2,7 @@
 
 use tachi_domain::ServerId;
 use tachi_domain::entity::Vmove;
+use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, Server, Service};
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
@@ -37,6 +38,20 @@ impl Facts {
         self.servers
             .as_ref()
             .is_ok_and(|here| here.iter().all(|one| one.id != server))
+    }
+
+    /// The last recovery of the host has moved the instance of this migration after that had begun, and it is on the host no more.
+    pub(super) fn was_overtaken(&self, record: &Migration) -> bool {
+        let id = record.server.to_string();
+        let moved = |one: &Vmove| {
+            one.instance_uuid == id
+                && one.status == Some(VmoveStatus::Succeeded)
+                && record
+                    .created_at
+                    .zip(one.start_time)
+                    .is_some_and(|(begun, asked)| begun < asked)
+        };
+        self.vmoves.iter().any(moved) && self.is_elsewhere(record.server)
     }
 
     /// Nova's record of the host, if it is known.

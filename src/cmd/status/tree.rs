@@ -1,6 +1,7 @@
 //! What was seen, as a tree.
 
 use tachi_domain::recovery::Life;
+use tachi_operator::waits::explained;
 use tachi_operator::{RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress};
 
 use super::super::when::ago;
@@ -108,7 +109,8 @@ pub(super) fn for_a_person(seen: &SituationView) -> Vec<String> {
             one.host,
             waits(&one.waits)
         ));
-        lines.extend(one.commands.iter().map(|way| format!("      {way}")));
+        let ways = one.commands.iter().map(|way| explained(way));
+        lines.extend(ways.map(|way| format!("      {way}")));
     }
     if down.len() > TOLD {
         let more = instances(down.len() - TOLD);

@@ -442,8 +442,8 @@ fn look_at_held(
 
 fn held_note(host: &str, migration: &Migration, other: &str) -> String {
     format!(
-        "held: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there, and \
-         switch {other} off, or end the migration in Nova, or say tachi vmove recover {} --failure --on {other}",
+        "held: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there (virsh \
+         list --all); if it runs, let Nova end that move; if it does not, say tachi vmove recover {} --failure --on {other}",
         migration.status, migration.server
     )
 }

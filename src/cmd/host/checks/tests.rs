@@ -1,9 +1,9 @@
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::entity::{Host, Segment, Stamps};
+use tachi_domain::entity::{Host, Segment, Stamps, Vmove};
 use tachi_domain::nova::{Migration, PowerState, Server, Service, VmState};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{
-    HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
+    HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp, VmoveId,
 };
 use tachi_engine::ports::operator::{HostView, MoveCounts, RecoverySummary};
 use uuid::Uuid;
@@ -46,6 +46,29 @@ pub(in super::super) fn server(task: Option<&str>) -> Server {
         about: tachi_domain::nova::About::default(),
         needs: None,
     }
+}
+
+/// A live migration that was begun at one second, and an evacuation of its instance that was asked for at another.
+fn overtaken(facts: &mut Facts, begun: i64, asked: i64) {
+    let mut other = evacuation("running");
+    other.kind = MigrationType::LiveMigration;
+    other.created_at = Some(Timestamp::from_micros(begun * 1_000_000));
+    facts.vmoves = vec![Vmove {
+        row: 1,
+        id: VmoveId(Uuid::from_u128(5)),
+        notification: NotificationId(Uuid::from_u128(8)),
+        instance_uuid: other.server.to_string(),
+        instance_name: "vm1".into(),
+        source_host: Some("cmp1".into()),
+        dest_host: Some("cmp3".into()),
+        start_time: Some(Timestamp::from_micros(asked * 1_000_000)),
+        end_time: None,
+        kind: None,
+        status: Some(VmoveStatus::Succeeded),
+        message: None,
+        stamps: stamps(),
+    }];
+    facts.migrations = Ok(vec![other]);
 }
 
 fn open() -> RecoverySummary {
@@ -166,6 +189,27 @@ fn r12_what_speaks_against_a_return_is_told() {
                 let mut other = evacuation("running");
                 other.kind = MigrationType::LiveMigration;
                 f.migrations = Ok(vec![other]);
+            },
+            Bad,
+            "may run on two hosts",
+        ),
+        (
+            "one never ended, and its instance was recovered elsewhere since",
+            |f| overtaken(f, 1, 2),
+            Note,
+            "never ended, of instances that were recovered elsewhere",
+        ),
+        (
+            "one was begun after the recovery",
+            |f| overtaken(f, 2, 1),
+            Bad,
+            "may run on two hosts",
+        ),
+        (
+            "one never ended, and its instance is here again",
+            |f| {
+                overtaken(f, 1, 2);
+                f.servers = Ok(vec![server(None)]);
             },
             Bad,
             "may run on two hosts",
