@@ -45,8 +45,8 @@ pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
 pub(crate) use schedule::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 pub(crate) use shape::{Format, ShapeArgs};
 pub(crate) use status::{
-    ExplainArgs, ForecastArgs, HostCommand, HostFailArgs, HostReturnArgs, StatusArgs, UpgradeCheckArgs,
-    UpgradeCommand,
+    ExplainArgs, ForecastArgs, HostCommand, HostDrainArgs, HostFailArgs, HostGivebackArgs, HostReturnArgs,
+    PlannedArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,
 };
 pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 

@@ -39,6 +39,7 @@ mod m20261122_0070_move_instance;
 mod m20261122_0080_freeze;
 mod m20261123_0010_monitors;
 mod m20261123_0050_job;
+mod m20261123_0060_plans;
 mod origin;
 mod statement;
 mod sync;
@@ -85,6 +86,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_0080_freeze::Migration),
             Box::new(m20261123_0010_monitors::Migration),
             Box::new(m20261123_0050_job::Migration),
+            Box::new(m20261123_0060_plans::Migration),
         ]
     }
 

@@ -141,6 +141,9 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
         | Command::ReadServerIds
         | Command::ReadConductors
         | Command::ReadServer(_)
+        | Command::FollowMove(_)
+        | Command::LiveMigrate { .. }
+        | Command::AbortMigration { .. }
         | Command::Lock { .. }
         | Command::Unlock(_)
         | Command::Prepare(_)

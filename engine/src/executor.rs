@@ -9,8 +9,8 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::pace::Echo;
 use tachi_domain::recovery::{
-    Command, Evacuations, InCell, Inventory, Lists, Observation, Restoration, ServerCall, ServerIds,
-    ServiceUpdate,
+    Command, Evacuations, Followed, InCell, Inventory, Lists, Observation, Restoration, ServerCall,
+    ServerIds, ServiceUpdate,
 };
 use tachi_domain::{HostId, ServerId, nova::VmState};
 use tachi_driver::Intent;
@@ -124,6 +124,10 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             let result = context.ports.compute.server(server).await.map_err(fault);
             Observation::Server { server, result }
         }
+        Command::FollowMove(server) => Observation::Followed {
+            server,
+            result: followed(&context, server).await.map_err(fault),
+        },
         Command::RunHook(call) => hooking::run(call, &context.told, context.ports.hooks.as_ref()).await,
         Command::Reserve(call) => reserving::execute(call, &context).await,
         Command::Lock { .. }
@@ -133,7 +137,9 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         | Command::Restore { .. }
         | Command::Stop(_)
         | Command::Start(_)
-        | Command::Activate { .. } => call_about_server(command, &context).await,
+        | Command::Activate { .. }
+        | Command::LiveMigrate { .. }
+        | Command::AbortMigration { .. } => call_about_server(command, &context).await,
     }
 }
 
@@ -159,6 +165,8 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         Command::Stop(_) => compute.stop(server).await,
         Command::Start(_) => compute.start(server).await,
         Command::Activate { to, .. } => compute.reset_state(server, to).await,
+        Command::LiveMigrate { target, .. } => compute.live_migrate(server, target.as_deref()).await,
+        Command::AbortMigration { migration, .. } => compute.abort_migration(server, *migration).await,
         Command::CountHosts
         | Command::ReadService
         | Command::LearnLevels
@@ -172,6 +180,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::ReadServerIds
         | Command::ReadConductors
         | Command::ReadServer(_)
+        | Command::FollowMove(_)
         | Command::RunHook(_)
         | Command::Reserve(_) => return Observation::NotSent(command),
     };
@@ -352,6 +361,17 @@ async fn evacuations(
     Ok(Evacuations {
         started: context.started.plus(later),
         records: records.of(&context.host),
+    })
+}
+
+/// The records first: one that is over has written where the server is.
+async fn followed(context: &Context, server: ServerId) -> Result<Followed, CallError> {
+    let compute = &context.ports.compute;
+    let (migrations, percent) = compute.live_migrations(server).await?;
+    Ok(Followed {
+        server: compute.server(server).await?,
+        migrations,
+        percent,
     })
 }
 

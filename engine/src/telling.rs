@@ -60,7 +60,8 @@ impl Teller {
         claimed: &Claimed,
         state: Option<&Recovery>,
     ) -> Option<Self> {
-        if !events.wanted() {
+        // Events tell of failures, in Masakari's words: it has none for what a person has planned.
+        if !events.wanted() || claimed.kind.is_planned() {
             return None;
         }
         let notification = &claimed.notification;
@@ -246,6 +247,7 @@ impl Teller {
             RecoveryKind::Host => "HostRecoveryFailureException",
             RecoveryKind::Vm => "InstanceRecoveryFailureException",
             RecoveryKind::Process => "ProcessRecoveryFailureException",
+            RecoveryKind::Drain | RecoveryKind::Giveback => "PlannedMoveException",
         };
         Trouble {
             exception: exception.to_owned(),

@@ -1,6 +1,9 @@
 //! `tachi status`, `tachi explain`, `tachi upgrade` and `tachi host`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use tachi_operator::when::span;
 
 use super::{ConfigArgs, ShapeArgs, SourceArgs};
 
@@ -82,6 +85,18 @@ pub(crate) enum HostCommand {
     /// It is the report that a monitor would make, and proves nothing: the engine fences the host first. It is kept with who says it
     /// and why, and is in the audit log.
     Fail(HostFailArgs),
+    /// Empty a living host by live migrations, for work at it
+    ///
+    /// Nova places nothing new on it, and each instance that can be live-migrated is. The host is frozen for --for once nothing that
+    /// runs is left on it, counted from then: so nobody takes the work at it for a failure. If something stays, the host is not
+    /// frozen, and what is left stays protected. Nothing is powered off, and nothing is evacuated.
+    ///
+    /// `tachi recovery abort` ends it: what is under way is aborted in Nova. `tachi host return HOST --do` enables the service again.
+    Drain(HostDrainArgs),
+    /// Live-migrate back to a host what recoveries and drains have moved away from it
+    ///
+    /// Only instances that are still exactly where they were put, and nothing else has moved since.
+    Giveback(HostGivebackArgs),
     /// Tell step by step how to bring a recovered host back, and check what can be checked
     Return(HostReturnArgs),
 }
@@ -99,6 +114,57 @@ pub(crate) struct HostFailArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// How instances are live-migrated.
+#[derive(Debug, Args)]
+pub(crate) struct PlannedArgs {
+    /// So many live migrations are under way at most (1 to 16)
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) at_once: u32,
+    /// Have Nova abort a live migration that is not over by then: 10m, 1h (10s to 24h)
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = span)]
+    pub(crate) limit: Duration,
+    /// Move instances too that their owners have locked
+    #[arg(long)]
+    pub(crate) with_locked: bool,
+    /// Begin it, and do not follow it
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `tachi host drain`.
+#[derive(Debug, Args)]
+pub(crate) struct HostDrainArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The host's name or id
+    pub(crate) host: String,
+    /// For so long the host is frozen once it is empty: 45m, 3h (1m to 24h)
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub(crate) lasts: Duration,
+    /// Why, for those who meet it: `firmware`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) planned: PlannedArgs,
+}
+
+/// `tachi host giveback`.
+#[derive(Debug, Args)]
+pub(crate) struct HostGivebackArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The host's name or id
+    pub(crate) host: String,
+    /// Only say which instances would be moved back, and which not and why
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) planned: PlannedArgs,
 }
 
 /// `tachi host return`.

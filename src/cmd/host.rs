@@ -1,9 +1,11 @@
-//! `tachi host`: saying that one is dead, and bringing one back.
+//! `tachi host`: saying that one is dead, bringing one back, and moving instances away from a living one or back to it.
 
 mod checks;
 mod closing;
 mod facts;
 mod fail;
+mod giveback;
+mod planned;
 mod put_back;
 mod steps;
 
@@ -28,6 +30,8 @@ const LOOKED_AT: u64 = 5;
 pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
     match command {
         HostCommand::Fail(args) => Box::pin(fail::run(args)).await,
+        HostCommand::Drain(args) => Box::pin(planned::drain(args)).await,
+        HostCommand::Giveback(args) => Box::pin(giveback::run(args)).await,
         HostCommand::Return(args) if args.put_back => Box::pin(put_back::run(args)).await,
         HostCommand::Return(args) => come_back(args).await,
     }

@@ -24,7 +24,7 @@ const INSTANCES: usize = 3;
 
 /// Where in a commit the engine dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     /// Nothing is written.
     Before,
     /// All is written, and nothing is done.
@@ -34,7 +34,7 @@ enum Moment {
 }
 
 /// A journal whose owner dies at its n-th commit.
-struct Deadly {
+pub(super) struct Deadly {
     store: Arc<Store>,
     commits: AtomicUsize,
     at: usize,
@@ -43,6 +43,19 @@ struct Deadly {
 }
 
 impl Deadly {
+    /// Of an engine that is told of its death by the token.
+    pub(super) fn new(stage: &Stage, at: usize, moment: Moment) -> (Self, CancellationToken) {
+        let dead = CancellationToken::new();
+        let journal = Self {
+            store: stage.store.clone(),
+            commits: AtomicUsize::new(0),
+            at,
+            moment,
+            dead: dead.clone(),
+        };
+        (journal, dead)
+    }
+
     async fn die<T>(&self) -> T {
         self.dead.cancel();
         std::future::pending().await
@@ -123,14 +136,7 @@ async fn die_at(at: usize, moment: Moment, method: RecoveryMethod) -> bool {
     let servers = stage.boot(HOST, INSTANCES);
     stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    let dead = CancellationToken::new();
-    let journal = Deadly {
-        store: stage.store.clone(),
-        commits: AtomicUsize::new(0),
-        at,
-        moment,
-        dead: dead.clone(),
-    };
+    let (journal, dead) = Deadly::new(&stage, at, moment);
     let first = stage.engine(Arc::new(journal), quick_policy()).await;
     let died = tokio::select! {
         () = dead.cancelled() => true,

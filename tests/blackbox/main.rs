@@ -14,6 +14,7 @@ mod booting;
 mod crash;
 mod database;
 mod doctor;
+mod draining;
 mod drilling;
 mod failing;
 mod freezing;

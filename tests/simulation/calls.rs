@@ -146,7 +146,11 @@ impl World {
     fn draw_status(&mut self, command: &Command) -> u16 {
         let may_conflict = matches!(
             command,
-            Command::Evacuate(_) | Command::Restore { .. } | Command::Stop(_) | Command::Start(_)
+            Command::Evacuate(_)
+                | Command::Restore { .. }
+                | Command::Stop(_)
+                | Command::Start(_)
+                | Command::LiveMigrate { .. }
         );
         if matches!(command, Command::Evacuate(_)) && self.rng.percent(self.weather.not_found) {
             return 404;
@@ -241,12 +245,16 @@ impl World {
                 server: *server,
                 result: Ok(self.nova.show(index_of(*server))),
             },
+            Command::FollowMove(server) => self.followed(*server),
             other => self.server_effect(other, answer.is_some()),
         };
         if let Some(after) = answer {
             // The looks at the service record and around are told apart from the next ones by their question alone, and a
             // question has one answer; what says itself when it was asked may come twice.
-            let dated = !matches!(command, Command::ReadService | Command::CountHosts);
+            let dated = !matches!(
+                command,
+                Command::ReadService | Command::CountHosts | Command::FollowMove(_)
+            );
             if !command.is_write() && self.chaos() && self.rng.percent(2) && dated {
                 self.mishap(Mishap::AnswerTwice);
                 let observation = Box::new(observation.clone());
@@ -279,6 +287,8 @@ impl World {
             Command::Stop(_) => self.tell(server, false),
             Command::Start(_) => self.tell(server, true),
             Command::Activate { .. } => Err(409),
+            Command::LiveMigrate { target, .. } => self.live_migrate(server, target.as_deref()),
+            Command::AbortMigration { migration, .. } => self.abort_migration(server, migration.0),
             Command::Restore { to, .. } => self.nova.restore(server, to).map(|state| {
                 if let Some(state) = state {
                     let host = self.nova.servers[server].host;
@@ -670,6 +680,10 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
         Command::ReadServerIds => Observation::ServerIds(Err(fault)),
         Command::ReadConductors => Observation::Conductors(Err(fault)),
         Command::ReadServer(server) => Observation::Server {
+            server: *server,
+            result: Err(fault),
+        },
+        Command::FollowMove(server) => Observation::Followed {
             server: *server,
             result: Err(fault),
         },

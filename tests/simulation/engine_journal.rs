@@ -16,7 +16,7 @@ use crate::world::{Event, Owner, World, note};
 fn host_recovery(state: &Recovery) -> Option<&HostRecovery> {
     match state {
         Recovery::Host(state) => Some(state),
-        Recovery::Vm(_) | Recovery::Process(_) => None,
+        Recovery::Vm(_) | Recovery::Process(_) | Recovery::Planned(_) => None,
     }
 }
 
@@ -89,6 +89,9 @@ impl World {
             }
             self.look_at_write(owner, write);
             self.check_begun(owner.rec, touched);
+            if write.freeze.is_some() {
+                self.check_drained(owner.rec);
+            }
         } else {
             note!(
                 self,

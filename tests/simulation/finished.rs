@@ -7,6 +7,7 @@ use tachi_domain::nova::{PowerState, VmState};
 use tachi_domain::recovery::RecoveryKind;
 
 use crate::journal::RecIx;
+use crate::mishap::Mishap;
 use crate::nova::{ServerIx, server_id};
 use crate::world::World;
 
@@ -25,6 +26,14 @@ impl World {
     /// A recovery has ended as `finished`.
     pub(crate) fn check_finished(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
+        let gives_way = row
+            .message
+            .as_deref()
+            .is_some_and(|text| text.contains("is being recovered, so this"));
+        if row.kind.is_planned() && gives_way {
+            self.mishap(Mishap::DrainGivesWay);
+            return;
+        }
         if row.kind != RecoveryKind::Host
             || row.status != NotificationStatus::Finished
             || row.event != "STOPPED"

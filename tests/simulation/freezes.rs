@@ -66,6 +66,16 @@ impl Freezes {
         });
     }
 
+    /// One that lasts longer already stays.
+    pub(crate) fn of_drained(&mut self, host: HostIx, minutes: u32, now: u64) {
+        let what = Target::Host(host);
+        let until = now + u64::from(minutes) * 60_000;
+        let longer = |row: &Row| row.what == what && row.in_force(now) && row.until > until;
+        if !self.rows.iter().any(longer) {
+            self.freeze(what, minutes, false, now);
+        }
+    }
+
     pub(crate) fn thaw(&mut self, what: Target, now: u64) {
         for row in &mut self.rows {
             if row.what == what && row.in_force(now) {
@@ -137,6 +147,6 @@ pub(crate) fn touched(kind: RecoveryKind, head: &str) -> bool {
     match kind {
         RecoveryKind::Host => head.contains("\"ordered\":true") || head.contains("\"put\":{"),
         RecoveryKind::Process => !head.contains("\"asked\":null"),
-        RecoveryKind::Vm => false,
+        RecoveryKind::Vm | RecoveryKind::Drain | RecoveryKind::Giveback => false,
     }
 }

@@ -181,6 +181,8 @@ pub(crate) struct Journal {
     /// Which recoveries have proven their host off, and when.
     pub proofs: Vec<(RecIx, u64)>,
     pub freezes: Freezes,
+    /// What people have planned.
+    pub plans: BTreeMap<RecIx, BTreeMap<String, String>>,
 }
 
 const SEGMENT: SegmentId = SegmentId(Uuid::from_u128(1));
@@ -213,6 +215,7 @@ impl Journal {
             ordered_before,
             proofs: Vec::new(),
             freezes: Freezes::default(),
+            plans: BTreeMap::new(),
         }
     }
 
@@ -280,7 +283,7 @@ impl Journal {
                         rec.kind == kind && rec.host == host && rec.event == "STOPPED" && stopped
                     }
                     RecoveryKind::Vm => rec.kind == kind && rec.server == server,
-                    RecoveryKind::Process => false,
+                    RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => false,
                 }
         };
         if !crate::mutate::mutated("join")
@@ -449,7 +452,9 @@ impl Journal {
                 NotificationType::Process,
                 vec![("event", "STOPPED"), ("process_name", "nova-compute")],
             ),
+            RecoveryKind::Drain | RecoveryKind::Giveback => (NotificationType::ComputeHost, Vec::new()),
         };
+        let planned = self.plans.get(&rec).cloned();
         Notification {
             row: 1,
             id: NotificationId(Uuid::from_u128(0x70 + u128::try_from(rec).unwrap())),
@@ -457,10 +462,12 @@ impl Journal {
             generated_time: stamp(row.seen),
             source_host: host_id(row.host),
             segment: Some(SEGMENT),
-            payload: payload
-                .into_iter()
-                .map(|(key, word)| (key.into(), word.into()))
-                .collect(),
+            payload: planned.unwrap_or_else(|| {
+                payload
+                    .into_iter()
+                    .map(|(key, word)| (key.into(), word.into()))
+                    .collect()
+            }),
             status: row.status,
             message: row.message.clone(),
             reporter: row.reporter.clone().map(Box::new),
@@ -565,10 +572,10 @@ impl Journal {
         if write.latest.is_some_and(|latest| stamp(now) > latest) {
             return Some(Committed::TooLate);
         }
-        if let Some(host) = &write.unless_host_recovery
-            && self.host_is_recovered(rec, host)
-            && !crate::mutate::mutated("exclusion")
-        {
+        let source = write.unless_elsewhere.as_ref().map(|asked| &asked.host);
+        let source = source.filter(|_| self.recs[rec].kind.is_planned());
+        let mut hosts = write.unless_host_recovery.iter().chain(source);
+        if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
             return Some(Committed::HostUnderRecovery);
         }
         let elsewhere = write.unless_elsewhere.as_ref().map(|asked| self.elsewhere(asked));
@@ -675,6 +682,10 @@ impl Journal {
         }
         self.change_host(rec, write);
         self.freezes.worse(&write.worse, now);
+        if let Some(order) = &write.freeze {
+            let minutes = u32::try_from(order.lasts.as_secs() / 60).unwrap();
+            self.freezes.of_drained(self.recs[rec].host, minutes, now);
+        }
         Committed::Written(self.pulse(rec))
     }
 

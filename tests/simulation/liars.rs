@@ -283,7 +283,9 @@ impl World {
                 NotificationType::Vm,
                 vec![("instance_uuid", name.as_deref().unwrap_or_default())],
             ),
-            RecoveryKind::Process => (NotificationType::Process, vec![("event", "STOPPED")]),
+            RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => {
+                (NotificationType::Process, vec![("event", "STOPPED")])
+            }
         };
         let mut new = NewNotification {
             kind,
@@ -331,7 +333,7 @@ impl World {
             reported: match claim.kind {
                 RecoveryKind::Host if off => "NORMAL",
                 RecoveryKind::Host => "UNKNOWN",
-                RecoveryKind::Vm | RecoveryKind::Process => "",
+                RecoveryKind::Vm | RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => "",
             },
             seen: claim.seen,
             now: self.now,
@@ -396,9 +398,9 @@ impl World {
             .rev()
             .find(|other| *other != host && self.machines[*other].powered);
         let who = match (kind, other) {
-            (RecoveryKind::Vm | RecoveryKind::Process, _) => Who::Compute(host),
             (RecoveryKind::Host, Some(other)) if liars.only_computes => Who::Compute(other),
             (RecoveryKind::Host, _) => Who::Control(0),
+            _ => Who::Compute(host),
         };
         let is_off = !self.machines[host].powered || self.weather.mode == FencingMode::External;
         let claim = Claim {

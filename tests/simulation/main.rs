@@ -22,6 +22,7 @@
 mod calls;
 mod contract;
 mod devices;
+mod draining;
 mod engine;
 mod engine_journal;
 mod failures;

@@ -112,6 +112,11 @@ mishaps! {
     VmReport => "instance fails and is reported",
     Frozen => "operator freezes something",
     Thawed => "operator ends a freeze",
+    Drained => "somebody drains a host",
+    DrainFreezes => "a drain freezes its host as it ends",
+    GivenBack => "somebody gives back to a host",
+    DrainAborted => "somebody aborts a drain",
+    DrainGivesWay => "a drained host is recovered, and the drain ends",
     ProcessReport => "process fails and is reported",
 }
 

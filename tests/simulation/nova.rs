@@ -125,7 +125,7 @@ impl Nova {
             .collect()
     }
 
-    fn show_migration(row: &MigrationRow) -> Migration {
+    pub(crate) fn show_migration(row: &MigrationRow) -> Migration {
         Migration {
             id: MigrationId(row.id),
             server: server_id(row.server),

@@ -130,6 +130,10 @@ impl World {
         {
             return self.journal.say(rec, Word::Approve, self.now);
         }
+        if row.kind.is_planned() && self.rng.percent(5) {
+            self.mishap(Mishap::DrainAborted);
+            return self.journal.say(rec, Word::Reject, self.now);
+        }
         if row.kind != RecoveryKind::Host {
             return;
         }
@@ -188,19 +192,21 @@ impl World {
         // Where does the guest of an unfinished live migration run? Somebody goes and looks.
         for one in state.moves.values().filter(|one| one.step == MoveStep::Held) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
-            let there = self.machines[4].runs(server);
+            let mut there = false;
             for row in &mut self.nova.migrations {
                 if row.server == server && row.kind == MigrationType::LiveMigration && row.status == "running"
                 {
+                    let dest = row.dest.filter(|dest| self.machines[*dest].runs(server));
+                    there = dest.is_some();
                     row.status = if there { "completed" } else { "error" };
-                    if there {
-                        self.nova.servers[server].host = 4;
+                    if let Some(dest) = dest {
+                        self.nova.servers[server].host = dest;
                     }
                 }
             }
             note!(
                 self,
-                "operator has looked after vm-{server}: runs on host 4: {there}"
+                "operator has looked after vm-{server}: runs at the destination: {there}"
             );
         }
     }

@@ -12,6 +12,7 @@ use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::Intent;
 use tachi_driver::journal::{Committed, Write};
 
+use crate::draining::LiveMove;
 use crate::engine::Engine;
 use crate::hooks::Hooking;
 use crate::journal::{Journal, RecIx};
@@ -197,6 +198,16 @@ pub(crate) enum Event {
         millis: u64,
     },
     Operator,
+    /// Somebody plans to empty a host.
+    Drain {
+        host: HostIx,
+    },
+    /// Somebody plans to give back to a host.
+    Giveback {
+        host: HostIx,
+    },
+    /// A live migration is at its end.
+    LiveEnds(LiveMove),
 }
 
 struct Due {
@@ -447,6 +458,7 @@ impl World {
         world.plan_failures();
         world.plan_more();
         world.plan_lies();
+        world.plan_drains(seed);
         for engine in 0..world.engines.len() {
             let at = world.rng.between(0, 900);
             world.at(at, Event::Sweep { engine, life: 0 });
@@ -624,6 +636,9 @@ impl World {
             }
             Event::Suspend { engine, millis } => self.suspend(engine, millis),
             Event::Operator => self.operate(),
+            Event::Drain { host } => self.drain(host),
+            Event::Giveback { host } => self.give_back(host),
+            Event::LiveEnds(live) => self.live_ends(&live),
             Event::Wake { engine, life } => self.woken(engine, life),
             Event::Jump { engine, seconds } => {
                 self.mishap(Mishap::ClockJump);

@@ -34,7 +34,7 @@ use serde_json::Value;
 use tachi_domain::forecast::{Group, Provider};
 use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
-use tachi_domain::{ServerId, ServiceId, Timestamp};
+use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 use tachi_engine::ports::{
     CallError, Compute, Inventory, ProviderLine, Rooms, ServerPage, ServiceChange, Services,
 };
@@ -216,6 +216,22 @@ impl Compute for Nova {
     async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
         tracing::Span::current().record("target", target);
         action::evacuate(self, id, target).await
+    }
+
+    #[instrument(name = "nova::live_migrate", skip_all, fields(server = %id, target), err(level = "debug"))]
+    async fn live_migrate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
+        tracing::Span::current().record("target", target);
+        action::live_migrate(self, id, target).await
+    }
+
+    #[instrument(name = "nova::abort_migration", skip_all, fields(server = %id, %migration), err(level = "debug"))]
+    async fn abort_migration(&self, id: ServerId, migration: MigrationId) -> Result<(), CallError> {
+        action::abort_migration(self, id, migration).await
+    }
+
+    #[instrument(name = "nova::live_migrations", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
+        migration::live(self, id).await
     }
 
     #[instrument(name = "nova::aggregates", skip_all, err(level = "debug"))]

@@ -22,7 +22,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use http::HeaderValue;
 
 use crate::web::App;
@@ -58,6 +58,10 @@ pub(crate) fn router() -> Router<App> {
         .route(
             "/compute/v2.1/servers/{id}/migrations",
             get(migrations::of_server),
+        )
+        .route(
+            "/compute/v2.1/servers/{id}/migrations/{migration}",
+            delete(migrations::abort),
         )
         .route("/compute/v2.1/servers/{id}/os-interface", get(extras::interfaces))
         .route(

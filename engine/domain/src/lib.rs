@@ -30,6 +30,7 @@ pub mod machine_id;
 pub mod monitor;
 pub mod nova;
 pub mod pace;
+pub mod planned;
 pub mod policy;
 pub mod power;
 pub mod process_recovery;

@@ -393,6 +393,7 @@ impl ProcessRecovery {
             | Observation::Levels(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
+            | Observation::Followed { .. }
             | Observation::Evacuations(_)
             | Observation::ServerIds(_)
             | Observation::Permits(_)

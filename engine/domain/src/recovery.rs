@@ -14,9 +14,11 @@ use std::collections::BTreeMap;
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
 pub use given_up::WrittenOff;
 pub use hook_track::HookTrack;
-pub use observation::{Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds};
+pub use observation::{
+    Evacuations, Followed, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds,
+};
 pub use off_word::OffWord;
-pub use record::{Decision, Elsewhere, FenceOrder, Fenced, Now, Record, Step, StepKind, Task};
+pub use record::{Decision, Elsewhere, FenceOrder, Fenced, FreezeOrder, Now, Record, Step, StepKind, Task};
 pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
@@ -35,6 +37,10 @@ words! {
         Vm = "vm",
         /// A process on a host.
         Process = "process",
+        /// A living host that is to be emptied.
+        Drain = "drain",
+        /// A living host that gets back what was moved away from it.
+        Giveback = "giveback",
     }
 }
 
@@ -159,6 +165,13 @@ impl Pulse {
     }
 }
 
+impl RecoveryKind {
+    /// Whether a person has planned it: it has nothing to do with a failure.
+    pub const fn is_planned(self) -> bool {
+        matches!(self, Self::Drain | Self::Giveback)
+    }
+}
+
 /// The kind of recovery a notification causes.
 pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
     match notification {
@@ -182,12 +195,28 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
             .filter(|_| says_failure(payload))
             .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
         RecoveryKind::Process => None,
+        // Whatever is planned for a host, one at a time. It keeps no failure of the host out.
+        RecoveryKind::Drain | RecoveryKind::Giveback => Some(format!("planned:{host}")),
     }
 }
 
 /// The mark a server's lock and a service's disable reason carry, so that they can be told from anybody else's.
 pub fn mark(recovery: RecoveryId) -> String {
     format!("tachi {recovery}")
+}
+
+/// The mark in the disable reason of a host that a person has drained. It is one of ours, so that it can be told from anybody else's;
+/// but what a recovery does by itself leaves it alone, as a person's doing.
+pub fn planned_mark(recovery: RecoveryId) -> String {
+    format!("{PLANNED}{recovery}")
+}
+
+/// How the mark of a drain begins.
+const PLANNED: &str = "tachi drain ";
+
+/// Whether a disable reason says that a person has drained the host.
+pub fn is_drained(reason: &str) -> bool {
+    reason.contains(&format!("[{PLANNED}"))
 }
 
 /// Whether a disable reason carries the mark of any recovery, in the brackets that it stands in there.

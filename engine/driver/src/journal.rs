@@ -9,7 +9,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::recovery::WrittenOff;
-use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind};
+use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
 /// What an engine sees of a recovery it does not own.
@@ -94,6 +94,29 @@ pub struct MoveWrite {
     pub open: bool,
     /// The move's own state.
     pub state: String,
+}
+
+/// One instance of what a person has planned. It is only shown: nobody else is kept from the instance by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedWrite {
+    /// The vmove's id.
+    pub vmove: VmoveId,
+    /// The instance.
+    pub server: ServerId,
+    /// The instance's name.
+    pub name: String,
+    /// Nova's service host it was on.
+    pub source_host: String,
+    /// Nova's service host it is on, or goes to.
+    pub dest_host: Option<String>,
+    /// When Nova was first asked.
+    pub start_time: Option<Timestamp>,
+    /// When it was over.
+    pub end_time: Option<Timestamp>,
+    /// What the API shows.
+    pub status: VmoveStatus,
+    /// What a person should know.
+    pub message: Option<String>,
 }
 
 /// One line of the step journal.
@@ -209,6 +232,10 @@ pub struct Write {
     pub unless_frozen: UnlessFrozen,
     /// These freezes end now: it has become worse.
     pub worse: Vec<i64>,
+    /// Instances of what a person has planned that were added or changed.
+    pub planned: Vec<PlannedWrite>,
+    /// The recovery's host is frozen from now on.
+    pub freeze: Option<FreezeOrder>,
 }
 
 /// What came of a [`Write`].

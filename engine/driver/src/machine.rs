@@ -274,6 +274,7 @@ impl Driver {
             Some(Committed::Joined) => return effects.push(Effect::End(Ended::Unsure(Unsure::Joined))),
             Some(Committed::MovesTaken(servers)) => Observation::MovesTaken(servers),
             Some(Committed::HostUnderRecovery) => {
+                record.freeze = None;
                 record.steps.clear();
                 record.restarted = None;
                 Observation::HostUnderRecovery

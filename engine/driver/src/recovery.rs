@@ -1,4 +1,4 @@
-//! The three kinds of recovery behind one face.
+//! The kinds of recovery behind one face.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::guard::{Guard, process};
 use tachi_domain::host_recovery::{self, HostRecovery, Move, Taken};
 use tachi_domain::pace::{Demand, Sight};
+use tachi_domain::planned::{self, Planned, PlannedMove};
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
 use tachi_domain::recovery::{Command, Decision, Life, Now, Observation, Record, RecoveryKind};
@@ -29,6 +30,8 @@ pub enum Recovery {
     Vm(Box<VmRecovery>),
     /// Of a process on a host.
     Process(Box<ProcessRecovery>),
+    /// What a person has planned for a living host.
+    Planned(Box<Planned>),
 }
 
 /// Why a claimed recovery cannot be driven.
@@ -78,6 +81,9 @@ impl Recovery {
                 RecoveryKind::Host => Self::Host(Box::new(HostRecovery::restore(head, &claimed.moves)?)),
                 RecoveryKind::Vm => Self::Vm(Box::new(VmRecovery::restore(head)?)),
                 RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::restore(head)?)),
+                RecoveryKind::Drain | RecoveryKind::Giveback => {
+                    Self::Planned(Box::new(Planned::restore(head)?))
+                }
             });
         }
         let host = claimed.host.as_ref().ok_or(Unusable::NoHost)?;
@@ -95,6 +101,13 @@ impl Recovery {
             }
             RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::new(
                 id,
+                notification,
+                &host.name,
+                policy.clone(),
+            ))),
+            kind @ (RecoveryKind::Drain | RecoveryKind::Giveback) => Self::Planned(Box::new(Planned::new(
+                id,
+                kind,
                 notification,
                 &host.name,
                 policy.clone(),
@@ -127,6 +140,14 @@ impl Recovery {
                 });
                 (Self::Process(Box::new(state)), record, commands)
             }
+            Self::Planned(state) => {
+                let decision = planned::decide_all(*state, observations, now);
+                (
+                    Self::Planned(Box::new(decision.state)),
+                    decision.record,
+                    decision.commands,
+                )
+            }
         }
     }
 
@@ -137,7 +158,7 @@ impl Recovery {
                 let sight = state.sight();
                 Some((state.demand(), sight))
             }
-            Self::Vm(_) | Self::Process(_) => None,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => None,
         }
     }
 
@@ -145,7 +166,9 @@ impl Recovery {
     pub fn next_look(&self, now: Now) -> Duration {
         match self {
             Self::Host(state) => state.next_look(now),
-            Self::Vm(_) | Self::Process(_) => LOOK.min(self.policy().tick / 2).max(Duration::from_millis(5)),
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => {
+                LOOK.min(self.policy().tick / 2).max(Duration::from_millis(5))
+            }
         }
     }
 
@@ -159,6 +182,7 @@ impl Recovery {
             Self::Host(state) => state.head(),
             Self::Vm(state) => state.head(),
             Self::Process(state) => state.head(),
+            Self::Planned(state) => state.head(),
         }
     }
 
@@ -168,6 +192,7 @@ impl Recovery {
             Self::Host(state) => &state.host,
             Self::Vm(state) => &state.host,
             Self::Process(state) => &state.host,
+            Self::Planned(state) => &state.host,
         }
     }
 
@@ -177,6 +202,7 @@ impl Recovery {
             Self::Host(state) => &state.policy,
             Self::Vm(state) => &state.policy,
             Self::Process(state) => &state.policy,
+            Self::Planned(state) => &state.policy,
         }
     }
 
@@ -184,7 +210,15 @@ impl Recovery {
     pub fn one_move(&self, server: ServerId) -> Option<&Move> {
         match self {
             Self::Host(state) => state.moves.get(&server),
-            Self::Vm(_) | Self::Process(_) => None,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => None,
+        }
+    }
+
+    /// The planned move of an instance.
+    pub fn planned_move(&self, server: ServerId) -> Option<&PlannedMove> {
+        match self {
+            Self::Planned(state) => state.moves.get(&server),
+            Self::Host(_) | Self::Vm(_) | Self::Process(_) => None,
         }
     }
 
@@ -195,7 +229,7 @@ impl Recovery {
                 let moves = state.moves.iter();
                 moves.map(|(server, one)| (*server, one.status())).collect()
             }
-            Self::Vm(_) | Self::Process(_) => BTreeMap::new(),
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => BTreeMap::new(),
         }
     }
 
@@ -206,7 +240,7 @@ impl Recovery {
                 let asked = state.moves.values().filter(|one| one.asked_at.is_some());
                 asked.map(|one| one.server).collect()
             }
-            Self::Vm(_) | Self::Process(_) => BTreeSet::new(),
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => BTreeSet::new(),
         }
     }
 
@@ -216,6 +250,7 @@ impl Recovery {
             Self::Host(state) => state.wait(),
             Self::Vm(state) => state.wait(),
             Self::Process(state) => state.wait(),
+            Self::Planned(state) => state.wait(),
         }
     }
 
@@ -239,7 +274,7 @@ impl Recovery {
         let told = match self {
             Self::Host(state) => state.hold.as_ref().map(|hold| hold.reason.as_str()),
             Self::Process(state) => state.message.as_deref(),
-            Self::Vm(_) => None,
+            Self::Vm(_) | Self::Planned(_) => None,
         };
         what.is_held().then(|| told.unwrap_or(what.sentence()))
     }
@@ -249,7 +284,7 @@ impl Recovery {
         let told = match self {
             Self::Host(state) => state.guarded().map(|waiting| waiting.reason.as_str()),
             Self::Process(state) => state.message.as_deref(),
-            Self::Vm(_) => None,
+            Self::Vm(_) | Self::Planned(_) => None,
         };
         self.is_guarded()
             .then(|| told.unwrap_or(WaitsFor::Guards.sentence()))
@@ -291,7 +326,7 @@ impl Recovery {
     pub fn reservation(&self, host: HostId) -> Option<&Taken> {
         match self {
             Self::Host(state) => state.reserve.taken(host),
-            Self::Vm(_) | Self::Process(_) => None,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => None,
         }
     }
 
@@ -299,7 +334,7 @@ impl Recovery {
     pub fn is_proven_off(&self) -> Option<bool> {
         match self {
             Self::Host(state) => Some(state.is_proven_off()),
-            Self::Vm(_) | Self::Process(_) => None,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => None,
         }
     }
 
@@ -308,6 +343,7 @@ impl Recovery {
         let stage = match self {
             Self::Host(state) => serde_json::to_value(state.stage),
             Self::Vm(state) => serde_json::to_value(state.stage),
+            Self::Planned(state) => serde_json::to_value(state.stage),
             Self::Process(state) => Ok(json!(if state.over { "over" } else { "disabling" })),
         };
         match stage {
@@ -322,7 +358,7 @@ impl Recovery {
     pub fn in_flight(&self) -> usize {
         match self {
             Self::Host(state) => state.moves.values().filter(|one| one.is_in_flight()).count(),
-            Self::Vm(_) | Self::Process(_) => 0,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => 0,
         }
     }
 
@@ -330,7 +366,7 @@ impl Recovery {
     pub fn over_moves(&self) -> impl Iterator<Item = ServerId> + '_ {
         let moves = match self {
             Self::Host(state) => Some(state.moves.values()),
-            Self::Vm(_) | Self::Process(_) => None,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => None,
         };
         let over = moves.into_iter().flatten().filter(|one| one.is_over());
         over.map(|one| one.server)
@@ -340,7 +376,7 @@ impl Recovery {
     pub fn has_heard_normal(&self) -> bool {
         match self {
             Self::Host(state) => state.has_heard_normal(),
-            Self::Vm(_) | Self::Process(_) => true,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => true,
         }
     }
 
@@ -348,7 +384,7 @@ impl Recovery {
     pub fn has_heard_evidence(&self) -> bool {
         match self {
             Self::Host(state) => state.came_with_evidence(),
-            Self::Vm(_) | Self::Process(_) => true,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => true,
         }
     }
 
@@ -358,6 +394,7 @@ impl Recovery {
             Self::Host(state) => state.stage == host_recovery::Stage::Over,
             Self::Vm(state) => state.stage == vm_recovery::Stage::Over,
             Self::Process(state) => state.over,
+            Self::Planned(state) => state.stage == planned::PlannedStage::Over,
         }
     }
 
@@ -365,7 +402,7 @@ impl Recovery {
     pub fn host_id(&self) -> Option<HostId> {
         match self {
             Self::Host(state) => Some(state.host_id),
-            Self::Vm(_) | Self::Process(_) => None,
+            Self::Vm(_) | Self::Process(_) | Self::Planned(_) => None,
         }
     }
 }
@@ -464,11 +501,9 @@ pub(crate) mod tests {
         }
     }
 
-    const KINDS: [RecoveryKind; 3] = [RecoveryKind::Host, RecoveryKind::Vm, RecoveryKind::Process];
-
     #[test]
     fn ew12_a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
-        for kind in KINDS {
+        for &kind in RecoveryKind::ALL {
             let gone = Claimed {
                 host: None,
                 ..claimed(kind)
@@ -483,7 +518,7 @@ pub(crate) mod tests {
 
     #[test]
     fn ew12_a_recovery_that_has_begun_goes_on_without_the_hosts_row() {
-        for kind in KINDS {
+        for &kind in RecoveryKind::ALL {
             let begun = Recovery::open(&claimed(kind), &Policy::default()).ok().unwrap();
             let gone = Claimed {
                 host: None,

@@ -7,7 +7,8 @@ use tachi_domain::recovery::{Record, Step, StepKind};
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
 use crate::journal::{
-    self, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, StepWrite, Write,
+    self, HostWrite, MoveWrite, PlannedWrite, ProofWrite, ReservationState, ReservationWrite, StepWrite,
+    Write,
 };
 use crate::recovery::Recovery;
 
@@ -47,6 +48,22 @@ pub(crate) fn write_of(
             state: one.to_json()?,
         });
     }
+    let planned = record
+        .moves
+        .iter()
+        .filter_map(|server| state.planned_move(*server))
+        .map(|one| PlannedWrite {
+            vmove: one.vmove,
+            server: one.server,
+            name: one.name.clone(),
+            source_host: one.source.clone(),
+            dest_host: one.dest.clone(),
+            start_time: one.asked_at,
+            end_time: one.over_at,
+            status: one.status(),
+            message: one.message(),
+        })
+        .collect();
     let host_write = match (record.host, host) {
         (Some(why), Some(host)) => Some(HostWrite { host, why }),
         (None, _) | (_, None) => None,
@@ -83,6 +100,8 @@ pub(crate) fn write_of(
         order: record.order,
         unless_frozen: record.unless_frozen.clone(),
         worse: record.worse.iter().copied().collect(),
+        planned,
+        freeze: record.freeze.clone(),
     })
 }
 

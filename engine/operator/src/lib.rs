@@ -47,7 +47,7 @@ pub use situation::{
 };
 pub use story::{
     InstanceView, InstanceWordView, ProofView, ReportedView, StepView, StoryView, WordView, one_line,
-    progress, stage,
+    progress, progress_of, stage,
 };
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;

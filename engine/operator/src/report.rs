@@ -200,6 +200,8 @@ fn title(story: &StoryView) -> String {
         RecoveryKind::Host => format!("Host {}", summary.host),
         RecoveryKind::Vm => format!("An instance on {}", summary.host),
         RecoveryKind::Process => format!("A process on {}", summary.host),
+        RecoveryKind::Drain => format!("The drain of {}", summary.host),
+        RecoveryKind::Giveback => format!("The giveback to {}", summary.host),
     };
     format!(
         "{what}, reported {}",
@@ -213,6 +215,10 @@ fn sentence(story: &StoryView) -> String {
     let summary = &story.summary;
     let moves = summary.moves;
     let mut text = match (moves.total, summary.kind, moves.succeeded == moves.total) {
+        (_, RecoveryKind::Drain | RecoveryKind::Giveback, _) => {
+            let message = summary.message.as_deref();
+            return format!("{}.", message.unwrap_or("Nothing is known of what came of it"));
+        }
         (0, RecoveryKind::Host, _) => "No instance was moved.".to_owned(),
         (0, _, _) => format!(
             "{}.",

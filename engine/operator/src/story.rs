@@ -11,7 +11,7 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::operator::{StepLine, Story, StoryMove};
+use tachi_engine::ports::operator::{MoveCounts, StepLine, Story, StoryMove};
 use utoipa::ToSchema;
 
 use crate::downtime::{DowntimeView, rounded};
@@ -41,6 +41,29 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     Some(text)
 }
 
+/// The same of any kind: what a person has planned was never down.
+pub fn progress_of(kind: RecoveryKind, counts: impl Into<MovesView>) -> Option<String> {
+    let counts: MovesView = counts.into();
+    if !kind.is_planned() {
+        return progress(counts);
+    }
+    if counts.total == 0 {
+        return None;
+    }
+    let mut text = format!("{}/{} instances moved", counts.succeeded, counts.total);
+    for (count, words) in [
+        (counts.ongoing, "under way"),
+        (counts.pending, "to come"),
+        (counts.ignored + counts.failed, "not moved"),
+    ] {
+        if count > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {count} {words}");
+        }
+    }
+    Some(text)
+}
+
 /// A word of the state's head, which other versions may write otherwise: nothing but the screen depends on it.
 fn head(story: &Story) -> Value {
     let state = story.state.as_deref();
@@ -59,11 +82,26 @@ pub fn stage(head: &Value) -> Option<String> {
     word.map(str::to_owned)
 }
 
+/// How many instances are still to be over, and how many of them are on their way.
+fn to_be_over(counts: MoveCounts, on_its_way: &str) -> String {
+    match (counts.pending + counts.ongoing, counts.ongoing) {
+        (1, 0) => "1 instance to be over".to_owned(),
+        (1, _) => format!("1 instance to be over, which is {on_its_way}"),
+        (all, some) => format!("{all} instances to be over, {some} of them {on_its_way}"),
+    }
+}
+
 /// What has to happen before it goes on.
 fn waits_for(story: &Story) -> String {
     let summary = &story.summary;
     let head = head(story);
     match summary.life {
+        Life::Closed if summary.status == "failed" && summary.kind.is_planned() => {
+            return format!(
+                "nothing: it is over; `tachi host {} {} ...` looks at it anew",
+                summary.kind, summary.host
+            );
+        }
         Life::Closed if summary.status == "failed" => {
             return format!(
                 "nothing: it is over; `tachi recovery retry {}` tries again",
@@ -104,11 +142,8 @@ fn waits_for(story: &Story) -> String {
         (RecoveryKind::Host, Some("fencing")) => "a proof that the host is off".into(),
         (RecoveryKind::Host, Some("disabling")) => "Nova to show the host disabled and forced down".into(),
         (RecoveryKind::Host, Some("listing")) => "Nova's lists of instances and migrations".into(),
-        (RecoveryKind::Host, Some("moving")) => format!(
-            "{} instances to be over, {} of them in flight",
-            counts.pending + counts.ongoing,
-            counts.ongoing
-        ),
+        (RecoveryKind::Host, Some("moving")) => to_be_over(counts, "in flight"),
+        (RecoveryKind::Drain | RecoveryKind::Giveback, Some("moving")) => to_be_over(counts, "under way"),
         (_, Some(stage)) => format!("the end of what is under way: {}", stage.replace('_', " ")),
         (_, None) => "the end of what is under way".into(),
     }
@@ -132,7 +167,7 @@ fn kept(story: &Story) -> BTreeMap<&str, Kept<'_>> {
 
 /// For how long an instance that is back was down, counted from the opening of the recovery.
 fn down(story: &Story, one: &Vmove) -> Option<Duration> {
-    if one.status != Some(VmoveStatus::Succeeded) {
+    if one.status != Some(VmoveStatus::Succeeded) || story.summary.kind.is_planned() {
         return None;
     }
     let lasted = one.end_time?.micros_since(story.summary.opened_at);
@@ -427,9 +462,26 @@ pub fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tachi_engine::ports::operator::MoveCounts;
 
     use super::*;
+
+    #[test]
+    fn what_is_to_be_over_is_told_of_one_and_of_many() {
+        let counts = |pending, ongoing| MoveCounts {
+            pending,
+            ongoing,
+            succeeded: 7,
+            ..MoveCounts::default()
+        };
+        for (counts, expected) in [
+            (counts(1, 0), "1 instance to be over"),
+            (counts(0, 1), "1 instance to be over, which is under way"),
+            (counts(1, 1), "2 instances to be over, 1 of them under way"),
+            (counts(3, 0), "3 instances to be over, 0 of them under way"),
+        ] {
+            assert_eq!(to_be_over(counts, "under way"), expected);
+        }
+    }
 
     #[test]
     fn progress_tells_what_there_is_and_nothing_else() {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
-use tachi_domain::{ServerId, ServiceId, Timestamp};
+use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 
 /// A call that failed. `fault` is what decisions are made by; `source` is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +169,27 @@ pub trait Compute: Send + Sync {
     ///
     /// 4xx as Nova gives it; `maybe_done` after a time-out or 5xx.
     async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError>;
+
+    /// `os-migrateLive`; `target` is the service host, `None` leaves it to the scheduler, which checks a named one too.
+    ///
+    /// # Errors
+    ///
+    /// Anything that kept it from being accepted, or from being known to be.
+    async fn live_migrate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError>;
+
+    /// Aborts a live migration.
+    ///
+    /// # Errors
+    ///
+    /// Anything that kept it from being accepted; Nova aborts none that is about to end.
+    async fn abort_migration(&self, id: ServerId, migration: MigrationId) -> Result<(), CallError>;
+
+    /// The live migrations of a server, all of them, and how much of the one under way is done.
+    ///
+    /// # Errors
+    ///
+    /// Anything that kept the answer from being complete.
+    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError>;
 
     /// Every host aggregate.
     ///

@@ -13,8 +13,8 @@ use tachi_domain::guard::{Doubts, RegionHost};
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId};
 pub use tachi_driver::journal::{
-    Beat, ClaimView, Claimed, Committed, HostWrite, MoveWrite, ProofWrite, RESTARTS, StepKind, StepWrite,
-    Write,
+    Beat, ClaimView, Claimed, Committed, HostWrite, MoveWrite, PlannedWrite, ProofWrite, RESTARTS, StepKind,
+    StepWrite, Write,
 };
 
 use super::reporters::Doubted;

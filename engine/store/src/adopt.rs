@@ -342,7 +342,7 @@ impl Adopt<'_> {
         let why = match kind {
             RecoveryKind::Host => MaintenanceReason::Recovery,
             RecoveryKind::Process => MaintenanceReason::Process,
-            RecoveryKind::Vm => return Ok(()),
+            RecoveryKind::Vm | RecoveryKind::Drain | RecoveryKind::Giveback => return Ok(()),
         };
         let known = host_state::Entity::find_by_id(host.uuid.clone()).one(tx).await?;
         if host.on_maintenance.unwrap_or(false) && known.is_none() {

@@ -9,6 +9,7 @@ use sea_orm::{
 };
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::{Freeze, FreezeScope};
+use tachi_domain::recovery::FreezeOrder;
 use tachi_engine::ports::freezes::REMEMBERED;
 use tachi_engine::ports::{FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze};
 use tracing::instrument;
@@ -16,6 +17,7 @@ use tracing::instrument;
 use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::freeze::{ActiveModel, Column, Entity, Model};
+use crate::entity::recovery;
 use crate::error::{Failure, Stop};
 use crate::journal::before;
 use crate::work::{Tx, Verdict, Work};
@@ -160,43 +162,70 @@ impl Work for Begin<'_> {
     type Output = Freezing;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Freezing>, Stop> {
-        lock::take(tx, [LOCK.to_owned()]).await?;
-        let now = clock::now(tx, self.now).await?;
-        let new = self.new;
-        let key = key(new.scope, &new.target);
-        let until = now.plus(new.lasts);
-        let before = of_key(tx, &key).await?;
-        let in_force = before.as_ref().filter(|row| row.until_at > now.micros());
-        let in_force = in_force.map(|row| line(row, now)).transpose()?;
-        if let Some(old) = &in_force
-            && (old.freeze.until > until || (new.unless_worse && !old.freeze.unless_worse))
-        {
-            return Ok(Verdict::Undo(Freezing::Longer(old.clone())));
-        }
-        if let Some(before) = before {
-            // Its time may have been over before.
-            let until = Timestamp::from_micros(before.until_at);
-            end(tx, &[before.id], &new.by, std::cmp::min(until, now)).await?;
-        }
-        let row = ActiveModel {
-            scope: Set(new.scope.as_str().to_owned()),
-            target: Set(new.target.clone()),
-            name: Set(new.name.clone()),
-            since: Set(now.micros()),
-            until_at: Set(until.micros()),
-            said_by: Set(new.by.clone()),
-            reason: Set(new.reason.clone()),
-            unless_worse: Set(new.unless_worse),
-            noticed: Set(false),
-            open_key: Set(Some(key)),
-            ..Default::default()
-        };
-        let row = row.insert(tx).await?;
-        Ok(Verdict::Keep(Freezing::Begun {
-            line: line(&row, now)?,
-            before: in_force,
-        }))
+        let freezing = begin(tx, self.new, self.now).await?;
+        Ok(match freezing {
+            Freezing::Begun { .. } => Verdict::Keep(freezing),
+            Freezing::Longer(_) => Verdict::Undo(freezing),
+        })
     }
+}
+
+/// Writes one, unless what is there is more.
+async fn begin(tx: &Tx, new: &NewFreeze, own: Timestamp) -> Result<Freezing, Stop> {
+    lock::take(tx, [LOCK.to_owned()]).await?;
+    let now = clock::now(tx, own).await?;
+    let key = key(new.scope, &new.target);
+    let until = now.plus(new.lasts);
+    let before = of_key(tx, &key).await?;
+    let in_force = before.as_ref().filter(|row| row.until_at > now.micros());
+    let in_force = in_force.map(|row| line(row, now)).transpose()?;
+    if let Some(old) = &in_force
+        && (old.freeze.until > until || (new.unless_worse && !old.freeze.unless_worse))
+    {
+        return Ok(Freezing::Longer(old.clone()));
+    }
+    if let Some(before) = before {
+        // Its time may have been over before.
+        let until = Timestamp::from_micros(before.until_at);
+        end(tx, &[before.id], &new.by, std::cmp::min(until, now)).await?;
+    }
+    let row = ActiveModel {
+        scope: Set(new.scope.as_str().to_owned()),
+        target: Set(new.target.clone()),
+        name: Set(new.name.clone()),
+        since: Set(now.micros()),
+        until_at: Set(until.micros()),
+        said_by: Set(new.by.clone()),
+        reason: Set(new.reason.clone()),
+        unless_worse: Set(new.unless_worse),
+        noticed: Set(false),
+        open_key: Set(Some(key)),
+        ..Default::default()
+    };
+    let row = row.insert(tx).await?;
+    Ok(Freezing::Begun {
+        line: line(&row, now)?,
+        before: in_force,
+    })
+}
+
+/// Freezes a host that was drained, in the transaction that ends the drain. One that lasts longer already stays.
+pub(crate) async fn of_drained(
+    tx: &Tx,
+    row: &recovery::Model,
+    order: &FreezeOrder,
+    own: Timestamp,
+) -> Result<(), Stop> {
+    let new = NewFreeze {
+        scope: FreezeScope::Host,
+        target: row.host_uuid.clone(),
+        name: row.host_name.clone(),
+        lasts: order.lasts,
+        by: order.by.clone(),
+        reason: order.reason.clone(),
+        unless_worse: false,
+    };
+    begin(tx, &new, own).await.map(|_| ())
 }
 
 struct Thaw<'a> {

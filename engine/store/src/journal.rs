@@ -8,6 +8,7 @@ mod given_up;
 mod moves;
 mod orders;
 mod place;
+mod planned;
 mod pulse;
 mod reservations;
 mod restarts;

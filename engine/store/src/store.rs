@@ -17,7 +17,7 @@ use crate::machines::MachineTable;
 use crate::registry::RegistryTables;
 use crate::roll::EngineTable;
 use crate::work::{Tx, Verdict, Work};
-use crate::{FactTable, FreezeTable, JobTable, MonitorTable, StoreError, StoreOptions};
+use crate::{FactTable, FreezeTable, JobTable, MonitorTable, PlanTables, StoreError, StoreOptions};
 
 /// A database. Cheap to clone; all clones share its connections.
 ///
@@ -33,6 +33,7 @@ pub struct Store {
     roll: EngineTable,
     facts: FactTable,
     freezes: FreezeTable,
+    plans: PlanTables,
     monitors: MonitorTable,
     jobs: JobTable,
 }
@@ -60,6 +61,7 @@ impl Store {
             roll: EngineTable::of(&db),
             facts: FactTable::of(&db),
             freezes: FreezeTable::of(&db),
+            plans: PlanTables::of(&db),
             monitors: MonitorTable::of(&db),
             jobs: JobTable::of(&db),
             db,
@@ -99,6 +101,11 @@ impl Store {
     /// What is frozen: the port `Freezes`.
     pub fn freezes(&self) -> &FreezeTable {
         &self.freezes
+    }
+
+    /// What people plan: the port `Plans`.
+    pub fn plans(&self) -> &PlanTables {
+        &self.plans
     }
 
     /// The monitors that have signed: the port `Monitors`.

@@ -56,6 +56,13 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
 
 fn recovery(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     match &facts.open {
+        Some(open) if open.kind.is_planned() => say(
+            Verdict::Bad,
+            format!(
+                "{} {} of the host is not over: `tachi recovery abort {}` ends it",
+                open.kind, open.id, open.id
+            ),
+        ),
         Some(open) => {
             let progress = progress(open.moves).unwrap_or_else(|| "no instance is moved yet".into());
             let message = open

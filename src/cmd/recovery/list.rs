@@ -5,7 +5,7 @@ use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
-use tachi_operator::{RecoveryView, progress};
+use tachi_operator::{RecoveryView, progress_of};
 
 use super::super::Failure;
 use super::super::when::since;
@@ -79,7 +79,7 @@ fn sheet(rows: Vec<RecoveryView>) -> Sheet<9> {
             Cell::text(row.life.to_string()),
             Cell::text(&row.status),
             Cell::Time(row.opened_at.0),
-            Cell::prose(progress(row.moves).unwrap_or_default()),
+            Cell::prose(progress_of(row.kind, row.moves).unwrap_or_default()),
             Cell::prose(waits.map_or_else(String::new, |what| what.to_string())),
             Cell::prose(row.message.clone().unwrap_or_default()),
         ];

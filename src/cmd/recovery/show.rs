@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
-use tachi_operator::{StoryView, progress};
+use tachi_operator::{StoryView, progress_of};
 
 use super::super::Failure;
 use super::{named, story, unknown};
@@ -83,7 +83,8 @@ async fn follow(source: &dyn Source, id: RecoveryId, first: StoryView, view: &Vi
         told = lines.len();
         let waits = format!(
             "{}waits for {}",
-            progress(now.summary.moves).map_or(String::new(), |text| format!("{text}; ")),
+            progress_of(now.summary.kind, now.summary.moves)
+                .map_or(String::new(), |text| format!("{text}; ")),
             now.waits_for
         );
         if now.summary.life != Life::Open {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_operator::{InstanceView, ProofView, StepView, StoryView, Time, one_line, progress, stage};
+use tachi_operator::{InstanceView, ProofView, StepView, StoryView, Time, one_line, progress_of, stage};
 
 use crate::out::{Cell, Column, Sheet, View};
 
@@ -79,7 +79,7 @@ pub(in crate::cmd) fn heading(story: &StoryView, view: &View) -> Vec<String> {
             view.when(word.at.0)
         ));
     }
-    if let Some(text) = progress(summary.moves) {
+    if let Some(text) = progress_of(summary.kind, summary.moves) {
         lines.push(format!("instances     {text}"));
     }
     for (name, down) in story.downtime.parts() {

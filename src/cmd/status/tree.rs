@@ -2,7 +2,7 @@
 
 use tachi_domain::recovery::Life;
 use tachi_operator::waits::explained;
-use tachi_operator::{RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress};
+use tachi_operator::{RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress_of};
 
 use super::super::when::ago;
 use super::findings;
@@ -130,7 +130,10 @@ pub(super) fn for_a_person(seen: &SituationView) -> Vec<String> {
 
 fn state(row: &UnderwayView) -> String {
     let message = row.message.clone();
-    let parts: Vec<String> = progress(row.moves).into_iter().chain(message).collect();
+    let parts: Vec<String> = progress_of(row.kind, row.moves)
+        .into_iter()
+        .chain(message)
+        .collect();
     if parts.is_empty() {
         "under way".into()
     } else {

@@ -295,6 +295,8 @@ impl Draft {
             unless_joined: self.unless_joined,
             unless_evidence: self.unless_joined,
             latest: None,
+            planned: Vec::new(),
+            freeze: None,
             restarted: self.restarted.map(server),
             reservations: reservations.collect(),
             host_back: self.back.map(host_id),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tachi_domain::ServerId;
 use tachi_domain::nova::VmState;
+use tachi_domain::{MigrationId, ServerId};
 use tachi_engine::ports::CallError;
 
 use super::service::LONGEST_REASON;
@@ -20,6 +20,30 @@ pub(super) async fn evacuate(nova: &Nova, id: ServerId, target: Option<&str>) ->
         None => json!({"evacuate": {}}),
     };
     act(nova, begun, Feature::EVACUATE, id, body, Effect::Once).await
+}
+
+pub(super) async fn live_migrate(nova: &Nova, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
+    let begun = nova.session.now();
+    let body = json!({"os-migrateLive": {"host": target, "block_migration": "auto"}});
+    act(nova, begun, Feature::LIVE_MIGRATE, id, body, Effect::Once).await
+}
+
+pub(super) async fn abort_migration(
+    nova: &Nova,
+    id: ServerId,
+    migration: MigrationId,
+) -> Result<(), CallError> {
+    let (id, migration) = (id.to_string(), migration.to_string());
+    let request = Request {
+        method: Method::DELETE,
+        path: &["servers", &id, "migrations", &migration],
+        query: &[],
+        body: None,
+        effect: Effect::Idempotent,
+        about: About::Object,
+        begun: nova.session.now(),
+    };
+    nova.call(Feature::LIVE_MIGRATE, request).await.map(|_| ())
 }
 
 pub(super) async fn lock(nova: &Nova, id: ServerId, reason: &str) -> Result<(), CallError> {

@@ -7,8 +7,9 @@ use tachi_engine::ports::CallError;
 
 use super::pages::{self, List, Take};
 use super::version::Feature;
-use super::{Nova, service};
+use super::{Nova, Request, service};
 use crate::answer::Answer;
+use crate::fault::About;
 use crate::time;
 
 #[derive(Deserialize)]
@@ -48,6 +49,62 @@ pub(super) async fn evacuations(nova: &Nova, since: Option<Timestamp>) -> Result
     let query = vec![("migration_type", "evacuation".to_owned())];
     let (migrations, _) = pages_of(nova, query, since.map(Timestamp::whole_seconds)).await?;
     Ok(migrations)
+}
+
+/// Those of one server, and how much of the one under way is done: of its memory and disks together, as Nova counts them.
+pub(super) async fn live(nova: &Nova, server: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
+    let query = vec![
+        ("instance_uuid", server.to_string()),
+        ("migration_type", "live-migration".to_owned()),
+    ];
+    let (migrations, _) = pages_of(nova, query, None).await?;
+    let is_under_way = migrations.iter().any(|one| !one.status.is_over());
+    let percent = if is_under_way {
+        // It may end this moment, and then Nova knows of none.
+        progress(nova, server).await.unwrap_or_default()
+    } else {
+        None
+    };
+    Ok((migrations, percent))
+}
+
+#[derive(Deserialize)]
+struct UnderWay {
+    migrations: Vec<Progress>,
+}
+
+/// In bytes.
+#[derive(Deserialize)]
+struct Progress {
+    #[serde(default, rename = "memory_total_bytes")]
+    memory: Option<u64>,
+    #[serde(default, rename = "memory_remaining_bytes")]
+    memory_left: Option<u64>,
+    #[serde(default, rename = "disk_total_bytes")]
+    disk: Option<u64>,
+    #[serde(default, rename = "disk_remaining_bytes")]
+    disk_left: Option<u64>,
+}
+
+impl Progress {
+    fn percent(&self) -> Option<u8> {
+        let sum = |one: Option<u64>, other: Option<u64>| {
+            one.unwrap_or_default().saturating_add(other.unwrap_or_default())
+        };
+        let total = sum(self.memory, self.disk);
+        let left = sum(self.memory_left, self.disk_left).min(total);
+        let done = u128::from(total - left) * 100;
+        u8::try_from(done.checked_div(u128::from(total))?).ok()
+    }
+}
+
+async fn progress(nova: &Nova, server: ServerId) -> Result<Option<u8>, CallError> {
+    let id = server.to_string();
+    let path = ["servers", &id, "migrations"];
+    let request = Request::get(&path, &[], About::Object);
+    let answer = nova.call(Feature::MIGRATIONS, request).await?;
+    let shown: UnderWay = answer.json()?;
+    Ok(shown.migrations.last().and_then(Progress::percent))
 }
 
 async fn list(

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tachi_domain::MigrationId;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{MigrationType, PowerState};
 
@@ -359,6 +360,8 @@ async fn every_action_has_its_body_and_microversion() {
     let (nova, id) = (fake.nova().await, server_id());
     nova.evacuate(id, None).await.unwrap();
     nova.evacuate(id, Some("c2")).await.unwrap();
+    nova.live_migrate(id, None).await.unwrap();
+    nova.live_migrate(id, Some("c2")).await.unwrap();
     nova.lock(id, "tachi r1").await.unwrap();
     nova.lock(id, "").await.unwrap();
     nova.unlock(id).await.unwrap();
@@ -376,6 +379,14 @@ async fn every_action_has_its_body_and_microversion() {
     let want = [
         ("2.94", json!({"evacuate": {}})),
         ("2.94", json!({"evacuate": {"host": "c2"}})),
+        (
+            "2.68",
+            json!({"os-migrateLive": {"host": null, "block_migration": "auto"}}),
+        ),
+        (
+            "2.68",
+            json!({"os-migrateLive": {"host": "c2", "block_migration": "auto"}}),
+        ),
         ("2.73", json!({"lock": {"locked_reason": "tachi r1"}})),
         ("2.73", json!({"lock": null})),
         ("2.53", json!({"unlock": null})),

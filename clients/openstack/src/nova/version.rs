@@ -60,6 +60,13 @@ impl Feature {
         needs: ApiVersion(2, 53),
         wants: ApiVersion(2, 94),
     };
+    /// From 2.25 on Nova finds out by itself whether storage is shared, and from 2.65 on it aborts what is queued too. From 2.30 on a
+    /// host that is named is checked by the scheduler, and nothing here ever asks for less.
+    pub(super) const LIVE_MIGRATE: Self = Self {
+        what: "live migrations",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 68),
+    };
     pub(super) const ACTIONS: Self = Self {
         what: "server actions",
         needs: ApiVersion(2, 53),

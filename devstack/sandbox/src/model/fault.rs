@@ -1,4 +1,4 @@
-//! Faults of moves: what may go wrong between an accepted evacuation and its end.
+//! Faults of moves: what may go wrong between an accepted evacuation, or a live migration, and its end.
 
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ pub enum MoveFault {
         /// Extra region time in milliseconds.
         millis: u64,
     },
+    /// Nova refuses the live migration at once, as it does for what has a device of the host's.
+    LiveRefused,
+    /// The live migration is given up by its source: migration `error`, instance as before.
+    LiveError,
+    /// The live migration copies for ever, until it is aborted.
+    LiveHang,
     /// The destination loses power this long after the rebuild began.
     DestinationDies {
         /// Region time in milliseconds.
@@ -34,7 +40,10 @@ pub enum MoveFault {
 
 impl MoveFault {
     fn strikes_at_conductor(self) -> bool {
-        matches!(self, Self::LostCast | Self::NoValidHost)
+        matches!(
+            self,
+            Self::LostCast | Self::NoValidHost | Self::LiveRefused | Self::LiveError | Self::LiveHang
+        )
     }
 
     pub(crate) fn extra(self) -> Duration {
@@ -45,6 +54,9 @@ impl MoveFault {
             | Self::LateFailure
             | Self::Error
             | Self::Hang
+            | Self::LiveRefused
+            | Self::LiveError
+            | Self::LiveHang
             | Self::DestinationDies { .. } => Duration::ZERO,
         }
     }

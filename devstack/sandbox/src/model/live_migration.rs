@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::model::agenda::Event;
 use crate::model::cast::{Cast, CastKind};
 use crate::model::evacuate::{no_such_server, wrong_state};
+use crate::model::fault::MoveFault;
 use crate::model::host::GuestPower;
 use crate::model::migration::{Migration, MigrationKind, MigrationStatus};
 use crate::model::server::{TaskState, VmState};
@@ -23,6 +24,40 @@ pub(crate) struct LiveMove {
 }
 
 impl State {
+    /// Aborts a live migration that copies. One whose guest is about to go on at its destination is past that.
+    pub(crate) fn abort_live_migration(
+        &mut self,
+        caller: &Caller,
+        id: Uuid,
+        migration: u64,
+    ) -> Result<(), Refusal> {
+        let no = self.find_server(caller, id)?;
+        caller.require_admin("os_compute_api:servers:migrations:delete")?;
+        let row = self
+            .world
+            .migrations
+            .of_server(id)
+            .find(|row| row.id == migration);
+        let Some(row) = row.filter(|row| row.kind == MigrationKind::LiveMigration) else {
+            return Err(Refusal::not_found(format!(
+                "Live migration {migration} for server {id} not found."
+            )));
+        };
+        if row.status != MigrationStatus::Preparing {
+            let status = row.status.as_str();
+            return Err(Refusal::bad_request(format!(
+                "Migration {migration} state of instance {id} is {status}. Cannot abort while the migration is in this state."
+            )));
+        }
+        let now = self.world.now;
+        let world = &mut self.world;
+        world
+            .migrations
+            .set_status(migration, MigrationStatus::Cancelled, now);
+        world.servers.edit(no, now, |server| server.task_state = None);
+        Ok(())
+    }
+
     /// Accepts a live migration of a running server.
     pub(crate) fn live_migrate(
         &mut self,
@@ -66,6 +101,11 @@ impl State {
                 Refusal::bad_request("No valid host was found. There are not enough hosts available.")
             })?,
         };
+        if self.world.faults.at_conductor(id, MoveFault::LiveRefused) {
+            return Err(Refusal::bad_request(
+                "Instance has PCI devices that cannot be migrated: live migration is not possible.",
+            ));
+        }
         self.log_action(no, caller, "live-migration");
         self.allocate(dest, no);
         let migration = self.world.record_move(
@@ -149,6 +189,22 @@ impl World {
         let alive = self.hosts[live.source].works_since(live.source_life)
             && self.hosts[live.dest].works_since(live.dest_life);
         if !alive || self.servers.get(live.server).is_none() {
+            return;
+        }
+        let preparing =
+            |row: &Migration| row.id == live.migration && row.status == MigrationStatus::Preparing;
+        if !self.migrations.of_server(live.server_id).any(preparing) {
+            // It was aborted.
+            return;
+        }
+        if self.faults.at_conductor(live.server_id, MoveFault::LiveHang) {
+            return;
+        }
+        if self.faults.at_conductor(live.server_id, MoveFault::LiveError) {
+            self.migrations
+                .set_status(live.migration, MigrationStatus::Error, self.now);
+            self.servers
+                .edit(live.server, self.now, |server| server.task_state = None);
             return;
         }
         self.migrations

@@ -44,6 +44,7 @@ pub(crate) enum MigrationStatus {
     Running,
     Done,
     Completed,
+    Cancelled,
     Failed,
     Error,
 }
@@ -57,6 +58,7 @@ impl MigrationStatus {
             Self::Running => "running",
             Self::Done => "done",
             Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
             Self::Failed => "failed",
             Self::Error => "error",
         }

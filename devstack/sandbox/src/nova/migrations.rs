@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query};
 use chrono::{DateTime, NaiveDateTime, Utc};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -185,6 +186,20 @@ pub(super) async fn list(
     })
 }
 
+/// What a live migration copies.
+const MEMORY_KIB: u32 = 1024 * 1024;
+
+/// `DELETE /servers/{id}/migrations/{migration}`: aborts a live migration.
+pub(super) async fn abort(
+    context: Context,
+    Path((id, migration)): Path<(String, u64)>,
+) -> Result<StatusCode, Answer> {
+    let id = server_id(&id)?;
+    let region = &context.app.region;
+    region.change(|state| state.abort_live_migration(&context.caller, id, migration))?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 /// `GET /servers/{id}/migrations`: live migrations in progress.
 pub(super) async fn of_server(context: Context, Path(id): Path<String>) -> Result<Json<Value>, Answer> {
     context.admin("os_compute_api:servers:migrations:index")?;
@@ -200,6 +215,23 @@ pub(super) async fn of_server(context: Context, Path(id): Path<String>) -> Resul
             .map(|row| {
                 let mut shown = view(&context, row);
                 shown["server_uuid"] = json!(row.server_id);
+                let taken = state.world.now.since(row.created).as_secs_f64();
+                let whole = state.world.settings.live_migration_time.as_secs_f64();
+                // One that takes longer copies the same pages again and again.
+                let part = (taken / whole.max(0.001)).min(0.97);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "part of a GiB, in KiB"
+                )]
+                let done = (part * f64::from(MEMORY_KIB)) as u64 * 1024;
+                let total = u64::from(MEMORY_KIB) * 1024;
+                shown["memory_total_bytes"] = json!(total);
+                shown["memory_processed_bytes"] = json!(done);
+                shown["memory_remaining_bytes"] = json!(total - done);
+                for disk in ["total", "processed", "remaining"] {
+                    shown[format!("disk_{disk}_bytes")] = json!(0);
+                }
                 shown
             })
             .collect();

@@ -10,7 +10,8 @@ impl HostRecovery {
         let mut turn = turn!(self, now, record);
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
-            Observation::Tick | Observation::MayRunOn(_) => {}
+            // The last is of what a person has planned.
+            Observation::Tick | Observation::MayRunOn(_) | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
                 if *turn.stage == Stage::Returning {
                     // Its new recovery may want it off.
@@ -142,7 +143,12 @@ impl HostRecovery {
             }
             Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
             Command::Reserve(call) => self.reserve.not_sent(call),
-            Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
+            Command::Stop(_)
+            | Command::Start(_)
+            | Command::Activate { .. }
+            | Command::FollowMove(_)
+            | Command::LiveMigrate { .. }
+            | Command::AbortMigration { .. } => {}
         }
     }
 }

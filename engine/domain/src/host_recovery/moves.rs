@@ -358,7 +358,11 @@ impl Move {
                     *asked = None;
                 }
             }
-            ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
+            ServerCall::Stop
+            | ServerCall::Start
+            | ServerCall::Activate
+            | ServerCall::LiveMigrate
+            | ServerCall::AbortMigration => {}
         }
     }
 

@@ -8,7 +8,9 @@ use super::service::{ServiceTrack, reason_of};
 use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
 use crate::elapsed::Elapsed;
-use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task, is_marked, mark};
+use crate::recovery::{
+    Command, Life, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked, mark,
+};
 
 impl HostRecovery {
     /// R22: once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any more),
@@ -59,7 +61,9 @@ impl HostRecovery {
         // A process recovery's call may come late, and puts its mark in the place of ours too.
         let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
             && self.policy.process_disable_reason != self.policy.host_disable_reason;
-        let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process;
+        // So may a drain's.
+        let of_a_drain = is_drained(reason);
+        let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process && !of_a_drain;
         if self.service.marked && theirs && is_settled {
             let how = "it has failed again, and a new recovery sees to it";
             turn!(self, now, record).over_and_closed(how);

@@ -14,7 +14,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServiceId;
 use crate::nova::Service;
-use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_marked};
+use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
 use crate::timestamp::Timestamp;
 
 /// How long Nova may go on hearing a host that is reported dead before the report is given up.
@@ -233,7 +233,9 @@ impl ServiceTrack {
         self.before = Some(seen.beat());
         // Disabled without a mark of ours, with a reason or without: somebody else's doing, which stays (R23). The mark of an
         // earlier recovery gives way to this one's.
-        let foreign = !seen.enabled && !is_marked(reason_of(seen));
+        // A drain's is a person's.
+        let reason = reason_of(seen);
+        let foreign = !seen.enabled && (!is_marked(reason) || is_drained(reason));
         let (update, text) = if foreign {
             let text = format!(
                 "setting forced_down of {}; it was disabled by somebody else, which stays",

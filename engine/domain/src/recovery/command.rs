@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::elapsed::Elapsed;
 use crate::hooks::HookCall;
-use crate::id::{ServerId, ServiceId};
+use crate::id::{MigrationId, ServerId, ServiceId};
 use crate::level::Target;
 use crate::nova::VmState;
 use crate::proof::Proof;
@@ -163,6 +163,22 @@ pub enum Command {
         /// Always `active` today.
         to: VmState,
     },
+    /// Look at a server and its live migrations.
+    FollowMove(ServerId),
+    /// Live-migrate a server.
+    LiveMigrate {
+        /// The instance.
+        server: ServerId,
+        /// To which host; `None` leaves that to Nova's scheduler.
+        target: Option<String>,
+    },
+    /// Abort a live migration.
+    AbortMigration {
+        /// The instance.
+        server: ServerId,
+        /// Nova's record of it.
+        migration: MigrationId,
+    },
     /// Run an operator's hook.
     RunHook(Box<HookCall>),
     /// Something about reserved hosts.
@@ -182,7 +198,8 @@ impl Command {
             | Self::ReadEvacuations { .. }
             | Self::ReadServerIds
             | Self::ReadConductors
-            | Self::ReadServer(_) => false,
+            | Self::ReadServer(_)
+            | Self::FollowMove(_) => false,
             Self::Reserve(call) => call.is_write(),
             Self::PowerOff { .. }
             | Self::PowerOn { .. }
@@ -195,6 +212,8 @@ impl Command {
             | Self::Stop(_)
             | Self::Start(_)
             | Self::Activate { .. }
+            | Self::LiveMigrate { .. }
+            | Self::AbortMigration { .. }
             | Self::RunHook(_) => true,
         }
     }
@@ -210,6 +229,8 @@ impl Command {
             Self::Stop(server) => Some((*server, ServerCall::Stop)),
             Self::Start(server) => Some((*server, ServerCall::Start)),
             Self::Activate { server, .. } => Some((*server, ServerCall::Activate)),
+            Self::LiveMigrate { server, .. } => Some((*server, ServerCall::LiveMigrate)),
+            Self::AbortMigration { server, .. } => Some((*server, ServerCall::AbortMigration)),
             Self::CountHosts
             | Self::ReadService
             | Self::LearnLevels
@@ -223,6 +244,7 @@ impl Command {
             | Self::ReadServerIds
             | Self::ReadConductors
             | Self::ReadServer(_)
+            | Self::FollowMove(_)
             | Self::RunHook(_)
             | Self::Reserve(_) => None,
         }
@@ -252,6 +274,9 @@ impl Command {
             Self::Stop(_) => "stop",
             Self::Start(_) => "start",
             Self::Activate { .. } => "activate",
+            Self::FollowMove(_) => "follow move",
+            Self::LiveMigrate { .. } => "live-migrate",
+            Self::AbortMigration { .. } => "abort migration",
             Self::RunHook(_) => "run hook",
             Self::Reserve(call) => call.name(),
         }

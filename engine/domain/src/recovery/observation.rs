@@ -116,6 +116,17 @@ impl Messaging {
     }
 }
 
+/// A server and its live migrations. These are read first: one that is over has written where the server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// `None`: it is gone.
+    pub server: Option<Server>,
+    /// Every live migration Nova has a record of.
+    pub migrations: Vec<Migration>,
+    /// How much of the one under way is done, if Nova says so.
+    pub percent: Option<u8>,
+}
+
 /// What came of a call about one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerCall {
@@ -135,6 +146,10 @@ pub enum ServerCall {
     Start,
     /// `os-resetState` to `active` of a VM recovery.
     Activate,
+    /// `os-migrateLive`.
+    LiveMigrate,
+    /// `DELETE` of a live migration under way.
+    AbortMigration,
 }
 
 /// Something a recovery learns.
@@ -199,6 +214,13 @@ pub enum Observation {
         server: ServerId,
         /// `Ok(None)`: it is gone.
         result: Result<Option<Server>, Fault>,
+    },
+    /// Answer to [`Command::FollowMove`].
+    Followed {
+        /// The instance that was asked for.
+        server: ServerId,
+        /// The answer.
+        result: Result<Followed, Fault>,
     },
     /// Answer to a command about one server.
     ServerCall {

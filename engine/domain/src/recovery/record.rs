@@ -43,8 +43,10 @@ pub enum Task {
     StartInstance,
     /// It runs.
     ConfirmActive,
-    /// Disable after a failed process.
+    /// Disable after a failed process, or because a person has planned it.
     DisableNode,
+    /// Live migrations.
+    LiveMigrate,
     /// An operator's hook.
     Hook {
         /// In which phase.
@@ -68,6 +70,7 @@ impl Task {
             Self::StartInstance => "StartInstanceTask",
             Self::ConfirmActive => "ConfirmInstanceActiveTask",
             Self::DisableNode => "DisableComputeNodeTask",
+            Self::LiveMigrate => "LiveMigrateInstancesTask",
             Self::Hook { phase, number } => workflow::hook_name(phase, number),
         }
     }
@@ -108,6 +111,17 @@ pub struct FenceOrder {
     pub at_most: Option<u32>,
     /// What counts as lately.
     pub within: Duration,
+}
+
+/// A host that was emptied is frozen from now on, so that nobody takes what is done to it for a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreezeOrder {
+    /// For how long.
+    pub lasts: Duration,
+    /// Who wanted it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// An instance that is to run on a host, and must not run on another (R12).
@@ -164,6 +178,8 @@ pub struct Record {
     pub unless_frozen: UnlessFrozen,
     /// Freezes that end because it has become worse, by their numbers.
     pub worse: BTreeSet<i64>,
+    /// The recovery's host is frozen with this very transaction.
+    pub freeze: Option<FreezeOrder>,
 }
 
 /// A person's word, as the recovery has heard it.
@@ -207,6 +223,7 @@ impl Record {
         self.contradicted |= later.contradicted;
         self.words.extend(later.words);
         self.worse.extend(later.worse);
+        self.freeze = later.freeze.or(self.freeze.take());
         self.unless_frozen.with(later.unless_frozen);
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
         self.unless_elsewhere = later.unless_elsewhere.or(self.unless_elsewhere.take());

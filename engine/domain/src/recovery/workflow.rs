@@ -35,7 +35,7 @@ const POST: [&str; 8] = [
 ];
 
 /// The places in a workflow, of whatever kind of recovery, in their order. A place that ends in a star stands for hooks.
-const PLACES: [&str; 14] = [
+const PLACES: [&str; 15] = [
     "PreHook*",
     "FenceHostTask",
     "DisableComputeServiceTask",
@@ -46,6 +46,7 @@ const PLACES: [&str; 14] = [
     "MainHook*",
     "ReserveHostTask",
     "EvacuateInstancesTask",
+    "LiveMigrateInstancesTask",
     "StartInstanceTask",
     "ConfirmInstanceActiveTask",
     "PostHook*",
@@ -106,6 +107,7 @@ mod tests {
             Task::StartInstance,
             Task::ConfirmActive,
             Task::DisableNode,
+            Task::LiveMigrate,
         ];
         for task in tasks {
             assert!(place(task.name()).is_some(), "{}", task.name());

@@ -84,10 +84,7 @@ impl VmRecovery {
                     self.read_not_before = now.elapsed.plus(self.policy.tick);
                 }
             }
-            Observation::HostUnderRecovery => {
-                let text = format!("host {} is being recovered, and its instances with it", self.host);
-                self.step_aside(NotificationStatus::Ignored, text, record);
-            }
+            Observation::HostUnderRecovery => host_is_recovered(self, record),
             Observation::MayRunOn(hosts) => {
                 let text = gates::runs_elsewhere(&hosts, &self.host);
                 self.step_aside(NotificationStatus::Failed, text, record);
@@ -103,6 +100,7 @@ impl VmRecovery {
             | Observation::ServiceUpdated(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
+            | Observation::Followed { .. }
             | Observation::Evacuations(_)
             | Observation::ServerIds(_)
             | Observation::Permits(_)
@@ -125,4 +123,12 @@ impl VmRecovery {
         }
         self.pulse = Some(pulse);
     }
+}
+
+fn host_is_recovered(state: &mut VmRecovery, record: &mut Record) {
+    let text = format!(
+        "host {} is being recovered, and its instances with it",
+        state.host
+    );
+    state.step_aside(NotificationStatus::Ignored, text, record);
 }

@@ -40,6 +40,13 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         return Ok(Retried::NotFailed(notification.status.to_string()));
     }
     let kind = convert::recovery_kind(&failed)?;
+    if kind.is_planned() {
+        let text = format!(
+            "a {kind} is not repeated as it was: `tachi host {kind} {}` looks at it anew",
+            failed.host_name
+        );
+        return Ok(Retried::Refused(text));
+    }
     let host_id = recovery_cell(&failed, "host_uuid").id(&failed.host_uuid)?;
     if let Some(key) = open_key(kind, host_id, &notification.payload) {
         let open = recovery::Entity::find()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{ProofLine, Story, StoryMove};
 
@@ -44,11 +45,19 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Story>
         .into_iter()
         .map(|row| (row.uuid.clone(), row))
         .collect();
-    let vmoves = moves
+    let mut rows: Vec<vmove::Model> = moves
         .iter()
         .filter_map(|row| shown.remove(&row.vmove_uuid))
-        .map(convert::vmove)
-        .collect::<Result<_, _>>()?;
+        .collect();
+    if recovery_cell(&row, "kind")
+        .word(&row.kind, RecoveryKind::from_word)?
+        .is_planned()
+    {
+        // Behind these there is no move. They were written in the order in which they are begun.
+        rows.extend(shown.into_values());
+        rows.sort_by_key(|row| row.id);
+    }
+    let vmoves = rows.into_iter().map(convert::vmove).collect::<Result<_, _>>()?;
     Ok(Some(Story {
         summary,
         notification,

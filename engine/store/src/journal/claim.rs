@@ -263,9 +263,10 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What is known of the moves of these; a process has none.
+/// What is known of the moves of these; a process has none, and what a person plans keeps its own.
 async fn moves(db: &Tx, rows: &[recovery::Model]) -> Result<BTreeMap<i64, Vec<String>>, Stop> {
-    let has_moves = |row: &&recovery::Model| row.kind != RecoveryKind::Process.as_str();
+    let kept = [RecoveryKind::Host, RecoveryKind::Vm].map(RecoveryKind::as_str);
+    let has_moves = |row: &&recovery::Model| kept.contains(&row.kind.as_str());
     let ids: Vec<i64> = rows.iter().filter(has_moves).map(|row| row.id).collect();
     let mut moves: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     if ids.is_empty() {

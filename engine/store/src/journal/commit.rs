@@ -13,7 +13,7 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
 use tokio::time::Instant;
 
-use super::{claim, given_up, moves, orders, place, pulse, reservations, restarts};
+use super::{claim, given_up, moves, orders, place, planned, pulse, reservations, restarts};
 use crate::convert::{self, signed};
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -46,9 +46,12 @@ impl Work for Commit<'_> {
         }
         let write = self.write;
         let row = claim::without_state(tx, &self.id.to_string()).await?;
-        if let Some(name) = &write.unless_host_recovery
-            && self.host_is_recovered(tx, &row, name).await?
-        {
+        let mut hosts: Vec<&str> = write.unless_host_recovery.as_deref().into_iter().collect();
+        if convert::recovery_kind(&row)?.is_planned() {
+            // Nothing is taken from a host that is being recovered either.
+            hosts.extend(write.unless_elsewhere.as_ref().map(|asked| asked.host.as_str()));
+        }
+        if !hosts.is_empty() && self.is_one_recovered(tx, &row, &hosts).await? {
             return Ok(Verdict::Undo(Committed::HostUnderRecovery));
         }
         // After the host was taken: a recovery of it that ends first has left what it knows.
@@ -97,6 +100,10 @@ impl Work for Commit<'_> {
         }
         if write.life == Some(Life::Closed) {
             self.free(tx, &row).await?;
+        }
+        planned::write(tx, &row, &write.planned, self.now).await?;
+        if let Some(order) = &write.freeze {
+            freezes::of_drained(tx, &row, order, self.now).await?;
         }
         freezes::worse(tx, &write.worse, self.now).await?;
         // After all that is written of the host.
@@ -156,15 +163,15 @@ impl Commit<'_> {
         Ok(held.rows_affected == 1)
     }
 
-    /// Whether a host of that name is being recovered by somebody else. The host is taken, as when a notification is
+    /// Whether a host of these names is being recovered by somebody else. The hosts are taken, as when a notification is
     /// accepted, so that neither can slip past the other.
-    async fn host_is_recovered(&self, tx: &Tx, row: &recovery::Model, name: &str) -> Result<bool, Stop> {
-        let host = host::Entity::find()
-            .filter(host::Column::Name.eq(name))
+    async fn is_one_recovered(&self, tx: &Tx, row: &recovery::Model, names: &[&str]) -> Result<bool, Stop> {
+        let hosts = host::Entity::find()
+            .filter(host::Column::Name.is_in(names.iter().copied()))
             .filter(host::Column::Deleted.eq(0))
-            .one(tx)
+            .all(tx)
             .await?;
-        lock::take(tx, host.map(|host| host.uuid)).await?;
+        lock::take(tx, hosts.into_iter().map(|host| host.uuid)).await?;
         let open = recovery::Column::Life
             .eq(Life::Open.as_str())
             .and(recovery::Column::OpenKey.is_not_null());
@@ -180,7 +187,7 @@ impl Commit<'_> {
         };
         let found = recovery::Entity::find()
             .filter(theirs)
-            .filter(recovery::Column::HostName.eq(name))
+            .filter(recovery::Column::HostName.is_in(names.iter().copied()))
             .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
             .filter(recovery::Column::Uuid.ne(self.id.to_string()))
             .limit(1)
@@ -192,7 +199,7 @@ impl Commit<'_> {
     /// Whatever it has taken is free for others. A process has nothing that could be taken, an instance no reserve.
     async fn free(&self, tx: &Tx, row: &recovery::Model) -> Result<(), Stop> {
         match convert::recovery_kind(row)? {
-            RecoveryKind::Process => Ok(()),
+            RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => Ok(()),
             RecoveryKind::Vm => free_moves(tx, row.id).await,
             RecoveryKind::Host => {
                 free_moves(tx, row.id).await?;

@@ -149,6 +149,8 @@ fn everything(host: HostId) -> Write {
         unless_joined: false,
         unless_evidence: false,
         latest: None,
+        planned: Vec::new(),
+        freeze: None,
         restarted: None,
         reservations: Vec::new(),
         host_back: None,

@@ -156,3 +156,90 @@ async fn every_status_of_an_evacuation_has_its_meaning() {
         assert_eq!(fake.calls().len(), 1, "an evacuation is never sent twice");
     }
 }
+
+#[tokio::test]
+async fn a_live_migration_is_told_with_how_much_of_it_is_done() {
+    let bytes = |total: u64, left: u64, disk: u64, disk_left: u64| {
+        json!({"migrations": [{
+            "memory_total_bytes": total, "memory_remaining_bytes": left,
+            "disk_total_bytes": disk, "disk_remaining_bytes": disk_left,
+        }]})
+    };
+    // (status of the record, answer about the one under way, percent, calls)
+    let cases = [
+        ("running", 200, bytes(1_000, 400, 0, 0), Some(60), 2),
+        ("running", 200, bytes(1_000, 0, 1_000, 500), Some(75), 2),
+        ("running", 200, bytes(u64::MAX, 1, u64::MAX, 1), Some(99), 2),
+        ("running", 200, bytes(10, 99, 0, 0), Some(0), 2),
+        ("preparing", 200, bytes(0, 0, 0, 0), None, 2),
+        ("preparing", 200, json!({"migrations": []}), None, 2),
+        (
+            "queued",
+            200,
+            json!({"migrations": [{"memory_total_bytes": null}]}),
+            None,
+            2,
+        ),
+        // It has ended between the two questions.
+        (
+            "running",
+            404,
+            json!({"itemNotFound": {"message": "none"}}),
+            None,
+            2,
+        ),
+        ("completed", 500, json!({}), None, 1),
+    ];
+    for (status, code, shown, percent, calls) in cases {
+        let mut record = migration_record(7, "2023-11-14T22:13:20.000000");
+        record["status"] = json!(status);
+        record["migration_type"] = json!("live-migration");
+        let answer = shown.clone();
+        let fake = Fake::start(move |seen| match seen.path.as_str() {
+            "/v2.1/os-migrations" => Reply::Json(200, json!({"migrations": [record.clone()]})),
+            "/v2.1/servers/11111111-2222-3333-4444-555555555555/migrations" => {
+                Reply::Json(code, answer.clone())
+            }
+            _ => Reply::Unscripted,
+        })
+        .await;
+        let (rows, got) = fake.nova().await.live_migrations(server_id()).await.unwrap();
+        assert_eq!((rows.len(), got), (1, percent), "{status} {shown}");
+        let asked = fake.calls();
+        assert_eq!(asked.len(), calls, "{status} {shown}");
+        assert!(
+            asked[0].query.starts_with(&format!(
+                "instance_uuid={}&migration_type=live-migration",
+                server_id()
+            )),
+            "{}",
+            asked[0].query
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_migration_is_aborted_by_its_number_and_a_refusal_is_told() {
+    for (status, is_ok) in [(202, true), (400, false), (404, false)] {
+        let fake = Fake::start(move |seen| {
+            if seen.method == Method::DELETE {
+                Reply::Json(status, json!({"badRequest": {"message": "it is too late"}}))
+            } else {
+                Reply::Unscripted
+            }
+        })
+        .await;
+        let aborted = fake
+            .nova()
+            .await
+            .abort_migration(server_id(), MigrationId(7))
+            .await;
+        assert_eq!(aborted.is_ok(), is_ok, "{status}");
+        let asked = fake.calls();
+        assert_eq!(
+            asked[0].path,
+            format!("/v2.1/servers/{}/migrations/7", server_id())
+        );
+        assert_eq!(asked[0].header("openstack-api-version"), "compute 2.68");
+    }
+}

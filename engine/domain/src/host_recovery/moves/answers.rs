@@ -82,7 +82,11 @@ impl MoveTrack {
                 let wait = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
                 self.server_not_before.insert(server, wait);
             }
-            ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
+            ServerCall::Stop
+            | ServerCall::Start
+            | ServerCall::Activate
+            | ServerCall::LiveMigrate
+            | ServerCall::AbortMigration => {}
         }
         tell_calls(moves, turn.troubles, now);
         service_in_doubt
@@ -134,7 +138,11 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record
                 asked.answered = true;
             }
         }
-        ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
+        ServerCall::Stop
+        | ServerCall::Start
+        | ServerCall::Activate
+        | ServerCall::LiveMigrate
+        | ServerCall::AbortMigration => {}
     }
 }
 

@@ -202,6 +202,19 @@ fn r22_a_process_recoverys_mark_is_no_new_host_recovery() {
     assert!(bed.clears(), "{:?}", bed.commands);
 }
 
+/// Somebody drained the host when it died, and Nova came to that call after our own.
+#[test]
+fn r22_a_drains_mark_is_no_new_host_recovery() {
+    let mut bed = returning();
+    bed.state.service.marked = true;
+    bed.service.disabled_reason = Some("firmware (drained by alice) [tachi drain another]".into());
+    bed.tick(5_000).service();
+    assert_eq!((bed.record.life, bed.state.stage), (None, Stage::Returning));
+    bed.at += 10_000;
+    bed.beats();
+    assert!(bed.clears(), "{:?}", bed.commands);
+}
+
 #[test]
 fn what_ends_the_moves_does_not_hand_the_host_back_in_the_same_write() {
     let mut bed = Bed::engine().proven();

@@ -124,6 +124,7 @@ impl Facts {
             | Observation::Server { .. }
             | Observation::MovesTaken(_)
             | Observation::Hook { .. }
+            | Observation::Followed { .. }
             | Observation::HostUnderRecovery => {}
         }
     }

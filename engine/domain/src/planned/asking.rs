@@ -1,0 +1,352 @@
+//! When Nova is asked to move an instance, or to abort that.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::moves::PlannedMove;
+use super::{MoveStage, Planned, PlannedCall};
+use crate::elapsed::Elapsed;
+use crate::fault::{Fault, FaultClass};
+use crate::id::ServerId;
+use crate::nova::{MigrationType, Server, VmState};
+use crate::recovery::{Command, Elsewhere, Followed, Now, Record, ServerCall, StepKind, Task};
+
+/// An instance whose task does not end within this is left to whoever began it.
+const TASK_LIMIT: Duration = Duration::from_secs(60);
+
+/// What keeps an instance from being moved now, or for good.
+enum Verdict {
+    /// Nothing.
+    Go,
+    /// Look again.
+    Wait,
+    /// It stays.
+    Stays(String),
+}
+
+/// Whether a lock is one that a recovery has put on.
+fn is_ours(server: &Server) -> bool {
+    let reason = server.locked_reason.as_deref().unwrap_or_default();
+    reason.starts_with("tachi ")
+}
+
+impl Planned {
+    pub(super) fn act_moving(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if let Some(by) = self.aborted.clone() {
+            give_up_pending(self, &by, now, record);
+        }
+        if self.moves.values().all(PlannedMove::is_over) {
+            return self.all_over(record);
+        }
+        let service = self.look_at_service(now, commands);
+        let mut may_ask =
+            service.is_some_and(|seen| self.lives(&seen, now, record) && takes(self, &seen, now));
+        if let Some(text) = self.frozen() {
+            may_ask = false;
+            if self.count(MoveStage::Pending) > 0 {
+                self.trouble(text, now);
+            }
+        }
+        let under_way = self.count(MoveStage::Asked);
+        let mut room = usize::try_from(self.order.at_once)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(under_way);
+        for server in self.in_order() {
+            let Some(one) = self.moves.get_mut(&server) else {
+                continue;
+            };
+            let is_pending = one.stage == MoveStage::Pending;
+            if one.is_over() || (is_pending && (room == 0 || !may_ask || now.elapsed < self.not_before)) {
+                continue;
+            }
+            room = room.saturating_sub(usize::from(is_pending));
+            if one.reading.is_none() && now.elapsed >= one.read_not_before {
+                one.reading = Some(now.elapsed);
+                commands.push(Command::FollowMove(server));
+            }
+            let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
+            one.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);
+            let Some(seen) = one.seen.take() else { continue };
+            if !is_pending {
+                self.follow(server, &seen, now, record, commands);
+            } else if judge(self, server, &seen.what, now, record) {
+                // One intent in a transaction: what is asked of the journal is about one instance.
+                may_ask &= !ask(self, server, &seen.what, now, record, commands);
+            }
+        }
+        if self.moves.values().all(PlannedMove::is_over) {
+            self.all_over(record);
+        }
+    }
+
+    /// Journals that a migration is to be aborted, and commands that; once.
+    pub(super) fn abort(
+        &mut self,
+        server: ServerId,
+        why: String,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(one) = self.moves.get_mut(&server).filter(|one| one.aborting.is_none()) else {
+            return;
+        };
+        let Some(migration) = one.record else { return };
+        one.aborting = Some(PlannedCall {
+            at: now.elapsed,
+            answered: None,
+        });
+        let text = format!("asking Nova to abort the live migration of {}: {why}", one.name);
+        one.abort_reason = Some(why);
+        record.head = true;
+        record.moves.insert(server);
+        record.server_step(Task::LiveMigrate, StepKind::Intent, server, 0.5, text);
+        commands.push(Command::AbortMigration { server, migration });
+    }
+
+    pub(super) fn learn_call(
+        &mut self,
+        server: ServerId,
+        call: ServerCall,
+        result: Result<(), Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let Some(one) = self
+            .moves
+            .get_mut(&server)
+            .filter(|one| one.stage == MoveStage::Asked)
+        else {
+            return;
+        };
+        // What was seen before the call says nothing about what it did.
+        one.seen = None;
+        one.read_not_before = now.elapsed;
+        record.head = true;
+        if call == ServerCall::AbortMigration {
+            let Some(asked) = one.aborting.as_mut() else {
+                return;
+            };
+            asked.answered = Some(now.elapsed);
+            if let Err(fault) = result {
+                // It may be over, or past the point where Nova can: what it shows says so.
+                let text = format!("Nova did not abort it: {fault}");
+                record.server_step(Task::LiveMigrate, StepKind::Outcome, server, 0.5, text);
+            }
+            return;
+        }
+        if call != ServerCall::LiveMigrate {
+            return;
+        }
+        let Some(asked) = one.asked.as_mut() else { return };
+        match result {
+            Ok(()) => asked.answered = Some(now.elapsed),
+            Err(fault) if fault.maybe_done => {
+                let text = format!("no answer: {fault}");
+                record.server_step(Task::LiveMigrate, StepKind::Outcome, server, 0.1, text);
+            }
+            // A repetition of our own call by a proxy is refused like this too: what Nova shows says which it is.
+            Err(fault) if matches!(fault.class, FaultClass::Conflict | FaultClass::Permanent) => {
+                asked.answered = Some(now.elapsed);
+                one.refused = Some(fault.text);
+            }
+            Err(fault) => {
+                one.stage = MoveStage::Pending;
+                one.asked = None;
+                one.tries = one.tries.saturating_sub(1);
+                record.moves.insert(server);
+                self.not_before = now.elapsed.plus(self.policy.tick * 5);
+                self.trouble(format!("Nova was not reached: {fault}"), now);
+            }
+        }
+    }
+
+    /// What was not sent was not asked for.
+    pub(super) fn learn_not_sent(&mut self, command: &Command, now: Now) {
+        let later = now.elapsed.plus(self.policy.tick);
+        if let Command::LiveMigrate { server, .. } | Command::AbortMigration { server, .. } = command {
+            let is_abort = matches!(command, Command::AbortMigration { .. });
+            if let Some(one) = self
+                .moves
+                .get_mut(server)
+                .filter(|one| one.stage == MoveStage::Asked)
+            {
+                if is_abort {
+                    one.aborting = None;
+                } else {
+                    one.stage = MoveStage::Pending;
+                    one.asked = None;
+                    one.tries = one.tries.saturating_sub(1);
+                }
+                one.read_not_before = later;
+            }
+        } else if let Command::FollowMove(server) = command {
+            if let Some(one) = self.moves.get_mut(server) {
+                one.reading = None;
+                one.read_not_before = later;
+            }
+        } else if *command == Command::ReadService {
+            self.reading_service = None;
+            self.service_not_before = later;
+        } else if *command == Command::TakeInventory {
+            self.listing = false;
+            self.list_not_before = later;
+        } else if matches!(command, Command::UpdateService { .. }) {
+            self.updating = false;
+            self.disabling = None;
+            self.not_before = later;
+        }
+    }
+
+    /// The journal says that an earlier recovery may have left it running on another host too.
+    pub(super) fn learn_elsewhere(&mut self, hosts: &BTreeSet<String>, now: Now, record: &mut Record) {
+        let Some(server) = self.asking.take() else { return };
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let text = format!(
+            "an earlier recovery may have left it running on {} too: `tachi explain {server}`",
+            hosts.join(" or ")
+        );
+        self.close(server, MoveStage::Left, &text, now, record);
+    }
+}
+
+impl PlannedMove {
+    /// Whether nothing that was asked for can come any more, by a look that was begun then (R8).
+    pub(super) fn is_absent(&self, looked: Elapsed, after: Duration) -> bool {
+        self.asked.is_some_and(|asked| looked.since(asked.at) >= after)
+    }
+}
+
+/// Whether the host takes instances; of a drain it need not.
+fn takes(state: &mut Planned, seen: &crate::nova::Service, now: Now) -> bool {
+    if state.is_drain() || seen.enabled {
+        return true;
+    }
+    let text = format!(
+        "{} has been disabled in Nova: nothing can be put there",
+        state.host
+    );
+    state.trouble(text, now);
+    false
+}
+
+/// Whether it may be asked for now. One that stays is closed.
+fn judge(state: &mut Planned, server: ServerId, seen: &Followed, now: Now, record: &mut Record) -> bool {
+    match verdict(state, server, seen, now) {
+        Verdict::Go => true,
+        Verdict::Wait => false,
+        Verdict::Stays(why) => {
+            state.close(server, MoveStage::Left, &why, now, record);
+            false
+        }
+    }
+}
+
+fn verdict(state: &mut Planned, id: ServerId, seen: &Followed, now: Now) -> Verdict {
+    let frozen = state
+        .pulse
+        .as_ref()
+        .and_then(|pulse| pulse.frozen.instances.get(&id))
+        .map(crate::freeze::Freeze::sentence);
+    let (is_drain, with_locked) = (state.is_drain(), state.order.with_locked);
+    let Some(one) = state.moves.get_mut(&id) else {
+        return Verdict::Wait;
+    };
+    let Some(server) = &seen.server else {
+        return Verdict::Stays("it has been deleted meanwhile".into());
+    };
+    one.name.clone_from(&server.name);
+    let host = server.host.as_deref().unwrap_or("no host");
+    if host != one.source {
+        return Verdict::Stays(if is_drain {
+            format!("it has left by itself, and is on {host}")
+        } else {
+            format!("it was moved since, and is on {host}")
+        });
+    }
+    if let Some(sentence) = frozen {
+        return Verdict::Stays(sentence);
+    }
+    if is_ours(server) {
+        return Verdict::Stays("a recovery has locked it and is not done with it".into());
+    }
+    if server.locked && !with_locked {
+        let why = server.locked_reason.as_deref().unwrap_or("no reason given");
+        return Verdict::Stays(format!("it is locked ({why}); --with-locked moves it too"));
+    }
+    if let Some(task) = &server.task_state {
+        let since = *one.busy_since.get_or_insert(now.elapsed);
+        if now.elapsed.since(since) < TASK_LIMIT {
+            return Verdict::Wait;
+        }
+        return Verdict::Stays(format!(
+            "its task {task} has not ended within {} s",
+            TASK_LIMIT.as_secs()
+        ));
+    }
+    if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
+        return Verdict::Stays(format!(
+            "it is {}: only what is active or paused can be live-migrated",
+            server.vm_state
+        ));
+    }
+    Verdict::Go
+}
+
+fn give_up_pending(state: &mut Planned, by: &str, now: Now, record: &mut Record) {
+    let pending: Vec<ServerId> = state
+        .moves
+        .values()
+        .filter(|one| one.stage == MoveStage::Pending)
+        .map(|one| one.server)
+        .collect();
+    for server in pending {
+        let text = format!("not begun: aborted by {by}");
+        state.close(server, MoveStage::Left, &text, now, record);
+    }
+}
+
+/// Journals an intent and commands its call.
+fn ask(
+    state: &mut Planned,
+    server: ServerId,
+    seen: &Followed,
+    now: Now,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) -> bool {
+    let target = (!state.is_drain()).then(|| state.host.clone());
+    let Some(one) = state.moves.get_mut(&server) else {
+        return false;
+    };
+    let live = seen
+        .migrations
+        .iter()
+        .filter(|row| row.kind == MigrationType::LiveMigration);
+    one.before = live.map(|row| row.id).max();
+    one.stage = MoveStage::Asked;
+    one.asked = Some(PlannedCall {
+        at: now.elapsed,
+        answered: None,
+    });
+    one.tries += 1;
+    one.refused = None;
+    one.absent = 0;
+    one.percent = None;
+    one.asked_at = one.asked_at.or(Some(now.wall));
+    one.read_not_before = now.elapsed.plus(Duration::from_millis(200));
+    state.asking = Some(server);
+    record.head = true;
+    record.intends(server);
+    record.unless_frozen.own = true;
+    record.unless_host_recovery = Some(state.host.clone());
+    record.unless_elsewhere = Some(Elsewhere {
+        server,
+        host: one.source.clone(),
+    });
+    let to = target.as_deref().unwrap_or("where Nova's scheduler finds room");
+    let text = format!("asking Nova to live-migrate {} to {to}", one.name);
+    record.server_step(Task::LiveMigrate, StepKind::Intent, server, 0.0, text);
+    commands.push(Command::LiveMigrate { server, target });
+    true
+}

@@ -1,0 +1,210 @@
+//! How it ends, and what is said then.
+
+use crate::entity::notification::NotificationStatus;
+use crate::nova::Server;
+use crate::recovery::{FreezeOrder, Life, Now, Record, StepKind, Task};
+
+use super::listing::is_idle;
+use super::moves::PlannedMove;
+use super::{MoveStage, Planned, PlannedStage};
+
+/// So many instances are named in a sentence.
+const NAMED: usize = 5;
+
+fn instances(count: usize) -> String {
+    match count {
+        1 => "1 instance".to_owned(),
+        count => format!("{count} instances"),
+    }
+}
+
+impl Planned {
+    /// How far it is; `None` while nothing is known of its instances.
+    pub(super) fn counts(&self) -> Option<String> {
+        let total = self.moves.len();
+        if total == 0 {
+            return None;
+        }
+        let mut text = format!("{} of {total} moved", self.count(MoveStage::Moved));
+        let stay = self.count(MoveStage::Left) + self.count(MoveStage::Failed);
+        for (count, words) in [(self.count(MoveStage::Asked), "under way"), (stay, "not moved")] {
+            if count > 0 {
+                text = format!("{text}, {count} {words}");
+            }
+        }
+        Some(text)
+    }
+
+    fn end(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
+        let task = match self.stage {
+            PlannedStage::Begin | PlannedStage::Disabling => Task::DisableNode,
+            PlannedStage::Listing => Task::Prepare,
+            PlannedStage::Moving | PlannedStage::Over => Task::LiveMigrate,
+        };
+        if status == NotificationStatus::Failed {
+            record.failed(task, text.clone());
+        } else {
+            record.step(task, StepKind::Outcome, 1.0, text.clone());
+        }
+        record.notification = Some((status, Some(text.clone())));
+        record.life = Some(Life::Closed);
+        self.message = Some(text);
+        self.enter(PlannedStage::Over, record);
+    }
+
+    pub(super) fn end_failed(&mut self, text: String, record: &mut Record) {
+        self.end(NotificationStatus::Failed, text, record);
+    }
+
+    /// A person has given it up, and nothing is under way any more.
+    pub(super) fn end_aborted(&mut self, record: &mut Record) {
+        let by = self.aborted.clone().unwrap_or_default();
+        let counts = self
+            .counts()
+            .unwrap_or_else(|| "no instance was touched".to_owned());
+        let after = if self.is_drain() {
+            stays_disabled(self)
+        } else {
+            String::new()
+        };
+        self.end_failed(format!("aborted by {by}: {counts}{after}"), record);
+    }
+
+    /// No instance is pending or under way.
+    pub(super) fn all_over(&mut self, record: &mut Record) {
+        if self.aborted.is_some() {
+            return self.end_aborted(record);
+        }
+        if self.is_drain() {
+            return self.enter(PlannedStage::Listing, record);
+        }
+        let (moved, total) = (self.count(MoveStage::Moved), self.moves.len());
+        match stayed(self) {
+            None => {
+                let text = format!("{} moved back to {}", instances(moved), self.host);
+                self.end(NotificationStatus::Finished, text, record);
+            }
+            Some(stayed) => {
+                let text = format!(
+                    "{moved} of {total} moved back to {}; not moved: {stayed}",
+                    self.host
+                );
+                self.end_failed(text, record);
+            }
+        }
+    }
+
+    /// Nova's last list says what is left. The host is frozen only if nothing runs on it: a freeze would leave that unprotected.
+    pub(super) fn end_drain(&mut self, left: &[Server], record: &mut Record) {
+        let moved = instances(self.count(MoveStage::Moved));
+        let running = left.iter().filter(|server| !is_idle(server)).count();
+        let after = stays_disabled(self);
+        if running > 0 {
+            let stayed = stayed(self).unwrap_or_else(|| "put there meanwhile".to_owned());
+            let text = format!(
+                "{} not drained: {moved} moved, {running} left running: {stayed}; it is not frozen, so what is left stays \
+                 protected{after}",
+                self.host
+            );
+            return self.end_failed(text, record);
+        }
+        let idle = match left.len() {
+            0 => "nothing is left".to_owned(),
+            count => format!("{} left that does not run", instances(count)),
+        };
+        let frozen = if self.order.lasts.is_zero() {
+            String::new()
+        } else {
+            record.freeze = Some(FreezeOrder {
+                lasts: self.order.lasts,
+                by: self.order.by.clone(),
+                reason: self.order.reason.clone(),
+            });
+            format!(
+                "; frozen for {} min from now on, `tachi thaw host {}` ends that",
+                self.order.lasts.as_secs().div_ceil(60),
+                self.host
+            )
+        };
+        // A recovery of the host that has begun this moment must not be frozen.
+        record.unless_host_recovery = Some(self.host.clone());
+        let text = format!("{} is drained: {moved} moved, {idle}{frozen}{after}", self.host);
+        self.end(NotificationStatus::Finished, text, record);
+    }
+
+    /// The host is being recovered, which sees to whatever is there. Even an end that was about to be written is another then.
+    pub(super) fn give_way(&mut self, now: Now, record: &mut Record) {
+        let open: Vec<_> = self
+            .moves
+            .values()
+            .filter(|one| !one.is_over())
+            .map(|one| (one.server, one.stage))
+            .collect();
+        for (server, stage) in open {
+            let (stage, text) = if stage == MoveStage::Asked {
+                let text = "its migration was under way when its host's recovery began, which sees to it";
+                (MoveStage::Failed, text)
+            } else {
+                (MoveStage::Left, "not begun: its host is being recovered")
+            };
+            self.close(server, stage, text, now, record);
+        }
+        let counts = self
+            .counts()
+            .unwrap_or_else(|| "no instance was touched".to_owned());
+        let text = if self.is_drain() {
+            format!(
+                "{} is being recovered, so this drain ends: {counts}; see `tachi recovery list --host {}`",
+                self.host, self.host
+            )
+        } else {
+            format!(
+                "{}, or a host that an instance is on, is being recovered, so this giveback ends: {counts}; see `tachi recovery list`",
+                self.host
+            )
+        };
+        self.end_failed(text, record);
+    }
+}
+
+/// Those that have not moved, and why.
+fn stayed(state: &Planned) -> Option<String> {
+    let mut all: Vec<&PlannedMove> = state
+        .moves
+        .values()
+        .filter(|one| one.stage != MoveStage::Moved)
+        .collect();
+    all.sort_by_key(|one| one.rank);
+    if all.is_empty() {
+        return None;
+    }
+    let mut told: Vec<String> = all
+        .iter()
+        .take(NAMED)
+        .map(|one| {
+            let why = one.note.as_deref().unwrap_or("it was not over");
+            format!("{} ({why})", one.name)
+        })
+        .collect();
+    if all.len() > NAMED {
+        told.push(format!("{} more", all.len() - NAMED));
+    }
+    Some(told.join(", "))
+}
+
+/// What is to be known of the host's service after a drain.
+fn stays_disabled(state: &Planned) -> String {
+    if state.disabling.is_none() {
+        return String::new();
+    }
+    // Nova may not have answered, and nobody has looked since.
+    let is = if state.stage == PlannedStage::Disabling {
+        "may be"
+    } else {
+        "is"
+    };
+    format!(
+        "; its service {is} disabled: `tachi host return {} --do --reason ...` enables it",
+        state.host
+    )
+}

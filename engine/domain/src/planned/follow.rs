@@ -1,0 +1,225 @@
+//! What came of a live migration that was asked for.
+
+use std::time::Duration;
+
+use super::{Dated, MoveStage, Planned};
+use crate::fault::Fault;
+use crate::id::ServerId;
+use crate::nova::{Migration, MigrationStatus, MigrationType, VmState};
+use crate::recovery::{Command, Followed, Now, Record, StepKind, Task};
+
+/// How long Nova has for an abort. After that its migration is left to Nova, and said so.
+const ABORT_LIMIT: Duration = Duration::from_mins(5);
+
+/// In so many looks nothing is seen of a call that nobody has answered before it counts as not made (R8).
+const ABSENT: u32 = 2;
+
+/// A call that was certainly not made is made again, once.
+const TRIES: u32 = 2;
+
+impl Planned {
+    pub(super) fn learn_followed(
+        &mut self,
+        server: ServerId,
+        result: Result<Followed, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let tick = self.policy.tick;
+        let Some(one) = self.moves.get_mut(&server) else {
+            return;
+        };
+        // An answer that nobody waits for any more says nothing about now.
+        let Some(at) = one.reading.take() else { return };
+        one.read_not_before = now.elapsed.plus(tick);
+        let name = one.name.clone();
+        match result {
+            Ok(seen) => {
+                if one.name == server.to_string()
+                    && let Some(shown) = &seen.server
+                {
+                    one.name.clone_from(&shown.name);
+                    record.moves.insert(server);
+                    record.head = true;
+                }
+                // An answer from before the call says nothing about it.
+                let is_old = one.asked.is_some_and(|call| call.at > at);
+                if !is_old {
+                    one.seen = Some(Dated { at, what: seen });
+                }
+            }
+            Err(fault) => self.trouble(format!("looking at {name}: {fault}"), now),
+        }
+    }
+
+    pub(super) fn follow(
+        &mut self,
+        server: ServerId,
+        seen: &Dated<Followed>,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        let shown = &seen.what;
+        let Some(row) = &shown.server else {
+            let text = "it has been deleted meanwhile";
+            return self.close(server, MoveStage::Left, text, now, record);
+        };
+        let Some(one) = self.moves.get_mut(&server) else {
+            return;
+        };
+        let ours = shown
+            .migrations
+            .iter()
+            .filter(|row| row.kind == MigrationType::LiveMigration && Some(row.id) > one.before)
+            .max_by_key(|row| row.id);
+        if let Some(ours) = ours {
+            let percent = shown.percent.map(|percent| percent / 10 * 10);
+            if one.record != Some(ours.id)
+                || one.dest != ours.dest
+                || (percent.is_some() && one.percent != percent)
+            {
+                one.record = Some(ours.id);
+                one.dest.clone_from(&ours.dest);
+                one.percent = percent.or(one.percent);
+                record.head = true;
+                record.moves.insert(server);
+            }
+        }
+        let is_busy = row.task_state.is_some();
+        let has_left = row.host.as_deref().is_some_and(|host| host != one.source);
+        if has_left && !is_busy && ours.is_none_or(|ours| ours.status.is_over()) {
+            one.dest.clone_from(&row.host);
+            let host = row.host.as_deref().unwrap_or_default();
+            if row.vm_state == VmState::Error {
+                let text = format!("it is on {host} and in error: {}", fault_of(row.fault.as_deref()));
+                return self.close(server, MoveStage::Failed, &text, now, record);
+            }
+            let took = one
+                .asked
+                .map_or(Duration::ZERO, |asked| now.elapsed.since(asked.at));
+            let text = format!("live-migrated to {host} in {:.1} s", took.as_secs_f64());
+            return self.close(server, MoveStage::Moved, &text, now, record);
+        }
+        match ours {
+            None => follow_unseen(self, server, seen, is_busy, now, record),
+            Some(ours) if ours.status.is_failed() && !is_busy => {
+                let text = failure(self, server, ours, row.fault.as_deref());
+                self.close(server, MoveStage::Failed, &text, now, record);
+            }
+            Some(ours) => follow_record(self, server, ours, now, record, commands),
+        }
+    }
+}
+
+fn fault_of(fault: Option<&str>) -> &str {
+    fault.unwrap_or("it says no reason; `openstack server event list` may")
+}
+
+/// Why it did not move.
+fn failure(state: &Planned, server: ServerId, ours: &Migration, fault: Option<&str>) -> String {
+    let reason = state
+        .moves
+        .get(&server)
+        .and_then(|one| one.abort_reason.as_deref());
+    match (reason, &ours.status) {
+        (Some(why), MigrationStatus::Cancelled) => format!("aborted: {why}; it stays where it was"),
+        (None, MigrationStatus::Cancelled) => {
+            format!(
+                "somebody has aborted its migration {}; it stays where it was",
+                ours.id
+            )
+        }
+        (_, status) => format!(
+            "Nova gave its migration {} up ({status}): {}; it stays where it was",
+            ours.id,
+            fault_of(fault)
+        ),
+    }
+}
+
+/// A record is there, and not over.
+fn follow_record(
+    state: &mut Planned,
+    server: ServerId,
+    ours: &Migration,
+    now: Now,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) {
+    let (limit, aborted) = (state.order.limit, state.aborted.clone());
+    let Some(one) = state.moves.get(&server) else {
+        return;
+    };
+    if let Some(asked) = one.aborting {
+        if now.elapsed.since(asked.at) >= ABORT_LIMIT {
+            let text = format!(
+                "Nova was asked to abort its migration {} and still shows it {}: nothing more is done about it, look there",
+                ours.id, ours.status
+            );
+            state.close(server, MoveStage::Failed, &text, now, record);
+        }
+        return;
+    }
+    if let Some(by) = aborted {
+        return state.abort(server, format!("aborted by {by}"), now, record, commands);
+    }
+    let took = one
+        .asked
+        .map_or(Duration::ZERO, |asked| now.elapsed.since(asked.at));
+    if took >= limit {
+        let text = format!("it was not over within {} s", limit.as_secs());
+        state.abort(server, text, now, record, commands);
+    }
+}
+
+/// No record of it is seen.
+fn follow_unseen(
+    state: &mut Planned,
+    server: ServerId,
+    seen: &Dated<Followed>,
+    is_busy: bool,
+    now: Now,
+    record: &mut Record,
+) {
+    let absence = state.policy.absence_counts_after();
+    let limit = state.order.limit.max(absence) + ABORT_LIMIT;
+    let Some(one) = state.moves.get_mut(&server) else {
+        return;
+    };
+    let Some(asked) = one.asked else { return };
+    if is_busy {
+        one.absent = 0;
+        if now.elapsed.since(asked.at) >= limit {
+            let text = "Nova shows a task of it and no migration: nothing more is done about it, look there";
+            state.close(server, MoveStage::Failed, text, now, record);
+        }
+        return;
+    }
+    if let Some(refusal) = one.refused.clone()
+        && asked.answered.is_some_and(|answered| seen.at >= answered)
+    {
+        let text = format!("Nova refuses: {refusal}");
+        return state.close(server, MoveStage::Left, &text, now, record);
+    }
+    if !one.is_absent(seen.at, absence) {
+        return;
+    }
+    one.absent += 1;
+    if one.absent < ABSENT {
+        return;
+    }
+    if asked.answered.is_none() && one.tries < TRIES && state.aborted.is_none() {
+        one.stage = MoveStage::Pending;
+        one.asked = None;
+        record.head = true;
+        record.moves.insert(server);
+        let text = format!(
+            "nothing has come of the call about {}: it is made once more",
+            one.name
+        );
+        return record.server_step(Task::LiveMigrate, StepKind::Note, server, 0.0, text);
+    }
+    let text = "nothing has come of the call: it stays where it was";
+    state.close(server, MoveStage::Failed, text, now, record);
+}

@@ -1,0 +1,179 @@
+//! The host's service in Nova: it has to live, and a drained host gets nothing new.
+
+use super::{Dated, LOOK_FOR_RECOVERY, Planned, PlannedCall, PlannedStage};
+use crate::fault::Fault;
+use crate::nova::Service;
+use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, planned_mark};
+
+/// The longest part of a disable reason that people have written: Nova keeps 255 characters, and the mark must be among them.
+const WRITTEN: usize = 150;
+
+impl Planned {
+    pub(super) fn learn_service(&mut self, result: Result<Option<Service>, Fault>, now: Now) {
+        let Some(at) = self.reading_service.take() else {
+            return;
+        };
+        self.service_not_before = now.elapsed.plus(self.policy.tick);
+        match result {
+            Ok(Some(seen)) => {
+                self.service = Some(Dated { at, what: seen });
+            }
+            // Of an unregistered host there would be no recovery; a cell that is away shows none for a while.
+            Ok(None) => {
+                self.service = None;
+                self.trouble(format!("Nova shows no nova-compute on {}", self.host), now);
+            }
+            Err(fault) => self.trouble(format!("reading the service of {}: {fault}", self.host), now),
+        }
+    }
+
+    pub(super) fn learn_update(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
+        self.updating = false;
+        let Some(asked) = self.disabling.as_mut() else {
+            return;
+        };
+        record.head = true;
+        self.service = None;
+        self.service_not_before = now.elapsed;
+        match result {
+            Ok(_) => asked.answered = Some(now.elapsed),
+            Err(fault) if fault.maybe_done => {
+                let text = format!("no answer: {fault}");
+                record.step(Task::DisableNode, StepKind::Outcome, 0.5, text);
+            }
+            Err(fault) => {
+                self.disabling = None;
+                self.not_before = now.elapsed.plus(self.policy.tick * 5);
+                self.trouble(format!("disabling the service of {}: {fault}", self.host), now);
+            }
+        }
+    }
+
+    /// The host's service by a look that is young enough, or `None`, and it is asked for.
+    pub(super) fn look_at_service(&mut self, now: Now, commands: &mut Vec<Command>) -> Option<Service> {
+        let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
+        self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
+        if self.reading_service.is_none() && now.elapsed >= self.service_not_before {
+            self.reading_service = Some(now.elapsed);
+            commands.push(Command::ReadService);
+        }
+        self.service.as_ref().map(|seen| seen.what.clone())
+    }
+
+    pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.pulse.is_none() {
+            return;
+        }
+        if self.aborted.is_some() {
+            return self.end_aborted(record);
+        }
+        if let Some(text) = self.frozen() {
+            self.trouble(text, now);
+            return;
+        }
+        let Some(seen) = self.look_at_service(now, commands) else {
+            return;
+        };
+        if !seen.up || seen.forced_down {
+            let text = format!(
+                "Nova shows {} down: only what lives is migrated, and what has died is recovered",
+                self.host
+            );
+            return self.end_failed(text, record);
+        }
+        let why = seen.disabled_reason.as_deref().unwrap_or("no reason given");
+        if self.is_drain() && !seen.enabled {
+            let text = format!("{} is disabled already ({why}), which stays", self.host);
+            record.step(Task::DisableNode, StepKind::Note, 1.0, text);
+            return self.enter(PlannedStage::Listing, record);
+        }
+        if self.is_drain() {
+            return self.enter(PlannedStage::Disabling, record);
+        }
+        if !seen.enabled {
+            let text = format!(
+                "{} is disabled in Nova ({why}): nothing can be put there",
+                self.host
+            );
+            return self.end_failed(text, record);
+        }
+        let wanted: Vec<_> = self.order.instances.clone().into_iter().collect();
+        for (server, source) in wanted {
+            let name = server.to_string();
+            self.take_in(server, &name, &source, record);
+        }
+        self.enter(PlannedStage::Moving, record);
+    }
+
+    pub(super) fn act_disabling(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.disabling.is_some_and(|asked| asked.answered.is_some()) {
+            let text = format!("{} is disabled: Nova places nothing new on it", self.host);
+            record.step(Task::DisableNode, StepKind::Outcome, 1.0, text);
+            return self.enter(PlannedStage::Listing, record);
+        }
+        let is_loose = self
+            .disabling
+            .is_some_and(|asked| !self.is_settled(asked.at, now));
+        if self.aborted.is_some() && !is_loose {
+            return self.end_aborted(record);
+        }
+        if self.updating {
+            return;
+        }
+        let Some(seen) = self.look_at_service(now, commands) else {
+            return;
+        };
+        // By our unanswered call, or by somebody else, which is as good.
+        if !seen.enabled {
+            let text = format!("{} is disabled", self.host);
+            record.step(Task::DisableNode, StepKind::Outcome, 1.0, text);
+            return self.enter(PlannedStage::Listing, record);
+        }
+        if let Some(text) = self.frozen() {
+            self.trouble(text, now);
+            return;
+        }
+        if is_loose || now.elapsed < self.not_before || !self.lives(&seen, now, record) {
+            return;
+        }
+        let by: String = format!("{} (drained by {})", self.order.reason, self.order.by)
+            .chars()
+            .take(WRITTEN)
+            .collect();
+        let reason = format!("{by} [{}]", planned_mark(self.id));
+        self.disabling = Some(PlannedCall {
+            at: now.elapsed,
+            answered: None,
+        });
+        self.updating = true;
+        record.head = true;
+        record.unless_host_recovery = Some(self.host.clone());
+        record.unless_frozen.own = true;
+        let text = format!("disabling service of {}", self.host);
+        record.step(Task::DisableNode, StepKind::Intent, 0.0, text);
+        commands.push(Command::UpdateService {
+            id: seen.id,
+            update: ServiceUpdate::Disable { reason },
+        });
+    }
+
+    /// Whether anything may be asked of the host. While it is down the journal is asked whether it is being recovered: then this ends.
+    pub(super) fn lives(&mut self, seen: &Service, now: Now, record: &mut Record) -> bool {
+        if seen.up && !seen.forced_down {
+            return true;
+        }
+        self.trouble(
+            format!(
+                "Nova shows {} down: nothing new is begun, and its recovery would end this",
+                self.host
+            ),
+            now,
+        );
+        if now.elapsed.since(self.looked_for_recovery) >= LOOK_FOR_RECOVERY {
+            self.looked_for_recovery = now.elapsed;
+            record.head = true;
+            record.unless_host_recovery = Some(self.host.clone());
+        }
+        false
+    }
+}

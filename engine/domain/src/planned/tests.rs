@@ -1,0 +1,789 @@
+//! A small Nova answers what is asked, step by step; every decision is journalled, and any may be the last of its engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::entity::Stamps;
+use crate::entity::notification::NotificationType;
+use crate::entity::vmove::VmoveStatus;
+use crate::fault::{Fault, FaultClass};
+use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::nova::{About, Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
+use crate::recovery::{Followed, InCell, OperatorWord, ServerCall, ServiceUpdate};
+use crate::{HostId, MigrationId, ServiceId, Timestamp};
+
+const HOST: &str = "compute-1";
+const OTHER: &str = "compute-2";
+
+fn id(number: u128) -> ServerId {
+    ServerId(Uuid::from_u128(number))
+}
+
+fn server(number: u128, host: &str) -> Server {
+    Server {
+        id: id(number),
+        name: format!("vm-{number}"),
+        host: Some(host.to_owned()),
+        vm_state: VmState::Active,
+        task_state: None,
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        metadata: BTreeMap::new(),
+        volume_backed: true,
+        launched: true,
+        fault: None,
+        about: About::default(),
+        needs: None,
+    }
+}
+
+fn fault(class: FaultClass, maybe_done: bool) -> Fault {
+    Fault {
+        class,
+        status: Some(409),
+        maybe_done,
+        text: "nova said no".into(),
+    }
+}
+
+fn calm() -> Pulse {
+    Pulse {
+        segment_enabled: true,
+        operator_maintenance: false,
+        word: None,
+        joined_normal: false,
+        off_word: None,
+        move_words: Vec::new(),
+        frozen: Frozen::NOTHING,
+        clock: None,
+    }
+}
+
+fn order(instances: &[(u128, &str)]) -> PlannedOrder {
+    PlannedOrder {
+        by: "alice".into(),
+        reason: "firmware".into(),
+        lasts: Duration::from_hours(3),
+        at_once: 2,
+        limit: Duration::from_mins(10),
+        with_locked: false,
+        instances: instances
+            .iter()
+            .map(|(number, host)| (id(*number), (*host).to_owned()))
+            .collect(),
+    }
+}
+
+/// Nova, the clock, and the recovery.
+struct Bench {
+    state: Option<Planned>,
+    now: u64,
+    service: Service,
+    servers: BTreeMap<ServerId, Server>,
+    migrations: Vec<Migration>,
+    /// What Nova answers to the next orders, and whether it does them.
+    answers: Vec<(Result<(), Fault>, bool)>,
+    /// Orders that are carried out take so long; `None` is for ever.
+    takes: Option<u64>,
+    begun: BTreeMap<ServerId, u64>,
+    pulse: Pulse,
+    under_recovery: bool,
+    records: Vec<Record>,
+    calls: Vec<Command>,
+    most_under_way: usize,
+    /// Whether Nova aborts what it is asked to.
+    aborts: bool,
+    /// A recovery of the host begins right before the drain would end.
+    refuses_end: bool,
+}
+
+impl Bench {
+    fn new(kind: RecoveryKind, order: &PlannedOrder, servers: Vec<Server>) -> Self {
+        let notification = Notification {
+            row: 1,
+            id: NotificationId(Uuid::from_u128(1)),
+            kind: NotificationType::ComputeHost,
+            generated_time: Timestamp::from_micros(0),
+            source_host: HostId(Uuid::from_u128(2)),
+            segment: None,
+            payload: order.payload(kind),
+            status: NotificationStatus::Running,
+            message: None,
+            reporter: None,
+            stamps: Stamps {
+                created_at: Timestamp::from_micros(0),
+                updated_at: None,
+            },
+        };
+        let recovery = RecoveryId(Uuid::from_u128(3));
+        let state = Planned::new(recovery, kind, &notification, HOST, Policy::default());
+        Self {
+            state: Some(state),
+            now: 0,
+            service: Service {
+                id: ServiceId(Uuid::from_u128(4)),
+                host: HOST.into(),
+                enabled: true,
+                disabled_reason: None,
+                up: true,
+                forced_down: false,
+                last_heartbeat: None,
+                nova_now: None,
+            },
+            servers: servers.into_iter().map(|server| (server.id, server)).collect(),
+            migrations: Vec::new(),
+            answers: Vec::new(),
+            takes: Some(3_000),
+            begun: BTreeMap::new(),
+            pulse: calm(),
+            under_recovery: false,
+            records: Vec::new(),
+            calls: Vec::new(),
+            most_under_way: 0,
+            aborts: true,
+            refuses_end: false,
+        }
+    }
+
+    fn drain(servers: Vec<Server>) -> Self {
+        Self::new(RecoveryKind::Drain, &order(&[]), servers)
+    }
+
+    fn state(&self) -> &Planned {
+        self.state.as_ref().unwrap()
+    }
+
+    fn one(&self, number: u128) -> &PlannedMove {
+        &self.state().moves[&id(number)]
+    }
+
+    fn clock(&self) -> Now {
+        Now {
+            elapsed: Elapsed::from_millis(self.now),
+            wall: Timestamp::from_micros(i64::try_from(self.now * 1_000).unwrap()),
+        }
+    }
+
+    /// Decides, keeps the record, and has Nova answer. What the journal refuses is decided anew, as the driver does.
+    fn tell(&mut self, observations: Vec<Observation>) {
+        let decision = decide_all(self.state.take().unwrap(), observations, self.clock());
+        self.state = Some(decision.state);
+        let mut record = decision.record;
+        let begins = self.under_recovery || self.refuses_end && record.life.is_some();
+        if begins && record.unless_host_recovery.is_some() {
+            record.freeze = None;
+            record.steps.clear();
+            record.unless_host_recovery = None;
+            let mut told: Vec<Observation> =
+                decision.commands.into_iter().map(Observation::NotSent).collect();
+            told.push(Observation::HostUnderRecovery);
+            let again = decide_all(self.state.take().unwrap(), told, self.clock());
+            self.state = Some(again.state);
+            record.merge(again.record);
+            self.records.push(record);
+            assert!(again.commands.is_empty(), "{:?}", again.commands);
+            return;
+        }
+        self.records.push(record);
+        let mut answers = Vec::new();
+        for command in decision.commands {
+            answers.push(self.answer(&command));
+            self.calls.push(command);
+        }
+        if !answers.is_empty() {
+            self.tell(answers);
+        }
+    }
+
+    fn live(&mut self, server: ServerId, target: Option<&str>) {
+        let number = u64::try_from(self.migrations.len()).unwrap() + 1;
+        self.migrations.push(Migration {
+            id: MigrationId(number),
+            server,
+            kind: MigrationType::LiveMigration,
+            status: MigrationStatus::Running,
+            source: self.servers[&server].host.clone(),
+            dest: Some(target.unwrap_or(OTHER).to_owned()),
+            created_at: None,
+        });
+        self.servers.get_mut(&server).unwrap().task_state = Some("migrating".into());
+        self.begun.insert(server, self.now);
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever else there is or will be is forbidden"
+    )]
+    fn answer(&mut self, command: &Command) -> Observation {
+        match command {
+            Command::ReadService => Observation::Service(Ok(Some(self.service.clone()))),
+            Command::UpdateService { update, .. } => {
+                let ServiceUpdate::Disable { reason } = update else {
+                    panic!("{update:?}");
+                };
+                self.service.enabled = false;
+                self.service.disabled_reason = Some(reason.clone());
+                Observation::ServiceUpdated(Ok(self.service.clone()))
+            }
+            Command::TakeInventory => {
+                let here = self.servers.values();
+                let servers: Vec<Server> = here
+                    .filter(|one| one.host.as_deref() == Some(HOST))
+                    .cloned()
+                    .collect();
+                Observation::Inventory(Ok(Inventory {
+                    migrations: self.migrations.clone(),
+                    in_cell: if servers.is_empty() {
+                        InCell::Has(0)
+                    } else {
+                        InCell::NotAsked
+                    },
+                    servers,
+                    service: Some(self.service.clone()),
+                    written_off: BTreeMap::new(),
+                    may_run: BTreeMap::new(),
+                }))
+            }
+            Command::FollowMove(server) => {
+                let migrations = self.migrations.iter().filter(|row| row.server == *server);
+                Observation::Followed {
+                    server: *server,
+                    result: Ok(Followed {
+                        server: self.servers.get(server).cloned(),
+                        migrations: migrations.cloned().collect(),
+                        percent: self.begun.get(server).map(|_| 61),
+                    }),
+                }
+            }
+            Command::LiveMigrate { server, target } => {
+                let (result, done) = if self.answers.is_empty() {
+                    (Ok(()), true)
+                } else {
+                    self.answers.remove(0)
+                };
+                if done {
+                    self.live(*server, target.as_deref());
+                }
+                Observation::ServerCall {
+                    server: *server,
+                    call: ServerCall::LiveMigrate,
+                    result,
+                }
+            }
+            Command::AbortMigration { server, migration } => {
+                if !self.aborts {
+                    return Observation::ServerCall {
+                        server: *server,
+                        call: ServerCall::AbortMigration,
+                        result: Err(fault(FaultClass::Permanent, false)),
+                    };
+                }
+                let row = self
+                    .migrations
+                    .iter_mut()
+                    .find(|row| row.id == *migration)
+                    .unwrap();
+                row.status = MigrationStatus::Cancelled;
+                self.begun.remove(server);
+                self.servers.get_mut(server).unwrap().task_state = None;
+                Observation::ServerCall {
+                    server: *server,
+                    call: ServerCall::AbortMigration,
+                    result: Ok(()),
+                }
+            }
+            other => panic!("a planned move has no business with {other:?}"),
+        }
+    }
+
+    fn run(&mut self, millis: u64) {
+        let until = self.now + millis;
+        if self.records.is_empty() {
+            let pulse = self.pulse.clone();
+            self.tell(vec![Observation::Claimed(pulse)]);
+        }
+        while self.now < until && self.state().stage != PlannedStage::Over {
+            self.now += 100;
+            let under_way = self.state().count(MoveStage::Asked);
+            self.most_under_way = self.most_under_way.max(under_way);
+            let over: Vec<ServerId> = self
+                .begun
+                .iter()
+                .filter(|(_, begun)| self.takes.is_some_and(|takes| self.now - **begun >= takes))
+                .map(|(server, _)| *server)
+                .collect();
+            for server in over {
+                self.begun.remove(&server);
+                let row = self.migrations.iter_mut().rev().find(|row| row.server == server);
+                let row = row.unwrap();
+                row.status = MigrationStatus::Completed;
+                let one = self.servers.get_mut(&server).unwrap();
+                one.host.clone_from(&row.dest);
+                one.task_state = None;
+            }
+            self.tell(vec![Observation::Tick]);
+        }
+    }
+
+    fn end(&mut self) -> (NotificationStatus, String) {
+        self.run(3_600_000);
+        assert_eq!(
+            self.state().stage,
+            PlannedStage::Over,
+            "{:?}",
+            self.state().message
+        );
+        let told = self
+            .records
+            .iter()
+            .rev()
+            .find_map(|record| record.notification.clone());
+        let (status, text) = told.unwrap();
+        (status, text.unwrap())
+    }
+
+    fn orders(&self) -> Vec<ServerId> {
+        self.calls
+            .iter()
+            .filter_map(|call| {
+                if let Command::LiveMigrate { server, .. } = call {
+                    Some(*server)
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    fn say_abort(&mut self) {
+        self.pulse.word = Some(OperatorWord {
+            number: 1,
+            word: Word::Reject,
+            by: "bob".into(),
+            at: Timestamp::from_micros(0),
+        });
+        let pulse = self.pulse.clone();
+        self.tell(vec![Observation::Pulse(pulse)]);
+    }
+
+    /// The engine dies; another reads what was written.
+    fn take_over(&mut self) {
+        let head = self.state().head().unwrap();
+        self.state = Some(Planned::restore(&head).unwrap());
+        let pulse = self.pulse.clone();
+        self.tell(vec![Observation::Claimed(pulse)]);
+    }
+
+    fn froze(&self) -> bool {
+        self.records.iter().any(|record| record.freeze.is_some())
+    }
+}
+
+#[test]
+fn an_order_is_read_as_it_was_written() {
+    let wanted = order(&[(7, OTHER), (8, "a.b-c")]);
+    assert_eq!(
+        PlannedOrder::read(&wanted.payload(RecoveryKind::Giveback)),
+        wanted
+    );
+    let nothing = PlannedOrder::read(&BTreeMap::new());
+    assert_eq!((nothing.at_once, nothing.limit), (1, SHORTEST_LIMIT));
+    assert!(nothing.lasts.is_zero() && nothing.instances.is_empty());
+}
+
+#[test]
+fn a_host_is_disabled_then_emptied_two_at_a_time_and_frozen_only_at_its_end() {
+    let mut bench = Bench::drain((1..=5).map(|number| server(number, HOST)).collect());
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert!(
+        text.starts_with("compute-1 is drained: 5 instances moved, nothing is left; frozen for 180 min"),
+        "{text}"
+    );
+    assert_eq!(bench.most_under_way, 2);
+    assert_eq!(bench.orders().len(), 5, "each once");
+    let reason = bench.service.disabled_reason.clone().unwrap();
+    assert!(
+        crate::recovery::is_drained(&reason) && reason.starts_with("firmware"),
+        "{reason}"
+    );
+    let frozen: Vec<_> = bench
+        .records
+        .iter()
+        .filter(|record| record.freeze.is_some())
+        .collect();
+    assert_eq!(frozen.len(), 1);
+    assert_eq!(
+        frozen[0].life,
+        Some(Life::Closed),
+        "in the transaction that ends it"
+    );
+    assert_eq!(frozen[0].unless_host_recovery.as_deref(), Some(HOST));
+}
+
+#[test]
+fn every_order_is_journalled_alone_before_it_goes_out_and_only_if_nobody_recovers_the_host() {
+    let mut bench = Bench::drain(vec![server(1, HOST), server(2, HOST)]);
+    bench.end();
+    let intents: Vec<_> = bench
+        .records
+        .iter()
+        .filter(|record| record.unless_elsewhere.is_some())
+        .collect();
+    assert_eq!(intents.len(), 2);
+    for record in intents {
+        assert!(record.head && record.unless_frozen.own);
+        assert_eq!(record.unless_host_recovery.as_deref(), Some(HOST));
+        assert_eq!(record.unless_frozen.servers.len(), 1);
+    }
+}
+
+#[test]
+fn what_cannot_or_must_not_be_moved_stays_with_its_reason_and_the_host_is_not_frozen() {
+    let mut locked = server(1, HOST);
+    (locked.locked, locked.locked_reason) = (true, Some("mine".into()));
+    let mut suspended = server(2, HOST);
+    suspended.vm_state = VmState::Suspended;
+    let mut recovered = server(3, HOST);
+    (recovered.locked, recovered.locked_reason) = (true, Some("tachi 77".into()));
+    let mut bench = Bench::drain(vec![locked, suspended, recovered, server(4, HOST)]);
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed);
+    assert_eq!(bench.orders(), [id(4)]);
+    for part in [
+        "1 instance moved, 3 left running",
+        "vm-1 (it is locked (mine); --with-locked moves it too)",
+        "vm-2 (it is suspended",
+        "vm-3 (a recovery has locked it",
+        "not frozen, so what is left stays protected",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!bench.froze());
+}
+
+#[test]
+fn what_is_stopped_stays_and_keeps_nobody_from_the_freeze() {
+    let mut stopped = server(1, HOST);
+    stopped.vm_state = VmState::Stopped;
+    let mut bench = Bench::drain(vec![stopped]);
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert!(
+        text.contains("1 instance left that does not run; frozen"),
+        "{text}"
+    );
+    assert!(bench.orders().is_empty() && bench.froze());
+}
+
+#[test]
+fn what_was_put_there_while_it_was_being_disabled_is_moved_too() {
+    let mut bench = Bench::drain(vec![server(1, HOST)]);
+    bench.run(1_000);
+    bench.servers.insert(id(2), server(2, HOST));
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert_eq!(bench.orders(), [id(1), id(2)]);
+}
+
+#[test]
+fn a_host_that_dies_in_the_middle_ends_the_drain_and_is_neither_frozen_nor_asked_for_anything() {
+    for at in (0..12_000).step_by(100) {
+        let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
+        bench.run(at);
+        let asked = bench.orders().len();
+        if bench.state().stage == PlannedStage::Over {
+            continue;
+        }
+        bench.takes = None;
+        bench.service.up = false;
+        bench.under_recovery = true;
+        bench.run(60_000);
+        assert_eq!(
+            bench.state().stage,
+            PlannedStage::Over,
+            "at {at}: {:?}",
+            bench.state().message
+        );
+        assert_eq!(bench.orders().len(), asked, "at {at}");
+        assert!(!bench.froze(), "at {at}");
+        assert!(bench.state().moves.values().all(PlannedMove::is_over), "at {at}");
+    }
+}
+
+#[test]
+fn an_end_that_the_journal_refuses_because_the_host_has_died_this_moment_is_another_end() {
+    let mut bench = Bench::drain(vec![server(1, HOST)]);
+    // The transaction that would freeze the host.
+    bench.refuses_end = true;
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed);
+    assert!(
+        text.starts_with("compute-1 is being recovered, so this drain ends"),
+        "{text}"
+    );
+    assert!(!bench.froze());
+}
+
+#[test]
+fn an_engine_may_die_at_any_moment_and_nothing_is_asked_twice() {
+    for at in (100..9_000).step_by(100) {
+        let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
+        bench.run(at);
+        if bench.state().stage == PlannedStage::Over {
+            continue;
+        }
+        bench.take_over();
+        let (status, text) = bench.end();
+        assert_eq!(status, NotificationStatus::Finished, "at {at}: {text}");
+        let orders = bench.orders();
+        assert_eq!(
+            orders.len(),
+            orders.iter().collect::<BTreeSet<_>>().len(),
+            "at {at}: {orders:?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_lies_is_looked_behind() {
+    use FaultClass::{Conflict, Permanent, Transient};
+    // Nova's answer, whether it did it, and what becomes of the instance after how many orders.
+    let cases = [
+        (
+            fault(Transient, true),
+            true,
+            VmoveStatus::Succeeded,
+            1,
+            "a 500 after the work",
+        ),
+        (
+            fault(Conflict, false),
+            true,
+            VmoveStatus::Succeeded,
+            1,
+            "a proxy repeated the call",
+        ),
+        (
+            fault(Conflict, false),
+            false,
+            VmoveStatus::Ignored,
+            1,
+            "a conflict",
+        ),
+        (
+            fault(Permanent, false),
+            false,
+            VmoveStatus::Ignored,
+            1,
+            "a refusal",
+        ),
+        (
+            fault(Transient, true),
+            false,
+            VmoveStatus::Succeeded,
+            2,
+            "a call that was lost",
+        ),
+        (
+            fault(Transient, false),
+            false,
+            VmoveStatus::Succeeded,
+            2,
+            "Nova was away",
+        ),
+    ];
+    for (answer, done, status, orders, what) in cases {
+        let mut bench = Bench::drain(vec![server(1, HOST)]);
+        bench.answers = vec![(Err(answer), done)];
+        bench.end();
+        assert_eq!(bench.one(1).status(), status, "{what}: {:?}", bench.one(1));
+        assert_eq!(bench.orders().len(), orders, "{what}");
+    }
+}
+
+#[test]
+fn r8_a_call_without_an_answer_is_not_repeated_before_it_can_no_longer_take_effect() {
+    let mut bench = Bench::drain(vec![server(1, HOST)]);
+    bench.answers = vec![(Err(fault(FaultClass::Transient, true)), false)];
+    let counts = bench.state().policy.absence_counts_after();
+    while bench.orders().len() < 2 {
+        bench.run(100);
+        assert_ne!(
+            bench.state().stage,
+            PlannedStage::Over,
+            "{:?}",
+            bench.state().message
+        );
+    }
+    assert!(
+        bench.now >= u64::try_from(counts.as_millis()).unwrap(),
+        "{}",
+        bench.now
+    );
+}
+
+#[test]
+fn one_that_hangs_is_aborted_after_its_time_and_what_was_moved_before_stays_told() {
+    let mut bench = Bench::drain(vec![server(1, HOST)]);
+    bench.takes = None;
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed);
+    let aborts = bench
+        .calls
+        .iter()
+        .filter(|call| matches!(call, Command::AbortMigration { .. }))
+        .count();
+    assert_eq!(aborts, 1);
+    assert!(bench.now >= 600_000 && bench.now < 700_000, "{}", bench.now);
+    assert!(text.contains("aborted: it was not over within 600 s"), "{text}");
+    assert_eq!(bench.one(1).percent, Some(60), "in tens");
+}
+
+#[test]
+fn a_migration_that_nova_does_not_end_is_left_to_nova_and_said_so() {
+    let mut bench = Bench::drain(vec![server(1, HOST)]);
+    bench.takes = None;
+    bench.aborts = false;
+    bench.end();
+    let note = bench.one(1).note.clone().unwrap();
+    assert!(note.contains("still shows it running"), "{note}");
+}
+
+#[test]
+fn a_persons_abort_begins_nothing_new_and_aborts_what_is_under_way() {
+    let mut bench = Bench::drain((1..=4).map(|number| server(number, HOST)).collect());
+    bench.takes = None;
+    bench.run(2_000);
+    assert_eq!(bench.orders().len(), 2);
+    bench.say_abort();
+    let (status, text) = bench.end();
+    assert_eq!((status, bench.orders().len()), (NotificationStatus::Failed, 2));
+    assert!(
+        text.starts_with("aborted by bob: 0 of 4 moved, 4 not moved"),
+        "{text}"
+    );
+    assert!(text.contains("tachi host return compute-1 --do"), "{text}");
+    assert!(bench.servers.values().all(|one| one.task_state.is_none()));
+    assert!(!bench.froze());
+}
+
+#[test]
+fn r23_a_service_that_somebody_else_has_disabled_stays_so() {
+    let mut bench = Bench::new(RecoveryKind::Drain, &order(&[]), vec![server(1, HOST)]);
+    bench.service.enabled = false;
+    bench.service.disabled_reason = Some("mine".into());
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert_eq!(bench.service.disabled_reason.as_deref(), Some("mine"));
+    assert!(!text.contains("host return"), "{text}");
+}
+
+#[test]
+fn a_host_that_is_down_is_not_drained() {
+    for forced_down in [false, true] {
+        let mut bench = Bench::new(RecoveryKind::Drain, &order(&[]), vec![server(1, HOST)]);
+        bench.service.up = false;
+        bench.service.forced_down = forced_down;
+        let (status, _) = bench.end();
+        assert_eq!(status, NotificationStatus::Failed);
+        assert!(bench.orders().is_empty() && bench.service.enabled);
+    }
+}
+
+#[test]
+fn a_freeze_holds_what_has_not_begun() {
+    let freeze = |scope| Freeze {
+        number: 1,
+        scope,
+        name: "x".into(),
+        until: Timestamp::from_micros(60_000_000),
+        by: "carol".into(),
+        reason: "audit".into(),
+        unless_worse: false,
+    };
+    let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
+    bench.run(1_000);
+    let asked = bench.orders().len();
+    bench.pulse.frozen.over.push(freeze(FreezeScope::Segment));
+    let pulse = bench.pulse.clone();
+    bench.tell(vec![Observation::Pulse(pulse)]);
+    bench.run(120_000);
+    assert_eq!(bench.orders().len(), asked);
+    assert_eq!(bench.state().wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
+    bench.pulse = calm();
+    bench
+        .pulse
+        .frozen
+        .instances
+        .insert(id(3), freeze(FreezeScope::Instance));
+    let pulse = bench.pulse.clone();
+    bench.tell(vec![Observation::Pulse(pulse)]);
+    let (_, text) = bench.end();
+    assert!(!bench.orders().contains(&id(3)), "{text}");
+    assert!(text.contains("vm-3 (instance x is frozen"), "{text}");
+}
+
+#[test]
+fn a_giveback_moves_back_by_name_what_is_still_where_it_was_put() {
+    let wanted = order(&[(1, OTHER), (2, OTHER)]);
+    let mut bench = Bench::new(
+        RecoveryKind::Giveback,
+        &wanted,
+        vec![server(1, OTHER), server(2, "compute-3")],
+    );
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed, "{text}");
+    assert_eq!(bench.servers[&id(1)].host.as_deref(), Some(HOST));
+    let named = |call: &Command| matches!(call, Command::LiveMigrate { target, .. } if target.as_deref() == Some(HOST));
+    assert_eq!(bench.calls.iter().filter(|call| named(call)).count(), 1);
+    assert!(
+        text.contains("vm-2 (it was moved since, and is on compute-3)"),
+        "{text}"
+    );
+    assert!(bench.service.enabled && !bench.froze());
+}
+
+#[test]
+fn nothing_is_given_back_to_a_host_that_takes_nothing() {
+    let mut bench = Bench::new(
+        RecoveryKind::Giveback,
+        &order(&[(1, OTHER)]),
+        vec![server(1, OTHER)],
+    );
+    bench.service.enabled = false;
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed);
+    assert!(text.contains("compute-1 is disabled in Nova"), "{text}");
+    assert!(bench.orders().is_empty());
+}
+
+#[test]
+fn c1_what_may_run_elsewhere_too_is_not_touched() {
+    let mut bench = Bench::drain(vec![server(1, HOST), server(2, HOST)]);
+    while bench.orders().is_empty() {
+        bench.run(100);
+    }
+    let first = bench.orders()[0];
+    let now = bench.clock();
+    // As the journal would have refused the write of the intent.
+    let mut state = bench.state.take().unwrap();
+    state.moves.get_mut(&first).unwrap().stage = MoveStage::Asked;
+    state.asking = Some(first);
+    let target = None;
+    let told = vec![
+        Observation::NotSent(Command::LiveMigrate {
+            server: first,
+            target,
+        }),
+        Observation::MayRunOn(BTreeSet::from(["compute-9".to_owned()])),
+    ];
+    let decision = decide_all(state, told, now);
+    let one = &decision.state.moves[&first];
+    assert_eq!(one.stage, MoveStage::Left);
+    assert!(one.note.as_ref().unwrap().contains("compute-9"), "{:?}", one.note);
+}

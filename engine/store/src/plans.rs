@@ -1,0 +1,212 @@
+//! What people plan for hosts that live.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Set,
+};
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::{Life, RecoveryKind, open_key};
+use tachi_engine::ports::JournalError;
+use tachi_engine::ports::plans::{MovedAway, NewPlan, Planning, Plans};
+use tracing::instrument;
+use uuid::Uuid;
+
+use crate::convert::{self, Cell, recovery_cell};
+use crate::database::Database;
+use crate::entity::{host, notification, recovery, vmove};
+use crate::error::{Failure, Stop};
+use crate::lock;
+use crate::registry::accepted::{Heard, holder, open};
+use crate::time::{from_column, to_column};
+use crate::work::{Tx, Verdict, Work};
+
+/// So many values go into one question.
+const BATCH: usize = 500;
+
+/// See the module's documentation.
+#[derive(Clone)]
+pub struct PlanTables {
+    db: Database,
+}
+
+impl PlanTables {
+    /// The tables of this database.
+    pub(crate) fn of(db: &Database) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
+#[async_trait]
+impl Plans for PlanTables {
+    #[instrument(name = "store::plan", level = "debug", skip_all, fields(kind = %new.kind))]
+    async fn plan(&self, new: &NewPlan) -> Result<Planning, JournalError> {
+        let now = self.db.now();
+        let planned = self.db.write(&Begin { new, now }).await;
+        planned.map_err(|stop| stop.journal("writing what is planned"))
+    }
+
+    #[instrument(name = "store::moved_away", level = "debug", skip_all, fields(host))]
+    async fn moved_away(&self, host: &str) -> Result<Vec<MovedAway>, JournalError> {
+        let listed = moved_away(&self.db, host).await;
+        listed.map_err(|stop| stop.journal("listing what was moved away from a host"))
+    }
+}
+
+struct Begin<'a> {
+    new: &'a NewPlan,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Begin<'_> {
+    type Output = Planning;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Planning>, Stop> {
+        let new = self.new;
+        // A report of the host is accepted before this or after it.
+        lock::take(tx, [new.host.to_string()]).await?;
+        let found = host::Entity::find()
+            .filter(host::Column::Uuid.eq(new.host.to_string()))
+            .filter(host::Column::Deleted.eq(0))
+            .one(tx)
+            .await?;
+        let Some(host) = found else {
+            return Ok(Verdict::Undo(Planning::Unknown));
+        };
+        let key = open_key(new.kind, new.host, &new.payload);
+        let mut at_work = host_recovery(tx, &host).await?;
+        if let Some(key) = at_work.is_none().then_some(key.as_ref()).flatten() {
+            at_work = holder(tx, key).await?;
+        }
+        if let Some(row) = at_work {
+            let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
+            return Ok(Verdict::Undo(Planning::Busy(id, convert::recovery_kind(&row)?)));
+        }
+        let payload = serde_json::Value::from_iter(new.payload.clone());
+        let row = notification::ActiveModel {
+            notification_uuid: Set(Uuid::new_v4().to_string()),
+            generated_time: Set(to_column(self.now)?),
+            source_host_uuid: Set(host.uuid.clone()),
+            kind: Set(NotificationType::ComputeHost.as_str().to_owned()),
+            payload: Set(Some(payload.to_string())),
+            // An engine of Masakari's takes up what is new or in error, and would make nothing of this.
+            status: Set(NotificationStatus::Running.as_str().to_owned()),
+            failover_segment_uuid: Set(Some(host.failover_segment_id.clone())),
+            created_at: Set(Some(to_column(self.now.whole_seconds())?)),
+            deleted: Set(Some(0)),
+            // No report is a repetition of it.
+            repeat_key: Set(Some(0)),
+            ..Default::default()
+        };
+        let row = row.insert(tx).await?;
+        open(tx, &host, &row, new.kind, key, Heard::default(), self.now).await?;
+        let opened = recovery::Entity::find()
+            .filter(recovery::Column::NotificationUuid.eq(&row.notification_uuid))
+            .one(tx)
+            .await?
+            .ok_or_else(|| Failure::Dangling {
+                table: "recovery",
+                row: format!("of notification {}", row.notification_uuid),
+            })?;
+        Ok(Verdict::Keep(Planning::Begun {
+            recovery: recovery_cell(&opened, "uuid").id(&opened.uuid)?,
+            notification: recovery_cell(&opened, "notification_uuid").id(&opened.notification_uuid)?,
+        }))
+    }
+}
+
+/// The host's own recovery, at work or watching for its return.
+async fn host_recovery(tx: &Tx, host: &host::Model) -> Result<Option<recovery::Model>, Stop> {
+    let at_work = recovery::Column::Life
+        .eq(Life::Open.as_str())
+        .and(recovery::Column::OpenKey.is_not_null());
+    let theirs = Condition::any()
+        .add(at_work)
+        .add(recovery::Column::Life.eq(Life::Watching.as_str()));
+    Ok(recovery::Entity::find()
+        .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+        .filter(recovery::Column::HostUuid.eq(&host.uuid))
+        .filter(theirs)
+        .order_by_desc(recovery::Column::Id)
+        .one(tx)
+        .await?)
+}
+
+async fn moved_away(db: &Database, host: &str) -> Result<Vec<MovedAway>, Stop> {
+    let reader = db.reader();
+    let succeeded = vmove::Column::Status.eq(VmoveStatus::Succeeded.as_str());
+    let rows = vmove::Entity::find()
+        .filter(vmove::Column::SourceHost.eq(host))
+        .filter(succeeded)
+        .filter(vmove::Column::Deleted.eq(0))
+        .order_by_asc(vmove::Column::Id)
+        .all(reader)
+        .await?;
+    // The last of each instance.
+    let rows: BTreeMap<String, vmove::Model> = rows
+        .into_iter()
+        .map(|row| (row.instance_uuid.clone(), row))
+        .collect();
+    let mut rows: Vec<vmove::Model> = rows.into_values().collect();
+    let mut youngest: BTreeMap<String, i64> = BTreeMap::new();
+    let mut recoveries: BTreeMap<String, recovery::Model> = BTreeMap::new();
+    for batch in rows.chunks(BATCH) {
+        let last: Vec<(String, i64)> = vmove::Entity::find()
+            .select_only()
+            .column(vmove::Column::InstanceUuid)
+            .column_as(vmove::Column::Id.max(), "last")
+            .filter(vmove::Column::InstanceUuid.is_in(batch.iter().map(|row| row.instance_uuid.as_str())))
+            // What was left where it was says nothing.
+            .filter(
+                vmove::Column::Status
+                    .is_not_in([VmoveStatus::Ignored.as_str(), VmoveStatus::Failed.as_str()]),
+            )
+            .group_by(vmove::Column::InstanceUuid)
+            .into_tuple()
+            .all(reader)
+            .await?;
+        youngest.extend(last);
+        let found = recovery::Entity::find()
+            .filter(
+                recovery::Column::NotificationUuid
+                    .is_in(batch.iter().map(|row| row.notification_uuid.as_str())),
+            )
+            .all(reader)
+            .await?;
+        recoveries.extend(found.into_iter().map(|row| (row.notification_uuid.clone(), row)));
+    }
+    rows.retain(|row| youngest.get(&row.instance_uuid) == Some(&row.id));
+    rows.sort_by(|one, other| one.instance_name.cmp(&other.instance_name));
+    let mut listed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let known = recoveries.get(&row.notification_uuid);
+        let Some((recovery, dest)) = known
+            .filter(|recovery| recovery.life != Life::Open.as_str())
+            .zip(row.dest_host)
+        else {
+            continue;
+        };
+        let cell = Cell {
+            table: "vmoves",
+            row: &row.uuid,
+            column: "instance_uuid",
+        };
+        listed.push(MovedAway {
+            server: cell.id(&row.instance_uuid)?,
+            name: row.instance_name,
+            dest,
+            recovery: recovery_cell(recovery, "uuid").id(&recovery.uuid)?,
+            at: row.end_time.map(from_column),
+        });
+    }
+    Ok(listed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+use std::time::Duration;
+
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::planned::PlannedOrder;
+use tachi_domain::recovery::{Elsewhere, FreezeOrder};
+use tachi_domain::{HostId, ServerId, VmoveId};
+use tachi_engine::ports::journal::{Committed, PlannedWrite, Write};
+use tachi_engine::ports::operator::Retried;
+use tachi_engine::ports::{Freezes as _, Journal as _, OperatorDesk as _};
+
+use super::*;
+use crate::testing::Bench;
+
+fn plan(kind: RecoveryKind, host: HostId) -> NewPlan {
+    NewPlan {
+        kind,
+        host,
+        payload: PlannedOrder::read(&BTreeMap::new()).payload(kind),
+    }
+}
+
+fn moved(server: u128, from: &str, to: &str) -> PlannedWrite {
+    PlannedWrite {
+        vmove: VmoveId(Uuid::new_v4()),
+        server: ServerId(Uuid::from_u128(server)),
+        name: format!("vm-{server}"),
+        source_host: from.into(),
+        dest_host: Some(to.into()),
+        start_time: None,
+        end_time: None,
+        status: VmoveStatus::Succeeded,
+        message: None,
+    }
+}
+
+/// Ends the newest recovery with these instances, and freezes its host if that is wanted.
+async fn end(bench: &Bench, planned: Vec<PlannedWrite>, freeze: Option<FreezeOrder>) {
+    let claimed = bench.claim_newest("engine").await;
+    assert!(claimed.moves.is_empty(), "nothing stands behind a planned move");
+    let write = Write {
+        life: Some(Life::Closed),
+        notification: Some((NotificationStatus::Finished, None)),
+        planned,
+        freeze,
+        ..Write::default()
+    };
+    let written = bench
+        .store
+        .journal()
+        .commit(claimed.id, claimed.epoch, &write)
+        .await;
+    assert!(matches!(written.unwrap(), Committed::Written(_)));
+}
+
+#[tokio::test]
+async fn one_thing_is_planned_for_a_host_at_a_time_and_none_beside_a_recovery_of_it() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let (one, other) = (
+        bench.host(&segment, "cmp1").await,
+        bench.host(&segment, "cmp2").await,
+    );
+    let plans = bench.store.plans();
+    let begun = plans.plan(&plan(RecoveryKind::Drain, one.id)).await.unwrap();
+    let Planning::Begun { recovery, .. } = begun else {
+        panic!("{begun:?}");
+    };
+    let busy = Planning::Busy(recovery, RecoveryKind::Drain);
+    let again = plans.plan(&plan(RecoveryKind::Giveback, one.id)).await.unwrap();
+    assert_eq!(again, busy);
+    // It keeps no report of its host out, and what comes of that keeps further plans out.
+    bench.stopped(&one).await;
+    let beside = plans.plan(&plan(RecoveryKind::Drain, one.id)).await.unwrap();
+    assert!(
+        matches!(beside, Planning::Busy(_, RecoveryKind::Host)),
+        "{beside:?}"
+    );
+    let nobody = plans
+        .plan(&plan(RecoveryKind::Drain, HostId(Uuid::nil())))
+        .await
+        .unwrap();
+    assert_eq!(nobody, Planning::Unknown);
+    let free = plans.plan(&plan(RecoveryKind::Giveback, other.id)).await.unwrap();
+    assert!(matches!(free, Planning::Begun { .. }), "{free:?}");
+}
+
+#[tokio::test]
+async fn a_drain_is_shown_with_its_instances_freezes_its_host_as_it_ends_and_is_not_repeated() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    let begun = bench
+        .store
+        .plans()
+        .plan(&plan(RecoveryKind::Drain, host.id))
+        .await
+        .unwrap();
+    let Planning::Begun { recovery, .. } = begun else {
+        panic!("{begun:?}");
+    };
+    let freeze = FreezeOrder {
+        lasts: Duration::from_hours(1),
+        by: "alice".into(),
+        reason: "firmware".into(),
+    };
+    end(&bench, vec![moved(1, "cmp1", "cmp2")], Some(freeze)).await;
+    let frozen = bench.store.freezes().freezes().await.unwrap();
+    assert_eq!(frozen.len(), 1);
+    assert_eq!(
+        (frozen[0].freeze.name.as_str(), frozen[0].freeze.by.as_str()),
+        ("cmp1", "alice")
+    );
+    let story = bench.store.desk().story(recovery).await.unwrap().unwrap();
+    assert_eq!((story.vmoves.len(), story.moves.len()), (1, 0));
+    assert_eq!(story.summary.moves.succeeded, 1);
+    let again = bench.store.desk().retry(recovery, "bob").await.unwrap();
+    assert!(matches!(again, Retried::NotFailed(_)), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_can_be_given_back_is_what_nothing_has_moved_since() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let (one, two) = (
+        bench.host(&segment, "cmp1").await,
+        bench.host(&segment, "cmp2").await,
+    );
+    let plans = bench.store.plans();
+    let drain = |host| plan(RecoveryKind::Drain, host);
+    assert!(plans.moved_away("cmp1").await.unwrap().is_empty());
+    let _ = plans.plan(&drain(one.id)).await.unwrap();
+    end(
+        &bench,
+        vec![moved(1, "cmp1", "cmp2"), moved(2, "cmp1", "cmp2")],
+        None,
+    )
+    .await;
+    let _ = plans.plan(&drain(two.id)).await.unwrap();
+    let stayed = PlannedWrite {
+        status: VmoveStatus::Failed,
+        ..moved(2, "cmp2", "cmp3")
+    };
+    end(&bench, vec![moved(1, "cmp2", "cmp3"), stayed], None).await;
+    let names = |listed: &[MovedAway]| -> Vec<String> {
+        listed
+            .iter()
+            .map(|one| format!("{} {}", one.name, one.dest))
+            .collect()
+    };
+    assert_eq!(names(&plans.moved_away("cmp1").await.unwrap()), ["vm-2 cmp2"]);
+    assert_eq!(names(&plans.moved_away("cmp2").await.unwrap()), ["vm-1 cmp3"]);
+}
+
+#[tokio::test]
+async fn r12_nothing_is_asked_of_an_instance_while_the_host_it_is_on_is_recovered() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let (one, two) = (
+        bench.host(&segment, "cmp1").await,
+        bench.host(&segment, "cmp2").await,
+    );
+    let giveback = plan(RecoveryKind::Giveback, one.id);
+    let _ = bench.store.plans().plan(&giveback).await.unwrap();
+    let claimed = bench.claim_newest("engine").await;
+    let intent = Write {
+        unless_host_recovery: Some("cmp1".into()),
+        unless_elsewhere: Some(Elsewhere {
+            server: ServerId(Uuid::from_u128(1)),
+            host: "cmp2".into(),
+        }),
+        planned: vec![moved(1, "cmp2", "cmp1")],
+        ..Write::default()
+    };
+    let asks = async || {
+        let journal = bench.store.journal();
+        journal.commit(claimed.id, claimed.epoch, &intent).await.unwrap()
+    };
+    assert!(matches!(asks().await, Committed::Written(_)));
+    bench.stopped(&two).await;
+    assert_eq!(asks().await, Committed::HostUnderRecovery);
+}

@@ -1,0 +1,338 @@
+//! `tachi host drain` and `tachi host giveback`: what a person plans for a host that lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::planned::PlannedOrder;
+use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::{NotificationId, ServerId};
+use tachi_engine::ports::plans::{NewPlan, Planning};
+use tachi_engine::ports::{Freezes as _, OperatorDesk as _, Plans as _};
+use tachi_sandbox::{ApiEffect, ApiFault, MigrationKind, MoveFault, MoveFaultRule};
+use uuid::Uuid;
+
+use super::crash::{Deadly, Moment};
+use super::support::{Stage, json, quick_policy, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// With a region whose live migrations take half a second.
+async fn stage() -> Stage {
+    let mut region = quick_region(3);
+    region.live_migration_time = Duration::from_millis(500);
+    let stage = Stage::set(region).await;
+    stage.protect().await;
+    stage
+}
+
+fn drain(stage: &Stage, more: &[&str]) -> (i32, String, String) {
+    let mut words = vec![
+        "host", "drain", HOST, "--for", "1h", "--reason", "firmware", "--yes",
+    ];
+    words.extend(more);
+    run(stage, &words)
+}
+
+async fn engine_works(stage: &Stage) {
+    until("an engine to be at work", LIMIT, async || {
+        json(stage, &["status"])["engines"][0]["alive"] == true
+    })
+    .await;
+}
+
+/// Nothing runs twice, nothing is lost, and no live migration was made twice.
+fn assert_moved(stage: &Stage, servers: &[Uuid], times: usize) {
+    let region = stage.sandbox.region();
+    let ledger = region.ledger();
+    assert_eq!(ledger.double_runs, 0, "ran twice: {:?}", ledger.doubles);
+    assert_eq!(region.lost(servers), Vec::<Uuid>::new(), "lost");
+    for id in servers {
+        let made = region
+            .migrations(*id)
+            .iter()
+            .filter(|record| record.status == "completed")
+            .count();
+        assert_eq!(made, times, "{id}");
+    }
+}
+
+fn hosts(stage: &Stage, servers: &[Uuid]) -> Vec<String> {
+    let region = stage.sandbox.region();
+    let host = |id: &Uuid| region.server(*id).unwrap().host.unwrap();
+    servers.iter().map(host).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had() {
+    let stage = stage().await;
+    let servers = stage.boot(HOST, 3);
+    let (code, told, note) = drain(&stage, &["--no-follow"]);
+    assert_eq!(code, 0, "{note}");
+    assert!(note.contains("no engine has signed lately"), "{note}");
+    assert!(told.contains("3 instances are on compute-001"), "{told}");
+    let (code, _, note) = drain(&stage, &[]);
+    assert_eq!(code, 1);
+    assert!(note.contains("(kind drain) of compute-001 is not over"), "{note}");
+
+    let _engine = stage.spawn("engine");
+    let id = json(&stage, &["recovery", "list"])[0]["recovery"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (code, told, note) = run(&stage, &["recovery", "show", &id, "--follow"]);
+    assert_eq!(code, 0, "{told} {note}");
+    assert!(
+        told.contains("compute-001 is drained: 3 instances moved, nothing is left; frozen for 60 min"),
+        "{told}"
+    );
+    let (_, shown, _) = run(&stage, &["recovery", "show", &id]);
+    assert!(shown.contains("3/3 instances moved"), "{shown}");
+    assert_moved(&stage, &servers, 1);
+    assert!(hosts(&stage, &servers).iter().all(|host| host != HOST));
+    let shown = stage.sandbox.region().host(HOST).unwrap();
+    assert!(!shown.enabled);
+    let reason = shown.disabled_reason.unwrap();
+    assert!(
+        reason.contains("firmware (drained by ") && reason.contains(&id),
+        "{reason}"
+    );
+    let (_, frozen, _) = run(&stage, &["freeze", "list"]);
+    assert!(frozen.contains(HOST) && frozen.contains("firmware"), "{frozen}");
+
+    // Nothing is moved of what is frozen, and nothing put to work.
+    let (code, _, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(code, 1);
+    assert!(note.contains("tachi thaw host compute-001"), "{note}");
+    assert_eq!(run(&stage, &["thaw", "host", HOST]).0, 0);
+    let (code, _, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(code, 1);
+    assert!(note.contains("compute-001 is disabled in Nova"), "{note}");
+    let back = ["host", "return", HOST, "--do", "--reason", "flashed", "--yes"];
+    let (code, told, note) = run(&stage, &back);
+    assert_eq!(code, 0, "{told} {note}");
+    assert!(stage.sandbox.region().host(HOST).unwrap().enabled);
+
+    let (code, told, note) = run(&stage, &["host", "giveback", HOST, "--dry-run"]);
+    assert_eq!(code, 0, "{note}");
+    assert!(
+        told.starts_with("3 of 3 instances moved away from compute-001 can go back"),
+        "{told}"
+    );
+    let (code, told, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(code, 0, "{told} {note}");
+    assert!(told.contains("3 instances moved back to compute-001"), "{told}");
+    assert_moved(&stage, &servers, 2);
+    assert_eq!(hosts(&stage, &servers), [HOST; 3]);
+    let (_, told, _) = run(&stage, &["host", "giveback", HOST, "--dry-run"]);
+    assert_eq!(
+        told.trim(),
+        "nothing that was moved away from compute-001 is elsewhere"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_host_from_being_frozen() {
+    let stage = stage().await;
+    let servers = stage.boot(HOST, 4);
+    let _engine = stage.spawn("engine");
+    engine_works(&stage).await;
+    let region = stage.sandbox.region();
+    let rule = |fault, server: usize| MoveFaultRule::always(fault).server(servers[server]);
+    region.faults().add_move_fault(rule(MoveFault::LiveRefused, 0));
+    region.faults().add_move_fault(rule(MoveFault::LiveError, 1));
+    region.faults().add_move_fault(rule(MoveFault::LiveHang, 2));
+    // Nova does the work and its proxy says that it has failed.
+    let lie = ApiFault::next(1, "#os-migrateLive", ApiEffect::StatusAfterAct { status: 500 });
+    region.api_faults().add(lie);
+    let (code, told, note) = drain(&stage, &["--limit", "10s"]);
+    assert_eq!(code, 1, "{told} {note}");
+    for part in [
+        "PCI devices",
+        "gave its migration",
+        "aborted: it was not over within 10 s",
+        "1 instance moved, 3 left running",
+        "it is not frozen, so what is left stays protected",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let (_, frozen, _) = run(&stage, &["freeze", "list"]);
+    assert!(!frozen.contains("firmware"), "{frozen}");
+    let at = hosts(&stage, &servers);
+    assert_eq!(at.iter().filter(|host| *host == HOST).count(), 3, "{at:?}");
+    assert_eq!(stage.sandbox.region().ledger().double_runs, 0);
+    let all = json(&stage, &["recovery", "list", "--all"]);
+    let id = all[0]["recovery"].as_str().unwrap();
+    let (code, _, note) = run(&stage, &["recovery", "retry", id]);
+    assert_eq!(code, 1);
+    assert!(
+        note.contains("`tachi host drain compute-001` looks at it anew"),
+        "{note}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_an_aborted_drain_aborts_what_is_under_way_and_begins_nothing_more() {
+    let stage = stage().await;
+    let servers = stage.boot(HOST, 4);
+    let _engine = stage.spawn("engine");
+    engine_works(&stage).await;
+    let region = stage.sandbox.region();
+    region
+        .faults()
+        .add_move_fault(MoveFaultRule::always(MoveFault::LiveHang));
+    assert_eq!(drain(&stage, &["--no-follow"]).0, 0);
+    let id = json(&stage, &["recovery", "list"])[0]["recovery"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    until("two to be under way", LIMIT, async || {
+        json(&stage, &["recovery", "show", &id])["moves"]["ongoing"] == 2
+    })
+    .await;
+    assert_eq!(
+        run(&stage, &["recovery", "abort", &id, "--reason", "not today"]).0,
+        0
+    );
+    let (code, told, _) = run(&stage, &["recovery", "show", &id, "--follow"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("0 of 4 moved, 4 not moved"), "{told}");
+    assert_eq!(hosts(&stage, &servers), [HOST; 4]);
+    let cancelled: usize = servers
+        .iter()
+        .map(|id| {
+            let records = region.migrations(*id);
+            records
+                .iter()
+                .filter(|record| record.status == "cancelled")
+                .count()
+        })
+        .sum();
+    assert_eq!(cancelled, 2);
+}
+
+/// Plans a drain without a command.
+async fn plan(stage: &Stage) -> NotificationId {
+    let order = PlannedOrder {
+        by: "alice".into(),
+        reason: "firmware".into(),
+        lasts: Duration::from_hours(1),
+        at_once: 2,
+        limit: Duration::from_mins(5),
+        with_locked: false,
+        instances: BTreeMap::<ServerId, String>::new(),
+    };
+    let region = stage.store.desk().region().await.unwrap();
+    let mut hosts = region.into_iter().flat_map(|segment| segment.hosts);
+    let host = hosts.find(|view| view.host.name == HOST).unwrap().host.id;
+    let kind = RecoveryKind::Drain;
+    let new = NewPlan {
+        kind,
+        host,
+        payload: order.payload(kind),
+    };
+    let begun = stage.store.plans().plan(&new).await.unwrap();
+    let Planning::Begun { notification, .. } = begun else {
+        panic!("{begun:?}");
+    };
+    notification
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
+    let stage = stage().await;
+    let servers = stage.boot(HOST, 6);
+    let region = stage.sandbox.region();
+    // Two are caught in the middle, and are not known to be anywhere else: they wait for a person, as after any half move.
+    let drained = plan(&stage).await;
+    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    until("the first to be moved", LIMIT, async || {
+        hosts(&stage, &servers).iter().any(|host| host != HOST)
+    })
+    .await;
+    region.faults().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    until("the drain to end", LIMIT, async || {
+        stage.status(drained).await.0 == NotificationStatus::Failed
+    })
+    .await;
+    let (_, text) = stage.status(drained).await;
+    assert!(text.unwrap().contains("is being recovered, so this drain ends"));
+    let untouched: Vec<Uuid> = servers
+        .iter()
+        .copied()
+        .filter(|id| {
+            region
+                .migrations(*id)
+                .iter()
+                .all(|record| record.kind == MigrationKind::Evacuation)
+        })
+        .collect();
+    assert!(!untouched.is_empty());
+    until("what was not begun to be recovered", LIMIT, async || {
+        hosts(&stage, &untouched).iter().all(|host| host != HOST)
+    })
+    .await;
+    assert!(stage.store.freezes().freezes().await.unwrap().is_empty());
+    assert_eq!(region.ledger().double_runs, 0);
+    let _ = notification;
+    engine.stop().await;
+}
+
+/// Lets an engine die at its `at`-th commit and another one finish. `false`: there were not so many commits.
+async fn die_at(at: usize, moment: Moment) -> bool {
+    let stage = stage().await;
+    let servers = stage.boot(HOST, 3);
+    let drained = plan(&stage).await;
+    let (journal, dead) = Deadly::new(&stage, at, moment);
+    let first = stage.engine(Arc::new(journal), quick_policy()).await;
+    let died = tokio::select! {
+        () = dead.cancelled() => true,
+        () = stage.until_finished(drained, LIMIT) => dead.is_cancelled(),
+    };
+    first.kill().await;
+    let second = stage.engine(stage.journal(), quick_policy()).await;
+    stage.until_finished(drained, LIMIT).await;
+    second.stop().await;
+    assert_moved(&stage, &servers, 1);
+    assert!(hosts(&stage, &servers).iter().all(|host| host != HOST));
+    assert_eq!(
+        stage.store.freezes().freezes().await.unwrap().len(),
+        1,
+        "frozen once"
+    );
+    died
+}
+
+async fn die_at_every_commit(moment: Moment) {
+    const AT_ONCE: usize = 6;
+    let (mut next, mut deaths) = (0, 0);
+    loop {
+        let round = (next..next + AT_ONCE).map(|at| die_at(at, moment));
+        next += AT_ONCE;
+        let died = join_all(round).await.into_iter().filter(|died| *died).count();
+        deaths += died;
+        if died < AT_ONCE {
+            break;
+        }
+    }
+    assert!(deaths >= 8, "a drain has more commits than {deaths}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_an_engine_that_dies_before_any_commit_is_followed_by_one_that_drains_each_instance_once() {
+    die_at_every_commit(Moment::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_an_engine_that_dies_after_any_commit_is_followed_by_one_that_drains_each_instance_once() {
+    die_at_every_commit(Moment::After).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_an_engine_that_dies_while_it_drains_is_followed_by_one_that_moves_each_instance_once() {
+    die_at_every_commit(Moment::Acting).await;
+}

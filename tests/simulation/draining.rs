@@ -1,0 +1,253 @@
+//! Somebody empties a host that lives, by live migrations. The host may die in the middle, engines may, and so may either end of a
+//! migration. That nothing runs twice and that whatever was left on a dead host is recovered is checked as for everything else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tachi_contract::Target;
+use tachi_domain::ServerId;
+use tachi_domain::nova::{MigrationType, VmState};
+use tachi_domain::planned::PlannedOrder;
+use tachi_domain::recovery::{Followed, Life, Observation, RecoveryKind, is_drained};
+
+use crate::journal::{Accepted, RecIx, Report};
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, MigrationRow, Nova, Refusal, ServerIx, host_name, server_id};
+use crate::rng::Rng;
+use crate::world::{Event, HOSTS, World, note};
+
+/// A live migration under way: the record, and both ends with which of their lives they are in.
+#[derive(Debug)]
+pub(crate) struct LiveMove {
+    pub record: u64,
+    pub source: (HostIx, u32),
+    pub dest: (HostIx, u32),
+    pub fails: bool,
+}
+
+/// In so many of a hundred seeds.
+const PERCENT: u64 = 20;
+
+/// What is planned: it differs by when.
+fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> BTreeMap<String, String> {
+    let order = PlannedOrder {
+        by: "alice".into(),
+        reason: "firmware".into(),
+        lasts: Duration::from_mins(at % 3),
+        at_once: 1 + u32::try_from(at % 3).unwrap(),
+        limit: Duration::from_secs(20 + at % 60),
+        with_locked: at.is_multiple_of(2),
+        instances,
+    };
+    order.payload(kind)
+}
+
+impl World {
+    /// By a generator of its own, so that worlds without drains are what they were.
+    pub(crate) fn plan_drains(&mut self, seed: u64) {
+        let mut rng = Rng::new(seed ^ 0x5eed_0058);
+        if !rng.percent(PERCENT) {
+            return;
+        }
+        // Mostly the host that is about to die.
+        let host = if rng.percent(70) { 0 } else { rng.below(HOSTS) };
+        let at = rng.between(1, 40_000);
+        self.at(at, Event::Drain { host });
+        if rng.percent(70) {
+            self.at(at + rng.between(10_000, 120_000), Event::Giveback { host });
+        }
+    }
+
+    pub(crate) fn drain(&mut self, host: HostIx) {
+        let busy = |row: &crate::journal::Rec| {
+            row.kind == RecoveryKind::Host && row.host == host && row.life != Life::Closed
+        };
+        if self.journal.recs.iter().any(busy) {
+            return;
+        }
+        if self.plan(RecoveryKind::Drain, host, BTreeMap::new()) {
+            self.mishap(Mishap::Drained);
+        }
+    }
+
+    fn plan(&mut self, kind: RecoveryKind, host: HostIx, instances: BTreeMap<ServerId, String>) -> bool {
+        let report = Report::plain(kind, host, None, "", (self.now, self.now));
+        let Accepted::Opened(rec) = self.journal.accept(report) else {
+            return false;
+        };
+        self.journal.plans.insert(rec, order(kind, self.now, instances));
+        note!(self, "somebody plans a {kind} of host {host}: recovery {rec}");
+        self.wake();
+        true
+    }
+
+    /// The work at a host is done: it is thawed and enabled, and gets back what is still where it was put.
+    pub(crate) fn give_back(&mut self, host: HostIx) {
+        let busy = |row: &crate::journal::Rec| {
+            row.host == host
+                && row.life != Life::Closed
+                && (row.kind == RecoveryKind::Host || row.kind.is_planned())
+        };
+        if self.journal.recs.iter().any(busy) || !self.nova.is_up(host, self.now) {
+            return;
+        }
+        let service = &mut self.nova.services[host];
+        if service.disabled && service.reason.as_deref().is_some_and(is_drained) {
+            service.disabled = false;
+            service.reason = None;
+            service.updated = self.now;
+        }
+        self.journal.freezes.thaw(Target::Host(host), self.now);
+        let mut last: BTreeMap<ServerIx, &MigrationRow> = BTreeMap::new();
+        for row in &self.nova.migrations {
+            if matches!(row.status, "completed" | "done") {
+                last.insert(row.server, row);
+            }
+        }
+        let away = last.into_iter().filter(|(server, row)| {
+            let shown = &self.nova.servers[*server];
+            row.source == host && shown.host != host && shown.exists
+        });
+        let instances: BTreeMap<ServerId, String> = away
+            .filter_map(|(server, row)| Some((server_id(server), host_name(row.dest?))))
+            .collect();
+        if !instances.is_empty() && self.plan(RecoveryKind::Giveback, host, instances) {
+            self.mishap(Mishap::GivenBack);
+        }
+    }
+
+    /// What a drain has frozen had nothing on it that runs.
+    pub(crate) fn check_drained(&mut self, rec: RecIx) {
+        let host = self.journal.recs[rec].host;
+        let left =
+            self.nova.servers.iter().position(|server| {
+                server.exists && server.host == host && server.vm_state == VmState::Active
+            });
+        self.mishap(Mishap::DrainFreezes);
+        if let Some(server) = left {
+            self.violate(format!(
+                "host {host} is frozen by its drain with vm-{server} on it"
+            ));
+        }
+    }
+
+    pub(crate) fn followed(&mut self, id: ServerId) -> Observation {
+        let server = crate::calls::index_of(id);
+        let live = self
+            .nova
+            .migrations
+            .iter()
+            .filter(|row| row.server == server && row.kind == MigrationType::LiveMigration);
+        Observation::Followed {
+            server: id,
+            result: Ok(Followed {
+                migrations: live.map(Nova::show_migration).collect(),
+                server: self.nova.show(server),
+                percent: None,
+            }),
+        }
+    }
+
+    pub(crate) fn live_migrate(&mut self, server: ServerIx, target: Option<&str>) -> Result<(), Refusal> {
+        let row = &self.nova.servers[server];
+        if !row.exists {
+            return Err(404);
+        }
+        let source = row.host;
+        if row.vm_state != VmState::Active || row.task_state.is_some() {
+            return Err(409);
+        }
+        if !self.nova.is_up(source, self.now) {
+            return Err(400);
+        }
+        let fits = |host: &HostIx| {
+            *host != source
+                && target.is_none_or(|target| host_name(*host) == target)
+                && self.nova.is_up(*host, self.now)
+                && !self.nova.services[*host].disabled
+        };
+        let hosts: Vec<HostIx> = (0..HOSTS).filter(fits).collect();
+        if hosts.is_empty() {
+            return Err(400);
+        }
+        let dest = hosts[self.rng.below(hosts.len())];
+        let record = self.nova.next_migration();
+        self.nova.servers[server].task_state = Some("migrating");
+        self.nova.migrations.push(MigrationRow {
+            id: record,
+            server,
+            kind: MigrationType::LiveMigration,
+            status: "running",
+            source,
+            dest: Some(dest),
+            created: self.now,
+        });
+        let fails = self.chaos() && self.rng.percent(10);
+        let hangs = self.chaos() && self.rng.percent(10);
+        if !hangs {
+            let takes = self.rng.between(500, 30_000);
+            let end = Event::LiveEnds(LiveMove {
+                record,
+                source: (source, self.machines[source].life),
+                dest: (dest, self.machines[dest].life),
+                fails,
+            });
+            self.after(takes, end);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn live_ends(&mut self, live: &LiveMove) {
+        let LiveMove {
+            record,
+            source,
+            dest,
+            fails,
+        } = *live;
+        let Some(at) = self
+            .nova
+            .migrations
+            .iter()
+            .position(|row| row.id == record && row.status == "running")
+        else {
+            return;
+        };
+        let server = self.nova.migrations[at].server;
+        let works =
+            |(host, life): (HostIx, u32)| self.machines[host].beats() && self.machines[host].life == life;
+        // The source writes down how it ends. If it has died, nobody does.
+        if !works(source) || !self.nova.servers[server].exists {
+            return;
+        }
+        let runs = self.machines[source.0].guests.get(&server).copied();
+        // A guest that does not run, as after a boot of its host, is none that could be moved.
+        if fails || !works(dest) || runs != Some(true) {
+            self.nova.migrations[at].status = "error";
+            self.nova.servers[server].task_state = None;
+            return;
+        }
+        self.machines[source.0].guests.remove(&server);
+        self.machines[dest.0].guests.insert(server, true);
+        self.nova.servers[server].host = dest.0;
+        self.nova.servers[server].task_state = None;
+        self.nova.migrations[at].status = "completed";
+        self.guests_changed = true;
+        note!(self, "vm-{server} is live-migrated to host {}", dest.0);
+    }
+
+    pub(crate) fn abort_migration(&mut self, server: ServerIx, record: u64) -> Result<(), Refusal> {
+        let source = self.nova.servers[server].host;
+        let beats = self.machines[source].beats();
+        let row = self.nova.migrations.iter_mut();
+        let mut row = row.filter(|row| row.id == record && row.server == server);
+        let Some(row) = row.next() else {
+            return Err(404);
+        };
+        if row.status != "running" || !beats {
+            return Err(400);
+        }
+        row.status = "cancelled";
+        self.nova.servers[server].task_state = None;
+        Ok(())
+    }
+}
