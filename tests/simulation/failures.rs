@@ -123,10 +123,19 @@ impl World {
         // An unfinished live migration: the guest runs at one end or the other, and Nova still says here.
         if host == 0 && self.weather.live_migration {
             let away = self.rng.percent(50);
+            // Not one that has left, or is leaving, by a drain.
+            let leaving = |server: ServerIx| {
+                let mut all = self.nova.migrations.iter();
+                all.any(|row| {
+                    row.server == server
+                        && row.kind == MigrationType::LiveMigration
+                        && row.status == "running"
+                })
+            };
             let running: Vec<ServerIx> = (0..self.weather.servers)
                 .filter(|server| {
-                    self.nova.servers[*server].vm_state == VmState::Active
-                        && self.nova.servers[*server].launched
+                    let one = &self.nova.servers[*server];
+                    one.vm_state == VmState::Active && one.launched && one.host == host && !leaving(*server)
                 })
                 .collect();
             if let Some(server) = running.first().copied() {
