@@ -125,7 +125,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Check everything that can be checked: configuration, policy, database, Nova, devices and what is found of the region
     Doctor(DoctorArgs),
-    /// Tell what would happen if a host died now, from what is known or by asking everybody; nothing is switched or moved
+    /// Tell what would happen if a host died now, from what is known or by asking everybody; or let one die that holds canaries alone
     Drill(DrillArgs),
     /// See what engines do by the clock and what came of it, and do one of it now
     #[command(subcommand)]

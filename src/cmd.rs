@@ -35,7 +35,8 @@ pub(crate) mod who;
 
 pub(crate) use db::cut as purged_before;
 pub(crate) use failure::Failure;
-pub(crate) use fence::what_runs;
+pub(crate) use fence::{confirmed, switched_off, what_runs};
+pub(crate) use freeze::{after, before};
 pub(crate) use tachi_operator::is_alive as alive;
 
 use tachi_domain::policy::Policy;

@@ -1,6 +1,7 @@
 //! Drills: what would happen if a host died now. A shadow drill asks everybody whom its recovery would ask before it acts, and switches,
-//! moves and changes nothing but its own row.
+//! moves and changes nothing but its own row. A live one kills a host that holds nothing but instances of its own.
 
+pub(crate) mod live;
 mod predicted;
 mod shown;
 
@@ -122,7 +123,7 @@ pub(crate) struct Asked<'a> {
     settings: &'a Settings,
     base: &'a Base,
     devices: Devices,
-    nova: Arc<Nova>,
+    pub(crate) nova: Arc<Nova>,
     ports: Ports,
 }
 

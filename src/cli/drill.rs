@@ -1,11 +1,19 @@
 //! `tachi drill`.
 
+use std::time::Duration;
+
 use clap::{ArgGroup, Args};
+use tachi_openstack::Networks;
+use tachi_operator::when::span;
 
 use super::{ConfigArgs, ShapeArgs};
 
 /// `tachi drill`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the kinds of drill are flags, of which clap lets one be given"
+)]
 #[command(group = ArgGroup::new("kind").required(true))]
 pub(crate) struct DrillArgs {
     #[command(flatten)]
@@ -18,6 +26,57 @@ pub(crate) struct DrillArgs {
     /// Ask everybody whom its recovery would ask before it acts, and measure it. Nothing is switched, moved or changed
     #[arg(long, group = "kind")]
     pub(crate) shadow: bool,
+    /// SWITCH THE HOST OFF, with canaries on it that are built for the drill, and measure how they come back. Refused while anything
+    /// else is on the host
+    #[arg(long, group = "kind", requires_all = ["canary", "image", "flavor"])]
+    pub(crate) live: bool,
+    /// Delete the canaries that a live drill of the host has left
+    #[arg(long, group = "kind")]
+    pub(crate) clean_up: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) canaries: CanaryArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
+}
+
+/// What a live drill builds.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Canaries of a live drill")]
+pub(crate) struct CanaryArgs {
+    /// So many canaries
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) canary: Option<u32>,
+    /// Their image, by its id
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) image: Option<String>,
+    /// Their flavor, by its id
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) flavor: Option<String>,
+    /// Their network, by its id; `none`, or `auto`
+    #[arg(long, value_name = "ID", default_value = "none", value_parser = networks)]
+    pub(crate) network: Networks,
+    /// So long monitors have to report the host; then the drill does
+    #[arg(long, value_name = "TIME", default_value = "3m", value_parser = span)]
+    pub(crate) notice: Duration,
+}
+
+fn id(text: &str) -> Result<String, String> {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.len() > 255 || !text.chars().all(is_fine) {
+        return Err(
+            "write an id, such as `openstack image list` and `openstack flavor list` show them".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+fn networks(text: &str) -> Result<Networks, String> {
+    match text {
+        "none" => Ok(Networks::None),
+        "auto" => Ok(Networks::Auto),
+        other => id(other).map(Networks::Of),
+    }
 }

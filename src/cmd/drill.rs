@@ -8,10 +8,13 @@ use super::explain;
 use super::forecast::outcome;
 use super::status::code;
 use super::who::who;
-use super::{Failure, command_settings};
+use super::{Failure, command_settings, confirmed};
 use crate::cli::DrillArgs;
+use crate::drill::live::Wish;
+use crate::drill::live::admit::{Admitted, admit};
+use crate::drill::live::canaries::{self, Make};
 use crate::drill::{self, Asked};
-use crate::out::{answer, waiting};
+use crate::out::{self, answer, waiting};
 use crate::schedule::by_hand;
 use crate::source::{Database, Source as _};
 use crate::wiring;
@@ -20,8 +23,121 @@ use crate::wiring;
 pub(crate) async fn run(args: DrillArgs) -> Result<u8, Failure> {
     if args.paper {
         paper(&args).await
+    } else if args.live {
+        Box::pin(live(&args)).await
+    } else if args.clean_up {
+        clean_up(&args).await
     } else {
         shadow(&args).await
+    }
+}
+
+/// Switches the host off, with canaries alone on it.
+async fn live(args: &DrillArgs) -> Result<u8, Failure> {
+    let by = who(None)?;
+    let (Some(count), Some(image), Some(flavor)) =
+        (args.canaries.canary, &args.canaries.image, &args.canaries.flavor)
+    else {
+        return Err(Failure::usage("--live needs --canary, --image and --flavor"));
+    };
+    let database = Database::open(&args.config).await?;
+    let wish = Wish {
+        make: Make {
+            count,
+            image: image.clone(),
+            flavor: flavor.clone(),
+            networks: args.canaries.network.clone(),
+            ha_key: database.settings.policy.ha_key.clone(),
+        },
+        notice: args.canaries.notice,
+    };
+    let asked = Asked::open(&database.settings, &database.base).await?;
+    let look = async || -> Result<Admitted, Failure> {
+        let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
+        let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
+        admit(&database, &asked.nova, &shadow, &args.config).await
+    };
+    let leftover = waiting(
+        "Keystone and Nova",
+        canaries::found(&asked.nova, &args.host, None),
+    )
+    .await?;
+    if !leftover.is_empty() {
+        return Err(Failure::told(format!(
+            "nothing was done: an earlier drill of {} has left {} in Nova: `tachi drill {} --clean-up`",
+            args.host,
+            counted(leftover.len()),
+            args.host
+        )));
+    }
+    let host = look().await?;
+    let left = match host.headroom {
+        1 => format!(
+            "segment {} can lose no other host before it is back",
+            host.segment
+        ),
+        more => format!(
+            "segment {} can lose {} more before it is back",
+            host.segment,
+            more - 1
+        ),
+    };
+    let consequence = format!(
+        "it is empty; {} of image {image} and flavor {flavor} are built there, nothing else is let in, and then it is SWITCHED OFF. It \
+         stays off until somebody brings it back; {left}.",
+        counted(usize::try_from(count).unwrap_or(usize::MAX))
+    );
+    let host = if args.yes {
+        host
+    } else {
+        confirmed((&host.name, false), "drill live", &consequence)?;
+        // Whoever was asked has taken his time.
+        look().await?
+    };
+    let done = drill::live::live(&database, &host, &wish, &by, by_hand::ctrl_c()?);
+    let live = Box::pin(done).await?;
+    let now = SystemClock.wall();
+    answer::object(&args.shape, now, &drill::live::object(&live), |_| {
+        drill::live::lines(&live)
+    })?;
+    Ok(code(live.grade()))
+}
+
+/// Deletes what a live drill has left.
+async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
+    let by = who(None)?;
+    let database = Database::open(&args.config).await?;
+    let nova = wiring::nova(&database.settings, &database.base.clock).await?;
+    let found = waiting("Keystone and Nova", canaries::found(&nova, &args.host, None)).await?;
+    for one in &found {
+        let on = one.host.as_deref().unwrap_or("no host");
+        out::told(format!("{} ({}) on {on}", one.name, one.id));
+    }
+    if !found.is_empty() {
+        confirmed(
+            (&args.host, args.yes),
+            "delete the canaries of drills of",
+            "those above. A drill that is still under way fails.",
+        )?;
+    }
+    let ids: Vec<_> = found.iter().map(|one| one.id).collect();
+    drill::live::clean_up(&database, &args.host, &ids, &by).await?;
+    out::told(match ids.len() {
+        0 => format!("no canary of a drill of {} is left", args.host),
+        count => format!(
+            "{} deleted; `tachi host return {}` tells what is left to do with {}",
+            counted(count),
+            args.host,
+            args.host
+        ),
+    });
+    Ok(crate::DONE)
+}
+
+fn counted(canaries: usize) -> String {
+    match canaries {
+        1 => "1 canary".to_owned(),
+        count => format!("{count} canaries"),
     }
 }
 

@@ -7,7 +7,7 @@ mod switch;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
-pub(crate) use switch::what_runs;
+pub(crate) use switch::{switched_off, what_runs};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock;
 use tachi_fence::Fencers;
@@ -36,7 +36,7 @@ pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
 }
 
 /// Asks for the host's name, unless `yes`.
-pub(super) fn confirmed((host, yes): (&str, bool), what: &str, consequence: &str) -> Result<(), Failure> {
+pub(crate) fn confirmed((host, yes): (&str, bool), what: &str, consequence: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }

@@ -139,7 +139,7 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
 }
 
 /// What is about to be done is on the disk before it is.
-pub(super) async fn before(
+pub(crate) async fn before(
     audit: &Arc<dyn AuditSink>,
     entry: AuditEntry,
     not_done: &str,
@@ -152,7 +152,7 @@ pub(super) async fn before(
 }
 
 /// It is done, and must not look as if it were not.
-pub(super) async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
+pub(crate) async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
     if let Err(error) = audit.write(entry).await {
         out::note(format!(
             "tachi: what came of it is not in the audit log: {error}: {}",

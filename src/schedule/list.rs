@@ -86,7 +86,9 @@ fn of_jobs(schedule: &Schedule, lines: &[JobLine], now: Timestamp) -> Vec<JobVie
     let jobs = Job::ALL
         .into_iter()
         .filter_map(|job| of(job.as_str(), schedule.when(job)));
-    let drills = lines.iter().filter(|line| line.name.starts_with("drill "));
+    let drills = lines
+        .iter()
+        .filter(|line| line.name.starts_with("drill ") || line.name.starts_with("live drill "));
     jobs.chain(drills.filter_map(|line| of(&line.name, None)))
         .collect()
 }

@@ -24,6 +24,7 @@ mod identity;
 mod instances;
 mod invariants;
 mod levels;
+mod live_drill;
 mod mending;
 mod operator;
 mod operator_api;

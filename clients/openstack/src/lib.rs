@@ -37,7 +37,7 @@ mod fake;
 
 pub use keystone::admin::{Named, NewCredential};
 pub use keystone::validate::{AccessRule, Identity, TokenInfo};
-pub use nova::Nova;
+pub use nova::{Canaries, CanaryOrder, Networks, Nova};
 pub use openstack::IdOrName;
 pub use options::{CatalogInfo, CatalogInfoError, Credentials, Interface, Options, Project};
 pub use session::{Session, SetupError};

@@ -11,10 +11,12 @@
 //! | aggregates, hypervisors | 2.53 | 2.53 | |
 //! | Placement | 1.9 | 1.9 | the room on hosts is unknown |
 //! | server groups | 2.64 | 2.53 | of anti-affinity, one member to a host |
+//! | canaries of a live drill | 2.74 | 2.74 | an error: no server can be asked for on a host |
 //! | evacuate | 2.94 | 2.53 | from 2.95 on Nova leaves evacuated servers stopped |
 
 mod action;
 mod aggregate;
+mod canary;
 mod group;
 mod hypervisor;
 mod migration;
@@ -23,6 +25,8 @@ mod placement;
 mod server;
 mod service;
 mod version;
+
+pub use canary::{Canaries, CanaryOrder, Networks};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

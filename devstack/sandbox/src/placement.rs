@@ -1,4 +1,4 @@
-//! As much of Placement as discovery and a look at the room on a host need: providers, inventories, usages and traits that
+//! As much of Placement as discovery and a look at the room on a host need: providers, inventories, usages, allocations and traits that
 //! follow the simulated hosts' load.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,8 @@ use axum::routing::get;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::model::{HostIx, State as RegionState};
+use crate::model::inventory::Amounts;
+use crate::model::{HostIx, ServerNo, State as RegionState};
 use crate::web::App;
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -23,6 +24,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/placement/resource_providers", get(providers))
         .route("/placement/resource_providers/{id}/inventories", get(inventories))
         .route("/placement/resource_providers/{id}/usages", get(usages))
+        .route("/placement/resource_providers/{id}/allocations", get(allocations))
         .route("/placement/resource_providers/{id}/traits", get(traits))
 }
 
@@ -89,6 +91,22 @@ async fn usages(State(app): State<App>, Path(id): Path<String>) -> Found {
             json!({"resource_provider_generation": host.inventory.generation(), "usages": {
                 "VCPU": used.vcpus, "MEMORY_MB": used.ram_mb, "DISK_GB": used.disk_gb,
             }}),
+        ))
+    })
+}
+
+/// By consumer, which is a server.
+async fn allocations(State(app): State<App>, Path(id): Path<String>) -> Found {
+    app.region.read(|state| {
+        let inventory = &state.world.hosts[provider(state, &id)?].inventory;
+        let of = |(no, taken): (ServerNo, Amounts)| {
+            let server = state.world.servers.get(no)?;
+            let resources = json!({"VCPU": taken.vcpus, "MEMORY_MB": taken.ram_mb, "DISK_GB": taken.disk_gb});
+            Some((server.id.to_string(), json!({ "resources": resources })))
+        };
+        let rows: BTreeMap<String, Value> = inventory.allocations().filter_map(of).collect();
+        Ok(Json(
+            json!({"resource_provider_generation": inventory.generation(), "allocations": rows}),
         ))
     })
 }

@@ -11,7 +11,7 @@ use crate::when::Time;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ScheduledJob)]
 pub struct JobView {
-    /// `devices` (the tests of fence devices), `doctor`, `purge`, `drill`, or `drill HOST` of one that was begun by hand.
+    /// `devices` (the tests of fence devices), `doctor`, `purge`, `drill`, or `drill HOST` and `live drill HOST` of those that were begun by hand.
     pub job: String,
     /// As it is configured where this was asked; empty for what is only done by hand.
     pub when: String,

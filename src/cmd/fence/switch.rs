@@ -19,7 +19,7 @@ use tachi_fence::Fencers;
 use super::check::word;
 use super::machines::Book;
 use super::{confirmed, devices};
-use crate::cli::FenceSwitchArgs;
+use crate::cli::{ConfigArgs, FenceSwitchArgs};
 use crate::cmd::Failure;
 use crate::settings::Settings;
 use crate::{out, wiring};
@@ -127,19 +127,37 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
         "power off",
         &format!("everything that runs on it ends.\n{runs}"),
     )?;
-    for level in &levels {
-        out::line(format!("{level}"));
-        match switch_off(&hand, level).await {
-            Ok(proof) => {
-                out::line(format!("{} is off: {proof}", args.host));
-                return Ok(crate::DONE);
-            }
-            Err(why) => out::line(format!("  failed: {why}")),
+    let proof = each(&hand, &levels, out::line).await?;
+    out::line(format!("{} is off: {proof}", args.host));
+    Ok(crate::DONE)
+}
+
+/// The same of what a drill has looked at; what happens meanwhile goes to standard error. Gives what proves it off.
+pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) -> Result<String, Failure> {
+    let args = FenceSwitchArgs {
+        config: config.clone(),
+        host: host.to_owned(),
+        yes: true,
+        any_machine: false,
+        reason: Some(reason.to_owned()),
+    };
+    let hand = Hand::new(&args, "off").await?;
+    let levels = levels(&hand.fencers, host)?;
+    each(&hand, &levels, out::note).await
+}
+
+/// Level by level, until one proves it.
+async fn each(hand: &Hand, levels: &[Level], say: fn(String)) -> Result<String, Failure> {
+    for level in levels {
+        say(format!("{level}"));
+        match switch_off(hand, level, say).await {
+            Ok(proof) => return Ok(proof),
+            Err(why) => say(format!("  failed: {why}")),
         }
     }
     Err(Failure::told(format!(
         "{} is not confirmed off: every level has failed",
-        args.host
+        hand.host
     )))
 }
 
@@ -235,7 +253,7 @@ async fn read(fencers: &dyn Fencer, host: &str, target: &Target) -> Result<Power
 }
 
 /// Commands every device of a level that is not off, and waits until each has said "off" twice in a row.
-async fn switch_off(hand: &Hand, level: &Level) -> Result<String, String> {
+async fn switch_off(hand: &Hand, level: &Level, say: fn(String)) -> Result<String, String> {
     let (fencers, host, policy) = (hand.fencer.as_ref(), &hand.host, &hand.settings.policy);
     let mut off = Vec::new();
     for device in &level.devices {
@@ -254,7 +272,7 @@ async fn switch_off(hand: &Hand, level: &Level) -> Result<String, String> {
                     row = 0;
                     if !ordered {
                         hand.command(false, level.number, target).await?;
-                        out::line(format!("  {target} has accepted the power-off"));
+                        say(format!("  {target} has accepted the power-off"));
                         ordered = true;
                     }
                     poll

@@ -152,6 +152,22 @@ async fn node_of(nova: &Nova, host: &str) -> Result<Option<String>, CallError> {
     Ok(nodes.pop().filter(|_| nodes.is_empty()))
 }
 
+#[derive(Deserialize)]
+struct Allocations {
+    allocations: HashMap<String, serde_json::Value>,
+}
+
+/// Who takes something of the host: what runs there, what is being built, and what migrates to it. The scheduler writes it down before
+/// it tells the host, so it is known earlier than in Nova's list of servers. `None` if the host has not exactly one provider.
+pub(super) async fn consumers_on(nova: &Nova, host: &str) -> Result<Option<BTreeSet<String>>, CallError> {
+    let Some(provider) = provider_of(nova, host).await? else {
+        return Ok(None);
+    };
+    let Allocations { allocations } =
+        get(nova, &["resource_providers", &provider, "allocations"], &[]).await?;
+    Ok(Some(allocations.into_keys().collect()))
+}
+
 async fn get<T: DeserializeOwned>(
     nova: &Nova,
     path: &[&str],

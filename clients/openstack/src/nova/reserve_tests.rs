@@ -81,6 +81,10 @@ async fn placement(name: &'static str) -> Fake {
                     json!({"inventories": {"VCPU": {"total": 8}, "MEMORY_MB": {"total": 4096, "reserved": 96}}}),
                 ),
                 _ if rest.ends_with("/usages") => Reply::Json(200, json!({"usages": {"VCPU": 3, "MEMORY_MB": 1000}})),
+                _ if rest.ends_with("/allocations") => Reply::Json(
+                    200,
+                    json!({"allocations": {"an-instance": {"resources": {"VCPU": 1}}, "a-migration": {"resources": {}}}}),
+                ),
                 _ => Reply::Unscripted,
             };
         }
@@ -124,6 +128,18 @@ async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
         None,
         "which of its nodes it would be nobody knows"
     );
+}
+
+#[tokio::test]
+async fn who_takes_something_of_a_host_is_told_or_that_it_is_not_known() {
+    let fake = placement("c1").await;
+    let nova = fake.nova().await;
+    let want = ["a-migration", "an-instance"].map(str::to_owned);
+    assert_eq!(
+        nova.canaries().consumers_on("c1").await.unwrap(),
+        Some(want.into())
+    );
+    assert_eq!(nova.canaries().consumers_on("many").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -142,6 +142,25 @@ pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallErr
     Ok(servers)
 }
 
+/// Those of our own project.
+pub(super) async fn own(nova: &Nova) -> Result<Vec<Server>, CallError> {
+    let list = List {
+        feature: nova.servers,
+        path: &["servers", "detail"],
+        query: Vec::new(),
+        key: "servers",
+        marker: "id",
+    };
+    let whole = pages::list(nova, &list, |answer, item, servers: &mut Vec<Server>| {
+        let record =
+            Record::deserialize(item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+        servers.push(understood(answer, record)?);
+        Ok(Take::More)
+    })
+    .await?;
+    Ok(whole.items)
+}
+
 /// Without the details, for which Nova joins half of its tables.
 pub(super) async fn ids(nova: &Nova, host: &str) -> Result<BTreeSet<ServerId>, CallError> {
     let list = List {

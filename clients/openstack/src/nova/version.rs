@@ -67,6 +67,12 @@ impl Feature {
         needs: ApiVersion(2, 53),
         wants: ApiVersion(2, 68),
     };
+    /// The first with which a server is built on a host that is named, and the scheduler still has its say.
+    pub(super) const CANARIES: Self = Self {
+        what: "canaries of a live drill",
+        needs: ApiVersion(2, 74),
+        wants: ApiVersion(2, 74),
+    };
     pub(super) const ACTIONS: Self = Self {
         what: "server actions",
         needs: ApiVersion(2, 53),

@@ -115,6 +115,11 @@ impl Inventory {
         }
     }
 
+    /// What each of its servers takes.
+    pub(crate) fn allocations(&self) -> impl Iterator<Item = (ServerNo, Amounts)> {
+        self.allocations.iter().map(|(no, taken)| (*no, *taken))
+    }
+
     pub(crate) fn holds(&self, server: ServerNo) -> bool {
         self.allocations.contains_key(&server)
     }

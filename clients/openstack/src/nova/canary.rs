@@ -1,0 +1,170 @@
+//! Servers of our own, for a live drill. They are not behind the engine's port: nothing that recovers can build or delete a server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tachi_domain::ServerId;
+use tachi_domain::nova::Server;
+use tachi_engine::ports::CallError;
+use tracing::instrument;
+
+use super::version::Feature;
+use super::{Nova, Request, placement, server};
+use crate::fault::{About, Effect};
+
+/// What a canary is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Networks {
+    /// Nothing.
+    None,
+    /// What Nova chooses for the project.
+    Auto,
+    /// This network, by its id.
+    Of(String),
+}
+
+/// A server to be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryOrder {
+    /// Its name.
+    pub name: String,
+    /// The service host that it is to be built on.
+    pub host: String,
+    /// The image, by its id.
+    pub image: String,
+    /// The flavor, by its id.
+    pub flavor: String,
+    /// What it is connected to.
+    pub networks: Networks,
+    /// Its key/value pairs.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl CanaryOrder {
+    fn body(&self) -> Value {
+        let networks = match &self.networks {
+            Networks::None => json!("none"),
+            Networks::Auto => json!("auto"),
+            Networks::Of(id) => json!([{ "uuid": id }]),
+        };
+        json!({"server": {
+            "name": self.name, "host": self.host, "imageRef": self.image, "flavorRef": self.flavor,
+            "networks": networks, "metadata": self.metadata,
+        }})
+    }
+}
+
+#[derive(Deserialize)]
+struct Made {
+    server: Id,
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: ServerId,
+}
+
+/// What a live drill asks of Nova and Placement.
+#[derive(Clone, Copy, Debug)]
+pub struct Canaries<'a>(&'a Nova);
+
+impl Nova {
+    /// The calls that no recovery makes.
+    pub fn canaries(&self) -> Canaries<'_> {
+        Canaries(self)
+    }
+}
+
+impl Canaries<'_> {
+    /// Has a server built in the session's project. Nothing is known of it if the answer is lost: [`Self::own_servers`] shows it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`](tachi_engine::ports::Compute::evacuate).
+    #[instrument(name = "nova::build_canary", skip_all, fields(host = %order.host), err(level = "debug"))]
+    pub async fn build(&self, order: &CanaryOrder) -> Result<ServerId, CallError> {
+        let request = Request {
+            method: Method::POST,
+            path: &["servers"],
+            query: &[],
+            body: Some(order.body()),
+            effect: Effect::Once,
+            about: About::Service,
+            begun: self.0.session.now(),
+        };
+        let answer = self.0.call(Feature::CANARIES, request).await?;
+        let Made { server } = answer.json()?;
+        Ok(server.id)
+    }
+
+    /// Deletes a server; one that is not there is deleted.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::unlock`](tachi_engine::ports::Compute::unlock).
+    #[instrument(name = "nova::delete_canary", skip_all, fields(server = %id), err(level = "debug"))]
+    pub async fn delete(&self, id: ServerId) -> Result<(), CallError> {
+        let id = id.to_string();
+        let request = Request {
+            method: Method::DELETE,
+            path: &["servers", &id],
+            query: &[],
+            body: None,
+            effect: Effect::Idempotent,
+            about: About::Object,
+            begun: self.0.session.now(),
+        };
+        match self.0.call(Feature::ACTIONS, request).await {
+            Err(error) if !error.fault.is_gone() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The servers of the session's project.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
+    #[instrument(name = "nova::canaries", skip_all, err(level = "debug"))]
+    pub async fn all(&self) -> Result<Vec<Server>, CallError> {
+        server::own(self.0).await
+    }
+
+    /// The ids of all that Placement has put on a host: servers, and migrations that hold room there. `None` if that cannot be told.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
+    #[instrument(name = "nova::consumers_on", skip_all, fields(host = %host), err(level = "debug"))]
+    pub async fn consumers_on(&self, host: &str) -> Result<Option<BTreeSet<String>>, CallError> {
+        placement::consumers_on(self.0, host).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_is_asked_for_on_its_host_and_nothing_is_left_to_nova_that_was_said() {
+        let mut order = CanaryOrder {
+            name: "canary".into(),
+            host: "c1".into(),
+            image: "i".into(),
+            flavor: "f".into(),
+            networks: Networks::None,
+            metadata: [("k".to_owned(), "v".to_owned())].into(),
+        };
+        assert_eq!(
+            order.body(),
+            json!({"server": {"name": "canary", "host": "c1", "imageRef": "i", "flavorRef": "f", "networks": "none",
+                              "metadata": {"k": "v"}}})
+        );
+        order.networks = Networks::Of("n".into());
+        assert_eq!(order.body()["server"]["networks"], json!([{"uuid": "n"}]));
+        order.networks = Networks::Auto;
+        assert_eq!(order.body()["server"]["networks"], "auto");
+    }
+}

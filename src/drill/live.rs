@@ -1,0 +1,433 @@
+//! A live drill: a host that holds instances of the drill's own and nothing else is switched off, and what comes of it is measured.
+//!
+//! The recovery is the ordinary one. The drill builds its canaries, closes the host to all others, looks twice that nobody else is on
+//! it, and then does what `tachi fence off` does. From there on it only looks: whoever is killed after that leaves a dead host with
+//! a recovery, as any host that dies. Nothing ever goes on with the killing.
+
+pub(crate) mod admit;
+mod alone;
+pub(crate) mod canaries;
+mod measured;
+mod region;
+mod told;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use tachi_domain::nova::Service;
+use tachi_domain::recovery::planned_mark;
+use tachi_domain::{RecoveryId, ServerId, Timestamp};
+use tachi_engine::ports::compute::ServiceChange;
+use tachi_engine::ports::{Compute as _, JobLine, Jobs as _};
+use tachi_operator::StoryView;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use self::canaries::Make;
+use self::region::Region;
+use crate::cmd::{Failure, switched_off};
+use crate::drill::Predicted;
+use crate::out;
+use crate::out::plain;
+use crate::schedule::{Outcome, by_hand, is_under_way};
+use crate::source::{Database, Source as _};
+
+pub(crate) use measured::Live;
+pub(crate) use told::{lines, object};
+
+/// How long Nova may take to build the canaries.
+const BUILT_WITHIN: Duration = Duration::from_mins(10);
+
+/// How long Nova may take to delete them.
+const GONE_WITHIN: Duration = Duration::from_mins(2);
+
+/// How long the recovery may take before the drill stops looking.
+const OVER_WITHIN: Duration = Duration::from_mins(20);
+
+/// Between two looks at the recovery.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A database that does not answer is asked so often before the drill stops looking.
+const PATIENCE: u32 = 120;
+
+/// How a live drill is wanted.
+pub(crate) struct Wish {
+    pub(crate) make: Make,
+    /// How long monitors have to report the host before the drill does.
+    pub(crate) notice: Duration,
+}
+
+/// How the row of a live drill begins.
+const ROW: &str = "live drill ";
+
+/// The row that says that a live drill of the host is under way.
+pub(crate) fn row(host: &str) -> String {
+    format!("{ROW}{host}").chars().take(super::LONGEST).collect()
+}
+
+/// Which host, and everything that a drill of it needs.
+pub(crate) struct Drill<'a> {
+    database: &'a Database,
+    region: Region<'a>,
+    id: Uuid,
+    /// When it was switched off, and what its recoveries were before.
+    host: &'a admit::Admitted,
+    wish: &'a Wish,
+}
+
+/// What the host was like before its canaries were built.
+struct Ready {
+    canaries: BTreeSet<ServerId>,
+    /// The reason for which the host is disabled now.
+    reason: String,
+}
+
+/// Carries it out. `stop` ends it: before the host is switched off everything is as it was, and after that nothing but the looking ends.
+pub(crate) async fn live(
+    database: &Database,
+    host: &admit::Admitted,
+    wish: &Wish,
+    by: &str,
+    stop: impl Future<Output = ()>,
+) -> Result<Live, Failure> {
+    let id = Uuid::new_v4();
+    let drill = Drill {
+        database,
+        region: Region::open(database, &host.name, by).await?,
+        id,
+        host,
+        wish,
+    };
+    let row = row(&host.name);
+    let run = by_hand::begin(&database.base, &row, by).await?;
+    // Its own row is written by now: of two that begin at the same moment at least one sees the other.
+    let done = match alone_in_region(database, &row).await {
+        Ok(()) => drill.run(stop).await,
+        Err(error) => Err(error),
+    };
+    let outcome = match &done {
+        Ok(live) => Outcome {
+            grade: live.grade(),
+            details: live.sentence(),
+        },
+        Err(error) => Outcome {
+            grade: tachi_domain::situation::Grade::Err,
+            details: error.chain(),
+        },
+    };
+    by_hand::end(&database.base, &row, run, &outcome).await?;
+    done
+}
+
+/// Whether no other host is being drilled live.
+async fn alone_in_region(database: &Database, row: &str) -> Result<(), Failure> {
+    let lines = database.base.store.jobs().jobs().await;
+    let lines = lines.map_err(|error| Failure::new("reading which drills are under way", error))?;
+    let now = database.base.clock.wall();
+    let of_others =
+        |line: &&JobLine| line.name != row && line.name.starts_with(ROW) && is_under_way(line, now);
+    match lines.iter().find(of_others) {
+        None => Ok(()),
+        Some(line) => Err(Failure::told(format!(
+            "nothing was done: {} is under way, begun by {}",
+            plain(&line.name),
+            plain(&line.by)
+        ))),
+    }
+}
+
+impl Drill<'_> {
+    async fn run(&self, stop: impl Future<Output = ()>) -> Result<Live, Failure> {
+        let mut stop = std::pin::pin!(stop);
+        let made = by_hand::unless_stopped(self.prepare(), &mut stop).await;
+        let ready = match made {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(error)) => return Err(self.undo(error).await),
+            Err(stopped) => return Err(self.undo(Failure::told(stopped.to_string())).await),
+        };
+        let (known, predicted) = match self.last_look(&ready).await {
+            Ok(known) => known,
+            Err(error) => return Err(self.undo(error).await),
+        };
+        // Not to be stopped: whoever has ordered a host off has to know whether it is.
+        let killed = self.database.base.clock.wall();
+        out::note(format!("switching {} off", plain(&self.host.name)));
+        let reason = format!("live drill {}", self.id);
+        let off = switched_off(&self.host.config, &self.host.name, &reason).await;
+        let off = off.map_err(|error| {
+            error.below(&format!(
+                "{} may be off; its canaries and its service are left as they are: when it is known what it is, \
+                 `tachi drill {} --clean-up`",
+                plain(&self.host.name),
+                plain(&self.host.name)
+            ))
+        })?;
+        out::note(format!("{} is off: {off}", plain(&self.host.name)));
+        let looked = by_hand::unless_stopped(self.watch(&known, killed, predicted, &ready), &mut stop).await;
+        let live = match looked {
+            Ok(live) => live?,
+            Err(stopped) => {
+                return Err(Failure::told(format!(
+                    "{stopped}; {} is off and is recovered as any host: `tachi recovery list --host {}`; afterwards `tachi drill {} \
+                     --clean-up`",
+                    plain(&self.host.name),
+                    plain(&self.host.name),
+                    plain(&self.host.name)
+                )));
+            }
+        };
+        if live.all_back() {
+            self.delete(&ready.canaries.iter().copied().collect::<Vec<_>>())
+                .await?;
+        }
+        Ok(live)
+    }
+
+    /// Builds the canaries, and closes the host to all others.
+    async fn prepare(&self) -> Result<Ready, Failure> {
+        let (nova, host) = (&self.region.nova, self.host.name.as_str());
+        if !self.host.service.enabled {
+            self.region
+                .change("enables its service, to build canaries", &self.host.service, None)
+                .await?;
+        }
+        out::note(format!(
+            "building {} on {}",
+            counted(self.wish.make.count),
+            plain(host)
+        ));
+        let mut ids = BTreeSet::new();
+        for number in 1..=self.wish.make.count {
+            ids.insert(
+                self.region
+                    .build(&canaries::order(&self.wish.make, self.id, host, number))
+                    .await?,
+            );
+        }
+        canaries::until_active(nova, host, &ids, BUILT_WITHIN).await?;
+        // The mark of what a person has planned: recoveries leave it as it is, and `tachi host return` ends it.
+        let reason = format!("live drill [{}]", planned_mark(RecoveryId(self.id)));
+        self.region
+            .change(
+                "disables its service, so that nothing else is placed there",
+                &self.host.service,
+                Some(&reason),
+            )
+            .await?;
+        let ready = Ready {
+            canaries: ids,
+            reason,
+        };
+        self.alone(&ready).await?;
+        // What was being scheduled when the host was closed shows by then.
+        let settle = self.database.settings.policy.settle_time();
+        out::note(format!(
+            "{} on {} are built, and nothing else is placed there; waiting {} s, until what was being scheduled shows",
+            counted(self.wish.make.count),
+            plain(host),
+            settle.as_secs()
+        ));
+        sleep(settle).await;
+        Ok(ready)
+    }
+
+    /// Right before the host is switched off: what its recoveries were, and how long such took.
+    async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Predicted>), Failure> {
+        let known = self.known().await?;
+        let predicted = super::predicted(&self.database.base).await?;
+        admit::still(self.database, self.host).await?;
+        self.alone(ready).await?;
+        Ok((known, predicted))
+    }
+
+    /// Looks whether canaries are all there is.
+    async fn alone(&self, ready: &Ready) -> Result<(), Failure> {
+        let shown = alone::shown(&self.region.nova, &self.host.name).await;
+        let shown = shown.map_err(|error| Failure::new("looking whether canaries are alone on it", error))?;
+        match alone::against(&shown, &ready.canaries, &ready.reason) {
+            None => Ok(()),
+            Some(why) => Err(Failure::told(why)),
+        }
+    }
+
+    /// The host's recoveries.
+    async fn known(&self) -> Result<BTreeSet<RecoveryId>, Failure> {
+        let rows = admit::recoveries(&self.database.base, self.host.id).await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
+
+    /// Puts everything back as it was: the host was not switched off. Gives why, and what could not be put back.
+    async fn undo(&self, why: Failure) -> Failure {
+        let host = plain(&self.host.name);
+        out::note(format!(
+            "nothing was switched off: {}; putting things back",
+            why.chain()
+        ));
+        let mut left = Vec::new();
+        // By what they carry: of one whose answer was lost nobody knows the id.
+        match canaries::found(&self.region.nova, &self.host.name, Some(self.id)).await {
+            Ok(found) => {
+                let ids: Vec<ServerId> = found.iter().map(|one| one.id).collect();
+                left.extend(self.delete(&ids).await.err().map(|error| error.chain()));
+            }
+            Err(error) => left.push(error.chain()),
+        }
+        let was = &self.host.service;
+        let reason = (!was.enabled).then(|| was.disabled_reason.clone().unwrap_or_default());
+        let back = self
+            .region
+            .change("puts its service back as it was", was, reason.as_deref())
+            .await;
+        left.extend(back.err().map(|error| error.chain()));
+        let text = format!("{host} was not switched off: {}", why.chain());
+        if left.is_empty() {
+            return Failure::told(format!(
+                "{text}; the canaries are deleted, and its service is as it was"
+            ));
+        }
+        Failure::told(format!(
+            "{text}; NOT put back: {}; `tachi drill {host} --clean-up` deletes the canaries, and look at the service of {host} \
+             (openstack compute service list --long)",
+            left.join("; ")
+        ))
+    }
+
+    async fn delete(&self, ids: &[ServerId]) -> Result<(), Failure> {
+        self.region.delete(ids, GONE_WITHIN).await
+    }
+
+    /// Looks until the recovery is over, and measures.
+    async fn watch(
+        &self,
+        known: &BTreeSet<RecoveryId>,
+        killed: Timestamp,
+        predicted: Option<Predicted>,
+        ready: &Ready,
+    ) -> Result<Live, Failure> {
+        let (recovery, by_us) = self.noticed(known).await?;
+        let story = self.over(recovery).await?;
+        let mut shown = Vec::new();
+        for id in &ready.canaries {
+            let server = self.region.nova.server(*id).await;
+            shown.push((
+                *id,
+                server.map_err(|error| Failure::new("looking at a canary", error))?,
+            ));
+        }
+        Ok(measured::measured(
+            &self.host.name,
+            killed,
+            by_us.then_some(self.wish.notice),
+            &story,
+            &shown,
+            predicted,
+        ))
+    }
+
+    /// The recovery, and whether it was the drill that had to report the host.
+    async fn noticed(&self, known: &BTreeSet<RecoveryId>) -> Result<(RecoveryId, bool), Failure> {
+        let ends = Instant::now() + self.wish.notice;
+        let mut by_us = false;
+        loop {
+            let found = self.known().await;
+            match found {
+                Ok(rows) => {
+                    if let Some(new) = rows.difference(known).next() {
+                        return Ok((*new, by_us));
+                    }
+                }
+                Err(error) => out::note(format!("tachi: {}; trying again", error.chain())),
+            }
+            if !by_us && Instant::now() >= ends {
+                by_us = true;
+                out::note(format!(
+                    "no monitor has reported {} within {} s: the drill does",
+                    plain(&self.host.name),
+                    self.wish.notice.as_secs()
+                ));
+                let reason = format!("live drill {}", self.id);
+                // What it answers is found in the list, as any other report.
+                self.database.fail(&self.host.name, &reason).await?;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until the recovery is over, telling what it waits for.
+    async fn over(&self, id: RecoveryId) -> Result<StoryView, Failure> {
+        let ends = Instant::now() + OVER_WITHIN;
+        let (mut failures, mut told) = (0, String::new());
+        loop {
+            match self.database.recovery(id).await {
+                Ok(Some(story)) => {
+                    failures = 0;
+                    if story.summary.life != tachi_domain::recovery::Life::Open {
+                        return Ok(story);
+                    }
+                    if told != story.waits_for {
+                        told.clone_from(&story.waits_for);
+                        out::note(format!("recovery {id} waits for {}", plain(&told)));
+                    }
+                }
+                Ok(None) => return Err(Failure::told(format!("there is no recovery {id} any more"))),
+                Err(error) if failures >= PATIENCE => return Err(error),
+                Err(_) => failures += 1,
+            }
+            if Instant::now() >= ends {
+                return Err(Failure::told(format!(
+                    "recovery {id} is not over after {} min: `tachi recovery show {id}`; afterwards `tachi drill {} --clean-up`",
+                    OVER_WITHIN.as_secs() / 60,
+                    plain(&self.host.name)
+                )));
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// Deletes the canaries that earlier drills of the host have left, and ends their row.
+pub(crate) async fn clean_up(
+    database: &Database,
+    host: &str,
+    found: &[ServerId],
+    by: &str,
+) -> Result<(), Failure> {
+    let region = Region::open(database, host, by).await?;
+    region.delete(found, GONE_WITHIN).await?;
+    let lines = database.base.store.jobs().jobs().await;
+    let lines = lines.map_err(|error| Failure::new("reading the row of the drill", error))?;
+    let row = row(host);
+    let Some(line) = lines
+        .into_iter()
+        .find(|line| line.name == row && line.end.is_none())
+    else {
+        return Ok(());
+    };
+    let outcome = Outcome {
+        grade: tachi_domain::situation::Grade::Unknown,
+        details: format!("not finished: cleaned up by {by}"),
+    };
+    by_hand::end(&database.base, &row, line.run, &outcome).await
+}
+
+fn counted(canaries: u32) -> String {
+    match canaries {
+        1 => "1 canary".to_owned(),
+        count => format!("{count} canaries"),
+    }
+}
+
+/// Whether a host's service may be closed and opened by a drill: it is open, or a person's drain has closed it.
+fn is_ours_to_open(service: &Service) -> bool {
+    let reason = service.disabled_reason.as_deref().unwrap_or_default();
+    service.enabled || tachi_domain::recovery::is_drained(reason)
+}
+
+/// What changes a service record.
+fn change_to(reason: Option<&str>) -> ServiceChange {
+    ServiceChange {
+        disable: Some(reason.map(ToOwned::to_owned)),
+        forced_down: None,
+    }
+}

@@ -1,0 +1,199 @@
+//! Whether a host holds canaries and nothing else: the last look before it is switched off.
+
+use std::collections::BTreeSet;
+
+use tachi_domain::ServerId;
+use tachi_domain::nova::{Migration, Server, Service, VmState};
+use tachi_engine::ports::{CallError, Compute as _};
+use tachi_openstack::Nova;
+
+/// What Nova and Placement show of the host. Each was read after its service had been disabled.
+pub(super) struct Shown {
+    pub(super) service: Option<Service>,
+    pub(super) servers: Vec<Server>,
+    /// How many its cell counts.
+    pub(super) counted: Option<usize>,
+    pub(super) migrations: Vec<Migration>,
+    /// Who takes something of it in Placement.
+    pub(super) consumers: Option<BTreeSet<String>>,
+}
+
+/// Reads it.
+pub(super) async fn shown(nova: &Nova, host: &str) -> Result<Shown, CallError> {
+    Ok(Shown {
+        service: nova.service(host).await?,
+        servers: nova.servers_on(host).await?,
+        counted: nova.count_in_cell(host).await?,
+        migrations: nova.migrations_touching(host).await?,
+        consumers: nova.canaries().consumers_on(host).await?,
+    })
+}
+
+/// What speaks against switching it off; `None` if the canaries are all that is there, and nothing can come.
+pub(super) fn against(shown: &Shown, canaries: &BTreeSet<ServerId>, reason: &str) -> Option<String> {
+    let Some(service) = &shown.service else {
+        return Some("Nova knows no nova-compute on it".into());
+    };
+    if !service.up {
+        return Some("Nova does not hear it".into());
+    }
+    if service.enabled || service.disabled_reason.as_deref() != Some(reason) {
+        return Some(
+            "its service is not disabled as the drill left it, so something may be placed there".into(),
+        );
+    }
+    if let Some(other) = shown.servers.iter().find(|one| !canaries.contains(&one.id)) {
+        return Some(format!("instance {} ({}) is on it", other.name, other.id));
+    }
+    if let Some(missing) = canaries
+        .iter()
+        .find(|id| shown.servers.iter().all(|one| one.id != **id))
+    {
+        return Some(format!("canary {missing} is not on it any more"));
+    }
+    let at_work = |one: &&Server| one.vm_state != VmState::Active || one.task_state.is_some() || one.locked;
+    if let Some(busy) = shown.servers.iter().find(at_work) {
+        return Some(format!("canary {} does not simply run", busy.name));
+    }
+    match shown.counted {
+        None => return Some("its cell does not say how many instances are on it".into()),
+        Some(count) if count > canaries.len() => {
+            return Some(format!("its cell counts {count} instances on it"));
+        }
+        Some(_) => {}
+    }
+    if let Some(one) = shown.migrations.iter().find(|one| !one.status.is_over()) {
+        return Some(format!("instance {} is on its way from or to it", one.server));
+    }
+    let Some(consumers) = &shown.consumers else {
+        return Some("Placement does not say what it holds".into());
+    };
+    let ours: BTreeSet<String> = canaries.iter().map(ToString::to_string).collect();
+    let other = consumers.iter().find(|one| !ours.contains(*one));
+    other.map(|one| format!("Placement has room on it for {one}, which is no canary"))
+}
+
+#[cfg(test)]
+pub(in crate::drill) mod tests {
+    use tachi_domain::nova::{About, PowerState};
+    use tachi_domain::{ServiceId, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const REASON: &str = "drill [tachi drain 1]";
+
+    pub(in crate::drill) fn server(id: u128) -> Server {
+        Server {
+            id: ServerId(Uuid::from_u128(id)),
+            name: format!("canary-{id}"),
+            host: Some("c1".into()),
+            vm_state: VmState::Active,
+            task_state: None,
+            power_state: PowerState::Running,
+            locked: false,
+            locked_reason: None,
+            metadata: [].into(),
+            volume_backed: false,
+            launched: true,
+            fault: None,
+            about: About::default(),
+            needs: None,
+        }
+    }
+
+    fn clean() -> (Shown, BTreeSet<ServerId>) {
+        let servers = vec![server(1), server(2)];
+        let ids: BTreeSet<ServerId> = servers.iter().map(|one| one.id).collect();
+        let service = Service {
+            id: ServiceId(Uuid::from_u128(7)),
+            host: "c1".into(),
+            enabled: false,
+            disabled_reason: Some(REASON.into()),
+            up: true,
+            forced_down: false,
+            last_heartbeat: Some(Timestamp::from_micros(5)),
+            nova_now: Some(Timestamp::from_micros(8)),
+        };
+        let shown = Shown {
+            service: Some(service),
+            servers,
+            counted: Some(2),
+            migrations: Vec::new(),
+            consumers: Some(ids.iter().map(ToString::to_string).collect()),
+        };
+        (shown, ids)
+    }
+
+    type Change = fn(&mut Shown);
+
+    #[test]
+    fn a_host_is_switched_off_only_with_canaries_alone_on_it_and_closed_to_all_others() {
+        let (shown, ids) = clean();
+        assert_eq!(against(&shown, &ids, REASON), None);
+        let cases: &[(&str, Change, &str)] = &[
+            ("no service", |shown| shown.service = None, "no nova-compute"),
+            (
+                "down",
+                |shown| shown.service.as_mut().unwrap().up = false,
+                "does not hear",
+            ),
+            (
+                "enabled meanwhile",
+                |shown| shown.service.as_mut().unwrap().enabled = true,
+                "not disabled",
+            ),
+            (
+                "disabled by another meanwhile",
+                |shown| shown.service.as_mut().unwrap().disabled_reason = Some("mine".into()),
+                "not disabled as",
+            ),
+            ("a stranger", |shown| shown.servers.push(server(3)), "canary-3"),
+            (
+                "one is gone",
+                |shown| drop(shown.servers.pop()),
+                "not on it any more",
+            ),
+            (
+                "one is stopped",
+                |shown| shown.servers[0].vm_state = VmState::Stopped,
+                "simply run",
+            ),
+            (
+                "one has a task",
+                |shown| shown.servers[0].task_state = Some("rebooting".into()),
+                "simply run",
+            ),
+            (
+                "one is locked",
+                |shown| shown.servers[0].locked = true,
+                "simply run",
+            ),
+            (
+                "the cell counts more",
+                |shown| shown.counted = Some(3),
+                "counts 3",
+            ),
+            ("the cell is silent", |shown| shown.counted = None, "does not say"),
+            (
+                "somebody is scheduled",
+                |shown| {
+                    let stranger = Uuid::from_u128(3).to_string();
+                    shown.consumers.as_mut().unwrap().insert(stranger);
+                },
+                "is no canary",
+            ),
+            (
+                "Placement cannot tell",
+                |shown| shown.consumers = None,
+                "Placement does not say",
+            ),
+        ];
+        for (case, change, part) in cases {
+            let (mut shown, ids) = clean();
+            change(&mut shown);
+            let why = against(&shown, &ids, REASON).unwrap_or_default();
+            assert!(why.contains(part), "{case}: {why:?}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The instances that a live drill has built for itself: how they are known, built and deleted. Nothing else is ever deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tachi_domain::ServerId;
+use tachi_domain::nova::{Server, VmState};
+use tachi_engine::ports::Compute as _;
+use tachi_openstack::{CanaryOrder, Networks, Nova};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::cmd::Failure;
+
+/// How a canary's name begins.
+const PREFIX: &str = "tachi-canary-";
+
+/// The key under which a canary carries the id of its drill.
+const DRILL: &str = "tachi_drill";
+
+/// The key of the host that is drilled.
+const HOST: &str = "tachi_drill_host";
+
+/// Between two looks at what Nova builds or deletes.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a canary is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Make {
+    /// How many.
+    pub(crate) count: u32,
+    pub(crate) image: String,
+    pub(crate) flavor: String,
+    pub(crate) networks: Networks,
+    /// The key with which instances are marked for high availability.
+    pub(crate) ha_key: String,
+}
+
+/// What is asked of Nova for the canary of this number.
+pub(super) fn order(make: &Make, drill: Uuid, host: &str, number: u32) -> CanaryOrder {
+    let metadata = [
+        (DRILL, drill.to_string()),
+        (HOST, host.to_owned()),
+        (make.ha_key.as_str(), "True".to_owned()),
+    ];
+    let short = drill.simple().to_string();
+    let short = short.get(..8).unwrap_or(&short);
+    CanaryOrder {
+        name: format!("{PREFIX}{short}-{number}"),
+        host: host.to_owned(),
+        image: make.image.clone(),
+        flavor: make.flavor.clone(),
+        networks: make.networks.clone(),
+        metadata: BTreeMap::from(metadata.map(|(key, value)| (key.to_owned(), value))),
+    }
+}
+
+/// Whether a server of our own project is a canary: of this drill, if one is named, else of any drill of the host.
+pub(super) fn is_canary(server: &Server, host: &str, drill: Option<Uuid>) -> bool {
+    let of = |key: &str| server.metadata.get(key).map(String::as_str);
+    let its = of(DRILL).and_then(|text| Uuid::parse_str(text).ok());
+    server.name.starts_with(PREFIX)
+        && of(HOST) == Some(host)
+        && its.is_some_and(|its| drill.is_none_or(|drill| drill == its))
+}
+
+/// Those that Nova shows in our project.
+pub(crate) async fn found(nova: &Nova, host: &str, drill: Option<Uuid>) -> Result<Vec<Server>, Failure> {
+    let all = nova.canaries().all().await;
+    let all = all.map_err(|error| Failure::new("listing the canaries", error))?;
+    Ok(all
+        .into_iter()
+        .filter(|server| is_canary(server, host, drill))
+        .collect())
+}
+
+/// Waits until all of them run on the host.
+pub(super) async fn until_active(
+    nova: &Nova,
+    host: &str,
+    ids: &BTreeSet<ServerId>,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let ends = Instant::now() + limit;
+    for id in ids {
+        loop {
+            let server = nova.server(*id).await;
+            let server = server.map_err(|error| Failure::new("looking at a canary", error))?;
+            let Some(server) = server else {
+                return Err(Failure::told(format!("canary {id} is gone")));
+            };
+            if server.vm_state == VmState::Active && server.task_state.is_none() {
+                if server.host.as_deref() == Some(host) {
+                    break;
+                }
+                let on = server.host.as_deref().unwrap_or("no host");
+                return Err(Failure::told(format!("Nova has put canary {id} on {on}")));
+            }
+            if server.vm_state == VmState::Error {
+                let why = server.fault.as_deref().unwrap_or("Nova does not say why");
+                return Err(Failure::told(format!("Nova could not build canary {id}: {why}")));
+            }
+            if Instant::now() >= ends {
+                return Err(Failure::told(format!(
+                    "canary {id} is not built after {} min",
+                    limit.as_secs() / 60
+                )));
+            }
+            sleep(LOOK).await;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until none of them is there any more; gives those that are.
+pub(super) async fn until_gone(nova: &Nova, ids: &[ServerId], limit: Duration) -> Vec<ServerId> {
+    let ends = Instant::now() + limit;
+    let mut left = Vec::new();
+    for id in ids {
+        loop {
+            match nova.server(*id).await {
+                Ok(None) => break,
+                Ok(Some(_)) | Err(_) if Instant::now() < ends => sleep(LOOK).await,
+                Ok(Some(_)) | Err(_) => {
+                    left.push(*id);
+                    break;
+                }
+            }
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::live::alone::tests::server;
+
+    #[test]
+    fn only_what_a_drill_of_the_host_has_built_is_a_canary() {
+        let (drill, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let make = Make {
+            count: 1,
+            image: "i".into(),
+            flavor: "f".into(),
+            networks: Networks::None,
+            ha_key: "HA_Enabled".into(),
+        };
+        let order = order(&make, drill, "c1", 3);
+        assert_eq!(order.name, "tachi-canary-00000000-3");
+        assert_eq!(order.metadata["HA_Enabled"], "True");
+        let mut canary = server(9);
+        canary.name = order.name;
+        canary.metadata = order.metadata;
+        assert!(is_canary(&canary, "c1", Some(drill)) && is_canary(&canary, "c1", None));
+        assert!(!is_canary(&canary, "c1", Some(other)), "another drill's");
+        assert!(!is_canary(&canary, "c2", None), "of another host's drill");
+        let mut renamed = canary.clone();
+        renamed.name = "db-1".into();
+        assert!(
+            !is_canary(&renamed, "c1", None),
+            "somebody's with copied metadata"
+        );
+        let mut bare = canary.clone();
+        bare.metadata.remove(DRILL);
+        assert!(!is_canary(&bare, "c1", None), "somebody's of that name");
+        canary.metadata.insert(DRILL.into(), "no id".into());
+        assert!(!is_canary(&canary, "c1", None));
+    }
+}

@@ -1,0 +1,106 @@
+//! What a live drill changes in Nova: its canaries, and the service of their host. Each change is in the audit log before it is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::ServerId;
+use tachi_domain::nova::Service;
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Compute as _};
+use tachi_openstack::{CanaryOrder, Nova};
+
+use super::{canaries, change_to};
+use crate::cmd::{Failure, after, before};
+use crate::source::Database;
+use crate::wiring;
+
+/// As the audit log names us.
+const COMMAND: &str = "tachi drill --live";
+
+/// See the module.
+pub(super) struct Region<'a> {
+    pub(super) nova: Arc<Nova>,
+    audit: Arc<dyn AuditSink>,
+    host: &'a str,
+    by: &'a str,
+}
+
+impl<'a> Region<'a> {
+    pub(super) async fn open(database: &Database, host: &'a str, by: &'a str) -> Result<Self, Failure> {
+        let (settings, clock) = (&database.settings, &database.base.clock);
+        Ok(Self {
+            nova: wiring::nova(settings, clock).await?,
+            audit: wiring::audit(settings, clock, COMMAND)?,
+            host,
+            by,
+        })
+    }
+
+    async fn intent(&self, text: &str) -> Result<(), Failure> {
+        let entry = self.entry(AuditPhase::Intent, text);
+        before(&self.audit, entry, "not done").await
+    }
+
+    async fn outcome<T>(&self, text: &str, came: &Result<T, CallError>) {
+        let mut entry = self.entry(AuditPhase::Outcome, text);
+        entry.result = Some(AuditResult::Ok);
+        if let Err(error) = came {
+            entry.result = Some(AuditResult::Transient);
+            entry.text = error.to_string();
+        }
+        after(&self.audit, entry).await;
+    }
+
+    fn entry(&self, phase: AuditPhase, text: &str) -> AuditEntry {
+        let mut entry = AuditEntry::new(AuditAction::Change, phase, self.host);
+        entry.operator = Some(self.by.to_owned());
+        text.clone_into(&mut entry.text);
+        entry
+    }
+
+    pub(super) async fn build(&self, order: &CanaryOrder) -> Result<ServerId, Failure> {
+        self.intent(&format!("builds canary {}", order.name)).await?;
+        let built = self.nova.canaries().build(order).await;
+        let text = built
+            .as_ref()
+            .map_or_else(|_| String::new(), |id| format!("canary {id} is being built"));
+        self.outcome(&text, &built).await;
+        built.map_err(|error| Failure::new(format!("building canary {}", order.name), error))
+    }
+
+    /// Enables the service, or disables it with a reason.
+    pub(super) async fn change(
+        &self,
+        what: &str,
+        service: &Service,
+        reason: Option<&str>,
+    ) -> Result<(), Failure> {
+        self.intent(what).await?;
+        let changed = self.nova.update_service(service.id, &change_to(reason)).await;
+        self.outcome("done", &changed).await;
+        changed
+            .map(|_| ())
+            .map_err(|error| Failure::new(format!("the drill {what}"), error))
+    }
+
+    /// Deletes canaries, and waits until they are gone.
+    pub(super) async fn delete(&self, ids: &[ServerId], within: Duration) -> Result<(), Failure> {
+        let mut kept = Vec::new();
+        for id in ids {
+            self.intent(&format!("deletes canary {id}")).await?;
+            let deleted = self.nova.canaries().delete(*id).await;
+            self.outcome("asked for", &deleted).await;
+            kept.extend(deleted.err().map(|error| format!("{id}: {error}")));
+        }
+        let left = canaries::until_gone(&self.nova, ids, within).await;
+        kept.extend(left.iter().map(|id| format!("{id} is still there")));
+        if kept.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::told(format!(
+            "canaries are left (`tachi drill {} --clean-up` deletes them): {}",
+            self.host,
+            kept.join("; ")
+        )))
+    }
+}

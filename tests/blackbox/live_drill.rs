@@ -1,0 +1,267 @@
+//! `tachi drill --live`, by the real binary: a host dies for it, so most of it is about what must not happen.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tachi_domain::situation::Grade;
+use tachi_engine::ports::{Jobs as _, Roll as _};
+use tachi_sandbox::Boot;
+use uuid::Uuid;
+
+use super::support::{Process, Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A region in which a canary takes this long to be built, an engine, and a forecast.
+async fn stage(build: Duration) -> (Stage, Process) {
+    let mut region = quick_region(4);
+    region.build_time = build;
+    let stage = Stage::set(region).await;
+    stage.protect().await;
+    let engine = stage.spawn("engine");
+    until("an engine and a forecast", LIMIT, async || {
+        let there = !stage.store.roll().engines().await.unwrap().is_empty();
+        there && json(&stage, &["forecast"])["segments"][0]["headroom"].as_u64() > Some(0)
+    })
+    .await;
+    (stage, engine)
+}
+
+async fn image(stage: &Stage) -> String {
+    let url = format!("{}/image/v2/images", stage.sandbox.urls().base);
+    let all: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    all["images"][0]["id"].as_str().unwrap().to_owned()
+}
+
+async fn words(stage: &Stage, notice: &str) -> Vec<String> {
+    let image = image(stage).await;
+    let words = [
+        "drill", HOST, "--live", "--canary", "2", "--image", &image, "--flavor", "1", "--notice", notice,
+        "--yes",
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+/// The command, while the test goes on.
+async fn begun(stage: &Stage, notice: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_tachi"))
+        .args(words(stage, notice).await)
+        .args(["-f", "json", "--config-file"])
+        .arg(stage.conf())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Exit code, standard output and standard error.
+async fn ended(drill: Child) -> (i32, String, String) {
+    let waited = tokio::task::spawn_blocking(move || drill.wait_with_output().unwrap());
+    let out = waited.await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        out.status.code().unwrap_or(-1),
+        text(&out.stdout),
+        text(&out.stderr),
+    )
+}
+
+/// The canaries that Nova has.
+fn canaries(stage: &Stage) -> Vec<Uuid> {
+    let all = stage.sandbox.region().snapshot().into_iter();
+    all.filter(|one| one.name.starts_with("tachi-canary-"))
+        .map(|one| one.id)
+        .collect()
+}
+
+/// How often a host was ordered off.
+fn orders(stage: &Stage) -> u64 {
+    let counts = stage.sandbox.region().requests().counts();
+    let off = counts.iter().filter(|(route, _)| route.contains("power_off"));
+    off.map(|(_, count)| *count).sum()
+}
+
+fn runs(stage: &Stage) -> bool {
+    stage.sandbox.region().host(HOST).unwrap().power
+}
+
+async fn grade(stage: &Stage) -> (Option<Grade>, String) {
+    let lines = stage.store.jobs().jobs().await.unwrap();
+    let row = lines
+        .into_iter()
+        .find(|line| line.name == "live drill compute-001");
+    let end = row.unwrap().end;
+    end.map_or((None, String::new()), |end| (Some(end.grade), end.details))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how_they_come_back() {
+    let (stage, _engine) = stage(Duration::from_millis(300)).await;
+    let others = stage.boot("compute-002", 3);
+    let drill = begun(&stage, "1m").await;
+    until("the host to be switched off", LIMIT, async || !runs(&stage)).await;
+    let canaries = canaries(&stage);
+    assert_eq!(canaries.len(), 2);
+    assert_eq!(orders(&stage), 1);
+    stage.report(HOST).await;
+    let (code, told, note) = ended(drill).await;
+    assert_eq!(code, 0, "{told}{note}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["grade"], "ok", "{told:#}");
+    assert_eq!(told["unnoticed_for_seconds"], Value::Null);
+    assert_eq!(told["status"], "finished");
+    for canary in told["canaries"].as_array().unwrap() {
+        assert_ne!(canary["to"], HOST);
+        assert!(
+            canary["down_seconds"].as_f64() > told["noticed_seconds"].as_f64(),
+            "{canary:#}"
+        );
+    }
+    assert_eq!(told["others"], serde_json::json!([]));
+    assert_eq!(self::canaries(&stage), Vec::<Uuid>::new(), "they are deleted");
+    let region = stage.sandbox.region();
+    assert_eq!(region.double_runs(), 0);
+    assert_eq!(region.lost(&others), Vec::<Uuid>::new());
+    assert!(
+        others
+            .iter()
+            .all(|id| region.server(*id).unwrap().host.as_deref() == Some("compute-002"))
+    );
+    assert_eq!(grade(&stage).await.0, Some(Grade::Ok));
+    let shown = region.host(HOST).unwrap();
+    assert!(!shown.enabled && !shown.power);
+    let reason = shown.disabled_reason.unwrap();
+    assert!(reason.starts_with("live drill [tachi drain "), "{reason}");
+
+    // It comes home as any host.
+    region.faults().power_on(HOST).unwrap();
+    let back = ["host", "return", HOST, "--do", "--reason", "a drill", "--yes"];
+    until("the host to be put to work again", LIMIT, async || {
+        run(&stage, &back).0 == 0
+    })
+    .await;
+    assert!(region.host(HOST).unwrap().enabled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_live_drill_reports_a_host_that_no_monitor_has_noticed() {
+    let (stage, _engine) = stage(Duration::from_millis(300)).await;
+    let (code, told, note) = ended(begun(&stage, "1s").await).await;
+    assert_eq!(code, 1, "{told}{note}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["grade"], &told["unnoticed_for_seconds"]),
+        (&"warn".into(), &1.into())
+    );
+    assert!(
+        told["sentence"]
+            .as_str()
+            .unwrap()
+            .contains("NO MONITOR reported it within 1 s")
+    );
+    assert!(note.contains("the drill does"), "{note}");
+    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    assert_eq!(stage.sandbox.region().double_runs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_live_drill_touches_nothing_of_a_host_with_somebodys_instance() {
+    let (stage, _engine) = stage(Duration::from_millis(300)).await;
+    let region = stage.sandbox.region();
+    let theirs = stage.boot(HOST, 1);
+    region.requests().clear();
+    let words = words(&stage, "1s").await;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (code, told, note) = run(&stage, &words);
+    assert_eq!(code, 1, "{told}{note}");
+    assert!(
+        note.contains("cannot be drilled live now") && note.contains("tachi host drain compute-001"),
+        "{note}"
+    );
+    let changed = region.requests().counts().into_keys();
+    let changed: Vec<String> = changed
+        .filter(|route| !route.starts_with("GET ") && !route.contains("auth/tokens"))
+        .collect();
+    assert_eq!(changed, Vec::<String>::new());
+    assert!(runs(&stage) && region.server(theirs[0]).unwrap().host.as_deref() == Some(HOST));
+    // Without --yes nobody can be asked here, and what is missing is said.
+    let (code, _, note) = run(&stage, &["drill", HOST, "--live"]);
+    assert!(code == 2 && note.contains("--canary"), "{note}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_live_drill_ends_when_somebody_comes_while_its_canaries_are_built() {
+    let (stage, _engine) = stage(Duration::from_secs(4)).await;
+    let drill = begun(&stage, "1s").await;
+    until("canaries to be asked for", LIMIT, async || {
+        canaries(&stage).len() == 2
+    })
+    .await;
+    let region = stage.sandbox.region();
+    let theirs = region.boot(&Boot::on(HOST, 1)).unwrap();
+    let (code, told, note) = ended(drill).await;
+    assert_eq!(code, 1, "{told}{note}");
+    assert!(
+        note.contains("was not switched off: instance") && note.contains("its service is as it was"),
+        "{note}"
+    );
+    assert_eq!(orders(&stage), 0);
+    assert!(runs(&stage) && region.host(HOST).unwrap().enabled);
+    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    assert_eq!(region.server(theirs[0]).unwrap().host.as_deref(), Some(HOST));
+    assert_eq!(grade(&stage).await.0, Some(Grade::Err));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_cannot_be_cleaned_up() {
+    let (stage, _engine) = stage(Duration::from_secs(4)).await;
+    let region = stage.sandbox.region();
+    let drill = begun(&stage, "1s").await;
+    until("canaries to be asked for", LIMIT, async || {
+        canaries(&stage).len() == 2
+    })
+    .await;
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&drill),
+        rustix::process::Signal::INT,
+    )
+    .unwrap();
+    let (code, _, note) = ended(drill).await;
+    assert_eq!(code, 1);
+    assert!(
+        note.contains("stopped by Ctrl-C; the canaries are deleted"),
+        "{note}"
+    );
+    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+
+    let mut drill = begun(&stage, "1s").await;
+    until("canaries to be asked for", LIMIT, async || {
+        canaries(&stage).len() == 2
+    })
+    .await;
+    drill.kill().unwrap();
+    drill.wait().unwrap();
+    // The next one goes on with nothing: not with the killing, and not over what is left.
+    let words = words(&stage, "1s").await;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (code, _, note) = run(&stage, &words);
+    assert_eq!(code, 1);
+    assert!(note.contains("tachi drill compute-001 --clean-up"), "{note}");
+    // What looks like a canary and is not, of another project: nobody's to delete.
+    let alike = region
+        .boot(&Boot::on("compute-002", 1).metadata("tachi_drill_host", HOST))
+        .unwrap();
+    let (code, told, note) = run(&stage, &["drill", HOST, "--clean-up", "--yes"]);
+    assert_eq!(code, 0, "{told}{note}");
+    assert!(told.contains("2 canaries deleted"), "{told}");
+    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    assert!(region.server(alike[0]).is_ok());
+    assert_eq!(grade(&stage).await.0, Some(Grade::Unknown));
+    let (code, told, _) = run(&stage, &["drill", HOST, "--clean-up", "--yes"]);
+    assert!(code == 0 && told.contains("no canary"), "{told}");
+    assert!(runs(&stage));
+    assert_eq!(orders(&stage), 0);
+}
