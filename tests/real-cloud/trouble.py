@@ -52,12 +52,15 @@ class Trouble(Sitting):
         return time.monotonic() - start
 
     def spread(self, label, servers, victim, start):
-        """When how many were back, by Nova's records (whole seconds): what users lose is the sum."""
+        """When how many were back, by Nova's records (whole seconds): what users lose is the sum. Seconds by server."""
         records = self.cloud.migrations("migration_type=evacuation&limit=1000&source_compute=" + victim)
-        at = [datetime.datetime.fromisoformat(r["updated_at"]).replace(tzinfo=datetime.timezone.utc).timestamp() - start
-              for r in records if r["instance_uuid"] in servers and r["status"] == "done"]
+        back = {r["instance_uuid"]: datetime.datetime.fromisoformat(r["updated_at"]).replace(
+            tzinfo=datetime.timezone.utc).timestamp() - start
+                for r in records if r["instance_uuid"] in servers and r["status"] == "done"}
+        at = list(back.values())
         print("measured  %s: the first back after %.1f s, the median %.1f, the mean %.1f, the last %.1f" % (
             label, min(at), statistics.median(at), statistics.mean(at), max(at)), flush=True)
+        return back
 
     def ended(self, notification, seconds=120):
         wait_until("the notification to end", lambda: self.ha.notification(notification)["status"] in ENDED, seconds)
@@ -253,6 +256,51 @@ class Trouble(Sitting):
         took = self.plain(count, limit=min(seconds, 1.3 * loop) if as_quick else 1.3 * loop)
         print("measured  that is %.2f times the loop" % (took / loop), flush=True)
 
+    def downtime(self, count):
+        """What users lose, of `count` servers, a quarter of them marked HA_Enabled: the mean is back well before the last, the
+        first about as soon as a server that is alone, the last no later than in the loop, the marked before the others."""
+        label = "downtime of %d" % count
+        alone = min(self.moved(1, ())[0].values())
+        loop = self.bare_loop(count)
+        back, marked = self.moved(count, range(0, count, 4))
+        if len(back) != count:
+            return
+        at, median = list(back.values()), statistics.median(back.values())
+        mean, last = statistics.mean(at), max(at)
+        ha = [back[server] for server in marked]
+        rest = [back[server] for server in back if server not in marked]
+        print("measured  %s: a server alone %.1f s; mean %.2f of the last; the last %.2f times the loop; HA_Enabled %.1f to %.1f s "
+              "(mean %.1f), the rest mean %.1f" % (label, alone, mean / last, last / loop, min(ha), max(ha), statistics.mean(ha),
+                                                  statistics.mean(rest)), flush=True)
+        most = 0.75 if count <= 10 else 0.6
+        self.checks.that("%s: the mean is at most %.2f of the last" % (label, most), mean <= most * last, (mean, last))
+        # Nova's records have whole seconds.
+        self.checks.that(label + ": the first is back in 1.5 times what one alone takes", min(at) <= 1.5 * alone + 1, (min(at), alone))
+        self.checks.that(label + ": the last is no later than in 1.1 loops", last <= 1.1 * loop + 1, (last, loop))
+        self.checks.that(label + ": all HA_Enabled are back before the median", max(ha) <= median, (sorted(ha), median))
+
+    def moved(self, count, marks):
+        """Recovers a host with that many, those at the places `marks` marked HA_Enabled: seconds by server, and who is marked."""
+        victim, segment = self.hosts[1], self.segment()
+        servers = boot(self.cloud, victim, count)
+        marked = {sorted(servers)[place] for place in marks}
+        for server in marked:
+            self.cloud.nova("POST", "/servers/%s/metadata" % server, {"metadata": {"HA_Enabled": "True"}})
+        self.die(victim)
+        asked, wall = Requests(self.args.run, self.args.own_user), time.time()
+        notification = self.ha.stopped(victim)
+        wait_until("the notification to end", lambda: self.ha.notification(notification)["status"] in ENDED, 600, 0.2)
+        nova, logins = asked.nova(), asked.logins()
+        label = "%d servers" % count
+        self.exactly_once(label, servers, victim, notification)
+        back = self.spread(label, servers, victim, wall)
+        print("measured  %s: %d Nova requests (%.1f per instance), %d logins" % (label, len(nova), len(nova) / count, len(logins)),
+              flush=True)
+        for kind, number in asked.kinds():
+            print("          %4d %s" % (number, kind), flush=True)
+        self.clean([segment], servers)
+        return back, marked
+
     def begin_all(self):
         self.start_tachi()
 
@@ -270,6 +318,7 @@ def cases(trouble):
         "nova": lambda: trouble.nova_away(20),
         "two-hosts": lambda: trouble.two_hosts_one_reserved(10),
         "200": lambda: trouble.against_the_loop(200, 80.0),
+        **{"downtime-%d" % count: lambda count=count: trouble.downtime(count) for count in (10, 40, 200)},
     }
 
 
