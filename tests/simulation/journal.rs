@@ -418,6 +418,7 @@ impl Journal {
             kind: row.kind,
             life: row.life,
             notification: self.notification(rec),
+            asked_by: row.kind.is_planned().then(|| "operator".to_owned()),
             host: Some(self.host(row.host)),
             elapsed: row.elapsed,
             state,

@@ -30,7 +30,7 @@ use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
 
 pub use moves::{MoveStage, PlannedMove};
-pub use order::{LONGEST_LIMIT, MOST_AT_ONCE, PlannedOrder, SHORTEST_LIMIT};
+pub use order::{LONGEST_FREEZE, LONGEST_LIMIT, MOST_AT_ONCE, PlannedOrder, SHORTEST_LIMIT};
 
 /// Where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,6 +42,8 @@ pub struct Claimed {
     pub life: Life,
     /// The notification that caused it.
     pub notification: Notification,
+    /// The operator who has asked for it or has spoken about it, in a column that the API's database user may not write.
+    pub asked_by: Option<String>,
     /// The host, deleted or not; `None` if no row is left of it.
     pub host: Option<Host>,
     /// The recovery's own time so far.

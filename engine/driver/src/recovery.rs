@@ -43,12 +43,15 @@ pub enum Unusable {
     /// It has not begun, and there is no host to begin with.
     #[error("the host of the notification is not registered any more")]
     NoHost,
+    /// A plan moves instances of a host that lives, and needs no proof: it is carried out only for an operator.
+    #[error("no operator has asked for it: it is a row that somebody has put into the database")]
+    Unasked,
 }
 
 impl Unusable {
     /// What is written of it: it ends, unless only its state is strange, as a newer version may read that.
     pub fn write(&self, claimed: &Claimed, message: String, now: Timestamp) -> Write {
-        let ends = matches!(self, Self::NoHost);
+        let ends = matches!(self, Self::NoHost | Self::Unasked);
         let wait = if ends {
             WaitsFor::Nothing
         } else {
@@ -76,6 +79,9 @@ impl Recovery {
     ///
     /// When the journal's rows are none that this version can read.
     pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Self, Unusable> {
+        if claimed.kind.is_planned() && claimed.asked_by.is_none() {
+            return Err(Unusable::Unasked);
+        }
         if let Some(head) = &claimed.state {
             return Ok(match claimed.kind {
                 RecoveryKind::Host => Self::Host(Box::new(HostRecovery::restore(head, &claimed.moves)?)),
@@ -482,6 +488,7 @@ pub(crate) mod tests {
             kind,
             life: Life::Open,
             notification,
+            asked_by: Some("alice".to_owned()),
             host: Some(host),
             elapsed: Elapsed::ZERO,
             state: None,
@@ -513,6 +520,22 @@ pub(crate) mod tests {
             };
             assert!(matches!(why, Unusable::NoHost), "{kind}: {why}");
             assert!(why.to_string().contains("not registered any more"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn t2_a_plan_that_no_operator_has_asked_for_ends_with_its_reason() {
+        for &kind in RecoveryKind::ALL {
+            let invented = Claimed {
+                asked_by: None,
+                ..claimed(kind)
+            };
+            let opened = Recovery::open(&invented, &Policy::default());
+            assert_eq!(opened.is_err(), kind.is_planned(), "{kind}");
+            let Err(why) = opened else { continue };
+            assert!(matches!(why, Unusable::Unasked), "{kind}: {why}");
+            let write = why.write(&invented, why.to_string(), Timestamp::from_micros(0));
+            assert_eq!(write.life, Some(Life::Closed), "{kind}");
         }
     }
 

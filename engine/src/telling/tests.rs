@@ -84,6 +84,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             reporter: None,
             stamps,
         },
+        asked_by: None,
         host: Some(host),
         elapsed: Elapsed::default(),
         state: None,

@@ -15,7 +15,7 @@ pub enum Role {
     Reader,
 }
 
-/// Which columns of a table may be changed.
+/// Which columns of a table may be written.
 #[derive(Clone, Copy)]
 enum Columns {
     None,
@@ -26,14 +26,14 @@ enum Columns {
 /// What a role may do to a table beside reading it.
 struct Right {
     table: &'static str,
-    insert: bool,
+    insert: Columns,
     update: Columns,
     delete: bool,
     /// Its ids come from a sequence.
     numbered: bool,
 }
 
-const fn right(table: &'static str, insert: bool, update: Columns, delete: bool, numbered: bool) -> Right {
+const fn right(table: &'static str, insert: Columns, update: Columns, delete: bool, numbered: bool) -> Right {
     Right {
         table,
         insert,
@@ -71,54 +71,77 @@ const TABLES: [&str; 24] = [
     "masakari_alembic_version",
 ];
 
+/// The columns of a recovery that a report opens.
+const OPENED: [&str; 12] = [
+    "uuid",
+    "notification_uuid",
+    "kind",
+    "host_uuid",
+    "host_name",
+    "life",
+    "open_key",
+    "opened_at",
+    "off_word",
+    "reporters",
+    "waits_for",
+    "waits_since",
+];
+
 const API: [Right; 8] = [
-    right("failover_segments", true, Columns::All, false, true),
-    right("hosts", true, Columns::All, false, true),
-    right("notifications", true, Columns::None, false, true),
-    // A report that says more than the one that opened the recovery; nothing of what its engine has decided.
+    right("failover_segments", Columns::All, Columns::All, false, true),
+    right("hosts", Columns::All, Columns::All, false, true),
+    right("notifications", Columns::All, Columns::None, false, true),
+    // What a report opens and what a later one says more; nothing of what its engine has decided or an operator has said, also
+    // not of a recovery that it makes up.
     right(
         "recovery",
-        true,
+        Columns::Only(&OPENED),
         Columns::Only(&["off_word", "joined_normal", "reporters"]),
         false,
         true,
     ),
-    right("host_state", true, Columns::All, true, false),
-    right("reporter_aside", false, Columns::Only(&["unheard"]), false, true),
-    right("tachi_monitor", true, Columns::All, false, false),
-    right("tachi_lock", true, Columns::All, false, false),
+    right("host_state", Columns::All, Columns::All, true, false),
+    right(
+        "reporter_aside",
+        Columns::None,
+        Columns::Only(&["unheard"]),
+        false,
+        true,
+    ),
+    right("tachi_monitor", Columns::All, Columns::All, false, false),
+    right("tachi_lock", Columns::All, Columns::All, false, false),
 ];
 
 const ENGINE: [Right; 21] = [
-    right("notifications", true, Columns::All, false, true),
+    right("notifications", Columns::All, Columns::All, false, true),
     right(
         "hosts",
-        false,
+        Columns::None,
         Columns::Only(&["reserved", "on_maintenance", "updated_at"]),
         false,
         true,
     ),
-    right("vmoves", true, Columns::All, false, true),
-    right("recovery", true, Columns::All, false, true),
-    right("recovery_move", true, Columns::All, false, false),
+    right("vmoves", Columns::All, Columns::All, false, true),
+    right("recovery", Columns::All, Columns::All, false, true),
+    right("recovery_move", Columns::All, Columns::All, false, false),
     // What was seen, decided and proven is only ever added to.
-    right("recovery_step", true, Columns::None, false, true),
-    right("recovery_proof", true, Columns::None, false, true),
-    right("host_state", true, Columns::All, true, false),
-    right("host_reservation", true, Columns::All, false, true),
-    right("instance_restart", true, Columns::None, false, false),
-    right("fence_order", true, Columns::None, true, true),
-    right("fence_machine", true, Columns::All, true, true),
-    right("reporter_doubt", true, Columns::None, true, true),
-    right("reporter_aside", true, Columns::All, true, true),
-    right("tachi_engine", true, Columns::All, true, false),
-    right("fact", true, Columns::All, true, false),
-    right("tachi_freeze", true, Columns::All, true, true),
+    right("recovery_step", Columns::All, Columns::None, false, true),
+    right("recovery_proof", Columns::All, Columns::None, false, true),
+    right("host_state", Columns::All, Columns::All, true, false),
+    right("host_reservation", Columns::All, Columns::All, false, true),
+    right("instance_restart", Columns::All, Columns::None, false, false),
+    right("fence_order", Columns::All, Columns::None, true, true),
+    right("fence_machine", Columns::All, Columns::All, true, true),
+    right("reporter_doubt", Columns::All, Columns::None, true, true),
+    right("reporter_aside", Columns::All, Columns::All, true, true),
+    right("tachi_engine", Columns::All, Columns::All, true, false),
+    right("fact", Columns::All, Columns::All, true, false),
+    right("tachi_freeze", Columns::All, Columns::All, true, true),
     // A person has it forget a monitor that was taken away.
-    right("tachi_monitor", false, Columns::None, true, false),
-    right("tachi_job", true, Columns::All, false, false),
-    right("tachi_lock", true, Columns::All, false, false),
-    right("tachi_meta", true, Columns::None, false, false),
+    right("tachi_monitor", Columns::None, Columns::None, true, false),
+    right("tachi_job", Columns::All, Columns::All, false, false),
+    right("tachi_lock", Columns::All, Columns::All, false, false),
+    right("tachi_meta", Columns::All, Columns::None, false, false),
 ];
 
 impl Role {
@@ -146,28 +169,34 @@ pub fn grants(kind: ServerKind, role: Role, user: &str, host: &str, database: &s
         ServerKind::MariaDb => format!("{}.{}", name(database), name(table)),
         ServerKind::Postgres => name(table),
     };
+    let word = |word: &str, columns| match columns {
+        Columns::None => None,
+        Columns::All => Some(word.to_owned()),
+        Columns::Only(columns) => {
+            let columns: Vec<String> = columns.iter().map(|column| name(column)).collect();
+            Some(format!("{word} ({})", columns.join(", ")))
+        }
+    };
     let mut statements = Vec::new();
     for table in TABLES {
         let mut words = vec!["SELECT".to_owned()];
         let right = role.rights().iter().find(|right| right.table == table);
         if let Some(right) = right {
-            words.extend(right.insert.then(|| "INSERT".to_owned()));
-            match right.update {
-                Columns::None => {}
-                Columns::All => words.push("UPDATE".into()),
-                Columns::Only(columns) => {
-                    let columns: Vec<String> = columns.iter().map(|column| name(column)).collect();
-                    words.push(format!("UPDATE ({})", columns.join(", ")));
-                }
-            }
+            words.extend(word("INSERT", right.insert));
+            words.extend(word("UPDATE", right.update));
             words.extend(right.delete.then(|| "DELETE".to_owned()));
+            if matches!(right.insert, Columns::Only(_)) {
+                // Until 0.10 it was the whole row. MariaDB takes away only from whom it knows at this table.
+                statements.push(format!("GRANT SELECT ON {} TO {whom}", place(table)));
+                statements.push(format!("REVOKE INSERT ON {} FROM {whom}", place(table)));
+            }
         }
         statements.push(format!(
             "GRANT {} ON {} TO {whom}",
             words.join(", "),
             place(table)
         ));
-        let numbers = right.is_some_and(|right| right.insert && right.numbered);
+        let numbers = right.is_some_and(|right| right.numbered && !matches!(right.insert, Columns::None));
         if kind == ServerKind::Postgres && numbers {
             let sequence = name(&format!("{table}_id_seq"));
             statements.push(format!("GRANT USAGE ON SEQUENCE {sequence} TO {whom}"));
@@ -239,8 +268,12 @@ mod tests {
         for kind in [ServerKind::MariaDb, ServerKind::Postgres] {
             for role in [Role::Api, Role::Engine, Role::Reader] {
                 let statements = grants(kind, role, "a`\"; DROP", "%", "masakari");
+                let (taken, statements): (Vec<_>, Vec<_>) =
+                    statements.into_iter().partition(|one| one.starts_with("REVOKE"));
                 let of_tables = statements.iter().filter(|one| !one.contains("SEQUENCE"));
-                assert_eq!(of_tables.count(), TABLES.len());
+                // What may be inserted in part only is taken away as a whole, from somebody who is known.
+                assert_eq!(of_tables.count(), TABLES.len() + taken.len());
+                assert_eq!(taken.len(), usize::from(role == Role::Api));
                 for statement in &statements {
                     let quoted = match kind {
                         ServerKind::MariaDb => "TO `a``\"; DROP`@`%`",

@@ -20,9 +20,9 @@ use uuid::Uuid;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
 use crate::entity::{host, notification, recovery, vmove};
-use crate::error::{Failure, Stop};
+use crate::error::Stop;
 use crate::lock;
-use crate::registry::accepted::{Heard, holder, open};
+use crate::registry::accepted::{Heard, holder, recovery_row};
 use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
 
@@ -105,15 +105,22 @@ impl Work for Begin<'_> {
             ..Default::default()
         };
         let row = row.insert(tx).await?;
-        open(tx, &host, &row, new.kind, key, Heard::default(), self.now).await?;
-        let opened = recovery::Entity::find()
-            .filter(recovery::Column::NotificationUuid.eq(&row.notification_uuid))
-            .one(tx)
-            .await?
-            .ok_or_else(|| Failure::Dangling {
-                table: "recovery",
-                row: format!("of notification {}", row.notification_uuid),
-            })?;
+        let opened = recovery_row(
+            &host,
+            &row.notification_uuid,
+            new.kind,
+            key,
+            Heard::default(),
+            self.now,
+        );
+        // No report writes this column, and the API's user may not: without it an engine refuses the plan.
+        let by = new.payload.get("by").cloned().unwrap_or_default();
+        let opened = recovery::ActiveModel {
+            word_by: Set(Some(by)),
+            word_at: Set(Some(self.now.micros())),
+            ..opened
+        };
+        let opened = opened.insert(tx).await?;
         Ok(Verdict::Keep(Planning::Begun {
             recovery: recovery_cell(&opened, "uuid").id(&opened.uuid)?,
             notification: recovery_cell(&opened, "notification_uuid").id(&opened.notification_uuid)?,

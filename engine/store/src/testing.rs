@@ -97,12 +97,17 @@ impl Bench {
 
     /// Another handle, as a user that has the grants of `role` and no others; `None` for a file.
     pub(crate) async fn as_user(&self, role: Role) -> Option<Store> {
+        Some(self.granted(role).await?.0)
+    }
+
+    /// As [`Self::as_user`], and the grants.
+    pub(crate) async fn granted(&self, role: Role) -> Option<(Store, Vec<String>)> {
         let (user, options) = self.place.new_user().await?;
         let kind = options.server.as_ref()?.kind;
         let given = grants(kind, role, &user, "%", self.place.database());
         self.store.grant(&given).await.unwrap();
         let clock = Arc::<TestClock>::clone(&self.clock);
-        Some(Store::connect(&options, clock).await.unwrap())
+        Some((Store::connect(&options, clock).await.unwrap(), given))
     }
 
     /// Another handle on the same database, with connections of its own, as another process has it.

@@ -8,7 +8,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
-use tachi_domain::planned::{LONGEST_LIMIT, PlannedOrder, SHORTEST_LIMIT};
+use tachi_domain::planned::{LONGEST_FREEZE, LONGEST_LIMIT, PlannedOrder, SHORTEST_LIMIT};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::HostView;
@@ -38,7 +38,6 @@ const PATIENCE: u32 = 600;
 const INTERRUPTED: u8 = 130;
 
 const SHORTEST: Duration = Duration::from_mins(1);
-const LONGEST: Duration = Duration::from_hours(24);
 
 /// The longest reason, in bytes: it stands in Nova's disable reason beside other things.
 const REASON: usize = 100;
@@ -51,7 +50,7 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
             "--reason: write one line of at most {REASON} bytes"
         )));
     }
-    if !(SHORTEST..=LONGEST).contains(&args.lasts) {
+    if !(SHORTEST..=LONGEST_FREEZE).contains(&args.lasts) {
         return Err(Failure::usage(format!(
             "--for: {} is not between 1m and 24h",
             lasting(args.lasts)

@@ -12,6 +12,9 @@ use crate::recovery::RecoveryKind;
 /// So many live migrations are under way at most, whatever is asked for.
 pub const MOST_AT_ONCE: u32 = 16;
 
+/// A host that was emptied is frozen for this long at most.
+pub const LONGEST_FREEZE: Duration = Duration::from_hours(24);
+
 /// A live migration may take this long at least.
 pub const SHORTEST_LIMIT: Duration = Duration::from_secs(10);
 /// A live migration may take this long at most.
@@ -48,7 +51,7 @@ impl PlannedOrder {
         Self {
             by: word("by").to_owned(),
             reason: word("reason").to_owned(),
-            lasts: seconds("for_seconds"),
+            lasts: seconds("for_seconds").min(LONGEST_FREEZE),
             at_once: word("at_once").parse().unwrap_or(1).clamp(1, MOST_AT_ONCE),
             limit: seconds("limit_seconds").clamp(SHORTEST_LIMIT, LONGEST_LIMIT),
             with_locked: is_truthy(word("with_locked")),

@@ -396,6 +396,17 @@ fn an_order_is_read_as_it_was_written() {
 }
 
 #[test]
+fn t2_an_order_that_asks_for_too_much_is_read_as_the_most_that_can_be_asked_for() {
+    let most = u64::MAX.to_string();
+    let keys = ["for_seconds", "limit_seconds"].map(|key| (key.to_owned(), most.clone()));
+    let mut payload = BTreeMap::from(keys);
+    payload.insert("at_once".to_owned(), u32::MAX.to_string());
+    let read = PlannedOrder::read(&payload);
+    assert_eq!((read.lasts, read.limit), (LONGEST_FREEZE, LONGEST_LIMIT));
+    assert_eq!(read.at_once, MOST_AT_ONCE);
+}
+
+#[test]
 fn a_host_is_disabled_then_emptied_two_at_a_time_and_frozen_only_at_its_end() {
     let mut bench = Bench::drain((1..=5).map(|number| server(number, HOST)).collect());
     let (status, text) = bench.end();

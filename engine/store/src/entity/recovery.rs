@@ -24,6 +24,7 @@ pub struct Model {
     pub(crate) opened_at: i64,
     pub(crate) word_number: i64,
     pub(crate) word: Option<String>,
+    /// Who has said the word; of a plan, who has asked for it.
     pub(crate) word_by: Option<String>,
     pub(crate) word_at: Option<i64>,
     pub(crate) joined_normal: bool,

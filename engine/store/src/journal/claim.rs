@@ -249,6 +249,7 @@ impl<'a> Reading<'a> {
             kind: convert::recovery_kind(&row)?,
             life: convert::life(&row)?,
             notification,
+            asked_by: row.word_by.clone(),
             host: place.map(host_of).transpose()?,
             elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
             moves: self.moves.remove(&row.id).unwrap_or_default(),

@@ -19,6 +19,25 @@ fn plan(kind: RecoveryKind, host: HostId) -> NewPlan {
     }
 }
 
+#[tokio::test]
+async fn t2_a_plan_keeps_who_has_asked_for_it_where_a_report_writes_nothing() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let (one, other) = (
+        bench.host(&segment, "cmp1").await,
+        bench.host(&segment, "cmp2").await,
+    );
+    let mut new = plan(RecoveryKind::Drain, one.id);
+    new.payload.insert("by".into(), "alice".into());
+    bench.store.plans().plan(&new).await.unwrap();
+    assert_eq!(
+        bench.claim_newest("engine").await.asked_by.as_deref(),
+        Some("alice")
+    );
+    bench.stopped(&other).await;
+    assert_eq!(bench.claim_newest("engine").await.asked_by, None);
+}
+
 fn moved(server: u128, from: &str, to: &str) -> PlannedWrite {
     PlannedWrite {
         vmove: VmoveId(Uuid::new_v4()),

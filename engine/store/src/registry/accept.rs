@@ -264,7 +264,8 @@ pub(crate) async fn open(
     }
 }
 
-fn recovery_row(
+/// The columns that are set here are those that the API's user may insert (`tachi db grants`).
+pub(crate) fn recovery_row(
     host: &host::Model,
     notification: &str,
     kind: RecoveryKind,
@@ -283,7 +284,6 @@ fn recovery_row(
         opened_at: Set(now.micros()),
         off_word: Set(heard.off_word),
         reporters: Set(heard.reporters),
-        move_words: Set(None),
         waits_for: Set(Some(WaitsFor::Nothing.as_str().to_owned())),
         waits_since: Set(Some(now.micros())),
         ..Default::default()

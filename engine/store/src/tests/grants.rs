@@ -46,6 +46,30 @@ async fn t2_a_statement_outside_a_users_grants_is_refused() {
             "UPDATE recovery SET owner = 'me', epoch = epoch + 1",
         ),
         (
+            "nor begins a recovery whose host is off already",
+            &api,
+            "INSERT INTO recovery (uuid, notification_uuid, kind, host_uuid, host_name, life, opened_at, proven_off) \
+             VALUES ('a', 'b', 'host', 'c', 'cmp1', 'open', 1, TRUE)",
+        ),
+        (
+            "nor one that an engine seems to have decided on",
+            &api,
+            "INSERT INTO recovery (uuid, notification_uuid, kind, host_uuid, host_name, life, opened_at, state) \
+             VALUES ('a', 'b', 'host', 'c', 'cmp1', 'open', 1, '{}')",
+        ),
+        (
+            "nor a plan that an operator seems to have asked for",
+            &api,
+            "INSERT INTO recovery (uuid, notification_uuid, kind, host_uuid, host_name, life, opened_at, word_by) \
+             VALUES ('a', 'b', 'drain', 'c', 'cmp1', 'open', 1, 'me')",
+        ),
+        (
+            "nor one with a word about an instance",
+            &api,
+            "INSERT INTO recovery (uuid, notification_uuid, kind, host_uuid, host_name, life, opened_at, move_words) \
+             VALUES ('a', 'b', 'host', 'c', 'cmp1', 'open', 1, '[]')",
+        ),
+        (
             "nor invents a proof",
             &api,
             "INSERT INTO recovery_proof (recovery_id, epoch, kind, read_by, read_from, evidence, at) VALUES (1, 1, 'device', 'me', 'x', '{}', 1)",
@@ -86,6 +110,28 @@ async fn t2_a_statement_outside_a_users_grants_is_refused() {
     for (name, store, sql) in cases {
         assert!(refusal(store, sql).await.is_some(), "{name}: {sql}");
     }
+}
+
+/// Until this version the API might insert whole rows of recoveries.
+#[tokio::test]
+async fn t2_a_grant_that_was_too_wide_is_taken_back_when_they_are_given_again() {
+    let bench = Bench::new().await;
+    let Some((api, given)) = bench.granted(Role::Api).await else {
+        return;
+    };
+    let insert = "INSERT INTO recovery (uuid, notification_uuid, kind, host_uuid, host_name, life, opened_at, proven_off) \
+                  VALUES ('a', 'b', 'host', 'c', 'cmp1', 'open', 1, TRUE)";
+    let taken = given.iter().find(|one| one.starts_with("REVOKE")).unwrap();
+    let wide = taken.replace("REVOKE", "GRANT").replace(" FROM ", " TO ");
+    bench.store.grant(&[wide]).await.unwrap();
+    assert_eq!(refusal(&api, insert).await, None, "the test's own wide grant");
+    bench.store.grant(&given).await.unwrap();
+    assert!(refusal(&api, insert).await.is_some());
+    let insert = insert
+        .replace(", proven_off", "")
+        .replace(", TRUE", "")
+        .replace("'a'", "'b'");
+    assert_eq!(refusal(&api, &insert).await, None);
 }
 
 #[tokio::test]
