@@ -1,5 +1,6 @@
 //! Requests to MAAS: all leave from here.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -85,6 +86,13 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// Whether nobody has asked before in this process: an engine, its devices' tests and its doctor make a client each, over and over.
+fn is_new(base: &Url) -> bool {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    told.insert(base.to_string())
+}
+
 impl Client {
     pub(super) fn new(options: &MaasOptions, key: Key, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let base = url::normalise(&options.url, options.allow_http)?;
@@ -103,7 +111,7 @@ impl Client {
             }
         }
         let http = builder.build().map_err(|source| SetupError::Client { source })?;
-        if base.scheme() == "http" {
+        if base.scheme() == "http" && is_new(&base) {
             tracing::warn!(url = %base, "MAAS is reached without TLS: its API key can be read on the way");
         }
         Ok(Self {

@@ -617,16 +617,52 @@ impl std::io::Write for Log {
     }
 }
 
+impl Log {
+    /// Of this thread, until the guard goes.
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish()
+            .set_default()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[test]
+fn that_maas_is_without_tls_is_told_once_of_each_address() {
+    let log = Log::default();
+    let _guard = log.listen();
+    // Nobody else's addresses: what was told is of the process.
+    for url in [
+        "http://once-1.example/MAAS",
+        "http://once-1.example/MAAS",
+        "http://once-2.example/MAAS",
+        "http://once-1.example/MAAS/",
+        "https://once-3.example/MAAS",
+    ] {
+        let mut options = MaasOptions::new(url, KEY.into());
+        options.allow_http = true;
+        Maas::new(options, Arc::new(TestClock::default())).unwrap();
+    }
+    let text = log.text();
+    let told: Vec<&str> = text.lines().filter(|line| line.contains("without TLS")).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("once-1") && told[1].contains("once-2"),
+        "{told:?}"
+    );
+}
+
 #[tokio::test]
 async fn i9_power_commands_are_audited_and_the_key_is_not() {
     let log = Log::default();
-    let writer = log.clone();
-    let _guard = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish()
-        .set_default();
+    let _guard = log.listen();
     let calls = AtomicUsize::new(0);
     let fake = Fake::start(move |seen| {
         let refused = seen.line == OFF && calls.fetch_add(1, Ordering::SeqCst) == 1;
@@ -644,7 +680,7 @@ async fn i9_power_commands_are_audited_and_the_key_is_not() {
     fencers.power_off("c1", &target, "recovery r1").await.unwrap();
     let error = fencers.power_off("c1", &target, "recovery r1").await.unwrap_err();
     tracing::info!("{shown} {error:?} {fencers:?}");
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let audit: Vec<&str> = text
         .lines()
         .filter(|line| line.contains("tachi::audit"))
