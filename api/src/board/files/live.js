@@ -5,6 +5,8 @@ import { doubt, tick } from './draw.js';
 /** Without an answer for so long, what is shown counts for nothing. */
 const OLD = 10_000;
 const PATIENCE = 8_000;
+/** How old things are is written so often. */
+const PACE = 500;
 /** While a stream tells of changes, asking shows that the API is there, and renews what no event is about. */
 const CALM = 5_000;
 /** Without a stream. */
@@ -32,6 +34,7 @@ let heard = performance.now();
 let said = '';
 let trouble = '';
 let timer = null;
+let looker = null;
 let wanted = null;
 let onTurn = () => {};
 let stream = null;
@@ -63,8 +66,11 @@ function look() {
     onTurn();
   }
   tick();
+  // Not a moment after the answer is too old, and often enough for ages in seconds.
+  clearTimeout(looker);
+  looker = setTimeout(look, silent < OLD ? Math.min(PACE, OLD - silent) : PACE);
 }
-setInterval(look, 500);
+looker = setTimeout(look, PACE);
 
 /** Ends the stream: nobody looks, or it may be dead. */
 function hush(now) {
