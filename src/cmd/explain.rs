@@ -202,7 +202,7 @@ mod tests {
             "  ✓ heard     Nova hears its host",
             "  ✓ provable  nothing speaks against proving its host off",
             "  ! room      FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",
-            "  ✓ movable   nothing is under way with it",
+            "  ✓ movable   nothing stands in the way of moving it",
             "  · watched   no reporter is doubted; which monitors are at work is not assessed",
             "  ✓ engine    an engine is at work",
             "  ✓ known     what is known is young",

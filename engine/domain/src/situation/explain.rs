@@ -16,7 +16,7 @@ words! {
         Provable = "provable",
         /// There is a host for it.
         Room = "room",
-        /// Nothing is under way with it that keeps it where it is.
+        /// Nothing keeps it where it is: that its recovery is under way does not.
         Movable = "movable",
         /// Monitors report a failure, and are heard.
         Watched = "watched",
@@ -35,7 +35,7 @@ impl Need {
             Self::Heard => "Nova hears its host",
             Self::Provable => "nothing speaks against proving its host off",
             Self::Room => "there is room on other hosts",
-            Self::Movable => "nothing is under way with it",
+            Self::Movable => "nothing stands in the way of moving it",
             Self::Watched => "monitors at work watch it, and no reporter is doubted",
             Self::Engine => "an engine is at work",
             Self::Known => "what is known is young",
@@ -49,7 +49,7 @@ impl Need {
             Self::Heard => "Nova does not hear its host",
             Self::Provable => "its host cannot be proven off",
             Self::Room => "there may be no room for it",
-            Self::Movable => "something is under way with it",
+            Self::Movable => "something stands in the way of moving it",
             Self::Watched => "nobody that is sure to be heard watches it",
             Self::Engine => "no engine is at work",
             Self::Known => "what is known is old",
