@@ -14,7 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use ipnet::IpNet;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tachi_engine::ports::Registry;
 
 use crate::error::ApiError;
@@ -77,6 +77,21 @@ impl Metrics {
         if let Some(metrics) = STARTED.get() {
             return Ok(metrics.clone());
         }
+        let (recorder, metrics) = Self::apart()?;
+        match metrics::set_global_recorder(recorder) {
+            Ok(()) => {
+                describe();
+                Ok(STARTED.get_or_init(|| metrics).clone())
+            }
+            // Another thread was quicker by a hair, or there is another recorder.
+            Err(error) => STARTED.get().cloned().ok_or_else(|| MetricsError {
+                source: error.to_string().into(),
+            }),
+        }
+    }
+
+    /// Counts nothing but what its recorder is told.
+    pub(crate) fn apart() -> Result<(PrometheusRecorder, Self), MetricsError> {
         let wrong = |error| MetricsError {
             source: Box::new(error),
         };
@@ -88,16 +103,7 @@ impl Metrics {
         }
         let recorder = builder.build_recorder();
         let metrics = Self(recorder.handle());
-        match metrics::set_global_recorder(recorder) {
-            Ok(()) => {
-                describe();
-                Ok(STARTED.get_or_init(|| metrics).clone())
-            }
-            // Another thread was quicker by a hair, or there is another recorder.
-            Err(error) => STARTED.get().cloned().ok_or_else(|| MetricsError {
-                source: error.to_string().into(),
-            }),
-        }
+        Ok((recorder, metrics))
     }
 
     /// Keeps the memory small while nobody asks for `/metrics`. Never returns.
@@ -121,7 +127,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-fn describe() {
+pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests by method, route and status");
     describe_histogram!(DURATION, "Seconds from a request's head to its answer");
     describe_gauge!(IN_FLIGHT, "Requests being worked on");
