@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tachi_domain::recovery::MoveVerdict;
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
@@ -130,6 +131,11 @@ impl Source for Database {
             }
             Saying::OfInstance(instance, word, on) => {
                 let found = words::instance(desk, instance).await?;
+                found.admits(word, on)?;
+                if let (MoveVerdict::Success, Some(host)) = (word, on) {
+                    let seen = lookout::look(&self.settings, &self.base).await;
+                    words::is_shown_on(&*seen.map_err(|error| self.wrong(error))?, &found, host)?;
+                }
                 let effect = words::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
                 (found.line.recovery, effect == WordEffect::SeenTo)
             }

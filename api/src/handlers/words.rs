@@ -177,6 +177,10 @@ impl Speaker<'_> {
             });
         }
         line.admits(word, body.on.as_deref()).map_err(refused)?;
+        if let (MoveVerdict::Success, Some(host)) = (word, body.on.as_deref()) {
+            let seen = self.app.lookout.look().await.map_err(away)?;
+            words::is_shown_on(&seen, &line, host).map_err(refused)?;
+        }
         let on = body
             .on
             .as_deref()

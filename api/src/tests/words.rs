@@ -166,6 +166,41 @@ async fn operator_api_that_an_instance_does_not_run_somewhere_needs_a_rule_of_it
     assert_eq!(bench.desk.said.lock().unwrap()[0].1, format!("seen to {SERVER}"));
 }
 
+/// A move as a version before ours wrote it, of the instance that Nova shows on `a`.
+fn held_move() -> Value {
+    const KEPT: &str = include_str!("../../../engine/domain/testdata/v2/moves.json");
+    let one = serde_json::from_str::<Value>(KEPT).unwrap()[1].take();
+    assert_eq!(one["step"], json!({"at": "held"}));
+    one
+}
+
+#[tokio::test]
+async fn operator_api_that_it_runs_somewhere_is_refused_where_nova_shows_it_elsewhere() {
+    for (name, age, on, refused) in [
+        ("shown elsewhere", Some(5), "b", true),
+        ("shown there", Some(5), "a", false),
+        ("seen too long ago to tell", Some(60), "b", false),
+        ("never seen", None, "b", false),
+    ] {
+        let bench = bench();
+        *bench.desk.age.lock().unwrap() = age;
+        *bench.desk.moves.lock().unwrap() = vec![waiting(WaitsFor::Absence, Life::Open, &held_move())];
+        let body = json!({"word": "success", "instance": "web", "on": on});
+        let got = say(&bench, "admin", &body).await;
+        if !refused {
+            assert_eq!(got.status, 202, "{name}: {}", got.text);
+            continue;
+        }
+        let (status, _, told) = got.fault();
+        assert_eq!(status, 409, "{name}");
+        assert!(
+            told.contains("Nova showed web on a 5 s ago, and not on b"),
+            "{name}: {told}"
+        );
+        nothing_was_written(&bench, name);
+    }
+}
+
 #[tokio::test]
 async fn operator_api_what_cannot_be_said_is_refused_and_nothing_is_written() {
     let bench = bench();

@@ -7,8 +7,10 @@ use tachi_domain::{RecoveryId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, Said, Story};
 use tachi_engine::ports::{AuditError, JournalError, OperatorDesk};
 
+use crate::seen::Seen;
 use crate::vmove::VmoveLine;
 use crate::waits;
+use crate::when::ago;
 
 /// The longest that is kept of who said something and why, in bytes.
 const LONGEST: usize = 250;
@@ -188,6 +190,37 @@ impl VmoveLine {
             .map(|()| WordEffect::Heard)
             .map_err(|why| Unsaid::Refused(format!("nothing was written: {why}")))
     }
+}
+
+/// Whether what the engines have seen of Nova stands against `--success` on a host. Its engine looks for itself when it hears the word,
+/// and changes nothing where Nova shows the instance elsewhere: so that is said before anything is written. What is old, and what nobody
+/// has listed, says nothing.
+///
+/// # Errors
+///
+/// Nova showed it on another host; for people.
+pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsaid> {
+    let (id, name) = (line.line.server, &line.line.name);
+    let Some(known) = seen
+        .facts
+        .instances
+        .as_ref()
+        .filter(|known| known.is_fresh(seen.now))
+    else {
+        return Ok(());
+    };
+    let shown = known.value.on.iter();
+    let shown = shown.filter(|(_, all)| all.iter().any(|one| one.id == id));
+    let shown: Vec<&str> = shown.map(|(host, _)| host.as_str()).collect();
+    if shown.is_empty() || shown.contains(&host) {
+        return Ok(());
+    }
+    Err(Unsaid::Refused(format!(
+        "nothing was written: Nova showed {name} on {} {}, and not on {host}, and --success is believed only where Nova shows it. If \
+         Nova shows it there by now, say it again in a minute; docs/failures/may-run-elsewhere.md says what to do if it never does",
+        shown.join(" and "),
+        ago(known.as_of, seen.now)
+    )))
 }
 
 /// Writes a word about an instance, as it was looked at.
