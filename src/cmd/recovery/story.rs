@@ -1,6 +1,7 @@
 //! A recovery's story in words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::json;
 use tachi_domain::entity::vmove::VmoveStatus;
@@ -144,6 +145,12 @@ pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
     if story.instances.is_empty() {
         return None;
     }
+    // What was planned was never down.
+    let lasted: (Column, fn(&InstanceView) -> Option<f64>) = if story.summary.kind.is_planned() {
+        (Column::of("took (s)", "took_seconds"), took)
+    } else {
+        (Column::of("down (s)", "down_seconds"), |one| one.down_seconds)
+    };
     let columns = [
         Column::of("instance", "name"),
         Column::new("id"),
@@ -151,7 +158,7 @@ pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
         Column::new("proof"),
         Column::new("from"),
         Column::new("to"),
-        Column::new("seconds"),
+        lasted.0,
         Column::new("message"),
     ];
     Some(Sheet::new(columns, &story.instances, |one| {
@@ -162,21 +169,63 @@ pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
             Cell::number(&one.proof.map_or(String::new(), |number| number.to_string())),
             Cell::text(one.from.clone().unwrap_or_default()),
             Cell::text(one.to.clone().unwrap_or_default()),
-            Cell::number(&seconds(one).unwrap_or_default()),
+            Cell::number(&lasted.1(one).map_or_else(String::new, |seconds| format!("{seconds:.1}"))),
             Cell::prose(one.message.clone().unwrap_or_default()),
         ];
         (cells, json!(one))
     }))
 }
 
-fn seconds(one: &InstanceView) -> Option<String> {
-    let took = one.over_at?.0.micros() - one.asked_at?.0.micros();
-    Some(format!("{}.{}", took / 1_000_000, took / 100_000 % 10))
+/// From its asking to its end.
+fn took(one: &InstanceView) -> Option<f64> {
+    let took = one.over_at?.0.micros_since(one.asked_at?.0);
+    Some(Duration::from_micros(u64::try_from(took).ok()?).as_secs_f64())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use tachi_domain::Timestamp;
+    use tachi_operator::downtime::DowntimeView;
+
     use super::*;
+    use crate::out::at_widths;
+
+    /// Of an instance that was asked for a minute after the opening, and was back in 0.6 s.
+    fn of_kind(kind: &str, down: Option<f64>) -> StoryView {
+        let at = |millis: i64| Time(Timestamp::from_micros(1_795_155_308_000_000 + millis * 1_000));
+        let id = "00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
+        let instance = InstanceView {
+            id: id.to_owned(),
+            name: "web-1".to_owned(),
+            status: Some(VmoveStatus::Succeeded),
+            asked_at: Some(at(60_000)),
+            over_at: Some(at(60_600)),
+            down_seconds: down,
+            ..InstanceView::default()
+        };
+        let told = json!({
+            "recovery": id, "notification": id, "kind": kind, "host": "c1", "host_id": id, "segment": null, "life": "closed",
+            "status": "finished", "waits": null, "message": null, "owner": null, "opened_at": at(0),
+            "moves": {"total": 1, "pending": 0, "ongoing": 0, "succeeded": 1, "failed": 0, "ignored": 0},
+            "claim": 1, "downtime": DowntimeView::of(&[]), "elapsed_seconds": 61, "waits_for": "nothing", "reported": null,
+            "reporters": [], "word": null, "state": Value::Null, "steps": [], "proofs": [], "instances": [instance],
+        });
+        serde_json::from_value(told).unwrap()
+    }
+
+    #[test]
+    fn downtime_is_told_from_the_report_on_and_of_what_was_planned_how_long_it_took() {
+        for (kind, down, title, seconds) in [
+            ("host", Some(60.6), "down (s)", "60.6"),
+            ("drain", None, "took (s)", "0.6"),
+        ] {
+            let sheet = instances(&of_kind(kind, down)).unwrap();
+            let text = at_widths(&sheet, Timestamp::from_micros(1_795_155_400_000_000));
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert!(text.contains(title) && words.contains(&seconds), "{kind}: {text}");
+        }
+    }
 
     #[test]
     fn operator_row10_instances_that_came_back_to_hosts_in_no_segment_are_told() {
