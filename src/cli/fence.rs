@@ -11,7 +11,7 @@ pub(crate) enum FenceCommand {
     Status(FenceHostArgs),
     /// Test everything a power-off of a host needs, except the command; exit code 1 if anything would fail
     Test(FenceHostArgs),
-    /// The same for many hosts: every device of every registered host with --all; exit code 1 if any would fail
+    /// Ask every device of these hosts, or of every registered host with --all; exit code 1 if any would fail
     Check(FenceCheckArgs),
     /// Power a host off, level by level, until it is confirmed off by two readings
     Off(FenceSwitchArgs),
