@@ -8,7 +8,7 @@ use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
 use crate::schema;
-use crate::when::{Time, ago};
+use crate::when::{Time, age};
 
 /// For what it waits.
 pub fn what(wait: Option<&Wait>) -> WaitsFor {
@@ -63,7 +63,7 @@ impl WaitView {
 
     /// The same, with when it began.
     pub fn sentence(&self, now: Timestamp) -> String {
-        format!("{}; since {}", self.about(), ago(self.since.0, now))
+        format!("{}; for {}", self.about(), age(self.since.0, now))
     }
 }
 

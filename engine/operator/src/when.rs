@@ -61,12 +61,17 @@ pub fn time(at: Timestamp) -> String {
 
 /// How long ago `at` was, in words; clocks may differ, so that nothing is ever ahead.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", age(at, now))
+}
+
+/// For how long something is so that began at `at`.
+pub fn age(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.micros().saturating_sub(at.micros()).max(0) / 1_000_000;
     match seconds {
-        0..=119 => format!("{seconds} s ago"),
-        120..=7_199 => format!("{} min ago", seconds / 60),
-        7_200..=172_799 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} days ago", seconds / 86_400),
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
