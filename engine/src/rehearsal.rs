@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tachi_domain::count;
 use tachi_domain::guard::{Guard, Moment, Own, Ruling, rule};
 use tachi_domain::host_recovery::in_order;
 use tachi_domain::policy::Policy;
@@ -92,9 +93,9 @@ pub async fn rehearse(
     let look = async { around.look().await.map_err(|fault| fault.text) };
     let (answer, region) = Answer::of("region", look, |region| match &region.nova {
         Ok(nova) => Ok(format!(
-            "{} hosts, {} services",
-            region.hosts.len(),
-            nova.services.len()
+            "{}, {}",
+            count(region.hosts.len(), "host", "hosts"),
+            count(nova.services.len(), "service", "services")
         )),
         Err(why) => Err(why.clone()),
     })
@@ -133,10 +134,10 @@ pub async fn rehearse(
         .iter()
         .map(|server| (server.id, server.name.clone()))
         .collect();
-    let cell = Answer::of("cell", compute.count_in_cell(name), |count| {
-        Ok(match count {
+    let cell = Answer::of("cell", compute.count_in_cell(name), |known| {
+        Ok(match *known {
             None => "its cell does not tell how many".to_owned(),
-            Some(count) => format!("counts {count} instances"),
+            Some(all) => format!("counts {}", count(all, "instance", "instances")),
         })
     });
     all.answers.push(cell.await.0);

@@ -225,6 +225,7 @@ fn spool(settings: &Settings, kind: Kind) -> Finding {
     let folder = settings.folder(kind).join("spool");
     match tachi_spool::Spool::waiting(&folder) {
         Ok(0) => Finding::good(part, "nothing waits"),
+        Ok(1) => Finding::note(part, "1 report waits"),
         Ok(waiting) => Finding::note(part, format!("{waiting} reports wait")),
         Err(error) => Finding::note(part, Failure::new("looking at it", error).chain()),
     }

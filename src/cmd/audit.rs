@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tachi_audit::Keys;
 use tachi_audit::verify::{LogReport, logs, verify};
+use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_operator::Time;
@@ -100,17 +101,22 @@ fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
     } else {
         ""
     };
-    let lines = report.lines;
+    let hang = if report.lines == 1 {
+        "is whole"
+    } else {
+        "hang together"
+    };
+    let lines = count(report.lines, "line", "lines");
     if report.unchecked > 0 {
         return format!(
-            "{path}: NOT CHECKED: {lines} lines, number {first} to {last}, hang together, but {} of them are sealed with a key: name \
-             it with --key-file{before}",
-            report.unchecked
+            "{path}: NOT CHECKED: {lines}, number {first} to {last}, {hang}, but {} sealed with a key: name it with \
+             --key-file{before}",
+            count(report.unchecked, "of them is", "of them are")
         );
     }
     if with_keys && report.keyed == 0 {
         return format!(
-            "{path}: NOT SEALED: {lines} lines, number {first} to {last}, hang together, but none is sealed with a key, so whoever may \
+            "{path}: NOT SEALED: {lines}, number {first} to {last}, {hang}, but none is sealed with a key, so whoever may \
              write the file may have made it. If it is older than the key, move it away{before}"
         );
     }
@@ -120,7 +126,7 @@ fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
         "; without a key ([fencing] audit_key_file), so whoever may write the folder may have made it anew"
             .to_owned()
     };
-    format!("{path}: intact: {lines} lines, number {first} to {last}{seal}{before}")
+    format!("{path}: intact: {lines}, number {first} to {last}{seal}{before}")
 }
 
 fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tachi_domain::Timestamp;
+use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_store::{MigrationReport, PurgeOptions, Purged, Store, StoreOptions};
@@ -54,8 +55,12 @@ pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
         .map_err(|error| Failure::new("looking at open notifications", error))?;
     if open > 0 {
         out::line(format!(
-            "{open} notifications are open and without a recovery: `tachi engine` takes them up when it starts; stop \
-             Masakari's engine first"
+            "{} up when it starts; stop Masakari's engine first",
+            count(
+                open,
+                "notification is open and without a recovery: `tachi engine` takes it",
+                "notifications are open and without a recovery: `tachi engine` takes them",
+            )
         ));
     }
     let version = base
@@ -76,9 +81,11 @@ fn told(report: &MigrationReport) -> Vec<String> {
     let holds = &report.holds;
     match (&report.origin.masakari, &report.origin.tachi) {
         (Some(revision), None) => lines.push(format!(
-            "took over a Masakari database at {revision}: {} segments, {} hosts, {} notifications, {} vmoves, deleted \
-             ones included",
-            holds.segments, holds.hosts, holds.notifications, holds.vmoves
+            "took over a Masakari database at {revision}: {}, {}, {}, {}, deleted ones included",
+            count(holds.segments, "segment", "segments"),
+            count(holds.hosts, "host", "hosts"),
+            count(holds.notifications, "notification", "notifications"),
+            count(holds.vmoves, "vmove", "vmoves")
         )),
         (None, None) => lines.push("created the schema in an empty database".into()),
         (_, Some(_)) if report.applied.is_empty() => lines.push("nothing to do".into()),
@@ -104,8 +111,12 @@ fn told(report: &MigrationReport) -> Vec<String> {
     }
     if filled.hosts_recovered > 0 {
         lines.push(format!(
-            "{} hosts are on maintenance because Masakari has recovered them, and not by an operator's word",
-            filled.hosts_recovered
+            "{}, and not by an operator's word",
+            count(
+                filled.hosts_recovered,
+                "host is on maintenance because Masakari has recovered it",
+                "hosts are on maintenance because Masakari has recovered them",
+            )
         ));
     }
     lines
@@ -180,7 +191,7 @@ pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Sh
         .purge(options, |so_far| {
             if last.elapsed() >= PROGRESS_EVERY {
                 last = Instant::now();
-                out::note(format!("{} rows so far", so_far.total()));
+                out::note(format!("{} so far", count(so_far.total(), "row", "rows")));
             }
         })
         .await

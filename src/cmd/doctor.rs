@@ -7,6 +7,7 @@ mod mend;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tachi_domain::count;
 use tachi_domain::situation::Grade;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -163,16 +164,17 @@ fn lines(one: &Check) -> Vec<String> {
 }
 
 fn sum(all: &[&Check], seconds: f64) -> String {
-    format!("{} checks in {seconds:.1} s: {}", all.len(), counted(all))
+    let checks = count(all.len(), "check", "checks");
+    format!("{checks} in {seconds:.1} s: {}", counted(all))
 }
 
 fn counted(all: &[&Check]) -> String {
-    let count = |grades: &[Grade]| all.iter().filter(|one| grades.contains(&one.grade)).count();
+    let of = |grades: &[Grade]| all.iter().filter(|one| grades.contains(&one.grade)).count();
     format!(
-        "{} ok, {} warnings, {} errors, {} not checkable",
-        count(&[Grade::Ok, Grade::Info]),
-        count(&[Grade::Warn]),
-        count(&[Grade::Err]),
-        count(&[Grade::Unknown])
+        "{} ok, {}, {}, {} not checkable",
+        of(&[Grade::Ok, Grade::Info]),
+        count(of(&[Grade::Warn]), "warning", "warnings"),
+        count(of(&[Grade::Err]), "error", "errors"),
+        of(&[Grade::Unknown])
     )
 }

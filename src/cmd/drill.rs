@@ -66,7 +66,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         return Err(Failure::told(format!(
             "nothing was done: an earlier drill of {} has left {} in Nova: `tachi drill {} --clean-up`",
             args.host,
-            counted(leftover.len()),
+            tachi_domain::count(leftover.len(), "canary", "canaries"),
             args.host
         )));
     }
@@ -85,7 +85,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     let consequence = format!(
         "it is empty; {} of image {image} and flavor {flavor} are built there, nothing else is let in, and then it is SWITCHED OFF. It \
          stays off until somebody brings it back; {left}.",
-        counted(usize::try_from(count).unwrap_or(usize::MAX))
+        tachi_domain::count(count, "canary", "canaries")
     );
     let host = if args.yes {
         host
@@ -126,19 +126,12 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
         0 => format!("no canary of a drill of {} is left", args.host),
         count => format!(
             "{} deleted; `tachi host return {}` tells what is left to do with {}",
-            counted(count),
+            tachi_domain::count(count, "canary", "canaries"),
             args.host,
             args.host
         ),
     });
     Ok(crate::DONE)
-}
-
-fn counted(canaries: usize) -> String {
-    match canaries {
-        1 => "1 canary".to_owned(),
-        count => format!("{count} canaries"),
-    }
 }
 
 /// What is known already: why it is protected or not, whether there is room, and how long it took before.

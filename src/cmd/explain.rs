@@ -4,6 +4,7 @@ mod past;
 
 use serde_json::json;
 use tachi_domain::Timestamp;
+use tachi_domain::count;
 use tachi_domain::situation::{Aspect, Need};
 use tachi_operator::waits::explained;
 use tachi_operator::{ExplanationView, NeedView};
@@ -65,7 +66,8 @@ fn head(one: &ExplanationView) -> String {
         },
     );
     let instances = one.instances.map_or_else(String::new, |counts| {
-        format!(", {} instances to be recovered", counts.meant())
+        let meant = count(counts.meant(), "instance", "instances");
+        format!(", {meant} to be recovered")
     });
     format!("host {} ({segment}{instances}): {word}", one.name)
 }
@@ -96,7 +98,8 @@ fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
     let room = one.room.as_ref()?;
     let text = match (room.hosts, room.of) {
         (Some(hosts), Some(of)) => {
-            format!("it fits on {hosts} of {of} hosts that Nova may choose, if nothing else moves")
+            let of = count(of, "host", "hosts");
+            format!("it fits on {hosts} of {of} that Nova may choose, if nothing else moves")
         }
         _ => outcome(room.outcome.as_ref()?),
     };

@@ -1,6 +1,7 @@
 //! `tachi forecast`: whether there is room for the instances of hosts that die.
 
 use serde_json::json;
+use tachi_domain::count;
 use tachi_domain::forecast::Room;
 use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView, headroom};
 
@@ -43,10 +44,10 @@ fn lines(seen: &ForecastView) -> Vec<String> {
         ));
     }
     if seen.unread > 0 {
-        lines.push(match seen.unread {
-            1 => "not known yet what 1 host has: nothing is counted on there".to_owned(),
-            count => format!("not known yet what {count} hosts have: nothing is counted on there"),
-        });
+        lines.push(format!(
+            "not known yet what {}: nothing is counted on there",
+            count(seen.unread, "host has", "hosts have")
+        ));
     }
     if let Some(as_of) = seen.as_of {
         lines.push(format!(

@@ -8,6 +8,7 @@ mod list;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_engine::ports::{AuditEntry, AuditSink};
 use tachi_operator::FrozenView;
@@ -88,8 +89,10 @@ fn tell(told: &FrozenView) {
         None => "how many instances are unprotected meanwhile is not known, as no engine has listed them"
             .to_owned(),
         Some(0) => "no instance loses its protection by it".to_owned(),
-        Some(1) => "1 instance is unprotected meanwhile".to_owned(),
-        Some(count) => format!("{count} instances are unprotected meanwhile"),
+        Some(bare) => format!(
+            "{} unprotected meanwhile",
+            count(bare, "instance is", "instances are")
+        ),
     };
     out::line(format!(
         "{bare}. What is reported is kept, and what is dead at the end is recovered then"

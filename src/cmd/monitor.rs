@@ -1,6 +1,7 @@
 //! `tachi monitor`: the monitors that sign that they are at work.
 
 use serde_json::json;
+use tachi_domain::count;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, Monitors as _};
@@ -42,7 +43,7 @@ fn sheet(monitors: Vec<MonitorView>) -> Sheet<7> {
     ];
     Sheet::new(columns, monitors, |one| {
         let watches = if one.kind == MonitorKind::Host {
-            format!("{} hosts", one.watches)
+            count(one.watches, "host", "hosts")
         } else {
             String::new()
         };

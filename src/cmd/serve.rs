@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tachi_domain::count;
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
 
@@ -74,7 +75,8 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     sandbox::tell(&region, &args.region, api)?;
     if made > 0 {
         out::line(format!(
-            "segments    {made} hosts are in segments of their zones, as `tachi init from-nova --apply` puts them"
+            "segments    {} of their zones, as `tachi init from-nova --apply` puts them",
+            count(made, "host is in the segment", "hosts are in segments")
         ));
     }
     let words = sandbox::words(&args.region);

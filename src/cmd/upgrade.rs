@@ -5,6 +5,7 @@ mod shown;
 
 use std::sync::Arc;
 
+use tachi_domain::count;
 use tachi_domain::policy::FencingMode;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _, Roll as _};
@@ -158,7 +159,10 @@ async fn revision(store: &Result<Store, String>) -> Check {
     match pending {
         Ok(pending) if pending.is_empty() => check(NAME, Grade::Success, None),
         Ok(pending) => {
-            let details = format!("run `tachi db sync`: {} migrations are to come", pending.len());
+            let details = format!(
+                "run `tachi db sync`: {} to come",
+                count(pending.len(), "migration is", "migrations are")
+            );
             check(NAME, Grade::Failure, details)
         }
         Err(error) => check(NAME, Grade::Failure, error),

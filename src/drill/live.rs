@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use tachi_domain::count;
 use tachi_domain::nova::Service;
 use tachi_domain::recovery::planned_mark;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
@@ -194,7 +195,7 @@ impl Drill<'_> {
         }
         out::note(format!(
             "building {} on {}",
-            counted(self.wish.make.count),
+            count(self.wish.make.count, "canary", "canaries"),
             plain(host)
         ));
         let mut ids = BTreeSet::new();
@@ -224,7 +225,7 @@ impl Drill<'_> {
         let settle = self.database.settings.policy.settle_time();
         out::note(format!(
             "{} on {} are built, and nothing else is placed there; waiting {} s, until what was being scheduled shows",
-            counted(self.wish.make.count),
+            count(self.wish.make.count, "canary", "canaries"),
             plain(host),
             settle.as_secs()
         ));
@@ -409,13 +410,6 @@ pub(crate) async fn clean_up(
         details: format!("not finished: cleaned up by {by}"),
     };
     by_hand::end(&database.base, &row, line.run, &outcome).await
-}
-
-fn counted(canaries: u32) -> String {
-    match canaries {
-        1 => "1 canary".to_owned(),
-        count => format!("{count} canaries"),
-    }
 }
 
 /// Whether a host's service may be closed and opened by a drill: it is open, or a person's drain has closed it.

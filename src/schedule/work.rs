@@ -1,6 +1,7 @@
 //! What a job does, and what is said of it.
 
 use async_trait::async_trait;
+use tachi_domain::count;
 use tachi_domain::situation::Grade;
 
 use super::Job;
@@ -66,10 +67,7 @@ impl Worker {
         let purged = purged.map_err(|error| Failure::new("purging", error))?;
         Ok(Outcome {
             grade: Grade::Ok,
-            details: match purged.total() {
-                1 => "1 row".to_owned(),
-                rows => format!("{rows} rows"),
-            },
+            details: count(purged.total(), "row", "rows"),
         })
     }
 }

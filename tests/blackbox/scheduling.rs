@@ -39,7 +39,7 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
     let doctor = row(&stage, "doctor").unwrap();
     assert_eq!(doctor["grade"], "err", "{doctor}");
     assert!(
-        doctor["result"].as_str().unwrap().contains(" errors, "),
+        doctor["result"].as_str().unwrap().contains(" 1 error, "),
         "{doctor}"
     );
     let lines = stage.store.jobs().jobs().await.unwrap();

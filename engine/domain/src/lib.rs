@@ -12,6 +12,7 @@
 
 pub mod binding;
 pub mod cadence;
+mod count;
 pub mod downtime;
 pub mod elapsed;
 pub mod entity;
@@ -46,6 +47,7 @@ pub mod vm_recovery;
 pub mod wait;
 mod words;
 
+pub use count::count;
 pub use elapsed::Elapsed;
 pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};
 pub use reporter::{Reporter, Voice};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::count;
 use crate::elapsed::Elapsed;
 use crate::entity::Notification;
 use crate::entity::host::MaintenanceReason;
@@ -266,8 +267,9 @@ impl ProcessRecovery {
         let in_vain = |at: Elapsed| now.elapsed.since(at) >= self.policy.disable_limit;
         if self.accepted_at.is_some_and(in_vain) {
             let text = format!(
-                "Nova has accepted {} times to disable the compute service of {}, and still shows it enabled",
-                self.accepted, self.host
+                "Nova has accepted {} to disable the compute service of {}, and still shows it enabled",
+                count(self.accepted, "time", "times"),
+                self.host
             );
             return self.end(NotificationStatus::Failed, text, record);
         }

@@ -2,6 +2,7 @@
 //! proves the host off is the engine's affair.
 
 use serde::{Deserialize, Serialize};
+use tachi_domain::count;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
@@ -141,8 +142,10 @@ pub fn seen_of(seen: &Seen, host: &str) -> String {
     let all = seen.situation.instances.as_ref();
     match all.map(|all| all.iter().filter(|one| one.host == host).count()) {
         None => format!("{state}."),
-        Some(1) => format!("{state}, and 1 instance was on it."),
-        Some(count) => format!("{state}, and {count} instances were on it."),
+        Some(all) => format!(
+            "{state}, and {} on it.",
+            count(all, "instance was", "instances were")
+        ),
     }
 }
 

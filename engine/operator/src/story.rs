@@ -31,7 +31,14 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
         (counts.ongoing, "in flight"),
         (counts.pending, "to come"),
         (counts.ignored, "left by policy"),
-        (counts.failed, "need a person"),
+        (
+            counts.failed,
+            if counts.failed == 1 {
+                "needs a person"
+            } else {
+                "need a person"
+            },
+        ),
     ] {
         if count > 0 {
             // Writing to a string cannot fail.
@@ -501,7 +508,7 @@ mod tests {
             (counts(0, 0, 40, 0, 0), Some("40/40 instances back")),
             (
                 counts(0, 0, 1, 1, 2),
-                Some("1/4 instances back, 2 left by policy, 1 need a person"),
+                Some("1/4 instances back, 2 left by policy, 1 needs a person"),
             ),
         ] {
             assert_eq!(progress(counts).as_deref(), expected);

@@ -5,6 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::super::downtime;
 use super::outcome::{Instance, Outcome};
 use crate::out;
+use tachi_domain::count;
 
 /// Prints the instances, the proof, and the verdict.
 pub(super) fn print(outcome: &Outcome) {
@@ -46,7 +47,8 @@ pub(super) fn print(outcome: &Outcome) {
     }
     let (recovered, lost, doubled) = (outcome.recovered(), outcome.lost(), outcome.double_runs);
     let counts = format!(
-        "{recovered} instances run again, {} left by policy, {lost} lost, {doubled} ran twice",
+        "{} again, {} left by policy, {lost} lost, {doubled} ran twice",
+        count(recovered, "instance runs", "instances run"),
         outcome.left_by_policy
     );
     match outcome.seconds() {

@@ -10,6 +10,7 @@ use super::scene::Scene;
 use super::told::Seen;
 use crate::cli::DemoFault;
 use crate::out;
+use tachi_domain::count;
 
 /// See the module.
 pub(super) struct View {
@@ -68,9 +69,9 @@ impl View {
     /// The stage is set.
     pub(super) fn scene(&mut self, scene: &Scene, took: Duration) {
         self.say(&format!(
-            "{} hypervisors and {} instances simulated, API and engine up ({:.1} s, seed {})",
-            scene.args.hosts,
-            scene.args.instances,
+            "{} and {} simulated, API and engine up ({:.1} s, seed {})",
+            count(scene.args.hosts, "hypervisor", "hypervisors"),
+            count(scene.args.instances, "instance", "instances"),
             took.as_secs_f64(),
             scene.args.seed
         ));
@@ -106,8 +107,8 @@ impl View {
             Some(DemoFault::RackLoss) => format!("a rack has lost its power: {hosts}"),
         };
         self.say(&format!(
-            "  0.0 s  {what}: {} instances were on it",
-            scene.covered.len()
+            "  0.0 s  {what}: {} on it",
+            count(scene.covered.len(), "instance was", "instances were")
         ));
     }
 
@@ -145,7 +146,7 @@ impl View {
         let (back, all) = (seen.back.len(), scene.covered.len());
         if let Some(bars) = &self.bars {
             bars.moves.set_position(u64::try_from(back).unwrap_or_default());
-            let count = |status: &str| {
+            let of = |status: &str| {
                 seen.told
                     .iter()
                     .flat_map(|told| &told.vmoves)
@@ -154,9 +155,9 @@ impl View {
             };
             bars.moves.set_message(format!(
                 "{} under way, {} waiting, {} failed",
-                count("ongoing"),
-                count("pending"),
-                count("failed")
+                of("ongoing"),
+                of("pending"),
+                of("failed")
             ));
             bars.status.set_message(format!("{at:.1} s"));
             bars.status.tick();
@@ -166,7 +167,8 @@ impl View {
         let share = (back * 5).checked_div(all).unwrap_or_default();
         if share > self.shares {
             self.shares = share;
-            self.say(&format!("{at:>5.1} s  {back} of {all} instances run again"));
+            let all = count(all, "instance", "instances");
+            self.say(&format!("{at:>5.1} s  {back} of {all} run again"));
         }
     }
 

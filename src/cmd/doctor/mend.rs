@@ -5,6 +5,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use tachi_domain::count;
 use tachi_domain::situation::Grade;
 use tachi_engine::ports::AuditEntry;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
@@ -110,7 +111,10 @@ async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result
     let made = missing
         .put(command_settings(&args.config)?, base, COMMAND)
         .await?;
-    out::line(format!("mended: {made} hosts are in segments now"));
+    out::line(format!(
+        "mended: {} in segments now",
+        count(made, "host is", "hosts are")
+    ));
     Ok(made)
 }
 

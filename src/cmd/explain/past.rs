@@ -3,6 +3,7 @@
 use chrono::{DateTime, Local, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use serde_json::json;
 use tachi_domain::Timestamp;
+use tachi_domain::count;
 use tachi_operator::past::{LONGEST, around};
 use tachi_operator::{PastFreezeView, PastRecoveryView, PastReportView, PastView, StepView};
 
@@ -73,9 +74,9 @@ fn lines(past: &PastView, view: &View) -> Vec<String> {
         past.host,
         view.time(past.from.0),
         view.time(past.to.0),
-        count(past.reports.len(), "report accepted", "reports accepted"),
-        count(past.recoveries.len(), "recovery", "recoveries"),
-        count(past.freezes.len(), "freeze", "freezes"),
+        some_or_none(past.reports.len(), "report accepted", "reports accepted"),
+        some_or_none(past.recoveries.len(), "recovery", "recoveries"),
+        some_or_none(past.freezes.len(), "freeze", "freezes"),
     )];
     for one in &past.reports {
         lines.extend(report(one, past, view));
@@ -101,12 +102,11 @@ fn lines(past: &PastView, view: &View) -> Vec<String> {
     lines
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
-    match number {
-        0 => format!("no {one}"),
-        1 => format!("1 {one}"),
-        _ => format!("{number} {many}"),
+fn some_or_none(number: usize, one: &str, many: &str) -> String {
+    if number == 0 {
+        return format!("no {one}");
     }
+    count(number, one, many)
 }
 
 fn report(one: &PastReportView, past: &PastView, view: &View) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use tachi_domain::count;
 use tachi_domain::power::Power;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock as _, OperatorDesk as _};
@@ -56,8 +57,8 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
         let object = json!({ "source": source, "devices": [], "faults": 0 });
         answer::object(&args.shape, SystemClock.wall(), &object, |_| {
             let named = devices.iter().map(|(name, kind)| format!("{name} ({kind})"));
-            let count = devices.len();
-            let sum = format!("{source} is good: {count} devices; no host was asked for");
+            let many = count(devices.len(), "device", "devices");
+            let sum = format!("{source} is good: {many}; no host was asked for");
             named.chain([sum]).collect()
         })?;
         return Ok(crate::DONE);
@@ -82,9 +83,10 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
     if args.shape.is_told() {
         let faults = reports.iter().filter(|report| report.fault.is_some()).count();
         out::line(format!(
-            "{} hosts, {} devices, {faults} faults, {:.1} s",
-            hosts.len(),
-            reports.len(),
+            "{}, {}, {}, {:.1} s",
+            count(hosts.len(), "host", "hosts"),
+            count(reports.len(), "device", "devices"),
+            count(faults, "fault", "faults"),
             began.elapsed().as_secs_f64()
         ));
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tachi_domain::Timestamp;
+use tachi_domain::count;
 use tachi_domain::level::{Level, Target};
 use tachi_domain::nova::Service;
 use tachi_domain::power::Power;
@@ -237,14 +238,20 @@ pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
 
 fn told(host: &str, service: Option<&Service>, servers: usize) -> String {
     let Some(service) = service else {
-        return format!("Nova knows no compute service on {host}; it shows {servers} instances there.");
+        return format!(
+            "Nova knows no compute service on {host}; it shows {} there.",
+            count(servers, "instance", "instances")
+        );
     };
     let state = if service.up { "up" } else { "down" };
     let heard = service.heartbeat_age_micros().map_or_else(
         || "has never heard it".to_owned(),
         |age| format!("heard it {} s ago", age / 1_000_000),
     );
-    format!("Nova {heard}, calls it {state}, and shows {servers} instances on it.")
+    format!(
+        "Nova {heard}, calls it {state}, and shows {} on it.",
+        count(servers, "instance", "instances")
+    )
 }
 
 async fn read(fencers: &dyn Fencer, host: &str, target: &Target) -> Result<Power, CallError> {

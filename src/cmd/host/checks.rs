@@ -1,5 +1,6 @@
 //! What speaks for and against putting a recovered host to work again.
 
+use tachi_domain::count;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::{Migration, MigrationType};
@@ -176,9 +177,12 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
         say(
             Verdict::Bad,
             format!(
-                "{} other migrations with the host are unfinished, so these instances may run on two hosts: {}: `tachi explain` \
-                 of each says what to do, or end them in Nova",
-                open.len(),
+                "{}: {}: `tachi explain` of each says what to do, or end them in Nova",
+                count(
+                    open.len(),
+                    "other migration with the host is unfinished, so this instance may run on two hosts",
+                    "other migrations with the host are unfinished, so these instances may run on two hosts",
+                ),
                 named(&open)
             ),
         );
@@ -241,9 +245,13 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
                 say(
                     Verdict::Note,
                     format!(
-                        "AT RISK: {} instances that Nova keeps on the host have a task under way, which waits in the \
-                         queue of the host: empty it before nova-compute starts: {}",
-                        busy.len(),
+                        "AT RISK: {} a task under way, which waits in the queue of the host: empty it before nova-compute \
+                         starts: {}",
+                        count(
+                            busy.len(),
+                            "instance that Nova keeps on the host has",
+                            "instances that Nova keeps on the host have",
+                        ),
                         names(busy)
                     ),
                 );
@@ -252,8 +260,8 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
                 say(
                     Verdict::Note,
                     format!(
-                        "{} instances are still on the host as Nova sees it: {}",
-                        servers.len(),
+                        "{} still on the host as Nova sees it: {}",
+                        count(servers.len(), "instance is", "instances are"),
                         names(
                             servers
                                 .iter()
@@ -275,8 +283,12 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
         .collect();
     if !needy.is_empty() {
         let text = format!(
-            "{} instances of the last recovery need a person: {}",
-            needy.len(),
+            "{} a person: {}",
+            count(
+                needy.len(),
+                "instance of the last recovery needs",
+                "instances of the last recovery need",
+            ),
             names(needy)
         );
         say(Verdict::Note, text);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
+use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
@@ -102,11 +103,8 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
     .await
 }
 
-fn are(count: usize) -> String {
-    match count {
-        1 => "1 instance is".to_owned(),
-        count => format!("{count} instances are"),
-    }
+fn are(some: usize) -> String {
+    count(some, "instance is", "instances are")
 }
 
 /// What no engine could be asked for.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use serde_json::json;
+use tachi_domain::count;
 use tachi_domain::reserved::Aggregate;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::SegmentView;
@@ -45,7 +46,8 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     }
     let made = carry_out(settings, &base, &plan, args.method, COMMAND).await?;
     out::line(format!(
-        "{made} hosts are in their segments now: see `tachi status`"
+        "{} now: see `tachi status`",
+        count(made, "host is in its segment", "hosts are in their segments")
     ));
     Ok(crate::DONE)
 }
@@ -156,13 +158,9 @@ async fn carry_out(
     let desk = Desk::open(settings, base, &doing).await?;
     let mut made = 0;
     let ended = make(&desk, plan, method.as_str(), &mut made).await;
-    desk.close(&format!("{made} hosts were made"), ended.is_err())
-        .await;
-    ended.map_err(|error| {
-        error.below(&format!(
-            "{made} hosts were made, and the command can be run again for the rest"
-        ))
-    })?;
+    let done = count(made, "host was made", "hosts were made");
+    desk.close(&done, ended.is_err()).await;
+    ended.map_err(|error| error.below(&format!("{done}, and the command can be run again for the rest")))?;
     Ok(made)
 }
 
@@ -209,9 +207,9 @@ fn without_level(settings: &Settings, hosts: &BTreeSet<String>) -> Result<Option
         .collect();
     Ok((!bare.is_empty()).then(|| {
         format!(
-            "fence levels: {} of {} hosts have one; none: {}",
+            "fence levels: {} of {} have one; none: {}",
             hosts.len() - bare.len(),
-            hosts.len(),
+            count(hosts.len(), "host", "hosts"),
             bare.join(", ")
         )
     }))

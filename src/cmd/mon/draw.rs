@@ -3,6 +3,7 @@
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::{Color, Modifier, Style};
+use tachi_domain::count;
 use tachi_domain::situation::Grade;
 use textwrap::core::display_width;
 
@@ -288,7 +289,7 @@ fn matrix(mon: &mut Mon, pen: &mut Pen, y: u16, end: u16) {
     }
     let filtered = !mon.filter.is_empty();
     if filtered {
-        let text = format!("filter {:?}: {} hosts", mon.filter, rows.len());
+        let text = format!("filter {:?}: {}", mon.filter, count(rows.len(), "host", "hosts"));
         let room = u16::try_from(display_width(&text)).unwrap_or(pen.width);
         pen.put(pen.width.saturating_sub(room), y, &text, Style::new(), room);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Code, Grade, Protection};
 use tachi_domain::{RecoveryId, Timestamp};
@@ -130,11 +131,11 @@ impl Region {
                 let disabled = if segment.enabled { "" } else { " DISABLED" };
                 Group {
                     title: plain(&format!(
-                        "{} {}{disabled}: {} of {} hosts at work{}, {}",
+                        "{} {}{disabled}: {} of {} at work{}, {}",
                         segment.name,
                         segment.recovery_method,
                         segment.working,
-                        segment.hosts.len(),
+                        count(segment.hosts.len(), "host", "hosts"),
                         tree::n_plus(seen, segment),
                         findings::counted(segment.instances, 0)
                     )),
@@ -176,8 +177,7 @@ fn sentence(seen: &SituationView) -> String {
     let counted = findings::counted(seen.instances, seen.being_recovered());
     match waiting {
         0 => counted,
-        1 => format!("{counted}; 1 thing waits for you"),
-        count => format!("{counted}; {count} things wait for you"),
+        some => format!("{counted}; {} for you", count(some, "thing waits", "things wait")),
     }
 }
 

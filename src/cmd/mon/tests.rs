@@ -347,7 +347,7 @@ fn a_filter_leaves_hosts_with_all_its_words() {
     let mut mon = mon();
     press(&mut mon, "/ALL held\n");
     let shown = frame(&mut mon, 120, 40);
-    assert!(shown.contains("filter \"ALL held\": 1 hosts"), "{shown}");
+    assert!(shown.contains("filter \"ALL held\": 1 host"), "{shown}");
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
     press(&mut mon, "/nobody\n");
     assert_eq!(mon.host(), None);

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tachi_domain::RecoveryId;
+use tachi_domain::count;
 
 use crate::cmd::Failure;
 
@@ -20,9 +21,10 @@ impl Held {
         let held = u64::try_from(self.recoveries.len()).unwrap_or(u64::MAX);
         (held < self.hosts).then(|| {
             format!(
-                "{held} of the {} hosts of {domain} were held for it: the others were not reported, are over, or have not seen yet that \
+                "{held} of the {} of {domain} {} held for it: the others were not reported, are over, or have not seen yet that \
                  all of it is lost; `tachi recovery list --state held` shows whom to say it to again in a few seconds",
-                self.hosts
+                count(self.hosts, "host", "hosts"),
+                if held == 1 { "was" } else { "were" }
             )
         })
     }

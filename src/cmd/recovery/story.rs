@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
+use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_operator::{InstanceView, ProofView, StepView, StoryView, Time, one_line, progress_of, stage};
 
@@ -20,15 +21,15 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
             *places.entry(host).or_default() += 1;
         }
     }
-    let count: usize = places.values().sum();
+    let all: usize = places.values().sum();
     let places: Vec<String> = places
         .iter()
-        .map(|(host, count)| format!("{host} ({count})"))
+        .map(|(host, number)| format!("{host} ({number})"))
         .collect();
-    (count > 0).then(|| {
+    (all > 0).then(|| {
         format!(
-            "{count} instances run on hosts in no segment, from which nothing is recovered: {}; add these hosts to a segment, or \
-             move the instances",
+            "{} on hosts in no segment, from which nothing is recovered: {}; add these hosts to a segment, or move the instances",
+            count(all, "instance runs", "instances run"),
             places.join(", ")
         )
     })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Aspect, Code, Grade, Protection};
 use tachi_operator::{ExplanationView, HostView, HostedView, RegisteredView, SituationView};
@@ -108,11 +109,11 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
     for segment in &seen.segments {
         let disabled = if segment.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
-            "segment {} ({}{disabled}): {} of {} hosts at work{}",
+            "segment {} ({}{disabled}): {} of {} at work{}",
             segment.name,
             segment.recovery_method,
             segment.working,
-            segment.hosts.len(),
+            count(segment.hosts.len(), "host", "hosts"),
             n_plus(seen, segment)
         ));
     }

@@ -1,5 +1,6 @@
 //! What `tachi status` looks at.
 
+use tachi_domain::count;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::recovery::Life;
 use tachi_operator::RegisteredView;
@@ -17,11 +18,8 @@ pub(super) fn host_is_out(view: &RegisteredView) -> Option<&'static str> {
     }
 }
 
-pub(in crate::cmd) fn instances(count: usize) -> String {
-    match count {
-        1 => "1 instance".to_owned(),
-        count => format!("{count} instances"),
-    }
+pub(in crate::cmd) fn instances(number: usize) -> String {
+    count(number, "instance", "instances")
 }
 
 #[cfg(test)]

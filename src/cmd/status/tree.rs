@@ -1,5 +1,6 @@
 //! What was seen, as a tree.
 
+use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_operator::waits::explained;
 use tachi_operator::{RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress_of};
@@ -35,8 +36,8 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
     let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
     let (open, all) = (open.count(), seen.recoveries.len());
     lines.push(format!(
-        "recoveries {open} open, {} hosts watched for their return",
-        all - open
+        "recoveries {open} open, {} return",
+        count(all - open, "host watched for its", "hosts watched for their")
     ));
     for row in seen.recoveries.iter().filter(|row| row.life == Life::Open) {
         lines.push(format!("  {} {}: {}", row.id, row.host, state(row)));
@@ -44,10 +45,10 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
     for view in &seen.segments {
         let disabled = if view.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
-            "segment {} ({}{disabled}, {} hosts{})",
+            "segment {} ({}{disabled}, {}{})",
             view.name,
             view.recovery_method,
-            view.hosts.len(),
+            count(view.hosts.len(), "host", "hosts"),
             n_plus(seen, view)
         ));
         let shown: Vec<String> = view
@@ -59,7 +60,7 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
             })
             .collect();
         let quiet = view.hosts.len() - shown.len();
-        let more = (quiet > 0).then(|| format!("{quiet} hosts with nothing to say of"));
+        let more = (quiet > 0).then(|| format!("{} with nothing to say of", count(quiet, "host", "hosts")));
         let entries: Vec<String> = shown.into_iter().chain(more).collect();
         for (place, entry) in entries.iter().enumerate() {
             let branch = if place + 1 == entries.len() {
@@ -89,18 +90,14 @@ pub(super) fn for_a_person(seen: &SituationView) -> Vec<String> {
     if held.is_empty() && down.is_empty() {
         return Vec::new();
     }
-    let recoveries = match held.len() {
-        1 => "1 recovery is held".to_owned(),
-        count => format!("{count} recoveries are held"),
-    };
-    let verb = if down.len() == 1 { "is" } else { "are" };
+    let recoveries = count(held.len(), "recovery is", "recoveries are");
     let waits = |wait: &Option<WaitView>| {
         let wait = wait.as_ref().map(|wait| wait.sentence(seen.at.0));
         wait.unwrap_or_default()
     };
     let mut lines = vec![format!(
-        "WAITS FOR YOU: {} {verb} down, {recoveries}",
-        instances(down.len())
+        "WAITS FOR YOU: {} down, {recoveries} held",
+        count(down.len(), "instance is", "instances are")
     )];
     for one in down.iter().take(TOLD) {
         lines.push(format!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tachi_api::BindingMode;
 use tachi_config::{ConfigReport, Warning};
+use tachi_domain::count;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorDesk as _;
@@ -131,8 +132,8 @@ pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check
     };
     if found.bound > 0 {
         details.push(format!(
-            "{} hosts have reported under their own names",
-            found.bound
+            "{} reported under their own names",
+            count(found.bound, "host has", "hosts have")
         ));
     }
     if !found.unbound.is_empty() {
@@ -173,7 +174,12 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
     let mut told: Vec<String> = open
         .notifications
         .iter()
-        .map(|(status, count)| format!("{count} notifications are {status}"))
+        .map(|(status, number)| {
+            format!(
+                "{} {status}",
+                count(*number, "notification is", "notifications are")
+            )
+        })
         .collect();
     let mut grade = if told.is_empty() {
         Grade::Success
@@ -183,15 +189,19 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
     if current {
         match store.desk().recoveries(false).await {
             Ok(recoveries) => {
-                let count = |life| recoveries.iter().filter(|one| one.life == life).count();
-                let (open, watching) = (count(Life::Open), count(Life::Watching));
+                let of = |life| recoveries.iter().filter(|one| one.life == life).count();
+                let (open, watching) = (of(Life::Open), of(Life::Watching));
                 if open > 0 {
                     grade = Grade::Warning;
-                    told.push(format!("{open} recoveries are open"));
+                    told.push(count(open, "recovery is open", "recoveries are open"));
                 }
                 // Nothing is left to do in them but to wait for their hosts.
                 if watching > 0 {
-                    told.push(format!("{watching} watch a host that is not back yet"));
+                    told.push(count(
+                        watching,
+                        "watches a host that is not back yet",
+                        "watch hosts that are not back yet",
+                    ));
                 }
             }
             Err(error) => {

@@ -2,6 +2,7 @@
 //! who is told early can make room.
 
 use super::{GuardFacts, Verdict};
+use crate::count;
 use crate::policy::Policy;
 
 pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
@@ -20,9 +21,10 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     }
     Verdict::Warn {
         reason: format!(
-            "only {} of the segment's {} other hosts are enabled and heard by Nova: there may be no room for all instances",
+            "only {} of the segment's {} {} enabled and heard by Nova: there may be no room for all instances",
             nova.segment_targets,
-            facts.segment.hosts.saturating_sub(1)
+            count(facts.segment.hosts.saturating_sub(1), "other host", "other hosts"),
+            if nova.segment_targets == 1 { "is" } else { "are" }
         ),
     }
 }

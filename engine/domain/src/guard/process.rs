@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::facts::Count;
 use super::region::Region;
 use super::{Verdict, is_over};
+use crate::count;
 use crate::id::{HostId, RecoveryId};
 use crate::policy::Policy;
 
@@ -67,9 +68,10 @@ pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy
     if limit > 0 && lately.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
         return Verdict::Wait {
             reason: format!(
-                "the services of {limit} hosts were disabled because of processes within {} s: this one is deferred until one of \
-                 them is older",
-                window.as_secs()
+                "{} disabled because of processes within {} s: this one is deferred until {} older",
+                count(limit, "service was", "services were"),
+                window.as_secs(),
+                if limit == 1 { "that is" } else { "one of them is" }
             ),
             until: None,
         };

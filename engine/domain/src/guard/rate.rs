@@ -29,6 +29,12 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
 
 /// What is said of it, wherever it was found.
 pub(crate) fn reason(limit: u32, window: Duration) -> String {
+    if limit == 1 {
+        return format!(
+            "1 host was ordered off within {} s: this one is deferred until that order is older",
+            window.as_secs()
+        );
+    }
     format!(
         "{limit} hosts were ordered off within {} s: this one is deferred until one of the orders is older",
         window.as_secs()

@@ -15,6 +15,7 @@ use super::question::Question;
 use super::trouble::{Topic, Troubles};
 use super::turn::{Moves, Turn};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
+use crate::count;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId, VmoveId};
@@ -118,9 +119,9 @@ impl Listing {
         self.taken = servers.into_iter().collect();
         self.retaking = None;
         self.last_look = false;
-        let count = self.taken.len();
+        let taken = count(self.taken.len(), "instance is", "instances are");
         turn.troubles.begin(Topic::Taken, turn.now, || {
-            format!("{count} instances are still being worked on by another recovery: waiting for it")
+            format!("{taken} still being worked on by another recovery: waiting for it")
         });
     }
 
@@ -274,7 +275,8 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
             StepKind::Note,
             1.0,
             format!(
-                "{planned} instances found on {}: {to_move} to be moved, {left} left by policy",
+                "{} found on {}: {to_move} to be moved, {left} left by policy",
+                count(planned, "instance", "instances"),
                 turn.host
             ),
         );

@@ -2,6 +2,7 @@
 
 use super::turn::Moves;
 use super::{End, Fence, HostRecovery, MoveStep, Stage};
+use crate::count;
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Life, Record, StepKind, Task};
 
@@ -11,14 +12,18 @@ const NAMED: usize = 5;
 impl HostRecovery {
     /// Every move is over.
     pub(super) fn settle(&mut self, record: &mut Record) {
-        let count = |end: End| {
+        let ended = |end: End| {
             self.moves
                 .values()
                 .filter(|one| one.step == MoveStep::Over(end))
                 .count()
         };
-        let (moved, left, person) = (count(End::Moved), count(End::Left), count(End::Person));
-        let summary = format!("{moved} instances moved, {left} left by policy, {person} need a person");
+        let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
+        let summary = format!(
+            "{} moved, {left} left by policy, {}",
+            count(moved, "instance", "instances"),
+            count(person, "needs a person", "need a person")
+        );
         let (status, message) = if let Some(by) = &self.rejected {
             (
                 NotificationStatus::Failed,

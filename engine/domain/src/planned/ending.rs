@@ -1,5 +1,6 @@
 //! How it ends, and what is said then.
 
+use crate::count;
 use crate::entity::notification::NotificationStatus;
 use crate::nova::Server;
 use crate::recovery::{FreezeOrder, Life, Now, Record, StepKind, Task};
@@ -11,11 +12,8 @@ use super::{MoveStage, Planned, PlannedStage};
 /// So many instances are named in a sentence.
 const NAMED: usize = 5;
 
-fn instances(count: usize) -> String {
-    match count {
-        1 => "1 instance".to_owned(),
-        count => format!("{count} instances"),
-    }
+fn instances(number: usize) -> String {
+    count(number, "instance", "instances")
 }
 
 impl Planned {
@@ -110,7 +108,10 @@ impl Planned {
         }
         let idle = match left.len() {
             0 => "nothing is left".to_owned(),
-            count => format!("{} left that does not run", instances(count)),
+            some => format!(
+                "{} not run",
+                count(some, "instance left that does", "instances left that do")
+            ),
         };
         let frozen = if self.order.lasts.is_zero() {
             String::new()

@@ -1,6 +1,7 @@
 //! What is on the host, before the moves and after them.
 
 use super::{Planned, PlannedStage};
+use crate::count;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
 use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task};
@@ -67,10 +68,7 @@ impl Planned {
         for server in &new {
             self.take_in(server.id, &server.name, &host, record);
         }
-        let text = match new.len() {
-            1 => format!("1 instance is on {host}"),
-            count => format!("{count} instances are on {host}"),
-        };
+        let text = format!("{} on {host}", count(new.len(), "instance is", "instances are"));
         record.step(Task::Prepare, StepKind::Outcome, 1.0, text);
         self.enter(PlannedStage::Moving, record);
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::{About, VmRecovery};
+use crate::count;
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Now, Record};
@@ -31,10 +32,11 @@ impl VmRecovery {
 
     /// Whether it may be restarted now. If it never may, the recovery ends.
     pub(super) fn may_restart(&mut self, now: Now, record: &mut Record) -> bool {
-        let (count, most) = (self.restarts, self.policy.max_restarts);
-        if most > 0 && count >= most {
+        let most = self.policy.max_restarts;
+        let times = count(self.restarts, "time", "times");
+        if most > 0 && self.restarts >= most {
             let text = format!(
-                "the instance has been restarted {count} times within {} s, and max_restarts allows {most}: left as it is; \
+                "the instance has been restarted {times} within {} s, and max_restarts allows {most}: left as it is; \
                  see to what stops it, then start it",
                 self.policy.restart_window.as_secs()
             );
@@ -42,9 +44,8 @@ impl VmRecovery {
             return false;
         }
         if now.elapsed < self.pause_until {
-            let text = format!(
-                "the instance has been restarted {count} times lately: waiting before the next restart"
-            );
+            let text =
+                format!("the instance has been restarted {times} lately: waiting before the next restart");
             self.trouble(About::Budget, text, now);
             self.read_not_before = self.pause_until.min(now.elapsed.plus(LOOK));
             return false;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tachi_domain::count;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, WaitsFor};
@@ -166,7 +167,10 @@ impl Heard {
         let more = lines.len().saturating_sub(TOLD);
         lines.truncate(TOLD);
         if more > 0 {
-            lines.push(format!("and {more} recoveries more: see `tachi recovery list`"));
+            lines.push(format!(
+                "and {} more: see `tachi recovery list`",
+                count(more, "recovery", "recoveries")
+            ));
         }
         lines
     }

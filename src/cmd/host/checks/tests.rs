@@ -267,13 +267,13 @@ fn r12_what_speaks_against_a_return_is_told() {
             "a task waits in its queue",
             |f| f.servers = Ok(vec![server(Some("powering-on"))]),
             Note,
-            "AT RISK: 1 instances",
+            "AT RISK: 1 instance that Nova keeps on the host has a task",
         ),
         (
             "an instance was left",
             |f| f.servers = Ok(vec![server(None)]),
             Note,
-            "1 instances are still on the host as Nova sees it: vm 1 (",
+            "1 instance is still on the host as Nova sees it: vm 1 (",
         ),
         (
             "an operator's maintenance",

@@ -6,6 +6,7 @@ use super::super::method::{Cure, Failing, Next, Patience, Way};
 use super::super::question::backoff;
 use super::ending::finish;
 use super::{End, Move, MoveStep};
+use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{Now, Record, StepKind, Task};
 
@@ -27,17 +28,17 @@ pub(in super::super) fn nova_failed(
         times: one.failures,
         lasts: now.elapsed.since(first),
     };
-    let count = if failing.times <= patience.attempts {
+    let attempts = if failing.times <= patience.attempts {
         format!("{} of {}", failing.times, patience.attempts)
     } else {
         let lasts = failing.lasts.as_secs();
         format!(
-            "{} times, for {lasts} of {} s",
-            failing.times,
+            "{}, for {lasts} of {} s",
+            count(failing.times, "time", "times"),
             patience.retry_for.as_secs()
         )
     };
-    let text = format!("Nova failed the evacuation of {} ({count}): {why}", one.name);
+    let text = format!("Nova failed the evacuation of {} ({attempts}): {why}", one.name);
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
     if !one.may_run.is_empty() {
         // It is asked for where it may run and nowhere else, so no other way is taken and no other host can cure it.

@@ -177,15 +177,17 @@ impl MoveTrack {
                 dests.extend(one.dest.as_deref());
             }
         }
-        let count = slow.len();
+        let many = slow.len();
         self.slow = Some(slow);
-        if count == 0 {
+        if many == 0 {
             return troubles.end(Topic::Slow);
         }
-        let mut text = format!(
-            "evacuations of {count} instances have made no progress for over {} s",
-            limit.as_secs()
-        );
+        let limit = limit.as_secs();
+        let mut text = if many == 1 {
+            format!("the evacuation of 1 instance has made no progress for over {limit} s")
+        } else {
+            format!("evacuations of {many} instances have made no progress for over {limit} s")
+        };
         if !dests.is_empty() {
             let dests: Vec<&str> = dests.into_iter().collect();
             let named = dests.join(", ");

@@ -6,6 +6,7 @@ use super::super::question::backoff;
 use super::super::trouble::Topic;
 use super::super::{End, Move, MoveStep};
 use super::{Moves, REFUSALS, Reserve, Taken, TakenEnd, TakenStep, Turn};
+use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{
     Command, Joined, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
@@ -135,8 +136,8 @@ impl Reserve {
         };
         let instances = moves.values().filter(|one| arrived(one)).count();
         if instances > 0 {
-            let text =
-                format!("reserved host {name} has taken {instances} instances and is an ordinary host now");
+            let instances = count(instances, "instance", "instances");
+            let text = format!("reserved host {name} has taken {instances} and is an ordinary host now");
             return self.close(at, TakenEnd::Used, text, turn.record);
         }
         let taken = &mut self.hosts[at];
@@ -165,7 +166,8 @@ impl Reserve {
         };
         if servers > 0 {
             let text = format!(
-                "{servers} instances run on reserved host {} by now: it stays an ordinary host",
+                "{} on reserved host {} by now: it stays an ordinary host",
+                count(servers, "instance runs", "instances run"),
                 taken.name
             );
             return self.close(at, TakenEnd::Used, text, turn.record);

@@ -9,6 +9,7 @@ use super::super::trouble::Topic;
 use super::super::{End, Move, MoveStep, Preparation};
 use super::choice::{Pick, Wanted, choose};
 use super::{Joining, Moves, Reserve, Taken, TakenStep, Turn};
+use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::recovery::{Command, Record, ReserveCall, StepKind, Task};
@@ -192,11 +193,17 @@ impl Reserve {
         let joining = if names.is_empty() {
             String::new()
         } else {
-            format!("; it joins aggregates {}", names.join(", "))
+            let aggregates = if names.len() == 1 {
+                "aggregate"
+            } else {
+                "aggregates"
+            };
+            format!("; it joins {aggregates} {}", names.join(", "))
         };
         let text = format!(
-            "reserving {} for up to {instances} instances{room}{joining}",
-            host.name
+            "reserving {} for up to {}{room}{joining}",
+            host.name,
+            count(instances, "instance", "instances")
         );
         record.step(Task::Reserve, StepKind::Intent, 0.1, text);
         record.reservations.insert(host.id);

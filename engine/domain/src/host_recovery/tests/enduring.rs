@@ -248,7 +248,7 @@ fn a_recovery_beyond_its_deadline_asks_for_nothing_more_and_follows_what_is_unde
     bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(vec![server(2)]);
     assert_eq!(bed.status, NotificationStatus::Failed);
-    assert!(bed.message.as_deref().unwrap().contains("1 instances moved"));
+    assert!(bed.message.as_deref().unwrap().contains("1 instance moved"));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn ew14_the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.clone().unwrap();
     assert!(
-        message.contains("vm-1") && message.contains("1 need a person"),
+        message.contains("vm-1") && message.contains("1 needs a person"),
         "{message}"
     );
 }
