@@ -88,7 +88,7 @@ async fn operator_host_fail_says_why_nothing_begins() {
     stage.protect().await;
     let (code, _, note) = fail(&stage, "nobody");
     assert_eq!(code, 1);
-    assert!(note.contains("no host is called nobody"), "{note}");
+    assert!(note.contains("no host is called \"nobody\""), "{note}");
     // Without a terminal nobody can be asked.
     let (code, told, note) = run(&stage, &["host", "fail", HOST, "--reason", "smoke"]);
     assert_eq!(code, 2, "{note}");

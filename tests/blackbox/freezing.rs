@@ -80,22 +80,22 @@ fn refused(stage: &Stage) {
         (
             with(&["freeze", "host", "compute-999", "--for", "2h"]),
             1,
-            "there is no host \"compute-999\"",
+            "no host is called \"compute-999\"",
         ),
         (
             with(&["freeze", "host", "x\u{1b}[2J", "--for", "2h"]),
             1,
-            "there is no host",
+            "no host is called",
         ),
         (
             with(&["freeze", "segment", "nowhere", "--for", "2h"]),
             1,
-            "there is no segment",
+            "no segment is called",
         ),
         (
             with(&["freeze", "instance", "nobody", "--for", "2h"]),
             1,
-            "there is no instance",
+            "no instance is called",
         ),
         (
             vec!["freeze", "host", HOST, "--for", "2h", "--reason", "two\nlines"],

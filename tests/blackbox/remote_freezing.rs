@@ -44,7 +44,7 @@ async fn operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
         (
             vec!["freeze", "host", "nowhere", "--for", "2h", "--reason", "x"],
             1,
-            "there is no host \"nowhere\"",
+            "no host is called \"nowhere\"",
         ),
         (
             vec!["freeze", "host", HOST, "--for", "25h", "--reason", "x"],
@@ -147,7 +147,7 @@ async fn operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
         &["host", "fail", "nobody", "--reason", "x", "--yes"],
     );
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no host is called nobody"), "{said}");
+    assert!(said.contains("no host is called \"nobody\""), "{said}");
     // Nobody can be asked; what would come of it is told.
     let (code, text, said) = over(&stage, ADMIN, &fail[..5]);
     assert_eq!(code, 2, "{text}{said}");

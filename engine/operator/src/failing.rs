@@ -9,7 +9,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Known, SHORTEST_ID};
+use tachi_domain::situation::Known;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
@@ -18,6 +18,7 @@ use tachi_engine::ports::{
 };
 use utoipa::ToSchema;
 
+use crate::named::{could_be, meant, nothing_is};
 use crate::plain::plain;
 use crate::seen::Seen;
 use crate::when::ago;
@@ -66,42 +67,24 @@ pub struct FailedView {
 /// There is none, or there are several; or the database failed.
 pub async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<HostView, Unsaid> {
     let wanted = wanted.trim();
-    let lower = wanted.to_ascii_lowercase();
-    let all: Vec<HostView> = desk
-        .region()
-        .await?
-        .into_iter()
-        .flat_map(|view| view.hosts)
-        .collect();
-    let is = |view: &&HostView| view.host.name == wanted || view.host.id.to_string() == lower;
-    let begins =
-        |view: &&HostView| wanted.len() >= SHORTEST_ID && view.host.id.to_string().starts_with(&lower);
-    let mut found: Vec<&HostView> = all.iter().filter(is).collect();
-    if found.is_empty() {
-        found = all.iter().filter(begins).collect();
+    let hosts = desk.region().await?.into_iter().flat_map(|view| view.hosts);
+    let called = |view: &HostView| (view.host.id.to_string(), view.host.name.clone());
+    let (_, mut found) = meant(wanted, hosts, called);
+    if found.len() > 1 {
+        let each = found.iter().map(|view| {
+            let host = &view.host;
+            format!(
+                "{} {} of segment {}",
+                host.id,
+                plain(&host.name),
+                plain(&host.segment.name)
+            )
+        });
+        return Err(Unsaid::Ambiguous(could_be(wanted, "hosts", each)));
     }
-    match found.as_slice() {
-        [one] => Ok((*one).clone()),
-        [] => Err(Unsaid::Unknown(format!(
-            "no host is called {}, nor has an id that begins so: see `tachi status --all-hosts`",
-            plain(wanted)
-        ))),
-        several => {
-            let each = |view: &&HostView| {
-                let host = &view.host;
-                format!(
-                    "\n  {} {} of segment {}",
-                    host.id,
-                    plain(&host.name),
-                    plain(&host.segment.name)
-                )
-            };
-            let could: String = several.iter().map(each).collect();
-            Err(Unsaid::Ambiguous(format!(
-                "{wanted:?} could be several hosts, name one by its id:{could}"
-            )))
-        }
-    }
+    found
+        .pop()
+        .ok_or_else(|| Unsaid::Unknown(nothing_is(wanted, "host", "see `tachi status --all-hosts`")))
 }
 
 /// What is known before anybody is asked.

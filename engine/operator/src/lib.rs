@@ -16,6 +16,7 @@ mod forecast;
 pub mod freezes;
 mod hosted;
 mod job;
+pub mod named;
 pub mod past;
 mod plain;
 mod recovery;

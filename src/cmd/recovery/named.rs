@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tachi_domain::RecoveryId;
 use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_operator::named::{could_be, meant};
 use tachi_operator::{RecoveryView, VmoveView};
 
 use super::super::Failure;
@@ -61,22 +62,16 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
 
 /// The recovery that an instance of this name, or whose id begins so, is in.
 async fn of_instance(source: &dyn Source, wanted: &str) -> Result<Option<RecoveryId>, Failure> {
-    let begins = wanted.to_ascii_lowercase();
-    let is_it = |one: &&VmoveView| {
-        one.name == wanted || (wanted.len() >= SHORTEST_ID && one.instance.starts_with(&begins))
-    };
     let all = source.instances(false).await?;
-    let found: BTreeMap<RecoveryId, &VmoveView> =
-        all.iter().filter(is_it).map(|one| (one.recovery, one)).collect();
+    let called = |one: &VmoveView| (one.instance.clone(), one.name.clone());
+    let (_, found) = meant(wanted, all, called);
+    let found: BTreeMap<RecoveryId, VmoveView> = found.into_iter().map(|one| (one.recovery, one)).collect();
     if found.len() > 1 {
-        let each = |(id, one): (&RecoveryId, &&VmoveView)| {
+        let each = found.iter().map(|(id, one)| {
             let (name, host) = (out::plain(&one.name), out::plain(&one.host));
-            format!("\n  {id} of {host}, with {name} ({})", one.instance)
-        };
-        let could: String = found.iter().map(each).collect();
-        return Err(Failure::usage(format!(
-            "{wanted:?} could be an instance of several recoveries, name one by its id:{could}"
-        )));
+            format!("{id} of {host}, with {name} ({})", one.instance)
+        });
+        return Err(Failure::usage(could_be(wanted, "recoveries", each)));
     }
     Ok(found.into_keys().next())
 }
@@ -91,7 +86,7 @@ fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Fail
     }
     let each = |row: &RecoveryView| {
         format!(
-            "\n  {} {} of {}, {}, opened {}",
+            "{} {} of {}, {}, opened {}",
             row.recovery,
             row.kind,
             out::plain(&row.host),
@@ -99,9 +94,10 @@ fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Fail
             time(row.opened_at.0)
         )
     };
-    let could: String = found.iter().map(each).collect();
-    Err(Failure::usage(format!(
-        "{wanted:?} could be several recoveries, name one by its id:{could}"
+    Err(Failure::usage(could_be(
+        wanted,
+        "recoveries",
+        found.iter().map(each),
     )))
 }
 

@@ -1,9 +1,11 @@
 //! One segment or one host of a region.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use tachi_domain::situation::{Grade, SHORTEST_ID};
-use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SituationView};
+use tachi_domain::situation::Grade;
+use tachi_operator::named::{How, meant};
+use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SegmentView, SituationView};
 
 use super::super::Failure;
 use super::findings::NAMED;
@@ -20,8 +22,14 @@ impl Part {
     /// The one that is meant: by its name, its id or the beginning of that; `segment:NAME` and `host:NAME` say which of two.
     pub(super) fn named(wanted: &str, seen: &SituationView) -> Result<Self, Failure> {
         let wanted = wanted.trim();
-        let segments = segments(seen, wanted);
-        let hosts = hosts(seen, wanted);
+        let (by, mut segments) = segments(seen, wanted);
+        let (how, mut hosts) = hosts(seen, wanted);
+        // Whoever is called so comes before those whose ids begin so, of either kind.
+        match by.cmp(&how) {
+            Ordering::Less => hosts.clear(),
+            Ordering::Greater => segments.clear(),
+            Ordering::Equal => {}
+        }
         match (segments.as_slice(), hosts.as_slice()) {
             ([one], []) => return Ok(Self::Segment((*one).to_owned())),
             ([], [one]) => return Ok(Self::Host((*one).to_owned())),
@@ -39,12 +47,12 @@ impl Part {
             }
         }
         if let Some(name) = wanted.strip_prefix("segment:")
-            && let [one] = self::segments(seen, name).as_slice()
+            && let [one] = self::segments(seen, name).1.as_slice()
         {
             return Ok(Self::Segment((*one).to_owned()));
         }
         if let Some(name) = wanted.strip_prefix("host:")
-            && let [one] = self::hosts(seen, name).as_slice()
+            && let [one] = self::hosts(seen, name).1.as_slice()
         {
             return Ok(Self::Host((*one).to_owned()));
         }
@@ -163,25 +171,20 @@ fn concerned(subject: &str, hosts: &[HostView]) -> u64 {
     }
 }
 
-fn begins(id: &str, wanted: &str) -> bool {
-    wanted.len() >= SHORTEST_ID && id.starts_with(&wanted.to_ascii_lowercase())
+fn segments<'a>(seen: &'a SituationView, wanted: &str) -> (How, Vec<&'a str>) {
+    let called = |one: &&SegmentView| (one.id.clone(), one.name.clone());
+    let (how, found) = meant(wanted, &seen.segments, called);
+    (how, found.into_iter().map(|one| one.name.as_str()).collect())
 }
 
-fn segments<'a>(seen: &'a SituationView, wanted: &str) -> Vec<&'a str> {
-    let all = seen.segments.iter();
-    all.filter(|one| one.name == wanted || begins(&one.id, wanted))
-        .map(|one| one.name.as_str())
-        .collect()
-}
-
-fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> Vec<&'a str> {
+/// Those in no segment have no id.
+fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (How, Vec<&'a str>) {
     let registered = seen.segments.iter().flat_map(|segment| &segment.hosts);
-    let by_id = registered
-        .filter(|host| begins(&host.id, wanted))
-        .map(|host| host.name.as_str());
-    let by_name = seen.hosts.iter().map(|host| host.name.as_str());
-    let all: BTreeSet<&str> = by_name.filter(|name| *name == wanted).chain(by_id).collect();
-    all.into_iter().collect()
+    let registered = registered.map(|host| (host.id.as_str(), host.name.as_str()));
+    let strangers = seen.hosts.iter().filter(|host| host.segment.is_none());
+    let all = registered.chain(strangers.map(|host| ("", host.name.as_str())));
+    let (how, found) = meant(wanted, all, |(id, name)| ((*id).to_owned(), (*name).to_owned()));
+    (how, found.into_iter().map(|(_, name)| name).collect())
 }
 
 /// The first few of them.
@@ -200,6 +203,9 @@ fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::HostId;
+    use uuid::Uuid;
+
     use super::super::seen::tests::{fine, host, judged};
     use super::*;
 
@@ -231,6 +237,21 @@ mod tests {
             Part::Segment("a".into())
         );
         assert_eq!(Part::named("host:a", &both).unwrap(), Part::Host("a".into()));
+    }
+
+    #[test]
+    fn a_name_comes_before_ids_that_begin_so() {
+        let mut seen = fine();
+        let id = Uuid::from_u128(0xbeef_0002 << 96);
+        seen.tables.segments[0].hosts[0] = host("beef0002", false, None);
+        seen.tables.segments[0].hosts[1].host.id = HostId(id);
+        seen.situation = judged(&seen.tables);
+        let seen = SituationView::from(&seen);
+        let part = |wanted: &str| Part::named(wanted, &seen).unwrap();
+        assert_eq!(part("beef0002"), Part::Host("beef0002".into()));
+        assert_eq!(part("host:beef0002"), Part::Host("beef0002".into()));
+        assert_eq!(part("BEEF000"), Part::Host("b".into()));
+        assert_eq!(part(&id.to_string()), Part::Host("b".into()));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::fmt;
 
 use tachi_domain::ServerId;
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::situation::{InstanceSituation, SHORTEST_ID};
+use tachi_domain::situation::InstanceSituation;
 use tachi_engine::ports::operator::SegmentView;
 
 use super::view::FreezeView;
+use crate::named;
 use crate::seen::Seen;
 use crate::words::Unsaid;
 
@@ -112,18 +113,9 @@ fn printable(name: &str) -> String {
     clean.take(LONGEST_NAME).collect()
 }
 
-/// Those with this id, else those with this name, else those whose id begins so.
+/// Their ids and names.
 fn meant(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    let lower = wanted.to_ascii_lowercase();
-    let (mut exact, mut begins) = (Vec::new(), Vec::new());
-    for (id, name) in all {
-        if id == lower || name == wanted {
-            exact.push((id, name));
-        } else if wanted.len() >= SHORTEST_ID && id.starts_with(&lower) {
-            begins.push((id, name));
-        }
-    }
-    if exact.is_empty() { begins } else { exact }
+    named::meant(wanted, all, Clone::clone).1
 }
 
 fn instances(wanted: &str, seen: &Seen) -> (Vec<(String, String)>, String) {
@@ -146,20 +138,18 @@ fn only(
     where_to_look: &str,
 ) -> Result<(String, String), Unsaid> {
     if found.len() > 1 {
-        let each = |(id, name): &(String, String)| format!("\n  {id} {}", printable(name));
-        let each: String = found.iter().take(SHOWN).map(each).collect();
+        let each = |(id, name): &(String, String)| format!("{id} {}", printable(name));
         let more = found.len().saturating_sub(SHOWN);
-        let more = if more > 0 {
-            format!("\n  and {more} more")
-        } else {
-            String::new()
-        };
-        return Err(Unsaid::Ambiguous(format!(
-            "{wanted:?} could be several, name one by its id:{each}{more}"
+        let more = (more > 0).then(|| format!("and {more} more"));
+        let each = found.iter().take(SHOWN).map(each).chain(more);
+        return Err(Unsaid::Ambiguous(named::could_be(
+            wanted,
+            &format!("{scope}s"),
+            each,
         )));
     }
     let one = found.into_iter().next();
-    one.ok_or_else(|| Unsaid::Unknown(format!("there is no {scope} {wanted:?}: {where_to_look}")))
+    one.ok_or_else(|| Unsaid::Unknown(named::nothing_is(wanted, scope.as_str(), where_to_look)))
 }
 
 /// The freeze in force of this.
@@ -230,9 +220,9 @@ mod tests {
         let all = id(1);
         assert_eq!(find(FreezeScope::Segment, "all"), format!("segment all = {all}"));
         assert_eq!(find(FreezeScope::Segment, &all), format!("segment all = {all}"));
-        assert!(find(FreezeScope::Segment, "ALL").contains("there is no segment \"ALL\""));
+        assert!(find(FreezeScope::Segment, "ALL").contains("no segment is called \"ALL\""));
         assert!(find(FreezeScope::Host, "c").contains("no host of that name or id is registered"));
-        assert!(find(FreezeScope::Host, "").contains("there is no host \"\""));
+        assert!(find(FreezeScope::Host, "").contains("no host is called \"\""));
         let several = find(FreezeScope::Instance, "vm");
         assert!(
             several.contains("could be several") && several.contains(&id(one)),

@@ -1,0 +1,101 @@
+//! Which of several somebody means by a name or an id.
+
+use tachi_domain::situation::SHORTEST_ID;
+
+/// By what the ones that are meant were found. The better it is, the smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// Called exactly so.
+    Name,
+    /// This is its id.
+    Id,
+    /// Its id begins so, or nothing was found.
+    Beginning,
+}
+
+/// Those that are meant by `wanted`, and how they were found: whoever is called so, else whose id it is, else whose id begins so, if it is
+/// long enough for that. `called` tells the id and the name of one.
+pub fn meant<T>(
+    wanted: &str,
+    all: impl IntoIterator<Item = T>,
+    called: impl Fn(&T) -> (String, String),
+) -> (How, Vec<T>) {
+    let wanted = wanted.trim();
+    let lower = wanted.to_ascii_lowercase();
+    let (mut best, mut found) = (How::Beginning, Vec::new());
+    for one in all {
+        let (id, name) = called(&one);
+        let how = if name == wanted {
+            How::Name
+        } else if id == lower && !id.is_empty() {
+            How::Id
+        } else if wanted.len() >= SHORTEST_ID && id.starts_with(&lower) {
+            How::Beginning
+        } else {
+            continue;
+        };
+        if how < best {
+            (best, found) = (how, Vec::new());
+        }
+        if how == best {
+            found.push(one);
+        }
+    }
+    (best, found)
+}
+
+/// That several are meant, each in a line: `what` are hosts, or recoveries.
+pub fn could_be(wanted: &str, what: &str, each: impl IntoIterator<Item = String>) -> String {
+    let each: Vec<String> = each.into_iter().map(|line| format!("\n  {line}")).collect();
+    format!(
+        "{wanted:?} could be several {what}, name one by its id:{}",
+        each.concat()
+    )
+}
+
+/// That nothing is meant, and where to look: `what` is a host, or a segment.
+pub fn nothing_is(wanted: &str, what: &str, where_to_look: &str) -> String {
+    format!("no {what} is called {wanted:?}, nor has an id that begins so: {where_to_look}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_comes_before_the_id_and_that_before_the_beginning_of_one() {
+        let all = [
+            ("beef0001", "beef"),
+            ("beef0002", "b"),
+            ("beef", "c"),
+            ("0001", "twin"),
+            ("0002", "twin"),
+            ("", "in no segment"),
+        ];
+        let find = |wanted: &str, of: &[(&str, &str)]| {
+            let called = |one: &(&str, &str)| (one.0.to_owned(), one.1.to_owned());
+            let (how, found) = meant(wanted, of.iter().copied(), called);
+            let ids: Vec<String> = found.iter().map(|(id, _)| (*id).to_owned()).collect();
+            (how, ids.join(" "))
+        };
+        for (wanted, of, how, ids) in [
+            ("beef", &all[..], How::Name, "beef0001"),
+            (" beef ", &all[..], How::Name, "beef0001"),
+            ("beef", &all[1..], How::Id, "beef"),
+            ("BEEF", &all[1..], How::Id, "beef"),
+            ("beef", &all[1..2], How::Beginning, "beef0002"),
+            ("beef0", &all[..], How::Beginning, "beef0001 beef0002"),
+            ("twin", &all[..], How::Name, "0001 0002"),
+            ("bee", &all[..], How::Beginning, ""),
+            ("B", &all[..], How::Beginning, ""),
+            ("", &all[..], How::Beginning, ""),
+        ] {
+            assert_eq!(find(wanted, of), (how, ids.to_owned()), "{wanted:?}");
+            // In whatever order they come.
+            let mut turned = of.to_vec();
+            turned.reverse();
+            let (again, _) = find(wanted, &turned);
+            assert_eq!(again, how, "{wanted:?}");
+        }
+    }
+}
