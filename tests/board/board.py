@@ -120,7 +120,7 @@ class Board(Scene):
     def schedule(self, page):
         self.go(page, "#/schedule", "Times of the clock")
         self.check.that("the tests of devices are told", self.seen(page, "8/8 good", 60) and self.seen(page, "every 10 s"), self.text(page))
-        self.check.that("and what came of the doctor, by name", self.seen(page, "errors,", 60) and "every 6h" in self.text(page), self.text(page))
+        self.check.that("and what came of the doctor, by name", self.seen(page, "not checkable", 60) and "every 6h" in self.text(page), self.text(page))
         self.check.that("and when each is done next", self.seen(page, "weekly sun 04:00") and self.seen(page, "in 5 h") and "not yet" in self.text(page), self.text(page))
         told = self.api("GET", "/operator/v1/schedule")["schedule"]
         self.check.equal("a row for each", page.locator("tbody tr").count(), len(told))
@@ -234,10 +234,10 @@ class Board(Scene):
         said = len(self.said)
         # The page measures it itself, from its last answer on: how long the service takes to end, and to be looked at, is no matter.
         page.evaluate(SILENCE)
-        page.wait_for_function("window.lastAnswer")
+        page.wait_for_function("() => window.lastAnswer")
         self.region.stop_service()
         old = self.seen(page, "no answer for", 20)
-        took = page.evaluate("window.turnedRed - window.lastAnswer") / 1000
+        took = page.evaluate("() => window.turnedRed - window.lastAnswer") / 1000
         self.check.that("an API that is gone shows within 10 s (%.2f)" % took, old and 9.9 < took < 10.1, took)
         self.check.that("and nothing counts as good any more", "● " not in self.text(page), self.text(page))
         self.picture(page, "silent")

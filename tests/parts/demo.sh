@@ -55,7 +55,7 @@ rack() {
   demo 0 --fault rack-loss || return 1
   local host
   for host in $(sed -nE 's/.*a rack has lost its power: ([^:]*):.*/\1/p' "$work/out" | tr -d ,); do
-    if ! grep -q "$host.*disabled and forced down" "$work/out" || ! grep -q "$host: .*instances moved" "$work/out"; then
+    if ! grep -q "$host.*disabled and forced down" "$work/out" || ! grep -qE "$host: .*instances? moved" "$work/out"; then
       echo "$host is not told in full"
       cat "$work/out"
       return 1

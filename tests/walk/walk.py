@@ -23,6 +23,7 @@ PAGE = os.path.join(HERE, "..", "..", "docs", "three-in-the-morning.md")
 SAME = [
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "2026-11-23 03:05:00+00:00"),
     (r"\b\d+(\.\d+)? (s|min|h) ago", "2 min ago"),
+    (r"; for \d+(\.\d+)? (s|min)\b", "; for 2 min"),
     (r"\bafter \d+\.\d s", "after 5.0 s"),
     (r"\b\d+\.\d s after", "5.0 s after"),
     (r"; \d+ s of its own time", "; 60 s of its own time"),
@@ -32,7 +33,7 @@ SAME = [
     (r", heartbeats up to \d+ s old", ""),
     (r"\bversion \d+\.\d+\.\d+", "version 1.0.0"),
     (r"\b(written as|said of db-1 by) [^()]+ \(", r"\1 alice ("),
-    (r"\|  +\d+\.\d \|", "|     0.6 |"),
+    (r"\|  +\d+\.\d \|", "|      5.6 |"),
     (r"[\w.-]+:\d+:[0-9a-f]{8}\b", "ctl-1:4711:0a1b2c3d"),
     (r"http://127\.0\.0\.1:\d+", "http://maas.example"),
     (r"\b\d+\.\d s\b", "5.0 s"),
