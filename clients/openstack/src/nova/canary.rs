@@ -78,7 +78,7 @@ impl Nova {
 }
 
 impl Canaries<'_> {
-    /// Has a server built in the session's project. Nothing is known of it if the answer is lost: [`Self::own_servers`] shows it.
+    /// Has a server built in the session's project. Nothing is known of it if the answer is lost: [`Self::all`] shows it.
     ///
     /// # Errors
     ///
