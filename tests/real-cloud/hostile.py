@@ -19,7 +19,6 @@ from adapters import heal
 from between import Between
 from checks import Checks
 from ha import ENDED, boot, explain, remove
-from hypervisors import Hypervisors
 from naive import NaiveHa
 from nova_http import Cloud, Failed, wait_until
 from overlaps import LOST_AFTER, OVER, overlaps
@@ -51,7 +50,6 @@ class Hostile(Sitting):
 
     def __init__(self, args, cloud, checks):
         super().__init__(args, cloud, checks)
-        self.hypervisors = Hypervisors(args.data)
         self.given_up = set()
         self.said = []
         self.cells, self.failed_before = 1, 0
@@ -405,7 +403,6 @@ def cases(hostile):
 def main():
     parser = arguments(__doc__)
     parser.add_argument("--options", required=True, help="the last of these files, which each case writes")
-    parser.add_argument("--data", required=True, help="the minicloud's data folder")
     parser.add_argument("--naive", action="store_true", help="a naive loop in Tachi's place: each case has to find it out")
     return sit(parser, Hostile, cases)
 

@@ -19,6 +19,14 @@ class Hypervisors:
         """Seconds since a guest began to run there."""
         return time.time() - max(at for at, where, what, one in self._events() if (where, what, one) == (host, "runs", uuid))
 
+    def began(self, servers, source, since):
+        """When a guest of each of `servers` first ran on another host than `source`, in seconds after `since` (a wall time)."""
+        found = {}
+        for at, host, what, uuid in self._events():
+            if what == "runs" and uuid in servers and host != source and at >= since:
+                found.setdefault(uuid, at - since)
+        return found
+
     def stop_guest(self, host, uuid):
         """As `virsh destroy` there."""
         os.remove(os.path.join(self.root, host, "guests", uuid))

@@ -97,10 +97,10 @@ if [ "$trouble" != no ]; then
   if [ "$trouble" != trouble ]; then
     : >"$work/case.conf"
     configuration+=(--config-file "$work/case.conf")
-    script=("$here/hostile.py" --data "$MC_DATA" --options "$work/case.conf")
+    script=("$here/hostile.py" --options "$work/case.conf")
     if [ "$trouble" = naive ]; then script+=(--naive); fi
   fi
-  "$python" "${script[@]}" --clouds "$run/clouds.yaml" --cloud devstack-admin --tachi "$tachi" --run "$run" \
+  "$python" "${script[@]}" --clouds "$run/clouds.yaml" --cloud devstack-admin --tachi "$tachi" --run "$run" --data "$MC_DATA" \
     --work "$work" "${configuration[@]}" ${counts[@]:+--only "${counts[@]}"} &
   pids=("$!")
   wait "$!" || failed=1

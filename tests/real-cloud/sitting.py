@@ -14,6 +14,7 @@ for folder in ("nova-table", "client"):
 from adapters import Real, heal
 from checks import Checks
 from ha import Ha, remove
+from hypervisors import Hypervisors
 from nova_http import Cloud, Failed, wait_until
 
 MINICLOUD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "devstack", "minicloud")
@@ -67,6 +68,7 @@ class Sitting:
         self.args, self.cloud, self.checks = args, cloud, checks
         self.tachi = Tachi(args.tachi, args.config_file, args.work)
         self.plug, self.ha = Real(cloud), Ha(cloud)
+        self.hypervisors = Hypervisors(args.data)
         self.hosts = sorted(s["host"] for s in cloud.get("/os-services?binary=nova-compute")["services"])
         self.turn = 0
 
@@ -173,6 +175,7 @@ def arguments(description):
     parser.add_argument("--tachi", required=True)
     parser.add_argument("--config-file", action="append", required=True, help="of tachi; may be repeated")
     parser.add_argument("--run", required=True, help="the minicloud's run folder")
+    parser.add_argument("--data", required=True, help="the minicloud's data folder")
     parser.add_argument("--work", required=True, help="where the logs go")
     parser.add_argument("--only", nargs="*", help="these cases only")
     return parser

@@ -119,7 +119,7 @@ impl Weather {
         let (crash, database) = (some(35, 20), some(25, 10));
         let (rebuild_fails, cast_lost) = (some(30, 30), some(25, 30));
         let (fails_after_spawn, compute_restarts) = (some(25, 15), some(20, 15));
-        let (cell_blips, not_found) = (some(25, 10), some(25, 40));
+        let (cell_blips, not_found) = (some(25, 10), some(25, 80));
         let crash_at = some(60, 40);
         let meddling = some(30, 40);
         let stopped = some(30, 8);

@@ -11,6 +11,7 @@
 
 mod aimd;
 mod allot;
+mod cost;
 mod looks;
 mod model;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod trial;
 
 pub use aimd::{Aimd, Bounds};
 pub use allot::{Party, allot};
+pub use cost::LookCost;
 pub use looks::pause;
 pub use model::{LookResult, Model, TakenUp};
 

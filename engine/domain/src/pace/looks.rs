@@ -18,7 +18,9 @@ const LONGEST: Duration = Duration::from_millis(1_500);
 pub fn pause(model: &Model, tick: Duration, in_flight: u32, recoveries: u32, waits: bool) -> Duration {
     if let Some(vain) = model.learns().filter(|_| waits) {
         let sooner = (tick / SOONER).saturating_mul(1 << vain.min(8));
-        return sooner.max(model.time_for(PER_LOOK).unwrap_or_default()).min(tick);
+        return sooner
+            .min(tick)
+            .max(model.time_for(PER_LOOK).unwrap_or_default().min(LONGEST));
     }
     let wanted = in_flight.clamp(1, PER_LOOK.saturating_mul(recoveries.max(1)));
     model

@@ -118,7 +118,7 @@ impl HostRecovery {
         self.fence
             .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         let near = if ready {
-            near(&self.moves, room)
+            usize::try_from(room.evacuations).unwrap_or(usize::MAX).max(NEAR)
         } else {
             usize::MAX
         };
@@ -341,16 +341,6 @@ fn wanting(moves: &Moves, turn: &Turn<'_>) -> Vec<(u32, ServerId)> {
     let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();
     order.sort_unstable();
     order
-}
-
-/// How many of those that wait may be asked for next: what there is leave for, and twice what waits in front of Nova, since the
-/// window may double by the next look.
-fn near(moves: &Moves, room: Room) -> usize {
-    let queued = moves.values().filter(|one| one.is_queued()).count();
-    usize::try_from(room.evacuations)
-        .unwrap_or(usize::MAX)
-        .saturating_add(2 * queued)
-        .max(NEAR)
 }
 
 /// R12: each instance is locked before it is asked for; those that somebody else has asked for, and those that are held, too. The

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// An evacuation that no conductor has picked up for so long is worth a look at Nova's services.
 const PICKED_UP: Duration = Duration::from_secs(10);
 
+/// What is back is unlocked after so long while others are still down: Nova unlocks with the processors that bring those back.
+const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
+
 /// Between the first time Nova says that it does not know an instance, and the one that counts.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
 
@@ -37,10 +40,15 @@ impl MoveTrack {
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
         let calls = self.pace.room(moves, policy).calls;
-        let wait = moves
-            .values()
-            .any(|one| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before));
-        let limit = if wait { calls.min(ASIDE) } else { calls };
+        let waits =
+            |one: &Move| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before);
+        let (limit, patience) = if moves.values().any(Move::is_in_flight) {
+            (calls.min(ASIDE), UNLOCKED_AFTER)
+        } else if moves.values().any(waits) {
+            (calls.min(ASIDE), Duration::ZERO)
+        } else {
+            (calls, Duration::ZERO)
+        };
         let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
         let mut unlocking = moves.values().filter(asked).count();
         let mut all_over = true;
@@ -58,7 +66,7 @@ impl MoveTrack {
                 } => {
                     // A lock that is still on its way would come after the unlocking.
                     let free = !*asked && one.lock != Lock::Asked;
-                    if free && now.elapsed >= *not_before && unlocking < limit {
+                    if free && now.elapsed >= not_before.plus(patience) && unlocking < limit {
                         unlocking += 1;
                         if !one.lock_in_doubt || self.ours.remove(&server) {
                             *asked = true;
@@ -174,7 +182,9 @@ impl MoveTrack {
             }
             // R9: it has left the host, and an evacuation of it from this host is done.
             (MoveStep::Asked { .. }, Some(seen)) if elsewhere(&seen) && done.is_some() => {
-                confirmed(one, done.flatten().or(seen.host), now, record);
+                if let Some(done) = done {
+                    done.confirmed(one, seen.host, now, record);
+                }
             }
             // Nova writes the new host at the very end of a move, so it has been moved, whatever its records say: by somebody
             // else, or by one of two evacuations that got in each other's way and left it marked in error.

@@ -23,16 +23,6 @@ use crate::timestamp::Timestamp;
 /// Nova's `rpc_response_timeout`: how long a part of Nova may wait for another after messages get through again.
 const RPC_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A look that is not a long one takes a sixteenth of the time at most, so that following the evacuations does not hold them up. A Nova
-/// that is busy with fifty of them answers in a tenth of a second, and is asked every second and a half.
-const PAUSE_PER_LOOK: u32 = 15;
-
-/// The longest it is put off for that. What is seen too late is begun too late.
-const PAUSE: Duration = Duration::from_secs(2);
-
-/// The longest it is put off for as long as the last one has taken.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-
 /// How long another host must have been proven off to be counted on: longer than a recovery is without an owner.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
 
@@ -55,7 +45,8 @@ impl MoveTrack {
             }
         };
         turn.troubles.end(Topic::Lists);
-        self.lists.not_before = self.next_look(lists.started, policy.tick, now);
+        let pause = self.lists_cost.pause_after(now.elapsed.since(lists.started));
+        self.lists.not_before = self.next_look(pause, policy.tick, now);
         self.evacuations.not_before = self.lists.not_before;
         self.lists.seen = Some(lists.started);
         let looked_before = self.evacuations.seen;
@@ -144,11 +135,8 @@ pub(super) fn not_followed(fault: &Fault, turn: &mut Turn<'_>) -> Elapsed {
 }
 
 impl MoveTrack {
-    /// When to look next: a Nova that takes its time over a list is busy with the evacuations themselves, and is asked as much
-    /// more seldom.
-    pub(super) fn next_look(&self, started: Elapsed, tick: Duration, now: Now) -> Elapsed {
-        let taken = now.elapsed.since(started).min(LONGEST_PAUSE);
-        let pause = taken.max((taken * PAUSE_PER_LOOK).min(PAUSE));
+    /// When to look next, after Nova has been left in peace for `pause` at least.
+    pub(super) fn next_look(&self, pause: Duration, tick: Duration, now: Now) -> Elapsed {
         now.elapsed.plus(self.pace.pause(tick).max(pause))
     }
 

@@ -7,18 +7,27 @@
 //! taken only when a record says that something strange has come of a move, and now and then besides.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn};
 use super::super::{Move, MoveStep};
 use super::confirmed;
 use super::look::not_followed;
+use super::restoration::needs_a_look;
 use super::track::MoveTrack;
+use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::Migration;
-use crate::recovery::{Command, Evacuations, Now, ServerIds};
+use crate::recovery::{Command, Evacuations, Now, Record, ServerIds};
 use crate::timestamp::Timestamp;
+
+/// So many evacuations that are done are worth a look whether they have left.
+const MANY: usize = 6;
+
+/// Fewer are after so long.
+const COLLECTED: Duration = Duration::from_secs(2);
 
 impl MoveTrack {
     /// Asks for the records, if it is time.
@@ -56,7 +65,8 @@ impl MoveTrack {
             }
         };
         turn.troubles.end(Topic::Lists);
-        self.evacuations.not_before = self.next_look(read.started, tick, now);
+        let pause = self.records_cost.pause_after(now.elapsed.since(read.started));
+        self.evacuations.not_before = self.next_look(pause, tick, now);
         let looked_before = self.evacuations.seen;
         self.evacuations.seen = looked_before.max(Some(read.started));
         self.pace.looked = true;
@@ -64,6 +74,7 @@ impl MoveTrack {
         for record in &read.records {
             records.entry(record.server).or_default().push(record);
         }
+        let before = std::mem::take(&mut self.done);
         let mut done = BTreeMap::new();
         for one in moves.values_mut() {
             let Some(records) = records.get(&one.server) else {
@@ -78,7 +89,10 @@ impl MoveTrack {
                         Come::Done(dest) => {
                             one.dest = dest.clone().or(one.dest.take());
                             if !self.stays.contains(&one.server) {
-                                done.insert(one.server, dest);
+                                let seen = before.get(&one.server);
+                                let (since, at) =
+                                    seen.map_or((now.elapsed, now.wall), |it| (it.since, it.at));
+                                done.insert(one.server, Done { dest, since, at });
                             }
                             false
                         }
@@ -99,11 +113,12 @@ impl MoveTrack {
             };
             self.pace.note_taken_up(queued, one, looked_before, now);
         }
+        let due = is_worth_a_look(&done, moves, now);
         // One look at an instance is one request, and so are the ids of all.
-        if let Some(only) = done.keys().next().filter(|_| done.len() == 1) {
+        if let Some(only) = done.keys().next().filter(|_| due && done.len() == 1) {
             self.look.insert(*only);
         }
-        self.server_ids_due = done.len() > 1;
+        self.server_ids_due = due && done.len() > 1;
         self.done = done;
         self.unpicked = read
             .records
@@ -130,9 +145,10 @@ impl MoveTrack {
             }
         };
         turn.troubles.end(Topic::Lists);
-        self.server_ids.not_before = self.next_look(read.started, tick, now);
+        let pause = self.ids_cost.pause_after(now.elapsed.since(read.started));
+        self.server_ids.not_before = self.next_look(pause, tick, now);
         self.server_ids_due = false;
-        for (server, dest) in std::mem::take(&mut self.done) {
+        for (server, done) in std::mem::take(&mut self.done) {
             let Some(one) = moves.get_mut(&server) else {
                 continue;
             };
@@ -141,10 +157,42 @@ impl MoveTrack {
                 self.stays.insert(server);
             } else if asked_before {
                 self.look.remove(&server);
-                confirmed(one, dest, now, turn.record);
+                done.confirmed(one, None, now, turn.record);
             }
         }
     }
+}
+
+/// An evacuation that is recorded as done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Done {
+    /// Where it went, as far as the record says so.
+    dest: Option<String>,
+    /// When that was seen first.
+    since: Elapsed,
+    at: Timestamp,
+}
+
+impl Done {
+    /// R9: it has left the host too, as `shown` or a list has it. It was back when the record said so, however long it took to look.
+    pub(super) fn confirmed(self, one: &mut Move, shown: Option<String>, now: Now, record: &mut Record) {
+        confirmed(one, self.dest.or(shown), now, record);
+        if one.over_at.is_some() {
+            one.over_at = Some(self.at);
+        }
+    }
+}
+
+/// Whether Nova is to be asked if they have left: nobody is back sooner for it, so what is done is collected for a moment, as long as
+/// Nova has more than that in its hands.
+fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, now: Now) -> bool {
+    let is_old = |it: &Done| now.elapsed.since(it.since) >= COLLECTED;
+    // What was stopped runs until it is looked at.
+    let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_a_look(&one.was);
+    let in_flight = moves.values().filter(|one| one.is_in_flight()).count();
+    done.len() >= MANY.min(in_flight.div_ceil(2))
+        || done.values().any(is_old)
+        || moves.values().any(runs_for_now)
 }
 
 /// What has come of a move by its records.

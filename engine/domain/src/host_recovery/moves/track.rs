@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::super::pace::Pace;
 use super::super::question::Question;
+use super::records::Done;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::nova::Migration;
+use crate::pace::LookCost;
 use crate::recovery::{Now, Restoration};
 
 /// See the module.
@@ -20,6 +22,9 @@ pub(in super::super) struct MoveTrack {
     pub(in super::super) evacuations: Question,
     /// Which instances are still on the host.
     pub(in super::super) server_ids: Question,
+    pub(super) lists_cost: LookCost,
+    pub(super) records_cost: LookCost,
+    pub(super) ids_cost: LookCost,
     pub(in super::super) servers: BTreeSet<ServerId>,
     /// Evacuations whose call has not been answered.
     pub(super) evacuating: BTreeSet<ServerId>,
@@ -41,8 +46,8 @@ pub(in super::super) struct MoveTrack {
     pub(super) unpicked: BTreeSet<ServerId>,
     /// Other hosts with a valid proof, and since when each has been in every answer.
     pub(super) proven_off: BTreeMap<String, Elapsed>,
-    /// Instances whose evacuation is recorded as done, and where it went: a look shows whether it has left.
-    pub(super) done: BTreeMap<ServerId, Option<String>>,
+    /// Instances whose evacuation is recorded as done: a look shows whether they have left.
+    pub(super) done: BTreeMap<ServerId, Done>,
     /// Instances that a look has shown on the host although their evacuation is recorded as done: left to the next whole lists.
     pub(super) stays: BTreeSet<ServerId>,
     /// Instances that are looked at for their lock.

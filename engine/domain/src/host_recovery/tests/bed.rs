@@ -127,6 +127,11 @@ fn answers(answer: &ReserveAnswer, call: &ReserveCall) -> bool {
     }
 }
 
+/// What a wall clock shows at that moment of a bed.
+pub(super) fn wall(at: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(at).unwrap() * 1_000)
+}
+
 impl Bed {
     pub(super) fn with(reported: &str, change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = Policy {
@@ -259,7 +264,7 @@ impl Bed {
     fn decide(&mut self, observations: Vec<Observation>) {
         let now = Now {
             elapsed: Elapsed::from_millis(self.at),
-            wall: Timestamp::from_micros(0),
+            wall: wall(self.at),
         };
         // The journal has refused the write before.
         let refused = observations

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout};
+use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout, wall};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
-use crate::nova::Server;
+use crate::nova::{Server, VmState};
 use crate::pace::{Permits, TakenUp, Urgency};
 use crate::recovery::{Command, Evacuations, Lists, Now, Observation, ServerCall, ServerIds};
 use crate::{Elapsed, Timestamp};
@@ -46,7 +46,7 @@ impl Bed {
     fn next_look(&self) -> u128 {
         let now = Now {
             elapsed: Elapsed::from_millis(self.at),
-            wall: Timestamp::from_micros(0),
+            wall: wall(self.at),
         };
         self.state.next_look(now).as_millis()
     }
@@ -267,6 +267,55 @@ fn r9_ids_that_were_read_before_it_was_asked_for_confirm_nothing() {
         ids: BTreeSet::new(),
     })));
     assert!(bed.is_asked(1) && bed.is_asked(2));
+}
+
+#[test]
+fn what_is_done_is_collected_for_two_seconds_before_it_is_looked_for() {
+    let servers: Vec<Server> = (1..=8).map(server).collect();
+    let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
+    let looks = |bed: &Bed| bed.wants_ids() || bed.wants(|command| matches!(command, Command::ReadServer(_)));
+    let begun = || {
+        let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 8).planned(servers.clone());
+        bed.lists(servers.clone(), vec![]);
+        assert!((1..=8).all(|number| bed.is_asked(number)));
+        bed.tick(600);
+        bed
+    };
+    let mut bed = begun();
+    for _ in 0..4 {
+        bed.records((1..=3).map(done).collect());
+        assert!(!looks(&bed), "nobody is back sooner for it");
+        bed.tick(500);
+    }
+    bed.records((1..=3).map(done).collect());
+    assert!(bed.wants_ids());
+    let mut bed = begun();
+    bed.records((1..=4).map(done).collect());
+    assert!(bed.wants_ids(), "half of them");
+    // What was stopped would run until it is looked at.
+    let mut stopped = servers.clone();
+    stopped[0].vm_state = VmState::Stopped;
+    let mut bed = Bed::engine().planned(stopped.clone());
+    bed.lists(stopped, vec![]).tick(600).records(vec![done(1)]);
+    assert!(looks(&bed));
+}
+
+#[test]
+fn an_instance_was_back_when_its_record_said_so_however_late_it_was_looked_for() {
+    let servers: Vec<Server> = (1..=4).map(server).collect();
+    let mut bed = Bed::engine().planned(servers.clone());
+    bed.lists(servers, vec![]).tick(600);
+    let done = evacuation(1, 1, "done", Some("b"));
+    bed.records(vec![done.clone()]);
+    let at = bed.at;
+    bed.tick(2_500).records(vec![done]);
+    assert!(bed.wants(|command| *command == Command::ReadServer(id(1))));
+    let moved = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    bed.reads(1, Some(moved));
+    assert_eq!(bed.one(1).over_at, Some(wall(at)));
 }
 
 #[test]

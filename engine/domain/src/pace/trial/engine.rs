@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use super::nova::{Kind, Nova};
-use crate::pace::{Aimd, Bounds, Echo, LookResult, Model, TakenUp, pause};
+use crate::pace::{Aimd, Bounds, Echo, LookCost, LookResult, Model, TakenUp, pause};
 
 const TICK: Duration = Duration::from_millis(500);
-
-/// See `host_recovery::look`: a look takes a sixteenth of the time at most, and is put off for two seconds at most for that.
-const PAUSE_PER_LOOK: f64 = 15.0;
-const PAUSE: f64 = 2.0;
 
 /// From the report to the first call: proof, lists, locks.
 const BEFORE: f64 = 1.0;
@@ -61,6 +57,7 @@ struct Host {
     /// A look under way: since when, until when.
     look: Option<(f64, f64)>,
     looked: Option<f64>,
+    cost: LookCost,
 }
 
 impl Host {
@@ -117,6 +114,7 @@ impl Trial {
             look_at: f64::from(small(at)) * 0.037,
             look: None,
             looked: None,
+            cost: LookCost::default(),
         };
         let mut engines: Vec<Engine> = (0..self.engines)
             .map(|engine| Engine {
@@ -235,9 +233,12 @@ impl Engine {
         let host = &mut self.hosts[at];
         let before = host.looked.replace(since);
         host.look = None;
-        let took = nova.now - since;
-        let pause = floor.max(took).max((took * PAUSE_PER_LOOK).min(PAUSE));
-        host.look_at = nova.now + pause;
+        let took = duration(nova.now - since);
+        let pause = match self.pace {
+            Pace::Model { .. } => host.cost.pause_after(took),
+            Pace::Guess { .. } | Pace::Loop => took.max((took * 15).min(Duration::from_secs(2))),
+        };
+        host.look_at = nova.now + floor.max(pause.as_secs_f64());
         let mut taken = Vec::new();
         let mut any_done = false;
         for (job, asked, was_taken, was_back) in &mut host.asked {
