@@ -294,7 +294,11 @@ pub(crate) async fn api(
             let session = Session::new(options.as_ref().clone(), base.clock.clone())
                 .await
                 .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
-            let validator = Arc::new(identity::Validator::new(session, &options.credentials, *retries));
+            let validator = Arc::new(identity::Validator::new(
+                session,
+                &options.keystone.credentials,
+                *retries,
+            ));
             login = Some(validator.clone());
             tachi_api::Auth::Keystone {
                 validator,

@@ -31,7 +31,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-events", &["tachi-domain", "tachi-engine"]),
     // What the outside says, made fit for a log: depends on nothing of ours, so that it is no way from one adapter to another.
     ("tachi-text", &[]),
-    ("tachi-openstack", &["tachi-domain", "tachi-engine", "tachi-text"]),
+    // Login and catalogue, for the server's client and for the monitors'; reads its options as both write them.
+    ("tachi-keystone", &["tachi-config", "tachi-text"]),
+    (
+        "tachi-openstack",
+        &["tachi-domain", "tachi-engine", "tachi-keystone", "tachi-text"],
+    ),
     ("tachi-fence", &["tachi-domain", "tachi-engine", "tachi-text"]),
     ("tachi-hooks", &["tachi-domain", "tachi-engine", "tachi-text"]),
     (
@@ -41,7 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // The policy language, pure; it names the nearest rule as the configuration names the nearest option.
     ("tachi-policy", &["tachi-config"]),
     // The monitors know neither engine nor domain: what they say goes over the wire.
-    ("tachi-instance-ha", &["tachi-text"]),
+    ("tachi-instance-ha", &["tachi-keystone", "tachi-text"]),
     ("tachi-libvirt", &[]),
     ("tachi-pacemaker", &[]),
     ("tachi-spool", &[]),
@@ -50,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "tachi-config",
             "tachi-instance-ha",
+            "tachi-keystone",
             "tachi-libvirt",
             "tachi-pacemaker",
             "tachi-spool",
@@ -69,6 +75,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-fence",
             "tachi-hooks",
             "tachi-instance-ha",
+            "tachi-keystone",
             "tachi-openstack",
             "tachi-operator",
             "tachi-policy",

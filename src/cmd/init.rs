@@ -13,7 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tachi_api::BindingOptions;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{CallError, OperatorDesk as _};
-use tachi_openstack::{Credentials, IdOrName, Named, NewCredential, Options, Project, Session};
+use tachi_keystone::{Credentials, Scope};
+use tachi_openstack::{Named, NewCredential, Options, Session};
 use uuid::Uuid;
 
 use super::{Failure, command_settings};
@@ -197,7 +198,7 @@ type Wanted = (String, String, Option<String>, PathBuf);
 async fn make(args: &InitMonitorsArgs, cloud: Cloud, wanted: Vec<Wanted>) -> Result<(), Failure> {
     let Cloud {
         admin,
-        options,
+        mut options,
         project,
         role,
         user,
@@ -227,18 +228,10 @@ async fn make(args: &InitMonitorsArgs, cloud: Cloud, wanted: Vec<Wanted>) -> Res
     };
     let granted = admin.grant(&project.id, &user, &role).await;
     granted.map_err(failed("giving the user its role"))?;
-    let credentials = Credentials::Password {
-        user: IdOrName::from_id(user.clone()),
-        user_domain: None,
+    options.keystone.credentials = Credentials::Password {
+        user: tachi_keystone::Named::Id(user.clone()),
         password,
-        project: Project {
-            project: IdOrName::from_id(project.id.clone()),
-            domain: None,
-        },
-    };
-    let options = Options {
-        credentials,
-        ..options
+        scope: Scope::Project(tachi_keystone::Named::Id(project.id.clone())),
     };
     let session = Session::new(options.clone(), Arc::new(SystemClock)).await;
     let monitor = session.map_err(|error| Failure::new("logging in as the new user", error))?;
@@ -266,8 +259,8 @@ fn fragment(options: &Options, name: &str, made: &NewCredential) -> String {
     let mut text = format!("# {name}: for this host only.\n[api]\n");
     let mut pair = |key: &str, value: &str| _ = writeln!(text, "{key} = {value}");
     pair("auth_type", "v3applicationcredential");
-    pair("auth_url", &options.auth_url);
-    if let Some(region) = &options.region {
+    pair("auth_url", &options.keystone.auth_url);
+    if let Some(region) = &options.keystone.region {
         pair("region", region);
     }
     pair("application_credential_id", &made.id);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tachi_api::TokenOptions;
 use tachi_config::{Reader, Refusal};
-use tachi_openstack::{CatalogInfo, Credentials, IdOrName, Options, Project};
+use tachi_keystone::settings::{Identity, domain, tls};
+use tachi_keystone::{Credentials, Domain, Named, Scope, Tls};
+use tachi_openstack::{CatalogInfo, Options};
 
 use super::is_given;
 
@@ -29,14 +31,6 @@ pub(crate) enum AuthStrategy {
     },
     /// Not at all: everyone is an administrator. For development.
     Noauth2,
-}
-
-fn by_name(name: impl Into<String>) -> IdOrName {
-    IdOrName::from_name(name)
-}
-
-fn by_id(id: impl Into<String>) -> IdOrName {
-    IdOrName::from_id(id)
 }
 
 /// `auth_strategy` and `[keystone_authtoken]`.
@@ -73,7 +67,7 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         return AuthStrategy::Noauth2;
     }
     let www_authenticate_uri = uri
-        .or_else(|| session.map(|session| session.auth_url.clone()))
+        .or_else(|| session.map(|session| session.keystone.auth_url.clone()))
         .unwrap_or_default();
     AuthStrategy::Keystone {
         session: session.cloned().map(Box::new),
@@ -98,107 +92,48 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
         .default("password")
         .get();
     let auth_url = r.string(section, "auth_url").optional();
-    let username = r.string(section, "username").optional();
-    let user_id = r.string(section, "user_id").optional();
+    let default = domain(r, section, "default_domain");
+    let identity = Identity::read(r, section, default.as_ref());
     let password = r.secret(section, "password").optional();
-    let project_name = r.string(section, "project_name").optional();
-    let project_id = r.string(section, "project_id").optional();
-    let default_domain = r.string(section, "default_domain_name").optional();
-    let user_domain = r
-        .string(section, "user_domain_name")
-        .optional()
-        .or(default_domain.clone())
-        .map(by_name);
-    let user_domain = r
-        .string(section, "user_domain_id")
-        .optional()
-        .map(by_id)
-        .or(user_domain);
-    let project_domain = r
-        .string(section, "project_domain_name")
-        .optional()
-        .or(default_domain)
-        .map(by_name);
-    let project_domain = r
-        .string(section, "project_domain_id")
-        .optional()
-        .map(by_id)
-        .or(project_domain);
-    let credential_id = r.string(section, "application_credential_id").optional();
-    let credential_name = r.string(section, "application_credential_name").optional();
     let credential_secret = r.secret(section, "application_credential_secret").optional();
     let region = r.string(AUTHTOKEN, "region_name").optional();
-    let ca_file = r.string(AUTHTOKEN, "cafile").optional().map(PathBuf::from);
-    let client_certificate = client_certificate(r, AUTHTOKEN);
-    let insecure = r.bool(AUTHTOKEN, "insecure").default(false).get();
+    let tls = tls(r, AUTHTOKEN);
     let connect_timeout = r.seconds(AUTHTOKEN, "http_connect_timeout").optional();
     let timeout = r.seconds(AUTHTOKEN, "timeout").optional();
     // Has no effect: Keystone is asked at auth_url, where our own token comes from.
     r.string(AUTHTOKEN, "interface").default("internal".into()).get();
     let auth_url = auth_url?;
-    let user = user_id.map(by_id).or_else(|| username.map(by_name));
     let credentials = if kind == "v3applicationcredential" {
-        match (credential_id, credential_name, user, credential_secret) {
-            (Some(id), _, _, Some(secret)) => Credentials::ApplicationCredential { id, secret },
-            (None, Some(name), Some(user), Some(secret)) => Credentials::NamedApplicationCredential {
-                name,
-                user,
-                user_domain,
-                secret,
-            },
-            _ => {
-                return missing(
-                    r,
-                    section,
-                    "application_credential_id",
-                    "with application_credential_secret",
-                );
-            }
-        }
+        let (Some(credential), Some(secret)) = (identity.credential, credential_secret) else {
+            return missing(
+                r,
+                section,
+                "application_credential_id",
+                "with application_credential_secret",
+            );
+        };
+        Credentials::ApplicationCredential { credential, secret }
     } else {
-        let (Some(user), Some(password)) = (user, password) else {
+        let (Some(user), Some(password)) = (identity.user, password) else {
             return missing(r, section, "username", "with password");
         };
-        let Some(project) = project_id.map(by_id).or_else(|| project_name.map(by_name)) else {
+        let Some(project) = identity.project else {
             return missing(r, section, "project_name", "the project our own user logs in to");
         };
         Credentials::Password {
             user,
-            user_domain,
             password,
-            project: Project {
-                project,
-                domain: project_domain,
-            },
+            scope: Scope::Project(project),
         }
     };
-    let mut options = Options {
-        region,
-        ca_file,
-        client_certificate,
-        insecure,
-        ..Options::new(auth_url, credentials)
-    };
+    let mut options = Options::new(auth_url, credentials);
+    let keystone = &mut options.keystone;
+    keystone.region = region;
+    keystone.tls = tls;
     // keystonemiddleware has one limit for both.
-    options.connect_timeout = connect_timeout.unwrap_or(options.connect_timeout);
-    options.timeout = timeout.or(connect_timeout).unwrap_or(options.timeout);
+    keystone.connect_timeout = connect_timeout.unwrap_or(keystone.connect_timeout);
+    keystone.timeout = timeout.or(connect_timeout).unwrap_or(keystone.timeout);
     Some(options)
-}
-
-/// `certfile` and `keyfile`; without the latter the former holds both.
-fn client_certificate(r: &mut Reader<'_>, section: &str) -> Option<(PathBuf, PathBuf)> {
-    let certificate = r.string(section, "certfile").optional().map(PathBuf::from);
-    let key = r.string(section, "keyfile").optional().map(PathBuf::from);
-    if certificate.is_none() && key.is_some() {
-        r.refuse(
-            section,
-            "keyfile",
-            Refusal::new("is set, and certfile is not", "write certfile too, or neither"),
-        );
-    }
-    let certificate = certificate?;
-    let key = key.unwrap_or_else(|| certificate.clone());
-    Some((certificate, key))
 }
 
 fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Option<Options> {
@@ -254,16 +189,12 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         .seconds("recovery", "call_deadline")
         .default(Duration::from_secs(20))
         .get();
-    let options = match (auth_url, user, password.filter(is_given), tenant) {
+    let mut options = match (auth_url, user, password.filter(is_given), tenant) {
         (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
             let credentials = Credentials::Password {
-                user: by_name(user),
-                user_domain: Some(by_name(user_domain)),
+                user: Named::name(user, Some(Domain::Name(user_domain))),
                 password,
-                project: Project {
-                    project: by_name(tenant),
-                    domain: Some(by_name(project_domain)),
-                },
+                scope: Scope::Project(Named::name(tenant, Some(Domain::Name(project_domain)))),
             };
             Options::new(auth_url, credentials)
         }
@@ -280,12 +211,14 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         }
         (None, ..) => authtoken?,
     };
-    Some(Options {
-        region,
-        compute,
+    options.compute = compute;
+    let keystone = &mut options.keystone;
+    keystone.region = region;
+    keystone.tls = Tls {
         ca_file,
         insecure,
-        timeout: deadline,
-        ..options
-    })
+        ..std::mem::take(&mut keystone.tls)
+    };
+    keystone.timeout = deadline;
+    Some(options)
 }

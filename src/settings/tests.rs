@@ -94,12 +94,18 @@ fn i07_a_host_is_given_its_power_back_only_if_that_is_asked_for() {
 fn a_cloud_is_reached_as_the_privileged_user_or_as_the_one_of_keystone_authtoken() {
     let authtoken = "[keystone_authtoken]\nauth_url = http://k/v3\nusername = masakari\npassword = p\n\
                      project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n";
-    assert_eq!(read(authtoken).unwrap().nova.unwrap().auth_url, "http://k/v3");
+    assert_eq!(
+        read(authtoken).unwrap().nova.unwrap().keystone.auth_url,
+        "http://k/v3"
+    );
     let both = format!(
         "[DEFAULT]\nos_privileged_user_auth_url = http://other/v3\nos_privileged_user_name = nova\n\
          os_privileged_user_password = p\nos_privileged_user_tenant = service\n{authtoken}"
     );
-    assert_eq!(read(&both).unwrap().nova.unwrap().auth_url, "http://other/v3");
+    assert_eq!(
+        read(&both).unwrap().nova.unwrap().keystone.auth_url,
+        "http://other/v3"
+    );
     assert!(
         read("[DEFAULT]\nos_privileged_user_auth_url = http://k/v3\n").is_err(),
         "half a login is refused"
@@ -141,12 +147,15 @@ fn s10_every_option_about_tokens_is_read() {
     assert_eq!(tokens.service_roles, ["service", "helper"]);
     assert!(!tokens.service_roles_required);
     assert_eq!(tokens.service_type.as_deref(), Some("instance-ha"));
-    assert_eq!(session.timeout, Duration::from_secs(9));
-    assert_eq!(session.connect_timeout, Duration::from_secs(9));
-    assert_eq!(session.region.as_deref(), Some("R"));
+    assert_eq!(session.keystone.timeout, Duration::from_secs(9));
+    assert_eq!(session.keystone.connect_timeout, Duration::from_secs(9));
+    assert_eq!(session.keystone.region.as_deref(), Some("R"));
     let file = PathBuf::from("/c.pem");
-    assert_eq!(session.client_certificate, Some((file.clone(), file)));
-    assert!(session.insecure);
+    assert_eq!(
+        session.keystone.tls.client_certificate,
+        Some((file.clone(), file))
+    );
+    assert!(session.keystone.tls.insecure);
     assert!(
         read(&format!("{AUTHTOKEN}keyfile = /k.pem\n")).is_err(),
         "a key without a certificate"
@@ -158,7 +167,7 @@ fn s10_our_own_login_may_stand_in_a_section_of_another_name() {
     let text = AUTHTOKEN.replace("[keystone_authtoken]", "[login]");
     let text = format!("[keystone_authtoken]\nauth_section = login\nregion_name = R\n{text}");
     let nova = read(&text).unwrap().nova.unwrap();
-    assert_eq!(nova.auth_url, "http://k/v3");
+    assert_eq!(nova.keystone.auth_url, "http://k/v3");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use tachi_instance_ha::{ApplicationCredential, Credentials, Domain, Interface, Named, Options, Scope};
+use tachi_instance_ha::Options;
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, Interface, Named, Scope};
 
 use crate::cmd::Failure;
 
@@ -111,25 +112,18 @@ fn of(cloud: &Value, at: &str) -> Result<Options, String> {
     let auth_url = text(auth, &["auth_url"]).ok_or("it has no auth_url in auth")?;
     let mut options = Options::new(auth_url, credentials(cloud, auth)?);
     let first = |key: &str| cloud.get(key).and_then(|all| all.get(0)).and_then(Value::as_str);
-    options.region = text(cloud, &["region_name"]).or_else(|| first("regions").map(str::to_owned));
     let word = text(cloud, &["interface", "endpoint_type"]).unwrap_or_else(|| "public".to_owned());
-    options.interface = match word.strip_suffix("URL").unwrap_or(&word) {
-        "public" => Interface::Public,
-        "internal" => Interface::Internal,
-        "admin" => Interface::Admin,
-        _ => {
-            return Err(format!(
-                "interface {word:?} is none of public, internal and admin"
-            ));
-        }
-    };
-    options.ca_file = text(cloud, &["cacert"]).map(PathBuf::from);
-    options.client_certificate = text(cloud, &["cert"]).map(|own| {
+    options.interface = Interface::parse(&word)
+        .ok_or_else(|| format!("interface {word:?} is none of public, internal and admin"))?;
+    let keystone = &mut options.keystone;
+    keystone.region = text(cloud, &["region_name"]).or_else(|| first("regions").map(str::to_owned));
+    keystone.tls.ca_file = text(cloud, &["cacert"]).map(PathBuf::from);
+    keystone.tls.client_certificate = text(cloud, &["cert"]).map(|own| {
         let key = text(cloud, &["key"]).unwrap_or_else(|| own.clone());
         (PathBuf::from(own), PathBuf::from(key))
     });
-    options.insecure = truth(cloud, "insecure") == Some(true) || truth(cloud, "verify") == Some(false);
-    options.user_agent = concat!("tachi/", env!("CARGO_PKG_VERSION"));
+    keystone.tls.insecure = truth(cloud, "insecure") == Some(true) || truth(cloud, "verify") == Some(false);
+    keystone.user_agent = concat!("tachi/", env!("CARGO_PKG_VERSION"));
     at.clone_into(&mut options.written_in);
     Ok(options)
 }
@@ -213,10 +207,13 @@ mod tests {
              verify: false\n    cacert: /ca.pem\n",
         )
         .unwrap();
-        assert_eq!(options.auth_url, "https://k/v3");
-        assert_eq!(options.region.as_deref(), Some("RegionOne"));
-        assert_eq!((options.interface, options.insecure), (Interface::Internal, true));
-        let Credentials::Password { user, scope, .. } = options.credentials else {
+        assert_eq!(options.keystone.auth_url, "https://k/v3");
+        assert_eq!(options.keystone.region.as_deref(), Some("RegionOne"));
+        assert_eq!(
+            (options.interface, options.keystone.tls.insecure),
+            (Interface::Internal, true)
+        );
+        let Credentials::Password { user, scope, .. } = options.keystone.credentials else {
             panic!("not a password");
         };
         let named = |name: &str, domain| Named::Name {
@@ -234,7 +231,7 @@ mod tests {
              application_credential_secret: s}\n",
         )
         .unwrap();
-        let Credentials::ApplicationCredential { credential, .. } = options.credentials else {
+        let Credentials::ApplicationCredential { credential, .. } = options.keystone.credentials else {
             panic!("not an application credential");
         };
         assert_eq!(credential, ApplicationCredential::Id("i".to_owned()));

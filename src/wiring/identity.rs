@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_api::{AccessRule, ComputeHosts, Identity, Login, LoginWith, TokenValidator, Unavailable};
 use tachi_engine::ports::CallError;
-use tachi_openstack::{Credentials, IdOrName, Nova, Project, Session, TokenInfo};
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
+use tachi_openstack::{Nova, Session, TokenInfo};
 
 /// How long after a connection failed for the first time it is tried again; twice as long after each further time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -17,16 +18,17 @@ pub(crate) struct Validator {
     /// `http_request_max_retries`.
     retries: u32,
     /// The project of our own user; not known if that has an application credential.
-    own: Option<Project>,
+    own: Option<Named>,
 }
 
 impl Validator {
     pub(crate) fn new(session: Session, credentials: &Credentials, retries: u32) -> Self {
         let own = match credentials {
-            Credentials::Password { project, .. } => Some(project.clone()),
-            Credentials::ApplicationCredential { .. }
-            | Credentials::NamedApplicationCredential { .. }
-            | _ => None,
+            Credentials::Password {
+                scope: Scope::Project(project),
+                ..
+            } => Some(project.clone()),
+            _ => None,
         };
         Self {
             session,
@@ -71,22 +73,30 @@ fn could_not_connect(error: &CallError) -> bool {
 
 /// Whether the token is for this project. A name says so only together with its domain's: anybody who has a domain can make
 /// projects of any name there.
-fn is_for(info: &TokenInfo, own: &Project) -> bool {
-    let is = |wanted: &IdOrName, found: &tachi_openstack::Identity| match wanted {
-        IdOrName::Id(id) => *id == found.id,
-        IdOrName::Name(name) => *name == found.name,
-    };
+fn is_for(info: &TokenInfo, own: &Named) -> bool {
     let Some(project) = &info.project else {
         return false;
     };
-    match (&own.project, &own.domain, &info.project_domain) {
-        (IdOrName::Id(id), ..) => *id == project.id,
-        (name, Some(wanted), Some(domain)) => is(name, project) && is(wanted, domain),
+    match (own, &info.project_domain) {
+        (Named::Id(id), _) => *id == project.id,
+        (
+            Named::Name {
+                name,
+                domain: Some(wanted),
+            },
+            Some(found),
+        ) => {
+            let here = match wanted {
+                Domain::Id(id) => *id == found.id,
+                Domain::Name(name) => *name == found.name,
+            };
+            here && *name == project.name
+        }
         _ => false,
     }
 }
 
-fn identity(info: TokenInfo, own: Option<&Project>) -> Identity {
+fn identity(info: TokenInfo, own: Option<&Named>) -> Identity {
     let is_service_project = own.is_some_and(|own| is_for(&info, own));
     let access_rules = info.access_rules.map(|rules| {
         let rules = rules.into_iter().map(|rule| AccessRule {
@@ -135,16 +145,12 @@ impl Login for Validator {
                 project,
                 project_domain,
             } => Credentials::Password {
-                user: IdOrName::Name(user),
-                user_domain: Some(IdOrName::Name(user_domain)),
+                user: Named::name(user, Some(Domain::Name(user_domain))),
                 password: password.into(),
-                project: Project {
-                    project: IdOrName::Name(project),
-                    domain: Some(IdOrName::Name(project_domain)),
-                },
+                scope: Scope::Project(Named::name(project, Some(Domain::Name(project_domain)))),
             },
             LoginWith::ApplicationCredential { id, secret } => Credentials::ApplicationCredential {
-                id,
+                credential: ApplicationCredential::Id(id),
                 secret: secret.into(),
             },
         };

@@ -17,7 +17,8 @@ use tachi_engine::ports::{Clock as _, Events, Journal, NoEvents, Registry as _};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, MaasOptions, Topology};
 use tachi_hooks::Runner;
-use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
+use tachi_keystone::{Credentials, Domain, Named, Scope};
+use tachi_openstack::{Nova, Options, Session};
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tachi_store::{Store, StoreOptions};
 use tempfile::TempDir;
@@ -291,17 +292,14 @@ impl Stage {
     ) -> Running {
         let clock = Arc::new(SystemClock);
         let login = self.sandbox.credentials_of("masakari", "service");
+        let named = |name| Named::name(name, Some(Domain::Name(login.domain_name.clone())));
         let credentials = Credentials::Password {
-            user: IdOrName::from_name(login.username),
-            user_domain: Some(IdOrName::from_name(login.domain_name.clone())),
+            user: named(login.username),
             password: login.password.into(),
-            project: Project {
-                project: IdOrName::from_name(login.project_name),
-                domain: Some(IdOrName::from_name(login.domain_name)),
-            },
+            scope: Scope::Project(named(login.project_name)),
         };
         let mut options = Options::new(login.auth_url, credentials);
-        options.timeout = policy.call_deadline;
+        options.keystone.timeout = policy.call_deadline;
         let session = Session::new(options, clock.clone()).await.unwrap();
         let ports = Ports {
             compute: Arc::new(Nova::new(session)),

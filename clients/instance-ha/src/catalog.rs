@@ -1,81 +1,20 @@
 //! The service catalogue, and what an address in it stands for.
 
 use reqwest::Url;
-use serde::Deserialize;
-
-use crate::options::Interface;
+use tachi_keystone::{Catalog, Interface, Wanted};
 
 /// The type of the service, and what it was called before it had an official one.
 const TYPES: [&str; 2] = ["instance-ha", "ha"];
 
-/// The services a token can be used with.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Catalog(Vec<Entry>);
-
-#[derive(Debug, Clone, Deserialize)]
-struct Entry {
-    #[serde(rename = "type")]
-    service_type: String,
-    #[serde(default)]
-    endpoints: Vec<Endpoint>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Endpoint {
-    interface: String,
-    #[serde(default)]
-    region: Option<String>,
-    #[serde(default)]
-    region_id: Option<String>,
-    url: String,
-}
-
-impl Catalog {
-    /// The API's address, with its version and, if the entry has one, the project; or what is wrong, for a person.
-    pub(crate) fn find(&self, interface: Interface, region: Option<&str>) -> Result<Url, String> {
-        let fits = |endpoint: &&Endpoint| {
-            endpoint
-                .interface
-                .strip_suffix("URL")
-                .unwrap_or(&endpoint.interface)
-                == interface.as_str()
-                && region.is_none_or(|region| {
-                    endpoint.region.as_deref() == Some(region)
-                        || endpoint.region_id.as_deref() == Some(region)
-                })
-        };
-        let of_type = |wanted: &str| {
-            let entries = self.0.iter().filter(move |entry| entry.service_type == wanted);
-            entries.flat_map(|entry| &entry.endpoints).find(fits)
-        };
-        let Some(found) = TYPES.iter().find_map(|wanted| of_type(wanted)) else {
-            return Err(format!(
-                "the catalogue has no {} endpoint of type instance-ha{}; it has: {}",
-                interface.as_str(),
-                region
-                    .map(|region| format!(" in region {region}"))
-                    .unwrap_or_default(),
-                self.listing()
-            ));
-        };
-        versioned(&found.url).map_err(|why| format!("the catalogue's address {:?} {why}", found.url))
-    }
-
-    fn listing(&self) -> String {
-        let one = |entry: &Entry| {
-            let at = |endpoint: &Endpoint| {
-                let region = endpoint.region_id.as_deref().or(endpoint.region.as_deref());
-                format!("{}@{}", endpoint.interface, region.unwrap_or("-"))
-            };
-            let endpoints: Vec<String> = entry.endpoints.iter().map(at).collect();
-            format!("{} ({})", entry.service_type, endpoints.join(" "))
-        };
-        if self.0.is_empty() {
-            return "nothing (is the token scoped to a project?)".to_owned();
-        }
-        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
+/// The API's address, with its version and, if the entry has one, the project; or what is wrong, for a person.
+pub(crate) fn find(catalog: &Catalog, interface: Interface, region: Option<&str>) -> Result<Url, String> {
+    let wanted = Wanted {
+        types: &TYPES,
+        name: None,
+        interface,
+        region,
+    };
+    catalog.find(&wanted).map(versioned)
 }
 
 fn is_version(part: &str) -> bool {
@@ -83,7 +22,7 @@ fn is_version(part: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// What is beside the version: `path` below where `/v1` is, of an address that [`Catalog::find`] gave. Each part of the path is
+/// What is beside the version: `path` below where `/v1` is, of an address that [`find`] gave. Each part of the path is
 /// one, whatever it holds.
 pub(crate) fn beside(endpoint: &Url, path: &[&str], query: &[(&str, String)]) -> Url {
     let parts: Vec<&str> = endpoint.path_segments().into_iter().flatten().collect();
@@ -101,11 +40,7 @@ pub(crate) fn beside(endpoint: &Url, path: &[&str], query: &[(&str, String)]) ->
 }
 
 /// Adds `/v1` where an entry stops before it.
-fn versioned(text: &str) -> Result<Url, String> {
-    let mut url = Url::parse(text).map_err(|error| format!("is wrong: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("is not http".to_owned());
-    }
+fn versioned(mut url: Url) -> Url {
     let mut parts: Vec<String> = url
         .path_segments()
         .into_iter()
@@ -119,7 +54,7 @@ fn versioned(text: &str) -> Result<Url, String> {
     }
     url.set_path(&parts.join("/"));
     url.set_query(None);
-    Ok(url)
+    url
 }
 
 #[cfg(test)]
@@ -158,13 +93,13 @@ mod tests {
             (Public, Some("three"), Err("compute (public@one)")),
         ];
         for (interface, region, want) in cases {
-            match (catalog().find(interface, region), want) {
+            match (find(&catalog(), interface, region), want) {
                 (Ok(url), Ok(want)) => assert_eq!(url.as_str(), want),
                 (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
                 (got, want) => panic!("{interface:?} {region:?}: {got:?} instead of {want:?}"),
             }
         }
-        let nothing = Catalog::default().find(Public, None).unwrap_err();
+        let nothing = find(&Catalog::default(), Public, None).unwrap_err();
         assert!(nothing.contains("scoped to a project"), "{nothing}");
     }
 
@@ -216,7 +151,7 @@ mod tests {
             ("https://h/v1?x=1", "https://h/v1"),
         ];
         for (text, want) in cases {
-            assert_eq!(versioned(text).unwrap().as_str(), want);
+            assert_eq!(versioned(text.parse().unwrap()).as_str(), want);
         }
     }
 }

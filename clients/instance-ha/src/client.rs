@@ -1,24 +1,22 @@
 //! The client.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
-use tokio::sync::Mutex;
+use tachi_keystone::{Keystone, Need, SetupError, Token, read_body, skew};
 use tokio::time::Instant;
 
-use crate::error::{Class, Failed, SetupError};
+use crate::catalog;
+use crate::error::{Class, Failed};
 use crate::http;
-use crate::keystone::{self, Token};
 use crate::notification::EVIDENCE_HEADER;
 use crate::options::Options;
 
 /// Longest wait that the API is granted when it asks for one.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-
-/// How long an early renewal that failed is not tried again.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 
 /// No clock was compared yet.
 const NO_SKEW: i64 = i64::MIN;
@@ -47,17 +45,15 @@ pub struct Login {
 /// A client of the API with one token.
 pub struct Client {
     http: reqwest::Client,
-    keystone: Url,
+    keystone: Keystone,
     options: Options,
-    /// Held while one is fetched, so that only one is.
-    token: Mutex<Option<Token>>,
     skew_seconds: AtomicI64,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
-            .field("keystone", &self.keystone.as_str())
+            .field("keystone", &self.keystone)
             .finish_non_exhaustive()
     }
 }
@@ -76,11 +72,12 @@ impl Client {
     ///
     /// An address or a certificate is wrong.
     pub fn new(options: Options) -> Result<Self, SetupError> {
+        let http = http::client(&options.keystone)?;
+        let began = Instant::now();
         Ok(Self {
-            http: http::client(&options)?,
-            keystone: keystone::base_url(&options.auth_url)?,
+            keystone: Keystone::new(&options.keystone, http.clone(), move || began.elapsed(), || None)?,
+            http,
             options,
-            token: Mutex::new(None),
             skew_seconds: AtomicI64::new(NO_SKEW),
         })
     }
@@ -121,8 +118,7 @@ impl Client {
     ///
     /// Keystone does not answer, does not let us in, or does not know the service.
     pub async fn login(&self) -> Result<Login, Failed> {
-        let token = self.token(None).await?;
-        let endpoint = endpoint(&token)?;
+        let (token, endpoint) = self.token(None).await?;
         Ok(Login {
             endpoint: endpoint.to_string(),
             skew_seconds: token.skew_seconds,
@@ -157,15 +153,15 @@ impl Client {
         body: Option<&str>,
         at: impl Fn(&Url) -> String,
     ) -> Result<Reply, Failed> {
-        let token = self.token(None).await?;
-        let url = at(endpoint(&token)?);
-        let reply = self.once(&token, method.clone(), &url, headers, body).await?;
+        let (token, endpoint) = self.token(None).await?;
+        let reply = self
+            .once(&token, method.clone(), &at(&endpoint), headers, body)
+            .await?;
         if reply.status != StatusCode::UNAUTHORIZED {
             return Ok(reply);
         }
-        let token = self.token(Some(&token.value)).await?;
-        let url = at(endpoint(&token)?);
-        self.once(&token, method, &url, headers, body).await
+        let (token, endpoint) = self.token(Some(&token.value)).await?;
+        self.once(&token, method, &at(&endpoint), headers, body).await
     }
 
     async fn once(
@@ -190,12 +186,12 @@ impl Client {
             .await
             .map_err(|error| http::unanswered(&line, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        if let Some(skew) = keystone::skew(&headers) {
+        if let Some(skew) = skew(&headers) {
             self.skew_seconds.store(skew, Ordering::Relaxed);
         }
-        let body = http::body(response)
+        let body = read_body(response, http::BODY_LIMIT)
             .await
-            .map_err(|why| Failed::new(Class::Away, format!("{line}: {why}")))?;
+            .map_err(|why| Failed::new(Class::Away, format!("{line}: {}", tachi_text::chain(&why))))?;
         Ok(Reply {
             status,
             headers,
@@ -203,47 +199,23 @@ impl Client {
         })
     }
 
-    /// A token that is not `refused`.
-    async fn token(&self, refused: Option<&HeaderValue>) -> Result<Token, Failed> {
-        let mut current = self.token.lock().await;
-        if let Some(token) = current.as_ref()
-            && Instant::now() < token.renew_at
-            && refused != Some(&token.value)
-        {
-            return Ok(token.clone());
-        }
-        let fetched = keystone::fetch(&self.http, &self.keystone, &self.options, |catalog| {
-            catalog.find(self.options.interface, self.options.region.as_deref())
-        })
-        .await;
-        let failed = match fetched {
-            Ok(token) => {
-                // Without the API in its catalogue it is of no use: the next call asks for another.
-                *current = token.endpoint.is_ok().then(|| token.clone());
-                return Ok(token);
-            }
-            Err(failed) => failed,
+    /// A token that is not `refused`, and the API's address.
+    async fn token(&self, refused: Option<&HeaderValue>) -> Result<(Arc<Token>, Url), Failed> {
+        let token = match refused {
+            None => self.keystone.token(Need::Fresh).await,
+            Some(refused) => self.keystone.replace(refused).await,
         };
-        match current.as_mut() {
-            Some(token) if refused != Some(&token.value) && Instant::now() < token.ends_at => {
-                tracing::warn!(reason = %failed.text, "the token ends soon and could not be renewed; it is used as long as it lasts");
-                token.renew_at = token.ends_at.min(Instant::now() + RENEWAL_PAUSE);
-                Ok(token.clone())
-            }
-            _ => {
-                *current = None;
-                Err(failed)
+        let token = token.map_err(|failure| http::without_token(&failure, &self.options.written_in))?;
+        let region = self.options.keystone.region.as_deref();
+        match catalog::find(&token.catalog, self.options.interface, region) {
+            Ok(endpoint) => Ok((token, endpoint)),
+            Err(why) => {
+                // A catalogue without the API may have it later: the next call asks for another.
+                self.keystone.forget(&token.value);
+                Err(Failed::new(Class::Barred, why))
             }
         }
     }
-}
-
-/// The API's address; a catalogue without it may have it later.
-fn endpoint(token: &Token) -> Result<&Url, Failed> {
-    token
-        .endpoint
-        .as_ref()
-        .map_err(|why| Failed::new(Class::Barred, why.clone()))
 }
 
 fn uuid_of(body: &[u8]) -> Option<String> {

@@ -1,42 +1,6 @@
 //! What went wrong, and what it means for trying again.
 
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// Why no client can be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// `auth_url` is none.
-    #[error("auth_url {url:?}: {why}")]
-    AuthUrl {
-        /// What was given, without credentials.
-        url: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// A file cannot be read.
-    #[error("reading {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file holds no certificates, or not what belongs together.
-    #[error("{}: no usable certificate", path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: Option<reqwest::Error>,
-    },
-    /// The HTTP client cannot be made.
-    #[error("setting up the HTTP client")]
-    Client(#[source] reqwest::Error),
-}
 
 /// What a failure means for trying again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

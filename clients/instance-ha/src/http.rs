@@ -1,22 +1,19 @@
-//! The HTTP client, and bodies with a limit.
+//! The HTTP client, and what comes over it.
 
-use std::path::Path;
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Identity, Response};
+use reqwest::{Client, StatusCode};
+use tachi_keystone::{Cause, Failure, SetupError};
 
-use crate::error::{Class, Failed, SetupError};
-use crate::options::Options;
+use crate::error::{Class, Failed};
 
-/// Largest body that is read, in bytes: a token's catalogue of a large cloud is 100 KB.
-const BODY_LIMIT: usize = 4 << 20;
+/// Largest body that is read, in bytes: a page of 1000 hosts is about 0.5 MB.
+pub(crate) const BODY_LIMIT: usize = 4 << 20;
 
-pub(crate) fn client(options: &Options) -> Result<Client, SetupError> {
-    if options.insecure {
-        tracing::warn!(auth_url = %options.auth_url, "TLS certificates of Keystone and of the API are NOT verified");
-    }
-    let mut builder = Client::builder()
+pub(crate) fn client(options: &tachi_keystone::Options) -> Result<Client, SetupError> {
+    let trust = options.tls.load(&options.auth_url)?;
+    trust
+        .builder()
         .user_agent(options.user_agent)
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
@@ -24,78 +21,41 @@ pub(crate) fn client(options: &Options) -> Result<Client, SetupError> {
         // telling whether it was read.
         .pool_idle_timeout(Duration::from_secs(4))
         .pool_max_idle_per_host(2)
-        .redirect(Policy::none())
-        .danger_accept_invalid_certs(options.insecure);
-    if let Some(path) = &options.ca_file {
-        builder = builder.tls_built_in_root_certs(false);
-        for authority in authorities(path)? {
-            builder = builder.add_root_certificate(authority);
-        }
-    }
-    if let Some((certificate, key)) = &options.client_certificate {
-        builder = builder.identity(own_certificate(certificate, key)?);
-    }
-    builder.build().map_err(SetupError::Client)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
-    std::fs::read(path).map_err(|source| SetupError::File {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, SetupError> {
-    let wrong = |source| SetupError::Certificate {
-        path: path.to_owned(),
-        source,
-    };
-    let found = Certificate::from_pem_bundle(&read(path)?).map_err(|error| wrong(Some(error)))?;
-    if found.is_empty() {
-        Err(wrong(None))
-    } else {
-        Ok(found)
-    }
-}
-
-fn own_certificate(certificate: &Path, key: &Path) -> Result<Identity, SetupError> {
-    let mut pem = read(certificate)?;
-    if key != certificate {
-        pem.push(b'\n');
-        pem.extend(read(key)?);
-    }
-    Identity::from_pem(&pem).map_err(|source| SetupError::Certificate {
-        path: certificate.to_owned(),
-        source: Some(source),
-    })
-}
-
-/// Reads a body.
-pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| tachi_text::chain(&error.without_url()))?
-    {
-        if body.len() + chunk.len() > BODY_LIMIT {
-            return Err(format!("the answer is larger than {BODY_LIMIT} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+        .build()
+        .map_err(SetupError::Client)
 }
 
 /// A request that got no answer.
 pub(crate) fn unanswered(line: &str, error: reqwest::Error) -> Failed {
-    let how = if error.is_timeout() {
-        "no answer in time"
-    } else {
-        "no answer"
+    let late = error.is_timeout();
+    silence(line, late, &tachi_text::chain(&error.without_url()))
+}
+
+fn silence(line: &str, late: bool, why: &str) -> Failed {
+    let how = if late { "no answer in time" } else { "no answer" };
+    Failed::new(Class::Away, format!("{line}: {how}: {why}"))
+}
+
+/// No token. `written_in` says where a person has written who we are.
+pub(crate) fn without_token(failure: &Failure, written_in: &str) -> Failed {
+    let (line, text) = (Failure::LINE, &failure.text);
+    let failed = match failure.cause {
+        Cause::Unanswered { late, .. } => silence(line, late, text),
+        Cause::Senseless(_) => Failed::new(Class::Away, format!("{line}: an answer without sense: {text}")),
+        Cause::Refused(status) => {
+            let barred = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+            let class = if barred { Class::Barred } else { Class::Away };
+            let hint = if status == StatusCode::UNAUTHORIZED {
+                format!("; check user, password, project and domains in {written_in}")
+            } else {
+                String::new()
+            };
+            Failed::new(class, format!("{line}: {}: {text}{hint}", status.as_u16()))
+        }
     };
-    let error = error.without_url();
-    Failed::new(
-        Class::Away,
-        format!("{line}: {how}: {}", tachi_text::chain(&error)),
-    )
+    let refused = matches!(failure.cause, Cause::Refused(_));
+    Failed {
+        status: failure.status().filter(|_| refused).map(|status| status.as_u16()),
+        ..failed
+    }
 }

@@ -15,7 +15,6 @@ mod catalog;
 mod client;
 mod error;
 mod http;
-mod keystone;
 mod lookup;
 mod notification;
 mod operator;
@@ -25,11 +24,12 @@ mod signing;
 
 pub use booting::BootGuard;
 pub use client::{Answer, Client, Login};
-pub use error::{Class, Failed, SetupError};
+pub use error::{Class, Failed};
 pub use lookup::{Registered, Registration};
 pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};
-pub use options::{ApplicationCredential, Credentials, Domain, Interface, Named, Options, Scope};
+pub use options::Options;
 pub use signing::MonitorSignature;
+pub use tachi_keystone::SetupError;
 
 #[cfg(test)]
 mod fake;

@@ -11,14 +11,15 @@ use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_engine::ports::Clock;
+use tachi_keystone::{Credentials, Domain, Named, Scope};
 
-use crate::options::{Credentials, Options, Project};
-use crate::{IdOrName, Nova, Session};
+use crate::options::Options;
+use crate::{Nova, Session};
 
 pub(crate) const PASSWORD: &str = "pa55-of-the-fixture";
 
 /// A private certificate authority.
-pub(crate) const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/ca.pem");
+pub(crate) const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../keystone/testdata/ca.pem");
 
 /// Where the boot clock of the tests begins.
 pub(crate) const BEGIN: Duration = Duration::from_hours(1);
@@ -160,19 +161,15 @@ impl Fake {
     }
 
     pub(crate) fn options(&self) -> Options {
-        let default = || Some(IdOrName::from_name("Default"));
+        let named = |name: &str| Named::name(name, Some(Domain::Name("Default".to_owned())));
         let credentials = Credentials::Password {
-            user: IdOrName::from_name("tachi"),
-            user_domain: default(),
+            user: named("tachi"),
             password: PASSWORD.into(),
-            project: Project {
-                project: IdOrName::from_name("service"),
-                domain: default(),
-            },
+            scope: Scope::Project(named("service")),
         };
         let mut options = Options::new(&self.url, credentials);
         // Reading the system's authorities takes longer than the test.
-        options.ca_file = Some(CA.into());
+        options.keystone.tls.ca_file = Some(CA.into());
         options
     }
 

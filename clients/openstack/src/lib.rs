@@ -3,15 +3,17 @@
 //!
 //! ```text
 //! tachi (binary) -> tachi-openstack -> engine -> domain
+//!                                   -> keystone
 //! ```
 //!
-//! [`Session`] stands on [`openstack::session::Session`] of the `openstack` and `osauth` crates. Theirs are the catalogue
-//! search by interface and region with its cache, endpoint overrides, the composition of URLs, and the way in which
-//! authentication is plugged in ([`osauth::AuthType`]). Ours are four things those crates cannot do:
+//! [`Session`] stands on [`openstack::session::Session`] of the `openstack` and `osauth` crates. Theirs are the cache of
+//! endpoints, endpoint overrides, the composition of URLs, and the way in which authentication is plugged in
+//! ([`osauth::AuthType`]). Ours are four things those crates cannot do:
 //!
 //! * **The token.** Their plugins cannot renew a revoked token (`refresh` returns early while the token looks alive),
 //!   ask for a token per request where tokens live less than ten minutes, know user domains by name only, and cannot look
-//!   for a service by name. Our plugin counts a token's life on the boot clock, so a wrong wall clock does no harm.
+//!   for a service by name. `tachi-keystone` can, and is plugged in here; it counts a token's life on the boot clock, so
+//!   a wrong wall clock does no harm.
 //! * **The sending.** Their request builder turns every error of the HTTP client into text. Whether a connection was
 //!   refused or broke after the request had gone out decides whether an evacuation may have been accepted, so requests
 //!   are executed and judged here, in one function ([`Session`]'s private `call`).
@@ -38,6 +40,5 @@ mod fake;
 pub use keystone::admin::{Named, NewCredential};
 pub use keystone::validate::{AccessRule, Identity, TokenInfo};
 pub use nova::{Canaries, CanaryOrder, Networks, Nova};
-pub use openstack::IdOrName;
-pub use options::{CatalogInfo, CatalogInfoError, Credentials, Interface, Options, Project};
+pub use options::{CatalogInfo, CatalogInfoError, Options};
 pub use session::{Session, SetupError};

@@ -16,11 +16,12 @@ use osauth::services::ServiceType as _;
 use reqwest::{Response, Url};
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::{CallError, Clock};
+use tachi_keystone::Need;
 
 use crate::answer::Answer;
 use crate::fault::{self, About, Details, Effect};
 use crate::http::{self as bodies, Clients};
-use crate::keystone::{Keystone, Need, Plugin, plugin, plugin::Service};
+use crate::keystone::{Keystone, Plugin, plugin, plugin::Service};
 use crate::options::Options;
 use crate::time;
 
@@ -83,9 +84,8 @@ impl Session {
         let plugin = Plugin(Arc::clone(&keystone));
         let mut os = OsSession::new_with_client(clients.reads.clone(), plugin)
             .await
-            .map_err(|source| SetupError::Session { source })?
-            .with_endpoint_interface(options.compute.interface.into());
-        if let Some(region) = options.region {
+            .map_err(|source| SetupError::Session { source })?;
+        if let Some(region) = options.keystone.region {
             os.set_region(region);
         }
         if let Some(endpoint) = options.compute_endpoint {
@@ -97,7 +97,7 @@ impl Session {
                 os: Mutex::new((0, os)),
                 clients,
                 clock,
-                timeout: options.timeout,
+                timeout: options.keystone.timeout,
                 list_timeout: options.list_timeout,
                 page_size: options.page_size.max(1),
                 holds: Mutex::default(),

@@ -9,7 +9,8 @@ use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, VmState};
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{Clock, Compute as _, ServiceChange};
-use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
+use tachi_openstack::{Nova, Options, Session};
 use tachi_sandbox::{Boot, Sandbox, SandboxOptions};
 
 struct RealClock(Instant);
@@ -35,22 +36,18 @@ async fn sandbox() -> Sandbox {
 
 async fn session_as(sandbox: &Sandbox, user: &str, project: &str) -> Session {
     let login = sandbox.credentials_of(user, project);
-    let domain = || Some(IdOrName::from_name(login.domain_name.clone()));
+    let named = |name: &str| Named::name(name, Some(Domain::Name(login.domain_name.clone())));
     let credentials = Credentials::Password {
-        user: IdOrName::from_name(login.username.clone()),
-        user_domain: domain(),
+        user: named(&login.username),
         password: login.password.clone().into(),
-        project: Project {
-            project: IdOrName::from_name(login.project_name.clone()),
-            domain: domain(),
-        },
+        scope: Scope::Project(named(&login.project_name)),
     };
     session(Options::new(login.auth_url.clone(), credentials)).await
 }
 
 async fn session(mut options: Options) -> Session {
     options.compute = "compute:nova:publicURL".parse().unwrap();
-    options.region = Some("RegionOne".to_owned());
+    options.keystone.region = Some("RegionOne".to_owned());
     options.page_size = 4;
     Session::new(options, Arc::new(RealClock(Instant::now())))
         .await
@@ -258,24 +255,20 @@ async fn revoked_tokens_and_other_users_are_handled() {
     let id = sandbox
         .add_application_credential("admin", "ha", "s3cret")
         .unwrap();
-    let by_id = Credentials::ApplicationCredential {
-        id,
+    let application = |credential| Credentials::ApplicationCredential {
+        credential,
         secret: "s3cret".into(),
     };
-    let by_name = Credentials::NamedApplicationCredential {
+    let by_name = ApplicationCredential::Name {
         name: "ha".into(),
-        user: IdOrName::from_name("admin"),
-        user_domain: Some(IdOrName::from_name("Default")),
-        secret: "s3cret".into(),
+        user: Named::name("admin", Some(Domain::Name("Default".into()))),
     };
-    for credentials in [by_id, by_name] {
+    for credential in [ApplicationCredential::Id(id), by_name] {
+        let credentials = application(credential);
         let nova = Nova::new(session(Options::new(sandbox.urls().identity, credentials)).await);
         assert!(nova.service("compute-001").await.unwrap().is_some());
     }
-    let wrong = Credentials::ApplicationCredential {
-        id: "nobody".into(),
-        secret: "s3cret".into(),
-    };
+    let wrong = application(ApplicationCredential::Id("nobody".into()));
     let nova = Nova::new(session(Options::new(sandbox.urls().identity, wrong)).await);
     assert_eq!(nova.probe().await.unwrap_err().fault.class, FaultClass::Fatal);
 

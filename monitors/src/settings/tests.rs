@@ -51,8 +51,8 @@ disable_ipmi_check = True
 fn the_file_of_the_charm_is_read_unchanged() {
     let settings = read(CHARM).unwrap();
     assert_eq!(settings.hostname, "compute-1.maas");
-    assert_eq!(settings.api.auth_url, "http://10.0.0.1:35357");
-    assert_eq!(settings.api.interface, tachi_instance_ha::Interface::Internal);
+    assert_eq!(settings.api.keystone.auth_url, "http://10.0.0.1:35357");
+    assert_eq!(settings.api.interface, tachi_keystone::Interface::Internal);
     assert!(settings.host.restrict_to_remotes && settings.host.disable_ipmi_check);
     assert_eq!(
         settings.process.list,
@@ -177,7 +177,7 @@ fn another_section_may_hold_the_credentials() {
     let text =
         "[api]\nauth_section = keystone\n[keystone]\nauth_url = http://k\nusername = u\npassword = p\n";
     let settings = read(text).unwrap();
-    assert_eq!(settings.api.auth_url, "http://k");
+    assert_eq!(settings.api.keystone.auth_url, "http://k");
     assert!(
         settings.report.warnings.is_empty(),
         "{:?}",

@@ -47,10 +47,16 @@ pub(super) fn authorities(settings: &Settings) -> Check {
         ..
     } = &settings.auth
     {
-        asked.push((session.auth_url.as_str(), session.ca_file.as_deref()));
+        asked.push((
+            session.keystone.auth_url.as_str(),
+            session.keystone.tls.ca_file.as_deref(),
+        ));
     }
     if let Some(nova) = &settings.nova {
-        asked.push((nova.auth_url.as_str(), nova.ca_file.as_deref()));
+        asked.push((
+            nova.keystone.auth_url.as_str(),
+            nova.keystone.tls.ca_file.as_deref(),
+        ));
     }
     let (grade, missing) = missing(&asked);
     if missing.is_empty() {

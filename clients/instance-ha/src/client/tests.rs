@@ -1,25 +1,20 @@
 use super::*;
 use crate::fake::Fake;
 use crate::lookup::{Registered, Registration};
-use crate::options::{Credentials, Named, Scope};
+use tachi_keystone::{Credentials, Named, Scope};
 
 const BODY: &str = r#"{"notification": {}}"#;
 
 fn options(url: &str) -> Options {
-    let name = |name: &str| Named::Name {
-        name: name.to_owned(),
-        domain: None,
-    };
     let credentials = Credentials::Password {
-        user: name("masakari"),
+        user: Named::name("masakari", None),
         password: "pw-in-answer".into(),
-        scope: Scope::Project(name("service")),
+        scope: Scope::Project(Named::name("service", None)),
     };
-    Options {
-        region: Some("RegionOne".to_owned()),
-        timeout: Duration::from_secs(2),
-        ..Options::new(url, credentials)
-    }
+    let mut options = Options::new(url, credentials);
+    options.keystone.region = Some("RegionOne".to_owned());
+    options.keystone.timeout = Duration::from_secs(2);
+    options
 }
 
 fn lines(fake: &Fake) -> Vec<String> {
@@ -119,7 +114,7 @@ async fn mw04_nobody_is_waited_for_without_end() {
     // Accepts connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = options(&format!("http://{}", silent.local_addr().unwrap()));
-    options.timeout = Duration::from_millis(200);
+    options.keystone.timeout = Duration::from_millis(200);
     let failed = Client::new(options)
         .unwrap()
         .notify(BODY, None)
@@ -132,7 +127,6 @@ async fn mw04_nobody_is_waited_for_without_end() {
 #[tokio::test]
 async fn what_is_away_or_barred_is_told_without_secrets() {
     let fake = Fake::start().await;
-    let client = Client::new(options(&fake.url)).unwrap();
     for (status, class) in [
         (401, Class::Barred),
         (403, Class::Barred),
@@ -140,11 +134,13 @@ async fn what_is_away_or_barred_is_told_without_secrets() {
         (429, Class::Away),
     ] {
         fake.keystone_answers(Some(status));
+        let client = Client::new(options(&fake.url)).unwrap();
         let failed = client.notify(BODY, None).await.unwrap_err();
         assert_eq!((failed.class, failed.status), (class, Some(status)));
         assert!(!failed.text.contains("pw-in-answer"), "{failed}");
     }
     fake.keystone_answers(None);
+    let client = Client::new(options(&fake.url)).unwrap();
     fake.without_catalog(true);
     let failed = client.login().await.unwrap_err();
     assert_eq!(failed.class, Class::Barred);
@@ -223,7 +219,7 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
 #[tokio::test]
 async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
     let fake = Fake::start().await;
-    // Renewed after a second, and good for two.
+    // Renewed after a second and a half, and good for a little more.
     fake.tokens_live(2);
     let client = Client::new(options(&fake.url)).unwrap();
     client.notify(BODY, None).await.unwrap();

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use tachi_engine::ports::CallError;
+use tachi_keystone::{Cause, Credentials, Failure};
 
-use super::{Keystone, request};
+use super::{Keystone, failed};
 use crate::fault;
-use crate::options::Credentials;
 use crate::session::Session;
-
-const LINE: &str = "keystone: POST /auth/tokens";
 
 impl Session {
     /// A token for whoever has these credentials; `None` if Keystone does not accept them. This session's own token has no part
@@ -34,19 +32,21 @@ impl Keystone {
         credentials: &Credentials,
         limit: Duration,
     ) -> Result<Option<String>, CallError> {
-        let asking = request::fetch(&self.client, &self.base, credentials, self.clock.as_ref(), 0);
-        let answer = tokio::time::timeout(limit, asking)
+        let senseless = |what: &str| fault::senseless(Failure::LINE, None, false, what);
+        let answer = tokio::time::timeout(limit, self.keystone.log_in(credentials))
             .await
-            .unwrap_or_else(|_| Err(fault::senseless(LINE, None, false, "no answer in time")));
+            .map_err(|_| senseless("no answer in time"))?;
         match answer {
             Ok(token) => {
                 let text = token.value.to_str().map(ToOwned::to_owned);
-                let text = text.map_err(|_| fault::senseless(LINE, None, false, "the token is no text"))?;
-                Ok(Some(text))
+                Ok(Some(text.map_err(|_| senseless("the token is no text"))?))
             }
             // What a person types wrong Keystone calls unknown, forbidden or senseless; it is theirs to mend.
-            Err(error) if matches!(error.fault.status, Some(400 | 401 | 403 | 404)) => Ok(None),
-            Err(error) => Err(error),
+            Err(Failure {
+                cause: Cause::Refused(status),
+                ..
+            }) if matches!(status.as_u16(), 400 | 401 | 403 | 404) => Ok(None),
+            Err(failure) => Err(failed(failure)),
         }
     }
 }

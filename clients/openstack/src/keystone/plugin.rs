@@ -9,9 +9,9 @@ use osauth::services::ServiceType;
 use reqwest::{Client, RequestBuilder, Url};
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
+use tachi_keystone::{Need, Wanted};
 
-use super::{Keystone, Need};
-use crate::options::CatalogInfo;
+use super::Keystone;
 
 /// What is called through the session. osauth's own service types would discover versions and with them another host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,22 +67,24 @@ impl AuthType for Plugin {
         filters: &EndpointFilters,
     ) -> Result<Url, Error> {
         if service_type == Service::Identity.catalog_type() {
-            return Ok(self.0.base.clone());
+            return Ok(self.0.keystone.base().clone());
         }
         let token = self.0.token(Need::Quick).await.map_err(into_osauth)?;
-        let placement = CatalogInfo {
-            service_type: service_type.to_owned(),
-            service_name: None,
-            interface: self.0.compute.interface,
-        };
-        let wanted = if service_type == Service::Placement.catalog_type() {
-            &placement
+        let compute = &self.0.compute;
+        let (types, name) = if service_type == Service::Placement.catalog_type() {
+            (service_type, None)
         } else {
-            &self.0.compute
+            (compute.service_type.as_str(), compute.service_name.as_deref())
+        };
+        let wanted = Wanted {
+            types: &[types],
+            name,
+            interface: compute.interface,
+            region: filters.region.as_deref(),
         };
         token
             .catalog
-            .find(wanted, filters)
+            .find(&wanted)
             .map_err(|text| Error::new(ErrorKind::EndpointNotFound, text))
     }
 

@@ -7,10 +7,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
+use crate::Nova;
 use crate::fake::{Fake, KeystoneMode, PASSWORD, Reply, Seen, version_document};
 use crate::fault::About;
-use crate::{Credentials, Nova};
 use tachi_engine::ports::Compute as _;
+use tachi_keystone::{ApplicationCredential, Credentials};
 
 fn server_id() -> tachi_domain::ServerId {
     "11111111-2222-3333-4444-555555555555".parse().unwrap()
@@ -310,7 +311,7 @@ async fn a_call_without_an_answer_ends_at_its_deadline_and_may_have_been_done() 
     })
     .await;
     let session = fake
-        .session_with(|options| options.timeout = Duration::from_millis(200))
+        .session_with(|options| options.keystone.timeout = Duration::from_millis(200))
         .await;
     for (effect, maybe_done) in [
         (Effect::Read, false),
@@ -334,7 +335,7 @@ async fn a_call_that_waits_for_keystone_was_not_done() {
     let fake = things().await;
     fake.keystone(KeystoneMode::Hang);
     let session = fake
-        .session_with(|options| options.timeout = Duration::from_millis(200))
+        .session_with(|options| options.keystone.timeout = Duration::from_millis(200))
         .await;
     let mut call = read(THINGS);
     call.effect = Effect::Once;
@@ -499,7 +500,7 @@ async fn a_refusal_keeps_what_nova_said() {
 async fn an_endpoint_that_is_not_in_the_catalogue_is_named() {
     let fake = things().await;
     let session = fake
-        .session_with(|options| options.region = Some("two".to_owned()))
+        .session_with(|options| options.keystone.region = Some("two".to_owned()))
         .await;
     let error = session.call(&read(THINGS)).await.err().unwrap();
     assert_eq!(error.fault.class, FaultClass::Fatal);
@@ -552,7 +553,7 @@ async fn a_session_can_be_made_while_keystone_is_down() {
     let options = Options::new(
         "http://127.0.0.1:9",
         Credentials::ApplicationCredential {
-            id: "a".into(),
+            credential: ApplicationCredential::Id("a".into()),
             secret: PASSWORD.into(),
         },
     );
@@ -579,7 +580,7 @@ async fn wrong_addresses_stop_the_start() {
         let mut options = Options::new(
             auth_url,
             Credentials::ApplicationCredential {
-                id: "a".into(),
+                credential: ApplicationCredential::Id("a".into()),
                 secret: "b".into(),
             },
         );

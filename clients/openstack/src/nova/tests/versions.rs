@@ -204,7 +204,7 @@ async fn after_make_ready_a_write_needs_nothing_before_its_first_byte() {
     fake.clock.advance(Duration::from_hours(2));
     fake.keystone(KeystoneMode::Hang);
     let session = fake
-        .session_with(|options| options.timeout = Duration::from_millis(200))
+        .session_with(|options| options.keystone.timeout = Duration::from_millis(200))
         .await;
     let fault = Nova::new(session).make_ready().await.unwrap_err().fault;
     assert_eq!((fault.class, fault.maybe_done), (FaultClass::Transient, false));

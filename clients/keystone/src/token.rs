@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use reqwest::header::HeaderValue;
 
-use super::catalog::Catalog;
+use crate::catalog::Catalog;
 
 /// A token with its catalogue.
-pub(crate) struct Token {
+#[derive(Debug)]
+pub struct Token {
     /// The value, marked as sensitive: it does not show in `Debug`.
-    pub(crate) value: HeaderValue,
+    pub value: HeaderValue,
     /// Counts renewals, so that what was derived from an older token can be told.
-    pub(crate) generation: u64,
+    pub generation: u64,
     /// The services it can be used with.
-    pub(crate) catalog: Catalog,
-    /// When it was got, on the boot clock.
+    pub catalog: Catalog,
+    /// Keystone's clock minus ours when it was given, in seconds, if Keystone said a time.
+    pub skew_seconds: Option<i64>,
+    /// When it was got, by the caller's clock.
     pub(crate) born: Duration,
     /// How long it lives by Keystone's word.
     pub(crate) life: Duration,
@@ -62,6 +65,7 @@ mod tests {
                 value: HeaderValue::from_static("t"),
                 generation: 1,
                 catalog: Catalog::default(),
+                skew_seconds: None,
                 born,
                 life: Duration::from_secs(life),
             };

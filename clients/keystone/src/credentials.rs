@@ -1,0 +1,225 @@
+//! Who we are.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+
+/// Something of Keystone's that has an id, and a name that is unique within a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// By id.
+    Id(String),
+    /// By name.
+    Name {
+        /// The name.
+        name: String,
+        /// Its domain.
+        domain: Option<Domain>,
+    },
+}
+
+/// A domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Domain {
+    /// By id.
+    Id(String),
+    /// By name.
+    Name(String),
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// A project.
+    Project(Named),
+    /// A domain.
+    Domain(Domain),
+    /// The whole system.
+    System,
+    /// What Keystone takes for the user's default.
+    Default,
+}
+
+/// Who we are. Secrets do not show in `Debug`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// A user's password.
+    Password {
+        /// The user.
+        user: Named,
+        /// The password.
+        password: SecretString,
+        /// What for.
+        scope: Scope,
+    },
+    /// An application credential, which knows its project.
+    ApplicationCredential {
+        /// Its id, or its name and its user.
+        credential: ApplicationCredential,
+        /// Its secret.
+        secret: SecretString,
+    },
+}
+
+/// An application credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApplicationCredential {
+    /// By id.
+    Id(String),
+    /// By name, which is unique per user.
+    Name {
+        /// The name.
+        name: String,
+        /// The user.
+        user: Named,
+    },
+}
+
+impl Credentials {
+    pub(crate) fn secret(&self) -> &str {
+        match self {
+            Self::Password { password, .. } => password.expose_secret(),
+            Self::ApplicationCredential { secret, .. } => secret.expose_secret(),
+        }
+    }
+
+    /// What Keystone is asked with.
+    pub(crate) fn body(&self) -> Value {
+        match self {
+            Self::Password {
+                user,
+                password,
+                scope,
+            } => {
+                let mut user = user.body();
+                user["password"] = json!(password.expose_secret());
+                let mut auth = json!({"identity": {"methods": ["password"], "password": {"user": user}}});
+                match scope {
+                    Scope::Project(project) => auth["scope"] = json!({"project": project.body()}),
+                    Scope::Domain(domain) => auth["scope"] = json!({"domain": domain.body()}),
+                    Scope::System => auth["scope"] = json!({"system": {"all": true}}),
+                    Scope::Default => {}
+                }
+                json!({"auth": auth})
+            }
+            Self::ApplicationCredential { credential, secret } => {
+                let mut credential = match credential {
+                    ApplicationCredential::Id(id) => json!({"id": id}),
+                    ApplicationCredential::Name { name, user } => json!({"name": name, "user": user.body()}),
+                };
+                credential["secret"] = json!(secret.expose_secret());
+                json!({"auth": {"identity": {
+                    "methods": ["application_credential"],
+                    "application_credential": credential,
+                }}})
+            }
+        }
+    }
+}
+
+impl Named {
+    /// Something of this name, which may be unique in its domain only.
+    pub fn name(name: impl Into<String>, domain: Option<Domain>) -> Self {
+        Self::Name {
+            name: name.into(),
+            domain,
+        }
+    }
+
+    /// Keystone refuses a domain beside an id on some releases and ignores it on others.
+    fn body(&self) -> Value {
+        match self {
+            Self::Id(id) => json!({"id": id}),
+            Self::Name { name, domain: None } => json!({"name": name}),
+            Self::Name {
+                name,
+                domain: Some(domain),
+            } => json!({"name": name, "domain": domain.body()}),
+        }
+    }
+}
+
+impl Domain {
+    fn body(&self) -> Value {
+        match self {
+            Self::Id(id) => json!({"id": id}),
+            Self::Name(name) => json!({"name": name}),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_credentials_has_its_body_and_shows_no_secret() {
+        let password = |user, scope| Credentials::Password {
+            user,
+            password: "pa55-in-debug".into(),
+            scope,
+        };
+        let application = |credential| Credentials::ApplicationCredential {
+            credential,
+            secret: "pa55-in-debug".into(),
+        };
+        let id = |id: &str| Named::Id(id.to_owned());
+        let default = || Some(Domain::Id("default".to_owned()));
+        let default_by_name = || Some(Domain::Name("Default".to_owned()));
+        let cases = [
+            (
+                password(
+                    Named::name("tachi", default()),
+                    Scope::Project(Named::name("service", default_by_name())),
+                ),
+                json!({"auth": {
+                    "identity": {"methods": ["password"], "password": {"user":
+                        {"name": "tachi", "domain": {"id": "default"}, "password": "pa55-in-debug"}}},
+                    "scope": {"project": {"name": "service", "domain": {"name": "Default"}}},
+                }}),
+            ),
+            (
+                password(id("u1"), Scope::Project(id("p1"))),
+                json!({"auth": {
+                    "identity": {"methods": ["password"], "password": {"user": {"id": "u1", "password": "pa55-in-debug"}}},
+                    "scope": {"project": {"id": "p1"}},
+                }}),
+            ),
+            (
+                password(id("u1"), Scope::System),
+                json!({"auth": {
+                    "identity": {"methods": ["password"], "password": {"user": {"id": "u1", "password": "pa55-in-debug"}}},
+                    "scope": {"system": {"all": true}},
+                }}),
+            ),
+            (
+                password(Named::name("u", None), Scope::Default),
+                json!({"auth": {"identity": {"methods": ["password"],
+                    "password": {"user": {"name": "u", "password": "pa55-in-debug"}}}}}),
+            ),
+            (
+                application(ApplicationCredential::Id("a1".to_owned())),
+                json!({"auth": {"identity": {
+                    "methods": ["application_credential"],
+                    "application_credential": {"id": "a1", "secret": "pa55-in-debug"},
+                }}}),
+            ),
+            (
+                application(ApplicationCredential::Name {
+                    name: "ha".to_owned(),
+                    user: Named::name("tachi", default_by_name()),
+                }),
+                json!({"auth": {"identity": {
+                    "methods": ["application_credential"],
+                    "application_credential": {"name": "ha", "secret": "pa55-in-debug",
+                        "user": {"name": "tachi", "domain": {"name": "Default"}}},
+                }}}),
+            ),
+        ];
+        for (credentials, want) in cases {
+            assert_eq!(credentials.body(), want);
+            let shown = format!("{credentials:?}");
+            assert!(!shown.contains("pa55-in-debug"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The token: got once, renewed before it ends and when it was refused, by one task at a time.
+//!
+//! A renewal that others wait for is shared with them, failures too: forty calls that find a revoked token cause one
+//! request, and forty calls with a wrong password do not lock the account.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use reqwest::{Client, Url};
+
+use crate::address::base_url;
+use crate::credentials::Credentials;
+use crate::failure::{Failure, SetupError};
+use crate::options::Options;
+use crate::request;
+use crate::token::Token;
+
+/// Longest time a call may spend on renewing a token that is still good.
+const EARLY_RENEWAL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long an early renewal that failed is not tried again.
+const EARLY_RENEWAL_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long credentials that Keystone refused are not shown to it again: accounts are locked for less.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(5);
+
+/// Which token a caller can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Renews a token that will end soon.
+    Fresh,
+    /// Takes any token that is still good, to lose no time (R4).
+    Quick,
+}
+
+/// Keystone, seen from one user.
+pub struct Keystone {
+    client: Client,
+    /// With `/v3` and without a slash at the end.
+    base: Url,
+    credentials: Credentials,
+    /// A clock that nobody sets.
+    clock: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// The id of the work that a request is part of.
+    request_id: fn() -> Option<String>,
+    current: Mutex<Option<Arc<Token>>>,
+    renewal: tokio::sync::Mutex<Renewal>,
+    /// Renewals that ended, so that a waiter can tell whether one ended while it waited.
+    renewals: AtomicU64,
+}
+
+#[derive(Default)]
+struct Renewal {
+    failure: Option<Failure>,
+    not_before: Duration,
+    not_early_before: Duration,
+}
+
+impl std::fmt::Debug for Keystone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keystone")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Keystone {
+    /// Keystone, of which nothing is asked yet. `clock` must never go back; `request_id` names the work that a request is part of.
+    ///
+    /// # Errors
+    ///
+    /// The address is none.
+    pub fn new(
+        options: &Options,
+        client: Client,
+        clock: impl Fn() -> Duration + Send + Sync + 'static,
+        request_id: fn() -> Option<String>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            client,
+            base: base_url(&options.auth_url)?,
+            credentials: options.credentials.clone(),
+            clock: Box::new(clock),
+            request_id,
+            current: Mutex::new(None),
+            renewal: tokio::sync::Mutex::default(),
+            renewals: AtomicU64::new(0),
+        })
+    }
+
+    /// Its address, with `/v3`.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// A token that is good for at least the next seconds.
+    ///
+    /// # Errors
+    ///
+    /// There is none that is still good, and Keystone gave no other.
+    pub async fn token(&self, need: Need) -> Result<Arc<Token>, Failure> {
+        let now = (self.clock)();
+        let Some(token) = self.current() else {
+            return self.renew(None).await;
+        };
+        if !token.is_good(now) {
+            return self.renew(Some(&token.value)).await;
+        }
+        if need == Need::Fresh && token.ends_soon(now) {
+            return Ok(self.renew_early(token).await);
+        }
+        Ok(token)
+    }
+
+    /// A token other than `refused`, which a service did not accept.
+    ///
+    /// # Errors
+    ///
+    /// Keystone gave none.
+    pub async fn replace(&self, refused: &HeaderValue) -> Result<Arc<Token>, Failure> {
+        self.renew(Some(refused)).await
+    }
+
+    /// Does not use a token any more that nobody has refused: the next call asks for another.
+    pub fn forget(&self, token: &HeaderValue) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.take_if(|known| known.value == *token);
+    }
+
+    fn current(&self) -> Option<Arc<Token>> {
+        self.current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Cancel safe: a renewal that is dropped half way has not happened.
+    async fn renew(&self, stale: Option<&HeaderValue>) -> Result<Arc<Token>, Failure> {
+        let seen = self.renewals.load(Ordering::SeqCst);
+        let mut renewal = self.renewal.lock().await;
+        if let Some(token) = self.current()
+            && stale != Some(&token.value)
+        {
+            return Ok(token);
+        }
+        let shared = self.renewals.load(Ordering::SeqCst) != seen || (self.clock)() < renewal.not_before;
+        if shared && let Some(failure) = renewal.failure.as_ref().map(Failure::shared) {
+            return Err(failure);
+        }
+        self.fetch(&mut renewal).await
+    }
+
+    /// Renews a token that is still good, unless somebody is about it; Keystone being down is no reason to fail.
+    async fn renew_early(&self, token: Arc<Token>) -> Arc<Token> {
+        let Ok(mut renewal) = self.renewal.try_lock() else {
+            return token;
+        };
+        if (self.clock)() < renewal.not_early_before {
+            return token;
+        }
+        let outcome = tokio::time::timeout(EARLY_RENEWAL_LIMIT, self.fetch(&mut renewal)).await;
+        let reason = match outcome {
+            Ok(Ok(new)) => return new,
+            Ok(Err(failure)) => failure.text,
+            Err(_) => format!("no answer within {} s", EARLY_RENEWAL_LIMIT.as_secs()),
+        };
+        renewal.not_early_before = (self.clock)() + EARLY_RENEWAL_PAUSE;
+        tracing::warn!(%reason, "the token ends soon and could not be renewed; using it as long as it lasts");
+        token
+    }
+
+    async fn fetch(&self, renewal: &mut Renewal) -> Result<Arc<Token>, Failure> {
+        let generation = self.renewals.load(Ordering::SeqCst) + 1;
+        let outcome = self.ask(&self.credentials, generation).await;
+        self.renewals.store(generation, Ordering::SeqCst);
+        match outcome {
+            Ok(token) => {
+                let token = Arc::new(token);
+                *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&token));
+                renewal.failure = None;
+                Ok(token)
+            }
+            Err(failure) => {
+                if failure.lasts() {
+                    renewal.not_before = (self.clock)() + REFUSAL_PAUSE;
+                }
+                renewal.failure = Some(failure.shared());
+                Err(failure)
+            }
+        }
+    }
+
+    /// A token for whoever has these credentials. Nothing is kept of it.
+    ///
+    /// # Errors
+    ///
+    /// Keystone gave none.
+    pub async fn log_in(&self, credentials: &Credentials) -> Result<Token, Failure> {
+        self.ask(credentials, 0).await
+    }
+
+    async fn ask(&self, credentials: &Credentials, generation: u64) -> Result<Token, Failure> {
+        let born = (self.clock)();
+        request::fetch(
+            &self.client,
+            &self.base,
+            credentials,
+            born,
+            generation,
+            (self.request_id)(),
+        )
+        .await
+    }
+}

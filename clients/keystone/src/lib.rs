@@ -1,0 +1,27 @@
+//! Keystone, as every client of an OpenStack service needs it: who we are, a token, and where the service is.
+//!
+//! ```text
+//! tachi (binary) -> tachi-openstack, tachi-instance-ha -> tachi-keystone
+//! ```
+//!
+//! It knows neither engine nor domain, and nothing of the `openstack` crate, so that a monitor pays for none of them (ADR 0065).
+
+mod address;
+mod catalog;
+mod credentials;
+mod failure;
+mod http;
+mod keystone;
+mod options;
+mod request;
+pub mod settings;
+mod token;
+
+pub use catalog::{Catalog, Wanted};
+pub use credentials::{ApplicationCredential, Credentials, Domain, Named, Scope};
+pub use failure::{Cause, Failure, SetupError};
+pub use http::{BodyError, Tls, Trust, read_body};
+pub use keystone::{Keystone, Need};
+pub use options::{Interface, Options};
+pub use request::skew;
+pub use token::Token;
