@@ -8,6 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
+pub use tachi_domain::recovery::StepKind;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
@@ -138,28 +139,6 @@ pub struct StepWrite {
     pub text: String,
     /// When; for people.
     pub at: Timestamp,
-}
-
-/// See [`StepWrite::kind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepKind {
-    /// Written before a call.
-    Intent,
-    /// Written after it.
-    Outcome,
-    /// Neither; a thing seen or decided.
-    Note,
-}
-
-impl StepKind {
-    /// The word in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intent => "intent",
-            Self::Outcome => "outcome",
-            Self::Note => "note",
-        }
-    }
 }
 
 /// A proof that a host was off, for the record.

@@ -3,12 +3,11 @@
 use serde_json::json;
 use tachi_domain::host_recovery::{Taken, TakenEnd, TakenStep};
 use tachi_domain::proof::{Basis, DatedReading, Proof};
-use tachi_domain::recovery::{Record, Step, StepKind};
+use tachi_domain::recovery::{Record, Step};
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
 use crate::journal::{
-    self, HostWrite, MoveWrite, PlannedWrite, ProofWrite, ReservationState, ReservationWrite, StepWrite,
-    Write,
+    HostWrite, MoveWrite, PlannedWrite, ProofWrite, ReservationState, ReservationWrite, StepWrite, Write,
 };
 use crate::recovery::Recovery;
 
@@ -128,11 +127,7 @@ fn step_of(step: &Step, wall: Timestamp) -> StepWrite {
     StepWrite {
         task: step.task.name(),
         server: step.server,
-        kind: match step.kind {
-            StepKind::Intent => journal::StepKind::Intent,
-            StepKind::Outcome => journal::StepKind::Outcome,
-            StepKind::Note => journal::StepKind::Note,
-        },
+        kind: step.kind,
         progress: step.progress,
         failed: step.failed,
         text: step.text.clone(),

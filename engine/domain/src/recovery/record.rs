@@ -12,6 +12,7 @@ use crate::hooks::Phase;
 use crate::id::{HostId, ServerId};
 use crate::proof::Proof;
 use crate::timestamp::Timestamp;
+use crate::words::words;
 
 /// Now: the recovery's own time for decisions, wall time for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,15 +77,16 @@ impl Task {
     }
 }
 
-/// What kind of line a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepKind {
-    /// About to call.
-    Intent,
-    /// What came of it.
-    Outcome,
-    /// Seen or decided.
-    Note,
+words! {
+    /// What kind of line a step is.
+    StepKind {
+        /// Written before a call.
+        Intent = "intent",
+        /// Written after it.
+        Outcome = "outcome",
+        /// Neither; a thing seen or decided.
+        Note = "note",
+    }
 }
 
 /// One line of the story.
