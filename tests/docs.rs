@@ -202,3 +202,55 @@ fn no_code_reads_a_message_to_know_a_state() {
     }
     assert_eq!(found, Vec::<String>::new(), "what waits for whom is a `Wait`");
 }
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn who_searches_for_an_answer_finds_the_place_that_the_book_names() {
+    let root = root();
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, table) = page.split_once("## Where is the answer to").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let folders = ["api", "clients", "engine", "monitors", "src"];
+    let sources = folders.iter().flat_map(|folder| files(&root.join(folder), ".rs"));
+    let sources: Vec<(PathBuf, String)> = sources
+        .filter(|path| !path.ends_with("tests.rs"))
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .collect();
+    let mut questions = 0;
+    for row in table
+        .lines()
+        .filter(|row| row.starts_with("| ") && row.contains('`'))
+    {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [question, words, place] = cells.as_slice() else {
+            panic!("{row}: not three cells");
+        };
+        let Some(place) = quoted(place).into_iter().find(|place| place.ends_with(".rs")) else {
+            continue;
+        };
+        let words = quoted(words);
+        let at = root.join(place);
+        for (number, word) in words.iter().enumerate() {
+            let found: Vec<&Path> = sources
+                .iter()
+                .filter(|(_, text)| text.contains(word))
+                .map(|(path, _)| path.as_path())
+                .collect();
+            assert!(
+                found.contains(&at.as_path()),
+                "{question}: {word:?} is not in {place}"
+            );
+            // Whoever searches for the first is there in one step.
+            assert!(
+                number > 0 || found == [&at],
+                "{question}: {word:?} is in more than one file: {found:?}"
+            );
+        }
+        questions += 1;
+    }
+    assert!(questions >= 5, "{questions} questions were looked at");
+}

@@ -63,6 +63,7 @@ rack() {
   done
 }
 marked_first() { demo 0 && [ "$(awk -F'|' '/web-|job-/ { print $3 ~ /True/ }' "$work/out" | uniq | tr -d '\n')" = 10 ]; }
+two_hosts() { demo 0 --hosts 2 --json && is hosts 2 && all_back; }
 nobody_left() { demo 2 --hosts 2 --fault rack-loss && grep -q "3 or more" "$work/err"; }
 wrong() { demo 2 --no-such-option && [ -s "$work/err" ]; }
 
@@ -70,6 +71,7 @@ check "demo" plain
 check "demo: no line is wider than 80 columns" narrow
 check "demo: what is marked HA_Enabled stands first" marked_first
 check "demo --fault rack-loss tells of every host of the rack" rack
+check "demo --hosts 2: the one that is left takes all, and it ends cleanly" two_hosts
 check "demo --hosts 2 --fault rack-loss is refused: nobody would be left" nobody_left
 check "demo --json: all back, none lost, none twice" json
 check "demo --hosts 20 --instances 200" bigger

@@ -7,7 +7,7 @@ use tachi_domain::RecoveryId;
 
 use crate::journal::ClaimView;
 
-/// An owner whose beat has not moved for this long is taken for dead.
+/// An owner whose beat has not moved for this long is taken for dead: from then on another engine may claim its recovery.
 pub const SILENCE: Duration = Duration::from_secs(4);
 
 /// Between two looks while another engine's beats are watched. Silence is counted from when a beat was first *seen*, and it is
