@@ -44,7 +44,6 @@ pub(crate) struct Said {
     pub(crate) seen_to: bool,
 }
 
-/// See the module.
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
     /// The time there.

@@ -38,7 +38,6 @@ struct Counts {
     segments: HashMap<String, SegmentId>,
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct ReportLimit {
     /// `None` for any number.

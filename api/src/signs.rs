@@ -29,7 +29,7 @@ pub(crate) enum Refused {
     TooMany(Duration),
 }
 
-/// See the module. Clones are the same.
+/// Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Signs {
     monitors: Arc<dyn Monitors>,

@@ -25,7 +25,6 @@ const APART: Duration = Duration::from_millis(500);
 /// Aggregates and schedulers do not change every second.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// See the module.
 pub(crate) struct Around {
     ports: Ports,
     surroundings: Mutex<Arc<dyn Surroundings>>,

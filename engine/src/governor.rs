@@ -210,7 +210,6 @@ impl Seat {
         self.governor.lock().many
     }
 
-    /// See [`Governor::heard`].
     pub(crate) fn governor(&self) -> &Governor {
         &self.governor
     }

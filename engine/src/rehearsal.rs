@@ -48,7 +48,7 @@ impl Answer {
     }
 }
 
-/// See the module.
+/// What came of it, question by question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rehearsal {
     /// In the order in which it was asked.

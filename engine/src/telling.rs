@@ -27,7 +27,6 @@ const TRACE: usize = 20;
 /// The part of Tachi that troubles are met by.
 const MODULE: &str = "tachi.engine";
 
-/// See the module's documentation.
 pub(crate) struct Teller {
     events: Arc<dyn Events>,
     cause: Arc<Cause>,

@@ -96,7 +96,7 @@ pub trait Onlooker: Send + Sync {
     async fn not_kept(&self);
 }
 
-/// See the module.
+/// The engine's eye on the cloud.
 pub struct Watcher {
     sources: Sources,
     turn: Turn,

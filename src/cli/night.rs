@@ -1,6 +1,5 @@
 //! `tachi help 3am`: one screen, for whoever was woken up.
 
-/// See the module.
 pub(crate) const WAY: &str = "\
 From the alarm to everything green, in order. NAME is a host or an instance.
 docs/three-in-the-morning.md is such a night, line by line.

@@ -17,7 +17,6 @@ pub(crate) enum Format {
     Value,
 }
 
-/// See the module.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Form of the answer")]
 pub(crate) struct ShapeArgs {

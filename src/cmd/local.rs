@@ -57,7 +57,6 @@ pub(super) struct Doing<'a> {
     pub(super) not_done: &'a str,
 }
 
-/// See the module.
 pub(super) struct Desk {
     router: axum::Router,
     audit: Arc<dyn AuditSink>,

@@ -90,7 +90,6 @@ impl Column {
     }
 }
 
-/// See the module.
 pub(crate) struct Sheet<const N: usize> {
     columns: [Column; N],
     rows: Vec<([Cell; N], Value)>,

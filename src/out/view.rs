@@ -24,7 +24,6 @@ pub(crate) enum Zone {
     Fixed(FixedOffset),
 }
 
-/// See the module.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     /// No line is wider; `None` for no limit.

@@ -19,7 +19,6 @@ const EVERY: Duration = Duration::from_secs(15);
 
 const GOOD: &str = "tachi_job_last_success_timestamp_seconds";
 
-/// See the module.
 pub(crate) struct Keeper<Z> {
     jobs: Arc<dyn Jobs>,
     work: Arc<dyn Work>,

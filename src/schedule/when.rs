@@ -16,7 +16,6 @@ const SHORTEST: Duration = Duration::from_mins(1);
 /// Nothing is done more seldom.
 const SELDOM: Duration = Duration::from_hours(24 * 366);
 
-/// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     /// Again and again, so long after the time before.

@@ -8,7 +8,6 @@ use crate::wiring::surroundings::read;
 
 const G: &str = "fencing";
 
-/// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SurroundingSettings {
     /// Failure domains, a line each.

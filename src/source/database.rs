@@ -24,7 +24,6 @@ use crate::schedule;
 use crate::settings::Settings;
 use crate::wiring::{self, Base, lookout};
 
-/// See the module.
 pub(crate) struct Database {
     pub(crate) settings: Settings,
     pub(crate) base: Base,

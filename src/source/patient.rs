@@ -14,7 +14,6 @@ use super::{Said, Saying, Source};
 use crate::cmd::Failure;
 use crate::out::waiting;
 
-/// See the module.
 pub(super) struct Patient<S> {
     pub(super) inner: S,
     /// What is asked: `the database FILE`, `the API of cloud NAME`.

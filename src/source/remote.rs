@@ -29,7 +29,6 @@ const MOST_PAGES: usize = 1_000;
 /// How often a freeze is said until engines have heard of it.
 const ROUNDS: u32 = 2;
 
-/// See the module.
 pub(super) struct Remote {
     client: Client,
     cloud: String,

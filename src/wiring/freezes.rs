@@ -16,7 +16,6 @@ const SOON: Duration = Duration::from_mins(10);
 /// How often each engine looks. One of them tells.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// See the module.
 pub(crate) struct Tender {
     pub(crate) freezes: Arc<dyn Freezes>,
     pub(crate) events: Arc<dyn Events>,

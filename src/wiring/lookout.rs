@@ -44,7 +44,6 @@ impl<T: Clone> Last<T> {
     }
 }
 
-/// See the module.
 pub(crate) struct Watchtower {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,

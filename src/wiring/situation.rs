@@ -55,7 +55,6 @@ pub(super) async fn tables(store: &Store) -> Result<Tables, JournalError> {
     Tables::read(desk, roll, machines, store.freezes(), store.monitors()).await
 }
 
-/// See the module.
 pub(crate) struct Measured {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,

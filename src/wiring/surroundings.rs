@@ -23,7 +23,6 @@ const APART: Duration = Duration::from_secs(5);
 /// The domains of the file, each with its patterns.
 pub(crate) type Domains = BTreeMap<String, Vec<String>>;
 
-/// See the module.
 pub(crate) struct Neighbourhood {
     settings: SurroundingSettings,
     file: Mutex<Kept>,

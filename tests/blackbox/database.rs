@@ -17,7 +17,6 @@ use super::support::{Place, until};
 /// How long a server may take to come up on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// See the module.
 pub(crate) struct OwnServer {
     serve: String,
     admin: String,

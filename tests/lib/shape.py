@@ -181,7 +181,7 @@ def empty_comments():
     """Comments of documentation that only name what stands below them."""
     for path in rust_files():
         for number, line in enumerate(read(path).split("\n"), 1):
-            if re.match(r"\s*/// (Which|What|It|See \[`?\w+`?\])\.$", line):
+            if re.match(r"\s*/// (Which|What|It|See (the module|the module's documentation|\[`?[\w:]+`?\]))\.$", line):
                 yield "%s:%d" % (path, number)
 
 

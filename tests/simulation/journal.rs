@@ -261,7 +261,6 @@ impl Journal {
         }
     }
 
-    /// See [`Self::open`].
     pub(crate) fn accept(&mut self, report: Report) -> Accepted {
         let Report {
             kind, host, server, ..

@@ -57,7 +57,6 @@ impl Who {
     }
 }
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Liars {
     pub binding: BindingOptions,

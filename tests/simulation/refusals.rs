@@ -15,7 +15,6 @@ const TASKS: [&str; 4] = [
     "updating_password",
 ];
 
-/// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusals {
     /// Evacuations are refused, from and to.

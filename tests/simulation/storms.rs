@@ -32,7 +32,6 @@ const WINDOW: u64 = 300_000;
 /// Hosts of another segment, which nothing ever happens to.
 const FAR: usize = 5;
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Storms {
     /// The cluster's first engine started so long before the run.

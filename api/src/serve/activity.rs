@@ -20,7 +20,7 @@ enum State {
     Busy,
 }
 
-/// See the module. Clones share it.
+/// Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Activity {
     state: Arc<watch::Sender<State>>,

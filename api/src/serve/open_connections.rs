@@ -26,7 +26,6 @@ struct Inner {
     entries: HashMap<u64, Entry>,
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,

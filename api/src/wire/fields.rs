@@ -63,7 +63,6 @@ pub(crate) trait Body: Sized {
     /// Asks for every field there is. `None` if one that must be there is not, or is wrong.
     fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self>;
 
-    /// See [`FromBody::claim`].
     fn claim(&self) -> Option<Claim<'_>> {
         None
     }

@@ -37,7 +37,6 @@ struct State {
     life: Option<u32>,
 }
 
-/// See the module.
 pub(crate) struct Fake {
     pub(crate) url: String,
     state: Arc<Mutex<State>>,

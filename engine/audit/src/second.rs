@@ -26,7 +26,7 @@ const WAITING: usize = 1_024;
 /// How long a process that may end at once waits for it.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// See the module.
+/// Where lines go a second time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Second {
     /// A file, to which whole lines are added. They hang together as in the first.

@@ -154,7 +154,7 @@ pub enum Subject {
     Freeze(Thawing, Freeze),
 }
 
-/// See the module's documentation.
+/// One fact, told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// When; wall time of the machine that tells.

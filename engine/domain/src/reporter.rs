@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// So many different reporters of one recovery are kept: more say nothing more.
 pub const MOST_REPORTERS: usize = 16;
 
-/// See the module. The names are Keystone's and the certificate's own words: they may hold anything.
+/// The names are Keystone's and the certificate's own words: they may hold anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reporter {
     /// Keystone's id of the user; empty if nothing was checked (`noauth2`).

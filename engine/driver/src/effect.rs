@@ -67,7 +67,7 @@ pub enum Effect {
     End(Ended),
 }
 
-/// See [`Effect::Written`].
+/// What is durable now.
 #[derive(Debug)]
 pub struct Written {
     /// The decision.
@@ -78,7 +78,7 @@ pub struct Written {
     pub now: Now,
 }
 
-/// See [`Effect::Call`].
+/// Calls whose intents are durable.
 #[derive(Debug)]
 pub struct Calls {
     /// To be sent, now that their intents are durable.

@@ -45,7 +45,7 @@ struct Round {
     left: u8,
 }
 
-/// See the module's documentation.
+/// One recovery as a machine without clock or network.
 #[derive(Debug)]
 pub struct Driver {
     id: RecoveryId,

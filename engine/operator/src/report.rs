@@ -121,7 +121,7 @@ impl<'a> RecoveryReport<'a> {
     ///
     /// # Errors
     ///
-    /// See [`Self::html`].
+    /// Never in practice; the template engine's signature.
     pub fn markdown(&self) -> Result<String, askama::Error> {
         Markdown {
             report: self,

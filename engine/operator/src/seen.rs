@@ -71,7 +71,7 @@ pub struct Age {
     pub counts_for: u64,
 }
 
-/// See the module.
+/// All that was read at that moment.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// When it was read.

@@ -38,7 +38,7 @@ pub struct NewFreeze {
 pub struct FreezeLine {
     /// What, until when, who, why.
     pub freeze: Freeze,
-    /// See [`NewFreeze::target`].
+    /// What nothing is begun of, by id.
     pub target: String,
     /// When it was said, by the database's clock.
     pub since: Timestamp,

@@ -64,7 +64,7 @@ pub struct PastFreeze {
     pub ended: Option<(Timestamp, String)>,
 }
 
-/// See the module.
+/// What is kept of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
     /// The host's name.

@@ -53,7 +53,7 @@ pub struct MovedAway {
     pub at: Option<Timestamp>,
 }
 
-/// See the module's documentation.
+/// Where plans are begun.
 #[async_trait]
 pub trait Plans: Send + Sync {
     /// Writes what is planned, in one transaction, unless something is at work on the host.

@@ -30,7 +30,6 @@ struct Read {
     provider: Arc<Provider>,
 }
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Rooms {
     round: u64,

@@ -24,7 +24,6 @@ pub(super) enum Ask {
     Walk(Option<ServerId>),
 }
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Roster {
     known: HashMap<ServerId, Entry>,

@@ -29,7 +29,7 @@ use crate::work::{Tx, Verdict, Work};
 /// So many values go into one question.
 const BATCH: usize = 500;
 
-/// See the module's documentation.
+/// The tables of plans.
 #[derive(Clone)]
 pub struct PlanTables {
     db: Database,

@@ -20,7 +20,6 @@ pub(super) struct Instance {
     pub(super) lost: bool,
 }
 
-/// See the module.
 pub(super) struct Outcome {
     pub(super) args: SceneArgs,
     pub(super) ha_instances: usize,

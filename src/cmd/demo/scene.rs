@@ -24,7 +24,6 @@ use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
 use crate::cmd::{Failure, recovery, serve};
 use crate::wiring::{Base, Process};
 
-/// See the module.
 pub(super) struct Scene {
     pub(super) args: SceneArgs,
     /// The hosts that fail.

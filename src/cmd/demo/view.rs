@@ -12,7 +12,6 @@ use crate::cli::DemoFault;
 use crate::out;
 use tachi_domain::count;
 
-/// See the module.
 pub(super) struct View {
     silent: bool,
     bars: Option<Bars>,

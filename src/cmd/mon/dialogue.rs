@@ -55,7 +55,6 @@ pub(super) enum Stage {
     Over(Vec<String>),
 }
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dialogue {
     about: About,

@@ -29,7 +29,6 @@ pub(super) struct Bar {
     pub(super) end: String,
 }
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) title: String,

@@ -96,7 +96,6 @@ pub(super) struct Group {
     pub(super) hosts: Vec<Host>,
 }
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Region {
     pub(super) at: Timestamp,

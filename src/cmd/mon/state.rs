@@ -57,7 +57,6 @@ pub(super) struct Options {
     pub(super) source: Vec<String>,
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct Mon {
     pub(super) options: Options,

@@ -17,7 +17,6 @@ use crate::wiring;
 /// As the audit log names us.
 const COMMAND: &str = "tachi drill --live";
 
-/// See the module.
 pub(super) struct Region<'a> {
     pub(super) nova: Arc<Nova>,
     audit: Arc<dyn AuditSink>,

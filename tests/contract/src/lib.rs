@@ -177,14 +177,13 @@ pub enum Operation {
 
 /// A transaction, in the script's words.
 #[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "what has no comment is as in `Write`")]
 pub struct Draft {
     /// The recovery's own time.
     pub millis: u64,
     /// The state's head.
     pub state: Option<&'static str>,
-    /// See [`Write::life`].
     pub life: Option<Life>,
-    /// See [`Write::notification`].
     pub status: Option<NotificationStatus>,
     /// See [`Write::wait`]; with the names that it is about.
     pub wait: Option<(WaitsFor, &'static [&'static str])>,
@@ -194,15 +193,11 @@ pub struct Draft {
     pub moves: Vec<(u32, bool, String)>,
     /// The host is proven off.
     pub proven: bool,
-    /// See [`Write::proven_off`].
     pub proven_off: Option<bool>,
-    /// See [`Write::unless_host_recovery`].
     pub unless_recovered: Option<usize>,
     /// See [`Write::unless_elsewhere`]: an instance, and its host.
     pub unless_elsewhere: Option<(u32, usize)>,
-    /// See [`Write::unless_joined`].
     pub unless_joined: bool,
-    /// See [`Write::restarted`].
     pub restarted: Option<u32>,
     /// Reserved hosts.
     pub reservations: Vec<(usize, ReservationState)>,

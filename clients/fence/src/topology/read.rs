@@ -21,7 +21,6 @@ const LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 /// Between two questions.
 const POLL: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 
-/// See [`Topology::parse`].
 pub(super) fn read(source: &str, text: &str) -> Result<Topology, Vec<Problem>> {
     let mut found = Findings::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);

@@ -56,7 +56,6 @@ pub(crate) struct Amounts {
     pub(crate) disk_gb: u64,
 }
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) vcpus: Terms,

@@ -48,16 +48,13 @@ impl Host {
 
 /// What a new host is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Host`")]
 pub struct NewHost {
     /// The segment it goes into.
     pub segment: SegmentId,
-    /// See [`Host::name`].
     pub name: String,
-    /// See [`Host::kind`].
     pub kind: String,
-    /// See [`Host::control_attributes`].
     pub control_attributes: String,
-    /// See [`Host::reserved`].
     pub reserved: bool,
     /// See [`Host::on_maintenance`]; here always the operator's word.
     pub on_maintenance: bool,
@@ -65,16 +62,12 @@ pub struct NewHost {
 
 /// A partial change by an operator: `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Host`")]
 pub struct HostChange {
-    /// See [`Host::name`].
     pub name: Option<String>,
-    /// See [`Host::kind`].
     pub kind: Option<String>,
-    /// See [`Host::control_attributes`].
     pub control_attributes: Option<String>,
-    /// See [`Host::reserved`].
     pub reserved: Option<bool>,
-    /// See [`Host::on_maintenance`].
     pub on_maintenance: Option<bool>,
 }
 

@@ -97,14 +97,13 @@ impl Notification {
 
 /// What a new notification is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Notification`")]
 pub struct NewNotification {
     /// What failed.
     pub kind: NotificationType,
     /// The host's name, as the reporter knows it.
     pub hostname: String,
-    /// See [`Notification::generated_time`].
     pub generated_time: Timestamp,
-    /// See [`Notification::payload`].
     pub payload: BTreeMap<String, String>,
     /// What its reporter knows of the fence, if that user may say so.
     pub evidence: Option<Box<GivenEvidence>>,

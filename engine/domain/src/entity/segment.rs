@@ -58,31 +58,24 @@ impl Segment {
 
 /// What a new segment is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Segment`")]
 pub struct NewSegment {
-    /// See [`Segment::name`].
     pub name: String,
-    /// See [`Segment::service_type`].
     pub service_type: String,
-    /// See [`Segment::enabled`].
     pub enabled: bool,
-    /// See [`Segment::description`].
     pub description: Option<String>,
-    /// See [`Segment::recovery_method`].
     pub recovery_method: RecoveryMethod,
 }
 
 /// A partial change: `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Segment`")]
 pub struct SegmentChange {
-    /// See [`Segment::name`].
     pub name: Option<String>,
-    /// See [`Segment::service_type`].
     pub service_type: Option<String>,
-    /// See [`Segment::enabled`].
     pub enabled: Option<bool>,
     /// See [`Segment::description`]; `Some(None)` clears it.
     pub description: Option<Option<String>>,
-    /// See [`Segment::recovery_method`].
     pub recovery_method: Option<RecoveryMethod>,
 }
 

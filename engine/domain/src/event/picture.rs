@@ -13,20 +13,16 @@ use crate::timestamp::Timestamp;
 
 /// A segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Segment`")]
 pub struct SegmentPicture {
     /// The integer primary key.
     pub row: Option<i64>,
     /// Its id.
     pub id: Option<SegmentId>,
-    /// See [`Segment::name`].
     pub name: Option<String>,
-    /// See [`Segment::service_type`].
     pub service_type: Option<String>,
-    /// See [`Segment::description`].
     pub description: Option<Option<String>>,
-    /// See [`Segment::recovery_method`].
     pub recovery_method: Option<RecoveryMethod>,
-    /// See [`Segment::enabled`].
     pub enabled: Option<bool>,
 }
 
@@ -94,22 +90,17 @@ impl From<&NewSegment> for SegmentPicture {
 
 /// A host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Host`")]
 pub struct HostPicture {
     /// The integer primary key.
     pub row: Option<i64>,
     /// Its id.
     pub id: Option<HostId>,
-    /// See [`Host::name`].
     pub name: Option<String>,
-    /// See [`Host::segment`].
     pub segment: Option<Segment>,
-    /// See [`Host::kind`].
     pub kind: Option<String>,
-    /// See [`Host::control_attributes`].
     pub control_attributes: Option<String>,
-    /// See [`Host::reserved`].
     pub reserved: Option<bool>,
-    /// See [`Host::on_maintenance`].
     pub on_maintenance: Option<bool>,
 }
 
@@ -179,20 +170,16 @@ impl From<&Host> for HostPicture {
 
 /// A notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "what has no comment is as in `Notification`")]
 pub struct NotificationPicture {
     /// The integer primary key.
     pub row: Option<i64>,
     /// Its id.
     pub id: Option<NotificationId>,
-    /// See [`Notification::generated_time`].
     pub generated_time: Option<Timestamp>,
-    /// See [`Notification::source_host`].
     pub source_host: Option<HostId>,
-    /// See [`Notification::kind`].
     pub kind: Option<NotificationType>,
-    /// See [`Notification::payload`].
     pub payload: Option<BTreeMap<String, String>>,
-    /// See [`Notification::status`].
     pub status: Option<NotificationStatus>,
 }
 

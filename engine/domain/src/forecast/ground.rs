@@ -22,7 +22,6 @@ pub(super) struct Takers {
 /// The shape is kept beside what was found for it, so that no other one comes to lie at its address.
 type Known = (Arc<Shape>, Rc<Takers>);
 
-/// See the module.
 pub(super) struct Ground<'a> {
     pub(super) cloud: &'a Cloud,
     /// The hosts of which it is known what they have, by name.

@@ -27,7 +27,7 @@ const HARMLESS: [&str; 9] = [
 /// What values of extra specs begin with that are no plain text.
 const OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
 
-/// See the module.
+/// The room that an instance takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Needs {
     /// Its project.

@@ -54,7 +54,7 @@ pub struct NovaFacts {
     pub scheduler_up: bool,
 }
 
-/// See the module.
+/// The numbers about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardFacts {
     /// How long ago the cluster's first engine started.

@@ -62,7 +62,7 @@ pub struct NovaView {
     pub aggregates: Vec<Aggregate>,
 }
 
-/// See the module.
+/// All hosts at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     /// How long ago the cluster's first engine started.

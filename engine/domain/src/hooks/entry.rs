@@ -62,10 +62,9 @@ pub struct Hook {
 
 /// What a hook is given that does not say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in `Hook`")]
 pub struct Defaults {
-    /// See [`Hook::timeout`].
     pub timeout: Duration,
-    /// See [`Hook::on_failure`].
     pub on_failure: OnFailure,
 }
 

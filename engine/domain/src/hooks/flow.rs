@@ -71,15 +71,13 @@ impl FlowKind {
 
 /// The hooks of one kind of recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "what has no comment is as in `Phase`")]
 pub struct Flow {
     /// Whether the engine does its own work: evacuates, restarts the instance, disables the service. Without it the
     /// recovery is what its hooks make of it.
     pub acts: bool,
-    /// See [`Phase::Pre`].
     pub pre: Vec<Hook>,
-    /// See [`Phase::Main`].
     pub main: Vec<Hook>,
-    /// See [`Phase::Post`].
     pub post: Vec<Hook>,
 }
 
@@ -96,14 +94,11 @@ impl Default for Flow {
 
 /// The hooks of all kinds of recoveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "as in `FlowKind`")]
 pub struct Flows {
-    /// See [`FlowKind::HostAuto`].
     pub host_auto: Flow,
-    /// See [`FlowKind::HostReserved`].
     pub host_reserved: Flow,
-    /// See [`FlowKind::Instance`].
     pub instance: Flow,
-    /// See [`FlowKind::Process`].
     pub process: Flow,
 }
 

@@ -6,7 +6,6 @@ use super::moves::track::MoveTrack;
 use super::plan::Listing;
 use super::trouble::Troubles;
 
-/// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Asks {
     pub(super) troubles: Troubles,

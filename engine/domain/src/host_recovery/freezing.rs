@@ -40,7 +40,6 @@ pub struct FreezeTrack {
     withdrawn: First,
 }
 
-/// See [`FreezeTrack::first`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct First {
     pub(super) order: bool,

@@ -136,16 +136,12 @@ pub enum MoveStep {
 /// [`Restoration`] as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "as in `Restoration`")]
 pub enum RestorationKind {
-    /// See [`Restoration::Stop`].
     Stop,
-    /// See [`Restoration::Pause`].
     Pause,
-    /// See [`Restoration::Suspend`].
     Suspend,
-    /// See [`Restoration::MarkError`].
     MarkError,
-    /// See [`Restoration::MarkActive`].
     MarkActive,
 }
 

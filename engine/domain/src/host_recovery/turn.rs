@@ -14,7 +14,6 @@ use crate::recovery::{Life, Now, Pulse, Record, mark};
 /// The instances of a recovery.
 pub(super) type Moves = BTreeMap<ServerId, Move>;
 
-/// See the module.
 pub(super) struct Turn<'a> {
     pub(super) now: Now,
     pub(super) id: RecoveryId,
@@ -123,7 +122,6 @@ impl Turn<'_> {
     }
 }
 
-/// See [`Turn::forbidden`].
 pub(super) fn forbidden(
     rejected: Option<&str>,
     hold: Option<&Hold>,
@@ -138,7 +136,6 @@ pub(super) fn forbidden(
     said_no(pulse)
 }
 
-/// See [`Turn::said_no`].
 pub(super) fn said_no(pulse: Option<&Pulse>) -> Option<String> {
     match pulse {
         None => Some("not claimed".into()),

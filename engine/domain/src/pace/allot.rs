@@ -16,7 +16,7 @@ pub struct Party<'a> {
     pub busy: u32,
     /// Since when it has had nothing under way or been given nothing; any clock.
     pub waits_since: Duration,
-    /// See [`super::Demand::ready`].
+    /// Moves that lack nothing but leave, most urgent first.
     pub ready: &'a [(Urgency, u32)],
 }
 

@@ -89,7 +89,7 @@ struct Lowered {
     waits: Duration,
 }
 
-/// See the module.
+/// How many Nova takes up, and how long it needs, as learnt so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     bounds: Bounds,

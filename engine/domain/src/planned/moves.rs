@@ -26,7 +26,7 @@ pub enum MoveStage {
     Failed,
 }
 
-/// See the module's documentation.
+/// An instance that is to be moved, and how far that is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedMove {
     /// Its id in the API.

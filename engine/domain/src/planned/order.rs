@@ -20,7 +20,7 @@ pub const SHORTEST_LIMIT: Duration = Duration::from_secs(10);
 /// A live migration may take this long at most.
 pub const LONGEST_LIMIT: Duration = Duration::from_hours(24);
 
-/// See the module's documentation.
+/// A person's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedOrder {
     /// Who.

@@ -7,7 +7,6 @@ use super::{FRESH, LOOKS_APART};
 use crate::elapsed::Elapsed;
 use crate::timestamp::Timestamp;
 
-/// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Heard {
     /// Since when Nova has been seen to hear it.

@@ -12,7 +12,6 @@ use crate::nova::Migration;
 use crate::pace::LookCost;
 use crate::recovery::{Now, Restoration};
 
-/// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in super::super) struct MoveTrack {
     pub(in super::super) pace: Pace,

@@ -42,7 +42,6 @@ pub(super) fn messages(conductors_up: bool) -> Messaging {
     }
 }
 
-/// See the module.
 pub(super) struct Bed {
     pub(super) state: HostRecovery,
     /// The recovery's own time, in milliseconds.
