@@ -8,6 +8,7 @@ mod rooms;
 mod roster;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{ComputeService, DeviceTest, Known};
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{CloudCache, CloudView};
@@ -50,6 +52,9 @@ pub mod kind {
 /// How long a turn stands still before it is taken: two rounds.
 const STILL: Duration = Duration::from_secs(31);
 
+/// For so long it is waited for more tests that come out otherwise: a hundred devices may fail in the same second.
+const GATHERED: Duration = Duration::from_secs(1);
+
 /// How old a list may be that somebody else has kept, to go on from it.
 const RESUMED: i64 = 3_600;
 
@@ -77,10 +82,23 @@ pub struct Sources {
     pub clock: Arc<dyn Clock>,
     /// Which instances are meant to be recovered.
     pub policy: watch::Receiver<Policy>,
-    /// The last tests of fence devices; `None` where none are made.
-    pub tests: Arc<dyn Fn() -> Option<Vec<DeviceTest>> + Send + Sync>,
+    /// The tests of fence devices.
+    pub tests: Arc<dyn Tests>,
     /// The engine's name.
     pub name: String,
+}
+
+/// The tests of fence devices, as this engine makes them.
+#[async_trait]
+pub trait Tests: Send + Sync {
+    /// The last of each device; `None` where none was made.
+    fn last(&self) -> Option<Vec<DeviceTest>>;
+
+    /// What another engine has kept: it counts until a test here is younger.
+    fn resume(&self, kept: Vec<DeviceTest>);
+
+    /// Returns after one has come out otherwise than before. May be dropped at any time.
+    async fn changed(&self);
 }
 
 /// Hears of each round.
@@ -128,11 +146,28 @@ impl Watcher {
     /// Watches until `stop`. The onlooker may be dropped at any time.
     pub async fn run(mut self, stop: CancellationToken, onlooker: Arc<dyn Onlooker>) {
         let mut trouble = false;
+        let (cloud, tests) = (self.sources.cloud.clone(), self.sources.tests.clone());
         loop {
-            // Both branches only wait.
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.sources.cloud.looked() => {}
+            let mut looked = pin!(cloud.looked());
+            loop {
+                let changed = async {
+                    tests.changed().await;
+                    sleep(GATHERED).await;
+                };
+                // All branches only wait.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = &mut looked => break,
+                    () = changed => {}
+                }
+                // What is not kept now is kept in the next round.
+                let kept = tokio::select! {
+                    () = stop.cancelled() => return,
+                    kept = self.tests_changed() => kept,
+                };
+                if kept {
+                    onlooker.seen(self.watched()).await;
+                }
             }
             // A round that is dropped has written all or nothing, and nobody goes on from its state.
             let round = tokio::select! {
@@ -192,7 +227,7 @@ impl Watcher {
             };
             put(kind::SERVERS, "", as_json(&listed), as_of);
         }
-        if let Some(tests) = (self.sources.tests)() {
+        if let Some(tests) = self.sources.tests.last() {
             put(kind::TESTS, "", as_json(&tests), now);
         }
         let mut forget = Vec::new();
@@ -221,7 +256,27 @@ impl Watcher {
             }
         }
         round.forget.append(&mut forget);
-        match self.sources.facts.write_facts(turn, &round).await {
+        self.write(turn, &round).await
+    }
+
+    /// Keeps the tests of devices at once, if the turn is ours; whether they are kept.
+    async fn tests_changed(&mut self) -> bool {
+        let (Turn::Ours(turn), Some(tests)) = (self.turn, self.sources.tests.last()) else {
+            return false;
+        };
+        let mut round = Round::default();
+        round.put.push(Fact {
+            kind: kind::TESTS.to_owned(),
+            subject: String::new(),
+            value: as_json(&tests).to_string(),
+            as_of: self.sources.clock.wall(),
+        });
+        self.write(turn, &round).await.unwrap_or(false)
+    }
+
+    /// Whether it was our turn, and it is written.
+    async fn write(&mut self, turn: u64, round: &Round) -> Result<bool, JournalError> {
+        match self.sources.facts.write_facts(turn, round).await {
             Ok(true) => {
                 self.turn = Turn::Ours(turn.saturating_add(1));
                 Ok(true)
@@ -292,6 +347,9 @@ impl Watcher {
         let kept = Watched::from_kept(&self.sources.facts.facts(None).await?);
         let now = self.sources.clock.wall();
         self.computes = kept.computes;
+        if let Some(tests) = kept.tests {
+            self.sources.tests.resume(tests);
+        }
         let rooms = kept.rooms.map(|known| known.value.providers);
         self.rooms = Rooms::resume(rooms.into_iter().flatten().map(|(host, _)| host));
         self.roster = match kept.instances {
@@ -352,7 +410,7 @@ impl Watcher {
                 as_of,
                 value: self.roster.instances(),
             }),
-            tests: (self.sources.tests)(),
+            tests: self.sources.tests.last(),
             rooms: self.rooms.told(),
         }
     }

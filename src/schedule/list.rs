@@ -40,6 +40,8 @@ pub(crate) async fn listed(
 /// The tests of fence devices, which engines make all the time.
 fn of_devices(tests: &[DeviceTest], every: Option<Duration>) -> Option<JobView> {
     let last = tests.iter().map(|one| one.as_of).max()?;
+    // One after the other: the next is the one that was tested longest ago.
+    let first = tests.iter().map(|one| one.as_of).min()?;
     let good = tests.iter().filter(|one| one.fault.is_none()).count();
     Some(JobView {
         job: "devices".to_owned(),
@@ -54,7 +56,7 @@ fn of_devices(tests: &[DeviceTest], every: Option<Duration>) -> Option<JobView> 
             Grade::Err
         }),
         result: format!("{good}/{} good", tests.len()),
-        next_at: every.map(|every| Time(last.plus(every))),
+        next_at: every.map(|every| Time(first.plus(every))),
     })
 }
 
@@ -174,7 +176,7 @@ mod tests {
         assert_eq!((row.result.as_str(), row.grade), ("1/2 good", Some(Grade::Err)));
         assert_eq!(
             (row.last_at, row.next_at),
-            (Some(Time(at(5))), Some(Time(at(305))))
+            (Some(Time(at(5))), Some(Time(at(300))))
         );
         assert_eq!(of_devices(&[], None), None);
     }

@@ -26,8 +26,23 @@ pub(crate) struct Fencing {
     pub(crate) maas: Option<MaasOptions>,
     /// How many power commands at once.
     pub(crate) at_once: usize,
-    /// Between two self-tests of every device; `None` for none.
-    pub(crate) self_test: Option<Duration>,
+    /// Between two self-tests of a device; `None` for none.
+    pub(crate) self_test: Option<Pauses>,
+}
+
+/// Between two self-tests of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pauses {
+    /// By the engine that watches, for everybody.
+    pub(crate) watching: Duration,
+    /// By each other engine, for itself: it may be it that has to reach the device.
+    pub(crate) beside: Duration,
+}
+
+impl Pauses {
+    /// A device that hangs shows within a minute: this, ten seconds without an answer, and what it takes to keep it.
+    const WATCHING: Duration = Duration::from_secs(40);
+    const BESIDE: Duration = Duration::from_secs(300);
 }
 
 /// Reads `[fencing]`, as far as it is about devices.
@@ -40,16 +55,21 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
     }
     let there = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
     let at_once: u32 = r.int(G, "max_parallel_fences").default(4).range(1..=64).get();
+    // Who sets it means all engines.
+    let beside = (!r.is_set(G, "self_test_interval")).then_some(Pauses::BESIDE);
     let every = r
         .seconds(G, "self_test_interval")
-        .default(Duration::from_secs(300))
+        .default(Pauses::WATCHING)
         .range(Duration::ZERO..=Duration::from_secs(86_400))
         .get();
     Fencing {
         file: named.or_else(there),
         maas: maas(r),
         at_once: usize::try_from(at_once).unwrap_or(4),
-        self_test: (every > Duration::ZERO).then_some(every),
+        self_test: (every > Duration::ZERO).then_some(Pauses {
+            watching: every,
+            beside: beside.unwrap_or(every),
+        }),
     }
 }
 

@@ -156,7 +156,8 @@ impl Source for Database {
     }
 
     async fn schedule(&self) -> Result<Vec<JobView>, Failure> {
-        let (schedule, every) = (&self.settings.schedule, self.settings.fencing.self_test);
+        let schedule = &self.settings.schedule;
+        let every = self.settings.fencing.self_test.map(|pauses| pauses.watching);
         let listed = schedule::listed(&self.base.store, schedule, every, self.now()).await;
         told(&listed.map_err(|error| self.wrong(error))?)
     }

@@ -100,7 +100,10 @@ impl Lookout for Watchtower {
     }
 
     async fn schedule(&self) -> Result<Vec<JobView>, JournalError> {
-        let (every, now) = (self.fencing.self_test, self.clock.wall());
+        let (every, now) = (
+            self.fencing.self_test.map(|pauses| pauses.watching),
+            self.clock.wall(),
+        );
         let read = schedule::listed(&self.store, &self.schedule, every, now);
         self.jobs.or(read).await
     }

@@ -86,6 +86,23 @@ impl Process {
             clock: base.clock.clone(),
         };
         self.tasks.spawn(tender.run(self.stop.clone()));
+        if let Some(pauses) = settings
+            .fencing
+            .self_test
+            .filter(|_| settings.policy.fencing.asks_devices())
+        {
+            how.tests_every(pauses);
+            let test = SelfTest {
+                fencers: devices.fencers(),
+                identified: devices.identified(base),
+                how: how.clone(),
+                store: base.store.clone(),
+                cloud: engine.cloud(),
+                clock: base.clock.clone(),
+                pauses,
+            };
+            self.tasks.spawn(self_test(test, self.stop.clone()));
+        }
         let sources = Sources {
             facts: Arc::new(base.store.facts().clone()),
             roll: Arc::new(base.store.roll().clone()),
@@ -94,28 +111,12 @@ impl Process {
             cloud: engine.cloud(),
             clock: base.clock.clone(),
             policy: engine.policy(),
-            tests: how.tests(),
+            tests: Arc::new(how.clone()),
             name: engine.name().to_owned(),
         };
-        let measured = Measured::new(settings, base, engine.policy());
+        let measured = Measured::new(settings, base, engine.policy(), how);
         let watcher = Watcher::new(sources).run(self.stop.clone(), Arc::new(measured));
         self.tasks.spawn(watcher);
-        if let Some(every) = settings
-            .fencing
-            .self_test
-            .filter(|_| settings.policy.fencing.asks_devices())
-        {
-            let test = SelfTest {
-                fencers: devices.fencers(),
-                identified: devices.identified(base),
-                how,
-                store: base.store.clone(),
-                cloud: engine.cloud(),
-                clock: base.clock.clone(),
-                every,
-            };
-            self.tasks.spawn(self_test(test, self.stop.clone()));
-        }
         self.tasks.spawn(devices.watch(self.stop.clone()));
         let signer = Signer {
             roll: Arc::new(base.store.roll().clone()),

@@ -16,6 +16,7 @@ use tachi_store::Store;
 use tokio::sync::watch;
 
 use super::Base;
+use super::fencing::How;
 use crate::settings::{Fencing, Settings};
 
 const FINDINGS: &str = "tachi_findings";
@@ -60,6 +61,8 @@ pub(crate) struct Measured {
     clock: Arc<dyn Clock>,
     fencing: Fencing,
     policy: watch::Receiver<Policy>,
+    /// Who watches tests devices for everybody.
+    devices: How,
     /// What was told before, and is told as zero when it is over.
     told: Mutex<BTreeSet<(Code, Grade)>>,
     /// The segments that were told of before.
@@ -69,7 +72,12 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    pub(crate) fn new(settings: &Settings, base: &Base, policy: watch::Receiver<Policy>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        base: &Base,
+        policy: watch::Receiver<Policy>,
+        devices: How,
+    ) -> Self {
         describe_gauge!(
             FINDINGS,
             "What tachi status finds, by code and grade: how many subjects it is about"
@@ -92,6 +100,7 @@ impl Measured {
             clock: base.clock.clone(),
             fencing: settings.fencing.clone(),
             policy,
+            devices,
             told: Mutex::new(Code::ALL.iter().map(|code| (*code, code.grade())).collect()),
             segments: Mutex::default(),
             as_of: Mutex::new(None),
@@ -168,6 +177,7 @@ fn oldest(watched: &Watched) -> Option<Timestamp> {
 #[async_trait]
 impl Onlooker for Measured {
     async fn seen(&self, watched: Watched) {
+        self.devices.watches(true);
         let tables = match tables(&self.store).await {
             Ok(tables) => tables,
             Err(error) => {
@@ -192,6 +202,7 @@ impl Onlooker for Measured {
     }
 
     async fn not_ours(&self) {
+        self.devices.watches(false);
         *self.as_of.lock().unwrap_or_else(PoisonError::into_inner) = None;
         gauge!(AGE).set(0.0);
         measure(&[]);

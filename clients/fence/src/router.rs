@@ -30,7 +30,9 @@ pub struct Fencers {
     /// The newest first. Never empty.
     files: RwLock<Vec<Arc<File>>>,
     /// By endpoint: how many calls it bears.
-    places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    places: Places,
+    /// By endpoint: how many of them are left to tests that are made all the time.
+    tests: Places,
     commands: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
 }
@@ -54,7 +56,8 @@ impl Fencers {
     pub fn new(topology: Topology, clock: Arc<dyn Clock>) -> Self {
         Self {
             files: RwLock::new(vec![Arc::new(File::new(topology))]),
-            places: Mutex::default(),
+            places: Places::default(),
+            tests: Places::default(),
             commands: Arc::new(Semaphore::new(AT_ONCE)),
             clock,
         }
@@ -128,16 +131,14 @@ impl Fencers {
 
     /// A place at the device.
     async fn place(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
-        let place = {
-            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-            let parallel = device.limits().parallel.max(1);
-            let place = places
-                .entry(device.endpoint().to_owned())
-                .or_insert_with(|| Arc::new(Semaphore::new(parallel)));
-            Arc::clone(place)
-        };
-        // Nobody closes it.
-        place.acquire_owned().await.ok()
+        self.places.one(device.endpoint(), device.limits().parallel).await
+    }
+
+    /// A place among those that test the device all the time. They wait here, and not before a recovery.
+    async fn test_place(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
+        self.tests
+            .one(device.endpoint(), device.limits().parallel / 2)
+            .await
     }
 
     /// A power command, with its lines in the log: the first before it is sent, so that none is without a line.
@@ -171,6 +172,25 @@ impl Fencers {
             }
         }
         outcome
+    }
+}
+
+/// By endpoint: how many may be there at once.
+#[derive(Default)]
+struct Places(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+impl Places {
+    /// One of so many places.
+    async fn one(&self, endpoint: &str, parallel: usize) -> Option<OwnedSemaphorePermit> {
+        let place = {
+            let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = places
+                .entry(endpoint.to_owned())
+                .or_insert_with(|| Arc::new(Semaphore::new(parallel.max(1))));
+            Arc::clone(place)
+        };
+        // Nobody closes it.
+        place.acquire_owned().await.ok()
     }
 }
 
@@ -212,7 +232,7 @@ impl File {
 }
 
 /// What a turn holds.
-struct Places {
+struct Held {
     _device: Option<OwnedSemaphorePermit>,
     _command: Option<OwnedSemaphorePermit>,
 }
@@ -237,7 +257,7 @@ impl Fencer for Fencers {
             Work::Switch => Arc::clone(&self.commands).acquire_owned().await.ok(),
             Work::Read => None,
         };
-        Turn::with(Places {
+        Turn::with(Held {
             _device: self.place(device.as_ref()).await,
             _command: command,
         })

@@ -31,6 +31,8 @@ struct World {
     /// What is written takes effect, and is said to have failed.
     lies: Mutex<bool>,
     gone: Mutex<HashSet<ServerId>>,
+    tests: Mutex<Option<Vec<DeviceTest>>>,
+    tested: tokio::sync::Notify,
 }
 
 impl World {
@@ -90,7 +92,7 @@ impl World {
             cloud: CloudCache::new(self.clone()),
             clock: self.clone(),
             policy: rules,
-            tests: Arc::new(|| None),
+            tests: self.clone(),
             name: name.into(),
         })
     }
@@ -140,6 +142,19 @@ impl crate::ports::Rooms for World {
     }
     async fn groups(&self) -> Result<Vec<Group>, CallError> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Tests for World {
+    fn last(&self) -> Option<Vec<DeviceTest>> {
+        self.tests.lock().unwrap().clone()
+    }
+    fn resume(&self, kept: Vec<DeviceTest>) {
+        *self.tests.lock().unwrap() = Some(kept);
+    }
+    async fn changed(&self) {
+        self.tested.notified().await;
     }
 }
 
@@ -450,6 +465,67 @@ async fn a_round_that_was_written_and_said_to_have_failed_is_gone_on_from() {
     for id in [first, second] {
         assert!(kept.contains(&id.to_string()), "{kept}");
     }
+}
+
+fn test_of(host: &str, fault: Option<&str>) -> DeviceTest {
+    DeviceTest {
+        host: host.into(),
+        level: 1,
+        device: "bmc".into(),
+        target: "bmc".into(),
+        as_of: Timestamp::from_micros(START),
+        counts_for: 660,
+        fault: fault.map(str::to_owned),
+        failures: 0,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn operator_row4_a_device_that_fails_is_kept_before_the_next_look_at_nova() {
+    let world = Arc::new(World::default());
+    world.boot("a", 1);
+    *world.tests.lock().unwrap() = Some(vec![test_of("a", None)]);
+    let watcher = world.watcher("one");
+    let (cloud, stop, told) = (
+        watcher.sources.cloud.clone(),
+        CancellationToken::new(),
+        Arc::new(Told::default()),
+    );
+    let running = tokio::spawn(watcher.run(stop.clone(), told.clone()));
+    let kept = || {
+        let key = (kind::TESTS.to_owned(), String::new());
+        let kept = world.kept.lock().unwrap();
+        kept.get(&key).is_some_and(|fact| fact.value.contains("it hangs"))
+    };
+    // Nobody's turn yet: nothing is kept.
+    *world.tests.lock().unwrap() = Some(vec![test_of("a", Some("it hangs"))]);
+    world.tested.notify_one();
+    sleep(Duration::from_secs(3)).await;
+    assert!(!kept());
+    *world.tests.lock().unwrap() = Some(vec![test_of("a", None)]);
+    while told.0.lock().unwrap().is_empty() {
+        world.look(&cloud);
+        tokio::task::yield_now().await;
+    }
+    *world.tests.lock().unwrap() = Some(vec![test_of("a", Some("it hangs"))]);
+    world.tested.notify_one();
+    sleep(GATHERED * 2).await;
+    assert!(kept());
+    assert_eq!(*told.0.lock().unwrap(), ["seen", "seen"]);
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_takes_the_turn_goes_on_from_the_tests_that_were_kept() {
+    let world = Arc::new(World::default());
+    *world.tests.lock().unwrap() = Some(vec![test_of("a", Some("it hangs"))]);
+    let (mut one, mut two) = (world.watcher("one"), world.watcher("two"));
+    assert!(world.round(&mut one).await);
+    *world.tests.lock().unwrap() = None;
+    assert!(world.round(&mut two).await, "the other one has left the roll");
+    let resumed = world.tests.lock().unwrap().clone();
+    assert_eq!(resumed, Some(vec![test_of("a", Some("it hangs"))]));
 }
 
 /// What it was told, in order.

@@ -1,75 +1,128 @@
-//! Which hosts' devices are tested when.
+//! Which hosts' devices are tested when: one after the other, all the time, so that a device is neither asked together with all others
+//! nor left for long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::settings::Pauses;
+
 /// What has failed is tested again after this: one failure may be a device that is busy, and one that was mended is not told of for long.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// How often hosts are looked for that were registered since: what is wrong with their devices is told while whoever registered them still sits there.
-const LOOK: Duration = Duration::from_secs(10);
+/// A device that has failed is left alone for this at least.
+const REST: Duration = Duration::from_secs(5);
 
-/// When all hosts are due, and which have had their test.
-#[derive(Debug)]
-pub(super) struct Rounds {
-    every: Duration,
-    jitter: u64,
-    all: Instant,
-    again: Instant,
-    tested: BTreeSet<String>,
+/// Between two looks at what is due.
+const STEP: Duration = Duration::from_secs(1);
+
+/// So many hosts at least are begun with in a step, however few there are.
+const LEAST: usize = 8;
+
+/// What is known of the tests of a host.
+#[derive(Debug, Default)]
+struct Turn {
+    /// When the last test began.
+    begun: Option<Instant>,
+    /// When the last test ended; `None` before that.
+    ended: Option<Instant>,
+    /// How many of its devices are being asked.
+    under_way: usize,
+    /// Its part of the pause, in percent: hosts that were registered together are soon asked apart.
+    percent: u32,
 }
 
-/// The hosts to test now, and whether they are all that are registered.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Round {
-    pub(super) hosts: Vec<String>,
-    pub(super) all: bool,
+/// The hosts and their turns.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    pauses: Pauses,
+    jitter: u64,
+    turns: BTreeMap<String, Turn>,
 }
 
 impl Rounds {
-    /// All are tested `every` so often, by engines of another `seed` at other times.
-    pub(super) fn new(every: Duration, seed: u64, now: Instant) -> Self {
+    /// Engines of another `seed` ask at other times.
+    pub(super) fn new(pauses: Pauses, seed: u64) -> Self {
         Self {
-            every,
+            pauses,
             jitter: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            all: now,
-            again: now,
-            tested: BTreeSet::new(),
+            turns: BTreeMap::new(),
         }
     }
 
-    /// When to look next.
-    pub(super) fn next(&self, now: Instant) -> Instant {
-        now + LOOK.min(self.every / 10)
+    /// How long it is until the next look at what is due.
+    pub(super) fn step(&self) -> Duration {
+        STEP.min(self.pauses.watching / 10)
     }
 
-    /// The round that is due.
-    pub(super) fn due(&mut self, registered: Vec<String>, failing: &BTreeSet<String>, now: Instant) -> Round {
-        let all = self.all <= now;
-        let again = self.again <= now;
-        let mut hosts = registered;
-        if all {
-            self.all = now + self.spread();
-            self.tested = hosts.iter().cloned().collect();
+    /// The hosts to begin with now, those that have waited longest first.
+    pub(super) fn due(
+        &mut self,
+        registered: &[String],
+        failing: &BTreeSet<String>,
+        watching: bool,
+        now: Instant,
+    ) -> Vec<String> {
+        let there: BTreeSet<&str> = registered.iter().map(String::as_str).collect();
+        self.turns
+            .retain(|host, turn| turn.under_way > 0 || there.contains(host.as_str()));
+        let pause = if watching {
+            self.pauses.watching
         } else {
-            hosts.retain(|host| (again && failing.contains(host)) || !self.tested.contains(host));
-            self.tested.extend(hosts.iter().cloned());
+            self.pauses.beside
+        };
+        let mut due: Vec<(Option<Instant>, &String)> = Vec::new();
+        for host in registered {
+            let Some(turn) = self.turns.get(host) else {
+                due.push((None, host));
+                continue;
+            };
+            let at = if failing.contains(host) {
+                // One that hangs takes its time to fail, and has been waited for then.
+                let again = turn.begun.map(|begun| begun + AGAIN.min(pause));
+                again.max(turn.ended.map(|ended| ended + REST.min(pause)))
+            } else {
+                turn.ended.map(|ended| ended + pause * turn.percent / 100)
+            };
+            if turn.under_way == 0 && at.is_none_or(|at| at <= now) {
+                due.push((at, host));
+            }
         }
-        if all || again {
-            self.again = now + AGAIN;
-        }
-        Round { hosts, all }
+        due.sort();
+        // All of them could be begun with within the time in which what fails is tested again.
+        let steps = AGAIN.as_secs().max(1);
+        let most = registered.len().div_ceil(usize::try_from(steps).unwrap_or(1));
+        due.truncate(most.max(LEAST));
+        due.into_iter().map(|(_, host)| host.clone()).collect()
     }
 
-    /// 0.9 to 1.1 of the time between two rounds: engines that were started together do not ask together.
-    fn spread(&mut self) -> Duration {
+    /// So many devices of `host` are asked now.
+    pub(super) fn begun(&mut self, host: &str, devices: usize, now: Instant) {
+        let percent = self.percent();
+        let turn = self.turns.entry(host.to_owned()).or_default();
+        turn.begun = Some(now);
+        turn.under_way = devices;
+        turn.percent = percent;
+        if devices == 0 {
+            turn.ended = Some(now);
+        }
+    }
+
+    /// What one of them has said is known.
+    pub(super) fn ended(&mut self, host: &str, now: Instant) {
+        if let Some(turn) = self.turns.get_mut(host) {
+            turn.under_way = turn.under_way.saturating_sub(1);
+            turn.ended = Some(now);
+        }
+    }
+
+    /// 90 to 100.
+    fn percent(&mut self) -> u32 {
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 7;
         self.jitter ^= self.jitter << 17;
-        let spread = u32::try_from(self.jitter % 21).unwrap_or(10);
-        self.every * (90 + spread) / 100
+        90 + u32::try_from(self.jitter % 11).unwrap_or(10)
     }
 }
 
@@ -77,62 +130,142 @@ impl Rounds {
 mod tests {
     use super::*;
 
-    fn names(hosts: &[&str]) -> Vec<String> {
-        hosts.iter().map(|host| (*host).to_owned()).collect()
+    const PAUSES: Pauses = Pauses {
+        watching: Duration::from_secs(40),
+        beside: Duration::from_secs(300),
+    };
+
+    fn names(count: usize) -> Vec<String> {
+        (1..=count).map(|number| format!("c{number:04}")).collect()
     }
 
-    #[test]
-    fn a_host_that_is_registered_later_is_tested_within_seconds_and_then_with_the_others() {
-        let every = Duration::from_secs(300);
+    /// Lets seconds pass while each test takes so long; gives when which host was begun with.
+    fn run(
+        rounds: &mut Rounds,
+        hosts: &[String],
+        failing: &[&str],
+        watching: bool,
+        (seconds, takes): (u64, u64),
+    ) -> Vec<(u64, String)> {
         let began = Instant::now();
-        let mut rounds = Rounds::new(every, 7, began);
-        let none = BTreeSet::new();
-        let now = rounds.next(began);
-        assert_eq!(now - began, LOOK);
-        let first = rounds.due(names(&["a", "b"]), &none, now);
-        assert_eq!((first.hosts, first.all), (names(&["a", "b"]), true));
-        let now = rounds.next(now);
-        let nothing = rounds.due(names(&["a", "b"]), &none, now);
-        assert_eq!((nothing.hosts, nothing.all), (vec![], false));
-        let now = rounds.next(now);
-        let new = rounds.due(names(&["a", "b", "c"]), &none, now);
-        assert_eq!((new.hosts, new.all), (names(&["c"]), false));
-        let late = began + LOOK + every * 11 / 10;
-        let all = rounds.due(names(&["a", "b", "c"]), &none, late);
-        assert_eq!((all.hosts, all.all), (names(&["a", "b", "c"]), true));
-        // It was taken out, and is registered again.
-        let other = rounds.due(names(&["a", "b"]), &none, late + every * 11 / 10);
-        assert!(other.all);
-        let again = rounds.due(names(&["a", "b", "c"]), &none, late + every * 11 / 10 + LOOK);
-        assert_eq!((again.hosts, again.all), (names(&["c"]), false));
-    }
-
-    #[test]
-    fn what_has_failed_is_tested_again_every_half_minute() {
-        let began = Instant::now();
-        let mut rounds = Rounds::new(Duration::from_secs(300), 7, began);
-        let failing = BTreeSet::from(["b".to_owned(), "gone".to_owned()]);
-        let mut again = vec![];
-        for second in (10..=100).step_by(10) {
-            let round = rounds.due(names(&["a", "b"]), &failing, began + Duration::from_secs(second));
-            if !round.hosts.is_empty() {
-                again.push((second, round.hosts));
+        let failing = failing.iter().map(|host| (*host).to_owned()).collect();
+        let (mut asked, mut open) = (Vec::new(), Vec::new());
+        for second in 0..seconds {
+            let now = began + Duration::from_secs(second);
+            open.retain(|(end, host): &(u64, String)| {
+                if *end == second {
+                    rounds.ended(host, now);
+                }
+                *end != second
+            });
+            for host in rounds.due(hosts, &failing, watching, now) {
+                rounds.begun(&host, 1, now);
+                open.push((second + takes, host.clone()));
+                asked.push((second, host));
             }
         }
-        let only = |second| (second, names(&["b"]));
-        assert_eq!(again, [(10, names(&["a", "b"])), only(40), only(70), only(100)]);
+        asked
+    }
+
+    fn longest_pause(begun: &[(u64, String)], host: &str) -> u64 {
+        let at: Vec<u64> = begun
+            .iter()
+            .filter(|one| one.1 == host)
+            .map(|one| one.0)
+            .collect();
+        at.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap()
     }
 
     #[test]
-    fn without_a_pause_nothing_is_asked_more_often_than_told() {
-        let began = Instant::now();
-        let mut rounds = Rounds::new(Duration::from_secs(1), 7, began);
-        assert_eq!(rounds.next(began) - began, Duration::from_millis(100));
-        let none = BTreeSet::new();
-        assert!(rounds.due(names(&["a"]), &none, began).all);
-        for tenth in 1..9 {
-            let round = rounds.due(names(&["a"]), &none, began + Duration::from_millis(tenth * 100));
-            assert_eq!(round.hosts, names(&[]));
+    fn operator_row4_each_device_is_asked_within_the_minute_by_who_watches_and_rarely_by_the_others() {
+        for count in [1, 4, 100, 1_000] {
+            let hosts = names(count);
+            let begun = run(&mut Rounds::new(PAUSES, 7), &hosts, &[], true, (300, 1));
+            for host in &hosts {
+                let longest = longest_pause(&begun, host);
+                assert!(longest <= 43, "{count} hosts: {host} after {longest} s");
+            }
+            let begun = run(&mut Rounds::new(PAUSES, 7), &hosts, &[], false, (600, 1));
+            assert!(begun.len() <= count * 3, "{count} hosts: {}", begun.len());
         }
+    }
+
+    #[test]
+    fn a_thousand_hosts_are_never_asked_at_once() {
+        let begun = run(&mut Rounds::new(PAUSES, 7), &names(1_000), &[], true, (200, 1));
+        for second in 0..200 {
+            let count = begun.iter().filter(|one| one.0 == second).count();
+            assert!(count <= 34, "{count} in second {second}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_hangs_holds_up_nobody_and_is_not_asked_again_meanwhile() {
+        let hosts = names(3);
+        let mut rounds = Rounds::new(PAUSES, 7);
+        let begun = rounds.due(&hosts, &BTreeSet::new(), true, Instant::now());
+        assert_eq!(begun, hosts);
+        for host in &begun {
+            rounds.begun(host, 2, Instant::now());
+        }
+        for _ in 0..2 {
+            rounds.ended(&hosts[0], Instant::now());
+        }
+        rounds.ended(&hosts[1], Instant::now());
+        let later = Instant::now() + Duration::from_secs(45);
+        let due = rounds.due(&hosts, &BTreeSet::new(), true, later);
+        assert_eq!(due, hosts[..1], "of the second one device has not answered yet");
+    }
+
+    #[test]
+    fn who_takes_over_asks_those_first_that_were_asked_longest_ago() {
+        let hosts = names(20);
+        let mut rounds = Rounds::new(PAUSES, 7);
+        let began = Instant::now();
+        for (number, host) in (0..).zip(&hosts) {
+            rounds.begun(host, 1, began);
+            rounds.ended(host, began + Duration::from_secs(number));
+        }
+        let now = began + Duration::from_secs(100);
+        assert_eq!(rounds.due(&hosts, &BTreeSet::new(), false, now), names(0));
+        let due = rounds.due(&hosts, &BTreeSet::new(), true, now);
+        assert_eq!(due.len(), LEAST);
+        assert!(due.contains(&hosts[0]) && !due.contains(&hosts[19]), "{due:?}");
+    }
+
+    #[test]
+    fn what_has_failed_is_asked_again_every_half_minute_and_what_is_new_at_once() {
+        let hosts = names(2);
+        let mut rounds = Rounds::new(PAUSES, 7);
+        let begun = run(&mut rounds, &hosts, &["c0002", "gone"], false, (100, 1));
+        assert_eq!(longest_pause(&begun, "c0002"), 30);
+        let due = rounds.due(&names(3), &BTreeSet::new(), false, Instant::now());
+        assert!(due.contains(&"c0003".to_owned()), "{due:?}");
+    }
+
+    #[test]
+    fn a_device_that_hangs_is_asked_again_soon_after_its_time_is_over() {
+        let hosts = names(1);
+        let mut rounds = Rounds::new(PAUSES, 7);
+        let begun = run(&mut rounds, &hosts, &["c0001"], true, (300, 75));
+        assert_eq!(longest_pause(&begun, "c0001"), 75 + REST.as_secs());
+    }
+
+    #[test]
+    fn a_number_that_was_set_is_kept() {
+        let every = Duration::from_secs(1_800);
+        let pauses = Pauses {
+            watching: every,
+            beside: every,
+        };
+        for watching in [true, false] {
+            let begun = run(&mut Rounds::new(pauses, 7), &names(1), &[], watching, (3_700, 1));
+            assert_eq!(begun.len(), 3, "{begun:?}");
+        }
+        let short = Pauses {
+            watching: Duration::from_secs(1),
+            beside: Duration::from_secs(1),
+        };
+        assert_eq!(Rounds::new(short, 7).step(), Duration::from_millis(100));
     }
 }

@@ -1,9 +1,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::time::Duration;
+
+use tachi_domain::Timestamp;
+use tachi_domain::policy::FencingMode;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Fencer as _;
+use tachi_engine::watcher::Tests as _;
+use tachi_fence::{Alarm, Report};
 
 use super::*;
+use crate::settings::Pauses;
 
 fn device(name: &str, password: &std::path::Path) -> String {
     format!(
@@ -146,6 +153,10 @@ fn report(host: &str, fault: Option<&str>) -> Report {
     }
 }
 
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(seconds * 1_000_000)
+}
+
 #[test]
 fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
     let how = How::default();
@@ -154,66 +165,135 @@ fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
             .map(|host| report(&format!("c{host}"), (host < faults).then_some("no route")))
             .collect()
     };
-    how.tested(&round(5), true);
+    how.keep(&round(5), at(0));
     assert_eq!(how.trouble(), None);
-    how.tested(&round(5), true);
+    how.keep(&round(5), at(1));
     let told = how.trouble().unwrap();
     assert!(
         told.contains("c0 by bmc (no route)") && told.ends_with("and 2 more"),
         "{told}"
     );
-    how.tested(&round(0), true);
+    how.keep(&round(0), at(2));
     assert_eq!(how.trouble(), None);
-    how.tested(&round(1), true);
+    how.keep(&round(1), at(3));
     assert_eq!(how.trouble(), None, "counted from the beginning again");
+    let foreign = Report {
+        alarm: Some(Alarm::ForeignMachine),
+        ..report("c5", Some("another machine"))
+    };
+    how.keep(&[foreign], at(4));
+    assert!(how.trouble().unwrap().contains("c5"), "an alarm is told at once");
 }
 
 #[test]
 fn operator_row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
     let how = How::default();
-    how.tested(
-        &[
-            report("c1", Some("hangs")),
-            report("c2", Some("refused")),
-            report("c3", None),
-        ],
-        true,
-    );
+    let all = [
+        report("c1", Some("hangs")),
+        report("c2", Some("refused")),
+        report("c3", None),
+    ];
+    how.keep(&all, at(0));
     assert_eq!(how.trouble(), None, "one failure may be a device that is busy");
     assert_eq!(how.failing_hosts().into_iter().collect::<Vec<_>>(), ["c1", "c2"]);
-    how.tested(
-        &[report("c1", Some("hangs")), report("c2", Some("refused"))],
-        false,
-    );
+    how.keep(&all[..2], at(30));
     assert!(how.trouble().unwrap().contains("c1"));
-    how.tested(&[report("c1", None)], false);
+    how.keep(&[report("c1", None)], at(60));
     let trouble = how.trouble().unwrap();
     assert!(!trouble.contains("c1") && trouble.contains("c2"), "{trouble}");
-    // A host that is in no round any more is no trouble any more.
-    how.tested(&[report("c3", None)], true);
+    // A host that is registered no more is no trouble any more.
+    how.only([report("c3", None)].iter());
     assert_eq!(how.trouble(), None);
+    assert_eq!(how.last().unwrap().len(), 1);
 }
 
 #[test]
-fn the_last_self_test_of_each_device_is_kept_with_its_time() {
+fn operator_row4_a_device_that_does_not_answer_is_a_failure_before_its_time_is_over() {
     let how = How::default();
-    let tests = how.tests();
-    let every = Duration::from_mins(5);
-    let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-    assert_eq!(tests(), None, "none was made yet");
-    let round = |reports: &[Report], all, seconds| {
-        how.tested(reports, all);
-        how.keep(reports, all, at(seconds), every);
+    how.keep(&[report("c1", None)], at(0));
+    let last = || how.last().unwrap().remove(0);
+    how.late(&report("c1", None), at(40), Duration::from_secs(10));
+    assert_eq!(
+        (last().fault.as_deref(), last().failures, last().as_of),
+        (Some("it has not answered for 10 s"), 0, at(40))
+    );
+    assert_eq!(how.failing_hosts().len(), 1, "it is tested again soon");
+    how.keep(&[report("c1", Some("hangs"))], at(105));
+    assert_eq!((last().fault.as_deref(), last().failures), (Some("hangs"), 1));
+    how.late(&report("c1", None), at(145), Duration::from_secs(10));
+    assert_eq!(last().fault.as_deref(), Some("hangs"), "nothing new");
+    how.keep(&[report("c1", Some("hangs"))], at(210));
+    assert_eq!(last().failures, 2);
+    how.keep(&[report("c1", None)], at(240));
+    assert_eq!((last().fault, last().failures), (None, 0));
+}
+
+#[tokio::test]
+async fn who_watches_hears_of_what_is_new_and_of_nothing_else() {
+    let how = How::default();
+    let heard = async || {
+        let waits = tokio::time::timeout(Duration::from_millis(1), how.changed());
+        waits.await.is_ok()
     };
-    round(&[report("c1", Some("hangs")), report("c2", None)], true, 1);
-    round(&[report("c1", Some("hangs"))], false, 31);
-    let kept = tests().unwrap();
-    let told: Vec<_> = kept
-        .iter()
-        .map(|one| (one.host.as_str(), one.as_of, one.failures, one.fault.as_deref()))
-        .collect();
-    assert_eq!(told, [("c1", at(31), 2, Some("hangs")), ("c2", at(1), 0, None)]);
-    assert_eq!(kept[0].counts_for, 660);
-    round(&[report("c2", None)], true, 301);
-    assert_eq!(tests().unwrap().len(), 1, "a host that is in no round any more");
+    for (name, fault, expected) in [
+        ("the first test", None, true),
+        ("the same", None, false),
+        ("a failure", Some("hangs"), true),
+        ("the second, which is no accident", Some("hangs"), true),
+        ("the third", Some("hangs"), false),
+        ("it works again", None, true),
+    ] {
+        how.keep(&[report("c1", fault)], at(0));
+        assert_eq!(heard().await, expected, "{name}");
+    }
+}
+
+#[test]
+fn who_takes_the_turn_keeps_what_is_younger() {
+    let how = How::default();
+    let other = How::default();
+    other.keep(
+        &[report("c1", Some("hangs")), report("c2", Some("hangs"))],
+        at(50),
+    );
+    how.keep(&[report("c1", None)], at(20));
+    how.keep(&[report("c2", None)], at(60));
+    let kept = other.last().unwrap();
+    how.resume(kept.clone());
+    assert_eq!(
+        how.failing_hosts().len(),
+        0,
+        "who tests nothing takes nothing over"
+    );
+    how.tests_every(PAUSES);
+    how.resume(kept);
+    assert_eq!(how.failing_hosts().into_iter().collect::<Vec<_>>(), ["c1"]);
+}
+
+const PAUSES: Pauses = Pauses {
+    watching: Duration::from_secs(40),
+    beside: Duration::from_secs(300),
+};
+
+#[test]
+fn a_self_test_counts_until_devices_had_time_for_two_more_of_the_rarest() {
+    let how = How::default();
+    assert_eq!(how.last(), None, "none was made yet");
+    how.tests_every(PAUSES);
+    how.keep(&[report("c1", None)], at(1));
+    let kept = how.last().unwrap();
+    assert_eq!((kept[0].as_of, kept[0].counts_for), (at(1), 660));
+}
+
+#[test]
+fn a_number_for_self_tests_is_kept_by_all_engines() {
+    let read = |text: &str| {
+        let settings = Settings::parse("test", &format!("[fencing]\n{text}")).unwrap();
+        let pauses = settings.fencing.self_test;
+        pauses.map(|pauses| (pauses.watching.as_secs(), pauses.beside.as_secs()))
+    };
+    assert_eq!(read(""), Some((40, 300)));
+    assert_eq!(read("self_test_interval = 40"), Some((40, 40)));
+    assert_eq!(read("self_test_interval = 900"), Some((900, 900)));
+    assert_eq!(read("self_test_interval = 0"), None);
 }

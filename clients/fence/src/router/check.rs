@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::{Fencers, LOOK};
-use crate::device::Checked;
+use crate::device::{Checked, Device, Plug};
 
 /// What may take a device's word about another machine for one about the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +129,9 @@ impl Fencers {
         reports
     }
 
-    /// What needs no look, for it is wrong by itself, and what does.
-    fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
+    /// What needs no look, for it is wrong by itself, and what does, of these hosts: all there are, because two that have the same
+    /// plug are wrong.
+    pub fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
         let (mut wrong, mut wanted) = (Vec::new(), Vec::new());
         let mut owners: HashMap<Target, &str> = HashMap::new();
         for host in hosts {
@@ -164,19 +165,55 @@ impl Fencers {
     }
 
     async fn look(&self, report: Report) -> Report {
-        let Some(target) = report.target.clone() else {
-            return report;
-        };
-        let (device, plug) = match self.device(&report.host, &target) {
+        match self.whom(&report) {
+            Ok((device, plug)) => {
+                let _place = self.place(device.as_ref()).await;
+                asked(report, device.as_ref(), &plug).await
+            }
+            Err(error) => report.seen(Err(error)),
+        }
+    }
+
+    /// One look of [`Fencers::plan`], as it is made all the time: a device that bears several calls at once is left more than half of
+    /// them for recoveries. If there is no answer after `patience` that is told, and waited on: the device decides when its time
+    /// is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// The call under way ends with it.
+    pub async fn test(
+        &self,
+        report: Report,
+        patience: Duration,
+        late: impl FnOnce(&Report) + Send,
+    ) -> Report {
+        let (device, plug) = match self.whom(&report) {
             Ok(found) => found,
             Err(error) => return report.seen(Err(error)),
         };
+        let _test = self.test_place(device.as_ref()).await;
         let _place = self.place(device.as_ref()).await;
-        let begun = Instant::now();
-        let looked = timeout(LOOK, device.check(&plug)).await;
-        let late = || CallError::refused(format!("no answer within {} s", LOOK.as_secs()));
-        let mut report = report.seen(looked.unwrap_or_else(|_| Err(late())));
-        report.latency = begun.elapsed();
-        report
+        let before = report.clone();
+        let mut look = std::pin::pin!(asked(report, device.as_ref(), &plug));
+        if let Ok(report) = timeout(patience, &mut look).await {
+            return report;
+        }
+        late(&before);
+        look.await
     }
+
+    fn whom(&self, report: &Report) -> Result<(Arc<dyn Device>, Plug), CallError> {
+        let target = report.target.as_ref();
+        let target = target.ok_or_else(|| CallError::refused("there is no device to ask"))?;
+        self.device(&report.host, target)
+    }
+}
+
+async fn asked(report: Report, device: &dyn Device, plug: &Plug) -> Report {
+    let begun = Instant::now();
+    let looked = timeout(LOOK, device.check(plug)).await;
+    let late = || CallError::refused(format!("no answer within {} s", LOOK.as_secs()));
+    let mut report = report.seen(looked.unwrap_or_else(|_| Err(late())));
+    report.latency = begun.elapsed();
+    report
 }

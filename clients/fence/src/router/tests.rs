@@ -7,7 +7,7 @@ use tachi_domain::power::Power;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::device::Kind;
+use crate::device::{Kind, Limits};
 
 struct Still;
 
@@ -25,6 +25,7 @@ impl Clock for Still {
 #[derive(Debug, Default)]
 struct Slow {
     endpoint: String,
+    parallel: usize,
     now: AtomicUsize,
     most: AtomicUsize,
     offs: AtomicUsize,
@@ -51,6 +52,13 @@ impl Device for Slow {
 
     fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            parallel: self.parallel,
+            ..Kind::Ipmi.limits()
+        }
     }
 
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
@@ -108,8 +116,14 @@ impl Bed {
 
 /// Puts a device into the place of the one that would be made.
 fn put(fencers: &Fencers, endpoint: &str) -> Arc<Slow> {
+    put_wide(fencers, endpoint, 1)
+}
+
+/// One that bears several calls at once.
+fn put_wide(fencers: &Fencers, endpoint: &str, parallel: usize) -> Arc<Slow> {
     let slow = Arc::new(Slow {
         endpoint: endpoint.to_owned(),
+        parallel,
         ..Slow::default()
     });
     let key = ("bmc".to_owned(), endpoint.to_owned());
@@ -226,6 +240,50 @@ async fn a_check_asks_every_device_within_its_limits_and_tells_what_is_wrong() {
     );
     assert_eq!(told.iter().map(|one| one.1).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(told.iter().all(|one| one.2 == 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn operator_row4_a_test_that_takes_long_is_told_of_before_it_ends() {
+    let bed = Bed::new();
+    let fencers = bed.fencers("{host}.bmc");
+    put(&fencers, "c1.bmc");
+    let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
+    let wanted = wanted.remove(0);
+    for (patience, expected) in [(2_000, false), (500, true)] {
+        let mut told = false;
+        let begun = tokio::time::Instant::now();
+        let report = fencers
+            .test(wanted.clone(), Duration::from_millis(patience), |_| {
+                told = true;
+                assert_eq!(begun.elapsed(), Duration::from_millis(patience));
+            })
+            .await;
+        assert_eq!((told, report.power), (expected, Some(Power::On)), "{patience} ms");
+        assert_eq!(begun.elapsed(), Duration::from_secs(1), "it ends as it would");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tests_leave_half_of_a_devices_places_to_recoveries() {
+    let bed = Bed::new();
+    let fencers = bed.fencers("shared.bmc");
+    let wide = put_wide(&fencers, "shared.bmc", 16);
+    let hosts: Vec<String> = (1..=8).map(|number| format!("c{number}")).collect();
+    let (_, wanted) = fencers.plan(&hosts);
+    let mut tests = tokio::task::JoinSet::new();
+    for report in wanted.into_iter().cycle().take(40) {
+        let fencers = Arc::clone(&fencers);
+        tests.spawn(async move { fencers.test(report, Duration::from_mins(1), |_| {}).await });
+    }
+    sleep(Duration::from_millis(500)).await;
+    let target = target(&fencers, "c1");
+    let mut turns = Vec::new();
+    for _ in 0..8 {
+        let turn = timeout(Duration::from_millis(1), fencers.turn("c1", &target, Work::Read)).await;
+        turns.push(turn.expect("a recovery waits for none of them"));
+    }
+    tests.join_all().await;
+    assert_eq!(wide.most.load(Ordering::SeqCst), 8);
 }
 
 #[tokio::test(start_paused = true)]

@@ -241,7 +241,7 @@ async fn t9_another_machine_is_an_alarm_of_the_self_test_at_once() {
     let fault = reports[0].fault.clone().unwrap();
     assert!(fault.contains("expected guid=a, guid=b answers"), "{fault}");
     let how = super::super::How::default();
-    how.tested(&reports, true);
+    how.keep(&reports, Timestamp::from_micros(0));
     let trouble = how.trouble().unwrap();
     assert!(trouble.contains("c1 by bmc"), "{trouble}");
 }
