@@ -1,5 +1,6 @@
 //! What guards judge by: plain numbers about one host at one moment.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::domain::DomainLoss;
@@ -20,6 +21,15 @@ pub struct Count {
     pub hosts: u64,
     /// Those that are out, the host in question included.
     pub out: u64,
+}
+
+/// So many hosts are named in a reason.
+const NAMED: usize = 5;
+
+/// The first of these names, sorted.
+pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let names: BTreeSet<&str> = names.collect();
+    names.into_iter().take(NAMED).map(str::to_owned).collect()
 }
 
 /// What a recovery knows by itself of its host.
@@ -65,6 +75,8 @@ pub struct GuardFacts {
     pub witnesses: Vec<Witness>,
     /// The hosts of the segment.
     pub segment: Count,
+    /// Some of those that are out, by name, for people: nothing is decided by them.
+    pub segment_out: Vec<String>,
     /// The hosts of all segments.
     pub all: Count,
     /// How long ago other hosts were ordered off, each counted once.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::domain::DomainLoss;
-use super::facts::{Count, GuardFacts, NovaFacts, Own, Witness};
+use super::facts::{Count, GuardFacts, NovaFacts, Own, Witness, some};
 use super::pattern;
 use crate::id::{HostId, RecoveryId, SegmentId};
 use crate::nova::Service;
@@ -180,7 +180,15 @@ impl Region {
             u64::try_from(count).unwrap_or(u64::MAX)
         };
         let mut lasting = facts.clone();
-        lasting.segment.out = lasting.segment.out.max(out(&|one| one.segment == segment));
+        let segment_out = out(&|one| one.segment == segment);
+        if segment_out > lasting.segment.out {
+            let hosts = self
+                .hosts
+                .iter()
+                .filter(|one| one.segment == segment && missed(one));
+            lasting.segment.out = segment_out;
+            lasting.segment_out = some(hosts.map(|one| one.name.as_str()));
+        }
         lasting.all.out = lasting.all.out.max(out(&|_| true));
         Some(lasting)
     }
@@ -244,6 +252,7 @@ impl Region {
         let (mut of_segment, mut of_all) = (Count::default(), Count::default());
         // By name, for the domains.
         let mut out_lately: BTreeSet<&str> = BTreeSet::new();
+        let mut segment_out: Vec<&str> = Vec::new();
         for one in &self.hosts {
             let lately = one.id == host || self.is_out(one, rules);
             if lately {
@@ -254,7 +263,10 @@ impl Region {
             if Some(one.segment) == segment {
                 of_segment.hosts += 1;
                 // What a failed process leads to has guards of its own.
-                of_segment.out += u64::from(lately || (one.on_maintenance && !one.by_process));
+                if lately || (one.on_maintenance && !one.by_process) {
+                    of_segment.out += 1;
+                    segment_out.push(&one.name);
+                }
             }
         }
         let mut ordered: BTreeMap<(HostId, RecoveryId), Duration> = BTreeMap::new();
@@ -277,6 +289,7 @@ impl Region {
             },
             witnesses: self.witnesses.clone(),
             segment: of_segment,
+            segment_out: some(segment_out.into_iter()),
             all: of_all,
             ordered: ordered.into_values().collect(),
             fenced: u64::try_from(earlier.len()).unwrap_or(u64::MAX),

@@ -9,8 +9,24 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     }
     Verdict::Hold {
         reason: format!(
-            "{} of the segment's {} hosts are out at once, more than {} %: {NOT_THE_HOSTS}",
-            facts.segment.out, facts.segment.hosts, rules.segment_percent
+            "{} of the segment's {} hosts are out at once, more than {} %: {NOT_THE_HOSTS}{}",
+            facts.segment.out,
+            facts.segment.hosts,
+            rules.segment_percent,
+            named(facts)
         ),
+    }
+}
+
+/// Which those are, as far as a sentence can name them.
+fn named(facts: &GuardFacts) -> String {
+    if facts.segment_out.is_empty() {
+        return String::new();
+    }
+    let names = facts.segment_out.join(", ");
+    let more = facts.segment.out.saturating_sub(facts.segment_out.len() as u64);
+    match more {
+        0 => format!(" (out: {names})"),
+        more => format!(" (out: {names}, and {more} more)"),
     }
 }

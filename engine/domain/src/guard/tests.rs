@@ -27,6 +27,7 @@ fn calm() -> GuardFacts {
         }),
         witnesses: Vec::new(),
         segment: Count { hosts: 10, out: 1 },
+        segment_out: Vec::new(),
         all: Count { hosts: 10, out: 1 },
         ordered: Vec::new(),
         fenced: 0,
@@ -336,6 +337,30 @@ fn i8_what_is_lifted_is_not_asked_and_everything_else_is() {
         named(&[segment, global, Guard::StartUp], Moment::Proof),
         (vec![], 0)
     );
+}
+
+#[test]
+fn operator_row3_the_guard_names_some_of_the_hosts_that_are_out() {
+    let told = |names: &[&str], out: u64| {
+        let mut facts = calm();
+        facts.segment = Count { hosts: 9, out };
+        facts.segment_out = names.iter().map(|name| (*name).to_owned()).collect();
+        let Verdict::Hold { reason } = Guard::Segment.check(&facts, &rules()) else {
+            panic!("it lets {out} pass");
+        };
+        reason
+    };
+    let reason = told(&["compute-003", "compute-004", "compute-005", "compute-006"], 4);
+    assert!(
+        reason.starts_with("4 of the segment's 9 hosts are out at once, more than 34 %: "),
+        "{reason}"
+    );
+    assert!(
+        reason.ends_with(" (out: compute-003, compute-004, compute-005, compute-006)"),
+        "{reason}"
+    );
+    let reason = told(&["a", "b", "c", "d", "e"], 7);
+    assert!(reason.ends_with(" (out: a, b, c, d, e, and 2 more)"), "{reason}");
 }
 
 #[test]

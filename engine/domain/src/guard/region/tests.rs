@@ -198,6 +198,8 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
         let facts = facts(&region);
         assert_eq!((facts.segment.hosts, facts.all.hosts), (5, 10), "{case}");
         assert_eq!((facts.segment.out, facts.all.out), (segment, all), "{case}");
+        assert_eq!(facts.segment_out.len() as u64, segment, "{case}: each is named");
+        assert_eq!(facts.segment_out[0], name(0), "{case}");
     }
     let nobody = region().facts(id(77), "gone", recovery(1), Own::default(), &Policy::default());
     assert_eq!(
