@@ -7,8 +7,11 @@ use async_trait::async_trait;
 use metrics::{describe_gauge, gauge};
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::FreezeScope;
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::policy::{FencingMode, Policy};
-use tachi_domain::situation::{Code, Counts, Grade, Protection, SegmentSituation, Situation, assess};
+use tachi_domain::situation::{
+    Code, Counts, Grade, MonitorSituation, Protection, SegmentSituation, Situation, assess,
+};
 use tachi_engine::ports::{Clock, FreezeLine, JournalError};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_engine::watcher::Onlooker;
@@ -23,6 +26,7 @@ const FINDINGS: &str = "tachi_findings";
 const INSTANCES: &str = "tachi_instances";
 const FREEZES: &str = "tachi_freezes";
 const HEADROOM: &str = "tachi_segment_headroom_hosts";
+const MONITORS: &str = "tachi_monitors";
 const AGE: &str = "tachi_situation_age_seconds";
 
 /// How hosts are proven off, as these settings say.
@@ -90,6 +94,10 @@ impl Measured {
             HEADROOM,
             "How many hosts of a segment may be lost together; NaN where that is not known, and of an engine that does not watch"
         );
+        describe_gauge!(
+            MONITORS,
+            "Monitors that have ever signed, by kind and by how they are: err for one that is silent"
+        );
         describe_gauge!(FREEZES, "What operators have frozen, by how much that is");
         describe_gauge!(
             AGE,
@@ -127,6 +135,7 @@ impl Measured {
             gauge!(FINDINGS, "code" => code.as_str(), "grade" => grade.as_str()).set(number(count as u64));
         }
         self.tell_headroom(situation.map_or(&[], |situation| &situation.segments));
+        tell_monitors(situation.map_or(&[], |situation| &situation.monitors));
         let counts = situation
             .and_then(|situation| situation.counts)
             .unwrap_or_default();
@@ -149,6 +158,21 @@ impl Measured {
             gauge!(HEADROOM, "segment" => name.clone()).set(hosts);
             segment.is_some()
         });
+    }
+}
+
+/// How a monitor can be: well, with a part that does not work, silent.
+const HOW: [Grade; 3] = [Grade::Ok, Grade::Warn, Grade::Err];
+
+fn tell_monitors(monitors: &[MonitorSituation]) {
+    for kind in MonitorKind::ALL {
+        for grade in HOW {
+            let same = monitors
+                .iter()
+                .filter(|one| (one.kind, one.grade) == (*kind, grade));
+            let count = number(same.count() as u64);
+            gauge!(MONITORS, "kind" => kind.as_str(), "grade" => grade.as_str()).set(count);
+        }
     }
 }
 
