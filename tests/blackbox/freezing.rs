@@ -320,3 +320,51 @@ async fn operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_nothi
     assert!(stderr.contains("have not heard of it within 20 s"), "{stderr}");
     assert!(stderr.contains("waiting until the engines"), "{stderr}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_freeze_tells_its_end_ten_minutes_before_and_ends_early_when_a_second_host_is_out() {
+    let stage = Stage::set(quick_region(10)).await;
+    stage.protect().await;
+    let servers = [stage.boot(HOST, 2), stage.boot("compute-002", 2)];
+    let _engine = stage.spawn("engine");
+    until_an_engine_signs(&stage).await;
+    let words = [
+        "freeze",
+        "host",
+        HOST,
+        "--for",
+        "1h",
+        "--reason",
+        "work",
+        "--unless-worse",
+    ];
+    let (code, _, stderr) = run(&stage, &words);
+    assert_eq!(code, 0, "{stderr}");
+    // As if 51 minutes had passed.
+    sql(&stage, "UPDATE tachi_freeze SET until_at = until_at - 3060000000").await;
+    let log = stage.folder.path().join("engine.log");
+    until("the coming end to be told", LIMIT, async || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.contains("the freeze of host compute-001 ends in 8 min")
+    })
+    .await;
+    let region = stage.sandbox.region();
+    region.faults().power_loss(HOST).unwrap();
+    let first = stage.report(HOST).await;
+    until("the recovery to wait", LIMIT, async || {
+        waits_for(&stage) == "frozen"
+    })
+    .await;
+    beats(&stage, 3).await;
+    assert_eq!(acts(&stage), [0, 0]);
+    assert_eq!(told(&stage, &["freeze", "list"]).as_array().unwrap().len(), 1);
+    region.faults().power_loss("compute-002").unwrap();
+    let second = stage.report("compute-002").await;
+    for notification in [first, second] {
+        stage.until_finished(notification, LIMIT).await;
+    }
+    for (servers, host) in servers.iter().zip([HOST, "compute-002"]) {
+        stage.assert_each_exactly_once(servers, host);
+    }
+    assert_eq!(told(&stage, &["freeze", "list"]), json!([]));
+}

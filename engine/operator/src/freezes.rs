@@ -3,6 +3,7 @@
 //! Whoever is told that something is frozen switches it off next. So it is told whether anything can still be begun of it, and what has
 //! begun before.
 
+mod headroom;
 mod heard;
 mod view;
 mod what;
@@ -271,6 +272,7 @@ pub fn told(written: &InForce, what: &What, heard: &Heard, seen: &Seen) -> Froze
             .count() as u64
     });
     let mut notes = silent(seen);
+    notes.extend(headroom::falls(what, seen));
     notes.extend(written.unaudited.clone());
     FrozenView {
         freeze: FreezeView::from(&written.line),

@@ -1,0 +1,68 @@
+//! What a host that is worked at leaves of its segment's room.
+
+use tachi_domain::freeze::FreezeScope;
+
+use super::What;
+use crate::seen::Seen;
+
+/// Whoever freezes a host switches it off next. As long as it is off, one host less may be lost; nothing is said where that is not known,
+/// and of a host that is off already.
+pub(super) fn falls(what: &What, seen: &Seen) -> Option<String> {
+    if what.scope != FreezeScope::Host {
+        return None;
+    }
+    let name = &what.name;
+    let host = seen.situation.hosts.iter().find(|host| host.name == *name)?;
+    let segment = host.segment.as_ref().filter(|_| host.up != Some(false))?;
+    let segments = &seen.situation.segments;
+    let headroom = segments.iter().find(|one| one.name == *segment)?.headroom?;
+    let at_least = if headroom.exact { "" } else { " at least" };
+    Some(match headroom.hosts.checked_sub(1) {
+        Some(left) => format!(
+            "segment {segment} falls from N+{}{at_least} to N+{left}{at_least} while {name} is off",
+            headroom.hosts
+        ),
+        None => format!(
+            "segment {segment} has N+0{at_least}: while {name} is off, the instances of another host that dies may find no room"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::forecast::Headroom;
+
+    use super::super::tests::fine;
+    use super::*;
+
+    #[test]
+    fn operator_who_freezes_a_host_is_told_what_that_leaves_of_its_segments_room() {
+        let mut seen = fine();
+        let told = |seen: &Seen, scope, name| falls(&What::find(scope, name, seen).unwrap(), seen);
+        assert_eq!(told(&seen, FreezeScope::Host, "a"), None, "it is not known");
+        let has = |seen: &mut Seen, hosts, exact| {
+            seen.situation.segments[0].headroom = Some(Headroom { hosts, exact });
+        };
+        has(&mut seen, 1, true);
+        assert_eq!(
+            told(&seen, FreezeScope::Host, "a").as_deref(),
+            Some("segment all falls from N+1 to N+0 while a is off")
+        );
+        assert_eq!(told(&seen, FreezeScope::Segment, "all"), None);
+        has(&mut seen, 3, false);
+        assert_eq!(
+            told(&seen, FreezeScope::Host, "a").as_deref(),
+            Some("segment all falls from N+3 at least to N+2 at least while a is off")
+        );
+        has(&mut seen, 0, true);
+        let tight = told(&seen, FreezeScope::Host, "a").unwrap();
+        assert!(
+            tight.starts_with("segment all has N+0: while a is off"),
+            "{tight}"
+        );
+        for host in &mut seen.situation.hosts {
+            host.up = Some(false);
+        }
+        assert_eq!(told(&seen, FreezeScope::Host, "a"), None, "it is off already");
+    }
+}
