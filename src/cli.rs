@@ -156,7 +156,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct FenceAgentArgs {
     /// The agent, such as `fence_maas`
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", allow_hyphen_values = true)]
     pub(crate) name: String,
     /// What it is told; without any, its parameters are read from standard input
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]

@@ -168,8 +168,8 @@ pub(crate) async fn engine(
 ) -> Result<(Engine, Arc<Nova>), Failure> {
     if devices.fencers().is_empty() {
         tracing::warn!(
-            "no fence device is configured: fencing mode {:?} relies on the word of notifications",
-            settings.policy.fencing
+            "no fence device is configured: fencing mode {} relies on the word of notifications",
+            settings.policy.fencing.as_str()
         );
     }
     if let (FencingMode::External, BareNormal::Wait(time)) =

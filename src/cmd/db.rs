@@ -130,10 +130,13 @@ fn options(database: &Database, wait: bool) -> StoreOptions {
     }
 }
 
+/// What is told of a database that is none of ours yet.
+const NO_VERSION: &str = "no version yet: run `tachi db sync`";
+
 async fn version(args: &DbArgs) -> Result<(), Failure> {
     let settings = command_settings(&args.config)?;
     if !settings.database.exists() {
-        out::line("None");
+        out::line(NO_VERSION);
         return Ok(());
     }
     let clock = std::sync::Arc::new(SystemClock);
@@ -148,7 +151,7 @@ async fn version(args: &DbArgs) -> Result<(), Failure> {
     let origin = store.origin().await.map_err(wrong)?;
     let pending = store.pending().await.map_err(wrong)?;
     // The first line is all of it, for whoever reads one.
-    out::line(origin.tachi.as_deref().unwrap_or("None"));
+    out::line(origin.tachi.as_deref().unwrap_or(NO_VERSION));
     let masakari = origin.masakari.map_or("None", tachi_store::Revision::id);
     out::line(format!("masakari {masakari}"));
     for name in pending {

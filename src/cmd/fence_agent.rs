@@ -3,13 +3,28 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::CommandFactory as _;
 use tachi_fence::agent::{self, Invocation};
 
 use super::Failure;
-use crate::cli::FenceAgentArgs;
+use crate::cli::{Cli, FenceAgentArgs};
+use crate::out;
 
 /// How Pacemaker's fencer marks what it starts.
 const SERVICE: (&str, &str) = ("PCMK_service", "pacemaker-fenced");
+
+/// How agents are called, and which there are.
+fn help() -> String {
+    let mut whole = Cli::command();
+    whole.build();
+    let own = whole.find_subcommand_mut("fence-agent");
+    let told = own.map_or_else(String::new, |own| own.render_long_help().to_string());
+    format!(
+        "{}\n\nAgents: {}. What one takes: tachi fence-agent AGENT --action metadata",
+        told.trim_end(),
+        agent::AGENTS.join(", ")
+    )
+}
 
 /// The agent this binary was started as, by the name of a link to it.
 pub(crate) fn started_as(program: Option<&OsString>) -> Option<&'static str> {
@@ -19,6 +34,11 @@ pub(crate) fn started_as(program: Option<&OsString>) -> Option<&'static str> {
 
 /// Runs an agent; gives its exit code.
 pub(crate) async fn run(args: FenceAgentArgs) -> Result<u8, Failure> {
+    // An agent has an option of this name, so that clap cannot take it.
+    if args.name == "--help" || args.name == "-h" {
+        out::line(help());
+        return Ok(crate::DONE);
+    }
     let by_pacemaker = std::env::var(SERVICE.0).is_ok_and(|service| service == SERVICE.1);
     let invocation = Invocation {
         args: args.args,

@@ -131,7 +131,7 @@ def checked(checks, database, before, check):
 def announced(checks, database, before, version, sync):
     origin = STATES[database.state]
     checks.that(database.name + ": db version tells both versions and what is pending",
-                version[0] == 0 and version[1].startswith("None\nmasakari %s\npending m" % origin), version)
+                version[0] == 0 and version[1].startswith("no version yet: run `tachi db sync`\nmasakari %s\npending m" % origin), version)
     count = {table: len(before["rows"].get(table, ())) for table in ("failover_segments", "hosts", "notifications", "vmoves")}
     told = "took over a Masakari database at %s: %d segments, %d hosts, %d notifications, %d vmoves" % (
         origin, *count.values())

@@ -13,6 +13,7 @@ mod answers;
 mod booting;
 mod crash;
 mod database;
+mod defects;
 mod doctor;
 mod draining;
 mod drilling;

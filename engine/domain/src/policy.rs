@@ -45,6 +45,15 @@ pub enum BareNormal {
 const LONGEST_LEARNT: Duration = Duration::from_secs(100);
 
 impl FencingMode {
+    /// As it is written in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::DryRun => "dry-run",
+            Self::External => "external",
+        }
+    }
+
     /// Whether the engine asks the devices itself.
     pub const fn asks_devices(self) -> bool {
         matches!(self, Self::Engine | Self::DryRun)

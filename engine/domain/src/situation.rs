@@ -28,7 +28,7 @@ use crate::timestamp::Timestamp;
 
 pub use code::Code;
 pub use counts::Counts;
-pub use engines::is_alive;
+pub use engines::{is_alive, replaces};
 pub use explain::{Explanation, HostOrInstance, Need, SHORTEST_ID};
 pub use facts::{
     ComputeService, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances,

@@ -8,7 +8,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
-    Aspect, Code, Counts, Finding, Grade, HostSituation, MonitorSituation, Protection,
+    Aspect, Code, Counts, Finding, Grade, HostSituation, MonitorSituation, Protection, replaces,
 };
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
@@ -441,6 +441,14 @@ impl SituationView {
     }
 }
 
+/// Nobody waits for an engine that was killed once another runs in its place.
+fn is_replaced(line: &EngineLine, seen: &Seen) -> bool {
+    let begun = |line: &EngineLine| (line.signature.name.clone(), line.signature.started_at);
+    let mut others = seen.tables.engines.iter();
+    !is_alive(line, seen.now)
+        && others.any(|other| is_alive(other, seen.now) && replaces(&begun(other), &begun(line)))
+}
+
 impl EngineView {
     fn at(now: Timestamp, line: &EngineLine) -> Self {
         Self {
@@ -542,6 +550,7 @@ impl From<&Seen> for SituationView {
             engines: tables
                 .engines
                 .iter()
+                .filter(|line| !is_replaced(line, seen))
                 .map(|line| EngineView::at(seen.now, line))
                 .collect(),
             reporters_set_aside: tables

@@ -87,10 +87,14 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &
 
 /// A younger engine runs on the same machine.
 fn is_replaced(engine: &Engine, alive: &[&Engine]) -> bool {
-    let machine = |engine: &Engine| engine.name.split(':').next().map(str::to_owned);
-    alive
-        .iter()
-        .any(|other| machine(other) == machine(engine) && other.started_at >= engine.started_at)
+    let begun = |engine: &Engine| (engine.name.clone(), engine.started_at);
+    alive.iter().any(|other| replaces(&begun(other), &begun(engine)))
+}
+
+/// Whether an engine of this name and beginning was started in the place of that one: on the same machine, and not before it.
+pub fn replaces((name, begun): &(String, Timestamp), (of, before): &(String, Timestamp)) -> bool {
+    let machine = |name: &str| name.split(':').next().map(str::to_owned);
+    machine(name) == machine(of) && begun >= before
 }
 
 /// Nova that answers nobody is one thing to say; else it is the matter of the engines that it does not answer.

@@ -15,7 +15,7 @@ use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, R
 
 use crate::convert::Cell;
 use crate::database::Database;
-use crate::entity::{notification, recovery, segment, vmove};
+use crate::entity::{notification, recovery, recovery_move, segment, vmove};
 use crate::error::{Failure, Stop};
 use crate::waits::WaitColumns;
 
@@ -160,6 +160,27 @@ async fn count_moves(
     notifications: &[&str],
     counts: &mut BTreeMap<String, MoveCounts>,
 ) -> Result<(), Stop> {
+    // What Masakari's engine had begun has no move of ours behind it, and no story shows it. What was planned has none either.
+    let of = |column: recovery::Column| {
+        let mut select = Query::select();
+        select
+            .column(column)
+            .from(recovery::Entity)
+            .and_where(recovery::Column::NotificationUuid.is_in(notifications.iter().copied()));
+        select
+    };
+    let moved = Query::select()
+        .column(recovery_move::Column::VmoveUuid)
+        .from(recovery_move::Entity)
+        .and_where(recovery_move::Column::RecoveryId.in_subquery(of(recovery::Column::Id)))
+        .take();
+    let kinds = RecoveryKind::ALL.iter().filter(|kind| kind.is_planned());
+    let planned = of(recovery::Column::NotificationUuid)
+        .and_where(recovery::Column::Kind.is_in(kinds.map(|kind| kind.as_str())))
+        .take();
+    let ours = vmove::Column::Uuid
+        .in_subquery(moved)
+        .or(vmove::Column::NotificationUuid.in_subquery(planned));
     let rows: Vec<(String, Option<String>, i64)> = vmove::Entity::find()
         .select_only()
         .column(vmove::Column::NotificationUuid)
@@ -167,6 +188,7 @@ async fn count_moves(
         .column_as(vmove::Column::Id.count(), "rows")
         .filter(vmove::Column::NotificationUuid.is_in(notifications.iter().copied()))
         .filter(vmove::Column::Deleted.eq(0))
+        .filter(ours)
         .group_by(vmove::Column::NotificationUuid)
         .group_by(vmove::Column::Status)
         .into_tuple()
