@@ -534,6 +534,18 @@ impl Api {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
+    /// What a monitor signs with.
+    pub(crate) async fn sign(&self, host: &str, kind: &str, watches: &[&str]) -> u16 {
+        let body =
+            json!({"monitor": {"version": "test", "troubles": {}, "watches": watches, "watching": true}});
+        let signed = self
+            .http
+            .put(format!("{}/v1/monitors/{host}/{kind}", self.base))
+            .json(&body);
+        let answer = signed.header("X-Auth-Token", &self.token).send().await.unwrap();
+        answer.status().as_u16()
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let answer = self
             .http

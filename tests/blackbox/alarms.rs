@@ -1,0 +1,241 @@
+//! What stops protecting is told within a minute, by the real binary, in real time, with the waits that are shipped: nothing is made
+//! older by hand. The cases run side by side, each in a region of its own.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{LocalBoxFuture, join_all};
+use serde_json::Value;
+use tachi_engine::ports::FactStore as _;
+use tachi_sandbox::{ApiEffect, ApiFault, Fleet, PowerQuery, RegionSettings};
+
+use super::support::{Api, Process, Stage, json, until};
+
+/// From the event to the alarm.
+const ALARM: Duration = Duration::from_secs(60);
+
+/// Until everything is well at first.
+const READY: Duration = Duration::from_secs(60);
+
+/// Monitors sign every ten seconds.
+const SIGNS: Duration = Duration::from_secs(10);
+
+/// The waits of the stage are short; these are as they are shipped.
+const SHIPPED: &str = "[recovery]\ncall_deadline = 20\nproxy_hold = 60\nsweep_interval = 2\nheartbeat_poll_interval = 5\n\
+                       tick_interval = 0.5\n[fencing]\nstorm_cliff_interval = 10\n";
+
+/// What is found until an engine has looked around.
+const AT_FIRST: [&str; 6] = [
+    "NO_ENGINE",
+    "NOVA_AWAY",
+    "FACTS_OLD",
+    "INSTANCES_NOT_LISTED",
+    "FENCE_NOT_TESTED",
+    "ROOM_UNKNOWN",
+];
+
+/// A region whose waits are as they are, with what `more` says in its configuration.
+struct Scene {
+    stage: Stage,
+    files: Vec<PathBuf>,
+    engines: Vec<Process>,
+}
+
+impl Scene {
+    async fn set(more: &str, engines: usize) -> Self {
+        let region = RegionSettings {
+            fleet: Fleet {
+                hosts: 4,
+                ..Fleet::default()
+            },
+            ..RegionSettings::default()
+        };
+        let stage = Stage::set(region).await;
+        stage.protect().await;
+        let file = stage.folder.path().join("more.conf");
+        std::fs::write(&file, format!("{SHIPPED}{more}")).unwrap();
+        let files = vec![file];
+        // Each on a machine of its own: one that is started on the same machine takes the place of another.
+        let engines = (1..=engines).map(|number| {
+            let own = stage.folder.path().join(format!("ctl-{number}.conf"));
+            std::fs::write(&own, format!("[DEFAULT]\nhost = ctl-{number}\n")).unwrap();
+            stage.spawn_with("engine", &[files.as_slice(), &[own]].concat())
+        });
+        let engines = engines.collect();
+        let scene = Self {
+            stage,
+            files,
+            engines,
+        };
+        until("everything to be known", READY, async || {
+            let (_, found) = scene.check();
+            !found.iter().any(|code| AT_FIRST.contains(&code.as_str()))
+        })
+        .await;
+        scene
+    }
+
+    /// With the configuration that engines have.
+    fn command(&self, words: &[&str]) -> (i32, String, String) {
+        let conf = self.stage.conf();
+        let mut all = words.to_vec();
+        for file in std::iter::once(&conf).chain(&self.files) {
+            all.extend(["--config-file", file.to_str().unwrap()]);
+        }
+        Stage::command(&all)
+    }
+
+    /// With what `status --check` ends, and the codes of what it finds.
+    fn check(&self) -> (i32, Vec<String>) {
+        let (code, told, note) = self.command(&["status", "--check", "-f", "json"]);
+        let told: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{code}: {told}{note}"));
+        let findings = told["findings"].as_array().unwrap().iter();
+        let codes = findings.map(|one| one["code"].as_str().unwrap().to_owned());
+        (code, codes.collect())
+    }
+
+    /// Waits until `status --check` is no longer content, and says why, for each of these alarms.
+    async fn alarmed(&self, event: Instant, alarms: &[Alarm<'_>]) {
+        let mut open: Vec<&Alarm<'_>> = alarms.iter().collect();
+        while !open.is_empty() {
+            let (exit, found) = self.check();
+            let after = event.elapsed();
+            open.retain(|alarm| {
+                let told =
+                    exit >= alarm.exit && found.iter().any(|code| alarm.codes.contains(&code.as_str()));
+                if told {
+                    println!(
+                        "{}: told after {:.0} s: {found:?}",
+                        alarm.name,
+                        after.as_secs_f64()
+                    );
+                }
+                !told
+            });
+            let silent: Vec<&str> = open.iter().map(|alarm| alarm.name).collect();
+            assert!(
+                open.is_empty() || after < ALARM,
+                "not told within {ALARM:?}: {silent:?}; exit {exit}, found {found:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+/// What has to be told.
+struct Alarm<'a> {
+    name: &'a str,
+    /// One of them is found.
+    codes: &'a [&'a str],
+    /// What `status --check` ends with at least.
+    exit: i32,
+}
+
+impl<'a> Alarm<'a> {
+    const fn new(name: &'a str, codes: &'a [&'a str], exit: i32) -> Self {
+        Self { name, codes, exit }
+    }
+}
+
+/// Signs as a monitor does until it is dropped: then it is as if it was killed, or frozen.
+fn signing(api: Api, host: &'static str, kind: &'static str) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            assert_eq!(api.sign(host, kind, &["compute-002", "compute-003"]).await, 204);
+            tokio::time::sleep(SIGNS).await;
+        }
+    })
+}
+
+async fn monitors_and_a_bmc_and_one_of_two_engines() {
+    let mut scene = Scene::set("", 2).await;
+    let _api = scene.stage.spawn_with("api", &scene.files);
+    let mut monitors = Vec::new();
+    for kind in ["host", "process"] {
+        monitors.push(signing(scene.stage.api().await, "compute-001", kind));
+    }
+    until("the monitors to have signed", READY, async || {
+        json(&scene.stage, &["monitor", "list"]).as_array().unwrap().len() == 2
+    })
+    .await;
+    let event = Instant::now();
+    for monitor in monitors {
+        monitor.abort();
+    }
+    let region = scene.stage.sandbox.region();
+    region
+        .faults()
+        .maas_query("compute-003", PowerQuery::Hangs)
+        .unwrap();
+    // The one that does not watch: who watches is followed after half a minute, and tests what it knows least of first.
+    let watcher = scene.stage.store.facts().facts(Some("watcher")).await.unwrap();
+    let first_watches = watcher[0].value.contains("ctl-1:");
+    scene.engines.remove(usize::from(first_watches)).kill();
+    let alarms = [
+        Alarm::new("monitors killed", &["MONITOR_SILENT"], 1),
+        Alarm::new("nobody watches a host any more", &["HOST_NOT_WATCHED"], 2),
+        Alarm::new("BMC hung", &["FENCE_LEVEL_FAILING"], 1),
+        Alarm::new("an engine killed beside another", &["ENGINE_SILENT"], 1),
+    ];
+    scene.alarmed(event, &alarms).await;
+}
+
+async fn something_is_away(name: &str, more: &str, route: &str, effect: ApiEffect) {
+    let scene = Scene::set(more, 1).await;
+    let event = Instant::now();
+    let region = scene.stage.sandbox.region();
+    region.api_faults().add(ApiFault::always(route, effect));
+    if route.contains("identity") {
+        scene.stage.sandbox.revoke_tokens();
+    }
+    let alarm = Alarm::new(name, &["NOVA_AWAY", "FACTS_OLD"], 2);
+    scene.alarmed(event, &[alarm]).await;
+}
+
+async fn all_engines_killed() {
+    let mut scene = Scene::set("", 2).await;
+    let event = Instant::now();
+    for engine in scene.engines.drain(..) {
+        engine.kill();
+    }
+    let alarm = Alarm::new("all engines killed", &["NO_ENGINE"], 2);
+    scene.alarmed(event, &[alarm]).await;
+}
+
+async fn a_host_that_dies_is_seen_at_once() {
+    let scene = Scene::set("", 1).await;
+    let region = scene.stage.sandbox.region();
+    region.faults().power_loss("compute-001").unwrap();
+    let event = Instant::now();
+    scene.stage.report("compute-001").await;
+    until("the death to be seen", Duration::from_secs(5), async || {
+        scene.check().1.iter().any(|code| code == "HOST_UNDER_RECOVERY")
+    })
+    .await;
+    println!(
+        "a host's death: told after {:.1} s",
+        event.elapsed().as_secs_f64()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_an_alarm_is_raised_within_a_minute() {
+    const EXTERNAL: &str = "[fencing]\nmode = external\n";
+    const NOVA: &str = "/compute/";
+    const KEYSTONE: &str = "/identity";
+    let cases: [LocalBoxFuture<'_, ()>; 7] = [
+        Box::pin(monitors_and_a_bmc_and_one_of_two_engines()),
+        Box::pin(something_is_away("Nova away", "", NOVA, ApiEffect::Break)),
+        Box::pin(something_is_away("Nova frozen", "", NOVA, ApiEffect::Hang)),
+        Box::pin(something_is_away(
+            "Nova away, mode external",
+            EXTERNAL,
+            NOVA,
+            ApiEffect::Break,
+        )),
+        Box::pin(something_is_away("Keystone away", "", KEYSTONE, ApiEffect::Break)),
+        Box::pin(all_engines_killed()),
+        Box::pin(a_host_that_dies_is_seen_at_once()),
+    ];
+    join_all(cases).await;
+}
