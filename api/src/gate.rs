@@ -45,9 +45,10 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     request.extensions_mut().insert(version);
     request.extensions_mut().insert(rule);
     let mut response = next.run(request).await;
-    let streams =
-        response.headers().get(CONTENT_TYPE) == Some(&HeaderValue::from_static("text/event-stream"));
-    if response.status().is_success() && !streams {
+    // Events and reports are no JSON.
+    let told = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_other = told.is_some_and(|told| told.starts_with(b"text/"));
+    if response.status().is_success() && !is_other {
         response.headers_mut().insert(CONTENT_TYPE, answer_type);
     }
     speaking(response, &version.to_string())

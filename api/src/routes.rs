@@ -110,6 +110,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/instances/{instance}/explanation", READ, get(operator::of_instance)),
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}", READ, get(operator::recovery)),
+        ruled(Method::GET, "/operator/v1/recoveries/{recovery}/report", READ, get(operator::report)),
         ruled(Method::GET, "/operator/v1/schedule", READ, get(operator::schedule)),
         ruled(Method::GET, "/operator/v1/events", READ, get(live::listen)),
         ruled(Method::POST, "/operator/v1/words", ACT, post(words::say)),

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::response::IntoResponse as _;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use tachi_domain::RecoveryId;
 use tachi_domain::situation::{Explanation, HostOrInstance};
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
+use tachi_operator::report::RecoveryReport;
 use tachi_operator::{
     ExplanationView, FindingView, ForecastView, HostView, NotForecast, PastView, RecoveryView, STATES, Seen,
     SituationView, StoryView, VmoveLine, VmoveView, past, state,
@@ -21,6 +24,9 @@ use crate::reply;
 
 /// What is told of a host unless it is said from when.
 const USUAL_SPAN_SECONDS: i64 = 1_200;
+
+/// The forms of a recovery's report; the first unless another is asked for.
+pub(crate) const REPORTS: &[&str] = &["md", "html"];
 
 /// The caller's view of a database that fails: it may come back.
 pub(crate) fn away(error: JournalError) -> ApiError {
@@ -194,8 +200,50 @@ async fn marker(app: &App, params: &Params) -> Result<Option<RecoveryId>, ApiErr
 
 /// All there is to know of one.
 pub(crate) async fn recovery(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
+    let (_, story) = story(&app, &id).await?;
+    reply::ok("recovery", &story)
+}
+
+async fn story(app: &App, id: &str) -> Result<(RecoveryId, StoryView), ApiError> {
     let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
     let id: RecoveryId = id.parse().map_err(|_| missing())?;
     let story = app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
-    reply::ok("recovery", &StoryView::from(&story))
+    Ok((id, StoryView::from(&story)))
+}
+
+/// The report of one, as a file: a browser keeps it, and shows it as if it came from nowhere.
+pub(crate) async fn report(
+    State(app): State<App>,
+    Ids(id): Ids<String>,
+    params: Params,
+    _: Authorised,
+) -> Answer {
+    let format = params.last("format").unwrap_or("md");
+    let kind = match format {
+        "md" => "text/markdown; charset=utf-8",
+        "html" => "text/html; charset=utf-8",
+        other => {
+            return Err(ApiError::bad_request(format!(
+                "Invalid value for format: {other:?} is none of {}",
+                REPORTS.join(", ")
+            )));
+        }
+    };
+    let (id, story) = story(&app, &id).await?;
+    let report = RecoveryReport::of(&story);
+    let text = if format == "html" {
+        report.html()
+    } else {
+        report.markdown()
+    };
+    let text = text.map_err(|source| ApiError::Internal {
+        source: Box::new(source),
+    })?;
+    let named = format!("attachment; filename=\"recovery-{id}.{format}\"");
+    let headers = [
+        (CONTENT_TYPE, kind),
+        (CONTENT_DISPOSITION, named.as_str()),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, format!("{}\n", text.trim_end())).into_response())
 }

@@ -192,6 +192,18 @@ fn success(success: &Success) -> Option<(u16, Value)> {
             });
             Some((200, answer))
         }
+        Success::Text(kinds) => {
+            let contents: Map<String, Value> = kinds
+                .iter()
+                .map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}})))
+                .collect();
+            let answer = json!({
+                "description": "What was asked for.",
+                "headers": spoken_headers(),
+                "content": contents,
+            });
+            Some((200, answer))
+        }
         Success::Nothing => Some((
             204,
             json!({"description": "It is done.", "headers": spoken_headers()}),

@@ -82,6 +82,8 @@ pub(super) enum Success {
     One(u16, &'static str, &'static str, &'static [Link]),
     /// A list under its key; the schema of its items.
     Many(&'static str, &'static str),
+    /// A text in one of these forms.
+    Text(&'static [&'static str]),
     /// Events, as long as somebody listens.
     Stream,
     /// 204.

@@ -176,6 +176,7 @@ async fn board_tells_what_the_api_tells_under_the_same_rules() {
         "hosts/a/explanation",
         "recoveries?all=true&limit=1",
         "recoveries/x",
+        "recoveries/x/report?format=html",
         "schedule",
     ] {
         let own = bench.get(&format!("/operator/v1/{path}")).await;

@@ -320,6 +320,55 @@ async fn operator_api_recoveries_are_listed_by_state_and_told_whole() {
     }
 }
 
+#[tokio::test]
+async fn operator_api_the_report_of_a_recovery_is_a_file_and_the_same_each_time() {
+    let bench = Bench::new();
+    let hostile = "a\"><script>alert(1)</script>";
+    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, hostile)];
+    let id = Uuid::from_u128(3);
+    let path = format!("/operator/v1/recoveries/{id}/report");
+    for (query, kind, name) in [
+        ("", "text/markdown; charset=utf-8", "md"),
+        ("?format=md", "text/markdown; charset=utf-8", "md"),
+        ("?format=html", "text/html; charset=utf-8", "html"),
+    ] {
+        let got = bench.get(&format!("{path}{query}")).await;
+        assert_eq!(
+            (got.status, got.header("content-type")),
+            (200, Some(kind)),
+            "{query}"
+        );
+        let kept = format!("attachment; filename=\"recovery-{id}.{name}\"");
+        assert_eq!(got.header("content-disposition"), Some(kept.as_str()));
+        assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
+        assert!(got.text.contains("reported 2026-"), "{}", got.text);
+        assert!(!got.text.contains("<script>"), "{}", got.text);
+        let again = bench.get(&format!("{path}{query}")).await;
+        assert_eq!(again.text, got.text);
+    }
+    for (wanted, status) in [
+        (format!("{path}?format=pdf"), 400),
+        (format!("/operator/v1/recoveries/{}/report", Uuid::nil()), 404),
+        ("/operator/v1/recoveries/..%2f/report?format=html".to_owned(), 404),
+    ] {
+        let got = bench.get(&wanted).await;
+        assert_eq!(got.status, status, "{wanted}");
+        assert_eq!(
+            got.header("content-type"),
+            Some("application/json; charset=UTF-8"),
+            "a refusal is one as any other"
+        );
+    }
+    for (token, status) in [
+        ("service-reader", 200),
+        ("reader", 403),
+        ("masakari_monitor", 403),
+        ("nobody", 401),
+    ] {
+        assert_eq!(by(&bench, token, &path).await.status, status, "{token}");
+    }
+}
+
 pub(super) fn waiting(what: WaitsFor, life: Life, state: &Value) -> MoveLine {
     MoveLine {
         recovery: RecoveryId(Uuid::from_u128(3)),
@@ -431,6 +480,7 @@ async fn operator_api_a_database_that_is_away_is_not_good_news() {
         "instances",
         "recoveries",
         &format!("recoveries/{}", Uuid::nil()),
+        &format!("recoveries/{}/report", Uuid::nil()),
     ] {
         let got = bench.get(&format!("/operator/v1/{path}")).await;
         assert_eq!(got.status, 503, "{path}: {}", got.text);

@@ -6,6 +6,7 @@ use http::Method;
 use tachi_operator::STATES;
 
 use super::{Filter, FilterKind, Link, Operation, PLAIN, Sent, Success, boolean, exact};
+use crate::handlers::operator::REPORTS;
 use crate::openapi::schemas;
 use crate::wire::failure::NewFailure;
 use crate::wire::freeze::NewFreeze;
@@ -156,10 +157,33 @@ pub(super) fn operator() -> Vec<Operation> {
             summary: "Tell everything there is to know of a recovery",
             about: "What `tachi recovery show --format json` prints: its steps, proofs and instances.",
             success: Success::One(200, "recovery", "RecoveryStory", &[]),
-            refusals: &[(404, "There is no such recovery.")],
+            refusals: &[(404, NO_RECOVERY)],
             ..plain()
         },
+        report(),
     ]
+}
+
+const NO_RECOVERY: &str = "There is no such recovery.";
+
+fn report() -> Operation {
+    const FORMAT: &[Filter] = &[Filter {
+        name: "format",
+        kind: FilterKind::Word(REPORTS),
+        about: "Markdown, or a page that needs nothing else; `md` if it is missing",
+    }];
+    Operation {
+        path: "/operator/v1/recoveries/{recovery}/report",
+        id: Cow::Borrowed("reportRecovery"),
+        summary: "Report a recovery to those who were not there",
+        about: "What `tachi recovery report` writes, made of what `GET /operator/v1/recoveries/{recovery}` tells and of nothing \
+                else: the same text each time. It is a file to keep (`Content-Disposition`).",
+        asked: FORMAT,
+        success: Success::Text(&["text/markdown", "text/html"]),
+        refusals: &[(404, NO_RECOVERY)],
+        tag: "operator",
+        ..PLAIN
+    }
 }
 
 fn schedule() -> Operation {
