@@ -35,7 +35,7 @@ pub(crate) struct VmoveListArgs {
 pub(crate) struct VmoveRecoverArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// Its id, or its name if only one is called so
+    /// Its name, its id or the beginning of that, if only one is meant
     pub(crate) instance: String,
     /// It runs on the host of --on: believed if Nova shows it there
     #[arg(long, requires = "on")]

@@ -7,6 +7,8 @@ use tachi_domain::{RecoveryId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, Said, Story};
 use tachi_engine::ports::{AuditError, JournalError, OperatorDesk};
 
+use crate::named::{could_be, meant};
+use crate::plain::plain;
 use crate::seen::Seen;
 use crate::vmove::VmoveLine;
 use crate::waits;
@@ -121,7 +123,7 @@ pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) 
     }
 }
 
-/// The one instance of this id or name that is being moved or waits for a person.
+/// The one instance of this name or id, or whose id begins so, that is being moved or waits for a person.
 ///
 /// # Errors
 ///
@@ -134,10 +136,8 @@ pub async fn instance(desk: &dyn OperatorDesk, instance: &str) -> Result<VmoveLi
 }
 
 fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
-    let is_it = |line: &VmoveLine| {
-        line.line.name == instance || line.line.server.to_string() == instance.to_ascii_lowercase()
-    };
-    let mut found: Vec<VmoveLine> = lines.into_iter().filter(is_it).collect();
+    let called = |line: &VmoveLine| (line.line.server.to_string(), line.line.name.clone());
+    let (_, mut found) = meant(instance, lines, called);
     // One that is over in an older recovery may be under way in a younger one.
     let is_over = |line: &VmoveLine| line.one.as_ref().is_some_and(Move::is_over);
     if found.iter().any(|line| !is_over(line)) {
@@ -149,14 +149,22 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
         found.drain(..found.len() - 1);
     }
     if found.len() > 1 {
-        return Err(Unsaid::Refused(format!(
-            "{} instances are called {instance}: name its id, as tachi vmove list shows it",
-            found.len()
-        )));
+        let each = found.iter().map(|line| {
+            let of = &line.line;
+            format!(
+                "{} {} of {}, recovery {}",
+                of.server,
+                plain(&of.name),
+                plain(&of.host),
+                of.recovery
+            )
+        });
+        return Err(Unsaid::Ambiguous(could_be(instance, "instances", each)));
     }
     found.pop().ok_or_else(|| {
         Unsaid::Unknown(format!(
-            "no open recovery has an instance {instance}, nor has one given it up: see tachi vmove list"
+            "no open recovery has an instance {instance:?}, by its name, its id or the beginning of that, nor has one given it up: \
+             see `tachi vmove list`"
         ))
     })
 }
@@ -260,7 +268,71 @@ pub async fn say_of(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use tachi_engine::ports::operator::MoveLine;
+    use uuid::Uuid;
+
     use super::*;
+
+    fn line(server: &str, name: &str, recovery: u128) -> VmoveLine {
+        VmoveLine {
+            one: None,
+            line: MoveLine {
+                recovery: RecoveryId(Uuid::from_u128(recovery)),
+                host: "compute-003".to_owned(),
+                life: Life::Closed,
+                opened_at: Timestamp::from_micros(1),
+                server: server.parse().unwrap(),
+                name: name.to_owned(),
+                rank: 0,
+                dest: None,
+                wait: None,
+                may_run: BTreeSet::new(),
+                message: None,
+                state: String::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn an_instance_is_meant_by_its_name_its_id_or_the_beginning_of_that() {
+        const ONE: &str = "beef0001-0000-4000-8000-000000000001";
+        const OTHER: &str = "beef0002-0000-4000-8000-000000000002";
+        let all = || {
+            vec![
+                line(ONE, "ha-1", 1),
+                line(OTHER, "twin", 1),
+                line("cafe0003-0000-4000-8000-000000000003", "twin", 1),
+                line("cafe0004-0000-4000-8000-000000000004", "beef0001", 1),
+            ]
+        };
+        for (wanted, found) in [
+            ("ha-1", ONE),
+            (ONE, ONE),
+            (&ONE.to_ascii_uppercase(), ONE),
+            ("beef0002", OTHER),
+            ("beef0001", "cafe0004-0000-4000-8000-000000000004"),
+        ] {
+            let one = one_of(all(), wanted).unwrap();
+            assert_eq!(one.line.server.to_string(), found, "{wanted}");
+        }
+        for (wanted, part) in [
+            (
+                "beef",
+                "could be several instances, name one by its id:\n  beef0001-",
+            ),
+            (
+                "twin",
+                "\n  cafe0003-0000-4000-8000-000000000003 twin of compute-003, recovery ",
+            ),
+            ("bee", "no open recovery has an instance \"bee\""),
+            ("", "no open recovery has an instance \"\""),
+        ] {
+            let why = one_of(all(), wanted).map(|line| line.line.server).unwrap_err();
+            assert!(why.to_string().contains(part), "{wanted}: {why}");
+        }
+    }
 
     #[test]
     fn who_and_why_fit_into_their_column_and_into_a_line() {
