@@ -7,6 +7,7 @@ mod drill;
 mod drop_in;
 mod fence;
 mod freeze;
+mod here;
 mod init;
 mod mon;
 mod monitor;
@@ -32,6 +33,7 @@ pub(crate) use drill::DrillArgs;
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
+pub(crate) use here::is_meant;
 pub(crate) use init::{By, DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs};
 pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
@@ -463,5 +465,66 @@ mod tests {
             made == pages(&kept),
             "packaging/man/tachi is not what the command line is: WRITE_MAN_PAGES=1 cargo test -p tachi man_page writes it"
         );
+    }
+
+    /// The commands below `command` that do something themselves, as they are typed, and whether they ask an API.
+    fn leaves(command: &clap::Command, typed: &str, all: &mut BTreeMap<String, bool>) {
+        let below: Vec<_> = command
+            .get_subcommands()
+            .filter(|one| one.get_name() != "help")
+            .collect();
+        if below.is_empty() {
+            let asks = command
+                .get_arguments()
+                .any(|one| one.get_long() == Some("os-cloud"));
+            all.insert(typed.trim().to_owned(), asks);
+        }
+        for one in below {
+            leaves(one, &format!("{typed} {}", one.get_name()), all);
+        }
+    }
+
+    /// What stands between backticks in a cell.
+    fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+        cell.split('`').skip(1).step_by(2)
+    }
+
+    #[test]
+    fn operator_api_each_command_that_asks_no_api_has_its_reason_in_the_book() {
+        let mut all = BTreeMap::new();
+        leaves(&Cli::command(), "", &mut all);
+        let page = include_str!("../docs/operator-api.md");
+        let table = page.split("These are for a controller only").nth(1).unwrap();
+        let table = table.split("\n\n").nth(1).unwrap();
+        let rows: Vec<(&str, &str)> = table
+            .lines()
+            .skip(2)
+            .filter_map(|row| row.trim_matches('|').split_once(" | "))
+            .collect();
+        let is_of = |typed: &str, word: &str| typed == word || typed.starts_with(&format!("{word} "));
+        for (typed, asks) in &all {
+            let row = rows
+                .iter()
+                .find(|(cell, _)| quoted(cell).any(|word| is_of(typed, word)));
+            assert_eq!(row.is_none(), *asks, "{typed}: {row:?}");
+            assert!(row.is_none_or(|(_, why)| why.len() > 20), "{typed}: {row:?}");
+        }
+        for word in rows.iter().flat_map(|(cell, _)| quoted(cell)) {
+            assert!(
+                all.keys().any(|typed| is_of(typed, word)),
+                "no command is called {word}"
+            );
+        }
+        // What a night needs is there from anywhere, but for what the page of the night names.
+        let night = include_str!("../docs/three-in-the-morning.md");
+        let typed = night.lines().filter_map(|line| line.strip_prefix("$ tachi "));
+        let mut seen = 0;
+        for line in typed.filter(|line| !line.starts_with("serve ")) {
+            let (name, asks) = all.iter().rev().find(|(name, _)| is_of(line, name)).unwrap();
+            let named = ["fence", "host return"].iter().any(|word| is_of(name, word));
+            assert!(*asks != named, "{line}");
+            seen += 1;
+        }
+        assert!(seen > 5, "{seen}");
     }
 }

@@ -43,13 +43,16 @@ use tachi_domain::policy::Policy;
 use tachi_operator::{downtime, when};
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY};
+use crate::cli::{
+    Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, is_meant,
+};
 use crate::logging::{self, Logging};
 use crate::out;
 use crate::settings::Settings;
 
 /// Runs what was asked for; gives the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
+    is_meant(&cli.command)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => Box::pin(serve::run(args)).await,

@@ -12,9 +12,10 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeWish;
+use tachi_operator::planning::PlanWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
-    RecoveryView, SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
+    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveView,
 };
 
 use crate::cli::SourceArgs;
@@ -87,6 +88,15 @@ pub(crate) trait Source: Send + Sync {
 
     /// What would come of reporting a host as dead.
     async fn outlook(&self, host: &str) -> Result<OutlookView, Failure>;
+
+    /// What would come of draining a host.
+    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure>;
+
+    /// What would be given back to a host; on a controller as Nova shows it now.
+    async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure>;
+
+    /// Plans a drain or a giveback. The wish has been admitted.
+    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure>;
 
     /// Reports a host as dead.
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure>;

@@ -335,6 +335,7 @@ pub(crate) async fn router(
         lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
         desk: Arc::new(base.store.desk().clone()),
         freezes: Arc::new(base.store.freezes().clone()),
+        plans: Arc::new(base.store.plans().clone()),
         audit: audit.clone(),
         monitors: Arc::new(base.store.monitors().clone()),
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{AuditSink, Clock, Events, Freezes, OperatorDesk, Poke, Registry};
+use tachi_engine::ports::{AuditSink, Clock, Events, Freezes, OperatorDesk, Plans, Poke, Registry};
 
 use crate::auth::Gatekeeper;
 use crate::binding::Binding;
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) lookout: Arc<dyn Lookout>,
     pub(crate) desk: Arc<dyn OperatorDesk>,
     pub(crate) freezes: Arc<dyn Freezes>,
+    pub(crate) plans: Arc<dyn Plans>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) signs: Signs,
     pub(crate) streams: Streams,

@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod monitors;
 pub(crate) mod notifications;
 pub(crate) mod operator;
+pub(crate) mod plans;
 pub(crate) mod refused;
 pub(crate) mod segments;
 pub(crate) mod versions;

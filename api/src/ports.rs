@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tachi_engine::ports::{
-    AuditSink, CallError, Clock, Freezes, JournalError, Monitors, OperatorDesk, Poke, Registry,
+    AuditSink, CallError, Clock, Freezes, JournalError, Monitors, OperatorDesk, Plans, Poke, Registry,
 };
 use tachi_operator::{JobView, Seen};
 
@@ -151,6 +151,8 @@ pub struct Ports {
     pub desk: Arc<dyn OperatorDesk>,
     /// What they have frozen.
     pub freezes: Arc<dyn Freezes>,
+    /// Where what people plan for living hosts is written.
+    pub plans: Arc<dyn Plans>,
     /// Where it is written down who said what, before it is said.
     pub audit: Arc<dyn AuditSink>,
     /// Where monitors sign.

@@ -89,6 +89,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         lookout: ports.lookout,
         desk: ports.desk,
         freezes: ports.freezes,
+        plans: ports.plans,
         audit: ports.audit,
         signs: Signs::new(ports.monitors),
         streams: Streams::new(options.streams),

@@ -5,8 +5,8 @@ use http::Method;
 
 use crate::app::App;
 use crate::handlers::{
-    boot_guard, extensions, failures, freezes, hosts, live, monitors, notifications, operator, refused,
-    segments, versions, vmoves, words,
+    boot_guard, extensions, failures, freezes, hosts, live, monitors, notifications, operator, plans,
+    refused, segments, versions, vmoves, words,
 };
 use crate::policy::Rule;
 
@@ -73,6 +73,8 @@ const EXTENSION: &str = "/v1/extensions/{alias}";
 pub(crate) const OPERATOR: &str = "/operator/v1";
 const READ: &str = "os_masakari_api:operator:read";
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
+const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
+const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
 pub(crate) const ACT: &str = "os_masakari_api:operator:act";
 
 /// The table.
@@ -106,6 +108,10 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/hosts/{hostname}/past", READ, get(operator::past)),
         ruled(Method::GET, FAILURE, READ, get(failures::outlook)),
         ruled(Method::POST, FAILURE, ACT, post(failures::report)),
+        ruled(Method::GET, DRAIN, READ, get(plans::drain_outlook)),
+        ruled(Method::POST, DRAIN, ACT, post(plans::drain)),
+        ruled(Method::GET, GIVEBACK, READ, get(plans::giveback_outlook)),
+        ruled(Method::POST, GIVEBACK, ACT, post(plans::giveback)),
         ruled(Method::GET, "/operator/v1/instances", READ, get(operator::instances)),
         ruled(Method::GET, "/operator/v1/instances/{instance}/explanation", READ, get(operator::of_instance)),
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),

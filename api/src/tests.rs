@@ -28,6 +28,7 @@ mod notifications;
 mod openapi;
 mod operations;
 mod operator;
+mod plans;
 mod policy;
 mod report_limit;
 mod segments;

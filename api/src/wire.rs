@@ -8,6 +8,7 @@ pub(crate) mod freeze;
 pub(crate) mod host;
 pub(crate) mod notification;
 pub(crate) mod payload;
+pub(crate) mod plan;
 mod repr;
 pub(crate) mod rules;
 pub(crate) mod segment;

@@ -140,7 +140,7 @@ pub(crate) struct PlannedArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HostDrainArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
     /// For so long the host is frozen once it is empty: 45m, 3h (1m to 24h)
@@ -157,7 +157,7 @@ pub(crate) struct HostDrainArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HostGivebackArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
     /// Only say which instances would be moved back, and which not and why

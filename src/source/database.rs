@@ -1,5 +1,7 @@
 //! The database, on a controller.
 
+mod planned;
+
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,10 +12,11 @@ use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorDesk as _};
 use tachi_operator::failing::{self, Failing};
 use tachi_operator::freezes::{self, FreezeWish, Hand, What};
+use tachi_operator::planning::PlanWish;
 use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
-    RecoveryView, SituationView, StoryView, VmoveLine, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
+    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveLine, VmoveView,
 };
 
 use super::{Said, Saying, Source};
@@ -202,6 +205,19 @@ impl Source for Database {
         wiring::socket_poke(&self.settings)?.poke();
         told(&thawed)
     }
+
+    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+        planned::drain_outlook(self, host).await
+    }
+
+    async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure> {
+        planned::giveback_outlook(self, host, with_locked).await
+    }
+
+    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+        planned::plan(self, host, wish).await
+    }
+
     async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
         let wrong = |unsaid| Failure::unsaid("reading the database", unsaid);
         let view = failing::named(self.base.store.desk(), host)

@@ -5,9 +5,10 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeWish;
+use tachi_operator::planning::PlanWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
-    RecoveryView, SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
+    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveView,
 };
 
 use super::{Said, Saying, Source};
@@ -77,6 +78,18 @@ impl<S: Source> Source for Patient<S> {
 
     async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
         waiting(&self.what, self.inner.outlook(host)).await
+    }
+
+    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+        waiting(&self.what, self.inner.drain_outlook(host)).await
+    }
+
+    async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure> {
+        waiting(&self.what, self.inner.giveback_outlook(host, with_locked)).await
+    }
+
+    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+        waiting(&self.what, self.inner.plan(host, wish)).await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {

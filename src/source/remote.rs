@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tachi_domain::recovery::{MoveVerdict, Word};
+use tachi_domain::recovery::{MoveVerdict, RecoveryKind, Word};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -13,15 +13,19 @@ use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::past::Span;
 use tachi_instance_ha::{Class, Client, Failed};
 use tachi_operator::freezes::FreezeWish;
+use tachi_operator::planning::PlanWish;
 use tachi_operator::when::time;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, JobView, OutlookView, PastView,
-    RecoveryView, SituationView, StoryView, VmoveView, past,
+    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
+    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveView, past,
 };
 
 use super::{Said, Saying, Source, clouds};
 use crate::cmd::Failure;
 use crate::out::waiting;
+
+/// What an API says of a path that it does not know.
+const NO_PATH: &str = "The resource could not be found.";
 
 /// More pages than this are no list any more.
 const MOST_PAGES: usize = 1_000;
@@ -106,6 +110,17 @@ impl Remote {
                 }
                 Err(self.failed(&failed, Act::Say))
             }
+        }
+    }
+
+    /// What would come of something that is said of a host.
+    async fn of_host<T: DeserializeOwned>(&self, host: &str, what: &str) -> Result<T, Failure> {
+        match self.client.ask_operator(&["hosts", host, what], &[]).await {
+            Ok(body) => self.read(&body, what),
+            // One that does not know the path says nothing of a host.
+            Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
+            Err(failed) if matches!(failed.status, Some(404 | 409)) => Err(self.failed(&failed, Act::Say)),
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }
 
@@ -359,18 +374,33 @@ impl Source for Remote {
         let said = self.client.end_operator(&["freezes", &number]).await;
         self.said(said, "freeze").await
     }
+
     async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
-        let found = self.client.ask_operator(&["hosts", host, "failure"], &[]).await;
-        match found {
-            Ok(body) => self.read(&body, "failure"),
-            Err(failed) => {
-                if failed.status == Some(404) {
-                    self.get::<Value>(&["freezes"], &[], "freezes").await?;
-                    return Err(self.failed(&failed, Act::Say));
-                }
-                Err(self.failed(&failed, Act::Read))
-            }
+        self.of_host(host, "failure").await
+    }
+
+    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+        self.of_host(host, "drain").await
+    }
+
+    async fn giveback_outlook(&self, host: &str, _: bool) -> Result<GivebackView, Failure> {
+        self.of_host(host, "giveback").await
+    }
+
+    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+        let mut body = json!({
+            "at_once": wish.at_once,
+            "limit_seconds": wish.limit.as_secs(),
+            "with_locked": wish.with_locked,
+        });
+        if wish.kind == RecoveryKind::Drain {
+            body["lasts_seconds"] = json!(wish.lasts.as_secs());
+            body["reason"] = json!(wish.reason);
         }
+        let kind = wish.kind.as_str();
+        let body = json!({ kind: body }).to_string();
+        let said = self.client.say_operator(&["hosts", host, kind], &body).await;
+        self.said(said, "plan").await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {

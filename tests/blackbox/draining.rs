@@ -74,7 +74,12 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     assert_eq!(code, 0, "{note}");
     assert!(note.contains("no engine has signed lately"), "{note}");
     assert!(told.contains("3 instances are on compute-001"), "{told}");
-    let (code, _, note) = drain(&stage, &[]);
+    // The answer was lost, and it is said again.
+    let (code, again, note) = drain(&stage, &["--no-follow"]);
+    assert_eq!(code, 0, "{note}");
+    assert!(again.contains("nothing was written"), "{again}");
+    assert_eq!(json(&stage, &["recovery", "list"]).as_array().unwrap().len(), 1);
+    let (code, _, note) = drain(&stage, &["--at-once", "3"]);
     assert_eq!(code, 1);
     assert!(note.contains("(kind drain) of compute-001 is not over"), "{note}");
 

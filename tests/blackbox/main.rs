@@ -34,6 +34,7 @@ mod policies;
 mod processes;
 mod recovery;
 mod remote;
+mod remote_draining;
 mod remote_freezing;
 mod reserved;
 mod scheduling;

@@ -357,3 +357,51 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
         assert!(said.contains("does not know /operator/v1"), "{words:?}: {said}");
     }
 }
+
+/// A shell that names a cloud means that cloud, and some commands ask none: they do nothing elsewhere, and say where they read.
+#[tokio::test]
+async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_names_a_cloud() {
+    let none = std::path::Path::new("/nonexistent/clouds.yaml");
+    let vouch = ["recovery", "vouch", "x", "--off", "h", "--reason", "x"];
+    for words in [
+        &["fence", "off", HOST, "--yes"][..],
+        &["host", "return", HOST, "--do", "--reason", "x", "--yes"],
+        &["init", "from-nova", "--apply"],
+        &["db", "purge"],
+        &["schedule", "run", "purge"],
+        &vouch,
+    ] {
+        let (code, told, said) = tachi(none, Some("production"), words);
+        assert_eq!((code, told.as_str()), (2, ""), "{words:?}: {said}");
+        for part in [
+            "nothing was done: OS_CLOUD names cloud \"production\"",
+            "--config-file /etc/",
+        ] {
+            assert!(said.contains(part), "{words:?}: {part}: {said}");
+        }
+        // Empty is none, and a configuration that is named is meant.
+        let (_, _, said) = tachi(none, Some(""), words);
+        assert!(!said.contains("OS_CLOUD"), "{words:?}: {said}");
+        let named = [words, &["--config-file", "/nonexistent/tachi.conf"]].concat();
+        let (code, _, said) = tachi(none, Some("production"), &named);
+        assert_ne!(code, 0, "{words:?}");
+        assert!(!said.contains("OS_CLOUD"), "{words:?}: {said}");
+    }
+    for words in [
+        &["db", "version"][..],
+        &["fence", "check"],
+        &["db", "purge", "--dry-run"],
+        &["host", "return", HOST],
+    ] {
+        let (_, _, said) = tachi(none, Some("production"), words);
+        assert!(
+            said.contains("what follows is of this machine's configuration, /etc/"),
+            "{words:?}: {said}"
+        );
+    }
+    for words in [&["policy", "list"][..], &["config", "show"], &["openapi"]] {
+        let (code, _, said) = tachi(none, Some("production"), words);
+        assert_eq!(code, 0, "{words:?}: {said}");
+        assert!(!said.contains("OS_CLOUD"), "{words:?}: {said}");
+    }
+}

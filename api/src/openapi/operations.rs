@@ -3,6 +3,7 @@
 mod notifications;
 mod operator;
 mod others;
+mod plans;
 mod segments;
 
 use std::borrow::Cow;
@@ -157,6 +158,7 @@ pub(super) fn table() -> Vec<Operation> {
     table.extend(segments::hosts());
     table.extend(notifications::notifications());
     table.extend(operator::operator());
+    table.extend(plans::plans());
     table.extend(others::others());
     table.extend(never());
     table

@@ -80,6 +80,9 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::JobView>(schemas);
     view::<tachi_operator::OutlookView>(schemas);
     view::<tachi_operator::FailedView>(schemas);
+    view::<tachi_operator::PlannedView>(schemas);
+    view::<tachi_operator::GivebackView>(schemas);
+    view::<tachi_operator::AwayView>(schemas);
     flatten(schemas, "Downtime");
     view::<tachi_operator::PastReportView>(schemas);
     view::<tachi_operator::PastRecoveryView>(schemas);
@@ -243,6 +246,14 @@ pub(super) fn freeze_examples() -> Value {
 
 pub(super) fn failure_examples() -> Value {
     json!({"dead": {"value": {"failure": {"reason": "smoke in rack 7"}}}})
+}
+
+pub(super) fn drain_examples() -> Value {
+    json!({"firmware": {"value": {"drain": {"lasts_seconds": 10_800, "reason": "firmware"}}}})
+}
+
+pub(super) fn giveback_examples() -> Value {
+    json!({"slowly": {"value": {"giveback": {"at_once": 1, "limit_seconds": 600}}}})
 }
 
 /// What the monitors send.

@@ -348,6 +348,7 @@ fn options_that_make_no_sense_are_refused() {
             lookout: bench.desk.clone(),
             desk: bench.desk.clone(),
             freezes: bench.desk.clone(),
+            plans: bench.desk.clone(),
             audit: bench.desk.clone(),
             monitors: bench.registry.clone(),
         };

@@ -239,6 +239,7 @@ impl Bench {
             lookout: desk.clone(),
             desk: desk.clone(),
             freezes: desk.clone(),
+            plans: desk.clone(),
             audit: desk.clone(),
             monitors: registry.clone(),
         };

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::entity::{Host, Segment, Stamps};
+use tachi_domain::entity::{Host, Notification, Segment, Stamps};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
@@ -21,6 +22,7 @@ use tachi_engine::ports::operator::{
     Said, SegmentView, StepLine, Story,
 };
 use tachi_engine::ports::past::{Past, Span};
+use tachi_engine::ports::plans::{self, MovedAway, NewPlan, Planning, Plans};
 use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
 use tachi_engine::ports::{
     AuditError, AuditSink, Doubted, FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze,
@@ -59,6 +61,10 @@ pub(super) struct Desk {
     pub(super) written: Mutex<Vec<&'static str>>,
     /// The database denies it to the API's user.
     pub(super) denied: AtomicBool,
+    /// What was planned, and what follows it.
+    pub(super) planned: Mutex<Vec<(RecoveryId, NewPlan)>>,
+    /// What was moved away from any host.
+    pub(super) away: Mutex<Vec<MovedAway>>,
     /// Who has which recovery, as it is told one time after another; the last again and again.
     pub(super) claims: Mutex<Vec<Vec<ClaimView>>>,
 }
@@ -79,6 +85,8 @@ impl Default for Desk {
             numbers: AtomicI64::new(6),
             written: Mutex::default(),
             denied: AtomicBool::default(),
+            planned: Mutex::default(),
+            away: Mutex::default(),
             claims: Mutex::default(),
         }
     }
@@ -213,6 +221,7 @@ impl Desk {
                 facts: [
                     ("broker".to_owned(), "ok: connected".to_owned()),
                     (freezes::KEPT.to_owned(), "ok".to_owned()),
+                    (plans::KEPT.to_owned(), "ok".to_owned()),
                 ]
                 .into(),
             },
@@ -362,9 +371,11 @@ impl OperatorDesk for Desk {
             .iter()
             .find(|row| row.id == id)
             .cloned();
+        let planned = self.planned.lock().unwrap();
+        let planned = planned.iter().find(|(of, _)| *of == id);
         Ok(found.map(|summary| Story {
+            notification: planned.map(|(_, new)| order_of(&summary, new)),
             summary,
-            notification: None,
             reporters: self.reporters.lock().unwrap().clone(),
             epoch: 1,
             beat: 1,
@@ -391,7 +402,9 @@ impl OperatorDesk for Desk {
         let mut all = segment(&self.hosts.lock().unwrap());
         let recoveries = self.recoveries.lock().unwrap();
         for view in &mut all.hosts {
-            let own = recoveries.iter().find(|row| row.host == view.host.name);
+            let is_own =
+                |row: &&RecoverySummary| row.host == view.host.name && row.kind == RecoveryKind::Host;
+            let own = recoveries.iter().find(is_own);
             view.recovery = own.map(|row| (row.id, row.life));
         }
         Ok(vec![all])
@@ -485,6 +498,55 @@ impl Freezes for Desk {
 
     async fn tend_freezes(&self, _: Duration) -> Result<Vec<FreezeNews>, JournalError> {
         Ok(Vec::new())
+    }
+}
+
+/// The row that holds what was asked for.
+fn order_of(summary: &RecoverySummary, new: &NewPlan) -> Notification {
+    Notification {
+        row: 1,
+        id: summary.notification,
+        kind: NotificationType::ComputeHost,
+        generated_time: NOW,
+        source_host: new.host,
+        segment: None,
+        payload: new.payload.clone(),
+        status: NotificationStatus::Running,
+        message: None,
+        reporter: None,
+        stamps: Stamps {
+            created_at: NOW,
+            updated_at: None,
+        },
+    }
+}
+
+#[async_trait]
+impl Plans for Desk {
+    async fn plan(&self, new: &NewPlan) -> Result<Planning, JournalError> {
+        self.writes("plan")?;
+        let mut recoveries = self.recoveries.lock().unwrap();
+        let busy = recoveries
+            .iter()
+            .find(|row| row.life == Life::Open && row.kind.is_planned());
+        if let Some(row) = busy {
+            return Ok(Planning::Busy(row.id, row.kind));
+        }
+        let mut planned = self.planned.lock().unwrap();
+        let mut row = recovery(100 + planned.len() as u128, "a");
+        row.kind = new.kind;
+        planned.push((row.id, new.clone()));
+        let (recovery, notification) = (row.id, row.notification);
+        recoveries.push(row);
+        Ok(Planning::Begun {
+            recovery,
+            notification,
+        })
+    }
+
+    async fn moved_away(&self, _: &str) -> Result<Vec<MovedAway>, JournalError> {
+        self.fails()?;
+        Ok(self.away.lock().unwrap().clone())
     }
 }
 

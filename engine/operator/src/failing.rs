@@ -14,7 +14,7 @@ use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, Freezes, JournalError, OperatorDesk, Registry, RegistryError,
+    AuditEntry, AuditSink, FreezeLine, Freezes, JournalError, OperatorDesk, Registry, RegistryError,
 };
 use utoipa::ToSchema;
 
@@ -164,14 +164,8 @@ pub async fn outlook(
             view.host.segment.name
         ));
     }
-    let its = |scope, target: &str| match scope {
-        FreezeScope::Region => true,
-        FreezeScope::Segment => target == view.host.segment.id.to_string(),
-        FreezeScope::Host => target == view.host.id.to_string(),
-        FreezeScope::Instance => false,
-    };
     let frozen = freezes.freezes().await?;
-    for line in frozen.iter().filter(|line| its(line.freeze.scope, &line.target)) {
+    for line in frozen.iter().filter(|line| freezes_host(line, view)) {
         lines.push(format!(
             "{}: the report is kept, and nothing begins before that ends, or `{}` ends it.",
             line.freeze.sentence(),
@@ -183,6 +177,16 @@ pub async fn outlook(
         against: speaks_against(view),
         consequences: lines,
     })
+}
+
+/// Whether nothing of the whole host is begun while it lasts.
+pub(crate) fn freezes_host(line: &FreezeLine, view: &HostView) -> bool {
+    match line.freeze.scope {
+        FreezeScope::Region => true,
+        FreezeScope::Segment => line.target == view.host.segment.id.to_string(),
+        FreezeScope::Host => line.target == view.host.id.to_string(),
+        FreezeScope::Instance => false,
+    }
 }
 
 /// As the API would write down an administrator's report, before its reporter is judged. It claims no proof: nobody has shown one.

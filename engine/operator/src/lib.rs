@@ -19,6 +19,7 @@ mod job;
 pub mod named;
 pub mod past;
 mod plain;
+pub mod planning;
 mod recovery;
 pub mod report;
 mod returning;
@@ -39,6 +40,7 @@ pub use hosted::{HostedView, LevelView};
 pub use job::JobView;
 pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastReportView, PastView};
 pub use plain::plain;
+pub use planning::{AwayView, GivebackView, PlannedView};
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use seen::{Age, Fencing, Seen, is_alive};
 pub use situation::{

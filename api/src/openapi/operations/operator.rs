@@ -317,7 +317,7 @@ fn thaw() -> Operation {
 }
 
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
-const NO_HOST: &str = "No host of this name or id is registered.";
+pub(super) const NO_HOST: &str = "No host of this name or id is registered.";
 
 fn outlook() -> Operation {
     Operation {
@@ -363,7 +363,8 @@ fn failure() -> Operation {
     }
 }
 
-const MONITORS: &str = "The policy does not allow it, or the caller is a monitor that is bound to a host.";
+pub(super) const MONITORS: &str =
+    "The policy does not allow it, or the caller is a monitor that is bound to a host.";
 
 fn words() -> Operation {
     Operation {

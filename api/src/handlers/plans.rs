@@ -1,0 +1,170 @@
+//! `/operator/v1/hosts/{hostname}/drain` and `/giveback`: what a person plans for a host that lives. The same code writes it for the
+//! command. Nova is not asked here: what an engine has seen of it counts, and the engine looks again before each step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use tachi_domain::recovery::RecoveryKind;
+use tachi_engine::ports::operator::HostView;
+use tachi_operator::planning::{self, Away, BadWish, BegunPlan, HostService, PlanWish, Planner};
+use tachi_operator::{AwayView, GivebackView, OutlookView, Seen, failing};
+
+use super::freezes::to_the_end;
+use super::operator::away;
+use super::words::{name_of, not_for_monitors, refused};
+use crate::access_log;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::error::ApiError;
+use crate::reply;
+use crate::wire::plan::{NewDrain, NewGiveback};
+
+/// A host, and what is known of it.
+struct Looked {
+    view: HostView,
+    seen: Arc<Seen>,
+    service: Option<HostService>,
+    /// What speaks against planning anything now.
+    against: Option<String>,
+}
+
+async fn look(app: &App, name: &str, kind: RecoveryKind) -> Result<Looked, ApiError> {
+    let view = failing::named(app.desk.as_ref(), name).await.map_err(refused)?;
+    let seen = app.lookout.look().await.map_err(away)?;
+    let freezes = app.freezes.freezes().await.map_err(away)?;
+    let (service, unknown) = match planning::service_in(&seen, &view.host.name) {
+        Ok(service) => (service, None),
+        Err(why) => (None, Some(why)),
+    };
+    let against = planning::against(kind, &view, &freezes, &seen, service.as_ref());
+    Ok(Looked {
+        view,
+        seen,
+        service,
+        // That nothing is known comes before what would follow from it.
+        against: unknown.or(against),
+    })
+}
+
+/// What would come of draining it.
+pub(crate) async fn drain_outlook(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+    let looked = look(&app, &name, RecoveryKind::Drain).await?;
+    let host = looked.view.host.name;
+    let consequences = looked.service.as_ref();
+    let consequences = consequences.map(|service| planning::drain_comes_to(&host, service));
+    let outlook = OutlookView {
+        host,
+        against: looked.against,
+        consequences: consequences.unwrap_or_default(),
+    };
+    reply::ok("drain", &outlook)
+}
+
+/// What would be given back to it.
+pub(crate) async fn giveback_outlook(
+    State(app): State<App>,
+    Ids(name): Ids<String>,
+    _: Authorised,
+) -> Answer {
+    let looked = look(&app, &name, RecoveryKind::Giveback).await?;
+    let all = moved(&app, &looked).await?;
+    let outlook = GivebackView {
+        host: looked.view.host.name,
+        against: looked.against,
+        instances: all.iter().map(AwayView::from).collect(),
+    };
+    reply::ok("giveback", &outlook)
+}
+
+async fn moved(app: &App, looked: &Looked) -> Result<Vec<Away>, ApiError> {
+    let (plans, desk) = (app.plans.as_ref(), app.desk.as_ref());
+    let all = planning::seen_away(plans, desk, &looked.seen, &looked.view.host.name).await;
+    all.map_err(away)
+}
+
+/// Drains it.
+pub(crate) async fn drain(
+    State(app): State<App>,
+    Ids(name): Ids<String>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, body, .. }: Authorised<NewDrain>,
+) -> Answer {
+    plan(app, name, &extensions, &caller, body.0).await
+}
+
+/// Gives back to it.
+pub(crate) async fn giveback(
+    State(app): State<App>,
+    Ids(name): Ids<String>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, body, .. }: Authorised<NewGiveback>,
+) -> Answer {
+    plan(app, name, &extensions, &caller, body.0).await
+}
+
+async fn plan(
+    app: App,
+    name: String,
+    extensions: &http::Extensions,
+    caller: &Caller,
+    wish: PlanWish,
+) -> Answer {
+    not_for_monitors(&app, caller)?;
+    let wish = wish.admit().map_err(|why| {
+        let (field, why) = match why {
+            BadWish::Lasts(why) => ("lasts_seconds", why),
+            BadWish::Limit(why) => ("limit_seconds", why),
+            BadWish::Reason(why) => ("reason", why),
+        };
+        ApiError::bad_request(format!("Invalid input for field/attribute {field}: {why}"))
+    })?;
+    let ids = access_log::request_ids(extensions).unwrap_or_default();
+    to_the_end(write(app, name, name_of(caller), ids.own, wish)).await
+}
+
+async fn write(app: App, name: String, by: String, request: String, wish: PlanWish) -> Answer {
+    let planner = Planner {
+        desk: app.desk.as_ref(),
+        plans: app.plans.as_ref(),
+        audit: app.audit.as_ref(),
+        by,
+        request: Some(request),
+    };
+    let looked = look(&app, &name, wish.kind).await?;
+    let already = planner.already(&looked.view, &wish, app.clock.wall()).await;
+    if let Some(already) = already.map_err(away)? {
+        return answer(&already);
+    }
+    if let Some(why) = &looked.against {
+        return Err(refused(planning::refused(why)));
+    }
+    let instances = if wish.kind == RecoveryKind::Giveback {
+        let instances = planning::given_back(&moved(&app, &looked).await?);
+        if instances.is_empty() {
+            let why = format!(
+                "nothing that was moved away from {} can go back",
+                looked.view.host.name
+            );
+            return Err(refused(planning::refused(&why)));
+        }
+        instances
+    } else {
+        BTreeMap::new()
+    };
+    let planned = planner.plan(&looked.view, &wish, instances).await;
+    let planned = planned.map_err(refused)?;
+    let view = &planned.view;
+    tracing::info!(recovery = %view.recovery, host = %view.host, by = %view.by, kind = %view.kind, "something is planned for a host");
+    if let Some(why) = &planned.unaudited {
+        tracing::warn!("{why}");
+    }
+    app.poke.poke();
+    answer(&planned)
+}
+
+fn answer(planned: &BegunPlan) -> Answer {
+    reply::with_status(StatusCode::ACCEPTED, "plan", &planned.view)
+}

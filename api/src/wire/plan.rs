@@ -1,0 +1,79 @@
+//! What is planned for living hosts, on the wire.
+
+use std::time::Duration;
+
+use tachi_domain::planned::{LONGEST_FREEZE, LONGEST_LIMIT, MOST_AT_ONCE, SHORTEST_LIMIT};
+use tachi_domain::recovery::RecoveryKind;
+use tachi_operator::planning::{PlanWish, SHORTEST};
+
+use super::fields::{Body, Fields};
+use super::rules::{Boolean, Name, Whole};
+use crate::microversion::Microversion;
+
+/// As the command has it.
+const AT_ONCE: u64 = 2;
+const LIMIT: Duration = Duration::from_mins(30);
+
+/// What a drain is to do.
+#[derive(Debug)]
+pub(crate) struct NewDrain(pub(crate) PlanWish);
+
+/// What a giveback is to do.
+#[derive(Debug)]
+pub(crate) struct NewGiveback(pub(crate) PlanWish);
+
+impl Body for NewDrain {
+    const KEY: &'static str = "drain";
+
+    fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
+        let reason = fields.required("reason", Name);
+        let lasts = fields.required(
+            "lasts_seconds",
+            Whole {
+                least: SHORTEST.as_secs(),
+                most: LONGEST_FREEZE.as_secs(),
+            },
+        );
+        let how = how(RecoveryKind::Drain, fields);
+        Some(Self(PlanWish {
+            reason: reason?,
+            lasts: Duration::from_secs(lasts?),
+            ..how?
+        }))
+    }
+}
+
+impl Body for NewGiveback {
+    const KEY: &'static str = "giveback";
+
+    fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
+        how(RecoveryKind::Giveback, fields).map(Self)
+    }
+}
+
+/// What both have.
+fn how(kind: RecoveryKind, fields: &mut impl Fields) -> Option<PlanWish> {
+    let at_once = fields.optional(
+        "at_once",
+        Whole {
+            least: 1,
+            most: u64::from(MOST_AT_ONCE),
+        },
+    );
+    let limit = fields.optional(
+        "limit_seconds",
+        Whole {
+            least: SHORTEST_LIMIT.as_secs(),
+            most: LONGEST_LIMIT.as_secs(),
+        },
+    );
+    let with_locked = fields.optional("with_locked", Boolean);
+    Some(PlanWish {
+        kind,
+        reason: String::new(),
+        lasts: Duration::ZERO,
+        at_once: u32::try_from(at_once.unwrap_or(AT_ONCE)).ok()?,
+        limit: limit.map_or(LIMIT, Duration::from_secs),
+        with_locked: with_locked.unwrap_or_default(),
+    })
+}

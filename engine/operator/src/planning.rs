@@ -1,0 +1,388 @@
+//! What is planned for a host that lives, draining it and giving back to it, on a controller or over the API: looked at first, then the
+//! audit log is told, then it is written. An engine carries it out, and looks at Nova again before each step.
+
+mod away;
+mod view;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tachi_domain::planned::{LONGEST_FREEZE, LONGEST_LIMIT, PlannedOrder, SHORTEST_LIMIT};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::Known;
+use tachi_domain::{RecoveryId, ServerId, Timestamp, count};
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::operator::{HostView, RecoveryFilter};
+use tachi_engine::ports::plans::{KEPT, NewPlan, Planning};
+use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorDesk, Plans};
+
+use crate::failing::freezes_host;
+use crate::plain::plain;
+use crate::seen::{Seen, is_alive};
+use crate::when::{ago, lasting};
+use crate::words::Unsaid;
+
+pub use away::{Away, MOST, given_back, seen_away};
+pub use view::{AwayView, GivebackView, PlannedView};
+
+/// A host that was emptied is frozen for this long at least.
+pub const SHORTEST: Duration = Duration::from_mins(1);
+
+/// The longest reason, in bytes: it stands in Nova's disable reason beside other things.
+pub const REASON: usize = 100;
+
+/// For so long the same that is said again is taken for something whose answer was lost.
+const SAID_LATELY: u64 = 60;
+
+/// Of the host's recoveries so many are looked at for what was said lately.
+const LOOKED_AT: u64 = 5;
+
+/// What somebody wants, but for who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanWish {
+    /// A drain, or a giveback.
+    pub kind: RecoveryKind,
+    /// Of a drain: why.
+    pub reason: String,
+    /// Of a drain: for how long the host is frozen.
+    pub lasts: Duration,
+    /// How many live migrations are under way at most.
+    pub at_once: u32,
+    /// How long one may take.
+    pub limit: Duration,
+    /// Whether instances that their owners have locked are moved too.
+    pub with_locked: bool,
+}
+
+/// What is wrong with a wish, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadWish {
+    /// How long the freeze lasts.
+    Lasts(String),
+    /// How long a live migration may take.
+    Limit(String),
+    /// Why.
+    Reason(String),
+}
+
+impl PlanWish {
+    /// Whether an engine could be asked for it at all. The reason is then as it is kept.
+    ///
+    /// # Errors
+    ///
+    /// A time is out of bounds, or the reason is none.
+    pub fn admit(self) -> Result<Self, BadWish> {
+        let between = |time: Duration, least: Duration, most: Duration, told: &str| {
+            if (least..=most).contains(&time) {
+                Ok(())
+            } else {
+                Err(format!("{} is not between {told}", lasting(time)))
+            }
+        };
+        between(self.limit, SHORTEST_LIMIT, LONGEST_LIMIT, "10s and 24h").map_err(BadWish::Limit)?;
+        if self.kind != RecoveryKind::Drain {
+            return Ok(self);
+        }
+        let reason = self.reason.trim();
+        if reason.is_empty() || reason.len() > REASON || reason.chars().any(char::is_control) {
+            return Err(BadWish::Reason(format!(
+                "write one line of at most {REASON} bytes"
+            )));
+        }
+        between(self.lasts, SHORTEST, LONGEST_FREEZE, "1m and 24h").map_err(BadWish::Lasts)?;
+        let reason = reason.to_owned();
+        Ok(Self { reason, ..self })
+    }
+
+    /// As it is written; of a giveback with what goes back, and where each was put.
+    pub fn order(&self, by: &str, instances: BTreeMap<ServerId, String>) -> PlannedOrder {
+        PlannedOrder {
+            by: by.to_owned(),
+            reason: self.reason.clone(),
+            lasts: self.lasts,
+            at_once: self.at_once,
+            limit: self.limit,
+            with_locked: self.with_locked,
+            instances,
+        }
+    }
+}
+
+/// What Nova shows of a host's service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostService {
+    /// Nova hears it, and nobody has declared it dead.
+    pub up: bool,
+    /// It takes instances.
+    pub enabled: bool,
+    /// Why not, where that is known.
+    pub why: Option<String>,
+    /// How many instances are on the host.
+    pub instances: usize,
+    /// When that was so, in words; empty for now.
+    pub when: String,
+}
+
+/// What an engine has seen of the host at Nova; `None` if Nova knows no service there.
+///
+/// # Errors
+///
+/// No engine has looked lately; for people.
+pub fn service_in(seen: &Seen, host: &str) -> Result<Option<HostService>, String> {
+    let unknown = || {
+        "no engine has looked at Nova within the last 45 s, so whether the host lives is not known: see `tachi status`; on a controller \
+         Nova is asked"
+            .to_owned()
+    };
+    let fresh = |as_of: Timestamp| Known { as_of, value: () }.is_fresh(seen.now);
+    let computes = seen.facts.computes.as_ref().filter(|known| fresh(known.as_of));
+    let instances = seen.facts.instances.as_ref().filter(|known| fresh(known.as_of));
+    let (Some(computes), Some(instances)) = (computes, instances) else {
+        return Err(unknown());
+    };
+    let Some(service) = computes.value.iter().find(|one| one.host == host) else {
+        return Ok(None);
+    };
+    if service.cell_down {
+        return Err(format!(
+            "the cell of {host} does not answer Nova, so whether the host lives is not known"
+        ));
+    }
+    Ok(Some(HostService {
+        up: service.up,
+        enabled: service.enabled,
+        why: None,
+        instances: instances.value.on.get(host).map_or(0, Vec::len),
+        when: ago(computes.as_of, seen.now),
+    }))
+}
+
+/// What speaks against planning anything for the host now; for people.
+pub fn against(
+    kind: RecoveryKind,
+    view: &HostView,
+    freezes: &[FreezeLine],
+    seen: &Seen,
+    service: Option<&HostService>,
+) -> Option<String> {
+    let host = &view.host.name;
+    if let Some((id, life)) = view.recovery {
+        return Some(if life == Life::Watching {
+            format!("{host}: recovery {id} watches for its return: `tachi host return {host}` tells how")
+        } else {
+            format!("{host}: recovery {id} is at work: `tachi recovery show {id} --follow`")
+        });
+    }
+    if let Some(line) = freezes.iter().find(|line| freezes_host(line, view)) {
+        return Some(format!(
+            "{}, so nothing of it is moved; `{}` ends that",
+            line.freeze.sentence(),
+            line.freeze.thaw()
+        ));
+    }
+    let engines = seen.tables.engines.iter();
+    let deaf: Vec<String> = engines
+        .filter(|line| is_alive(line, seen.now) && !line.signature.facts.contains_key(KEPT))
+        .map(|line| format!("{} (version {})", line.signature.name, line.signature.version))
+        .collect();
+    if !deaf.is_empty() {
+        return Some(format!(
+            "{} could not read it, being older than this program; upgrade every engine first",
+            deaf.join(", ")
+        ));
+    }
+    let Some(service) = service else {
+        return Some(format!("Nova knows no nova-compute on {host}"));
+    };
+    if !service.up {
+        return Some(format!(
+            "Nova shows {host} down, and only what lives is live-migrated; `tachi host fail {host}` reports it as dead"
+        ));
+    }
+    if kind == RecoveryKind::Giveback && !service.enabled {
+        return Some(format!(
+            "{host} is disabled in Nova{}: `tachi host return {host}` tells how to put it to work again",
+            disabled_why(service)
+        ));
+    }
+    None
+}
+
+fn disabled_why(service: &HostService) -> String {
+    let why = service.why.as_deref();
+    why.map_or_else(String::new, |why| format!(" ({})", plain(why)))
+}
+
+/// What a drain comes to, in sentences.
+pub fn drain_comes_to(host: &str, service: &HostService) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !service.enabled {
+        lines.push(format!(
+            "{host} is disabled in Nova already{}, which stays",
+            disabled_why(service)
+        ));
+    }
+    let there = match service.when.as_str() {
+        "" => format!(
+            "{} on {host}",
+            count(service.instances, "instance is", "instances are")
+        ),
+        when => format!(
+            "{} on {host} {when}",
+            count(service.instances, "instance was", "instances were")
+        ),
+    };
+    lines.push(format!(
+        "{there}. Nova places nothing new there, and what can be live-migrated is. Once nothing that runs is left, {host} is frozen."
+    ));
+    lines
+}
+
+/// With what it is planned.
+pub struct Planner<'a> {
+    /// What is known of recoveries.
+    pub desk: &'a dyn OperatorDesk,
+    /// Where it is written.
+    pub plans: &'a dyn Plans,
+    /// Where it is written down beforehand.
+    pub audit: &'a dyn AuditSink,
+    /// Who wants it.
+    pub by: String,
+    /// The id of the request, if it came by one.
+    pub request: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct BegunPlan {
+    /// As it is told.
+    pub view: PlannedView,
+    /// Why the audit log does not have what came of it.
+    pub unaudited: Option<String>,
+}
+
+impl Planner<'_> {
+    fn planned(&self, kind: RecoveryKind, host: &str, recovery: RecoveryId, already: bool) -> BegunPlan {
+        BegunPlan {
+            view: PlannedView {
+                host: host.to_owned(),
+                kind,
+                recovery,
+                by: self.by.clone(),
+                already,
+            },
+            unaudited: None,
+        }
+    }
+
+    /// What the same person has just asked for in the same words. What goes back is not compared: once it is on its way, it is no more
+    /// where it was put.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn already(
+        &self,
+        view: &HostView,
+        wish: &PlanWish,
+        now: Timestamp,
+    ) -> Result<Option<BegunPlan>, JournalError> {
+        let host = &view.host.name;
+        let filter = RecoveryFilter {
+            closed: true,
+            host: Some(host.clone()),
+            limit: Some(LOOKED_AT),
+            ..RecoveryFilter::default()
+        };
+        let wanted = wish.order(&self.by, BTreeMap::new());
+        for row in self.desk.find_recoveries(&filter).await? {
+            let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
+            if row.kind != wish.kind || age >= SAID_LATELY {
+                continue;
+            }
+            let story = self.desk.story(row.id).await?;
+            let Some(begun) = story.and_then(|story| story.notification) else {
+                continue;
+            };
+            let mut order = PlannedOrder::read(&begun.payload);
+            order.instances.clear();
+            if order == wanted {
+                return Ok(Some(self.planned(wish.kind, host, row.id, true)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes it. Nothing speaks against it as far as is known.
+    ///
+    /// # Errors
+    ///
+    /// The host is busy or registered no more, the audit log takes nothing, or the database failed.
+    pub async fn plan(
+        &self,
+        view: &HostView,
+        wish: &PlanWish,
+        instances: BTreeMap<ServerId, String>,
+    ) -> Result<BegunPlan, Unsaid> {
+        let (host, kind) = (&view.host.name, wish.kind);
+        let entry = |phase, text: String| {
+            let mut entry = AuditEntry::new(AuditAction::Word, phase, host);
+            entry.operator = Some(self.by.clone());
+            entry.text = text;
+            entry
+        };
+        let mut wanted = match kind {
+            RecoveryKind::Drain => format!("drain for {}: {}", lasting(wish.lasts), wish.reason),
+            RecoveryKind::Giveback | RecoveryKind::Host | RecoveryKind::Vm | RecoveryKind::Process => {
+                format!("{kind}; instances: {}", instances.len())
+            }
+        };
+        if let Some(request) = &self.request {
+            wanted = format!("{wanted} ({request})");
+        }
+        let intent = self.audit.write(entry(AuditPhase::Intent, wanted)).await;
+        intent.map_err(|source| Unsaid::Unaudited {
+            not_done: "nothing was begun",
+            source,
+        })?;
+        let new = NewPlan {
+            kind,
+            host: view.host.id,
+            payload: wish.order(&self.by, instances).payload(kind),
+        };
+        let planned = self.plans.plan(&new).await;
+        let mut outcome = entry(AuditPhase::Outcome, String::new());
+        (outcome.result, outcome.text) = match &planned {
+            Ok(Planning::Begun { recovery, .. }) => (Some(AuditResult::Ok), format!("recovery {recovery}")),
+            Ok(Planning::Busy(id, _)) => (Some(AuditResult::Permanent), format!("recovery {id} is at work")),
+            Ok(Planning::Unknown) => (
+                Some(AuditResult::Permanent),
+                "the host is registered no more".to_owned(),
+            ),
+            Err(error) => (Some(AuditResult::Transient), format!("{error}: {}", error.source)),
+        };
+        let unaudited = self.audit.write(outcome).await.err().map(|error| {
+            format!(
+                "what came of it is not in the audit log: {error}: {}",
+                error.source
+            )
+        });
+        match planned? {
+            Planning::Begun { recovery, .. } => Ok(BegunPlan {
+                unaudited,
+                ..self.planned(kind, host, recovery, false)
+            }),
+            Planning::Busy(id, of) => Err(refused(&format!(
+                "recovery {id} (kind {of}) of {host} is not over: `tachi recovery show {id} --follow`"
+            ))),
+            Planning::Unknown => Err(refused(&format!(
+                "{host} has been taken out of its segment meanwhile"
+            ))),
+        }
+    }
+}
+
+/// That nothing was begun, and why.
+pub fn refused(why: &str) -> Unsaid {
+    Unsaid::Refused(format!("nothing was begun: {why}"))
+}

@@ -1,0 +1,115 @@
+//! Commands that ask no API, while a shell's `OS_CLOUD` names a cloud: half of what is typed would be about that cloud and half about
+//! this machine's database, and nobody would see which.
+
+use super::{
+    AuditCommand, Command, ConfigArgs, DbCommand, FenceCommand, HostCommand, InitCommand, MonitorCommand,
+    RecoveryCommand, ReporterCommand, ScheduleCommand, UpgradeCommand,
+};
+use crate::cmd::Failure;
+use crate::out;
+
+/// What a command that asks no API does here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Here {
+    /// Changes something of a region.
+    Acts,
+    /// Tells how a region is.
+    Tells,
+    /// Is about this machine, or what it is started for: no region could be meant but its own.
+    Own,
+}
+
+/// What it does, and by which configuration; `None` if it asks an API wherever `OS_CLOUD` names one.
+fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
+    let acts = |really: bool| if really { Here::Acts } else { Here::Tells };
+    let (here, config) = match command {
+        Command::Status(_)
+        | Command::Forecast(_)
+        | Command::Mon(_)
+        | Command::Explain(_)
+        | Command::Freeze(_)
+        | Command::Thaw(_)
+        | Command::Vmove(_)
+        | Command::Host(HostCommand::Fail(_) | HostCommand::Drain(_) | HostCommand::Giveback(_))
+        | Command::Schedule(ScheduleCommand::List(_))
+        | Command::Monitor(MonitorCommand::List(_))
+        | Command::Recovery(
+            RecoveryCommand::List(_)
+            | RecoveryCommand::Show(_)
+            | RecoveryCommand::Report(_)
+            | RecoveryCommand::Approve(_)
+            | RecoveryCommand::Abort(_)
+            | RecoveryCommand::Reject(_),
+        ) => return None,
+        Command::Recovery(RecoveryCommand::Retry(args)) => (Here::Acts, &args.config),
+        Command::Recovery(RecoveryCommand::Vouch(args)) => (Here::Acts, &args.config),
+        Command::Monitor(MonitorCommand::Forget(args)) => (Here::Acts, &args.config),
+        Command::Reporter(ReporterCommand::List(args)) => (Here::Tells, &args.config),
+        Command::Reporter(ReporterCommand::Lift(args)) => (Here::Acts, &args.config),
+        Command::Host(HostCommand::Return(args)) => (acts(args.put_back), &args.config),
+        Command::Schedule(ScheduleCommand::Run(args)) => (Here::Acts, &args.config),
+        Command::Init(InitCommand::FromNova(args)) => (acts(args.apply), &args.config),
+        Command::Init(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
+        Command::Doctor(args) => (acts(args.fix && !args.dry_run), &args.config),
+        Command::Drill(args) => (acts(args.live || args.clean_up), &args.config),
+        Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => (Here::Acts, &args.config),
+        Command::Fence(FenceCommand::Confirm(args)) => (Here::Acts, &args.config),
+        Command::Fence(FenceCommand::Status(args) | FenceCommand::Test(args)) => (Here::Tells, &args.config),
+        Command::Fence(FenceCommand::Check(args)) => (Here::Tells, &args.config),
+        Command::Db(DbCommand::Purge(args)) => (acts(!args.dry_run), &args.config),
+        Command::Db(DbCommand::Grants(args)) => (acts(args.execute), &args.config),
+        // A package brings its own database up to date while it is installed, whatever the shell has.
+        Command::Db(DbCommand::Sync(args) | DbCommand::Version(args)) => (Here::Tells, &args.config),
+        Command::Audit(AuditCommand::Show(args)) => (Here::Tells, &args.config),
+        Command::Upgrade(UpgradeCommand::Check(args)) => (Here::Tells, &args.config),
+        Command::Demo(_)
+        | Command::Serve(_)
+        | Command::Api(_)
+        | Command::Engine(_)
+        | Command::Sandbox(_)
+        | Command::Config(_)
+        | Command::Policy(_)
+        | Command::Openapi(_)
+        | Command::Audit(AuditCommand::Verify(_) | AuditCommand::NewKey(_))
+        | Command::Completions { .. }
+        | Command::Night
+        | Command::FenceAgent(_)
+        | Command::Manage(..)
+        | Command::MasakariStatus(..) => return Some((Here::Own, None)),
+    };
+    Some((here, Some(config)))
+}
+
+/// Refuses what would act on another region than the one that the shell names, and says where the rest reads. Who names a configuration
+/// has said which is meant.
+///
+/// # Errors
+///
+/// It would act, and no configuration is named.
+pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
+    let Some((here, Some(config))) = here(command) else {
+        return Ok(());
+    };
+    let cloud = std::env::var("OS_CLOUD").ok().filter(|name| !name.is_empty());
+    let (Some(cloud), true, true) = (cloud, config.config_file.is_empty(), config.config_dir.is_empty())
+    else {
+        return Ok(());
+    };
+    let usual = tachi_config::default_search();
+    let file = usual.iter().find(|file| file.exists()).unwrap_or(&usual[0]);
+    let file = file.display();
+    match here {
+        Here::Acts => Err(Failure::usage(format!(
+            "nothing was done: OS_CLOUD names cloud {cloud:?}, and no API is asked for this: it would be done in the region of this \
+             machine's configuration, which may be another one. If that is meant, name it (--config-file {file}) or unset OS_CLOUD"
+        ))),
+        Here::Tells => {
+            out::note(format!(
+                "tachi: OS_CLOUD names cloud {cloud:?}, and no API is asked for this: what follows is of this machine's configuration, \
+                 {file}, and its region. Who names it (--config-file) does not read this"
+            ));
+            Ok(())
+        }
+        Here::Own => Ok(()),
+    }
+}

@@ -1,0 +1,189 @@
+//! What is planned for living hosts, on a controller: Nova is asked for how they are now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tachi_domain::ServerId;
+use tachi_domain::nova::{Server, VmState};
+use tachi_domain::recovery::RecoveryKind;
+use tachi_engine::ports::operator::{HostView, MoveFilter};
+use tachi_engine::ports::plans::MovedAway;
+use tachi_engine::ports::{Compute, Freezes as _, OperatorDesk as _, Plans as _};
+use tachi_openstack::Nova;
+use tachi_operator::planning::{self, Away, HostService, PlanWish, Planner};
+use tachi_operator::{AwayView, GivebackView, OutlookView, PlannedView, failing};
+
+use super::Database;
+use crate::cmd::{Failure, who};
+use crate::out;
+use crate::wiring::{self, lookout};
+
+/// A host, and what is known of it.
+struct Looked {
+    nova: Arc<Nova>,
+    view: HostView,
+    service: Option<HostService>,
+    /// What speaks against planning anything now.
+    against: Option<String>,
+}
+
+async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<Looked, Failure> {
+    let Database { settings, base } = database;
+    let view = failing::named(base.store.desk(), wanted).await;
+    let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
+    let seen = lookout::look(settings, base).await;
+    let seen = seen.map_err(|error| database.wrong(error))?;
+    let freezes = base.store.freezes().freezes().await;
+    let freezes = freezes.map_err(|error| Failure::new("listing freezes", error))?;
+    let nova = wiring::nova(settings, &base.clock).await?;
+    let host = &view.host.name;
+    let service = nova.service(host).await;
+    let service = service.map_err(|error| Failure::new("reading the host's service", error))?;
+    let servers = nova.server_ids_on(host).await;
+    let servers = servers.map_err(|error| Failure::new("listing the instances of the host", error))?;
+    let service = service.map(|service| HostService {
+        up: service.up && !service.forced_down,
+        enabled: service.enabled,
+        why: Some(
+            service
+                .disabled_reason
+                .unwrap_or_else(|| "no reason given".to_owned()),
+        ),
+        instances: servers.len(),
+        when: String::new(),
+    });
+    let against = planning::against(kind, &view, &freezes, &seen, service.as_ref());
+    Ok(Looked {
+        nova,
+        view,
+        service,
+        against,
+    })
+}
+
+/// What would come of draining a host.
+pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<OutlookView, Failure> {
+    let looked = look(database, host, RecoveryKind::Drain).await?;
+    let host = looked.view.host.name;
+    let consequences = looked.service.as_ref();
+    let consequences = consequences.map(|service| planning::drain_comes_to(&host, service));
+    Ok(OutlookView {
+        host,
+        against: looked.against,
+        consequences: consequences.unwrap_or_default(),
+    })
+}
+
+/// What would be given back to a host.
+pub(super) async fn giveback_outlook(
+    database: &Database,
+    host: &str,
+    with_locked: bool,
+) -> Result<GivebackView, Failure> {
+    let looked = look(database, host, RecoveryKind::Giveback).await?;
+    let host = looked.view.host.name;
+    let all = judge_all(database, looked.nova.as_ref(), &host, with_locked).await?;
+    Ok(GivebackView {
+        against: looked.against,
+        instances: all.iter().map(AwayView::from).collect(),
+        host,
+    })
+}
+
+/// Writes it, unless it has just been said or something speaks against it.
+pub(super) async fn plan(database: &Database, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+    let Database { settings, base } = database;
+    let desk = base.store.desk();
+    let view = failing::named(desk, host).await?;
+    let audit = wiring::audit(settings, &base.clock, &format!("tachi host {}", wish.kind))?;
+    let planner = Planner {
+        desk,
+        plans: base.store.plans(),
+        audit: audit.as_ref(),
+        by: who::who(None)?,
+        request: None,
+    };
+    let already = planner.already(&view, wish, base.clock.wall()).await;
+    if let Some(already) = already.map_err(|error| database.wrong(error))? {
+        return Ok(already.view);
+    }
+    let looked = look(database, host, wish.kind).await?;
+    if let Some(why) = &looked.against {
+        return Err(planning::refused(why).into());
+    }
+    let mut instances = BTreeMap::new();
+    if wish.kind == RecoveryKind::Giveback {
+        let host = &looked.view.host.name;
+        let all = judge_all(database, looked.nova.as_ref(), host, wish.with_locked).await?;
+        instances = planning::given_back(&all);
+        if instances.is_empty() {
+            return Err(
+                planning::refused(&format!("nothing that was moved away from {host} can go back")).into(),
+            );
+        }
+    }
+    let planned = planner
+        .plan(&looked.view, wish, instances)
+        .await
+        .map_err(|unsaid| {
+            Failure::unsaid(
+                "writing it (it may have been written: see `tachi recovery list`)",
+                unsaid,
+            )
+        })?;
+    if let Some(why) = planned.unaudited {
+        out::note(format!("tachi: {why}"));
+    }
+    wiring::socket_poke(settings)?.poke();
+    Ok(planned.view)
+}
+
+async fn judge_all(
+    database: &Database,
+    nova: &impl Compute,
+    host: &str,
+    with_locked: bool,
+) -> Result<Vec<Away>, Failure> {
+    let wrong = |error| database.wrong(error);
+    let store = &database.base.store;
+    let moved_away = store.plans().moved_away(host).await.map_err(wrong)?;
+    let needy = store.desk().moves(MoveFilter::NeedsPerson).await.map_err(wrong)?;
+    let needy: BTreeSet<ServerId> = needy.into_iter().map(|line| line.server).collect();
+    let mut all = Vec::with_capacity(moved_away.len());
+    for moved in moved_away {
+        let server = nova.server(moved.server).await;
+        let server = server.map_err(|error| Failure::new("reading an instance", error))?;
+        // What is gone, and what has come home, is no concern of anybody any more.
+        let Some(server) = server.filter(|server| server.host.as_deref() != Some(host)) else {
+            continue;
+        };
+        let stays = if needy.contains(&moved.server) {
+            Some(format!("waits for a person: `tachi explain {}`", moved.server))
+        } else {
+            stays(&server, &moved, with_locked)
+        };
+        all.push(Away {
+            name: server.name,
+            moved,
+            stays,
+        });
+    }
+    Ok(all)
+}
+
+/// Why it stays where it is, by what Nova shows now. The engine looks again before it asks.
+fn stays(server: &Server, moved: &MovedAway, with_locked: bool) -> Option<String> {
+    if server.host.as_deref() != Some(moved.dest.as_str()) {
+        return Some("was moved since".to_owned());
+    }
+    if let Some(task) = &server.task_state {
+        return Some(format!("has a task under way ({task})"));
+    }
+    if server.locked && !with_locked {
+        return Some("is locked, --with-locked moves it too".to_owned());
+    }
+    if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
+        return Some(format!("is {}", server.vm_state));
+    }
+    None
+}

@@ -1,0 +1,113 @@
+//! Draining and giving back from a laptop: over the API, as a user of Keystone, by the real binary.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::remote::{ADMIN, DEMO, audited, over};
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Of the lines of plans: phase, who it was, and what.
+fn lines(stage: &Stage) -> Vec<(String, String, String)> {
+    let of = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    let all = audited(stage).into_iter();
+    all.filter(|line| line["action"] == "word")
+        .map(|line| (of(&line, "phase"), of(&line, "operator"), of(&line, "text")))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
+    let mut region = quick_region(3);
+    region.live_migration_time = Duration::from_millis(500);
+    let stage = Stage::set(region).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let hosts = || {
+        let region = stage.sandbox.region();
+        let host = |id: &uuid::Uuid| region.server(*id).unwrap().host.unwrap();
+        servers.iter().map(host).collect::<Vec<String>>()
+    };
+    let _api = stage.spawn("api");
+    stage.api().await;
+    let drain = [
+        "host", "drain", HOST, "--for", "1h", "--reason", "firmware", "--yes",
+    ];
+    // Nobody has looked at Nova yet, so whether it lives is not known; and nothing is written.
+    let (code, _, said) = over(&stage, ADMIN, &drain);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("no engine has looked at Nova"), "{said}");
+    let _engine = stage.spawn("engine");
+    until("the instances to be listed", LIMIT, async || {
+        json(&stage, &["status"])["instances"]["protected"] == 3
+    })
+    .await;
+    let (code, _, said) = over(&stage, DEMO, &drain);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("os_masakari_api:operator:read"), "{said}");
+    let nowhere = [
+        "host", "drain", "nowhere", "--for", "1h", "--reason", "x", "--yes",
+    ];
+    let (code, _, said) = over(&stage, ADMIN, &nowhere);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("no host is called \"nowhere\""), "{said}");
+    assert_eq!(lines(&stage), []);
+
+    let (code, told, said) = over(&stage, ADMIN, &drain);
+    assert_eq!(code, 0, "{told} {said}");
+    assert!(told.contains("3 instances were on compute-001"), "{told}");
+    assert!(
+        told.contains("compute-001 is drained: 3 instances moved, nothing is left; frozen for 60 min"),
+        "{told}"
+    );
+    assert!(hosts().iter().all(|host| host != HOST), "{:?}", hosts());
+    let all = lines(&stage);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!((all[0].0.as_str(), all[1].0.as_str()), ("intent", "outcome"));
+    assert!(
+        all[0].1.starts_with("admin, Keystone user ") && all[0].2.contains("firmware (req-"),
+        "{all:?}"
+    );
+    // As whom it is kept where it is seen.
+    let reason = stage
+        .sandbox
+        .region()
+        .host(HOST)
+        .unwrap()
+        .disabled_reason
+        .unwrap();
+    assert!(reason.contains("drained by admin, Keystone user "), "{reason}");
+    // The answer was lost: the same person said the same.
+    let quick = [&drain[..], &["--no-follow"]].concat();
+    let (code, told, said) = over(&stage, ADMIN, &quick);
+    if code == 0 {
+        assert!(told.contains("nothing was written"), "{told}");
+    } else {
+        assert!(
+            said.contains("is frozen until"),
+            "more than a minute has passed: {said}"
+        );
+    }
+    assert_eq!(lines(&stage).len(), 2);
+
+    assert_eq!(over(&stage, ADMIN, &["thaw", "host", HOST]).0, 0);
+    let back = ["host", "return", HOST, "--do", "--reason", "flashed", "--yes"];
+    let (code, told, said) = run(&stage, &back);
+    assert_eq!(code, 0, "{told} {said}");
+    until("an engine to see it enabled", LIMIT, async || {
+        let (_, told, _) = over(&stage, ADMIN, &["host", "giveback", HOST, "--dry-run"]);
+        !told.contains("nothing would be begun now")
+            && told.starts_with("3 of 3 instances moved away from compute-001 can go back")
+    })
+    .await;
+    let dry = ["host", "giveback", HOST, "--dry-run"];
+    assert_eq!(over(&stage, ADMIN, &dry).1, run(&stage, &dry).1);
+    let (code, told, said) = over(&stage, ADMIN, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(code, 0, "{told} {said}");
+    assert!(told.contains("3 instances moved back to compute-001"), "{told}");
+    assert_eq!(hosts(), [HOST; 3]);
+    assert_eq!(stage.sandbox.region().ledger().double_runs, 0);
+}
