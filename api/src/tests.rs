@@ -13,6 +13,7 @@ mod board;
 mod board_words;
 mod boot_guard;
 mod desk;
+mod downtime;
 mod errors;
 mod events;
 mod evidence;

@@ -129,6 +129,7 @@ mod tests {
                 segment("S3", None, true, None),
             ],
             lost: None,
+            landing: Vec::new(),
         };
         assert_eq!(
             lines(&view),

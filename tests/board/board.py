@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -107,15 +108,48 @@ class Board(Scene):
         self.picture(page, "recovery-light")
         page.goto(self.url + "#/history")
         self.check.that("History has it", self.seen(page, "host " + dead), self.text(page))
-        self.picture(page, "history-light")
+        self.history(page)
         self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
         self.picture(page, "host-light")
+        self.printed()
         self.forecast(page)
         self.schedule(page)
         self.go(page, "#/instance/nobody", "No instance has the id or name nobody")
         self.go(page, "#/instances", "Being recovered")
         self.filtered(page)
         return context, page
+
+    def history(self, page):
+        """What the death has cost, and its report to keep."""
+        told = self.api("GET", "/operator/v1/recoveries?all=true&downtime=true")["recoveries"][0]
+        cost = page.get_attribute("td[data-head='down in all'] span", "title")
+        self.check.that("it tells what it cost", told["down_seconds"] > 0 and cost == "%g s" % told["down_seconds"], (told["down_seconds"], cost))
+        links = page.eval_on_selector_all("a[download]", "all => all.map(a => [a.textContent, new URL(a.href).pathname + new URL(a.href).search])")
+        path = "/board/api/recoveries/%s/report?format=" % told["recovery"]
+        self.check.equal("and has the report to keep", links, [["html", path + "html"], ["md", path + "md"]])
+        self.picture(page, "history-light")
+        self.go(page, "#/recovery/" + told["recovery"], "Who said what")
+        text = self.text(page)
+        self.check.that("a recovery tells what the devices said", 'level 1 said "off"' in text and "twice in a row, last asked" in text, text)
+        self.check.that("how often Nova was asked, and how long each was down", "tries" in text and " s" in page.inner_text("tr:has-text('ha-1') td[data-head=down], td[data-head=down]"), text)
+        moved = self.api("GET", "/operator/v1/recoveries/" + told["recovery"])["recovery"]["instances"][0]
+        self.go(page, "#/instance/" + moved["id"], "Its moves")
+        self.check.that("an instance tells its moves", self.seen(page, moved["to"]) and "host " + self.hosts[0] in self.text(page), self.text(page))
+        self.picture(page, "instance-light")
+
+    def printed(self):
+        """The report is for paper, too: Chromium makes a document of it that is not empty."""
+        words = [self.region.binary, "recovery", "report", self.recovery(), "--format", "html", *self.region.config_files()]
+        report = subprocess.run(words, cwd=self.region.work, env=self.region.environment, check=True, capture_output=True, text=True).stdout
+        context = self.browser.new_context()
+        page = context.new_page()
+        asked = []
+        page.on("request", lambda r: asked.append(r.url))
+        page.set_content(report)
+        paper = page.pdf()
+        self.check.that("Chromium prints the report (%d bytes)" % len(paper), paper.startswith(b"%PDF") and len(paper) > 10_000 and self.hosts[0] in page.inner_text("body"), paper[:60])
+        self.check.equal("and it asks nobody for anything", asked, [])
+        context.close()
 
     def schedule(self, page):
         self.go(page, "#/schedule", "Times of the clock")
@@ -134,6 +168,8 @@ class Board(Scene):
         page.fill("#lose", "%s, %s" % (self.hosts[1], self.hosts[2]))
         page.keyboard.press("Enter")
         self.check.that("two hosts are lost together", self.seen(page, "If %s and %s died now" % (self.hosts[1], self.hosts[2])), self.text(page))
+        self.check.that("and where their instances may land", self.seen(page, "Where they may land") and "1 of 1 host" in self.text(page), self.text(page))
+        self.picture(page, "landing-light")
         page.fill("#lose", "nobody")
         page.keyboard.press("Enter")
         self.check.that("a host that is none is told", self.seen(page, 'no host of a segment is called "nobody"'), self.text(page))
@@ -145,6 +181,8 @@ class Board(Scene):
         self.go(page, "#/hosts", "of %d hosts" % len(self.hosts))
         page.fill("#filter", self.hosts[1])
         self.check.that("the filter leaves one", self.seen(page, "1 of %d hosts" % len(self.hosts)), self.text(page)[:800])
+        self.check.equal("with its flags, its monitors and its fence level", [page.inner_text("td[data-head='%s']" % head) for head in ("flags", "monitors", "level 1")],
+                         [".....", "? never signed", "● works"])
         page.fill("#filter", "")
 
     def streams(self, context):
@@ -313,7 +351,7 @@ class Board(Scene):
         page.keyboard.press("Enter")
         page.wait_for_selector("dialog", state="detached")
         self.go(page, "#/recovery/" + recovery, "Story")
-        self.check.that("what was approved goes on to its end", self.seen(page, "EvacuateInstances", 60) and self.seen(page, "said approve", 10), self.text(page)[:2500])
+        self.check.that("what was approved goes on to its end", self.seen(page, "EvacuateInstances", 60) and page.locator("tr:has-text('admin, Keystone user') td[data-head=word]", has_text="approve").count(), self.text(page)[:2500])
         deadline = time.monotonic() + 60
         while (told := self.api("GET", "/operator/v1/recoveries/" + recovery)["recovery"])["life"] == "open" and time.monotonic() < deadline:
             time.sleep(0.2)

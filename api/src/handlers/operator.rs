@@ -52,8 +52,7 @@ pub(crate) async fn findings(State(app): State<App>, _: Authorised) -> Answer {
 /// Every host, judged.
 pub(crate) async fn hosts(State(app): State<App>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
-    let all: Vec<_> = seen.situation.hosts.iter().map(HostView::from).collect();
-    reply::ok("hosts", &all)
+    reply::ok("hosts", &HostView::all(&seen))
 }
 
 /// Whether there is room for what hosts lose.
@@ -161,6 +160,7 @@ pub(crate) async fn recoveries(State(app): State<App>, params: Params, _: Author
         id: params.last("id").map(str::to_ascii_lowercase),
         host: params.text("host"),
         segment: params.text("segment"),
+        instance: params.text("instance"),
         since: params.time("since")?,
         before: marker(&app, &params).await?,
         limit: Some(limit),
@@ -170,7 +170,15 @@ pub(crate) async fn recoveries(State(app): State<App>, params: Params, _: Author
     } else {
         Vec::new()
     };
-    let views: Vec<_> = rows.iter().map(RecoveryView::from).collect();
+    let mut views: Vec<_> = rows.iter().map(RecoveryView::from).collect();
+    if params.boolean("downtime")?.unwrap_or_default() || filter.instance.is_some() {
+        let notifications: Vec<_> = rows.iter().map(|row| row.notification).collect();
+        let moved = app.desk.moved(&notifications).await.map_err(away)?;
+        let told = views.into_iter().zip(&rows);
+        views = told
+            .map(|(view, row)| view.with(row, &moved, filter.instance.as_deref()))
+            .collect();
+    }
     reply::ok("recoveries", &views)
 }
 

@@ -44,6 +44,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::ForecastView>(schemas);
     view::<tachi_operator::SegmentForecastView>(schemas);
     view::<tachi_operator::OutcomeView>(schemas);
+    view::<tachi_operator::LandingView>(schemas);
     view::<tachi_operator::EngineView>(schemas);
     view::<tachi_operator::AsideView>(schemas);
     view::<tachi_operator::QueueView>(schemas);
@@ -62,6 +63,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::NeedView>(schemas);
     view::<tachi_operator::RoomView>(schemas);
     view::<tachi_operator::LevelView>(schemas);
+    view::<tachi_operator::LevelSeenView>(schemas);
     view::<tachi_operator::HostedView>(schemas);
     view::<tachi_operator::VmoveView>(schemas);
     view::<tachi_operator::RecoveryView>(schemas);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::entity::{Host, Notification, Segment, Stamps};
+use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
@@ -67,6 +67,8 @@ pub(super) struct Desk {
     pub(super) away: Mutex<Vec<MovedAway>>,
     /// Who has which recovery, as it is told one time after another; the last again and again.
     pub(super) claims: Mutex<Vec<Vec<ClaimView>>>,
+    /// What became of instances.
+    pub(super) moved: Mutex<Vec<Vmove>>,
 }
 
 impl Default for Desk {
@@ -88,6 +90,7 @@ impl Default for Desk {
             planned: Mutex::default(),
             away: Mutex::default(),
             claims: Mutex::default(),
+            moved: Mutex::default(),
         }
     }
 }
@@ -192,6 +195,7 @@ impl Desk {
             name: "<script>alert(1)</script>".to_owned(),
             left: None,
             moving: false,
+            marked: false,
             needs: None,
         };
         Watched {
@@ -307,6 +311,11 @@ impl OperatorDesk for Desk {
             state
                 && filter.host.as_ref().is_none_or(|host| row.host == *host)
                 && filter.segment.is_none()
+                && filter.instance.as_ref().is_none_or(|id| {
+                    let moved = self.moved.lock().unwrap();
+                    let mut own = moved.iter().filter(|one| one.notification == row.notification);
+                    own.any(|one| one.instance_uuid == *id)
+                })
                 && filter
                     .id
                     .as_ref()
@@ -314,6 +323,13 @@ impl OperatorDesk for Desk {
         });
         let limit = usize::try_from(filter.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         Ok(wanted.take(limit).collect())
+    }
+
+    async fn moved(&self, notifications: &[NotificationId]) -> Result<Vec<Vmove>, JournalError> {
+        self.fails()?;
+        let mut all = self.moved.lock().unwrap().clone();
+        all.retain(|one| notifications.contains(&one.notification));
+        Ok(all)
     }
 
     async fn claims(&self) -> Result<Vec<ClaimView>, JournalError> {

@@ -319,7 +319,7 @@ async fn every_parameter_of_a_list_does_something() {
     let tried: Vec<usize> = tried.into_values().collect();
     assert_eq!(
         tried,
-        [1, 8, 9, 7, 8, 10],
+        [1, 10, 9, 7, 8, 10],
         "instances, recoveries, notifications, their vmoves, segments, their hosts"
     );
 }

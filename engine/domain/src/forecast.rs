@@ -7,16 +7,18 @@
 mod bound;
 mod facts;
 mod ground;
+mod landing;
 mod needs;
 mod pack;
 mod rules;
 mod segment;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Shape, Wish};
+pub use self::landing::{Landing, landing};
 pub use self::needs::Needs;
 pub(crate) use self::rules::TENANT;
 pub use self::segment::{ForecastSegment, Headroom, SegmentForecast, forecast_segments};
@@ -82,13 +84,8 @@ pub fn forecast(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Ou
 pub fn takers(cloud: &Cloud, host: &str, demand: &Demand, reserved: &[&str]) -> (usize, usize) {
     let ground = Ground::new(cloud);
     let open = ground.open(&BTreeSet::from([host]), reserved);
-    let kept = ground.kept_from(demand, &BTreeMap::new());
-    let takers = ground.takers(&demand.shape);
-    let fit = takers
-        .hosts
-        .iter()
-        .filter(|place| open[**place] && !kept.has(**place));
-    (fit.count(), open.iter().filter(|is_open| **is_open).count())
+    let fit = landing::takers(&ground, demand, &open).len();
+    (fit, open.iter().filter(|is_open| **is_open).count())
 }
 
 fn judge(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Outcome {

@@ -40,7 +40,7 @@ pub use instances::InstanceSituation;
 pub use monitors::MonitorSituation;
 pub use room::{
     Fit, Forecast, ForecastTrouble, ROOM_COUNTS_FOR, TroubleKind, fit, forecast_loss, forecast_region,
-    is_fresh_for_room,
+    is_fresh_for_room, landings,
 };
 pub use segments::SegmentSituation;
 

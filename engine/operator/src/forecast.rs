@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::forecast::{Outcome, Room, SegmentForecast};
-use tachi_domain::situation::{Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room};
+use tachi_domain::forecast::{Landing, Outcome, Room, SegmentForecast};
+use tachi_domain::situation::{
+    Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room, landings,
+};
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -31,7 +33,55 @@ pub struct ForecastView {
     /// What becomes of the hosts that were asked about.
     #[schema(required)]
     pub lost: Option<OutcomeView>,
+    /// Where the instances of these hosts may land: the marked ones first, as they are moved.
+    #[serde(default)]
+    #[schema(required)]
+    pub landing: Vec<LandingView>,
 }
+
+/// Where one instance may land if its host dies and nothing else moves. Which host Nova chooses is not foreseen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Landing)]
+pub struct LandingView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The host that it is on.
+    pub from: String,
+    /// Its owner has marked it: it is among those that are moved first.
+    pub ha_enabled: bool,
+    /// So many hosts have room for it; null if it asks for what is not reckoned with.
+    #[schema(required)]
+    pub fits: Option<u64>,
+    /// Of so many that may be chosen.
+    pub of: u64,
+    /// Some of those that have room, by name: ten at most.
+    pub hosts: Vec<String>,
+    /// What it asks for that is not reckoned with.
+    #[schema(required)]
+    pub not_reckoned: Option<String>,
+}
+
+impl From<(bool, Landing)> for LandingView {
+    fn from((marked, mut one): (bool, Landing)) -> Self {
+        let fits = one.not_reckoned.is_none().then_some(one.hosts.len() as u64);
+        one.hosts.truncate(LANDINGS);
+        Self {
+            id: one.id.to_string(),
+            name: one.name,
+            from: one.from,
+            ha_enabled: marked,
+            fits,
+            of: one.of as u64,
+            hosts: one.hosts,
+            not_reckoned: one.not_reckoned,
+        }
+    }
+}
+
+/// So many hosts are named of those that have room for an instance.
+const LANDINGS: usize = 10;
 
 /// A segment's room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -168,6 +218,8 @@ impl ForecastView {
         let wanted = told.segments.iter();
         let wanted = wanted.filter(|one| only.is_none_or(|name| name == one.segment));
         let outcome = (!lose.is_empty()).then(|| forecast_loss(&seen.facts, seen.now, lose));
+        // Without lost hosts, or while nothing counts, nothing lands.
+        let landing = landings(&seen.facts, seen.now, lose);
         Ok(Self {
             at: Time(seen.now),
             as_of: told.as_of.map(Time),
@@ -175,6 +227,7 @@ impl ForecastView {
             unread: told.unread,
             segments: wanted.map(SegmentForecastView::from).collect(),
             lost: outcome.as_ref().map(OutcomeView::from),
+            landing: landing.into_iter().map(LandingView::from).collect(),
         })
     }
 }

@@ -16,13 +16,16 @@ mod forecast;
 pub mod freezes;
 mod hosted;
 mod job;
+mod judged;
 pub mod named;
 pub mod past;
 mod plain;
 pub mod planning;
+mod proof;
 mod recovery;
 pub mod report;
 mod returning;
+mod said;
 mod schema;
 mod seen;
 mod situation;
@@ -34,24 +37,25 @@ pub mod words;
 
 pub use explanation::{ExplanationView, NeedView, RoomView};
 pub use failing::{FailedView, OutlookView};
-pub use forecast::{ForecastView, Forecasts, NotForecast, OutcomeView, SegmentForecastView, headroom};
+pub use forecast::{
+    ForecastView, Forecasts, LandingView, NotForecast, OutcomeView, SegmentForecastView, headroom,
+};
 pub use freezes::{FreezeView, FrozenView};
 pub use hosted::{HostedView, LevelView};
 pub use job::JobView;
+pub use judged::{HostView, LevelSeenView};
 pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastReportView, PastView};
 pub use plain::plain;
 pub use planning::{AwayView, GivebackView, PlannedView};
+pub use proof::ProofView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
+pub use said::{InstanceWordView, WordView};
 pub use seen::{Age, Fencing, Seen, is_alive};
 pub use situation::{
-    AsideView, CountsView, EngineView, FactView, FindingView, HostView, MonitorView, NeedsPersonView,
-    QueueView, RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView,
-    WaitingRecoveryView,
+    AsideView, CountsView, EngineView, FactView, FindingView, MonitorView, NeedsPersonView, QueueView,
+    RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
-pub use story::{
-    InstanceView, InstanceWordView, ProofView, ReportedView, StepView, StoryView, WordView, one_line,
-    progress, progress_of, stage,
-};
+pub use story::{InstanceView, ReportedView, StepView, StoryView, one_line, progress, progress_of, stage};
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;
 pub use when::Time;

@@ -15,8 +15,9 @@ use tachi_engine::ports::roll::EngineLine;
 use utoipa::ToSchema;
 
 use crate::recovery::RecoveryView;
+use crate::said::WordView;
 use crate::schema;
-use crate::story::{StepView, WordView};
+use crate::story::StepView;
 use crate::when::{Time, time};
 
 /// Nobody asks for more at once: it is a question about an incident.

@@ -1,13 +1,17 @@
 //! A recovery in a list.
 
 use serde::{Deserialize, Serialize};
+use tachi_domain::downtime::Downtime;
+use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryState, RecoverySummary};
 use utoipa::ToSchema;
 
+use crate::downtime::rounded;
 use crate::schema;
+use crate::story::{InstanceView, down};
 use crate::waits::WaitView;
 use crate::when::Time;
 
@@ -31,7 +35,7 @@ pub fn state(word: &str) -> Option<RecoveryState> {
 }
 
 /// A recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Recovery)]
 pub struct RecoveryView {
     /// Its id; the `marker` of the next page.
@@ -69,6 +73,29 @@ pub struct RecoveryView {
     pub opened_at: Time,
     /// How its instances fare.
     pub moves: MovesView,
+    /// For how long those that are back were down, all together; null unless `downtime` asks for it, and of what was planned.
+    #[serde(default)]
+    #[schema(required)]
+    pub down_seconds: Option<f64>,
+    /// What became of the instance that was asked about.
+    #[serde(default)]
+    #[schema(required)]
+    pub instance: Option<InstanceView>,
+}
+
+impl RecoveryView {
+    /// With what became of its instances; `moved` has those of other recoveries, too.
+    #[must_use]
+    pub fn with(mut self, row: &RecoverySummary, moved: &[Vmove], instance: Option<&str>) -> Self {
+        let own = || moved.iter().filter(|one| one.notification == row.notification);
+        if !row.kind.is_planned() {
+            let lasted: Downtime = own().filter_map(|one| down(row, one)).collect();
+            self.down_seconds = Some(rounded(lasted.total().as_secs_f64()));
+        }
+        let asked = instance.and_then(|id| own().find(|one| one.instance_uuid == id));
+        self.instance = asked.map(|one| InstanceView::of(row, one));
+        self
+    }
 }
 
 /// The instances of a recovery.
@@ -118,6 +145,8 @@ impl From<&RecoverySummary> for RecoveryView {
             owner: row.owner.clone(),
             opened_at: Time(row.opened_at),
             moves: row.moves.into(),
+            down_seconds: None,
+            instance: None,
         }
     }
 }

@@ -15,7 +15,8 @@ use tachi_domain::recovery::{Life, RecoveryKind, Task};
 use tachi_domain::{Timestamp, WaitsFor};
 
 use crate::downtime::{Figures, rounded};
-use crate::story::{InstanceView, ProofView, StoryView};
+use crate::proof::{ProofView, shown};
+use crate::story::{InstanceView, StoryView};
 use crate::when::Time;
 
 /// Everything that the report tells beside the story itself.
@@ -186,14 +187,6 @@ fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     }
 }
 
-fn shown(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => "none".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
-}
-
 fn title(story: &StoryView) -> String {
     let summary = &story.summary;
     let what = match summary.kind {
@@ -351,7 +344,9 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
 }
 
 fn said(story: &StoryView) -> Vec<SaidWord<'_>> {
-    let of_recovery = story.word.iter().map(|said| SaidWord {
+    // Older versions tell the last word alone.
+    let last = story.word.iter().filter(|_| story.words.is_empty());
+    let of_recovery = story.words.iter().chain(last).map(|said| SaidWord {
         by: &said.by,
         word: said.word.clone(),
         at: Some(said.at),
@@ -392,22 +387,8 @@ impl Milestone {
     }
 }
 
-/// What was read of a host's power, a line each.
 fn readings(proof: &ProofView) -> Vec<String> {
-    let list = proof.evidence.get("readings").and_then(Value::as_array);
-    let Some(list) = list.filter(|list| !list.is_empty()) else {
-        return vec![proof.evidence.to_string()];
-    };
-    let level = shown(proof.evidence.get("level"));
-    let line = |one: &Value| {
-        let at = one.get("answered_at_us").and_then(Value::as_i64);
-        let at = at.map_or_else(
-            || "at a time that is not kept".to_owned(),
-            |at| Time(Timestamp::from_micros(at)).to_string(),
-        );
-        format!("level {level} said {:?}, {at}", shown(one.get("said")))
-    };
-    list.iter().map(line).collect()
+    crate::proof::readings(&proof.evidence)
 }
 
 #[expect(clippy::ref_option, reason = "so does the template give fields")]

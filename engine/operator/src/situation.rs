@@ -7,14 +7,13 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{
-    Aspect, Code, Counts, Finding, Grade, HostSituation, MonitorSituation, Protection, replaces,
-};
+use tachi_domain::situation::{Aspect, Code, Counts, Finding, Grade, MonitorSituation, replaces};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
 use tachi_engine::ports::roll::EngineLine;
 use utoipa::ToSchema;
 
+use crate::judged::HostView;
 use crate::recovery::MovesView;
 use crate::schema;
 use crate::seen::{Age, Seen, is_alive};
@@ -162,31 +161,6 @@ pub struct RegisteredView {
     /// Where that is in its life.
     #[schema(required, schema_with = schema::life_or_null)]
     pub life: Option<Life>,
-}
-
-/// A host, judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = HostSeen)]
-pub struct HostView {
-    /// Its name.
-    pub name: String,
-    /// Its segment.
-    #[schema(required)]
-    pub segment: Option<String>,
-    /// Kept empty for the instances of another.
-    pub reserved: bool,
-    /// What would become of its instances if it died now.
-    #[schema(schema_with = schema::protection)]
-    pub protection: Protection,
-    /// Why.
-    #[schema(schema_with = schema::codes)]
-    pub reasons: Vec<Code>,
-    /// Whether Nova hears it; null if that is not known.
-    #[schema(required)]
-    pub up: Option<bool>,
-    /// Its instances; null while nobody has listed them.
-    #[schema(required)]
-    pub instances: Option<CountsView>,
 }
 
 /// A recovery that is under way, or watches for its host's return.
@@ -405,20 +379,6 @@ impl From<&Finding> for FindingView {
     }
 }
 
-impl From<&HostSituation> for HostView {
-    fn from(host: &HostSituation) -> Self {
-        Self {
-            name: host.name.clone(),
-            segment: host.segment.clone(),
-            reserved: host.reserved,
-            protection: host.protection,
-            reasons: host.reasons.iter().copied().collect(),
-            up: host.up,
-            instances: host.counts.map(CountsView::from),
-        }
-    }
-}
-
 impl FactView {
     fn at(now: Timestamp, one: Age) -> Self {
         let age = one
@@ -574,7 +534,7 @@ impl From<&Seen> for SituationView {
                 .iter()
                 .map(|view| SegmentView::of(seen, view))
                 .collect(),
-            hosts: seen.situation.hosts.iter().map(HostView::from).collect(),
+            hosts: HostView::all(seen),
             monitors: seen.situation.monitors.iter().map(MonitorView::from).collect(),
             recoveries: tables.recoveries.iter().map(UnderwayView::from).collect(),
             needs_person: NeedsPersonView {

@@ -11,11 +11,13 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::operator::{MoveCounts, StepLine, Story, StoryMove};
+use tachi_engine::ports::operator::{MoveCounts, RecoverySummary, StepLine, Story, StoryMove};
 use utoipa::ToSchema;
 
 use crate::downtime::{DowntimeView, rounded};
+use crate::proof::ProofView;
 use crate::recovery::{MovesView, RecoveryView};
+use crate::said::{InstanceWordView, WordView, words};
 use crate::schema;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
@@ -173,11 +175,11 @@ fn kept(story: &Story) -> BTreeMap<&str, Kept<'_>> {
 }
 
 /// For how long an instance that is back was down, counted from the opening of the recovery.
-fn down(story: &Story, one: &Vmove) -> Option<Duration> {
-    if one.status != Some(VmoveStatus::Succeeded) || story.summary.kind.is_planned() {
+pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
+    if one.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
         return None;
     }
-    let lasted = one.end_time?.micros_since(story.summary.opened_at);
+    let lasted = one.end_time?.micros_since(summary.opened_at);
     Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
 }
 
@@ -187,23 +189,33 @@ fn instance(story: &Story, one: &Vmove, kept: Option<&Kept<'_>>) -> InstanceView
     let wait = kept.filter(|kept| kept.one.seen_to.is_none());
     let wait = wait.and_then(|kept| kept.one.wait.as_ref());
     InstanceView {
-        id: one.instance_uuid.clone(),
-        name: one.instance_name.clone(),
-        status: one.status,
-        from: one.source_host.clone(),
-        to: one.dest_host.clone(),
-        message: one.message.clone(),
         proof: state("proof").and_then(Value::as_u64),
-        asked_at: one.start_time.map(Time),
-        over_at: one.end_time.map(Time),
         ha_enabled: state("tagged").and_then(Value::as_bool),
-        down_seconds: down(story, one).map(|lasted| rounded(lasted.as_secs_f64())),
         failures: state("failures").and_then(Value::as_u64),
         waits: wait.map(WaitView::from),
         commands: wait.map_or_else(Vec::new, |wait| {
             waits::of_move(wait, &one.instance_uuid, story.summary.id)
         }),
         seen_to: kept.and_then(|kept| kept.one.seen_to.clone()),
+        ..InstanceView::of(&story.summary, one)
+    }
+}
+
+impl InstanceView {
+    /// As far as its row tells.
+    pub(crate) fn of(summary: &RecoverySummary, one: &Vmove) -> Self {
+        Self {
+            id: one.instance_uuid.clone(),
+            name: one.instance_name.clone(),
+            status: one.status,
+            from: one.source_host.clone(),
+            to: one.dest_host.clone(),
+            message: one.message.clone(),
+            asked_at: one.start_time.map(Time),
+            over_at: one.end_time.map(Time),
+            down_seconds: down(summary, one).map(|lasted| rounded(lasted.as_secs_f64())),
+            ..Self::default()
+        }
     }
 }
 
@@ -231,6 +243,10 @@ pub struct StoryView {
     /// The last word said about it.
     #[schema(required)]
     pub word: Option<WordView>,
+    /// Every word about it that an engine has heard, oldest first.
+    #[serde(default)]
+    #[schema(required)]
+    pub words: Vec<WordView>,
     /// What was said of single instances, oldest first.
     #[serde(default)]
     #[schema(required)]
@@ -258,33 +274,6 @@ pub struct ReportedView {
     /// What it says.
     #[schema(value_type = Object)]
     pub payload: BTreeMap<String, String>,
-}
-
-/// A word about a recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = RecoveryWord)]
-pub struct WordView {
-    /// Such as `approve` or `abort`.
-    pub word: String,
-    /// Who has said it, and why.
-    pub by: String,
-    /// When.
-    pub at: Time,
-}
-
-/// A word about one instance of a recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = RecoveryInstanceWord)]
-pub struct InstanceWordView {
-    /// What was said, as the command calls it.
-    pub word: String,
-    /// The instance.
-    pub instance: String,
-    /// The host that it names.
-    #[schema(required)]
-    pub on: Option<String>,
-    /// Who has said it, and why.
-    pub by: String,
 }
 
 /// A line of the step journal.
@@ -317,27 +306,6 @@ impl From<&StepLine> for StepView {
             text: line.text.clone(),
         }
     }
-}
-
-/// What proved the host off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = RecoveryProof)]
-pub struct ProofView {
-    /// Counted from 1.
-    pub number: u32,
-    /// When.
-    pub at: Time,
-    /// Under which claim.
-    pub claim: u64,
-    /// `device` or `notification`.
-    pub kind: String,
-    /// The engine that read it.
-    pub by: String,
-    /// From what.
-    pub from: String,
-    /// All of it.
-    #[schema(value_type = Option<Object>, required)]
-    pub evidence: Value,
 }
 
 /// An instance, and where it went.
@@ -407,7 +375,7 @@ impl From<&Story> for StoryView {
         let lasted: Vec<_> = story
             .vmoves
             .iter()
-            .filter_map(|one| Some((marked(one) == Some(true), down(story, one)?)))
+            .filter_map(|one| Some((marked(one) == Some(true), down(&story.summary, one)?)))
             .collect();
         Self {
             summary: RecoveryView::from(&story.summary),
@@ -426,6 +394,7 @@ impl From<&Story> for StoryView {
                 by: by.clone(),
                 at: Time(*at),
             }),
+            words: words(&story.steps, story.word.as_ref()),
             instance_words: story
                 .move_words
                 .iter()
@@ -440,15 +409,7 @@ impl From<&Story> for StoryView {
             steps: story.steps.iter().map(StepView::from).collect(),
             proofs: (1..)
                 .zip(&story.proofs)
-                .map(|(number, line)| ProofView {
-                    number,
-                    at: Time(line.at),
-                    claim: line.epoch,
-                    kind: line.kind.clone(),
-                    by: line.by.clone(),
-                    from: line.from.clone(),
-                    evidence: serde_json::from_str(&line.evidence).unwrap_or(Value::Null),
-                })
+                .map(|(number, line)| ProofView::of(number, line))
                 .collect(),
             instances: story
                 .vmoves

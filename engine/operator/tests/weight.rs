@@ -100,6 +100,7 @@ fn instance(number: u128) -> Instance {
         name: format!("customer-{}-web-{number}", number % 200),
         left: None,
         moving: false,
+        marked: false,
         needs: Some(Needs {
             project: format!("{:032x}", number % 200),
             resources: Resources {

@@ -106,6 +106,8 @@ pub struct RecoveryFilter {
     pub host: Option<String>,
     /// Of the segment of this name or id.
     pub segment: Option<String>,
+    /// That had this instance, by its whole id.
+    pub instance: Option<String>,
     /// Opened at this time or later.
     pub since: Option<Timestamp>,
     /// Older than this one.
@@ -319,6 +321,13 @@ pub trait OperatorDesk: Send + Sync {
     ///
     /// The database failed.
     async fn moves(&self, filter: MoveFilter) -> Result<Vec<MoveLine>, JournalError>;
+
+    /// What became of the instances of these notifications, in no order.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn moved(&self, notifications: &[NotificationId]) -> Result<Vec<Vmove>, JournalError>;
 
     /// Somebody has seen to an instance that a recovery has given up: it is listed no more. `Over` if it was not given up.
     ///

@@ -156,6 +156,7 @@ impl Roster {
                 left,
                 needs: Needs::of(&server),
                 moving: server.task_state.as_deref().is_some_and(is_move),
+                marked: policy.marks(&server),
             };
             let before = self.known.get_mut(&server.id);
             let Some(host) = server.host.filter(|_| there) else {

@@ -11,8 +11,9 @@ mod story;
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{Life, MoveWord, Word};
-use tachi_domain::{RecoveryId, ServerId, Timestamp};
+use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
     MoveFilter, MoveLine, RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
@@ -65,6 +66,12 @@ impl OperatorDesk for DeskTables {
     async fn moves(&self, filter: MoveFilter) -> Result<Vec<MoveLine>, JournalError> {
         let listed = moves::moves(&self.db, filter).await;
         listed.map_err(|stop| stop.journal("listing instances"))
+    }
+
+    #[instrument(name = "store::moved", level = "debug", skip_all)]
+    async fn moved(&self, notifications: &[NotificationId]) -> Result<Vec<Vmove>, JournalError> {
+        let listed = moves::moved(&self.db, notifications).await;
+        listed.map_err(|stop| stop.journal("listing what became of instances"))
     }
 
     #[instrument(name = "store::see_to", level = "debug", skip_all, fields(recovery = %id, %server))]

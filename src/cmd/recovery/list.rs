@@ -28,6 +28,7 @@ pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
         id: None,
         host: args.host,
         segment: args.segment,
+        instance: None,
         since: opened_since,
         before: None,
         limit: args.limit,

@@ -73,9 +73,18 @@ export function tick() {
   for (const node of document.querySelectorAll('time[data-until]')) node.textContent = ahead(node.dataset.until);
 }
 
-/** A table that folds into cards on a narrow screen. */
-export function table(heads, rows) {
-  const cells = (row) => row.map((cell, i) => el('td', { 'data-head': heads[i], class: ['text', 'result'].includes(heads[i]) ? 'text' : null }, cell));
+/** A time with its day, as the browser's clock shows it. */
+export const day = (at) => new Date(at).toLocaleString([], { hour12: false });
+
+export const many = (n, one) => `${n} ${one}${n === 1 ? '' : 's'}`;
+
+/** What stands where there is nothing to tell; whether that is so now nobody knows while the API is silent. */
+export const none = (text = 'None.') => el('p', { class: 'card' }, doubt.stale ? mark('unknown') : text);
+
+/** A table that folds into cards on a narrow screen; without rows, `empty`. */
+export function table(heads, rows, empty) {
+  if (!rows.length && empty) return empty;
+  const cells = (row) => row.map((cell, i) => el('td', { 'data-head': heads[i], class: ['text', 'result', 'why'].includes(heads[i]) ? 'text' : null }, cell));
   return el('div', { class: 'wide' }, el('table', { class: 'fold' },
     el('thead', null, el('tr', null, heads.map((head) => el('th', { scope: 'col' }, head)))),
     el('tbody', null, rows.map((row) => el('tr', null, cells(row))))));

@@ -1,9 +1,7 @@
 // Whether there is room for what hosts lose.
 
-import { ago, doubt, el, link, mark, swap, table } from './draw.js';
+import { ago, doubt, el, link, many, mark, none, swap, table } from './draw.js';
 import { ask, soon } from './live.js';
-
-const many = (n, one) => `${n} ${one}${n === 1 ? '' : 's'}`;
 
 /** How many hosts are lost together, at most, in the table. */
 const LOST = [1, 2, 3, 4];
@@ -48,9 +46,17 @@ function segment(one) {
   ];
 }
 
-export function forecastPage() {
-  const field = el('input', { type: 'search', id: 'lose', 'aria-label': 'Hosts of one segment that are lost together, with commas between', placeholder: 'lose compute-1, compute-2' });
-  let lose = '';
+/** Where the instances of lost hosts may land. Which of the hosts Nova chooses is not foreseen. */
+function landing(all) {
+  return [el('h2', null, 'Where they may land'), table(['instance', 'from', 'order', 'fits on', 'such as'], all.slice(0, TOLD).map((one) => [
+    link('instance', one.id, one.name), one.from, one.ha_enabled ? 'first (HA_Enabled)' : 'then', one.fits === null ? mark('unknown', `asks for ${one.not_reckoned}`) : one.fits ? `${one.fits} of ${many(one.of, 'host')}` : mark('err', `none of ${many(one.of, 'host')}`),
+    one.hosts.map((host) => [link('host', host), ' '])]), none('There is nothing to move.')),
+  all.length > TOLD ? el('p', { class: 'soft' }, `and ${all.length - TOLD} more: tachi forecast --lose ... -f json`) : null];
+}
+
+export function forecastPage(name) {
+  const field = el('input', { value: name, type: 'search', id: 'lose', 'aria-label': 'Hosts of one segment that are lost together, with commas between', placeholder: 'lose compute-1, compute-2' });
+  let lose = name;
   const form = el('form', { class: 'filter', onsubmit: (event) => {
     event.preventDefault();
     lose = field.value.trim();
@@ -68,9 +74,10 @@ export function forecastPage() {
       swap(place,
         told.trouble ? el('p', { class: 'card unknown' }, mark('unknown', 'nothing is known'), ' ', told.trouble) : null,
         told.lost ? el('p', { class: `card ${GRADES[told.lost.room]}` }, `If ${told.lost.lost.join(' and ')} died now: `, room(told.lost.room), ' ', then(told.lost)) : null,
-        told.segments.length ? table(['segment', 'N+k', ...LOST.map((hosts) => `${hosts} lost`), 'worst host'], told.segments.map((one) => [
+        told.lost && !told.trouble ? landing(told.landing) : null,
+        table(['segment', 'N+k', ...LOST.map((hosts) => `${hosts} lost`), 'worst host'], told.segments.map((one) => [
           one.segment, headroom(one.headroom, one.exact), ...LOST.map((hosts) => lost(one, hosts)),
-          one.worst ? [link('host', one.worst.lost[0]), ` (${many(one.worst.instances, 'instance')})`] : ''])) : el('p', { class: 'card' }, 'No segment is enabled, so nothing is recovered.'),
+          one.worst ? [link('host', one.worst.lost[0]), ` (${many(one.worst.instances, 'instance')})`] : '']), none('No segment is enabled, so nothing is recovered.')),
         told.segments.map(segment),
         told.unread ? el('p', { class: 'soft' }, `What ${told.unread === 1 ? '1 host has' : `${told.unread} hosts have`} is not read yet: nothing is counted on there.`) : null,
         el('p', { class: 'soft' }, 'An estimate from what was seen ', ago(told.as_of), ': it says no rather than a wrong yes.'));

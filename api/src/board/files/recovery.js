@@ -1,8 +1,8 @@
 // A recovery: its timeline, what proved the host off, its instances and its story.
 
-import { ago, clock, commands, el, link, mark, span, svg, swap, table } from './draw.js';
+import { ago, clock, commands, el, link, mark, none, span, svg, swap, table } from './draw.js';
 import { ask } from './live.js';
-import { state } from './pages.js';
+import { lasted, reports, state } from './pages.js';
 import { acts, mayAct, ofARecovery } from './words.js';
 
 /** More bars than this nobody reads; the table below has all. */
@@ -54,6 +54,19 @@ function timeline(told, width) {
     }));
 }
 
+/** How often Nova was asked: each failure, and the one that is under way or went well. */
+const tries = (one) => (one.failures || 0) + (one.asked_at && ['ongoing', 'succeeded'].includes(one.status) ? 1 : 0) || '';
+
+/** The words about the recovery, and those about its instances. */
+function said(told) {
+  const names = new Map(told.instances.map((one) => [one.id, one.name]));
+  return [
+    ...(told.words.length || !told.word ? told.words : [told.word]).map((one) => [clock(one.at), one.by, one.word]),
+    ...told.instance_words.map((one) => ['', one.by, [`${one.word}${one.on ? ` on ${one.on}` : ''} of `, link('instance', one.instance, names.get(one.instance))]]),
+    ...told.instances.filter((one) => one.seen_to).map((one) => ['', one.seen_to, ['seen to ', link('instance', one.id, one.name)]]),
+  ];
+}
+
 export const recoveryPage = (name) => ({
   // Its steps are no events.
   pace: (told) => (told.life === 'open' ? 1_000 : 0),
@@ -74,12 +87,12 @@ export const recoveryPage = (name) => ({
         counts.total ? el('progress', { max: counts.total, value: counts.succeeded, 'aria-label': 'instances that are back' }) : null,
         el('div', null, 'Waits for ', told.waits_for),
         told.message ? el('div', { class: 'soft' }, told.message) : null,
-        told.word ? el('div', null, `${told.word.by} said ${told.word.word}, `, ago(told.word.at)) : null,
-        commands([`tachi recovery show ${told.recovery}`]), acts(ofARecovery(told.recovery, told.host, told.life, told.waits))),
+        el('div', { class: 'soft' }, 'Report: ', reports(told.recovery)), commands([`tachi recovery show ${told.recovery}`]), acts(ofARecovery(told.recovery, told.host, told.life, told.waits))),
       el('h2', null, 'Timeline'), timeline(told, Math.max(300, Math.min(1150, place.clientWidth || 800))),
-      el('h2', null, 'What proved the host off'), told.proofs.length ? table(['when', 'from', 'read by', 'text'], told.proofs.map((one) => [clock(one.at), one.from, one.by, one.kind])) : el('p', { class: 'card' }, 'Nothing yet.'),
-      el('h2', null, 'Instances'), told.instances.length ? table(['instance', 'state', 'from', 'to', 'asked', 'over', 'text'], told.instances.map((one) => [
-        link('instance', one.id, one.name), fared(one), one.from || '', one.to || '', clock(one.asked_at), clock(one.over_at), one.message || ''])) : el('p', { class: 'card' }, 'None are known.'),
+      el('h2', null, 'What proved the host off'), table(['when', 'from', 'read by', 'kind', 'text'], told.proofs.map((one) => [clock(one.at), one.from, one.by, one.kind, one.readings.map((line) => el('div', null, line))]), none('Nothing yet.')),
+      el('h2', null, 'Instances'), table(['instance', 'state', 'from', 'to', 'asked', 'over', 'tries', 'down', 'text'], told.instances.map((one) => [
+        link('instance', one.id, one.name), fared(one), one.from || '', one.to || '', clock(one.asked_at), clock(one.over_at), tries(one), lasted(one.down_seconds), one.message || '']), none('None are known.')),
+      el('h2', null, 'Who said what'), table(['when', 'who', 'word'], said(told), none('Nobody has said anything.')),
       el('h2', null, 'Story'), table(['when', 'task', 'kind', 'text'], told.steps.map((one) => [clock(one.at), one.task, one.kind, one.text])));
   },
 });

@@ -14,9 +14,9 @@ export const schedulePage = () => ({
   read: () => ask('api/schedule'),
   draw(place, told) {
     swap(place,
-      told.length ? table(['job', 'when', 'last', 'took', 'result', 'next'], told.map((one) => [
-        el('b', null, NAMES[one.job] || one.job), one.when || 'by hand', ago(one.last_at), took(one), result(one), until(one.next_at)].map(whole))) : el('p', { class: 'card' },
-        'Nothing is done by the clock. Written into the configuration, engines do it:', commands(['[schedule] doctor = daily 03:00'])),
+      table(['job', 'when', 'last', 'took', 'result', 'next'], told.map((one) => [
+        el('b', null, NAMES[one.job] || one.job), one.when || 'by hand', ago(one.last_at), took(one), result(one), until(one.next_at)].map(whole)), el('p', { class: 'card' },
+        'Nothing is done by the clock. Written into the configuration, engines do it:', commands(['[schedule] doctor = daily 03:00']))),
       el('p', { class: 'soft' }, 'Times of the clock are those of the API that answers. To have one of them done now, type on a controller:', commands(['tachi schedule run doctor'])));
   },
   head: [el('h1', null, 'Schedule')],

@@ -1,6 +1,6 @@
 // What can be said with the board: who may, the buttons, and the dialog that shows the command and what it does before it is said.
 
-import { el } from './draw.js';
+import { day, el } from './draw.js';
 import { ask, soon } from './live.js';
 
 /** A freeze is answered when every engine has heard of it, which takes ten seconds at most. */
@@ -59,9 +59,8 @@ function frozen(told) {
   const { freeze } = told;
   const what = freeze.scope === 'region' ? 'Everything' : `${freeze.scope} ${freeze.name}`;
   const bare = told.unprotected === null ? 'How many instances are unprotected meanwhile is not known.' : told.unprotected === 1 ? '1 instance is unprotected meanwhile.' : `${told.unprotected} instances are unprotected meanwhile.`;
-  const until = new Date(freeze.until).toLocaleString([], { hour12: false });
   const rest = [bare, ...told.underway, ...told.notes].join(' ');
-  if (told.heard) return ['ok', `${what} is frozen until ${until}${told.already ? ', as you had said before' : ''}: nothing of it is fenced or moved. ${rest}`];
+  if (told.heard) return ['ok', `${what} is frozen until ${day(freeze.until)}${told.already ? ', as you had said before' : ''}: nothing of it is fenced or moved. ${rest}`];
   return ['err', `${what} is frozen, but not every engine has heard of it: touch nothing yet, and say it again. Not heard: ${told.unheard.join(', ')}. ${rest}`];
 }
 
@@ -83,7 +82,7 @@ export function thawing(freeze) {
   const what = freeze.scope === 'region' ? 'everything' : `${freeze.scope} ${freeze.name}`;
   return {
     key: `thaw ${freeze.number}`, label: 'Thaw', title: `Thaw ${what}`,
-    about: `${freeze.by} has frozen it until ${new Date(freeze.until).toLocaleString([], { hour12: false })} (${freeze.reason}). Whoever works at it may count on that. What waits for the end is looked at at once: a host that is dead by then is fenced, and its instances are started elsewhere.`,
+    about: `${freeze.by} has frozen it until ${day(freeze.until)} (${freeze.reason}). Whoever works at it may count on that. What waits for the end is looked at at once: a host that is dead by then is fenced, and its instances are started elsewhere.`,
     command: () => thaw(freeze),
     body: () => ({ thaw: { number: freeze.number } }),
     told: () => ['ok', `${what} is thawed. What waits for it is looked at within a second or two.`],

@@ -27,7 +27,12 @@ const RECOVERIES: &[Filter] = &[
         kind: FilterKind::Time,
         about: "Only those opened at or after this time. A `+` must be escaped",
     },
+    exact(
+        "instance",
+        "Only those that had the instance with this id; each with what became of it",
+    ),
     boolean("all", "Closed ones too"),
+    boolean("downtime", "With how long the instances of each were down"),
     Filter {
         name: "limit",
         kind: FilterKind::Number,

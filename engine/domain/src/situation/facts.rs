@@ -325,6 +325,9 @@ pub struct Instance {
     /// It is being moved by somebody, so that it may run on another host if its own dies now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moving: bool,
+    /// Its owner has marked it, so that it is among those that are moved first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub marked: bool,
     /// What it needs of a host; `None` if Nova does not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{
-    Cloud, Demand, ForecastSegment, Headroom, HostRoom, Method, Outcome, Room, SegmentForecast, Shape,
-    TENANT, Wish, forecast, forecast_segments, takers,
+    Cloud, Demand, ForecastSegment, Headroom, HostRoom, Landing, Method, Outcome, Room, SegmentForecast,
+    Shape, TENANT, Wish, forecast, forecast_segments, landing, takers,
 };
 use crate::id::ServerId;
 use crate::recovery::Life;
@@ -87,6 +87,31 @@ pub fn forecast_region(facts: &Facts, now: Timestamp) -> Forecast {
 
 /// What becomes of these hosts of one segment if they are lost together.
 pub fn forecast_loss(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Outcome {
+    asked(facts, now, hosts, forecast)
+}
+
+/// Where the instances of these hosts may land, and whether each is marked; those come first.
+pub fn landings(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Vec<(bool, Landing)> {
+    let on = facts.instances.iter().flat_map(|known| &known.value.on);
+    let own = on.filter(|(host, _)| hosts.contains(&host.as_str()));
+    let marked = own.flat_map(|(_, all)| all).filter(|one| one.marked);
+    let marked: BTreeSet<ServerId> = marked.map(|one| one.id).collect();
+    let all = asked(facts, now, hosts, landing);
+    let mut all: Vec<_> = all
+        .into_iter()
+        .map(|one| (marked.contains(&one.id), one))
+        .collect();
+    all.sort_by(|(left, one), (right, other)| right.cmp(left).then_with(|| one.name.cmp(&other.name)));
+    all
+}
+
+/// Asks something about the loss of these hosts of one segment.
+fn asked<T>(
+    facts: &Facts,
+    now: Timestamp,
+    hosts: &[&str],
+    ask: impl Fn(&Cloud, &BTreeSet<&str>, &Method<'_>) -> T,
+) -> T {
     let (cloud, _) = cloud(facts, now, |name| hosts.contains(&name));
     let home = home(facts, hosts);
     let reserved = home.map(ready).unwrap_or_default();
@@ -94,7 +119,7 @@ pub fn forecast_loss(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Outcome {
         method: home.map_or(RecoveryMethod::Auto, |segment| segment.method),
         reserved: &reserved,
     };
-    forecast(&cloud, &hosts.iter().copied().collect(), &method)
+    ask(&cloud, &hosts.iter().copied().collect(), &method)
 }
 
 fn home<'a>(facts: &'a Facts, hosts: &[&str]) -> Option<&'a Segment> {

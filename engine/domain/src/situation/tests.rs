@@ -76,6 +76,7 @@ pub(super) fn instance(number: u128) -> Instance {
         name: format!("vm-{number}"),
         left: None,
         moving: false,
+        marked: false,
         needs: None,
     }
 }

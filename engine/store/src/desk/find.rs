@@ -252,6 +252,15 @@ fn condition(filter: &RecoveryFilter) -> Condition {
         let theirs = notifications(notification::Column::FailoverSegmentUuid.in_subquery(segments));
         all = all.add(recovery::Column::NotificationUuid.in_subquery(theirs));
     }
+    if let Some(instance) = &filter.instance {
+        let theirs = vmove::Entity::find()
+            .select_only()
+            .column(vmove::Column::NotificationUuid)
+            .filter(vmove::Column::InstanceUuid.eq(instance))
+            .filter(vmove::Column::Deleted.eq(0))
+            .into_query();
+        all = all.add(recovery::Column::NotificationUuid.in_subquery(theirs));
+    }
     if let Some(since) = filter.since {
         all = all.add(recovery::Column::OpenedAt.gte(since.micros()));
     }

@@ -7,8 +7,9 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, Set,
 };
+use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::Life;
-use tachi_domain::{RecoveryId, ServerId, Timestamp, WaitsFor};
+use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, Said};
 
 use super::find::BATCH;
@@ -42,6 +43,22 @@ pub(super) async fn moves(db: &Database, filter: MoveFilter) -> Result<Vec<MoveL
     }
     lines.sort_by_key(|(place, _)| *place);
     Ok(lines.into_iter().map(|(_, line)| line).collect())
+}
+
+/// What became of the instances of these notifications.
+pub(super) async fn moved(db: &Database, notifications: &[NotificationId]) -> Result<Vec<Vmove>, Stop> {
+    let mut all = Vec::new();
+    for batch in notifications.chunks(BATCH) {
+        let found = vmove::Entity::find()
+            .filter(vmove::Column::NotificationUuid.is_in(batch.iter().map(ToString::to_string)))
+            .filter(vmove::Column::Deleted.eq(0))
+            .all(db.reader())
+            .await?;
+        for row in found {
+            all.push(convert::vmove(row)?);
+        }
+    }
+    Ok(all)
 }
 
 fn line(

@@ -1,0 +1,104 @@
+//! What proved a host off.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tachi_domain::Timestamp;
+use tachi_engine::ports::operator::ProofLine;
+use utoipa::ToSchema;
+
+use crate::when::Time;
+
+/// What proved the host off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryProof)]
+pub struct ProofView {
+    /// Counted from 1.
+    pub number: u32,
+    /// When.
+    pub at: Time,
+    /// Under which claim.
+    pub claim: u64,
+    /// `device` or `notification`.
+    pub kind: String,
+    /// The engine that read it.
+    pub by: String,
+    /// From what.
+    pub from: String,
+    /// What the devices said, a line each; for people.
+    #[serde(default)]
+    #[schema(required)]
+    pub readings: Vec<String>,
+    /// All of it.
+    #[schema(value_type = Option<Object>, required)]
+    pub evidence: Value,
+}
+
+impl ProofView {
+    /// As it is kept.
+    pub(crate) fn of(number: u32, line: &ProofLine) -> Self {
+        let evidence = serde_json::from_str(&line.evidence).unwrap_or(Value::Null);
+        Self {
+            number,
+            at: Time(line.at),
+            claim: line.epoch,
+            kind: line.kind.clone(),
+            by: line.by.clone(),
+            from: line.from.clone(),
+            readings: readings(&evidence),
+            evidence,
+        }
+    }
+}
+
+/// What was read of a host's power, a line each.
+pub(crate) fn readings(evidence: &Value) -> Vec<String> {
+    let sentence = evidence.get("sentence").and_then(Value::as_str);
+    // Beside what it says in words stands what it was.
+    let detail = evidence.get("detail").unwrap_or(evidence);
+    let list = detail.get("readings").and_then(Value::as_array);
+    let Some(list) = list.filter(|list| !list.is_empty()) else {
+        return vec![sentence.map_or_else(|| evidence.to_string(), str::to_owned)];
+    };
+    let level = shown(detail.get("level"));
+    let line = |one: &Value| {
+        let at = one.get("answered_at_us").and_then(Value::as_i64);
+        let at = at.map_or_else(
+            || "at a time that is not kept".to_owned(),
+            |at| Time(Timestamp::from_micros(at)).to_string(),
+        );
+        format!("level {level} said {:?}, {at}", shown(one.get("said")))
+    };
+    let told = sentence.map(str::to_owned).into_iter();
+    told.chain(list.iter().map(line)).collect()
+}
+
+/// In a line.
+pub(crate) fn shown(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "none".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::readings;
+
+    #[test]
+    fn what_devices_said_is_told_in_lines_and_never_as_it_is_kept() {
+        let said = json!([{"asked_ms": 31, "said": "off", "answered_at_us": 1_700_000_000_000_000_i64}]);
+        let kept = json!({"sentence": "a is off: bmc said so", "detail": {"level": 2, "readings": said}});
+        let told = [
+            "a is off: bmc said so",
+            "level 2 said \"off\", 2023-11-14T22:13:20.000Z",
+        ];
+        assert_eq!(readings(&kept), told);
+        // As older versions have kept it.
+        assert_eq!(readings(&kept["detail"]), told[1..]);
+        assert_eq!(readings(&json!({"sentence": "alice vouches"})), ["alice vouches"]);
+        assert_eq!(readings(&json!({"other": 1})), [r#"{"other":1}"#]);
+    }
+}
