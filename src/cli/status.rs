@@ -50,6 +50,10 @@ pub(crate) struct ExplainArgs {
     pub(crate) source: SourceArgs,
     /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
     pub(crate) name: String,
+    /// What would come of it if the host died now: what proves it off, what is moved in which order and where there is room, what stays,
+    /// and how long it took before
+    #[arg(long, conflicts_with = "at")]
+    pub(crate) if_dies: bool,
     /// What came of this host then: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,

@@ -143,7 +143,7 @@ async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
         .into_iter()
         .find(|one| one.kind == "host" && one.name == args.host);
     let forecast = source.forecast(None, std::slice::from_ref(&args.host)).await?;
-    let predicted = drill::predicted(&source.base).await?;
+    let predicted = drill::predicted(&source).await?;
     let now = source.now();
     let object = json!({
         "host": args.host, "kind": "paper", "explanation": host, "forecast": forecast.lost, "predicted": predicted,
@@ -174,10 +174,11 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let asked = Asked::open(&settings, &base).await?;
+    let database = Database { settings, base };
+    let asked = Asked::open(&database.settings, &database.base).await?;
     let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
-    let predicted = drill::predicted(&base).await?;
+    let predicted = drill::predicted(&database).await?;
     let object = drill::object(&shadow, predicted.as_ref());
     answer::object(&args.shape, SystemClock.wall(), &object, |_| {
         drill::lines(&shadow, predicted.as_ref())

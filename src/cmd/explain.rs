@@ -1,5 +1,6 @@
 //! `tachi explain`: why a host or an instance is protected or not, what is happening to it, and what to type.
 
+mod if_dies;
 mod past;
 
 use serde_json::json;
@@ -22,6 +23,9 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     if let Some(at) = &args.at {
         return past::run(source.as_ref(), &args, at).await;
+    }
+    if args.if_dies {
+        return Box::pin(if_dies::run(source.as_ref(), &args)).await;
     }
     let found = source.explanations(args.name.trim()).await?;
     if found.is_empty() {

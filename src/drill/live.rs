@@ -236,7 +236,7 @@ impl Drill<'_> {
     /// Right before the host is switched off: what its recoveries were, and how long such took.
     async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Predicted>), Failure> {
         let known = self.known().await?;
-        let predicted = super::predicted(&self.database.base).await?;
+        let predicted = super::predicted(self.database).await?;
         admit::still(self.database, self.host).await?;
         self.alone(ready).await?;
         Ok((known, predicted))

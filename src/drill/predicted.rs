@@ -2,12 +2,10 @@
 
 use serde::Serialize;
 use tachi_domain::recovery::RecoveryKind;
-use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::StoryView;
 
 use crate::cmd::Failure;
-use crate::wiring::Base;
+use crate::source::Source;
 
 /// So many recoveries are looked through.
 const LOOKED: u64 = 50;
@@ -54,23 +52,23 @@ fn of(mut figures: Vec<(f64, f64)>) -> Option<Predicted> {
 }
 
 /// Reads it; `None` if no host was ever recovered.
-pub(crate) async fn predicted(base: &Base) -> Result<Option<Predicted>, Failure> {
-    let wrong = |error| Failure::new("reading the last recoveries", error);
-    let desk = base.store.desk();
+pub(crate) async fn predicted(source: &dyn Source) -> Result<Option<Predicted>, Failure> {
     let filter = RecoveryFilter {
         closed: true,
         limit: Some(LOOKED),
         ..RecoveryFilter::default()
     };
-    let rows = desk.find_recoveries(&filter).await.map_err(wrong)?;
-    let hosts = rows.iter().filter(|row| row.kind == RecoveryKind::Host);
+    let rows = source.recoveries(&filter).await?;
+    let hosts = rows
+        .iter()
+        .filter(|row| row.kind == RecoveryKind::Host && row.moves.succeeded > 0);
     let mut figures = Vec::new();
     for row in hosts {
         if figures.len() == COUNTED {
             break;
         }
-        let story = desk.story(row.id).await.map_err(wrong)?;
-        let down = story.as_ref().map(|story| StoryView::from(story).downtime.all);
+        let story = source.recovery(row.recovery).await?;
+        let down = story.map(|story| story.downtime.all);
         figures.extend(down.and_then(|down| Some((down.median?, down.last?))));
     }
     Ok(of(figures))

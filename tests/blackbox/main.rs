@@ -18,6 +18,7 @@ mod defects;
 mod doctor;
 mod draining;
 mod drilling;
+mod explaining;
 mod failing;
 mod freezing;
 mod from_nova;

@@ -1,0 +1,112 @@
+//! `tachi explain --if-dies`, by the real binary: from the database and over HTTP, before and after a host has died.
+
+use std::time::Duration;
+
+use serde_json::{Value, json as value};
+use tachi_sandbox::Boot;
+
+use super::remote::assert_told_the_same;
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn names(of: &Value) -> Vec<&str> {
+    let all = of.as_array().unwrap().iter();
+    all.map(|one| one["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an_instance() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let region = stage.sandbox.region();
+    region.boot(&Boot::on(HOST, 1).exact_name("plain")).unwrap();
+    let marked = Boot::on(HOST, 1)
+        .exact_name("zeta")
+        .metadata("HA_Enabled", "True");
+    region.boot(&marked).unwrap();
+    let _api = stage.spawn("api");
+    stage.api().await;
+
+    // Nothing has been seen yet, so nothing is promised.
+    let told = json(&stage, &["explain", HOST, "--if-dies"]);
+    assert_ne!(told[0]["recovered"], true, "{told}");
+    let _engine = stage.spawn("engine");
+    until("where instances may land to be known", LIMIT, async || {
+        let told = json(&stage, &["explain", HOST, "--if-dies"]);
+        let proven = told[0]["proven_off"].as_str().unwrap_or_default();
+        told[0]["moved"][0]["landing"]["fits"] == 3 && proven.starts_with("by level 1, ")
+    })
+    .await;
+
+    let told = assert_told_the_same(&stage, &["explain", HOST, "--if-dies"]);
+    assert!(
+        told.starts_with("if compute-001 died now, 2 instances would be recovered\n"),
+        "{told}"
+    );
+    // Who is marked comes first, whatever its name.
+    for line in [
+        "  first      zeta (HA_Enabled): 3 of 3 hosts have room: compute-002, compute-003, compute-004\n",
+        "  then       plain: 3 of 3 hosts have room",
+        "  room       all 2 instances find a place (an estimate; Placement seen ",
+        "  takes      not known: no host was recovered yet",
+    ] {
+        assert!(told.contains(line), "{line:?} is not in {told}");
+    }
+    let object = json(&stage, &["explain", HOST, "--if-dies"]);
+    assert_eq!(names(&object[0]["moved"]), ["zeta", "plain"], "{object}");
+    assert_eq!(object[0]["predicted"], value!(null));
+    let one = assert_told_the_same(&stage, &["explain", "plain", "--if-dies"]);
+    assert!(
+        one.contains("if that died now it would be recovered; how long that takes is not known"),
+        "{one}"
+    );
+    assert!(
+        one.contains("  order      after 1 instance marked HA_Enabled\n"),
+        "{one}"
+    );
+
+    // A host that is kept out of it.
+    let (code, _, said) = run(
+        &stage,
+        &["freeze", "host", "compute-003", "--for", "1h", "--reason", "test"],
+    );
+    assert_eq!(code, 0, "{said}");
+    let (_, kept, _) = run(&stage, &["explain", "compute-003", "--if-dies"]);
+    assert!(
+        kept.starts_with("if compute-003 died now, nothing of it would be recovered\n"),
+        "{kept}"
+    );
+    assert!(kept.contains("FROZEN") && !kept.contains("proven off"), "{kept}");
+
+    // A host dies, and the next answer says how long that took.
+    region.faults().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    stage.until_finished(notification, LIMIT).await;
+    let home = region.server(
+        region
+            .boot(&Boot::on("compute-002", 1).exact_name("late"))
+            .unwrap()[0],
+    );
+    assert_eq!(home.unwrap().host.as_deref(), Some("compute-002"));
+    until("the new one to be seen", LIMIT, async || {
+        let (_, told, _) = run(&stage, &["explain", "late", "--if-dies"]);
+        told.contains("if that died now it would be back in about ")
+    })
+    .await;
+    let (_, late, _) = run(&stage, &["explain", "late", "--if-dies"]);
+    assert!(
+        late.contains("  takes      the last recovery of a host had half of its instances back"),
+        "{late}"
+    );
+
+    let (code, _, said) = run(&stage, &["explain", "nobody", "--if-dies"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("no host and no instance is called \"nobody\""),
+        "{said}"
+    );
+    let (code, ..) = run(&stage, &["explain", HOST, "--if-dies", "--at", "03:05"]);
+    assert_eq!(code, 2);
+}
