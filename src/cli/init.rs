@@ -14,7 +14,7 @@ pub(crate) const DEFAULT_ZONE: &str = "nova";
 pub(crate) enum InitCommand {
     /// Make segments and hosts of what Nova has; without --apply only say which
     ///
-    /// Nova's compute services are put into one segment for each availability zone, or for each aggregate. A host that is in a
+    /// Nova's compute services are put into one segment for each availability zone, aggregate or rack. A host that is in a
     /// segment already stays there, and nothing is ever taken out or changed, so the command can be run again when hosts are added.
     FromNova(FromNovaArgs),
     /// Make credentials for the monitors: one application credential for each host, with a role that can report and do
@@ -55,6 +55,8 @@ pub(crate) enum By {
     Zone,
     /// An aggregate; hosts in several are left out, since they would have to be in several segments
     Aggregate,
+    /// A rack: a `rack:NAME = HOST HOST` line of `[fencing] storm_failure_domains_file`. Hosts in none are left out
+    Rack,
 }
 
 /// `tachi init monitors`.

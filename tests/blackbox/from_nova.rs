@@ -97,3 +97,91 @@ async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody
     let seen = json(&bare, &["status"]);
     assert_eq!(seen["segments"][0]["name"], "az-1");
 }
+
+/// What the segments hold, by their names.
+fn segments(stage: &Stage) -> Vec<(String, Vec<String>)> {
+    let seen = json(stage, &["status"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = seen["segments"].as_array().unwrap().iter();
+    all.map(|one| {
+        let hosts = one["hosts"].as_array().unwrap().iter();
+        (
+            text(&one["name"]),
+            hosts.map(|host| text(&host["name"])).collect(),
+        )
+    })
+    .collect()
+}
+
+fn of(name: &str, hosts: &[&str]) -> (String, Vec<String>) {
+    (
+        name.to_owned(),
+        hosts.iter().map(|host| (*host).to_owned()).collect(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_init_from_nova_makes_a_segment_of_each_aggregate() {
+    let stage = Stage::set(quick_region(4)).await;
+    let operator = stage.sandbox.region().operator();
+    operator
+        .create_aggregate("rack-a", &["compute-001", "compute-002", "compute-003"])
+        .unwrap();
+    operator
+        .create_aggregate("ssd", &["compute-003", "compute-004"])
+        .unwrap();
+    let told = from_nova(&stage, &["--by", "aggregate", "--apply"]);
+    assert!(
+        told.contains("compute-003 is put nowhere: it is in several: rack-a, ssd"),
+        "{told}"
+    );
+    let made = [
+        of("rack-a", &["compute-001", "compute-002"]),
+        of("ssd", &["compute-004"]),
+    ];
+    assert_eq!(segments(&stage), made);
+    let told = from_nova(&stage, &["--by", "aggregate", "--apply"]);
+    assert!(told.contains("nothing to do"), "{told}");
+    assert_eq!(segments(&stage), made);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_init_from_nova_makes_a_segment_of_each_rack_of_the_file() {
+    let stage = Stage::set(quick_region(4)).await;
+    let conf = stage.conf();
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let by_rack = ["init", "from-nova", "--by", "rack"];
+    let (code, _, said) = run(&stage, &by_rack);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("storm_failure_domains_file") && said.contains("rack:r7 = "),
+        "{said}"
+    );
+
+    let file = stage.folder.path().join("domains");
+    let named = format!("[fencing]\nstorm_failure_domains_file = {}\n", file.display());
+    std::fs::write(&conf, text.replace("[fencing]\n", &named)).unwrap();
+    std::fs::write(&file, "switch:s1 = compute-00?\n").unwrap();
+    let (code, _, said) = run(&stage, &by_rack);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("names a rack"), "{said}");
+
+    std::fs::write(
+        &file,
+        "rack:r7 = compute-001 compute-002\nrack:r8 = compute-003\nswitch:s1 = compute-00?\n",
+    )
+    .unwrap();
+    let told = from_nova(&stage, &["--by", "rack", "--apply"]);
+    assert!(
+        told.contains("compute-004 is put nowhere: no line of storm_failure_domains_file names its rack"),
+        "{told}"
+    );
+    let made = [
+        of("r7", &["compute-001", "compute-002"]),
+        of("r8", &["compute-003"]),
+    ];
+    assert_eq!(segments(&stage), made);
+    let told = from_nova(&stage, &["--by", "rack", "--apply"]);
+    assert!(told.contains("nothing to do"), "{told}");
+    assert_eq!(segments(&stage), made);
+}

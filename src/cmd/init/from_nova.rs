@@ -3,12 +3,13 @@
 
 mod plan;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::http::Method;
 use serde_json::json;
 use tachi_domain::count;
+use tachi_domain::guard::matches;
 use tachi_domain::reserved::Aggregate;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::SegmentView;
@@ -21,7 +22,7 @@ use crate::cmd::local::{Desk, Doing};
 use crate::cmd::who::who;
 use crate::cmd::{Failure, command_settings};
 use crate::settings::Settings;
-use crate::wiring::Base;
+use crate::wiring::{Base, surroundings};
 use crate::{out, wiring};
 
 use plan::Plan;
@@ -30,7 +31,14 @@ use plan::Plan;
 pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let known = Known::read(&settings, &base).await?;
+    let racks = match args.by {
+        By::Rack => Some(racks(&settings)?),
+        By::Zone | By::Aggregate => None,
+    };
+    let mut known = Known::read(&settings, &base).await?;
+    if let Some(racks) = racks {
+        known.aggregates = racks.on(&known.hosts);
+    }
     let plan = known.plan(args.by, &args.default_zone);
     plan.lines(args.method).iter().for_each(out::told);
     if let Some(line) = without_level(&settings, &known.hosts)? {
@@ -103,6 +111,53 @@ pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Resu
         return Ok(0);
     }
     carry_out(settings, base, &plan, RecoveryMethod::Auto, COMMAND).await
+}
+
+/// The racks of the configuration, each with the patterns of its hosts.
+struct Racks(BTreeMap<String, Vec<String>>);
+
+/// With it the name of a failure domain begins that is a rack.
+const RACK: &str = "rack:";
+
+/// Why there are none, if there are none: whoever asks for segments by rack is not to get others.
+fn racks(settings: &Settings) -> Result<Racks, Failure> {
+    let Some(file) = &settings.surroundings.domains_file else {
+        return Err(Failure::usage(
+            "--by rack: nothing says which host is in which rack: write lines such as `rack:r7 = compute-01 compute-02` into a \
+             file, and name it in [fencing] storm_failure_domains_file",
+        ));
+    };
+    let domains = surroundings::read(file);
+    let domains = domains.map_err(|why| Failure::usage(format!("--by rack: {}: {why}", file.display())))?;
+    let racks = domains.into_iter().filter_map(|(name, patterns)| {
+        let name = name.strip_prefix(RACK)?;
+        Some((name.to_owned(), patterns))
+    });
+    let racks: BTreeMap<_, _> = racks.collect();
+    if racks.is_empty() {
+        return Err(Failure::usage(format!(
+            "--by rack: no line of {} names a rack: write lines such as `rack:r7 = compute-01 compute-02`",
+            file.display()
+        )));
+    }
+    Ok(Racks(racks))
+}
+
+impl Racks {
+    /// As if they were aggregates of these hosts.
+    fn on(&self, hosts: &BTreeSet<String>) -> Vec<Aggregate> {
+        let rack = |(name, patterns): (&String, &Vec<String>)| Aggregate {
+            id: 0,
+            name: name.clone(),
+            zone: None,
+            hosts: {
+                let fits = |host: &&String| patterns.iter().any(|pattern| matches(pattern, host));
+                hosts.iter().filter(fits).cloned().collect()
+            },
+            metadata: BTreeMap::new(),
+        };
+        self.0.iter().map(rack).collect()
+    }
 }
 
 /// What Nova has, and what is in segments already.

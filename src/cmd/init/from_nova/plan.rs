@@ -107,13 +107,14 @@ fn place(by: By, default_zone: &str, host: &str, aggregates: &[Aggregate]) -> Re
     let its = aggregates.iter().filter(|one| one.hosts.contains(host));
     let names: BTreeSet<&str> = match by {
         By::Zone => its.filter_map(|one| one.zone.as_deref()).collect(),
-        By::Aggregate => its.map(|one| one.name.as_str()).collect(),
+        By::Aggregate | By::Rack => its.map(|one| one.name.as_str()).collect(),
     };
     let names: Vec<&str> = names.into_iter().collect();
     match (names.as_slice(), by) {
         ([one], _) => Ok((*one).to_owned()),
         ([], By::Zone) => Ok(default_zone.to_owned()),
         ([], By::Aggregate) => Err("it is in no aggregate".to_owned()),
+        ([], By::Rack) => Err("no line of storm_failure_domains_file names its rack".to_owned()),
         (several, _) => Err(format!("it is in several: {}", several.join(", "))),
     }
 }
