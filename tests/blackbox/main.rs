@@ -38,6 +38,7 @@ mod remote;
 mod remote_draining;
 mod remote_freezing;
 mod reserved;
+mod saying;
 mod scheduling;
 mod schema;
 mod showing;

@@ -1,5 +1,7 @@
 //! What an operator of the cloud does to Nova.
 
+use uuid::Uuid;
+
 use super::Region;
 use crate::SandboxError;
 use crate::model::service::{ServiceChange, ServiceStatus};
@@ -34,6 +36,28 @@ impl Operator<'_> {
         self.0
             .on_host(host, |state, ix| state.update_service(ix, &change))??;
         Ok(())
+    }
+
+    /// Writes into Nova's record that a server is on this host and has no task, as somebody does who has looked where it runs. No guest is
+    /// touched.
+    ///
+    /// # Errors
+    ///
+    /// When server or host do not exist.
+    pub fn correct_host(self, server: Uuid, host: &str) -> Result<(), SandboxError> {
+        self.0.change(|state| {
+            let (no, ix) = (Region::server_no(state, server)?, Region::host_ix(state, host)?);
+            let before = state.world.servers.get(no).and_then(|row| row.host);
+            if let Some(before) = before {
+                state.world.hosts[before].servers.remove(&no);
+            }
+            state.world.hosts[ix].servers.insert(no);
+            state.world.servers.edit(no, state.world.now, |row| {
+                row.host = Some(ix);
+                row.task_state = None;
+            });
+            Ok(())
+        })
     }
 
     /// Makes an aggregate that is no availability zone, with these hosts; gives its number.

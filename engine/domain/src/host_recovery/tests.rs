@@ -30,6 +30,7 @@ mod refusals;
 mod reserving;
 mod restoring;
 mod returning;
+mod saying;
 mod silence;
 mod states_page;
 mod stopped;

@@ -12,14 +12,14 @@ use crate::power::Power;
 use crate::recovery::given_up::{may_run, may_run_in};
 use crate::recovery::{Command, InCell, Inventory, Messaging, MoveVerdict, Observation, ServerCall, Word};
 
-fn rebuilding(number: u128) -> Server {
+pub(super) fn rebuilding(number: u128) -> Server {
     Server {
         task_state: Some("rebuilding".into()),
         ..server(number)
     }
 }
 
-fn in_error(number: u128) -> Server {
+pub(super) fn in_error(number: u128) -> Server {
     Server {
         vm_state: VmState::Error,
         ..server(number)
@@ -27,7 +27,7 @@ fn in_error(number: u128) -> Server {
 }
 
 /// Half a second after half a second: the proof is young, Nova shows this. Whether vm-1 was asked for, and where.
-fn look(
+pub(super) fn look(
     bed: &mut Bed,
     millis: u64,
     servers: &[Server],
@@ -67,7 +67,7 @@ fn look(
 }
 
 /// vm-1 was asked for and has failed at "b", after its guest was spawned there.
-fn failed_at_b() -> Bed {
+pub(super) fn failed_at_b() -> Bed {
     let mut bed = Bed::engine().asked();
     bed.tick(1_000).lists(
         vec![rebuilding(1)],

@@ -1,0 +1,316 @@
+//! What a person may say of an instance at each point of its way: the twelve states that it can be in before it is over, and the four
+//! words. What is refused says why; and whatever is said, the instance never runs twice, unless the person was wrong.
+
+use std::fmt::Write as _;
+
+use super::bed::{Bed, evacuation, fault, id, messages, server, unavailable};
+use super::half_done::{failed_at_b, in_error, look, rebuilding};
+use crate::fault::FaultClass;
+use crate::host_recovery::{End, MoveStep};
+use crate::nova::{Migration, MigrationType, Server, VmState};
+use crate::power::Power;
+use crate::recovery::{Command, MoveVerdict, Observation, ServerCall};
+
+const WORDS: [MoveVerdict; 4] = [
+    MoveVerdict::Success,
+    MoveVerdict::Failure,
+    MoveVerdict::Retry,
+    MoveVerdict::Ignore,
+];
+
+/// A state, and what Nova goes on showing in it.
+struct State {
+    name: &'static str,
+    bed: Bed,
+    servers: Vec<Server>,
+    records: Vec<Migration>,
+    /// Where its guest is by now, for all that anybody knows; a second evacuation elsewhere would make two of it.
+    runs_on: Option<&'static str>,
+}
+
+fn at_b(server: Server) -> Server {
+    Server {
+        host: Some("b".into()),
+        ..server
+    }
+}
+
+fn live() -> Migration {
+    Migration {
+        kind: MigrationType::LiveMigration,
+        ..evacuation(1, 1, "running", Some("b"))
+    }
+}
+
+fn in_flight(servers: &[Server], records: &[Migration], millis: u64) -> Bed {
+    let mut bed = Bed::engine().asked();
+    look(&mut bed, millis, servers, records, &[], &messages(true));
+    assert!(bed.is_asked(1), "{:?}", bed.step(1));
+    bed
+}
+
+fn paused() -> Server {
+    Server {
+        vm_state: VmState::Paused,
+        ..server(1)
+    }
+}
+
+fn stopped() -> Server {
+    Server {
+        vm_state: VmState::Stopped,
+        ..server(1)
+    }
+}
+
+fn held_at_b() -> (Bed, Vec<Migration>) {
+    let mut bed = failed_at_b();
+    let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
+    for record in 2..10 {
+        look(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
+        bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+        records.push(evacuation(record, 1, "failed", Some("b")));
+    }
+    assert_eq!(bed.step(1), &MoveStep::Held);
+    (bed, records)
+}
+
+#[expect(clippy::too_many_lines, reason = "a table of states")]
+fn states() -> Vec<State> {
+    let state = |name, bed, servers: &[Server], records: &[Migration], runs_on| State {
+        name,
+        bed,
+        servers: servers.to_vec(),
+        records: records.to_vec(),
+        runs_on,
+    };
+    let b = Some("b");
+    let accepted = [evacuation(1, 1, "accepted", None)];
+    let building = [evacuation(1, 1, "pre-migrating", b)];
+    let done = [evacuation(1, 1, "done", b)];
+    let failed = [evacuation(1, 1, "failed", b)];
+    let (held, records) = held_at_b();
+    let mut all = vec![
+        state(
+            "held, it may have been left at b",
+            held,
+            &[in_error(1)],
+            &records,
+            b,
+        ),
+        state(
+            "held, it was being moved to b",
+            Bed::engine().planned_with(vec![server(1)], vec![live()]),
+            &[server(1)],
+            &[live()],
+            b,
+        ),
+    ];
+    let mut waiting = Bed::engine().planned(vec![server(1)]);
+    waiting.answer(1, ServerCall::Evacuate, Err(unavailable()));
+    assert!(waiting.is_waiting(1));
+    all.push(state("waiting", waiting, &[server(1)], &[], None));
+    let again = failed_at_b();
+    assert!(again.is_waiting(1), "{:?}", again.step(1));
+    all.push(state("waiting, for b alone", again, &[in_error(1)], &failed, b));
+    let preparing = Bed::engine().planned(vec![paused()]);
+    assert!(preparing.one(1).is_being_prepared(), "{:?}", preparing.one(1));
+    all.push(state("being made ready", preparing, &[paused()], &[], None));
+    let sent = Bed::engine().planned(vec![server(1)]);
+    assert!(sent.evacuates(1));
+    // What never shows was never done: the protocol looks long enough before it asks again.
+    all.push(state("asked, not answered", sent, &[server(1)], &[], None));
+    all.push(state(
+        "asked, nothing to see yet",
+        Bed::engine().asked(),
+        &[server(1)],
+        &[],
+        None,
+    ));
+    let rebuilding = [rebuilding(1)];
+    all.push(state(
+        "asked, taken up",
+        in_flight(&rebuilding, &accepted, 5_000),
+        &rebuilding,
+        &accepted,
+        b,
+    ));
+    all.push(state(
+        "asked, being built at b",
+        in_flight(&rebuilding, &building, 5_000),
+        &rebuilding,
+        &building,
+        b,
+    ));
+    all.push(state(
+        "asked, stuck at b",
+        in_flight(&rebuilding, &building, 120_000),
+        &rebuilding,
+        &building,
+        b,
+    ));
+    let mut restoring = Bed::engine().planned(vec![stopped()]);
+    restoring.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    restoring.lists(vec![at_b(server(1))], done.to_vec());
+    if !matches!(restoring.step(1), MoveStep::Restoring { .. }) {
+        restoring.reads(1, Some(at_b(server(1))));
+    }
+    assert!(
+        matches!(restoring.step(1), MoveStep::Restoring { .. }),
+        "{:?}",
+        restoring.step(1)
+    );
+    all.push(state("being restored at b", restoring, &[], &done, b));
+    let mut unlocking = Bed::engine().asked();
+    unlocking.tick(1_000).lists(vec![at_b(server(1))], done.to_vec());
+    if !matches!(unlocking.step(1), MoveStep::Unlocking { .. }) {
+        unlocking.reads(1, Some(at_b(server(1))));
+    }
+    assert!(
+        matches!(unlocking.step(1), MoveStep::Unlocking { .. }),
+        "{:?}",
+        unlocking.step(1)
+    );
+    all.push(state("being unlocked", unlocking, &[], &done, b));
+    all
+}
+
+/// What came of the word: the story says it.
+fn heard(bed: &Bed) -> String {
+    let steps = bed.record.steps.iter();
+    let line = steps
+        .map(|step| step.text.as_str())
+        .find(|text| text.contains(" said of "));
+    let line = line.expect("the word is in the story");
+    line.split_once(": not done: ")
+        .map_or_else(|| "done".to_owned(), |(_, why)| format!("refused: {why}"))
+}
+
+fn step(bed: &Bed) -> &'static str {
+    match bed.step(1) {
+        MoveStep::Held => "held",
+        MoveStep::Waiting { .. } => "waiting",
+        MoveStep::Asked { .. } => "asked",
+        MoveStep::Restoring { .. } => "restoring",
+        MoveStep::Unlocking { end: End::Moved, .. } | MoveStep::Over(End::Moved) => "moved",
+        MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Over(End::Left) => "left",
+        MoveStep::Unlocking { end: End::Person, .. } | MoveStep::Over(End::Person) => "person",
+    }
+}
+
+/// Whoever asks after the instance itself is told what Nova shows.
+fn answered(bed: &mut Bed, shown: Option<&Server>) {
+    if bed.wants(|command| *command == Command::ReadServer(id(1)))
+        && let Some(shown) = shown
+    {
+        bed.reads(1, Some(shown.clone()));
+    }
+}
+
+/// Where it was asked for: at once, and in the minutes after that, while Nova shows the same.
+fn asked_for(state: &mut State) -> Vec<Option<String>> {
+    let bed = &mut state.bed;
+    let asked = |bed: &Bed| -> Vec<Option<String>> {
+        let asked = bed.commands.iter().filter_map(|command| match command {
+            Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
+            _ => None,
+        });
+        asked.collect()
+    };
+    let mut all = asked(bed);
+    answered(bed, state.servers.first());
+    // What the word has asked for is answered, too.
+    if bed.wants(|command| *command == Command::TakeInventory) {
+        bed.inventory(state.servers.clone(), state.records.clone());
+        all.extend(asked(bed));
+    }
+    let (servers, records) = (&state.servers, &state.records);
+    all.extend(look(bed, 150_000, servers, records, &[], &messages(true)));
+    all
+}
+
+/// Of the twelve states and four words: what is heard, how the instance is then, and where it was asked for in the minutes after.
+const TABLE: &str = include_str!("saying.txt");
+
+#[test]
+fn operator_each_word_in_each_state_is_done_or_refused_with_why_and_never_makes_two() {
+    let mut table = String::new();
+    let number = states().len();
+    assert_eq!(number, 12);
+    for place in 0..number {
+        for word in WORDS {
+            let mut state = states().swap_remove(place);
+            // As a person would say it, who is asked of which host.
+            let on = matches!(word, MoveVerdict::Success | MoveVerdict::Failure).then_some("b");
+            let on = on.filter(|_| word == MoveVerdict::Success || state.runs_on.is_some());
+            let place = on.map_or_else(String::new, |host| format!(" on {host}"));
+            state.bed.say_of(1, word, on);
+            let heard = heard(&state.bed);
+            // What was refused has changed nothing, and what was asked for before the word is not its doing.
+            let then = step(&state.bed);
+            let asked = asked_for(&mut state);
+            let told = asked.iter().map(|to| to.as_deref().unwrap_or("anywhere"));
+            let told: Vec<&str> = told.collect();
+            let told = if told.is_empty() {
+                "nowhere"
+            } else {
+                &told.join(", ")
+            };
+            writeln!(
+                table,
+                "{} | {word}{place} | {heard} | {then} | {told}",
+                state.name
+            )
+            .unwrap();
+            // The ledger. A person who says that it does not run at b is believed: nobody else is there to know.
+            let vouched = word == MoveVerdict::Failure && heard == "done";
+            if let (Some(runs_on), false) = (state.runs_on, vouched) {
+                let two = asked.iter().any(|to| to.as_deref() != Some(runs_on));
+                assert!(!two, "{}: {word}: asked for at {asked:?}", state.name);
+            }
+        }
+    }
+    assert_eq!(table, TABLE, "{table}");
+}
+
+#[test]
+fn operator_success_is_believed_as_soon_as_nova_shows_it_there_and_then_nothing_is_asked_for() {
+    for place in 0..states().len() {
+        let mut state = states().swap_remove(place);
+        state.bed.say_of(1, MoveVerdict::Success, Some("b"));
+        if heard(&state.bed) != "done" {
+            continue;
+        }
+        let shown = at_b(server(1));
+        answered(&mut state.bed, Some(&shown));
+        state.servers = vec![shown];
+        // One that was paused is paused there first.
+        let then = step(&state.bed);
+        assert!(
+            ["moved", "restoring"].contains(&then),
+            "{}: {:?}",
+            state.name,
+            state.bed.one(1)
+        );
+        assert_eq!(asked_for(&mut state), [], "{}", state.name);
+    }
+}
+
+/// What Nova has said no to for good is over for the recovery; until then a person may have it asked for again at once.
+#[test]
+fn operator_retry_asks_again_at_once_and_forgets_what_failed_before() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    for _ in 0..2 {
+        let refused = fault(Some(500), FaultClass::Transient, false);
+        bed.answer(1, ServerCall::Evacuate, Err(refused));
+    }
+    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
+    bed.say_of(1, MoveVerdict::Retry, None);
+    assert_eq!(heard(&bed), "done");
+    assert_eq!((bed.one(1).failures, bed.one(1).note.clone()), (0, None));
+    bed.at += 500;
+    bed.service();
+    bed.power(Power::Off);
+    assert!(bed.evacuates(1) || bed.is_asked(1), "{:?}", bed.one(1));
+    bed.see(Observation::Tick);
+}

@@ -1,0 +1,116 @@
+//! What a person says of one instance, by the real binary: the words that go through.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_sandbox::{MigrationKind, MoveFault, MoveFaultRule};
+
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn moves(stage: &Stage) -> Vec<Value> {
+    json(stage, &["vmove", "list"]).as_array().unwrap().clone()
+}
+
+/// What the story says of the words.
+fn heard(stage: &Stage, part: &str) -> bool {
+    let all = json(stage, &["recovery", "list", "--all"]);
+    let story = json(stage, &["recovery", "show", all[0]["recovery"].as_str().unwrap()]);
+    let steps = story["steps"].as_array().unwrap().iter();
+    let mut texts = steps.map(|step| step["text"].as_str().unwrap());
+    texts.any(|text| text.contains(part) && !text.contains("not done"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_started_a_second_time() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let id = server.to_string();
+    let region = stage.sandbox.region();
+    // Its guest has arrived there, and the record of its migration will never say so.
+    let there = "compute-002";
+    region
+        .faults()
+        .half_move(server, there, MigrationKind::LiveMigration, true)
+        .unwrap();
+    region.faults().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let _engine = stage.spawn("engine");
+    until("the instance to be held", LIMIT, async || {
+        moves(&stage).iter().any(|row| row["waits"]["for"] == "record")
+    })
+    .await;
+    let word = ["vmove", "recover", &id, "--success", "--on", there];
+    until("an engine to have seen where Nova shows it", LIMIT, async || {
+        let (code, _, said) = run(&stage, &word);
+        code == 1 && said.contains("nothing was written: Nova showed")
+    })
+    .await;
+    region.operator().correct_host(server, there).unwrap();
+    until("the word to be taken", LIMIT, async || run(&stage, &word).0 == 0).await;
+    stage.until_finished(notification, LIMIT).await;
+    assert!(
+        heard(&stage, "success on compute-002 said of"),
+        "the story tells who said it"
+    );
+    let shown = region.server(server).unwrap();
+    assert_eq!(shown.host.as_deref(), Some(there));
+    assert!(!shown.locked, "{:?}", shown.locked_reason);
+    assert_eq!(region.ledger().double_runs, 0);
+    let asked = region.migrations(server).into_iter();
+    assert_eq!(
+        asked
+            .filter(|record| record.kind == MigrationKind::Evacuation)
+            .count(),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
+    let stage = Stage::set(quick_region(4)).await;
+    let conf = stage.conf();
+    let text = std::fs::read_to_string(&conf).unwrap();
+    // Longer than this test, so that nothing is given up meanwhile.
+    std::fs::write(
+        &conf,
+        text.replace("evacuation_retry_time = 0", "evacuation_retry_time = 3600"),
+    )
+    .unwrap();
+    stage.protect().await;
+    let servers = stage.boot(HOST, 1);
+    let id = servers[0].to_string();
+    let region = stage.sandbox.region();
+    region
+        .faults()
+        .add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost));
+    region.faults().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let _engine = stage.spawn("engine");
+    let failed = |times: usize| {
+        let records = region.migrations(servers[0]);
+        records
+            .iter()
+            .filter(|record| record.status.as_str() == "error")
+            .count()
+            >= times
+    };
+    // By then it waits for longer and longer between two attempts.
+    until("Nova to fail it again and again", LIMIT, async || failed(4)).await;
+    region.faults().clear_faults();
+    // While Nova is at work on it the word is refused, so it is said until it is taken.
+    until("the word to be heard", LIMIT, async || {
+        let (code, _, said) = run(&stage, &["vmove", "recover", &id, "--retry"]);
+        let over = stage.status(notification).await.0 == NotificationStatus::Finished;
+        assert!(code == 0 || over || said.contains("may be at work"), "{said}");
+        code == 0 || over
+    })
+    .await;
+    stage.until_finished(notification, LIMIT).await;
+    assert!(heard(&stage, "retry said of"), "it is in the story");
+    stage.assert_each_exactly_once(&servers, HOST);
+}
