@@ -9,6 +9,7 @@
 mod dialogue;
 mod draw;
 mod feed;
+mod line;
 mod page;
 mod region;
 mod state;

@@ -2,6 +2,7 @@
 
 use tachi_domain::RecoveryId;
 
+use super::line::{self, Reach};
 use super::state::Key;
 
 /// A line to fill in.
@@ -36,6 +37,9 @@ enum About {
     Freeze {
         host: String,
     },
+    Drain {
+        host: String,
+    },
     Approve {
         recovery: RecoveryId,
     },
@@ -44,6 +48,8 @@ enum About {
     },
     /// Only shown: this is said at the command line.
     Shown(Vec<String>),
+    /// A command that is typed here.
+    Typed(Reach),
 }
 
 /// Where it is.
@@ -106,6 +112,30 @@ impl Dialogue {
         )
     }
 
+    pub(super) fn drain(host: &str, source: &[String]) -> Self {
+        let what = format!(
+            "Nova places nothing new on {host}, and what runs there is live-migrated away; once it is empty it is frozen for that long. Type \
+             the host's name."
+        );
+        let mut name = Field::new("host", "");
+        name.wanted = Some(host.to_owned());
+        let about = About::Drain {
+            host: host.to_owned(),
+        };
+        let fields = vec![Field::new("for", "2h"), Field::new("reason", ""), name];
+        Self::new(about, what, fields, source)
+    }
+
+    /// A line to type a command in.
+    pub(super) fn line(read_only: bool, source: &[String]) -> Self {
+        let reach = if read_only { Reach::Look } else { Reach::Act };
+        let what = format!(
+            "A command of tachi, as at a shell. Nothing asks back: what asks for a name wants --yes. Here: {}.",
+            line::names(reach)
+        );
+        Self::new(About::Typed(reach), what, vec![Field::new("tachi", "")], source)
+    }
+
     pub(super) fn approve(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
         let what = format!(
             "The engine looks again and goes on: it may cut the power of {host}, and start its instances elsewhere. Type the host's name."
@@ -160,6 +190,19 @@ impl Dialogue {
         let reason = format!("--reason={}", self.value("reason"));
         let mut words = match &self.about {
             About::Shown(words) => return words.clone(),
+            About::Typed(_) => {
+                // What cannot be read yet is being typed.
+                let words = line::split(self.value("tachi")).unwrap_or_default();
+                return line::with_source(words, &self.source);
+            }
+            About::Drain { .. } => {
+                let lasts = format!("--for={}", self.value("for"));
+                // The name has been typed here, and the overview tells the rest.
+                let rest = ["--yes", "--no-follow"].map(str::to_owned);
+                let mut words = vec!["host".to_owned(), "drain".to_owned(), lasts, reason];
+                words.extend(rest);
+                words
+            }
             About::Freeze { .. } => {
                 let lasts = format!("--for={}", self.value("for"));
                 vec!["freeze".to_owned(), "host".to_owned(), lasts, reason]
@@ -178,7 +221,7 @@ impl Dialogue {
             ],
         };
         words.extend(self.source.iter().cloned());
-        if let About::Freeze { host } = &self.about {
+        if let About::Freeze { host } | About::Drain { host } = &self.about {
             // A name is never an option.
             words.extend(["--".to_owned(), host.clone()]);
         }
@@ -248,6 +291,13 @@ impl Dialogue {
             });
             self.at = place;
             return Next::Stay;
+        }
+        if let About::Typed(reach) = self.about {
+            let typed = line::split(self.value("tachi")).and_then(|words| line::admits(&words, reach));
+            if let Err(why) = typed {
+                self.fault = Some(why);
+                return Next::Stay;
+            }
         }
         self.stage = Stage::Running;
         Next::Run(self.command())

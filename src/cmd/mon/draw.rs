@@ -187,15 +187,15 @@ fn footer(mon: &Mon, pen: &mut Pen, y: u16) {
         pen.put(x, y, " ", reversed, 1);
         return;
     }
-    let acts = if mon.options.read_only {
-        "READ-ONLY  "
-    } else {
-        "f freeze  a approve  x abort  "
+    let acts = match (mon.options.read_only, pen.width >= WIDE) {
+        (true, _) => "READ-ONLY  ",
+        (false, true) => "f freeze  d drain  a approve  x abort  ",
+        (false, false) => "f freeze  a approve  x abort  ",
     };
     let keys = if mon.view == Want::Region {
-        format!("⏎ open  / filter  e explain  {acts}? help  q quit")
+        format!("⏎ open  / filter  e explain  {acts}: run  ? help  q quit")
     } else {
-        format!("Esc back  e explain  {acts}? help  q quit")
+        format!("Esc back  e explain  {acts}: run  ? help  q quit")
     };
     pen.line(y, &keys, Style::new().add_modifier(Modifier::DIM));
 }
@@ -235,9 +235,22 @@ struct Columns {
     flags: u16,
     nova: u16,
     fence: u16,
+    /// Only where there is room.
+    monitors: Option<u16>,
+    /// The first of the fence levels: only where there is room for all of them.
+    levels: Option<u16>,
     count: u16,
     state: u16,
 }
+
+/// So wide a terminal shows monitors, too.
+const WIDE: u16 = 100;
+
+/// So much is left for the state.
+const STATE: u16 = 30;
+
+/// A fence level takes so much.
+const LEVEL: u16 = 4;
 
 impl Columns {
     fn of(region: &Region, width: u16) -> Self {
@@ -248,14 +261,23 @@ impl Columns {
         let flags = 1 + name + 1;
         let nova = flags + 6;
         let fence = nova + 14;
-        let count = fence + 12;
+        let mut next = fence + 12;
+        let monitors = (width >= WIDE).then_some(next);
+        next += monitors.map_or(0, |_| 10);
+        let number = u16::try_from(region.levels.len()).unwrap_or(u16::MAX);
+        let all = number.saturating_mul(LEVEL);
+        let fits = next.saturating_add(all).saturating_add(6 + STATE) <= width;
+        let levels = (number > 0 && fits).then_some(next);
+        next += levels.map_or(0, |_| all);
         Self {
             name,
             flags,
             nova,
             fence,
-            count,
-            state: count + 6,
+            monitors,
+            levels,
+            count: next,
+            state: next + 6,
         }
     }
 }
@@ -286,6 +308,14 @@ fn matrix(mon: &mut Mon, pen: &mut Pen, y: u16, end: u16) {
         (columns.state, "state"),
     ] {
         pen.put(x, y, title, dim, pen.width);
+    }
+    if let Some(x) = columns.monitors {
+        pen.put(x, y, "monitors", dim, pen.width);
+    }
+    if let Some(first) = columns.levels {
+        for (x, number) in (first..).step_by(usize::from(LEVEL)).zip(&region.levels) {
+            pen.put(x, y, &format!("L{number}"), dim, LEVEL - 1);
+        }
     }
     let filtered = !mon.filter.is_empty();
     if filtered {
@@ -360,6 +390,20 @@ fn row(mon: &Mon, pen: &mut Pen, y: u16, columns: &Columns, host: &super::region
     };
     sign(pen, columns.nova, &host.nova, 13);
     sign(pen, columns.fence, &host.fence, 11);
+    if let Some(x) = columns.monitors {
+        sign(pen, x, &host.monitors, 9);
+    }
+    if let Some(first) = columns.levels {
+        for (x, level) in (first..).step_by(usize::from(LEVEL)).zip(&host.levels) {
+            // The sign alone: the number stands above it.
+            if let Some(level) = level {
+                let (tone, text) = level.shown(old);
+                let letter: String = text.chars().take(1).collect();
+                let style = pen.style(tone);
+                pen.put(x, y, &letter, style, 1);
+            }
+        }
+    }
     pen.put(
         columns.count,
         y,

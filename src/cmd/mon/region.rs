@@ -1,6 +1,6 @@
 //! What the overview shows, made once of each answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tachi_domain::count;
 use tachi_domain::recovery::Life;
@@ -72,6 +72,10 @@ pub(super) struct Host {
     pub(super) flags: String,
     pub(super) nova: Sign,
     pub(super) fence: Sign,
+    /// The monitors that have signed on it.
+    pub(super) monitors: Sign,
+    /// Of each of the region's levels how the host's is; `None` if it has none of that number.
+    pub(super) levels: Vec<Option<Sign>>,
     pub(super) instances: String,
     pub(super) state: Sign,
     /// How many of how many instances are back, while it is under recovery.
@@ -104,6 +108,8 @@ pub(super) struct Region {
     pub(super) engines: Vec<Sign>,
     pub(super) findings: Vec<(Grade, String)>,
     pub(super) groups: Vec<Group>,
+    /// The numbers of the fence levels that any host has.
+    pub(super) levels: Vec<u32>,
     /// The last steps of the newest recovery.
     pub(super) story: Vec<String>,
 }
@@ -115,9 +121,23 @@ impl Region {
         let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
         let open: BTreeMap<&str, &UnderwayView> = open.map(|row| (row.host.as_str(), row)).collect();
         let flags = host::Flags::of(seen);
+        let levels: BTreeSet<u32> = seen
+            .hosts
+            .iter()
+            .flat_map(|host| &host.levels)
+            .map(|one| one.level)
+            .collect();
+        let levels: Vec<u32> = levels.into_iter().collect();
+        let monitors = monitors(seen);
         let made = |view: &HostView, registered: Option<&RegisteredView>, segment: &str| {
             let row = open.get(view.name.as_str()).copied();
-            of_host(view, registered, row, segment, seen, flags.host(view, registered))
+            let mut host = of_host(view, registered, row, segment, seen, flags.host(view, registered));
+            if let Some((good, all)) = monitors.get(view.name.as_str()) {
+                let tone = if good == all { Tone::Good } else { Tone::Bad };
+                host.monitors = Sign::new(tone, format!("{good}/{all}"));
+            }
+            host.levels = levels.iter().map(|number| level(view, *number)).collect();
+            host
         };
         let mut groups: Vec<Group> = seen
             .segments
@@ -165,6 +185,7 @@ impl Region {
                 .map(|finding| (finding.grade, plain(findings::line(finding, seen.at.0).trim())))
                 .collect(),
             groups,
+            levels,
             story: newest.map(story).unwrap_or_default(),
         }
     }
@@ -250,6 +271,24 @@ const fn tone(protection: Protection) -> Tone {
     }
 }
 
+/// By host how many of the monitors that have signed there are well, and of how many.
+fn monitors(seen: &SituationView) -> BTreeMap<&str, (u32, u32)> {
+    let mut by_host: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for one in &seen.monitors {
+        let (good, all) = by_host.entry(&one.host).or_default();
+        *good += u32::from(one.grade == Grade::Ok);
+        *all += 1;
+    }
+    by_host
+}
+
+/// A host's fence level of this number, as it was tested last.
+fn level(view: &HostView, number: u32) -> Option<Sign> {
+    let level = view.levels.iter().find(|one| one.level == number)?;
+    let tone = if level.good { Tone::Good } else { Tone::Bad };
+    Some(Sign::new(tone, ""))
+}
+
 /// Whether a host can be proven off, by what is found.
 fn fence(view: &HostView, seen: &SituationView) -> Sign {
     let has = |codes: &[Code]| view.reasons.iter().any(|code| codes.contains(code));
@@ -329,6 +368,8 @@ fn of_host(
         flags,
         nova,
         fence: fence(view, seen),
+        monitors: Sign::new(Tone::Unknown, "none"),
+        levels: Vec::new(),
         instances,
         state: Sign {
             words: plain(&state.words),

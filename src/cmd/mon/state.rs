@@ -223,10 +223,14 @@ impl Mon {
         match key {
             Key::Char('q') => return Some(Deed::Quit),
             Key::Char('?') => self.helps = true,
-            Key::Char('f' | 'a' | 'x' | 'v') if self.options.read_only => {
+            Key::Char('f' | 'a' | 'x' | 'd' | 'v') if self.options.read_only => {
                 self.hint = Some("read-only: started with --read-only".to_owned());
             }
             Key::Char('f') => self.freeze(),
+            Key::Char('d') => self.drain(),
+            Key::Char(':') => {
+                self.dialogue = Some(Dialogue::line(self.options.read_only, &self.options.source));
+            }
             Key::Char(letter @ ('a' | 'x' | 'v')) => self.say(letter),
             Key::Char('e') => {
                 let host = self.host()?;
@@ -343,6 +347,11 @@ impl Mon {
     fn freeze(&mut self) {
         let Some(host) = self.host() else { return };
         self.dialogue = Some(Dialogue::freeze(&host, &self.options.source));
+    }
+
+    fn drain(&mut self) {
+        let Some(host) = self.host() else { return };
+        self.dialogue = Some(Dialogue::drain(&host, &self.options.source));
     }
 
     fn say(&mut self, letter: char) {

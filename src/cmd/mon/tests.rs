@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
 use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Grade, Protection};
 use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
 use tachi_operator::downtime::DowntimeView;
-use tachi_operator::{CountsView, SituationView, StoryView, Time};
+use tachi_operator::{CountsView, LevelSeenView, MonitorView, SituationView, StoryView, Time};
 use uuid::Uuid;
 
 use super::super::status::seen::tests::{fine, host, judged};
@@ -293,6 +294,79 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
 }
 
 #[test]
+fn a_drain_shows_its_command_and_wants_the_name_of_the_host() {
+    let mut mon = mon();
+    assert_eq!(press(&mut mon, "d"), None);
+    let shown = frame(&mut mon, 120, 40);
+    assert!(
+        shown.contains("tachi host drain --for=2h --reason= --yes --no-follow -- compute-001"),
+        "{shown}"
+    );
+    assert_eq!(press(&mut mon, "\nfirmware\ncompute-002\n"), None);
+    assert!(frame(&mut mon, 120, 40).contains("this is not compute-001"));
+    for _ in 0..11 {
+        mon.on(Event::Key(Key::Backspace), at(1));
+    }
+    let deed = press(&mut mon, "compute-001\n");
+    let wanted = "host drain --for=2h --reason=firmware --yes --no-follow -- compute-001";
+    let wanted = wanted.split(' ').map(str::to_owned).collect();
+    assert_eq!(deed, Some(Deed::Run(wanted)));
+}
+
+#[test]
+fn a_command_is_typed_and_what_it_says_is_shown() {
+    let mut mon = mon();
+    assert_eq!(press(&mut mon, ":fence off compute-001\n"), None);
+    let refused = frame(&mut mon, 120, 40);
+    assert!(refused.contains("fence off: not from here"), "{refused}");
+    press(&mut mon, "\u{1b}:explain 'a b'");
+    assert!(frame(&mut mon, 120, 40).contains("tachi explain 'a b'"));
+    let deed = press(&mut mon, "\n");
+    let wanted = ["explain", "a b"].map(str::to_owned);
+    assert_eq!(deed, Some(Deed::Run(wanted.to_vec())));
+    mon.on(Event::Ran(vec!["no host is called so".into()]), at(2));
+    assert!(frame(&mut mon, 120, 40).contains("no host is called so"));
+
+    let mut only = Mon::new(Options {
+        read_only: true,
+        ..Options::default()
+    });
+    only.on(told(region()), at(1));
+    assert_eq!(press(&mut only, ":freeze host a --for 1h\n"), None);
+    assert!(frame(&mut only, 120, 40).contains("started with --read-only"));
+}
+
+#[test]
+fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
+    let mut seen = region();
+    let level = |level, good| LevelSeenView { level, good };
+    seen.hosts[0].levels = vec![level(1, true), level(2, false)];
+    seen.hosts[1].levels = vec![level(2, true)];
+    let monitor = |grade| MonitorView {
+        host: "compute-001".into(),
+        kind: MonitorKind::ALL[0],
+        grade,
+        signed_at: Time(Timestamp::from_micros(NOW)),
+        version: "1".into(),
+        trouble: String::new(),
+        watches: 3,
+    };
+    seen.monitors = vec![monitor(Grade::Ok), monitor(Grade::Err)];
+    let mut mon = Mon::new(Options::default());
+    mon.on(told(seen), at(1));
+    let shown = frame(&mut mon, 120, 40);
+    let line = |name: &str| {
+        let found = shown.lines().find(|line| line.contains(name));
+        found.unwrap().to_owned()
+    };
+    assert!(line("flags nova").contains("monitors  L1  L2"), "{shown}");
+    assert!(line(">compute-001").contains("✗ 1/2     ●   ✗"), "{shown}");
+    assert!(line(" compute-002 ..M").contains("? none        ●"), "{shown}");
+    let narrow = frame(&mut mon, 80, 24);
+    assert!(!narrow.contains("monitors") && !narrow.contains("L1"), "{narrow}");
+}
+
+#[test]
 fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
     let mut seen = region();
     let evil = "--force; rm 'x'";
@@ -330,7 +404,7 @@ fn read_only_offers_nothing_that_changes_anything() {
         ..Options::default()
     });
     mon.on(told(region()), at(1));
-    for keys in ["f", "↓↓a", "x", "v"] {
+    for keys in ["f", "d", "↓↓a", "x", "v"] {
         assert_eq!(press(&mut mon, keys), None);
         assert!(mon.dialogue.is_none() && mon.hint.is_some(), "{keys}");
     }

@@ -54,7 +54,9 @@ const KEYS: &[(&str, &str)] = &[
     ("f", "freeze the host"),
     ("a", "approve its recovery, which waits for a person"),
     ("x", "abort its recovery"),
+    ("d", "drain the host: empty it by live migrations"),
     ("v", "how to vouch that the host is off"),
+    (":", "type a command of tachi"),
     ("q, Ctrl-C", "quit"),
 ];
 
@@ -70,7 +72,7 @@ const SIGNS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn help(read_only: bool, pen: &mut Pen) {
-    let acts = |key: &str| ["f", "a", "x", "v"].contains(&key);
+    let acts = |key: &str| ["f", "a", "x", "d", "v"].contains(&key);
     let keys = KEYS.iter().filter(|(key, _)| !(read_only && acts(key)));
     let rows: Vec<&(&str, &str)> = keys.chain(SIGNS).collect();
     let inside = framed(pen, "keys", rows.len());

@@ -1,0 +1,167 @@
+//! A command that is typed in the view, after `:`.
+
+use tachi_domain::count;
+
+/// What may be typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What only tells.
+    Look,
+    /// What changes something, too.
+    Act,
+}
+
+/// Those that tell something and end.
+const LOOK: &[&[&str]] = &[
+    &["status"],
+    &["explain"],
+    &["forecast"],
+    &["recovery", "list"],
+    &["recovery", "show"],
+    &["vmove", "list"],
+    &["freeze", "list"],
+    &["schedule", "list"],
+    &["monitor", "list"],
+    &["reporter", "list"],
+];
+
+/// Those that change something. Power, and that a host is off or dead or an instance does or does not run somewhere, are left to the command
+/// line: whoever is wrong there destroys disks.
+const ACT: &[&[&str]] = &[
+    &["recovery", "approve"],
+    &["recovery", "abort"],
+    &["recovery", "retry"],
+    &["freeze"],
+    &["thaw"],
+    &["host", "drain"],
+    &["host", "giveback"],
+    &["host", "return"],
+];
+
+/// What goes on until it is stopped.
+const ENDLESS: &[&str] = &["--watch", "--follow"];
+
+fn known(reach: Reach) -> impl Iterator<Item = &'static [&'static str]> {
+    let acts: &[&[&str]] = if reach == Reach::Act { ACT } else { &[] };
+    LOOK.iter().chain(acts).copied()
+}
+
+/// For people.
+pub(super) fn names(reach: Reach) -> String {
+    let all: Vec<String> = known(reach).map(|words| words.join(" ")).collect();
+    all.join(", ")
+}
+
+/// Whether that may be typed here.
+pub(super) fn admits(words: &[String], reach: Reach) -> Result<(), String> {
+    let begins = |command: &[&str]| {
+        let mut pairs = command.iter().zip(words);
+        command.len() <= words.len() && pairs.all(|(one, other)| one == other)
+    };
+    if !known(reach).any(begins) {
+        let first: Vec<&str> = words.iter().take(2).map(String::as_str).collect();
+        let read_only = if reach == Reach::Look {
+            " (started with --read-only)"
+        } else {
+            ""
+        };
+        return Err(format!(
+            "{}: not from here{read_only}: one of the {} above, or the command line",
+            first.join(" "),
+            count(known(reach).count(), "command", "commands")
+        ));
+    }
+    match words.iter().find(|word| ENDLESS.contains(&word.as_str())) {
+        Some(word) => Err(format!("{word} does not end: the view itself goes on")),
+        None => Ok(()),
+    }
+}
+
+/// Asks where the view asks, unless that is said otherwise.
+pub(super) fn with_source(mut words: Vec<String>, source: &[String]) -> Vec<String> {
+    let own = ["--config-file", "--config-dir", "--os-cloud"];
+    let says = |word: &String| own.iter().any(|option| word.starts_with(option));
+    if words.is_empty() || words.iter().any(says) {
+        return words;
+    }
+    // What comes after it is no option.
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.splice(end..end, source.iter().cloned());
+    words
+}
+
+/// Words as a shell reads them, with quotes; nothing is expanded.
+pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
+    for letter in text.chars() {
+        match (quote, letter) {
+            (Some(open), letter) if letter == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (None, letter) if letter.is_whitespace() => words.extend(word.take()),
+            (_, letter) => word.get_or_insert_default().push(letter),
+        }
+    }
+    if let Some(open) = quote {
+        return Err(format!("{open} is not closed"));
+    }
+    words.extend(word);
+    // Whoever types it as at a shell means the same.
+    if words.first().is_some_and(|first| first == "tachi") {
+        words.remove(0);
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        split(text).unwrap()
+    }
+
+    #[test]
+    fn words_are_read_as_a_shell_reads_them() {
+        let told = words("  freeze host a  --reason='new firmware'");
+        assert_eq!(told, ["freeze", "host", "a", "--reason=new firmware"]);
+        assert_eq!(words("tachi explain \"it's\" ''"), ["explain", "it's", ""]);
+        assert_eq!(words("a;$(b) *"), ["a;$(b)", "*"]);
+        assert_eq!(split("a 'b").unwrap_err(), "' is not closed");
+    }
+
+    #[test]
+    fn what_cuts_power_never_ends_or_changes_a_view_that_only_looks_is_not_run() {
+        for (text, look, act) in [
+            ("status", true, true),
+            ("recovery show e87f", true, true),
+            ("recovery approve e87f", false, true),
+            ("host drain a --yes", false, true),
+            ("recovery", false, false),
+            ("recovery vouch e87f --off a", false, false),
+            ("vmove recover web --failure --on a", false, false),
+            ("host fail a --yes", false, false),
+            ("fence off a --yes", false, false),
+            ("status --watch", false, false),
+            ("mon", false, false),
+            ("", false, false),
+        ] {
+            let told = [Reach::Look, Reach::Act].map(|reach| admits(&words(text), reach).is_ok());
+            assert_eq!(told, [look, act], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn it_asks_where_the_view_asks() {
+        let source = ["--config-file=/etc/t.conf".to_owned()];
+        let with = |text: &str| with_source(words(text), &source);
+        assert_eq!(with("status"), ["status", "--config-file=/etc/t.conf"]);
+        let named = ["freeze", "host", "--config-file=/etc/t.conf", "--", "a"];
+        assert_eq!(with("freeze host -- a"), named);
+        assert_eq!(with("status --os-cloud b"), ["status", "--os-cloud", "b"]);
+        assert_eq!(with(""), [""; 0]);
+    }
+}
