@@ -37,6 +37,7 @@ mod recovery;
 mod remote;
 mod remote_draining;
 mod remote_freezing;
+mod replicas;
 mod reserved;
 mod saying;
 mod scheduling;

@@ -524,6 +524,32 @@ impl Api {
         answer.json().await.unwrap()
     }
 
+    /// The same person at another replica.
+    pub(crate) fn at_port(&self, port: u16) -> Self {
+        Self {
+            http: self.http.clone(),
+            base: format!("http://127.0.0.1:{port}"),
+            token: self.token.clone(),
+        }
+    }
+
+    /// Listens to what changes, from now on.
+    pub(crate) async fn listen(&self) -> reqwest::Response {
+        let asked = self.http.get(format!("{}/operator/v1/events", self.base));
+        let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer
+    }
+
+    /// Whether it answers at all.
+    pub(crate) async fn is_there(&self) -> bool {
+        self.http
+            .get(format!("{}/healthcheck", self.base))
+            .send()
+            .await
+            .is_ok_and(|one| one.status() == 200)
+    }
+
     /// What comes of an operator's word.
     pub(crate) async fn say(&self, word: &Value) -> (u16, Value) {
         let said = self

@@ -1,0 +1,83 @@
+//! Two replicas of the API: who is told something by one goes on at the other when the first one dies.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::support::{Api, Stage, quick_region, until};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The hosts of the recoveries after `marker`, one page of one, with where it ends.
+async fn page(api: &Api, marker: &str) -> Option<(String, String)> {
+    let (status, told) = api.ask(&format!("/operator/v1/recoveries?limit=1{marker}")).await;
+    assert_eq!(status, 200, "{told}");
+    let row = told["recoveries"].as_array().unwrap().first()?.clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Some((text(&row["host"]), format!("&marker={}", text(&row["recovery"]))))
+}
+
+/// The first thing that a stream tells.
+async fn first(stream: &mut reqwest::Response) -> String {
+    let mut said = String::new();
+    while !said.contains("\n\n") {
+        let more = stream.chunk().await.unwrap().expect("the stream goes on");
+        said.push_str(std::str::from_utf8(&more).unwrap());
+    }
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_pages_and_streams_go_on_at_another_replica() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    for host in ["compute-001", "compute-002", "compute-003"] {
+        stage.report(host).await;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let other = stage.folder.path().join("other.conf");
+    std::fs::write(&other, format!("[DEFAULT]\nmasakari_api_listen_port = {port}\n")).unwrap();
+    let one = stage.spawn("api");
+    let api = stage.api().await;
+    let _other = stage.spawn_with("api", &[other]);
+    let next = api.at_port(port);
+    until("the other replica to be ready", LIMIT, async || {
+        next.is_there().await
+    })
+    .await;
+
+    let (newest, marker) = page(&api, "").await.unwrap();
+    let mut stream = api.listen().await;
+    assert!(first(&mut stream).await.contains("event: situation"));
+    one.kill();
+    assert!(!api.is_there().await);
+    // It breaks off, and whoever listens knows that.
+    assert!(!matches!(stream.chunk().await, Ok(Some(_))));
+
+    // Something happens while nobody listens.
+    stage.report("compute-004").await;
+    let mut stream = next.listen().await;
+    assert!(
+        first(&mut stream).await.contains("event: situation"),
+        "how it is now comes at once"
+    );
+    let (_, told) = next.ask("/operator/v1/situation").await;
+    let open = told["situation"]["recoveries"].as_array().unwrap().len();
+    assert_eq!(open, 4, "nothing was missed");
+
+    let mut hosts = vec![newest];
+    let mut after = marker;
+    while let Some((host, marker)) = page(&next, &after).await {
+        hosts.push(host);
+        after = marker;
+    }
+    assert_eq!(
+        hosts,
+        ["compute-003", "compute-002", "compute-001"],
+        "none twice and none left out"
+    );
+}
