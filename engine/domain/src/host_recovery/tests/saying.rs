@@ -75,7 +75,6 @@ fn held_at_b() -> (Bed, Vec<Migration>) {
     (bed, records)
 }
 
-#[expect(clippy::too_many_lines, reason = "a table of states")]
 fn states() -> Vec<State> {
     let state = |name, bed, servers: &[Server], records: &[Migration], runs_on| State {
         name,
