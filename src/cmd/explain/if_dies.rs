@@ -340,20 +340,17 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
     for (number, devices) in by {
         let names: Vec<String> = devices.iter().map(|one| one_line(&one.device)).collect();
         let names = names.join(" with ");
-        let told = match devices.iter().find(|one| !one.good) {
-            Some(bad) => {
-                let why = bad.fault.as_deref().unwrap_or("was not tested lately");
-                format!("not by level {number}, {names}: {}", one_line(why))
-            }
-            None => {
-                let oldest = devices.iter().map(|one| one.tested_at.0).min().unwrap_or(now);
-                let before = if works { "if that fails, by" } else { "by" };
-                works = true;
-                format!(
-                    "{before} level {number}, {names}, which worked {}",
-                    ago(oldest, now)
-                )
-            }
+        let told = if let Some(bad) = devices.iter().find(|one| !one.good) {
+            let why = bad.fault.as_deref().unwrap_or("was not tested lately");
+            format!("not by level {number}, {names}: {}", one_line(why))
+        } else {
+            let oldest = devices.iter().map(|one| one.tested_at.0).min().unwrap_or(now);
+            let before = if works { "if that fails, by" } else { "by" };
+            works = true;
+            format!(
+                "{before} level {number}, {names}, which worked {}",
+                ago(oldest, now)
+            )
         };
         let join = if text.is_empty() { "" } else { "; " };
         // Writing to a string cannot fail.
