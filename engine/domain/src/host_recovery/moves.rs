@@ -2,6 +2,7 @@
 
 pub(super) mod absence;
 pub(super) mod answers;
+mod done;
 mod ending;
 pub(super) mod evacuate;
 mod failing;

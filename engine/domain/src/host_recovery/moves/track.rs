@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::pace::Pace;
 use super::super::question::Question;
-use super::records::Done;
+use super::done::Done;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::nova::Migration;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout, wall};
+use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Server, VmState};
 use crate::pace::{Permits, TakenUp, Urgency};
 use crate::recovery::{Command, Evacuations, Lists, Now, Observation, ServerCall, ServerIds};
-use crate::{Elapsed, Timestamp};
 
 impl Bed {
     fn permits(&mut self, evacuations: u64, calls: u32) -> &mut Self {
