@@ -23,12 +23,14 @@ pub(crate) struct Validator {
 
 impl Validator {
     pub(crate) fn new(session: Session, credentials: &Credentials, retries: u32) -> Self {
-        let own = match credentials {
-            Credentials::Password {
-                scope: Scope::Project(project),
-                ..
-            } => Some(project.clone()),
-            _ => None,
+        let own = if let Credentials::Password {
+            scope: Scope::Project(project),
+            ..
+        } = credentials
+        {
+            Some(project.clone())
+        } else {
+            None
         };
         Self {
             session,

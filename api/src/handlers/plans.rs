@@ -154,15 +154,15 @@ async fn write(app: App, name: String, by: String, request: String, wish: PlanWi
     } else {
         BTreeMap::new()
     };
-    let planned = planner.plan(&looked.view, &wish, instances).await;
-    let planned = planned.map_err(refused)?;
-    let view = &planned.view;
+    let begun = planner.plan(&looked.view, &wish, instances).await;
+    let begun = begun.map_err(refused)?;
+    let view = &begun.view;
     tracing::info!(recovery = %view.recovery, host = %view.host, by = %view.by, kind = %view.kind, "something is planned for a host");
-    if let Some(why) = &planned.unaudited {
+    if let Some(why) = &begun.unaudited {
         tracing::warn!("{why}");
     }
     app.poke.poke();
-    answer(&planned)
+    answer(&begun)
 }
 
 fn answer(planned: &BegunPlan) -> Answer {

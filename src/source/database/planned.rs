@@ -122,7 +122,7 @@ pub(super) async fn plan(database: &Database, host: &str, wish: &PlanWish) -> Re
             );
         }
     }
-    let planned = planner
+    let begun = planner
         .plan(&looked.view, wish, instances)
         .await
         .map_err(|unsaid| {
@@ -131,11 +131,11 @@ pub(super) async fn plan(database: &Database, host: &str, wish: &PlanWish) -> Re
                 unsaid,
             )
         })?;
-    if let Some(why) = planned.unaudited {
+    if let Some(why) = begun.unaudited {
         out::note(format!("tachi: {why}"));
     }
     wiring::socket_poke(settings)?.poke();
-    Ok(planned.view)
+    Ok(begun.view)
 }
 
 async fn judge_all(

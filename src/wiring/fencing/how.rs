@@ -23,7 +23,6 @@ const FAILURES: u32 = 2;
 /// How many of what fails is named in a line.
 const NAMED: usize = 3;
 
-/// See the module.
 #[derive(Clone, Default)]
 pub(crate) struct How(Arc<Inner>);
 
