@@ -119,7 +119,12 @@ impl Remote {
             Ok(body) => self.read(&body, what),
             // One that does not know the path says nothing of a host.
             Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
-            Err(failed) if matches!(failed.status, Some(404 | 409)) => Err(self.failed(&failed, Act::Say)),
+            Err(failed) if failed.status == Some(404) => {
+                // What is not Tachi's knows none of our paths, and says so in words of its own.
+                self.get::<Value>(&["freezes"], &[], "freezes").await?;
+                Err(self.failed(&failed, Act::Say))
+            }
+            Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Say)),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }

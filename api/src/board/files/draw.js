@@ -84,7 +84,7 @@ export const none = (text = 'None.') => el('p', { class: 'card' }, doubt.stale ?
 /** A table that folds into cards on a narrow screen; without rows, `empty`. */
 export function table(heads, rows, empty) {
   if (!rows.length && empty) return empty;
-  const cells = (row) => row.map((cell, i) => el('td', { 'data-head': heads[i], class: ['text', 'result', 'why'].includes(heads[i]) ? 'text' : null }, cell));
+  const cells = (row) => row.map((cell, i) => el('td', { 'data-head': heads[i], class: cell && ['text', 'result', 'why'].includes(heads[i]) ? 'text' : null }, cell));
   return el('div', { class: 'wide' }, el('table', { class: 'fold' },
     el('thead', null, el('tr', null, heads.map((head) => el('th', { scope: 'col' }, head)))),
     el('tbody', null, rows.map((row) => el('tr', null, cells(row))))));
