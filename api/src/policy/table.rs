@@ -45,6 +45,9 @@ const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
 const WORDS: &str = "/operator/v1/words";
 const MOVED: &str = "/operator/v1/instances";
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
+const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
+const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
+const REPORT: &str = "/operator/v1/recoveries/{recovery}/report";
 const FREEZES: &str = "/operator/v1/freezes";
 const FREEZE: &str = "/operator/v1/freezes/{freeze}";
 
@@ -123,10 +126,11 @@ const RULES: &[RuleDefault] = &[
         "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list`, `tachi freeze list` and `tachi schedule list` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", PAST), op("GET", OF_INSTANCE),
-            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE)]),
+            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
+            op("GET", GIVEBACK)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
-        "Say words about recoveries and their instances that let them go on or end them; freeze and thaw; say that a host is dead. Not for monitors.",
-        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", FAILURE)]),
+        "Say words about recoveries and their instances that let them go on or end them; freeze and thaw; say that a host is dead; drain hosts and give back to them. Not for monitors.",
+        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", FAILURE), op("POST", DRAIN), op("POST", GIVEBACK)]),
     RuleDefault::new("os_masakari_api:operator:power", ACTING,
         "Switch hosts off and on. Nothing asks for it yet: power is switched by `tachi fence` on a controller only.", &[]),
     RuleDefault::new("os_masakari_api:operator:vouch", ACTING,
