@@ -109,6 +109,9 @@ def name_hosts_that_exist(case):
     failure = body.get("failure")
     if isinstance(failure, dict) and "hostname" in (case.path_parameters or {}):
         case.path_parameters["hostname"] = spread(json.dumps(failure, default=str), SCENE["protected"])
+    drain = body.get("drain")
+    if isinstance(drain, dict) and "hostname" in (case.path_parameters or {}):
+        case.path_parameters["hostname"] = spread(json.dumps(drain, default=str), SCENE["empty"])
     host = body.get("host")
     if isinstance(host, dict) and "name" in host:
         host["name"] = spread(host["name"], SCENE["free"])
