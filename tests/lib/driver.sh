@@ -6,6 +6,7 @@ budget() {
   case "$1" in
     build) echo 900 ;;
     unit | services | clients | real | broker) echo 600 ;;
+    operators) echo 300 ;;
     install) echo 900 ;;
     cluster) echo 700 ;;
     cluster-long) echo 3600 ;;
