@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use tachi_sandbox::{ApiEffect, ApiFault};
 
 use super::support::{Stage, json, quick_region, run, until};
 
@@ -177,6 +178,10 @@ async fn r23_host_return_puts_back_what_a_recovery_has_taken_and_only_when_nothi
     assert_eq!((code, note.contains("--yes")), (2, true), "{note}");
     assert_eq!(service(&stage), (false, true));
 
+    // Each command logs in anew, and Keystone takes longer over it than an intent may wait for its call.
+    region
+        .api_faults()
+        .add(ApiFault::always("/auth/tokens", ApiEffect::Delay { millis: 700 }));
     until("the host to be put back", LIMIT, async || put_back(&stage).0 == 0).await;
     assert_eq!(service(&stage), (true, false));
     for (phase, text) in [

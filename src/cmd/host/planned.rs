@@ -81,7 +81,7 @@ pub(super) async fn begun(
     let id = planned.recovery;
     if planned.already {
         out::told(format!(
-            "{} has asked for the same within the last minute: nothing was written",
+            "{} has asked for the same within the last minute: nothing was written, and this is what came of that; a minute later it can be asked for anew",
             planned.by
         ));
     }

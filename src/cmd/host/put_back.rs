@@ -158,6 +158,10 @@ fn is_ours(service: &Service) -> bool {
 
 async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -> Result<(), Failure> {
     let audit = audit(settings, &base.clock, COMMAND)?;
+    let nova = wiring::nova(settings, &base.clock).await?;
+    // A slow login between the intent and the call would make the intent too old to act on (R4).
+    let ready = nova.make_ready().await;
+    ready.map_err(|error| Failure::new("nothing was done: getting ready to enable its service", error))?;
     let entry = |phase, text: &str| {
         let mut entry = AuditEntry::new(AuditAction::Change, phase, &service.host);
         entry.operator = Some(by.to_owned());
@@ -170,7 +174,6 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
         disable: Some(None),
         forced_down: None,
     };
-    let nova = wiring::nova(settings, &base.clock).await?;
     let changed = nova.update_service(service.id, &change).await;
     let mut outcome = entry(AuditPhase::Outcome, "its service is enabled");
     outcome.result = Some(AuditResult::Ok);
