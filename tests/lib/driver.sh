@@ -13,6 +13,7 @@ budget() {
     chain | endurance | switch) echo 900 ;;
     bench-hosts) echo 1800 ;;
     real-trouble) echo 1500 ;;
+    real-planned) echo 900 ;;
     real-hostile) echo 3600 ;;
     real-cloud | bench | bench-monitor) echo 900 ;;
     long | deploy) echo 1800 ;;

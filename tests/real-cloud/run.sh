@@ -4,6 +4,7 @@
 # kills the host's nova-compute, posts the notification and looks at what Nova says came of it. Puts the cloud right at its end.
 # run.sh TACHI --trouble [CASE...] : the same while engines are killed, RabbitMQ or Nova is away and the like (trouble.py),
 # with two engines and the minicloud's own MariaDB.
+# run.sh TACHI --planned [CASE...] : hosts are drained and given back to, and what the forecast promises is tried (planned.py).
 # run.sh TACHI --hostile [CASE...] : the same while Nova fails after the work, forgets it, hides a cell or loses its broker (hostile.py).
 # run.sh TACHI --naive [CASE...] : these cases with a naive loop in Tachi's place, which each of them has to find out.
 # MC_NUMBER: which minicloud of several. Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
@@ -11,7 +12,7 @@ set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 case "${1:-}" in
   "" | -h | --help)
-    sed -n '2,9s/^# //p' "${BASH_SOURCE[0]}"
+    sed -n '2,10s/^# //p' "${BASH_SOURCE[0]}"
     exit 2
     ;;
 esac
@@ -19,7 +20,7 @@ tachi="$1"
 shift
 trouble=no
 case "${1:-}" in
-  --trouble | --hostile | --naive)
+  --trouble | --planned | --hostile | --naive)
     trouble="${1#--}"
     shift
     ;;
@@ -94,7 +95,9 @@ fi
 failed=0
 if [ "$trouble" != no ]; then
   script=("$here/trouble.py")
-  if [ "$trouble" != trouble ]; then
+  if [ "$trouble" = planned ]; then
+    script=("$here/planned.py")
+  elif [ "$trouble" != trouble ]; then
     : >"$work/case.conf"
     configuration+=(--config-file "$work/case.conf")
     script=("$here/hostile.py" --options "$work/case.conf")

@@ -57,6 +57,7 @@ class Tachi:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+        self.running.clear()
 
     def log(self, name):
         with open(os.path.join(self.work, name + ".log"), encoding="utf-8", errors="replace") as f:

@@ -1,4 +1,4 @@
-"""Nova's fake hypervisor with two things a real one has: guests that outlive nova-compute, and failures in mid-spawn.
+"""Nova's fake hypervisor with what a real one has: guests that outlive nova-compute and leave with a live migration, and failures in mid-spawn.
 
 `up.sh` puts it where Nova looks for drivers (`nova.virt.minicloud`). Everything is below `state_path` of its nova-compute:
 
@@ -109,6 +109,10 @@ class Hypervisor(fake.FakeDriverWithoutFakeNodes):
         except FileNotFoundError:
             return False
         return left > 0
+
+    def post_live_migration(self, context, instance, *args, **kwargs):
+        """At the source, before the guest is taken on at the destination. Nova's fake driver keeps the guest."""
+        self.instances.pop(instance.uuid, None)
 
     def spawn(self, context, instance, *args, **kwargs):
         self._hold("hold-before-spawn", instance.uuid)
