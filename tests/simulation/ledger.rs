@@ -260,6 +260,32 @@ impl World {
         }
     }
 
+    /// What came of the seed, in words that no change of a type's shape changes.
+    pub(crate) fn outcome(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "{:?} {:?} {:?} {} {:?} {}",
+            self.violation,
+            self.slip_harm,
+            self.stats,
+            self.slips,
+            self.slipped,
+            self.mishaps.line()
+        )];
+        for (rec, row) in self.journal.recs.iter().enumerate() {
+            lines.push(format!(
+                "{} {} {} {:?} {:?} {} {}",
+                row.kind, row.host, row.status, row.life, row.message, row.epoch, row.messages
+            ));
+            for one in self.moves_of(rec) {
+                lines.push(format!("{} {:?} {:?} {:?}", one.name, one.status(), one.dest, one.note));
+            }
+        }
+        for server in &self.nova.servers {
+            lines.push(format!("{} {}", server.host, server.vm_state));
+        }
+        lines
+    }
+
     pub(crate) fn last_words(&self) -> Vec<String> {
         self.journal
             .recs

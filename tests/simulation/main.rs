@@ -9,6 +9,7 @@
 //! | `SIM_FROM=n` | beginning with this one (1) |
 //! | `SIM_THREADS=n` | on so many threads (one per core) |
 //! | `SIM_SURVEY=1` | goes on after a broken rule, to see which are broken how often |
+//! | `SIM_DIGEST=file` | writes two digests of each seed: of what came of it, and of everything that happened in it |
 //! | `SIM_MUTATE=epoch,pause` | leaves out a rule at the ports, to see that something notices (`mutate.rs`) |
 
 #![expect(

@@ -1,6 +1,7 @@
 //! Many seeds on all cores, and one seed with its story.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -58,6 +59,14 @@ pub(crate) struct Sum {
     /// Instances that were evacuated from a living host on a control node's bare word.
     at_word: u64,
     broken: Vec<(u64, String, String)>,
+    /// Of each seed: what came of it, and its whole story.
+    digests: Vec<(u64, [u64; 2])>,
+}
+
+fn digest(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Runs `count` seeds beginning with `from`, and those that have `taught` something. Ends at the first broken rule unless
@@ -68,6 +77,7 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
         .unwrap_or(u64::try_from(cores).unwrap())
         .max(1);
     let survey = std::env::var_os("SIM_SURVEY").is_some();
+    let digests = std::env::var_os("SIM_DIGEST");
     let began = Instant::now();
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
@@ -86,7 +96,7 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
                         Ok(place) if place < taught.len() => taught[place],
                         _ => from + index - old,
                     };
-                    if !mine.run(seed) && !survey {
+                    if !mine.run(seed, digests.is_some()) && !survey {
                         stop.store(true, Ordering::Relaxed);
                     }
                 }
@@ -98,14 +108,24 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
     sum.took = began.elapsed();
     sum.threads = threads;
     sum.broken.sort();
+    sum.digests.sort_unstable();
+    if let Some(path) = digests {
+        let line = |(seed, [outcome, story]): &(u64, [u64; 2])| format!("{seed} {outcome:016x} {story:016x}\n");
+        let text: String = sum.digests.iter().map(line).collect();
+        std::fs::write(path, text).unwrap();
+    }
     sum
 }
 
 impl Sum {
     /// Whether every rule held.
-    fn run(&mut self, seed: u64) -> bool {
-        let mut world = World::new(seed, false);
+    fn run(&mut self, seed: u64, digests: bool) -> bool {
+        let mut world = World::new(seed, digests);
         world.run();
+        if digests {
+            let digests = [digest(world.outcome()), digest(&world.log)];
+            self.digests.push((seed, digests));
+        }
         self.seeds += 1;
         self.stats.add(&world.stats);
         self.mishaps.add(&world.mishaps);
@@ -137,6 +157,7 @@ impl Sum {
         self.queue_runs += other.queue_runs;
         self.at_word += other.at_word;
         self.broken.extend(other.broken);
+        self.digests.extend(other.digests);
     }
 
     pub(crate) fn print(&self) {
