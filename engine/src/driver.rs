@@ -217,7 +217,7 @@ impl Driver {
     }
 
     fn host(&self) -> &str {
-        self.machine.state().map_or("", Recovery::host)
+        self.machine.state().host()
     }
 
     /// Tells of what has just become durable.
@@ -227,7 +227,7 @@ impl Driver {
             self.tell(step);
         }
         self.tell_message(record);
-        let Some(state) = self.machine.state() else { return };
+        let state = self.machine.state();
         self.auditor.committed(state, record, write);
         if let Some(teller) = &mut self.teller {
             teller.committed(write, state.held(), now.wall);
@@ -241,7 +241,7 @@ impl Driver {
 
     /// What waits is told again from time to time.
     fn alarm(&self, again: bool) {
-        let Some(state) = self.machine.state() else { return };
+        let state = self.machine.state();
         let held = state.held();
         let Some(why) = held.or_else(|| state.guarded()) else {
             return;
@@ -265,7 +265,7 @@ impl Driver {
 
     /// Starts the calls. Each checks the claim and the intent's age once more right before its first byte.
     fn start(&mut self, calls: Calls) {
-        let Some(state) = self.machine.state() else { return };
+        let state = self.machine.state();
         let share = self.seat.lists_are_shared();
         // Each of the two reads the list of all services: that of the host is in it.
         let lists_all = |command: &Command| matches!(command, Command::CountHosts | Command::ReadConductors);

@@ -1,5 +1,7 @@
 //! The simulation's journal answers as the store does.
 
+use std::time::Duration;
+
 use tachi_contract::{Answer, Found, Operation, Outcome, RESERVED, View, scenarios};
 use tachi_domain::Elapsed;
 use tachi_domain::recovery::RecoveryKind;
@@ -87,7 +89,7 @@ impl Bed {
                 draft,
             } => {
                 let write = draft.write(*recovery, host_id, &self.freezes, stamp(now));
-                let committed = journal.commit(*recovery, *epoch, &write, now);
+                let committed = journal.commit(*recovery, *epoch, &write, (now, Duration::ZERO));
                 return Answer::Committed(Outcome::of(committed, index_of));
             }
             Operation::Beat {

@@ -76,13 +76,11 @@ impl World {
             self.mishap(Mishap::CommitLostUnwritten);
             return mutated("unsure").then(|| Committed::Written(self.journal.pulse(owner.rec)));
         }
-        let taken = Write {
-            latest: write.latest.map(|latest| latest.plus(took)),
-            ..write.clone()
-        };
         self.freeze_before_commit(owner.rec, write.order.is_some());
         let touched = self.journal.recs[owner.rec].touched.is_some();
-        let outcome = self.journal.commit(owner.rec, owner.epoch, &taken, self.now);
+        let outcome = self
+            .journal
+            .commit(owner.rec, owner.epoch, write, (self.now, took));
         if matches!(outcome, Committed::Written(_)) {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
@@ -195,7 +193,7 @@ impl World {
             }
         }
         // Of an engine that has died since nothing is known.
-        let Some(state) = self.driver(owner).and_then(tachi_driver::Driver::state) else {
+        let Some(state) = self.driver(owner).map(tachi_driver::Driver::state) else {
             return;
         };
         let (settled, guarded) = (is_settled(state), host_recovery(state).cloned());

@@ -568,8 +568,8 @@ impl Journal {
     }
 
     /// Why nothing of it is written, if so.
-    fn refused(&self, rec: RecIx, write: &Write, now: u64) -> Option<Committed> {
-        if write.latest.is_some_and(|latest| stamp(now) > latest) {
+    fn refused(&self, rec: RecIx, write: &Write, (now, took): (u64, Duration)) -> Option<Committed> {
+        if write.latest.is_some_and(|latest| stamp(now) > latest.plus(took)) {
             return Some(Committed::TooLate);
         }
         let source = write.unless_elsewhere.as_ref().map(|asked| &asked.host);
@@ -608,11 +608,18 @@ impl Journal {
         None
     }
 
-    pub(crate) fn commit(&mut self, rec: RecIx, epoch: u64, write: &Write, now: u64) -> Committed {
+    /// The transaction has taken `took` by its sender's clock when it is carried out.
+    pub(crate) fn commit(
+        &mut self,
+        rec: RecIx,
+        epoch: u64,
+        write: &Write,
+        (now, took): (u64, Duration),
+    ) -> Committed {
         if self.checks_epoch && self.recs[rec].epoch != epoch {
             return Committed::Lost;
         }
-        if let Some(refused) = self.refused(rec, write, now) {
+        if let Some(refused) = self.refused(rec, write, (now, took)) {
             return refused;
         }
         if let Some(order) = write.order {

@@ -277,7 +277,13 @@ impl World {
                 row.kind, row.host, row.status, row.life, row.message, row.epoch, row.messages
             ));
             for one in self.moves_of(rec) {
-                lines.push(format!("{} {:?} {:?} {:?}", one.name, one.status(), one.dest, one.note));
+                lines.push(format!(
+                    "{} {:?} {:?} {:?}",
+                    one.name,
+                    one.status(),
+                    one.dest,
+                    one.note
+                ));
             }
         }
         for server in &self.nova.servers {

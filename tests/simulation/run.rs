@@ -110,7 +110,8 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
     sum.broken.sort();
     sum.digests.sort_unstable();
     if let Some(path) = digests {
-        let line = |(seed, [outcome, story]): &(u64, [u64; 2])| format!("{seed} {outcome:016x} {story:016x}\n");
+        let line =
+            |(seed, [outcome, story]): &(u64, [u64; 2])| format!("{seed} {outcome:016x} {story:016x}\n");
         let text: String = sum.digests.iter().map(line).collect();
         std::fs::write(path, text).unwrap();
     }

@@ -16,7 +16,7 @@ use tachi_domain::reserved::Aggregate;
 use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId, ServiceId};
 use uuid::Uuid;
 
-use crate::journal::RecIx;
+use crate::journal::{Rec, RecIx};
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, host_name, stamp};
 use crate::rng::Rng;
@@ -275,43 +275,46 @@ impl World {
 
     /// How long ago the host's open recovery was opened.
     fn reported_ago(&self, host: HostIx) -> Option<Duration> {
-        let open = self
-            .journal
-            .recs
-            .iter()
-            .find(|row| row.is_open_for_host() && row.host == host);
+        let open = self.open_for(host);
         open.map(|row| Duration::from_millis(self.now - row.opened))
+    }
+
+    fn open_for(&self, host: HostIx) -> Option<&Rec> {
+        let mut rows = self.journal.recs.iter();
+        rows.find(|row| row.is_open_for_host() && row.host == host)
     }
 
     /// Who says so.
     fn reporters(&self, host: HostIx) -> Vec<Reporter> {
-        let mut rows = self.journal.recs.iter();
-        let open = rows.find(|row| row.is_open_for_host() && row.host == host);
-        open.map_or_else(Vec::new, |row| row.reporters.clone())
+        self.open_for(host)
+            .map_or_else(Vec::new, |row| row.reporters.clone())
     }
 
     /// Nova has heard it since it was reported, or nobody but other hypervisors reports it, and Nova hears it (T2, T4). The engine
     /// reads a heartbeat's age up to a second too young, for Nova dates its answers in whole seconds, and asks for two between both.
     fn is_suspect_only(&self, host: HostIx) -> bool {
-        let reporters = self.reporters(host);
-        let suspected =
-            !reporters.is_empty() && reporters.iter().all(|who| who.only_suspects(&host_name(host)));
         let age = self.now - self.nova.services[host].updated;
-        let since = self
-            .reported_ago(host)
-            .is_some_and(|ago| u128::from(age) + 1_000 < ago.as_millis());
-        age <= 15_000 && (since || suspected)
+        let Some(open) = self.open_for(host).filter(|_| age <= 15_000) else {
+            return false;
+        };
+        let suspected = || {
+            let name = host_name(host);
+            !open.reporters.is_empty() && open.reporters.iter().all(|who| who.only_suspects(&name))
+        };
+        age + 1_000 < self.now - open.opened || suspected()
     }
 
     /// Since when more hosts are being recovered than one failure explains.
     pub(crate) fn note_storm(&mut self) {
-        let mut out = self
-            .journal
-            .recs
-            .iter()
-            .filter(|row| row.is_open_for_host() && !self.is_suspect_only(row.host));
-        let first = out.next().map(|row| row.host);
-        let many = out.any(|row| Some(row.host) != first);
+        let mut open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
+        // Asked after each event, and mostly there is one host.
+        let one = open.next().map(|row| row.host);
+        let many = open.any(|row| Some(row.host) != one) && {
+            let open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
+            let mut out = open.filter(|row| !self.is_suspect_only(row.host));
+            let first = out.next().map(|row| row.host);
+            out.any(|row| Some(row.host) != first)
+        };
         self.storm_since = many.then(|| self.storm_since.unwrap_or(self.now));
     }
 

@@ -213,7 +213,8 @@ pub(crate) enum Event {
 struct Due {
     at: u64,
     seq: u64,
-    event: Event,
+    /// Apart, so that what the queue moves about is small.
+    event: Box<Event>,
 }
 
 impl PartialEq for Due {
@@ -494,7 +495,7 @@ impl World {
         self.queue.push(Reverse(Due {
             at: at.max(self.now),
             seq: self.seq,
-            event,
+            event: Box::new(event),
         }));
     }
 
@@ -540,7 +541,7 @@ impl World {
                 return;
             }
             self.beat_hosts();
-            self.happen(due.event);
+            self.happen(*due.event);
             if std::mem::take(&mut self.guests_changed) {
                 self.check_never_two();
             }

@@ -385,18 +385,13 @@ impl HostRecovery {
     }
 }
 
-/// What to do, given what is known, what has just been learnt, and how old the recovery is.
-pub fn decide(state: HostRecovery, observation: Observation, now: Now) -> Decision<HostRecovery> {
-    decide_all(state, [observation], now)
-}
-
-/// As [`decide`], for several observations that came in together: all of them are learnt before anything is decided, so that
-/// nothing is begun on the word of the first that the second speaks against.
-pub fn decide_all(
-    mut state: HostRecovery,
+/// What to do, given what is known, what has just been learnt, and how old the recovery is. All that came in together is learnt before
+/// anything is decided, so that nothing is begun on the word of the first that the second speaks against.
+pub fn decide(
+    state: &mut HostRecovery,
     observations: impl IntoIterator<Item = Observation>,
     now: Now,
-) -> Decision<HostRecovery> {
+) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
     if state.stage != Stage::Over {
@@ -406,11 +401,7 @@ pub fn decide_all(
         state.act(now, &mut record, &mut commands);
         state.note_waits(now, &mut record);
     }
-    Decision {
-        state,
-        record,
-        commands,
-    }
+    Decision { record, commands }
 }
 
 #[cfg(test)]

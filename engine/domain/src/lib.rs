@@ -7,8 +7,8 @@
 //! binaries -> adapters -> engine -> domain
 //! ```
 //!
-//! The heart is [`host_recovery::decide`] and [`vm_recovery::decide`]: `decide(state, observation, now)` gives the next
-//! state and the commands to carry out. An evacuation can only be commanded with a [`proof::Proof`] that the host is off.
+//! The heart is [`host_recovery::decide`] and [`vm_recovery::decide`]: `decide(state, observations, now)` makes the
+//! next state of it, and says what to write and which commands to carry out. An evacuation can only be commanded with a [`proof::Proof`] that the host is off.
 
 pub mod binding;
 pub mod cadence;

@@ -327,7 +327,11 @@ impl Planned {
 
 /// What to do, given what is known, what has just been learnt, and how old it is. All is learnt before anything is asked for: what
 /// forbids a call must not come second.
-pub fn decide_all(mut state: Planned, observations: Vec<Observation>, now: Now) -> Decision<Planned> {
+pub fn decide(
+    state: &mut Planned,
+    observations: impl IntoIterator<Item = Observation>,
+    now: Now,
+) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
     for observation in observations {
@@ -343,11 +347,7 @@ pub fn decide_all(mut state: Planned, observations: Vec<Observation>, now: Now) 
         record.head |= note(&mut state.wait, waits, BTreeSet::new(), now.wall);
     }
     debug_assert!(record.life.is_none() || record.life == Some(Life::Closed));
-    Decision {
-        state,
-        record,
-        commands,
-    }
+    Decision { record, commands }
 }
 
 #[cfg(test)]

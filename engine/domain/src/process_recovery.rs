@@ -410,7 +410,7 @@ impl ProcessRecovery {
 }
 
 /// What to do, given what is known, what has just been learnt, and how old the recovery is.
-pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) -> Decision<ProcessRecovery> {
+pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Now) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
     if !state.over {
@@ -449,11 +449,7 @@ pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) ->
         record.head = true;
         record.notification = Some((NotificationStatus::Running, state.message.clone()));
     }
-    Decision {
-        state,
-        record,
-        commands,
-    }
+    Decision { record, commands }
 }
 
 #[cfg(test)]

@@ -417,7 +417,7 @@ impl VmRecovery {
 }
 
 /// What to do, given what is known, what has just been learnt, and how old the recovery is.
-pub fn decide(mut state: VmRecovery, observation: Observation, now: Now) -> Decision<VmRecovery> {
+pub fn decide(state: &mut VmRecovery, observation: Observation, now: Now) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
     if state.stage != Stage::Over {
@@ -430,11 +430,7 @@ pub fn decide(mut state: VmRecovery, observation: Observation, now: Now) -> Deci
         let waits = state.waits();
         record.head |= note(&mut state.wait, waits, BTreeSet::new(), now.wall);
     }
-    Decision {
-        state,
-        record,
-        commands,
-    }
+    Decision { record, commands }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::fault::Fault;
 use tachi_domain::freeze::UnlessFrozen;
-use tachi_domain::recovery::{Command, News, Now, Observation, Pulse, Record, StepKind, Task};
+use tachi_domain::recovery::{Command, Decision, News, Now, Observation, Pulse, Record, StepKind, Task};
 use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
 
 use crate::alarm::Alarm;
@@ -52,8 +52,7 @@ pub struct Driver {
     epoch: u64,
     owner: String,
     host: Option<HostId>,
-    /// `None` only while it decides.
-    state: Option<Recovery>,
+    state: Recovery,
     phase: Phase,
     inbox: Vec<Observation>,
     /// The recovery's own time when it was claimed, and the moment the claim was sent: what it is counted on from.
@@ -79,7 +78,7 @@ impl Driver {
             epoch: claimed.epoch,
             owner: owner.to_owned(),
             host: claimed.host.as_ref().map(|host| host.id),
-            state: Some(state),
+            state,
             phase: Phase::Idle,
             inbox: vec![Observation::Claimed(claimed.pulse.clone())],
             claimed_elapsed: claimed.elapsed,
@@ -94,8 +93,8 @@ impl Driver {
     }
 
     /// The recovery, as it was decided last.
-    pub fn state(&self) -> Option<&Recovery> {
-        self.state.as_ref()
+    pub fn state(&self) -> &Recovery {
+        &self.state
     }
 
     /// When the last committed beat was sent, by the boot-time clock.
@@ -175,7 +174,7 @@ impl Driver {
         time: Time,
         effects: &mut Vec<Effect>,
     ) {
-        let Some((left, state)) = left.checked_sub(1).zip(self.state.take()) else {
+        let Some(left) = left.checked_sub(1) else {
             effects.push(Effect::End(Ended::Unsure(Unsure::Refused)));
             return;
         };
@@ -183,11 +182,13 @@ impl Driver {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };
-        let (mut state, more, commands) = state.decide(observations, now);
-        if let Some((demand, sight)) = state.demand() {
+        let Decision {
+            record: more,
+            commands,
+        } = self.state.decide(observations, now);
+        if let Some((demand, sight)) = self.state.demand() {
             effects.push(Effect::Demand(demand, sight));
         }
-        self.state = Some(state);
         record.merge(more);
         // Before the commit: what the disk takes of time must not make the intent old (R4).
         let power: Vec<Command> = commands
@@ -225,17 +226,15 @@ impl Driver {
             return;
         }
         let now = round.now;
-        let write = self.state.as_ref().map(|state| {
-            write_of(
-                state,
-                &round.record,
-                self.host,
-                &self.owner,
-                now.elapsed,
-                now.wall,
-            )
-        });
-        let Some(Ok(mut write)) = write else {
+        let write = write_of(
+            &self.state,
+            &round.record,
+            self.host,
+            &self.owner,
+            now.elapsed,
+            now.wall,
+        );
+        let Ok(mut write) = write else {
             effects.push(Effect::End(Ended::Unsure(Unsure::State)));
             return;
         };
@@ -263,7 +262,7 @@ impl Driver {
                 effects.push(Effect::Written(Box::new(Written { record, write, now })));
                 let stood_still = self.clock_stood_still(sent, &pulse, time);
                 self.held(sent, pulse);
-                if stood_still && self.state.as_ref().is_some_and(|state| !state.is_over()) {
+                if stood_still && !self.state.is_over() {
                     return effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill)));
                 }
                 return self.act(round, sent, time, effects);
@@ -360,9 +359,9 @@ impl Driver {
                 started: self.elapsed(time.boot),
             }));
         }
-        let Some(state) = self.state.as_ref().filter(|state| !state.is_over()) else {
+        if self.state.is_over() {
             return effects.push(Effect::End(Ended::Over));
-        };
+        }
         if self.stopping {
             return effects.push(Effect::LetGo);
         }
@@ -373,7 +372,7 @@ impl Driver {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };
-        let look = time.boot.saturating_add(state.next_look(now));
+        let look = time.boot.saturating_add(self.state.next_look(now));
         // Timers are good to a millisecond: a look right before the time would be one for nothing.
         let until = look.min(self.beat_sent + BEAT) + Duration::from_millis(1);
         effects.push(Effect::Wait(until));
@@ -382,7 +381,7 @@ impl Driver {
 
     /// What waits is told again from time to time.
     fn tell_that_it_waits(&mut self, record: &Record, time: Time, effects: &mut Vec<Effect>) {
-        let Some(state) = &self.state else { return };
+        let state = &self.state;
         let held = state.is_held();
         let waits = held || state.is_guarded();
         let every = state.policy().guards.alarm_interval;

@@ -12,7 +12,7 @@ use tachi_domain::pace::{Demand, Sight};
 use tachi_domain::planned::{self, Planned, PlannedMove};
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
-use tachi_domain::recovery::{Command, Decision, Life, Now, Observation, Record, RecoveryKind};
+use tachi_domain::recovery::{Decision, Life, Now, Observation, RecoveryKind};
 use tachi_domain::vm_recovery::{self, VmRecovery};
 use tachi_domain::{HostId, ServerId, Timestamp, Wait, WaitsFor};
 
@@ -121,39 +121,17 @@ impl Recovery {
         })
     }
 
-    /// One decision on all that was observed. The state is replaced; what to write and to do comes back.
-    pub fn decide(self, observations: Vec<Observation>, now: Now) -> (Self, Record, Vec<Command>) {
+    /// One decision on all that was observed.
+    pub fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
         match self {
-            // Everything is learnt before anything is commanded: an evacuation must not go out because the answer that
-            // forbids it came second.
-            Self::Host(state) => {
-                let decision = host_recovery::decide_all(*state, observations, now);
-                (
-                    Self::Host(Box::new(decision.state)),
-                    decision.record,
-                    decision.commands,
-                )
-            }
-            Self::Vm(state) => {
-                let (state, record, commands) = one_by_one(*state, observations, |state, observation| {
-                    vm_recovery::decide(state, observation, now)
-                });
-                (Self::Vm(Box::new(state)), record, commands)
-            }
-            Self::Process(state) => {
-                let (state, record, commands) = one_by_one(*state, observations, |state, observation| {
-                    process_recovery::decide(state, observation, now)
-                });
-                (Self::Process(Box::new(state)), record, commands)
-            }
-            Self::Planned(state) => {
-                let decision = planned::decide_all(*state, observations, now);
-                (
-                    Self::Planned(Box::new(decision.state)),
-                    decision.record,
-                    decision.commands,
-                )
-            }
+            Self::Host(state) => host_recovery::decide(state, observations, now),
+            Self::Vm(state) => one_by_one(observations, |observation| {
+                vm_recovery::decide(state, observation, now)
+            }),
+            Self::Process(state) => one_by_one(observations, |observation| {
+                process_recovery::decide(state, observation, now)
+            }),
+            Self::Planned(state) => planned::decide(state, observations, now),
         }
     }
 
@@ -414,20 +392,14 @@ impl Recovery {
 }
 
 /// Kinds with one call at a time decide on each observation in turn.
-fn one_by_one<S>(
-    mut state: S,
-    observations: Vec<Observation>,
-    decide: impl Fn(S, Observation) -> Decision<S>,
-) -> (S, Record, Vec<Command>) {
-    let mut record = Record::default();
-    let mut commands = Vec::new();
+fn one_by_one(observations: Vec<Observation>, mut decide: impl FnMut(Observation) -> Decision) -> Decision {
+    let mut all = Decision::default();
     for observation in observations {
-        let decision = decide(state, observation);
-        state = decision.state;
-        record.merge(decision.record);
-        commands.extend(decision.commands);
+        let one = decide(observation);
+        all.record.merge(one.record);
+        all.commands.extend(one.commands);
     }
-    (state, record, commands)
+    all
 }
 
 #[cfg(test)]

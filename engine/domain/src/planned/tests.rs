@@ -170,8 +170,8 @@ impl Bench {
 
     /// Decides, keeps the record, and has Nova answer. What the journal refuses is decided anew, as the driver does.
     fn tell(&mut self, observations: Vec<Observation>) {
-        let decision = decide_all(self.state.take().unwrap(), observations, self.clock());
-        self.state = Some(decision.state);
+        let clock = self.clock();
+        let decision = decide(self.state.as_mut().unwrap(), observations, clock);
         let mut record = decision.record;
         let begins = self.under_recovery || self.refuses_end && record.life.is_some();
         if begins && record.unless_host_recovery.is_some() {
@@ -181,8 +181,7 @@ impl Bench {
             let mut told: Vec<Observation> =
                 decision.commands.into_iter().map(Observation::NotSent).collect();
             told.push(Observation::HostUnderRecovery);
-            let again = decide_all(self.state.take().unwrap(), told, self.clock());
-            self.state = Some(again.state);
+            let again = decide(self.state.as_mut().unwrap(), told, clock);
             record.merge(again.record);
             self.records.push(record);
             assert!(again.commands.is_empty(), "{:?}", again.commands);
@@ -793,8 +792,8 @@ fn c1_what_may_run_elsewhere_too_is_not_touched() {
         }),
         Observation::MayRunOn(BTreeSet::from(["compute-9".to_owned()])),
     ];
-    let decision = decide_all(state, told, now);
-    let one = &decision.state.moves[&first];
+    let _ = decide(&mut state, told, now);
+    let one = &state.moves[&first];
     assert_eq!(one.stage, MoveStage::Left);
     assert!(one.note.as_ref().unwrap().contains("compute-9"), "{:?}", one.note);
 }

@@ -160,15 +160,13 @@ impl Run {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
         };
-        let decision = decide(self.state.clone(), observation, now);
-        self.state = decision.state;
+        let decision = decide(&mut self.state, observation, now);
         self.record = decision.record;
         self.commands = decision.commands;
         // Nothing is the matter elsewhere, unless a test says so.
         if self.commands == [Command::CountHosts] {
             let region = Arc::new(self.region.clone());
-            let decision = decide(self.state.clone(), Observation::Region(region), now);
-            self.state = decision.state;
+            let decision = decide(&mut self.state, Observation::Region(region), now);
             let later = decision.record;
             self.record.merge(later);
             self.commands = decision.commands;
@@ -664,10 +662,10 @@ fn c19_t3_a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {
         elapsed: Elapsed::from_millis(at),
         wall: Timestamp::from_micros(0),
     };
-    let asked = decide(run.state.clone(), shown(true), now(run.at));
+    let asked = decide(&mut run.state, shown(true), now(run.at));
     assert_eq!(asked.commands, [Command::CountHosts]);
     let late = decide(
-        asked.state,
+        &mut run.state,
         Observation::Region(Arc::new(run.region.clone())),
         now(run.at + 180_000),
     );
@@ -676,7 +674,6 @@ fn c19_t3_a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {
         [],
         "neither that look nor what Nova showed then counts"
     );
-    run.state = late.state;
     run.at += 181_000;
     run.tell(Observation::Tick);
     assert_eq!(run.commands, [Command::ReadService], "both are looked at anew");

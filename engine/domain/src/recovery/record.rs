@@ -295,12 +295,10 @@ impl Record {
     }
 }
 
-/// What a decision comes to: the next state, what to write, and then what to do.
-#[derive(Clone, Debug, PartialEq)]
+/// What a decision comes to beside the next state: what to write, and then what to do.
+#[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
-pub struct Decision<S> {
-    /// The next state.
-    pub state: S,
+pub struct Decision {
     /// To be written first, in one transaction; nothing is done before it is durable.
     pub record: Record,
     /// To be done then.

@@ -216,8 +216,7 @@ impl Run {
             wall: Timestamp::from_micros(0),
         };
         let before = self.state.head().unwrap();
-        let decision = decide(self.state.clone(), observation, now);
-        self.state = decision.state;
+        let decision = decide(&mut self.state, observation, now);
         self.record = decision.record;
         self.commands = decision.commands;
         let writes: Vec<_> = self.commands.iter().filter(|one| one.is_write()).collect();

@@ -12,7 +12,7 @@ use crate::entity::notification::{Notification, NotificationStatus, Notification
 use crate::entity::segment::{RecoveryMethod, Segment};
 use crate::fault::{Fault, FaultClass};
 use crate::guard::{NovaView, Region, RegionHost};
-use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
+use crate::host_recovery::{HostRecovery, Move, MoveStep, decide};
 use crate::level::{Device, Level, Target};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::policy::{BareNormal, FencingMode, Policy};
@@ -277,8 +277,7 @@ impl Bed {
                 _ => {}
             }
         }
-        let decision = decide_all(self.state.clone(), observations, now);
-        self.state = decision.state;
+        let decision = decide(&mut self.state, observations, now);
         self.record = decision.record;
         self.commands = decision.commands;
         self.contradicted |= self.record.contradicted;

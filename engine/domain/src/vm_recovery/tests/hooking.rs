@@ -52,8 +52,7 @@ impl Bench {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
         };
-        let decision = decide(self.state.clone(), observation, now);
-        self.state = decision.state;
+        let decision = decide(&mut self.state, observation, now);
         if let Some((status, message)) = decision.record.notification {
             self.shown = Some((status, message.unwrap_or_default()));
         }
