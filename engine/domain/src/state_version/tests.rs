@@ -1,9 +1,14 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
 use super::*;
 use crate::host_recovery::HostRecovery;
+use crate::planned::Planned;
 use crate::process_recovery::ProcessRecovery;
 use crate::vm_recovery::VmRecovery;
 
-/// What was stored of one recovery of each kind.
+/// What was stored of recoveries of each kind.
 struct Recorded {
     /// The version in it; `None` before there were versions.
     version: Option<u32>,
@@ -11,31 +16,78 @@ struct Recorded {
     moves: &'static str,
     vm: &'static str,
     process: &'static str,
+    /// There were none before version 3.
+    planned: &'static str,
 }
 
 macro_rules! recorded {
     ($version:expr, $folder:literal) => {
+        Recorded {
+            planned: "[]",
+            ..recorded!($version, $folder, "vm.json")
+        }
+    };
+    ($version:expr, $folder:literal, $planned:literal) => {
         Recorded {
             version: $version,
             host: include_str!(concat!("../../testdata/", $folder, "/host.json")),
             moves: include_str!(concat!("../../testdata/", $folder, "/moves.json")),
             vm: include_str!(concat!("../../testdata/", $folder, "/vm.json")),
             process: include_str!(concat!("../../testdata/", $folder, "/process.json")),
+            planned: include_str!(concat!("../../testdata/", $folder, "/", $planned)),
         }
     };
 }
 
-/// Recorded from programs of their time: the last that wrote each version, and the first of 2 too, which had fewer fields.
-const RECORDED: [Recorded; 4] = [
+/// Recorded from programs of their time: the last that wrote each version, and the first of 2 too, which had fewer fields. Of
+/// the current one: with each key filled in one row at least.
+const RECORDED: [Recorded; 6] = [
     recorded!(None, "unversioned"),
     recorded!(Some(1), "v1"),
     recorded!(Some(2), "v2-first"),
     recorded!(Some(2), "v2"),
+    recorded!(Some(3), "v3", "planned.json"),
+    recorded!(Some(4), "v4", "planned.json"),
 ];
 
-fn rows(moves: &str) -> Vec<String> {
-    let rows: Vec<serde_json::Value> = serde_json::from_str(moves).unwrap();
-    rows.iter().map(ToString::to_string).collect()
+/// One state, or a list of them.
+fn rows(text: &str) -> Vec<String> {
+    let value: Value = serde_json::from_str(text).unwrap();
+    match value.as_array() {
+        Some(rows) => rows.iter().map(ToString::to_string).collect(),
+        None => vec![value.to_string()],
+    }
+}
+
+impl Recorded {
+    /// Each row by its kind, and what this program writes of it.
+    fn written_anew(&self) -> Vec<(&'static str, String, String)> {
+        let moves = rows(self.moves);
+        let mut all = Vec::new();
+        for row in rows(self.host) {
+            // Several rows of one instance, as no recovery has them.
+            for one in &moves {
+                let state = HostRecovery::restore(&row, std::slice::from_ref(one)).unwrap();
+                let one_move = state.moves.values().next().unwrap();
+                all.push(("move", one.clone(), one_move.to_json().unwrap()));
+            }
+            let state = HostRecovery::restore(&row, &[]).unwrap();
+            all.push(("host", row, state.head().unwrap()));
+        }
+        for row in rows(self.vm) {
+            let new = VmRecovery::restore(&row).unwrap().head().unwrap();
+            all.push(("vm", row, new));
+        }
+        for row in rows(self.process) {
+            let new = ProcessRecovery::restore(&row).unwrap().head().unwrap();
+            all.push(("process", row, new));
+        }
+        for row in rows(self.planned) {
+            let new = Planned::restore(&row).unwrap().head().unwrap();
+            all.push(("planned", row, new));
+        }
+        all
+    }
 }
 
 /// What is read no more, because a take-over forgets it anyway, or is read and written in another place.
@@ -48,9 +100,9 @@ const RETIRED: [&str; 5] = [
 ];
 
 /// Everything of `old` that is not retired is in `new` as it was; `new` may have more.
-fn assert_kept(old: &serde_json::Value, new: &serde_json::Value, at: &str) {
+fn assert_kept(old: &Value, new: &Value, at: &str) {
     match (old, new) {
-        (serde_json::Value::Object(old), serde_json::Value::Object(new)) => {
+        (Value::Object(old), Value::Object(new)) => {
             for (key, value) in old {
                 let at = format!("{at}.{key}");
                 if key == "version" || RETIRED.contains(&at.as_str()) {
@@ -64,7 +116,7 @@ fn assert_kept(old: &serde_json::Value, new: &serde_json::Value, at: &str) {
 }
 
 fn assert_upgraded(old: &str, new: &str, what: &str) {
-    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     assert_kept(&read(old), &read(new), what);
     assert_eq!(read(new)["version"], CURRENT, "{what}");
 }
@@ -72,18 +124,18 @@ fn assert_upgraded(old: &str, new: &str, what: &str) {
 #[test]
 fn every_version_that_there_was_is_recorded() {
     let versions: Vec<Option<u32>> = RECORDED.iter().map(|recorded| recorded.version).collect();
-    let before = std::iter::once(None).chain((1..CURRENT).map(Some));
-    for version in before {
+    let all = std::iter::once(None).chain((1..=CURRENT).map(Some));
+    for version in all {
         assert!(
             versions.contains(&version),
             "record states of version {version:?}"
         );
     }
     for recorded in RECORDED {
-        for text in [recorded.host, recorded.vm, recorded.process] {
-            let value: serde_json::Value = serde_json::from_str(text).unwrap();
-            let version = value.get("version").and_then(serde_json::Value::as_u64);
-            assert_eq!(version, recorded.version.map(u64::from));
+        for (kind, row, _) in recorded.written_anew() {
+            let value: Value = serde_json::from_str(&row).unwrap();
+            let version = value.get("version").and_then(Value::as_u64);
+            assert_eq!(version, recorded.version.map(u64::from), "{kind}");
         }
     }
 }
@@ -91,37 +143,109 @@ fn every_version_that_there_was_is_recorded() {
 #[test]
 fn what_any_version_wrote_is_read_and_written_anew() {
     for recorded in RECORDED {
-        let what = |kind: &str| format!("{kind} of version {:?}", recorded.version);
-        let moves = rows(recorded.moves);
-        let host = HostRecovery::restore(recorded.host, &moves).unwrap();
-        assert_eq!(host.moves.len(), moves.len());
-        assert_upgraded(recorded.host, &host.head().unwrap(), "host");
-        for text in &moves {
-            let value: serde_json::Value = serde_json::from_str(text).unwrap();
-            let server = value["server"].as_str().unwrap();
-            let new = host.moves.values().find(|one| one.server.to_string() == server);
-            assert_upgraded(text, &new.unwrap().to_json().unwrap(), &what("a move"));
+        for (kind, old, new) in recorded.written_anew() {
+            assert_upgraded(&old, &new, kind);
         }
-        let vm = VmRecovery::restore(recorded.vm).unwrap();
-        assert_upgraded(recorded.vm, &vm.head().unwrap(), &what("vm"));
-        let process = ProcessRecovery::restore(recorded.process).unwrap();
-        assert_upgraded(recorded.process, &process.head().unwrap(), &what("process"));
+    }
+}
+
+/// Keys that are names of something, and no fields.
+fn is_name(key: &str) -> bool {
+    key.len() == 36 || key.starts_with("compute-") || key.contains('.')
+}
+
+/// Each key of `value` by its whole path, and whether there is anything in it.
+fn keys(value: &Value, at: &str, found: &mut BTreeMap<String, bool>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let at = format!("{at}.{}", if is_name(key) { "*" } else { key });
+                let empty = match value {
+                    Value::Null => true,
+                    Value::Array(rows) => rows.is_empty(),
+                    Value::Object(fields) => fields.is_empty(),
+                    Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+                };
+                *found.entry(at.clone()).or_default() |= !empty;
+                keys(value, &at, found);
+            }
+        }
+        Value::Array(rows) => rows.iter().for_each(|row| keys(row, &format!("{at}[]"), found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What no row fills: what carries nothing, plain lists and numbers, and hooks of flows, which are filled in `host_auto`.
+const EMPTY: [&str; 28] = [
+    "move.step.left",
+    "move.step.moved",
+    "move.step.person",
+    "move.route.needs",
+    "move.unlock_loose",
+    "host.fence.orders[].call",
+    "host.power_on.last_word",
+    "planned.moves.*.percent",
+    "process.guarded.waits",
+    "process.hooks.runs",
+    "vm.hooks.runs",
+    "policy.flows.host_auto.main[].target.exec.args",
+    "policy.flows.host_auto.post[].target.exec.args",
+    "policy.flows.host_auto.pre[].target.exec.args",
+    "policy.flows.host_reserved.main",
+    "policy.flows.host_reserved.post",
+    "policy.flows.host_reserved.pre",
+    "policy.flows.instance.main",
+    "policy.flows.instance.post",
+    "policy.flows.instance.pre",
+    "policy.flows.process.main",
+    "policy.flows.process.post",
+    "policy.flows.process.pre",
+    "policy.leave.flavor_properties",
+    "policy.leave.image_properties",
+    "policy.leave.images",
+    "policy.leave.metadata",
+    "policy.leave.projects",
+];
+
+#[test]
+fn a_state_of_another_shape_has_another_version() {
+    let [.., current] = RECORDED;
+    let (mut kept, mut written) = (BTreeMap::new(), BTreeMap::new());
+    for (kind, old, new) in current.written_anew() {
+        keys(&serde_json::from_str(&old).unwrap(), kind, &mut kept);
+        keys(&serde_json::from_str(&new).unwrap(), kind, &mut written);
+    }
+    let [kept_keys, written_keys] =
+        [&kept, &written].map(|found| found.keys().map(String::as_str).collect::<BTreeSet<_>>());
+    let changed: Vec<&&str> = kept_keys.symmetric_difference(&written_keys).collect();
+    assert!(
+        changed.is_empty(),
+        "{changed:?} came or went: raise CURRENT to {} and record states of it in testdata",
+        CURRENT + 1
+    );
+    for (key, filled) in &kept {
+        let of_policy = key.find("policy.").map_or(key.as_str(), |from| &key[from..]);
+        assert!(
+            *filled || EMPTY.contains(&of_policy),
+            "{key} is empty in every row of version {CURRENT}: what is in it could change unseen"
+        );
     }
 }
 
 #[test]
 fn what_a_newer_program_wrote_is_refused_and_says_so() {
     let newer = |text: &str| {
-        let mut value: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut value: Value = serde_json::from_str(&rows(text)[0]).unwrap();
         value["version"] = (CURRENT + 1).into();
         value.to_string()
     };
-    let [old, ..] = RECORDED;
+    let [.., now] = RECORDED;
     let refused = [
-        HostRecovery::restore(&newer(old.host), &[]).map(|_| ()),
-        HostRecovery::restore(old.host, &[newer(&rows(old.moves)[0])]).map(|_| ()),
-        VmRecovery::restore(&newer(old.vm)).map(|_| ()),
-        ProcessRecovery::restore(&newer(old.process)).map(|_| ()),
+        HostRecovery::restore(&newer(now.host), &[]).map(|_| ()),
+        HostRecovery::restore(&rows(now.host)[0], &[newer(now.moves)]).map(|_| ()),
+        VmRecovery::restore(&newer(now.vm)).map(|_| ()),
+        ProcessRecovery::restore(&newer(now.process)).map(|_| ()),
+        Planned::restore(&newer(now.planned)).map(|_| ()),
     ];
     for (number, result) in refused.into_iter().enumerate() {
         let text = result.unwrap_err().to_string();
