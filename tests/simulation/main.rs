@@ -51,6 +51,7 @@ mod reserve;
 mod rng;
 mod run;
 mod said;
+mod speed;
 mod storms;
 mod weather;
 mod world;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::mishap::{Mishap, Mishaps};
+use crate::speed::Cost;
 use crate::world::{Stats, World};
 
 pub(crate) fn number(name: &str) -> Option<u64> {
@@ -59,6 +60,7 @@ pub(crate) struct Sum {
     /// Instances that were evacuated from a living host on a control node's bare word.
     at_word: u64,
     broken: Vec<(u64, String, String)>,
+    cost: Cost,
     /// Of each seed: what came of it, and its whole story.
     digests: Vec<(u64, [u64; 2])>,
 }
@@ -121,8 +123,11 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
 impl Sum {
     /// Whether every rule held.
     fn run(&mut self, seed: u64, digests: bool) -> bool {
-        let mut world = World::new(seed, digests);
-        world.run();
+        let world = self.cost.seed(|| {
+            let mut world = World::new(seed, digests);
+            world.run();
+            world
+        });
         if digests {
             let digests = [digest(world.outcome()), digest(&world.log)];
             self.digests.push((seed, digests));
@@ -158,6 +163,7 @@ impl Sum {
         self.queue_runs += other.queue_runs;
         self.at_word += other.at_word;
         self.broken.extend(other.broken);
+        self.cost.add(other.cost);
         self.digests.extend(other.digests);
     }
 
@@ -193,6 +199,7 @@ impl Sum {
             self.threads,
             self.broken.len()
         );
+        let _ = writeln!(text, "{}", self.cost.line());
         print!("{text}");
     }
 
@@ -203,6 +210,9 @@ impl Sum {
         }
         if self.seeds < 1_000 {
             return;
+        }
+        if self.digests.is_empty() {
+            self.cost.assert_cheap();
         }
         for (what, count) in self.stats.named() {
             assert!(
