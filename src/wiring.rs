@@ -19,6 +19,7 @@ mod watched;
 
 use std::sync::Arc;
 
+use tachi_api::RefusalCounter;
 use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
@@ -26,7 +27,7 @@ use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Poke, 
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
-use tachi_store::{MigrationReport, Stands, Store, StoreOptions};
+use tachi_store::{MigrationReport, Stands, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
 
 use crate::cli::ConfigArgs;
@@ -44,6 +45,19 @@ pub(crate) use process::{Process, Runs};
 pub(crate) struct Base {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<Store>,
+    /// What an API counts.
+    pub(crate) refusals: RefusalCounter,
+}
+
+impl Base {
+    /// Writes what is still in memory, and closes the database.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        if let Err(error) = self.refusals.flush().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the last refused reports were not counted");
+        }
+        self.store.close().await
+    }
 }
 
 /// Opens the database, and brings its schema up to date.
@@ -89,7 +103,9 @@ async fn open(database: &StoreOptions) -> Result<Base, Failure> {
     let store = Store::connect(database, clock.clone())
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
+    let log = Arc::new(store.refusals().clone());
     Ok(Base {
+        refusals: RefusalCounter::new(log, clock.clone()),
         clock,
         store: Arc::new(store),
     })
@@ -338,6 +354,7 @@ pub(crate) async fn router(
         plans: Arc::new(base.store.plans().clone()),
         audit: audit.clone(),
         monitors: Arc::new(base.store.monitors().clone()),
+        refusals: base.refusals.clone(),
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;

@@ -14,6 +14,7 @@ use crate::live::Streams;
 use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::{ComputeHosts, Lookout};
+use crate::refusals::RefusalCounter;
 use crate::report_limit::ReportLimit;
 use crate::signs::Signs;
 
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) plans: Arc<dyn Plans>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) signs: Signs,
+    pub(crate) refusals: RefusalCounter,
     pub(crate) streams: Streams,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) gatekeeper: Gatekeeper,

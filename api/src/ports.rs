@@ -10,6 +10,7 @@ use tachi_operator::{JobView, Seen};
 
 use crate::auth::Identity;
 use crate::metrics;
+use crate::refusals::RefusalCounter;
 
 /// Whoever issues tokens could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -157,4 +158,6 @@ pub struct Ports {
     pub audit: Arc<dyn AuditSink>,
     /// Where monitors sign.
     pub monitors: Arc<dyn Monitors>,
+    /// Counts reports that are not accepted. Whoever made it has it write the last ones.
+    pub refusals: RefusalCounter,
 }

@@ -92,6 +92,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         plans: ports.plans,
         audit: ports.audit,
         signs: Signs::new(ports.monitors),
+        refusals: ports.refusals,
         streams: Streams::new(options.streams),
     });
     let observer = Arc::new(Observer {

@@ -40,6 +40,7 @@ mod m20261122_0080_freeze;
 mod m20261123_0010_monitors;
 mod m20261123_0050_job;
 mod m20261123_0060_plans;
+mod m20261124_0010_refusals;
 mod origin;
 mod statement;
 mod sync;
@@ -87,6 +88,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_0010_monitors::Migration),
             Box::new(m20261123_0050_job::Migration),
             Box::new(m20261123_0060_plans::Migration),
+            Box::new(m20261124_0010_refusals::Migration),
         ]
     }
 

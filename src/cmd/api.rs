@@ -29,8 +29,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
         super::reload_tls(&settings);
     };
     process.run(reload).await?;
-    base.store
-        .close()
+    base.close()
         .await
         .map_err(|error| Failure::new("closing the database", error))?;
     Ok(crate::DONE)

@@ -30,8 +30,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
         super::reload_tls(&settings);
     };
     process.run(reload).await?;
-    base.store
-        .close()
+    base.close()
         .await
         .map_err(|error| Failure::new("closing the database", error))?;
     Ok(crate::DONE)
@@ -66,7 +65,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         // Before the engine starts: it tests the fence devices of all hosts then, and of new ones at its next look.
         let base = wiring::base(&settings).await?;
         let made = Box::pin(protect_all(of_region(&region)?, &base)).await?;
-        let closed = base.store.close().await;
+        let closed = base.close().await;
         closed.map_err(|error| Failure::new("closing the database", error))?;
         made
     };
@@ -83,8 +82,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     out::line(format!("status      tachi status {words}"));
     out::line("ready; try `openstack --os-cloud tachi-sandbox segment list`. Stop with Ctrl-C");
     process.run(|| {}).await?;
-    base.store
-        .close()
+    base.close()
         .await
         .map_err(|error| Failure::new("closing the database", error))?;
     region
@@ -141,7 +139,7 @@ pub(crate) async fn start(
 /// Stops API and engine.
 pub(crate) async fn stop(process: Process, base: Base) {
     process.end(Duration::from_secs(8)).await;
-    if let Err(error) = base.store.close().await {
+    if let Err(error) = base.close().await {
         tracing::warn!(%error, "closing the database");
     }
 }

@@ -34,6 +34,7 @@ mod operator_api;
 mod policies;
 mod processes;
 mod recovery;
+mod refusing;
 mod remote;
 mod remote_draining;
 mod remote_freezing;

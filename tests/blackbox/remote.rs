@@ -157,7 +157,7 @@ fn assert_past(stage: &Stage, id: &str) {
         "    accepted; it finished",
         &format!("-> tachi recovery show {id}"),
         "compute-001 is off",
-        "  ? reports that were not accepted",
+        "  ? reports without a valid token",
         "and has signed since",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");

@@ -5,6 +5,7 @@ use http::StatusCode;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
 use tachi_domain::event::NotificationPicture;
+use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::RegistryError;
 
 use super::named;
@@ -16,6 +17,7 @@ use crate::evidence;
 use crate::metrics;
 use crate::microversion::Microversion;
 use crate::query::Params;
+use crate::refusals;
 use crate::reply;
 use crate::wire::notification::NotificationView;
 use crate::wire::payload;
@@ -39,13 +41,22 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
 /// N2. The row is the queue: once it is written the work is safe, and the poke only makes it quick.
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
     let mut new = request.body;
-    payload::check(new.kind, &new.payload)?;
-    binding::judge(&app, &request.caller, &mut new)?;
-    new.evidence = evidence::given(&app, &request.caller, &request.headers, &new)?;
+    // Before it is judged, a report says nothing of who made it.
+    let reporter = request.caller.reporter();
+    let refused = |new: &NewNotification, reason| {
+        let reporter = new.reporter.as_deref().unwrap_or(&reporter);
+        app.refusals.count(new, reporter, reason);
+    };
+    payload::check(new.kind, &new.payload).inspect_err(|_| refused(&new, RefusalReason::Malformed))?;
+    let judged = binding::judge(&app, &request.caller, &mut new);
+    judged.inspect_err(|_| refused(&new, RefusalReason::NotYours))?;
+    let evidence = evidence::given(&app, &request.caller, &request.headers, &new);
+    new.evidence = evidence.inspect_err(|_| refused(&new, RefusalReason::Malformed))?;
     if !app.policy.is_admin(&request.caller) {
         let taken = app.report_limit.take(&new, app.clock.boot());
         taken.map_err(|wait| {
             metrics::notification(new.kind.as_str(), "limited");
+            refused(&new, RefusalReason::TooMany);
             tracing::warn!(
                 host = %new.hostname, user = %request.caller.identity.user_id,
                 "more notifications of one reporter for one segment in a minute than [api] notifications_per_segment"
@@ -71,6 +82,9 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         Err(_) => "refused",
     };
     metrics::notification(new.kind.as_str(), result);
+    if let Err(error) = &accepted {
+        refused(&new, refusals::reason(error));
+    }
     if let Some(story) = &request.story {
         let done = accepted.as_ref().map(NotificationPicture::from);
         story.notification(&app, done, || (&new).into());

@@ -87,6 +87,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::AwayView>(schemas);
     flatten(schemas, "Downtime");
     view::<tachi_operator::PastReportView>(schemas);
+    view::<tachi_operator::PastRefusalView>(schemas);
     view::<tachi_operator::PastRecoveryView>(schemas);
     view::<tachi_operator::PastFreezeView>(schemas);
     view::<tachi_operator::PastEngineView>(schemas);

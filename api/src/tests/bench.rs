@@ -160,6 +160,7 @@ pub(super) struct Bench {
     pub(super) desk: Arc<Desk>,
     pub(super) pokes: Arc<Pokes>,
     pub(super) clock: Arc<Still>,
+    pub(super) refusals: crate::RefusalCounter,
 }
 
 /// An answer.
@@ -231,6 +232,7 @@ impl Bench {
         options.health.disable_file = None;
         // A test that reads an answer to its end would not end.
         options.streams.longest = Duration::ZERO;
+        let refusals = crate::RefusalCounter::new(registry.clone(), clock.clone());
         let ports = Ports {
             registry: registry.clone(),
             poke: pokes.clone(),
@@ -242,6 +244,7 @@ impl Bench {
             plans: desk.clone(),
             audit: desk.clone(),
             monitors: registry.clone(),
+            refusals: refusals.clone(),
         };
         let router = router(change(options), ports).unwrap();
         Self {
@@ -252,6 +255,7 @@ impl Bench {
             desk,
             pokes,
             clock,
+            refusals,
         }
     }
 

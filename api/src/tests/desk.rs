@@ -362,6 +362,7 @@ impl OperatorDesk for Desk {
             registered: true,
             maintenance: None,
             reports: Vec::new(),
+            refused: None,
             recoveries: Vec::new(),
             freezes: Vec::new(),
             more: false,

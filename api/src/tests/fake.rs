@@ -16,7 +16,7 @@ use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::situation::Monitor;
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
-use tachi_engine::ports::{JournalError, Monitors, Registry, RegistryError};
+use tachi_engine::ports::{JournalError, Monitors, RefusalLog, Refusals, Registry, RegistryError};
 use uuid::Uuid;
 
 type Done<T> = Result<T, RegistryError>;
@@ -32,6 +32,7 @@ pub(super) struct Rows {
     pub(super) progress: Vec<TaskProgress>,
     pub(super) held: BTreeMap<String, BootHold>,
     pub(super) signatures: Vec<Signature>,
+    pub(super) refusals: Vec<Refusals>,
 }
 
 /// Every row gets the next integer id, and a creation time of as many seconds.
@@ -541,6 +542,21 @@ impl Registry for Fake {
 
     async fn boot_hold(&self, host: &str) -> Done<Option<BootHold>> {
         Ok(self.open()?.held.get(host).copied())
+    }
+}
+
+#[async_trait]
+impl RefusalLog for Fake {
+    async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError> {
+        let mut all = self
+            .open()
+            .map_err(|error| JournalError::new("counting", error))?;
+        all.refusals.extend(rows.iter().cloned());
+        Ok(())
+    }
+
+    async fn forget_refusals(&self, _: Timestamp) -> Result<(), JournalError> {
+        Ok(())
     }
 }
 

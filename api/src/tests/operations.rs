@@ -400,6 +400,21 @@ async fn metrics_tell_what_happened_to_those_who_may_see_it() {
     bench.raw("MADEUP", "/v1/segments", &[], "").await;
     let (status, text) = from(&bench, "127.0.0.1:9", "/metrics", &[]).await;
     assert_eq!(status, 200);
+    bench.refusals.flush().await.unwrap();
+    let counted = bench.registry.rows().refusals.clone();
+    let mut counted: Vec<_> = counted
+        .iter()
+        .map(|row| (row.host.as_str(), row.reason.as_str(), row.times))
+        .collect();
+    counted.sort_unstable();
+    assert_eq!(
+        counted,
+        [
+            ("h", "duplicate", 1),
+            ("h", "malformed", 1),
+            ("stranger", "unknown_host", 1)
+        ]
+    );
     let expected = [
         "tachi_api_requests_total{method=\"POST\",route=\"/v1/notifications\",status=\"202\"} 1",
         "tachi_api_requests_total{method=\"POST\",route=\"/v1/notifications\",status=\"409\"} 1",

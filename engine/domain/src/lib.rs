@@ -37,6 +37,7 @@ pub mod power;
 pub mod process_recovery;
 pub mod proof;
 pub mod recovery;
+pub mod refusal;
 pub mod reporter;
 pub mod reserved;
 pub mod resources;

@@ -44,7 +44,7 @@ pub use freezes::{FreezeView, FrozenView};
 pub use hosted::{HostedView, LevelView};
 pub use job::JobView;
 pub use judged::{HostView, LevelSeenView};
-pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastReportView, PastView};
+pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView};
 pub use plain::plain;
 pub use planning::{AwayView, GivebackView, PlannedView};
 pub use proof::ProofView;

@@ -10,7 +10,8 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::freezes::REMEMBERED;
-use tachi_engine::ports::past::{MOST, Past, PastFreeze, PastRecovery, PastReport, Span};
+use tachi_engine::ports::past::{MOST, Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Span};
+use tachi_engine::ports::refusals::KEPT;
 use tachi_engine::ports::roll::EngineLine;
 use utoipa::ToSchema;
 
@@ -38,6 +39,9 @@ pub struct PastView {
     pub to: Time,
     /// What was reported then, in the order it came.
     pub reports: Vec<PastReportView>,
+    /// What was reported then and not accepted, by the first of each kind.
+    #[serde(default)]
+    pub refused: Vec<PastRefusalView>,
     /// The recoveries that were open then, or that one of the reports has begun.
     pub recoveries: Vec<PastRecoveryView>,
     /// What was frozen then and concerned it.
@@ -78,6 +82,28 @@ pub struct PastReportView {
     /// The recovery that it began; null if it began none, or that was purged.
     #[schema(required, value_type = Option<String>)]
     pub recovery: Option<RecoveryId>,
+}
+
+/// Reports that were not accepted and are alike. They are counted by ten minutes, so some may be just outside the time asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PastRefusal)]
+pub struct PastRefusalView {
+    /// What failed.
+    #[schema(schema_with = schema::notification_kind)]
+    pub kind: NotificationType,
+    /// Who has said so; null for too many to be kept apart.
+    #[schema(required)]
+    pub reporter: Option<String>,
+    /// Why it was refused: `duplicate`, `on_maintenance`, `not_yours`, `too_many`, `unknown_host`, `malformed`, `failed`.
+    pub reason: String,
+    /// The same as a sentence for people.
+    pub why: String,
+    /// How many.
+    pub times: u64,
+    /// The first.
+    pub first_at: Time,
+    /// The last.
+    pub last_at: Time,
 }
 
 /// A recovery, and its story of that time.
@@ -145,6 +171,12 @@ impl PastView {
             to: Time(span.to),
             unknown: unknown(past, span, &engines),
             reports: past.reports.iter().map(|one| report(one, past)).collect(),
+            refused: past
+                .refused
+                .iter()
+                .flat_map(|all| &all.told)
+                .map(refusal)
+                .collect(),
             recoveries: past.recoveries.iter().map(|one| recovery(one, span)).collect(),
             freezes: past.freezes.iter().map(freeze).collect(),
             engines,
@@ -175,6 +207,18 @@ fn report(one: &PastReport, past: &Past) -> PastReportView {
         status: told.status.to_string(),
         came_of_it: came_of(one, recovery),
         recovery: one.recovery,
+    }
+}
+
+fn refusal(one: &PastRefusals) -> PastRefusalView {
+    PastRefusalView {
+        kind: one.kind,
+        reporter: Some(one.reporter.clone()).filter(|name| !name.is_empty()),
+        reason: one.reason.to_string(),
+        why: one.reason.words().to_owned(),
+        times: one.times,
+        first_at: Time(one.first_at),
+        last_at: Time(one.last_at),
     }
 }
 
@@ -239,11 +283,7 @@ fn freeze(one: &PastFreeze) -> PastFreezeView {
 
 /// What an answer cannot tell.
 fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
-    let mut all = vec![
-        "reports that were not accepted: they leave no row. The access log of each API has them: 409 (a duplicate, or the host was \
-         on maintenance), 403 (that reporter may not report it), 429 (too many)"
-            .to_owned(),
-    ];
+    let mut all = refusals_unknown(past, span);
     if past.oldest.is_none_or(|oldest| oldest > span.to) {
         let kept = past.oldest.map_or_else(
             || "no report of any host is kept".to_owned(),
@@ -285,7 +325,43 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     });
     if past.more {
         all.push(format!(
-            "everything of that time: only the first {MOST} reports, recoveries and freezes are told; ask for less with --within"
+            "everything of that time: only the first {MOST} reports, refusals, recoveries and freezes are told; ask for less with --within"
+        ));
+    }
+    all
+}
+
+/// What of refused reports cannot be told.
+fn refusals_unknown(past: &Past, span: Span) -> Vec<String> {
+    let log = "the access log of each API has them";
+    let Some(refused) = &past.refused else {
+        return vec![format!(
+            "reports that were not accepted: the database's user may not read them (`tachi db grants`); {log}"
+        )];
+    };
+    let mut all = vec![format!(
+        "reports without a valid token, or whose host could not be read: they are not counted; {log} (400, 401, 403)"
+    )];
+    match refused.counted_since {
+        Some(since) if since <= span.from => {}
+        Some(since) => all.push(format!(
+            "reports that were not accepted before {}: they are counted since then; {log}",
+            time(since)
+        )),
+        None => all.push(format!(
+            "reports that were not accepted: since when they are counted is not known; {log}"
+        )),
+    }
+    let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
+    if past.read_at.micros_since(span.from) > kept {
+        all.push(format!(
+            "reports that were not accepted more than 30 days ago: {log}"
+        ));
+    }
+    if refused.of_others > 0 {
+        all.push(format!(
+            "which hosts {} refused reports of that time were about: there were too many to be kept apart; {log}",
+            refused.of_others
         ));
     }
     all

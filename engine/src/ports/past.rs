@@ -2,7 +2,9 @@
 
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::freeze::Freeze;
+use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{RecoveryId, Timestamp};
 
 use super::operator::{RecoverySummary, StepLine};
@@ -64,6 +66,34 @@ pub struct PastFreeze {
     pub ended: Option<(Timestamp, String)>,
 }
 
+/// Reports of then that were not accepted and are alike, whichever process has counted them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRefusals {
+    /// What was reported.
+    pub kind: NotificationType,
+    /// Who reported; empty if that is not kept.
+    pub reporter: String,
+    /// Why it was refused.
+    pub reason: RefusalReason,
+    /// How many.
+    pub times: u64,
+    /// The first.
+    pub first_at: Timestamp,
+    /// The last.
+    pub last_at: Timestamp,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Those of this host, by their first.
+    pub told: Vec<PastRefusals>,
+    /// How many there were of hosts whose names are not kept, because there were too many.
+    pub of_others: u64,
+    /// Since when they are counted.
+    pub counted_since: Option<Timestamp>,
+}
+
 /// What is kept of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
@@ -75,11 +105,13 @@ pub struct Past {
     pub maintenance: Option<(MaintenanceReason, Option<Timestamp>)>,
     /// In the order they came.
     pub reports: Vec<PastReport>,
+    /// Those that were not accepted; `None` if our user may not read that.
+    pub refused: Option<Refused>,
     /// In the order they were opened.
     pub recoveries: Vec<PastRecovery>,
     /// In the order they were said.
     pub freezes: Vec<PastFreeze>,
-    /// Of one of the three there is more.
+    /// Of one of these there is more.
     pub more: bool,
     /// Who is on the roll now.
     pub engines: Vec<EngineLine>,

@@ -19,6 +19,7 @@ pub(crate) mod recovery;
 pub(crate) mod recovery_move;
 pub(crate) mod recovery_proof;
 pub(crate) mod recovery_step;
+pub(crate) mod refusal;
 pub(crate) mod reporter_aside;
 pub(crate) mod reporter_doubt;
 pub(crate) mod segment;

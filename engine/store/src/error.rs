@@ -97,7 +97,7 @@ impl Failure {
     }
 
     /// Whether the server denies it to our user.
-    fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         match self {
             Self::Db(error) => is_denied(error),
             Self::Commit(_)

@@ -44,7 +44,7 @@ const fn right(table: &'static str, insert: Columns, update: Columns, delete: bo
 }
 
 /// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -65,6 +65,7 @@ const TABLES: [&str; 24] = [
     "tachi_freeze",
     "tachi_monitor",
     "tachi_job",
+    "tachi_refusal",
     "tachi_lock",
     "tachi_meta",
     tachi_migrations::TABLE,
@@ -87,7 +88,7 @@ const OPENED: [&str; 12] = [
     "waits_since",
 ];
 
-const API: [Right; 8] = [
+const API: [Right; 9] = [
     right("failover_segments", Columns::All, Columns::All, false, true),
     right("hosts", Columns::All, Columns::All, false, true),
     right("notifications", Columns::All, Columns::None, false, true),
@@ -109,6 +110,8 @@ const API: [Right; 8] = [
         true,
     ),
     right("tachi_monitor", Columns::All, Columns::All, false, false),
+    // Only people read it, and whoever has the API could as well not write what it has refused.
+    right("tachi_refusal", Columns::All, Columns::All, true, false),
     right("tachi_lock", Columns::All, Columns::All, false, false),
 ];
 

@@ -42,7 +42,7 @@ pub struct Purged {
     rows: [u64; TABLES.len()],
 }
 
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "notifications",
     "vmoves",
     "hosts",
@@ -53,6 +53,7 @@ const TABLES: [&str; 10] = [
     "recovery_proof",
     "host_reservation",
     "host_state",
+    "tachi_refusal",
 ];
 
 impl Purged {

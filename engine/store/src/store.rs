@@ -17,7 +17,9 @@ use crate::machines::MachineTable;
 use crate::registry::RegistryTables;
 use crate::roll::EngineTable;
 use crate::work::{Tx, Verdict, Work};
-use crate::{FactTable, FreezeTable, JobTable, MonitorTable, PlanTables, StoreError, StoreOptions};
+use crate::{
+    FactTable, FreezeTable, JobTable, MonitorTable, PlanTables, RefusalTable, StoreError, StoreOptions,
+};
 
 /// A database. Cheap to clone; all clones share its connections.
 ///
@@ -36,6 +38,7 @@ pub struct Store {
     plans: PlanTables,
     monitors: MonitorTable,
     jobs: JobTable,
+    refusals: RefusalTable,
 }
 
 impl std::fmt::Debug for Store {
@@ -64,6 +67,7 @@ impl Store {
             plans: PlanTables::of(&db),
             monitors: MonitorTable::of(&db),
             jobs: JobTable::of(&db),
+            refusals: RefusalTable::of(&db),
             db,
         })
     }
@@ -116,6 +120,11 @@ impl Store {
     /// What engines do by the clock: the port `Jobs`.
     pub fn jobs(&self) -> &JobTable {
         &self.jobs
+    }
+
+    /// Reports that were not accepted: the port `RefusalLog`.
+    pub fn refusals(&self) -> &RefusalTable {
+        &self.refusals
     }
 
     /// The name of the newest migration that was applied; `None` if the schema is not there yet.

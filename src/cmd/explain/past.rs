@@ -5,7 +5,7 @@ use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_operator::past::{LONGEST, around};
-use tachi_operator::{PastFreezeView, PastRecoveryView, PastReportView, PastView, StepView};
+use tachi_operator::{PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView, StepView};
 
 use super::super::Failure;
 use crate::cli::ExplainArgs;
@@ -70,16 +70,20 @@ fn of_date<Z: TimeZone>(text: &str, zone: &Z) -> Option<Timestamp> {
 /// For people.
 fn lines(past: &PastView, view: &View) -> Vec<String> {
     let mut lines = vec![format!(
-        "host {} from {} to {}: {}, {}, {}",
+        "host {} from {} to {}: {}, {}{}, {}",
         past.host,
         view.time(past.from.0),
         view.time(past.to.0),
         some_or_none(past.reports.len(), "report accepted", "reports accepted"),
+        refused(past),
         some_or_none(past.recoveries.len(), "recovery", "recoveries"),
         some_or_none(past.freezes.len(), "freeze", "freezes"),
     )];
     for one in &past.reports {
         lines.extend(report(one, past, view));
+    }
+    for one in &past.refused {
+        lines.extend(refusal(one, view));
     }
     for one in &past.recoveries {
         lines.extend(recovery(one, view));
@@ -133,6 +137,33 @@ fn report(one: &PastReportView, past: &PastView, view: &View) -> Vec<String> {
         lines.push("    it came too late to begin anything then".to_owned());
     }
     lines
+}
+
+/// For the first line, if there was any.
+fn refused(past: &PastView) -> String {
+    let times = past.refused.iter().map(|one| one.times).sum::<u64>();
+    if times == 0 {
+        return String::new();
+    }
+    let times = usize::try_from(times).unwrap_or(usize::MAX);
+    format!("{}, ", count(times, "refused", "refused"))
+}
+
+fn refusal(one: &PastRefusalView, view: &View) -> Vec<String> {
+    let by = one.reporter.as_deref().unwrap_or("somebody who is not kept");
+    let when = if one.times == 1 {
+        "not accepted".to_owned()
+    } else {
+        format!(
+            "not accepted {} times until {}",
+            one.times,
+            view.time(one.last_at.0)
+        )
+    };
+    vec![
+        format!("{} report of {by}: {}", view.time(one.first_at.0), one.kind),
+        format!("    {when}: {}", one.why),
+    ]
 }
 
 fn recovery(one: &PastRecoveryView, view: &View) -> Vec<String> {

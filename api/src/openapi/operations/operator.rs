@@ -209,9 +209,8 @@ fn past() -> Operation {
         path: "/operator/v1/hosts/{hostname}/past",
         id: Cow::Borrowed("showPastOfHost"),
         summary: "Tell what was reported of a host at a time that has passed, and what came of it",
-        about: "What `tachi explain HOST --at TIME --format json` prints: reports that were accepted, recoveries and freezes of \
-                that time, from what the database keeps. `unknown` says what it does not keep, such as reports that were \
-                refused.",
+        about: "What `tachi explain HOST --at TIME --format json` prints: reports that were accepted and reports that were refused, \
+                recoveries and freezes of that time, from what the database keeps. `unknown` says what it does not keep.",
         asked: PAST,
         success: Success::One(200, "past", "Past", &[]),
         refusals: &[

@@ -1,5 +1,7 @@
 //! What is kept of a host and a time that has passed. Every list is bounded: a host may have been reported ten thousand times in it.
 
+mod refused;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query};
@@ -22,9 +24,14 @@ use crate::time::{from_column, to_column};
 use crate::{freezes, roll};
 
 pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option<Past>, Stop> {
-    let Some(place) = Place::find(db, name).await? else {
+    let found = Place::find(db, name).await?;
+    let is_known = found.is_some();
+    let place = found.unwrap_or_else(|| Place::unknown(name));
+    let (refused, more_refused) = refused::refused(db, &place.name, span).await?;
+    let is_reported = refused.as_ref().is_some_and(|refused| !refused.told.is_empty());
+    if !is_known && !is_reported {
         return Ok(None);
-    };
+    }
     let (reports, more_reports) = reports(db, &place, span).await?;
     let (recoveries, more_recoveries) = recoveries(db, &place, &reports, span).await?;
     let (freezes, more_freezes) = frozen(db, &place, &reports, span).await?;
@@ -43,9 +50,10 @@ pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option
         registered: place.registered.is_some(),
         maintenance: place.maintenance(db).await?,
         reports: told,
+        refused,
         recoveries,
         freezes,
-        more: more_reports || more_recoveries || more_freezes,
+        more: more_reports || more_refused || more_recoveries || more_freezes,
         engines: roll::engines(db).await?,
         oldest: oldest(db).await?,
         read_at: db.now(),
@@ -65,6 +73,16 @@ struct Place {
 }
 
 impl Place {
+    /// One that was only ever reported.
+    fn unknown(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            registered: None,
+            ids: Vec::new(),
+            segments: BTreeSet::new(),
+        }
+    }
+
     async fn find(db: &Database, name: &str) -> Result<Option<Self>, Stop> {
         let reader = db.reader();
         let of_name = |name: &str| host::Entity::find().filter(host::Column::Name.eq(name));

@@ -13,7 +13,7 @@ use tachi_domain::recovery::Life;
 use super::Purged;
 use crate::entity::{
     host, host_reservation, host_state, instance_restart, notification, recovery, recovery_move,
-    recovery_proof, recovery_step, segment, vmove,
+    recovery_proof, recovery_step, refusal, segment, vmove,
 };
 use crate::error::Stop;
 use crate::time::to_column;
@@ -35,15 +35,18 @@ pub(super) enum Kind {
     Hosts,
     /// Deleted segments without hosts.
     Segments,
+    /// Reports that were not accepted.
+    Refusals,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Notifications,
         Self::StrayRecoveries,
         Self::StrayVmoves,
         Self::Hosts,
         Self::Segments,
+        Self::Refusals,
     ];
 
     /// Whether it counts as a row of its own, as it does for `masakari-manage`.
@@ -82,6 +85,7 @@ impl Work for Batch {
             Kind::StrayVmoves => self.stray_vmoves(tx, &mut done).await?,
             Kind::Hosts => self.hosts(tx, &mut done).await?,
             Kind::Segments => self.segments(tx, &mut done).await?,
+            Kind::Refusals => self.refusals(tx, &mut done).await?,
         }
         Ok(if self.dry_run {
             Verdict::Undo(done)
@@ -269,6 +273,24 @@ impl Batch {
             .await?;
         let (ids, _) = found(done, rows);
         self.remove::<segment::Entity>(tx, done, segment::Column::Id.is_in(ids))
+            .await
+    }
+
+    /// Those of ten minutes at a time: their number is bounded.
+    async fn refusals(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
+        let slot: Option<i64> = refusal::Entity::find()
+            .select_only()
+            .column(refusal::Column::Slot)
+            .filter(refusal::Column::Slot.gt(self.after))
+            .filter(refusal::Column::Slot.lt(self.before.micros()))
+            .order_by_asc(refusal::Column::Slot)
+            .limit(1)
+            .into_tuple()
+            .one(tx)
+            .await?;
+        let Some(slot) = slot else { return Ok(()) };
+        (done.found, done.last) = (1, Some(slot));
+        self.remove::<refusal::Entity>(tx, done, refusal::Column::Slot.eq(slot))
             .await
     }
 

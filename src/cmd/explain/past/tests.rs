@@ -5,9 +5,10 @@ use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::{Notification, Stamps};
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{HostId, NotificationId, RecoveryId, Reporter, Wait, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoverySummary, StepLine};
-use tachi_engine::ports::past::{Past, PastFreeze, PastRecovery, PastReport, Span};
+use tachi_engine::ports::past::{Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Refused, Span};
 use tachi_engine::ports::roll::{EngineLine, EngineSignature};
 use uuid::Uuid;
 
@@ -103,6 +104,10 @@ fn past(reports: Vec<PastReport>, recoveries: Vec<PastRecovery>) -> Past {
         registered: true,
         maintenance: None,
         reports,
+        refused: Some(Refused {
+            counted_since: Some(at(-86_400)),
+            ..Refused::default()
+        }),
         recoveries,
         freezes: Vec::new(),
         more: false,
@@ -125,8 +130,8 @@ fn told(past: &Past) -> String {
     lines(&PastView::of(past, span()), &View::bare(at(7_200))).join("\n")
 }
 
-const REFUSED: &str = "  ? reports that were not accepted: they leave no row. The access log of each API has them: 409 (a duplicate, or \
-                       the host was on maintenance), 403 (that reporter may not report it), 429 (too many)";
+const REFUSED: &str = "  ? reports without a valid token, or whose host could not be read: they are not counted; the access log of \
+                       each API has them (400, 401, 403)";
 const SILENT: &str =
     "  ? whether an engine was silent for a while then: the roll keeps only when each signed last";
 
@@ -291,5 +296,54 @@ fn a_time_is_the_last_one_that_has_passed_on_the_clock_that_is_read() {
         time("2026-11-23 10:01", now, &Berlin)
             .unwrap_err()
             .ends_with("has not passed yet")
+    );
+}
+
+/// Nothing was accepted: the host was on maintenance, and its cluster went on telling that it is dead.
+#[test]
+fn explain_at_golden_reports_were_refused() {
+    let mut past = past(Vec::new(), Vec::new());
+    let refusals = |reporter: &str, reason, times, until| PastRefusals {
+        kind: NotificationType::ComputeHost,
+        reporter: reporter.to_owned(),
+        reason,
+        times,
+        first_at: at(0),
+        last_at: at(until),
+    };
+    past.refused = Some(Refused {
+        told: vec![
+            refusals(
+                "monitor-001 (bound to compute-001)",
+                RefusalReason::OnMaintenance,
+                24,
+                240,
+            ),
+            refusals("", RefusalReason::UnknownHost, 1, 0),
+        ],
+        of_others: 9,
+        counted_since: Some(at(-60)),
+    });
+    let text = told(&past);
+    let wanted = [
+        "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: no report accepted, 25 refused, no recovery, no freeze",
+        "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST",
+        "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was on maintenance (409)",
+        "2026-11-23T03:05:00Z report of somebody who is not kept: COMPUTE_HOST",
+        "    not accepted: no host was registered under this name (400)",
+        "engine ctl-1:812: at work since 2026-11-22T03:05:00Z, and has signed since",
+        "not known:",
+        REFUSED,
+        "  ? reports that were not accepted before 2026-11-23T03:04:00.000Z: they are counted since then; the access log of each \
+         API has them",
+        "  ? which hosts 9 refused reports of that time were about: there were too many to be kept apart; the access log of each \
+         API has them",
+    ];
+    assert!(text.starts_with(&wanted.join("\n")), "{text}");
+    past.refused = None;
+    let text = told(&past);
+    assert!(
+        text.contains("the database's user may not read them (`tachi db grants`)"),
+        "{text}"
     );
 }

@@ -1,0 +1,269 @@
+//! Reports that were not accepted, on their way to the database.
+//!
+//! They are counted in memory, so that a refusal costs no write and a flood of them no more than one a second. How many rows
+//! that makes is bounded, whatever names somebody thinks of. If the process dies, the last second is lost.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::refusal::RefusalReason;
+use tachi_domain::{Reporter, Timestamp};
+use tachi_engine::ports::refusals::{KEPT, LONGEST, SLOT};
+use tachi_engine::ports::{Clock, RefusalLog, Refusals, RegistryError};
+use uuid::Uuid;
+
+/// What comes within this time is written together.
+const GATHERED_FOR: Duration = Duration::from_secs(1);
+
+/// So many rows of ten minutes tell hosts and reporters apart.
+const MOST: usize = 500;
+
+/// So many of them may be one reporter's: none takes the place of others.
+const MOST_OF_ONE: usize = 200;
+
+/// While the database does not answer, so many times ten minutes wait.
+const SLOTS: usize = 12;
+
+/// Counts the reports that are not accepted. Clones are the same.
+#[derive(Clone)]
+pub struct RefusalCounter {
+    log: Arc<dyn RefusalLog>,
+    clock: Arc<dyn Clock>,
+    writer: Uuid,
+    state: Arc<Mutex<State>>,
+    /// One writes at a time, so that no older number replaces a newer one.
+    writing: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The newest last.
+    slots: VecDeque<Slot>,
+    /// Somebody writes, or is about to.
+    busy: bool,
+    /// The last ten minutes at whose beginning old ones were forgotten.
+    tidied: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    host: String,
+    kind: NotificationType,
+    reporter: String,
+    reason: RefusalReason,
+}
+
+struct Slot {
+    begins: Timestamp,
+    rows: HashMap<Key, Row>,
+    of_reporter: HashMap<String, usize>,
+}
+
+struct Row {
+    number: u32,
+    times: u64,
+    first_at: Timestamp,
+    last_at: Timestamp,
+    /// It is to be written.
+    new: bool,
+}
+
+impl Slot {
+    fn of(begins: Timestamp) -> Self {
+        Self {
+            begins,
+            rows: HashMap::new(),
+            of_reporter: HashMap::new(),
+        }
+    }
+
+    /// Where it is counted: for itself, with others of its reporter, or with everybody else's.
+    fn place(&self, mut key: Key) -> Key {
+        let is_there = |key: &Key| self.rows.contains_key(key);
+        let of_one = self.of_reporter.get(&key.reporter).copied().unwrap_or(0);
+        if !is_there(&key) && (self.rows.len() >= MOST || of_one >= MOST_OF_ONE) {
+            key.host.clear();
+        }
+        if !is_there(&key) && self.rows.len() >= MOST {
+            key.reporter.clear();
+        }
+        key
+    }
+
+    fn count(&mut self, key: Key, at: Timestamp) {
+        let key = self.place(key);
+        let Ok(number) = u32::try_from(self.rows.len()) else {
+            return;
+        };
+        if !self.rows.contains_key(&key) {
+            *self.of_reporter.entry(key.reporter.clone()).or_default() += 1;
+        }
+        let row = self.rows.entry(key).or_insert(Row {
+            number,
+            times: 0,
+            first_at: at,
+            last_at: at,
+            new: true,
+        });
+        row.times = row.times.saturating_add(1);
+        row.last_at = row.last_at.max(at);
+        row.new = true;
+    }
+
+    fn is_written(&self) -> bool {
+        self.rows.values().all(|row| !row.new)
+    }
+}
+
+impl RefusalCounter {
+    /// What is counted goes to `log`.
+    pub fn new(log: Arc<dyn RefusalLog>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            log,
+            clock,
+            writer: Uuid::new_v4(),
+            state: Arc::default(),
+            writing: Arc::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that is done under the lock can leave it half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more, to be written soon.
+    pub(crate) fn count(&self, new: &NewNotification, reporter: &Reporter, reason: RefusalReason) {
+        let at = self.clock.wall();
+        let begins = beginning(at);
+        let key = Key {
+            host: name(&new.hostname),
+            kind: new.kind,
+            reporter: name(&reporter.to_string()),
+            reason,
+        };
+        let mut state = self.state();
+        if !state.slots.iter().any(|slot| slot.begins == begins) {
+            state.slots.retain(|slot| !slot.is_written());
+            if state.slots.len() >= SLOTS {
+                state.slots.pop_front();
+            }
+            state.slots.push_back(Slot::of(begins));
+        }
+        if let Some(slot) = state.slots.iter_mut().find(|slot| slot.begins == begins) {
+            slot.count(key, at);
+        }
+        if !std::mem::replace(&mut state.busy, true) {
+            let counter = self.clone();
+            tokio::spawn(async move { counter.write().await });
+        }
+    }
+
+    /// Writes until nothing waits.
+    async fn write(&self) {
+        let mut failed = false;
+        loop {
+            tokio::time::sleep(GATHERED_FOR).await;
+            let written = self.flush().await;
+            if let Err(error) = &written
+                && !failed
+            {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "refused reports cannot be counted for `tachi explain --at`: they are kept in memory, and tried again \
+                     (where the API has a database user of its own: `tachi db grants`)"
+                );
+            }
+            failed = written.is_err();
+            let mut state = self.state();
+            state.busy = failed || !state.slots.iter().all(Slot::is_written);
+            if !state.busy {
+                return;
+            }
+        }
+    }
+
+    /// Writes what has been counted: also the last word of a process that ends.
+    ///
+    /// # Errors
+    ///
+    /// The database failed. Nothing is lost: the next call tries again.
+    pub async fn flush(&self) -> Result<(), tachi_engine::ports::JournalError> {
+        let _one = self.writing.lock().await;
+        let rows = self.waiting();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let written = self.log.write_refusals(&rows).await;
+        if written.is_err() {
+            let mut state = self.state();
+            for slot in &mut state.slots {
+                for row in slot.rows.values_mut() {
+                    row.new |= rows
+                        .iter()
+                        .any(|one| one.slot == slot.begins && one.number == row.number);
+                }
+            }
+            return written;
+        }
+        let slot = beginning(self.clock.wall());
+        if self.state().tidied.replace(slot) != Some(slot) {
+            let seconds = i64::try_from(KEPT.as_secs()).unwrap_or(i64::MAX);
+            self.log.forget_refusals(slot.minus_seconds(seconds)).await?;
+        }
+        Ok(())
+    }
+
+    /// What is to be written, as if it had been.
+    fn waiting(&self) -> Vec<Refusals> {
+        let mut rows = Vec::new();
+        for slot in &mut self.state().slots {
+            for (key, row) in slot.rows.iter_mut().filter(|(_, row)| row.new) {
+                row.new = false;
+                rows.push(Refusals {
+                    slot: slot.begins,
+                    writer: self.writer,
+                    number: row.number,
+                    host: key.host.clone(),
+                    kind: key.kind,
+                    reporter: key.reporter.clone(),
+                    reason: key.reason,
+                    times: row.times,
+                    first_at: row.first_at,
+                    last_at: row.last_at,
+                });
+            }
+        }
+        rows
+    }
+}
+
+/// Why the registry did not take a report.
+pub(crate) fn reason(error: &RegistryError) -> RefusalReason {
+    if matches!(error, RegistryError::Duplicate) {
+        RefusalReason::Duplicate
+    } else if matches!(error, RegistryError::OnMaintenance { .. }) {
+        RefusalReason::OnMaintenance
+    } else if matches!(error, RegistryError::UnknownHostName { .. }) {
+        RefusalReason::UnknownHost
+    } else {
+        RefusalReason::Failed
+    }
+}
+
+/// When the ten minutes of a moment began.
+fn beginning(at: Timestamp) -> Timestamp {
+    let slot = i64::try_from(SLOT.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(at.micros() - at.micros().rem_euclid(slot))
+}
+
+/// As a column takes it, on every database.
+fn name(text: &str) -> String {
+    let clean = text.chars().map(|one| if one.is_control() { ' ' } else { one });
+    clean.take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests;

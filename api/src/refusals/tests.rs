@@ -1,0 +1,172 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::NotificationType::{ComputeHost, Vm};
+use tachi_engine::ports::JournalError;
+
+use super::*;
+
+/// Stands still until it is moved.
+struct Still(AtomicI64);
+
+impl Still {
+    fn wait(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Still {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[derive(Default)]
+struct Log {
+    rows: Mutex<BTreeMap<(Timestamp, u32), Refusals>>,
+    writes: Mutex<u32>,
+    forgotten: Mutex<Vec<Timestamp>>,
+    away: AtomicBool,
+}
+
+impl Log {
+    fn rows(&self) -> Vec<Refusals> {
+        self.rows.lock().unwrap().values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl RefusalLog for Log {
+    async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(JournalError::new("writing", "away"));
+        }
+        *self.writes.lock().unwrap() += 1;
+        let mut all = self.rows.lock().unwrap();
+        all.extend(rows.iter().cloned().map(|row| ((row.slot, row.number), row)));
+        Ok(())
+    }
+
+    async fn forget_refusals(&self, before: Timestamp) -> Result<(), JournalError> {
+        self.forgotten.lock().unwrap().push(before);
+        Ok(())
+    }
+}
+
+struct Counting {
+    log: Arc<Log>,
+    clock: Arc<Still>,
+    counter: RefusalCounter,
+}
+
+impl Counting {
+    fn new() -> Self {
+        let clock = Arc::new(Still(AtomicI64::new(1_795_155_000_000_000)));
+        let log = Arc::<Log>::default();
+        let counter = RefusalCounter::new(log.clone(), clock.clone());
+        Self { log, clock, counter }
+    }
+
+    fn refuse(&self, host: &str, user: &str, reason: RefusalReason) {
+        let kind = if host.starts_with("vm") { Vm } else { ComputeHost };
+        let new = NewNotification {
+            kind,
+            hostname: host.into(),
+            generated_time: Timestamp::from_micros(0),
+            payload: BTreeMap::new(),
+            evidence: None,
+            reporter: None,
+        };
+        let reporter = Reporter {
+            user_id: user.into(),
+            ..Reporter::default()
+        };
+        self.counter.count(&new, &reporter, reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_one_write_a_second_and_one_row() {
+    let bed = Counting::new();
+    for _ in 0..10_000 {
+        bed.refuse("a", "m", RefusalReason::Duplicate);
+    }
+    assert!(bed.log.rows().is_empty(), "a refusal writes nothing");
+    tokio::time::sleep(GATHERED_FOR * 3).await;
+    let rows = bed.log.rows();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!((rows[0].times, rows[0].host.as_str()), (10_000, "a"));
+    assert_eq!(*bed.log.writes.lock().unwrap(), 1);
+    // One more is the same row, as it is now.
+    bed.refuse("a", "m", RefusalReason::Duplicate);
+    tokio::time::sleep(GATHERED_FOR * 3).await;
+    let rows = bed.log.rows();
+    assert_eq!((rows.len(), rows[0].times), (1, 10_001));
+    assert_eq!(bed.log.forgotten.lock().unwrap().len(), 1, "once for ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_database_does_not_take_is_kept_and_counted_once() {
+    let bed = Counting::new();
+    bed.log.away.store(true, Ordering::SeqCst);
+    bed.refuse("a", "m", RefusalReason::OnMaintenance);
+    tokio::time::sleep(GATHERED_FOR * 5).await;
+    bed.refuse("a", "m", RefusalReason::OnMaintenance);
+    assert!(bed.counter.flush().await.is_err());
+    bed.clock.wait(601);
+    bed.refuse("b", "m", RefusalReason::UnknownHost);
+    bed.log.away.store(false, Ordering::SeqCst);
+    bed.counter.flush().await.unwrap();
+    let rows = bed.log.rows();
+    let told: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.times)).collect();
+    assert_eq!(told, [("a", 2), ("b", 1)]);
+    assert!(rows[0].slot < rows[1].slot);
+    tokio::time::sleep(GATHERED_FOR * 5).await;
+    assert_eq!(*bed.log.writes.lock().unwrap(), 1, "nothing was left to write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_names_somebody_thinks_of_make_more_rows_or_take_the_place_of_others() {
+    let bed = Counting::new();
+    for number in 0..10_000 {
+        bed.refuse(&format!("x{number}"), "flood", RefusalReason::UnknownHost);
+    }
+    bed.refuse("real", "monitor", RefusalReason::Duplicate);
+    for number in 0..10_000 {
+        bed.refuse("y", &format!("u{number}"), RefusalReason::TooMany);
+    }
+    bed.refuse("\u{0}\n", "monitor", RefusalReason::Duplicate);
+    bed.refuse(&"\u{1F4A3}".repeat(300), "monitor", RefusalReason::Duplicate);
+    bed.counter.flush().await.unwrap();
+    let rows = bed.log.rows();
+    assert!(rows.len() <= MOST + 10, "{}", rows.len());
+    assert_eq!(rows.iter().map(|row| row.times).sum::<u64>(), 20_003);
+    assert!(rows.iter().any(|row| row.host == "real"));
+    let numbers: BTreeSet<u32> = rows.iter().map(|row| row.number).collect();
+    assert_eq!(numbers.len(), rows.len(), "each has a number of its own");
+    for row in &rows {
+        assert!(row.host.chars().count() <= LONGEST && row.reporter.chars().count() <= LONGEST);
+        assert!(!row.host.contains(char::is_control));
+    }
+    let rest = rows.iter().filter(|row| row.host.is_empty()).map(|row| row.times);
+    assert!(rest.sum::<u64>() > 9_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_put_back_finds_its_ten_minutes_again() {
+    let bed = Counting::new();
+    bed.refuse("a", "m", RefusalReason::Duplicate);
+    bed.clock.wait(600);
+    bed.refuse("a", "m", RefusalReason::Duplicate);
+    bed.clock.wait(-600);
+    bed.refuse("a", "m", RefusalReason::Duplicate);
+    bed.counter.flush().await.unwrap();
+    let times: Vec<u64> = bed.log.rows().iter().map(|row| row.times).collect();
+    assert_eq!(times, [2, 1]);
+}

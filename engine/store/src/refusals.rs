@@ -1,0 +1,120 @@
+//! Reports that were not accepted. Whoever counts has rows of its own and writes them as they are, so that neither two at once
+//! nor a commit without an answer counts anything twice.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _, Set,
+};
+use tachi_domain::Timestamp;
+use tachi_engine::ports::refusals::MOST_KEPT;
+use tachi_engine::ports::{JournalError, RefusalLog, Refusals};
+use tracing::instrument;
+
+use crate::database::Database;
+use crate::entity::refusal::{ActiveModel, Column, Entity};
+use crate::error::Stop;
+use crate::work::{Tx, Verdict, Work};
+
+/// So many are written with one statement.
+const BATCH: usize = 64;
+
+/// The refused reports of this database.
+#[derive(Clone)]
+pub struct RefusalTable {
+    db: Database,
+}
+
+impl RefusalTable {
+    /// The table of this database.
+    pub(crate) fn of(db: &Database) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
+#[async_trait]
+impl RefusalLog for RefusalTable {
+    #[instrument(name = "store::write_refusals", level = "debug", skip_all, fields(count = rows.len()))]
+    async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError> {
+        for rows in rows.chunks(BATCH) {
+            let written = self.db.write(&Count { rows }).await;
+            written.map_err(|stop| stop.journal("counting refused reports"))?;
+        }
+        Ok(())
+    }
+
+    #[instrument(name = "store::forget_refusals", level = "debug", skip_all)]
+    async fn forget_refusals(&self, before: Timestamp) -> Result<(), JournalError> {
+        let most = MOST_KEPT;
+        let forgotten = self.db.write(&Forget { before, most }).await;
+        forgotten.map_err(|stop| stop.journal("forgetting refused reports"))
+    }
+}
+
+/// Columns of the database are signed.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+struct Count<'a> {
+    rows: &'a [Refusals],
+}
+
+#[async_trait]
+impl Work for Count<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        let rows = self.rows.iter().map(|one| ActiveModel {
+            slot: Set(one.slot.micros()),
+            writer: Set(one.writer.to_string()),
+            number: Set(i64::from(one.number)),
+            host: Set(one.host.clone()),
+            kind: Set(one.kind.as_str().to_owned()),
+            reporter: Set(one.reporter.clone()),
+            reason: Set(one.reason.as_str().to_owned()),
+            times: Set(signed(one.times)),
+            first_at: Set(one.first_at.micros()),
+            last_at: Set(one.last_at.micros()),
+        });
+        let over = OnConflict::columns([Column::Slot, Column::Writer, Column::Number])
+            .update_columns([Column::Times, Column::LastAt])
+            .to_owned();
+        let insert = Entity::insert_many(rows).on_conflict(over);
+        tx.execute(&insert.into_query()).await?;
+        Ok(Verdict::Keep(()))
+    }
+}
+
+struct Forget {
+    before: Timestamp,
+    most: u64,
+}
+
+#[async_trait]
+impl Work for Forget {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        let too_many: Option<i64> = Entity::find()
+            .select_only()
+            .column(Column::Slot)
+            .order_by_desc(Column::Slot)
+            .offset(self.most)
+            .limit(1)
+            .into_tuple()
+            .one(tx)
+            .await?;
+        // The slot in which there were too many goes as a whole.
+        let last = too_many.unwrap_or(i64::MIN).max(self.before.micros() - 1);
+        Entity::delete_many()
+            .filter(Column::Slot.lte(last))
+            .exec(tx)
+            .await?;
+        Ok(Verdict::Keep(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
