@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use tachi_domain::Timestamp;
-use tachi_domain::event::{
-    Cause, Change, Event, Handling, HostPicture, NotificationPicture, Phase, SegmentPicture, Subject, Trouble,
-};
+use tachi_domain::event::{Cause, Event, Phase, Subject, Trouble};
 use tachi_engine::ports::RegistryError;
 
 use crate::app::App;
@@ -56,86 +54,33 @@ impl Story {
         })
     }
 
-    /// A change of a segment has ended. `wanted` is how it would be.
-    pub(crate) fn segment(
+    /// A change has ended: with `Ok` what is so now, with an error what would be so.
+    pub(crate) fn tell<T>(
         &self,
         app: &App,
-        change: Change,
-        outcome: Result<SegmentPicture, &RegistryError>,
-        wanted: impl FnOnce() -> SegmentPicture,
+        outcome: &Result<T, RegistryError>,
+        done: impl FnOnce(&T) -> Subject,
+        wanted: impl FnOnce() -> Subject,
     ) {
-        let function = match change {
-            Change::Create => "create_segment",
-            Change::Update => "update_segment",
-            Change::Delete => "delete_segment",
-        };
         match outcome {
-            Ok(done) => {
-                let begun = match change {
-                    Change::Create => done.clone().unborn(),
-                    Change::Update | Change::Delete => done.clone(),
-                };
-                self.done(
-                    app,
-                    Subject::Segment(change, begun),
-                    Subject::Segment(change, done),
-                );
+            Ok(now) => self.done(app, done(now)),
+            Err(error) => {
+                let wanted = wanted();
+                if let Some(trouble) = trouble(error, &wanted) {
+                    self.ended(app, wanted, Phase::Error, Some(trouble));
+                }
             }
-            Err(error) => self.failed(app, error, function, || Subject::Segment(change, wanted())),
         }
     }
 
-    /// A change of a host has ended. `wanted` is how it would be.
-    pub(crate) fn host(
-        &self,
-        app: &App,
-        change: Change,
-        outcome: Result<HostPicture, &RegistryError>,
-        wanted: impl FnOnce() -> HostPicture,
-    ) {
-        let function = match change {
-            Change::Create => "create_host",
-            Change::Update => "update_host",
-            Change::Delete => "delete_host",
-        };
-        match outcome {
-            Ok(done) => {
-                let begun = match change {
-                    Change::Create => done.clone().unborn(),
-                    Change::Update | Change::Delete => done.clone(),
-                };
-                self.done(app, Subject::Host(change, begun), Subject::Host(change, done));
-            }
-            Err(error) => self.failed(app, error, function, || Subject::Host(change, wanted())),
-        }
+    /// A change was made.
+    pub(crate) fn done(&self, app: &App, subject: Subject) {
+        self.ended(app, subject, Phase::End, None);
     }
 
-    /// A notification has been accepted, or not.
-    pub(crate) fn notification(
-        &self,
-        app: &App,
-        outcome: Result<NotificationPicture, &RegistryError>,
-        wanted: impl FnOnce() -> NotificationPicture,
-    ) {
-        let subject = |picture| Subject::Notification(Handling::Create, picture);
-        match outcome {
-            Ok(done) => self.done(app, subject(done.clone().unborn()), subject(done)),
-            Err(error) => self.failed(app, error, "create_notification", || subject(wanted())),
-        }
-    }
-
-    fn done(&self, app: &App, begun: Subject, done: Subject) {
-        self.emit(app, begun, Phase::Start, self.began, None);
-        self.emit(app, done, Phase::End, app.clock.wall(), None);
-    }
-
-    fn failed(&self, app: &App, error: &RegistryError, function: &str, wanted: impl FnOnce() -> Subject) {
-        let Some(trouble) = trouble(error, function) else {
-            return;
-        };
-        let wanted = wanted();
-        self.emit(app, wanted.clone(), Phase::Start, self.began, None);
-        self.emit(app, wanted, Phase::Error, app.clock.wall(), Some(trouble));
+    fn ended(&self, app: &App, subject: Subject, phase: Phase, trouble: Option<Trouble>) {
+        self.emit(app, subject.clone(), Phase::Start, self.began, None);
+        self.emit(app, subject, phase, app.clock.wall(), trouble);
     }
 
     fn emit(&self, app: &App, subject: Subject, phase: Phase, at: Timestamp, trouble: Option<Trouble>) {
@@ -149,8 +94,18 @@ impl Story {
     }
 }
 
+/// Masakari's name for what was tried.
+fn function(subject: &Subject) -> String {
+    match subject {
+        Subject::Segment(change, _) => format!("{change}_segment"),
+        Subject::Host(change, _) => format!("{change}_host"),
+        Subject::Notification(handling, _) => format!("{handling}_notification"),
+        Subject::Vmove(_) | Subject::Recovery(..) | Subject::Freeze(..) => String::new(),
+    }
+}
+
 /// What is told of a failure, by Masakari's names for it; `None` if it is a refusal that nobody is told of.
-fn trouble(error: &RegistryError, function: &str) -> Option<Trouble> {
+fn trouble(error: &RegistryError, wanted: &Subject) -> Option<Trouble> {
     let (exception, message) = match error {
         RegistryError::SegmentExists { name } => (
             "FailoverSegmentExists",
@@ -181,7 +136,7 @@ fn trouble(error: &RegistryError, function: &str) -> Option<Trouble> {
         exception: exception.to_owned(),
         message,
         module: "tachi.api".to_owned(),
-        function: function.to_owned(),
+        function: function(wanted),
         trace: trace.join("\n"),
     })
 }

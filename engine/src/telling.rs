@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::{Host, Notification};
 use tachi_domain::event::{
-    Cause, Change, Event, Handling, HostPicture, NotificationPicture, Phase, RecoveryPicture, Subject,
-    Trouble, Turn, VmovePicture,
+    Cause, Change, Event, Handling, Phase, RecoveryTold, Shown, Subject, Trouble, Turn, VmoveTold,
 };
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
+use tachi_domain::{RecoveryId, ServerId, Timestamp};
 
 use crate::correlation;
 use crate::ports::Events;
@@ -33,10 +32,8 @@ pub(crate) struct Teller {
     engine: String,
     recovery: RecoveryId,
     kind: RecoveryKind,
-    notification: NotificationId,
-    picture: NotificationPicture,
-    status: NotificationStatus,
-    message: Option<String>,
+    /// As the journal has it, of which events tell the status and the message.
+    notification: Notification,
     host: Option<Host>,
     life: Life,
     /// Its beginning has been told, by us or by a former owner.
@@ -63,7 +60,6 @@ impl Teller {
         if !events.wanted() || claimed.kind.is_planned() {
             return None;
         }
-        let notification = &claimed.notification;
         let moves = state.map(Recovery::move_statuses).unwrap_or_default();
         Some(Self {
             events: Arc::clone(events),
@@ -75,10 +71,7 @@ impl Teller {
             engine: engine.to_owned(),
             recovery: claimed.id,
             kind: claimed.kind,
-            notification: notification.id,
-            picture: NotificationPicture::from(notification),
-            status: notification.status,
-            message: notification.message.clone(),
+            notification: claimed.notification.clone(),
             host: claimed.host.clone(),
             life: claimed.life,
             begun: claimed.state.is_some(),
@@ -100,12 +93,12 @@ impl Teller {
 
     /// `write` is committed; `held` is why the recovery waits for a person now, if it does.
     pub(crate) fn committed(&mut self, write: &Write, held: Option<&str>, at: Timestamp) {
-        let was_open = self.status.is_open();
+        let was_open = self.notification.status.is_open();
         if let Some((status, message)) = &write.notification {
-            self.status = *status;
-            self.message.clone_from(message);
+            self.notification.status = *status;
+            self.notification.message.clone_from(message);
         }
-        let ends = was_open && !self.status.is_open();
+        let ends = was_open && !self.notification.status.is_open();
         self.note_failures(&write.steps);
         if !self.begun && (write.state.is_some() || ends) {
             self.begun = true;
@@ -149,29 +142,29 @@ impl Teller {
     }
 
     fn begin(&self, at: Timestamp) {
-        let picture = NotificationPicture {
-            status: Some(NotificationStatus::Running),
-            ..self.picture.clone()
-        };
-        let subject = Subject::Notification(Handling::Process, picture);
-        self.emit(subject, Some(Phase::Start), None, at);
+        self.handle(NotificationStatus::Running, Phase::Start, None, at);
         self.turn(Turn::Process, Some(Phase::Start), None, at);
     }
 
     fn end(&self, at: Timestamp) {
-        let trouble = (self.status == NotificationStatus::Failed).then(|| self.trouble_of_recovery());
+        let status = self.notification.status;
+        let trouble = (status == NotificationStatus::Failed).then(|| self.trouble_of_recovery());
         let phase = if trouble.is_some() {
             Phase::Error
         } else {
             Phase::End
         };
-        let picture = NotificationPicture {
-            status: Some(self.status),
-            ..self.picture.clone()
-        };
-        let subject = Subject::Notification(Handling::Process, picture);
-        self.emit(subject, Some(phase), trouble.clone(), at);
+        self.handle(status, phase, trouble.clone(), at);
         self.turn(Turn::Process, Some(phase), trouble, at);
+    }
+
+    fn handle(&self, status: NotificationStatus, phase: Phase, trouble: Option<Trouble>, at: Timestamp) {
+        let known = Shown::Entity(Notification {
+            status,
+            ..self.notification.clone()
+        });
+        let subject = Subject::Notification(Handling::Process, known);
+        self.emit(subject, Some(phase), trouble, at);
     }
 
     fn put_on_maintenance(&mut self, at: Timestamp) {
@@ -179,14 +172,9 @@ impl Teller {
             return;
         };
         host.on_maintenance = true;
-        let picture = HostPicture::from(&*host);
+        let subject = Subject::Host(Change::Update, Shown::Entity(host.clone()));
         for phase in [Phase::Start, Phase::End] {
-            self.emit(
-                Subject::Host(Change::Update, picture.clone()),
-                Some(phase),
-                None,
-                at,
-            );
+            self.emit(subject.clone(), Some(phase), None, at);
         }
     }
 
@@ -201,9 +189,9 @@ impl Teller {
             VmoveStatus::Succeeded | VmoveStatus::Ignored => (Phase::End, None),
             VmoveStatus::Failed => (Phase::Error, Some(trouble_of_move(one))),
         };
-        let picture = VmovePicture {
+        let summary = VmoveTold {
             id: one.vmove,
-            notification: self.notification,
+            notification: self.notification.id,
             recovery: self.recovery,
             server: one.server,
             name: one.name.clone(),
@@ -214,7 +202,7 @@ impl Teller {
             status: one.status,
             message: one.message.clone(),
         };
-        self.emit(Subject::Vmove(picture), Some(phase), trouble, at);
+        self.emit(Subject::Vmove(summary), Some(phase), trouble, at);
     }
 
     /// It is still held.
@@ -250,7 +238,7 @@ impl Teller {
         };
         Trouble {
             exception: exception.to_owned(),
-            message: self.message.clone().unwrap_or_default(),
+            message: self.notification.message.clone().unwrap_or_default(),
             module: MODULE.to_owned(),
             function: self.failed_task.unwrap_or("unknown").to_owned(),
             trace: self.trace(),
@@ -271,22 +259,22 @@ impl Teller {
         for status in self.moves.values() {
             *moves.entry(*status).or_insert(0_u64) += 1;
         }
-        let picture = RecoveryPicture {
+        let summary = RecoveryTold {
             id: self.recovery,
-            notification: self.notification,
+            notification: self.notification.id,
             kind: self.kind,
-            host: self.picture.source_host,
+            host: self.notification.source_host,
             host_name: host.map(|host| host.name.clone()),
             segment: host.map(|host| host.segment.id),
             recovery_method: host
                 .filter(|_| self.kind == RecoveryKind::Host)
                 .map(|host| host.segment.recovery_method),
             engine: self.engine.clone(),
-            status: self.status,
-            message: self.message.clone(),
+            status: self.notification.status,
+            message: self.notification.message.clone(),
             moves,
         };
-        self.emit(Subject::Recovery(turn, picture), phase, trouble, at);
+        self.emit(Subject::Recovery(turn, summary), phase, trouble, at);
     }
 
     fn emit(&self, subject: Subject, phase: Option<Phase>, trouble: Option<Trouble>, at: Timestamp) {

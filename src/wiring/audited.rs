@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tachi_domain::event::{Cause, Change, Event, HostPicture, Phase, SegmentPicture, Subject};
+use tachi_domain::event::{Cause, Change, Event, Phase, Shown, ShownHost, ShownSegment, Subject};
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditSink, Events};
 
@@ -34,13 +34,13 @@ fn entry(event: &Event) -> Option<AuditEntry> {
         return None;
     }
     let (host, text) = match &event.subject {
-        Subject::Host(change, picture) => (
-            picture.name.clone().unwrap_or_default(),
-            format!("host {}: {}", past(*change), of_host(picture)),
+        Subject::Host(change, known) => (
+            host_name(known),
+            format!("host {}: {}", past(*change), of_host(known)),
         ),
-        Subject::Segment(change, picture) => (
+        Subject::Segment(change, known) => (
             String::new(),
-            format!("segment {}: {}", past(*change), of_segment(picture)),
+            format!("segment {}: {}", past(*change), of_segment(known)),
         ),
         // Its reporter is kept with a notification, and its recovery has lines of its own.
         Subject::Notification(..) | Subject::Recovery(..) | Subject::Vmove(..) | Subject::Freeze(..) => {
@@ -62,33 +62,36 @@ fn past(change: Change) -> &'static str {
     }
 }
 
-fn of_host(host: &HostPicture) -> String {
-    let segment = host.segment.as_ref().map(|segment| segment.name.clone());
-    told(&[
-        ("name", host.name.clone()),
-        ("segment", segment),
-        ("on_maintenance", host.on_maintenance.map(|yes| yes.to_string())),
-        ("reserved", host.reserved.map(|yes| yes.to_string())),
-    ])
+fn host_name(known: &ShownHost) -> String {
+    match known {
+        Shown::Entity(host) => host.name.clone(),
+        Shown::New((new, _)) => new.name.clone(),
+        Shown::Id(_) => String::new(),
+    }
 }
 
-fn of_segment(segment: &SegmentPicture) -> String {
-    told(&[
-        ("name", segment.name.clone()),
-        ("id", segment.id.map(|id| id.to_string())),
-        ("enabled", segment.enabled.map(|yes| yes.to_string())),
-        (
-            "recovery_method",
-            segment.recovery_method.map(|method| method.as_str().to_owned()),
+// What was made or changed is known whole; what was deleted may not have been readable before.
+
+fn of_host(known: &ShownHost) -> String {
+    match known {
+        Shown::Entity(host) => format!(
+            "name {}, segment {}, on_maintenance {}, reserved {}",
+            host.name, host.segment.name, host.on_maintenance, host.reserved
         ),
-    ])
+        Shown::New((new, segment)) => format!("name {}, segment {}", new.name, segment.name),
+        Shown::Id(id) => format!("id {id}"),
+    }
 }
 
-fn told(members: &[(&str, Option<String>)]) -> String {
-    let known = members
-        .iter()
-        .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
-    known.collect::<Vec<_>>().join(", ")
+fn of_segment(known: &ShownSegment) -> String {
+    match known {
+        Shown::Entity(segment) => format!(
+            "name {}, id {}, enabled {}, recovery_method {}",
+            segment.name, segment.id, segment.enabled, segment.recovery_method
+        ),
+        Shown::New(new) => format!("name {}", new.name),
+        Shown::Id(id) => format!("id {id}"),
+    }
 }
 
 /// Who it was: Keystone's user, by name and id, and the project that was spoken for.
@@ -114,6 +117,8 @@ mod tests {
 
     use async_trait::async_trait;
     use tachi_domain::Timestamp;
+    use tachi_domain::entity::segment::RecoveryMethod;
+    use tachi_domain::entity::{Host, Segment, Stamps};
     use tachi_engine::ports::{AuditError, NoEvents};
 
     use super::*;
@@ -140,10 +145,29 @@ mod tests {
             events: Arc::new(NoEvents),
             audit: paper.clone(),
         };
-        let picture = HostPicture {
-            name: Some("cmp1".into()),
-            on_maintenance: Some(true),
-            ..HostPicture::default()
+        let stamps = Stamps {
+            created_at: Timestamp::from_micros(0),
+            updated_at: None,
+        };
+        let host = Host {
+            row: 1,
+            id: uuid::Uuid::nil().into(),
+            name: "cmp1".into(),
+            segment: Segment {
+                row: 1,
+                id: uuid::Uuid::nil().into(),
+                name: "racks".into(),
+                service_type: "COMPUTE".into(),
+                enabled: true,
+                description: None,
+                recovery_method: RecoveryMethod::Auto,
+                stamps,
+            },
+            kind: "COMPUTE".into(),
+            control_attributes: "SSH".into(),
+            reserved: false,
+            on_maintenance: true,
+            stamps,
         };
         let event = |phase| Event {
             at: Timestamp::from_micros(0),
@@ -154,7 +178,7 @@ mod tests {
                 project_id: Some("p1".into()),
                 ..Cause::default()
             }),
-            subject: Subject::Host(Change::Update, picture.clone()),
+            subject: Subject::Host(Change::Update, Shown::Entity(host.clone())),
             phase: Some(phase),
             trouble: None,
         };
@@ -174,7 +198,7 @@ mod tests {
         );
         assert_eq!(
             lines[0].text,
-            "host changed: name cmp1, on_maintenance true (req-1)"
+            "host changed: name cmp1, segment racks, on_maintenance true, reserved false (req-1)"
         );
     }
 }

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::notification::NewNotification;
-use tachi_domain::event::NotificationPicture;
+use tachi_domain::event::{Handling, Shown, Subject};
 use tachi_engine::ports::operator::HostView;
 use tachi_operator::failing::{self, Failing};
 use tachi_operator::words;
@@ -81,9 +81,11 @@ async fn write(
             "accepted"
         };
         metrics::notification(kind, result);
-        let picture = || NotificationPicture::from(accepted);
         if let Some(story) = &story {
-            story.notification(&app, Ok(picture()), picture);
+            story.done(
+                &app,
+                Subject::Notification(Handling::Create, Shown::Entity(accepted.clone())),
+            );
         }
         tracing::info!(notification = %accepted.id, host = %view.host.name, by = %told.view.by, "a host is reported as dead");
         app.report_limit.learn(&view.host.name, accepted.segment);

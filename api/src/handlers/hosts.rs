@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::{HostChange, HostFilter};
-use tachi_domain::event::{Change, HostPicture};
+use tachi_domain::event::{Change, Shown, ShownHost, Subject};
 use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
 
@@ -53,8 +53,9 @@ pub(crate) async fn create(
     must_be_a_compute_host(&app, &new.name).await?;
     let created = app.registry.create_host(&new).await;
     if let Some(story) = &request.story {
-        let done = created.as_ref().map(HostPicture::from);
-        story.host(&app, Change::Create, done, || HostPicture::of_new(&new, &owner));
+        let subject = |known| Subject::Host(Change::Create, known);
+        let done = |now: &Host| subject(Shown::Entity(now.clone()));
+        story.tell(&app, &created, done, || subject(Shown::New((new, owner))));
     }
     let created = created.map_err(|error| About::Segment(&segment).refused(error))?;
     reply::with_status(StatusCode::CREATED, "host", &HostView::from(&created))
@@ -97,8 +98,9 @@ pub(crate) async fn update(
     let before = before(&app, segment_id, id, request.story.as_ref()).await;
     let updated = app.registry.update_host(segment_id, id, &change).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
-        let done = updated.as_ref().map(HostPicture::from);
-        story.host(&app, Change::Update, done, || before.with(&change));
+        let subject = |known| Subject::Host(Change::Update, known);
+        let done = |now: &Host| subject(Shown::Entity(now.clone()));
+        story.tell(&app, &updated, done, || subject(before.with(&change)));
     }
     let updated = updated.map_err(|error| about.refused(error))?;
     reply::ok("host", &HostView::from(&updated))
@@ -136,8 +138,8 @@ pub(crate) async fn delete(
     let before = before(&app, segment_id, id, request.story.as_ref()).await;
     let deleted = app.registry.delete_host(segment_id, id).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
-        let done = deleted.as_ref().map(|()| before.clone());
-        story.host(&app, Change::Delete, done, || before.clone());
+        let subject = || Subject::Host(Change::Delete, before.clone());
+        story.tell(&app, &deleted, |()| subject(), subject);
     }
     deleted.map_err(|error| about.refused(error))?;
     Ok(reply::nothing())
@@ -145,10 +147,10 @@ pub(crate) async fn delete(
 
 /// The host before it is changed, if that is told of. If it cannot be read its id has to do: the change itself meets the
 /// same trouble.
-async fn before(app: &App, segment: SegmentId, id: HostId, story: Option<&Story>) -> Option<HostPicture> {
+async fn before(app: &App, segment: SegmentId, id: HostId, story: Option<&Story>) -> Option<ShownHost> {
     story?;
     let found = app.registry.get_host(segment, id).await.ok().flatten();
-    Some(found.map_or_else(|| HostPicture::of_id(id), |host| (&host).into()))
+    Some(found.map_or(Shown::Id(id), Shown::Entity))
 }
 
 async fn ids(app: &App, segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
-use tachi_domain::event::NotificationPicture;
+use tachi_domain::event::{Handling, Shown, Subject};
 use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::RegistryError;
 
@@ -86,8 +86,9 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         refused(&new, refusals::reason(error));
     }
     if let Some(story) = &request.story {
-        let done = accepted.as_ref().map(NotificationPicture::from);
-        story.notification(&app, done, || (&new).into());
+        let subject = |known| Subject::Notification(Handling::Create, known);
+        let done = |now: &Notification| subject(Shown::Entity(now.clone()));
+        story.tell(&app, &accepted, done, || subject(Shown::New(new.clone())));
     }
     let accepted = accepted.map_err(|error| about.refused(error))?;
     if set_aside(&accepted) {

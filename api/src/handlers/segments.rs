@@ -5,7 +5,7 @@ use http::StatusCode;
 use tachi_domain::SegmentId;
 use tachi_domain::entity::Segment;
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
-use tachi_domain::event::{Change, SegmentPicture};
+use tachi_domain::event::{Change, Shown, ShownSegment, Subject};
 
 use super::named;
 use crate::app::App;
@@ -35,8 +35,9 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewSegment>) -> Answer {
     let created = app.registry.create_segment(&request.body).await;
     if let Some(story) = &request.story {
-        let done = created.as_ref().map(SegmentPicture::from);
-        story.segment(&app, Change::Create, done, || (&request.body).into());
+        let subject = |known| Subject::Segment(Change::Create, known);
+        let done = |now: &Segment| subject(Shown::Entity(now.clone()));
+        story.tell(&app, &created, done, || subject(Shown::New(request.body.clone())));
     }
     let created = created.map_err(|error| About::Nothing.refused(error))?;
     reply::with_status(StatusCode::CREATED, "segment", &SegmentView::from(&created))
@@ -58,8 +59,9 @@ pub(crate) async fn update(
     let before = before(&app, segment, request.story.as_ref()).await;
     let updated = app.registry.update_segment(segment, &change).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
-        let done = updated.as_ref().map(SegmentPicture::from);
-        story.segment(&app, Change::Update, done, || before.with(&change));
+        let subject = |known| Subject::Segment(Change::Update, known);
+        let done = |now: &Segment| subject(Shown::Entity(now.clone()));
+        story.tell(&app, &updated, done, || subject(before.with(&change)));
     }
     let updated = updated.map_err(|error| About::ChangedSegment(&id, Verb::Update).refused(error))?;
     reply::ok("segment", &SegmentView::from(&updated))
@@ -83,8 +85,8 @@ pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, request
     let before = before(&app, segment, request.story.as_ref()).await;
     let deleted = app.registry.delete_segment(segment).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
-        let done = deleted.as_ref().map(|()| before.clone());
-        story.segment(&app, Change::Delete, done, || before.clone());
+        let subject = || Subject::Segment(Change::Delete, before.clone());
+        story.tell(&app, &deleted, |()| subject(), subject);
     }
     deleted.map_err(|error| About::ChangedSegment(&id, Verb::Delete).refused(error))?;
     Ok(reply::nothing())
@@ -92,10 +94,10 @@ pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, request
 
 /// The segment before it is changed, if that is told of. If it cannot be read its id has to do: the change itself meets the
 /// same trouble.
-async fn before(app: &App, id: SegmentId, story: Option<&Story>) -> Option<SegmentPicture> {
+async fn before(app: &App, id: SegmentId, story: Option<&Story>) -> Option<ShownSegment> {
     story?;
     let found = app.registry.get_segment(id).await.ok().flatten();
-    Some(found.map_or_else(|| SegmentPicture::of_id(id), |segment| (&segment).into()))
+    Some(found.map_or(Shown::Id(id), Shown::Entity))
 }
 
 /// The segment a path names.

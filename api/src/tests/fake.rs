@@ -304,14 +304,7 @@ impl Registry for Fake {
                 name: change.name.clone().unwrap(),
             });
         }
-        let change = change.clone();
-        segment.name = change.name.unwrap_or_else(|| segment.name.clone());
-        segment.service_type = change
-            .service_type
-            .unwrap_or_else(|| segment.service_type.clone());
-        segment.enabled = change.enabled.unwrap_or(segment.enabled);
-        segment.description = change.description.unwrap_or_else(|| segment.description.clone());
-        segment.recovery_method = change.recovery_method.unwrap_or(segment.recovery_method);
+        *segment = change.applied_to(segment.clone());
         segment.stamps.updated_at = Some(Timestamp::from_micros(1_000_000_000_000));
         Ok(segment.clone())
     }

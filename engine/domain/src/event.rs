@@ -3,13 +3,17 @@
 //! An event is a fact for people and their programs; nothing in Tachi depends on one. How it looks on the wire is the
 //! business of the adapter that sends it.
 
-mod picture;
-
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use picture::{HostPicture, NotificationPicture, RecoveryPicture, SegmentPicture, VmovePicture};
-
+use crate::entity::host::{HostChange, NewHost};
+use crate::entity::notification::{NewNotification, NotificationStatus};
+use crate::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
+use crate::entity::vmove::VmoveStatus;
+use crate::entity::{Host, Notification, Segment};
 use crate::freeze::Freeze;
+use crate::id::{HostId, NotificationId, RecoveryId, SegmentId, ServerId, VmoveId};
+use crate::recovery::RecoveryKind;
 use crate::timestamp::Timestamp;
 use crate::words::words;
 
@@ -137,19 +141,113 @@ pub struct Trouble {
     pub trace: String,
 }
 
-/// What an event is about, as it is, or would have been.
+/// What an event shows of a thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown<Entity, New, Id> {
+    /// All of it: as it is, or would have been with a change.
+    Entity(Entity),
+    /// What it was to be made of. It was not made, so it has no id.
+    New(New),
+    /// Its id alone: it could not be read.
+    Id(Id),
+}
+
+/// A segment.
+pub type ShownSegment = Shown<Segment, NewSegment, SegmentId>;
+/// A host; a new one with its segment.
+pub type ShownHost = Shown<Host, (NewHost, Segment), HostId>;
+/// A notification.
+pub type ShownNotification = Shown<Notification, NewNotification, NotificationId>;
+
+impl ShownSegment {
+    /// The same with a change.
+    #[must_use]
+    pub fn with(self, change: &SegmentChange) -> Self {
+        match self {
+            Self::Entity(segment) => Self::Entity(change.applied_to(segment)),
+            Self::New(_) | Self::Id(_) => self,
+        }
+    }
+}
+
+impl ShownHost {
+    /// The same with a change.
+    #[must_use]
+    pub fn with(self, change: &HostChange) -> Self {
+        match self {
+            Self::Entity(host) => Self::Entity(change.applied_to(host)),
+            Self::New(_) | Self::Id(_) => self,
+        }
+    }
+}
+
+/// An instance of a host recovery, as the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmoveTold {
+    /// The vmove's id.
+    pub id: VmoveId,
+    /// The notification whose recovery it belongs to.
+    pub notification: NotificationId,
+    /// That recovery.
+    pub recovery: RecoveryId,
+    /// The instance.
+    pub server: ServerId,
+    /// The instance's name.
+    pub name: String,
+    /// Nova's service host it was on.
+    pub source_host: String,
+    /// Nova's service host it is on.
+    pub dest_host: Option<String>,
+    /// When Nova was first asked.
+    pub start_time: Option<Timestamp>,
+    /// When it was over.
+    pub end_time: Option<Timestamp>,
+    /// How far it is.
+    pub status: VmoveStatus,
+    /// What a person should know.
+    pub message: Option<String>,
+}
+
+/// A recovery, as the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryTold {
+    /// Its id.
+    pub id: RecoveryId,
+    /// The notification that caused it.
+    pub notification: NotificationId,
+    /// What it is about.
+    pub kind: RecoveryKind,
+    /// The host.
+    pub host: HostId,
+    /// The host's name.
+    pub host_name: Option<String>,
+    /// The host's segment.
+    pub segment: Option<SegmentId>,
+    /// The segment's method; of a host recovery only.
+    pub recovery_method: Option<RecoveryMethod>,
+    /// The engine that works on it.
+    pub engine: String,
+    /// What its notification shows.
+    pub status: NotificationStatus,
+    /// What a person should know.
+    pub message: Option<String>,
+    /// How many of its instances are how far.
+    pub moves: BTreeMap<VmoveStatus, u64>,
+}
+
+/// What an event is about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
     /// A segment.
-    Segment(Change, SegmentPicture),
+    Segment(Change, ShownSegment),
     /// A host.
-    Host(Change, HostPicture),
+    Host(Change, ShownHost),
     /// A notification.
-    Notification(Handling, NotificationPicture),
+    Notification(Handling, ShownNotification),
     /// An instance of a host recovery.
-    Vmove(VmovePicture),
+    Vmove(VmoveTold),
     /// A recovery.
-    Recovery(Turn, RecoveryPicture),
+    Recovery(Turn, RecoveryTold),
     /// A freeze.
     Freeze(Thawing, Freeze),
 }
@@ -184,6 +282,17 @@ impl Event {
             Some(phase) => format!("{action}.{phase}"),
             None => action,
         }
+    }
+
+    /// Whether it tells that something begins to be made, which has no id then.
+    pub fn begins_making(&self) -> bool {
+        self.phase == Some(Phase::Start)
+            && matches!(
+                self.subject,
+                Subject::Segment(Change::Create, _)
+                    | Subject::Host(Change::Create, _)
+                    | Subject::Notification(Handling::Create, _)
+            )
     }
 
     /// How loud it is: with a trouble `ERROR`, as Masakari has it.
@@ -225,9 +334,10 @@ mod tests {
 
     #[test]
     fn names_and_publishers() {
-        let segment = |change| Subject::Segment(change, SegmentPicture::default());
-        let host = |change| Subject::Host(change, HostPicture::default());
-        let notification = |handling| Subject::Notification(handling, NotificationPicture::default());
+        let id = uuid::Uuid::nil();
+        let segment = |change| Subject::Segment(change, Shown::Id(id.into()));
+        let host = |change| Subject::Host(change, Shown::Id(id.into()));
+        let notification = |handling| Subject::Notification(handling, Shown::Id(id.into()));
         for (subject, phase, name, publisher) in [
             (
                 segment(Change::Create),
@@ -263,7 +373,7 @@ mod tests {
     #[test]
     fn what_has_failed_is_loud() {
         let mut event = event(
-            Subject::Segment(Change::Delete, SegmentPicture::default()),
+            Subject::Segment(Change::Delete, Shown::Id(uuid::Uuid::nil().into())),
             Some(Phase::Error),
         );
         assert_eq!(event.priority(), Priority::Info);

@@ -45,7 +45,7 @@ mod tests {
     use std::sync::Mutex;
 
     use tachi_domain::Timestamp;
-    use tachi_domain::event::{Change, Phase, SegmentPicture, Subject};
+    use tachi_domain::event::{Change, Phase, Shown, Subject};
 
     use super::*;
 
@@ -62,7 +62,7 @@ mod tests {
         Event {
             at: Timestamp::from_micros(0),
             cause: Arc::default(),
-            subject: Subject::Segment(Change::Create, SegmentPicture::default()),
+            subject: Subject::Segment(Change::Create, Shown::Id(uuid::Uuid::nil().into())),
             phase: Some(Phase::End),
             trouble: None,
         }

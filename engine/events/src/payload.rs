@@ -4,12 +4,12 @@
 //! Masakari may send one day is taken for one of ours.
 
 use serde_json::{Map, Value, json};
-use tachi_domain::Timestamp;
 use tachi_domain::entity::Segment;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::event::{
-    Event, HostPicture, NotificationPicture, RecoveryPicture, SegmentPicture, Subject, Trouble, VmovePicture,
+    Event, RecoveryTold, Shown, ShownHost, ShownNotification, ShownSegment, Subject, Trouble, VmoveTold,
 };
 use tachi_domain::freeze::Freeze;
 
@@ -21,13 +21,19 @@ const OURS: &str = "tachi";
 /// The payload of `event`.
 pub(crate) fn of(event: &Event) -> Value {
     let (namespace, name, version, mut data) = match &event.subject {
-        Subject::Segment(_, picture) => (THEIRS, "SegmentApiPayload", "1.1", segment(picture)),
-        Subject::Host(_, picture) => (THEIRS, "HostApiPayload", "1.0", host(picture)),
-        Subject::Notification(_, picture) => (THEIRS, "NotificationApiPayload", "1.0", notification(picture)),
-        Subject::Vmove(picture) => (OURS, "VMovePayload", "1.0", vmove(picture)),
-        Subject::Recovery(_, picture) => (OURS, "RecoveryPayload", "1.0", recovery(picture)),
-        Subject::Freeze(_, picture) => (OURS, "FreezePayload", "1.0", freeze(picture)),
+        Subject::Segment(_, known) => (THEIRS, "SegmentApiPayload", "1.1", segment(known)),
+        Subject::Host(_, known) => (THEIRS, "HostApiPayload", "1.0", host(known)),
+        Subject::Notification(_, known) => (THEIRS, "NotificationApiPayload", "1.0", notification(known)),
+        Subject::Vmove(summary) => (OURS, "VMovePayload", "1.0", vmove(summary)),
+        Subject::Recovery(_, summary) => (OURS, "RecoveryPayload", "1.0", recovery(summary)),
+        Subject::Freeze(_, one) => (OURS, "FreezePayload", "1.0", freeze(one)),
     };
+    if event.begins_making() {
+        // It may have been made by the time that this is told.
+        for id in ["id", "uuid", "notification_uuid"] {
+            data.shift_remove(id);
+        }
+    }
     let fault = event.trouble.as_ref().map_or(Value::Null, fault);
     data.insert("fault".to_owned(), fault);
     object(namespace, name, version, Value::Object(data))
@@ -42,46 +48,60 @@ fn object(namespace: &str, name: &str, version: &str, data: Value) -> Value {
     Value::Object(fields)
 }
 
-/// Fields of an object; what is not known is left out, not null.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn put(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
-        if let Some(value) = value {
-            self.0.insert(name.to_owned(), value.into());
-        }
-        self
-    }
-
-    fn text(self, name: &str, value: Option<impl ToString>) -> Self {
-        self.put(name, value.map(|value| value.to_string()))
+fn fields(data: Value) -> Map<String, Value> {
+    if let Value::Object(fields) = data {
+        fields
+    } else {
+        Map::new()
     }
 }
 
-fn segment(picture: &SegmentPicture) -> Map<String, Value> {
-    Fields::default()
-        .put("id", picture.row)
-        .text("uuid", picture.id)
-        .text("name", picture.name.as_ref())
-        .text("service_type", picture.service_type.as_ref())
-        .put("description", picture.description.clone())
-        .text("recovery_method", picture.recovery_method)
-        .put("enabled", picture.enabled)
-        .0
+// What is not known, such as the id of what was not made, is left out; it is not null.
+
+fn segment(known: &ShownSegment) -> Map<String, Value> {
+    fields(match known {
+        Shown::Entity(segment) => json!({
+            "id": segment.row,
+            "uuid": segment.id.to_string(),
+            "name": segment.name,
+            "service_type": segment.service_type,
+            "description": segment.description,
+            "recovery_method": segment.recovery_method.as_str(),
+            "enabled": segment.enabled,
+        }),
+        Shown::New(new) => json!({
+            "name": new.name,
+            "service_type": new.service_type,
+            "description": new.description,
+            "recovery_method": new.recovery_method.as_str(),
+            "enabled": new.enabled,
+        }),
+        Shown::Id(id) => json!({ "uuid": id.to_string() }),
+    })
 }
 
-fn host(picture: &HostPicture) -> Map<String, Value> {
-    Fields::default()
-        .put("id", picture.row)
-        .text("uuid", picture.id)
-        .text("name", picture.name.as_ref())
-        .put("failover_segment", picture.segment.as_ref().map(nested))
-        .text("type", picture.kind.as_ref())
-        .put("reserved", picture.reserved)
-        .text("control_attributes", picture.control_attributes.as_ref())
-        .put("on_maintenance", picture.on_maintenance)
-        .0
+fn host(known: &ShownHost) -> Map<String, Value> {
+    fields(match known {
+        Shown::Entity(host) => json!({
+            "id": host.row,
+            "uuid": host.id.to_string(),
+            "name": host.name,
+            "failover_segment": nested(&host.segment),
+            "type": host.kind,
+            "reserved": host.reserved,
+            "control_attributes": host.control_attributes,
+            "on_maintenance": host.on_maintenance,
+        }),
+        Shown::New((new, segment)) => json!({
+            "name": new.name,
+            "failover_segment": nested(segment),
+            "type": new.kind,
+            "reserved": new.reserved,
+            "control_attributes": new.control_attributes,
+            "on_maintenance": new.on_maintenance,
+        }),
+        Shown::Id(id) => json!({ "uuid": id.to_string() }),
+    })
 }
 
 /// A segment inside a host: the object itself, not what is told of it.
@@ -102,74 +122,76 @@ fn nested(segment: &Segment) -> Value {
     object(THEIRS, "FailoverSegment", "1.1", data)
 }
 
-fn notification(picture: &NotificationPicture) -> Map<String, Value> {
-    Fields::default()
-        .put("id", picture.row)
-        .text("notification_uuid", picture.id)
-        .put("generated_time", picture.generated_time.map(time::in_payload))
-        .text("source_host_uuid", picture.source_host)
-        .text("type", picture.kind)
-        .put("payload", picture.payload.as_ref().map(|payload| json!(payload)))
-        .text("status", picture.status)
-        .0
+fn notification(known: &ShownNotification) -> Map<String, Value> {
+    fields(match known {
+        Shown::Entity(one) => json!({
+            "id": one.row,
+            "notification_uuid": one.id.to_string(),
+            "generated_time": time::in_payload(one.generated_time),
+            "source_host_uuid": one.source_host.to_string(),
+            "type": one.kind.as_str(),
+            "payload": one.payload,
+            "status": one.status.as_str(),
+        }),
+        Shown::New(new) => json!({
+            "generated_time": time::in_payload(new.generated_time),
+            "type": new.kind.as_str(),
+            "payload": new.payload,
+            "status": NotificationStatus::New.as_str(),
+        }),
+        Shown::Id(id) => json!({ "notification_uuid": id.to_string() }),
+    })
 }
 
-fn vmove(picture: &VmovePicture) -> Map<String, Value> {
-    let at = |time: Option<Timestamp>| time.map_or(Value::Null, |time| json!(time::in_payload(time)));
-    Fields::default()
-        .text("uuid", Some(picture.id))
-        .text("notification_uuid", Some(picture.notification))
-        .text("recovery_uuid", Some(picture.recovery))
-        .text("instance_uuid", Some(picture.server))
-        .text("instance_name", Some(&picture.name))
-        .text("source_host", Some(&picture.source_host))
-        .put("dest_host", Some(picture.dest_host.clone()))
-        .put("start_time", Some(at(picture.start_time)))
-        .put("end_time", Some(at(picture.end_time)))
-        .text("type", Some(VmoveType::Evacuation))
-        .text("status", Some(picture.status))
-        .put("message", Some(picture.message.clone()))
-        .0
+fn vmove(vmove: &VmoveTold) -> Map<String, Value> {
+    fields(json!({
+        "uuid": vmove.id.to_string(),
+        "notification_uuid": vmove.notification.to_string(),
+        "recovery_uuid": vmove.recovery.to_string(),
+        "instance_uuid": vmove.server.to_string(),
+        "instance_name": vmove.name,
+        "source_host": vmove.source_host,
+        "dest_host": vmove.dest_host,
+        "start_time": vmove.start_time.map(time::in_payload),
+        "end_time": vmove.end_time.map(time::in_payload),
+        "type": VmoveType::Evacuation.as_str(),
+        "status": vmove.status.as_str(),
+        "message": vmove.message,
+    }))
 }
 
-fn recovery(picture: &RecoveryPicture) -> Map<String, Value> {
+fn recovery(recovery: &RecoveryTold) -> Map<String, Value> {
     // Every word is there, so that a reader need not guess at what a missing one means.
     let moves: Map<String, Value> = VmoveStatus::ALL
         .iter()
         .map(|status| {
-            let count = picture.moves.get(status).copied().unwrap_or_default();
+            let count = recovery.moves.get(status).copied().unwrap_or_default();
             (status.as_str().to_owned(), json!(count))
         })
         .collect();
-    Fields::default()
-        .text("uuid", Some(picture.id))
-        .text("notification_uuid", Some(picture.notification))
-        .text("type", Some(picture.kind))
-        .put("host_uuid", Some(picture.host.map(|id| id.to_string())))
-        .put("host_name", Some(picture.host_name.clone()))
-        .put(
-            "failover_segment_uuid",
-            Some(picture.segment.map(|id| id.to_string())),
-        )
-        .put(
-            "recovery_method",
-            Some(picture.recovery_method.map(RecoveryMethod::as_str)),
-        )
-        .text("engine", Some(&picture.engine))
-        .text("status", Some(picture.status))
-        .put("message", Some(picture.message.clone()))
-        .put("vmoves", Some(moves))
-        .0
+    fields(json!({
+        "uuid": recovery.id.to_string(),
+        "notification_uuid": recovery.notification.to_string(),
+        "type": recovery.kind.as_str(),
+        "host_uuid": recovery.host.to_string(),
+        "host_name": recovery.host_name,
+        "failover_segment_uuid": recovery.segment.map(|id| id.to_string()),
+        "recovery_method": recovery.recovery_method.map(RecoveryMethod::as_str),
+        "engine": recovery.engine,
+        "status": recovery.status.as_str(),
+        "message": recovery.message,
+        "vmoves": moves,
+    }))
 }
 
-fn freeze(picture: &Freeze) -> Map<String, Value> {
-    Fields::default()
-        .text("scope", Some(picture.scope))
-        .text("name", Some(&picture.name))
-        .put("until", Some(time::in_payload(picture.until)))
-        .text("by", Some(&picture.by))
-        .text("reason", Some(&picture.reason))
-        .0
+fn freeze(freeze: &Freeze) -> Map<String, Value> {
+    fields(json!({
+        "scope": freeze.scope.as_str(),
+        "name": freeze.name,
+        "until": time::in_payload(freeze.until),
+        "by": freeze.by,
+        "reason": freeze.reason,
+    }))
 }
 
 fn fault(trouble: &Trouble) -> Value {

@@ -3,10 +3,10 @@ use std::sync::Mutex;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::entity::{Notification, Segment, Stamps};
+use tachi_domain::entity::{Segment, Stamps};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::Pulse;
-use tachi_domain::{Elapsed, HostId, SegmentId, VmoveId};
+use tachi_domain::{Elapsed, HostId, NotificationId, SegmentId, VmoveId};
 use uuid::Uuid;
 
 use super::*;
@@ -203,10 +203,10 @@ fn ew35_a_recovery_is_told_from_its_beginning_to_its_end() {
     let heard = ear.heard();
     let names: Vec<String> = heard.iter().map(Event::name).collect();
     assert_eq!(names, ["notification.process.end", "recovery.process.end"]);
-    let Subject::Notification(_, picture) = &heard[0].subject else {
+    let Subject::Notification(_, Shown::Entity(told)) = &heard[0].subject else {
         panic!("{:?}", heard[0]);
     };
-    assert_eq!(picture.status, Some(NotificationStatus::Finished));
+    assert_eq!(told.status, NotificationStatus::Finished);
     assert!(heard.iter().all(|event| event.trouble.is_none()));
     teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
     assert_eq!(ear.names(), Vec::<String>::new(), "an end is told once");
@@ -246,10 +246,10 @@ fn ew35_every_instance_is_told_of_when_its_state_changes() {
     );
     teller.committed(&ended(NotificationStatus::Failed, "1 of 2"), None, NOON);
     let heard = ear.heard();
-    let Subject::Recovery(Turn::Process, picture) = &heard[1].subject else {
+    let Subject::Recovery(Turn::Process, summary) = &heard[1].subject else {
         panic!("{:?}", heard[1]);
     };
-    assert_eq!(picture.moves, [(Ignored, 1), (Failed, 1), (Succeeded, 1)].into());
+    assert_eq!(summary.moves, [(Ignored, 1), (Failed, 1), (Succeeded, 1)].into());
 }
 
 #[test]

@@ -81,6 +81,20 @@ impl HostChange {
             }
     }
 
+    /// `host` with the change.
+    #[must_use]
+    pub fn applied_to(&self, host: Host) -> Host {
+        let change = self.clone();
+        Host {
+            name: change.name.unwrap_or(host.name),
+            kind: change.kind.unwrap_or(host.kind),
+            control_attributes: change.control_attributes.unwrap_or(host.control_attributes),
+            reserved: change.reserved.unwrap_or(host.reserved),
+            on_maintenance: change.on_maintenance.unwrap_or(host.on_maintenance),
+            ..host
+        }
+    }
+
     /// The same change without what `host` is already. Maintenance stays: putting a host there that a recovery has put
     /// there makes it the operator's word.
     #[must_use]

@@ -89,6 +89,20 @@ impl SegmentChange {
         self.enabled.is_some() && without == Self::default()
     }
 
+    /// `segment` with the change.
+    #[must_use]
+    pub fn applied_to(&self, segment: Segment) -> Segment {
+        let change = self.clone();
+        Segment {
+            name: change.name.unwrap_or(segment.name),
+            service_type: change.service_type.unwrap_or(segment.service_type),
+            enabled: change.enabled.unwrap_or(segment.enabled),
+            description: change.description.unwrap_or(segment.description),
+            recovery_method: change.recovery_method.unwrap_or(segment.recovery_method),
+            ..segment
+        }
+    }
+
     /// The same change without what `segment` is already; `enabled` stays.
     #[must_use]
     pub fn beyond(&self, segment: &Segment) -> Self {

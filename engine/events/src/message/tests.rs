@@ -1,16 +1,15 @@
 //! Our messages beside those that upstream's own code makes (`tests/upstream.json`, made by `tests/upstream/events.py`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
-use tachi_domain::entity::segment::{RecoveryMethod, SegmentChange};
+use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps};
 use tachi_domain::event::{
-    Cause, Change, Handling, HostPicture, NotificationPicture, Phase, RecoveryPicture, SegmentPicture,
-    Subject, Thawing, Trouble, Turn, VmovePicture,
+    Cause, Change, Handling, Phase, RecoveryTold, Shown, Subject, Thawing, Trouble, Turn, VmoveTold,
 };
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::RecoveryKind;
@@ -26,14 +25,17 @@ fn upstream() -> Value {
 }
 
 /// The inner messages of upstream by name; of those that were sent twice the last.
-fn theirs() -> BTreeMap<String, Value> {
-    let sent = upstream()["messagingv2"].as_array().unwrap().clone();
-    sent.into_iter()
-        .map(|one| {
-            let inner = one["body"]["oslo.message"].clone();
-            (inner["event_type"].as_str().unwrap().to_owned(), inner)
-        })
-        .collect()
+fn theirs() -> &'static BTreeMap<String, Value> {
+    static THEIRS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
+        let sent = upstream()["messagingv2"].as_array().unwrap().clone();
+        sent.into_iter()
+            .map(|one| {
+                let inner = one["body"]["oslo.message"].clone();
+                (inner["event_type"].as_str().unwrap().to_owned(), inner)
+            })
+            .collect()
+    });
+    &THEIRS
 }
 
 fn cause() -> Arc<Cause> {
@@ -133,31 +135,33 @@ fn event(subject: Subject, phase: Phase) -> Event {
 /// Every event of upstream's, told of the same things by us.
 fn ours() -> Vec<Event> {
     let (segment, host, notification) = (segment(), host(), notification());
-    let described = SegmentPicture::from(&segment).with(&SegmentChange {
-        description: Some(Some("two racks".into())),
-        ..SegmentChange::default()
-    });
-    let plain = SegmentPicture::from(&segment);
-    let fresh = HostPicture {
-        on_maintenance: Some(false),
-        ..HostPicture::from(&host)
+    let described = Segment {
+        description: Some("two racks".into()),
+        ..segment.clone()
     };
-    let kept = HostPicture::from(&host);
-    let report = NotificationPicture::from(&notification);
+    let new = NewSegment {
+        name: described.name.clone(),
+        service_type: described.service_type.clone(),
+        enabled: described.enabled,
+        description: described.description.clone(),
+        recovery_method: described.recovery_method,
+    };
+    let described = Shown::Entity(described);
+    let plain = Shown::Entity(segment);
+    let fresh = Shown::Entity(Host {
+        on_maintenance: false,
+        ..host.clone()
+    });
+    let kept = Shown::Entity(host);
+    let report = Shown::Entity(notification);
     let mut events = vec![
-        event(
-            Subject::Segment(Change::Create, described.clone().unborn()),
-            Phase::Start,
-        ),
-        event(Subject::Segment(Change::Create, described.clone()), Phase::End),
-        event(Subject::Segment(Change::Create, described.unborn()), Phase::Error),
-        event(
-            Subject::Host(Change::Create, fresh.clone().unborn()),
-            Phase::Start,
-        ),
+        event(Subject::Segment(Change::Create, described.clone()), Phase::Start),
+        event(Subject::Segment(Change::Create, described), Phase::End),
+        event(Subject::Segment(Change::Create, Shown::New(new)), Phase::Error),
+        event(Subject::Host(Change::Create, fresh.clone()), Phase::Start),
         event(Subject::Host(Change::Create, fresh), Phase::End),
         event(
-            Subject::Notification(Handling::Create, report.clone().unborn()),
+            Subject::Notification(Handling::Create, report.clone()),
             Phase::Start,
         ),
         event(
@@ -200,7 +204,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 #[test]
 fn every_event_of_upstream_is_ours_too() {
     let ours: BTreeSet<String> = ours().iter().map(Event::name).collect();
-    let theirs: BTreeSet<String> = theirs().into_keys().collect();
+    let theirs: BTreeSet<String> = theirs().keys().cloned().collect();
     assert_eq!(ours, theirs);
 }
 
@@ -267,7 +271,7 @@ fn a_payload_is_byte_for_byte_upstreams_but_for_what_was_wrong() {
 fn the_bare_form_is_upstreams() {
     let theirs = upstream()["messaging"][0]["body"].clone();
     let event = event(
-        Subject::Notification(Handling::Process, NotificationPicture::from(&notification())),
+        Subject::Notification(Handling::Process, Shown::Entity(notification())),
         Phase::End,
     );
     let body = Message::of(&event, "controller").body(Format::Bare);
@@ -278,7 +282,7 @@ fn the_bare_form_is_upstreams() {
 
 #[test]
 fn ew35_single_instances_and_recoveries_have_events_of_their_own() {
-    let vmove = VmovePicture {
+    let vmove = VmoveTold {
         id: VmoveId(Uuid::from_u128(1)),
         notification: NotificationId(Uuid::from_u128(2)),
         recovery: RecoveryId(Uuid::from_u128(3)),
@@ -303,11 +307,11 @@ fn ew35_single_instances_and_recoveries_have_events_of_their_own() {
         (&Value::Null, &Value::Null, &Value::Null)
     );
 
-    let recovery = RecoveryPicture {
+    let recovery = RecoveryTold {
         id: RecoveryId(Uuid::from_u128(3)),
         notification: NotificationId(Uuid::from_u128(2)),
         kind: RecoveryKind::Host,
-        host: Some(host().id),
+        host: host().id,
         host_name: Some("compute-1".into()),
         segment: Some(segment().id),
         recovery_method: Some(RecoveryMethod::Auto),
@@ -371,20 +375,20 @@ fn no_token_is_ever_told() {
 proptest! {
     #[test]
     fn any_text_comes_through_unharmed(name in "\\PC*", description in any::<String>(), value in any::<String>()) {
-        let picture = SegmentPicture {
-            name: Some(name.clone()),
-            description: Some(Some(description.clone())),
-            ..SegmentPicture::default()
+        let segment = Segment {
+            name: name.clone(),
+            description: Some(description.clone()),
+            ..segment()
         };
-        let told = sent(&event(Subject::Segment(Change::Create, picture), Phase::End));
+        let told = sent(&event(Subject::Segment(Change::Create, Shown::Entity(segment)), Phase::End));
         let data = &told["payload"]["masakari_object.data"];
         prop_assert_eq!(data["name"].as_str(), Some(name.as_str()));
         prop_assert_eq!(data["description"].as_str(), Some(description.as_str()));
-        let picture = NotificationPicture {
-            payload: Some([(value.clone(), value.clone())].into()),
-            ..NotificationPicture::default()
+        let report = Notification {
+            payload: [(value.clone(), value.clone())].into(),
+            ..notification()
         };
-        let told = sent(&event(Subject::Notification(Handling::Create, picture), Phase::End));
+        let told = sent(&event(Subject::Notification(Handling::Create, Shown::Entity(report)), Phase::End));
         let payload = &told["payload"]["masakari_object.data"]["payload"];
         prop_assert_eq!(payload[&value].as_str(), Some(value.as_str()));
     }

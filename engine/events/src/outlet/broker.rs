@@ -106,7 +106,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tachi_domain::Timestamp;
-    use tachi_domain::event::{Change, Event, Phase, SegmentPicture, Subject, Trouble};
+    use tachi_domain::event::{Change, Event, Phase, Shown, Subject, Trouble};
 
     use super::*;
 
@@ -130,7 +130,7 @@ mod tests {
         let event = Event {
             at: Timestamp::from_micros(0),
             cause: Arc::default(),
-            subject: Subject::Segment(Change::Create, SegmentPicture::default()),
+            subject: Subject::Segment(Change::Create, Shown::Id(uuid::Uuid::nil().into())),
             phase: Some(Phase::End),
             trouble,
         };
