@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::numbers;
-use crate::ports::{CallError, Clock, Compute};
+use crate::ports::{CallError, Clock, CloudLists};
 
 /// Between two looks, in turns: looks in step with the heartbeats would always see them at the same age.
 const PAUSES: [Duration; 3] = [
@@ -84,7 +84,7 @@ impl CloudCache {
     }
 
     /// Looks until it is dropped. What is wrong is told when it begins and when it is over.
-    pub(crate) async fn watch(self, compute: Arc<dyn Compute>) {
+    pub(crate) async fn watch(self, compute: Arc<dyn CloudLists>) {
         for pause in PAUSES.into_iter().cycle() {
             let answer = match compute.make_ready().await {
                 Ok(()) => compute.services().await.map(|services| services.computes),

@@ -23,7 +23,9 @@ use crate::lists::{Services, SharedLists};
 use crate::liveness::Liveness;
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed};
-use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake};
+use crate::ports::{
+    AuditSink, Clock, Events, Fencer, Hooks, Journal, NoEvents, NovaCalls, Surroundings, Wake,
+};
 use crate::telling::Teller;
 
 /// After a driver's end the next sweep is not long in coming: what it has left may be somebody else's to begin.
@@ -37,7 +39,7 @@ const TOGETHER: usize = 32;
 #[derive(Clone)]
 pub struct Ports {
     /// Nova.
-    pub compute: Arc<dyn Compute>,
+    pub compute: Arc<dyn NovaCalls>,
     /// Power controllers.
     pub fencer: Arc<dyn Fencer>,
     /// The audit log of power commands.

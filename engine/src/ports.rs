@@ -27,7 +27,9 @@ pub mod wake;
 
 pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
 pub use clock::Clock;
-pub use compute::{CallError, Compute, Pushback, ServiceChange, Services};
+pub use compute::{
+    Aggregates, CallError, CloudLists, Compute, NovaCalls, Pushback, ServerCalls, ServiceChange, Services,
+};
 pub use events::{Events, NoEvents};
 pub use facts::{Fact, FactStore, Round};
 pub use fencer::{Fencer, Turn, Work};
@@ -41,7 +43,7 @@ pub use monitors::Monitors;
 pub use operator::OperatorDesk;
 pub use plans::{MovedAway, NewPlan, Planning, Plans};
 pub use refusals::{RefusalLog, Refusals};
-pub use registry::{PoolUsage, Registry, RegistryError};
+pub use registry::{PoolUsage, Progress, Registry, RegistryError};
 pub use reporters::Doubted;
 pub use roll::Roll;
 pub use rooms::{ProviderLine, Rooms};

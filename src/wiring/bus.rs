@@ -117,7 +117,7 @@ impl Bus {
             let ends = Ends {
                 work: self.work.clone(),
                 take_up: self.take_up.clone(),
-                registry: Arc::new(base.store.registry().clone()),
+                progress: Arc::new(base.store.registry().clone()),
                 publisher: link.publisher.clone(),
             };
             let listener = Listener::new(link.messaging.options.clone(), ends);

@@ -40,7 +40,8 @@ use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 use tachi_engine::ports::{
-    CallError, Compute, Inventory, ProviderLine, Rooms, ServerPage, ServiceChange, Services,
+    Aggregates, CallError, CloudLists, Compute, Inventory, ProviderLine, Rooms, ServerCalls, ServerPage,
+    ServiceChange, Services,
 };
 use tracing::instrument;
 
@@ -155,13 +156,26 @@ impl Nova {
 }
 
 #[async_trait]
-impl Compute for Nova {
+impl CloudLists for Nova {
     #[instrument(name = "nova::make_ready", skip_all, err(level = "debug"))]
     async fn make_ready(&self) -> Result<(), CallError> {
         self.session.make_ready().await?;
         self.version(Feature::EVACUATE).await.map(|_| ())
     }
 
+    #[instrument(name = "nova::services", skip_all, err(level = "debug"))]
+    async fn services(&self) -> Result<Services, CallError> {
+        service::all(self).await
+    }
+
+    #[instrument(name = "nova::evacuations", skip_all, err(level = "debug"))]
+    async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError> {
+        migration::evacuations(self, since).await
+    }
+}
+
+#[async_trait]
+impl Compute for Nova {
     #[instrument(name = "nova::service", skip_all, fields(host = %host), err(level = "debug"))]
     async fn service(&self, host: &str) -> Result<Option<Service>, CallError> {
         service::get(self, host).await
@@ -206,16 +220,14 @@ impl Compute for Nova {
         migration::evacuations_from(self, host, since).await
     }
 
-    #[instrument(name = "nova::evacuations", skip_all, err(level = "debug"))]
-    async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError> {
-        migration::evacuations(self, since).await
+    #[instrument(name = "nova::live_migrations", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
+        migration::live(self, id).await
     }
+}
 
-    #[instrument(name = "nova::services", skip_all, err(level = "debug"))]
-    async fn services(&self) -> Result<Services, CallError> {
-        service::all(self).await
-    }
-
+#[async_trait]
+impl ServerCalls for Nova {
     #[instrument(name = "nova::evacuate", skip_all, fields(server = %id, target), err(level = "debug"))]
     async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
         tracing::Span::current().record("target", target);
@@ -231,31 +243,6 @@ impl Compute for Nova {
     #[instrument(name = "nova::abort_migration", skip_all, fields(server = %id, %migration), err(level = "debug"))]
     async fn abort_migration(&self, id: ServerId, migration: MigrationId) -> Result<(), CallError> {
         action::abort_migration(self, id, migration).await
-    }
-
-    #[instrument(name = "nova::live_migrations", skip_all, fields(server = %id), err(level = "debug"))]
-    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
-        migration::live(self, id).await
-    }
-
-    #[instrument(name = "nova::aggregates", skip_all, err(level = "debug"))]
-    async fn aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
-        aggregate::list(self).await
-    }
-
-    #[instrument(name = "nova::add_to_aggregate", skip_all, fields(aggregate, host = %host), err(level = "debug"))]
-    async fn add_to_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError> {
-        aggregate::act(self, aggregate, "add_host", host).await
-    }
-
-    #[instrument(name = "nova::remove_from_aggregate", skip_all, fields(aggregate, host = %host), err(level = "debug"))]
-    async fn remove_from_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError> {
-        aggregate::act(self, aggregate, "remove_host", host).await
-    }
-
-    #[instrument(name = "placement::room_on", skip_all, fields(host = %host), err(level = "debug"))]
-    async fn room_on(&self, host: &str) -> Result<Option<Resources>, CallError> {
-        placement::room_on(self, host).await
     }
 
     #[instrument(name = "nova::lock", skip_all, fields(server = %id), err(level = "debug"))]
@@ -291,6 +278,29 @@ impl Compute for Nova {
     #[instrument(name = "nova::suspend", skip_all, fields(server = %id), err(level = "debug"))]
     async fn suspend(&self, id: ServerId) -> Result<(), CallError> {
         action::once(self, id, "suspend").await
+    }
+}
+
+#[async_trait]
+impl Aggregates for Nova {
+    #[instrument(name = "nova::aggregates", skip_all, err(level = "debug"))]
+    async fn aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
+        aggregate::list(self).await
+    }
+
+    #[instrument(name = "nova::add_to_aggregate", skip_all, fields(aggregate, host = %host), err(level = "debug"))]
+    async fn add_to_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError> {
+        aggregate::act(self, aggregate, "add_host", host).await
+    }
+
+    #[instrument(name = "nova::remove_from_aggregate", skip_all, fields(aggregate, host = %host), err(level = "debug"))]
+    async fn remove_from_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError> {
+        aggregate::act(self, aggregate, "remove_host", host).await
+    }
+
+    #[instrument(name = "placement::room_on", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn room_on(&self, host: &str) -> Result<Option<Resources>, CallError> {
+        placement::room_on(self, host).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, VmState};
 use tachi_domain::{ServerId, Timestamp};
-use tachi_engine::ports::{Clock, Compute as _, ServiceChange};
+use tachi_engine::ports::{Clock, CloudLists as _, Compute as _, ServerCalls as _, ServiceChange};
 use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
 use tachi_openstack::{Nova, Options, Session};
 use tachi_sandbox::{Boot, Sandbox, SandboxOptions};

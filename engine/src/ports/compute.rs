@@ -75,9 +75,11 @@ pub struct Services {
     pub scheduler_up: bool,
 }
 
-/// Nova. Every call has a total deadline of its own and follows every page.
+// Every call to Nova has a total deadline of its own and follows every page.
+
+/// What is asked of Nova as a whole, whatever fails.
 #[async_trait]
-pub trait Compute: Send + Sync {
+pub trait CloudLists: Send + Sync {
     /// Makes sure that the next call needs nothing before its first byte, such as a new token (R4).
     ///
     /// # Errors
@@ -85,6 +87,25 @@ pub trait Compute: Send + Sync {
     /// Keystone failed; nothing was asked of Nova.
     async fn make_ready(&self) -> Result<(), CallError>;
 
+    /// Every service record.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`], but for a cell that is down.
+    async fn services(&self) -> Result<Services, CallError>;
+
+    /// The evacuation records of all hosts, newest first, page by page until one is older than `since`; those of a cell
+    /// that is down are missing. A hint only.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`], but for a cell that is down.
+    async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError>;
+}
+
+/// What a recovery, a plan or a command asks about one host and its instances, and the host's service record.
+#[async_trait]
+pub trait Compute: Send + Sync {
     /// The `nova-compute` service record of `host`; `None` if Nova knows no such host.
     ///
     /// # Errors
@@ -148,21 +169,17 @@ pub trait Compute: Send + Sync {
         since: Option<Timestamp>,
     ) -> Result<Vec<Migration>, CallError>;
 
-    /// The evacuation records of all hosts, newest first, page by page until one is older than `since`; those of a cell
-    /// that is down are missing. A hint only.
+    /// The live migrations of a server, all of them, and how much of the one under way is done.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`], but for a cell that is down.
-    async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError>;
+    /// Anything that kept the answer from being complete.
+    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError>;
+}
 
-    /// Every service record.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::service`], but for a cell that is down.
-    async fn services(&self) -> Result<Services, CallError>;
-
+/// What recoveries and plans have Nova do with one instance.
+#[async_trait]
+pub trait ServerCalls: Send + Sync {
     /// Asks Nova to rebuild the server elsewhere, on `target` if given. Asynchronous, and *not* idempotent.
     ///
     /// # Errors
@@ -184,13 +201,59 @@ pub trait Compute: Send + Sync {
     /// Anything that kept it from being accepted; Nova aborts none that is about to end.
     async fn abort_migration(&self, id: ServerId, migration: MigrationId) -> Result<(), CallError>;
 
-    /// The live migrations of a server, all of them, and how much of the one under way is done.
+    /// Locks a server with a reason. Idempotent.
     ///
     /// # Errors
     ///
-    /// Anything that kept the answer from being complete.
-    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError>;
+    /// As for [`ServerCalls::evacuate`].
+    async fn lock(&self, id: ServerId, reason: &str) -> Result<(), CallError>;
 
+    /// Unlocks a server. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ServerCalls::evacuate`].
+    async fn unlock(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Sets vm_state to `error` or `active` and clears task_state, whatever the server really does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ServerCalls::evacuate`]; permanent for any other state.
+    async fn reset_state(&self, id: ServerId, to: &VmState) -> Result<(), CallError>;
+
+    /// Starts a stopped server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ServerCalls::evacuate`].
+    async fn start(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Stops a server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ServerCalls::evacuate`].
+    async fn stop(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Pauses a running server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ServerCalls::evacuate`].
+    async fn pause(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Suspends a running server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ServerCalls::evacuate`].
+    async fn suspend(&self, id: ServerId) -> Result<(), CallError>;
+}
+
+/// Host aggregates, and the room on a host that may take instances.
+#[async_trait]
+pub trait Aggregates: Send + Sync {
     /// Every host aggregate.
     ///
     /// # Errors
@@ -218,53 +281,9 @@ pub trait Compute: Send + Sync {
     ///
     /// Placement, Nova or Keystone failed, or there is no Placement.
     async fn room_on(&self, host: &str) -> Result<Option<Resources>, CallError>;
-
-    /// Locks a server with a reason. Idempotent.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::evacuate`].
-    async fn lock(&self, id: ServerId, reason: &str) -> Result<(), CallError>;
-
-    /// Unlocks a server. Idempotent.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::evacuate`].
-    async fn unlock(&self, id: ServerId) -> Result<(), CallError>;
-
-    /// Sets vm_state to `error` or `active` and clears task_state, whatever the server really does.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::evacuate`]; permanent for any other state.
-    async fn reset_state(&self, id: ServerId, to: &VmState) -> Result<(), CallError>;
-
-    /// Starts a stopped server.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::evacuate`].
-    async fn start(&self, id: ServerId) -> Result<(), CallError>;
-
-    /// Stops a server.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::evacuate`].
-    async fn stop(&self, id: ServerId) -> Result<(), CallError>;
-
-    /// Pauses a running server.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::evacuate`].
-    async fn pause(&self, id: ServerId) -> Result<(), CallError>;
-
-    /// Suspends a running server.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::evacuate`].
-    async fn suspend(&self, id: ServerId) -> Result<(), CallError>;
 }
+
+/// All of it, as an engine needs it.
+pub trait NovaCalls: CloudLists + Compute + ServerCalls + Aggregates {}
+
+impl<T: CloudLists + Compute + ServerCalls + Aggregates> NovaCalls for T {}

@@ -303,3 +303,30 @@ pub trait Registry: Send + Sync {
         None
     }
 }
+
+/// How far the recovery of a notification is, for whoever asks over the broker.
+#[async_trait]
+pub trait Progress: Send + Sync {
+    /// The notification, and its tasks in workflow order; `None` if there is no such notification.
+    ///
+    /// # Errors
+    ///
+    /// `Database`.
+    async fn progress_of(
+        &self,
+        id: NotificationId,
+    ) -> Result<Option<(Notification, Vec<TaskProgress>)>, RegistryError>;
+}
+
+#[async_trait]
+impl<T: Registry> Progress for T {
+    async fn progress_of(
+        &self,
+        id: NotificationId,
+    ) -> Result<Option<(Notification, Vec<TaskProgress>)>, RegistryError> {
+        let Some(notification) = self.get_notification(id).await? else {
+            return Ok(None);
+        };
+        Ok(Some((notification, self.progress(id).await?)))
+    }
+}

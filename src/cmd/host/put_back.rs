@@ -14,7 +14,7 @@ use tachi_domain::recovery::is_marked;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine};
-use tachi_engine::ports::{AuditEntry, Compute as _, Freezes as _, OperatorDesk as _};
+use tachi_engine::ports::{AuditEntry, CloudLists as _, Compute as _, Freezes as _, OperatorDesk as _};
 
 use super::super::fence::confirmed;
 use super::super::freeze::{after, before};

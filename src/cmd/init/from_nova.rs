@@ -13,7 +13,7 @@ use tachi_domain::guard::matches;
 use tachi_domain::reserved::Aggregate;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::SegmentView;
-use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _};
+use tachi_engine::ports::{Aggregates as _, Clock, CloudLists as _, OperatorDesk as _};
 use tachi_fence::Fencers;
 
 use super::failed;

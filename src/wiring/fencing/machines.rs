@@ -11,7 +11,7 @@ use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::Service;
 use tachi_domain::power::Power;
 use tachi_engine::ports::machines::NewMachine;
-use tachi_engine::ports::{Compute, Machines};
+use tachi_engine::ports::{CloudLists, Machines};
 use tachi_engine::{CloudCache, Identified};
 use tachi_fence::{Alarm, Report};
 use tokio::time::Instant;
@@ -42,7 +42,7 @@ impl Ears for CloudCache {
 }
 
 /// A command asks by itself.
-pub(crate) struct Asks(pub(crate) Arc<dyn Compute>);
+pub(crate) struct Asks(pub(crate) Arc<dyn CloudLists>);
 
 #[async_trait]
 impl Ears for Asks {

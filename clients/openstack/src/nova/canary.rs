@@ -82,7 +82,7 @@ impl Canaries<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`Compute::evacuate`](tachi_engine::ports::Compute::evacuate).
+    /// As for [`ServerCalls::evacuate`](tachi_engine::ports::ServerCalls::evacuate).
     #[instrument(name = "nova::build_canary", skip_all, fields(host = %order.host), err(level = "debug"))]
     pub async fn build(&self, order: &CanaryOrder) -> Result<ServerId, CallError> {
         let request = Request {
@@ -103,7 +103,7 @@ impl Canaries<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`Compute::unlock`](tachi_engine::ports::Compute::unlock).
+    /// As for [`ServerCalls::unlock`](tachi_engine::ports::ServerCalls::unlock).
     #[instrument(name = "nova::delete_canary", skip_all, fields(server = %id), err(level = "debug"))]
     pub async fn delete(&self, id: ServerId) -> Result<(), CallError> {
         let id = id.to_string();

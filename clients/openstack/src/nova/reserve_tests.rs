@@ -3,7 +3,7 @@
 use serde_json::json;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::reserved::Resources;
-use tachi_engine::ports::Compute as _;
+use tachi_engine::ports::Aggregates as _;
 
 use crate::fake::{Fake, Reply, table};
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::Nova;
 use crate::fake::{Fake, KeystoneMode, PASSWORD, Reply, Seen, version_document};
 use crate::fault::About;
-use tachi_engine::ports::Compute as _;
+use tachi_engine::ports::{Compute as _, ServerCalls as _};
 use tachi_keystone::{ApplicationCredential, Credentials};
 
 fn server_id() -> tachi_domain::ServerId {

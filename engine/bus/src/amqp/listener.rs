@@ -10,7 +10,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer, Event, ExchangeKind};
 use metrics::counter;
-use tachi_engine::ports::{Poke as _, Registry};
+use tachi_engine::ports::{Poke as _, Progress};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ pub struct Ends {
     /// Woken by a cast of upstream: rows that nobody has taken up are looked for.
     pub take_up: LocalWake,
     /// Says how far recoveries are.
-    pub registry: Arc<dyn Registry>,
+    pub progress: Arc<dyn Progress>,
     /// Sends the answers.
     pub publisher: Publisher,
 }
@@ -375,14 +375,9 @@ async fn acknowledge(delivery: &Delivery) {
 async fn answer(ends: &Ends, call: &Call) {
     let patience = call.within.unwrap_or(PATIENCE).min(PATIENCE);
     let until = Instant::now() + patience;
-    let asked = timeout(patience, async {
-        let found = ends.registry.get_notification(call.notification).await?;
-        let tasks = ends.registry.progress(call.notification).await?;
-        Ok::<_, tachi_engine::ports::RegistryError>((found, tasks))
-    });
-    let body = match asked.await {
-        Ok(Ok((Some(notification), tasks))) => answer::body(call, &Said::Progress(&notification, &tasks)),
-        Ok(Ok((None, _))) => answer::body(call, &Said::NotFound),
+    let body = match timeout(patience, ends.progress.progress_of(call.notification)).await {
+        Ok(Ok(Some((notification, tasks)))) => answer::body(call, &Said::Progress(&notification, &tasks)),
+        Ok(Ok(None)) => answer::body(call, &Said::NotFound),
         Ok(Err(error)) => {
             tracing::warn!(notification = %call.notification, %error, "telling an API of upstream how far it is");
             answer::body(call, &Said::Failed)

@@ -35,7 +35,7 @@ impl Ears {
         let ends = Ends {
             work: work.clone(),
             take_up: take_up.clone(),
-            registry: Arc::new(OneNotification),
+            progress: Arc::new(OneNotification),
             publisher: publisher.clone(),
         };
         let listener = Listener::new(options.clone(), ends);
