@@ -1,7 +1,7 @@
 //! What operators say of a recovery or of one of its instances, on a controller or over the API: looked at first, then written.
 //! Between the two whoever writes tells the audit log.
 
-use tachi_domain::host_recovery::Move;
+use tachi_domain::host_recovery::{Move, MoveStep};
 use tachi_domain::recovery::{Life, MoveVerdict, MoveWord, Word};
 use tachi_domain::{RecoveryId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, Said, Story};
@@ -221,6 +221,14 @@ pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsa
     let shown = shown.filter(|(_, all)| all.iter().any(|one| one.id == id));
     let shown: Vec<&str> = shown.map(|(host, _)| host.as_str()).collect();
     if shown.is_empty() || shown.contains(&host) {
+        return Ok(());
+    }
+    // One that has not been asked for yet would be started next: the engine hears the word, and holds it.
+    let waits = line
+        .one
+        .as_ref()
+        .is_some_and(|one| matches!(one.step, MoveStep::Waiting { .. }));
+    if waits && shown == [line.line.host.as_str()] {
         return Ok(());
     }
     Err(Unsaid::Refused(format!(

@@ -68,13 +68,34 @@ impl Move {
     /// Nothing more can be done without knowing whether it runs there.
     pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
         let hosts = self.where_it_may_run();
+        let seen =
+            format!("Nova has recorded its evacuation as failed, but it may run on {hosts} all the same");
+        self.held_until_looked(&seen, record);
+        self.remark(why);
+    }
+
+    /// A person says that it runs on `host`, and Nova shows it elsewhere: somebody is wrong, and a start that goes on could make two.
+    pub(in super::super) fn hold_for_word(
+        &mut self,
+        host: String,
+        by: &str,
+        shown: Option<&str>,
+        record: &mut Record,
+    ) {
+        let shown = shown.unwrap_or("no host");
+        let seen = format!("{by} says that it runs on {host}, but Nova shows it on {shown}");
+        self.may_run.insert(host);
+        self.held_until_looked(&seen, record);
+    }
+
+    fn held_until_looked(&mut self, seen: &str, record: &mut Record) {
+        let hosts = self.where_it_may_run();
         self.note = None;
         self.remark(&format!(
-            "held: Nova has recorded its evacuation as failed, but it may run on {hosts} all the same: look there (virsh \
-             domstate {}); then if it runs there, stop it or move it in Nova; if it does not, say tachi vmove recover {} --failure --on HOST",
+            "held: {seen}: look there (virsh domstate {}); then if it runs there, stop it or move it in Nova; if it does not, say tachi \
+             vmove recover {} --failure --on HOST",
             self.server, self.server
         ));
-        self.remark(why);
         self.over_at = None;
         self.step = MoveStep::Held;
         record.moves.insert(self.server);

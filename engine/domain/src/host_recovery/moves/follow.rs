@@ -146,19 +146,10 @@ impl MoveTrack {
             one.faults = 0;
         }
         let done = self.done.remove(&server);
-        if let (Some((host, by)), Some(seen)) = (self.said_on.remove(&server), &seen) {
-            if seen.host.as_ref() == Some(&host) && !one.is_over() {
-                one.note = None;
-                one.remark(&format!(
-                    "it runs on {host}: said by {by}, and Nova shows it there"
-                ));
-                one.remark_nature();
-                return confirmed(one, Some(host), now, record);
-            }
-            let shown = seen.host.as_deref().unwrap_or("no host");
-            let text =
-                format!("{by} says that it runs on {host}, but Nova shows it on {shown}: nothing is changed");
-            record.server_step(Task::Evacuate, StepKind::Note, server, 0.5, text);
+        if let (Some(said), Some(seen)) = (self.said_on.remove(&server), &seen)
+            && is_settled_by_word(one, said, seen, now, record)
+        {
+            return;
         }
         let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != turn.host);
         match (&one.step, seen) {
@@ -382,4 +373,31 @@ fn verb(restoration: &Restoration) -> &'static str {
         Restoration::MarkError => "marking in error",
         Restoration::MarkActive => "marking active",
     }
+}
+
+/// Somebody says that it runs on a host: whether that settles what is to come of it for now.
+fn is_settled_by_word(
+    one: &mut Move,
+    (host, by): (String, String),
+    seen: &Server,
+    now: Now,
+    record: &mut Record,
+) -> bool {
+    if seen.host.as_ref() == Some(&host) && !one.is_over() {
+        one.note = None;
+        one.remark(&format!(
+            "it runs on {host}: said by {by}, and Nova shows it there"
+        ));
+        one.remark_nature();
+        confirmed(one, Some(host), now, record);
+        return true;
+    }
+    if matches!(one.step, MoveStep::Waiting { .. }) {
+        one.hold_for_word(host, &by, seen.host.as_deref(), record);
+        return true;
+    }
+    let shown = seen.host.as_deref().unwrap_or("no host");
+    let text = format!("{by} says that it runs on {host}, but Nova shows it on {shown}: nothing is changed");
+    record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+    false
 }

@@ -295,6 +295,26 @@ fn operator_success_is_believed_as_soon_as_nova_shows_it_there_and_then_nothing_
     }
 }
 
+#[test]
+fn operator_success_of_one_that_waits_holds_it_while_nova_shows_it_elsewhere() {
+    for place in ["waiting", "waiting, for b alone", "being made ready"] {
+        let find = |state: &State| state.name == place;
+        let mut state = states().into_iter().find(find).unwrap();
+        state.bed.say_of(1, MoveVerdict::Success, Some("b"));
+        assert_eq!(asked_for(&mut state), [], "{place}");
+        assert_eq!(state.bed.step(1), &MoveStep::Held, "{place}");
+        let note = state.bed.one(1).note.clone().unwrap();
+        assert!(
+            note.contains("says that it runs on b, but Nova shows it on"),
+            "{note}"
+        );
+        // Whoever has looked there ends it.
+        state.bed.say_of(1, MoveVerdict::Failure, Some("b"));
+        asked_for(&mut state);
+        assert_ne!(state.bed.step(1), &MoveStep::Held, "{place}");
+    }
+}
+
 /// What Nova has said no to for good is over for the recovery; until then a person may have it asked for again at once.
 #[test]
 fn operator_retry_asks_again_at_once_and_forgets_what_failed_before() {
