@@ -28,7 +28,6 @@ const LOOK: &[&[&str]] = &[
 /// Those that change something. Power, and that a host is off or dead or an instance does or does not run somewhere, are left to the command
 /// line: whoever is wrong there destroys disks.
 const ACT: &[&[&str]] = &[
-    &["recovery", "approve"],
     &["recovery", "abort"],
     &["recovery", "retry"],
     &["freeze"],
@@ -37,6 +36,9 @@ const ACT: &[&[&str]] = &[
     &["host", "giveback"],
     &["host", "return"],
 ];
+
+/// What may cut power is said by its letter, which shows of which host, and wants that name typed.
+const BY_LETTER: (&[&str], &str) = (&["recovery", "approve"], "a");
 
 /// What goes on until it is stopped.
 const ENDLESS: &[&str] = &["--watch", "--follow"];
@@ -58,6 +60,13 @@ pub(super) fn admits(words: &[String], reach: Reach) -> Result<(), String> {
         let mut pairs = command.iter().zip(words);
         command.len() <= words.len() && pairs.all(|(one, other)| one == other)
     };
+    let (command, letter) = BY_LETTER;
+    if reach == Reach::Act && begins(command) {
+        return Err(format!(
+            "{}: it may cut the power of a host. Press {letter} on the host, which asks for its name; or the command line",
+            command.join(" ")
+        ));
+    }
     if !known(reach).any(begins) {
         let first: Vec<&str> = words.iter().take(2).map(String::as_str).collect();
         let read_only = if reach == Reach::Look {
@@ -138,7 +147,9 @@ mod tests {
         for (text, look, act) in [
             ("status", true, true),
             ("recovery show e87f", true, true),
-            ("recovery approve e87f", false, true),
+            ("recovery abort e87f", false, true),
+            ("recovery approve e87f", false, false),
+            ("recovery approve --domain rack=a", false, false),
             ("host drain a --yes", false, true),
             ("recovery", false, false),
             ("recovery vouch e87f --off a", false, false),
@@ -152,6 +163,14 @@ mod tests {
             let told = [Reach::Look, Reach::Act].map(|reach| admits(&words(text), reach).is_ok());
             assert_eq!(told, [look, act], "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_may_cut_power_names_the_letter_that_asks_for_the_host() {
+        let told = admits(&words("recovery approve e87f"), Reach::Act).unwrap_err();
+        assert!(told.contains("Press a on the host"), "{told}");
+        let told = admits(&words("recovery approve e87f"), Reach::Look).unwrap_err();
+        assert!(told.contains("--read-only"), "{told}");
     }
 
     #[test]
