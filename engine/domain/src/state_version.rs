@@ -3,7 +3,7 @@
 //! A version that added something reads what the one before wrote: new fields have a default. What a *newer* program
 //! wrote is refused, for it may mean what this one knows nothing of.
 //!
-//! Who changes the shape of a stored state raises [`CURRENT`]. `testdata/vN` holds what version N writes, with each key filled
+//! Who changes the shape of a stored state raises `CURRENT`. `testdata/vN` holds what version N writes, with each key filled
 //! somewhere, and a test fails when this program writes other keys than those of its own version.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
