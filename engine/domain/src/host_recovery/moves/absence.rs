@@ -68,8 +68,10 @@ impl Move {
     /// Nothing more can be done without knowing whether it runs there.
     pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
         let hosts = self.where_it_may_run();
-        let seen =
-            format!("Nova has recorded its evacuation as failed, but it may run on {hosts} all the same");
+        let seen = format!(
+            "Nova has recorded its evacuation as failed, but it may run on {hosts} all the same: look there (virsh domstate {})",
+            self.server
+        );
         self.held_until_looked(&seen, record);
         self.remark(why);
     }
@@ -83,7 +85,10 @@ impl Move {
         record: &mut Record,
     ) {
         let shown = shown.unwrap_or("no host");
-        let seen = format!("{by} says that it runs on {host}, but Nova shows it on {shown}");
+        let seen = format!(
+            "{by} says that it runs on {host}, but Nova shows it on {shown}: look there (virsh domstate {})",
+            self.server
+        );
         self.may_run.insert(host);
         self.held_until_looked(&seen, record);
     }
@@ -92,9 +97,8 @@ impl Move {
         let hosts = self.where_it_may_run();
         self.note = None;
         self.remark(&format!(
-            "held: {seen}: look there (virsh domstate {}); then if it runs there, stop it or move it in Nova; if it does not, say tachi \
-             vmove recover {} --failure --on HOST",
-            self.server, self.server
+            "held: {seen}; then if it runs there, stop it or move it in Nova; if it does not, say tachi vmove recover {} --failure --on HOST",
+            self.server
         ));
         self.over_at = None;
         self.step = MoveStep::Held;
