@@ -140,7 +140,12 @@ proptest! {
     }
 
     #[test]
-    fn a_good_fact_never_makes_it_worse(facts in facts(), which in 0..5_u8, place in 0..3_usize) {
+    fn a_good_fact_never_makes_it_worse(mut facts in facts(), which in 0..5_u8, place in 0..3_usize) {
+        // A host that works again is one more that may die, or be moved to, and whether there is room then is asked for the first time:
+        // what is found may be worse than what nobody asked. The forecast's own properties are about room.
+        if matches!(which, 1 | 2 | 4) {
+            facts.rooms = None;
+        }
         let mut better = facts.clone();
         let name = ["a", "b", "c"][place];
         match which {
