@@ -18,6 +18,7 @@ pub(crate) mod surroundings;
 mod watched;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tachi_api::RefusalCounter;
 use tachi_audit::AuditLog;
@@ -49,12 +50,21 @@ pub(crate) struct Base {
     pub(crate) refusals: RefusalCounter,
 }
 
+/// A process that ends waits no longer for a database that hangs.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 impl Base {
     /// Writes what is still in memory, and closes the database.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
-        if let Err(error) = self.refusals.flush().await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "the last refused reports were not counted");
+        match tokio::time::timeout(LAST_WORDS, self.refusals.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the last refused reports were not counted");
+            }
+            Err(_) => {
+                tracing::warn!("the last refused reports were not counted: the database does not answer");
+            }
         }
         self.store.close().await
     }

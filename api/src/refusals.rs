@@ -3,7 +3,7 @@
 //! They are counted in memory, so that a refusal costs no write and a flood of them no more than one a second. How many rows
 //! that makes is bounded, whatever names somebody thinks of. If the process dies, the last second is lost.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 /// What comes within this time is written together.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
+
+/// While the database takes nothing, it is tried more and more seldom, down to once in this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// So many rows of ten minutes tell hosts and reporters apart.
 const MOST: usize = 500;
@@ -163,12 +166,12 @@ impl RefusalCounter {
 
     /// Writes until nothing waits.
     async fn write(&self) {
-        let mut failed = false;
+        let mut pause = GATHERED_FOR;
         loop {
-            tokio::time::sleep(GATHERED_FOR).await;
+            tokio::time::sleep(pause).await;
             let written = self.flush().await;
             if let Err(error) = &written
-                && !failed
+                && pause == GATHERED_FOR
             {
                 tracing::warn!(
                     error = error as &dyn std::error::Error,
@@ -176,9 +179,12 @@ impl RefusalCounter {
                      (where the API has a database user of its own: `tachi db grants`)"
                 );
             }
-            failed = written.is_err();
+            pause = match written {
+                Ok(()) => GATHERED_FOR,
+                Err(_) => (pause * 2).min(LONGEST_PAUSE),
+            };
             let mut state = self.state();
-            state.busy = failed || !state.slots.iter().all(Slot::is_written);
+            state.busy = !state.slots.iter().all(Slot::is_written);
             if !state.busy {
                 return;
             }
@@ -198,12 +204,10 @@ impl RefusalCounter {
         }
         let written = self.log.write_refusals(&rows).await;
         if written.is_err() {
-            let mut state = self.state();
-            for slot in &mut state.slots {
+            let unwritten: HashSet<_> = rows.iter().map(|row| (row.slot, row.number)).collect();
+            for slot in &mut self.state().slots {
                 for row in slot.rows.values_mut() {
-                    row.new |= rows
-                        .iter()
-                        .any(|one| one.slot == slot.begins && one.number == row.number);
+                    row.new |= unwritten.contains(&(slot.begins, row.number));
                 }
             }
             return written;

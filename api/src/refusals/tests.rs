@@ -31,6 +31,7 @@ impl Clock for Still {
 struct Log {
     rows: Mutex<BTreeMap<(Timestamp, u32), Refusals>>,
     writes: Mutex<u32>,
+    refused: Mutex<u32>,
     forgotten: Mutex<Vec<Timestamp>>,
     away: AtomicBool,
 }
@@ -45,6 +46,7 @@ impl Log {
 impl RefusalLog for Log {
     async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError> {
         if self.away.load(Ordering::SeqCst) {
+            *self.refused.lock().unwrap() += 1;
             return Err(JournalError::new("writing", "away"));
         }
         *self.writes.lock().unwrap() += 1;
@@ -129,6 +131,24 @@ async fn what_the_database_does_not_take_is_kept_and_counted_once() {
     assert!(rows[0].slot < rows[1].slot);
     tokio::time::sleep(GATHERED_FOR * 5).await;
     assert_eq!(*bed.log.writes.lock().unwrap(), 1, "nothing was left to write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_takes_nothing_is_asked_seldom_and_gets_all_when_it_does() {
+    let bed = Counting::new();
+    bed.log.away.store(true, Ordering::SeqCst);
+    for number in 0..200 {
+        bed.refuse(&format!("x{number}"), "m", RefusalReason::UnknownHost);
+    }
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let asked = *bed.log.refused.lock().unwrap();
+    assert!((6..=16).contains(&asked), "{asked}");
+    bed.log.away.store(false, Ordering::SeqCst);
+    tokio::time::sleep(LONGEST_PAUSE + GATHERED_FOR).await;
+    assert_eq!(bed.log.rows().len(), 200);
+    bed.refuse("a", "m", RefusalReason::Duplicate);
+    tokio::time::sleep(GATHERED_FOR * 2).await;
+    assert_eq!(bed.log.rows().len(), 201, "once a second again");
 }
 
 #[tokio::test(start_paused = true)]
