@@ -183,10 +183,12 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
     }
     after(&audit, outcome).await;
     changed.map(|_| ()).map_err(|error| {
-        Failure::new(
-            "enabling its service (it may have taken effect: run this again)",
-            error,
-        )
+        let what = if error.fault.maybe_done {
+            "enabling its service (it may have taken effect: run this again)"
+        } else {
+            "enabling its service (nothing was done)"
+        };
+        Failure::new(what, error)
     })
 }
 
