@@ -308,7 +308,9 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
         None if past.registered => {
             format!("whether it was on maintenance then; now it is not: {audit} has each change and who made it")
         }
-        None => format!("when it was taken out of its segment; it is registered no more: {audit} has that"),
+        None => format!(
+            "when it was taken out of its segment, if it ever was in one; it is not registered: {audit} has that"
+        ),
     });
     if past.read_at.micros_since(span.from) > i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX) {
         all.push("freezes that ended more than 30 days ago".to_owned());
