@@ -25,7 +25,7 @@ pub(crate) struct Auditor {
 }
 
 impl Auditor {
-    pub(crate) fn new(sink: Arc<dyn AuditSink>, claimed: &Claimed, state: &Recovery) -> Self {
+    pub(crate) fn new(sink: Arc<dyn AuditSink>, claimed: &Claimed, state: &dyn Recovery) -> Self {
         Self {
             sink,
             recovery: claimed.id.to_string(),
@@ -79,7 +79,7 @@ impl Auditor {
     }
 
     /// What a transaction has made of the recovery.
-    pub(crate) fn committed(&mut self, state: &Recovery, record: &Record, write: &Write) {
+    pub(crate) fn committed(&mut self, state: &dyn Recovery, record: &Record, write: &Write) {
         let host = state.host();
         // Before what came of it.
         for heard in &record.words {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 use tachi_domain::policy::Policy;
-use tachi_driver::{Ended, Recovery, Sweeper, Unsure, Unusable, WATCH};
+use tachi_driver::{Ended, Sweeper, Unsure, Unusable, WATCH};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, timeout_at};
@@ -293,9 +293,9 @@ impl Engine {
         );
         let host = claimed.host.as_ref().map_or("", |host| host.name.as_str());
         let policy = self.cloud.rules_for(host, self.options.policy.borrow().clone());
-        match Recovery::open(&claimed, &policy) {
+        match tachi_driver::open(&claimed, &policy) {
             Ok(state) => {
-                let teller = Teller::new(&self.events, &self.options.name, &claimed, Some(&state));
+                let teller = Teller::new(&self.events, &self.options.name, &claimed, Some(&*state));
                 let driver = Driver::new(
                     self.ports.clone(),
                     &self.options.name,

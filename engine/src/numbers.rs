@@ -294,7 +294,7 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     /// Of a recovery that has just been claimed; `fresh` if nobody had it before.
-    pub(crate) fn begin(kind: RecoveryKind, state: &Recovery, fresh: bool) -> Self {
+    pub(crate) fn begin(kind: RecoveryKind, state: &dyn Recovery, fresh: bool) -> Self {
         let (held_by, waits_for) = state.held_by();
         let numbers = Self {
             held_by,
@@ -315,7 +315,7 @@ impl Numbers {
     }
 
     /// After a decision has been journalled.
-    pub(crate) fn decided(&mut self, state: &Recovery, record: &Record, at: Now) {
+    pub(crate) fn decided(&mut self, state: &dyn Recovery, record: &Record, at: Now) {
         let now = at.elapsed;
         let kind = self.kind.as_str();
         if record.head {

@@ -54,13 +54,13 @@ impl Teller {
         events: &Arc<dyn Events>,
         engine: &str,
         claimed: &Claimed,
-        state: Option<&Recovery>,
+        state: Option<&dyn Recovery>,
     ) -> Option<Self> {
         // Events tell of failures, in Masakari's words: it has none for what a person has planned.
         if !events.wanted() || claimed.kind.is_planned() {
             return None;
         }
-        let moves = state.map(Recovery::move_statuses).unwrap_or_default();
+        let moves = state.map(|it| it.move_statuses()).unwrap_or_default();
         Some(Self {
             events: Arc::clone(events),
             cause: Arc::new(Cause {
@@ -75,10 +75,10 @@ impl Teller {
             host: claimed.host.clone(),
             life: claimed.life,
             begun: claimed.state.is_some(),
-            proven: state.and_then(Recovery::is_proven_off).unwrap_or(false),
-            held: state.and_then(Recovery::held).map(str::to_owned),
+            proven: state.and_then(|it| it.is_proven_off()).unwrap_or(false),
+            held: state.and_then(|it| it.held()).map(str::to_owned),
             moves,
-            started: state.map(Recovery::asked_for).unwrap_or_default(),
+            started: state.map(|it| it.asked_for()).unwrap_or_default(),
             failures: VecDeque::new(),
             failed_task: None,
         })

@@ -10,7 +10,7 @@ use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::journal::{ClaimView, Committed};
 use tachi_driver::{
-    Calls, Driver, Effect, Ended, Intent, Recovery, Sweeper, Time, Unsure, WATCH, may_act, refusal,
+    Calls, Driver, Effect, Ended, Intent, Sweeper, Time, Unsure, WATCH, may_act, open, refusal,
 };
 
 use crate::journal::RecIx;
@@ -136,7 +136,7 @@ impl World {
         self.measure_takeover(engine, rec, epoch);
         self.check_waited(rec);
         self.stats.takeovers += u64::from(epoch > 1);
-        let state = Recovery::open(&claimed, &self.policy()).unwrap();
+        let state = open(&claimed, &self.policy()).unwrap();
         let row = &self.journal.recs[rec];
         let (kind, host) = (row.kind, row.host);
         let unclear = self.weather.mode == FencingMode::External

@@ -13,17 +13,10 @@ use crate::more_weather::Worst;
 use crate::mutate::mutated;
 use crate::world::{Event, Owner, World, note};
 
-fn host_recovery(state: &Recovery) -> Option<&HostRecovery> {
-    match state {
-        Recovery::Host(state) => Some(state),
-        Recovery::Vm(_) | Recovery::Process(_) | Recovery::Planned(_) => None,
-    }
-}
-
 /// Whether a terminal status may be written now.
-fn is_settled(state: &Recovery) -> bool {
+fn is_settled(state: &dyn Recovery) -> bool {
     let returning = |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Over);
-    state.is_over() || host_recovery(state).is_some_and(returning)
+    state.is_over() || state.of_host().is_some_and(returning)
 }
 
 impl World {
@@ -196,7 +189,7 @@ impl World {
         let Some(state) = self.driver(owner).map(tachi_driver::Driver::state) else {
             return;
         };
-        let (settled, guarded) = (is_settled(state), host_recovery(state).cloned());
+        let (settled, guarded) = (is_settled(state), state.of_host().cloned());
         let told = write.notification.is_some();
         let unheard = guarded.as_ref().is_some_and(|state| !state.has_heard_normal());
         if let Some(state) = guarded {

@@ -14,5 +14,5 @@ mod write;
 pub use effect::{Calls, Effect, Ended, Event, Time, Unsure, Written, refusal};
 pub use holding::{BEAT_LIMIT, INTENT_LIMIT, Intent, may_act};
 pub use machine::{BEAT, Driver};
-pub use recovery::{Recovery, Unusable};
+pub use recovery::{Recovery, Unusable, open};
 pub use sweeper::{SILENCE, Sweeper, WATCH};

@@ -52,7 +52,7 @@ pub struct Driver {
     epoch: u64,
     owner: String,
     host: Option<HostId>,
-    state: Recovery,
+    state: Box<dyn Recovery>,
     phase: Phase,
     inbox: Vec<Observation>,
     /// The recovery's own time when it was claimed, and the moment the claim was sent: what it is counted on from.
@@ -72,7 +72,7 @@ pub struct Driver {
 impl Driver {
     /// Of what `owner` has claimed, by a claim that was sent at `sent` on the boot-time clock. The first event is what is known
     /// besides: permits, and whether fencing is stopped.
-    pub fn new(owner: &str, claimed: &Claimed, state: Recovery, sent: Duration) -> Self {
+    pub fn new(owner: &str, claimed: &Claimed, state: Box<dyn Recovery>, sent: Duration) -> Self {
         Self {
             id: claimed.id,
             epoch: claimed.epoch,
@@ -93,8 +93,8 @@ impl Driver {
     }
 
     /// The recovery, as it was decided last.
-    pub fn state(&self) -> &Recovery {
-        &self.state
+    pub fn state(&self) -> &dyn Recovery {
+        &*self.state
     }
 
     /// When the last committed beat was sent, by the boot-time clock.
@@ -227,7 +227,7 @@ impl Driver {
         }
         let now = round.now;
         let write = write_of(
-            &self.state,
+            &*self.state,
             &round.record,
             self.host,
             &self.owner,

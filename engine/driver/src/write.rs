@@ -17,7 +17,7 @@ use crate::recovery::Recovery;
 ///
 /// The state cannot be serialised; never in practice.
 pub(crate) fn write_of(
-    state: &Recovery,
+    state: &dyn Recovery,
     record: &Record,
     host: Option<HostId>,
     owner: &str,

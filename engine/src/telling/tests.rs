@@ -7,6 +7,7 @@ use tachi_domain::entity::{Segment, Stamps};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::Pulse;
 use tachi_domain::{Elapsed, HostId, NotificationId, SegmentId, VmoveId};
+use tachi_driver::open;
 use uuid::Uuid;
 
 use super::*;
@@ -106,8 +107,8 @@ fn claimed(kind: RecoveryKind) -> Claimed {
 
 fn teller(ear: &Arc<Ear>, claimed: &Claimed) -> Teller {
     let events: Arc<dyn Events> = ear.clone();
-    let state = Recovery::open(claimed, &Policy::default()).unwrap();
-    Teller::new(&events, "engine:1", claimed, Some(&state)).unwrap()
+    let state = open(claimed, &Policy::default()).unwrap();
+    Teller::new(&events, "engine:1", claimed, Some(&*state)).unwrap()
 }
 
 fn head() -> Write {
@@ -347,7 +348,7 @@ fn a_held_recovery_is_told_of_once_for_each_reason() {
 fn another_engine_goes_on_without_telling_the_beginning_again() {
     let ear = Arc::<Ear>::default();
     let first = claimed(RecoveryKind::Host);
-    let state = Recovery::open(&first, &Policy::default()).unwrap();
+    let state = open(&first, &Policy::default()).unwrap();
     let again = Claimed {
         epoch: 2,
         state: Some(state.head().unwrap()),

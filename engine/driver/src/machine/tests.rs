@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::journal::{self, StepWrite};
+use crate::open;
 use crate::recovery::tests::claimed;
 
 const CALM: Pulse = Pulse {
@@ -59,7 +60,7 @@ fn driver() -> Driver {
     let mut claimed = claimed(RecoveryKind::Process);
     let name = ("process_name".to_owned(), "nova-compute".to_owned());
     claimed.notification.payload.extend([name]);
-    let state = Recovery::open(&claimed, &Policy::default()).unwrap();
+    let state = open(&claimed, &Policy::default()).unwrap();
     let mut driver = Driver::new("engine", &claimed, state, Duration::from_millis(CLAIMED_AT));
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
     let calls = settle(&mut driver, effects, CLAIMED_AT);

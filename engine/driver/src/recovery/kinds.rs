@@ -1,0 +1,188 @@
+//! The kinds of recovery.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tachi_domain::host_recovery::{self, HostRecovery};
+use tachi_domain::pace::{Demand, Sight};
+use tachi_domain::planned::{self, Planned};
+use tachi_domain::policy::Policy;
+use tachi_domain::process_recovery::{self, ProcessRecovery};
+use tachi_domain::recovery::{Decision, Now, Observation};
+use tachi_domain::vm_recovery::{self, VmRecovery};
+use tachi_domain::{Wait, WaitsFor};
+
+use super::Recovery;
+
+impl Recovery for HostRecovery {
+    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+        host_recovery::decide(self, observations, now)
+    }
+
+    fn head(&self) -> Result<String, serde_json::Error> {
+        self.head()
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn stage(&self) -> String {
+        word_of(serde_json::to_value(self.stage))
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage == host_recovery::Stage::Over
+    }
+
+    fn wait(&self) -> Option<&Wait> {
+        self.wait()
+    }
+
+    fn why(&self, what: WaitsFor) -> Option<&str> {
+        if what == WaitsFor::Guards {
+            self.guarded().map(|waiting| waiting.reason.as_str())
+        } else {
+            self.hold.as_ref().map(|hold| hold.reason.as_str())
+        }
+    }
+
+    fn next_look(&self, now: Now) -> Duration {
+        self.next_look(now)
+    }
+
+    fn demand(&mut self) -> Option<(Demand, Sight)> {
+        let sight = self.sight();
+        Some((HostRecovery::demand(self), sight))
+    }
+
+    fn of_host(&self) -> Option<&HostRecovery> {
+        Some(self)
+    }
+}
+
+impl Recovery for VmRecovery {
+    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+        one_by_one(observations, |observation| {
+            vm_recovery::decide(self, observation, now)
+        })
+    }
+
+    fn head(&self) -> Result<String, serde_json::Error> {
+        self.head()
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn stage(&self) -> String {
+        word_of(serde_json::to_value(self.stage))
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage == vm_recovery::Stage::Over
+    }
+
+    fn wait(&self) -> Option<&Wait> {
+        self.wait()
+    }
+}
+
+impl Recovery for ProcessRecovery {
+    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+        one_by_one(observations, |observation| {
+            process_recovery::decide(self, observation, now)
+        })
+    }
+
+    fn head(&self) -> Result<String, serde_json::Error> {
+        self.head()
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn stage(&self) -> String {
+        if self.over { "over" } else { "disabling" }.to_owned()
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn wait(&self) -> Option<&Wait> {
+        self.wait()
+    }
+
+    fn why(&self, _what: WaitsFor) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+impl Recovery for Planned {
+    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+        planned::decide(self, observations, now)
+    }
+
+    fn head(&self) -> Result<String, serde_json::Error> {
+        self.head()
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn stage(&self) -> String {
+        word_of(serde_json::to_value(self.stage))
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage == planned::PlannedStage::Over
+    }
+
+    fn wait(&self) -> Option<&Wait> {
+        self.wait()
+    }
+
+    fn plan(&self) -> Option<&Planned> {
+        Some(self)
+    }
+}
+
+/// Kinds with one call at a time decide on each observation in turn.
+fn one_by_one(observations: Vec<Observation>, mut decide: impl FnMut(Observation) -> Decision) -> Decision {
+    let mut all = Decision::default();
+    for observation in observations {
+        let one = decide(observation);
+        all.record.merge(one.record);
+        all.commands.extend(one.commands);
+    }
+    all
+}
+
+/// How a stage is journalled. One that carries something along is named by its tag.
+fn word_of(stage: serde_json::Result<Value>) -> String {
+    match stage {
+        Ok(Value::String(word)) => word,
+        Ok(Value::Object(fields)) => fields.into_iter().next().map_or_else(String::new, |(key, _)| key),
+        Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) | Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,83 @@
+//! A claimed recovery, as it was last journalled or as it begins.
+
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::host_recovery::HostRecovery;
+use tachi_domain::planned::Planned;
+use tachi_domain::policy::Policy;
+use tachi_domain::process_recovery::ProcessRecovery;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::vm_recovery::VmRecovery;
+use tachi_domain::{Timestamp, Wait, WaitsFor};
+
+use super::Recovery;
+use crate::journal::{Claimed, Write};
+
+/// Why a claimed recovery cannot be driven.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// Another version may have written it.
+    #[error("reading the recovery's state from the journal")]
+    State(#[from] serde_json::Error),
+    /// It has not begun, and there is no host to begin with.
+    #[error("the host of the notification is not registered any more")]
+    NoHost,
+    /// A plan moves instances of a host that lives, and needs no proof: it is carried out only for an operator.
+    #[error("no operator has asked for it: it is a row that somebody has put into the database")]
+    Unasked,
+}
+
+impl Unusable {
+    /// What is written of it: it ends, unless only its state is strange, as a newer version may read that.
+    pub fn write(&self, claimed: &Claimed, message: String, now: Timestamp) -> Write {
+        let ends = matches!(self, Self::NoHost | Self::Unasked);
+        let wait = if ends {
+            WaitsFor::Nothing
+        } else {
+            WaitsFor::NewerVersion
+        };
+        let status = if ends {
+            NotificationStatus::Ignored
+        } else {
+            NotificationStatus::Running
+        };
+        Write {
+            elapsed: claimed.elapsed,
+            wait: Some(Wait::bare(wait, now)),
+            life: ends.then_some(Life::Closed),
+            notification: (claimed.life == Life::Open).then_some((status, Some(message))),
+            ..Write::default()
+        }
+    }
+}
+
+/// As it was last journalled, or as it begins.
+///
+/// # Errors
+///
+/// When the journal's rows are none that this version can read.
+pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Box<dyn Recovery>, Unusable> {
+    if claimed.kind.is_planned() && claimed.asked_by.is_none() {
+        return Err(Unusable::Unasked);
+    }
+    if let Some(head) = &claimed.state {
+        return Ok(match claimed.kind {
+            RecoveryKind::Host => Box::new(HostRecovery::restore(head, &claimed.moves)?),
+            RecoveryKind::Vm => Box::new(VmRecovery::restore(head)?),
+            RecoveryKind::Process => Box::new(ProcessRecovery::restore(head)?),
+            RecoveryKind::Drain | RecoveryKind::Giveback => Box::new(Planned::restore(head)?),
+        });
+    }
+    let host = claimed.host.as_ref().ok_or(Unusable::NoHost)?;
+    let (id, notification, policy) = (claimed.id, &claimed.notification, policy.clone());
+    Ok(match claimed.kind {
+        RecoveryKind::Host => Box::new(HostRecovery::new(id, notification, host, policy)),
+        RecoveryKind::Vm => {
+            let begun = VmRecovery::new(id, notification, &host.name, policy);
+            Box::new(begun.after(&claimed.restarts))
+        }
+        RecoveryKind::Process => Box::new(ProcessRecovery::new(id, notification, &host.name, policy)),
+        kind @ (RecoveryKind::Drain | RecoveryKind::Giveback) => {
+            Box::new(Planned::new(id, kind, notification, &host.name, policy))
+        }
+    })
+}
