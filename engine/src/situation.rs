@@ -1,14 +1,19 @@
 //! What is known of a region, put together from our tables and from what an engine sees of the cloud.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tachi_domain::Timestamp;
+use tachi_domain::entity::Vmove;
+use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
-    ComputeService, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instances, Known, Monitor,
-    Part, Queue, Recovery, Rooms, Segment, Waiting,
+    ComputeService, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances,
+    Known, Monitor, Part, Queue, Recovery, Rooms, Segment, Waiting,
 };
+use tachi_domain::{NotificationId, ServerId, Timestamp};
 
 use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
@@ -24,6 +29,9 @@ const WELL: &str = "ok";
 /// The parts of an engine that are judged from facts of their own. The second is signed by older engines only.
 const JUDGED_ELSEWHERE: [&str; 2] = ["fencing", "hypervisors"];
 
+/// What a recovery has done is in every list of Nova's by then, however long the recovery took.
+const LATELY: Duration = Duration::from_mins(30);
+
 /// What is in our own tables.
 #[derive(Clone, Debug)]
 pub struct Tables {
@@ -33,6 +41,8 @@ pub struct Tables {
     pub recoveries: Vec<RecoverySummary>,
     /// Instances that are down, or may be, and wait for a person.
     pub waiting: Vec<MoveLine>,
+    /// What recoveries of hosts that are open, or were until lately, have done with their instances.
+    pub moves: Vec<Vmove>,
     /// The roll.
     pub engines: Vec<EngineLine>,
     /// What there is to do.
@@ -87,10 +97,14 @@ impl Tables {
         machines: &impl Machines,
         freezes: &impl Freezes,
         monitors: &impl Monitors,
+        now: Timestamp,
     ) -> Result<Self, JournalError> {
+        let recoveries = desk.recoveries(false).await?;
+        let lately = young(&recoveries, now);
         Ok(Self {
             segments: desk.region().await?,
-            recoveries: desk.recoveries(false).await?,
+            moves: desk.moved(&lately).await?,
+            recoveries,
             waiting: desk.moves(MoveFilter::NeedsPerson).await?,
             engines: roll.engines().await?,
             backlog: roll.backlog().await?,
@@ -118,6 +132,7 @@ impl Tables {
             segments: self.segments.iter().map(segment).collect(),
             recoveries: self.recoveries.iter().map(recovery).collect(),
             waiting: self.waiting.iter().map(waiting).collect(),
+            away: self.away(),
             doubted: self.doubted.iter().map(doubt).collect(),
             freezes: self.freezes.iter().map(|line| self.ice(line)).collect(),
             monitors: self.monitors.clone(),
@@ -131,9 +146,47 @@ impl Tables {
                 tests: watched.tests,
             },
             computes: watched.computes,
-            instances: watched.instances,
+            instances: watched.instances.map(|known| self.after_moves(known)),
             rooms: watched.rooms,
         }
+    }
+
+    /// Those that open recoveries of hosts have not brought back.
+    fn away(&self) -> BTreeSet<ServerId> {
+        let open = self.recoveries.iter().filter(|row| row.life == Life::Open);
+        let open: BTreeSet<NotificationId> = open.map(|row| row.notification).collect();
+        let under_way = self.moves.iter().filter(|one| {
+            let is_over = !matches!(one.status, Some(VmoveStatus::Pending | VmoveStatus::Ongoing));
+            !is_over && open.contains(&one.notification)
+        });
+        under_way
+            .filter_map(|one| one.instance_uuid.parse().ok())
+            .collect()
+    }
+
+    /// Nova's instances were listed some seconds ago. Those that have been moved since are where the journal says.
+    fn after_moves(&self, mut known: Known<Instances>) -> Known<Instances> {
+        let on = &mut known.value.on;
+        for one in &self.moves {
+            let is_younger = one.end_time.is_some_and(|end| end > known.as_of);
+            let (Some(from), Some(to)) = (&one.source_host, &one.dest_host) else {
+                continue;
+            };
+            if !is_younger || one.status != Some(VmoveStatus::Succeeded) || from == to {
+                continue;
+            }
+            let is_it = |instance: &Instance| instance.id.to_string() == one.instance_uuid;
+            let Some(instances) = on.get_mut(from) else {
+                continue;
+            };
+            let Some(place) = instances.iter().position(is_it) else {
+                continue;
+            };
+            let mut instance = instances.remove(place);
+            instance.moving = false;
+            on.entry(to.clone()).or_default().push(instance);
+        }
+        known
     }
 
     /// Under the name that the host or segment has now.
@@ -219,6 +272,19 @@ fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
             state: serde_json::from_str(&state.value).ok()?,
         },
     })
+}
+
+/// Recoveries of hosts whose moves may be younger than what was seen of Nova last.
+fn young(recoveries: &[RecoverySummary], now: Timestamp) -> Vec<NotificationId> {
+    let is_young = |row: &&RecoverySummary| {
+        let age = u128::from(now.micros_since(row.opened_at).unsigned_abs());
+        row.kind == RecoveryKind::Host && (row.life == Life::Open || age <= LATELY.as_micros())
+    };
+    recoveries
+        .iter()
+        .filter(is_young)
+        .map(|row| row.notification)
+        .collect()
 }
 
 fn engine(line: &EngineLine) -> Engine {

@@ -41,15 +41,18 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
 
 /// No host and no instance: the story of a recovery is its explanation.
 async fn of_recovery(source: &dyn Source, args: &ExplainArgs) -> Result<u8, Failure> {
-    let listed = match source.situation().await?.instances {
-        Some(_) => "",
-        None => " (no engine has listed Nova's instances yet)",
-    };
-    out::note(format!(
-        "tachi: no host and no instance is called {:?}{listed}",
-        args.name
-    ));
-    recovery::show(source, &args.name, false, &args.shape).await
+    let shown = recovery::show(source, &args.name, false, &args.shape).await;
+    if shown.is_err() {
+        let listed = match source.situation().await?.instances {
+            Some(_) => "",
+            None => " (no engine has listed Nova's instances yet)",
+        };
+        out::note(format!(
+            "tachi: no host and no instance is called {:?}{listed}",
+            args.name
+        ));
+    }
+    shown
 }
 
 fn head(one: &ExplanationView) -> String {

@@ -138,6 +138,8 @@ impl Remote {
 
     fn failed(&self, failed: &Failed, act: Act) -> Failure {
         let Failed { text, status, .. } = failed;
+        // It is quoted in the middle of a sentence.
+        let text = text.trim_end_matches('.');
         Failure::told(match (status, act) {
             (Some(401), _) => format!(
                 "{self} was asked, and nobody was let in: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \

@@ -74,7 +74,7 @@ impl Watchtower {
 
     async fn read(&self) -> Result<Seen, JournalError> {
         let policy = self.policy.borrow().clone();
-        let tables = tables(&self.store).await?;
+        let tables = tables(&self.store, self.clock.wall()).await?;
         let kept = self.store.facts().facts(None).await?;
         let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());

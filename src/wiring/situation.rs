@@ -55,9 +55,9 @@ pub(crate) fn configured(fencing: &Fencing, mode: FencingMode, stopped: bool, ho
 }
 
 /// What the database tells.
-pub(super) async fn tables(store: &Store) -> Result<Tables, JournalError> {
+pub(super) async fn tables(store: &Store, now: Timestamp) -> Result<Tables, JournalError> {
     let (desk, roll, machines) = (store.desk(), store.roll(), store.machines());
-    Tables::read(desk, roll, machines, store.freezes(), store.monitors()).await
+    Tables::read(desk, roll, machines, store.freezes(), store.monitors(), now).await
 }
 
 pub(crate) struct Measured {
@@ -202,7 +202,7 @@ fn oldest(watched: &Watched) -> Option<Timestamp> {
 impl Onlooker for Measured {
     async fn seen(&self, watched: Watched) {
         self.devices.watches(true);
-        let tables = match tables(&self.store).await {
+        let tables = match tables(&self.store, self.clock.wall()).await {
             Ok(tables) => tables,
             Err(error) => {
                 tracing::debug!(%error, "how the region stands is not told as numbers");

@@ -102,7 +102,7 @@ fn refused(stage: &Stage) {
             2,
             "one line",
         ),
-        (vec!["thaw", "host", HOST], 1, "nothing of that name is frozen"),
+        (vec!["thaw", "host", HOST], 1, "no frozen host is called"),
         (vec!["thaw", "region"], 1, "not everything is frozen"),
     ] {
         let (got, stdout, stderr) = run(stage, &words);

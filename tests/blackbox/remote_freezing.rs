@@ -56,7 +56,7 @@ async fn operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
             2,
             "one line",
         ),
-        (vec!["thaw", "host", HOST], 1, "nothing of that name is frozen"),
+        (vec!["thaw", "host", HOST], 1, "no frozen host is called"),
     ] {
         let (got, _, said) = over(&stage, ADMIN, &words);
         assert_eq!(got, code, "{words:?}: {said}");

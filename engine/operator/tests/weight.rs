@@ -151,6 +151,7 @@ fn tables() -> Tables {
         }],
         recoveries: Vec::new(),
         waiting: Vec::new(),
+        moves: Vec::new(),
         engines: vec![EngineLine {
             signature: EngineSignature {
                 name: "ctl-1:1".to_owned(),

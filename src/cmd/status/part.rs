@@ -152,10 +152,17 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
         }
         let mut finding = finding.clone();
         if finding.subjects.iter().any(|one| subjects.contains(one)) {
-            let before = finding.subjects.len();
+            let before = finding.subjects.clone();
             finding.subjects.retain(|one| subjects.contains(one));
-            if finding.subjects.len() < before {
+            if finding.subjects.len() < before.len() {
                 finding.instances = finding.subjects.iter().map(|one| concerned(one, hosts)).sum();
+            }
+            // What to type names the first of those it is about.
+            if let (Some(fix), Some(first), Some(own)) =
+                (&mut finding.fix, before.first(), finding.subjects.first())
+                && first != own
+            {
+                *fix = fix.replace(first, own);
             }
         }
         kept.push(finding);

@@ -107,6 +107,7 @@ pub(in crate::cmd) mod tests {
             }],
             recoveries: Vec::new(),
             waiting: Vec::new(),
+            moves: Vec::new(),
             engines: vec![engine("e1", 4, &[("broker", "ok: connected")])],
             backlog: Backlog::default(),
             doubted: Vec::new(),

@@ -2,6 +2,7 @@
 
 use tachi_domain::count;
 use tachi_domain::recovery::Life;
+use tachi_domain::situation::Protection;
 use tachi_operator::waits::explained;
 use tachi_operator::{RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress_of};
 
@@ -56,7 +57,7 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
             .iter()
             .filter_map(|host| match note(seen, host) {
                 Some(note) => Some(format!("{}: {note}", host.name)),
-                None => all_hosts.then(|| format!("{}: ok", host.name)),
+                None => all_hosts.then(|| format!("{}: protected", host.name)),
             })
             .collect();
         let quiet = view.hosts.len() - shown.len();
@@ -95,10 +96,12 @@ pub(super) fn for_a_person(seen: &SituationView) -> Vec<String> {
         let wait = wait.as_ref().map(|wait| wait.sentence(seen.at.0));
         wait.unwrap_or_default()
     };
-    let mut lines = vec![format!(
-        "WAITS FOR YOU: {} down, {recoveries} held",
-        count(down.len(), "instance is", "instances are")
-    )];
+    let down_ones = count(down.len(), "instance is", "instances are");
+    let mut lines = vec![match (down.is_empty(), held.is_empty()) {
+        (false, true) => format!("WAITS FOR YOU: {down_ones} down"),
+        (true, _) => format!("WAITS FOR YOU: {recoveries} held"),
+        (false, false) => format!("WAITS FOR YOU: {down_ones} down, {recoveries} held"),
+    }];
     for one in down.iter().take(TOLD) {
         lines.push(format!(
             "  - instance {} of {}: {}",
@@ -160,6 +163,14 @@ pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String
             view.name
         ));
     }
+    // What nothing above tells the reason of.
+    let judged = seen.hosts.iter().find(|host| host.name == view.name);
+    if let Some(host) = judged.filter(|host| host.protection != Protection::Protected)
+        && notes.is_empty()
+    {
+        let reasons: Vec<&str> = host.reasons.iter().map(|code| code.as_str()).collect();
+        notes.push(format!("{} ({})", host.protection, reasons.join(", ")));
+    }
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
@@ -183,7 +194,7 @@ mod tests {
         assert!(text.contains("└─ 2 hosts with nothing to say of"), "{text}");
         let text = lines(&SituationView::from(&seen), true).join("\n");
         assert!(
-            text.contains("a: ok") && text.contains("└─ r: reserved"),
+            text.contains("a: protected") && text.contains("└─ r: reserved"),
             "{text}"
         );
     }
@@ -224,10 +235,7 @@ mod tests {
             text.contains("✗ RECOVERY_HELD  a: the host was seen alive after its proof"),
             "{text}"
         );
-        assert!(
-            text.starts_with("WAITS FOR YOU: 0 instances are down, 1 recovery is held"),
-            "{text}"
-        );
+        assert!(text.starts_with("WAITS FOR YOU: 1 recovery is held\n"), "{text}");
         assert!(
             text.contains(&format!("      tachi recovery approve {id}\n")),
             "{text}"

@@ -161,7 +161,7 @@ impl Code {
                 "The file of fence devices has problems, so an older one is in force, or none."
             }
             Self::NoHosts => "No host is registered in any segment, so no failure can be reported.",
-            Self::HostDown => "Nova does not hear a host, and nobody has reported it.",
+            Self::HostDown => "Nova does not hear a host, and no recovery of it is open.",
             Self::HostNotInSegment => "A host of Nova's is registered in no segment, so it is not recovered.",
             Self::HostWithoutFence => "No fence device is configured for a host, so it cannot be proven off.",
             Self::FenceForeignMachine => {

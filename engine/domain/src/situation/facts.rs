@@ -1,6 +1,6 @@
 //! What is known, with when it was known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub struct Facts {
     pub recoveries: Vec<Recovery>,
     /// The instances that wait for a person.
     pub waiting: Vec<Waiting>,
+    /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
+    pub away: BTreeSet<ServerId>,
     /// The reporters that are set aside, or should be.
     pub doubted: Vec<Doubt>,
     /// What somebody has frozen.

@@ -118,6 +118,9 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
         .map_or_else(String::new, |one| {
             format!(": {}/{} instances back", one.back, one.instances)
         });
+    let waits = recovery
+        .and_then(|one| one.wait.as_ref())
+        .is_some_and(|wait| wait.what.needs_person());
     let (protection, text) = if look.is_up(name) == Some(true) {
         // What is reported of a host that Nova hears is examined first.
         (
@@ -125,7 +128,12 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
             "it is reported, and Nova hears it".to_owned(),
         )
     } else {
-        (Protection::Down, format!("it is being recovered{progress}"))
+        let text = if waits {
+            "its recovery waits for a person"
+        } else {
+            "it is being recovered"
+        };
+        (Protection::Down, format!("{text}{progress}"))
     };
     standing.worsen(protection, Code::HostUnderRecovery);
     found.note(
@@ -156,12 +164,21 @@ fn on_maintenance(
             "on maintenance: one of its processes has failed",
         ),
     };
-    standing.worsen(Protection::Unprotected, code);
+    standing.worsen(lost_or_down(name, look), code);
     found.note(
         Finding::new(code, text)
             .about(name, look.instances_on(name))
             .fix(format!("tachi host return {name}")),
     );
+}
+
+/// Of instances on a host whose loss nobody would make good: they are down if Nova does not hear the host, as far as anybody knows.
+fn lost_or_down(name: &str, look: &Look<'_>) -> Protection {
+    if look.is_up(name) == Some(false) {
+        Protection::Down
+    } else {
+        Protection::Unprotected
+    }
 }
 
 /// What Nova says of a host that should be at work.
@@ -189,23 +206,26 @@ fn at_nova(host: &Host, look: &Look<'_>, standing: &mut Standing, found: &mut Fi
         );
         standing.worsen(Protection::Unknown, Code::HostCellDown);
     } else if !compute.up {
-        let text = "down at Nova, and nobody has reported it";
+        let text = "down at Nova, and no recovery of it is open";
         found.note(
             Finding::new(Code::HostDown, text)
                 .about(name, instances)
                 .since(compute.since)
-                .fix(format!("openstack compute service list --host {name}")),
+                .fix(format!("tachi host fail {name} --reason TEXT")),
         );
-        standing.worsen(Protection::Unprotected, Code::HostDown);
+        standing.worsen(Protection::Down, Code::HostDown);
     } else if !compute.enabled && !host.reserved {
         let text = "disabled at Nova, so it takes no instances";
         found.note(
             Finding::new(Code::HostDisabled, text)
                 .about(name, instances)
                 .since(compute.since)
-                .fix(format!(
-                    "openstack compute service set --enable {name} nova-compute"
-                )),
+                .fix(if look.ice.hosts.contains(name) {
+                    // Drained, most likely: its freeze has to end too.
+                    format!("tachi host return {name}")
+                } else {
+                    format!("openstack compute service set --enable {name} nova-compute")
+                }),
         );
     }
 }
@@ -238,9 +258,7 @@ pub(super) fn strangers<'a>(look: &Look<'a>, found: &mut Findings) -> Vec<Assess
             Finding::new(Code::HostNotInSegment, text)
                 .graded(grade)
                 .about(name, instances)
-                .fix(format!(
-                    "openstack segment host create {name} COMPUTE SSH SEGMENT"
-                )),
+                .fix("tachi init from-nova --diff"),
         );
         let mut standing = Standing::good();
         standing.worsen(Protection::Unprotected, Code::HostNotInSegment);

@@ -74,6 +74,9 @@ pub(super) fn assess(
             if let Some(waiting) = waiting.get(&one.id) {
                 told.insert(one.id);
                 standing = down(waiting);
+            } else if look.facts.away.contains(&one.id) {
+                standing = Standing::good();
+                standing.worsen(Protection::Down, Code::HostUnderRecovery);
             } else if one.left.is_some() {
                 standing.protection = Protection::NotMeant;
             }

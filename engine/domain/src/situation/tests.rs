@@ -1,6 +1,6 @@
 //! Each finding alone, and what it does to the instances.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use uuid::Uuid;
@@ -131,6 +131,7 @@ pub(super) fn fine() -> Facts {
         }],
         recoveries: Vec::new(),
         waiting: Vec::new(),
+        away: BTreeSet::new(),
         doubted: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
@@ -467,8 +468,8 @@ fn cases() -> Vec<Case> {
         (
             "a host that Nova does not hear",
             |facts| computes(facts)[1].up = false,
-            &[(Code::HostDown, "b", "nobody has reported it")],
-            [4, 0, 0, 2, 0, 0],
+            &[(Code::HostDown, "b", "no recovery of it is open")],
+            [4, 0, 0, 0, 2, 0],
         ),
         (
             "one that Nova does not know",
@@ -522,7 +523,7 @@ fn cases() -> Vec<Case> {
                 computes(facts)[0].up = false;
             },
             &[(Code::HostNotBack, "a", "it was recovered")],
-            [4, 0, 0, 2, 0, 0],
+            [4, 0, 0, 0, 2, 0],
         ),
         (
             "two hosts on maintenance leave one",
@@ -566,6 +567,43 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 0, 2, 0],
         ),
         (
+            "instances that a recovery has not brought back, wherever Nova shows them",
+            |facts| {
+                facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+                facts.recoveries.push(recovery("a", WaitsFor::Nothing));
+                computes(facts)[0].up = false;
+                // Nova shows one of them where it is being rebuilt.
+                let on = &mut facts.instances.as_mut().unwrap().value.on;
+                let mut rebuilt = on.get_mut("a").unwrap().remove(1);
+                rebuilt.moving = true;
+                facts.away = [rebuilt.id, on["a"][0].id].into();
+                on.get_mut("b").unwrap().push(rebuilt);
+            },
+            &[(
+                Code::HostUnderRecovery,
+                "a",
+                "being recovered: 1/2 instances back",
+            )],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
+            "a host whose recovery waits for a person",
+            |facts| {
+                facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+                facts.recoveries.push(recovery("a", WaitsFor::Approval));
+                computes(facts)[0].up = false;
+            },
+            &[
+                (Code::RecoveryHeld, "a", "guards ask before it goes on"),
+                (
+                    Code::HostUnderRecovery,
+                    "a",
+                    "its recovery waits for a person: 1/2 instances back",
+                ),
+            ],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
             "a disabled segment",
             |facts| facts.segments[0].enabled = false,
             &[(
@@ -602,7 +640,7 @@ fn cases() -> Vec<Case> {
                     "its only reserved host is not ready",
                 ),
             ],
-            NONE,
+            [0, 0, 0, 4, 2, 0],
         ),
         (
             "reporters that are set aside, and should be",

@@ -76,6 +76,7 @@ pub(crate) fn fine() -> Seen {
         }],
         recoveries: Vec::new(),
         waiting: Vec::new(),
+        moves: Vec::new(),
         engines: vec![engine("e1", true, 1)],
         backlog: Backlog::default(),
         doubted: Vec::new(),

@@ -67,7 +67,7 @@ impl What {
             }
             FreezeScope::Instance => instances(wanted, seen),
         };
-        let (target, name) = only(scope, wanted, found, &where_to_look)?;
+        let (target, name) = only(scope.as_str(), wanted, found, &where_to_look)?;
         let of = |view: &SegmentView| view.hosts.iter().map(|one| one.host.name.clone()).collect();
         let hosts = match scope {
             FreezeScope::Region | FreezeScope::Instance => BTreeSet::new(),
@@ -132,7 +132,7 @@ fn instances(wanted: &str, seen: &Seen) -> (Vec<(String, String)>, String) {
 }
 
 fn only(
-    scope: FreezeScope,
+    kind: &str,
     wanted: &str,
     found: Vec<(String, String)>,
     where_to_look: &str,
@@ -144,12 +144,12 @@ fn only(
         let each = found.iter().take(SHOWN).map(each).chain(more);
         return Err(Unsaid::Ambiguous(named::could_be(
             wanted,
-            &format!("{scope}s"),
+            &format!("{kind}s"),
             each,
         )));
     }
     let one = found.into_iter().next();
-    one.ok_or_else(|| Unsaid::Unknown(named::nothing_is(wanted, scope.as_str(), where_to_look)))
+    one.ok_or_else(|| Unsaid::Unknown(named::nothing_is(wanted, kind, where_to_look)))
 }
 
 /// The freeze in force of this.
@@ -165,8 +165,8 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
         String::new()
     } else {
         let all = own().map(|view| (id(view), view.name.clone().unwrap_or_default()));
-        let why = "nothing of that name is frozen, see `tachi freeze list`";
-        only(scope, wanted, meant(wanted, all), why)?.0
+        let kind = format!("frozen {scope}");
+        only(&kind, wanted, meant(wanted, all), "see `tachi freeze list`")?.0
     };
     let view = own().find(|view| id(view) == target);
     let none = || Unsaid::Unknown("not everything is frozen: see `tachi freeze list`".to_owned());
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(find(FreezeScope::Host, "cmp1"), "1111-a");
         assert_eq!(find(FreezeScope::Instance, "3333"), "3333-a");
         assert!(find(FreezeScope::Instance, "vm").contains("could be several"));
-        assert!(find(FreezeScope::Segment, "cmp1").contains("nothing of that name is frozen"));
+        assert!(find(FreezeScope::Segment, "cmp1").contains("no frozen segment is called"));
         assert!(find(FreezeScope::Region, "").contains("not everything is frozen"));
     }
 }

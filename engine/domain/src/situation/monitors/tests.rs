@@ -108,7 +108,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 facts.monitors.push(monitor("a", MonitorKind::Instance, 400, &[]));
             },
             &[(Code::HostDown, "a", "down at Nova")],
-            [4, 0, 0, 2, 0, 0],
+            [4, 0, 0, 0, 2, 0],
         ),
         (
             "a signature from the future is none",
