@@ -244,6 +244,7 @@ impl Lookout for Desk {
             segments: vec![segment(&self.hosts.lock().unwrap())],
             recoveries: self.recoveries.lock().unwrap().clone(),
             waiting: self.moves.lock().unwrap().clone(),
+            moves: Vec::new(),
             engines: self.engines(),
             backlog: Backlog::default(),
             doubted: Vec::new(),
