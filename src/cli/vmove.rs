@@ -55,4 +55,7 @@ pub(crate) struct VmoveRecoverArgs {
     /// What was done and seen, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    /// Do not ask for the host's name before --failure
+    #[arg(long, requires = "failure")]
+    pub(crate) yes: bool,
 }

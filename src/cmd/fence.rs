@@ -14,17 +14,11 @@ use tachi_fence::Fencers;
 
 use super::{Failure, command_settings};
 use crate::cli::{ConfigArgs, FenceCommand};
-use crate::logging;
+use crate::out;
 use crate::settings::Settings;
 
 /// Carries out one of them.
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
-    if matches!(
-        command,
-        FenceCommand::Off(_) | FenceCommand::On(_) | FenceCommand::Confirm(_)
-    ) {
-        logging::start_with_warnings();
-    }
     match command {
         FenceCommand::Status(args) => check::status(args).await,
         FenceCommand::Test(args) => check::test(args).await,
@@ -49,7 +43,8 @@ pub(crate) fn confirmed((host, yes): (&str, bool), what: &str, consequence: &str
     // If the question cannot be shown, nobody answers it.
     let _ = write!(
         to,
-        "{what} {host}: {consequence}\nType the host's name to go on: "
+        "{what} {host}: {consequence}\nType {} to go on: ",
+        out::plain(host)
     );
     let _ = to.flush();
     let mut answer = String::new();

@@ -6,6 +6,7 @@ use tachi_domain::{Timestamp, WaitsFor};
 use tachi_operator::{VmoveView, WaitView};
 
 use super::Failure;
+use super::fence::confirmed;
 use super::recovery::note_if_nobody_works;
 use crate::cli::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 use crate::out::{self, Cell, Column, Sheet, answer};
@@ -64,6 +65,21 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> Sheet<8> {
 
 async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {
     let word = verdict(&args);
+    if args.failure {
+        // The only word here that makes an instance start while another copy of it may run.
+        let (name, what) = args.on.as_ref().map_or_else(
+            || {
+                (
+                    &args.instance,
+                    "vouch that nothing will come of the evacuation of".to_owned(),
+                )
+            },
+            |host| (host, format!("vouch that {} does not run on", args.instance)),
+        );
+        let consequence =
+            "it may be started elsewhere; if it runs after all, it runs twice, and its disks are destroyed.";
+        confirmed((name, args.yes), &what, consequence)?;
+    }
     let source = source::open(&args.source).await?;
     let saying = Saying::OfInstance(&args.instance, word, args.on.as_deref());
     let said = source.say(saying, args.reason.as_deref()).await?;

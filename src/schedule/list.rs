@@ -32,13 +32,13 @@ pub(crate) async fn listed(
             .map_err(|error| JournalError::new("reading the tests of devices", error))?,
         None => Vec::new(),
     };
-    let mut rows: Vec<JobView> = of_devices(&tests, every).into_iter().collect();
+    let mut rows: Vec<JobView> = of_devices(&tests, every, now).into_iter().collect();
     rows.extend(of_jobs(schedule, &lines, now));
     Ok(rows)
 }
 
 /// The tests of fence devices, which engines make all the time.
-fn of_devices(tests: &[DeviceTest], every: Option<Duration>) -> Option<JobView> {
+fn of_devices(tests: &[DeviceTest], every: Option<Duration>, now: Timestamp) -> Option<JobView> {
     let last = tests.iter().map(|one| one.as_of).max()?;
     // One after the other: the next is the one that was tested longest ago.
     let first = tests.iter().map(|one| one.as_of).min()?;
@@ -56,7 +56,8 @@ fn of_devices(tests: &[DeviceTest], every: Option<Duration>) -> Option<JobView> 
             Grade::Err
         }),
         result: format!("{good}/{} good", tests.len()),
-        next_at: every.map(|every| Time(first.plus(every))),
+        // One that is late, behind a device that hangs, is next.
+        next_at: every.map(|every| Time(first.plus(every).max(now))),
     })
 }
 
@@ -172,12 +173,23 @@ mod tests {
         let good = test.clone();
         test.fault = Some("it hangs".into());
         test.as_of = at(5);
-        let row = of_devices(&[good, test], Some(Duration::from_mins(5))).unwrap();
+        let row = of_devices(
+            &[good.clone(), test.clone()],
+            Some(Duration::from_mins(5)),
+            at(20),
+        )
+        .unwrap();
         assert_eq!((row.result.as_str(), row.grade), ("1/2 good", Some(Grade::Err)));
         assert_eq!(
             (row.last_at, row.next_at),
             (Some(Time(at(5))), Some(Time(at(300))))
         );
-        assert_eq!(of_devices(&[], None), None);
+        let late = of_devices(&[good, test], Some(Duration::from_mins(5)), at(400)).unwrap();
+        assert_eq!(
+            late.next_at,
+            Some(Time(at(400))),
+            "what is late is next, and not in the past"
+        );
+        assert_eq!(of_devices(&[], None, at(20)), None);
     }
 }

@@ -152,7 +152,8 @@ class Hostile(Sitting):
                 self.hypervisors.stop_guest(host, server)
             open_now = {r["id"] for r in self.cloud.evacuations(server) if r["status"] not in OVER}
             try:
-                self.tachi_says("vmove", "recover", server, word, *(["--on", host] if host else []))
+                self.tachi_says("vmove", "recover", server, word, *(["--on", host] if host else []),
+                                *(["--yes"] if word == "--failure" else []))
             except Failed as refused:
                 # It has moved on since it was listed. Who waits still is listed again.
                 print("        said nothing: %s" % refused, flush=True)

@@ -18,6 +18,7 @@ use tachi_fence::{Fencers, Report};
 use super::{confirmed, devices};
 use crate::cli::FenceConfirmArgs;
 use crate::cmd::{Failure, when};
+use crate::logging;
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::fencing::machines::{Asks, examine};
@@ -154,6 +155,8 @@ struct Change {
 /// A person says that what answers is the host's machine.
 pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
+    // What the devices say of their configuration is told by the engine, and not before a question.
+    logging::start_with_warnings();
     let by = crate::cmd::who::who(args.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;

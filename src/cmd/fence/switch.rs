@@ -22,6 +22,7 @@ use super::machines::Book;
 use super::{confirmed, devices};
 use crate::cli::{ConfigArgs, FenceSwitchArgs};
 use crate::cmd::Failure;
+use crate::logging;
 use crate::settings::Settings;
 use crate::{out, wiring};
 
@@ -49,6 +50,8 @@ struct Hand {
 impl Hand {
     async fn new(args: &FenceSwitchArgs, verb: &str) -> Result<Self, Failure> {
         let (settings, fencers) = devices(&args.config)?;
+        // What the devices say of their configuration is told by the engine, and not before a question.
+        logging::start_with_warnings();
         let who = crate::cmd::who::who(args.reason.as_deref())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let fencer: Arc<dyn Fencer> = if args.any_machine {

@@ -18,7 +18,11 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
     let host = &outlook.host;
     if outlook.against.is_none() {
         outlook.consequences.iter().for_each(out::told);
-        confirmed((host, args.yes), "report as dead", "see above.")?;
+        confirmed(
+            (host, args.yes),
+            "report as dead",
+            "what that does is told above.",
+        )?;
     }
     // What speaks against it is refused there, unless this person has said the same already.
     let told = source.fail(host, reason).await?;

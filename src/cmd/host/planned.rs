@@ -40,7 +40,7 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
             wish.at_once,
             lasting(wish.lasts)
         ));
-        confirmed((host, args.planned.yes), "drain", "see above.")?;
+        confirmed((host, args.planned.yes), "drain", "what that does is told above.")?;
     }
     // What speaks against it is refused there, unless this person has said the same already.
     let planned = source.plan(host, &wish).await?;

@@ -122,7 +122,7 @@ impl Planned {
                 reason: self.order.reason.clone(),
             });
             format!(
-                "; frozen for {} min from now on, `tachi thaw host {}` ends that",
+                "; frozen for {} min after that, `tachi thaw host {}` ends it",
                 self.order.lasts.as_secs().div_ceil(60),
                 self.host
             )

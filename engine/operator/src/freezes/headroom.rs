@@ -19,7 +19,7 @@ pub(super) fn falls(what: &What, seen: &Seen) -> Option<String> {
     let at_least = if headroom.exact { "" } else { " at least" };
     Some(match headroom.hosts.checked_sub(1) {
         Some(left) => format!(
-            "segment {segment} falls from N+{}{at_least} to N+{left}{at_least} while {name} is off",
+            "segment {segment} falls from N+{}{at_least} to N+{left}{at_least} once {name} is off",
             headroom.hosts
         ),
         None => format!(
@@ -46,13 +46,13 @@ mod tests {
         has(&mut seen, 1, true);
         assert_eq!(
             told(&seen, FreezeScope::Host, "a").as_deref(),
-            Some("segment all falls from N+1 to N+0 while a is off")
+            Some("segment all falls from N+1 to N+0 once a is off")
         );
         assert_eq!(told(&seen, FreezeScope::Segment, "all"), None);
         has(&mut seen, 3, false);
         assert_eq!(
             told(&seen, FreezeScope::Host, "a").as_deref(),
-            Some("segment all falls from N+3 at least to N+2 at least while a is off")
+            Some("segment all falls from N+3 at least to N+2 at least once a is off")
         );
         has(&mut seen, 0, true);
         let tight = told(&seen, FreezeScope::Host, "a").unwrap();

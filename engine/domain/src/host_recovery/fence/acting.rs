@@ -263,7 +263,7 @@ impl Fence {
         }
         turn.troubles.end(Topic::Heard);
         turn.troubles
-            .begin(Topic::PowerOff, now, || format!("powering off host {host}"));
+            .begin(Topic::PowerOff, now, || format!("waiting for {host} to be off"));
     }
 }
 
