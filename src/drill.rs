@@ -94,12 +94,15 @@ pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failur
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
     let mut hosts = region.iter().flat_map(|segment| &segment.hosts);
     let found = hosts.find(|one| one.host.name == name);
-    found.map(|one| one.host.id).ok_or_else(|| {
-        Failure::told(format!(
-            "{} is in no segment, so nothing of it would be recovered: tachi init from-nova",
-            plain(name)
-        ))
-    })
+    found.map(|one| one.host.id).ok_or_else(|| unregistered(name))
+}
+
+/// Of such a host nothing can be tried.
+pub(crate) fn unregistered(name: &str) -> Failure {
+    Failure::told(format!(
+        "{} is in no segment, so nothing of it would be recovered: tachi init from-nova",
+        plain(name)
+    ))
 }
 
 /// One host of each enabled segment: with each run the next.

@@ -7,6 +7,7 @@ mod patient;
 mod remote;
 
 use async_trait::async_trait;
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{MoveVerdict, Word};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
@@ -14,8 +15,9 @@ use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::planning::PlanWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
-    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
+    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, SituationView,
+    StoryView, VmoveView,
 };
 
 use crate::cli::SourceArgs;
@@ -97,6 +99,18 @@ pub(crate) trait Source: Send + Sync {
 
     /// Plans a drain or a giveback. The wish has been admitted.
     async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure>;
+
+    /// The reporters that are set aside, or should be.
+    async fn reporters(&self) -> Result<Vec<ReporterView>, Failure>;
+
+    /// Lets a reporter be heard again: by its number, or the host that it is bound to.
+    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure>;
+
+    /// Forgets a monitor that was taken away.
+    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure>;
+
+    /// Begins another attempt at what a recovery has failed at.
+    async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure>;
 
     /// Reports a host as dead.
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure>;

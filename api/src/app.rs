@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{AuditSink, Clock, Events, Freezes, OperatorDesk, Plans, Poke, Registry};
+use tachi_engine::ports::{AuditSink, Clock, Events, Freezes, Monitors, OperatorDesk, Plans, Poke, Registry};
 
 use crate::auth::Gatekeeper;
 use crate::binding::Binding;
@@ -33,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) freezes: Arc<dyn Freezes>,
     pub(crate) plans: Arc<dyn Plans>,
     pub(crate) audit: Arc<dyn AuditSink>,
+    pub(crate) monitors: Arc<dyn Monitors>,
     pub(crate) signs: Signs,
     pub(crate) refusals: RefusalCounter,
     pub(crate) streams: Streams,

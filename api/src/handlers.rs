@@ -14,6 +14,7 @@ pub(crate) mod operator;
 pub(crate) mod plans;
 pub(crate) mod refused;
 pub(crate) mod segments;
+pub(crate) mod upkeep;
 pub(crate) mod versions;
 pub(crate) mod vmoves;
 pub(crate) mod words;

@@ -91,7 +91,8 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         freezes: ports.freezes,
         plans: ports.plans,
         audit: ports.audit,
-        signs: Signs::new(ports.monitors),
+        signs: Signs::new(Arc::clone(&ports.monitors)),
+        monitors: ports.monitors,
         refusals: ports.refusals,
         streams: Streams::new(options.streams),
     });

@@ -6,7 +6,7 @@ use http::Method;
 use crate::app::App;
 use crate::handlers::{
     boot_guard, extensions, failures, freezes, hosts, live, monitors, notifications, operator, plans,
-    refused, segments, versions, vmoves, words,
+    refused, segments, upkeep, versions, vmoves, words,
 };
 use crate::policy::Rule;
 
@@ -117,6 +117,10 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}", READ, get(operator::recovery)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}/report", READ, get(operator::report)),
+        ruled(Method::POST, "/operator/v1/recoveries/{recovery}/retry", ACT, post(upkeep::retry)),
+        ruled(Method::GET, "/operator/v1/reporters", READ, get(upkeep::reporters)),
+        ruled(Method::POST, "/operator/v1/reporters/{reporter}/lift", ACT, post(upkeep::lift)),
+        ruled(Method::DELETE, "/operator/v1/monitors/{hostname}/{kind}", ACT, delete(upkeep::forget)),
         ruled(Method::GET, "/operator/v1/schedule", READ, get(operator::schedule)),
         ruled(Method::GET, "/operator/v1/events", READ, get(live::listen)),
         ruled(Method::POST, "/operator/v1/words", ACT, post(words::say)),

@@ -33,6 +33,7 @@ mod plans;
 mod policy;
 mod report_limit;
 mod segments;
+mod upkeep;
 mod versions;
 mod vmoves;
 mod words;

@@ -14,6 +14,7 @@ pub(crate) mod rules;
 pub(crate) mod segment;
 mod shown;
 pub(crate) mod signature;
+pub(crate) mod upkeep;
 pub(crate) mod vmove;
 pub(crate) mod word;
 

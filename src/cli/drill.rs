@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use tachi_openstack::Networks;
 use tachi_operator::when::span;
 
-use super::{ConfigArgs, ShapeArgs};
+use super::{ShapeArgs, SourceArgs};
 
 /// `tachi drill`.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ use super::{ConfigArgs, ShapeArgs};
 #[command(group = ArgGroup::new("kind").required(true))]
 pub(crate) struct DrillArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The host
     pub(crate) host: String,
     /// Tell what would happen if it died now, from what is known already: nobody is asked

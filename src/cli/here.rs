@@ -2,8 +2,8 @@
 //! this machine's database, and nobody would see which.
 
 use super::{
-    AuditCommand, Command, ConfigArgs, DbCommand, FenceCommand, HostCommand, InitCommand, MonitorCommand,
-    RecoveryCommand, ReporterCommand, ScheduleCommand, UpgradeCommand,
+    AuditCommand, Command, ConfigArgs, DbCommand, FenceCommand, HostCommand, InitCommand, RecoveryCommand,
+    ScheduleCommand, UpgradeCommand,
 };
 use crate::cmd::Failure;
 use crate::out;
@@ -32,26 +32,25 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         | Command::Vmove(_)
         | Command::Host(HostCommand::Fail(_) | HostCommand::Drain(_) | HostCommand::Giveback(_))
         | Command::Schedule(ScheduleCommand::List(_))
-        | Command::Monitor(MonitorCommand::List(_))
+        | Command::Monitor(_)
+        | Command::Reporter(_)
         | Command::Recovery(
             RecoveryCommand::List(_)
             | RecoveryCommand::Show(_)
             | RecoveryCommand::Report(_)
+            | RecoveryCommand::Retry(_)
             | RecoveryCommand::Approve(_)
             | RecoveryCommand::Abort(_)
             | RecoveryCommand::Reject(_),
         ) => return None,
-        Command::Recovery(RecoveryCommand::Retry(args)) => (Here::Acts, &args.config),
         Command::Recovery(RecoveryCommand::Vouch(args)) => (Here::Acts, &args.config),
-        Command::Monitor(MonitorCommand::Forget(args)) => (Here::Acts, &args.config),
-        Command::Reporter(ReporterCommand::List(args)) => (Here::Tells, &args.config),
-        Command::Reporter(ReporterCommand::Lift(args)) => (Here::Acts, &args.config),
         Command::Host(HostCommand::Return(args)) => (acts(args.put_back), &args.config),
         Command::Schedule(ScheduleCommand::Run(args)) => (Here::Acts, &args.config),
         Command::Init(InitCommand::FromNova(args)) => (acts(args.apply), &args.config),
         Command::Init(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
         Command::Doctor(args) => (acts(args.fix && !args.dry_run), &args.config),
-        Command::Drill(args) => (acts(args.live || args.clean_up), &args.config),
+        Command::Drill(args) if args.paper => return None,
+        Command::Drill(args) => (acts(args.live || args.clean_up), &args.source.config),
         Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => (Here::Acts, &args.config),
         Command::Fence(FenceCommand::Confirm(args)) => (Here::Acts, &args.config),
         Command::Fence(FenceCommand::Status(args) | FenceCommand::Test(args)) => (Here::Tells, &args.config),
@@ -87,6 +86,15 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
 ///
 /// It would act, and no configuration is named.
 pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
+    if let Command::Drill(args) = command
+        && args.source.os_cloud.is_some()
+        && !args.paper
+    {
+        return Err(Failure::usage(
+            "--os-cloud: an API is asked for --paper only: what asks Nova and fence devices, or switches a host off, is done on a \
+             controller. Log in there and type the same without --os-cloud",
+        ));
+    }
     let Some((here, Some(config))) = here(command) else {
         return Ok(());
     };

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use tachi_domain::monitor::MonitorKind;
 
-use super::{ConfigArgs, ShapeArgs, SourceArgs};
+use super::{ShapeArgs, SourceArgs};
 
 /// `tachi monitor`.
 #[derive(Debug, Subcommand)]
@@ -27,7 +27,7 @@ pub(crate) struct MonitorListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct MonitorForgetArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The host that it ran on
     pub(crate) host: String,
     /// Which of that host's

@@ -123,7 +123,7 @@ pub(crate) enum ReportFormat {
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The recovery that failed: its id or the beginning of it, or its host's name
     pub(crate) recovery: String,
     /// Why, for the record

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, ShapeArgs};
+use super::{ShapeArgs, SourceArgs};
 
 /// `tachi reporter`.
 #[derive(Debug, Subcommand)]
@@ -17,7 +17,7 @@ pub(crate) enum ReporterCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ReporterListArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
@@ -26,7 +26,7 @@ pub(crate) struct ReporterListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ReporterLiftArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// Its number, as tachi reporter list shows it, or the host that it is bound to
     #[arg(value_name = "NUMBER|HOST")]
     pub(crate) reporter: String,

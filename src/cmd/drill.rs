@@ -16,7 +16,7 @@ use crate::drill::live::canaries::{self, Make};
 use crate::drill::{self, Asked};
 use crate::out::{self, answer, waiting};
 use crate::schedule::by_hand;
-use crate::source::{Database, Source as _};
+use crate::source::{self, Database};
 use crate::wiring;
 
 /// Carries it out.
@@ -40,7 +40,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     else {
         return Err(Failure::usage("--live needs --canary, --image and --flavor"));
     };
-    let database = Database::open(&args.config).await?;
+    let database = Database::open(&args.source.config).await?;
     let wish = Wish {
         make: Make {
             count,
@@ -55,7 +55,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     let look = async || -> Result<Admitted, Failure> {
         let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
         let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
-        admit(&database, &asked.nova, &shadow, &args.config).await
+        admit(&database, &asked.nova, &shadow, &args.source.config).await
     };
     let leftover = waiting(
         "Keystone and Nova",
@@ -106,7 +106,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
 /// Deletes what a live drill has left.
 async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
-    let database = Database::open(&args.config).await?;
+    let database = Database::open(&args.source.config).await?;
     let nova = wiring::nova(&database.settings, &database.base.clock).await?;
     let found = waiting("Keystone and Nova", canaries::found(&nova, &args.host, None)).await?;
     for one in &found {
@@ -136,14 +136,16 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
 
 /// What is known already: why it is protected or not, whether there is room, and how long it took before.
 async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
-    let source = Database::open(&args.config).await?;
-    drill::registered(&source.base, &args.host).await?;
+    let source = source::open(&args.source).await?;
     let found = source.explanations(&args.host).await?;
     let host = found
         .into_iter()
         .find(|one| one.kind == "host" && one.name == args.host);
+    if host.as_ref().is_none_or(|one| one.segment.is_none()) {
+        return Err(drill::unregistered(&args.host));
+    }
     let forecast = source.forecast(None, std::slice::from_ref(&args.host)).await?;
-    let predicted = drill::predicted(&source).await?;
+    let predicted = drill::predicted(source.as_ref()).await?;
     let now = source.now();
     let object = json!({
         "host": args.host, "kind": "paper", "explanation": host, "forecast": forecast.lost, "predicted": predicted,
@@ -172,7 +174,7 @@ async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
 
 async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
-    let settings = command_settings(&args.config)?;
+    let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let database = Database { settings, base };
     let asked = Asked::open(&database.settings, &database.base).await?;

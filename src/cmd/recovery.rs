@@ -8,14 +8,12 @@ mod show;
 pub(super) mod story;
 
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
-use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState, Retried};
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 
 use super::Failure;
-use super::who::who;
 use crate::cli::{RecoveryCommand, RetryArgs, VouchArgs, WordArgs, WordsArgs};
+use crate::out;
 use crate::source::{self, Database, Saying, Source};
-use crate::{out, wiring};
 
 use named::named;
 pub(super) use show::show;
@@ -145,36 +143,19 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
 }
 
 async fn retry(args: RetryArgs) -> Result<u8, Failure> {
-    let database = Database::open(&args.config).await?;
-    let by = who(args.reason.as_deref())?;
-    let id = named(&database, &args.recovery).await?;
-    let retried = database
-        .base
-        .store
-        .desk()
-        .retry(id, &by)
-        .await
-        .map_err(|error| Failure::new("asking for another attempt", error))?;
-    let refused = |why: String| Err(Failure::told(format!("no new attempt: {why}")));
-    match retried {
-        Retried::Begun {
-            recovery,
-            notification,
-        } => {
-            wiring::socket_poke(&database.settings)?.poke();
-            out::line(format!("recovery      {recovery}"));
-            out::line(format!("notification  {notification}"));
-            note_if_nobody_works(&database).await;
-            Ok(crate::DONE)
-        }
-        Retried::Unknown => Err(unknown(id)),
-        Retried::Purged => refused("its notification was purged; send it again".into()),
-        Retried::NotFailed(status) => refused(format!(
-            "recovery {id} has not failed, its notification is {status}"
-        )),
-        Retried::Open(id) => refused(format!("recovery {id} is about the same and still open")),
-        Retried::Refused(why) => refused(why),
+    let source = source::open(&args.source).await?;
+    let id = named(source.as_ref(), &args.recovery).await?;
+    let told = source.retry(id, args.reason.as_deref()).await?;
+    if told.already {
+        out::told(format!(
+            "{} has asked for the same within the last minute: nothing was written",
+            told.by
+        ));
     }
+    out::line(format!("recovery      {}", told.recovery));
+    out::line(format!("notification  {}", told.notification));
+    note_if_nobody_works(source.as_ref()).await;
+    Ok(crate::DONE)
 }
 
 fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {

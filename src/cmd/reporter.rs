@@ -1,17 +1,12 @@
 //! `tachi reporter`: who is set aside because Nova contradicts what he reports.
 
-use std::sync::Arc;
-
 use serde_json::json;
-use tachi_engine::ports::audit::{AuditAction, AuditPhase};
-use tachi_engine::ports::{AuditEntry, Clock, Doubted, OperatorDesk as _};
+use tachi_operator::ReporterView;
 
-use super::when::time;
-use super::who::who;
-use super::{Failure, command_settings};
+use super::Failure;
 use crate::cli::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
 use crate::out::{self, Cell, Column, Sheet, answer};
-use crate::wiring;
+use crate::source;
 
 /// Carries out one of them.
 pub(crate) async fn run(command: ReporterCommand) -> Result<u8, Failure> {
@@ -21,28 +16,27 @@ pub(crate) async fn run(command: ReporterCommand) -> Result<u8, Failure> {
     }
 }
 
-async fn all(base: &wiring::Base) -> Result<Vec<Doubted>, Failure> {
-    let listed = base.store.desk().doubted_reporters().await;
-    listed.map_err(|error| Failure::new("listing the reporters that are set aside", error))
-}
-
 async fn list(args: ReporterListArgs) -> Result<u8, Failure> {
-    let base = wiring::existing(&command_settings(&args.config)?).await?;
-    let listed = all(&base).await?;
-    let now = base.clock.wall();
-    answer::list(&args.shape, now, &sheet(&listed), "no reporter is set aside")?;
+    let source = source::open(&args.source).await?;
+    let listed = source.reporters().await?;
+    answer::list(
+        &args.shape,
+        source.now(),
+        &sheet(&listed),
+        "no reporter is set aside",
+    )?;
     Ok(crate::DONE)
 }
 
-fn state(one: &Doubted) -> &'static str {
-    if one.aside {
+fn state(one: &ReporterView) -> &'static str {
+    if one.set_aside {
         "set aside"
     } else {
         "heard: too many would be set aside"
     }
 }
 
-fn sheet(listed: &[Doubted]) -> Sheet<6> {
+fn sheet(listed: &[ReporterView]) -> Sheet<6> {
     let columns = [
         Column::new("number"),
         Column::new("reporter"),
@@ -54,112 +48,47 @@ fn sheet(listed: &[Doubted]) -> Sheet<6> {
     Sheet::new(columns, listed, |one| {
         let cells = [
             Cell::number(&one.number),
-            Cell::text(one.reporter.to_string()),
+            Cell::text(&one.reporter),
             Cell::text(state(one)),
-            Cell::Time(one.since),
-            Cell::number(&one.unheard),
+            Cell::Time(one.since.0),
+            Cell::number(&one.kept),
             Cell::prose(&one.why),
         ];
-        (cells, as_json(one))
-    })
-}
-
-fn as_json(one: &Doubted) -> serde_json::Value {
-    json!({
-        "number": one.number,
-        "reporter": one.reporter.to_string(),
-        "host": one.reporter.host,
-        "set_aside": one.aside,
-        "since": time(one.since),
-        "kept": one.unheard,
-        "why": one.why,
+        (cells, json!(one))
     })
 }
 
 async fn lift(args: ReporterLiftArgs) -> Result<u8, Failure> {
-    let by = who(args.reason.as_deref())?;
-    let settings = command_settings(&args.config)?;
-    let base = wiring::existing(&settings).await?;
-    let number = find(&all(&base).await?, &args.reporter)?;
-    let lifted = base.store.desk().lift_reporter(number).await;
-    let lifted = lifted.map_err(|error| Failure::new("letting the reporter be heard again", error))?;
-    let Some(one) = lifted else {
-        return Err(Failure::told("somebody else has lifted it meanwhile"));
-    };
-    let clock: Arc<dyn Clock> = base.clock.clone();
-    let mut entry = AuditEntry::new(AuditAction::Lift, AuditPhase::Outcome, "");
-    entry.operator = Some(by);
-    entry.reporter = Some(one.reporter.to_string());
-    entry.text = format!("is heard again; {} of its reports were kept", one.unheard);
-    let written = match wiring::audit(&settings, &clock, "tachi reporter lift") {
-        Ok(audit) => audit
-            .write(entry)
-            .await
-            .map_err(|error| format!("{error}: {}", error.source)),
-        Err(error) => Err(error.chain()),
-    };
-    out::line(format!(
-        "{} is heard again from now on; {} of its reports were kept and began nothing: openstack notification list --status \
+    let source = source::open(&args.source).await?;
+    let told = source.lift(&args.reporter, args.reason.as_deref()).await?;
+    out::told(format!(
+        "{} is heard again from now on, by {}; {} of its reports were kept and began nothing: openstack notification list --status \
          ignored shows them",
-        one.reporter, one.unheard
+        told.lifted.reporter, told.by, told.lifted.kept
     ));
-    // It is done, and must not look as if it were not.
-    if let Err(why) = written {
-        out::note(format!("tachi: this is not in the audit log: {why}"));
-    }
     Ok(crate::DONE)
-}
-
-fn find(listed: &[Doubted], wanted: &str) -> Result<i64, Failure> {
-    let is_it = |one: &&Doubted| {
-        one.number.to_string() == wanted || one.reporter.host.as_deref().is_some_and(|host| host == wanted)
-    };
-    // A host may be called by a number: then the host's own is meant only if no list has that number.
-    let by_number = listed.iter().find(|one| one.number.to_string() == wanted);
-    by_number
-        .or_else(|| listed.iter().find(is_it))
-        .map(|one| one.number)
-        .ok_or_else(|| {
-            Failure::told(format!(
-                "no reporter {wanted} is set aside: see tachi reporter list"
-            ))
-        })
 }
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::{Reporter, Timestamp};
+    use tachi_domain::Timestamp;
+    use tachi_operator::Time;
 
     use super::*;
 
     #[test]
-    fn a_reporter_is_found_by_its_number_or_its_host() {
-        let one = |number, host: Option<&str>| Doubted {
-            number,
-            reporter: Reporter {
-                host: host.map(Into::into),
-                ..Reporter::default()
-            },
-            since: Timestamp::from_micros(0),
+    fn nobodys_name_moves_the_cursor() {
+        let one = ReporterView {
+            number: 7,
+            reporter: "cmp1\u{1b}[2J".into(),
+            host: None,
+            set_aside: true,
+            since: Time(Timestamp::from_micros(0)),
+            kept: 0,
             why: "contradicted\u{1b}[2J".into(),
-            aside: true,
-            unheard: 0,
         };
-        let listed = [one(7, Some("cmp1")), one(8, None), one(9, Some("8"))];
-        for (wanted, expected) in [
-            ("7", Some(7)),
-            ("cmp1", Some(7)),
-            ("8", Some(8)),
-            ("cmp2", None),
-            ("", None),
-        ] {
-            assert_eq!(find(&listed, wanted).ok(), expected, "{wanted}");
-        }
         let view = crate::out::View::bare(Timestamp::from_micros(0));
-        let table = sheet(&listed).table(&[], &view).unwrap();
-        assert!(
-            !table.contains('\u{1b}'),
-            "nobody's names move the cursor: {table}"
-        );
+        let table = sheet(&[one]).table(&[], &view).unwrap();
+        assert!(!table.contains('\u{1b}'), "{table}");
     }
 }

@@ -1,10 +1,12 @@
 //! The database, on a controller.
 
 mod planned;
+mod upkeep;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::MoveVerdict;
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
@@ -15,8 +17,9 @@ use tachi_operator::freezes::{self, FreezeWish, Hand, What};
 use tachi_operator::planning::PlanWish;
 use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
-    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveLine, VmoveView,
+    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
+    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, SituationView,
+    StoryView, VmoveLine, VmoveView,
 };
 
 use super::{Said, Saying, Source};
@@ -227,6 +230,24 @@ impl Source for Database {
         let mode = self.settings.policy.fencing;
         let outlook = failing::outlook(self.base.store.freezes(), &view, mode, nova).await;
         outlook.map_err(wrong)
+    }
+
+    async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
+        let listed = self.base.store.desk().doubted_reporters().await;
+        let listed = listed.map_err(|error| self.wrong(error))?;
+        told(&listed.iter().map(ReporterView::from).collect::<Vec<_>>())
+    }
+
+    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
+        upkeep::lift(self, reporter, reason).await
+    }
+
+    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
+        upkeep::forget(self, host, kind).await
+    }
+
+    async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
+        upkeep::retry(self, id, reason).await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {

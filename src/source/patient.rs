@@ -1,14 +1,16 @@
 //! A source that says what is waited for while it does not answer.
 
 use async_trait::async_trait;
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::planning::PlanWish;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
-    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveView,
+    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
+    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, SituationView,
+    StoryView, VmoveView,
 };
 
 use super::{Said, Saying, Source};
@@ -90,6 +92,22 @@ impl<S: Source> Source for Patient<S> {
 
     async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
         waiting(&self.what, self.inner.plan(host, wish)).await
+    }
+
+    async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
+        waiting(&self.what, self.inner.reporters()).await
+    }
+
+    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
+        waiting(&self.what, self.inner.lift(reporter, reason)).await
+    }
+
+    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
+        waiting(&self.what, self.inner.forget(host, kind)).await
+    }
+
+    async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
+        waiting(&self.what, self.inner.retry(id, reason)).await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {

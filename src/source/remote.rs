@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{MoveVerdict, RecoveryKind, Word};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::SystemClock;
@@ -16,8 +17,9 @@ use tachi_operator::freezes::FreezeWish;
 use tachi_operator::planning::PlanWish;
 use tachi_operator::when::time;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, FreezeView, FrozenView, GivebackView, JobView, OutlookView,
-    PastView, PlannedView, RecoveryView, SituationView, StoryView, VmoveView, past,
+    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
+    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, SituationView,
+    StoryView, VmoveView, past,
 };
 
 use super::{Said, Saying, Source, clouds};
@@ -105,7 +107,11 @@ impl Remote {
             Err(failed) => {
                 if failed.status == Some(404) {
                     // An API that does not know the path says the same.
-                    let list = if key == "word" { "instances" } else { "freezes" };
+                    let list = match key {
+                        "word" => "instances",
+                        "lift" | "monitor" | "retry" => "reporters",
+                        _ => "freezes",
+                    };
                     self.get::<Value>(&[list], &[], list).await?;
                 }
                 Err(self.failed(&failed, Act::Say))
@@ -194,6 +200,11 @@ impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the API of cloud {:?}", self.cloud)
     }
+}
+
+/// Why, if that is told.
+fn because(reason: Option<&str>) -> Value {
+    reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}))
 }
 
 fn word_of(state: RecoveryState) -> &'static str {
@@ -408,6 +419,33 @@ impl Source for Remote {
         let body = json!({ kind: body }).to_string();
         let said = self.client.say_operator(&["hosts", host, kind], &body).await;
         self.said(said, "plan").await
+    }
+
+    async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
+        self.get(&["reporters"], &[], "reporters").await
+    }
+
+    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
+        let body = json!({"lift": because(reason)}).to_string();
+        let said = self
+            .client
+            .say_operator(&["reporters", reporter, "lift"], &body)
+            .await;
+        self.said(said, "lift").await
+    }
+
+    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
+        let said = self.client.end_operator(&["monitors", host, kind.as_str()]).await;
+        self.said(said, "monitor").await
+    }
+
+    async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
+        let body = json!({"retry": because(reason)}).to_string();
+        let said = self
+            .client
+            .say_operator(&["recoveries", &id.to_string(), "retry"], &body)
+            .await;
+        self.said(said, "retry").await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {

@@ -38,6 +38,7 @@ mod refusing;
 mod remote;
 mod remote_draining;
 mod remote_freezing;
+mod remote_upkeep;
 mod replicas;
 mod reserved;
 mod saying;

@@ -270,9 +270,7 @@ async fn operator_api_row8_a_word_from_a_laptop_is_audited_under_keystones_user_
     // Only on a controller.
     for words in [
         &["recovery", "vouch", id, "--off", HOST, "--reason", "x"][..],
-        &["recovery", "retry", id],
         &["host", "return", HOST, "--check"],
-        &["monitor", "forget", HOST, "host"],
         &["fence", "off", HOST],
     ] {
         let (code, _, told) = over(&stage, ADMIN, words);

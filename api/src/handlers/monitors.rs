@@ -18,13 +18,7 @@ pub(crate) async fn sign(
     Ids((host, kind)): Ids<(String, String)>,
     Authorised { caller, body, .. }: Authorised<NewSignature>,
 ) -> Answer {
-    let kind = MonitorKind::from_word(&kind).ok_or_else(|| {
-        let kinds: Vec<&str> = MonitorKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        ApiError::not_found(format!(
-            "No monitor is called {kind:?}: there are {}.",
-            kinds.join(", ")
-        ))
-    })?;
+    let kind = kind_of(&kind)?;
     let is_admitted = || app.policy.allows(evidence::RULE, &caller);
     app.binding
         .options
@@ -41,4 +35,15 @@ pub(crate) async fn sign(
             Refused::TooMany(wait) => ApiError::too_many(wait),
         })?;
     Ok(reply::nothing().into_response())
+}
+
+/// The kind of a monitor that a path names.
+pub(super) fn kind_of(word: &str) -> Result<MonitorKind, ApiError> {
+    MonitorKind::from_word(word).ok_or_else(|| {
+        let kinds: Vec<&str> = MonitorKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        ApiError::not_found(format!(
+            "No monitor is called {word:?}: there are {}.",
+            kinds.join(", ")
+        ))
+    })
 }

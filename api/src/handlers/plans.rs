@@ -9,7 +9,7 @@ use http::StatusCode;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::HostView;
 use tachi_operator::planning::{self, Away, BadWish, BegunPlan, HostService, PlanWish, Planner};
-use tachi_operator::{AwayView, GivebackView, OutlookView, Seen, failing};
+use tachi_operator::{AwayView, GivebackView, OutlookView, Seen, Time, failing};
 
 use super::freezes::to_the_end;
 use super::operator::away;
@@ -74,6 +74,12 @@ pub(crate) async fn giveback_outlook(
     let outlook = GivebackView {
         host: looked.view.host.name,
         against: looked.against,
+        seen_at: looked
+            .seen
+            .facts
+            .instances
+            .as_ref()
+            .map(|known| Time(known.as_of)),
         instances: all.iter().map(AwayView::from).collect(),
     };
     reply::ok("giveback", &outlook)

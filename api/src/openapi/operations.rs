@@ -5,6 +5,7 @@ mod operator;
 mod others;
 mod plans;
 mod segments;
+mod upkeep;
 
 use std::borrow::Cow;
 
@@ -159,6 +160,7 @@ pub(super) fn table() -> Vec<Operation> {
     table.extend(notifications::notifications());
     table.extend(operator::operator());
     table.extend(plans::plans());
+    table.extend(upkeep::upkeep());
     table.extend(others::others());
     table.extend(never());
     table

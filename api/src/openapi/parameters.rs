@@ -88,6 +88,10 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                     "The number of a freeze",
                     json!({"type": "integer", "format": "int64", "minimum": 1}),
                 ),
+                "reporter" => (
+                    "The number of a reporter that is set aside, or the host that it is bound to",
+                    json!({"type": "string", "minLength": 1}),
+                ),
                 "recovery" => (
                     "The id of a recovery",
                     json!({"type": "string", "format": "uuid"}),

@@ -82,6 +82,10 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::JobView>(schemas);
     view::<tachi_operator::OutlookView>(schemas);
     view::<tachi_operator::FailedView>(schemas);
+    view::<tachi_operator::ReporterView>(schemas);
+    view::<tachi_operator::LiftedView>(schemas);
+    view::<tachi_operator::ForgottenView>(schemas);
+    view::<tachi_operator::RetriedView>(schemas);
     view::<tachi_operator::PlannedView>(schemas);
     view::<tachi_operator::GivebackView>(schemas);
     view::<tachi_operator::AwayView>(schemas);
@@ -249,6 +253,14 @@ pub(super) fn freeze_examples() -> Value {
 
 pub(super) fn failure_examples() -> Value {
     json!({"dead": {"value": {"failure": {"reason": "smoke in rack 7"}}}})
+}
+
+pub(super) fn lift_examples() -> Value {
+    json!({"mended": {"value": {"lift": {"reason": "its clock was wrong"}}}})
+}
+
+pub(super) fn retry_examples() -> Value {
+    json!({"mended": {"value": {"retry": {"reason": "there is room again"}}}})
 }
 
 pub(super) fn drain_examples() -> Value {

@@ -48,6 +48,10 @@ const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
 const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
 const REPORT: &str = "/operator/v1/recoveries/{recovery}/report";
+const RETRY: &str = "/operator/v1/recoveries/{recovery}/retry";
+const REPORTERS: &str = "/operator/v1/reporters";
+const LIFT: &str = "/operator/v1/reporters/{reporter}/lift";
+const FORGET: &str = "/operator/v1/monitors/{hostname}/{kind}";
 const FREEZES: &str = "/operator/v1/freezes";
 const FREEZE: &str = "/operator/v1/freezes/{freeze}";
 
@@ -123,14 +127,16 @@ const RULES: &[RuleDefault] = &[
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
-        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list`, `tachi freeze list` and `tachi schedule list` show: an administrator, or a reader of \
+        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list`, `tachi freeze list`, `tachi schedule list` and `tachi reporter list` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", PAST), op("GET", OF_INSTANCE),
             op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
-            op("GET", GIVEBACK)]),
+            op("GET", GIVEBACK), op("GET", REPORTERS)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
-        "Say words about recoveries and their instances that let them go on or end them; freeze and thaw; say that a host is dead; drain hosts and give back to them. Not for monitors.",
-        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", FAILURE), op("POST", DRAIN), op("POST", GIVEBACK)]),
+        "Say words about recoveries and their instances that let them go on or end them, and try what has failed again; freeze and thaw; say that a host is dead; drain hosts and give back to them; let \
+         reporters be heard again, and forget monitors. Not for monitors.",
+        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", FAILURE), op("POST", DRAIN), op("POST", GIVEBACK),
+            op("POST", RETRY), op("POST", LIFT), op("DELETE", FORGET)]),
     RuleDefault::new("os_masakari_api:operator:power", ACTING,
         "Switch hosts off and on. Nothing asks for it yet: power is switched by `tachi fence` on a controller only.", &[]),
     RuleDefault::new("os_masakari_api:operator:vouch", ACTING,

@@ -49,6 +49,8 @@ pub(super) struct Desk {
     pub(super) said: Mutex<Words>,
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
+    /// Reporters that are set aside.
+    pub(super) doubted: Mutex<Vec<Doubted>>,
     /// The audit log takes nothing more.
     pub(super) full: AtomicBool,
     /// Those that are registered.
@@ -87,6 +89,7 @@ impl Default for Desk {
             numbers: AtomicI64::new(6),
             written: Mutex::default(),
             denied: AtomicBool::default(),
+            doubted: Mutex::default(),
             planned: Mutex::default(),
             away: Mutex::default(),
             claims: Mutex::default(),
@@ -429,7 +432,8 @@ impl OperatorDesk for Desk {
     }
 
     async fn retry(&self, _: RecoveryId, _: &str) -> Result<Retried, JournalError> {
-        Ok(Retried::Unknown)
+        self.writes("retry")?;
+        Ok(Retried::Refused("the desk of tests begins none".into()))
     }
 
     async fn steps(&self, _: RecoveryId) -> Result<Vec<StepLine>, JournalError> {
@@ -465,11 +469,15 @@ impl OperatorDesk for Desk {
     }
 
     async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError> {
-        Ok(Vec::new())
+        self.fails()?;
+        Ok(self.doubted.lock().unwrap().clone())
     }
 
-    async fn lift_reporter(&self, _: i64) -> Result<Option<Doubted>, JournalError> {
-        Ok(None)
+    async fn lift_reporter(&self, number: i64) -> Result<Option<Doubted>, JournalError> {
+        self.writes("lift")?;
+        let mut all = self.doubted.lock().unwrap();
+        let at = all.iter().position(|one| one.number == number);
+        Ok(at.map(|at| all.remove(at)))
     }
 }
 

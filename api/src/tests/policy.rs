@@ -22,6 +22,8 @@ fn good_body(route: &RouteInfo) -> Value {
         "/operator/v1/hosts/{hostname}/failure" => json!({"failure": {"reason": "x"}}),
         "/operator/v1/hosts/{hostname}/drain" => json!({"drain": {"lasts_seconds": 60, "reason": "x"}}),
         "/operator/v1/hosts/{hostname}/giveback" => json!({"giveback": {}}),
+        "/operator/v1/recoveries/{recovery}/retry" => json!({"retry": {}}),
+        "/operator/v1/reporters/{reporter}/lift" => json!({"lift": {}}),
         "/operator/v1/words" => json!({"word": {"word": "approve", "recovery": "x"}}),
         _ => Value::Null,
     }
@@ -49,7 +51,7 @@ async fn s6_3_every_rule_forbids_and_admits() {
         .collect();
     assert_eq!(
         ruled.len(),
-        42,
+        46,
         "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard, monitors that sign, and what operators read and say"
     );
     for (rule, route) in ruled {

@@ -30,6 +30,7 @@ mod schema;
 mod seen;
 mod situation;
 mod story;
+pub mod upkeep;
 mod vmove;
 pub mod waits;
 pub mod when;
@@ -56,6 +57,7 @@ pub use situation::{
     RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
 pub use story::{InstanceView, ReportedView, StepView, StoryView, one_line, progress, progress_of, stage};
+pub use upkeep::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;
 pub use when::Time;

@@ -235,6 +235,11 @@ pub struct SegmentView {
     pub hosts: Vec<HostView>,
 }
 
+/// The first line of another attempt's story; whoever asks twice is found by it.
+pub fn attempt(failed: RecoveryId, by: &str) -> String {
+    format!("another attempt at what recovery {failed} has failed at, asked for by {by}")
+}
+
 /// What came of asking for another attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retried {

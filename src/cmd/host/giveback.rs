@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tachi_domain::count;
 use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::{Timestamp, count};
 use tachi_operator::planning::MOST;
+use tachi_operator::when::ago;
 use tachi_operator::{AwayView, GivebackView, one_line};
 
 use super::super::Failure;
@@ -25,7 +26,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
     let outlook = source.giveback_outlook(&args.host, wish.with_locked).await?;
     let host = &outlook.host;
     if outlook.against.is_none() || args.dry_run {
-        let back = told(&outlook);
+        let back = told(&outlook, source.now());
         if args.dry_run {
             if let Some(why) = outlook.against {
                 out::told(format!("nothing would be begun now: {why}"));
@@ -52,8 +53,14 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
 }
 
 /// Says what goes back and what stays; gives how many go back.
-fn told(outlook: &GivebackView) -> usize {
+fn told(outlook: &GivebackView, now: Timestamp) -> usize {
     let host = &outlook.host;
+    if let Some(seen) = outlook.seen_at {
+        out::note(format!(
+            "tachi: as an engine saw Nova {}; what was moved later is not in it",
+            ago(seen.0, now)
+        ));
+    }
     let (back, stay): (Vec<&AwayView>, Vec<&AwayView>) =
         outlook.instances.iter().partition(|one| one.stays.is_none());
     let total = outlook.instances.len();

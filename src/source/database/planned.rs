@@ -85,6 +85,7 @@ pub(super) async fn giveback_outlook(
     let all = judge_all(database, looked.nova.as_ref(), &host, with_locked).await?;
     Ok(GivebackView {
         against: looked.against,
+        seen_at: None,
         instances: all.iter().map(AwayView::from).collect(),
         host,
     })

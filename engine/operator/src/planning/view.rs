@@ -6,6 +6,7 @@ use tachi_domain::recovery::RecoveryKind;
 use utoipa::ToSchema;
 
 use crate::schema;
+use crate::when::Time;
 
 /// Something that is planned for a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -34,6 +35,10 @@ pub struct GivebackView {
     /// What speaks against it now; null if nothing does.
     #[schema(required)]
     pub against: Option<String>,
+    /// When Nova's instances were seen so; null if it was asked now, or nobody has ever looked.
+    #[serde(default)]
+    #[schema(required)]
+    pub seen_at: Option<Time>,
     /// What recoveries and drains have moved away from the host and that is elsewhere.
     pub instances: Vec<AwayView>,
 }

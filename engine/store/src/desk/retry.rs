@@ -9,7 +9,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::recovery::{Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::StepKind;
-use tachi_engine::ports::operator::Retried;
+use tachi_engine::ports::operator::{Retried, attempt};
 use tachi_engine::ports::{Registry as _, RegistryError};
 
 use crate::convert::{self, recovery_cell};
@@ -68,6 +68,15 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         return Ok(Retried::Refused(text));
     };
     let now = db.now();
+    // Who may not write stories begins nothing either: it would be told nowhere who has wanted it.
+    let asked = Note {
+        notification: notification.id,
+        text: format!("another attempt is asked for by {by}"),
+        now,
+    };
+    if db.write(&asked).await?.is_none() {
+        return Ok(Retried::Unknown);
+    }
     let new = NewNotification {
         kind: notification.kind,
         hostname: host.name,
@@ -86,7 +95,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     };
     let note = Note {
         notification: accepted,
-        text: format!("another attempt at what recovery {id} has failed at, asked for by {by}"),
+        text: attempt(id, by),
         now,
     };
     let Some(recovery) = db.write(&note).await? else {
@@ -102,7 +111,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     })
 }
 
-/// The first line of the new story: who wanted it.
+/// A line of a story: who wanted it. In that of the new recovery it is the first.
 struct Note {
     notification: NotificationId,
     text: String,
@@ -197,6 +206,8 @@ mod tests {
             assert!(story.steps[0].text.contains("alice"), "{:?}", story.steps);
             let old = bench.store.desk().story(failed).await.unwrap().unwrap();
             assert_eq!(old.summary.status, "failed");
+            let last = &old.steps.last().unwrap().text;
+            assert_eq!(last, "another attempt is asked for by alice");
         }
     }
 

@@ -1,0 +1,125 @@
+//! `/operator/v1`: reporters that are set aside, monitors that were taken away, and another attempt at what has failed. The same code
+//! does it for the commands.
+
+use axum::extract::State;
+use http::StatusCode;
+use tachi_domain::RecoveryId;
+use tachi_operator::upkeep::Upkeep;
+use tachi_operator::{ReporterView, words};
+
+use super::freezes::to_the_end;
+use super::monitors::kind_of;
+use super::operator::away;
+use super::words::{name_of, not_for_monitors, refused};
+use crate::access_log;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::error::ApiError;
+use crate::reply;
+use crate::wire::upkeep::{NewLift, NewRetry};
+
+/// Who wants it, and by which request.
+struct By {
+    name: String,
+    request: String,
+}
+
+impl By {
+    fn of(
+        app: &App,
+        caller: &Caller,
+        extensions: &http::Extensions,
+        reason: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        not_for_monitors(app, caller)?;
+        let name = words::signed(&name_of(caller), reason).map_err(|why| {
+            ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}"))
+        })?;
+        let ids = access_log::request_ids(extensions).unwrap_or_default();
+        Ok(Self {
+            name,
+            request: ids.own,
+        })
+    }
+
+    fn upkeep<'a>(&self, app: &'a App) -> Upkeep<'a> {
+        Upkeep {
+            desk: app.desk.as_ref(),
+            monitors: app.monitors.as_ref(),
+            audit: app.audit.as_ref(),
+            by: self.name.clone(),
+            request: Some(self.request.clone()),
+        }
+    }
+}
+
+fn warned(unaudited: Option<&String>) {
+    if let Some(why) = unaudited {
+        tracing::warn!("{why}");
+    }
+}
+
+/// The reporters that are set aside, or should be.
+pub(crate) async fn reporters(State(app): State<App>, _: Authorised) -> Answer {
+    let listed = app.desk.doubted_reporters().await.map_err(away)?;
+    let views: Vec<_> = listed.iter().map(ReporterView::from).collect();
+    reply::ok("reporters", &views)
+}
+
+/// Lets one be heard again.
+pub(crate) async fn lift(
+    State(app): State<App>,
+    Ids(reporter): Ids<String>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, body, .. }: Authorised<NewLift>,
+) -> Answer {
+    let by = By::of(&app, &caller, &extensions, body.reason.as_deref())?;
+    to_the_end(async move {
+        let done = by.upkeep(&app).lift(&reporter).await.map_err(refused)?;
+        tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "a reporter is heard again");
+        warned(done.unaudited.as_ref());
+        reply::ok("lift", &done.view)
+    })
+    .await
+}
+
+/// Forgets a monitor.
+pub(crate) async fn forget(
+    State(app): State<App>,
+    Ids((host, kind)): Ids<(String, String)>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, .. }: Authorised,
+) -> Answer {
+    let by = By::of(&app, &caller, &extensions, None)?;
+    let kind = kind_of(&kind)?;
+    to_the_end(async move {
+        let done = by.upkeep(&app).forget(&host, kind).await.map_err(refused)?;
+        tracing::info!(host, %kind, by = %done.view.by, "a monitor is forgotten");
+        warned(done.unaudited.as_ref());
+        reply::ok("monitor", &done.view)
+    })
+    .await
+}
+
+/// Begins another attempt.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    Ids(id): Ids<String>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, body, .. }: Authorised<NewRetry>,
+) -> Answer {
+    let by = By::of(&app, &caller, &extensions, body.reason.as_deref())?;
+    let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
+    let id: RecoveryId = id.parse().map_err(|_| missing())?;
+    to_the_end(async move {
+        let now = app.clock.wall();
+        let done = by.upkeep(&app).retry(id, now).await.map_err(refused)?;
+        let view = &done.view;
+        tracing::info!(recovery = %view.recovery, of = %id, by = %view.by, already = view.already, "another attempt");
+        warned(done.unaudited.as_ref());
+        app.poke.poke();
+        reply::with_status(StatusCode::ACCEPTED, "retry", view)
+    })
+    .await
+}

@@ -1,0 +1,181 @@
+//! What operators do about reporters, monitors and failed recoveries over the API: those who may, under their names, in the log first.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tachi_domain::{RecoveryId, Reporter, Timestamp};
+use tachi_engine::ports::Doubted;
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use uuid::Uuid;
+
+use super::bench::{Bench, Got};
+use super::desk::{NOW, recovery};
+
+const REPORTERS: &str = "/operator/v1/reporters";
+const BY: &str = "Keystone user admin-user";
+
+pub(super) fn doubted(number: i64, host: &str) -> Doubted {
+    Doubted {
+        number,
+        reporter: Reporter {
+            host: Some(host.into()),
+            ..Reporter::default()
+        },
+        since: NOW.minus_seconds(90),
+        why: "3 of its claims were contradicted".into(),
+        aside: true,
+        unheard: 4,
+    }
+}
+
+async fn said(bench: &Bench, token: &str, method: &'static str, path: &str, body: &Value) -> Got {
+    let headers = [("x-auth-token", token), ("content-type", "application/json")];
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    bench.raw(method, path, &headers, body).await
+}
+
+fn nothing_was_done(bench: &Bench, what: &str) {
+    assert_eq!(*bench.desk.written.lock().unwrap(), [] as [&str; 0], "{what}");
+}
+
+#[tokio::test]
+async fn operator_api_a_reporter_is_lifted_once_and_the_log_has_who_did_it() {
+    let bench = Bench::new();
+    *bench.desk.doubted.lock().unwrap() = vec![doubted(7, "a"), doubted(8, "b")];
+    let list = bench
+        .raw("GET", REPORTERS, &[("x-auth-token", "service-reader")], "")
+        .await;
+    let list = list.root("reporters");
+    assert_eq!(
+        list[0],
+        json!({"number": 7, "reporter": list[0]["reporter"], "host": "a", "set_aside": true, "since": list[0]["since"], "kept": 4,
+               "why": "3 of its claims were contradicted"})
+    );
+    let path = format!("{REPORTERS}/a/lift");
+    let got = said(
+        &bench,
+        "admin",
+        "POST",
+        &path,
+        &json!({"lift": {"reason": "its clock"}}),
+    )
+    .await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    let told = got.root("lift");
+    assert_eq!(
+        (&told["lifted"]["number"], &told["by"]),
+        (&json!(7), &json!(format!("{BY} (its clock)")))
+    );
+    let audited = bench.desk.audited.lock().unwrap().clone();
+    let seen: Vec<_> = audited
+        .iter()
+        .map(|one| (one.action, one.phase, one.result))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (AuditAction::Lift, AuditPhase::Intent, None),
+            (AuditAction::Lift, AuditPhase::Outcome, Some(AuditResult::Ok)),
+        ]
+    );
+    assert!(audited[0].text.contains("(req-"), "{}", audited[0].text);
+    let by = format!("{BY} (its clock)");
+    assert!(
+        audited
+            .iter()
+            .all(|one| one.operator.as_deref() == Some(by.as_str()))
+    );
+
+    // Said again it says that nobody is set aside under that name, and writes nothing.
+    let again = said(&bench, "admin", "POST", &path, &json!({"lift": {}})).await;
+    assert_eq!(again.status, 404, "{}", again.text);
+    assert!(
+        again.text.contains("it was lifted, or never was"),
+        "{}",
+        again.text
+    );
+    assert_eq!(bench.desk.audited.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
+    let bench = Bench::new();
+    *bench.desk.doubted.lock().unwrap() = vec![doubted(7, "a")];
+    let mut failed = recovery(3, "a");
+    failed.opened_at = Timestamp::from_micros(1);
+    *bench.desk.recoveries.lock().unwrap() = vec![failed];
+    let id = RecoveryId(Uuid::from_u128(3));
+    let lift = (format!("{REPORTERS}/7/lift"), json!({"lift": {}}));
+    let retry = (
+        format!("/operator/v1/recoveries/{id}/retry"),
+        json!({"retry": {}}),
+    );
+    for (path, body) in [&lift, &retry] {
+        for token in ["service-reader", "member"] {
+            let got = said(&bench, token, "POST", path, body).await;
+            assert_eq!(got.status, 403, "{token} {path}: {}", got.text);
+        }
+        bench.desk.full.store(true, Ordering::SeqCst);
+        assert_eq!(
+            said(&bench, "admin", "POST", path, body).await.status,
+            503,
+            "{path}"
+        );
+        nothing_was_done(&bench, path);
+        bench.desk.full.store(false, Ordering::SeqCst);
+    }
+    // `tachi db grants`: the API has a user of its own.
+    bench.desk.denied.store(true, Ordering::SeqCst);
+    for (path, body) in [&lift, &retry] {
+        let (status, _, told) = said(&bench, "admin", "POST", path, body).await.fault();
+        assert_eq!(status, 503, "{told}");
+        assert!(told.contains("it is said on a controller"), "{told}");
+    }
+    bench.desk.denied.store(false, Ordering::SeqCst);
+    let got = said(&bench, "admin", "POST", &retry.0, &retry.1).await;
+    assert_eq!(got.status, 409, "{}", got.text);
+    assert!(
+        got.text.contains("no new attempt: the desk of tests begins none"),
+        "{}",
+        got.text
+    );
+    bench.desk.broken.store(true, Ordering::SeqCst);
+    assert_eq!(bench.get(REPORTERS).await.status, 503);
+}
+
+#[tokio::test]
+async fn operator_api_upkeep_of_hostile_names_is_refused_with_words() {
+    let bench = Bench::new();
+    let long = "x".repeat(300);
+    let (lift, retry) = (json!({"lift": {}}), json!({"retry": {}}));
+    for name in [
+        "..%2F",
+        "%2e%2e",
+        "a%2fb",
+        "a%0ab",
+        "%00",
+        long.as_str(),
+        "nobody",
+    ] {
+        for (method, path, body) in [
+            ("POST", format!("{REPORTERS}/{name}/lift"), &lift),
+            ("POST", format!("/operator/v1/recoveries/{name}/retry"), &retry),
+            (
+                "DELETE",
+                format!("/operator/v1/monitors/{name}/host"),
+                &Value::Null,
+            ),
+            ("DELETE", format!("/operator/v1/monitors/a/{name}"), &Value::Null),
+        ] {
+            let got = said(&bench, "admin", method, &path, body).await;
+            assert!([400, 404].contains(&got.status), "{method} {path}: {}", got.text);
+            assert!(!got.fault().2.is_empty(), "{path}");
+        }
+    }
+    nothing_was_done(&bench, "hostile names");
+    assert_eq!(*bench.desk.audited.lock().unwrap(), []);
+}

@@ -1,0 +1,190 @@
+//! Reporters that are set aside, monitors that were taken away, failed recoveries and paper drills, from a laptop: by the real binary.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use serde_json::Value;
+use tachi_domain::Reporter;
+use tachi_domain::entity::notification::NotificationStatus;
+
+use super::remote::{ADMIN, DEMO, assert_told_the_same, audited, over};
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// The last two lines of the audit log: phase, who it was, and what.
+fn last(stage: &Stage) -> Vec<(String, String, String)> {
+    let of = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    let all = audited(stage);
+    let all = all.iter().rev().take(2).rev();
+    all.map(|line| (of(line, "phase"), of(line, "operator"), of(line, "text")))
+        .collect()
+}
+
+fn is_signed(stage: &Stage, what: &str) {
+    let lines = last(stage);
+    assert_eq!(
+        (lines[0].0.as_str(), lines[1].0.as_str()),
+        ("intent", "outcome"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[0].2.contains(what) && lines[0].2.contains("(req-"),
+        "{lines:?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.1.starts_with("admin, Keystone user ")),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let _api = stage.spawn("api");
+    let api = stage.api().await;
+    assert_eq!(api.sign(HOST, "host", &[HOST]).await, 204);
+    let none = assert_told_the_same(&stage, &["reporter", "list"]);
+    assert!(none.contains("no reporter is set aside"), "{none}");
+    let reporter = Reporter {
+        host: Some(HOST.into()),
+        user_name: Some("evil\u{1b}[2J".into()),
+        ..Reporter::default()
+    };
+    let reporter = serde_json::to_string(&reporter).unwrap().replace('\'', "''");
+    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+    db.execute_unprepared(&format!(
+        "INSERT INTO reporter_aside (voice, reporter, since, why, aside, unheard) VALUES ('v', '{reporter}', 1700000000000000, \
+         'Nova has contradicted it', true, 2)"
+    ))
+    .await
+    .unwrap();
+    let told = assert_told_the_same(&stage, &["reporter", "list"]);
+    assert!(told.contains("set aside") && !told.contains('\u{1b}'), "{told}");
+    assert_told_the_same(&stage, &["reporter", "list", "-f", "json"]);
+
+    for words in [
+        &["reporter", "lift", HOST][..],
+        &["monitor", "forget", HOST, "host"],
+    ] {
+        let (code, _, said) = over(&stage, DEMO, words);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("os_masakari_api:operator:act"), "{said}");
+    }
+    for (words, part) in [
+        (&["reporter", "lift", "../x"][..], "no reporter ../x is set aside"),
+        (
+            &["monitor", "forget", "no/where", "host"],
+            "no host monitor of no/where has ever signed",
+        ),
+        (&["recovery", "retry", "feed"], "feed"),
+        (&["drill", "nowhere", "--paper"], "is in no segment"),
+        (&["drill", HOST, "--shadow"], "an API is asked for --paper only"),
+    ] {
+        let (code, _, said) = over(&stage, ADMIN, words);
+        assert_ne!(code, 0, "{words:?}: {said}");
+        assert!(said.contains(part), "{words:?}: {said}");
+    }
+    assert_eq!(audited(&stage), [] as [Value; 0]);
+
+    let lift = ["reporter", "lift", HOST, "--reason", "its clock was wrong"];
+    let (code, told, said) = over(&stage, ADMIN, &lift);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        told.contains("is heard again from now on, by admin, Keystone user "),
+        "{told}"
+    );
+    assert!(told.contains("2 of its reports were kept"), "{told}");
+    is_signed(&stage, "lets it be heard again");
+    let (code, _, said) = over(&stage, ADMIN, &lift);
+    assert_eq!(code, 1);
+    assert!(said.contains("it was lifted, or never was"), "{said}");
+
+    until("the monitor to be known", LIMIT, async || {
+        json(&stage, &["monitor", "list"]).as_array().unwrap().len() == 1
+    })
+    .await;
+    let forget = ["monitor", "forget", HOST, "host"];
+    let (code, told, said) = over(&stage, ADMIN, &forget);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        told.contains("the host monitor of compute-001 is forgotten, by admin"),
+        "{told}"
+    );
+    is_signed(&stage, "forgets the host monitor");
+    assert_eq!(over(&stage, ADMIN, &forget).0, 1, "it is not there any more");
+    assert_eq!(audited(&stage).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.boot(HOST, 1);
+    let _api = stage.spawn("api");
+    stage.api().await;
+    let notification = stage.report(HOST).await;
+    assert_eq!(
+        over(
+            &stage,
+            ADMIN,
+            &["recovery", "abort", HOST, "--reason", "wrong rack"]
+        )
+        .0,
+        0
+    );
+    let _engine = stage.spawn("engine");
+    until("the recovery to end", LIMIT, async || {
+        stage.status(notification).await.0 == NotificationStatus::Failed
+    })
+    .await;
+    let id = json(&stage, &["recovery", "list", "--all"])[0]["recovery"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let retry = ["recovery", "retry", &id, "--reason", "the right rack"];
+    let (code, told, said) = over(&stage, ADMIN, &retry);
+    assert_eq!(code, 0, "{said}");
+    assert!(!told.contains("nothing was written"), "{told}");
+    let lines: Vec<Value> = audited(&stage);
+    let ours: Vec<&Value> = lines
+        .iter()
+        .filter(|line| {
+            line["episode_id"] == id.as_str()
+                && line["operator"]
+                    .as_str()
+                    .is_some_and(|by| by.contains("right rack"))
+        })
+        .collect();
+    assert_eq!(ours.len(), 2, "{lines:?}");
+    assert_eq!(
+        (&ours[0]["phase"], &ours[1]["phase"]),
+        (&"intent".into(), &"outcome".into())
+    );
+    // The answer was lost: the same person says the same.
+    let (code, again, said) = over(&stage, ADMIN, &retry);
+    assert_eq!(code, 0, "{said}");
+    assert!(again.contains("nothing was written"), "{again}");
+    assert!(again.ends_with(&told), "{again}");
+    let all = json(&stage, &["recovery", "list", "--all"]);
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
+    let (_, story, _) = run(&stage, &["recovery", "show", &id]);
+    assert!(
+        story.contains("another attempt is asked for by admin, Keystone user "),
+        "{story}"
+    );
+
+    until("the instances to be listed", LIMIT, async || {
+        json(&stage, &["status"])["instances"]["down"].is_u64()
+    })
+    .await;
+    let told = assert_told_the_same(&stage, &["drill", "compute-002", "--paper"]);
+    assert!(
+        told.starts_with("paper drill of compute-002: nobody is asked"),
+        "{told}"
+    );
+}
