@@ -79,7 +79,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         (&["reporter", "lift", "../x"][..], "no reporter ../x is set aside"),
         (
             &["monitor", "forget", "no/where", "host"],
-            "no host monitor of no/where has ever signed",
+            "no host monitor of no/where is known",
         ),
         (&["recovery", "retry", "feed"], "feed"),
         (&["drill", "nowhere", "--paper"], "is in no segment"),

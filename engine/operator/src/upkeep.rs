@@ -168,7 +168,7 @@ impl Upkeep<'_> {
     pub async fn forget(&self, host: &str, kind: MonitorKind) -> Result<Done<ForgottenView>, Unsaid> {
         let unknown = || {
             Unsaid::Unknown(format!(
-                "no {kind} monitor of {} has ever signed: see tachi monitor list",
+                "no {kind} monitor of {} is known: it is forgotten already, or has never signed; see tachi monitor list",
                 plain(host)
             ))
         };
@@ -186,7 +186,10 @@ impl Upkeep<'_> {
         let forgotten = self.monitors.forget_monitor(host, kind).await;
         let (result, text) = match &forgotten {
             Ok(true) => (AuditResult::Ok, format!("the {kind} monitor is forgotten")),
-            Ok(false) => (AuditResult::Permanent, format!("no {kind} monitor has signed")),
+            Ok(false) => (
+                AuditResult::Permanent,
+                format!("no {kind} monitor is known any more"),
+            ),
             Err(error) => failed(error),
         };
         let unaudited = self.tell(entry, result, text).await;
@@ -277,7 +280,7 @@ impl Upkeep<'_> {
                 continue;
             }
             let story = self.desk.story(row.id).await?;
-            if story.is_some_and(|story| story.steps.first().is_some_and(|step| step.text == wanted)) {
+            if story.is_some_and(|story| story.steps.iter().any(|step| step.text == wanted)) {
                 return Ok(Some(RetriedView {
                     recovery: row.id,
                     notification: row.notification,

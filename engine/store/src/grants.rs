@@ -109,7 +109,8 @@ const API: [Right; 9] = [
         false,
         true,
     ),
-    right("tachi_monitor", Columns::All, Columns::All, false, false),
+    // It writes what it likes into a monitor's row already; a person has it forget one that was taken away.
+    right("tachi_monitor", Columns::All, Columns::All, true, false),
     // Only people read it, and whoever has the API could as well not write what it has refused.
     right("tachi_refusal", Columns::All, Columns::All, true, false),
     right("tachi_lock", Columns::All, Columns::All, false, false),

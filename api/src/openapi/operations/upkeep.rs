@@ -12,6 +12,8 @@ use crate::wire::upkeep::{NewLift, NewRetry};
 const DENIED: &str = "The database or the audit log is not to be written. Where API and engine have database users of their own, this is \
                       said on a controller.";
 
+const UNWRITTEN: &str = "The database or the audit log is not to be written.";
+
 pub(super) fn upkeep() -> Vec<Operation> {
     let plain = || Operation {
         tag: "operator",
@@ -54,8 +56,11 @@ pub(super) fn upkeep() -> Vec<Operation> {
             success: Success::One(200, "monitor", "ForgottenMonitor", &[]),
             refusals: &[
                 (403, MONITORS),
-                (404, "No such monitor has ever signed."),
-                (503, DENIED),
+                (
+                    404,
+                    "No such monitor is known: it is forgotten already, or has never signed.",
+                ),
+                (503, UNWRITTEN),
             ],
             ..plain()
         },

@@ -2,7 +2,13 @@
 //! work with them. On `SQLite` there are no users.
 
 use sea_orm::ConnectionTrait as _;
-use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _, Roll as _};
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::journal::{Committed, HostWrite, Write};
+use tachi_engine::ports::operator::Retried;
+use tachi_engine::ports::{Journal as _, Monitors as _, OperatorDesk as _, Registry as _, Roll as _};
 
 use crate::testing::{Bench, all, new_segment, stopped};
 use crate::{Role, Store};
@@ -198,4 +204,69 @@ async fn t2_an_old_schema_is_told_to_whoever_may_not_change_it() {
     let error = api.migrate().await.unwrap_err();
     let why = std::error::Error::source(&error).unwrap().to_string();
     assert!(why.contains("tachi db sync") && why.contains(&newest), "{why}");
+}
+
+/// What operators ask of the API, with the API's own user: it forgets a monitor, and neither begins another attempt nor lifts anybody.
+#[tokio::test]
+async fn t2_the_api_forgets_monitors_and_leaves_words_that_begin_something_to_a_controller() {
+    let bench = Bench::new().await;
+    let Some(api) = bench.as_user(Role::Api).await else {
+        return;
+    };
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    let claimed = bench.claim_newest("engine").await;
+    let write = Write {
+        life: Some(Life::Closed),
+        notification: Some((NotificationStatus::Failed, None)),
+        host: Some(HostWrite {
+            host: host.id,
+            why: MaintenanceReason::Recovery,
+        }),
+        ..Write::default()
+    };
+    let journal = bench.store.journal();
+    let written = journal.commit(claimed.id, claimed.epoch, &write).await.unwrap();
+    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    let steps = bench.store.desk().steps(claimed.id).await.unwrap().len();
+    let error = api.desk().retry(claimed.id, "alice").await.unwrap_err();
+    assert!(error.denied, "{error:?}");
+    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 1);
+    assert_eq!(bench.store.desk().steps(claimed.id).await.unwrap().len(), steps);
+    let insert = "INSERT INTO reporter_aside (voice, reporter, since, why, aside, unheard) VALUES ('v', '{\"user_id\": \"u\"}', 1, 'why', \
+                  TRUE, 0)";
+    bench
+        .store
+        .db
+        .writer()
+        .db
+        .execute_unprepared(insert)
+        .await
+        .unwrap();
+    let listed = api.desk().doubted_reporters().await.unwrap();
+    let error = api.desk().lift_reporter(listed[0].number).await.unwrap_err();
+    assert!(error.denied, "{error:?}");
+    assert_eq!(bench.store.desk().doubted_reporters().await.unwrap(), listed);
+    let signature = Signature {
+        host: "cmp1".to_owned(),
+        kind: MonitorKind::Host,
+        version: "1".to_owned(),
+        troubles: std::collections::BTreeMap::new(),
+        watches: std::collections::BTreeSet::new(),
+        watching: true,
+    };
+    api.monitors().sign_monitors(&[signature]).await.unwrap();
+    assert!(
+        api.monitors()
+            .forget_monitor("cmp1", MonitorKind::Host)
+            .await
+            .unwrap()
+    );
+    // The commands on a controller have the engine's user.
+    let engine = bench.as_user(Role::Engine).await.unwrap();
+    let heard = engine.desk().lift_reporter(listed[0].number).await.unwrap();
+    assert_eq!(heard.as_ref(), listed.first());
+    let begun = engine.desk().retry(claimed.id, "alice").await;
+    assert!(matches!(begun, Ok(Retried::Begun { .. })), "{begun:?}");
 }
