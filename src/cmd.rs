@@ -37,6 +37,8 @@ pub(crate) use db::cut as purged_before;
 pub(crate) use failure::Failure;
 pub(crate) use fence::{confirmed, switched_off, what_runs};
 pub(crate) use freeze::{after, before};
+pub(crate) use host::host_return;
+pub(crate) use init::proposal;
 pub(crate) use tachi_operator::is_alive as alive;
 
 use tachi_domain::policy::Policy;
@@ -72,7 +74,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Freeze(command) => Box::pin(freeze::run(command)).await,
         Command::Thaw(command) => Box::pin(freeze::thaw(command)).await,
         Command::Host(command) => Box::pin(host::run(command)).await,
-        Command::Audit(command) => audit::run(command),
+        Command::Audit(command) => Box::pin(audit::run(command)).await,
         Command::Explain(args) => Box::pin(explain::run(args)).await,
         Command::Forecast(args) => Box::pin(forecast::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,

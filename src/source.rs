@@ -26,6 +26,7 @@ use crate::out;
 
 pub(crate) use database::Database;
 use patient::Patient;
+pub(crate) use remote::Remote;
 
 /// A word.
 #[derive(Clone, Copy, Debug)]
@@ -124,11 +125,16 @@ fn waits_for_engines(recoveries: &[String]) {
     ));
 }
 
+/// The API that is asked for; `None` if it is the database.
+pub(crate) fn cloud(args: &SourceArgs) -> Result<Option<Remote>, Failure> {
+    args.cloud().map(|name| Remote::open(&name)).transpose()
+}
+
 /// The one that is asked for.
 pub(crate) async fn open(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
     if let Some(name) = args.cloud() {
         return Ok(Box::new(Patient {
-            inner: remote::Remote::open(&name)?,
+            inner: Remote::open(&name)?,
             what: format!("the API of cloud {name}"),
         }));
     }

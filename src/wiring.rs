@@ -3,6 +3,7 @@
 mod audited;
 mod bus;
 mod cloud;
+mod controller;
 mod events;
 pub(crate) mod fencing;
 mod freezes;
@@ -353,17 +354,19 @@ pub(crate) async fn router(
     Front { auth, login, audit }: Front,
 ) -> Result<axum::Router, Failure> {
     let registry: Arc<dyn Registry> = Arc::new(base.store.registry().clone());
+    let nova = nova(settings, &base.clock).await?;
     let ports = tachi_api::Ports {
         registry,
         poke,
         clock: base.clock.clone(),
-        compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
+        compute_hosts: Arc::new(identity::Hosts::new(nova.clone())),
         lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
         desk: Arc::new(base.store.desk().clone()),
         freezes: Arc::new(base.store.freezes().clone()),
         plans: Arc::new(base.store.plans().clone()),
         audit: audit.clone(),
         monitors: Arc::new(base.store.monitors().clone()),
+        controller: Arc::new(controller::Here::new(settings, base, nova)),
         refusals: base.refusals.clone(),
     };
     let mut options = tachi_api::Options::new(auth);

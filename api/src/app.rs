@@ -13,7 +13,7 @@ use crate::links::Links;
 use crate::live::Streams;
 use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
-use crate::ports::{ComputeHosts, Lookout};
+use crate::ports::{ComputeHosts, Controller, Lookout};
 use crate::refusals::RefusalCounter;
 use crate::report_limit::ReportLimit;
 use crate::signs::Signs;
@@ -34,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) plans: Arc<dyn Plans>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) monitors: Arc<dyn Monitors>,
+    pub(crate) controller: Arc<dyn Controller>,
     pub(crate) signs: Signs,
     pub(crate) refusals: RefusalCounter,
     pub(crate) streams: Streams,

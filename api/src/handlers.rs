@@ -1,6 +1,7 @@
 //! The handlers: take an authorised request, ask the registry, show what it says.
 
 pub(crate) mod boot_guard;
+pub(crate) mod controller;
 pub(crate) mod extensions;
 pub(crate) mod failures;
 pub(crate) mod freezes;

@@ -65,7 +65,9 @@ pub use metrics::{Metrics, MetricsAccess, MetricsError, metrics_router};
 pub use openapi::{openapi, openapi_page};
 pub use options::{Auth, Options};
 pub use policy::{Policy, policy_rules};
-pub use ports::{ComputeHosts, Login, LoginWith, Lookout, Ports, TokenValidator, Unavailable};
+pub use ports::{
+    ComputeHosts, Controller, Login, LoginWith, Lookout, Ports, TokenValidator, Unasked, Unavailable,
+};
 pub use refusals::RefusalCounter;
 pub use router::{BuildError, router};
 pub use routes::{RouteInfo, routes};

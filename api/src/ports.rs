@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tachi_engine::ports::{
     AuditSink, CallError, Clock, Freezes, JournalError, Monitors, OperatorDesk, Plans, Poke, Registry,
 };
-use tachi_operator::{JobView, Seen};
+use tachi_operator::{AuditView, AuditWish, FromNovaView, JobView, ReturnView, Seen};
 
 use crate::auth::Identity;
 use crate::metrics;
@@ -135,6 +135,57 @@ pub trait Lookout: Send + Sync {
     async fn schedule(&self) -> Result<Vec<JobView>, JournalError>;
 }
 
+/// Why a controller gives no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unasked {
+    /// There is nothing of that name.
+    #[error("{0}")]
+    Unknown(String),
+    /// What is known, or the configuration, stands against it.
+    #[error("{0}")]
+    Refused(String),
+    /// No page ends there.
+    #[error("{0:?} is no marker")]
+    Marker(String),
+    /// Somebody who was asked does not answer.
+    #[error("{what}")]
+    Away {
+        /// Who.
+        service: &'static str,
+        /// What was asked.
+        what: &'static str,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What the process knows beside the database: Nova as it is now, and the files of its machine. Nothing is changed by any of it.
+#[async_trait]
+pub trait Controller: Send + Sync {
+    /// Lines of the audit logs of this machine, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The marker is none, or the logs could not be read.
+    async fn audit(&self, wish: AuditWish) -> Result<AuditView, Unasked>;
+
+    /// What speaks for and against putting a host, by its name or id, to work again.
+    ///
+    /// # Errors
+    ///
+    /// No host is called so, or several are; or the database failed. What Nova does not answer is part of what is told.
+    async fn host_return(&self, host: &str) -> Result<ReturnView, Unasked>;
+
+    /// Which segments and hosts would be made of what Nova has, by its `zone`s or `aggregate`s, or by the `rack`s of the configuration;
+    /// `default_zone` is that of hosts that no aggregate puts into one.
+    ///
+    /// # Errors
+    ///
+    /// Nova has no hosts, nothing says which host is in which rack, or Nova or the database failed.
+    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, Unasked>;
+}
+
 /// Everything the API talks to, except the token validator, which is part of [`Auth`](crate::Auth).
 #[derive(Clone)]
 pub struct Ports {
@@ -158,6 +209,8 @@ pub struct Ports {
     pub audit: Arc<dyn AuditSink>,
     /// Where monitors sign.
     pub monitors: Arc<dyn Monitors>,
+    /// What is not in the database.
+    pub controller: Arc<dyn Controller>,
     /// Counts reports that are not accepted. Whoever made it has it write the last ones.
     pub refusals: RefusalCounter,
 }

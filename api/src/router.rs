@@ -93,6 +93,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         audit: ports.audit,
         signs: Signs::new(Arc::clone(&ports.monitors)),
         monitors: ports.monitors,
+        controller: ports.controller,
         refusals: ports.refusals,
         streams: Streams::new(options.streams),
     });

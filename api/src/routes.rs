@@ -5,8 +5,8 @@ use http::Method;
 
 use crate::app::App;
 use crate::handlers::{
-    boot_guard, extensions, failures, freezes, hosts, live, monitors, notifications, operator, plans,
-    refused, segments, upkeep, versions, vmoves, words,
+    boot_guard, controller, extensions, failures, freezes, hosts, live, monitors, notifications, operator,
+    plans, refused, segments, upkeep, versions, vmoves, words,
 };
 use crate::policy::Rule;
 
@@ -119,6 +119,9 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}/report", READ, get(operator::report)),
         ruled(Method::POST, "/operator/v1/recoveries/{recovery}/retry", ACT, post(upkeep::retry)),
         ruled(Method::GET, "/operator/v1/reporters", READ, get(upkeep::reporters)),
+        ruled(Method::GET, "/operator/v1/audit", READ, get(controller::audit)),
+        ruled(Method::GET, "/operator/v1/from-nova", READ, get(controller::from_nova)),
+        ruled(Method::GET, "/operator/v1/hosts/{hostname}/return", READ, get(controller::host_return)),
         ruled(Method::POST, "/operator/v1/reporters/{reporter}/lift", ACT, post(upkeep::lift)),
         ruled(Method::DELETE, "/operator/v1/monitors/{hostname}/{kind}", ACT, delete(upkeep::forget)),
         ruled(Method::GET, "/operator/v1/schedule", READ, get(operator::schedule)),

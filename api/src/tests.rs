@@ -12,6 +12,7 @@ mod binding;
 mod board;
 mod board_words;
 mod boot_guard;
+mod controller;
 mod desk;
 mod downtime;
 mod errors;

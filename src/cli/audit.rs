@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, ShapeArgs};
+use super::{ConfigArgs, ShapeArgs, SourceArgs};
 
 /// What to do with the audit log.
 #[derive(Debug, Subcommand)]
@@ -45,9 +45,9 @@ pub(crate) struct AuditNewKeyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AuditShowArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// The file. Default: the logs of this machine
-    #[arg(value_name = "FILE")]
+    pub(crate) source: SourceArgs,
+    /// The file. Default: the logs of this machine, or with --os-cloud those of the machine whose API answers
+    #[arg(value_name = "FILE", conflicts_with = "os_cloud")]
     pub(crate) files: Vec<PathBuf>,
     /// Only what is about this host
     #[arg(long, value_name = "HOST")]

@@ -31,6 +31,7 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         | Command::Thaw(_)
         | Command::Vmove(_)
         | Command::Host(HostCommand::Fail(_) | HostCommand::Drain(_) | HostCommand::Giveback(_))
+        | Command::Audit(AuditCommand::Show(_))
         | Command::Schedule(ScheduleCommand::List(_))
         | Command::Monitor(_)
         | Command::Reporter(_)
@@ -44,9 +45,11 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
             | RecoveryCommand::Reject(_),
         ) => return None,
         Command::Recovery(RecoveryCommand::Vouch(args)) => (Here::Acts, &args.config),
-        Command::Host(HostCommand::Return(args)) => (acts(args.put_back), &args.config),
+        Command::Host(HostCommand::Return(args)) if !args.put_back => return None,
+        Command::Host(HostCommand::Return(args)) => (Here::Acts, &args.source.config),
         Command::Schedule(ScheduleCommand::Run(args)) => (Here::Acts, &args.config),
-        Command::Init(InitCommand::FromNova(args)) => (acts(args.apply), &args.config),
+        Command::Init(InitCommand::FromNova(args)) if !args.apply => return None,
+        Command::Init(InitCommand::FromNova(args)) => (Here::Acts, &args.source.config),
         Command::Init(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
         Command::Doctor(args) => (acts(args.fix && !args.dry_run), &args.config),
         Command::Drill(args) if args.paper => return None,
@@ -59,7 +62,6 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         Command::Db(DbCommand::Grants(args)) => (acts(args.execute), &args.config),
         // A package brings its own database up to date while it is installed, whatever the shell has.
         Command::Db(DbCommand::Sync(args) | DbCommand::Version(args)) => (Here::Tells, &args.config),
-        Command::Audit(AuditCommand::Show(args)) => (Here::Tells, &args.config),
         Command::Upgrade(UpgradeCommand::Check(args)) => (Here::Tells, &args.config),
         Command::Demo(_)
         | Command::Serve(_)
@@ -79,6 +81,27 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
     Some((here, Some(config)))
 }
 
+/// Why no API is asked for it although one is named and the command asks one otherwise.
+fn elsewhere(command: &Command) -> Option<&'static str> {
+    let (source, why) = match command {
+        Command::Drill(args) if !args.paper => (
+            &args.source,
+            "an API is asked for --paper only: what asks Nova and fence devices, or switches a host off, is done on a controller",
+        ),
+        Command::Host(HostCommand::Return(args)) if args.put_back => (
+            &args.source,
+            "an API is asked for what speaks against it, without --do: putting a host to work changes its service in Nova, by what \
+             is seen there at that moment, and is done on a controller",
+        ),
+        Command::Init(InitCommand::FromNova(args)) if args.apply => (
+            &args.source,
+            "an API is asked for --diff only: segments and hosts are made of what Nova has on a controller",
+        ),
+        _ => return None,
+    };
+    source.os_cloud.is_some().then_some(why)
+}
+
 /// Refuses what would act on another region than the one that the shell names, and says where the rest reads. Who names a configuration
 /// has said which is meant.
 ///
@@ -86,14 +109,10 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
 ///
 /// It would act, and no configuration is named.
 pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
-    if let Command::Drill(args) = command
-        && args.source.os_cloud.is_some()
-        && !args.paper
-    {
-        return Err(Failure::usage(
-            "--os-cloud: an API is asked for --paper only: what asks Nova and fence devices, or switches a host off, is done on a \
-             controller. Log in there and type the same without --os-cloud",
-        ));
+    if let Some(why) = elsewhere(command) {
+        return Err(Failure::usage(format!(
+            "--os-cloud: {why}. Log in there and type the same without --os-cloud"
+        )));
     }
     let Some((here, Some(config))) = here(command) else {
         return Ok(());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigArgs, Method};
+use super::{ConfigArgs, Method, SourceArgs};
 
 /// Nova's own default of `default_availability_zone`.
 pub(crate) const DEFAULT_ZONE: &str = "nova";
@@ -30,7 +30,7 @@ pub(crate) enum InitCommand {
 #[derive(Debug, Args)]
 pub(crate) struct FromNovaArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// What makes a segment
     #[arg(long, value_enum, default_value_t = By::Zone)]
     pub(crate) by: By,
@@ -57,6 +57,17 @@ pub(crate) enum By {
     Aggregate,
     /// A rack: a `rack:NAME = HOST HOST` line of `[fencing] storm_failure_domains_file`. Hosts in none are left out
     Rack,
+}
+
+impl By {
+    /// The word of the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Zone => "zone",
+            Self::Aggregate => "aggregate",
+            Self::Rack => "rack",
+        }
+    }
 }
 
 /// `tachi init monitors`.

@@ -175,7 +175,7 @@ pub(crate) struct HostGivebackArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HostReturnArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
     /// Only check; exits 0 if nothing speaks against putting the host to work again, else 1

@@ -1,10 +1,10 @@
 //! `tachi audit`.
 
-use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tachi_audit::Keys;
+use tachi_audit::read::{Wanted, newest};
 use tachi_audit::verify::{LogReport, logs, verify};
 use tachi_domain::count;
 use tachi_engine::SystemClock;
@@ -15,13 +15,14 @@ use super::{Failure, command_settings};
 use crate::cli::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
 use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::settings::audit_places;
+use crate::source::{self, Source as _};
 
 /// Checks or shows the log.
-pub(crate) fn run(command: AuditCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: AuditCommand) -> Result<u8, Failure> {
     match command {
         AuditCommand::Verify(args) => check(&args),
         AuditCommand::NewKey(args) => new_key(&args),
-        AuditCommand::Show(args) => show(&args),
+        AuditCommand::Show(args) => show(&args).await,
     }
 }
 
@@ -154,42 +155,60 @@ fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
-    let mut lines = Vec::new();
-    for path in chosen(&args.config, &args.files)? {
-        let wrong = |error| Failure::new(format!("reading {}", path.display()), error);
-        let file = std::fs::File::open(&path).map_err(wrong)?;
-        for line in std::io::BufReader::new(file).lines() {
-            let line = line.map_err(wrong)?;
-            let parsed: Value = serde_json::from_str(&line).map_err(|error| {
-                Failure::new(
-                    format!("reading {}: try `tachi audit verify`", path.display()),
-                    error,
-                )
-            })?;
-            if wanted(args, &parsed) {
-                lines.push(parsed);
-            }
+/// Lines of logs, and what of them could not be read.
+type Found = (Vec<Map<String, Value>>, Vec<String>);
+
+async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
+    let recovery = args.recovery.as_ref().map(|id| id.to_ascii_lowercase());
+    let api = if args.files.is_empty() {
+        source::cloud(&args.source)?
+    } else {
+        None
+    };
+    let (mut lines, unread, now) = match api {
+        None => {
+            let (lines, unread) = here(args, recovery)?;
+            (lines, unread, SystemClock.wall())
         }
-    }
-    // Each engine has a log of its own: by time, as far as their clocks agree.
-    lines.sort_by_key(|one| text(one, "ts"));
-    let skipped = args.last.map_or(0, |last| lines.len().saturating_sub(last));
-    let lines = &lines[skipped..];
+        Some(api) => {
+            let told = api
+                .audit(args.host.as_deref(), recovery.as_deref(), args.last)
+                .await?;
+            out::note(out::plain(&format!(
+                "tachi: what follows is of the audit logs of {}, whose API has answered; each controller has logs of its own",
+                told.machine
+            )));
+            (told.lines, told.unread, api.now())
+        }
+    };
+    lines.reverse();
     let none = "no line of the log is about that";
-    answer::list(&args.shape, SystemClock.wall(), &sheet(lines), none)?;
-    Ok(crate::DONE)
+    answer::list(&args.shape, now, &sheet(&lines), none)?;
+    for why in &unread {
+        out::note(out::plain(&format!("tachi: not all was read: {why}")));
+    }
+    Ok(if unread.is_empty() {
+        crate::DONE
+    } else {
+        crate::FAILED
+    })
 }
 
-fn wanted(args: &AuditShowArgs, line: &Value) -> bool {
-    let is =
-        |key: &str, wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| text(line, key) == *wanted);
-    // The beginning of an id is enough.
-    let begins = |wanted: &String| text(line, "episode_id").starts_with(&wanted.to_ascii_lowercase());
-    is("host", &args.host) && args.recovery.as_ref().is_none_or(begins)
+/// Each engine has a log of its own: by time, as far as their clocks agree; the newest first.
+fn here(args: &AuditShowArgs, recovery: Option<String>) -> Result<Found, Failure> {
+    let wanted = Wanted {
+        host: args.host.clone(),
+        recovery,
+        before: None,
+        limit: args.last.unwrap_or(usize::MAX),
+    };
+    let page = newest(&chosen(&args.source.config, &args.files)?, &wanted);
+    let unread = page.unread.iter();
+    let unread = unread.map(|(path, why)| format!("{}: {why}", path.display()));
+    Ok((page.lines, unread.collect()))
 }
 
-fn sheet(lines: &[Value]) -> Sheet<7> {
+fn sheet(lines: &[Map<String, Value>]) -> Sheet<7> {
     let columns = [
         Column::of("time", "ts"),
         Column::new("host"),
@@ -208,7 +227,9 @@ fn sheet(lines: &[Value]) -> Sheet<7> {
             operator if operator.is_empty() => text(line, "actor"),
             operator => operator,
         };
-        let at: Option<Time> = serde_json::from_value(line["ts"].clone()).ok();
+        let at: Option<Time> = line
+            .get("ts")
+            .and_then(|at| serde_json::from_value(at.clone()).ok());
         let cells = [
             at.map_or_else(|| Cell::text(text(line, "ts")), |at| Cell::Time(at.0)),
             Cell::text(text(line, "host")),
@@ -218,12 +239,12 @@ fn sheet(lines: &[Value]) -> Sheet<7> {
             Cell::prose(actor),
             Cell::prose(text(line, "text")),
         ];
-        (cells, (*line).clone())
+        (cells, Value::Object((*line).clone()))
     })
 }
 
 /// A member as text. What devices have said must not move the cursor.
-fn text(line: &Value, key: &str) -> String {
+fn text(line: &Map<String, Value>, key: &str) -> String {
     let text = line.get(key).and_then(Value::as_str).unwrap_or_default();
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -253,6 +274,7 @@ mod tests {
             }),
         ];
         let now = Timestamp::from_micros(1_700_000_240_000_000);
+        let lines = lines.map(|line| line.as_object().unwrap().clone());
         insta::assert_snapshot!(at_widths(&sheet(&lines), now));
     }
 }

@@ -10,10 +10,14 @@ mod put_back;
 mod steps;
 
 use serde_json::json;
+use tachi_domain::Timestamp;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::operator::{HostView, RecoveryFilter};
+use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_engine::ports::{Compute as _, OperatorDesk as _, Roll as _};
-use tachi_operator::{failing, is_alive};
+use tachi_openstack::Nova;
+use tachi_operator::words::Unsaid;
+use tachi_operator::{ReturnCheckView, ReturnView, failing, is_alive};
+use tachi_store::Store;
 
 use self::checks::{Check, Verdict, checks};
 use self::facts::Facts;
@@ -21,6 +25,7 @@ use super::{Failure, command_settings};
 use crate::cli::{HostCommand, HostReturnArgs};
 use crate::out::{answer, waiting};
 use crate::settings::Settings;
+use crate::source::{self, Source as _};
 use crate::wiring::{self, Base};
 
 /// How many of the host's last recoveries are looked at for instances that still need a person.
@@ -39,46 +44,65 @@ pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
 
 /// Says how to bring a recovered host back, and what speaks against it now.
 async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
-    let settings = command_settings(&args.config)?;
-    let base = wiring::existing(&settings).await?;
-    let facts = facts(&settings, &base, &args.host).await?;
-    let checked = checks(&facts);
-    let ready = is_ready(&checked);
-    let steps = steps::steps(&facts);
-    let told: Vec<_> = checked
-        .iter()
-        .map(|check| json!({"verdict": check.verdict.as_str(), "text": check.text}))
-        .collect();
-    let to_do: Vec<_> = steps
-        .iter()
-        .map(|step| json!({"done": step.known.done(), "text": step.text, "commands": step.commands}))
-        .collect();
-    let host = &facts.view.host;
-    let object = json!({
-        "host": host.name, "segment": host.segment.name, "ready": ready, "checks": told, "steps": to_do,
-    });
-    answer::object(&args.shape, base.clock.wall(), &object, |_| {
-        let mut lines: Vec<String> = checked
+    let (told, now) = if let Some(api) = source::cloud(&args.source)? {
+        (api.host_return(&args.host).await?, api.now())
+    } else {
+        let settings = command_settings(&args.source.config)?;
+        let base = wiring::existing(&settings).await?;
+        let facts = facts(&settings, &base, &args.host).await?;
+        (view(&facts), base.clock.wall())
+    };
+    answer::object(&args.shape, now, &json!(told), |_| {
+        let mut lines: Vec<String> = told
+            .checks
             .iter()
-            .map(|check| format!("{:<5} {}", check.verdict.as_str(), check.text))
+            .map(|check| format!("{:<5} {}", check.verdict, check.text))
             .collect();
         if !args.check {
             lines.push(String::new());
-            lines.extend(steps::lines(&steps));
+            lines.extend(steps::lines(&told.steps));
         }
         lines.push(String::new());
-        lines.push(if ready {
-            format!("{}: nothing speaks against putting it to work again", host.name)
+        lines.push(if told.ready {
+            format!("{}: nothing speaks against putting it to work again", told.host)
         } else {
-            format!("{}: not ready to be put to work again", host.name)
+            format!("{}: not ready to be put to work again", told.host)
         });
         lines
     })?;
-    Ok(if args.check && !ready {
+    Ok(if args.check && !told.ready {
         crate::FAILED
     } else {
         crate::DONE
     })
+}
+
+/// What speaks for and against putting a host to work again, for whoever asks the API.
+pub(crate) async fn host_return(
+    store: &Store,
+    nova: &Nova,
+    now: Timestamp,
+    wanted: &str,
+) -> Result<ReturnView, Unsaid> {
+    Ok(view(&read(store, nova, now, wanted).await?))
+}
+
+fn view(facts: &Facts) -> ReturnView {
+    let checked = checks(facts);
+    let host = &facts.view.host;
+    ReturnView {
+        host: host.name.clone(),
+        segment: host.segment.name.clone(),
+        ready: is_ready(&checked),
+        checks: checked
+            .into_iter()
+            .map(|check| ReturnCheckView {
+                verdict: check.verdict.as_str().to_owned(),
+                text: check.text,
+            })
+            .collect(),
+        steps: steps::steps(facts).into_iter().map(steps::Step::view).collect(),
+    }
 }
 
 /// Whether nothing speaks against the host's work.
@@ -90,12 +114,16 @@ fn is_ready(checked: &[Check]) -> bool {
 
 /// What is known of a host; says what is waited for while Nova or the database does not answer.
 async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
-    waiting("the database, Keystone and Nova", read(settings, base, wanted)).await
+    let work = async {
+        let nova = wiring::nova(settings, &base.clock).await?;
+        let read = read(&base.store, &nova, base.clock.wall(), wanted).await;
+        read.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))
+    };
+    waiting("the database, Keystone and Nova", work).await
 }
 
-async fn read(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
-    let wrong = |error| Failure::new("reading the database", error);
-    let view = find(base, wanted).await?;
+async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Result<Facts, Unsaid> {
+    let view = failing::named(store.desk(), wanted).await?;
     let name = view.host.name.clone();
     let filter = RecoveryFilter {
         closed: true,
@@ -103,18 +131,17 @@ async fn read(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, F
         limit: Some(LOOKED_AT),
         ..RecoveryFilter::default()
     };
-    let recoveries = base.store.desk().find_recoveries(&filter).await.map_err(wrong)?;
+    let recoveries = store.desk().find_recoveries(&filter).await?;
     let mut needy = Vec::new();
     if let Some(last) = recoveries.iter().find(|row| row.moves.total() > 0)
-        && let Some(story) = base.store.desk().story(last.id).await.map_err(wrong)?
+        && let Some(story) = store.desk().story(last.id).await?
     {
         needy = story.vmoves;
     }
-    let engines = base.store.roll().engines().await.map_err(wrong)?;
-    let nova = wiring::nova(settings, &base.clock).await?;
+    let engines = store.roll().engines().await?;
     let text = |error: tachi_engine::ports::CallError| error.to_string();
     Ok(Facts {
-        engine_runs: engines.iter().any(|line| is_alive(line, base.clock.wall())),
+        engine_runs: engines.iter().any(|line| is_alive(line, now)),
         service: nova.service(&name).await.map_err(text),
         migrations: nova.migrations_touching(&name).await.map_err(text),
         servers: nova.servers_on(&name).await.map_err(text),
@@ -123,9 +150,4 @@ async fn read(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, F
         watched: recoveries.iter().any(|row| row.life == Life::Watching),
         view,
     })
-}
-
-async fn find(base: &Base, wanted: &str) -> Result<HostView, Failure> {
-    let found = failing::named(base.store.desk(), wanted).await;
-    found.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))
 }

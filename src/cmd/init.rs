@@ -22,6 +22,7 @@ use crate::cli::{InitCommand, InitMonitorsArgs};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
+pub(crate) use from_nova::proposal;
 pub(super) use from_nova::{missing, protect_all};
 
 /// By this our user is known: another's password is never touched.

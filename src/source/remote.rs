@@ -1,5 +1,7 @@
 //! The API of a cloud, asked as a user of its Keystone.
 
+mod controller;
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -35,7 +37,7 @@ const MOST_PAGES: usize = 1_000;
 /// How often a freeze is said until engines have heard of it.
 const ROUNDS: u32 = 2;
 
-pub(super) struct Remote {
+pub(crate) struct Remote {
     client: Client,
     cloud: String,
 }

@@ -36,6 +36,7 @@ mod processes;
 mod recovery;
 mod refusing;
 mod remote;
+mod remote_controller;
 mod remote_draining;
 mod remote_freezing;
 mod remote_upkeep;

@@ -270,7 +270,7 @@ async fn operator_api_row8_a_word_from_a_laptop_is_audited_under_keystones_user_
     // Only on a controller.
     for words in [
         &["recovery", "vouch", id, "--off", HOST, "--reason", "x"][..],
-        &["host", "return", HOST, "--check"],
+        &["audit", "verify"],
         &["fence", "off", HOST],
     ] {
         let (code, _, told) = over(&stage, ADMIN, words);
@@ -389,7 +389,7 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         &["db", "version"][..],
         &["fence", "check"],
         &["db", "purge", "--dry-run"],
-        &["host", "return", HOST],
+        &["upgrade", "check"],
     ] {
         let (_, _, said) = tachi(none, Some("production"), words);
         assert!(

@@ -1,5 +1,6 @@
 //! A line of words for every route.
 
+mod controller;
 mod notifications;
 mod operator;
 mod others;
@@ -109,7 +110,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("vmoves", "Instances of a failed host and where they went"),
     (
         "operator",
-        "What operators are told, as the commands tell it: from the database, and Nova is not asked",
+        "What operators are told, as the commands tell it: from the database; where Nova is asked, that is said",
     ),
     ("monitors", "Monitors that say that they are at work"),
     ("boot guard", "Whether a host may go to work"),
@@ -161,6 +162,7 @@ pub(super) fn table() -> Vec<Operation> {
     table.extend(operator::operator());
     table.extend(plans::plans());
     table.extend(upkeep::upkeep());
+    table.extend(controller::controller());
     table.extend(others::others());
     table.extend(never());
     table

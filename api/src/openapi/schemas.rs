@@ -86,6 +86,13 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::LiftedView>(schemas);
     view::<tachi_operator::ForgottenView>(schemas);
     view::<tachi_operator::RetriedView>(schemas);
+    view::<tachi_operator::AuditView>(schemas);
+    view::<tachi_operator::ReturnView>(schemas);
+    view::<tachi_operator::ReturnCheckView>(schemas);
+    view::<tachi_operator::ReturnStepView>(schemas);
+    view::<tachi_operator::FromNovaView>(schemas);
+    view::<tachi_operator::FromNovaSegmentView>(schemas);
+    view::<tachi_operator::FromNovaLeftView>(schemas);
     view::<tachi_operator::PlannedView>(schemas);
     view::<tachi_operator::GivebackView>(schemas);
     view::<tachi_operator::AwayView>(schemas);

@@ -49,6 +49,9 @@ const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
 const REPORT: &str = "/operator/v1/recoveries/{recovery}/report";
 const RETRY: &str = "/operator/v1/recoveries/{recovery}/retry";
+const AUDIT: &str = "/operator/v1/audit";
+const FROM_NOVA: &str = "/operator/v1/from-nova";
+const RETURN: &str = "/operator/v1/hosts/{hostname}/return";
 const REPORTERS: &str = "/operator/v1/reporters";
 const LIFT: &str = "/operator/v1/reporters/{reporter}/lift";
 const FORGET: &str = "/operator/v1/monitors/{hostname}/{kind}";
@@ -127,11 +130,13 @@ const RULES: &[RuleDefault] = &[
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
-        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list`, `tachi freeze list`, `tachi schedule list` and `tachi reporter list` show: an administrator, or a reader of \
+        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list`, `tachi freeze list`, `tachi schedule list`, `tachi reporter list`, `tachi audit show`, \
+         `tachi host return` and `tachi init from-nova --diff` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", PAST), op("GET", OF_INSTANCE),
             op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
-            op("GET", GIVEBACK), op("GET", REPORTERS)]),
+            op("GET", GIVEBACK), op("GET", REPORTERS),
+            op("GET", AUDIT), op("GET", RETURN), op("GET", FROM_NOVA)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
         "Say words about recoveries and their instances that let them go on or end them, and try what has failed again; freeze and thaw; say that a host is dead; drain hosts and give back to them; let \
          reporters be heard again, and forget monitors. Not for monitors.",

@@ -351,6 +351,7 @@ fn options_that_make_no_sense_are_refused() {
             plans: bench.desk.clone(),
             audit: bench.desk.clone(),
             monitors: bench.registry.clone(),
+            controller: bench.machine.clone(),
             refusals: crate::RefusalCounter::new(bench.registry.clone(), bench.clock.clone()),
         };
         crate::router(options, ports)

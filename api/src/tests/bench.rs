@@ -14,6 +14,7 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_engine::ports::{CallError, Clock, Poke};
 use tower::ServiceExt;
 
+use super::controller::Machine;
 use super::desk::Desk;
 use super::fake::Fake;
 use crate::{
@@ -158,6 +159,7 @@ pub(super) struct Bench {
     pub(super) keystone: Arc<Keystone>,
     pub(super) nova: Arc<Nova>,
     pub(super) desk: Arc<Desk>,
+    pub(super) machine: Arc<Machine>,
     pub(super) pokes: Arc<Pokes>,
     pub(super) clock: Arc<Still>,
     pub(super) refusals: crate::RefusalCounter,
@@ -221,7 +223,7 @@ impl Bench {
             Arc::<Keystone>::default(),
             Arc::<Nova>::default(),
         );
-        let desk = Arc::<Desk>::default();
+        let (desk, machine) = (Arc::<Desk>::default(), Arc::<Machine>::default());
         let (pokes, clock) = (Arc::<Pokes>::default(), Arc::<Still>::default());
         let auth = Auth::Keystone {
             validator: keystone.clone(),
@@ -244,6 +246,7 @@ impl Bench {
             plans: desk.clone(),
             audit: desk.clone(),
             monitors: registry.clone(),
+            controller: machine.clone(),
             refusals: refusals.clone(),
         };
         let router = router(change(options), ports).unwrap();
@@ -253,6 +256,7 @@ impl Bench {
             keystone,
             nova,
             desk,
+            machine,
             pokes,
             clock,
             refusals,

@@ -51,7 +51,7 @@ async fn s6_3_every_rule_forbids_and_admits() {
         .collect();
     assert_eq!(
         ruled.len(),
-        46,
+        49,
         "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard, monitors that sign, and what operators read and say"
     );
     for (rule, route) in ruled {

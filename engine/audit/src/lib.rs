@@ -6,6 +6,7 @@
 //!
 //! * [`AuditLog`] writes. One thread owns the file; what is waiting goes to the disk together, with one `fsync`.
 //! * [`verify`](verify::verify) reads a log and names the first line that is not what was written.
+//! * [`newest`](read::newest) reads what is in logs, page by page.
 //!
 //! What the chain shows: a line that was changed, taken out, put in or moved. What it shows with a [key](Keys) only: that the whole
 //! file was written anew by somebody who may write it. What it cannot show by itself: that lines are missing at its very end; against
@@ -17,6 +18,7 @@ mod hex;
 mod keys;
 mod log;
 mod new_key;
+pub mod read;
 mod second;
 pub mod verify;
 

@@ -1,7 +1,7 @@
 //! What operators are told of a region, its hosts, instances and recoveries, and what they can say of them.
 //!
-//! There is one shape for programs: what a command prints with `--format json` is what the API answers. Nova is never asked for
-//! any of it: all comes from the database.
+//! There is one shape for programs: what a command prints with `--format json` is what the API answers. Nova is asked for
+//! none of it: all comes from the database, but for what a controller is asked ([`ReturnView`], [`FromNovaView`], [`AuditView`]).
 //!
 //! ```text
 //! tachi status, explain, recovery, freeze ┐
@@ -9,6 +9,7 @@
 //! api: /operator/v1 ──────────────────────┘
 //! ```
 
+mod controller;
 pub mod downtime;
 mod explanation;
 pub mod failing;
@@ -36,6 +37,10 @@ pub mod waits;
 pub mod when;
 pub mod words;
 
+pub use controller::{
+    AuditView, AuditWish, FromNovaLeftView, FromNovaSegmentView, FromNovaView, ReturnCheckView,
+    ReturnStepView, ReturnView, VERDICTS,
+};
 pub use explanation::{ExplanationView, NeedView, RoomView};
 pub use failing::{FailedView, OutlookView};
 pub use forecast::{

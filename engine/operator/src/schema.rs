@@ -31,6 +31,10 @@ fn several(each: Object) -> Array {
     ArrayBuilder::new().items(each).build()
 }
 
+pub(crate) fn return_verdict() -> Object {
+    words(crate::VERDICTS.iter().copied())
+}
+
 pub(crate) fn monitor_kind() -> Object {
     words(MonitorKind::ALL.iter().map(|word| word.as_str()))
 }

@@ -45,7 +45,7 @@ pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
         ));
     }
     let by = who(Some(reason))?;
-    let settings = command_settings(&args.config)?;
+    let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let facts = admitted(&settings, &base, &args.host).await?;
     let host = facts.view.host.name.clone();

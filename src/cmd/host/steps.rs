@@ -4,6 +4,8 @@
 //! that starts, whether their instance is still there or not: so the queue is emptied first. Only a start of nova-compute
 //! removes the old copies of evacuated instances: so nothing else may start them.
 
+use tachi_operator::ReturnStepView;
+
 use super::closing::Closing;
 use super::facts::Facts;
 
@@ -28,7 +30,7 @@ impl Known {
         if over { Self::NotChecked } else { Self::Open }
     }
 
-    /// For machines: `None` for what is not known.
+    /// As it is told: `None` for what is not known.
     pub(super) const fn done(self) -> Option<bool> {
         match self {
             Self::Done => Some(true),
@@ -36,15 +38,15 @@ impl Known {
             Self::NotChecked => None,
         }
     }
+}
 
-    /// For people, behind the step.
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Self::Done => " (done)",
-            Self::Open => "",
-            Self::NotChecked => {
-                " (not checked: nova-compute runs again, and whether this was done before cannot be seen from here)"
-            }
+/// For people, behind the step.
+const fn words(done: Option<bool>) -> &'static str {
+    match done {
+        Some(true) => " (done)",
+        Some(false) => "",
+        None => {
+            " (not checked: nova-compute runs again, and whether this was done before cannot be seen from here)"
         }
     }
 }
@@ -54,6 +56,17 @@ pub(super) struct Step {
     pub(super) known: Known,
     pub(super) text: String,
     pub(super) commands: Vec<String>,
+}
+
+impl Step {
+    /// As it is told.
+    pub(super) fn view(self) -> ReturnStepView {
+        ReturnStepView {
+            done: self.known.done(),
+            text: self.text,
+            commands: self.commands,
+        }
+    }
 }
 
 /// All of them, in order.
@@ -128,10 +141,10 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
 }
 
 /// For people.
-pub(super) fn lines(steps: &[Step]) -> Vec<String> {
+pub(super) fn lines(steps: &[ReturnStepView]) -> Vec<String> {
     let mut lines = Vec::new();
     for (number, step) in steps.iter().enumerate() {
-        lines.push(format!("{}. {}{}", number + 1, step.text, step.known.words()));
+        lines.push(format!("{}. {}{}", number + 1, step.text, words(step.done)));
         lines.extend(step.commands.iter().map(|command| format!("     {command}")));
     }
     lines
@@ -235,7 +248,7 @@ mod tests {
         ] {
             let known = back[place(&back, part)].known;
             assert_eq!(known, Known::NotChecked, "{part}");
-            assert!(known.words().contains("not checked"), "{part}");
+            assert!(words(known.done()).contains("not checked"), "{part}");
         }
         // Before nova-compute is up they are simply to be done.
         if let Ok(Some(service)) = &mut facts.service {

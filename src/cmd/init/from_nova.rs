@@ -4,52 +4,59 @@
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::Method;
+use clap::ValueEnum as _;
 use serde_json::json;
+use tachi_api::Unasked;
 use tachi_domain::count;
 use tachi_domain::guard::matches;
 use tachi_domain::reserved::Aggregate;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::SegmentView;
-use tachi_engine::ports::{Aggregates as _, Clock, CloudLists as _, OperatorDesk as _};
+use tachi_engine::ports::{Aggregates as _, CallError, Clock, CloudLists as _, OperatorDesk as _};
 use tachi_fence::Fencers;
+use tachi_openstack::Nova;
+use tachi_operator::FromNovaView;
+use tachi_store::Store;
 
-use super::failed;
 use crate::cli::{By, DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod};
 use crate::cmd::local::{Desk, Doing};
 use crate::cmd::who::who;
 use crate::cmd::{Failure, command_settings};
-use crate::settings::Settings;
+use crate::settings::{Fencing, Settings};
 use crate::wiring::{Base, surroundings};
-use crate::{out, wiring};
+use crate::{out, source, wiring};
 
-use plan::Plan;
+use plan::{Plan, lines};
 
 /// Carries it out.
 pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
-    let settings = command_settings(&args.config)?;
-    let base = wiring::existing(&settings).await?;
-    let racks = match args.by {
-        By::Rack => Some(racks(&settings)?),
-        By::Zone | By::Aggregate => None,
-    };
-    let mut known = Known::read(&settings, &base).await?;
-    if let Some(racks) = racks {
-        known.aggregates = racks.on(&known.hosts);
-    }
-    let plan = known.plan(args.by, &args.default_zone);
-    plan.lines(args.method).iter().for_each(out::told);
-    if let Some(line) = without_level(&settings, &known.hosts)? {
-        out::told(line);
-    }
-    if plan.is_empty() {
-        out::line("nothing to do");
+    if let Some(api) = source::cloud(&args.source)? {
+        let told = api.proposal(args.by, &args.default_zone).await?;
+        say(
+            &told,
+            &args,
+            "nothing was made: `tachi init from-nova --apply` on a controller makes it",
+        );
         return Ok(crate::DONE);
     }
-    if !args.apply {
-        out::line("nothing was made: add --apply");
+    let settings = command_settings(&args.source.config)?;
+    let base = wiring::existing(&settings).await?;
+    let racks = match args.by {
+        By::Rack => Some(racks(settings.surroundings.domains_file.as_deref())?),
+        By::Zone | By::Aggregate => None,
+    };
+    let known = Known::read(&settings, &base).await?.by(racks);
+    let plan = known.plan(args.by, &args.default_zone);
+    say(
+        &plan.view(without_level(&settings.fencing, &known.hosts)?),
+        &args,
+        "nothing was made: add --apply",
+    );
+    if plan.is_empty() || !args.apply {
         return Ok(crate::DONE);
     }
     let made = carry_out(settings, &base, &plan, args.method, COMMAND).await?;
@@ -58,6 +65,39 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
         count(made, "host is in its segment", "hosts are in their segments")
     ));
     Ok(crate::DONE)
+}
+
+/// What would be made, and if it is not, what to do.
+fn say(told: &FromNovaView, args: &FromNovaArgs, not_made: &str) {
+    lines(told, args.method).iter().for_each(out::told);
+    if told.segments.is_empty() {
+        out::line("nothing to do");
+    } else if !args.apply {
+        out::line(not_made);
+    }
+}
+
+/// What would be made, for whoever asks the API. Nothing of it is made.
+pub(crate) async fn proposal(
+    store: &Store,
+    nova: &Nova,
+    (fencing, domains_file): (&Fencing, Option<&Path>),
+    (by, default_zone): (&str, Option<&str>),
+) -> Result<FromNovaView, Unasked> {
+    let by = By::from_str(by, false).map_err(Unasked::Refused)?;
+    let racks = match by {
+        By::Rack => Some(racks(domains_file).map_err(|why| Unasked::Refused(why.chain()))?),
+        By::Zone | By::Aggregate => None,
+    };
+    let known = Known::ask(store, nova).await?.by(racks);
+    // The devices are the engine's: the API's user need not be able to read their file.
+    let without = without_level(fencing, &known.hosts).unwrap_or_else(|why| {
+        Some(format!(
+            "which hosts have a fence level is not known here: {}",
+            why.chain()
+        ))
+    });
+    Ok(known.plan(by, default_zone.unwrap_or(DEFAULT_ZONE)).view(without))
 }
 
 /// What would be put where, and the plan of it, for hosts that are in no segment: by aggregate where only that leaves the segments as
@@ -87,7 +127,7 @@ impl Missing {
     }
 
     pub(in crate::cmd) fn lines(&self) -> Vec<String> {
-        self.0.lines(RecoveryMethod::Auto)
+        lines(&self.0.view(None), RecoveryMethod::Auto)
     }
 
     /// Puts them there; gives how many.
@@ -120,8 +160,8 @@ struct Racks(BTreeMap<String, Vec<String>>);
 const RACK: &str = "rack:";
 
 /// Why there are none, if there are none: whoever asks for segments by rack is not to get others.
-fn racks(settings: &Settings) -> Result<Racks, Failure> {
-    let Some(file) = &settings.surroundings.domains_file else {
+fn racks(domains_file: Option<&Path>) -> Result<Racks, Failure> {
+    let Some(file) = domains_file else {
         return Err(Failure::usage(
             "--by rack: nothing says which host is in which rack: write lines such as `rack:r7 = compute-01 compute-02` into a \
              file, and name it in [fencing] storm_failure_domains_file",
@@ -170,17 +210,33 @@ struct Known {
 impl Known {
     async fn read(settings: &Settings, base: &Base) -> Result<Self, Failure> {
         let nova = wiring::nova(settings, &base.clock).await?;
-        let services = nova.services().await.map_err(failed("listing Nova's services"))?;
-        let aggregates = nova
-            .aggregates()
-            .await
-            .map_err(failed("listing Nova's aggregates"))?;
-        let region = base.store.desk().region().await;
-        let region = region.map_err(|error| Failure::new("reading the segments", error))?;
+        Self::ask(&base.store, &nova).await.map_err(|why| match why {
+            Unasked::Unknown(text) | Unasked::Refused(text) | Unasked::Marker(text) => Failure::told(text),
+            Unasked::Away { what, source, .. } => Failure::new(what, source),
+        })
+    }
+
+    async fn ask(store: &Store, nova: &Nova) -> Result<Self, Unasked> {
+        let away = |what| {
+            move |error: CallError| Unasked::Away {
+                service: "Nova",
+                what,
+                source: Box::new(error),
+            }
+        };
+        let services = nova.services().await.map_err(away("listing Nova's services"))?;
+        let aggregates = nova.aggregates().await;
+        let aggregates = aggregates.map_err(away("listing Nova's aggregates"))?;
+        let region = store.desk().region().await;
+        let region = region.map_err(|error| Unasked::Away {
+            service: "The database",
+            what: "reading the segments",
+            source: Box::new(error),
+        })?;
         let hosts: BTreeSet<String> = services.computes.into_keys().collect();
         if hosts.is_empty() {
-            return Err(Failure::told(
-                "Nova has no compute service: there is nothing to protect yet",
+            return Err(Unasked::Refused(
+                "Nova has no compute service: there is nothing to protect yet".to_owned(),
             ));
         }
         Ok(Self {
@@ -188,6 +244,14 @@ impl Known {
             aggregates,
             region,
         })
+    }
+
+    /// The same with racks in the place of aggregates, if there are any.
+    fn by(mut self, racks: Option<Racks>) -> Self {
+        if let Some(racks) = racks {
+            self.aggregates = racks.on(&self.hosts);
+        }
+        self
     }
 
     fn plan(&self, by: By, default_zone: &str) -> Plan {
@@ -247,14 +311,14 @@ async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Resu
 }
 
 /// Which hosts no device can switch off, where there are devices.
-fn without_level(settings: &Settings, hosts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
-    if !settings.fencing.is_configured() {
+fn without_level(fencing: &Fencing, hosts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
+    if !fencing.is_configured() {
         return Ok(Some(
             "no fence device is configured: no host can be proven off by us".to_owned(),
         ));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let fencers = Fencers::new(settings.fencing.topology()?, clock);
+    let fencers = Fencers::new(fencing.topology()?, clock);
     let bare: Vec<&str> = hosts
         .iter()
         .map(String::as_str)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tachi_domain::SegmentId;
 use tachi_domain::reserved::Aggregate;
 use tachi_engine::ports::operator::SegmentView;
+use tachi_operator::{FromNovaLeftView, FromNovaSegmentView, FromNovaView};
 
 use crate::cli::{By, Method};
 
@@ -83,23 +84,48 @@ impl Plan {
         self.segments.is_empty()
     }
 
-    /// For people.
-    pub(super) fn lines(&self, method: Method) -> Vec<String> {
-        let mut lines = Vec::new();
-        for segment in &self.segments {
-            lines.push(match segment.id {
-                Some(_) => format!("segment {}", segment.name),
-                None => format!("segment {} ({})  + new", segment.name, method.as_str()),
-            });
-            lines.extend(segment.hosts.iter().map(|host| format!("  {host}  + add")));
-        }
-        if self.stay > 0 {
-            lines.push(format!("in a segment already, and left there: {}", self.stay));
-        }
+    /// As it is told.
+    pub(super) fn view(&self, without_level: Option<String>) -> FromNovaView {
         let left = self.left.iter();
-        lines.extend(left.map(|(host, why)| format!("{host} is put nowhere: {why}")));
-        lines
+        FromNovaView {
+            segments: self
+                .segments
+                .iter()
+                .map(|one| FromNovaSegmentView {
+                    name: one.name.clone(),
+                    segment: one.id,
+                    hosts: one.hosts.clone(),
+                })
+                .collect(),
+            stay: u64::try_from(self.stay).unwrap_or(u64::MAX),
+            left: left
+                .map(|(host, why)| FromNovaLeftView {
+                    host: host.clone(),
+                    why: why.clone(),
+                })
+                .collect(),
+            without_level,
+        }
     }
+}
+
+/// For people.
+pub(super) fn lines(told: &FromNovaView, method: Method) -> Vec<String> {
+    let mut lines = Vec::new();
+    for segment in &told.segments {
+        lines.push(match segment.segment {
+            Some(_) => format!("segment {}", segment.name),
+            None => format!("segment {} ({})  + new", segment.name, method.as_str()),
+        });
+        lines.extend(segment.hosts.iter().map(|host| format!("  {host}  + add")));
+    }
+    if told.stay > 0 {
+        lines.push(format!("in a segment already, and left there: {}", told.stay));
+    }
+    let left = told.left.iter();
+    lines.extend(left.map(|one| format!("{} is put nowhere: {}", one.host, one.why)));
+    lines.extend(told.without_level.clone());
+    lines
 }
 
 /// The segment's name.

@@ -1,0 +1,55 @@
+//! `/operator/v1`: what only a controller knows. Nova is asked, and the audit logs of this machine are read; nothing is changed.
+
+use axum::extract::State;
+use tachi_operator::AuditWish;
+
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::{ApiError, marker_not_found};
+use crate::ports::Unasked;
+use crate::query::Params;
+use crate::reply;
+
+/// By what hosts are put into segments; the first unless another is asked for.
+pub(crate) const BY: &[&str] = &["zone", "aggregate", "rack"];
+
+impl From<Unasked> for ApiError {
+    fn from(why: Unasked) -> Self {
+        match why {
+            Unasked::Unknown(text) => Self::not_found(text),
+            Unasked::Refused(message) => Self::Conflict { message },
+            Unasked::Marker(text) => marker_not_found(&text),
+            Unasked::Away { service, source, .. } => Self::Unavailable { service, source },
+        }
+    }
+}
+
+/// A page of the audit logs of this machine, newest first.
+pub(crate) async fn audit(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+    let limit = params.limit("limit", app.max_limit)?;
+    let wish = AuditWish {
+        host: params.text("host"),
+        recovery: params.last("recovery").map(str::to_ascii_lowercase),
+        marker: params.text("marker"),
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+    };
+    reply::ok("audit", &app.controller.audit(wish).await?)
+}
+
+/// What speaks for and against putting a host to work again.
+pub(crate) async fn host_return(State(app): State<App>, Ids(host): Ids<String>, _: Authorised) -> Answer {
+    reply::ok("return", &app.controller.host_return(&host).await?)
+}
+
+/// Which segments and hosts would be made of what Nova has.
+pub(crate) async fn from_nova(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+    let by = params.last("by").unwrap_or(BY[0]);
+    if !BY.contains(&by) {
+        return Err(ApiError::bad_request(format!(
+            "Invalid value for by: {by:?} is none of {}",
+            BY.join(", ")
+        )));
+    }
+    let zone = params.last("default_zone").filter(|zone| !zone.is_empty());
+    reply::ok("from_nova", &app.controller.proposal(by, zone).await?)
+}

@@ -1,0 +1,198 @@
+//! What only a controller knows, over the API: for who may read, refused with words, and nothing changed.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tachi_operator::{
+    AuditView, AuditWish, FromNovaSegmentView, FromNovaView, ReturnCheckView, ReturnStepView, ReturnView,
+};
+
+use super::bench::{Bench, Got, fault};
+use crate::{Controller, Unasked};
+
+const PATHS: &[&str] = &[
+    "/operator/v1/audit",
+    "/operator/v1/hosts/a/return",
+    "/operator/v1/from-nova",
+];
+
+/// A machine whose log has three lines, and a Nova.
+#[derive(Default)]
+pub(super) struct Machine {
+    pub(super) asked: Mutex<Vec<AuditWish>>,
+    pub(super) away: Mutex<bool>,
+}
+
+impl Machine {
+    fn answers(&self) -> Result<(), Unasked> {
+        if *self.away.lock().unwrap() {
+            return Err(Unasked::Away {
+                service: "Nova",
+                what: "listing Nova's services",
+                source: "secret: connection refused by 10.0.0.1".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Controller for Machine {
+    async fn audit(&self, wish: AuditWish) -> Result<AuditView, Unasked> {
+        self.answers()?;
+        let after = match wish.marker.as_deref() {
+            None => 0,
+            Some("m2") => 2,
+            Some(other) => return Err(Unasked::Marker(other.to_owned())),
+        };
+        let line = |seq: usize| json!({"seq": seq, "host": "a", "text": "\u{1b}[2J<script>"});
+        let lines = (0..3).skip(after).take(wish.limit);
+        let lines = lines.map(|seq| line(seq).as_object().unwrap().clone()).collect();
+        self.asked.lock().unwrap().push(wish);
+        Ok(AuditView {
+            machine: "ctl-1".to_owned(),
+            logs: vec!["/var/log/masakari/fencing-audit.jsonl".to_owned()],
+            lines,
+            unread: Vec::new(),
+            marker: (after == 0).then(|| "m2".to_owned()),
+        })
+    }
+
+    async fn host_return(&self, host: &str) -> Result<ReturnView, Unasked> {
+        self.answers()?;
+        match host {
+            "a" => Ok(ReturnView {
+                host: host.to_owned(),
+                segment: "s1".to_owned(),
+                ready: false,
+                checks: vec![ReturnCheckView {
+                    verdict: "ASK".to_owned(),
+                    text: "Nova's migrations cannot be read: 503".to_owned(),
+                }],
+                steps: vec![ReturnStepView {
+                    done: None,
+                    text: "switch it on".to_owned(),
+                    commands: vec!["virsh list --all".to_owned()],
+                }],
+            }),
+            "twins" => Err(Unasked::Refused("two hosts are called twins".to_owned())),
+            _ => Err(Unasked::Unknown(format!("no host is called {host:?}"))),
+        }
+    }
+
+    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, Unasked> {
+        self.answers()?;
+        if by == "rack" {
+            return Err(Unasked::Refused(
+                "nothing says which host is in which rack".to_owned(),
+            ));
+        }
+        Ok(FromNovaView {
+            segments: vec![FromNovaSegmentView {
+                name: default_zone.unwrap_or(by).to_owned(),
+                segment: None,
+                hosts: vec!["b".to_owned()],
+            }],
+            stay: 1,
+            left: Vec::new(),
+            without_level: None,
+        })
+    }
+}
+
+async fn by(bench: &Bench, token: &str, path: &str) -> Got {
+    bench.raw("GET", path, &[("x-auth-token", token)], "").await
+}
+
+#[tokio::test]
+async fn operator_api_what_a_controller_knows_is_for_who_may_read_and_503_is_no_answer() {
+    let bench = Bench::new();
+    for path in PATHS {
+        for (token, status) in [
+            ("service-reader", 200),
+            ("admin", 200),
+            ("reader", 403),
+            ("masakari_monitor", 403),
+            ("masakari-monitor-a", 403),
+            ("nobody", 401),
+        ] {
+            assert_eq!(by(&bench, token, path).await.status, status, "{token} {path}");
+        }
+    }
+    *bench.machine.away.lock().unwrap() = true;
+    for path in PATHS {
+        let (status, _, told) = bench.get(path).await.fault();
+        assert_eq!(status, 503, "{path}");
+        // What it says of the cloud's inside is for the log.
+        assert!(
+            told.starts_with("Nova is temporarily") && !told.contains("10.0.0.1"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn operator_api_the_audit_log_is_told_page_by_page() {
+    let bench = Bench::new();
+    let told = bench.get("/operator/v1/audit?limit=2").await.root("audit");
+    assert_eq!(
+        (
+            &told["machine"],
+            &told["marker"],
+            told["lines"].as_array().unwrap().len()
+        ),
+        (&json!("ctl-1"), &json!("m2"), 2)
+    );
+    let last = bench
+        .get("/operator/v1/audit?limit=2&marker=m2&host=a&recovery=E241")
+        .await
+        .root("audit");
+    assert_eq!(
+        (&last["marker"], &last["lines"][0]["seq"]),
+        (&Value::Null, &json!(2))
+    );
+    let asked = bench.machine.asked.lock().unwrap().last().unwrap().clone();
+    assert_eq!(
+        asked,
+        AuditWish {
+            host: Some("a".into()),
+            recovery: Some("e241".into()),
+            marker: Some("m2".into()),
+            limit: 2,
+        }
+    );
+    for query in ["limit=x", "limit=-1", "marker=..%2F", "marker="] {
+        let got = bench.get(&format!("/operator/v1/audit?{query}")).await;
+        assert_eq!(got.status, 400, "{query}: {}", got.text);
+    }
+}
+
+#[tokio::test]
+async fn operator_api_the_way_back_of_a_host_and_what_nova_has_are_told_or_refused_with_words() {
+    let bench = Bench::new();
+    let told = bench.get("/operator/v1/hosts/a/return").await.root("return");
+    assert_eq!(
+        (
+            &told["ready"],
+            &told["checks"][0]["verdict"],
+            &told["steps"][0]["done"]
+        ),
+        (&json!(false), &json!("ASK"), &Value::Null)
+    );
+    let got = bench.get("/operator/v1/hosts/%3Cb%3E/return").await.fault();
+    assert_eq!(got, fault(404, "itemNotFound", "no host is called \"<b>\""));
+    assert_eq!(bench.get("/operator/v1/hosts/twins/return").await.status, 409);
+
+    let told = bench.get("/operator/v1/from-nova").await.root("from_nova");
+    assert_eq!(told["segments"][0]["name"], "zone");
+    let told = bench
+        .get("/operator/v1/from-nova?by=aggregate&default_zone=az9")
+        .await
+        .root("from_nova");
+    assert_eq!(told["segments"][0]["name"], "az9");
+    assert_eq!(bench.get("/operator/v1/from-nova?by=rack").await.status, 409);
+    let (status, _, told) = bench.get("/operator/v1/from-nova?by=%27").await.fault();
+    assert_eq!(status, 400);
+    assert!(told.contains("is none of zone, aggregate, rack"), "{told}");
+}

@@ -1,0 +1,321 @@
+//! What is in logs, the newest line first, page by page. Whether it is what was written is [`verify`](crate::verify::verify)'s to say.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::file::LONGEST;
+
+/// Where a line stands among those of all logs: by its time, as far as the clocks of their writers agree, then by its number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPlace {
+    at: String,
+    seq: u64,
+    hash: String,
+}
+
+impl fmt::Display for LogPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}_{}", self.at, self.seq, self.hash)
+    }
+}
+
+/// It names no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no marker of an audit log's page")]
+pub struct NoPlace;
+
+impl FromStr for LogPlace {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let mut parts = text.splitn(3, '_');
+        let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or(NoPlace);
+        let (at, seq, hash) = (next()?, next()?, next()?);
+        if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(NoPlace);
+        }
+        Ok(Self {
+            at: at.to_owned(),
+            seq: seq.parse().map_err(|_| NoPlace)?,
+            hash: hash.to_owned(),
+        })
+    }
+}
+
+/// Which lines are wanted.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Only those about this host.
+    pub host: Option<String>,
+    /// Only those of recoveries whose id begins so.
+    pub recovery: Option<String>,
+    /// Only those before this one.
+    pub before: Option<LogPlace>,
+    /// At most so many, the newest.
+    pub limit: usize,
+}
+
+/// Lines of logs.
+#[derive(Debug, Default)]
+pub struct LogPage {
+    /// The newest first.
+    pub lines: Vec<Map<String, Value>>,
+    /// The last of them, if there are more.
+    pub marker: Option<LogPlace>,
+    /// Files that could not be read to their end, or that hold what is no line, and why.
+    pub unread: Vec<(PathBuf, String)>,
+}
+
+/// What of a line is looked at before it is kept.
+#[derive(Deserialize)]
+struct Look<'a> {
+    #[serde(borrow)]
+    ts: Cow<'a, str>,
+    seq: u64,
+    #[serde(borrow)]
+    hash: Cow<'a, str>,
+    #[serde(borrow, default)]
+    host: Cow<'a, str>,
+    #[serde(borrow, default)]
+    episode_id: Cow<'a, str>,
+}
+
+impl Wanted {
+    fn admits(&self, line: &Look<'_>) -> bool {
+        self.host.as_ref().is_none_or(|host| *host == line.host)
+            && self
+                .recovery
+                .as_ref()
+                .is_none_or(|id| line.episode_id.starts_with(id.as_str()))
+    }
+}
+
+/// The lines that are kept, at most so many.
+struct Kept {
+    lines: BTreeMap<LogPlace, String>,
+    more: bool,
+}
+
+/// Reads `paths`. Each file is read once, from its beginning, and only the lines of the page are kept in memory.
+pub fn newest(paths: &[PathBuf], wanted: &Wanted) -> LogPage {
+    let mut kept = Kept {
+        lines: BTreeMap::new(),
+        more: false,
+    };
+    let mut page = LogPage::default();
+    if wanted.limit == 0 {
+        page.marker.clone_from(&wanted.before);
+        return page;
+    }
+    for path in paths {
+        if let Err(why) = read(path, wanted, &mut kept) {
+            page.unread.push((path.clone(), why));
+        }
+    }
+    let oldest = kept.lines.keys().next();
+    page.marker = oldest.filter(|_| kept.more).cloned();
+    // Each was a JSON object when it was looked at.
+    let parsed = kept
+        .lines
+        .values()
+        .rev()
+        .filter_map(|text| serde_json::from_str(text).ok());
+    page.lines = parsed.collect();
+    page
+}
+
+/// An error says why not all of it was read.
+fn read(path: &Path, wanted: &Wanted, kept: &mut Kept) -> Result<(), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut reader = BufReader::new(file);
+    let mut bytes = Vec::new();
+    let (mut number, mut strange) = (0_u64, None);
+    loop {
+        bytes.clear();
+        let read = reader.by_ref().take(LONGEST).read_until(b'\n', &mut bytes);
+        if read.map_err(|error| error.to_string())? == 0 {
+            break;
+        }
+        number += 1;
+        if bytes.pop() != Some(b'\n') {
+            // It is being written at this moment, or was cut short and never told to be written.
+            break;
+        }
+        let text = std::str::from_utf8(&bytes).ok();
+        let look = text.and_then(|text| Some((text, serde_json::from_str::<Look<'_>>(text).ok()?)));
+        let Some((text, look)) = look else {
+            strange.get_or_insert(number);
+            continue;
+        };
+        if wanted.admits(&look) {
+            let place = LogPlace {
+                at: look.ts.into_owned(),
+                seq: look.seq,
+                hash: look.hash.into_owned(),
+            };
+            keep(kept, wanted, place, text);
+        }
+    }
+    match strange {
+        None => Ok(()),
+        Some(number) => Err(format!(
+            "line {number} is no line of an audit log: try `tachi audit verify`"
+        )),
+    }
+}
+
+fn keep(kept: &mut Kept, wanted: &Wanted, place: LogPlace, text: &str) {
+    if wanted.before.as_ref().is_some_and(|before| place >= *before) {
+        return;
+    }
+    if kept.lines.len() == wanted.limit
+        && kept
+            .lines
+            .first_key_value()
+            .is_some_and(|(first, _)| place < *first)
+    {
+        kept.more = true;
+        return;
+    }
+    kept.lines.insert(place, text.to_owned());
+    if kept.lines.len() > wanted.limit {
+        kept.lines.pop_first();
+        kept.more = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(ts: &str, seq: u64, host: &str, recovery: &str) -> String {
+        let line = json!({"seq": seq, "ts": ts, "host": host, "episode_id": recovery, "hash": format!("{seq:064x}"), "text": "\u{1b}[2J"});
+        format!("{line}\n")
+    }
+
+    fn wanted(limit: usize) -> Wanted {
+        Wanted {
+            host: None,
+            recovery: None,
+            before: None,
+            limit,
+        }
+    }
+
+    fn numbers(page: &LogPage) -> Vec<u64> {
+        page.lines
+            .iter()
+            .map(|line| line["seq"].as_u64().unwrap())
+            .collect()
+    }
+
+    /// Two logs of one machine, whose lines come in turn; the second has a line that is being written.
+    fn two() -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a.jsonl", "a.2.jsonl"].map(|name| folder.path().join(name));
+        let mut files = paths.each_ref().map(|path| File::create(path).unwrap());
+        for seq in 1..=9_u64 {
+            let text = line(
+                // Three in the same moment.
+                &format!("2026-11-25T01:00:0{}.000Z", seq / 3),
+                seq,
+                if seq == 5 { "cmp2" } else { "cmp1" },
+                if seq == 6 { "e241" } else { "77b0" },
+            );
+            files[usize::from(seq % 2 == 0)]
+                .write_all(text.as_bytes())
+                .unwrap();
+        }
+        files[1].write_all(br#"{"seq": 10, "ts": "2026"#).unwrap();
+        (folder, paths.to_vec())
+    }
+
+    #[test]
+    fn pages_of_several_logs_hang_together_newest_first() {
+        let (_folder, paths) = two();
+        let mut wanted = wanted(4);
+        let mut all = Vec::new();
+        for expected in [&[9, 8, 7, 6][..], &[5, 4, 3, 2], &[1]] {
+            let page = newest(&paths, &wanted);
+            assert_eq!(numbers(&page), expected);
+            assert!(page.unread.is_empty(), "{:?}", page.unread);
+            all.extend(numbers(&page));
+            wanted.before = page.marker.map(|place| place.to_string().parse().unwrap());
+            assert_eq!(wanted.before.is_none(), expected == [1]);
+        }
+        assert_eq!(all, (1..=9).rev().collect::<Vec<_>>());
+        // Exactly as many as there are: nothing more is promised.
+        wanted.limit = 9;
+        assert!(newest(&paths, &wanted).marker.is_none());
+        wanted.limit = 0;
+        assert!(newest(&paths, &wanted).lines.is_empty());
+        wanted.limit = usize::MAX;
+        assert_eq!(newest(&paths, &wanted).lines.len(), 9);
+    }
+
+    #[test]
+    fn what_is_wanted_is_a_host_or_the_beginning_of_a_recovery() {
+        let (_folder, paths) = two();
+        let mut by_host = wanted(100);
+        by_host.host = Some("cmp2".into());
+        assert_eq!(numbers(&newest(&paths, &by_host)), [5]);
+        let mut by_recovery = wanted(100);
+        by_recovery.recovery = Some("e2".into());
+        assert_eq!(numbers(&newest(&paths, &by_recovery)), [6]);
+        by_recovery.host = Some("cmp2".into());
+        assert!(newest(&paths, &by_recovery).lines.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_line_is_told_and_hides_no_other() {
+        let (folder, mut paths) = two();
+        let odd = folder.path().join("odd.jsonl");
+        let mut file = File::create(&odd).unwrap();
+        file.write_all(b"\xff\n[]\n").unwrap();
+        file.write_all(line("2026-11-25T02:00:00.000Z", 11, "cmp1", "").as_bytes())
+            .unwrap();
+        paths.push(odd.clone());
+        paths.push(folder.path().join("none.jsonl"));
+        // The same file by another name is no second log.
+        paths.push(paths[0].clone());
+        let page = newest(&paths, &wanted(100));
+        assert_eq!(numbers(&page), [11, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(page.unread.len(), 2);
+        assert_eq!(page.unread[0].0, odd);
+        assert!(
+            page.unread[0].1.contains("line 1 is no line"),
+            "{:?}",
+            page.unread
+        );
+    }
+
+    #[test]
+    fn a_marker_is_a_place_or_nothing() {
+        for text in [
+            "",
+            "a",
+            "a_b_c",
+            "a_1_",
+            "_1_ab",
+            "a_1_xyz",
+            "a_-1_ab",
+            "a_1_../../etc",
+        ] {
+            assert_eq!(text.parse::<LogPlace>(), Err(NoPlace), "{text}");
+        }
+        let place: LogPlace = "2026-11-25T01:00:00.000Z_7_ab".parse().unwrap();
+        assert_eq!(place.to_string(), "2026-11-25T01:00:00.000Z_7_ab");
+    }
+}

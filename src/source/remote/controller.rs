@@ -1,0 +1,98 @@
+//! What only a controller knows, asked of the API of one.
+
+use serde_json::{Map, Value};
+use tachi_operator::{AuditView, FromNovaView, ReturnView};
+
+use super::{Act, MOST_PAGES, NO_PATH, Remote};
+use crate::cli::By;
+use crate::cmd::Failure;
+use crate::out::waiting;
+
+/// Lines of the audit logs of one machine, the newest first.
+pub(crate) struct Audited {
+    pub(crate) machine: String,
+    pub(crate) lines: Vec<Map<String, Value>>,
+    pub(crate) unread: Vec<String>,
+}
+
+impl Remote {
+    /// What speaks for and against putting a host to work again.
+    pub(crate) async fn host_return(&self, host: &str) -> Result<ReturnView, Failure> {
+        let (what, path) = (self.to_string(), ["hosts", host, "return"]);
+        match waiting(&what, self.client.ask_operator(&path, &[])).await {
+            Ok(body) => self.read(&body, "return"),
+            // One that does not know the path says nothing of a host.
+            Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
+            Err(failed) if matches!(failed.status, Some(404 | 409)) => Err(self.failed(&failed, Act::Say)),
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
+        }
+    }
+
+    /// Which segments and hosts would be made of what Nova has.
+    pub(crate) async fn proposal(&self, by: By, default_zone: &str) -> Result<FromNovaView, Failure> {
+        let query = [
+            ("by", by.as_str().to_owned()),
+            ("default_zone", default_zone.to_owned()),
+        ];
+        let what = self.to_string();
+        match waiting(&what, self.client.ask_operator(&["from-nova"], &query)).await {
+            Ok(body) => self.read(&body, "from_nova"),
+            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
+            Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Say)),
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
+        }
+    }
+
+    /// The newest lines of the audit logs of the machine that answers; all of them without `last`.
+    pub(crate) async fn audit(
+        &self,
+        host: Option<&str>,
+        recovery: Option<&str>,
+        last: Option<usize>,
+    ) -> Result<Audited, Failure> {
+        let mut told = Audited {
+            machine: String::new(),
+            lines: Vec::new(),
+            unread: Vec::new(),
+        };
+        let mut marker: Option<String> = None;
+        let what = self.to_string();
+        for _ in 0..MOST_PAGES {
+            let left = last.map(|last| last.saturating_sub(told.lines.len()));
+            let query = [
+                ("host", host.map(str::to_owned)),
+                ("recovery", recovery.map(str::to_owned)),
+                ("limit", left.map(|left| left.to_string())),
+                ("marker", marker.clone()),
+            ];
+            let query = query.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            let query: Vec<(&str, String)> = query.collect();
+            let asked = self.get::<AuditView>(&["audit"], &query, "audit");
+            let page = waiting(&what, asked).await?;
+            if marker.is_none() && page.logs.is_empty() {
+                return Err(Failure::told(format!(
+                    "{self} was asked, and there is no audit log on its machine {} yet",
+                    page.machine
+                )));
+            }
+            if marker.is_some() && page.machine != told.machine {
+                return Err(Failure::told(format!(
+                    "{self} is several machines: {} has told the newest lines, and {} answered for the older ones. Each has logs of its \
+                     own: ask for fewer lines (--last), or run the command on the controller that is meant",
+                    told.machine, page.machine
+                )));
+            }
+            let is_last = page.marker.is_none() || page.marker == marker || page.lines.is_empty();
+            told.machine = page.machine;
+            told.lines.extend(page.lines);
+            told.unread = page.unread;
+            marker = page.marker;
+            if is_last || last.is_some_and(|last| told.lines.len() >= last) {
+                return Ok(told);
+            }
+        }
+        Err(Failure::told(format!(
+            "{self} has no end of its audit log: ask for the last lines (--last)"
+        )))
+    }
+}

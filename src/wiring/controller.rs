@@ -1,0 +1,112 @@
+//! What this process knows beside the database, for whoever asks the API: Nova as it is now, and the audit logs of this machine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tachi_api::{Controller, Unasked};
+use tachi_audit::read::{Wanted, newest};
+use tachi_audit::verify::logs;
+use tachi_engine::ports::Clock;
+use tachi_openstack::Nova;
+use tachi_operator::words::Unsaid;
+use tachi_operator::{AuditView, AuditWish, FromNovaView, ReturnView};
+use tachi_store::Store;
+use tokio::sync::Mutex;
+
+use super::Base;
+use crate::cmd::{host_return, proposal};
+use crate::settings::{Fencing, Settings, audit_places};
+
+pub(crate) struct Here {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    nova: Arc<Nova>,
+    fencing: Fencing,
+    domains_file: Option<PathBuf>,
+    places: Vec<PathBuf>,
+    machine: String,
+    /// However many ask, Nova is asked by one after another, and so are the files read.
+    asking: Mutex<()>,
+    reading: Mutex<()>,
+}
+
+impl Here {
+    pub(crate) fn new(settings: &Settings, base: &Base, nova: Arc<Nova>) -> Self {
+        Self {
+            store: base.store.clone(),
+            clock: base.clock.clone(),
+            nova,
+            fencing: settings.fencing.clone(),
+            domains_file: settings.surroundings.domains_file.clone(),
+            places: audit_places(&settings.audit, &settings.state_path),
+            machine: settings.host.clone(),
+            asking: Mutex::default(),
+            reading: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Controller for Here {
+    async fn audit(&self, wish: AuditWish) -> Result<AuditView, Unasked> {
+        let before = match wish.marker {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| Unasked::Marker(text))?),
+        };
+        let wanted = Wanted {
+            host: wish.host,
+            recovery: wish.recovery,
+            before,
+            limit: wish.limit,
+        };
+        let places = self.places.clone();
+        let _one = self.reading.lock().await;
+        let read = tokio::task::spawn_blocking(move || {
+            let paths: Vec<PathBuf> = places.iter().flat_map(|place| logs(place)).collect();
+            let page = newest(&paths, &wanted);
+            (paths, page)
+        });
+        let (paths, page) = read.await.map_err(|error| Unasked::Away {
+            service: "The audit log",
+            what: "reading the audit log",
+            source: Box::new(error),
+        })?;
+        let path = |path: &PathBuf| path.display().to_string();
+        let unread = page.unread.iter();
+        Ok(AuditView {
+            machine: self.machine.clone(),
+            logs: paths.iter().map(path).collect(),
+            lines: page.lines,
+            unread: unread
+                .map(|(file, why)| format!("{}: {why}", path(file)))
+                .collect(),
+            marker: page.marker.map(|place| place.to_string()),
+        })
+    }
+
+    async fn host_return(&self, host: &str) -> Result<ReturnView, Unasked> {
+        let _one = self.asking.lock().await;
+        let told = host_return(&self.store, &self.nova, self.clock.wall(), host).await;
+        told.map_err(|unsaid| match unsaid {
+            Unsaid::Unknown(text) => Unasked::Unknown(text),
+            Unsaid::Refused(text) | Unsaid::Ambiguous(text) => Unasked::Refused(text),
+            Unsaid::Unaudited { not_done, source } => Unasked::Away {
+                service: "The audit log",
+                what: not_done,
+                source: Box::new(source),
+            },
+            Unsaid::Failed(error) => Unasked::Away {
+                service: "The database",
+                what: "reading the database",
+                source: Box::new(error),
+            },
+        })
+    }
+
+    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, Unasked> {
+        let _one = self.asking.lock().await;
+        let files = (&self.fencing, self.domains_file.as_deref());
+        proposal(&self.store, &self.nova, files, (by, default_zone)).await
+    }
+}

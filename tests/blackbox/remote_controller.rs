@@ -1,0 +1,141 @@
+//! What only a controller knows, from a laptop: its audit logs, the way back of a host and what Nova has, by the real binary.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::remote::{ADMIN, DEMO, assert_told_the_same, audited, over};
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn assert_refused(stage: &Stage, cloud: &str, words: &[&str], code: i32, part: &str) {
+    let (ended, told, said) = over(stage, cloud, words);
+    assert_eq!((ended, told.as_str()), (code, ""), "{words:?}: {said}");
+    assert!(said.contains(part), "{words:?}: {part}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_and_done_on_a_controller() {
+    let stage = Stage::set(quick_region(3)).await;
+    let _api = stage.spawn("api");
+    stage.api().await;
+    for words in [
+        &["init", "from-nova", "--diff"][..],
+        &["init", "from-nova", "--by", "zone", "--default-zone", "az 9/%"],
+    ] {
+        let (code, here, said) = run(&stage, words);
+        assert_eq!(code, 0, "{said}");
+        let (code, there, said) = over(&stage, ADMIN, words);
+        assert_eq!((code, said.as_str()), (0, ""), "{there}");
+        let (seen, last) = there.trim_end().rsplit_once('\n').unwrap();
+        assert_eq!(seen, here.trim_end().rsplit_once('\n').unwrap().0);
+        assert!(seen.contains("  compute-003  + add"), "{seen}");
+        assert!(last.contains("--apply` on a controller makes it"), "{last}");
+    }
+    let racks = ["init", "from-nova", "--by", "rack"];
+    assert_refused(&stage, ADMIN, &racks, 1, "storm_failure_domains_file");
+    let apply = ["init", "from-nova", "--apply"];
+    assert_refused(&stage, ADMIN, &apply, 2, "is asked for --diff only");
+    let segments = &json(&stage, &["status"])["segments"];
+    assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was made");
+
+    stage.protect().await;
+    assert_told_the_same(&stage, &["init", "from-nova", "--diff"]);
+    for words in [
+        &["host", "return", HOST][..],
+        &["host", "return", HOST, "--check"],
+        &["host", "return", HOST, "-f", "json"],
+    ] {
+        assert_told_the_same(&stage, words);
+    }
+    stage.sandbox.region().faults().agent_stop(HOST).unwrap();
+    let check = ["host", "return", HOST, "--check"];
+    until("Nova to miss the host", LIMIT, async || {
+        over(&stage, ADMIN, &check).0 == 1
+    })
+    .await;
+    let (code, told, _) = over(&stage, ADMIN, &check);
+    assert_eq!((code, told.as_str()), (1, run(&stage, &check).1.as_str()));
+    assert!(told.contains("not ready to be put to work again"), "{told}");
+
+    assert_refused(&stage, ADMIN, &["host", "return", "no/where"], 1, "no/where");
+    let back = ["host", "return", HOST, "--do", "--reason", "looked", "--yes"];
+    assert_refused(&stage, ADMIN, &back, 2, "without --do");
+    for words in [
+        &check[..],
+        &["init", "from-nova"],
+        &["audit", "show"],
+    ] {
+        assert_refused(&stage, DEMO, words, 1, "os_masakari_api:operator:read");
+    }
+    assert_eq!(audited(&stage), [] as [Value; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by_page() {
+    let stage = Stage::set(quick_region(2)).await;
+    stage.protect().await;
+    let _api = stage.spawn("api");
+    let api = stage.api().await;
+    for host in [HOST, "compute-002"] {
+        let words = ["freeze", "host", host, "--for", "1h", "--reason", "é ' \"$(x)"];
+        assert_eq!(over(&stage, ADMIN, &words).0, 0, "{host}");
+    }
+    for more in [
+        &[][..],
+        &["--last", "1"],
+        &["--last", "0"],
+        &["--host", HOST],
+        &["--host", "nobody"],
+        &["--recovery", "feed"],
+        &["-f", "json"],
+    ] {
+        let words = [&["audit", "show"], more].concat();
+        let (here, there) = (run(&stage, &words), over(&stage, ADMIN, &words));
+        assert_eq!((here.0, there.0), (0, 0), "{words:?}: {} {}", here.2, there.2);
+        assert_eq!(here.1, there.1, "{words:?}");
+        assert!(there.2.contains("whose API has answered"), "{}", there.2);
+    }
+    let all = audited(&stage);
+    assert_eq!(all.len(), 4);
+    let mut seen: Vec<Value> = Vec::new();
+    let mut path = "/operator/v1/audit?limit=1".to_owned();
+    loop {
+        let (status, page) = api.ask(&path).await;
+        assert_eq!(status, 200, "{page}");
+        let page = &page["audit"];
+        seen.extend(page["lines"].as_array().unwrap().iter().cloned());
+        let Some(marker) = page["marker"].as_str() else {
+            break;
+        };
+        path = format!("/operator/v1/audit?limit=1&marker={marker}");
+    }
+    seen.reverse();
+    assert_eq!(seen, all);
+    assert_eq!(api.ask("/operator/v1/audit?marker=x").await.0, 400);
+
+    // A line that cannot be read hides no other.
+    let log = std::fs::read_dir(stage.folder.path())
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .unwrap();
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, format!("no line\u{1b}[2J\n{text}")).unwrap();
+    let words = ["audit", "show"];
+    let (here, there) = (run(&stage, &words), over(&stage, ADMIN, &words));
+    for (code, told, said) in [&here, &there] {
+        assert_eq!(*code, 1);
+        assert!(
+            told.contains(HOST) && said.contains("line 1 is no line"),
+            "{said}"
+        );
+        assert!(!said.contains('\u{1b}'), "{said}");
+    }
+    assert_eq!(here.1, there.1);
+    let log = log.to_str().unwrap();
+    assert_refused(&stage, ADMIN, &["audit", "show", log], 2, "--os-cloud");
+    assert_refused(&stage, ADMIN, &["audit", "verify"], 2, "on a controller only");
+}
