@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use super::{ConfigArgs, ShapeArgs};
+use super::{ShapeArgs, SourceArgs};
 
 /// `tachi doctor`.
 #[expect(clippy::struct_excessive_bools, reason = "clap's switches")]
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// Only this check, by its name
     pub(crate) name: Option<String>,
     /// Those that are good too

@@ -51,7 +51,8 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         Command::Init(InitCommand::FromNova(args)) if !args.apply => return None,
         Command::Init(InitCommand::FromNova(args)) => (Here::Acts, &args.source.config),
         Command::Init(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
-        Command::Doctor(args) => (acts(args.fix && !args.dry_run), &args.config),
+        Command::Doctor(args) if !args.fix => return None,
+        Command::Doctor(args) => (acts(!args.dry_run), &args.source.config),
         Command::Drill(args) if args.paper => return None,
         Command::Drill(args) => (acts(args.live || args.clean_up), &args.source.config),
         Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => (Here::Acts, &args.config),
@@ -83,21 +84,37 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
 
 /// Why no API is asked for it although one is named and the command asks one otherwise.
 fn elsewhere(command: &Command) -> Option<&'static str> {
-    let (source, why) = match command {
-        Command::Drill(args) if !args.paper => (
+    let (source, why) = if let Command::Drill(args) = command
+        && !args.paper
+    {
+        (
             &args.source,
             "an API is asked for --paper only: what asks Nova and fence devices, or switches a host off, is done on a controller",
-        ),
-        Command::Host(HostCommand::Return(args)) if args.put_back => (
+        )
+    } else if let Command::Host(HostCommand::Return(args)) = command
+        && args.put_back
+    {
+        (
             &args.source,
-            "an API is asked for what speaks against it, without --do: putting a host to work changes its service in Nova, by what \
-             is seen there at that moment, and is done on a controller",
-        ),
-        Command::Init(InitCommand::FromNova(args)) if args.apply => (
+            "an API is asked for what speaks against it, without --do: putting a host to work changes its service in Nova, by what is \
+             seen there at that moment, and is done on a controller",
+        )
+    } else if let Command::Init(InitCommand::FromNova(args)) = command
+        && args.apply
+    {
+        (
             &args.source,
             "an API is asked for --diff only: segments and hosts are made of what Nova has on a controller",
-        ),
-        _ => return None,
+        )
+    } else if let Command::Doctor(args) = command
+        && args.fix
+    {
+        (
+            &args.source,
+            "an API is asked what is wrong, without --fix: rows and files are mended on a controller",
+        )
+    } else {
+        return None;
     };
     source.os_cloud.is_some().then_some(why)
 }

@@ -1,6 +1,7 @@
 //! `tachi doctor`: everything that can be checked, in one table. What is checked is what `upgrade check`, `config`, `policy` and
 //! `status` know already; it is read once, and each check is a function of what was read.
 
+mod away;
 mod checks;
 mod mend;
 
@@ -19,7 +20,7 @@ use crate::cli::{ConfigArgs, DoctorArgs};
 use crate::out::{self, Cell, Column, Sheet, View, answer, waiting};
 use crate::schedule::Outcome;
 use crate::settings::Settings;
-use crate::source::{Database, Source as _};
+use crate::source::{self, Database, Source as _};
 use crate::wiring;
 
 use checks::{Check, Read};
@@ -33,9 +34,12 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
         return Box::pin(mend::run(&args)).await;
     }
     let began = Instant::now();
-    let work = Box::pin(read(&args.config));
-    let read = waiting("the database, Keystone, Nova and fence devices", work).await;
-    let all = checks::all(&read);
+    let all = if args.source.cloud().is_some() {
+        away::all(source::open(&args.source).await?.as_ref()).await?
+    } else {
+        let work = Box::pin(read(&args.source.config));
+        checks::all(&waiting("the database, Keystone, Nova and fence devices", work).await)
+    };
     let shown: Vec<&Check> = match &args.name {
         None => all.iter().collect(),
         Some(name) => named(&all, name)?,

@@ -67,6 +67,7 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
         &check[..],
         &["init", "from-nova"],
         &["audit", "show"],
+        &["doctor"],
     ] {
         assert_refused(&stage, DEMO, words, 1, "os_masakari_api:operator:read");
     }
@@ -138,4 +139,73 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
     let log = log.to_str().unwrap();
     assert_refused(&stage, ADMIN, &["audit", "show", log], 2, "--os-cloud");
     assert_refused(&stage, ADMIN, &["audit", "verify"], 2, "on a controller only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_see() {
+    let stage = Stage::set(quick_region(2)).await;
+    stage.protect().await;
+    let _api = stage.spawn("api");
+    stage.api().await;
+    let _engine = stage.spawn("engine");
+    until("an engine to have looked", LIMIT, async || {
+        !json(&stage, &["status"])["looked_at"].is_null()
+    })
+    .await;
+    let checks = |cloud: bool| -> Vec<(String, String, String)> {
+        let words = ["doctor", "--all", "-f", "json"];
+        let (code, told, said) = if cloud {
+            over(&stage, ADMIN, &words)
+        } else {
+            run(&stage, &words)
+        };
+        assert_eq!(code, 0, "{said}");
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let rows = told["checks"].as_array().unwrap().iter();
+        rows.map(|row| (text(row, "check"), text(row, "grade"), text(row, "details")))
+            .collect()
+    };
+    let codes: Vec<String> = tachi_domain::situation::Code::ALL
+        .iter()
+        .map(|code| code.as_str().to_ascii_lowercase().replace('_', "-"))
+        .collect();
+    // Between two questions an engine may have looked.
+    until("both to tell the same of the region", LIMIT, async || {
+        let of_region = |cloud: bool| -> Vec<(String, String)> {
+            let all = checks(cloud).into_iter().map(|(name, grade, _)| (name, grade));
+            all.filter(|(name, _)| codes.contains(name)).collect()
+        };
+        let (here, there) = (of_region(false), of_region(true));
+        here == there && here.len() == codes.len()
+    })
+    .await;
+    let others: Vec<_> = checks(true)
+        .into_iter()
+        .filter(|(name, ..)| !codes.contains(name))
+        .collect();
+    assert!(others.len() > 3, "{others:?}");
+    for (name, grade, details) in &others {
+        assert_eq!(grade, "unknown", "{name}: {details}");
+        let wanted = if name == "doctor-by-the-clock" {
+            "by the clock"
+        } else {
+            "not checkable from here"
+        };
+        assert!(details.contains(wanted), "{name}: {details}");
+    }
+    let (code, told, _) = over(&stage, ADMIN, &["doctor", "configuration", "--check"]);
+    assert_eq!(code, 3);
+    assert!(
+        told.starts_with("UNKNOWN configuration") && told.contains("run `tachi doctor` there"),
+        "{told}"
+    );
+    assert_refused(&stage, ADMIN, &["doctor", "--fix"], 2, "without --fix");
+    // What was done by the clock is told; the API may tell of a second ago.
+    run(&stage, &["schedule", "run", "doctor"]);
+    until("the doctor by the clock to be told", LIMIT, async || {
+        let (_, told, _) = over(&stage, ADMIN, &["doctor", "doctor-by-the-clock"]);
+        told.contains(" ago, ") && told.contains("not checkable")
+    })
+    .await;
 }

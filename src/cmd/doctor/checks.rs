@@ -9,7 +9,10 @@ use super::super::upgrade;
 const NAMED: usize = 5;
 
 /// What is said of a check that was not reached.
-const NOT_READ: &str = "not looked at: the configuration cannot be read";
+pub(super) const NOT_READ: &str = "not looked at: the configuration cannot be read";
+
+/// The check of the configuration, which all others need.
+pub(super) const CONFIGURATION: &str = "configuration";
 
 /// Everything that is looked at. What is `None` was not reached.
 pub(super) struct Read {
@@ -47,7 +50,7 @@ pub(super) struct Check {
     pub(super) page: Option<String>,
 }
 
-fn check(name: impl Into<String>, grade: Grade, details: impl Into<String>) -> Check {
+pub(super) fn check(name: impl Into<String>, grade: Grade, details: impl Into<String>) -> Check {
     Check {
         name: name.into(),
         grade,
@@ -60,7 +63,7 @@ fn check(name: impl Into<String>, grade: Grade, details: impl Into<String>) -> C
 /// All of them, in the order in which a cause comes before what it causes.
 pub(super) fn all(read: &Read) -> Vec<Check> {
     let mut all = vec![
-        doubts("configuration", Some(&read.config)),
+        doubts(CONFIGURATION, Some(&read.config)),
         doubts("policy-rules", read.policy.as_ref()),
         devices(read.devices.as_ref()),
     ];

@@ -48,7 +48,7 @@ impl Mend {
 /// Mends what was named, or all that can be.
 pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let by = who(None)?;
-    let settings = command_settings(&args.config)?;
+    let settings = command_settings(&args.source.config)?;
     let wrong = wrong(args).await?;
     if wrong.is_empty() {
         out::line("nothing is wrong, so nothing was mended");
@@ -89,7 +89,7 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
 
 /// The checks that were asked for and are not good.
 async fn wrong(args: &DoctorArgs) -> Result<Vec<Check>, Failure> {
-    let all = checks::all(&read(&args.config).await);
+    let all = checks::all(&read(&args.source.config).await);
     let shown = match &args.name {
         None => all.iter().collect(),
         Some(name) => named(&all, name)?,
@@ -109,7 +109,7 @@ async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result
     }
     // The settings are used up; they are read again as they were.
     let made = missing
-        .put(command_settings(&args.config)?, base, COMMAND)
+        .put(command_settings(&args.source.config)?, base, COMMAND)
         .await?;
     out::line(format!(
         "mended: {} in segments now",

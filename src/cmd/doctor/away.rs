@@ -1,0 +1,97 @@
+//! `tachi doctor` of an API: what is found of the region is checked as on a controller. What is about a controller's own files and its way
+//! to Nova is not checkable from here, and never called good; what an engine's last doctor by the clock has found is told instead.
+
+use tachi_domain::Timestamp;
+use tachi_domain::situation::Grade;
+use tachi_operator::JobView;
+use tachi_operator::when::{ago, time};
+
+use super::checks::{self, Check, NOT_READ, Read, check};
+use crate::cmd::Failure;
+use crate::schedule::Job;
+use crate::source::Source;
+
+/// What is said of a check that only a controller can make.
+const ELSEWHERE: &str = "not checkable from here: it is about a controller's own files, database or way to Nova; run `tachi doctor` there";
+
+/// A doctor by the clock that is older says nothing good any more: it is done once a day, and may be late.
+const OLD_SECONDS: i64 = 26 * 3_600;
+
+const BY_THE_CLOCK: &str = "doctor-by-the-clock";
+
+/// Everything, as far as it can be told from here.
+pub(super) async fn all(api: &dyn Source) -> Result<Vec<Check>, Failure> {
+    let read = Read {
+        situation: Some(Ok(api.situation().await?)),
+        ..Read::default()
+    };
+    let job = api.schedule().await?;
+    let job = job.into_iter().find(|row| row.job == Job::Doctor.as_str());
+    let mut all = vec![by_the_clock(job.as_ref(), api.now())];
+    all.extend(checks::all(&read).into_iter().map(elsewhere));
+    Ok(all)
+}
+
+/// Nothing of the configuration was read here.
+fn elsewhere(one: Check) -> Check {
+    if one.name == checks::CONFIGURATION || one.details == NOT_READ {
+        return check(one.name, Grade::Unknown, ELSEWHERE);
+    }
+    one
+}
+
+fn by_the_clock(job: Option<&JobView>, now: Timestamp) -> Check {
+    let done = job.and_then(|job| Some((job.last_at?.0, job.grade?, &job.result)));
+    let Some((at, grade, result)) = done else {
+        let none = "no engine has finished `tachi doctor` by the clock: write `doctor = daily 03:00` into [schedule] of the engines";
+        return check(BY_THE_CLOCK, Grade::Unknown, none);
+    };
+    let told = format!("{}, {}: {result}", ago(at, now), time(at));
+    if now.micros_since(at) > OLD_SECONDS * 1_000_000 {
+        return check(BY_THE_CLOCK, Grade::Unknown, format!("the last was {told}"));
+    }
+    check(BY_THE_CLOCK, grade, told)
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_operator::Time;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros((1_700_000_000 + seconds) * 1_000_000)
+    }
+
+    #[test]
+    fn what_only_a_controller_can_check_is_never_good_from_elsewhere() {
+        let all: Vec<Check> = checks::all(&Read::default()).into_iter().map(elsewhere).collect();
+        assert!(all.len() >= 4, "{all:?}");
+        assert!(
+            all.iter()
+                .all(|one| one.grade == Grade::Unknown && one.details == ELSEWHERE),
+            "{all:?}"
+        );
+    }
+
+    #[test]
+    fn what_an_engine_has_found_by_the_clock_counts_for_a_day() {
+        let job = |last: Option<i64>, grade| JobView {
+            job: "doctor".into(),
+            when: "daily 03:00".into(),
+            last_at: last.map(|seconds| Time(at(seconds))),
+            took_seconds: None,
+            grade,
+            result: "2 errors".into(),
+            next_at: None,
+        };
+        let of = |job: Option<&JobView>, now| by_the_clock(job, at(now)).grade;
+        assert_eq!(of(None, 0), Grade::Unknown);
+        assert_eq!(of(Some(&job(None, None)), 0), Grade::Unknown);
+        assert_eq!(of(Some(&job(Some(0), None)), 0), Grade::Unknown, "under way");
+        let (good, bad) = (job(Some(0), Some(Grade::Ok)), job(Some(0), Some(Grade::Err)));
+        assert_eq!(of(Some(&good), 26 * 3_600), Grade::Ok);
+        assert_eq!(of(Some(&bad), 60), Grade::Err);
+        assert_eq!(of(Some(&good), 26 * 3_600 + 1), Grade::Unknown);
+    }
+}
