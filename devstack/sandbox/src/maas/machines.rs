@@ -23,6 +23,7 @@ fn view(host: &Host) -> Value {
     let number = bytes.fold(0_u64, |sum, byte| {
         sum.wrapping_mul(41).wrapping_add(u64::from(byte))
     });
+    let board = if machine.exchanged { "6578" } else { "6f78" };
     json!({
         "system_id": machine.system_id,
         "hostname": &*host.name,
@@ -31,7 +32,7 @@ fn view(host: &Host) -> Value {
         "power_state": machine.cached_power,
         "status": 6,
         "status_name": "Deployed",
-        "hardware_uuid": format!("736e6462-6f78-4000-8000-{:012x}", number & 0xffff_ffff_ffff),
+        "hardware_uuid": format!("736e6462-{board}-4000-8000-{:012x}", number & 0xffff_ffff_ffff),
         "locked": false,
         "owner": "sandbox",
         "zone": {"id": 1, "name": "default"},

@@ -141,6 +141,8 @@ pub(crate) struct Host {
     pub(crate) disabled: bool,
     pub(crate) disabled_reason: Option<String>,
     pub(crate) forced_down: bool,
+    /// Nova's API cannot reach the database of its cell.
+    pub(crate) cell_away: bool,
     pub(crate) servers: BTreeSet<ServerNo>,
     pub(crate) inventory: Inventory,
 }
@@ -188,6 +190,7 @@ impl Host {
             disabled: false,
             disabled_reason: None,
             forced_down: false,
+            cell_away: false,
             servers: BTreeSet::new(),
             inventory: Inventory::default(),
         }

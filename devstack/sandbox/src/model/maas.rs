@@ -63,6 +63,8 @@ pub(crate) struct Machine {
     pub(crate) query_delay_millis: u64,
     pub(crate) command: PowerCommand,
     pub(crate) power_type: String,
+    /// MAAS has seen another board in its place.
+    pub(crate) exchanged: bool,
 }
 
 impl Machine {
@@ -75,6 +77,7 @@ impl Machine {
             query_delay_millis: 0,
             command: PowerCommand::Works,
             power_type: "ipmi".into(),
+            exchanged: false,
         }
     }
 }

@@ -13,6 +13,10 @@ use crate::model::service::{ServiceChange, ServiceStatus};
 use crate::model::{HostIx, State};
 use crate::moment::Moment;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a column of Nova's, or a fault of its own"
+)]
 struct Row<'a> {
     id: Uuid,
     number: u32,
@@ -24,6 +28,7 @@ struct Row<'a> {
     disabled: bool,
     reason: Option<&'a str>,
     forced_down: bool,
+    cell_away: bool,
 }
 
 fn compute(state: &State, ix: HostIx) -> Row<'_> {
@@ -39,6 +44,7 @@ fn compute(state: &State, ix: HostIx) -> Row<'_> {
         disabled: host.disabled,
         reason: host.disabled_reason.as_deref(),
         forced_down: host.forced_down,
+        cell_away: host.cell_away,
     }
 }
 
@@ -58,11 +64,15 @@ fn controllers(state: &State) -> impl Iterator<Item = Row<'_>> {
             disabled: false,
             reason: None,
             forced_down: false,
+            cell_away: false,
         }
     })
 }
 
 fn view(context: &Context, row: &Row<'_>) -> Value {
+    if row.cell_away {
+        return json!({"binary": row.binary, "host": row.host, "status": "UNKNOWN"});
+    }
     let id = if context.version.at_least(53) {
         json!(row.id)
     } else {
@@ -114,6 +124,8 @@ pub(super) async fn list(
         let shown: Value = rows
             .iter()
             .filter(|row| binary.is_empty() || row.binary == binary)
+            // Before 2.69 what is in a cell that is away is left out.
+            .filter(|row| !row.cell_away || context.version.at_least(69))
             .map(|row| view(&context, row))
             .collect();
         Ok(Json(json!({"services": shown})))

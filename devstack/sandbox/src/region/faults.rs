@@ -222,6 +222,28 @@ impl Faults<'_> {
         })
     }
 
+    /// Another board is in the machine's place, by what MAAS has recorded, or its own again.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such host.
+    pub fn maas_exchanged(self, host: &str, exchanged: bool) -> Result<(), SandboxError> {
+        self.0.on_host(host, |state, ix| {
+            state.world.hosts[ix].machine.exchanged = exchanged;
+        })
+    }
+
+    /// Takes the cell of a host away from Nova's API, or gives it back: of its service no more is shown than that. Its servers are shown
+    /// as they are, which a real Nova would not do.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such host.
+    pub fn cell_away(self, host: &str, away: bool) -> Result<(), SandboxError> {
+        self.0
+            .on_host(host, |state, ix| state.world.hosts[ix].cell_away = away)
+    }
+
     /// Leaves a live migration, cold migration or resize caught half-way: the record names `dest`, Nova still says
     /// the source, and the guest runs at `dest` if `guest_at_dest`.
     ///
