@@ -7,6 +7,7 @@ use tachi_instance_ha::{Class, Client, Failed, Registered, Registration};
 
 use crate::cli::{CheckArgs, Format};
 use crate::failure::Failure;
+use crate::guests::{self, Resume};
 use crate::kind::Kind;
 use crate::settings::Settings;
 use crate::{host, instance, introspective, out, process};
@@ -107,6 +108,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     }
     let exposed = settings.exposed().into_iter();
     findings.extend(exposed.map(|text| Finding::note("configuration", text)));
+    findings.extend(guests(&settings).await);
     let (told, registered) = api(&settings).await;
     findings.extend(told);
     let kinds = if args.monitors.is_empty() {
@@ -133,6 +135,33 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
         }
     }
     Ok(if good { out::DONE } else { out::FAILED })
+}
+
+/// What becomes of guests when this host starts.
+async fn guests(settings: &Settings) -> Option<Finding> {
+    const PART: &str = "guests";
+    let nova = settings.nova.clone();
+    let found = tokio::task::spawn_blocking(move || guests::look(&nova))
+        .await
+        .ok()??;
+    let by = &found.by;
+    Some(match found.resume {
+        Resume::No => Finding::good(
+            PART,
+            format!("do not start by themselves when this host does ({by})"),
+        ),
+        Resume::Yes => Finding::wrong(
+            PART,
+            format!(
+                "start by themselves when this host does, also beside those that were moved: set resume_guests_state_on_host_boot = \
+                 false ({by})"
+            ),
+        ),
+        Resume::Unknown => Finding::note(
+            PART,
+            format!("whether they start by themselves when this host does is not known: {by}"),
+        ),
+    })
 }
 
 fn sources(settings: &Settings) -> String {

@@ -29,6 +29,7 @@ struct State {
     fed: Instant,
     status: String,
     watch: Watch,
+    misses_within: Option<Duration>,
 }
 
 /// What a host monitor watches.
@@ -66,6 +67,7 @@ impl Health {
             fed: now,
             status: String::new(),
             watch: Watch::default(),
+            misses_within: None,
         })))
     }
 
@@ -130,6 +132,16 @@ impl Health {
     /// A host monitor can judge no host now.
     pub(crate) fn is_blind(&self) {
         self.state().watch.now = false;
+    }
+
+    /// How long its cluster takes at most to see that a host is gone; `None` if that is not known.
+    pub(crate) fn misses_within(&self, time: Option<Duration>) {
+        self.state().misses_within = time;
+    }
+
+    /// As it was told last.
+    pub(crate) fn missed_within(&self) -> Option<Duration> {
+        self.state().misses_within
     }
 
     /// What it watches. One whose loop is stuck judges nothing.

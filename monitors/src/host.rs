@@ -9,6 +9,7 @@ mod bridge;
 mod checks;
 mod claims;
 mod consul;
+mod detection;
 mod evidence;
 mod explain;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
+use crate::signing::Notice;
 
 pub(crate) use checks::Checks;
 pub(crate) use explain::ExplainArgs;
@@ -76,6 +78,15 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
     });
     let bridge = Bridge::new(setup(settings), cluster, pokes, power, clock.clone(), file)?;
     Ok(Box::new(bridge))
+}
+
+/// How long it takes at most until a host that has lost its power is reported.
+pub(crate) fn notice(settings: &Settings) -> Notice {
+    match settings.host.driver {
+        "consul" => consul::notice(settings),
+        "kubernetes" => kubernetes::notice(settings),
+        _ => checks::notice(settings),
+    }
 }
 
 fn setup(settings: &Settings) -> Setup {

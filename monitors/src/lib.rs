@@ -19,6 +19,7 @@ mod clock;
 mod delivery;
 mod drop_in;
 mod failure;
+mod guests;
 mod health;
 mod host;
 mod instance;

@@ -306,6 +306,22 @@ impl Check for Checks {
     }
 }
 
+/// A process, as it was started.
+pub(crate) struct Running {
+    pub(crate) pid: i32,
+    pub(crate) command: Vec<String>,
+}
+
+/// The processes of the machine that a name means, the oldest first.
+pub(crate) fn running(name: &str) -> Result<Vec<Running>, procfs::ProcError> {
+    let found = find::find(name)?.into_iter();
+    let running = found.map(|seen| Running {
+        pid: seen.pid,
+        command: seen.command,
+    });
+    Ok(running.collect())
+}
+
 impl Pace {
     /// From the end of a process until it is reported, if each command ends at once.
     fn worst(&self) -> Duration {

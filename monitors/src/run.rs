@@ -24,7 +24,9 @@ use crate::monitor::Monitor;
 use crate::reporter::Keeper;
 use crate::settings::Settings;
 use crate::signing::{Book, Signing};
-use crate::{boot_guard, check, drop_in, host, instance, introspective, logging, out, process, telling};
+use crate::{
+    boot_guard, check, drop_in, guests, host, instance, introspective, logging, out, process, telling,
+};
 
 /// How long the tasks of a monitor that has ended may still report.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -199,11 +201,14 @@ async fn serve(
         settings: settings.delivery.clone(),
         jitter: rand::random::<f64>,
     };
+    let nova = settings.nova.clone();
     let signing = Signing {
         book: Arc::clone(&client) as Arc<dyn Book>,
         host: settings.hostname.clone(),
         kind,
         health: health.clone(),
+        look: Arc::new(move || guests::look(&nova)),
+        notice: (kind == Kind::Host).then(|| host::notice(settings)),
         jitter: rand::random::<f64>,
     };
     tasks.spawn(signing.run(stop.clone()));

@@ -41,6 +41,8 @@ pub struct Settings {
     pub(crate) log: LogSettings,
     /// Where health is served, by monitor.
     listen: Vec<(Kind, Option<String>)>,
+    /// What this host's nova-compute reads, if somebody says so.
+    pub(crate) nova: Vec<PathBuf>,
     /// A folder that has to be there, because the file says so.
     tempdir: Option<PathBuf>,
     /// `[host]`.
@@ -110,6 +112,7 @@ impl Settings {
             log: common.log,
             listen: common.listen,
             tempdir: common.tempdir,
+            nova: common.nova,
             api: api::read(&mut r),
             host: watch::host(&mut r),
             bridge: bridge::bridge(&mut r),

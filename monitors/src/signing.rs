@@ -1,15 +1,18 @@
 //! The monitor tells the API every ten seconds that it is at work, what of it does not work, and which hosts it watches, so that
 //! operators see a monitor that has died before a failure goes unreported.
 //!
-//! It is for people: what cannot be told is told the next time, and no report waits for it.
+//! It is for people: what cannot be told is told the next time, and no report waits for it. It tells two things more that only its host
+//! knows: what comes of guests there when it boots, and how soon a host would be reported.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_instance_ha::{Client, Failed, MonitorSignature};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::guests::Guests;
 use crate::health::Health;
 use crate::kind::Kind;
 
@@ -22,10 +25,19 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// A host in a region that does not answer is not counted as silent for one answer that came late.
 const LIMIT: Duration = Duration::from_secs(8);
 
+/// How often it looks what nova-compute reads.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// How long that may take: a process may be stuck in the kernel. Then what was seen last is told.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
 /// So many hosts are told.
 const MOST: usize = 1_000;
 
-/// So many characters of a trouble are told.
+/// So many seconds are told.
+const MOST_SECONDS: u32 = 86_400;
+
+/// So many characters of a text are told.
 const LONGEST: usize = 255;
 
 /// Where signatures go.
@@ -42,12 +54,29 @@ impl Book for Client {
     }
 }
 
+/// How long it takes at most from the power loss of a host until it is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// As far as that is known.
+    pub(crate) within: Duration,
+    /// What that is.
+    pub(crate) by: String,
+    /// Who has to miss the host before, as long as it is not known how long that takes; empty if nobody has to.
+    pub(crate) unseen: String,
+    /// What comes on top, and is not known; empty if nothing does.
+    pub(crate) beside: String,
+}
+
 /// One monitor's.
 pub(crate) struct Signing {
     pub(crate) book: Arc<dyn Book>,
     pub(crate) host: String,
     pub(crate) kind: Kind,
     pub(crate) health: Health,
+    /// Looks what comes of guests.
+    pub(crate) look: Arc<dyn Fn() -> Option<Guests> + Send + Sync>,
+    /// How soon it would report a host, if it watches others.
+    pub(crate) notice: Option<Notice>,
     /// Between 0 and 1: hosts that start together do not sign together.
     pub(crate) jitter: fn() -> f64,
 }
@@ -56,13 +85,22 @@ impl Signing {
     /// Signs until told to stop.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut told: Option<String> = None;
+        let mut guests: (Option<Guests>, Option<Instant>) = (None, None);
         let mut pause = EVERY.mul_f64((self.jitter)().clamp(0.0, 1.0));
         while stop
             .run_until_cancelled(tokio::time::sleep(pause))
             .await
             .is_some()
         {
-            let signature = self.signature();
+            if guests.1.is_none_or(|at| at.elapsed() >= LOOK) {
+                let look = Arc::clone(&self.look);
+                let look = tokio::task::spawn_blocking(move || look());
+                if let Ok(Ok(seen)) = tokio::time::timeout(LONGEST_LOOK, look).await {
+                    guests.0 = seen;
+                }
+                guests.1 = Some(Instant::now());
+            }
+            let signature = self.signature(guests.0.as_ref());
             let signed = self.book.sign(&self.host, self.kind.name(), &signature);
             let signed = tokio::time::timeout(LIMIT, signed).await;
             let (next, trouble) = match signed {
@@ -85,19 +123,60 @@ impl Signing {
         }
     }
 
-    fn signature(&self) -> MonitorSignature {
+    fn signature(&self, guests: Option<&Guests>) -> MonitorSignature {
         let watch = self.health.watch();
+        let notice = self
+            .notice
+            .as_ref()
+            .map(|one| one.with(self.health.missed_within()));
         let troubles = self.health.condition().parts;
         MonitorSignature {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             troubles: troubles
                 .into_iter()
-                .map(|(part, why)| (part.to_owned(), why.chars().take(LONGEST).collect()))
+                .map(|(part, why)| (part.to_owned(), short(&why)))
                 .collect(),
             watches: watch.hosts.into_iter().take(MOST).collect(),
             watching: watch.now,
+            guests_resume: guests.map(|one| one.resume.word()),
+            guests_by: guests.map(|one| short(&one.by)),
+            notice_seconds: notice.as_ref().map(|one| whole(one.within)),
+            notice_by: notice.as_ref().map(|one| short(&one.by)),
+            notice_beside: notice.as_ref().map(|one| short(&one.told_beside())),
         }
     }
+}
+
+impl Notice {
+    /// With what is known of the cluster by now.
+    fn with(&self, missed: Option<Duration>) -> Self {
+        let Some(missed) = missed else {
+            return self.clone();
+        };
+        Self {
+            within: self.within.saturating_add(missed),
+            by: format!("missed within {} s, {}", whole(missed), self.by),
+            unseen: String::new(),
+            beside: self.beside.clone(),
+        }
+    }
+
+    fn told_beside(&self) -> String {
+        let all = [&self.unseen, &self.beside]
+            .into_iter()
+            .filter(|text| !text.is_empty());
+        all.map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Rounded up.
+fn whole(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(MOST_SECONDS).min(MOST_SECONDS)
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]
@@ -105,6 +184,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::guests::Resume;
 
     #[derive(Default)]
     struct Paper {
@@ -142,6 +222,18 @@ mod tests {
             host: "cmp1".to_owned(),
             kind: Kind::Host,
             health: health.clone(),
+            look: Arc::new(|| {
+                Some(Guests {
+                    resume: Resume::Yes,
+                    by: "/etc/nova/nova.conf:2".to_owned(),
+                })
+            }),
+            notice: Some(Notice {
+                within: Duration::from_millis(6_001),
+                by: "looks".to_owned(),
+                unseen: "until it is missed".to_owned(),
+                beside: String::new(),
+            }),
             jitter: || 0.5,
         };
         health.watches(["cmp2".to_owned()]);
@@ -157,9 +249,22 @@ mod tests {
             assert_eq!(written[0].watches, ["cmp2"]);
             assert!(written[0].watching);
             assert_eq!(written[0].troubles["pacemaker"].len(), LONGEST);
+            assert_eq!(
+                (written[0].guests_resume, written[0].notice_seconds),
+                (Some("yes"), Some(7))
+            );
+            assert_eq!(written[0].notice_beside.as_deref(), Some("until it is missed"));
         }
+        health.misses_within(Some(Duration::from_secs(30)));
         *paper.answer.lock().unwrap() = Some(failed(Some(404)));
         assert_eq!(after(10).await, 4);
+        {
+            let written = paper.written.lock().unwrap();
+            let last = written.last().unwrap();
+            assert_eq!(last.notice_seconds, Some(37));
+            assert_eq!(last.notice_by.as_deref(), Some("missed within 30 s, looks"));
+            assert_eq!(last.notice_beside.as_deref(), Some(""));
+        }
         assert_eq!(after(50).await, 4, "Masakari's API, or a host in no segment");
         *paper.answer.lock().unwrap() = Some(failed(None));
         assert_eq!(after(25).await, 6, "away: tried again as ever");

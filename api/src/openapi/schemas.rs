@@ -57,6 +57,8 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::WaitingInstanceView>(schemas);
     view::<tachi_operator::FactView>(schemas);
     view::<tachi_operator::MonitorView>(schemas);
+    view::<tachi_operator::GuestsView>(schemas);
+    view::<tachi_operator::NoticeView>(schemas);
     view::<tachi_operator::FindingView>(schemas);
     view::<tachi_operator::CountsView>(schemas);
     view::<tachi_operator::ExplanationView>(schemas);

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_domain::monitor::Resume;
 
 use super::bench::{Bench, Got};
 
 fn body() -> Value {
     json!({"monitor": {
         "version": "0.9.0", "troubles": {"pacemaker": "away\u{1b}[2J"}, "watches": ["cmp1", "cmp2"], "watching": true,
+        "guests_resume": "yes", "guests_by": "/etc/nova/nova.conf:3\u{1b}", "notice_seconds": 6, "notice_by": "looks every 5 s",
     }})
 }
 
@@ -48,6 +50,21 @@ async fn a_signature_is_written_with_others_and_the_last_of_a_monitor_counts() {
         "it goes to terminals"
     );
     assert_eq!(written[0].watches.len(), 2);
+    let guests = written[0].guests.as_ref().unwrap();
+    assert_eq!(
+        (guests.resume, guests.by.as_str()),
+        (Resume::Yes, "/etc/nova/nova.conf:3 ")
+    );
+    let notice = written[0].notice.as_ref().unwrap();
+    assert_eq!(
+        (notice.seconds, notice.by.as_str(), notice.beside.as_str()),
+        (6, "looks every 5 s", "")
+    );
+    assert_eq!(
+        (&written[1].guests, &written[1].notice),
+        (&None, &None),
+        "an older monitor"
+    );
     assert!(written[1].watches.is_empty() && !written[1].watching);
 }
 
@@ -128,6 +145,18 @@ async fn bad_signatures_are_refused_with_reasons() {
             json!({"monitor": {"version": "1", "troubles": parts}}),
             400,
             "32 are taken",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "guests_resume": "perhaps"}}),
+            400,
+            "'unknown'",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "notice_seconds": -1}}),
+            400,
+            "notice_seconds",
         ),
         (
             "/v1/monitors/cmp1/host",

@@ -6,6 +6,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::freeze::FreezeScope;
+use tachi_domain::monitor::Resume;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::fields::{Objection, wrong_type};
@@ -235,6 +236,12 @@ pub(crate) const NOTIFICATION_TYPE: Known<NotificationType> = Known {
 pub(crate) const FREEZE_SCOPE: Known<FreezeScope> = Known {
     from_word: FreezeScope::from_word,
     words: || FreezeScope::ALL.iter().map(|scope| scope.as_str()).collect(),
+};
+
+/// Whether guests start by themselves.
+pub(crate) const RESUME: Known<Resume> = Known {
+    from_word: Resume::from_word,
+    words: || Resume::ALL.iter().map(|word| word.as_str()).collect(),
 };
 
 /// What an operator says.

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tachi_domain::monitor::{MOST_PARTS, MOST_WATCHED, MonitorKind, Signature};
+use tachi_domain::monitor::{
+    Guests, LONGEST_NOTICE, MOST_PARTS, MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
+};
 
 use super::fields::{Body, Fields, Objection, wrong_type};
 use super::payload::Pairs;
-use super::rules::{Boolean, HOSTNAME, Rule, Text};
+use super::rules::{Boolean, HOSTNAME, RESUME, Rule, Text, Whole};
 use crate::microversion::Microversion;
 
 const VERSION: Text = Text { least: 1, most: 64 };
+const WORDS: Text = Text { least: 0, most: 255 };
 
 /// What a monitor says, but for what stands in the path.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct NewSignature {
     troubles: BTreeMap<String, String>,
     watches: BTreeSet<String>,
     watching: bool,
+    guests: Option<Guests>,
+    notice: Option<Notice>,
 }
 
 impl Body for NewSignature {
@@ -29,11 +34,31 @@ impl Body for NewSignature {
         let troubles = fields.optional("troubles", Troubles);
         let watches = fields.optional("watches", Hosts);
         let watching = fields.optional("watching", Boolean);
+        let resume: Option<Resume> = fields.optional("guests_resume", RESUME);
+        let guests_by = fields.optional("guests_by", WORDS);
+        let seconds = fields.optional(
+            "notice_seconds",
+            Whole {
+                least: 0,
+                most: u64::from(LONGEST_NOTICE),
+            },
+        );
+        let notice_by = fields.optional("notice_by", WORDS);
+        let beside = fields.optional("notice_beside", WORDS);
         Some(Self {
             version: version?,
             troubles: troubles.unwrap_or_default(),
             watches: watches.unwrap_or_default(),
             watching: watching.unwrap_or(false),
+            guests: resume.map(|resume| Guests {
+                resume,
+                by: guests_by.unwrap_or_default(),
+            }),
+            notice: seconds.map(|seconds| Notice {
+                seconds: u32::try_from(seconds).unwrap_or(LONGEST_NOTICE),
+                by: notice_by.unwrap_or_default(),
+                beside: beside.unwrap_or_default(),
+            }),
         })
     }
 }
@@ -54,6 +79,15 @@ impl NewSignature {
                 .collect(),
             watches: self.watches,
             watching: self.watching,
+            guests: self.guests.map(|one| Guests {
+                by: line(&one.by),
+                ..one
+            }),
+            notice: self.notice.map(|one| Notice {
+                by: line(&one.by),
+                beside: line(&one.beside),
+                ..one
+            }),
         }
     }
 }

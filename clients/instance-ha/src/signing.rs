@@ -21,6 +21,21 @@ pub struct MonitorSignature {
     pub watches: Vec<String>,
     /// Whether it can judge them now.
     pub watching: bool,
+    /// Whether the guests of its host start by themselves when it does: `yes`, `no` or `unknown`. Nothing, if it says nothing of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guests_resume: Option<&'static str>,
+    /// Where that is said, or why it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guests_by: Option<String>,
+    /// How many seconds it takes at most from the power loss of a host until it has reported it, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice_seconds: Option<u32>,
+    /// What these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice_by: Option<String>,
+    /// What comes on top, and is not known; empty if nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice_beside: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -18,6 +18,7 @@ pub mod freezes;
 mod hosted;
 mod job;
 mod judged;
+mod monitor;
 pub mod named;
 pub mod past;
 mod plain;
@@ -50,6 +51,7 @@ pub use freezes::{FreezeView, FrozenView};
 pub use hosted::{HostedView, LevelView};
 pub use job::JobView;
 pub use judged::{HostView, LevelSeenView};
+pub use monitor::{GuestsView, MonitorView, NoticeView};
 pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView};
 pub use plain::plain;
 pub use planning::{AwayView, GivebackView, PlannedView};
@@ -58,8 +60,8 @@ pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use said::{InstanceWordView, WordView};
 pub use seen::{Age, Fencing, Seen, is_alive};
 pub use situation::{
-    AsideView, CountsView, EngineView, FactView, FindingView, MonitorView, NeedsPersonView, QueueView,
-    RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
+    AsideView, CountsView, EngineView, FactView, FindingView, NeedsPersonView, QueueView, RegisteredView,
+    SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
 pub use story::{InstanceView, ReportedView, StepView, StoryView, one_line, progress, progress_of, stage};
 pub use upkeep::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};

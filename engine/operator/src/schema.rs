@@ -6,7 +6,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::monitor::MonitorKind;
+use tachi_domain::monitor::{MonitorKind, Resume};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
 use tachi_domain::{EndedBy, WaitsFor};
@@ -37,6 +37,10 @@ pub(crate) fn return_verdict() -> Object {
 
 pub(crate) fn monitor_kind() -> Object {
     words(MonitorKind::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn resume() -> Object {
+    words(Resume::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn freeze_scope() -> Object {

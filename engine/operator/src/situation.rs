@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Aspect, Code, Counts, Finding, Grade, MonitorSituation, replaces};
+use tachi_domain::situation::{Aspect, Code, Counts, Finding, Grade, replaces};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
 use tachi_engine::ports::roll::EngineLine;
 use utoipa::ToSchema;
 
 use crate::judged::HostView;
+use crate::monitor::MonitorView;
 use crate::recovery::MovesView;
 use crate::schema;
 use crate::seen::{Age, Seen, is_alive};
@@ -246,42 +246,6 @@ pub struct WaitingInstanceView {
     pub waits: Option<WaitView>,
     /// What to type.
     pub commands: Vec<String>,
-}
-
-/// A monitor that has signed that it is at work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Monitor)]
-pub struct MonitorView {
-    /// The host that it runs on.
-    pub host: String,
-    /// Which of that host's.
-    #[schema(schema_with = schema::monitor_kind)]
-    pub kind: MonitorKind,
-    /// `ok`; `warn` with trouble; `err` when it has not signed for 45 seconds.
-    #[schema(schema_with = schema::grade)]
-    pub grade: Grade,
-    /// When it signed last.
-    pub signed_at: Time,
-    /// Its version.
-    pub version: String,
-    /// What does not work, in words; empty if nothing is known to be wrong.
-    pub trouble: String,
-    /// How many hosts it watches.
-    pub watches: u64,
-}
-
-impl From<&MonitorSituation> for MonitorView {
-    fn from(one: &MonitorSituation) -> Self {
-        Self {
-            host: one.host.clone(),
-            kind: one.kind,
-            grade: one.grade,
-            signed_at: Time(one.signed_at),
-            version: one.version.clone(),
-            trouble: one.trouble.clone(),
-            watches: one.watches,
-        }
-    }
 }
 
 /// How old a kind of fact is.

@@ -8,8 +8,9 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _, Set,
 };
+use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::monitor::{Guests, MonitorKind, Notice, Signature};
 use tachi_domain::situation::Monitor;
 use tachi_engine::ports::{JournalError, Monitors};
 use tracing::instrument;
@@ -86,6 +87,10 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
     };
     let troubles: BTreeMap<String, String> = cell("troubles").json(&row.troubles)?;
     let watches: BTreeSet<String> = cell("watches").json(&row.watches)?;
+    let says: Says = match &row.says {
+        Some(says) => cell("says").json(says)?,
+        None => Says::default(),
+    };
     Ok(Monitor {
         signed_at: Timestamp::from_micros(row.signed_at),
         said: Signature {
@@ -95,8 +100,28 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
             troubles,
             watches,
             watching: row.watching,
+            guests: says.guests,
+            notice: says.notice,
         },
     })
+}
+
+/// What a monitor says beside how it is.
+#[derive(Default, Serialize, Deserialize)]
+struct Says {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guests: Option<Guests>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notice: Option<Notice>,
+}
+
+impl Says {
+    fn of(signature: &Signature) -> Self {
+        Self {
+            guests: signature.guests.clone(),
+            notice: signature.notice.clone(),
+        }
+    }
 }
 
 struct Sign<'a> {
@@ -134,6 +159,7 @@ impl Work for Sign<'_> {
                 troubles: Set(serde_json::json!(one.troubles).to_string()),
                 watches: Set(serde_json::json!(one.watches).to_string()),
                 watching: Set(one.watching),
+                says: Set(Some(serde_json::json!(Says::of(one)).to_string())),
                 signed_at: Set(self.now.micros()),
             });
             let over = OnConflict::columns([Column::Host, Column::Kind])
@@ -142,6 +168,7 @@ impl Work for Sign<'_> {
                     Column::Troubles,
                     Column::Watches,
                     Column::Watching,
+                    Column::Says,
                     Column::SignedAt,
                 ])
                 .to_owned();
@@ -174,6 +201,8 @@ impl Work for Forget<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::monitor::Resume;
+
     use super::*;
     use crate::testing::Bench;
 
@@ -185,6 +214,8 @@ mod tests {
             troubles: BTreeMap::new(),
             watches: watches.iter().map(|name| (*name).to_owned()).collect(),
             watching: kind == MonitorKind::Host,
+            guests: None,
+            notice: None,
         }
     }
 
@@ -208,6 +239,14 @@ mod tests {
         twice[2]
             .troubles
             .insert("pacemaker".to_owned(), "away: \u{1F4A3}".to_owned());
+        twice[2].guests = Some(Guests {
+            resume: Resume::Yes,
+            by: "/etc/nova/nova.conf:3".to_owned(),
+        });
+        twice[2].notice = Some(Notice {
+            seconds: 6,
+            ..Notice::default()
+        });
         let strangers = table.sign_monitors(&twice).await.unwrap();
         assert_eq!(strangers.into_iter().collect::<Vec<_>>(), ["nobody"]);
         let all = table.monitors().await.unwrap();

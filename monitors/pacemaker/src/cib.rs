@@ -4,6 +4,7 @@
 //! `crm_mon`, never the only one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::Error;
 use crate::xml::{Element, tail, walk, yes};
@@ -56,7 +57,13 @@ pub struct Cib {
     pub stopped: Vec<String>,
     /// The cluster's name, if it has one.
     pub cluster: Option<String>,
+    /// How long the cluster takes at most to see that a remote node is gone, by its name: the interval of its connection's monitor and
+    /// the time that one may take. A connection that nothing monitors is not there.
+    pub remotes: BTreeMap<String, Duration>,
 }
+
+/// What a monitor may take unless it is said.
+const MONITOR: Duration = Duration::from_secs(20);
 
 impl Cib {
     /// Reads the output of `cibadmin --query`.
@@ -131,6 +138,19 @@ impl Reading {
                     device.parameters.insert(name.into_owned(), value);
                 }
             }
+            ["configuration", "resources", .., "primitive", "operations", "op"]
+                if element.text("name")?.as_deref() == Some("monitor") =>
+            {
+                let time = |name: &str| Ok::<_, Error>(element.text(name)?.and_then(|text| span(&text)));
+                let (interval, timeout) = (time("interval")?, time("timeout")?);
+                if let (Some((device, false)), Some(interval)) = (&self.primitive, interval)
+                    && device.agent == "remote"
+                    && !interval.is_zero()
+                {
+                    let seen = interval.saturating_add(timeout.unwrap_or(MONITOR));
+                    self.cib.remotes.insert(device.id.clone(), seen);
+                }
+            }
             [
                 "configuration",
                 "resources",
@@ -189,7 +209,62 @@ impl Reading {
     }
 }
 
+/// A span as Pacemaker writes it: seconds, or a number with a unit.
+fn span(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let number: u64 = number.parse().ok()?;
+    let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
+    match unit.trim() {
+        "" | "s" | "sec" => seconds(1),
+        "m" | "min" => seconds(60),
+        "h" | "hr" => seconds(3_600),
+        "ms" | "msec" => Some(Duration::from_millis(number)),
+        "us" | "usec" => Some(Duration::from_micros(number)),
+        _ => None,
+    }
+}
+
 /// `true`, `online` and, since 2.1.7, the second since when.
 fn since(value: &str) -> bool {
     yes(value) || value.eq_ignore_ascii_case("online") || value.parse::<i64>().is_ok_and(|second| second > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_soon_a_remote_is_missed_is_its_monitors_interval_and_time() {
+        let cib = |op: &str| {
+            let text = format!(
+                r#"<cib have-quorum="1"><configuration><resources><group><primitive id="cmp1" class="ocf" provider="pacemaker" type="remote">
+                <operations>{op}</operations></primitive></group><primitive id="vip" class="ocf" provider="heartbeat" type="IPaddr2">
+                <operations><op name="monitor" interval="5s"/></operations></primitive></resources></configuration><status/></cib>"#
+            );
+            Cib::parse(&text)
+                .unwrap()
+                .remotes
+                .get("cmp1")
+                .map(Duration::as_millis)
+        };
+        for (op, expected) in [
+            (
+                r#"<op name="monitor" interval="30s" timeout="15"/>"#,
+                Some(45_000),
+            ),
+            (r#"<op name="monitor" interval="1m"/>"#, Some(80_000)),
+            (
+                r#"<op name="monitor" interval="500ms" timeout="1s"/>"#,
+                Some(1_500),
+            ),
+            (r#"<op name="monitor" interval="0"/>"#, None),
+            (r#"<op name="monitor" interval="soon"/>"#, None),
+            (r#"<op name="start" interval="9" timeout="60"/>"#, None),
+            ("", None),
+        ] {
+            assert_eq!(cib(op), expected, "{op}");
+        }
+    }
 }

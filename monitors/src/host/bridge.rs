@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{Claims, is_spare};
+use super::detection;
 use super::ipmi::PowerCheck;
 use super::poke::Pokes;
 use super::state::{File, Memory};
@@ -112,6 +113,8 @@ pub(crate) struct Bridge {
     agents: BTreeMap<String, Instant>,
     resumed: bool,
     started: Instant,
+    /// Until a member is missed.
+    corosync: Option<Duration>,
 }
 
 /// What this bridge is there for just now.
@@ -176,6 +179,7 @@ impl Bridge {
             agents: BTreeMap::new(),
             resumed: false,
             started: Instant::now(),
+            corosync: detection::corosync(),
         })
     }
 
@@ -239,6 +243,9 @@ impl Bridge {
         match self.snapshot().await {
             Ok(snapshot) => {
                 metrics::gauge!("tachi_monitor_host_last_look_timestamp_seconds").set(seconds(self.wall()));
+                if let Some((mon, cib, _)) = &self.cib {
+                    health.misses_within(detection::longest(&self.setup, self.corosync, mon, cib));
+                }
                 self.judge(&snapshot, sink, health).await;
             }
             Err(error) => {

@@ -10,6 +10,7 @@ use super::Setup;
 use super::tools::{Cluster as _, Programs};
 use crate::check::{Check, Finding};
 use crate::settings::Settings;
+use crate::signing::Notice;
 
 /// A check answers soon, whatever hangs.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -163,6 +164,33 @@ fn chain(error: &dyn std::error::Error) -> String {
     format!("{error}{below}")
 }
 
+/// How long it takes at most until a host that is gone is reported, be it fenced or not.
+pub(super) fn notice(settings: &Settings) -> Notice {
+    let looks = settings.bridge.poll + OVERHEAD + settings.bridge.turn;
+    let lost = super::setup(settings).pace.lost_after;
+    let (within, by, beside) = match lost {
+        Some(lost) => (
+            looks + lost,
+            format!(
+                "report_lost_after {} s, unless it is fenced before",
+                lost.as_secs()
+            ),
+            "",
+        ),
+        None => (
+            looks,
+            "Pacemaker is looked at".to_owned(),
+            "until Pacemaker has fenced a node",
+        ),
+    };
+    Notice {
+        within,
+        by,
+        unseen: "until Pacemaker sees that a node is gone".to_owned(),
+        beside: beside.to_owned(),
+    }
+}
+
 /// How long it takes at most until a fenced host is reported.
 fn how_soon(settings: &Settings, alerts: bool) -> [Finding; 2] {
     let eyes = if alerts {
@@ -302,6 +330,16 @@ mod tests {
                 .any(|(_, text)| text.starts_with("node ctl1") || text.starts_with("node cmp3")),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn a_host_that_nobody_fences_is_reported_when_it_is_lost_for_long() {
+        let of = |text: &str| notice(&settings(text));
+        let lost = of("[host]\npoll_interval = 2\ntakeover_delay = 4\nreport_lost_after = 30\n");
+        assert_eq!(lost.within, std::time::Duration::from_secs(2 + 1 + 4 + 30));
+        let never = of("[host]\nreport_lost_after = 0\n");
+        assert_eq!(never.within, std::time::Duration::from_secs(1 + 1 + 5));
+        assert!(never.beside.ends_with("has fenced a node"), "{never:?}");
     }
 
     /// The charms' default has no fencing, and nobody said that nothing is recovered then.

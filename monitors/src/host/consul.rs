@@ -10,6 +10,7 @@ mod agent;
 mod matrix;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_instance_ha::{ClusterStatus, HostEvent, HostStatus, Notification};
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::settings::Settings;
+use crate::signing::Notice;
 
 /// The networks, as Consul sees them.
 pub(crate) struct Driver {
@@ -129,13 +131,27 @@ impl Eyes for Driver {
 
 /// How long a failure may take to be noticed.
 pub(crate) fn worst(settings: &Settings) -> Finding {
-    let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
-    let each = settings.host.interval + agent::ANSWER * 3;
     Finding::noticed(
         "host",
         "a host that Consul has marked as failed",
-        each.saturating_mul(looks),
+        within(settings),
     )
+}
+
+/// The same, for whoever adds it up.
+pub(crate) fn notice(settings: &Settings) -> Notice {
+    Notice {
+        within: within(settings),
+        by: format!("{} looks at Consul agree", settings.host.samples),
+        unseen: String::new(),
+        beside: "until Consul has marked a host as failed".to_owned(),
+    }
+}
+
+fn within(settings: &Settings) -> Duration {
+    let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
+    let each = settings.host.interval + agent::ANSWER * 3;
+    each.saturating_mul(looks)
 }
 
 #[cfg(test)]

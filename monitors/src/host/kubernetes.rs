@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::settings::Settings;
+use crate::signing::Notice;
 
 /// Where a pod finds who it is.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -245,13 +246,27 @@ impl Eyes for Driver {
 
 /// How long a failure may take to be noticed.
 pub(crate) fn worst(settings: &Settings) -> Finding {
-    let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
-    let each = settings.host.interval + ANSWER;
     Finding::noticed(
         "host",
         "a node that Kubernetes no longer calls Ready",
-        each.saturating_mul(looks),
+        within(settings),
     )
+}
+
+/// The same, for whoever adds it up.
+pub(crate) fn notice(settings: &Settings) -> Notice {
+    Notice {
+        within: within(settings),
+        by: format!("{} looks at Kubernetes agree", settings.host.samples),
+        unseen: String::new(),
+        beside: "until Kubernetes no longer calls a node Ready".to_owned(),
+    }
+}
+
+fn within(settings: &Settings) -> Duration {
+    let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
+    let each = settings.host.interval + ANSWER;
+    each.saturating_mul(looks)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(super) struct Common {
     pub(super) log: LogSettings,
     pub(super) listen: Vec<(Kind, Option<String>)>,
     pub(super) tempdir: Option<PathBuf>,
+    pub(super) nova: Vec<PathBuf>,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -31,6 +32,7 @@ pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
     let tempdir = r.string("DEFAULT", "tempdir").optional().map(PathBuf::from);
     let log = log(r, kind);
     let state_path = PathBuf::from(r.string(G, "state_path").default(state_path()).get());
+    let nova = r.list(G, "nova_config_files").default(Vec::<String>::new()).get();
     let limits = Limits {
         records: r
             .int(G, "spool_max_records")
@@ -94,6 +96,7 @@ pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
         log,
         listen,
         tempdir,
+        nova: nova.into_iter().map(PathBuf::from).collect(),
     }
 }
 

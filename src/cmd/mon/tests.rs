@@ -350,6 +350,8 @@ fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
         version: "1".into(),
         trouble: String::new(),
         watches: 3,
+        guests: None,
+        notice: None,
     };
     seen.monitors = vec![monitor(Grade::Ok), monitor(Grade::Err)];
     let mut mon = Mon::new(Options::default());

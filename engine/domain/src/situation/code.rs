@@ -43,6 +43,8 @@ words! {
         /// ..
         HostNotWatched = "HOST_NOT_WATCHED",
         /// ..
+        GuestsResume = "GUESTS_RESUME",
+        /// ..
         FactsOld = "FACTS_OLD",
         /// ..
         InstancesNotListed = "INSTANCES_NOT_LISTED",
@@ -112,7 +114,8 @@ impl Code {
             | Self::FenceForeignMachine
             | Self::FenceFailing
             | Self::NoReservedHost
-            | Self::HostNotWatched => Grade::Err,
+            | Self::HostNotWatched
+            | Self::GuestsResume => Grade::Err,
             Self::FactsOld
             | Self::InstancesNotListed
             | Self::HostCellDown
@@ -204,6 +207,9 @@ impl Code {
             Self::HostDisabled => "A host is disabled at Nova, so it takes no instances of a host that dies.",
             Self::HostNotWatched => {
                 "The host monitors that watched a host are silent, or watch it no more, so its death would not be reported."
+            }
+            Self::GuestsResume => {
+                "The guests of a host start by themselves when it does, so they may run there and where they were moved to."
             }
             Self::MonitorUnknown => {
                 "Host monitors sign that they are at work, and none of them has ever watched this host."

@@ -94,9 +94,11 @@ impl Code {
             | Self::RoomTight
             | Self::RoomUnknown
             | Self::HostDisabled => Need::Room,
-            Self::MoveNeedsPerson | Self::MoveFailed | Self::RecoveryHeld | Self::InstanceMoving => {
-                Need::Movable
-            }
+            Self::MoveNeedsPerson
+            | Self::MoveFailed
+            | Self::RecoveryHeld
+            | Self::GuestsResume
+            | Self::InstanceMoving => Need::Movable,
             Self::HostNotWatched
             | Self::MonitorUnknown
             | Self::ReporterDoubted

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Code, FRESH, Finding, Findings, Grade, Look, Monitor, Protection, Standing};
-use crate::monitor::MonitorKind;
+use crate::monitor::{Guests, MonitorKind, Notice, Resume};
 use crate::timestamp::Timestamp;
 
 /// A monitor, as its signatures tell.
@@ -29,6 +29,10 @@ pub struct MonitorSituation {
     pub trouble: String,
     /// How many hosts it watches.
     pub watches: u64,
+    /// What it has found of the guests of its host.
+    pub guests: Option<Guests>,
+    /// How soon it would report a host.
+    pub notice: Option<Notice>,
 }
 
 impl Monitor {
@@ -53,6 +57,8 @@ impl Monitor {
             version: self.said.version.clone(),
             trouble,
             watches: self.said.watches.len() as u64,
+            guests: self.said.guests.clone(),
+            notice: self.said.notice.clone(),
         }
     }
 }
@@ -131,6 +137,7 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
 /// A host that is at work: who watches it, and how its own monitors are.
 pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
     let instances = look.instances_on(name);
+    guests(name, look, standing, found);
     if are_known(look) {
         let watch = look.watchers.0.get(name).copied().unwrap_or_default();
         match watch {
@@ -179,6 +186,30 @@ pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, 
             };
             standing.worsen(Protection::Degraded, code);
         }
+    }
+}
+
+/// Guests that come back by themselves run beside those that were moved: the one who has looked last says whether they do.
+fn guests(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+    let own = look.facts.monitors.iter().filter(|one| one.said.host == name);
+    let told = own.filter_map(|one| Some((one.signed_at, one.said.guests.as_ref()?)));
+    let Some((_, guests)) = told.max_by_key(|(at, _)| *at) else {
+        return;
+    };
+    match guests.resume {
+        Resume::Yes => {
+            let text = format!(
+                "its guests start by themselves when it does: resume_guests_state_on_host_boot is true ({})",
+                guests.by
+            );
+            found.note(
+                Finding::new(Code::GuestsResume, text)
+                    .about(name, look.instances_on(name))
+                    .fix("set resume_guests_state_on_host_boot = false in its nova.conf, and restart its nova-compute"),
+            );
+            standing.worsen(Protection::Degraded, Code::GuestsResume);
+        }
+        Resume::No | Resume::Unknown => {}
     }
 }
 

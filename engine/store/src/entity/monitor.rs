@@ -16,6 +16,8 @@ pub struct Model {
     pub(crate) watches: String,
     /// Whether it can judge them now.
     pub(crate) watching: bool,
+    /// A JSON object: what it says beside that; NULL if an API wrote the row that knew of nothing.
+    pub(crate) says: Option<String>,
     pub(crate) signed_at: i64,
 }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, computes, fine};
 use super::super::{Aspect, assess};
 use super::*;
-use crate::monitor::Signature;
+use crate::monitor::{Guests, Resume, Signature};
 
 fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Monitor {
     Monitor {
@@ -14,9 +14,49 @@ fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Mon
             troubles: BTreeMap::new(),
             watches: watches.iter().map(|name| (*name).to_owned()).collect(),
             watching: kind == MonitorKind::Host,
+            guests: None,
+            notice: None,
         },
         signed_at: ago(seconds),
     }
+}
+
+fn saying(host: &str, kind: MonitorKind, seconds: i64, resume: Resume) -> Monitor {
+    let mut one = monitor(host, kind, seconds, &[]);
+    one.said.guests = Some(Guests {
+        resume,
+        by: "nova.conf:2".into(),
+    });
+    one
+}
+
+fn guests() -> Case {
+    (
+        "guests of a host that come back by themselves, as who has looked last says",
+        |facts| {
+            facts
+                .monitors
+                .push(saying("a", MonitorKind::Instance, 9, Resume::No));
+            facts
+                .monitors
+                .push(saying("a", MonitorKind::Process, 5, Resume::Yes));
+            facts
+                .monitors
+                .push(saying("b", MonitorKind::Instance, 9, Resume::Yes));
+            facts
+                .monitors
+                .push(saying("b", MonitorKind::Process, 5, Resume::No));
+            facts
+                .monitors
+                .push(saying("c", MonitorKind::Process, 5, Resume::Unknown));
+        },
+        &[(
+            Code::GuestsResume,
+            "a",
+            "resume_guests_state_on_host_boot is true (nova.conf:2)",
+        )],
+        [4, 2, 0, 0, 0, 0],
+    )
 }
 
 /// See there.
@@ -110,6 +150,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             &[(Code::HostDown, "a", "down at Nova")],
             [4, 0, 0, 0, 2, 0],
         ),
+        guests(),
         (
             "a signature from the future is none",
             |facts| facts.monitors.push(monitor("a", MonitorKind::Process, -600, &[])),
