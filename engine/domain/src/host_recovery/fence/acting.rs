@@ -8,7 +8,6 @@ use super::super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::super::trouble::Topic;
 use super::super::turn::{Turn, turn};
 use super::super::{HoldKind, HostRecovery, Stage};
-use super::devices::limit_of;
 use super::vouch::{self, Vouch};
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
@@ -228,7 +227,7 @@ impl Fence {
                 target: Some(device.target.clone()),
                 level: level.number,
                 at: now.elapsed,
-                limit: limit_of(device, policy),
+                limit: device.patience(policy),
                 call: device.call,
                 answered: false,
                 seen_off: false,

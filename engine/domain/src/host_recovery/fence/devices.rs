@@ -1,7 +1,5 @@
 //! The devices of the level that is being tried: what is asked of them, and what they have said.
 
-use std::time::Duration;
-
 use super::super::Stage;
 use super::super::question::{Question, backoff};
 use super::super::turn::Turn;
@@ -15,11 +13,6 @@ use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
 
 /// How often a device is told in one try of its level: once, and once more when half its time is over.
 const ORDERS: usize = 2;
-
-/// How long it may take.
-pub(super) fn limit_of(device: &Device, policy: &Policy) -> Duration {
-    device.limit.unwrap_or(policy.power_off_limit)
-}
 
 impl Fence {
     /// Whether it is known which devices the host has; asks, if it is not.
@@ -72,7 +65,7 @@ impl Fence {
         if post.first_off.is_some() || post.reading {
             return None;
         }
-        let limit = limit_of(device, policy);
+        let limit = device.patience(policy);
         let over = |since: Elapsed| now.elapsed.since(since).saturating_sub(post.waited) >= limit;
         let word = self.last_word.as_deref().unwrap_or("it has not answered");
         let seconds = limit.as_secs();
@@ -121,7 +114,7 @@ impl Fence {
         let Some(first) = orders.next() else {
             return true;
         };
-        let half = limit_of(device, policy) / 2 + post.waited;
+        let half = device.patience(policy) / 2 + post.waited;
         1 + orders.count() < ORDERS && now.elapsed.since(first.at) >= half
     }
 
