@@ -84,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) notification_expiry: Duration,
     /// How long a lost wake-up may cost.
     pub(crate) sweep_interval: Duration,
+    /// How long it may take at worst from a power loss to the first evacuation before `tachi doctor` says so.
+    pub(crate) worst_case_warning: Duration,
     /// Where an engine's numbers and health are served.
     pub(crate) engine_listen: Option<std::net::SocketAddr>,
     /// Who is told of what happens.
@@ -260,6 +262,7 @@ impl Settings {
         };
         let notification_expiry = recovery::expiry(r);
         let sweep_interval = engine::sweep_interval(r);
+        let worst_case_warning = engine::worst_case_warning(r);
         let engine_listen = engine::metrics_listen(r);
         let events = events::events(r, &host);
         let pace = pace::pace(r, &policy);
@@ -288,6 +291,7 @@ impl Settings {
             hooks,
             notification_expiry,
             sweep_interval,
+            worst_case_warning,
             engine_listen,
             events,
             pace,

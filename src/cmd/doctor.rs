@@ -4,7 +4,9 @@
 mod away;
 mod checks;
 mod mend;
+mod worst;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -24,6 +26,7 @@ use crate::source::{self, Database, Source as _};
 use crate::wiring;
 
 use checks::{Check, Read};
+use worst::Rules;
 
 /// So many checks are named in a line.
 const NAMED: usize = 5;
@@ -49,7 +52,9 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     if args.shape.is_told() {
         let is_told =
             |one: &&&Check| args.all || args.name.is_some() || !matches!(one.grade, Grade::Ok | Grade::Info);
-        let told = shown.iter().filter(is_told).flat_map(|one| lines(one));
+        let mut told: Vec<&Check> = shown.iter().filter(is_told).copied().collect();
+        let unseen = if args.all { None } else { alike(&mut told) };
+        let told = told.into_iter().flat_map(lines).chain(unseen);
         let told: Vec<String> = told.chain([sum(&shown, seconds)]).collect();
         View::of(&args.shape, now).lines(&told).iter().for_each(out::line);
     } else {
@@ -104,7 +109,7 @@ async fn read(config: &ConfigArgs) -> Read {
                 .map_err(|error| error.chain()),
         ),
         upgrade: Some(upgrade::checks(&settings).await.map_err(|error| error.chain())),
-        situation: Some(situation(config).await.map_err(|error| error.chain())),
+        situation: Some(situation(config, &settings).await.map_err(|error| error.chain())),
     }
 }
 
@@ -119,8 +124,10 @@ fn devices(settings: &Settings) -> Result<(), String> {
         .map_err(|error| error.chain())
 }
 
-async fn situation(config: &ConfigArgs) -> Result<SituationView, Failure> {
-    Database::open(config).await?.situation().await
+async fn situation(config: &ConfigArgs, settings: &Settings) -> Result<(SituationView, Rules), Failure> {
+    let situation = Database::open(config).await?.situation().await?;
+    let rules = Rules::of(settings, &situation);
+    Ok((situation, rules))
 }
 
 fn named<'a>(all: &'a [Check], name: &str) -> Result<Vec<&'a Check>, Failure> {
@@ -165,6 +172,31 @@ fn lines(one: &Check) -> Vec<String> {
     lines.extend(one.fix.iter().map(|fix| format!("        -> {fix}")));
     lines.extend(one.page.iter().map(|page| format!("        {page}")));
     lines
+}
+
+/// Takes out those that nobody could look at for the reason that most have in common, and tells them in a line.
+fn alike(told: &mut Vec<&Check>) -> Option<String> {
+    let is_unseen = |one: &&&Check| one.grade == Grade::Unknown && one.fix.is_none() && one.page.is_none();
+    let mut whys: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in told.iter().filter(is_unseen) {
+        *whys.entry(&one.details).or_default() += 1;
+    }
+    let (why, number) = whys.into_iter().max_by_key(|(_, number)| *number)?;
+    let why = why.to_owned();
+    if number < 2 {
+        return None;
+    }
+    let (alike, others): (Vec<&Check>, _) = told
+        .iter()
+        .copied()
+        .partition(|one| is_unseen(&one) && one.details == why);
+    *told = others;
+    let names: Vec<&str> = alike.iter().map(|one| one.name.as_str()).collect();
+    Some(format!(
+        "UNKNOWN {} checks: {why} ({})",
+        names.len(),
+        checks::named(&names)
+    ))
 }
 
 fn sum(all: &[&Check], seconds: f64) -> String {

@@ -20,6 +20,14 @@ pub(super) fn metrics_listen(r: &mut Reader<'_>) -> Option<SocketAddr> {
     .optional()
 }
 
+/// `[recovery] worst_case_warning`: from a power loss to the first evacuation. Masakari waits as long as the default by itself.
+pub(super) fn worst_case_warning(r: &mut Reader<'_>) -> Duration {
+    r.seconds("recovery", "worst_case_warning")
+        .default(Duration::from_secs(180))
+        .range(Duration::from_secs(1)..=Duration::from_secs(86_400))
+        .get()
+}
+
 /// `[recovery] sweep_interval`: how long a lost wake-up may cost. Masakari looks for forgotten notifications so seldom as its three
 /// intervals say; that is the most it may be.
 pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {

@@ -1,9 +1,11 @@
 //! The checks: each is a function of what was read, and reads nothing itself.
 
-use tachi_domain::situation::{Code, Grade};
+use tachi_domain::monitor::Resume;
+use tachi_domain::situation::{Aspect, Code, Grade};
 use tachi_operator::{FindingView, SituationView};
 
 use super::super::upgrade;
+use super::worst::{self, Rules};
 
 /// So many of what a finding is about are named.
 const NAMED: usize = 5;
@@ -24,8 +26,8 @@ pub(super) struct Read {
     pub(super) policy: Option<Result<Vec<String>, String>>,
     /// What `tachi upgrade check` finds.
     pub(super) upgrade: Option<Result<Vec<upgrade::Check>, String>>,
-    /// How the region is.
-    pub(super) situation: Option<Result<SituationView, String>>,
+    /// How the region is, and what recoveries go by.
+    pub(super) situation: Option<Result<(SituationView, Rules), String>>,
 }
 
 impl Default for Read {
@@ -60,7 +62,8 @@ pub(super) fn check(name: impl Into<String>, grade: Grade, details: impl Into<St
     }
 }
 
-/// All of them, in the order in which a cause comes before what it causes.
+/// All of them, in the order in which a cause comes before what it causes. They are always the same ones: what could not be looked at is
+/// unknown.
 pub(super) fn all(read: &Read) -> Vec<Check> {
     let mut all = vec![
         doubts(CONFIGURATION, Some(&read.config)),
@@ -68,8 +71,26 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
         devices(read.devices.as_ref()),
     ];
     all.extend(upgrades(read.upgrade.as_ref()));
-    all.extend(findings(read.situation.as_ref()));
+    let situation = match &read.situation {
+        None => Err(NOT_READ),
+        Some(Err(why)) => Err(why.as_str()),
+        Some(Ok(known)) => Ok(known),
+    };
+    all.push(match situation {
+        Err(why) => check(worst::NAME, Grade::Unknown, why),
+        Ok((situation, rules)) => worst::of(rules, situation),
+    });
+    all.extend(codes().map(|code| match situation {
+        Err(why) => check(name_of(code), Grade::Unknown, why),
+        Ok((situation, _)) => found(code, situation),
+    }));
     all
+}
+
+/// What can be found. That an instance is being moved is never found by itself: it is a reason that the instance has.
+pub(super) fn codes() -> impl Iterator<Item = Code> {
+    let all = Code::ALL.iter().copied();
+    all.filter(|code| *code != Code::InstanceMoving)
 }
 
 /// Something that can be read, and about which something may be said.
@@ -91,55 +112,106 @@ fn devices(read: Option<&Result<(), String>>) -> Check {
     }
 }
 
+/// One for each of `tachi upgrade check`, which leaves out what it does not come to.
 fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
-    match read {
-        None => vec![check("upgrade-check", Grade::Unknown, NOT_READ)],
-        Some(Err(why)) => vec![check("upgrade-check", Grade::Unknown, why.as_str())],
-        Some(Ok(checks)) => checks.iter().map(upgraded).collect(),
-    }
+    let (seen, why) = match read {
+        None => (&[][..], NOT_READ.to_owned()),
+        Some(Err(why)) => (&[][..], why.clone()),
+        Some(Ok(seen)) => {
+            let bad = seen.iter().filter(|one| one.grade == upgrade::Grade::Failure);
+            let bad: Vec<String> = bad.map(|one| slug(one.name)).collect();
+            (
+                seen.as_slice(),
+                format!("not looked at before this is good: {}", bad.join(", ")),
+            )
+        }
+    };
+    let of = |name: &&str| {
+        let seen = seen.iter().find(|one| one.name == *name);
+        seen.map_or_else(|| check(slug(name), Grade::Unknown, why.as_str()), upgraded)
+    };
+    upgrade::NAMES.iter().map(of).collect()
 }
 
 fn upgraded(one: &upgrade::Check) -> Check {
-    let name = one.name.to_ascii_lowercase().replace([' ', '_'], "-");
     let grade = match one.grade {
         upgrade::Grade::Success => Grade::Ok,
         upgrade::Grade::Warning => Grade::Warn,
         upgrade::Grade::Failure => Grade::Err,
     };
-    check(name, grade, one.details.as_deref().unwrap_or_default())
+    check(slug(one.name), grade, one.details.as_deref().unwrap_or_default())
 }
 
-/// One for each code. Where nothing is found that says something good only if what it is read from is young.
-fn findings(read: Option<&Result<SituationView, String>>) -> Vec<Check> {
-    let situation = match read {
-        None => return vec![check("situation", Grade::Unknown, NOT_READ)],
-        Some(Err(why)) => return vec![check("situation", Grade::Unknown, why.as_str())],
-        Some(Ok(situation)) => situation,
+/// As it can be typed.
+fn slug(name: &str) -> String {
+    let name = name.to_ascii_lowercase().replace([' ', '_'], "-");
+    name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "")
+}
+
+/// What is found of a code. That nothing is says something good only if what it is read from is there and young.
+fn found(code: Code, situation: &SituationView) -> Check {
+    let all: Vec<_> = situation.findings.iter().filter(|one| one.code == code).collect();
+    if let Some(worst) = all.iter().max_by_key(|one| one.grade) {
+        return finding(worst, &all);
+    }
+    let makes_old = [Code::FactsOld, Code::InstancesNotListed, Code::NoEngine];
+    let is_old =
+        situation.looked_at.is_none() || situation.findings.iter().any(|one| makes_old.contains(&one.code));
+    let unseen = if is_old {
+        Some("what is known of the region is old, or no engine has looked at it yet".to_owned())
+    } else {
+        unseen(code, situation)
     };
-    let is_known = situation.looked_at.is_some()
-        && !situation.findings.iter().any(|one| {
-            matches!(
-                one.code,
-                Code::FactsOld | Code::InstancesNotListed | Code::NoEngine
-            )
-        });
-    let of = |code: &Code| {
-        let found: Vec<_> = situation
-            .findings
-            .iter()
-            .filter(|one| one.code == *code)
-            .collect();
-        match found.iter().max_by_key(|one| one.grade) {
-            Some(worst) => finding(worst, &found),
-            None if is_known => check(name_of(*code), Grade::Ok, ""),
-            None => check(
-                name_of(*code),
-                Grade::Unknown,
-                "what is known of the region is old, or no engine has looked at it yet",
-            ),
+    match unseen {
+        Some(why) => check(name_of(code), Grade::Unknown, why),
+        None => check(name_of(code), Grade::Ok, ""),
+    }
+}
+
+/// Why nobody knows whether there is something to be found of a code although the rest of the region is known.
+fn unseen(code: Code, situation: &SituationView) -> Option<String> {
+    let lacks = |aspect| situation.not_assessed.contains(&aspect);
+    let is = |codes: &[Code]| codes.contains(&code);
+    if is(&[Code::HostNotWatched, Code::MonitorUnknown]) && lacks(Aspect::Monitors) {
+        Some("no host monitor has ever signed: those of Masakari do not".to_owned())
+    } else if is(&[Code::MonitorSilent, Code::MonitorPart]) && situation.monitors.is_empty() {
+        Some("no monitor has ever signed: those of Masakari do not".to_owned())
+    } else if is(&[Code::NoRoom, Code::RoomTight, Code::RoomUnknown]) && lacks(Aspect::Room) {
+        Some("what hosts have room for is not known: `tachi forecast` says why".to_owned())
+    } else if is(&[Code::GuestsResume]) {
+        guests(situation)
+    } else {
+        None
+    }
+}
+
+/// The registered hosts of which no monitor at work tells what comes of their guests.
+fn guests(situation: &SituationView) -> Option<String> {
+    let hosts = situation.segments.iter().flat_map(|segment| &segment.hosts);
+    let mut unknown = Vec::new();
+    let mut why = "no monitor at work there tells what its nova.conf says";
+    for host in hosts {
+        let own = situation.monitors.iter().filter(|one| one.host == host.name);
+        let own = own.filter(|one| one.grade != Grade::Err);
+        let told: Vec<_> = own.filter_map(|one| one.guests.as_ref()).collect();
+        if told.iter().any(|guests| guests.resume == Resume::No) {
+            continue;
         }
-    };
-    Code::ALL.iter().map(of).collect()
+        unknown.push(host.name.as_str());
+        if let Some(guests) = told.first() {
+            why = &guests.by;
+        }
+    }
+    (!unknown.is_empty()).then(|| format!("{}: {why}", named(&unknown)))
+}
+
+/// Some of them, and how many more there are.
+pub(super) fn named(subjects: &[&str]) -> String {
+    let some: Vec<&str> = subjects.iter().take(NAMED).copied().collect();
+    match subjects.len().saturating_sub(NAMED) {
+        0 => some.join(", "),
+        more => format!("{}, {more} more", some.join(", ")),
+    }
 }
 
 pub(super) fn name_of(code: Code) -> String {
@@ -152,16 +224,10 @@ fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
         .flat_map(|one| &one.subjects)
         .map(String::as_str)
         .collect();
-    let named = subjects
-        .iter()
-        .take(NAMED)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let details = match subjects.len() {
-        0 => worst.text.clone(),
-        count if count > NAMED => format!("{named}, {} more: {}", count - NAMED, worst.text),
-        _ => format!("{named}: {}", worst.text),
+    let details = if subjects.is_empty() {
+        worst.text.clone()
+    } else {
+        format!("{}: {}", named(&subjects), worst.text)
     };
     Check {
         fix: worst.fix.clone(),
@@ -174,6 +240,9 @@ fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
 mod tests {
     use std::collections::BTreeSet;
 
+    use tachi_domain::monitor::MonitorKind;
+    use tachi_operator::{GuestsView, MonitorView, NoticeView};
+
     use super::super::super::status::seen::tests::fine;
     use super::*;
 
@@ -181,16 +250,39 @@ mod tests {
         let mut situation = SituationView::from(&fine());
         situation.looked_at = Some(situation.at);
         situation.findings.clear();
+        situation.not_assessed.clear();
+        let monitor = |host: &str, kind, watches| MonitorView {
+            host: host.into(),
+            kind,
+            grade: Grade::Ok,
+            signed_at: situation.at,
+            version: "1".into(),
+            trouble: String::new(),
+            watches,
+            guests: Some(GuestsView {
+                resume: Resume::No,
+                by: "nova.conf:2".into(),
+            }),
+            notice: Some(NoticeView {
+                seconds: 9,
+                by: "looks".into(),
+                beside: String::new(),
+            }),
+        };
+        situation.monitors = vec![
+            monitor("a", MonitorKind::Host, 2),
+            monitor("b", MonitorKind::Instance, 0),
+        ];
+        let rules = worst::tests::rules(&[30]);
         Read {
             config: Ok(Vec::new()),
             devices: Some(Ok(())),
             policy: Some(Ok(Vec::new())),
-            upgrade: Some(Ok(vec![upgrade::check(
-                "Host Names",
-                upgrade::Grade::Success,
-                None,
-            )])),
-            situation: Some(Ok(situation)),
+            upgrade: Some(Ok(upgrade::NAMES
+                .iter()
+                .map(|name| upgrade::check(name, upgrade::Grade::Success, None))
+                .collect())),
+            situation: Some(Ok((situation, rules))),
         }
     }
 
@@ -237,18 +329,25 @@ mod tests {
         read.devices = Some(Err("fencing.toml: line 3".into()));
         assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Grade::Err)]);
         let mut read = good();
-        let failed = upgrade::check("Host Names", upgrade::Grade::Failure, "such as a".to_owned());
-        read.upgrade = Some(Ok(vec![failed]));
+        if let Some(Ok(seen)) = &mut read.upgrade {
+            let last = seen.last_mut().unwrap();
+            *last = upgrade::check("Host Names", upgrade::Grade::Failure, "such as a".to_owned());
+        }
         assert_eq!(worse(&read), [("host-names".to_owned(), Grade::Err)]);
+        let mut read = good();
+        if let Some(Ok((_, rules))) = &mut read.situation {
+            *rules = worst::tests::rules(&[300]);
+        }
+        assert_eq!(worse(&read), [(worst::NAME.to_owned(), Grade::Warn)]);
         let makes_old = [Code::FactsOld, Code::InstancesNotListed, Code::NoEngine];
-        for code in Code::ALL.iter().filter(|code| !makes_old.contains(code)) {
+        for code in codes().filter(|code| !makes_old.contains(code)) {
             let mut read = good();
-            if let Some(Ok(situation)) = &mut read.situation {
-                situation.findings = vec![finding_of(*code, Grade::Warn), finding_of(*code, Grade::Err)];
+            if let Some(Ok((situation, _))) = &mut read.situation {
+                situation.findings = vec![finding_of(code, Grade::Warn), finding_of(code, Grade::Err)];
             }
-            assert_eq!(worse(&read), [(name_of(*code), Grade::Err)]);
+            assert_eq!(worse(&read), [(name_of(code), Grade::Err)]);
             let all = all(&read);
-            let one = all.iter().find(|one| one.name == name_of(*code)).unwrap();
+            let one = all.iter().find(|one| one.name == name_of(code)).unwrap();
             assert_eq!(one.fix.as_deref(), Some("do"));
             assert_eq!(one.details, "a, b, a, b: so");
         }
@@ -264,17 +363,134 @@ mod tests {
         assert_eq!(all[0].grade, Grade::Err);
         assert!(all[1..].iter().all(|one| one.grade == Grade::Unknown), "{all:?}");
         let mut old = good();
-        if let Some(Ok(situation)) = &mut old.situation {
+        if let Some(Ok((situation, _))) = &mut old.situation {
             situation.findings = vec![finding_of(Code::FactsOld, Grade::Unknown)];
         }
         assert_eq!(grade(&old, "host-not-in-segment"), Grade::Unknown);
         let mut unseen = good();
-        if let Some(Ok(situation)) = &mut unseen.situation {
+        if let Some(Ok((situation, _))) = &mut unseen.situation {
             situation.looked_at = None;
         }
         assert_eq!(grade(&unseen, "fence-failing"), Grade::Unknown);
         let mut away = good();
         away.situation = Some(Err("the database is away".into()));
-        assert_eq!(grade(&away, "situation"), Grade::Unknown);
+        assert_eq!(grade(&away, "fence-failing"), Grade::Unknown);
+        assert_eq!(grade(&away, worst::NAME), Grade::Unknown);
+    }
+
+    #[test]
+    fn the_checks_are_the_same_whatever_cannot_be_seen() {
+        let names = |read: &Read| -> Vec<String> { all(read).into_iter().map(|one| one.name).collect() };
+        let expected = names(&good());
+        let distinct: BTreeSet<&String> = expected.iter().collect();
+        assert_eq!(distinct.len(), expected.len());
+        assert!(
+            expected.iter().all(|name| !name.contains(['\'', ' ', '_'])),
+            "{expected:?}"
+        );
+        assert_eq!(names(&Read::default()), expected);
+        let mut away = good();
+        away.upgrade = Some(Ok(vec![upgrade::check(
+            "Nova",
+            upgrade::Grade::Failure,
+            "no answer".to_owned(),
+        )]));
+        away.situation = Some(Err("the database is away".into()));
+        assert_eq!(names(&away), expected);
+        let all = all(&away);
+        let rights = all.iter().find(|one| one.name == "rights-in-nova").unwrap();
+        assert_eq!(rights.details, "not looked at before this is good: nova");
+    }
+
+    /// The page of the book: each check in a row that begins with its name.
+    #[test]
+    fn the_page_lists_every_check_and_no_other_in_the_same_order() {
+        let page = include_str!("../../../docs/doctor.md");
+        let (_, page) = page.split_once("## Files and what they say").unwrap();
+        let rows: Vec<Vec<&str>> = page
+            .lines()
+            .filter(|line| line.starts_with("| `") || line.starts_with("| [`"))
+            .map(|line| line.split('|').map(str::trim).collect())
+            .collect();
+        let listed = rows.iter().map(|cells| cells[1].split('`').nth(1).unwrap());
+        let listed: Vec<&str> = listed.collect();
+        let there = all(&good());
+        let there: Vec<&str> = there.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(listed, there);
+        let findings = &rows[rows.len() - codes().count()..];
+        for (code, cells) in codes().zip(findings) {
+            let name = name_of(code);
+            assert_eq!(cells[1], format!("[`{name}`](findings/{name}.md)"));
+            assert_eq!(cells[2], code.grade().as_str(), "{name}");
+        }
+        let (fix, _) = include_str!("../../../docs/doctor.md")
+            .split_once("All others are mended by hand")
+            .unwrap();
+        let (_, fix) = fix.split_once("| check | what is done |").unwrap();
+        let fixed: Vec<&str> = fix
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| there.contains(word))
+            .collect();
+        let mended: Vec<&str> = there
+            .iter()
+            .copied()
+            .filter(|name| super::super::mend::is_mended(name))
+            .collect();
+        assert_eq!(
+            fixed.iter().collect::<BTreeSet<_>>(),
+            mended.iter().collect::<BTreeSet<_>>()
+        );
+    }
+
+    #[test]
+    fn what_no_monitor_has_told_is_not_known() {
+        let changed = |change: fn(&mut SituationView)| {
+            let mut read = good();
+            if let Some(Ok((situation, _))) = &mut read.situation {
+                change(situation);
+            }
+            read
+        };
+        let of = |read: &Read, name: &str| {
+            let all = all(read);
+            all.into_iter().find(|one| one.name == name).unwrap()
+        };
+        let masakari = changed(|situation| {
+            situation.monitors.clear();
+            situation.not_assessed = vec![Aspect::Room, Aspect::Monitors];
+        });
+        for name in [
+            "host-not-watched",
+            "monitor-unknown",
+            "monitor-silent",
+            "monitor-part",
+            "no-room",
+            "room-tight",
+            "room-unknown",
+            "guests-resume",
+            worst::NAME,
+        ] {
+            assert_eq!(of(&masakari, name).grade, Grade::Unknown, "{name}");
+        }
+        assert_eq!(of(&masakari, "host-down").grade, Grade::Ok);
+        let silent = changed(|situation| situation.monitors[1].grade = Grade::Err);
+        let told = of(&silent, "guests-resume");
+        assert_eq!(told.grade, Grade::Unknown);
+        assert_eq!(
+            told.details,
+            "b: no monitor at work there tells what its nova.conf says"
+        );
+        let unread = changed(|situation| {
+            situation.monitors[0].guests = Some(GuestsView {
+                resume: Resume::Unknown,
+                by: "nova.conf: cannot be read".into(),
+            });
+        });
+        assert_eq!(
+            of(&unread, "guests-resume").details,
+            "a: nova.conf: cannot be read"
+        );
     }
 }

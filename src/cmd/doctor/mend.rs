@@ -45,6 +45,11 @@ impl Mend {
     }
 }
 
+/// Whether something helps against a check.
+pub(super) fn is_mended(check: &str) -> bool {
+    Mend::of(check).is_some()
+}
+
 /// Mends what was named, or all that can be.
 pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let by = who(None)?;
@@ -81,7 +86,7 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     }
     let left = self::wrong(args).await?;
     let worst = left.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
-    for one in left.iter().filter(|one| Mend::of(&one.name).is_some()) {
+    for one in left.iter().filter(|one| is_mended(&one.name)) {
         lines(one).iter().for_each(out::told);
     }
     Ok(if args.check { code(worst) } else { crate::DONE })
@@ -172,13 +177,11 @@ fn close(file: &Path) -> std::io::Result<()> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use tachi_domain::situation::Code;
-
     use super::*;
 
     #[test]
     fn what_is_mended_are_checks_that_there_are() {
-        let mut names: BTreeSet<String> = Code::ALL.iter().map(|code| checks::name_of(*code)).collect();
+        let mut names: BTreeSet<String> = checks::codes().map(checks::name_of).collect();
         names.insert("configuration".to_owned());
         let mended: Vec<&str> = names
             .iter()

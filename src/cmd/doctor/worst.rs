@@ -1,0 +1,289 @@
+//! How long it takes at worst from the power loss of a host to the first evacuation: what monitors say of themselves, what Nova's silence
+//! and the fence devices may take by the configuration, and our own part. What Nova takes for its calls is not in it.
+
+use std::time::Duration;
+
+use tachi_domain::level::{Level, tried_at_worst};
+use tachi_domain::monitor::MonitorKind;
+use tachi_domain::policy::{BareNormal, FencingMode, Policy};
+use tachi_domain::situation::Grade;
+use tachi_operator::SituationView;
+
+use super::checks::{Check, check};
+use crate::settings::Settings;
+
+/// Its name.
+pub(super) const NAME: &str = "worst-case-time";
+
+/// What the engine goes by.
+pub(super) struct Rules {
+    policy: Policy,
+    sweep: Duration,
+    warning: Duration,
+    /// Of each registered host; empty where nobody asks devices.
+    levels: Vec<(String, Vec<Level>)>,
+}
+
+impl Rules {
+    /// As they are configured.
+    pub(super) fn of(settings: &Settings, situation: &SituationView) -> Self {
+        let policy = settings.policy.clone();
+        let topology = match policy.fencing {
+            FencingMode::Engine if settings.fencing.is_configured() => settings.fencing.topology().ok(),
+            FencingMode::Engine | FencingMode::DryRun | FencingMode::External => None,
+        };
+        let hosts = situation.segments.iter().flat_map(|segment| &segment.hosts);
+        let levels = hosts.filter_map(|host| {
+            let levels = topology.as_ref()?.resolve(&host.name).levels();
+            Some((host.name.clone(), levels))
+        });
+        Self {
+            sweep: settings.sweep_interval,
+            warning: settings.worst_case_warning,
+            levels: levels.collect(),
+            policy,
+        }
+    }
+}
+
+/// What it adds up to.
+#[derive(Default)]
+struct Sum {
+    seconds: u64,
+    parts: Vec<String>,
+    /// What comes on top, and nobody has told.
+    unknown: Vec<String>,
+}
+
+impl Sum {
+    fn add(&mut self, time: Duration, what: impl Into<String>) {
+        let seconds = whole(time);
+        self.seconds = self.seconds.saturating_add(seconds);
+        self.parts.push(format!("{seconds} {}", what.into()));
+    }
+}
+
+/// Rounded up.
+fn whole(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// The check.
+pub(super) fn of(rules: &Rules, situation: &SituationView) -> Check {
+    let mut sum = Sum::default();
+    let noticed = notice(situation, &mut sum);
+    let engine = rules.sweep + rules.policy.tick;
+    silence(rules, noticed + engine, &mut sum);
+    fence(rules, &mut sum);
+    sum.add(engine, "engine");
+    let (known, parts) = (sum.seconds, sum.parts.join(" + "));
+    let warning = whole(rules.warning);
+    let mut details = if sum.unknown.is_empty() {
+        format!("power loss to first evacuation at most {known} s = {parts}")
+    } else {
+        let unknown = sum.unknown.join("; ");
+        format!("power loss to first evacuation {known} s = {parts}, and what is not known: {unknown}")
+    };
+    let grade = if known > warning {
+        details = format!("{details}; worst_case_warning is {warning} s");
+        Grade::Warn
+    } else if sum.unknown.is_empty() {
+        Grade::Ok
+    } else {
+        Grade::Unknown
+    };
+    check(NAME, grade, details)
+}
+
+/// Until it is reported, by the slowest of the host monitors at work.
+fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
+    let working = situation
+        .monitors
+        .iter()
+        .filter(|one| one.kind == MonitorKind::Host && one.grade != Grade::Err && one.watches > 0);
+    let told = working.filter_map(|one| Some((one, one.notice.as_ref()?)));
+    let Some((monitor, notice)) = told.max_by_key(|(_, notice)| notice.seconds) else {
+        sum.unknown
+            .push("how soon a host is reported, for no host monitor at work has told".to_owned());
+        return Duration::ZERO;
+    };
+    let time = Duration::from_secs(notice.seconds.into());
+    sum.add(time, format!("host monitor of {} ({})", monitor.host, notice.by));
+    if !notice.beside.is_empty() {
+        sum.unknown.push(notice.beside.clone());
+    }
+    time
+}
+
+/// What Nova's silence takes longer than the report. Both begin with the power loss.
+fn silence(rules: &Rules, reported: Duration, sum: &mut Sum) {
+    let policy = &rules.policy;
+    let (silent, what) = match (policy.fencing, policy.bare_normal) {
+        (FencingMode::External, BareNormal::Wait(wait)) => {
+            (wait, "silence at Nova (normal_without_evidence = wait)")
+        }
+        (FencingMode::Engine | FencingMode::DryRun | FencingMode::External, _) => {
+            (policy.silent_after(), "silence at Nova")
+        }
+    };
+    let more = silent.saturating_sub(reported);
+    if !more.is_zero() {
+        sum.add(more, what);
+    }
+}
+
+/// The levels of the host that takes longest.
+fn fence(rules: &Rules, sum: &mut Sum) {
+    let policy = &rules.policy;
+    match policy.fencing {
+        FencingMode::Engine => {}
+        FencingMode::External => {
+            sum.unknown
+                .push("how long whoever fences hosts takes (mode external)".to_owned());
+            return;
+        }
+        FencingMode::DryRun => {
+            sum.unknown
+                .push("when a person switches mode dry-run off".to_owned());
+            return;
+        }
+    }
+    let tried = rules
+        .levels
+        .iter()
+        .map(|(host, levels)| (host, tried_at_worst(levels, policy)));
+    let longest = |tried: &[(&Level, Duration)]| tried.iter().map(|(_, time)| *time).sum::<Duration>();
+    let tried = tried.filter(|(_, tried)| !tried.is_empty());
+    let Some((host, tried)) = tried.max_by_key(|(_, tried)| longest(tried)) else {
+        sum.unknown
+            .push("by what hosts are proven off, for no registered host has a fence device".to_owned());
+        return;
+    };
+    let last = tried.len().saturating_sub(1);
+    for (at, (level, time)) in tried.into_iter().enumerate() {
+        // Two readings of "off" are the proof.
+        let confirmed = if at == last {
+            policy.power_confirm
+        } else {
+            Duration::ZERO
+        };
+        sum.add(time + confirmed, format!("{level} of {host}"));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use tachi_domain::level::{Device, Target};
+    use tachi_operator::{MonitorView, NoticeView};
+
+    use super::super::super::status::seen::tests::fine;
+    use super::*;
+
+    pub(in super::super) fn rules(levels: &[u64]) -> Rules {
+        let level = |(number, limit): (u32, &u64)| Level {
+            number,
+            devices: vec![Device {
+                target: Target {
+                    device: format!("d{number}"),
+                    kind: "ipmi".into(),
+                    endpoint: String::new(),
+                    plug: None,
+                },
+                limit: Some(Duration::from_secs(*limit)),
+                poll: None,
+                call: Some(Duration::from_secs(5)),
+                attempts: 2,
+            }],
+        };
+        let levels: Vec<Level> = (1..).zip(levels).map(level).collect();
+        Rules {
+            policy: Policy {
+                fencing: FencingMode::Engine,
+                ..Policy::default()
+            },
+            sweep: Duration::from_secs(2),
+            warning: Duration::from_secs(180),
+            levels: vec![("a".into(), Vec::new()), ("b".into(), levels)],
+        }
+    }
+
+    fn region(notices: &[(Grade, u32, &str)]) -> SituationView {
+        let mut situation = SituationView::from(&fine());
+        let monitor = |(grade, seconds, beside): &(Grade, u32, &str)| MonitorView {
+            host: "ctl-1".into(),
+            kind: MonitorKind::Host,
+            grade: *grade,
+            signed_at: situation.at,
+            version: "1".into(),
+            trouble: String::new(),
+            watches: 2,
+            guests: None,
+            notice: Some(NoticeView {
+                seconds: *seconds,
+                by: "looks".into(),
+                beside: (*beside).to_owned(),
+            }),
+        };
+        situation.monitors = notices.iter().map(monitor).collect();
+        situation
+    }
+
+    #[test]
+    fn what_is_known_is_added_up_and_what_is_not_is_named() {
+        let external = |bare_normal| {
+            let mut rules = rules(&[]);
+            rules.policy.fencing = FencingMode::External;
+            rules.policy.bare_normal = bare_normal;
+            rules
+        };
+        let told = (Grade::Ok, 44, "");
+        for (rules, notices, grade, text) in [
+            (
+                rules(&[30]),
+                &[told][..],
+                Grade::Ok,
+                "power loss to first evacuation at most 90 s = 44 host monitor of ctl-1 (looks) + 43 level 1 (d1) of b + 3 engine",
+            ),
+            (
+                rules(&[30, 90]),
+                &[told],
+                Grade::Warn,
+                "at most 190 s = 44 host monitor of ctl-1 (looks) + 40 level 1 (d1) of b + 103 level 2 (d2) of b + 3 engine; worst_case_warning is 180 s",
+            ),
+            (
+                rules(&[30]),
+                &[(Grade::Err, 600, ""), (Grade::Warn, 3, "until Pacemaker sees it")],
+                Grade::Unknown,
+                "59 s = 3 host monitor of ctl-1 (looks) + 10 silence at Nova + 43 level 1 (d1) of b + 3 engine, and what is not known: until Pacemaker sees it",
+            ),
+            (
+                rules(&[]),
+                &[told],
+                Grade::Unknown,
+                "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, and what is not known: by what hosts are proven off",
+            ),
+            (
+                rules(&[200]),
+                &[],
+                Grade::Warn,
+                "and what is not known: how soon a host is reported, for no host monitor at work has told; worst_case_warning is 180 s",
+            ),
+            (
+                external(BareNormal::Wait(Duration::from_secs(180))),
+                &[told],
+                Grade::Warn,
+                "134 silence at Nova (normal_without_evidence = wait) + 3 engine, and what is not known: how long whoever fences hosts takes",
+            ),
+            (
+                external(BareNormal::Refuse),
+                &[told],
+                Grade::Unknown,
+                "47 s = 44 host monitor",
+            ),
+        ] {
+            let found = of(&rules, &region(notices));
+            assert_eq!(found.grade, grade, "{}", found.details);
+            assert!(found.details.contains(text), "{}\n{text}", found.details);
+        }
+    }
+}
