@@ -12,6 +12,7 @@
 mod alarms;
 mod answers;
 mod booting;
+mod checking;
 mod crash;
 mod database;
 mod defects;

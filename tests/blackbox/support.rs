@@ -562,8 +562,13 @@ impl Api {
 
     /// What a monitor signs with.
     pub(crate) async fn sign(&self, host: &str, kind: &str, watches: &[&str]) -> u16 {
-        let body =
-            json!({"monitor": {"version": "test", "troubles": {}, "watches": watches, "watching": true}});
+        let says = json!({"version": "test", "troubles": {}, "watches": watches, "watching": true});
+        self.sign_with(host, kind, says).await
+    }
+
+    /// The same with all that it says.
+    pub(crate) async fn sign_with(&self, host: &str, kind: &str, says: Value) -> u16 {
+        let body = json!({ "monitor": says });
         let signed = self
             .http
             .put(format!("{}/v1/monitors/{host}/{kind}", self.base))

@@ -1,0 +1,666 @@
+//! The scenes: each sets its faults, sees the checks fail, and takes the faults away.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+use tachi_domain::Reporter;
+use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
+use tachi_domain::guard::Doubts;
+use tachi_domain::{HostId, SegmentId};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Clock as _, Journal as _, OperatorDesk as _, Registry as _};
+use tachi_sandbox::{ApiEffect, ApiFault, Boot, Fleet, MigrationKind, PowerQuery, RegionSettings};
+
+use super::super::recovery::everything;
+use super::super::support::{Api, Stage, quick_region, until};
+use super::{LIMIT, Scene, Seen};
+
+/// Reporters are bound, so that a region in which nothing is wrong has nothing to say.
+const BOUND: &str = "[api]\nreporter_binding = enforce\n";
+
+/// Devices are tested so often that nobody waits for it.
+const TESTED: &str = "[fencing]\nself_test_interval = 1\n";
+
+async fn scene<'a>(name: &'static str, region: RegionSettings, seen: &'a Seen, more: &str) -> Scene<'a> {
+    let stage = Stage::set(region).await;
+    let conf = stage.conf();
+    // Sections that are there already go on.
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, format!("{text}\n{BOUND}{more}")).unwrap();
+    std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o600)).unwrap();
+    Scene { name, stage, seen }
+}
+
+fn names(scene: &Scene<'_>) -> BTreeSet<String> {
+    scene.grades(None).into_keys().collect()
+}
+
+async fn segment(scene: &Scene<'_>, name: &str, method: RecoveryMethod, hosts: &[(&str, bool)]) -> SegmentId {
+    let registry = scene.stage.store.registry();
+    let new = NewSegment {
+        name: name.into(),
+        service_type: "COMPUTE".into(),
+        enabled: true,
+        description: None,
+        recovery_method: method,
+    };
+    let id = registry.create_segment(&new).await.unwrap().id;
+    for (host, reserved) in hosts {
+        register(scene, id, host, *reserved).await;
+    }
+    id
+}
+
+async fn register(scene: &Scene<'_>, segment: SegmentId, host: &str, reserved: bool) -> HostId {
+    let new = NewHost {
+        segment,
+        name: host.into(),
+        kind: "COMPUTE".into(),
+        control_attributes: "SSH".into(),
+        reserved,
+        on_maintenance: false,
+    };
+    scene.stage.store.registry().create_host(&new).await.unwrap().id
+}
+
+/// The segment and id of a registered host.
+async fn registered(scene: &Scene<'_>, name: &str) -> (SegmentId, HostId) {
+    let registry = scene.stage.store.registry();
+    for segment in registry.list_segments(&everything()).await.unwrap() {
+        let hosts = registry
+            .list_hosts(segment.id, &everything::<HostFilter>())
+            .await
+            .unwrap();
+        if let Some(host) = hosts.into_iter().find(|host| host.name == name) {
+            return (segment.id, host.id);
+        }
+    }
+    panic!("{name} is in no segment");
+}
+
+async fn change(scene: &Scene<'_>, host: &str, change: HostChange) {
+    let (segment, id) = registered(scene, host).await;
+    scene
+        .stage
+        .store
+        .registry()
+        .update_host(segment, id, &change)
+        .await
+        .unwrap();
+}
+
+fn maintenance(on: bool) -> HostChange {
+    HostChange {
+        on_maintenance: Some(on),
+        ..HostChange::default()
+    }
+}
+
+fn breaks(route: &str) -> ApiFault {
+    ApiFault::always(route, ApiEffect::Break)
+}
+
+/// What is wrong with files, and with what they say. Only the doctor reads them: the engine goes on.
+pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
+    let scene = scene("files", quick_region(2), seen, "").await;
+    scene.stage.protect().await;
+    let _engine = scene.stage.spawn("engine");
+    let folder = scene.stage.folder.path().to_owned();
+    let key = folder.join("maas.key");
+    let device = format!(
+        "[[device]]\nname = \"bmc\"\ntype = \"maas\"\nendpoint = \"{}\"\ncredential = \"file:{}\"\n",
+        scene.stage.sandbox.urls().maas,
+        key.display()
+    );
+    let devices = |name: &str, text: &str| {
+        let file = scene.file(name, text);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        format!("[fencing]\ndevices_file = {}\n", file.display())
+    };
+    let broken = devices("broken.toml", &format!("{device}colour = \"red\"\n"));
+    let other = devices(
+        "other.toml",
+        &format!("{device}[[hosts]]\nmatch = \"compute-002\"\nlevels = [[\"bmc\"]]\n"),
+    );
+    let policy = scene.file("policy.json", "{no: [yaml");
+    let policy = format!("[oslo_policy]\npolicy_file = {}\n", policy.display());
+    let nowhere = format!(
+        "[database]\nconnection = sqlite:///{}/none.sqlite\n",
+        folder.display()
+    );
+    let faults: [(&str, &[&str]); 10] = [
+        ("[fencing]\nenabled = false\n", &["fencing-stopped"]),
+        ("[fencing]\nmode = dry-run\n", &["fencing-dry-run", "fencing"]),
+        ("[fencing]\nmode = external\n", &["reports-without-evidence"]),
+        (&broken, &["fence-devices-file", "fence-file-unreadable"]),
+        (&other, &["host-without-fence"]),
+        (&policy, &["policy-rules", "policy-file-json-to-yaml-migration"]),
+        ("[recovery]\nno_such_option = 1\n", &["options-without-effect"]),
+        ("[keystone_authtoken]\ncafile = /nowhere/ca.pem\n", &["ca-files"]),
+        ("[api]\nreporter_binding = off\n", &["reporter-binding"]),
+        (
+            "[DEFAULT]\ntransport_url = rabbit://guest:guest@127.0.0.1:1/\n",
+            &["masakaris-engine"],
+        ),
+    ];
+    let mut all: Vec<&str> = faults.iter().flat_map(|(_, checks)| *checks).copied().collect();
+    all.extend([
+        "configuration",
+        "database-revision",
+        "reserved-hosts",
+        "no-fence-device",
+    ]);
+    scene.good(&all).await;
+    for (number, (text, checks)) in faults.into_iter().enumerate() {
+        let more = scene.file(&format!("fault-{number}.conf"), text);
+        scene.fails_with(checks, Some(&more)).await;
+    }
+    let more = scene.file("nowhere.conf", &nowhere);
+    scene
+        .fails_with(&["database-revision", "reserved-hosts"], Some(&more))
+        .await;
+    let conf = scene.stage.conf();
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let without = text.lines().filter(|line| !line.starts_with("maas_"));
+    let without = without.collect::<Vec<_>>().join("\n");
+    std::fs::write(&conf, format!("{without}\n[fencing]\nmode = engine\n")).unwrap();
+    scene.fails(&["no-fence-device"]).await;
+    std::fs::write(&conf, text).unwrap();
+
+    let permissions = || std::fs::metadata(&conf).unwrap().permissions().mode() & 0o777;
+    std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o644)).unwrap();
+    scene.fails(&["configuration"]).await;
+    let told = scene.fix(&["configuration", "--dry-run"]);
+    assert!(told.contains("would be closed to others"), "{told}");
+    assert_eq!(permissions(), 0o644);
+    let told = scene.fix(&["configuration"]);
+    assert!(told.contains("mended: "), "{told}");
+    assert_eq!(permissions(), 0o640);
+    scene.good(&all).await;
+    let told = scene.fix(&["configuration"]);
+    assert!(told.contains("nothing is wrong"), "{told}");
+    names(&scene)
+}
+
+/// A region at its beginning: nobody is registered, Nova lists nothing, Placement is away, devices are not tested.
+pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
+    let scene = scene("beginning", quick_region(3), seen, "").await;
+    let region = scene.stage.sandbox.region();
+    scene.stage.boot("compute-003", 1);
+    scene.fails(&["engines", "no-engine"]).await;
+    region
+        .api_faults()
+        .add(breaks("GET /compute/v2.1/servers/detail"));
+    region.api_faults().add(breaks("/placement"));
+    let mut engine = scene.engine("ctl-1", "[fencing]\nself_test_interval = 0\n");
+    until("the engine to have asked for servers", LIMIT, async || {
+        region.requests().count("servers/detail") > 0
+    })
+    .await;
+    scene.fails(&["no-hosts", "instances-not-listed"]).await;
+    let told = scene.fix(&["no-hosts", "--dry-run"]);
+    assert!(
+        told.contains("compute-003  + add") && told.contains("nothing was done"),
+        "{told}"
+    );
+    scene.fails(&["no-hosts"]).await;
+    let told = scene.fix(&["no-hosts"]);
+    assert!(told.contains("mended: 3 hosts are in segments now"), "{told}");
+    region.api_faults().clear();
+    region.api_faults().add(breaks("/placement"));
+    scene
+        .good(&[
+            "engines",
+            "no-engine",
+            "no-hosts",
+            "instances-not-listed",
+            "host-not-in-segment",
+        ])
+        .await;
+    let told = scene.fix(&["no-hosts"]);
+    assert!(told.contains("nothing is wrong"), "{told}");
+    scene.fails(&["room-unknown", "fence-not-tested"]).await;
+
+    let (of, id) = registered(&scene, "compute-003").await;
+    scene.stage.store.registry().delete_host(of, id).await.unwrap();
+    scene.fails(&["host-not-in-segment"]).await;
+    let told = scene.fix(&["host-not-in-segment", "--dry-run"]);
+    assert!(told.contains("compute-003  + add"), "{told}");
+    scene.fails(&["host-not-in-segment"]).await;
+    let told = scene.fix(&["host-not-in-segment"]);
+    assert!(told.contains("mended: 1 host is in segments now"), "{told}");
+    scene.good(&["host-not-in-segment"]).await;
+    let told = scene.fix(&["host-not-in-segment"]);
+    assert!(told.contains("nothing is wrong"), "{told}");
+
+    region.api_faults().clear();
+    // It leaves, and the next one looks at once.
+    engine.signal(rustix::process::Signal::TERM);
+    assert_eq!(engine.ended(LIMIT).await, Some(0));
+    let _engine = scene.engine("ctl-1", TESTED);
+    scene.good(&["room-unknown", "fence-not-tested"]).await;
+    names(&scene)
+}
+
+/// A BMC by MAAS and an outlet for every host but one, which has its BMC alone.
+fn two_devices(scene: &Scene<'_>) {
+    let key = scene.stage.folder.path().join("maas.key");
+    let urls = scene.stage.sandbox.urls();
+    let device = |name: &str, url: &str| {
+        format!(
+            "[[device]]\nname = \"{name}\"\ntype = \"maas\"\nendpoint = \"{url}\"\ncredential = \"file:{}\"\n",
+            key.display()
+        )
+    };
+    let rule = |host: &str, levels: &str| format!("[[hosts]]\nmatch = \"{host}\"\nlevels = [{levels}]\n");
+    let devices = [
+        device("bmc", &urls.maas),
+        device("pdu", &urls.outlets),
+        rule("compute-005", "[\"bmc\"]"),
+        rule("*", "[\"bmc\"], [\"pdu\"]"),
+    ];
+    let devices = scene.file("fencing.toml", &devices.concat());
+    std::fs::set_permissions(&devices, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let conf = scene.stage.conf();
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let text = text.lines().filter(|line| !line.starts_with("maas_"));
+    let text = text.collect::<Vec<_>>().join("\n");
+    std::fs::write(
+        &conf,
+        format!("{text}\n[fencing]\ndevices_file = {}\n", devices.display()),
+    )
+    .unwrap();
+}
+
+/// One with most hosts, one with two, one with a reserved host, and one that is going to be disabled.
+async fn four_segments(scene: &Scene<'_>) -> Vec<SegmentId> {
+    let host = |number: usize| format!("compute-{number:03}");
+    let of = |numbers: &[usize]| {
+        numbers
+            .iter()
+            .map(|number| host(*number))
+            .collect::<Vec<String>>()
+    };
+    let plain = |hosts: &'_ [String]| -> Vec<(String, bool)> {
+        hosts.iter().map(|name| (name.clone(), false)).collect()
+    };
+    let mut segments = Vec::new();
+    for (name, method, hosts) in [
+        (
+            "all",
+            RecoveryMethod::Auto,
+            plain(&of(&[1, 2, 3, 4, 5, 6, 13, 14])),
+        ),
+        ("two", RecoveryMethod::Auto, plain(&of(&[7, 8]))),
+        (
+            "kept",
+            RecoveryMethod::ReservedHost,
+            vec![(host(9), false), (host(10), true)],
+        ),
+        ("off", RecoveryMethod::Auto, plain(&of(&[11, 12]))),
+    ] {
+        let hosts: Vec<(&str, bool)> = hosts
+            .iter()
+            .map(|(name, reserved)| (name.as_str(), *reserved))
+            .collect();
+        segments.push(segment(scene, name, method, &hosts).await);
+    }
+    segments
+}
+
+/// Hosts and segments, at Nova, in our tables and at their power controllers.
+pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
+    let scene = scene("region", quick_region(14), seen, TESTED).await;
+    two_devices(&scene);
+    let segments = four_segments(&scene).await;
+    let region = scene.stage.sandbox.region();
+    let operator = region.operator();
+    operator
+        .set_service("compute-010", false, Some("kept in reserve"))
+        .unwrap();
+    let _engine = scene.stage.spawn("engine");
+    let checks = [
+        "host-down",
+        "host-on-maintenance",
+        "frozen",
+        "fence-failing",
+        "fence-level-failing",
+        "fence-foreign-machine",
+        "few-hosts",
+        "no-reserved-host",
+        "segment-disabled",
+        "host-unknown-to-nova",
+        "host-names",
+        "host-cell-down",
+    ];
+    scene.good(&checks).await;
+    let (code, told, note) = scene.run(&["fence", "check", "--all"], None);
+    assert_eq!(
+        code, 0,
+        "which machine each device switches is learnt: {told}{note}"
+    );
+
+    let faults = region.faults();
+    let fails = PowerQuery::Fails { status: 503 };
+    faults.agent_stop("compute-001").unwrap();
+    change(&scene, "compute-003", maintenance(true)).await;
+    let freeze = [
+        "freeze",
+        "host",
+        "compute-004",
+        "--for",
+        "1h",
+        "--reason",
+        "firmware",
+    ];
+    assert_eq!(scene.run(&freeze, None).0, 0);
+    for host in ["compute-005", "compute-006"] {
+        faults.maas_query(host, fails.clone()).unwrap();
+    }
+    faults.maas_exchanged("compute-014", true).unwrap();
+    change(&scene, "compute-007", maintenance(true)).await;
+    let reserved = |reserved| HostChange {
+        reserved: Some(reserved),
+        ..HostChange::default()
+    };
+    change(&scene, "compute-010", reserved(false)).await;
+    let enable = |enabled| SegmentChange {
+        enabled: Some(enabled),
+        ..SegmentChange::default()
+    };
+    let registry = scene.stage.store.registry();
+    registry
+        .update_segment(segments[3], &enable(false))
+        .await
+        .unwrap();
+    let ghost = register(&scene, segments[0], "ghost-1", false).await;
+    faults.cell_away("compute-013", true).unwrap();
+    scene.fails(&checks).await;
+
+    faults.agent_start("compute-001").unwrap();
+    for host in ["compute-003", "compute-007"] {
+        change(&scene, host, maintenance(false)).await;
+    }
+    assert_eq!(scene.run(&["thaw", "host", "compute-004"], None).0, 0);
+    for host in ["compute-005", "compute-006"] {
+        faults.maas_query(host, PowerQuery::Truth).unwrap();
+    }
+    faults.maas_exchanged("compute-014", false).unwrap();
+    change(&scene, "compute-010", reserved(true)).await;
+    registry.update_segment(segments[3], &enable(true)).await.unwrap();
+    registry.delete_host(segments[0], ghost).await.unwrap();
+    faults.cell_away("compute-013", false).unwrap();
+    scene.good(&checks).await;
+    names(&scene)
+}
+
+/// Four hosts of 16 GiB: the first is full of one large instance and two of half its size, and another large one is on each of two others.
+pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
+    let region = RegionSettings {
+        fleet: Fleet {
+            hosts: 4,
+            ram_mb: 16_384,
+            ..Fleet::default()
+        },
+        ..quick_region(4)
+    };
+    let scene = scene("room", region, seen, "").await;
+    scene.stage.protect().await;
+    let region = scene.stage.sandbox.region();
+    for (host, flavor, count) in [
+        ("compute-001", "m1.large", 1),
+        ("compute-001", "m1.medium", 2),
+        ("compute-002", "m1.large", 1),
+        ("compute-003", "m1.large", 1),
+    ] {
+        let boot = Boot {
+            flavor: flavor.into(),
+            ..Boot::on(host, count)
+        };
+        region.boot(&boot).unwrap();
+    }
+    let _engine = scene.stage.spawn("engine");
+    let checks = ["room-tight", "no-room", "host-disabled"];
+    scene.good(&checks).await;
+    let operator = region.operator();
+    operator
+        .set_service("compute-004", false, Some("disk errors"))
+        .unwrap();
+    scene.fails(&["room-tight", "host-disabled"]).await;
+    operator
+        .set_service("compute-003", false, Some("disk errors"))
+        .unwrap();
+    scene.fails(&["no-room"]).await;
+    for host in ["compute-003", "compute-004"] {
+        operator.set_service(host, true, None).unwrap();
+    }
+    scene.good(&checks).await;
+    names(&scene)
+}
+
+/// A host dies, and what can go wrong after that.
+pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
+    const HOST: &str = "compute-001";
+    let scene = scene(
+        "recovery",
+        quick_region(4),
+        seen,
+        "[fencing]\nretry_interval = 2\n",
+    )
+    .await;
+    let stage = &scene.stage;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let _engine = stage.spawn("engine");
+    let checks = [
+        "recovery-held",
+        "host-under-recovery",
+        "open-work",
+        "move-needs-person",
+        "move-failed",
+        "host-not-back",
+    ];
+    scene.good(&checks).await;
+    let faults = stage.sandbox.region().faults();
+    faults
+        .half_move(servers[0], "compute-002", MigrationKind::LiveMigration, false)
+        .unwrap();
+    faults
+        .maas_query(HOST, PowerQuery::Fails { status: 503 })
+        .unwrap();
+    faults.link_loss(HOST).unwrap();
+    stage.report(HOST).await;
+    scene
+        .fails(&["recovery-held", "host-under-recovery", "open-work"])
+        .await;
+    faults.maas_query(HOST, PowerQuery::Truth).unwrap();
+    scene.fails(&["move-needs-person"]).await;
+    let (code, _, note) = scene.run(&["recovery", "abort", HOST], None);
+    assert_eq!(code, 0, "{note}");
+    scene.fails(&["move-failed", "host-not-back"]).await;
+    let server = servers[0].to_string();
+    let seen_to = [
+        "vmove",
+        "recover",
+        &server,
+        "--ignore",
+        "--reason",
+        "started by hand",
+    ];
+    let (code, _, note) = scene.run(&seen_to, None);
+    assert_eq!(code, 0, "{note}");
+    // As an operator does who has looked at it.
+    faults.purge_queue(HOST).unwrap();
+    faults.link_restore(HOST).unwrap();
+    faults.power_on(HOST).unwrap();
+    change(&scene, HOST, maintenance(false)).await;
+    scene.good(&checks).await;
+    names(&scene)
+}
+
+/// Nobody works on what is reported, and a reporter says what is not so.
+pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
+    let scene = scene("queue", quick_region(4), seen, "").await;
+    let stage = &scene.stage;
+    stage.protect().await;
+    let now = SystemClock.wall();
+    for host in ["compute-002", "compute-003"] {
+        let payload = [
+            ("event", "STOPPED"),
+            ("host_status", "UNKNOWN"),
+            ("cluster_status", "OFFLINE"),
+        ];
+        let new = NewNotification {
+            kind: NotificationType::ComputeHost,
+            hostname: host.into(),
+            generated_time: now,
+            payload: payload
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            evidence: None,
+            reporter: Some(
+                Reporter {
+                    user_id: "u1".into(),
+                    user_name: Some("monitor".into()),
+                    ..Reporter::default()
+                }
+                .into(),
+            ),
+        };
+        stage
+            .store
+            .registry()
+            .accept_notification(&new, 180, now)
+            .await
+            .unwrap();
+    }
+    // An engine says so of a report that Nova has contradicted for two minutes.
+    let rules = Doubts {
+        limit: 2,
+        ..Doubts::default()
+    };
+    for row in stage.store.desk().recoveries(true).await.unwrap() {
+        stage.store.journal().contradicted(row.id, rules).await.unwrap();
+    }
+    scene.fails(&["reporter-doubted", "queue-stalls"]).await;
+    let (code, _, note) = scene.run(&["reporter", "lift", "1"], None);
+    assert_eq!(code, 0, "{note}");
+    let _engine = stage.spawn("engine");
+    scene.good(&["reporter-doubted", "queue-stalls"]).await;
+    names(&scene)
+}
+
+/// All monitors of a region sign, but for what a fault changes.
+async fn sign(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
+    const HOSTS: [&str; 4] = ["compute-001", "compute-002", "compute-003", "compute-004"];
+    for host in HOSTS {
+        for kind in ["host", "instance"] {
+            let mut says = json!({
+                "version": "test", "troubles": {}, "watches": [], "watching": kind == "host",
+                "guests_resume": "no", "guests_by": "/etc/nova/nova.conf:2",
+            });
+            if kind == "host" {
+                says["watches"] = json!(HOSTS);
+                says["notice_seconds"] = json!(9);
+                says["notice_by"] = json!("looks");
+            }
+            change(host, kind, &mut says);
+            assert_eq!(api.sign_with(host, kind, says).await, 204);
+        }
+    }
+}
+
+/// Monitors and engines that are silent or have trouble, and Nova that is away.
+pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
+    let scene = scene("watch", quick_region(4), seen, "").await;
+    let stage = &scene.stage;
+    stage.protect().await;
+    let _api = stage.spawn("api");
+    let _engine = scene.engine("ctl-1", "");
+    let api = stage.api().await;
+    let of_monitors = [
+        "monitor-silent",
+        "monitor-part",
+        "monitor-unknown",
+        "host-not-watched",
+        "guests-resume",
+        "worst-case-time",
+    ];
+    let of_engines = [
+        "engine-silent",
+        "engine-part",
+        "nova-away",
+        "nova",
+        "rights-in-nova",
+        "facts-old",
+    ];
+    scene.good(&of_engines).await;
+    sign(&api, |_, _, _| {}).await;
+    scene.good(&of_monitors).await;
+
+    sign(&api, |host, kind, says| match (host, kind) {
+        ("compute-002", "instance") => says["troubles"] = json!({"libvirt": "refused"}),
+        ("compute-003", _) => says["guests_resume"] = json!("yes"),
+        _ => {}
+    })
+    .await;
+    sign_watching(&api, &["compute-001", "compute-002", "compute-003"], 600).await;
+    scene
+        .fails(&[
+            "monitor-part",
+            "monitor-unknown",
+            "guests-resume",
+            "worst-case-time",
+        ])
+        .await;
+    sign(&api, |_, _, _| {}).await;
+    scene.good(&of_monitors).await;
+    scene
+        .age("tachi_monitor", "signed_at", 60, "watching = true")
+        .await;
+    scene.fails(&["monitor-silent", "host-not-watched"]).await;
+    sign(&api, |_, _, _| {}).await;
+    scene.good(&of_monitors).await;
+
+    let beside = scene.engine("ctl-2", "transport_url = rabbit://guest:guest@127.0.0.1:1/\n");
+    scene.fails(&["engine-part"]).await;
+    beside.kill();
+    scene
+        .age("tachi_engine", "seen_at", 60, "name LIKE 'ctl-2:%'")
+        .await;
+    scene.fails(&["engine-silent"]).await;
+    let _beside = scene.engine("ctl-2", "");
+    let region = stage.sandbox.region();
+    region.api_faults().add(breaks("/compute/"));
+    scene.fails(&["nova-away", "nova", "rights-in-nova"]).await;
+    until(
+        "a minute to have passed without a look at Nova",
+        LIMIT,
+        async || {
+            scene.age("fact", "as_of", 60, "kind = 'computes'").await;
+            scene.grades(None)["facts-old"].0 == "unknown"
+        },
+    )
+    .await;
+    scene.seen.note(&["facts-old"], "failed");
+    region.api_faults().clear();
+    scene.good(&of_engines).await;
+    names(&scene)
+}
+
+/// Every host monitor names these hosts, and takes so long.
+async fn sign_watching(api: &Api, hosts: &[&str], seconds: u32) {
+    let says = json!({
+        "version": "test", "troubles": {}, "watches": hosts, "watching": true, "notice_seconds": seconds, "notice_by": "looks",
+        "guests_resume": "no", "guests_by": "/etc/nova/nova.conf:2",
+    });
+    for host in ["compute-001", "compute-002", "compute-004"] {
+        assert_eq!(api.sign_with(host, "host", says.clone()).await, 204);
+    }
+    let mut says = says;
+    says["guests_resume"] = json!("yes");
+    assert_eq!(api.sign_with("compute-003", "host", says).await, 204);
+}
