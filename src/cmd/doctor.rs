@@ -124,10 +124,13 @@ fn devices(settings: &Settings) -> Result<(), String> {
         .map_err(|error| error.chain())
 }
 
-async fn situation(config: &ConfigArgs, settings: &Settings) -> Result<(SituationView, Rules), Failure> {
+async fn situation(
+    config: &ConfigArgs,
+    settings: &Settings,
+) -> Result<(SituationView, Option<Rules>), Failure> {
     let situation = Database::open(config).await?.situation().await?;
     let rules = Rules::of(settings, &situation);
-    Ok((situation, rules))
+    Ok((situation, Some(rules)))
 }
 
 fn named<'a>(all: &'a [Check], name: &str) -> Result<Vec<&'a Check>, Failure> {

@@ -22,7 +22,7 @@ const BY_THE_CLOCK: &str = "doctor-by-the-clock";
 /// Everything, as far as it can be told from here.
 pub(super) async fn all(api: &dyn Source) -> Result<Vec<Check>, Failure> {
     let read = Read {
-        situation: Some(Ok(api.situation().await?)),
+        situation: Some(Ok((api.situation().await?, None))),
         ..Read::default()
     };
     let job = api.schedule().await?;

@@ -26,8 +26,8 @@ pub(super) struct Read {
     pub(super) policy: Option<Result<Vec<String>, String>>,
     /// What `tachi upgrade check` finds.
     pub(super) upgrade: Option<Result<Vec<upgrade::Check>, String>>,
-    /// How the region is, and what recoveries go by.
-    pub(super) situation: Option<Result<(SituationView, Rules), String>>,
+    /// How the region is, and what recoveries go by where that is configured.
+    pub(super) situation: Option<Result<(SituationView, Option<Rules>), String>>,
 }
 
 impl Default for Read {
@@ -78,7 +78,8 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
     };
     all.push(match situation {
         Err(why) => check(worst::NAME, Grade::Unknown, why),
-        Ok((situation, rules)) => worst::of(rules, situation),
+        Ok((_, None)) => check(worst::NAME, Grade::Unknown, NOT_READ),
+        Ok((situation, Some(rules))) => worst::of(rules, situation),
     });
     all.extend(codes().map(|code| match situation {
         Err(why) => check(name_of(code), Grade::Unknown, why),
@@ -282,7 +283,7 @@ mod tests {
                 .iter()
                 .map(|name| upgrade::check(name, upgrade::Grade::Success, None))
                 .collect())),
-            situation: Some(Ok((situation, rules))),
+            situation: Some(Ok((situation, Some(rules)))),
         }
     }
 
@@ -336,7 +337,7 @@ mod tests {
         assert_eq!(worse(&read), [("host-names".to_owned(), Grade::Err)]);
         let mut read = good();
         if let Some(Ok((_, rules))) = &mut read.situation {
-            *rules = worst::tests::rules(&[300]);
+            *rules = Some(worst::tests::rules(&[300]));
         }
         assert_eq!(worse(&read), [(worst::NAME.to_owned(), Grade::Warn)]);
         let makes_old = [Code::FactsOld, Code::InstancesNotListed, Code::NoEngine];

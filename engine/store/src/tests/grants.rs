@@ -255,6 +255,8 @@ async fn t2_the_api_forgets_monitors_and_leaves_words_that_begin_something_to_a_
         troubles: std::collections::BTreeMap::new(),
         watches: std::collections::BTreeSet::new(),
         watching: true,
+        guests: None,
+        notice: None,
     };
     api.monitors().sign_monitors(&[signature]).await.unwrap();
     assert!(
