@@ -182,9 +182,9 @@ impl Tables {
             let Some(place) = instances.iter().position(is_it) else {
                 continue;
             };
-            let mut instance = instances.remove(place);
+            let mut instance = Arc::make_mut(instances).remove(place);
             instance.moving = false;
-            on.entry(to.clone()).or_default().push(instance);
+            Arc::make_mut(on.entry(to.clone()).or_default()).push(instance);
         }
         known
     }
@@ -232,8 +232,8 @@ impl Watched {
                 .iter()
                 .filter(|fact| fact.kind == kind::INSTANCES)
                 .map(|fact| {
-                    let all = serde_json::from_str(&fact.value).ok()?;
-                    Some((fact.subject.clone(), all))
+                    let all: Vec<Instance> = serde_json::from_str(&fact.value).ok()?;
+                    Some((fact.subject.clone(), Arc::new(all)))
                 });
             Some(Known {
                 as_of: fact.as_of,
@@ -473,7 +473,7 @@ mod tests {
             as_of: after(0),
             value: Instances {
                 complete: true,
-                on: [("a".to_owned(), [1, 2, 3, 4].map(instance).to_vec())].into(),
+                on: [("a".to_owned(), Arc::new([1, 2, 3, 4].map(instance).to_vec()))].into(),
             },
         };
         let on = tables.after_moves(known).value.on;

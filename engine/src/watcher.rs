@@ -236,7 +236,7 @@ impl Watcher {
             if all.is_empty() {
                 forget.push((kind::INSTANCES, host.clone()));
             } else {
-                put(kind::INSTANCES, host, as_json(all), now);
+                put(kind::INSTANCES, host, as_json(all.as_ref()), now);
             }
         }
         if let Some(rooms) = self.rooms.told() {

@@ -210,7 +210,7 @@ impl Desk {
                 as_of,
                 value: Instances {
                     complete: true,
-                    on: [("a".to_owned(), vec![instance])].into(),
+                    on: [("a".to_owned(), vec![instance].into())].into(),
                 },
             }),
             rooms: None,

@@ -58,8 +58,7 @@ impl Freeze {
 
     /// The word that ends it, as it is typed.
     pub fn thaw(&self) -> String {
-        let words = format!("tachi thaw {} {}", self.scope, typed(&self.name));
-        words.trim_end().to_owned()
+        command("thaw", self.scope, &self.name)
     }
 
     /// What a recovery shows that waits for its end.
@@ -85,6 +84,12 @@ impl Freeze {
             self.reason
         )
     }
+}
+
+/// `tachi freeze` or `tachi thaw` with what it is about, as it is typed.
+pub fn command(verb: &str, scope: FreezeScope, name: &str) -> String {
+    let words = format!("tachi {verb} {scope} {}", typed(name));
+    words.trim_end().to_owned()
 }
 
 /// A name as it is typed in a shell: owners of instances call them what they like.

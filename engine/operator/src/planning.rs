@@ -152,7 +152,7 @@ pub fn service_in(seen: &Seen, host: &str) -> Result<Option<HostService>, String
         up: service.up,
         enabled: service.enabled,
         why: None,
-        instances: instances.value.on.get(host).map_or(0, Vec::len),
+        instances: instances.value.on.get(host).map_or(0, |all| all.len()),
         when: ago(computes.as_of, seen.now),
     }))
 }

@@ -101,7 +101,7 @@ fn instance(number: u128) -> Instance {
         left: None,
         moving: false,
         marked: false,
-        needs: Some(Needs {
+        needs: Some(std::sync::Arc::new(Needs {
             project: format!("{:032x}", number % 200),
             resources: Resources {
                 vcpus: size,
@@ -110,7 +110,7 @@ fn instance(number: u128) -> Instance {
             },
             wishes: [].into(),
             not_reckoned: None,
-        }),
+        })),
     }
 }
 

@@ -2,7 +2,8 @@
 //! all of them, which finds what changes without Nova saying so, such as metadata. Where all of them fit on one page, that page
 //! says what has changed too, and nothing else is asked for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use tachi_domain::forecast::Needs;
 use tachi_domain::nova::{Server, VmState};
@@ -26,7 +27,12 @@ pub(super) enum Ask {
 
 #[derive(Default)]
 pub(super) struct Roster {
-    known: HashMap<ServerId, Entry>,
+    /// Where each is, and the walk in which it was seen last.
+    known: HashMap<ServerId, Place>,
+    /// By host, each by its id. Shared with who judges them: there may be fifty thousand.
+    on: BTreeMap<Arc<str>, Arc<Vec<Instance>>>,
+    /// What instances need, once for all that need the same.
+    needs: HashSet<Arc<Needs>>,
     /// All were listed once.
     complete: bool,
     /// The number of the walk under way, when it began, and after whom it goes on.
@@ -43,10 +49,8 @@ pub(super) struct Roster {
     changed: BTreeSet<String>,
 }
 
-struct Entry {
-    host: String,
-    instance: Instance,
-    /// The walk in which it was seen last.
+struct Place {
+    host: Arc<str>,
     walk: u64,
 }
 
@@ -60,16 +64,57 @@ impl Roster {
             ..Self::default()
         };
         for (host, all) in kept.on {
-            for instance in all {
-                let entry = Entry {
-                    host: host.clone(),
-                    instance,
+            let host: Arc<str> = host.into();
+            for mut instance in Arc::unwrap_or_clone(all) {
+                instance.needs = instance.needs.map(|needs| roster.shared(needs));
+                let place = Place {
+                    host: Arc::clone(&host),
                     walk: 0,
                 };
-                roster.known.insert(entry.instance.id, entry);
+                roster.known.insert(instance.id, place);
+                roster.put(&host, instance);
             }
         }
         roster
+    }
+
+    /// The same, once for all that need it.
+    fn shared(&mut self, needs: Arc<Needs>) -> Arc<Needs> {
+        if let Some(same) = self.needs.get(&needs) {
+            return Arc::clone(same);
+        }
+        self.needs.insert(Arc::clone(&needs));
+        needs
+    }
+
+    fn get(&self, host: &str, id: ServerId) -> Option<&Instance> {
+        let all = self.on.get(host)?;
+        let place = all.binary_search_by_key(&id, |one| one.id).ok()?;
+        all.get(place)
+    }
+
+    /// In the place of what is known of it there, if anything is.
+    fn put(&mut self, host: &Arc<str>, instance: Instance) {
+        let all = self.on.entry(Arc::clone(host)).or_default();
+        let all = Arc::make_mut(all);
+        match all.binary_search_by_key(&instance.id, |one| one.id) {
+            Ok(place) => {
+                if let Some(one) = all.get_mut(place) {
+                    *one = instance;
+                }
+            }
+            Err(place) => all.insert(place, instance),
+        }
+    }
+
+    fn take_away(&mut self, host: &str, id: ServerId) {
+        if let Some(all) = self.on.get_mut(host) {
+            Arc::make_mut(all).retain(|one| one.id != id);
+            if all.is_empty() {
+                self.on.remove(host);
+            }
+        }
+        self.changed.insert(host.to_owned());
     }
 
     /// What to ask for first in a round.
@@ -132,14 +177,13 @@ impl Roster {
     /// The walk is over: what it has not met, and what has not changed meanwhile, is gone.
     fn walked(&mut self, now: Timestamp) {
         let walk = self.walk;
-        let changed = &mut self.changed;
-        self.known.retain(|_, entry| {
-            let there = entry.walk >= walk;
-            if !there {
-                changed.insert(entry.host.clone());
-            }
-            there
-        });
+        let gone = self.known.iter().filter(|(_, place)| place.walk < walk);
+        let gone: Vec<_> = gone.map(|(id, place)| (*id, Arc::clone(&place.host))).collect();
+        for (id, host) in gone {
+            self.known.remove(&id);
+            self.take_away(&host, id);
+        }
+        self.needs.retain(|needs| Arc::strong_count(needs) > 1);
         if !self.complete {
             self.complete = true;
             self.changes_known = Some(self.walk_began.unwrap_or(now));
@@ -149,35 +193,37 @@ impl Roster {
     fn note(&mut self, servers: Vec<Server>, policy: &Policy) {
         for server in servers {
             let there = !matches!(server.vm_state, VmState::Deleted | VmState::ShelvedOffloaded);
-            let left = policy.leaves(&server);
-            let instance = Instance {
-                id: server.id,
-                name: server.name.clone(),
-                left,
-                needs: Needs::of(&server),
-                moving: server.task_state.as_deref().is_some_and(is_move),
-                marked: policy.marks(&server),
-            };
-            let before = self.known.get_mut(&server.id);
-            let Some(host) = server.host.filter(|_| there) else {
-                if let Some(gone) = self.known.remove(&server.id) {
-                    self.changed.insert(gone.host);
+            let before = self.known.get(&server.id).map(|place| Arc::clone(&place.host));
+            let Some(host) = server.host.as_deref().filter(|_| there) else {
+                if let Some(before) = before {
+                    self.known.remove(&server.id);
+                    self.take_away(&before, server.id);
                 }
                 continue;
             };
-            match before {
-                Some(before) if before.host == host && before.instance == instance => before.walk = self.walk,
-                _ => {
-                    let entry = Entry {
-                        host: host.clone(),
-                        instance,
-                        walk: self.walk,
-                    };
-                    let before = self.known.insert(server.id, entry);
-                    self.changed.extend(before.map(|before| before.host));
-                    self.changed.insert(host);
-                }
+            // One name for all that are there.
+            let own = self.on.get_key_value(host).map(|(name, _)| Arc::clone(name));
+            let host = own.unwrap_or_else(|| host.into());
+            let instance = Instance {
+                id: server.id,
+                left: policy.leaves(&server),
+                needs: Needs::of(&server).map(|needs| self.shared(Arc::new(needs))),
+                moving: server.task_state.as_deref().is_some_and(is_move),
+                marked: policy.marks(&server),
+                name: server.name,
+            };
+            if let Some(before) = before.filter(|before| *before != host) {
+                self.take_away(&before, server.id);
             }
+            if self.get(&host, server.id) != Some(&instance) {
+                self.put(&host, instance);
+                self.changed.insert(host.to_string());
+            }
+            let place = Place {
+                host,
+                walk: self.walk,
+            };
+            self.known.insert(server.id, place);
         }
     }
 
@@ -191,21 +237,15 @@ impl Roster {
     }
 
     /// The hosts of which something has changed, with what is on them now; they are not told again.
-    pub(super) fn take_changed(&mut self) -> BTreeMap<String, Vec<Instance>> {
-        let changed = std::mem::take(&mut self.changed);
-        let mut on: BTreeMap<String, Vec<Instance>> =
-            changed.into_iter().map(|host| (host, Vec::new())).collect();
-        if !on.is_empty() {
-            for entry in self.known.values() {
-                if let Some(all) = on.get_mut(&entry.host) {
-                    all.push(entry.instance.clone());
-                }
-            }
-        }
-        for all in on.values_mut() {
-            all.sort_by_key(|one| one.id);
-        }
-        on
+    pub(super) fn take_changed(&mut self) -> BTreeMap<String, Arc<Vec<Instance>>> {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        let on = |host: &str| self.on.get(host).cloned().unwrap_or_default();
+        changed
+            .map(|host| {
+                let all = on(&host);
+                (host, all)
+            })
+            .collect()
     }
 
     /// What is kept of these hosts is to be told anew.
@@ -215,18 +255,12 @@ impl Roster {
 
     /// All of them.
     pub(super) fn instances(&self) -> Instances {
-        let mut on: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
-        for entry in self.known.values() {
-            match on.get_mut(&entry.host) {
-                Some(all) => all.push(entry.instance.clone()),
-                None => {
-                    on.insert(entry.host.clone(), vec![entry.instance.clone()]);
-                }
-            }
-        }
+        let on = self.on.iter();
         Instances {
             complete: self.complete,
-            on,
+            on: on
+                .map(|(host, all)| (host.to_string(), Arc::clone(all)))
+                .collect(),
         }
     }
 }

@@ -288,7 +288,10 @@ async fn fifty_thousand_instances_cost_three_pages_a_round() {
     }
     assert_eq!(rounds, 25);
     let facts = watcher.watched().instances.unwrap();
-    assert_eq!(facts.value.on.values().map(Vec::len).sum::<usize>(), 50_000);
+    assert_eq!(
+        facts.value.on.values().map(|all| all.len()).sum::<usize>(),
+        50_000
+    );
     let begun = std::time::Instant::now();
     for _ in 0..20 {
         let before = *world.pages.lock().unwrap();
@@ -326,7 +329,7 @@ async fn what_fits_on_one_page_costs_one_page_a_round() {
         let instances = watcher.watched().instances.unwrap();
         assert!(instances.is_fresh(world.wall()), "all of it is of this round");
         world.pass(15);
-        instances.value.on.values().map(Vec::len).sum::<usize>()
+        instances.value.on.values().map(|all| all.len()).sum::<usize>()
     };
     for _ in 0..3 {
         assert_eq!(round(1).await, PAGE - 1);

@@ -29,6 +29,7 @@ const OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
 
 /// The room that an instance takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Flat")]
 pub struct Needs {
     /// Its project.
     pub project: String,
@@ -41,6 +42,35 @@ pub struct Needs {
     /// What else it asks for, which is not reckoned with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_reckoned: Option<String>,
+}
+
+/// The same as it is read: serde gathers all fields of what is flattened before it reads any, which takes several times as long, and of
+/// a large region there are fifty thousand.
+#[derive(Deserialize)]
+struct Flat {
+    project: String,
+    vcpus: u64,
+    memory_mb: u64,
+    disk_gb: u64,
+    #[serde(default)]
+    wishes: BTreeSet<Wish>,
+    #[serde(default)]
+    not_reckoned: Option<String>,
+}
+
+impl From<Flat> for Needs {
+    fn from(flat: Flat) -> Self {
+        Self {
+            project: flat.project,
+            resources: Resources {
+                vcpus: flat.vcpus,
+                memory_mb: flat.memory_mb,
+                disk_gb: flat.disk_gb,
+            },
+            wishes: flat.wishes,
+            not_reckoned: flat.not_reckoned,
+        }
+    }
 }
 
 impl Needs {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::FRESH;
 use crate::entity::host::MaintenanceReason;
@@ -310,8 +310,8 @@ pub struct ComputeService {
 pub struct Instances {
     /// All have been listed once.
     pub complete: bool,
-    /// By host.
-    pub on: BTreeMap<String, Vec<Instance>>,
+    /// By host. Shared, for who watches keeps them while they are judged.
+    pub on: BTreeMap<String, Arc<Vec<Instance>>>,
 }
 
 /// An instance.
@@ -330,7 +330,21 @@ pub struct Instance {
     /// Its owner has marked it, so that it is among those that are moved first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marked: bool,
-    /// What it needs of a host; `None` if Nova does not show it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub needs: Option<Needs>,
+    /// What it needs of a host; `None` if Nova does not show it. Shared by those of one flavor and project.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    pub needs: Option<Arc<Needs>>,
+}
+
+/// What is shared is kept as if it were not.
+mod shared {
+    use super::{Arc, Deserialize, Deserializer, Needs, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "so serde gives fields")]
+    pub(super) fn serialize<S: Serializer>(needs: &Option<Arc<Needs>>, to: S) -> Result<S::Ok, S::Error> {
+        needs.as_deref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<Needs>>, D::Error> {
+        Ok(Option::deserialize(from)?.map(Arc::new))
+    }
 }

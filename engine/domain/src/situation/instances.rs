@@ -60,7 +60,7 @@ pub(super) fn assess(
     let mut told = BTreeSet::new();
     let mut all = Vec::new();
     for (host, instances) in &known.value.on {
-        for one in instances {
+        for one in instances.iter() {
             let mut standing = common.clone();
             match of.get(host.as_str()) {
                 Some(own) => standing.and(own),

@@ -193,9 +193,11 @@ fn a_thousand_hosts_and_fifty_thousand_instances_are_judged_in_a_moment() {
     let on = hosts.iter().zip(0_u128..).map(|(name, place)| {
         (
             name.clone(),
-            (0..50)
-                .map(|number| super::tests::instance(place * 50 + number))
-                .collect(),
+            std::sync::Arc::new(
+                (0..50)
+                    .map(|number| super::tests::instance(place * 50 + number))
+                    .collect::<Vec<_>>(),
+            ),
         )
     });
     facts.instances.as_mut().unwrap().value.on = on.collect();

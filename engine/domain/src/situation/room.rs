@@ -94,7 +94,7 @@ pub fn forecast_loss(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Outcome {
 pub fn landings(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Vec<(bool, Landing)> {
     let on = facts.instances.iter().flat_map(|known| &known.value.on);
     let own = on.filter(|(host, _)| hosts.contains(&host.as_str()));
-    let marked = own.flat_map(|(_, all)| all).filter(|one| one.marked);
+    let marked = own.flat_map(|(_, all)| all.iter()).filter(|one| one.marked);
     let marked: BTreeSet<ServerId> = marked.map(|one| one.id).collect();
     let all = asked(facts, now, hosts, landing);
     let mut all: Vec<_> = all
@@ -310,7 +310,7 @@ fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud
     for compute in computes {
         let name = compute.host.as_str();
         let zone = zone_of(rooms, name);
-        let own = instances.on.get(name).map_or(&[][..], Vec::as_slice);
+        let own = instances.on.get(name).map_or(&[][..], |own| own.as_slice());
         let room = HostRoom {
             provider: rooms.providers.get(name).cloned(),
             open: compute.up && compute.enabled && !compute.cell_down && !out.contains(name),

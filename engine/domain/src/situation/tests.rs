@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -13,178 +14,13 @@ use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::{RecoveryId, ServerId, Wait, WaitsFor};
 
+mod region;
+
+pub(super) use region::{
+    ago, compute, computes, engine, failing, fine, host, ice, instance, recovery, test, tests_of, waiting,
+};
+
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
-
-pub(super) fn ago(seconds: i64) -> Timestamp {
-    NOW.minus_seconds(seconds)
-}
-
-pub(super) fn engine(name: &str, seconds: i64, parts: &[(&str, bool, &str)]) -> Engine {
-    Engine {
-        name: name.into(),
-        started_at: ago(3_600),
-        seen_at: ago(seconds),
-        keeps_freezes: true,
-        parts: parts
-            .iter()
-            .map(|(part, well, text)| {
-                let part_of = Part {
-                    well: *well,
-                    text: (*text).into(),
-                };
-                ((*part).to_owned(), part_of)
-            })
-            .collect(),
-    }
-}
-
-pub(super) fn host(name: &str) -> Host {
-    Host {
-        name: name.into(),
-        reserved: false,
-        maintenance: None,
-        recovery: None,
-    }
-}
-
-pub(super) fn compute(name: &str) -> ComputeService {
-    ComputeService {
-        host: name.into(),
-        up: true,
-        enabled: true,
-        cell_down: false,
-        since: ago(900),
-    }
-}
-
-pub(super) fn test(host: &str, device: &str) -> DeviceTest {
-    DeviceTest {
-        host: host.into(),
-        level: 1,
-        device: device.into(),
-        target: device.into(),
-        as_of: ago(60),
-        counts_for: 660,
-        fault: None,
-        failures: 0,
-    }
-}
-
-pub(super) fn instance(number: u128) -> Instance {
-    Instance {
-        id: ServerId(Uuid::from_u128(number)),
-        name: format!("vm-{number}"),
-        left: None,
-        moving: false,
-        marked: false,
-        needs: None,
-    }
-}
-
-pub(super) fn ice(scope: FreezeScope, name: &str) -> Ice {
-    Ice {
-        freeze: Freeze {
-            number: 1,
-            scope,
-            name: name.into(),
-            until: Timestamp::from_micros(NOW.micros() + 3_600_000_000),
-            by: "alice".into(),
-            reason: "firmware".into(),
-            unless_worse: false,
-        },
-        server: (scope == FreezeScope::Instance).then(|| instance(1).id),
-        since: ago(60),
-    }
-}
-
-fn recovery(host: &str, wait: WaitsFor) -> Recovery {
-    Recovery {
-        id: RecoveryId(Uuid::from_u128(9)),
-        kind: RecoveryKind::Host,
-        host: host.into(),
-        life: Life::Open,
-        wait: Some(Wait::bare(wait, ago(90))),
-        instances: 2,
-        back: 1,
-    }
-}
-
-/// Three hosts with two instances each, an engine, a controller: nothing to say.
-pub(super) fn fine() -> Facts {
-    let names = ["a", "b", "c"];
-    let on = names.iter().enumerate().map(|(place, name)| {
-        let first = place as u128 * 2 + 1;
-        ((*name).to_owned(), vec![instance(first), instance(first + 1)])
-    });
-    Facts {
-        engines: vec![engine(
-            "ctl-1:7:x",
-            4,
-            &[("nova", true, "ok"), ("broker", true, "ok")],
-        )],
-        queue: Queue::default(),
-        segments: vec![Segment {
-            name: "s1".into(),
-            method: RecoveryMethod::Auto,
-            enabled: true,
-            hosts: names.map(host).to_vec(),
-        }],
-        recoveries: Vec::new(),
-        waiting: Vec::new(),
-        away: BTreeSet::new(),
-        doubted: Vec::new(),
-        freezes: Vec::new(),
-        monitors: Vec::new(),
-        fencing: Fencing {
-            mode: FencingMode::Engine,
-            stopped: false,
-            has_devices: true,
-            trouble: None,
-            without: Vec::new(),
-            foreign: Vec::new(),
-            tests: Some(names.map(|name| test(name, "bmc")).to_vec()),
-        },
-        computes: Some(Known {
-            as_of: ago(5),
-            value: names.map(compute).to_vec(),
-        }),
-        instances: Some(Known {
-            as_of: ago(5),
-            value: Instances {
-                complete: true,
-                on: on.collect(),
-            },
-        }),
-        rooms: None,
-    }
-}
-
-pub(super) fn computes(facts: &mut Facts) -> &mut Vec<ComputeService> {
-    &mut facts.computes.as_mut().unwrap().value
-}
-
-fn tests_of(facts: &mut Facts) -> &mut Vec<DeviceTest> {
-    facts.fencing.tests.as_mut().unwrap()
-}
-
-fn failing(test: &mut DeviceTest, failures: u32) {
-    test.fault = Some("timed out".into());
-    test.failures = failures;
-}
-
-pub(super) fn waiting(number: u128, what: WaitsFor) -> Waiting {
-    Waiting {
-        server: ServerId(Uuid::from_u128(number)),
-        name: format!("vm-{number}"),
-        host: "a".into(),
-        recovery: RecoveryId(Uuid::from_u128(9)),
-        wait: Some(Wait {
-            what,
-            on: ["b".to_owned()].into(),
-            since: ago(257),
-        }),
-    }
-}
 
 pub(super) type Change = fn(&mut Facts);
 
@@ -574,10 +410,10 @@ fn cases() -> Vec<Case> {
                 computes(facts)[0].up = false;
                 // Nova shows one of them where it is being rebuilt.
                 let on = &mut facts.instances.as_mut().unwrap().value.on;
-                let mut rebuilt = on.get_mut("a").unwrap().remove(1);
+                let mut rebuilt = Arc::make_mut(on.get_mut("a").unwrap()).remove(1);
                 rebuilt.moving = true;
                 facts.away = [rebuilt.id, on["a"][0].id].into();
-                on.get_mut("b").unwrap().push(rebuilt);
+                Arc::make_mut(on.get_mut("b").unwrap()).push(rebuilt);
             },
             &[(
                 Code::HostUnderRecovery,
@@ -674,8 +510,8 @@ fn cases() -> Vec<Case> {
             "an instance that policy leaves, and one that is being moved",
             |facts| {
                 let on = &mut facts.instances.as_mut().unwrap().value.on;
-                on.get_mut("a").unwrap()[0].left = Some("it is not marked".into());
-                on.get_mut("b").unwrap()[0].moving = true;
+                Arc::make_mut(on.get_mut("a").unwrap())[0].left = Some("it is not marked".into());
+                Arc::make_mut(on.get_mut("b").unwrap())[0].moving = true;
             },
             &[],
             [4, 1, 0, 0, 0, 1],
@@ -684,7 +520,7 @@ fn cases() -> Vec<Case> {
             "an instance on a host of which Nova shows no service",
             |facts| {
                 let on = &mut facts.instances.as_mut().unwrap().value.on;
-                on.insert("ghost".into(), vec![instance(50)]);
+                on.insert("ghost".into(), vec![instance(50)].into());
             },
             &[],
             [6, 0, 0, 1, 0, 0],

@@ -36,8 +36,10 @@ pub(in super::super) fn rooms(facts: &mut Facts, free: [u64; 3]) {
         },
     });
     let known = facts.instances.as_mut().unwrap();
-    for one in known.value.on.values_mut().flatten() {
-        one.needs = Some(needs(100));
+    for all in known.value.on.values_mut() {
+        for one in Arc::make_mut(all) {
+            one.needs = Some(needs(100).into());
+        }
     }
 }
 
@@ -56,7 +58,7 @@ fn needs(memory_mb: u64) -> Needs {
 
 fn on<'a>(facts: &'a mut Facts, host: &str) -> &'a mut Vec<Instance> {
     let known = facts.instances.as_mut().unwrap();
-    known.value.on.entry(host.into()).or_default()
+    Arc::make_mut(known.value.on.entry(host.into()).or_default())
 }
 
 fn state(facts: &mut Facts) -> &mut RoomsState {
@@ -90,7 +92,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             "the large one fits only if the small one goes elsewhere",
             |facts| {
                 rooms(facts, [0, 100, 60]);
-                on(facts, "a")[1].needs = Some(needs(50));
+                on(facts, "a")[1].needs = Some(needs(50).into());
                 on(facts, "b").clear();
                 on(facts, "c").clear();
             },
@@ -110,7 +112,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             "one asks for what is not reckoned with",
             |facts| {
                 rooms(facts, [1_000; 3]);
-                let needs = on(facts, "b")[0].needs.as_mut().unwrap();
+                let needs = Arc::make_mut(on(facts, "b")[0].needs.as_mut().unwrap());
                 needs.not_reckoned = Some("hw:numa_nodes=2".into());
             },
             &[(Code::RoomUnknown, "b", "hw:numa_nodes=2 is not reckoned with")],
@@ -242,7 +244,7 @@ fn one_instance_fits_on_so_many_hosts() {
         "nothing comes to a host on maintenance"
     );
     assert_eq!(fit(&facts, NOW, "b", id), None, "it is not there");
-    let needs = on(&mut facts, "a")[0].needs.as_mut().unwrap();
+    let needs = Arc::make_mut(on(&mut facts, "a")[0].needs.as_mut().unwrap());
     needs.not_reckoned = Some("hw:numa_nodes=2".into());
     assert_eq!(told(&facts), None);
 }
@@ -252,7 +254,8 @@ fn one_instance_fits_on_so_many_hosts() {
 fn what_needs_the_same_shares_it() {
     let mut facts = fine();
     rooms(&mut facts, [1_000; 3]);
-    on(&mut facts, "a")[1].needs.as_mut().unwrap().project = "other".into();
+    let needs = on(&mut facts, "a")[1].needs.as_mut().unwrap();
+    Arc::make_mut(needs).project = "other".into();
     let shapes = |facts: &Facts| {
         let (cloud, trouble) = cloud(facts, NOW, |_| true);
         assert_eq!(trouble, None);

@@ -1,0 +1,177 @@
+//! A small region of which there is nothing to say, and parts to change in it.
+
+use super::*;
+
+pub(in super::super) fn ago(seconds: i64) -> Timestamp {
+    NOW.minus_seconds(seconds)
+}
+
+pub(in super::super) fn engine(name: &str, seconds: i64, parts: &[(&str, bool, &str)]) -> Engine {
+    Engine {
+        name: name.into(),
+        started_at: ago(3_600),
+        seen_at: ago(seconds),
+        keeps_freezes: true,
+        parts: parts
+            .iter()
+            .map(|(part, well, text)| {
+                let part_of = Part {
+                    well: *well,
+                    text: (*text).into(),
+                };
+                ((*part).to_owned(), part_of)
+            })
+            .collect(),
+    }
+}
+
+pub(in super::super) fn host(name: &str) -> Host {
+    Host {
+        name: name.into(),
+        reserved: false,
+        maintenance: None,
+        recovery: None,
+    }
+}
+
+pub(in super::super) fn compute(name: &str) -> ComputeService {
+    ComputeService {
+        host: name.into(),
+        up: true,
+        enabled: true,
+        cell_down: false,
+        since: ago(900),
+    }
+}
+
+pub(in super::super) fn test(host: &str, device: &str) -> DeviceTest {
+    DeviceTest {
+        host: host.into(),
+        level: 1,
+        device: device.into(),
+        target: device.into(),
+        as_of: ago(60),
+        counts_for: 660,
+        fault: None,
+        failures: 0,
+    }
+}
+
+pub(in super::super) fn instance(number: u128) -> Instance {
+    Instance {
+        id: ServerId(Uuid::from_u128(number)),
+        name: format!("vm-{number}"),
+        left: None,
+        moving: false,
+        marked: false,
+        needs: None,
+    }
+}
+
+pub(in super::super) fn ice(scope: FreezeScope, name: &str) -> Ice {
+    Ice {
+        freeze: Freeze {
+            number: 1,
+            scope,
+            name: name.into(),
+            until: Timestamp::from_micros(NOW.micros() + 3_600_000_000),
+            by: "alice".into(),
+            reason: "firmware".into(),
+            unless_worse: false,
+        },
+        server: (scope == FreezeScope::Instance).then(|| instance(1).id),
+        since: ago(60),
+    }
+}
+
+pub(in super::super) fn recovery(host: &str, wait: WaitsFor) -> Recovery {
+    Recovery {
+        id: RecoveryId(Uuid::from_u128(9)),
+        kind: RecoveryKind::Host,
+        host: host.into(),
+        life: Life::Open,
+        wait: Some(Wait::bare(wait, ago(90))),
+        instances: 2,
+        back: 1,
+    }
+}
+
+/// Three hosts with two instances each, an engine, a controller: nothing to say.
+pub(in super::super) fn fine() -> Facts {
+    let names = ["a", "b", "c"];
+    let on = names.iter().enumerate().map(|(place, name)| {
+        let first = place as u128 * 2 + 1;
+        (
+            (*name).to_owned(),
+            Arc::new(vec![instance(first), instance(first + 1)]),
+        )
+    });
+    Facts {
+        engines: vec![engine(
+            "ctl-1:7:x",
+            4,
+            &[("nova", true, "ok"), ("broker", true, "ok")],
+        )],
+        queue: Queue::default(),
+        segments: vec![Segment {
+            name: "s1".into(),
+            method: RecoveryMethod::Auto,
+            enabled: true,
+            hosts: names.map(host).to_vec(),
+        }],
+        recoveries: Vec::new(),
+        waiting: Vec::new(),
+        away: BTreeSet::new(),
+        doubted: Vec::new(),
+        freezes: Vec::new(),
+        monitors: Vec::new(),
+        fencing: Fencing {
+            mode: FencingMode::Engine,
+            stopped: false,
+            has_devices: true,
+            trouble: None,
+            without: Vec::new(),
+            foreign: Vec::new(),
+            tests: Some(names.map(|name| test(name, "bmc")).to_vec()),
+        },
+        computes: Some(Known {
+            as_of: ago(5),
+            value: names.map(compute).to_vec(),
+        }),
+        instances: Some(Known {
+            as_of: ago(5),
+            value: Instances {
+                complete: true,
+                on: on.collect(),
+            },
+        }),
+        rooms: None,
+    }
+}
+
+pub(in super::super) fn computes(facts: &mut Facts) -> &mut Vec<ComputeService> {
+    &mut facts.computes.as_mut().unwrap().value
+}
+
+pub(in super::super) fn tests_of(facts: &mut Facts) -> &mut Vec<DeviceTest> {
+    facts.fencing.tests.as_mut().unwrap()
+}
+
+pub(in super::super) fn failing(test: &mut DeviceTest, failures: u32) {
+    test.fault = Some("timed out".into());
+    test.failures = failures;
+}
+
+pub(in super::super) fn waiting(number: u128, what: WaitsFor) -> Waiting {
+    Waiting {
+        server: ServerId(Uuid::from_u128(number)),
+        name: format!("vm-{number}"),
+        host: "a".into(),
+        recovery: RecoveryId(Uuid::from_u128(9)),
+        wait: Some(Wait {
+            what,
+            on: ["b".to_owned()].into(),
+            since: ago(257),
+        }),
+    }
+}
