@@ -3,11 +3,13 @@
 //!
 //! The board knows nothing of its own. What is below `/board/api` is asked of `/operator/v1`, by the same handlers under the
 //! same rules; the only difference is that the token comes in a cookie, because a page cannot set a header on everything it
-//! asks for. Words go the same way ([`words`]). Nothing outside of `/board` ever looks at a cookie.
+//! asks for. Pages are made of the same answers ([`pages`]), and words go the same way ([`words`]). Nothing outside of `/board` ever
+//! looks at a cookie.
 
 mod assets;
 mod cookie;
 mod login;
+mod pages;
 mod words;
 
 use std::sync::Arc;
@@ -101,7 +103,7 @@ pub(crate) fn router(app: App, board: Board, operators: Router) -> Router {
         .route("/board/rights", get(words::rights))
         .route("/board/login", post(login::log_in))
         .route("/board/logout", post(login::log_out))
-        // No route of its own: the parameters and the name of the route that answers are those of `/operator/v1`.
+        // No routes of their own: the parameters and the name of the route that answers are those of `/operator/v1`.
         .fallback(ask)
         .method_not_allowed_fallback(nothing_here)
         .with_state(desk)
@@ -148,15 +150,22 @@ fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
     })
 }
 
-/// `/board/api/...` is `/operator/v1/...` for whom the cookie's token belongs to. Only reading is.
+/// `/board/api/...` is `/operator/v1/...` for whom the cookie's token belongs to, and `/board/pages/...` is made of that. Only reading is.
 async fn ask(State(desk): State<Desk>, request: Request) -> Response {
-    let rest = request.uri().path().strip_prefix("/board/api/");
-    let Some(path) = rest.map(|rest| format!("{OPERATOR}/{rest}")) else {
-        return ApiError::nothing_here().into_response();
-    };
     if request.method() != Method::GET {
         return ApiError::nothing_here().into_response();
     }
+    let path = request.uri().path();
+    if let Some(page) = path.strip_prefix("/board/pages/") {
+        let page = page.to_owned();
+        return pages::show(&desk, &page, request).await;
+    }
+    let Some(path) = path
+        .strip_prefix("/board/api/")
+        .map(|rest| format!("{OPERATOR}/{rest}"))
+    else {
+        return ApiError::nothing_here().into_response();
+    };
     let token = cookie::token(request.headers());
     desk.operators(request, &path, token.as_ref()).await
 }

@@ -72,15 +72,12 @@ fn row(one: &SegmentForecastView) -> [String; 4] {
 
 /// In a few words.
 pub(super) fn outcome(one: &OutcomeView) -> String {
-    let instance = one.instance.as_deref().unwrap_or_default();
-    let text = one.short_of.as_deref().unwrap_or_default();
+    let then = one.then();
     match one.room {
-        Room::Enough if one.instances == 0 => "nothing has to move".to_owned(),
-        Room::Enough if one.instances == 1 => "its instance finds a place".to_owned(),
-        Room::Enough => format!("all {} instances find a place", one.instances),
-        Room::Tight => format!("no promise: {instance}: {text}"),
-        Room::Unknown => format!("not known: {instance}: {text}"),
-        Room::Short => format!("NO ROOM: {instance} lacks {text}"),
+        Room::Enough => then,
+        Room::Tight => format!("no promise: {then}"),
+        Room::Unknown => format!("not known: {then}"),
+        Room::Short => format!("NO ROOM: {then}"),
     }
 }
 

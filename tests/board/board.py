@@ -21,12 +21,14 @@ SILENCE = """() => {
     const ask = window.fetch;
     window.fetch = async (...what) => {
         const answer = await ask(...what);
-        const read = answer.json.bind(answer);
-        answer.json = async () => {
+        const read = answer.text.bind(answer);
+        answer.text = async () => {
             const body = await read();
-            if (answer.ok) window.lastAnswer = performance.now();
+            window.lastAnswer = performance.now();
             return body;
         };
+        // What has not changed has nothing to read.
+        if (answer.status === 304) window.lastAnswer = performance.now();
         return answer;
     };
     const age = document.getElementById('age');
@@ -181,7 +183,7 @@ class Board(Scene):
         self.go(page, "#/hosts", "of %d hosts" % len(self.hosts))
         page.fill("#filter", self.hosts[1])
         self.check.that("the filter leaves one", self.seen(page, "1 of %d hosts" % len(self.hosts)), self.text(page)[:800])
-        self.check.equal("with its flags, its monitors and its fence level", [page.inner_text("td[data-head='%s']" % head) for head in ("flags", "monitors", "level 1")],
+        self.check.equal("with its flags, its monitors and its fence level", [page.inner_text("tr:not([hidden]) td[data-head='%s']" % head) for head in ("flags", "monitors", "level 1")],
                          [".....", "? never signed", "● works"])
         page.fill("#filter", "")
 
@@ -204,7 +206,7 @@ class Board(Scene):
         self.check.that("a stream that is refused is said to be none", self.seen(page, "not live, seen"), self.text(page)[:300])
         began = time.monotonic()
         for _ in range(3):
-            page.wait_for_event("request", lambda r: "/board/api/recoveries" in r.url)
+            page.wait_for_event("request", lambda r: "/board/pages/history" in r.url)
         took = time.monotonic() - began
         self.check.that("and the page asks each second (3 in %.1f s)" % took, took < 4.5, took)
         page.close()
@@ -226,13 +228,16 @@ class Board(Scene):
             self.check.that("%s has the colours asked for" % name, (light < 100) == dark, (ink, back))
             other.close()
 
+    def told(self, context, page):
+        """A page as the API makes it."""
+        return context.request.get(self.url + "pages/" + page).text()
+
     def many(self, context):
-        """A thousand hosts, as the API would tell them."""
-        told = self.api("GET", "/operator/v1/situation")
-        one = told["situation"]["hosts"][1]
-        told["situation"]["hosts"] = [dict(one, name="compute-%04d" % n) for n in range(1000)]
-        _, page = context, context.new_page()
-        page.route("**/board/api/situation", lambda route: route.fulfill(json=told))
+        """A thousand hosts: tests/bench/view.py has a region of that size, and this tells at once when drawing grows slow."""
+        told = self.told(context, "hosts")
+        row = re.search(r"<tr data-search.*?</tr>", told, re.S)[0]
+        page = context.new_page()
+        page.route("**/board/pages/hosts*", lambda route: route.fulfill(body=told.replace(row, row * 1000), content_type="text/html"))
         page.goto(self.url + "#/history")
         took = page.evaluate("""() => new Promise(done => { location.hash = '#/hosts'; const began = performance.now(); const look = () =>
             document.querySelectorAll('tbody tr').length >= 1000 ? requestAnimationFrame(() => done(performance.now() - began)) : requestAnimationFrame(look); look(); })""")
@@ -240,29 +245,20 @@ class Board(Scene):
         page.close()
 
     def crowded(self, context):
-        """A segment of a thousand hosts without room, as the API would tell it."""
-        told = self.api("GET", "/operator/v1/forecast")
-        one = told["forecast"]["segments"][0]
-        host = one["hosts"][0]
-        rooms = [("short", EVIL, "14 GiB memory"), ("tight", "vm-1", "it fits only if the scheduler places the others well"),
-                 ("unknown", "vm-2", "it asks for hw:numa_nodes=2, which is not reckoned with"), ("enough", None, None)]
-        one["hosts"] = [dict(host, lost=["compute-%04d" % n], room=room, instance=instance, short_of=wants, instances=50)
-                        for n in range(1000) for room, instance, wants in [rooms[n % 4]]]
-        one["worst"], one["headroom"], one["exact"] = one["hosts"][0], 0, True
-        told["forecast"]["segments"].append(dict(one, segment="S2", hosts=one["hosts"][3:200:4], worst=one["hosts"][3], headroom=3, exact=False))
+        """More segments than fit on a screen, one with a long and hostile name; what is told of a crowded one, api/src/board/pages/tests.rs looks at."""
+        told = self.told(context, "forecast")
+        row = re.search(r"<tr><td data-head=\"segment\".*?</tr>", told, re.S)[0]
         for width in (1280, 360):
             other, page = self.open(width, 900, width == 360)
             other.add_cookies(context.cookies())
-            page.route("**/board/api/forecast", lambda route: route.fulfill(json=told))
+            page.route("**/board/pages/forecast*", lambda route: route.fulfill(body=told.replace(row, row * 200), content_type="text/html"))
             began = time.monotonic()
             page.goto(self.url + "#/forecast")
-            seen = self.seen(page, "and 650 more")
+            page.wait_for_function("() => document.querySelectorAll('tbody tr').length >= 200")
             took = time.monotonic() - began
-            text = self.text(page)
-            self.check.that("a crowded segment is told at %d px (%.2f s)" % (width, took), seen and took < 3 and "lacks 14 GiB memory" in text
-                            and "3+" in text and "for the instances of 250 other hosts" in text, text[:2000])
+            self.check.that("200 segments are told at %d px (%.2f s)" % (width, took), took < 3 and EVIL in self.text(page), self.text(page)[:800])
             wide = page.evaluate("document.documentElement.scrollWidth")
-            self.check.that("and fits", wide <= width, wide)
+            self.check.that("and fit", wide <= width, wide)
             self.picture(page, "crowded-%d" % width)
             other.close()
 

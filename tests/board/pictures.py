@@ -62,7 +62,7 @@ def main():
         region.admin("POST", "/hosts/%s/power" % painter.hosts[2], {"on": False})
         checks.that("Nova misses it", painter.seen(page, "no recovery of it is open", 120), painter.text(page)[:800])
         painter.report(painter.hosts[2])
-        checks.that("its recovery is told", painter.seen(page, "4 instances are down") and painter.seen(page, "Recoveries"), painter.text(page)[:800])
+        checks.that("its recovery is told", painter.seen(page, "4 instances down") and painter.seen(page, "Recoveries"), painter.text(page)[:800])
         for page, (name, to, text, *_) in zip(pages, DURING):
             painter.take(page, name, to, text)
         page = painter.page(1280, 820)

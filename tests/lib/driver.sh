@@ -11,7 +11,7 @@ budget() {
     cluster) echo 700 ;;
     cluster-long) echo 3600 ;;
     chain | endurance | switch) echo 900 ;;
-    bench-hosts) echo 1800 ;;
+    bench-hosts | bench-view) echo 1800 ;;
     real-trouble) echo 1500 ;;
     real-planned) echo 900 ;;
     real-hostile) echo 3600 ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The shape of the code: how long files are, how many methods a type has, which modules of the domain import each other in circles,
+"""The shape of the code: how long files are, how long and how wide the web board's script is, how many methods a type has, which modules of the domain import each other in circles,
 whether the folders of the domain stand in an order, at every level, and whether one word stands for one thing: names of public types that
 several files of the engine's crates share, files of one folder that differ by grammar alone, comments that say nothing.
 
@@ -29,6 +29,14 @@ def rust_files():
             for name in sorted(names):
                 if name.endswith(".rs"):
                     yield os.path.relpath(os.path.join(folder, name), ROOT)
+
+
+def script():
+    """The lines of the web board's script, all files together, and the widest of them: it is read as it is served, without a build."""
+    folder = os.path.join("api", "src", "board", "files")
+    lines = [line for name in sorted(os.listdir(os.path.join(ROOT, folder))) if name.endswith(".js")
+             for line in read(os.path.join(folder, name)).splitlines()]
+    return {"lines": len(lines), "width": max(map(len, lines), default=0)}
 
 
 def is_test(path):
@@ -256,6 +264,7 @@ def measured():
         "production": {path: count for path, count in lines.items() if not is_test(path)},
         "tests": {path: count for path, count in lines.items() if is_test(path)},
         "p90": production[len(production) * 9 // 10],
+        "script": script(),
         "methods": counted,
         "circles": groups,
         "graph": graph,
@@ -289,6 +298,9 @@ def compare(now, limits):
     each("methods of", now["methods"], limits["types"]["methods"], limits["types"].get("larger", {}))
     if now["p90"] > limits["files"]["p90"]:
         wrong.append("nine of ten files have at most %d lines; allowed are %d" % (now["p90"], limits["files"]["p90"]))
+    for what, allowed in sorted(limits["script"].items()):
+        if now["script"][what] > allowed:
+            wrong.append("%s of the board's script: %d, allowed are %d" % (what, now["script"][what], allowed))
     for parent, group in now["arrows_up"]:
         wrong.append("arrows run back up in %s of engine/domain: %s cannot be put in an order" % (parent, ", ".join(group)))
     for where in now["through_the_face"]:
@@ -328,6 +340,7 @@ def show(now):
         for path, count in sorted(now[kind].items(), key=lambda one: -one[1])[:15]:
             print("%6d  %s" % (count, path))
     print("nine of ten production files: at most %d lines" % now["p90"])
+    print("the board's script: %(lines)d lines, the widest of %(width)d letters" % now["script"])
     print("methods of a type")
     for name, count in now["methods"].most_common(15):
         print("%6d  %s" % (count, name))

@@ -27,11 +27,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("main.js", SCRIPT, include_bytes!("files/main.js")),
     ("live.js", SCRIPT, include_bytes!("files/live.js")),
     ("draw.js", SCRIPT, include_bytes!("files/draw.js")),
-    ("pages.js", SCRIPT, include_bytes!("files/pages.js")),
-    ("forecast.js", SCRIPT, include_bytes!("files/forecast.js")),
-    ("schedule.js", SCRIPT, include_bytes!("files/schedule.js")),
     ("words.js", SCRIPT, include_bytes!("files/words.js")),
-    ("recovery.js", SCRIPT, include_bytes!("files/recovery.js")),
     ("login.js", SCRIPT, include_bytes!("files/login.js")),
 ];
 
@@ -45,20 +41,23 @@ pub(super) struct Asset {
 
 /// All of them.
 pub(super) fn all() -> Vec<Asset> {
-    let files = FILES.iter().map(|&(name, kind, bytes)| {
-        let hash = Sha256::digest(bytes);
-        let number = hash
-            .iter()
-            .take(16)
-            .fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
-        Asset {
-            name,
-            kind,
-            bytes,
-            tag: HeaderValue::from_str(&format!("\"{number:032x}\"")).ok(),
-        }
+    let files = FILES.iter().map(|&(name, kind, bytes)| Asset {
+        name,
+        kind,
+        bytes,
+        tag: tag_of(bytes),
     });
     files.collect()
+}
+
+/// The same for the same bytes, and for no others.
+pub(super) fn tag_of(bytes: &[u8]) -> Option<HeaderValue> {
+    let hash = Sha256::digest(bytes);
+    let number = hash
+        .iter()
+        .take(16)
+        .fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+    HeaderValue::from_str(&format!("\"{number:032x}\"")).ok()
 }
 
 /// The page.

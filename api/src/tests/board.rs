@@ -82,6 +82,7 @@ async fn board_answers_say_what_a_browser_may_do_with_them() {
         SITUATION,
         "/board/nothing",
         "/board/api/nothing",
+        "/board/pages/now",
     ] {
         let got = bench
             .raw("GET", path, &[("origin", "https://evil.example")], "")
@@ -118,10 +119,6 @@ async fn board_files_are_asked_about_and_not_sent_twice() {
         "main.js",
         "live.js",
         "draw.js",
-        "pages.js",
-        "forecast.js",
-        "recovery.js",
-        "schedule.js",
         "words.js",
         "login.js",
     ] {
@@ -153,12 +150,21 @@ async fn board_paths_lead_nowhere_else() {
         "/board/api/..%2f..%2fv1%2fsegments",
         "/board/api/../v1/situation",
         "/board/v1/segments",
+        "/board/pages",
+        "/board/pages/nothing",
+        "/board/pages/..%2fapi%2fsituation",
     ] {
         let got = with_cookie(&bench, "admin", path).await;
         assert_eq!(got.status, 404, "{path}: {}", got.text);
     }
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
-        for path in ["/board/api/words", SITUATION, "/board/", "/board/main.js"] {
+        for path in [
+            "/board/api/words",
+            SITUATION,
+            "/board/pages/now",
+            "/board/",
+            "/board/main.js",
+        ] {
             let got = bench
                 .raw(method, path, &[("cookie", "tachi-board=admin")], "")
                 .await;
@@ -209,6 +215,68 @@ async fn board_tells_what_the_api_tells_under_the_same_rules() {
     );
     bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(with_cookie(&bench, "admin", SITUATION).await.status, 503);
+}
+
+#[tokio::test]
+async fn board_pages_are_made_for_who_may_read_what_they_tell() {
+    let bench = bench();
+    for (page, text) in [
+        ("now", "What this rests on"),
+        ("hosts", "Flags: R under recovery"),
+        ("instances", "waiting for a person"),
+        ("history", "No recovery yet."),
+        ("history/250", "No recovery yet."),
+        ("forecast", "An estimate"),
+        ("schedule", "Times of the clock"),
+        ("host/a", "What a recovery needs"),
+    ] {
+        let path = format!("/board/pages/{page}");
+        let got = with_cookie(&bench, "admin", &path).await;
+        assert_eq!(got.status, 200, "{path}: {}", got.text);
+        assert_eq!(got.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(got.text.contains(text), "{path}: {}", got.text);
+        for (token, status) in [
+            ("reader", 403),
+            ("member", 403),
+            ("limited", 401),
+            ("nobody", 401),
+            ("", 401),
+        ] {
+            assert_eq!(
+                with_cookie(&bench, token, &path).await.status,
+                status,
+                "{path} {token}"
+            );
+        }
+    }
+    for (page, status) in [
+        ("host/nobody", 404),
+        ("instance/nobody", 404),
+        ("recovery/nobody", 404),
+        ("recovery/..%2f..%2fv1%2fsegments", 404),
+        ("forecast/nobody", 404),
+    ] {
+        let got = with_cookie(&bench, "admin", &format!("/board/pages/{page}")).await;
+        assert_eq!(got.status, status, "{page}: {}", got.text);
+    }
+    bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(with_cookie(&bench, "admin", "/board/pages/now").await.status, 503);
+}
+
+#[tokio::test]
+async fn board_pages_are_not_sent_again_while_nothing_happens() {
+    let bench = bench();
+    let cookie = ("cookie", "tachi-board=admin");
+    let first = bench.raw("GET", "/board/pages/schedule", &[cookie], "").await;
+    let tag = first.header("etag").unwrap();
+    let known = [cookie, ("if-none-match", tag)];
+    let again = bench.raw("GET", "/board/pages/schedule", &known, "").await;
+    assert_eq!((again.status, again.text.as_str()), (304, ""));
+    let other = [cookie, ("if-none-match", "\"another\"")];
+    assert_eq!(
+        bench.raw("GET", "/board/pages/schedule", &other, "").await.status,
+        200
+    );
 }
 
 #[tokio::test]

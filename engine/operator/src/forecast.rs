@@ -135,6 +135,21 @@ impl From<&Outcome> for OutcomeView {
     }
 }
 
+impl OutcomeView {
+    /// What becomes of its instances, or what is wanting, in a few words.
+    pub fn then(&self) -> String {
+        let instance = self.instance.as_deref().unwrap_or_default();
+        let text = self.short_of.as_deref().unwrap_or_default();
+        match self.room {
+            Room::Enough if self.instances == 0 => "nothing has to move".to_owned(),
+            Room::Enough if self.instances == 1 => "its instance finds a place".to_owned(),
+            Room::Enough => format!("all {} instances find a place", self.instances),
+            Room::Tight | Room::Unknown => format!("{instance}: {text}"),
+            Room::Short => format!("{instance} lacks {text}"),
+        }
+    }
+}
+
 impl From<&SegmentForecast> for SegmentForecastView {
     fn from(one: &SegmentForecast) -> Self {
         Self {

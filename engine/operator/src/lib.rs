@@ -10,9 +10,11 @@
 //! ```
 
 mod controller;
+mod counted;
 pub mod downtime;
 mod explanation;
 pub mod failing;
+mod flags;
 mod forecast;
 pub mod freezes;
 mod hosted;
@@ -42,8 +44,10 @@ pub use controller::{
     AuditView, AuditWish, FromNovaLeftView, FromNovaSegmentView, FromNovaView, ReturnCheckView,
     ReturnStepView, ReturnView, VERDICTS,
 };
+pub use counted::counted;
 pub use explanation::{ExplanationView, NeedView, RoomView};
 pub use failing::{FailedView, OutlookView};
+pub use flags::{Flags, flags};
 pub use forecast::{
     ForecastView, Forecasts, LandingView, NotForecast, OutcomeView, SegmentForecastView, headroom,
 };

@@ -6,9 +6,11 @@ use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Code, Grade, Protection};
 use tachi_domain::{RecoveryId, Timestamp};
-use tachi_operator::{HostView, RegisteredView, SituationView, StoryView, UnderwayView, one_line};
+use tachi_operator::{
+    Flags, HostView, RegisteredView, SituationView, StoryView, UnderwayView, counted, one_line,
+};
 
-use super::super::status::{findings, host, tree};
+use super::super::status::{findings, tree};
 use super::super::when::{ago, time};
 use crate::out::plain;
 
@@ -120,7 +122,7 @@ impl Region {
             seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
         let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
         let open: BTreeMap<&str, &UnderwayView> = open.map(|row| (row.host.as_str(), row)).collect();
-        let flags = host::Flags::of(seen);
+        let flags = Flags::of(seen);
         let levels: BTreeSet<u32> = seen
             .hosts
             .iter()
@@ -156,7 +158,7 @@ impl Region {
                         segment.working,
                         count(segment.hosts.len(), "host", "hosts"),
                         tree::n_plus(seen, segment),
-                        findings::counted(segment.instances, 0)
+                        counted(segment.instances, 0)
                     )),
                     hosts: hosts.collect(),
                 }
@@ -177,7 +179,7 @@ impl Region {
         Self {
             at: seen.at.0,
             grade: seen.grade,
-            sentence: sentence(seen),
+            sentence: seen.sentence(),
             engines: engines(seen),
             findings: seen
                 .findings
@@ -188,16 +190,6 @@ impl Region {
             levels,
             story: newest.map(story).unwrap_or_default(),
         }
-    }
-}
-
-fn sentence(seen: &SituationView) -> String {
-    let needs = &seen.needs_person;
-    let waiting = needs.recoveries.len() + needs.instances.len();
-    let counted = findings::counted(seen.instances, seen.being_recovered());
-    match waiting {
-        0 => counted,
-        some => format!("{counted}; {} for you", count(some, "thing waits", "things wait")),
     }
 }
 

@@ -2,10 +2,9 @@
 
 use tachi_domain::Timestamp;
 use tachi_domain::situation::{Aspect, Grade};
-use tachi_operator::{CountsView, FindingView, SituationView};
+use tachi_operator::{FindingView, SituationView, counted};
 
 use super::super::when::ago;
-use super::seen::instances;
 
 /// How many of what a finding is about are named.
 pub(super) const NAMED: usize = 5;
@@ -34,41 +33,6 @@ pub(super) fn lines(situation: &SituationView) -> Vec<String> {
         lines.push(format!("  not assessed: {}", aspects.join(", ")));
     }
     lines
-}
-
-/// How many instances would be recovered, and how many not; `recovering` of those that are down are brought back by a recovery.
-pub(in crate::cmd) fn counted(counts: Option<CountsView>, recovering: u64) -> String {
-    let Some(counts) = counts else {
-        return "how many instances are protected is not known".into();
-    };
-    let all = counts.meant();
-    let mut parts = Vec::new();
-    if counts.down > 0 {
-        let down = instances(usize::try_from(counts.down).unwrap_or(usize::MAX));
-        parts.push(match recovering {
-            0 => format!("{down} down"),
-            all if all >= counts.down => format!("{down} down, being brought back by a recovery"),
-            some => format!("{down} down, {some} of them being brought back by a recovery"),
-        });
-    }
-    for (count, what) in [
-        (counts.unprotected, "unprotected"),
-        (counts.unknown, "unknown"),
-        (counts.degraded, "degraded"),
-        (counts.protected, "protected"),
-    ] {
-        if count > 0 {
-            parts.push(format!("{count} of {all} {what}"));
-        }
-    }
-    if counts.not_meant > 0 {
-        parts.push(format!("{} left by policy", counts.not_meant));
-    }
-    if parts.is_empty() {
-        "no instances".into()
-    } else {
-        parts.join("; ")
-    }
 }
 
 /// The grade at the head of a line.
@@ -110,37 +74,4 @@ pub(in crate::cmd) fn line(finding: &FindingView, now: Timestamp) -> String {
         finding.text,
         since(finding, now)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whoever_is_brought_back_is_told_so() {
-        let counts = |down| CountsView {
-            protected: 20,
-            degraded: 0,
-            unknown: 0,
-            unprotected: 0,
-            down,
-            not_meant: 0,
-        };
-        for (down, recovering, expected) in [
-            (0, 0, "20 of 20 protected"),
-            (4, 0, "4 instances down; 20 of 24 protected"),
-            (
-                4,
-                4,
-                "4 instances down, being brought back by a recovery; 20 of 24 protected",
-            ),
-            (
-                6,
-                4,
-                "6 instances down, 4 of them being brought back by a recovery; 20 of 26 protected",
-            ),
-        ] {
-            assert_eq!(counted(Some(counts(down)), recovering), expected);
-        }
-    }
 }

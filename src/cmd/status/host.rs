@@ -1,11 +1,8 @@
 //! A host, or a segment with its hosts, as a tree.
 
-use std::collections::BTreeSet;
-
 use tachi_domain::count;
-use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Aspect, Code, Grade, Protection};
-use tachi_operator::{ExplanationView, HostView, HostedView, RegisteredView, SituationView};
+use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredView, SituationView, flags};
 
 use super::super::when::ago;
 use super::findings::{self, mark};
@@ -25,41 +22,6 @@ pub(in crate::cmd) fn lines(
     }
     lines.extend(findings::lines(seen));
     lines
-}
-
-/// `R` under recovery, `F` frozen, `M` on maintenance or moving, `P` waits for a person, `N` not meant to be recovered.
-fn flags(set: [bool; 5]) -> String {
-    let letters = set.iter().zip("RFMPN".chars());
-    letters
-        .map(|(is_set, letter)| if *is_set { letter } else { '.' })
-        .collect()
-}
-
-/// Who waits for a person, looked up once for all hosts.
-pub(in crate::cmd) struct Flags<'a> {
-    waiting: BTreeSet<&'a str>,
-}
-
-impl<'a> Flags<'a> {
-    pub(in crate::cmd) fn of(seen: &'a SituationView) -> Self {
-        let needs = &seen.needs_person;
-        let recoveries = needs.recoveries.iter().map(|one| one.host.as_str());
-        Self {
-            waiting: recoveries
-                .chain(needs.instances.iter().map(|one| one.host.as_str()))
-                .collect(),
-        }
-    }
-
-    pub(in crate::cmd) fn host(&self, host: &HostView, registered: Option<&RegisteredView>) -> String {
-        flags([
-            registered.is_some_and(|one| matches!(one.life, Some(Life::Open | Life::Watching))),
-            host.reasons.contains(&Code::Frozen),
-            registered.is_some_and(|one| one.on_maintenance),
-            self.waiting.contains(host.name.as_str()),
-            host.segment.is_none() || host.reasons.contains(&Code::SegmentDisabled),
-        ])
-    }
 }
 
 fn registered<'a>(seen: &'a SituationView, name: &str) -> Option<&'a RegisteredView> {

@@ -1,28 +1,22 @@
 // Which page is shown, and who may see it.
 
-import { el, swap } from './draw.js';
-import { forecastPage } from './forecast.js';
-import { ask, follow, rest, soon } from './live.js';
+import { copy, sift, swap } from './draw.js';
+import { follow, rest, tell } from './live.js';
 import { loginPage } from './login.js';
-import { hostsPage, historyPage, instancesPage, nowPage, explainPage } from './pages.js';
-import { recoveryPage } from './recovery.js';
-import { schedulePage } from './schedule.js';
-import { forget, learn } from './words.js';
+import { forget } from './words.js';
 
 const place = document.getElementById('page');
 const nav = document.getElementById('nav');
 
-const PAGES = {
-  now: nowPage, hosts: hostsPage, host: explainPage('hosts'), instances: instancesPage, instance: explainPage('instances'), recovery: recoveryPage, history: historyPage, forecast: forecastPage, schedule: schedulePage,
-};
+const PAGES = ['now', 'hosts', 'host', 'instances', 'instance', 'recovery', 'history', 'forecast', 'schedule'];
 
 function where() {
-  const [page, ...rest] = location.hash.replace(/^#\/?/, '').split('/');
-  let name = rest.join('/');
+  const [page, ...words] = location.hash.replace(/^#\/?/, '').split('/');
+  let name = words.join('/');
   try {
     name = decodeURIComponent(name);
   } catch { /* A broken name is no name of anything, and the API says so. */ }
-  return { page: Object.hasOwn(PAGES, page) ? page : 'now', name };
+  return { page: PAGES.includes(page) ? page : 'now', name };
 }
 
 function login(why) {
@@ -33,52 +27,47 @@ function login(why) {
   loginPage(place, why, () => show(true));
 }
 
+/** What stands in the field above a page is the name of another; a filter works while one types. */
+function search(form, name) {
+  const field = form.querySelector('input');
+  if (form.dataset.page === 'forecast') field.value = name;
+  field.oninput = sift;
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    if (form.dataset.page) location.hash = `#/${form.dataset.page}/${encodeURIComponent(field.value.trim())}`;
+  };
+}
+
 function show(focus) {
   const { page, name } = where();
+  const title = page[0].toUpperCase() + page.slice(1);
   nav.hidden = false;
   for (const one of nav.querySelectorAll('a')) {
-    if (one.getAttribute('href') === `#/${page}`) one.setAttribute('aria-current', 'page');
+    if (one.hash === `#/${page}`) one.setAttribute('aria-current', 'page');
     else one.removeAttribute('aria-current');
   }
-  document.title = `${name || page[0].toUpperCase() + page.slice(1)} · Tachi`;
-  const shown = PAGES[page](name);
-  let told = null;
-  place.replaceChildren(...(shown.head || []), shown.body = el('div', null, el('p', { class: 'soft' }, 'Asking the API.')));
+  document.title = `${name || title} · Tachi`;
+  const [head, body] = copy('frame', '.above', '.body');
+  const [above] = document.getElementById(`above-${page}`) ? copy(`above-${page}`, 'div') : [];
+  head.replaceChildren(...(above ? [above] : []));
+  place.replaceChildren(head, body);
+  const form = head.querySelector('form');
+  if (form) search(form, name);
   if (focus) place.focus();
-  // What somebody may do can change while the page is open.
-  learn().then((turned) => turned && soon());
-  const draw = (answer) => {
-    told = answer;
-    shown.draw(shown.body, answer);
-  };
-  follow({
-    read: shown.read,
-    pace: shown.pace,
-    draw,
-    turned: () => told && shown.draw(shown.body, told),
-    refused: (error) => {
-      if (error.status === 401) {
-        login('');
-        return true;
-      }
-      if (error.status === 403) {
-        login(`You may not see this board. ${error.message}`);
-        return true;
-      }
-      told = null;
-      swap(shown.body, el('p', { class: 'card err' }, `✗ ${error.message}`));
-      return false;
-    },
+  const path = `pages/${page}${name ? `/${encodeURIComponent(name)}` : ''}?width=${body.clientWidth}`;
+  follow(path, body, ({ status, message }) => {
+    if (status === 401) login('');
+    else if (status === 403) login(`You may not see this board. ${message}`);
+    else {
+      swap(body, '<p class="card err"></p>');
+      body.firstChild.textContent = `✗ ${message}`;
+    }
+    return status === 401 || status === 403;
   });
 }
 
-document.getElementById('logout').addEventListener('click', async () => {
-  try {
-    await ask('logout', { method: 'POST', headers: { 'X-Tachi-Board': '1' } });
-    login('You are logged out.');
-  } catch {
-    login('✗ The API does not answer: you may still be logged in. Close the browser.');
-  }
-});
+document.getElementById('logout').addEventListener('click', () => tell('logout').then(
+  () => login('You are logged out.'),
+  () => login('✗ The API does not answer: you may still be logged in. Close the browser.')));
 addEventListener('hashchange', () => location.hash !== '#page' && show(true));
 show(false);

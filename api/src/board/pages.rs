@@ -1,0 +1,492 @@
+//! The board's pages. Each is made here of what `/operator/v1` tells, and the browser puts it in place: what a page says is worded once,
+//! for the commands and for the board.
+//!
+//! A page has no times relative to now: the browser writes those. So it stays the same while nothing happens, and is not sent again.
+
+mod acts;
+mod hosts;
+mod pieces;
+mod timeline;
+
+use std::borrow::Borrow;
+
+use askama::Template;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tachi_domain::count;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::forecast::Room;
+use tachi_domain::freeze::FreezeScope;
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::{Code, Grade};
+use tachi_operator::{
+    ExplanationView, FactView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView,
+    NeedView, OutcomeView, RecoveryView, RoomView, SegmentForecastView, SegmentView, SituationView,
+    StoryView, UnderwayView, VmoveView, progress_of,
+};
+
+use super::assets::tag_of;
+use super::{Desk, FIRST, cookie, hand_on};
+use crate::error::ApiError;
+use acts::{freeze, of_recovery, thaw};
+use hosts::Hosts;
+use pieces::{
+    Piece, ago, clock, commands, day, fared, lasted, link, many, mark, n_plus, nova, or_nothing, room, span,
+    state, tiles, until,
+};
+use timeline::Timeline;
+
+/// So many hosts are named of those that a finding is about.
+const NAMED: usize = 12;
+/// So many hosts of a segment, or instances, are told one by one.
+const TOLD: usize = 100;
+/// How many hosts are lost together, in the table of segments.
+const LOST: [u64; 4] = [1, 2, 3, 4];
+/// How many recoveries History shows at first, how many more each time, and at most.
+const FIRST_SHOWN: u32 = 50;
+const MORE_SHOWN: u32 = 200;
+const MOST_SHOWN: u32 = 1_000;
+
+/// A page by its name, and about what it is if it is about something, as both stand in the address.
+pub(super) async fn show(desk: &Desk, page: &str, request: Request) -> Response {
+    let (page, name) = page.split_once('/').unwrap_or((page, ""));
+    if name.contains('/') {
+        return ApiError::nothing_here().into_response();
+    }
+    let width = request
+        .uri()
+        .query()
+        .and_then(|query| query.strip_prefix("width="));
+    let width = width.and_then(|width| width.parse().ok()).unwrap_or(u16::MAX);
+    let (parts, _) = request.into_parts();
+    let asking = Asking {
+        desk,
+        token: cookie::token(&parts.headers),
+        extensions: parts.extensions,
+    };
+    match made(&asking, page, name, width).await {
+        Ok(html) => answer(html, &parts.headers),
+        Err(response) => response,
+    }
+}
+
+/// Not sent again to who has it.
+fn answer(html: String, headers: &HeaderMap) -> Response {
+    let tag = tag_of(html.as_bytes());
+    let is_known = tag.is_some() && headers.get(IF_NONE_MATCH) == tag.as_ref();
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
+    };
+    if let Some(tag) = tag {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Who asks, and what `/operator/v1` tells them.
+struct Asking<'a> {
+    desk: &'a Desk,
+    token: Option<HeaderValue>,
+    extensions: Extensions,
+}
+
+impl Asking<'_> {
+    fn request(&self) -> Request {
+        let mut request = Request::new(Body::empty());
+        *request.extensions_mut() = self.extensions.clone();
+        request
+    }
+
+    /// What is told below `path`; what is refused is answered as it was.
+    async fn of<T: DeserializeOwned>(&self, path: &str) -> Result<T, Response> {
+        let path = format!("{}/{path}", super::OPERATOR);
+        read(
+            self.desk
+                .operators(self.request(), &path, self.token.as_ref())
+                .await,
+        )
+        .await
+    }
+
+    /// Whether words are offered.
+    async fn may(&self) -> bool {
+        let told = hand_on(&self.desk.rights, self.request(), FIRST, self.token.as_ref()).await;
+        let rights: Result<Value, _> = read(told).await;
+        rights.is_ok_and(|rights| rights.get("act") == Some(&Value::Bool(true)))
+    }
+
+    /// What is frozen, if somebody could thaw it and something is.
+    async fn freezes<'a>(
+        &self,
+        may: bool,
+        mut findings: impl Iterator<Item = &'a FindingView>,
+    ) -> Result<Vec<FreezeView>, Response> {
+        if may && findings.any(|one| one.code == Code::Frozen) {
+            self.of("freezes").await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// The answer below its key.
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Response> {
+    if !response.status().is_success() {
+        return Err(response);
+    }
+    let wrong =
+        |source: Box<dyn std::error::Error + Send + Sync>| ApiError::Internal { source }.into_response();
+    let bytes = to_bytes(response.into_body(), usize::MAX).await;
+    let bytes = bytes.map_err(|error| wrong(error.into()))?;
+    let rooted: std::collections::BTreeMap<String, T> =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(error.into()))?;
+    let value = rooted.into_values().next();
+    value.ok_or_else(|| wrong("an answer without a key".into()))
+}
+
+async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result<String, Response> {
+    match page {
+        "now" => {
+            let (seen, may): (SituationView, _) = (asking.of("situation").await?, asking.may().await);
+            let freezes = asking.freezes(may, seen.findings.iter()).await?;
+            let (seen, freezes) = (&seen, &freezes);
+            rendered(&Now { seen, freezes, may })
+        }
+        "hosts" => rendered(&Hosts::of(&asking.of("situation").await?)),
+        "instances" => {
+            let instances: Vec<VmoveView> = asking.of("instances").await?;
+            rendered(&Instances { instances })
+        }
+        // A name is handed on as it stands in the address: so it leads to nothing but what is called so.
+        "host" => explained(asking, &format!("hosts/{name}/explanation")).await,
+        "instance" => explained(asking, &format!("instances/{name}/explanation")).await,
+        "history" => history(asking, name).await,
+        "recovery" => {
+            let path = format!("recoveries/{name}");
+            let (story, may): (StoryView, _) = (asking.of(&path).await?, asking.may().await);
+            let timeline = Timeline::of(&story, width);
+            let timeline = timeline.map(|timeline| rendered(&timeline)).transpose()?;
+            let (story, timeline) = (&story, timeline.map(Piece));
+            rendered(&Recovery { story, timeline, may })
+        }
+        "forecast" => {
+            let told: ForecastView = asking.of(&format!("forecast?lose={name}")).await?;
+            rendered(&Forecast { told: &told })
+        }
+        "schedule" => {
+            let jobs: Vec<JobView> = asking.of("schedule").await?;
+            rendered(&Schedule { jobs })
+        }
+        _ => Err(ApiError::nothing_here().into_response()),
+    }
+}
+
+fn rendered(page: &impl Template) -> Result<String, Response> {
+    page.render().map_err(|source| {
+        ApiError::Internal {
+            source: Box::new(source),
+        }
+        .into_response()
+    })
+}
+
+#[derive(Template)]
+#[template(path = "now.html")]
+struct Now<'a> {
+    seen: &'a SituationView,
+    freezes: &'a [FreezeView],
+    may: bool,
+}
+
+impl Now<'_> {
+    /// Whether the sentence would say something good if it were old.
+    const fn is_good(&self) -> bool {
+        matches!(self.seen.grade, Grade::Ok | Grade::Info)
+    }
+}
+
+fn waits_for_person(seen: &SituationView, one: &UnderwayView) -> bool {
+    seen.needs_person
+        .recoveries
+        .iter()
+        .any(|held| held.recovery == one.id)
+}
+
+fn under_way(one: &UnderwayView) -> Piece {
+    if pieces::is_held(&one.waits) {
+        mark("err", "held")
+    } else if one.life == Life::Watching {
+        mark("busy", "watching")
+    } else {
+        mark("busy", "running")
+    }
+}
+
+fn progress(one: &UnderwayView) -> String {
+    let told = progress_of(one.kind, one.moves);
+    told.unwrap_or_else(|| {
+        let known = if one.life == Life::Watching {
+            "no instances"
+        } else {
+            "its instances are not listed yet"
+        };
+        known.to_owned()
+    })
+}
+
+fn is_about_hosts(one: &FindingView) -> bool {
+    one.code.as_str().starts_with("HOST") && !one.subjects.is_empty()
+}
+
+fn others(one: &FindingView) -> String {
+    match one.subjects.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("and {more} more"),
+    }
+}
+
+fn protected(one: &SegmentView) -> Piece {
+    one.instances.map_or_else(
+        || mark("unknown", ""),
+        |counts| {
+            let (good, all) = (
+                counts.protected + counts.degraded,
+                counts.meant() + counts.not_meant,
+            );
+            Piece(format!("<span class=\"good\">{good} of {all}</span>"))
+        },
+    )
+}
+
+fn fact(one: &FactView) -> String {
+    let what = match one.kind.as_str() {
+        "computes" => "Nova's services",
+        "instances" => "Nova's instances",
+        "tests" => "fence devices",
+        "rooms" => "room on hosts",
+        other => other,
+    };
+    what.to_owned()
+}
+
+#[derive(Template)]
+#[template(path = "instances.html")]
+struct Instances {
+    instances: Vec<VmoveView>,
+}
+
+#[derive(Template)]
+#[template(path = "explain.html")]
+struct Explained<'a> {
+    /// Each that is called so, an instance with what recoveries have done with it.
+    told: Vec<(ExplanationView, Option<Vec<RecoveryView>>)>,
+    freezes: &'a [FreezeView],
+    may: bool,
+}
+
+async fn explained(asking: &Asking<'_>, path: &str) -> Result<String, Response> {
+    let (found, may): (Vec<ExplanationView>, _) = (asking.of(path).await?, asking.may().await);
+    let findings = found
+        .iter()
+        .flat_map(|one| &one.needs)
+        .flat_map(|need| &need.findings);
+    let freezes = asking.freezes(may, findings).await?;
+    let mut told = Vec::new();
+    for one in found {
+        let past = match &one.id {
+            Some(id) => Some(
+                asking
+                    .of(&format!("recoveries?all=true&limit=50&instance={id}"))
+                    .await?,
+            ),
+            None => None,
+        };
+        told.push((one, past));
+    }
+    let freezes = &freezes;
+    rendered(&Explained { told, freezes, may })
+}
+
+fn holds(need: &NeedView) -> (&'static str, &'static str) {
+    match need.holds {
+        None => ("unknown", "not known"),
+        Some(true) => ("ok", "holds"),
+        Some(false) => ("err", "does not hold"),
+    }
+}
+
+fn fits_on(room: &RoomView) -> Option<String> {
+    Some(format!("{} of {}", room.hosts?, many(room.of?, "host")))
+}
+
+/// Of a host in no segment nothing is fenced or moved.
+fn may_freeze(one: &ExplanationView) -> Piece {
+    match (&one.id, &one.segment) {
+        (Some(id), _) => freeze(FreezeScope::Instance, id, &one.name),
+        (None, Some(_)) => freeze(FreezeScope::Host, &one.name, &one.name),
+        (None, None) => Piece::nothing(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "history.html")]
+struct History {
+    recoveries: Vec<RecoveryView>,
+    /// How many are shown if more are asked for.
+    next: Option<u32>,
+}
+
+async fn history(asking: &Asking<'_>, shown: &str) -> Result<String, Response> {
+    let limit = shown.parse().unwrap_or(FIRST_SHOWN).clamp(1, MOST_SHOWN);
+    let path = format!("recoveries?all=true&downtime=true&limit={limit}");
+    let recoveries: Vec<RecoveryView> = asking.of(&path).await?;
+    let is_all = u32::try_from(recoveries.len()).is_ok_and(|len| len < limit);
+    let next = (!is_all && limit < MOST_SHOWN).then(|| (limit + MORE_SHOWN).min(MOST_SHOWN));
+    rendered(&History { recoveries, next })
+}
+
+/// The report of a recovery, to keep.
+fn reports(id: impl std::fmt::Display) -> Piece {
+    let link = |format: &str| {
+        format!(
+            "<a href=\"api/recoveries/{id}/report?format={format}\" download=\"recovery-{id}.{format}\">{format}</a>"
+        )
+    };
+    Piece(format!(
+        "<span class=\"whole\">{} {}</span>",
+        link("html"),
+        link("md")
+    ))
+}
+
+#[derive(Template)]
+#[template(path = "recovery.html")]
+struct Recovery<'a> {
+    story: &'a StoryView,
+    timeline: Option<Piece>,
+    may: bool,
+}
+
+fn failed(story: &StoryView) -> Piece {
+    mark("err", &format!("{} failed", story.summary.moves.failed))
+}
+
+/// How often Nova was asked: each failure, and the one that is under way or went well.
+fn tries(one: &InstanceView) -> String {
+    let is_asked =
+        matches!(one.status, Some(VmoveStatus::Ongoing | VmoveStatus::Succeeded)) && one.asked_at.is_some();
+    match one.failures.unwrap_or_default() + u64::from(is_asked) {
+        0 => String::new(),
+        all => all.to_string(),
+    }
+}
+
+const fn is_seen_to(one: &InstanceView) -> bool {
+    one.seen_to.is_some()
+}
+
+fn name_of<'a>(story: &'a StoryView, id: &'a str) -> &'a str {
+    story
+        .instances
+        .iter()
+        .find(|one| one.id == id)
+        .map_or(id, |one| &one.name)
+}
+
+#[derive(Template)]
+#[template(path = "forecast.html")]
+struct Forecast<'a> {
+    told: &'a ForecastView,
+}
+
+fn fits(one: &LandingView) -> Piece {
+    match (one.fits, &one.not_reckoned) {
+        (None, wants) => mark("unknown", &format!("asks for {}", or_nothing(wants))),
+        (Some(0), _) => mark("err", &format!("none of {}", many(one.of, "host"))),
+        (Some(fits), _) => Piece(format!("{fits} of {}", many(one.of, "host"))),
+    }
+}
+
+/// What a loss of so many hosts at once would come to.
+fn losses(one: &SegmentForecastView) -> Vec<(u64, Piece)> {
+    let lost = |hosts: u64| match (one.headroom, &one.worst) {
+        _ if hosts > one.hosts.len() as u64 => Piece::nothing(),
+        (None, _) => room(&Room::Unknown),
+        (Some(kept), _) if hosts <= kept => room(&Room::Enough),
+        (Some(_), Some(worst)) if hosts == 1 => room(&worst.room),
+        (Some(_), _) if one.exact => room(&Room::Tight),
+        (Some(_), _) => room(&Room::Unknown),
+    };
+    LOST.map(|hosts| (hosts, lost(hosts))).into()
+}
+
+/// The hosts that cannot be lost for certain, the worst first.
+fn short(one: &SegmentForecastView) -> Vec<&OutcomeView> {
+    let severity = |room: Room| match room {
+        Room::Short => 0,
+        Room::Unknown => 1,
+        Room::Tight => 2,
+        Room::Enough => 3,
+    };
+    let mut short: Vec<_> = one
+        .hosts
+        .iter()
+        .filter(|host| host.room != Room::Enough)
+        .collect();
+    short.sort_by_key(|host| severity(host.room));
+    short
+}
+
+fn with_room(one: &SegmentForecastView) -> Piece {
+    let good = one.hosts.iter().filter(|host| host.room == Room::Enough).count() as u64;
+    if good == 0 {
+        return mark("unknown", "no host of it can be lost");
+    }
+    let rest = if good == one.hosts.len() as u64 {
+        format!("each of {}", many(good, "host"))
+    } else {
+        many(good, "other host")
+    };
+    Piece(format!("{} for the instances of {rest}", room(&Room::Enough)))
+}
+
+fn unread(told: &ForecastView) -> String {
+    count(told.unread, "host has", "hosts have")
+}
+
+/// What is not told one by one.
+fn more(all: impl Borrow<usize>, command: &str) -> Piece {
+    match all.borrow().saturating_sub(TOLD) {
+        0 => Piece::nothing(),
+        more => Piece(format!(
+            "<p class=\"soft\">and {more} more: {command} -f json</p>"
+        )),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "schedule.html")]
+struct Schedule {
+    jobs: Vec<JobView>,
+}
+
+fn took(one: &JobView) -> Piece {
+    let Some(seconds) = one.took_seconds else {
+        return Piece::nothing();
+    };
+    let shown = match std::time::Duration::try_from_secs_f64(seconds) {
+        Ok(lasted) if seconds >= 1.0 => span((lasted + std::time::Duration::from_millis(500)).as_secs()),
+        Ok(_) | Err(_) => "under 1 s".to_owned(),
+    };
+    Piece(format!("<span class=\"whole\">{shown}</span>"))
+}
+
+#[cfg(test)]
+mod tests;

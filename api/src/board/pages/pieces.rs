@@ -1,0 +1,329 @@
+//! Small pieces of pages. What others have named is written as text wherever it stands.
+#![expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "so do templates give fields"
+)]
+
+use std::borrow::Borrow;
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use askama::filters::{Escaper as _, Html, HtmlSafe};
+use tachi_domain::count;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::forecast::Room;
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::Grade;
+use tachi_operator::{CountsView, InstanceView, MonitorView, RecoveryView, Time, WaitView, headroom};
+
+/// HTML, in which everything that came from outside is escaped.
+pub(super) struct Piece(pub(super) String);
+
+impl Piece {
+    pub(super) const fn nothing() -> Self {
+        Self(String::new())
+    }
+}
+
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl HtmlSafe for Piece {}
+
+/// Text, or the value of an attribute in quotation marks.
+pub(super) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    // Writing to a string cannot fail.
+    let _ = Html.write_escaped_str(&mut safe, text);
+    safe
+}
+
+/// A name as a part of an address.
+pub(super) fn encoded(name: &str) -> String {
+    let mut part = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            part.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(part, "%{byte:02X}");
+        }
+    }
+    part
+}
+
+/// The sign for a grade, for those who do not see colours.
+pub(super) fn sign(grade: &str) -> &'static str {
+    match grade {
+        "ok" | "protected" => "●",
+        "info" | "not_meant" => "·",
+        "busy" => "…",
+        "warn" | "degraded" => "!",
+        "err" | "unprotected" | "down" => "✗",
+        _ => "?",
+    }
+}
+
+/// A grade as a sign and a word; a word of its own unless there is another.
+pub(super) fn mark(grade: &str, word: &str) -> Piece {
+    let word = match (word, grade) {
+        ("", "err") => "error".to_owned(),
+        ("", "warn") => "warning".to_owned(),
+        ("", grade) => grade.replace('_', " "),
+        (word, _) => word.to_owned(),
+    };
+    let sign = sign(grade);
+    Piece(format!(
+        "<span class=\"mark {grade}\">{sign} {}</span>",
+        escaped(&word)
+    ))
+}
+
+/// A link to a page of the board.
+pub(super) fn link(page: &str, name: impl ToString, text: &str) -> Piece {
+    let name = name.to_string();
+    let text = if text.is_empty() { &name } else { text };
+    Piece(format!(
+        "<a href=\"#/{page}/{}\">{}</a>",
+        encoded(&name),
+        escaped(text)
+    ))
+}
+
+/// A time, if there is one, as fields have it.
+pub(super) trait Moment {
+    fn at(&self) -> Option<Time>;
+}
+
+impl Moment for Time {
+    fn at(&self) -> Option<Time> {
+        Some(*self)
+    }
+}
+
+impl Moment for Option<Time> {
+    fn at(&self) -> Option<Time> {
+        *self
+    }
+}
+
+/// A time that the page itself writes, by the browser's clock: `ago`, `until`, `clock` or `day`.
+fn moment(kind: &str, at: &impl Moment, without: &str) -> Piece {
+    Piece(at.at().map_or_else(
+        || without.to_owned(),
+        |at| format!("<time datetime=\"{at}\" data-kind=\"{kind}\"></time>"),
+    ))
+}
+
+pub(super) fn ago(at: &impl Moment) -> Piece {
+    moment("ago", at, "never")
+}
+
+pub(super) fn until(at: &impl Moment) -> Piece {
+    moment("until", at, "")
+}
+
+pub(super) fn clock(at: &impl Moment) -> Piece {
+    moment("clock", at, "")
+}
+
+pub(super) fn day(at: &impl Moment) -> Piece {
+    moment("day", at, "")
+}
+
+/// What may be missing.
+pub(super) fn or_nothing<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(String::new, ToString::to_string)
+}
+
+/// So many, with the word for it, which takes an `s`.
+pub(super) fn many(number: impl Borrow<u64>, one: &str) -> String {
+    count(*number.borrow(), one, &format!("{one}s"))
+}
+
+/// How long something took, in words.
+pub(super) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+/// Instance-seconds, or how long one was down.
+pub(super) fn lasted(seconds: &Option<f64>) -> Piece {
+    let Some(seconds) = *seconds else {
+        return Piece::nothing();
+    };
+    let shown = match Duration::try_from_secs_f64(seconds) {
+        Ok(lasted) if seconds >= 60.0 => span(lasted.as_secs()),
+        Ok(_) | Err(_) => format!("{seconds:.1} s"),
+    };
+    Piece(format!(
+        "<span class=\"whole\" title=\"{seconds} s\">{shown}</span>"
+    ))
+}
+
+/// All of them.
+pub(super) fn total(counts: &Option<CountsView>) -> Piece {
+    counts.map_or_else(
+        || mark("unknown", ""),
+        |counts| Piece((counts.meant() + counts.not_meant).to_string()),
+    )
+}
+
+/// The number of instances of each kind, the best first. No sign of good or bad where there is none.
+pub(super) fn tiles(counts: &CountsView) -> Vec<(u64, Piece)> {
+    let kinds = [
+        ("protected", counts.protected),
+        ("degraded", counts.degraded),
+        ("unknown", counts.unknown),
+        ("unprotected", counts.unprotected),
+        ("down", counts.down),
+        ("not_meant", counts.not_meant),
+    ];
+    kinds
+        .map(|(kind, number)| {
+            let grade = if number == 0 { "info" } else { kind };
+            (number, mark(grade, &kind.replace('_', " ")))
+        })
+        .into()
+}
+
+/// Whether Nova hears a host.
+pub(super) fn nova(up: &Option<bool>) -> Piece {
+    match up {
+        Some(true) => mark("ok", "up"),
+        Some(false) => mark("err", "silent"),
+        None => mark("unknown", ""),
+    }
+}
+
+/// The worst of the monitors that have signed on a host.
+pub(super) fn watched(monitors: &[&MonitorView]) -> Piece {
+    let Some(worst) = monitors
+        .iter()
+        .map(|one| one.grade)
+        .max_by_key(|grade| severity(*grade))
+    else {
+        return mark("unknown", "never signed");
+    };
+    let kinds: Vec<_> = monitors.iter().map(|one| one.kind.as_str()).collect();
+    mark(worst.as_str(), &kinds.join(", "))
+}
+
+const fn severity(grade: Grade) -> u8 {
+    match grade {
+        Grade::Ok | Grade::Info => 0,
+        Grade::Warn => 1,
+        Grade::Unknown => 2,
+        Grade::Err => 3,
+    }
+}
+
+/// Where a recovery is in its life, and how it ended.
+pub(super) fn state(one: &RecoveryView) -> Piece {
+    if is_held(&one.waits) {
+        return mark("err", "held");
+    }
+    let is_closed = one.life == Life::Closed;
+    let grade = match one.status.as_str() {
+        "finished" => "ok",
+        "failed" | "error" => "err",
+        _ if is_closed => "info",
+        _ => "busy",
+    };
+    if is_closed {
+        mark(grade, &one.status)
+    } else {
+        mark(grade, &format!("{}, {}", one.life, one.status))
+    }
+}
+
+pub(super) fn is_held(waits: &Option<WaitView>) -> bool {
+    waits.as_ref().is_some_and(|wait| wait.held)
+}
+
+/// How an instance of a recovery fares.
+pub(super) fn fared(one: &InstanceView) -> Piece {
+    match one.status {
+        Some(VmoveStatus::Succeeded) => mark("ok", "back"),
+        Some(VmoveStatus::Failed) => mark("err", "failed"),
+        Some(VmoveStatus::Ignored) => mark("info", "left"),
+        Some(VmoveStatus::Ongoing) => mark("busy", "under way"),
+        Some(VmoveStatus::Pending) => mark("busy", "to come"),
+        None => mark("unknown", ""),
+    }
+}
+
+/// Whether there is room.
+pub(super) fn room(room: &Room) -> Piece {
+    let (grade, word) = match room {
+        Room::Enough => ("ok", "room"),
+        Room::Tight => ("warn", "no promise"),
+        Room::Short => ("err", "no room"),
+        Room::Unknown => ("unknown", "not known"),
+    };
+    mark(grade, word)
+}
+
+/// How many hosts of a segment may be lost: a number, with a plus if it may be more.
+pub(super) fn n_plus(hosts: &Option<u64>, exact: &bool) -> Piece {
+    if hosts.is_none() {
+        return mark("unknown", "not known");
+    }
+    Piece(format!(
+        "<span class=\"good\">{}</span>",
+        headroom(*hosts, *exact)
+    ))
+}
+
+/// Commands to type.
+pub(super) fn commands<'a>(all: impl IntoIterator<Item = &'a String>) -> Piece {
+    let all = all.into_iter();
+    Piece(
+        all.map(|text| format!("<span class=\"do\"><code>{}</code></span>", escaped(text)))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_named_is_text_everywhere() {
+        let evil = "<b>\"x\"/%&'";
+        assert_eq!(
+            link("host", evil, "").0,
+            "<a href=\"#/host/%3Cb%3E%22x%22%2F%25%26%27\">&#60;b&#62;&#34;x&#34;/%&#38;&#39;</a>"
+        );
+        assert!(!mark("ok", evil).0.contains("<b>"));
+        assert!(!commands([&evil.to_owned()]).0.contains("<b>"));
+    }
+
+    #[test]
+    fn spans_are_told_in_two_units() {
+        let told = [0, 59, 60, 3_599, 3_600, 86_399, 90_000].map(span);
+        assert_eq!(
+            told,
+            [
+                "0 s",
+                "59 s",
+                "1 min 0 s",
+                "59 min 59 s",
+                "1 h 0 min",
+                "23 h 59 min",
+                "1 d 1 h"
+            ]
+        );
+        assert!(lasted(&Some(12.34)).0.contains(">12.3 s<"));
+        assert!(lasted(&Some(61.0)).0.contains(">1 min 1 s<"));
+        assert_eq!(lasted(&None).0, "");
+    }
+}

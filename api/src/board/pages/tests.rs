@@ -1,0 +1,162 @@
+//! What pages tell, made of what the API would tell.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const EVIL: &str = "<script>document.title='broken'</script>";
+const AT: &str = "2026-11-20T06:15:08.000Z";
+
+fn view<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn outcome(host: &str, room: &str, instance: Option<&str>, short_of: Option<&str>) -> Value {
+    json!({"lost": [host], "instances": 50, "room": room, "instance": instance, "short_of": short_of})
+}
+
+#[test]
+fn board_tells_of_a_crowded_segment_the_worst_hosts_first_and_how_many_more() {
+    let rooms = [
+        ("short", Some(EVIL), Some("14 GiB memory")),
+        (
+            "tight",
+            Some("vm-1"),
+            Some("it fits only if the scheduler places the others well"),
+        ),
+        ("unknown", Some("vm-2"), Some("it asks for hw:numa_nodes=2")),
+        ("enough", None, None),
+    ];
+    let hosts: Vec<Value> = (0..1_000)
+        .map(|number| {
+            let (room, instance, wants) = rooms[number % 4];
+            outcome(&format!("compute-{number:04}"), room, instance, wants)
+        })
+        .collect();
+    let told: ForecastView = view(json!({
+        "at": AT, "as_of": AT, "trouble": null, "unread": 1, "lost": null, "landing": [],
+        "segments": [
+            {"segment": "S1", "headroom": 0, "exact": true, "hosts": hosts, "worst": hosts[0]},
+            {"segment": "S2", "headroom": 3, "exact": false, "hosts": [hosts[3], hosts[7]], "worst": hosts[3]},
+        ],
+    }));
+    let html = Forecast { told: &told }.render().unwrap();
+    assert!(!html.contains("<script>"), "a hostile name is text");
+    for text in [
+        "&#60;script&#62;document.title=&#39;broken&#39;&#60;/script&#62; lacks 14 GiB memory",
+        "and 650 more: tachi forecast -f json",
+        "<span class=\"good\">3+</span>",
+        "for the instances of 250 other hosts",
+        "for the instances of each of 2 hosts",
+        "What 1 host has is not read yet",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+    let first = html.find("✗ no room").unwrap();
+    assert!(first < html.rfind("14 GiB memory").unwrap());
+    assert_eq!(
+        html.matches("lacks 14 GiB memory").count(),
+        100,
+        "the worst are told first"
+    );
+}
+
+#[test]
+fn board_tells_where_the_instances_of_lost_hosts_may_land() {
+    let landing = |fits: Value, wants: Value| json!({"id": "i", "name": EVIL, "from": "a", "ha_enabled": true, "fits": fits, "of": 3, "hosts": ["b"], "not_reckoned": wants});
+    let told: ForecastView = view(json!({
+        "at": AT, "as_of": null, "trouble": null, "unread": 0, "segments": [],
+        "lost": outcome("a", "tight", Some("vm-1"), Some("it fits")),
+        "landing": [landing(json!(2), json!(null)), landing(json!(0), json!(null)), landing(json!(null), json!("a GPU"))],
+    }));
+    let html = Forecast { told: &told }.render().unwrap();
+    for text in [
+        "If a died now: <span class=\"mark warn\">! no promise</span> vm-1: it fits",
+        "2 of 3 hosts",
+        "✗ none of 3 hosts",
+        "? asks for a GPU",
+        "first (HA_Enabled)",
+        "No segment is enabled",
+        "what was seen never",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+}
+
+fn situation(hosts: usize) -> Value {
+    let counts =
+        json!({"protected": 50, "degraded": 0, "unknown": 0, "unprotected": 0, "down": 0, "not_meant": 0});
+    let name = |number: usize| format!("compute-{number:04}");
+    let host = |number: usize| {
+        json!({"name": name(number), "segment": "S1", "reserved": false, "protection": "protected", "reasons": [], "up": true,
+               "instances": counts, "levels": [{"level": 1, "good": true}, {"level": 2, "good": number > 0}]})
+    };
+    let registered = |number: usize| {
+        json!({"id": "h", "name": name(number), "reserved": false, "on_maintenance": false, "why": null,
+               "recovery": (number == 1).then_some("00000000-0000-0000-0000-000000000009"), "life": (number == 1).then_some("open")})
+    };
+    let monitor = |number: usize, grade: &str| json!({"host": name(number), "kind": "host", "grade": grade, "signed_at": AT, "version": "1", "trouble": "", "watches": 1});
+    json!({
+        "at": AT, "fencing": "engine", "fencing_mode": "engine", "database": "sqlite", "engines": [], "reporters_set_aside": [],
+        "queue": {"new": 0, "oldest_new": null}, "recoveries": [], "needs_person": {"recoveries": [], "instances": []},
+        "monitors": [monitor(0, "ok"), monitor(2, "err")], "grade": "ok", "looked_at": AT, "facts": [], "findings": [],
+        "instances": counts, "not_assessed": [],
+        "segments": [{"id": "s", "name": "S1", "enabled": true, "recovery_method": "auto", "working": hosts, "headroom": 1,
+                      "headroom_exact": true, "instances": counts, "hosts": (0..hosts).map(registered).collect::<Vec<_>>()}],
+        "hosts": (0..hosts).map(host).collect::<Vec<_>>(),
+    })
+}
+
+#[test]
+fn board_tells_of_each_host_what_status_tells() {
+    let seen: SituationView = view(situation(3));
+    let html = Hosts::of(&seen).render().unwrap();
+    let rows: Vec<&str> = html.split("<tr data-search=").skip(1).collect();
+    for (row, texts) in rows.iter().zip([
+        ["● protected", ".....", "● host", "✗ fails"],
+        ["✗ dead: being recovered", "R....", "? never signed", "● works"],
+        ["● protected", ".....", "✗ host", "● works"],
+    ]) {
+        for text in texts {
+            assert!(row.contains(text), "{text}: {row}");
+        }
+    }
+    assert_eq!(rows.len(), 3);
+    assert!(
+        rows[1].contains("compute-0001 s1 protected  recovery dead"),
+        "{}",
+        rows[1]
+    );
+}
+
+/// A browser draws a thousand rows in less than a second, and is sent them whenever one of them has changed.
+#[test]
+fn board_a_thousand_hosts_are_a_page_of_a_megabyte_at_most() {
+    let seen: SituationView = view(situation(1_000));
+    let html = Hosts::of(&seen).render().unwrap();
+    assert!(html.len() < 1_200_000, "{} bytes", html.len());
+    assert!(html.contains("1000</span> of 1000 hosts"));
+}
+
+#[test]
+fn board_says_nothing_good_without_a_mark_that_the_page_can_take_back() {
+    let seen: SituationView = view(situation(2));
+    let now = Now {
+        seen: &seen,
+        freezes: &[],
+        may: true,
+    };
+    let html = now.render().unwrap();
+    for text in [
+        "<span class=\"good\">50 of 50 protected</span>",
+        "<span class=\"good\">50 of 50</span>",
+        "<span class=\"good\">1</span>",
+        "<span class=\"good\">None.</span>",
+        "Freeze everything…",
+        "data-key=\"freeze segment s\"",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    let looks_on = Now { may: false, ..now };
+    assert!(!looks_on.render().unwrap().contains("<button"));
+}

@@ -1,0 +1,166 @@
+//! When a recovery did what: a line for each task with the proofs between, and one for each instance.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::Life;
+use tachi_operator::{InstanceView, StoryView};
+
+use super::pieces::span;
+
+/// More bars than this nobody reads; the table below has all.
+const BARS: usize = 150;
+/// How high a line is.
+const ROW: i64 = 32;
+/// What stands at the left of the first moment, and at the right of the last.
+const LEFT: i64 = 10;
+const MARGINS: i64 = 50;
+/// About as wide is a letter, and so much room a time above the lines takes.
+const LETTER: i64 = 7;
+const TICK: i64 = 130;
+
+/// A line, in milliseconds of Unix time; `to` is missing while it goes on.
+struct Lane {
+    label: String,
+    kind: &'static str,
+    from: i64,
+    to: Option<i64>,
+}
+
+/// A line as it is drawn.
+struct Bar {
+    label: String,
+    /// How long, for who points at it.
+    title: String,
+    kind: &'static str,
+    x: i64,
+    y: i64,
+    width: i64,
+    /// Where its label begins, or ends if it stands at the right.
+    at: i64,
+    at_right: bool,
+}
+
+/// All of it.
+#[derive(Template)]
+#[template(path = "timeline.html")]
+pub(super) struct Timeline {
+    width: i64,
+    height: i64,
+    lasts: String,
+    /// Where a time stands above, and what.
+    ticks: Vec<(i64, String)>,
+    bars: Vec<Bar>,
+}
+
+impl Timeline {
+    /// Of a recovery, `width` pixels wide.
+    pub(super) fn of(story: &StoryView, width: u16) -> Option<Self> {
+        let lanes = lanes(story);
+        let millis = |micros: i64| micros / 1_000;
+        let opened = millis(story.summary.opened_at.0.micros());
+        let begin = lanes.iter().map(|lane| lane.from).min()?.min(opened);
+        let now = match story.summary.life {
+            Life::Open => {
+                begin.saturating_add(i64::try_from(story.elapsed_seconds).ok()?.saturating_mul(1_000))
+            }
+            Life::Watching | Life::Closed => begin,
+        };
+        let ends = lanes.iter().map(|lane| lane.to.unwrap_or(lane.from)).max()?;
+        let end = ends.max(now).max(begin + 1_000);
+        let width = i64::from(width.clamp(300, 1_150));
+        let x = |at: i64| LEFT + (at - begin) * (width - MARGINS) / (end - begin);
+        let told = |at: i64| {
+            let after = at - begin;
+            if end - begin < 20_000 {
+                format!("{}.{} s", after / 1_000, after % 1_000 / 100)
+            } else {
+                span(u64::try_from(after / 1_000).unwrap_or_default())
+            }
+        };
+        let parts = (width / TICK).clamp(2, 8);
+        let ticks = (0..=parts).map(|part| begin + (end - begin) * part / parts);
+        let bars = (0..).zip(&lanes).map(|(place, lane): (i64, &Lane)| {
+            let (from, to) = (x(lane.from), x(lane.to.unwrap_or(end)));
+            let long = (to - from).max(4);
+            let at_right = from > width / 2;
+            let room = if at_right { from + long } else { width - from };
+            Bar {
+                label: cut(
+                    &lane.label,
+                    usize::try_from(room / LETTER).unwrap_or_default().max(12),
+                ),
+                title: match lane.to {
+                    Some(to) => format!("{}: from {} to {}", lane.label, told(lane.from), told(to)),
+                    None => format!("{}: from {}, under way", lane.label, told(lane.from)),
+                },
+                kind: lane.kind,
+                x: from,
+                y: 24 + place * ROW,
+                width: long,
+                at: if at_right { from + long } else { from },
+                at_right,
+            }
+        });
+        Some(Self {
+            width,
+            height: i64::try_from(lanes.len()).ok()? * ROW + 34,
+            lasts: span(u64::try_from((end - begin) / 1_000).unwrap_or_default()),
+            ticks: ticks.map(|at| (x(at), told(at))).collect(),
+            bars: bars.collect(),
+        })
+    }
+}
+
+fn lanes(story: &StoryView) -> Vec<Lane> {
+    let millis = |at: &tachi_operator::Time| at.0.micros() / 1_000;
+    let mut tasks: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for step in &story.steps {
+        let at = millis(&step.at);
+        let (from, to) = tasks.entry(&step.task).or_insert((at, at));
+        (*from, *to) = ((*from).min(at), (*to).max(at));
+    }
+    let tasks = tasks.into_iter().map(|(task, (from, to))| Lane {
+        label: task.replace('_', " "),
+        kind: "",
+        from,
+        to: Some(to),
+    });
+    let proofs = story.proofs.iter().map(|one| Lane {
+        label: format!("◆ proof {}: {}", one.number, one.from),
+        kind: "proof",
+        from: millis(&one.at),
+        to: Some(millis(&one.at)),
+    });
+    let moves = story.instances.iter().filter_map(|one| {
+        let (sign, kind) = fared(one);
+        let to = one.to.as_ref().map_or(String::new(), |to| format!(" → {to}"));
+        Some(Lane {
+            label: format!("{sign} {}{to}", one.name),
+            kind,
+            from: millis(one.asked_at.as_ref()?),
+            to: one.over_at.as_ref().map(millis),
+        })
+    });
+    let mut all: Vec<Lane> = tasks.chain(proofs).chain(moves.take(BARS)).collect();
+    all.sort_by_key(|lane| lane.from);
+    all
+}
+
+const fn fared(one: &InstanceView) -> (&'static str, &'static str) {
+    match one.status {
+        Some(VmoveStatus::Succeeded) => ("●", "ok"),
+        Some(VmoveStatus::Failed) => ("✗", "err"),
+        Some(VmoveStatus::Pending | VmoveStatus::Ongoing | VmoveStatus::Ignored) | None => ("…", "busy"),
+    }
+}
+
+/// So many letters at most.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{kept}…")
+}

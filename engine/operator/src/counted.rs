@@ -1,0 +1,86 @@
+//! How many instances fare how, in a sentence.
+
+use tachi_domain::count;
+
+use crate::{CountsView, SituationView};
+
+impl SituationView {
+    /// How the region is: what is down, what waits for a person, and how many instances would be recovered.
+    pub fn sentence(&self) -> String {
+        let needs = &self.needs_person;
+        let waiting = needs.recoveries.len() + needs.instances.len();
+        let counted = counted(self.instances, self.being_recovered());
+        match waiting {
+            0 => counted,
+            some => format!("{counted}; {} for you", count(some, "thing waits", "things wait")),
+        }
+    }
+}
+
+/// How many instances would be recovered, and how many not; `recovering` of those that are down are brought back by a recovery.
+pub fn counted(counts: Option<CountsView>, recovering: u64) -> String {
+    let Some(counts) = counts else {
+        return "how many instances are protected is not known".into();
+    };
+    let all = counts.meant();
+    let mut parts = Vec::new();
+    if counts.down > 0 {
+        let down = count(counts.down, "instance", "instances");
+        parts.push(match recovering {
+            0 => format!("{down} down"),
+            all if all >= counts.down => format!("{down} down, being brought back by a recovery"),
+            some => format!("{down} down, {some} of them being brought back by a recovery"),
+        });
+    }
+    for (count, what) in [
+        (counts.unprotected, "unprotected"),
+        (counts.unknown, "unknown"),
+        (counts.degraded, "degraded"),
+        (counts.protected, "protected"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} of {all} {what}"));
+        }
+    }
+    if counts.not_meant > 0 {
+        parts.push(format!("{} left by policy", counts.not_meant));
+    }
+    if parts.is_empty() {
+        "no instances".into()
+    } else {
+        parts.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_brought_back_is_told_so() {
+        let counts = |down| CountsView {
+            protected: 20,
+            degraded: 0,
+            unknown: 0,
+            unprotected: 0,
+            down,
+            not_meant: 0,
+        };
+        for (down, recovering, expected) in [
+            (0, 0, "20 of 20 protected"),
+            (4, 0, "4 instances down; 20 of 24 protected"),
+            (
+                4,
+                4,
+                "4 instances down, being brought back by a recovery; 20 of 24 protected",
+            ),
+            (
+                6,
+                4,
+                "6 instances down, 4 of them being brought back by a recovery; 20 of 26 protected",
+            ),
+        ] {
+            assert_eq!(counted(Some(counts(down)), recovering), expected);
+        }
+    }
+}
