@@ -60,7 +60,7 @@ impl Teller {
         if !events.wanted() || claimed.kind.is_planned() {
             return None;
         }
-        let moves = state.map(|it| it.move_statuses()).unwrap_or_default();
+        let moves = state.map(<dyn Recovery>::move_statuses).unwrap_or_default();
         Some(Self {
             events: Arc::clone(events),
             cause: Arc::new(Cause {
@@ -75,10 +75,10 @@ impl Teller {
             host: claimed.host.clone(),
             life: claimed.life,
             begun: claimed.state.is_some(),
-            proven: state.and_then(|it| it.is_proven_off()).unwrap_or(false),
+            proven: state.and_then(<dyn Recovery>::is_proven_off).unwrap_or(false),
             held: state.and_then(|it| it.held()).map(str::to_owned),
             moves,
-            started: state.map(|it| it.asked_for()).unwrap_or_default(),
+            started: state.map(<dyn Recovery>::asked_for).unwrap_or_default(),
             failures: VecDeque::new(),
             failed_task: None,
         })

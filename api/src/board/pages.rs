@@ -172,7 +172,10 @@ async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result
             let path = format!("recoveries/{name}");
             let (story, may): (StoryView, _) = (asking.of(&path).await?, asking.may().await);
             let timeline = Timeline::of(&story, width);
-            let timeline = timeline.map(|timeline| rendered(&timeline)).transpose()?;
+            let timeline = match timeline {
+                Some(timeline) => Some(rendered(&timeline)?),
+                None => None,
+            };
             let (story, timeline) = (&story, timeline.map(Piece));
             rendered(&Recovery { story, timeline, may })
         }
@@ -188,6 +191,7 @@ async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result
     }
 }
 
+#[expect(clippy::result_large_err, reason = "whatever fails here is answered as it is")]
 fn rendered(page: &impl Template) -> Result<String, Response> {
     page.render().map_err(|source| {
         ApiError::Internal {
@@ -256,10 +260,7 @@ fn protected(one: &SegmentView) -> Piece {
     one.instances.map_or_else(
         || mark("unknown", ""),
         |counts| {
-            let (good, all) = (
-                counts.protected + counts.degraded,
-                counts.meant() + counts.not_meant,
-            );
+            let (good, all) = (counts.protected, counts.meant());
             Piece(format!("<span class=\"good\">{good} of {all}</span>"))
         },
     )
@@ -418,11 +419,10 @@ fn fits(one: &LandingView) -> Piece {
 fn losses(one: &SegmentForecastView) -> Vec<(u64, Piece)> {
     let lost = |hosts: u64| match (one.headroom, &one.worst) {
         _ if hosts > one.hosts.len() as u64 => Piece::nothing(),
-        (None, _) => room(&Room::Unknown),
         (Some(kept), _) if hosts <= kept => room(&Room::Enough),
         (Some(_), Some(worst)) if hosts == 1 => room(&worst.room),
         (Some(_), _) if one.exact => room(&Room::Tight),
-        (Some(_), _) => room(&Room::Unknown),
+        (None | Some(_), _) => room(&Room::Unknown),
     };
     LOST.map(|hosts| (hosts, lost(hosts))).into()
 }

@@ -69,6 +69,10 @@ impl<'a> Row<'a> {
     ) -> Self {
         let recovery = registered.and_then(|one| Some((one.recovery?, one.life?)));
         let state = match recovery {
+            // What is reported of a host that Nova hears is examined first.
+            Some((_, Life::Open)) if view.up == Some(true) => {
+                mark("degraded", "reported dead: being examined")
+            }
             Some((_, Life::Open)) => mark("down", "dead: being recovered"),
             Some((_, Life::Watching | Life::Closed)) | None => mark(view.protection.as_str(), ""),
         };
@@ -90,7 +94,7 @@ impl<'a> Row<'a> {
                     mark("err", "fails")
                 }
             });
-            (*number, told.unwrap_or_else(|| Piece::nothing()))
+            (*number, told.unwrap_or_else(Piece::nothing))
         };
         Self {
             view,
@@ -100,10 +104,7 @@ impl<'a> Row<'a> {
             monitors: watched(monitors),
             levels: levels.iter().map(level).collect(),
             why,
-            recovery: recovery.map_or_else(
-                || Piece::nothing(),
-                |(id, life)| link("recovery", id, life.as_str()),
-            ),
+            recovery: recovery.map_or_else(Piece::nothing, |(id, life)| link("recovery", id, life.as_str())),
         }
     }
 }

@@ -84,6 +84,10 @@ pub(super) fn mark(grade: &str, word: &str) -> Piece {
 }
 
 /// A link to a page of the board.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "templates hand over copies and references"
+)]
 pub(super) fn link(page: &str, name: impl ToString, text: &str) -> Piece {
     let name = name.to_string();
     let text = if text.is_empty() { &name } else { text };
@@ -288,7 +292,8 @@ pub(super) fn commands<'a>(all: impl IntoIterator<Item = &'a String>) -> Piece {
     let all = all.into_iter();
     Piece(
         all.map(|text| format!("<span class=\"do\"><code>{}</code></span>", escaped(text)))
-            .collect(),
+            .collect::<Vec<_>>()
+            .concat(),
     )
 }
 

@@ -109,7 +109,15 @@ fn situation(hosts: usize) -> Value {
 
 #[test]
 fn board_tells_of_each_host_what_status_tells() {
-    let seen: SituationView = view(situation(3));
+    let heard: SituationView = view(situation(3));
+    let html = Hosts::of(&heard).render().unwrap();
+    assert!(
+        html.contains("! reported dead: being examined"),
+        "Nova hears it: {html}"
+    );
+    let mut told = situation(3);
+    told["hosts"][1]["up"] = json!(false);
+    let seen: SituationView = view(told);
     let html = Hosts::of(&seen).render().unwrap();
     let rows: Vec<&str> = html.split("<tr data-search=").skip(1).collect();
     for (row, texts) in rows.iter().zip([
