@@ -50,7 +50,7 @@ def main():
         painter.look_anew()
         page = painter.page(1280, 900)
         page.goto(painter.url)
-        checks.that("all is protected", painter.seen(page, "24 of 24", 60), painter.text(page)[:800])
+        checks.that("all is protected", painter.seen(page, "24 of 24 protected", 90), painter.text(page)[:800])
         for name, to, text, width, height, dark in AT_REST:
             painter.take(painter.page(width, height, dark), name, to, text)
         for job in ("doctor", "purge", "drill"):
