@@ -14,22 +14,33 @@ use tachi_domain::{Wait, WaitsFor};
 
 use super::Recovery;
 
+/// What all kinds keep alike, and a trait cannot reach.
+macro_rules! common {
+    () => {
+        fn head(&self) -> Result<String, serde_json::Error> {
+            self.head()
+        }
+
+        fn host(&self) -> &str {
+            &self.host
+        }
+
+        fn policy(&self) -> &Policy {
+            &self.policy
+        }
+
+        fn wait(&self) -> Option<&Wait> {
+            self.wait()
+        }
+    };
+}
+
 impl Recovery for HostRecovery {
     fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
         host_recovery::decide(self, observations, now)
     }
 
-    fn head(&self) -> Result<String, serde_json::Error> {
-        self.head()
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn policy(&self) -> &Policy {
-        &self.policy
-    }
+    common!();
 
     fn stage(&self) -> String {
         word_of(serde_json::to_value(self.stage))
@@ -37,10 +48,6 @@ impl Recovery for HostRecovery {
 
     fn is_over(&self) -> bool {
         self.stage == host_recovery::Stage::Over
-    }
-
-    fn wait(&self) -> Option<&Wait> {
-        self.wait()
     }
 
     fn why(&self, what: WaitsFor) -> Option<&str> {
@@ -72,17 +79,7 @@ impl Recovery for VmRecovery {
         })
     }
 
-    fn head(&self) -> Result<String, serde_json::Error> {
-        self.head()
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn policy(&self) -> &Policy {
-        &self.policy
-    }
+    common!();
 
     fn stage(&self) -> String {
         word_of(serde_json::to_value(self.stage))
@@ -90,10 +87,6 @@ impl Recovery for VmRecovery {
 
     fn is_over(&self) -> bool {
         self.stage == vm_recovery::Stage::Over
-    }
-
-    fn wait(&self) -> Option<&Wait> {
-        self.wait()
     }
 }
 
@@ -104,17 +97,7 @@ impl Recovery for ProcessRecovery {
         })
     }
 
-    fn head(&self) -> Result<String, serde_json::Error> {
-        self.head()
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn policy(&self) -> &Policy {
-        &self.policy
-    }
+    common!();
 
     fn stage(&self) -> String {
         if self.over { "over" } else { "disabling" }.to_owned()
@@ -122,10 +105,6 @@ impl Recovery for ProcessRecovery {
 
     fn is_over(&self) -> bool {
         self.over
-    }
-
-    fn wait(&self) -> Option<&Wait> {
-        self.wait()
     }
 
     fn why(&self, _what: WaitsFor) -> Option<&str> {
@@ -138,17 +117,7 @@ impl Recovery for Planned {
         planned::decide(self, observations, now)
     }
 
-    fn head(&self) -> Result<String, serde_json::Error> {
-        self.head()
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn policy(&self) -> &Policy {
-        &self.policy
-    }
+    common!();
 
     fn stage(&self) -> String {
         word_of(serde_json::to_value(self.stage))
@@ -156,10 +125,6 @@ impl Recovery for Planned {
 
     fn is_over(&self) -> bool {
         self.stage == planned::PlannedStage::Over
-    }
-
-    fn wait(&self) -> Option<&Wait> {
-        self.wait()
     }
 
     fn plan(&self) -> Option<&Planned> {
