@@ -95,6 +95,19 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     assert_eq!(before, after, "nothing but texts has changed");
 
     // What an abort leaves down is told until somebody has seen to it.
+    // The word that lets an instance start a second time is not said by whoever cannot be asked.
+    let server = servers[0].to_string();
+    let (code, _, stderr) = run(
+        &stage,
+        &["vmove", "recover", &server, "--failure", "--on", "compute-002"],
+    );
+    assert_eq!(code, 2, "{stderr}");
+    assert!(
+        stderr.contains("does not run on compute-002: say --yes"),
+        "{stderr}"
+    );
+    assert_eq!(before, facts(&stage), "nothing was said");
+
     let (code, _, stderr) = run(&stage, &["recovery", "abort", HOST]);
     assert_eq!(code, 0, "{stderr}");
     let engine = stage.spawn("engine");

@@ -162,12 +162,21 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
                 (&mut finding.fix, before.first(), finding.subjects.first())
                 && first != own
             {
-                *fix = fix.replace(first, own);
+                *fix = about_another(fix, first, own);
             }
         }
         kept.push(finding);
     }
     kept
+}
+
+/// A command that names a subject, about another one. The name is its last word of that spelling: a host may be called `host`.
+fn about_another(command: &str, subject: &str, other: &str) -> String {
+    let mut words: Vec<&str> = command.split(' ').collect();
+    if let Some(word) = words.iter_mut().rfind(|word| **word == subject) {
+        *word = other;
+    }
+    words.join(" ")
 }
 
 /// How many instances a subject is, or has.
@@ -218,6 +227,21 @@ mod tests {
 
     fn view() -> SituationView {
         SituationView::from(&fine())
+    }
+
+    #[test]
+    fn a_command_is_made_about_another_host_whatever_hosts_are_called() {
+        for (command, subject, expected) in [
+            ("tachi fence check a", "a", "tachi fence check b"),
+            (
+                "tachi host fail host --reason TEXT",
+                "host",
+                "tachi host fail b --reason TEXT",
+            ),
+            ("tachi doctor", "a", "tachi doctor"),
+        ] {
+            assert_eq!(about_another(command, subject, "b"), expected);
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! What was seen, as a tree.
 
+use std::collections::BTreeMap;
+
 use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::Protection;
 use tachi_operator::waits::explained;
-use tachi_operator::{RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress_of};
+use tachi_operator::{
+    HostView, RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress_of,
+};
 
 use super::super::when::ago;
 use super::findings;
@@ -43,6 +47,8 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
     for row in seen.recoveries.iter().filter(|row| row.life == Life::Open) {
         lines.push(format!("  {} {}: {}", row.id, row.host, state(row)));
     }
+    let judged: BTreeMap<&str, &HostView> =
+        seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
     for view in &seen.segments {
         let disabled = if view.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
@@ -55,10 +61,12 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
         let shown: Vec<String> = view
             .hosts
             .iter()
-            .filter_map(|host| match note(seen, host) {
-                Some(note) => Some(format!("{}: {note}", host.name)),
-                None => all_hosts.then(|| format!("{}: protected", host.name)),
-            })
+            .filter_map(
+                |host| match note(seen, host).or_else(|| standing(judged.get(host.name.as_str())?)) {
+                    Some(note) => Some(format!("{}: {note}", host.name)),
+                    None => all_hosts.then(|| format!("{}: protected", host.name)),
+                },
+            )
             .collect();
         let quiet = view.hosts.len() - shown.len();
         let more = (quiet > 0).then(|| format!("{} with nothing to say of", count(quiet, "host", "hosts")));
@@ -163,15 +171,14 @@ pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String
             view.name
         ));
     }
-    // What nothing above tells the reason of.
-    let judged = seen.hosts.iter().find(|host| host.name == view.name);
-    if let Some(host) = judged.filter(|host| host.protection != Protection::Protected)
-        && notes.is_empty()
-    {
-        let reasons: Vec<&str> = host.reasons.iter().map(|code| code.as_str()).collect();
-        notes.push(format!("{} ({})", host.protection, reasons.join(", ")));
-    }
     (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// How a host stands of which there is nothing else to say; `None` if it is well.
+fn standing(host: &HostView) -> Option<String> {
+    let reasons: Vec<&str> = host.reasons.iter().map(|code| code.as_str()).collect();
+    let is_well = host.protection == Protection::Protected;
+    (!is_well).then(|| format!("{} ({})", host.protection, reasons.join(", ")))
 }
 
 #[cfg(test)]

@@ -1,0 +1,134 @@
+use tachi_domain::entity::Stamps;
+use tachi_domain::{HostId, RecoveryId, VmoveId};
+use uuid::Uuid;
+
+use super::*;
+use crate::ports::operator::MoveCounts;
+
+const LISTED: i64 = 1_700_000_000_000_000;
+
+fn after(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(LISTED + seconds * 1_000_000)
+}
+
+fn id(number: u128) -> ServerId {
+    ServerId(Uuid::from_u128(number))
+}
+
+fn moved(number: u128, recovery: u128, status: VmoveStatus, over: Option<i64>) -> Vmove {
+    Vmove {
+        row: 1,
+        id: VmoveId(Uuid::from_u128(number)),
+        notification: NotificationId(Uuid::from_u128(recovery)),
+        instance_uuid: id(number).to_string(),
+        instance_name: format!("vm-{number}"),
+        source_host: Some("a".to_owned()),
+        dest_host: over.map(|_| "b".to_owned()),
+        start_time: None,
+        end_time: over.map(after),
+        kind: None,
+        status: Some(status),
+        message: None,
+        stamps: Stamps {
+            created_at: after(0),
+            updated_at: None,
+        },
+    }
+}
+
+fn recovery(number: u128, kind: RecoveryKind, life: Life, opened: i64) -> RecoverySummary {
+    RecoverySummary {
+        id: RecoveryId(Uuid::from_u128(number)),
+        notification: NotificationId(Uuid::from_u128(number)),
+        kind,
+        host: "a".to_owned(),
+        host_id: HostId(Uuid::from_u128(1)),
+        segment: None,
+        moves: MoveCounts::default(),
+        life,
+        status: "running".to_owned(),
+        wait: None,
+        message: None,
+        owner: None,
+        opened_at: after(opened),
+    }
+}
+
+fn tables() -> Tables {
+    Tables {
+        segments: Vec::new(),
+        recoveries: Vec::new(),
+        waiting: Vec::new(),
+        moves: Vec::new(),
+        engines: Vec::new(),
+        backlog: Backlog::default(),
+        doubted: Vec::new(),
+        machines: Vec::new(),
+        freezes: Vec::new(),
+        monitors: Vec::new(),
+    }
+}
+
+#[test]
+fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
+    let tables = Tables {
+        moves: vec![
+            moved(1, 9, VmoveStatus::Succeeded, Some(3)),
+            // The list is younger: somebody has moved it since.
+            moved(2, 9, VmoveStatus::Succeeded, Some(-3)),
+            moved(3, 9, VmoveStatus::Failed, Some(3)),
+            moved(4, 9, VmoveStatus::Ongoing, None),
+        ],
+        ..tables()
+    };
+    let instance = |number| Instance {
+        id: id(number),
+        name: format!("vm-{number}"),
+        left: None,
+        moving: true,
+        marked: false,
+        needs: None,
+    };
+    let known = Known {
+        as_of: after(0),
+        value: Instances {
+            complete: true,
+            on: [("a".to_owned(), Arc::new([1, 2, 3, 4].map(instance).to_vec()))].into(),
+        },
+    };
+    let on = tables.after_moves(known).value.on;
+    let ids = |host: &str| on[host].iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(ids("a"), [2, 3, 4].map(id));
+    assert_eq!(ids("b"), [id(1)]);
+    assert!(!on["b"][0].moving, "its evacuation is over");
+}
+
+#[test]
+fn operator_what_an_open_recovery_has_not_brought_back_is_away() {
+    let mut tables = Tables {
+        recoveries: vec![
+            recovery(9, RecoveryKind::Host, Life::Open, -5_000),
+            recovery(8, RecoveryKind::Host, Life::Watching, -60),
+            recovery(7, RecoveryKind::Host, Life::Watching, -5_000),
+            recovery(6, RecoveryKind::Drain, Life::Open, -60),
+        ],
+        ..tables()
+    };
+    let read: Vec<u128> = young(&tables.recoveries, after(0))
+        .iter()
+        .map(|one| one.0.as_u128())
+        .collect();
+    assert_eq!(
+        read,
+        [9, 8],
+        "what is drained runs, and old moves are listed by Nova"
+    );
+    tables.moves = vec![
+        moved(1, 9, VmoveStatus::Pending, None),
+        moved(2, 9, VmoveStatus::Ongoing, None),
+        moved(3, 9, VmoveStatus::Succeeded, Some(-1)),
+        moved(4, 9, VmoveStatus::Failed, Some(-1)),
+        moved(5, 8, VmoveStatus::Ongoing, None),
+    ];
+    assert_eq!(tables.away(), [1, 2].map(id).into());
+}
