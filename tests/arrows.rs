@@ -85,6 +85,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // What every journal has to answer, for tests of the store and of the simulation.
     ("tachi-contract", &["tachi-domain", "tachi-driver"]),
+    // Clocks, events and rows for tests of several crates.
+    ("tachi-testkit", &["tachi-domain", "tachi-driver", "tachi-engine"]),
     ("tachi-tests", &[]),
 ];
 

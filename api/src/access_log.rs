@@ -256,6 +256,8 @@ mod tests {
     use axum::body::Body;
     use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::get;
+    use tachi_domain::Timestamp;
+    use tachi_testkit::HandClock;
     use tower::ServiceExt;
     use tracing_subscriber::fmt::MakeWriter;
 
@@ -288,19 +290,6 @@ mod tests {
         panic!("wrong on purpose")
     }
 
-    /// Time for the log.
-    struct Noon;
-
-    impl Clock for Noon {
-        fn wall(&self) -> tachi_domain::Timestamp {
-            tachi_domain::Timestamp::from_micros(1_795_176_000_000_000)
-        }
-
-        fn boot(&self) -> Duration {
-            Duration::ZERO
-        }
-    }
-
     fn subscriber(log: &Log) -> impl tracing::Subscriber + Send + Sync + use<> {
         tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
@@ -314,7 +303,7 @@ mod tests {
         let observer = Arc::new(Observer {
             form,
             forwarded_for: true,
-            clock: Arc::new(Noon),
+            clock: Arc::new(HandClock::at(Timestamp::from_micros(1_795_176_000_000_000))),
         });
         Router::new()
             .route("/right", get(|| async { "right" }))

@@ -169,21 +169,11 @@ fn measure(backlog: &Backlog, now: tachi_domain::Timestamp) {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use tachi_domain::Timestamp;
     use tachi_engine::ports::JournalError;
     use tachi_engine::ports::roll::EngineLine;
+    use tachi_testkit::HandClock;
 
     use super::*;
-
-    struct Still;
-    impl Clock for Still {
-        fn wall(&self) -> Timestamp {
-            Timestamp::from_micros(0)
-        }
-        fn boot(&self) -> Duration {
-            Duration::ZERO
-        }
-    }
 
     #[derive(Default)]
     struct Paper {
@@ -226,7 +216,7 @@ mod tests {
         let fact: Fact = Arc::new(|| "ok: connected".to_owned());
         let signer = Signer {
             roll: paper.clone(),
-            clock: Arc::new(Still),
+            clock: Arc::<HandClock>::default(),
             name: "one".to_owned(),
             pulse: pulse.clone(),
             within: Duration::from_secs(12),

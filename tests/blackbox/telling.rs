@@ -1,11 +1,11 @@
 //! What engines tell of a recovery, together.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_domain::event::{Event, Subject};
-use tachi_engine::ports::Events;
+use tachi_domain::event::Subject;
+use tachi_testkit::Ear;
 
 use super::support::{Stage, quick_policy, quick_region, until};
 
@@ -13,47 +13,28 @@ const HOST: &str = "compute-001";
 const INSTANCES: usize = 6;
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Keeps what it is told, by whomever.
-#[derive(Default)]
-struct Ear(Mutex<Vec<Event>>);
-
-impl Events for Ear {
-    fn wanted(&self) -> bool {
-        true
+/// How often each event was told.
+fn counts(ear: &Ear) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for event in ear.all() {
+        *counts.entry(event.name()).or_default() += 1;
     }
-
-    fn emit(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
-    }
+    counts
 }
 
-impl Ear {
-    fn heard(&self) -> Vec<Event> {
-        self.0.lock().unwrap().clone()
-    }
-
-    /// How often each event was told; of an instance, how often each of its own at most.
-    fn counts(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for event in self.heard() {
-            *counts.entry(event.name()).or_default() += 1;
+/// How often each event of one instance was told, at most.
+fn most_of_one_instance(ear: &Ear) -> usize {
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    for event in ear.all() {
+        if let Subject::Vmove(vmove) = &event.subject {
+            *counts.entry((event.name(), vmove.server)).or_default() += 1;
         }
-        counts
     }
+    counts.into_values().max().unwrap_or_default()
+}
 
-    fn most_of_one_instance(&self) -> usize {
-        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-        for event in self.heard() {
-            if let Subject::Vmove(vmove) = &event.subject {
-                *counts.entry((event.name(), vmove.server)).or_default() += 1;
-            }
-        }
-        counts.into_values().max().unwrap_or_default()
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.heard().iter().any(|event| event.name() == name)
-    }
+fn has(ear: &Ear, name: &str) -> bool {
+    ear.all().iter().any(|event| event.name() == name)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +52,7 @@ async fn ew35_two_engines_never_tell_of_the_same_step() {
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
     until("the end to be told", LIMIT, async || {
-        ear.has("recovery.process.end")
+        has(&ear, "recovery.process.end")
     })
     .await;
     stage.assert_each_exactly_once(&servers, HOST);
@@ -87,7 +68,7 @@ async fn ew35_two_engines_never_tell_of_the_same_step() {
         ("vmove.process.start", INSTANCES),
     ];
     let expected = expected.map(|(name, count)| (name.to_owned(), count));
-    assert_eq!(ear.counts(), expected.into());
+    assert_eq!(counts(&ear), expected.into());
     for engine in engines {
         engine.stop().await;
     }
@@ -109,7 +90,7 @@ async fn ew35_an_engine_that_takes_over_tells_the_rest_and_nothing_twice() {
         .await;
     let notification = stage.report(HOST).await;
     until("a move to be told", LIMIT, async || {
-        ear.has("vmove.process.start")
+        has(&ear, "vmove.process.start")
     })
     .await;
     first.kill().await;
@@ -118,11 +99,11 @@ async fn ew35_an_engine_that_takes_over_tells_the_rest_and_nothing_twice() {
         .await;
     stage.until_finished(notification, LIMIT).await;
     until("the end to be told", LIMIT, async || {
-        ear.has("recovery.process.end")
+        has(&ear, "recovery.process.end")
     })
     .await;
     stage.assert_each_exactly_once(&servers, HOST);
-    let counts = ear.counts();
+    let counts = counts(&ear);
     for once in [
         "notification.process.start",
         "notification.process.end",
@@ -133,6 +114,6 @@ async fn ew35_an_engine_that_takes_over_tells_the_rest_and_nothing_twice() {
         assert_eq!(counts.get(once), Some(&1), "{once}: {counts:?}");
     }
     assert_eq!(counts["vmove.process.end"], INSTANCES, "{counts:?}");
-    assert_eq!(ear.most_of_one_instance(), 1, "{counts:?}");
+    assert_eq!(most_of_one_instance(&ear), 1, "{counts:?}");
     second.stop().await;
 }

@@ -152,7 +152,7 @@ mod tests {
 
     use async_trait::async_trait;
     use futures_util::future::join_all;
-    use tachi_domain::Timestamp;
+    use tachi_testkit::HandClock;
 
     use super::*;
 
@@ -195,23 +195,11 @@ mod tests {
         }
     }
 
-    struct Still;
-
-    impl Clock for Still {
-        fn wall(&self) -> Timestamp {
-            Timestamp::from_micros(0)
-        }
-
-        fn boot(&self) -> Duration {
-            Duration::ZERO
-        }
-    }
-
     fn identifier(gate: &Arc<Gate>) -> Arc<Identifier> {
         Arc::new(Identifier::new(
             gate.clone(),
             CacheOptions::default(),
-            Arc::new(Still),
+            Arc::<HandClock>::default(),
         ))
     }
 

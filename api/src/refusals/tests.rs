@@ -1,31 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType::{ComputeHost, Vm};
 use tachi_engine::ports::JournalError;
+use tachi_testkit::HandClock;
 
 use super::*;
-
-/// Stands still until it is moved.
-struct Still(AtomicI64);
-
-impl Still {
-    fn wait(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Still {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-    }
-
-    fn boot(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 #[derive(Default)]
 struct Log {
@@ -63,13 +45,13 @@ impl RefusalLog for Log {
 
 struct Counting {
     log: Arc<Log>,
-    clock: Arc<Still>,
+    clock: Arc<HandClock>,
     counter: RefusalCounter,
 }
 
 impl Counting {
     fn new() -> Self {
-        let clock = Arc::new(Still(AtomicI64::new(1_795_155_000_000_000)));
+        let clock = Arc::new(HandClock::at(Timestamp::from_micros(1_795_155_000_000_000)));
         let log = Arc::<Log>::default();
         let counter = RefusalCounter::new(log.clone(), clock.clone());
         Self { log, clock, counter }
@@ -121,7 +103,7 @@ async fn what_the_database_does_not_take_is_kept_and_counted_once() {
     tokio::time::sleep(GATHERED_FOR * 5).await;
     bed.refuse("a", "m", RefusalReason::OnMaintenance);
     assert!(bed.counter.flush().await.is_err());
-    bed.clock.wait(601);
+    bed.clock.set_wall_on(601);
     bed.refuse("b", "m", RefusalReason::UnknownHost);
     bed.log.away.store(false, Ordering::SeqCst);
     bed.counter.flush().await.unwrap();
@@ -182,9 +164,9 @@ async fn no_names_somebody_thinks_of_make_more_rows_or_take_the_place_of_others(
 async fn a_clock_that_was_put_back_finds_its_ten_minutes_again() {
     let bed = Counting::new();
     bed.refuse("a", "m", RefusalReason::Duplicate);
-    bed.clock.wait(600);
+    bed.clock.set_wall_on(600);
     bed.refuse("a", "m", RefusalReason::Duplicate);
-    bed.clock.wait(-600);
+    bed.clock.set_wall_on(-600);
     bed.refuse("a", "m", RefusalReason::Duplicate);
     bed.counter.flush().await.unwrap();
     let times: Vec<u64> = bed.log.rows().iter().map(|row| row.times).collect();

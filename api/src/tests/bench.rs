@@ -11,7 +11,8 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_engine::ports::{CallError, Clock, Poke};
+use tachi_engine::ports::{CallError, Poke};
+use tachi_testkit::HandClock;
 use tower::ServiceExt;
 
 use super::controller::Machine;
@@ -66,7 +67,7 @@ impl Keystone {
             access_rules: (token == "limited")
                 .then(|| vec![may_get("/v1/segments"), may_get("/v1/*/segments")]),
             application_credential: token.starts_with("masakari-monitor-").then(|| token.to_owned()),
-            expires_at: (token == "ends-soon").then(|| Still::default().wall().minus_seconds(-60)),
+            expires_at: (token == "ends-soon").then(|| NOW.minus_seconds(-60)),
             ..Identity::default()
         };
         let good = matches!(
@@ -139,19 +140,8 @@ impl Poke for Pokes {
     }
 }
 
-/// Both clocks stand still until they are moved.
-#[derive(Default)]
-pub(super) struct Still(pub(super) AtomicUsize);
-
-impl Clock for Still {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(1_795_155_308_123_456)
-    }
-
-    fn boot(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
-    }
-}
+/// What the wall clock shows.
+const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_123_456);
 
 pub(super) struct Bench {
     pub(super) router: Router,
@@ -161,7 +151,7 @@ pub(super) struct Bench {
     pub(super) desk: Arc<Desk>,
     pub(super) machine: Arc<Machine>,
     pub(super) pokes: Arc<Pokes>,
-    pub(super) clock: Arc<Still>,
+    pub(super) clock: Arc<HandClock>,
     pub(super) refusals: crate::RefusalCounter,
 }
 
@@ -224,7 +214,7 @@ impl Bench {
             Arc::<Nova>::default(),
         );
         let (desk, machine) = (Arc::<Desk>::default(), Arc::<Machine>::default());
-        let (pokes, clock) = (Arc::<Pokes>::default(), Arc::<Still>::default());
+        let (pokes, clock) = (Arc::<Pokes>::default(), Arc::new(HandClock::at(NOW)));
         let auth = Auth::Keystone {
             validator: keystone.clone(),
             www_authenticate_uri: "http://keystone:5000".to_owned(),

@@ -1,37 +1,14 @@
 //! Section 5.5: what requests tell.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tachi_domain::event::{Event, Priority, Shown, Subject};
 use tachi_engine::ports::Events;
+use tachi_testkit::Ear;
 
 use super::bench::{Bench, PROJECT};
-
-/// Keeps what it is told.
-#[derive(Default)]
-struct Ear(Mutex<Vec<Event>>);
-
-impl Events for Ear {
-    fn wanted(&self) -> bool {
-        true
-    }
-
-    fn emit(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
-    }
-}
-
-impl Ear {
-    fn heard(&self) -> Vec<Event> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.heard().iter().map(Event::name).collect()
-    }
-}
 
 fn bench() -> (Bench, Arc<Ear>) {
     let ear = Arc::<Ear>::default();

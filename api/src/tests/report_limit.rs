@@ -54,6 +54,6 @@ async fn r18_a_monitor_that_reports_too_much_waits_and_an_administrator_does_not
         .broken
         .store(false, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(report(&bench, "admin", "one-c", 5).await.status, 202);
-    bench.clock.0.fetch_add(60, std::sync::atomic::Ordering::SeqCst);
+    bench.clock.advance(std::time::Duration::from_secs(60));
     assert_eq!(report(&bench, monitor, "one-c", 9).await.status, 202);
 }

@@ -25,8 +25,6 @@ mod ipmi;
 mod maas;
 mod redfish;
 mod router;
-#[cfg(test)]
-mod testing;
 mod text;
 mod topology;
 mod web;

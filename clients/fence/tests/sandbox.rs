@@ -3,30 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
+use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock, Fencer as _};
 use tachi_fence::{Device as _, Fencers, Maas, MaasOptions, Topology};
 use tachi_sandbox::{Sandbox, SandboxOptions};
 
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn wall(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
-    }
-
-    fn boot(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
 fn clock() -> Arc<dyn Clock> {
-    Arc::new(RealClock(Instant::now()))
+    Arc::new(SystemClock)
 }
 
 fn maas(sandbox: &Sandbox, key: &str) -> Maas {

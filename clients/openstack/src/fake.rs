@@ -1,17 +1,16 @@
 //! A scripted cloud for tests: Keystone is built in, Nova is whatever the test says. It records what it is sent.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
-use tachi_domain::Timestamp;
 use tachi_engine::ports::Clock;
 use tachi_keystone::{Credentials, Domain, Named, Scope};
+use tachi_testkit::HandClock;
 
 use crate::options::Options;
 use crate::{Nova, Session};
@@ -20,32 +19,6 @@ pub(crate) const PASSWORD: &str = "pa55-of-the-fixture";
 
 /// A private certificate authority.
 pub(crate) const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../keystone/testdata/ca.pem");
-
-/// Where the boot clock of the tests begins.
-pub(crate) const BEGIN: Duration = Duration::from_hours(1);
-
-/// A clock that moves only when told.
-#[derive(Default)]
-pub(crate) struct TestClock {
-    boot_millis: AtomicU64,
-}
-
-impl TestClock {
-    pub(crate) fn advance(&self, by: Duration) {
-        let millis = u64::try_from(by.as_millis()).unwrap();
-        self.boot_millis.fetch_add(millis, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(1_700_000_000_000_000)
-    }
-
-    fn boot(&self) -> Duration {
-        BEGIN + Duration::from_millis(self.boot_millis.load(Ordering::SeqCst))
-    }
-}
 
 /// What the fake was sent.
 #[derive(Clone, Debug)]
@@ -90,7 +63,7 @@ type Script = Arc<dyn Fn(&Seen) -> Reply + Send + Sync>;
 /// A running fake.
 pub(crate) struct Fake {
     pub(crate) url: String,
-    pub(crate) clock: Arc<TestClock>,
+    pub(crate) clock: Arc<HandClock>,
     state: Arc<State>,
     server: tokio::task::JoinHandle<()>,
 }

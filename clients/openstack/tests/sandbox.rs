@@ -3,28 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use tachi_domain::ServerId;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, VmState};
-use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock, CloudLists as _, Compute as _, ServerCalls as _, ServiceChange};
 use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
 use tachi_openstack::{Nova, Options, Session};
 use tachi_sandbox::{Boot, Sandbox, SandboxOptions};
-
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn wall(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
-    }
-
-    fn boot(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
 
 async fn sandbox() -> Sandbox {
     let mut options = SandboxOptions::default();
@@ -49,9 +37,7 @@ async fn session(mut options: Options) -> Session {
     options.compute = "compute:nova:publicURL".parse().unwrap();
     options.keystone.region = Some("RegionOne".to_owned());
     options.page_size = 4;
-    Session::new(options, Arc::new(RealClock(Instant::now())))
-        .await
-        .unwrap()
+    Session::new(options, Arc::new(SystemClock)).await.unwrap()
 }
 
 async fn admin(sandbox: &Sandbox) -> Nova {
@@ -187,7 +173,7 @@ async fn a_dead_hosts_servers_are_moved_by_our_calls() {
             .all(|pair| pair[0].created_at >= pair[1].created_at),
         "newest first"
     );
-    let late = RealClock(Instant::now()).wall().minus_seconds(-3600);
+    let late = SystemClock.wall().minus_seconds(-3600);
     assert!(
         nova.evacuations_from("compute-001", Some(late))
             .await

@@ -144,6 +144,18 @@ pub enum News {
 }
 
 impl Pulse {
+    /// Nothing is unusual, and nobody has said anything.
+    pub const CALM: Self = Self {
+        segment_enabled: true,
+        operator_maintenance: false,
+        word: None,
+        joined_normal: false,
+        off_word: None,
+        move_words: Vec::new(),
+        frozen: Frozen::NOTHING,
+        clock: None,
+    };
+
     /// What is new in this one.
     pub fn news_since(&self, before: &Self) -> News {
         let operators = |pulse: &Self| {

@@ -1,13 +1,10 @@
 use std::sync::Mutex;
 
 use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::entity::notification::NotificationType;
-use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::entity::{Segment, Stamps};
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::Pulse;
-use tachi_domain::{Elapsed, HostId, NotificationId, SegmentId, VmoveId};
+use tachi_domain::{HostId, VmoveId};
 use tachi_driver::open;
+use tachi_testkit::rows;
 use uuid::Uuid;
 
 use super::*;
@@ -41,68 +38,7 @@ impl Ear {
 }
 
 fn claimed(kind: RecoveryKind) -> Claimed {
-    let stamps = Stamps {
-        created_at: NOON,
-        updated_at: None,
-    };
-    let segment = Segment {
-        row: 1,
-        id: SegmentId(Uuid::from_u128(1)),
-        name: "racks".into(),
-        service_type: "COMPUTE".into(),
-        enabled: true,
-        description: None,
-        recovery_method: RecoveryMethod::Auto,
-        stamps,
-    };
-    let host = Host {
-        row: 2,
-        id: HostId(Uuid::from_u128(2)),
-        name: "compute-1".into(),
-        segment,
-        kind: "COMPUTE".into(),
-        control_attributes: "SSH".into(),
-        reserved: false,
-        on_maintenance: false,
-        stamps,
-    };
-    let payload = [("event", "STOPPED"), ("host_status", "NORMAL")];
-    Claimed {
-        id: RecoveryId(Uuid::from_u128(3)),
-        epoch: 1,
-        kind,
-        life: Life::Open,
-        notification: Notification {
-            row: 4,
-            id: NotificationId(Uuid::from_u128(4)),
-            kind: NotificationType::ComputeHost,
-            generated_time: NOON,
-            source_host: host.id,
-            segment: None,
-            payload: payload.map(|(key, value)| (key.into(), value.into())).into(),
-            status: NotificationStatus::Running,
-            message: None,
-            reporter: None,
-            stamps,
-        },
-        asked_by: None,
-        host: Some(host),
-        elapsed: Elapsed::default(),
-        state: None,
-        moves: Vec::new(),
-        opened_at: NOON,
-        pulse: Pulse {
-            segment_enabled: true,
-            operator_maintenance: false,
-            word: None,
-            joined_normal: false,
-            off_word: None,
-            move_words: Vec::new(),
-            frozen: tachi_domain::freeze::Frozen::NOTHING,
-            clock: None,
-        },
-        restarts: Vec::new(),
-    }
+    rows::claimed(kind, NOON)
 }
 
 fn teller(ear: &Arc<Ear>, claimed: &Claimed) -> Teller {

@@ -214,7 +214,7 @@ mod tests {
         assert_eq!((line.run, line.due, line.good_at), (1, Some(due), Some(begun)));
         assert_eq!(line.end.unwrap().details, "it's \"so\"\n\u{1F4A3}");
 
-        bench.clock.advance(60);
+        bench.clock.set_wall_on(60);
         let (one, two) = tokio::join!(
             table.begin_job("doctor", 1, None, "c"),
             other.begin_job("doctor", 1, Some(Timestamp::from_micros(8)), "c")

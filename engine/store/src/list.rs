@@ -185,7 +185,7 @@ mod tests {
             };
             let segment = bench.store.registry().create_segment(&new).await.unwrap();
             if number % 2 == 1 {
-                bench.clock.advance(1);
+                bench.clock.set_wall_on(1);
                 let change = SegmentChange {
                     description: Some(Some(format!("d{}", number % 4))),
                     ..SegmentChange::default()
@@ -336,7 +336,7 @@ mod tests {
             bench.host(&segment, "cmp2").await,
         );
         let first = bench.stopped(&one).await;
-        bench.clock.advance(100);
+        bench.clock.set_wall_on(100);
         let second = bench.stopped(&two).await;
         let none = NotificationFilter::default;
         let text = |text: &str| Some(text.to_owned());

@@ -212,11 +212,11 @@ mod tests {
         let bench = Bench::new().await;
         let (one, mut two) = (signature("one", &bench), signature("two", &bench));
         bench.store.roll().sign(&one).await.unwrap();
-        bench.clock.advance(5);
+        bench.clock.set_wall_on(5);
         bench.store.roll().sign(&two).await.unwrap();
         two.facts
             .insert("broker".to_owned(), "down: \"no route\"".to_owned());
-        bench.clock.advance(5);
+        bench.clock.set_wall_on(5);
         bench.store.roll().sign(&two).await.unwrap();
         let lines = bench.store.roll().engines().await.unwrap();
         let seen: Vec<_> = lines
@@ -230,7 +230,7 @@ mod tests {
             "each with its own time, and with the facts it signed last"
         );
         bench.store.roll().strike("two").await.unwrap();
-        bench.clock.advance(86_401);
+        bench.clock.set_wall_on(86_401);
         bench
             .store
             .roll()
@@ -256,7 +256,7 @@ mod tests {
         let segment = bench.segment("s1").await;
         for name in ["cmp1", "cmp2"] {
             let host = bench.host(&segment, name).await;
-            bench.clock.advance(60);
+            bench.clock.set_wall_on(60);
             bench.stopped(&host).await;
         }
         let waiting = bench.store.roll().backlog().await.unwrap();

@@ -284,7 +284,7 @@ mod tests {
             let mut tasks = tokio::task::JoinSet::new();
             for _ in 0..8 {
                 let options = StoreOptions::file(&path);
-                let clock = Arc::<crate::testing::TestClock>::clone(&bench.clock);
+                let clock = Arc::<tachi_testkit::HandClock>::clone(&bench.clock);
                 tasks.spawn(async move {
                     let store = Store::connect(&options, clock).await?;
                     store.migrate().await?;
@@ -361,7 +361,7 @@ mod tests {
         let bench = Bench::new().await;
         let first = bench.store.first_start().await.unwrap();
         assert_eq!(first.micros(), START);
-        bench.clock.advance(60);
+        bench.clock.set_wall_on(60);
         assert_eq!(bench.another().await.first_start().await.unwrap(), first);
     }
 
@@ -370,7 +370,7 @@ mod tests {
         let bench = Bench::sqlite().await;
         let store = Store::connect(
             &StoreOptions::memory(),
-            Arc::<crate::testing::TestClock>::clone(&bench.clock),
+            Arc::<tachi_testkit::HandClock>::clone(&bench.clock),
         )
         .await
         .unwrap();

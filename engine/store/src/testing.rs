@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use tachi_domain::entity::host::NewHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
@@ -15,6 +13,7 @@ use tachi_domain::{RecoveryId, ServerId, Timestamp, VmoveId};
 use tachi_engine::ports::journal::{Claimed, MoveWrite, StepKind, StepWrite};
 use tachi_engine::ports::registry::{Page, SortKey};
 use tachi_engine::ports::{Clock, Journal as _, OperatorDesk as _, Registry as _};
+use tachi_testkit::HandClock;
 use uuid::Uuid;
 
 mod place;
@@ -27,32 +26,10 @@ use crate::{Role, Store, StoreOptions, grants};
 /// 2023-11-14 22:13:20.123456.
 pub(crate) const START: i64 = 1_700_000_000_123_456;
 
-pub(crate) struct TestClock(AtomicI64);
-
-impl TestClock {
-    pub(crate) fn at(micros: i64) -> Self {
-        Self(AtomicI64::new(micros))
-    }
-
-    pub(crate) fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-    }
-
-    fn boot(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
 /// A database of its own: a `SQLite` file, or what `TACHI_TEST_DATABASE` names.
 pub(crate) struct Bench {
     pub(crate) store: Store,
-    pub(crate) clock: Arc<TestClock>,
+    pub(crate) clock: Arc<HandClock>,
     place: Place,
 }
 
@@ -78,8 +55,8 @@ impl Bench {
     }
 
     async fn at(place: Place) -> Self {
-        let clock = Arc::new(TestClock::at(START));
-        let store = Store::connect(&place.options(), Arc::<TestClock>::clone(&clock))
+        let clock = Arc::new(HandClock::at(Timestamp::from_micros(START)));
+        let store = Store::connect(&place.options(), Arc::<HandClock>::clone(&clock))
             .await
             .unwrap();
         Self { store, clock, place }
@@ -106,13 +83,13 @@ impl Bench {
         let kind = options.server.as_ref()?.kind;
         let given = grants(kind, role, &user, "%", self.place.database());
         self.store.grant(&given).await.unwrap();
-        let clock = Arc::<TestClock>::clone(&self.clock);
+        let clock = Arc::<HandClock>::clone(&self.clock);
         Some((Store::connect(&options, clock).await.unwrap(), given))
     }
 
     /// Another handle on the same database, with connections of its own, as another process has it.
     pub(crate) async fn another(&self) -> Store {
-        Store::connect(&self.options(), Arc::<TestClock>::clone(&self.clock))
+        Store::connect(&self.options(), Arc::<HandClock>::clone(&self.clock))
             .await
             .unwrap()
     }

@@ -167,9 +167,10 @@ mod tests {
 
     use super::*;
     use crate::entity::meta;
-    use crate::testing::{Bench, TestClock};
+    use crate::testing::Bench;
     use crate::trouble::Trouble;
     use crate::{Store, StoreOptions};
+    use tachi_testkit::HandClock;
 
     async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
         let row = meta::ActiveModel {
@@ -187,7 +188,7 @@ mod tests {
     async fn impatient(bench: &Bench) -> Store {
         let mut options = StoreOptions::file(bench.path());
         options.busy_timeout = Duration::from_millis(1);
-        Store::connect(&options, Arc::<TestClock>::clone(&bench.clock))
+        Store::connect(&options, Arc::<HandClock>::clone(&bench.clock))
             .await
             .unwrap()
     }

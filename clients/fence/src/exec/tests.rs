@@ -1,8 +1,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use tachi_testkit::HandClock;
+
 use super::*;
-use crate::testing::StillClock;
 
 const PASSWORD: &str = "s3cret-of-the-fixture";
 
@@ -20,7 +21,7 @@ fn options(folder: &Path, script: &str) -> ExecOptions {
 }
 
 fn scripted(folder: &Path, script: &str) -> Exec {
-    Exec::new(options(folder, script), Arc::new(StillClock)).unwrap()
+    Exec::new(options(folder, script), Arc::<HandClock>::default()).unwrap()
 }
 
 fn plug() -> Plug {
@@ -102,7 +103,7 @@ async fn row14_an_agent_that_hangs_is_stopped() {
     let mut options = options(folder.path(), "sleep 600");
     (options.status_timeout, options.command_timeout) =
         (Duration::from_millis(300), Duration::from_millis(300));
-    let agent = Exec::new(options, Arc::new(StillClock)).unwrap();
+    let agent = Exec::new(options, Arc::<HandClock>::default()).unwrap();
     let read = agent.read_power(&plug()).await.unwrap_err().fault;
     assert_eq!(
         (read.class, read.maybe_done),
@@ -137,7 +138,11 @@ async fn i9_what_an_agent_says_is_told_without_its_secrets() {
 
 #[tokio::test]
 async fn an_agent_that_is_not_installed_is_named() {
-    let agent = Exec::new(ExecOptions::new("a", "fence_of_nobody"), Arc::new(StillClock)).unwrap();
+    let agent = Exec::new(
+        ExecOptions::new("a", "fence_of_nobody"),
+        Arc::<HandClock>::default(),
+    )
+    .unwrap();
     let fault = agent.read_power(&plug()).await.unwrap_err().fault;
     assert_eq!((fault.class, fault.maybe_done), (FaultClass::Permanent, false));
     assert!(
@@ -153,10 +158,10 @@ async fn the_self_test_warns_of_agents_that_show_their_password() {
     let mut options = options(folder.path(), "exit 0");
     let shows = folder.path().join("fence_ipmilan");
     std::fs::copy(&options.agent, &shows).unwrap();
-    let plain = Exec::new(options.clone(), Arc::new(StillClock)).unwrap();
+    let plain = Exec::new(options.clone(), Arc::<HandClock>::default()).unwrap();
     assert!(plain.check(&plug()).await.unwrap().warnings.is_empty());
     options.agent = shows.display().to_string();
-    let agent = Exec::new(options, Arc::new(StillClock)).unwrap();
+    let agent = Exec::new(options, Arc::<HandClock>::default()).unwrap();
     let warnings = agent.check(&plug()).await.unwrap().warnings;
     assert!(warnings[0].contains("shows the password"), "{warnings:?}");
 }
@@ -170,7 +175,7 @@ fn options_that_could_do_harm_are_refused() {
             ("ipport".to_owned(), "23".to_owned()),
         ]);
         change(&mut options);
-        Exec::new(options, Arc::new(StillClock)).map(|agent| (agent.program, agent.endpoint))
+        Exec::new(options, Arc::<HandClock>::default()).map(|agent| (agent.program, agent.endpoint))
     };
     assert_eq!(
         made(&|_| ()),

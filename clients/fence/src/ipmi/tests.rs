@@ -1,11 +1,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use tachi_domain::Timestamp;
 use tachi_engine::SystemClock;
+use tachi_testkit::HandClock;
 
 use super::*;
-use crate::testing::StillClock;
 
 const PASSWORD: &str = "s3cret-of-fixture";
 
@@ -17,7 +16,7 @@ fn scripted(folder: &Path, script: &str) -> Ipmi {
     let mut options = IpmiOptions::new("bmc-c1", "192.0.2.7", "fencer", PASSWORD.into());
     options.program = program;
     options.call_timeout = Duration::from_secs(20);
-    Ipmi::new(options, Arc::new(StillClock)).unwrap()
+    Ipmi::new(options, Arc::<HandClock>::default()).unwrap()
 }
 
 fn plug() -> Plug {
@@ -37,7 +36,7 @@ async fn the_tool_is_asked_as_an_operator_and_gets_the_password_on_its_input() {
         (reading.power, reading.raw.as_str(), reading.device.as_str()),
         (Power::On, "Chassis Power is on", "ipmi:192.0.2.7:623")
     );
-    assert_eq!(reading.at, Timestamp::from_micros(0));
+    assert_eq!(reading.at, HandClock::default().wall());
     let args = std::fs::read_to_string(&seen).unwrap();
     assert_eq!(
         args.trim(),
@@ -162,7 +161,7 @@ fn options_that_could_do_harm_are_refused() {
     let make = |change: fn(&mut IpmiOptions)| {
         let mut options = IpmiOptions::new("b", "bmc.example", "fencer", PASSWORD.into());
         change(&mut options);
-        Ipmi::new(options, Arc::new(StillClock)).map(|bmc| bmc.endpoint)
+        Ipmi::new(options, Arc::<HandClock>::default()).map(|bmc| bmc.endpoint)
     };
     assert_eq!(make(|_| ()), Ok("ipmi:bmc.example:623".into()));
     assert_eq!(
@@ -180,7 +179,7 @@ fn options_that_could_do_harm_are_refused() {
         let mut options = IpmiOptions::new("b", host, user, PASSWORD.into());
         options.port = 1;
         assert!(
-            Ipmi::new(options, Arc::new(StillClock)).is_err(),
+            Ipmi::new(options, Arc::<HandClock>::default()).is_err(),
             "{host:?} {user:?}"
         );
     }

@@ -1,11 +1,11 @@
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
-use tachi_domain::Timestamp;
 use tachi_engine::ports::Fencer as _;
+use tachi_testkit::HandClock;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
@@ -30,22 +30,6 @@ impl Fencer {
 const KEY: &str = "consumer-of-the-fixture:token-of-the-fixture:s3cret-of-the-fixture";
 const NOW: i64 = 1_700_000_000;
 
-/// A clock that moves only when told.
-#[derive(Default)]
-struct TestClock {
-    seconds: AtomicI64,
-}
-
-impl Clock for TestClock {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros((NOW + self.seconds.load(Ordering::SeqCst)) * 1_000_000)
-    }
-
-    fn boot(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.seconds.load(Ordering::SeqCst)).unwrap())
-    }
-}
-
 #[derive(Clone, Debug)]
 struct Seen {
     line: String,
@@ -66,7 +50,7 @@ type Script = Arc<dyn Fn(&Seen) -> Option<Reply> + Send + Sync>;
 /// A MAAS with one machine, `c1`, unless the script says otherwise.
 struct Fake {
     url: String,
-    clock: Arc<TestClock>,
+    clock: Arc<HandClock>,
     seen: Arc<Mutex<Vec<Seen>>>,
     server: tokio::task::JoinHandle<()>,
 }
@@ -145,8 +129,8 @@ impl Fake {
         self.maas_with(|_| ())
     }
 
-    fn advance(&self, seconds: i64) {
-        self.clock.seconds.fetch_add(seconds, Ordering::SeqCst);
+    fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
     }
 
     fn lines(&self) -> Vec<String> {
@@ -530,7 +514,7 @@ async fn row06_a_refused_connection_did_nothing() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/MAAS", free.local_addr().unwrap());
     drop(free);
-    let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
     let maas = Maas::new(MaasOptions::new(url, KEY.into()), clock).unwrap();
     let fault = Fencer::power_off(&maas, "c1", "r").await.unwrap_err().fault;
     assert_eq!(
@@ -560,7 +544,7 @@ async fn no_more_requests_are_under_way_than_allowed() {
     let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let mut options = MaasOptions::new(url, KEY.into());
     options.concurrency = 3;
-    let maas = Arc::new(Maas::new(options, Arc::new(TestClock::default())).unwrap());
+    let maas = Arc::new(Maas::new(options, Arc::new(HandClock::default())).unwrap());
     let calls: Vec<_> = (0..12)
         .map(|_| {
             let maas = Arc::clone(&maas);
@@ -583,7 +567,7 @@ fn wrong_options_stop_the_start() {
     let make = |change: fn(&mut MaasOptions)| {
         let mut options = MaasOptions::new("https://maas.example/MAAS", KEY.into());
         change(&mut options);
-        Maas::new(options, Arc::new(TestClock::default())).map(|_| ())
+        Maas::new(options, Arc::new(HandClock::default())).map(|_| ())
     };
     assert!(make(|_| ()).is_ok());
     assert!(matches!(
@@ -648,7 +632,7 @@ fn that_maas_is_without_tls_is_told_once_of_each_address() {
     ] {
         let mut options = MaasOptions::new(url, KEY.into());
         options.allow_http = true;
-        Maas::new(options, Arc::new(TestClock::default())).unwrap();
+        Maas::new(options, Arc::new(HandClock::default())).unwrap();
     }
     let text = log.text();
     let told: Vec<&str> = text.lines().filter(|line| line.contains("without TLS")).collect();

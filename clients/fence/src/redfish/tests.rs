@@ -5,9 +5,9 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::Value;
 use tachi_domain::power::Power;
+use tachi_testkit::HandClock;
 
 use super::*;
-use crate::testing::StillClock;
 
 const PASSWORD: &str = "s3cret-of-the-fixture";
 
@@ -119,7 +119,7 @@ impl Fake {
     }
 
     fn redfish(&self) -> Redfish {
-        Redfish::new(self.options(), Arc::new(StillClock)).unwrap()
+        Redfish::new(self.options(), Arc::<HandClock>::default()).unwrap()
     }
 
     fn lines(&self) -> Vec<String> {
@@ -542,7 +542,7 @@ async fn a_session_is_begun_used_and_given_back() {
         .await;
         let mut options = fake.options();
         options.login = RedfishLogin::Session;
-        let redfish = Redfish::new(options, Arc::new(StillClock)).unwrap();
+        let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();
         assert_eq!(redfish.read_power(&plug(None)).await.is_ok(), works);
         let want = [
             begin,
@@ -584,7 +584,7 @@ async fn a_service_that_refuses_a_session_is_told_from_one_that_is_busy() {
         .await;
         let mut options = fake.options();
         options.login = RedfishLogin::Session;
-        let fault = Redfish::new(options, Arc::new(StillClock))
+        let fault = Redfish::new(options, Arc::<HandClock>::default())
             .unwrap()
             .power_off(&plug(None), "r")
             .await
@@ -600,7 +600,7 @@ async fn row14_a_service_that_hangs_is_left_and_its_command_may_have_been_done()
     let fake = Fake::start(|seen| (seen.line == RESET || seen.line == SHOW).then_some(Reply::Hang)).await;
     let mut options = fake.options();
     options.call_timeout = Duration::from_millis(200);
-    let redfish = Redfish::new(options, Arc::new(StillClock)).unwrap();
+    let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();
     let read = redfish.read_power(&plug(None)).await.unwrap_err().fault;
     assert_eq!(
         (read.class, read.maybe_done),
@@ -624,7 +624,7 @@ async fn row06_nobody_there_is_transient_and_did_nothing() {
     drop(free);
     let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
     options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
-    let redfish = Redfish::new(options, Arc::new(StillClock)).unwrap();
+    let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();
     let read = redfish.read_power(&plug(None)).await.unwrap_err().fault;
     assert_eq!(
         (read.class, read.maybe_done),
@@ -673,7 +673,7 @@ fn options_that_could_do_harm_are_refused() {
         let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
         options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
         change(&mut options);
-        Redfish::new(options, Arc::new(StillClock)).map(|redfish| redfish.endpoint)
+        Redfish::new(options, Arc::<HandClock>::default()).map(|redfish| redfish.endpoint)
     };
     let good = BTreeMap::from([
         ("https://bmc.example", "redfish:bmc.example:443"),

@@ -4,22 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
+use tachi_testkit::HandClock;
 use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::device::{Kind, Limits};
-
-struct Still;
-
-impl Clock for Still {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(0)
-    }
-
-    fn boot(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 /// Takes a second for everything, and counts how many calls are under way.
 #[derive(Debug, Default)]
@@ -110,7 +99,10 @@ impl Bed {
     }
 
     fn fencers(&self, endpoint: &str) -> Arc<Fencers> {
-        Arc::new(Fencers::new(self.topology("c*", endpoint), Arc::new(Still)))
+        Arc::new(Fencers::new(
+            self.topology("c*", endpoint),
+            Arc::<HandClock>::default(),
+        ))
     }
 }
 
@@ -154,7 +146,7 @@ async fn a_bmc_is_asked_one_thing_at_a_time_and_another_one_beside_it() {
 #[tokio::test(start_paused = true)]
 async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_wait_for_them() {
     let bed = Bed::new();
-    let fencers = Fencers::new(bed.topology("c*", "{host}.bmc"), Arc::new(Still)).at_once(2);
+    let fencers = Fencers::new(bed.topology("c*", "{host}.bmc"), Arc::<HandClock>::default()).at_once(2);
     let mut turns = Vec::new();
     for host in ["c1", "c2", "c3"] {
         put(&fencers, &format!("{host}.bmc"));
@@ -296,7 +288,7 @@ async fn two_hosts_with_the_same_plug_are_a_fault() {
     );
     // What the pattern catches first is not what tells these hosts apart.
     let topology = Topology::parse("test", &text).unwrap();
-    let fencers = Arc::new(Fencers::new(topology, Arc::new(Still)));
+    let fencers = Arc::new(Fencers::new(topology, Arc::<HandClock>::default()));
     put(&fencers, "shared.bmc");
     let hosts = ["c-1".to_owned(), "c-2".to_owned()];
     let reports = fencers.check(&hosts, &mut |_, _, _| {}).await;
@@ -314,7 +306,10 @@ async fn two_hosts_with_the_same_plug_are_a_fault() {
 #[tokio::test]
 async fn a_person_is_a_device_that_says_so() {
     let text = "[[device]]\nname = \"ops\"\ntype = \"manual\"\n";
-    let fencers = Fencers::new(Topology::parse("test", text).unwrap(), Arc::new(Still));
+    let fencers = Fencers::new(
+        Topology::parse("test", text).unwrap(),
+        Arc::<HandClock>::default(),
+    );
     let target = target(&fencers, "c1");
     let error = fencers.read_power("c1", &target).await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Permanent);

@@ -29,7 +29,7 @@ fn read(place: Place<'static>) -> Call<'static> {
         effect: Effect::Read,
         about: About::Object,
         // The clock of the tests begins here.
-        begun: crate::fake::BEGIN,
+        begun: tachi_testkit::BOOTED,
     }
 }
 
@@ -259,7 +259,7 @@ async fn tokens_that_live_shorter_than_ten_minutes_are_used_too() {
 
 #[tokio::test]
 async fn a_write_that_was_prepared_for_too_long_does_not_leave() {
-    let clock = Arc::new(Mutex::new(None::<Arc<crate::fake::TestClock>>));
+    let clock = Arc::new(Mutex::new(None::<Arc<tachi_testkit::HandClock>>));
     let in_script = Arc::clone(&clock);
     let fake = Fake::start(move |seen| {
         if seen.path == "/v3/auth/tokens" {
@@ -557,7 +557,7 @@ async fn a_session_can_be_made_while_keystone_is_down() {
             secret: PASSWORD.into(),
         },
     );
-    let clock: Arc<dyn Clock> = Arc::new(crate::fake::TestClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(tachi_testkit::HandClock::default());
     let session = Session::new(options, clock).await.unwrap();
     let mut call = read(THINGS);
     call.effect = Effect::Once;
@@ -571,7 +571,7 @@ async fn a_session_can_be_made_while_keystone_is_down() {
 
 #[tokio::test]
 async fn wrong_addresses_stop_the_start() {
-    let clock: Arc<dyn Clock> = Arc::new(crate::fake::TestClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(tachi_testkit::HandClock::default());
     for (auth_url, endpoint) in [
         ("nowhere", None),
         ("http://127.0.0.1:9", Some("unix:/run/nova")),

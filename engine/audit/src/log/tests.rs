@@ -1,24 +1,12 @@
 use std::sync::Mutex;
 
-use tachi_domain::Timestamp;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase};
+use tachi_testkit::HandClock;
 
 use super::*;
 use crate::verify::{LogEnd, LogReport, verify};
 
 mod keyed;
-
-struct StillClock;
-
-impl Clock for StillClock {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(1_700_000_000_000_000)
-    }
-
-    fn boot(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 fn start(path: &Path, required: bool) -> AuditLog {
     let options = Options {
@@ -28,7 +16,7 @@ fn start(path: &Path, required: bool) -> AuditLog {
         key_file: None,
         second: None,
     };
-    AuditLog::start(options, Arc::new(StillClock)).unwrap()
+    AuditLog::start(options, Arc::<HandClock>::default()).unwrap()
 }
 
 fn line(host: &str) -> AuditEntry {

@@ -10,7 +10,7 @@ use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::entity::vmove::VmoveStatus;
 use crate::fault::{Fault, FaultClass};
-use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::freeze::{Freeze, FreezeScope};
 use crate::nova::{About, Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
 use crate::recovery::{Followed, InCell, OperatorWord, ServerCall, ServiceUpdate};
 use crate::{HostId, MigrationId, ServiceId, Timestamp};
@@ -47,19 +47,6 @@ fn fault(class: FaultClass, maybe_done: bool) -> Fault {
         status: Some(409),
         maybe_done,
         text: "nova said no".into(),
-    }
-}
-
-fn calm() -> Pulse {
-    Pulse {
-        segment_enabled: true,
-        operator_maintenance: false,
-        word: None,
-        joined_normal: false,
-        off_word: None,
-        move_words: Vec::new(),
-        frozen: Frozen::NOTHING,
-        clock: None,
     }
 }
 
@@ -139,7 +126,7 @@ impl Bench {
             answers: Vec::new(),
             takes: Some(3_000),
             begun: BTreeMap::new(),
-            pulse: calm(),
+            pulse: Pulse::CALM,
             under_recovery: false,
             records: Vec::new(),
             calls: Vec::new(),
@@ -725,7 +712,7 @@ fn a_freeze_holds_what_has_not_begun() {
     bench.run(120_000);
     assert_eq!(bench.orders().len(), asked);
     assert_eq!(bench.state().wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
-    bench.pulse = calm();
+    bench.pulse = Pulse::CALM;
     bench
         .pulse
         .frozen

@@ -21,17 +21,8 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
     Pulse {
         segment_enabled,
         operator_maintenance,
-        word: None,
-        joined_normal: false,
-        off_word: None,
-        move_words: Vec::new(),
-        frozen: crate::freeze::Frozen::NOTHING,
-        clock: None,
+        ..Pulse::CALM
     }
-}
-
-fn quiet() -> Pulse {
-    pulse(true, false)
 }
 
 fn record_of(enabled: bool, reason: Option<&str>) -> Service {
@@ -142,7 +133,7 @@ impl Run {
     /// `nova-compute` has stopped, and the recovery is claimed.
     fn begun() -> Self {
         let mut run = Self::new("STOPPED", "nova-compute");
-        run.tell(Observation::Claimed(quiet()));
+        run.tell(Observation::Claimed(Pulse::CALM));
         assert_eq!(run.commands, [Command::ReadService]);
         run
     }
@@ -227,7 +218,7 @@ fn gates_need_no_question() {
             "started",
             "STARTED",
             "nova-compute",
-            quiet(),
+            Pulse::CALM,
             Finished,
             "nothing to do",
         ),
@@ -235,7 +226,7 @@ fn gates_need_no_question() {
             "started, any case",
             "started",
             "nova-compute",
-            quiet(),
+            Pulse::CALM,
             Finished,
             "nothing to do",
         ),
@@ -243,7 +234,7 @@ fn gates_need_no_question() {
             "another event",
             "RESTARTED",
             "nova-compute",
-            quiet(),
+            Pulse::CALM,
             Ignored,
             "asks for nothing",
         ),
@@ -251,7 +242,7 @@ fn gates_need_no_question() {
             "no event",
             "",
             "nova-compute",
-            quiet(),
+            Pulse::CALM,
             Ignored,
             "asks for nothing",
         ),
@@ -275,11 +266,11 @@ fn gates_need_no_question() {
             "another process",
             "STOPPED",
             "libvirtd",
-            quiet(),
+            Pulse::CALM,
             Finished,
             "Skipped",
         ),
-        ("no process", "STOPPED", "", quiet(), Finished, "Skipped"),
+        ("no process", "STOPPED", "", Pulse::CALM, Finished, "Skipped"),
         (
             "another process, on maintenance",
             "STOPPED",
@@ -490,7 +481,7 @@ fn r12_a_host_that_is_being_recovered_needs_no_more() {
 #[test]
 fn taken_over_it_looks_first() {
     let mut run = Run::begun();
-    run.taken_over(quiet());
+    run.taken_over(Pulse::CALM);
     assert_eq!(run.commands, [Command::ReadService]);
 
     let mut run = Run::asked();
@@ -502,7 +493,7 @@ fn taken_over_it_looks_first() {
     );
     run.tell(shown(false));
     run.assert_end("", NotificationStatus::Finished, "is disabled");
-    run.taken_over(quiet());
+    run.taken_over(Pulse::CALM);
     assert!(run.record.is_empty() && run.commands.is_empty(), "over");
 }
 
@@ -517,7 +508,7 @@ fn an_operators_reject_ends_it_once() {
                 by: "alice".into(),
                 at: Timestamp::from_micros(0),
             }),
-            ..quiet()
+            ..Pulse::CALM
         })
     };
     run.tell(word(1, Word::Approve));
@@ -544,7 +535,7 @@ proptest::proptest! {
             let observation = match what {
                 0 => no(&mut forbidden, pulse(false, false)),
                 1 => no(&mut forbidden, pulse(true, true)),
-                2 | 3 => no(&mut forbidden, quiet()),
+                2 | 3 => no(&mut forbidden, Pulse::CALM),
                 4..7 => shown(true),
                 7 if passed < 300 => shown(false),
                 8 => accepted(),
@@ -552,7 +543,7 @@ proptest::proptest! {
                 10 => Observation::ServiceUpdated(Err(fault(FaultClass::Conflict, Some(409), false))),
                 11 => Observation::Service(Err(fault(FaultClass::Transient, Some(503), false))),
                 12 => {
-                    run.taken_over(if forbidden { pulse(true, true) } else { quiet() });
+                    run.taken_over(if forbidden { pulse(true, true) } else { Pulse::CALM });
                     continue;
                 }
                 13 => last.map_or(Observation::Tick, Observation::NotSent),
@@ -562,7 +553,7 @@ proptest::proptest! {
             run.tell(observation);
             assert!(run.calls.len() == before || !forbidden, "against the operator's word");
         }
-        run.taken_over(quiet());
+        run.taken_over(Pulse::CALM);
         if !run.state.over {
             run.tell(shown(false));
         }
@@ -601,7 +592,7 @@ fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     run.at = 600_000;
     let told = Pulse {
         word: Some(word),
-        ..quiet()
+        ..Pulse::CALM
     };
     run.tell(Observation::Pulse(told));
     assert_eq!(run.commands, [Command::ReadService]);
@@ -613,7 +604,7 @@ fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
 fn t3_a_held_one_goes_on_when_others_are_back_and_survives_its_engine() {
     let mut run = crowded();
     run.tell(shown(true));
-    run.taken_over(quiet());
+    run.taken_over(Pulse::CALM);
     run.tell(shown(true));
     assert!(run.calls.is_empty());
     run.region.processes.clear();

@@ -58,17 +58,8 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
     Pulse {
         segment_enabled,
         operator_maintenance,
-        word: None,
-        joined_normal: false,
-        off_word: None,
-        move_words: Vec::new(),
-        frozen: crate::freeze::Frozen::NOTHING,
-        clock: None,
+        ..Pulse::CALM
     }
-}
-
-fn quiet() -> Pulse {
-    pulse(true, false)
 }
 
 fn said(number: u64, word: Word) -> Observation {
@@ -80,7 +71,7 @@ fn said(number: u64, word: Word) -> Observation {
     };
     Observation::Pulse(Pulse {
         word: Some(word),
-        ..quiet()
+        ..Pulse::CALM
     })
 }
 
@@ -190,7 +181,7 @@ impl Run {
     fn begun() -> Self {
         let id = server_id().to_string();
         let mut run = Self::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
-        run.tell(Observation::Claimed(quiet()));
+        run.tell(Observation::Claimed(Pulse::CALM));
         assert_eq!(run.commands, [Command::ReadServer(server_id())]);
         run
     }
@@ -279,7 +270,7 @@ impl Run {
     /// Another engine goes on from what was journalled.
     fn taken_over(&mut self) {
         self.state = VmRecovery::restore(&self.state.head().unwrap()).unwrap();
-        self.tell(Observation::Claimed(quiet()));
+        self.tell(Observation::Claimed(Pulse::CALM));
     }
 
     fn end(&self) -> (NotificationStatus, &str) {
@@ -554,7 +545,7 @@ fn r20_nothing_is_called_while_an_operator_says_no_and_it_goes_on_when_he_allows
             assert!(run.calls.is_empty(), "{stage:?}");
             let message = run.shown.clone().unwrap().1.unwrap();
             assert!(message.starts_with("nothing is done while"), "{message}");
-            run.tell(Observation::Pulse(quiet()));
+            run.tell(Observation::Pulse(Pulse::CALM));
             run.goes_on(12_000, &unmoved(stage));
             assert_eq!(run.calls.len(), 1, "{stage:?}");
             assert_eq!(run.shown, Some((NotificationStatus::Running, None)));
@@ -615,7 +606,7 @@ fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     // Meanwhile an operator says no, and takes it back much later.
     run.tell(Observation::Pulse(pulse(false, false)));
     run.tell(up());
-    run.at(1500 + D + 1, Observation::Pulse(quiet()));
+    run.at(1500 + D + 1, Observation::Pulse(Pulse::CALM));
     run.tell(is(VmState::Active));
     assert_eq!(run.calls.len(), 1, "that it was up then says nothing about now");
     run.tell(service(false, false));

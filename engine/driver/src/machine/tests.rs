@@ -13,17 +13,6 @@ use crate::journal::{self, StepWrite};
 use crate::open;
 use crate::recovery::tests::claimed;
 
-const CALM: Pulse = Pulse {
-    segment_enabled: true,
-    operator_maintenance: false,
-    word: None,
-    joined_normal: false,
-    off_word: None,
-    move_words: Vec::new(),
-    frozen: tachi_domain::freeze::Frozen::NOTHING,
-    clock: None,
-};
-
 const CLAIMED_AT: u64 = 10_000;
 
 fn at(millis: u64) -> Time {
@@ -96,7 +85,7 @@ fn settle(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Comman
         if !asks {
             return calls;
         }
-        effects = driver.handle(written(now, CALM), at(now));
+        effects = driver.handle(written(now, Pulse::CALM), at(now));
     }
 }
 
@@ -118,7 +107,7 @@ fn r7_nothing_is_called_before_its_intent_is_durable() {
     let effects = driver.handle(enabled(), at(10_100));
     assert!(commits(&effects), "{effects:?}");
     assert!(effects.into_iter().flat_map(called).next().is_none());
-    let effects = driver.handle(written(10_150, CALM), at(10_200));
+    let effects = driver.handle(written(10_150, Pulse::CALM), at(10_200));
     let call = effects.iter().find_map(|effect| {
         if let Effect::Call(calls) = effect {
             Some(calls)
@@ -163,7 +152,7 @@ fn r20_what_an_operator_forbids_while_the_intent_is_written_is_not_called() {
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     let disabled = Pulse {
         segment_enabled: false,
-        ..CALM
+        ..Pulse::CALM
     };
     let mut effects = driver.handle(written(10_100, disabled.clone()), at(10_200));
     while commits(&effects) {
@@ -186,7 +175,7 @@ fn r20_a_word_that_a_beat_brings_is_heard_at_once() {
             by: "ada".into(),
             at: Timestamp::from_micros(0),
         }),
-        ..CALM
+        ..Pulse::CALM
     };
     let effects = driver.handle(written(11_000, rejected), at(11_001));
     let Some(Effect::Commit(write)) = effects.last() else {
@@ -223,7 +212,7 @@ fn what_comes_while_a_transaction_is_under_way_waits_and_a_stop_lets_go_after_it
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     assert!(driver.handle(enabled(), at(10_110)).is_empty());
     assert!(driver.handle(Event::Stop, at(10_120)).is_empty());
-    let effects = driver.handle(written(10_100, CALM), at(10_200));
+    let effects = driver.handle(written(10_100, Pulse::CALM), at(10_200));
     assert!(matches!(effects.last(), Some(Effect::LetGo)), "{effects:?}");
     let calls: Vec<Command> = effects.into_iter().flat_map(called).collect();
     assert!(matches!(calls[..], [Command::UpdateService { .. }]), "{calls:?}");
@@ -239,7 +228,7 @@ fn r2_a_driver_comes_back_in_time_for_its_beat() {
         if matches!(effects.last(), Some(Effect::Beat(_))) {
             beats += 1;
             assert!(now - u64::try_from(driver.beat_sent().as_millis()).unwrap() <= 1_001);
-            effects = driver.handle(written(now, CALM), at(now));
+            effects = driver.handle(written(now, Pulse::CALM), at(now));
         }
         let Some(Effect::Wait(until)) = effects.last() else {
             panic!("{effects:?}");
@@ -254,7 +243,7 @@ fn r2_a_driver_comes_back_in_time_for_its_beat() {
 fn shown_at(seconds: i64) -> Pulse {
     Pulse {
         clock: Some(Timestamp::from_micros(seconds * 1_000_000)),
-        ..CALM
+        ..Pulse::CALM
     }
 }
 

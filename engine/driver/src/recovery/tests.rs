@@ -1,77 +1,27 @@
-use std::collections::BTreeMap;
-
-use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
-use tachi_domain::entity::segment::{RecoveryMethod, Segment};
-use tachi_domain::entity::{Host, Stamps};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
-use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
+use tachi_domain::{Elapsed, RecoveryId, Timestamp};
+use tachi_testkit::rows;
 use uuid::Uuid;
 
 use super::{Unusable, open};
 use crate::journal::Claimed;
 
 pub(crate) fn claimed(kind: RecoveryKind) -> Claimed {
-    let stamps = Stamps {
-        created_at: Timestamp::from_micros(0),
-        updated_at: None,
-    };
-    let segment = Segment {
-        row: 1,
-        id: SegmentId(Uuid::from_u128(1)),
-        name: "one".into(),
-        service_type: "COMPUTE".into(),
-        enabled: true,
-        description: None,
-        recovery_method: RecoveryMethod::Auto,
-        stamps,
-    };
-    let host = Host {
-        row: 1,
-        id: HostId(Uuid::from_u128(2)),
-        name: "compute-1".into(),
-        segment,
-        kind: "COMPUTE".into(),
-        control_attributes: "SSH".into(),
-        reserved: false,
-        on_maintenance: false,
-        stamps,
-    };
-    let notification = Notification {
-        row: 1,
-        id: NotificationId(Uuid::from_u128(3)),
-        kind: NotificationType::ComputeHost,
-        generated_time: Timestamp::from_micros(0),
-        source_host: host.id,
-        segment: None,
-        payload: BTreeMap::from([("event".to_owned(), "STOPPED".to_owned())]),
-        status: NotificationStatus::Running,
-        message: None,
-        reporter: None,
-        stamps,
-    };
+    let at = Timestamp::from_micros(0);
     Claimed {
         id: RecoveryId(Uuid::from_u128(4)),
         epoch: 1,
         kind,
         life: Life::Open,
-        notification,
+        notification: rows::stopped(at),
         asked_by: Some("alice".to_owned()),
-        host: Some(host),
+        host: Some(rows::host(at)),
         elapsed: Elapsed::ZERO,
         state: None,
         moves: Vec::new(),
-        opened_at: Timestamp::from_micros(0),
-        pulse: Pulse {
-            segment_enabled: true,
-            operator_maintenance: false,
-            word: None,
-            joined_normal: false,
-            off_word: None,
-            move_words: Vec::new(),
-            frozen: tachi_domain::freeze::Frozen::NOTHING,
-            clock: None,
-        },
+        opened_at: at,
+        pulse: Pulse::CALM,
         restarts: Vec::new(),
     }
 }

@@ -322,7 +322,7 @@ mod tests {
             let segment = bench.segment(segment).await;
             for name in hosts {
                 let host = bench.host(&segment, name).await;
-                bench.clock.advance(60);
+                bench.clock.set_wall_on(60);
                 bench.stopped(&host).await;
                 match name {
                     "a" => say(&bench, Finished, "3 instances moved", Life::Watching).await,

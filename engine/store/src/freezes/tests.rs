@@ -32,7 +32,7 @@ async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
     assert_eq!(made.freeze.until, bench.clock_wall().plus(made.left));
     assert_eq!(other.freezes().await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(store.tend_freezes(SOON).await.unwrap(), []);
-    bench.clock.advance(51 * 60);
+    bench.clock.set_wall_on(51 * 60);
     let news = store.tend_freezes(SOON).await.unwrap();
     let [FreezeNews::EndsSoon(soon)] = &news[..] else {
         panic!("{news:?}");
@@ -46,7 +46,7 @@ async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
         [],
         "told once, whoever asks"
     );
-    bench.clock.advance(9 * 60);
+    bench.clock.set_wall_on(9 * 60);
     assert_eq!(
         store.freezes().await.unwrap(),
         [],
@@ -105,7 +105,7 @@ async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_th
     let bench = Bench::new().await;
     let store = bench.store.freezes();
     let made = begun(store, &new(FreezeScope::Host, "h", 60)).await;
-    bench.clock.advance(-86_400);
+    bench.clock.set_wall_on(-86_400);
     let listed = store.freezes().await.unwrap();
     assert_eq!(
         listed.first().map(|line| line.left),
@@ -124,7 +124,7 @@ async fn what_ended_long_ago_is_forgotten() {
     let rows = || async { Entity::find().all(bench.store.db.reader()).await.unwrap().len() };
     store.tend_freezes(SOON).await.unwrap();
     assert_eq!(rows().await, 1);
-    bench.clock.advance(31 * 86_400);
+    bench.clock.set_wall_on(31 * 86_400);
     store.tend_freezes(SOON).await.unwrap();
     assert_eq!(rows().await, 0);
 }
@@ -149,6 +149,6 @@ async fn a_shorter_freeze_takes_the_place_of_none() {
         matches!(&longer, Freezing::Begun { before: Some(before), .. } if *before == first),
         "{longer:?}"
     );
-    bench.clock.advance(61 * 60);
+    bench.clock.set_wall_on(61 * 60);
     begun(store, &new(FreezeScope::Host, "h", 1)).await;
 }

@@ -168,7 +168,7 @@ impl Bed {
         let (journal, api) = (store.journal(), self.api.registry());
         let now = self.bench.clock_wall();
         match operation {
-            Operation::Pass(seconds) => self.bench.clock.advance(i64::from(*seconds)),
+            Operation::Pass(seconds) => self.bench.clock.set_wall_on(i64::from(*seconds)),
             Operation::Report { host, off } => return self.host_stopped(*host, *off).await,
             Operation::ReportInstance { host, server: number } => {
                 return self.instance_failed(*host, *number).await;

@@ -77,7 +77,7 @@ mod tests {
             ("event", "LIFECYCLE"),
             ("vir_domain_event", "STOPPED_FAILED"),
         ];
-        bench.clock.advance(200);
+        bench.clock.set_wall_on(200);
         let report = notification(Vm, "cmp1", bench.clock_wall(), &payload);
         bench.accept(&report).await.unwrap();
         bench.claim_newest("engine").await
@@ -120,7 +120,7 @@ mod tests {
         let third = claimed(&bench, VM1).await;
         let ages = [400, 600].map(Duration::from_secs);
         assert_eq!(third.restarts, ages);
-        bench.clock.advance(-100_000);
+        bench.clock.set_wall_on(-100_000);
         let back = bench.claim_newest("other").await;
         assert_eq!(back.restarts, [Duration::ZERO; 2], "a clock that went back");
     }

@@ -23,17 +23,6 @@ use crate::testing::{Bench, START, all, notification, pending_move, step, stoppe
 mod claims;
 mod operator;
 
-const CALM: Pulse = Pulse {
-    segment_enabled: true,
-    operator_maintenance: false,
-    word: None,
-    joined_normal: false,
-    off_word: None,
-    move_words: Vec::new(),
-    frozen: tachi_domain::freeze::Frozen::NOTHING,
-    clock: None,
-};
-
 /// A database with one host that has stopped.
 pub(super) async fn one_down() -> (Bench, Host) {
     let bench = Bench::new().await;
@@ -81,7 +70,7 @@ fn unclocked(pulse: Pulse) -> Pulse {
 
 /// A beat that is held, and nothing new.
 fn is_calm(committed: Committed) -> bool {
-    matches!(committed, Committed::Written(pulse) if Pulse { clock: None, ..pulse.clone() } == CALM)
+    matches!(committed, Committed::Written(pulse) if Pulse { clock: None, ..pulse.clone() } == Pulse::CALM)
 }
 
 /// Everything that a commit can write, told apart from nothing.
@@ -181,7 +170,7 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
     );
     assert!(pending.iter().all(|shown| shown.stamps.updated_at.is_none()));
 
-    bench.clock.advance(7);
+    bench.clock.set_wall_on(7);
     let at = bench.clock_wall();
     let one = &mut moves[0];
     one.status = VmoveStatus::Succeeded;
@@ -423,7 +412,7 @@ async fn r22_of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
     let elder = bench.claim_newest("engine").await;
     written(&bench, &elder, &watch).await;
     written(&bench, &elder, &hand_back).await;
-    bench.clock.advance(200);
+    bench.clock.set_wall_on(200);
     bench.stopped(&host).await;
     let younger = bench.claim_newest("engine").await;
     assert_ne!(elder.id, younger.id);
@@ -540,7 +529,7 @@ async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     };
     let elder = bench.claim_newest("engine").await;
     written(&bench, &elder, &ended(first.clone())).await;
-    bench.clock.advance(200);
+    bench.clock.set_wall_on(200);
     bench.stopped(&host).await;
     let younger = bench.claim_newest("engine").await;
     let mut again = moves(1);

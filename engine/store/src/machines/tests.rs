@@ -29,7 +29,7 @@ async fn t9_a_machine_is_learnt_once_and_changed_by_a_person_alone() {
     assert_eq!((entry.known.expected, entry.noted), (Some(a.clone()), false));
     store.machines().note("c1", "bmc", Some(Some(&b))).await.unwrap();
     assert!(store.machines().known("c1", "bmc", Some(&b)).await.unwrap().noted);
-    bench.clock.advance(60);
+    bench.clock.set_wall_on(60);
     let stale = store
         .machines()
         .confirm("c1", "bmc", (Some(&b), Some(&b)), "ada")

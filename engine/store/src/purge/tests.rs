@@ -90,7 +90,7 @@ async fn ew22_a_notification_goes_with_all_that_belongs_to_it() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = recovered(&bench, &segment, "cmp1", Life::Closed).await;
-    bench.clock.advance(31 * DAY);
+    bench.clock.set_wall_on(31 * DAY);
     let mut dry = all_of(&bench);
     dry.dry_run = true;
     assert_eq!(
@@ -191,7 +191,7 @@ async fn the_budget_counts_what_masakari_manage_counts() {
         recovered(&bench, &segment, name, Life::Closed).await;
     }
     bench.store.registry().delete_segment(segment.id).await.unwrap();
-    bench.clock.advance(DAY);
+    bench.clock.set_wall_on(DAY);
     let mut options = all_of(&bench);
     options.max_rows = Some(2);
     let mut told = 0;
@@ -227,7 +227,7 @@ async fn what_masakari_manage_left_behind_goes_too() {
         .execute_unprepared("DELETE FROM notifications")
         .await
         .unwrap();
-    bench.clock.advance(DAY);
+    bench.clock.set_wall_on(DAY);
     // The open one's recovery stays; its vmove belongs to nothing that anybody could ask for.
     let wanted = [
         ("vmoves", 2),

@@ -212,12 +212,12 @@ mod tests {
         write(&bench, &claimed, Life::Closed, head(&claimed, ordered)).await;
         let held = bench.store.registry().boot_hold("cmp1").await.unwrap();
         assert_eq!(held.map(|hold| hold.waits_for), Some(BootHeldFor::PowerOff));
-        bench.clock.advance(-3_600);
+        bench.clock.set_wall_on(-3_600);
         assert!(
             bench.store.registry().boot_hold("cmp1").await.unwrap().is_some(),
             "put back"
         );
-        bench.clock.advance(3_600 + 82);
+        bench.clock.set_wall_on(3_600 + 82);
         assert_eq!(bench.store.registry().boot_hold("cmp1").await.unwrap(), None);
     }
 }

@@ -242,7 +242,7 @@ mod tests {
             Some(created.clone())
         );
 
-        bench.clock.advance(5);
+        bench.clock.set_wall_on(5);
         let change = SegmentChange {
             description: Some(Some("rack 1".to_owned())),
             recovery_method: Some(RecoveryMethod::RhPriority),

@@ -45,7 +45,7 @@ fn says(bench: &Bench, reporter: &Reporter, host: &str) -> NewNotification {
 
 /// Nova hears the host all the time: the recovery ends, and its reporters were wrong.
 async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Doubted> {
-    bench.clock.advance(200);
+    bench.clock.set_wall_on(200);
     bench.accept(&says(bench, reporter, host)).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
     let write = Write {
@@ -100,7 +100,7 @@ async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_oth
     );
 
     // What it says is kept and shown, and begins nothing.
-    bench.clock.advance(200);
+    bench.clock.set_wall_on(200);
     let before = bench.store.desk().recoveries(true).await.unwrap().len();
     let kept = bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
     assert_eq!(kept.status, NotificationStatus::Ignored);
@@ -129,7 +129,7 @@ async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_oth
         before + 1
     );
     // And it does not join the others.
-    bench.clock.advance(200);
+    bench.clock.set_wall_on(200);
     bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
     let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();
@@ -152,7 +152,7 @@ async fn t4_reports_that_come_together_are_told_apart_by_who_is_set_aside() {
     for host in ["cmp1", "cmp2", "cmp3"] {
         contradicted(&bench, &liar, host).await;
     }
-    bench.clock.advance(200);
+    bench.clock.set_wall_on(200);
     let honest = bound_to("cmp5");
     let reports: Vec<NewNotification> = [
         (&liar, "cmp1"),
@@ -180,7 +180,7 @@ async fn t4_a_nova_that_flaps_sets_no_more_than_a_share_aside_and_alarms_instead
         asides(&bench).await,
         expected.map(|(name, aside)| (name.to_owned(), aside))
     );
-    bench.clock.advance(200);
+    bench.clock.set_wall_on(200);
     let real = bench
         .accept(&says(&bench, &bound_to("cmp2"), "cmp4"))
         .await
@@ -197,7 +197,7 @@ async fn t4_the_only_reporter_of_the_control_nodes_is_never_set_aside() {
             if number > 0 {
                 bench.accept(&says(&bench, &one, "cmp6")).await.ok();
             }
-            bench.clock.advance(200);
+            bench.clock.set_wall_on(200);
         }
         for host in ["cmp1", "cmp2", "cmp3"] {
             contradicted(&bench, &control("monitor"), host).await;
@@ -217,7 +217,7 @@ async fn t4_a_quarrel_with_one_host_sets_nobody_aside_and_nor_do_claims_of_long_
         contradicted(&bench, &bound_to("cmp6"), "cmp1").await;
     }
     assert_eq!(asides(&bench).await, []);
-    bench.clock.advance(3_600);
+    bench.clock.set_wall_on(3_600);
     contradicted(&bench, &bound_to("cmp6"), "cmp2").await;
     contradicted(&bench, &bound_to("cmp6"), "cmp3").await;
     assert_eq!(asides(&bench).await, []);

@@ -153,7 +153,9 @@ impl Server {
             // Under another name until it is whole: a test may be killed half way.
             let raw = format!("t{}", Uuid::new_v4().simple());
             run(&admin, &format!("CREATE DATABASE {raw}")).await;
-            let clock = Arc::new(super::TestClock::at(super::START));
+            let clock = Arc::new(tachi_testkit::HandClock::at(
+                tachi_domain::Timestamp::from_micros(super::START),
+            ));
             let store = Store::connect(&self.options(&raw), clock).await.unwrap();
             store.migrate().await.unwrap();
             store.close().await.unwrap();

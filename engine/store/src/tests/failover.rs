@@ -16,8 +16,9 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::testing::{START, TestClock, all, new_host, new_segment, stopped};
+use crate::testing::{START, all, new_host, new_segment, stopped};
 use crate::{ServerKind, ServerOptions, Store, StoreOptions};
+use tachi_testkit::HandClock;
 
 /// How many notifications there are, of a host each.
 const POSTS: usize = 400;
@@ -141,7 +142,7 @@ impl Own {
     }
 
     async fn store(&self) -> Result<Store, crate::StoreError> {
-        let clock = Arc::new(TestClock::at(START));
+        let clock = Arc::new(HandClock::at(tachi_domain::Timestamp::from_micros(START)));
         Store::connect(&StoreOptions::server(self.options()), clock).await
     }
 }
@@ -185,7 +186,7 @@ struct Stream {
 impl Stream {
     async fn post(self, store: Store) -> BTreeMap<String, Told> {
         let mut told = BTreeMap::new();
-        let at = TestClock::at(START).wall();
+        let at = HandClock::at(tachi_domain::Timestamp::from_micros(START)).wall();
         loop {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             if number >= POSTS {

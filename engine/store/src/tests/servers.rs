@@ -10,9 +10,10 @@ use tachi_engine::ports::{Registry as _, RegistryError};
 use tokio::sync::oneshot;
 
 use crate::error::Stop;
-use crate::testing::{Bench, TestClock, all, new_segment};
+use crate::testing::{Bench, all, new_segment};
 use crate::work::{Tx, Verdict, Work, roll_back};
 use crate::{ServerKind, ServerOptions, Store, StoreError, StoreOptions};
+use tachi_testkit::HandClock;
 
 /// A bench, and its server; `None` on `SQLite`.
 async fn on_a_server() -> Option<(Bench, ServerOptions)> {
@@ -22,7 +23,7 @@ async fn on_a_server() -> Option<(Bench, ServerOptions)> {
 }
 
 async fn connect(bench: &Bench, server: ServerOptions) -> Result<Store, StoreError> {
-    let clock = Arc::<TestClock>::clone(&bench.clock);
+    let clock = Arc::<HandClock>::clone(&bench.clock);
     Store::connect(&StoreOptions::server(server), clock).await
 }
 

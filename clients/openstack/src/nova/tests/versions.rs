@@ -139,7 +139,7 @@ async fn a_nova_that_was_exchanged_is_negotiated_with_anew() {
 #[tokio::test]
 async fn a_write_whose_negotiation_took_too_long_does_not_leave() {
     let clock = std::sync::Arc::new(std::sync::Mutex::new(
-        None::<std::sync::Arc<crate::fake::TestClock>>,
+        None::<std::sync::Arc<tachi_testkit::HandClock>>,
     ));
     let in_script = std::sync::Arc::clone(&clock);
     let fake = Fake::start(move |seen| match (seen.method.as_str(), seen.path.as_str()) {

@@ -33,7 +33,7 @@ impl Place {
             key_file: key.then(|| self.key()),
             second,
         };
-        AuditLog::start(options, Arc::new(StillClock)).unwrap()
+        AuditLog::start(options, Arc::<HandClock>::default()).unwrap()
     }
 
     async fn fill(&self, key: bool, hosts: &[&str]) {

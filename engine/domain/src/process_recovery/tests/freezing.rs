@@ -20,7 +20,10 @@ fn frozen() -> Frozen {
 }
 
 fn told(frozen: Frozen) -> Observation {
-    Observation::Pulse(Pulse { frozen, ..quiet() })
+    Observation::Pulse(Pulse {
+        frozen,
+        ..Pulse::CALM
+    })
 }
 
 fn thawed() -> Observation {
@@ -43,7 +46,7 @@ fn a_frozen_host_keeps_its_service_and_loses_it_afterwards_if_nova_does_not_hear
         let mut run = Run::new("STOPPED", "nova-compute");
         run.tell(Observation::Claimed(Pulse {
             frozen: frozen(),
-            ..quiet()
+            ..Pulse::CALM
         }));
         for _ in 0..50 {
             run.at += 30_000;
@@ -73,7 +76,7 @@ fn a_frozen_host_keeps_its_service_and_loses_it_afterwards_if_nova_does_not_hear
 #[test]
 fn a_call_that_the_journal_refuses_was_never_made() {
     let mut run = Run::new("STOPPED", "nova-compute");
-    run.tell(Observation::Claimed(quiet()));
+    run.tell(Observation::Claimed(Pulse::CALM));
     run.tell(heard(false));
     let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(run.record.unless_frozen.forbidden_by(&frozen()));

@@ -46,7 +46,7 @@ impl Dice {
         let commanded = last.first().cloned();
         match self.roll(20) {
             0 => Observation::Pulse(pulse(self.roll(2) == 0, self.roll(2) == 0)),
-            1 => Observation::Pulse(quiet()),
+            1 => Observation::Pulse(Pulse::CALM),
             2 => silent(),
             3..8 => {
                 let task = (self.roll(4) == 0).then_some("powering-off");
@@ -166,7 +166,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
         }
     }
     // Calm weather: everything is allowed and answered, and Nova does as it is told.
-    run.tell(Observation::Pulse(quiet()));
+    run.tell(Observation::Pulse(Pulse::CALM));
     let mut vm_state = VmState::Active;
     while run.state.stage != Stage::Over && run.at < 10_000_000 {
         run.at += 500;

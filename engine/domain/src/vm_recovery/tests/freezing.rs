@@ -17,7 +17,10 @@ fn freeze() -> Freeze {
 }
 
 fn told(frozen: Frozen) -> Observation {
-    Observation::Pulse(Pulse { frozen, ..quiet() })
+    Observation::Pulse(Pulse {
+        frozen,
+        ..Pulse::CALM
+    })
 }
 
 /// Its host, the instance itself, and the host that Nova shows it on.

@@ -12,20 +12,20 @@ fn gates_that_need_nothing_but_the_notification() {
             "a shutdown",
             "LIFECYCLE",
             "STOPPED_DESTROYED",
-            quiet(),
+            Pulse::CALM,
             id,
             "not a failure",
         ),
-        ("a reboot", "REBOOT", "UNKNOWN", quiet(), id, "not a failure"),
+        ("a reboot", "REBOOT", "UNKNOWN", Pulse::CALM, id, "not a failure"),
         (
             "a mixed pair",
             "IO_ERROR",
             "STOPPED_FAILED",
-            quiet(),
+            Pulse::CALM,
             id,
             "not a failure",
         ),
-        ("no event", "", "", quiet(), id, "not a failure"),
+        ("no event", "", "", Pulse::CALM, id, "not a failure"),
         (
             "noise in a disabled segment",
             "REBOOT",
@@ -54,7 +54,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "no instance",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            quiet(),
+            Pulse::CALM,
             None,
             "names no instance",
         ),
@@ -62,7 +62,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "no id",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            quiet(),
+            Pulse::CALM,
             Some("web-1"),
             "names no instance",
         ),
@@ -87,7 +87,7 @@ fn the_three_pairs_that_are_failures_in_any_case() {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
         run.tell(Observation::Tick);
         assert!(run.commands.is_empty(), "nothing before the first pulse");
-        run.tell(Observation::Claimed(quiet()));
+        run.tell(Observation::Claimed(Pulse::CALM));
         assert_eq!(
             run.commands,
             [Command::ReadServer(server_id())],
@@ -144,7 +144,7 @@ fn gates_that_need_the_instance() {
         ..Policy::default()
     };
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
-    run.tell(Observation::Claimed(quiet()));
+    run.tell(Observation::Claimed(Pulse::CALM));
     run.tell(shown(with(BTreeMap::new(), Some(HOST))));
     assert_eq!(
         run.state.stage,
@@ -172,7 +172,7 @@ fn c15_t5_an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its
             })
         });
         let mut run = Run::of(&notification, Policy::default());
-        run.tell(Observation::Claimed(quiet()));
+        run.tell(Observation::Claimed(Pulse::CALM));
         run.tell(shown(elsewhere()));
         if let Some(part) = wanted {
             run.assert_end(case, NotificationStatus::Ignored, part);

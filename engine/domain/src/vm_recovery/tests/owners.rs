@@ -21,7 +21,7 @@ fn f8_an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
     let id = server_id().to_string();
     let begun = |event: &str, detail: &str| {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
-        run.tell(Observation::Claimed(quiet()));
+        run.tell(Observation::Claimed(Pulse::CALM));
         run
     };
     let busy = |task: &str| shown(server(VmState::Active, Some(task)));

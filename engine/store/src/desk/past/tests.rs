@@ -52,7 +52,7 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     bench.stopped(&b).await;
     bench.stopped(&a).await;
     write(&bench, "held by guards", None, NotificationStatus::Running).await;
-    bench.clock.advance(3_600);
+    bench.clock.set_wall_on(3_600);
     bench
         .store
         .desk()
@@ -60,7 +60,7 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
         .await
         .unwrap();
     write(&bench, "given up", Some(Life::Closed), NotificationStatus::Failed).await;
-    bench.clock.advance(3_600);
+    bench.clock.set_wall_on(3_600);
 
     let first = told(&bench, "a", 0).await;
     assert_eq!((first.reports.len(), first.recoveries.len()), (1, 1));

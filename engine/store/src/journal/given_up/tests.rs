@@ -41,7 +41,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
     assert!(matches!(committed, Committed::Written(_)), "{committed:?}");
 
     let reported = async |server: ServerId| {
-        bench.clock.advance(200);
+        bench.clock.set_wall_on(200);
         let id = server.to_string();
         let payload = [
             ("instance_uuid", id.as_str()),

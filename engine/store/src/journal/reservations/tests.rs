@@ -319,7 +319,7 @@ async fn a_reserved_host_that_is_frozen_is_not_taken() {
         commit(&bench, &claimed[0], &held).await,
         Committed::ReserveTaken(vec![spare.id])
     );
-    bench.clock.advance(3_600);
+    bench.clock.set_wall_on(3_600);
     assert_eq!(busy().await, [false, false], "its time is over");
     assert!(matches!(
         commit(&bench, &claimed[0], &held).await,
@@ -353,7 +353,7 @@ async fn a_recovery_that_is_closed_holds_nothing_and_is_purged_with_its_reservat
     );
     assert!(is_reserved(&bench, &segment, &spares[0]).await);
     assert!(!is_reserved(&bench, &segment, &spares[1]).await);
-    bench.clock.advance(86_400);
+    bench.clock.set_wall_on(86_400);
     let purged = bench
         .store
         .purge(&PurgeOptions::before(bench.clock_wall()), |_| ())

@@ -52,7 +52,7 @@ async fn r24_the_first_start_is_set_down_once_for_all_engines_and_restarts() {
     let bench = Bench::new().await;
     let ago = Duration::from_secs;
     assert_eq!(bench.store.journal().first_start().await.unwrap(), ago(0));
-    bench.clock.advance(1_000);
+    bench.clock.set_wall_on(1_000);
     assert_eq!(bench.store.journal().first_start().await.unwrap(), ago(1_000));
     let another = bench.another().await;
     assert_eq!(another.journal().first_start().await.unwrap(), ago(1_000));
@@ -153,7 +153,7 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
         "an operator has lifted the guard"
     );
     assert!(!written(&bench, &all[4], &at_most(4)).await);
-    bench.clock.advance(301);
+    bench.clock.set_wall_on(301);
     assert!(
         written(&bench, &all[4], &at_most(3)).await,
         "there is a place again"
@@ -226,6 +226,6 @@ async fn c10_r24_proofs_are_told_with_their_host_as_long_as_anybody_asks() {
         .collect();
     let host = all[1].host.as_ref().unwrap().id;
     assert_eq!(told, [(all[1].id, host, Duration::ZERO)]);
-    bench.clock.advance(3_601);
+    bench.clock.set_wall_on(3_601);
     assert_eq!(bench.store.journal().standing(HOUR).await.unwrap().proofs, []);
 }

@@ -13,7 +13,7 @@ async fn a_claim_finds_what_the_last_owner_left() {
     assert_eq!(first.state, None);
     assert_eq!(first.moves, Vec::<String>::new());
     assert_eq!(first.opened_at, bench.clock_wall());
-    assert_eq!(unclocked(first.pulse.clone()), CALM);
+    assert_eq!(unclocked(first.pulse.clone()), Pulse::CALM);
     assert_eq!(first.host.as_ref().map(|host| host.name.as_str()), Some("cmp1"));
     assert_eq!(first.notification.status, NotificationStatus::Running);
     assert!(first.notification.stamps.updated_at.is_some());

@@ -21,7 +21,7 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
         pulse,
         Pulse {
             segment_enabled: false,
-            ..CALM
+            ..Pulse::CALM
         }
     );
 
@@ -44,7 +44,7 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
             .unwrap(),
         Said::Heard
     );
-    bench.clock.advance(3);
+    bench.clock.set_wall_on(3);
     assert_eq!(
         bench
             .store

@@ -211,7 +211,7 @@ async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_r
             .commit(claimed.id, claimed.epoch, &ignoring())
             .await
             .unwrap();
-        bench.clock.advance(100);
+        bench.clock.set_wall_on(100);
         let again = NewNotification {
             evidence: fenced(&bench, 3).evidence.filter(|_| evidence),
             ..who.map_or_else(|| says(&bench, "NORMAL"), |who| by(&bench, who))

@@ -193,7 +193,7 @@ async fn r19_a_host_under_recovery_is_a_duplicate_however_late() {
     bench.stopped(&host).await;
     let claimed = bench.claim_newest("engine").await;
     put(&bench, &claimed, &host, MaintenanceReason::Recovery).await;
-    bench.clock.advance(100_000);
+    bench.clock.set_wall_on(100_000);
     let other = notification(ComputeHost, "cmp1", bench.clock_wall(), &[("event", "STOPPED")]);
     let error = bench.accept(&other).await.unwrap_err();
     assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
@@ -219,7 +219,7 @@ async fn r19_what_came_of_the_last_attempt_decides() {
         let claimed = bench.claim_newest("engine").await;
         put(&bench, &claimed, &host, MaintenanceReason::Recovery).await;
         end(&bench, &claimed, status, Life::Closed).await;
-        bench.clock.advance(seconds);
+        bench.clock.set_wall_on(seconds);
         let repeated = bench.accept(&stopped("cmp1", bench.clock_wall())).await;
         match repeated {
             Ok(_) => assert!(accepted, "{case}"),
@@ -254,7 +254,7 @@ async fn the_duplicate_rule_is_masakaris() {
         end(&bench, &claimed, NotificationStatus::Failed, Life::Closed).await;
         let at = Timestamp::from_micros(at.micros() + after * 1_000_000);
         // No report counts as younger than its arrival.
-        bench.clock.advance(after.max(0));
+        bench.clock.set_wall_on(after.max(0));
         match bench.accept(&vm("cmp1", at, instance, event)).await {
             Ok(_) => assert!(!duplicate, "{case}"),
             Err(error) => assert!(
@@ -348,7 +348,7 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     assert!(matches!(still, Committed::Written(_)), "{still:?}");
 
     // The new recovery may come to nothing: then nobody else would hand the host back.
-    bench.clock.advance(1000);
+    bench.clock.set_wall_on(1000);
     bench.stopped(&host).await;
     let still = bench
         .store

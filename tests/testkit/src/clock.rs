@@ -1,0 +1,57 @@
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tachi_domain::Timestamp;
+use tachi_engine::ports::Clock;
+
+/// For so long the machine has run when a test begins.
+pub const BOOTED: Duration = Duration::from_hours(1);
+
+/// 2023-11-14 22:13:20, if a test does not care.
+const SOME_TIME: i64 = 1_700_000_000_000_000;
+
+/// Both clocks stand still until they are moved.
+#[derive(Debug)]
+pub struct HandClock {
+    wall: AtomicI64,
+    boot_millis: AtomicU64,
+}
+
+impl Default for HandClock {
+    fn default() -> Self {
+        Self::at(Timestamp::from_micros(SOME_TIME))
+    }
+}
+
+impl HandClock {
+    /// The wall clock shows this.
+    pub fn at(wall: Timestamp) -> Self {
+        Self {
+            wall: AtomicI64::new(wall.micros()),
+            boot_millis: AtomicU64::new(0),
+        }
+    }
+
+    /// Time passes, to the millisecond.
+    pub fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.boot_millis.fetch_add(millis, Ordering::SeqCst);
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.wall.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// The wall clock alone is set forward, or back.
+    pub fn set_wall_on(&self, seconds: i64) {
+        self.wall.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(self.wall.load(Ordering::SeqCst))
+    }
+
+    fn boot(&self) -> Duration {
+        BOOTED + Duration::from_millis(self.boot_millis.load(Ordering::SeqCst))
+    }
+}

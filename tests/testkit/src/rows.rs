@@ -1,0 +1,82 @@
+//! A host that was reported, as it stands in the tables.
+
+use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
+use tachi_domain::entity::segment::{RecoveryMethod, Segment};
+use tachi_domain::entity::{Host, Stamps};
+use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
+use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
+use tachi_driver::journal::Claimed;
+use uuid::Uuid;
+
+const fn stamps(at: Timestamp) -> Stamps {
+    Stamps {
+        created_at: at,
+        updated_at: None,
+    }
+}
+
+/// Segment `racks`, with Nova's own choice of hosts.
+pub fn segment(at: Timestamp) -> Segment {
+    Segment {
+        row: 1,
+        id: SegmentId(Uuid::from_u128(1)),
+        name: "racks".into(),
+        service_type: "COMPUTE".into(),
+        enabled: true,
+        description: None,
+        recovery_method: RecoveryMethod::Auto,
+        stamps: stamps(at),
+    }
+}
+
+/// Host `compute-1` of that segment.
+pub fn host(at: Timestamp) -> Host {
+    Host {
+        row: 2,
+        id: HostId(Uuid::from_u128(2)),
+        name: "compute-1".into(),
+        segment: segment(at),
+        kind: "COMPUTE".into(),
+        control_attributes: "SSH".into(),
+        reserved: false,
+        on_maintenance: false,
+        stamps: stamps(at),
+    }
+}
+
+/// A report that it stopped, accepted and being worked on.
+pub fn stopped(at: Timestamp) -> Notification {
+    let payload = [("event", "STOPPED"), ("host_status", "NORMAL")];
+    Notification {
+        row: 4,
+        id: NotificationId(Uuid::from_u128(4)),
+        kind: NotificationType::ComputeHost,
+        generated_time: at,
+        source_host: host(at).id,
+        segment: None,
+        payload: payload.map(|(key, value)| (key.into(), value.into())).into(),
+        status: NotificationStatus::Running,
+        message: None,
+        reporter: None,
+        stamps: stamps(at),
+    }
+}
+
+/// Its recovery, claimed and not begun.
+pub fn claimed(kind: RecoveryKind, at: Timestamp) -> Claimed {
+    Claimed {
+        id: RecoveryId(Uuid::from_u128(3)),
+        epoch: 1,
+        kind,
+        life: Life::Open,
+        notification: stopped(at),
+        asked_by: None,
+        host: Some(host(at)),
+        elapsed: Elapsed::ZERO,
+        state: None,
+        moves: Vec::new(),
+        opened_at: at,
+        pulse: Pulse::CALM,
+        restarts: Vec::new(),
+    }
+}
