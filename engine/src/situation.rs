@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::forecast::SharedNeeds;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -231,11 +232,15 @@ impl Watched {
         });
         let instances = one(kind::SERVERS).and_then(|fact| {
             let listed: crate::watcher::Listed = serde_json::from_str(&fact.value).ok()?;
+            let mut shared = SharedNeeds::default();
             let on = kept
                 .iter()
                 .filter(|fact| fact.kind == kind::INSTANCES)
                 .map(|fact| {
-                    let all: Vec<Instance> = serde_json::from_str(&fact.value).ok()?;
+                    let mut all: Vec<Instance> = serde_json::from_str(&fact.value).ok()?;
+                    for one in &mut all {
+                        one.needs = one.needs.take().map(|needs| shared.share(needs));
+                    }
                     Some((fact.subject.clone(), Arc::new(all)))
                 });
             Some(Known {

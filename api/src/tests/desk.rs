@@ -195,7 +195,7 @@ impl Desk {
         };
         let instance = Instance {
             id: ServerId(SERVER),
-            name: "<script>alert(1)</script>".to_owned(),
+            name: "<script>alert(1)</script>".into(),
             left: None,
             moving: false,
             marked: false,

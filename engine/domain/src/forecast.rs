@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Shape, Wish};
 pub use self::landing::{Landing, landing};
-pub use self::needs::Needs;
+pub use self::needs::{Needs, SharedNeeds};
 pub(crate) use self::rules::TENANT;
 pub use self::segment::{ForecastSegment, Headroom, SegmentForecast, forecast_segments};
 use crate::entity::segment::RecoveryMethod;
@@ -109,7 +109,7 @@ fn judge(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Out
         demands.extend(own);
     }
     outcome.instances = demands.len();
-    let odd = |one: &&Demand| Some((one.name.clone(), one.shape.not_reckoned.clone()?));
+    let odd = |one: &&Demand| Some((one.name.to_string(), one.shape.not_reckoned.clone()?));
     if let Some((instance, why)) = demands.iter().find_map(odd) {
         let text = format!("it asks for {why}, which is not reckoned with");
         outcome.short_of = Some(Shortage { instance, text });
@@ -172,7 +172,9 @@ fn in_reserve(ground: &Ground<'_>, lost: &BTreeSet<&str>, demands: &[&Demand], r
             0 => "no reserved host is ready".to_owned(),
             ready => format!("{} hosts are lost, and {ready} reserved are ready", lost.len()),
         };
-        let instance = demands.first().map_or_else(String::new, |one| one.name.clone());
+        let instance = demands
+            .first()
+            .map_or_else(String::new, |one| one.name.to_string());
         return (Room::Short, Some(Shortage { instance, text }));
     }
     for name in lost {

@@ -178,13 +178,13 @@ impl ExplanationView {
                 up = host.up;
                 levels = LevelView::of(seen, &host.name);
                 hosted = HostedView::on(seen, &host.name);
-                ("host", &host.name)
+                ("host", host.name.as_str())
             }
             HostOrInstance::Instance(instance) => {
                 id = Some(instance.id.to_string());
-                on = Some(instance.host.clone());
+                on = Some(instance.host.to_string());
                 left.clone_from(&instance.left);
-                ("instance", &instance.name)
+                ("instance", &*instance.name)
             }
         };
         let needs = one.needs.iter().map(|(need, against)| NeedView {
@@ -200,7 +200,7 @@ impl ExplanationView {
         });
         Self {
             kind: kind.to_owned(),
-            name: name.clone(),
+            name: name.to_owned(),
             segment,
             reserved,
             instances: counts,

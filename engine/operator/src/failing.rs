@@ -123,7 +123,7 @@ pub fn seen_of(seen: &Seen, host: &str) -> String {
         Some(false) => format!("Nova called {host} down {when}"),
     };
     let all = seen.situation.instances.as_ref();
-    match all.map(|all| all.iter().filter(|one| one.host == host).count()) {
+    match all.map(|all| all.iter().filter(|one| *one.host == *host).count()) {
         None => format!("{state}."),
         Some(all) => format!(
             "{state}, and {} on it.",

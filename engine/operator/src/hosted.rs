@@ -78,12 +78,12 @@ impl HostedView {
             .filter(|one| one.name == host)
             .flat_map(|one| one.reasons.iter().copied())
             .collect();
-        let here = all.iter().filter(|one| one.host == host);
+        let here = all.iter().filter(|one| *one.host == *host);
         let view = here.map(|one| {
             let waiting = seen.tables.waiting.iter().find(|line| line.server == one.id);
             Self {
                 id: one.id.to_string(),
-                name: one.name.clone(),
+                name: one.name.to_string(),
                 protection: one.protection,
                 reasons: one.reasons.difference(&of_host).copied().collect(),
                 left: one.left.clone(),

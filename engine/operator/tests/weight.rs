@@ -97,7 +97,7 @@ fn instance(number: u128) -> Instance {
     let size = u64::try_from(number % 8).unwrap() + 1;
     Instance {
         id: ServerId(Uuid::from_u128(number << 64 | number)),
-        name: format!("customer-{}-web-{number}", number % 200),
+        name: format!("customer-{}-web-{number}", number % 200).into(),
         left: None,
         moving: false,
         marked: false,
@@ -217,8 +217,8 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
         "{} MiB of facts; a look holds {alone} MiB, two {both} MiB; {first:?}, and {again:?} with the forecast of before",
         bytes >> 20
     );
-    assert!(alone <= 64, "{alone} MiB");
-    assert!(both <= 112, "{both} MiB");
+    assert!(alone <= 32, "{alone} MiB");
+    assert!(both <= 56, "{both} MiB");
     drop((seen, next));
     // What is known grows old although nothing has changed, and what was good before is not told again.
     let old = look(&kept, &forecasts, NOW.minus_seconds(-61));

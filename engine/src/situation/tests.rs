@@ -83,7 +83,7 @@ fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
     };
     let instance = |number| Instance {
         id: id(number),
-        name: format!("vm-{number}"),
+        name: format!("vm-{number}").into(),
         left: None,
         moving: true,
         marked: false,

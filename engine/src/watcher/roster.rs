@@ -2,10 +2,10 @@
 //! all of them, which finds what changes without Nova saying so, such as metadata. Where all of them fit on one page, that page
 //! says what has changed too, and nothing else is asked for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tachi_domain::forecast::Needs;
+use tachi_domain::forecast::{Needs, SharedNeeds};
 use tachi_domain::nova::{Server, VmState};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
@@ -32,7 +32,7 @@ pub(super) struct Roster {
     /// By host, each by its id. Shared with who judges them: there may be fifty thousand.
     on: BTreeMap<Arc<str>, Arc<Vec<Instance>>>,
     /// What instances need, once for all that need the same.
-    needs: HashSet<Arc<Needs>>,
+    needs: SharedNeeds,
     /// All were listed once.
     complete: bool,
     /// The number of the walk under way, when it began, and after whom it goes on.
@@ -66,7 +66,7 @@ impl Roster {
         for (host, all) in kept.on {
             let host: Arc<str> = host.into();
             for mut instance in Arc::unwrap_or_clone(all) {
-                instance.needs = instance.needs.map(|needs| roster.shared(needs));
+                instance.needs = instance.needs.map(|needs| roster.needs.share(needs));
                 let place = Place {
                     host: Arc::clone(&host),
                     walk: 0,
@@ -76,15 +76,6 @@ impl Roster {
             }
         }
         roster
-    }
-
-    /// The same, once for all that need it.
-    fn shared(&mut self, needs: Arc<Needs>) -> Arc<Needs> {
-        if let Some(same) = self.needs.get(&needs) {
-            return Arc::clone(same);
-        }
-        self.needs.insert(Arc::clone(&needs));
-        needs
     }
 
     fn get(&self, host: &str, id: ServerId) -> Option<&Instance> {
@@ -183,7 +174,7 @@ impl Roster {
             self.known.remove(&id);
             self.take_away(&host, id);
         }
-        self.needs.retain(|needs| Arc::strong_count(needs) > 1);
+        self.needs.tidy();
         if !self.complete {
             self.complete = true;
             self.changes_known = Some(self.walk_began.unwrap_or(now));
@@ -207,10 +198,10 @@ impl Roster {
             let instance = Instance {
                 id: server.id,
                 left: policy.leaves(&server),
-                needs: Needs::of(&server).map(|needs| self.shared(Arc::new(needs))),
+                needs: Needs::of(&server).map(|needs| self.needs.share(Arc::new(needs))),
                 moving: server.task_state.as_deref().is_some_and(is_move),
                 marked: policy.marks(&server),
-                name: server.name,
+                name: server.name.into(),
             };
             if let Some(before) = before.filter(|before| *before != host) {
                 self.take_away(&before, server.id);

@@ -31,11 +31,19 @@ impl Load {
             sum: Amounts::new(),
             grain: Amounts::new(),
         };
-        for (class, amount) in demands.flat_map(|demand| &demand.shape.amounts) {
-            let sum = load.sum.entry(class.clone()).or_default();
-            *sum = sum.saturating_add(*amount);
-            let grain = load.grain.entry(class.clone()).or_default();
-            *grain = gcd(*grain, *amount);
+        // There are many instances and few shapes.
+        let mut shapes: BTreeMap<*const Shape, (&Shape, u64)> = BTreeMap::new();
+        for demand in demands {
+            let of_shape = shapes.entry(Arc::as_ptr(&demand.shape));
+            of_shape.or_insert((&demand.shape, 0)).1 += 1;
+        }
+        for (shape, count) in shapes.into_values() {
+            for (class, amount) in &shape.amounts {
+                let sum = load.sum.entry(class.clone()).or_default();
+                *sum = sum.saturating_add(amount.saturating_mul(count));
+                let grain = load.grain.entry(class.clone()).or_default();
+                *grain = gcd(*grain, *amount);
+            }
         }
         load
     }

@@ -87,7 +87,7 @@ pub struct Demand {
     /// Nova's id.
     pub id: ServerId,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// What it needs. Those that need the same share it: it is looked at once for all of them.
     pub shape: Arc<Shape>,
 }

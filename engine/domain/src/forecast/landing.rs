@@ -43,7 +43,7 @@ pub fn landing(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec
         let names = takers.into_iter().filter_map(|place| ground.hosts.get(place));
         Landing {
             id: demand.id,
-            name: demand.name.clone(),
+            name: demand.name.to_string(),
             from: from.to_owned(),
             hosts: names.map(|(name, _)| (*name).to_owned()).collect(),
             of,

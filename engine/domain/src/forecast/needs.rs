@@ -1,6 +1,7 @@
 //! What an instance needs of a host, from what Nova shows of its flavor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,26 @@ const HARMLESS: [&str; 9] = [
 
 /// What values of extra specs begin with that are no plain text.
 const OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
+
+/// What instances need, once for all that need the same: there are many instances and few flavors.
+#[derive(Debug, Default)]
+pub struct SharedNeeds(HashSet<Arc<Needs>>);
+
+impl SharedNeeds {
+    /// The same, as it is kept for all.
+    pub fn share(&mut self, needs: Arc<Needs>) -> Arc<Needs> {
+        if let Some(same) = self.0.get(&needs) {
+            return Arc::clone(same);
+        }
+        self.0.insert(Arc::clone(&needs));
+        needs
+    }
+
+    /// Forgets what nobody needs any more.
+    pub fn tidy(&mut self) {
+        self.0.retain(|needs| Arc::strong_count(needs) > 1);
+    }
+}
 
 /// The room that an instance takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

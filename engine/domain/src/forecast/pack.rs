@@ -105,7 +105,7 @@ impl Filling<'_, '_> {
             (None, None) => "any host that takes instances and is known to Placement".to_owned(),
         };
         Shortage {
-            instance: demand.name.clone(),
+            instance: demand.name.to_string(),
             text,
         }
     }

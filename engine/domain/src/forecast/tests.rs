@@ -17,7 +17,7 @@ fn amounts(vcpus: u64, memory: u64) -> Amounts {
 fn demand(number: u64, memory: u64) -> Demand {
     Demand {
         id: id(number),
-        name: format!("vm-{number}"),
+        name: format!("vm-{number}").into(),
         shape: Arc::new(shape(memory)),
     }
 }

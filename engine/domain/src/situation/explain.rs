@@ -171,7 +171,7 @@ impl Situation {
         };
         let all = self.instances.iter().flatten();
         let instances = all
-            .filter(|one| one.name == name || of_id(one))
+            .filter(|one| *one.name == *name || of_id(one))
             .map(HostOrInstance::Instance);
         hosts
             .chain(instances)
@@ -182,7 +182,7 @@ impl Situation {
     fn explained<'a>(&'a self, subject: HostOrInstance<'a>) -> Explanation<'a> {
         let (host, own, reasons) = match subject {
             HostOrInstance::Host(one) => (one.name.as_str(), one.name.as_str(), &one.reasons),
-            HostOrInstance::Instance(one) => (one.host.as_str(), one.name.as_str(), &one.reasons),
+            HostOrInstance::Instance(one) => (&*one.host, &*one.name, &*one.reasons),
         };
         let home = self.hosts.iter().find(|one| one.name == host);
         let of_host = home.map(|one| &one.reasons);

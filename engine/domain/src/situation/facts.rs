@@ -319,8 +319,9 @@ pub struct Instances {
 pub struct Instance {
     /// Nova's id.
     pub id: ServerId,
-    /// Its name.
-    pub name: String,
+    /// Its name. Shared with what is made of it: there may be fifty thousand.
+    #[serde(with = "named")]
+    pub name: Arc<str>,
     /// Why policy leaves it where it is, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<String>,
@@ -333,6 +334,19 @@ pub struct Instance {
     /// What it needs of a host; `None` if Nova does not show it. Shared by those of one flavor and project.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
     pub needs: Option<Arc<Needs>>,
+}
+
+/// A shared name is kept as a text.
+mod named {
+    use super::{Arc, Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(name: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(name)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+        Ok(String::deserialize(from)?.into())
+    }
 }
 
 /// What is shared is kept as if it were not.

@@ -59,8 +59,8 @@ impl Assessed<'_> {
 
 /// Those of one host: instances are sorted by host.
 pub(super) fn of_host<'a>(all: &'a [InstanceSituation], host: &str) -> &'a [InstanceSituation] {
-    let from = all.partition_point(|one| one.host.as_str() < host);
-    let to = all.partition_point(|one| one.host.as_str() <= host);
+    let from = all.partition_point(|one| &*one.host < host);
+    let to = all.partition_point(|one| &*one.host <= host);
     all.get(from..to).unwrap_or_default()
 }
 

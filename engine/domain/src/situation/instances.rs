@@ -1,10 +1,11 @@
 //! Instances: what would become of each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::freezes::Frozen;
 use super::hosts::Assessed;
-use super::{Code, Facts, Finding, Findings, Look, Protection, Standing, Waiting};
+use super::{Code, Facts, Finding, Findings, Instance, Look, Protection, Standing, Waiting};
 use crate::id::ServerId;
 use crate::recovery::Life;
 use crate::wait::{Wait, WaitsFor};
@@ -15,13 +16,13 @@ pub struct InstanceSituation {
     /// Nova's id.
     pub id: ServerId,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its host by Nova's word.
-    pub host: String,
+    pub host: Arc<str>,
     /// What would become of it if that died now.
     pub protection: Protection,
-    /// Why.
-    pub reasons: BTreeSet<Code>,
+    /// Why. Most of a host have them from it, and share them.
+    pub reasons: Arc<BTreeSet<Code>>,
     /// Why policy leaves it where it is, if it does.
     pub left: Option<String>,
 }
@@ -60,55 +61,80 @@ pub(super) fn assess(
     let mut told = BTreeSet::new();
     let mut all = Vec::new();
     for (host, instances) in &known.value.on {
-        for one in instances.iter() {
-            let mut standing = common.clone();
-            match of.get(host.as_str()) {
-                Some(own) => standing.and(own),
-                // Nova has an instance on a host of which it shows no service.
-                None => standing.worsen(Protection::Unprotected, Code::HostUnknownToNova),
-            }
-            Frozen::hold(&mut standing, look.ice.servers.contains(&one.id));
-            if one.moving {
-                standing.worsen(Protection::Degraded, Code::InstanceMoving);
-            }
-            if let Some(waiting) = waiting.get(&one.id) {
-                told.insert(one.id);
-                standing = down(waiting);
-            } else if look.facts.away.contains(&one.id) {
-                standing = Standing::good();
-                standing.worsen(Protection::Down, Code::HostUnderRecovery);
-            } else if one.left.is_some() {
-                standing.protection = Protection::NotMeant;
-            }
-            all.push(InstanceSituation {
+        let mut base = common.clone();
+        match of.get(host.as_str()) {
+            Some(own) => base.and(own),
+            // Nova has an instance on a host of which it shows no service.
+            None => base.worsen(Protection::Unprotected, Code::HostUnknownToNova),
+        }
+        let host: Arc<str> = host.as_str().into();
+        let reasons = Arc::new(base.reasons.clone());
+        let first = all.len();
+        all.extend(instances.iter().map(|one| {
+            let waiting = waiting.get(&one.id).copied();
+            told.extend(waiting.map(|_| one.id));
+            let (protection, reasons) = match own(one, waiting, &base, look) {
+                Some(own) => (own.protection, Arc::new(own.reasons)),
+                None => (base.protection, Arc::clone(&reasons)),
+            };
+            InstanceSituation {
                 id: one.id,
-                name: one.name.clone(),
-                host: host.clone(),
-                protection: standing.protection,
-                reasons: standing.reasons,
+                name: Arc::clone(&one.name),
+                host: Arc::clone(&host),
+                protection,
+                reasons,
                 left: one.left.clone(),
-            });
+            }
+        }));
+        if let Some(of_host) = all.get_mut(first..) {
+            of_host.sort_by(|one, other| one.name.cmp(&other.name));
         }
     }
     // One that Nova shows nowhere, or nobody has listed since.
+    let listed = all.len();
     for one in waiting.values().filter(|one| !told.contains(&one.server)) {
-        let standing = down(one);
+        let standing = down(code(one));
         all.push(InstanceSituation {
             id: one.server,
-            name: one.name.clone(),
-            host: one.host.clone(),
+            name: one.name.as_str().into(),
+            host: one.host.as_str().into(),
             protection: standing.protection,
-            reasons: standing.reasons,
+            reasons: Arc::new(standing.reasons),
             left: None,
         });
     }
-    all.sort_by(|one, other| one.host.cmp(&other.host).then_with(|| one.name.cmp(&other.name)));
+    if all.len() > listed {
+        all.sort_by(|one, other| (&one.host, &one.name).cmp(&(&other.host, &other.name)));
+    }
     Some(all)
 }
 
-fn down(waiting: &Waiting) -> Standing {
+/// What is so of this one and not of all on its host; `None` if nothing is.
+fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'_>) -> Option<Standing> {
+    if let Some(waiting) = waiting {
+        return Some(down(code(waiting)));
+    }
+    if look.facts.away.contains(&one.id) {
+        return Some(down(Code::HostUnderRecovery));
+    }
+    let frozen = look.ice.servers.contains(&one.id);
+    if !frozen && !one.moving && one.left.is_none() {
+        return None;
+    }
+    let mut standing = base.clone();
+    Frozen::hold(&mut standing, frozen);
+    if one.moving {
+        standing.worsen(Protection::Degraded, Code::InstanceMoving);
+    }
+    if one.left.is_some() {
+        standing.protection = Protection::NotMeant;
+    }
+    Some(standing)
+}
+
+fn down(code: Code) -> Standing {
     let mut standing = Standing::good();
-    standing.worsen(Protection::Down, code(waiting));
+    standing.worsen(Protection::Down, code);
     standing
 }
 

@@ -56,7 +56,7 @@ impl What {
             FreezeScope::Region => (vec![(String::new(), String::new())], String::new()),
             FreezeScope::Segment => {
                 let all = segments.iter().map(|view| &view.segment);
-                let all = all.map(|one| (one.id.to_string(), one.name.clone()));
+                let all = all.map(|one| (one.id.to_string(), one.name.to_string()));
                 (meant(wanted, all), "see `openstack segment list`".to_owned())
             }
             FreezeScope::Host => {
@@ -126,7 +126,7 @@ fn instances(wanted: &str, seen: &Seen) -> (Vec<(String, String)>, String) {
         let why = "no engine has listed Nova's instances yet, so only a whole id can be given";
         return (found.collect(), why.to_owned());
     };
-    let all = all.iter().map(|one| (one.id.to_string(), one.name.clone()));
+    let all = all.iter().map(|one| (one.id.to_string(), one.name.to_string()));
     let why = "no engine has seen such an instance at Nova; a new one is seen within half a minute";
     (meant(wanted, all), why.to_owned())
 }
@@ -192,7 +192,7 @@ mod tests {
             name: name.into(),
             host: "a".into(),
             protection: Protection::Protected,
-            reasons: BTreeSet::new(),
+            reasons: BTreeSet::new().into(),
             left: None,
         }
     }

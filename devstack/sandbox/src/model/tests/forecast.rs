@@ -164,7 +164,7 @@ fn demand(state: &State, server: &Server) -> Demand {
     }
     Demand {
         id: ServerId(server.id),
-        name: server.name.clone(),
+        name: server.name.clone().into(),
         shape: Arc::new(Shape {
             project: server.project_id.clone(),
             amounts: amounts.map(|(class, amount)| (class.to_owned(), amount)).into(),

@@ -24,7 +24,7 @@ fn who_is_protected_is_explained_by_what_holds() {
     let id = ServerId(Uuid::from_u128(3)).to_string();
     let by_id = situation.explain(&id);
     assert_eq!(by_id, situation.explain("vm-3"));
-    assert!(matches!(by_id[0].subject, HostOrInstance::Instance(one) if one.host == "b"));
+    assert!(matches!(by_id[0].subject, HostOrInstance::Instance(one) if &*one.host == "b"));
     for name in ["a", "vm-1"] {
         let [one] = &situation.explain(name)[..] else {
             panic!("{name}");
@@ -79,8 +79,12 @@ fn whatever_is_a_reason_is_told_by_the_explanation() {
     for one in situation.instances.iter().flatten() {
         let told = against(&situation.explain(&one.id.to_string())[0]);
         let told: BTreeSet<Code> = told.into_iter().map(|(_, code)| code).collect();
-        let host = situation.hosts.iter().find(|host| host.name == one.host).unwrap();
-        assert_eq!(told, &one.reasons | &host.reasons, "{}", one.name);
+        let host = situation
+            .hosts
+            .iter()
+            .find(|host| *host.name == *one.host)
+            .unwrap();
+        assert_eq!(told, &*one.reasons | &host.reasons, "{}", one.name);
     }
 }
 

@@ -60,7 +60,7 @@ pub(in super::super) fn test(host: &str, device: &str) -> DeviceTest {
 pub(in super::super) fn instance(number: u128) -> Instance {
     Instance {
         id: ServerId(Uuid::from_u128(number)),
-        name: format!("vm-{number}"),
+        name: format!("vm-{number}").into(),
         left: None,
         moving: false,
         marked: false,
@@ -165,7 +165,7 @@ pub(in super::super) fn failing(test: &mut DeviceTest, failures: u32) {
 pub(in super::super) fn waiting(number: u128, what: WaitsFor) -> Waiting {
     Waiting {
         server: ServerId(Uuid::from_u128(number)),
-        name: format!("vm-{number}"),
+        name: format!("vm-{number}").into(),
         host: "a".into(),
         recovery: RecoveryId(Uuid::from_u128(9)),
         wait: Some(Wait {
