@@ -4,8 +4,7 @@
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QueryTrait as _, Set,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryTrait as _, Set,
 };
 use tachi_domain::Timestamp;
 use tachi_engine::ports::{Fact, FactStore, JournalError, Round};
@@ -69,7 +68,7 @@ async fn turn(db: &Database) -> Result<u64, Stop> {
 }
 
 async fn facts(db: &Database, kind: Option<&str>) -> Result<Vec<Fact>, Stop> {
-    let mut query = fact::Entity::find().order_by_asc(fact::Column::Subject);
+    let mut query = fact::Entity::find();
     if let Some(kind) = kind {
         query = query.filter(fact::Column::Kind.eq(kind));
     }
@@ -80,7 +79,10 @@ async fn facts(db: &Database, kind: Option<&str>) -> Result<Vec<Fact>, Stop> {
         value: row.value,
         as_of: Timestamp::from_micros(row.as_of),
     });
-    Ok(facts.collect())
+    let mut facts: Vec<Fact> = facts.collect();
+    // Sorted here: a database that sorts megabytes of values writes them to a file of its own.
+    facts.sort_by(|one, other| one.subject.cmp(&other.subject));
+    Ok(facts)
 }
 
 struct Write<'a> {
