@@ -97,9 +97,12 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     let done = drill::live::live(&database, &host, &wish, &by, by_hand::ctrl_c()?);
     let live = Box::pin(done).await?;
     let now = SystemClock.wall();
-    answer::object(&args.shape, now, &drill::live::object(&live), |_| {
-        drill::live::lines(&live)
-    })?;
+    answer::object(
+        &args.shape,
+        now,
+        || drill::live::object(&live),
+        |_| drill::live::lines(&live),
+    )?;
     Ok(code(live.grade()))
 }
 
@@ -150,25 +153,30 @@ async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
     let object = json!({
         "host": args.host, "kind": "paper", "explanation": host, "forecast": forecast.lost, "predicted": predicted,
     });
-    answer::object(&args.shape, now, &object, |_| {
-        let mut lines = vec![format!("paper drill of {}: nobody is asked", args.host)];
-        lines.extend(host.iter().flat_map(|one| explain::lines(one, now)));
-        lines.extend(host.iter().flat_map(|one| &one.levels).map(|level| {
-            let fault = level.fault.as_deref().unwrap_or("works");
-            format!("  level {} {}: {fault}", level.level, level.device)
-        }));
-        lines.extend(
-            forecast
-                .lost
-                .as_ref()
-                .map(|one| format!("room: {}", outcome(one))),
-        );
-        lines.push(match &predicted {
-            Some(predicted) => predicted.sentence(),
-            None => "no host was recovered yet, so nothing tells how long it would take".to_owned(),
-        });
-        lines
-    })?;
+    answer::object(
+        &args.shape,
+        now,
+        || object,
+        |_| {
+            let mut lines = vec![format!("paper drill of {}: nobody is asked", args.host)];
+            lines.extend(host.iter().flat_map(|one| explain::lines(one, now)));
+            lines.extend(host.iter().flat_map(|one| &one.levels).map(|level| {
+                let fault = level.fault.as_deref().unwrap_or("works");
+                format!("  level {} {}: {fault}", level.level, level.device)
+            }));
+            lines.extend(
+                forecast
+                    .lost
+                    .as_ref()
+                    .map(|one| format!("room: {}", outcome(one))),
+            );
+            lines.push(match &predicted {
+                Some(predicted) => predicted.sentence(),
+                None => "no host was recovered yet, so nothing tells how long it would take".to_owned(),
+            });
+            lines
+        },
+    )?;
     Ok(crate::DONE)
 }
 
@@ -176,14 +184,17 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
-    let database = Database { settings, base };
+    let database = Database::of(settings, base);
     let asked = Asked::open(&database.settings, &database.base).await?;
     let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
     let predicted = drill::predicted(&database).await?;
     let object = drill::object(&shadow, predicted.as_ref());
-    answer::object(&args.shape, SystemClock.wall(), &object, |_| {
-        drill::lines(&shadow, predicted.as_ref())
-    })?;
+    answer::object(
+        &args.shape,
+        SystemClock.wall(),
+        || object,
+        |_| drill::lines(&shadow, predicted.as_ref()),
+    )?;
     Ok(code(shadow.grade()))
 }

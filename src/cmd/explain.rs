@@ -32,10 +32,15 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
         return Box::pin(of_recovery(source.as_ref(), &args)).await;
     }
     let now = source.now();
-    answer::object(&args.shape, now, &json!(found), |_| {
-        let all: Vec<Vec<String>> = found.iter().map(|one| lines(one, now)).collect();
-        all.join(&String::new())
-    })?;
+    answer::object(
+        &args.shape,
+        now,
+        || json!(found),
+        |_| {
+            let all: Vec<Vec<String>> = found.iter().map(|one| lines(one, now)).collect();
+            all.join(&String::new())
+        },
+    )?;
     Ok(crate::DONE)
 }
 

@@ -16,7 +16,7 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let lose: Vec<String> = args.lose.iter().map(|name| name.trim().to_owned()).collect();
     let seen = source.forecast(args.segment.as_deref(), &lose).await?;
-    answer::object(&args.shape, source.now(), &json!(seen), |_| lines(&seen))?;
+    answer::object(&args.shape, source.now(), || json!(seen), |_| lines(&seen))?;
     Ok(crate::DONE)
 }
 

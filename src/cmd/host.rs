@@ -52,24 +52,29 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
         let facts = facts(&settings, &base, &args.host).await?;
         (view(&facts), base.clock.wall())
     };
-    answer::object(&args.shape, now, &json!(told), |_| {
-        let mut lines: Vec<String> = told
-            .checks
-            .iter()
-            .map(|check| format!("{:<5} {}", check.verdict, check.text))
-            .collect();
-        if !args.check {
+    answer::object(
+        &args.shape,
+        now,
+        || json!(told),
+        |_| {
+            let mut lines: Vec<String> = told
+                .checks
+                .iter()
+                .map(|check| format!("{:<5} {}", check.verdict, check.text))
+                .collect();
+            if !args.check {
+                lines.push(String::new());
+                lines.extend(steps::lines(&told.steps));
+            }
             lines.push(String::new());
-            lines.extend(steps::lines(&told.steps));
-        }
-        lines.push(String::new());
-        lines.push(if told.ready {
-            format!("{}: nothing speaks against putting it to work again", told.host)
-        } else {
-            format!("{}: not ready to be put to work again", told.host)
-        });
-        lines
-    })?;
+            lines.push(if told.ready {
+                format!("{}: nothing speaks against putting it to work again", told.host)
+            } else {
+                format!("{}: not ready to be put to work again", told.host)
+            });
+            lines
+        },
+    )?;
     Ok(if args.check && !told.ready {
         crate::FAILED
     } else {

@@ -106,7 +106,7 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
             Ok(look) => {
                 grade = look.seen.grade;
                 let now = look.seen.at.0;
-                answer::object(&args.shape, now, &look.json(), |_| look.lines(args.all_hosts))?;
+                answer::object(&args.shape, now, || look.json(), |_| look.lines(args.all_hosts))?;
             }
             // Who watches wants to see what was away come back too.
             Err(error) if args.watch && !error.is_usage() => {

@@ -84,7 +84,7 @@ pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
     };
     let told = checked.and_then(|checks| {
         let object = shown::as_json(&checks);
-        answer::object(shape, SystemClock.wall(), &object, |_| shown::table(&checks))?;
+        answer::object(shape, SystemClock.wall(), || object, |_| shown::table(&checks))?;
         Ok(worst(&checks).code())
     });
     told.unwrap_or_else(|error| {

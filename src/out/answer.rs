@@ -48,15 +48,15 @@ pub(crate) fn listed<const N: usize>(
     Ok(())
 }
 
-/// Prints an object, or several; `lines` are what people are told.
+/// Prints an object, or several; `lines` are what people are told, and then it is not made.
 pub(crate) fn object(
     shape: &ShapeArgs,
     now: Timestamp,
-    object: &Value,
+    object: impl FnOnce() -> Value,
     lines: impl FnOnce(&View) -> Vec<String>,
 ) -> Result<(), Failure> {
     let view = View::of(shape, now);
-    let only = || only(object, &shape.columns).map_err(Failure::usage);
+    let only = || only(&object(), &shape.columns).map_err(Failure::usage);
     match shape.format {
         Format::Table if shape.columns.is_empty() => view.lines(&lines(&view)).iter().for_each(line),
         Format::Table => {

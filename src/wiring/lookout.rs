@@ -72,7 +72,8 @@ impl Watchtower {
         }
     }
 
-    async fn read(&self) -> Result<Seen, JournalError> {
+    /// What is known, and how it is judged; the judging takes tenths of a second of a thousand hosts.
+    async fn read(&self) -> Result<impl FnOnce() -> Seen + Send + use<>, JournalError> {
         let policy = self.policy.borrow().clone();
         let tables = tables(&self.store, self.clock.wall()).await?;
         let kept = self.store.facts().facts(None).await?;
@@ -81,13 +82,23 @@ impl Watchtower {
         let fencing = fencing_of(&self.fencing, &policy);
         let (now, database) = (self.clock.wall(), self.database.clone());
         let forecasts = Arc::clone(&self.forecasts);
-        // Of a thousand hosts that takes tenths of a second: others are answered meanwhile.
-        let judged = tokio::task::spawn_blocking(move || {
+        Ok(move || {
             let watched = Watched::from_kept(&kept);
             drop(kept);
             Seen::judged(now, fencing, database, tables, watched, configured, &forecasts)
-        });
-        judged
+        })
+    }
+
+    /// Everything at this moment, for a command: nobody else is served there, and a second thread would fetch its memory in small
+    /// pieces.
+    pub(crate) async fn look_here(&self) -> Result<Arc<Seen>, JournalError> {
+        let read = async { self.read().await.map(|judge| Arc::new(judge())) };
+        self.last.or(read).await
+    }
+
+    /// The same; others are answered while it is judged.
+    async fn judged(&self) -> Result<Seen, JournalError> {
+        tokio::task::spawn_blocking(self.read().await?)
             .await
             .map_err(|error| JournalError::new("judging how the region is", error))
     }
@@ -96,7 +107,7 @@ impl Watchtower {
 #[async_trait]
 impl Lookout for Watchtower {
     async fn look(&self) -> Result<Arc<Seen>, JournalError> {
-        self.last.or(async { self.read().await.map(Arc::new) }).await
+        self.last.or(async { self.judged().await.map(Arc::new) }).await
     }
 
     async fn schedule(&self) -> Result<Vec<JobView>, JournalError> {
@@ -107,12 +118,6 @@ impl Lookout for Watchtower {
         let read = schedule::listed(&self.store, &self.schedule, every, now);
         self.jobs.or(read).await
     }
-}
-
-/// Everything at this moment, for a command.
-pub(crate) async fn look(settings: &Settings, base: &Base) -> Result<Arc<Seen>, JournalError> {
-    let (_, policy) = watch::channel(settings.policy.clone());
-    Watchtower::new(settings, base, policy).look().await
 }
 
 /// How hosts are proven off by these rules.

@@ -115,10 +115,15 @@ pub(super) async fn run(source: &dyn Source, args: &ExplainArgs) -> Result<u8, F
         ));
     }
     let now = source.now();
-    answer::object(&args.shape, now, &json!(told), |_| {
-        let all: Vec<Vec<String>> = told.iter().map(|one| one.lines(now)).collect();
-        all.join(&String::new())
-    })?;
+    answer::object(
+        &args.shape,
+        now,
+        || json!(told),
+        |_| {
+            let all: Vec<Vec<String>> = told.iter().map(|one| one.lines(now)).collect();
+            all.join(&String::new())
+        },
+    )?;
     Ok(crate::DONE)
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn run(source: &dyn Source, args: &ExplainArgs, at: &str) -> Re
              --at tells of hosts; `tachi recovery list --all` lists recoveries"
         )));
     };
-    answer::object(&args.shape, now, &json!(past), |view| lines(&past, view))?;
+    answer::object(&args.shape, now, || json!(past), |view| lines(&past, view))?;
     Ok(crate::DONE)
 }
 

@@ -55,12 +55,17 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
         let source = fencers.source();
         let devices = fencers.devices();
         let object = json!({ "source": source, "devices": [], "faults": 0 });
-        answer::object(&args.shape, SystemClock.wall(), &object, |_| {
-            let named = devices.iter().map(|(name, kind)| format!("{name} ({kind})"));
-            let many = count(devices.len(), "device", "devices");
-            let sum = format!("{source} is good: {many}; no host was asked for");
-            named.chain([sum]).collect()
-        })?;
+        answer::object(
+            &args.shape,
+            SystemClock.wall(),
+            || object,
+            |_| {
+                let named = devices.iter().map(|(name, kind)| format!("{name} ({kind})"));
+                let many = count(devices.len(), "device", "devices");
+                let sum = format!("{source} is good: {many}; no host was asked for");
+                named.chain([sum]).collect()
+            },
+        )?;
         return Ok(crate::DONE);
     }
     let began = Instant::now();

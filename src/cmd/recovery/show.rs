@@ -48,12 +48,17 @@ pub(in crate::cmd) async fn show(
     }
     let instances = story::instances(&told);
     // Lines are laid out one by one; a table is laid out as a whole.
-    answer::object(shape, now, &json!(told), |view| {
-        let mut lines = story::heading(&told, view);
-        lines.push(String::new());
-        lines.extend(story::lines(&told, view));
-        lines
-    })?;
+    answer::object(
+        shape,
+        now,
+        || json!(told),
+        |view| {
+            let mut lines = story::heading(&told, view);
+            lines.push(String::new());
+            lines.extend(story::lines(&told, view));
+            lines
+        },
+    )?;
     if shape.is_told() {
         let view = View::of(shape, now);
         if let Some(sheet) = instances {

@@ -70,7 +70,7 @@ pub(crate) async fn admit(
     shadow: &Shadow,
     config: &ConfigArgs,
 ) -> Result<Admitted, Failure> {
-    let Database { settings, base } = database;
+    let Database { settings, base, .. } = database;
     let view = failing::named(base.store.desk(), &shadow.host).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let name = view.host.name.clone();

@@ -16,7 +16,7 @@ use tachi_operator::{AwayView, GivebackView, OutlookView, PlannedView, failing};
 use super::Database;
 use crate::cmd::{Failure, who};
 use crate::out;
-use crate::wiring::{self, lookout};
+use crate::wiring;
 
 /// A host, and what is known of it.
 struct Looked {
@@ -28,11 +28,10 @@ struct Looked {
 }
 
 async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<Looked, Failure> {
-    let Database { settings, base } = database;
+    let Database { settings, base, .. } = database;
     let view = failing::named(base.store.desk(), wanted).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
-    let seen = lookout::look(settings, base).await;
-    let seen = seen.map_err(|error| database.wrong(error))?;
+    let seen = database.look().await?;
     let freezes = base.store.freezes().freezes().await;
     let freezes = freezes.map_err(|error| Failure::new("listing freezes", error))?;
     let nova = wiring::nova(settings, &base.clock).await?;
@@ -93,7 +92,7 @@ pub(super) async fn giveback_outlook(
 
 /// Writes it, unless it has just been said or something speaks against it.
 pub(super) async fn plan(database: &Database, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
-    let Database { settings, base } = database;
+    let Database { settings, base, .. } = database;
     let desk = base.store.desk();
     let view = failing::named(desk, host).await?;
     let audit = wiring::audit(settings, &base.clock, &format!("tachi host {}", wish.kind))?;
