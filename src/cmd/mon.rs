@@ -40,6 +40,7 @@ use super::Failure;
 use crate::cli::MonArgs;
 use crate::{out, source};
 
+pub(super) use draw::progress;
 use feed::Want;
 use state::{Deed, Event, Key, Mon, Options};
 

@@ -15,7 +15,7 @@ use tachi_operator::{ExplanationView, SituationView};
 
 use super::Failure;
 use crate::cli::StatusArgs;
-use crate::out::answer;
+use crate::out::{View, answer};
 use crate::source::Source;
 use crate::{out, source};
 
@@ -73,9 +73,9 @@ impl Look {
         })
     }
 
-    fn lines(&self, all_hosts: bool) -> Vec<String> {
+    fn lines(&self, all_hosts: bool, view: &View) -> Vec<String> {
         match &self.part {
-            None => tree::lines(&self.seen, all_hosts),
+            None => tree::lines(&self.seen, all_hosts, view),
             Some(part) => host::lines(part, &self.seen, self.host.as_ref()),
         }
     }
@@ -106,7 +106,12 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
             Ok(look) => {
                 grade = look.seen.grade;
                 let now = look.seen.at.0;
-                answer::object(&args.shape, now, || look.json(), |_| look.lines(args.all_hosts))?;
+                answer::object(
+                    &args.shape,
+                    now,
+                    || look.json(),
+                    |view| look.lines(args.all_hosts, view),
+                )?;
             }
             // Who watches wants to see what was away come back too.
             Err(error) if args.watch && !error.is_usage() => {

@@ -64,6 +64,17 @@ impl View {
         }
     }
 
+    /// The hour of a time, to the second.
+    pub(crate) fn clock(&self, at: Timestamp) -> String {
+        let Some(utc) = DateTime::<Utc>::from_timestamp_micros(at.micros()) else {
+            return "?".into();
+        };
+        let Some(offset) = self.offset(utc) else {
+            return utc.format("%H:%M:%SZ").to_string();
+        };
+        utc.with_timezone(&offset).format("%H:%M:%S").to_string()
+    }
+
     /// A time, to the second.
     pub(crate) fn time(&self, at: Timestamp) -> String {
         self.written(at, "%H:%M:%S")
@@ -88,15 +99,22 @@ impl View {
         let Some(utc) = DateTime::<Utc>::from_timestamp_micros(at.micros()) else {
             return "?".into();
         };
-        let offset = match self.zone {
+        let Some(offset) = self.offset(utc) else {
             // As programs are told it.
-            Zone::Utc => return utc.format(&format!("%Y-%m-%dT{form}Z")).to_string(),
-            Zone::Local => utc.with_timezone(&Local).offset().fix(),
-            #[cfg(test)]
-            Zone::Fixed(offset) => offset,
+            return utc.format(&format!("%Y-%m-%dT{form}Z")).to_string();
         };
         let there: DateTime<FixedOffset> = utc.with_timezone(&offset);
         there.format(&format!("%Y-%m-%d {form}%:z")).to_string()
+    }
+
+    /// How far east of Greenwich it is told; `None` for UTC.
+    fn offset(&self, utc: DateTime<Utc>) -> Option<FixedOffset> {
+        match self.zone {
+            Zone::Utc => None,
+            Zone::Local => Some(utc.with_timezone(&Local).offset().fix()),
+            #[cfg(test)]
+            Zone::Fixed(offset) => Some(offset),
+        }
     }
 
     /// Lines for people, as they are printed: nothing that others have named moves the cursor, and none is too wide.

@@ -127,7 +127,10 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
         "{situation}"
     );
     let (_, status, _) = run(&stage, &["status"]);
-    assert!(status.contains("segment all (auto, 3 hosts, N+2)"), "{status}");
+    assert!(
+        status.contains("\nall      auto    3/3 ") && status.contains("  2    -\n"),
+        "{status}"
+    );
     let id = told(&api, "hosts/compute-001/explanation", "explanations").await[0]["hosted"][0]["id"].clone();
     let (_, explained, _) = run(&stage, &["explain", id.as_str().unwrap()]);
     assert!(

@@ -124,7 +124,7 @@ async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there()
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("segment nova (auto, 3 hosts"), "{told}");
+    assert!(told.contains("\nnova     auto    3/3 "), "{told}");
     until("all instances to be protected", LIMIT, async || {
         status()["instances"]["protected"] == 6
     })

@@ -78,7 +78,7 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     .await;
     let (_, text, _) = run(&stage, &["status"]);
     assert!(
-        text.starts_with("WAITS FOR YOU: 1 instance is down, 1 recovery is held"),
+        text.contains("\nWAITS FOR YOU: 1 instance is down, 1 recovery is held\n"),
         "{text}"
     );
     let word = format!("tachi vmove recover {} --failure --on compute-002", servers[0]);

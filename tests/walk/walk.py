@@ -22,7 +22,9 @@ PAGE = os.path.join(HERE, "..", "..", "docs", "three-in-the-morning.md")
 # What differs from night to night, and what the page shows in its place; in this order.
 SAME = [
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "2026-11-23 03:05:00+00:00"),
+    (r"\d\d:\d\d:\d\d, Nova seen", "03:05:00, Nova seen"),
     (r"\b\d+(\.\d+)? (s|min|h) ago", "2 min ago"),
+    (r"(  [0-9] +)[0-9a-f]{8} (?=compute-001 \[)", r"\g<1>00000002 "),
     (r"; for \d+(\.\d+)? (s|min)\b", "; for 2 min"),
     (r"\bafter \d+\.\d s", "after 5.0 s"),
     (r"\b\d+\.\d s after", "5.0 s after"),
@@ -105,8 +107,8 @@ class Region:
     def codes(self):
         return {one["code"] for one in self.situation()["findings"]}
 
-    def says(self, text):
-        return text in self.type("tachi status")[0]
+    def headroom(self):
+        return self.situation()["segments"][0]["headroom"]
 
     def down(self):
         return self.situation()["instances"]["down"]
@@ -152,7 +154,7 @@ class Night:
         for name, host in (("db-1", 1), ("web-1", 1), ("web-2", 2)):
             body = {"host": "compute-%03d" % host, "name": name, "numbered": False, "metadata": {"HA_Enabled": "True"}}
             self.ids[name] = self.region.sandbox("/servers", body)["ids"][0]
-        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.says("N+4)"), 60)
+        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.headroom() == 4, 60)
 
     def alarm(self):
         self.region.sandbox("/servers/%s/half-move" % self.ids["db-1"], {"dest": "compute-004", "kind": "live-migration", "guest_at_dest": False})
@@ -164,7 +166,7 @@ class Night:
             back = "1/2 instances back" in self.region.type("tachi recovery list")[0]
             # An engine looks at Nova and Placement every 15 s: by then it has seen web-1 where it is now, and that compute-001 is none
             # to choose any more.
-            room = "it fits on 4 of 4 hosts" in self.region.type("tachi explain db-1")[0] and self.region.says("N+3)")
+            room = "it fits on 4 of 4 hosts" in self.region.type("tachi explain db-1")[0] and self.region.headroom() == 3
             return back and room and {"MOVE_NEEDS_PERSON", "FENCE_LEVEL_FAILING"} <= self.region.codes() and self.region.down() == 1
         return wait(rings, 90)
 
@@ -182,7 +184,7 @@ class Night:
         return wait(lambda: self.region.type("tachi host return compute-001 --check")[1] == 0, 60)
 
     def watched_again(self):
-        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.says("N+4)"), 90)
+        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.headroom() == 4, 90)
 
 
 def walk(page, region, same, checks):

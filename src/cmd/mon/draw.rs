@@ -426,7 +426,7 @@ fn row(mon: &Mon, pen: &mut Pen, y: u16, columns: &Columns, host: &super::region
 }
 
 /// `[███·····] 12/40`
-fn progress(back: u64, all: u64) -> String {
+pub(in crate::cmd) fn progress(back: u64, all: u64) -> String {
     let full = usize::try_from(back.saturating_mul(8) / all.max(1))
         .unwrap_or(8)
         .min(8);

@@ -1,38 +1,97 @@
 //! What is found, in lines.
 
 use tachi_domain::Timestamp;
-use tachi_domain::situation::{Aspect, Grade};
+use tachi_domain::situation::{Aspect, Code, Grade};
+use tachi_operator::waits::explained;
 use tachi_operator::{FindingView, SituationView, counted};
 
 use super::super::when::ago;
+use super::seen::instances;
 
 /// How many of what a finding is about are named.
 pub(super) const NAMED: usize = 5;
 
+/// So many instances are told one by one.
+const TOLD: usize = 10;
+
 /// The grade in a line, then each finding with what to type.
-pub(super) fn lines(situation: &SituationView) -> Vec<String> {
-    let now = situation.at.0;
-    let seen = situation.looked_at.map_or_else(
+pub(super) fn lines(seen: &SituationView) -> Vec<String> {
+    let word = seen.grade.as_str().to_ascii_uppercase();
+    let counted = counted(seen.instances, seen.being_recovered());
+    let mut lines = vec![format!("{word}  {counted} ({})", looked(seen))];
+    lines.extend(each(seen));
+    lines.extend(not_assessed(seen));
+    lines
+}
+
+/// When Nova was looked at.
+pub(super) fn looked(seen: &SituationView) -> String {
+    seen.looked_at.map_or_else(
         || "no engine has looked at Nova yet".to_owned(),
-        |at| format!("Nova seen {}", ago(at.0, now)),
-    );
-    let word = situation.grade.as_str().to_ascii_uppercase();
-    let counted = counted(situation.instances, situation.being_recovered());
-    let mut lines = vec![format!("{word}  {counted} ({seen})")];
-    for finding in &situation.findings {
-        lines.push(line(finding, now));
-        lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
-    }
-    let aspects: Vec<&str> = situation
-        .not_assessed
-        .iter()
-        .copied()
-        .map(Aspect::as_str)
-        .collect();
-    if !aspects.is_empty() {
-        lines.push(format!("  not assessed: {}", aspects.join(", ")));
+        |at| format!("Nova seen {}", ago(at.0, seen.at.0)),
+    )
+}
+
+/// What nobody gathers.
+pub(super) fn not_assessed(seen: &SituationView) -> Option<String> {
+    let aspects: Vec<&str> = seen.not_assessed.iter().copied().map(Aspect::as_str).collect();
+    (!aspects.is_empty()).then(|| format!("  not assessed: {}", aspects.join(", ")))
+}
+
+/// Each finding, with what to type.
+pub(super) fn each(seen: &SituationView) -> Vec<String> {
+    let held = |host: &String| seen.needs_person.recoveries.iter().any(|one| one.host == *host);
+    let mut lines = Vec::new();
+    for finding in &seen.findings {
+        // That the recovery is held says it already.
+        if finding.code == Code::HostUnderRecovery && finding.subjects.iter().all(held) {
+            continue;
+        }
+        lines.push(line(finding, seen.at.0));
+        let ways = ways(seen, finding);
+        let fix = finding.fix.as_ref().map(|fix| format!("-> {fix}"));
+        let told = if ways.is_empty() {
+            fix.into_iter().collect()
+        } else {
+            ways
+        };
+        lines.extend(told.into_iter().map(|told| format!("      {told}")));
     }
     lines
+}
+
+/// What to type where a person has to decide: each way, and what it means.
+fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
+    let is_subject = |name: &String| finding.subjects.contains(name);
+    let needs = &seen.needs_person;
+    match finding.code {
+        Code::MoveNeedsPerson | Code::MoveFailed => {
+            let own: Vec<_> = needs
+                .instances
+                .iter()
+                .filter(|one| is_subject(&one.name))
+                .collect();
+            let mut lines = Vec::new();
+            for one in own.iter().take(TOLD) {
+                if own.len() > 1 {
+                    lines.push(format!("{} of {}", one.name, one.host));
+                }
+                lines.extend(one.commands.iter().map(|way| format!("-> {}", explained(way))));
+            }
+            if own.len() > TOLD {
+                let more = instances(own.len() - TOLD);
+                lines.push(format!("and {more} more: tachi vmove list --needs-person"));
+            }
+            lines
+        }
+        Code::RecoveryHeld => {
+            let own = needs.recoveries.iter().filter(|one| is_subject(&one.host));
+            own.flat_map(|one| &one.commands)
+                .map(|way| format!("-> {way}"))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The grade at the head of a line.

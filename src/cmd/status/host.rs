@@ -7,7 +7,7 @@ use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredVie
 use super::super::when::ago;
 use super::findings::{self, mark};
 use super::part::Part;
-use super::tree::{for_a_person, n_plus, note};
+use super::tree::{n_plus, note, waits};
 
 /// What there is to say of a part of the region.
 pub(in crate::cmd) fn lines(
@@ -15,7 +15,7 @@ pub(in crate::cmd) fn lines(
     seen: &SituationView,
     explained: Option<&ExplanationView>,
 ) -> Vec<String> {
-    let mut lines = for_a_person(seen);
+    let mut lines: Vec<String> = waits(seen).into_iter().collect();
     match (part, explained) {
         (Part::Host(_), Some(one)) => lines.extend(of_host(seen, one)),
         (Part::Host(_) | Part::Segment(_), _) => lines.extend(of_segment(seen)),

@@ -1,87 +1,226 @@
-//! What was seen, as a tree.
+//! The region: what is found, its segments, and what keeps them protected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::Protection;
-use tachi_operator::waits::explained;
+use tachi_domain::{Timestamp, count};
 use tachi_operator::{
-    HostView, RegisteredView, SegmentView, SituationView, UnderwayView, WaitView, progress_of,
+    HostView, RegisteredView, SegmentView, SituationView, UnderwayView, counted, progress_of,
 };
 
+use super::super::mon::progress;
 use super::super::when::ago;
 use super::findings;
-use super::seen::{host_is_out, instances};
+use super::seen::host_is_out;
+use crate::out::View;
 
-/// Lines for people; hosts there is nothing to say of are counted only, unless `all_hosts`.
-pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
-    let mut lines = for_a_person(seen);
-    lines.push(format!("fencing    {}", seen.fencing));
-    lines.push(format!("database   {}", seen.database));
-    if seen.engines.is_empty() {
-        lines.push("engines    none".into());
+/// So many hosts of a segment are told one by one, unless all are asked for.
+const HOSTS: usize = 10;
+
+/// Lines for people: what is found first, and what to type; then the segments; then what they rest on.
+pub(super) fn lines(seen: &SituationView, all_hosts: bool, view: &View) -> Vec<String> {
+    let mut lines = vec![headline(seen, view)];
+    lines.extend(waits(seen));
+    lines.extend(findings::each(seen));
+    lines.push(String::new());
+    lines.extend(segments(seen, all_hosts));
+    lines.push(String::new());
+    lines.extend(services(seen));
+    lines
+}
+
+/// The grade and the numbers; at the right when that was so.
+fn headline(seen: &SituationView, view: &View) -> String {
+    let grade = seen.grade.as_str().to_ascii_uppercase();
+    let left = format!("{grade}  {}", counted(seen.instances, seen.being_recovered()));
+    let right = format!("{}, {}", view.clock(seen.at.0), findings::looked(seen));
+    let used = left.chars().count() + right.chars().count();
+    let between = view.width.map_or(2, |width| width.saturating_sub(used).max(2));
+    format!("{left}{}{right}", " ".repeat(between))
+}
+
+/// The cells of a row, each as wide as the widest of its column.
+fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
     }
-    for (place, line) in seen.engines.iter().enumerate() {
-        let head = if place == 0 { "engines    " } else { "           " };
-        let silent = if line.alive { "" } else { "SILENT, " };
-        let facts: Vec<String> = line
-            .facts
+    let line = |row: &[String; N]| {
+        let cells = row
             .iter()
-            .map(|(part, how)| format!("; {part} {how}"))
-            .collect();
-        lines.push(format!(
-            "{head}{}: {silent}signed {}, version {}{}",
-            line.name,
-            ago(line.signed_at.0, seen.at.0),
-            line.version,
-            facts.concat()
-        ));
-    }
-    let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
-    let (open, all) = (open.count(), seen.recoveries.len());
-    lines.push(format!(
-        "recoveries {open} open, {} return",
-        count(all - open, "host watched for its", "hosts watched for their")
-    ));
-    for row in seen.recoveries.iter().filter(|row| row.life == Life::Open) {
-        lines.push(format!("  {} {}: {}", row.id, row.host, state(row)));
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
+    if seen.segments.is_empty() {
+        return vec!["no segment is registered".to_owned()];
     }
     let judged: BTreeMap<&str, &HostView> =
         seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
-    for view in &seen.segments {
-        let disabled = if view.enabled { "" } else { ", DISABLED" };
-        lines.push(format!(
-            "segment {} ({}{disabled}, {}{})",
-            view.name,
-            view.recovery_method,
-            count(view.hosts.len(), "host", "hosts"),
-            n_plus(seen, view)
-        ));
-        let shown: Vec<String> = view
-            .hosts
-            .iter()
-            .filter_map(
-                |host| match note(seen, host).or_else(|| standing(judged.get(host.name.as_str())?)) {
-                    Some(note) => Some(format!("{}: {note}", host.name)),
-                    None => all_hosts.then(|| format!("{}: protected", host.name)),
-                },
-            )
-            .collect();
-        let quiet = view.hosts.len() - shown.len();
-        let more = (quiet > 0).then(|| format!("{} with nothing to say of", count(quiet, "host", "hosts")));
-        let entries: Vec<String> = shown.into_iter().chain(more).collect();
-        for (place, entry) in entries.iter().enumerate() {
-            let branch = if place + 1 == entries.len() {
-                "└─"
-            } else {
-                "├─"
-            };
-            lines.push(format!("  {branch} {entry}"));
+    let head = ["segment", "method", "at work", "protected", "N+k", "recovery"].map(str::to_owned);
+    let mut rows = vec![head];
+    // The lines that stand below each row.
+    let mut below: Vec<Vec<String>> = vec![Vec::new()];
+    for segment in &seen.segments {
+        let mut running = running(seen, segment).into_iter();
+        let method = segment.recovery_method.as_str();
+        let disabled = if segment.enabled { "" } else { ", DISABLED" };
+        let protected = segment.instances.map_or_else(
+            || "?".to_owned(),
+            |counts| format!("{}/{} inst", counts.protected, counts.meant()),
+        );
+        rows.push([
+            segment.name.clone(),
+            format!("{method}{disabled}"),
+            format!("{}/{}", segment.working, segment.hosts.len()),
+            protected,
+            seen.headroom_of(segment).unwrap_or_else(|| "?".to_owned()),
+            running.next().unwrap_or_else(|| "-".to_owned()),
+        ]);
+        below.push(Vec::new());
+        for another in running {
+            let mut row: [String; 6] = std::array::from_fn(|_| String::new());
+            row[5] = another;
+            rows.push(row);
+            below.push(Vec::new());
+        }
+        if let Some(last) = below.last_mut() {
+            *last = hosts(seen, segment, &judged, all_hosts);
         }
     }
-    lines.extend(findings::lines(seen));
+    let lines = columns(&rows).into_iter().zip(below);
     lines
+        .flat_map(|(line, below)| std::iter::once(line).chain(below))
+        .collect()
+}
+
+/// The recoveries of a segment's hosts, in a few words each.
+fn running(seen: &SituationView, segment: &SegmentView) -> Vec<String> {
+    let hosts: BTreeSet<&str> = segment.hosts.iter().map(|host| host.name.as_str()).collect();
+    let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+    let own = open.filter(|row| hosts.contains(row.host.as_str()));
+    own.map(|row| {
+        let id = row.id.to_string();
+        let progress = match row.moves.total {
+            0 => String::new(),
+            all => format!(" {}", progress(row.moves.succeeded, all)),
+        };
+        format!("{} {}{progress}", id.get(..8).unwrap_or(&id), row.host)
+    })
+    .collect()
+}
+
+/// The hosts of a segment that there is something to say of: all of them, with how they stand, if that is asked for.
+fn hosts(
+    seen: &SituationView,
+    segment: &SegmentView,
+    judged: &BTreeMap<&str, &HostView>,
+    all_hosts: bool,
+) -> Vec<String> {
+    let told = segment.hosts.iter().filter_map(|host| {
+        let note = note(seen, host);
+        let how = || judged.get(host.name.as_str()).and_then(|one| standing(one));
+        let told = match (note, all_hosts) {
+            (Some(note), _) => Some(note),
+            (None, true) => Some(how().unwrap_or_else(|| "protected".to_owned())),
+            (None, false) => None,
+        };
+        told.map(|told| format!("{}: {told}", host.name))
+    });
+    let mut entries: Vec<String> = told.collect();
+    let more = entries.len().saturating_sub(HOSTS);
+    if more > 0 && !all_hosts {
+        entries.truncate(HOSTS);
+        entries.push(format!("and {more} more: tachi status {}", segment.name));
+    }
+    let last = entries.len().saturating_sub(1);
+    let branch = |(place, entry): (usize, String)| {
+        let branch = if place == last { "└─" } else { "├─" };
+        format!("  {branch} {entry}")
+    };
+    entries.into_iter().enumerate().map(branch).collect()
+}
+
+/// What everything rests on.
+fn services(seen: &SituationView) -> Vec<String> {
+    let now = seen.at.0;
+    let mut lines = engines(seen, now);
+    let levels = || seen.hosts.iter().flat_map(|host| &host.levels);
+    if levels().next().is_some() {
+        let good = levels().filter(|level| level.good).count();
+        lines.push(format!(
+            "devices    {good} of {} fence levels good",
+            levels().count()
+        ));
+    }
+    let queue = seen.queue.oldest_new.map_or_else(String::new, |at| {
+        format!(", the oldest accepted {}", ago(at.0, now))
+    });
+    lines.push(format!("queue      {} new{queue}", seen.queue.new));
+    let open = seen
+        .recoveries
+        .iter()
+        .filter(|row| row.life == Life::Open)
+        .count();
+    lines.push(format!(
+        "recoveries {open} open, {} return",
+        count(
+            seen.recoveries.len() - open,
+            "host watched for its",
+            "hosts watched for their"
+        )
+    ));
+    lines.push(format!("fencing    {}", seen.fencing));
+    lines.push(format!("database   {}", seen.database));
+    lines.extend(findings::not_assessed(seen));
+    lines
+}
+
+/// How many are at work and how their parts are; each that is silent, and each part that is not well, on a line of its own.
+fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
+    let alive = || seen.engines.iter().filter(|one| one.alive);
+    let Some(latest) = seen.engines.iter().map(|one| one.signed_at.0).max() else {
+        return vec!["engines    none".to_owned()];
+    };
+    let mut parts: BTreeMap<&str, bool> = BTreeMap::new();
+    for (part, how) in alive().flat_map(|one| &one.facts) {
+        *parts.entry(part).or_insert(true) &= is_well(how);
+    }
+    let parts = parts
+        .iter()
+        .map(|(part, well)| format!("  {part} {}", if *well { "●" } else { "✗" }));
+    let mut lines = vec![format!(
+        "engines    {} of {} at work, signed {}{}",
+        alive().count(),
+        seen.engines.len(),
+        ago(latest, now),
+        parts.collect::<String>()
+    )];
+    for one in &seen.engines {
+        let at = ago(one.signed_at.0, now);
+        if !one.alive {
+            lines.push(format!(
+                "           {}: SILENT, signed {at}, version {}",
+                one.name, one.version
+            ));
+            continue;
+        }
+        let ill = one.facts.iter().filter(|(_, how)| !is_well(how));
+        lines.extend(ill.map(|(part, how)| format!("           {}: {part} {how}", one.name)));
+    }
+    lines
+}
+
+/// As engines say it of their parts.
+fn is_well(how: &str) -> bool {
+    how.starts_with("ok")
 }
 
 /// How many hosts of a segment may be lost, after a comma.
@@ -90,50 +229,17 @@ pub(in crate::cmd) fn n_plus(seen: &SituationView, segment: &SegmentView) -> Str
         .map_or_else(String::new, |hosts| format!(", N+{hosts}"))
 }
 
-/// So many instances are told one by one.
-const TOLD: usize = 10;
-
-/// What is down or held until somebody sees to it, and what to type: said first.
-pub(super) fn for_a_person(seen: &SituationView) -> Vec<String> {
+/// What is down or held until somebody sees to it; `None` if nothing is.
+pub(super) fn waits(seen: &SituationView) -> Option<String> {
     let (held, down) = (&seen.needs_person.recoveries, &seen.needs_person.instances);
-    if held.is_empty() && down.is_empty() {
-        return Vec::new();
-    }
     let recoveries = count(held.len(), "recovery is", "recoveries are");
-    let waits = |wait: &Option<WaitView>| {
-        let wait = wait.as_ref().map(|wait| wait.sentence(seen.at.0));
-        wait.unwrap_or_default()
-    };
-    let down_ones = count(down.len(), "instance is", "instances are");
-    let mut lines = vec![match (down.is_empty(), held.is_empty()) {
-        (false, true) => format!("WAITS FOR YOU: {down_ones} down"),
-        (true, _) => format!("WAITS FOR YOU: {recoveries} held"),
-        (false, false) => format!("WAITS FOR YOU: {down_ones} down, {recoveries} held"),
-    }];
-    for one in down.iter().take(TOLD) {
-        lines.push(format!(
-            "  - instance {} of {}: {}",
-            one.name,
-            one.host,
-            waits(&one.waits)
-        ));
-        let ways = one.commands.iter().map(|way| explained(way));
-        lines.extend(ways.map(|way| format!("      {way}")));
+    let instances = count(down.len(), "instance is", "instances are");
+    match (down.is_empty(), held.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(format!("WAITS FOR YOU: {instances} down")),
+        (true, false) => Some(format!("WAITS FOR YOU: {recoveries} held")),
+        (false, false) => Some(format!("WAITS FOR YOU: {instances} down, {recoveries} held")),
     }
-    if down.len() > TOLD {
-        let more = instances(down.len() - TOLD);
-        lines.push(format!("  - and {more} more: tachi vmove list --needs-person"));
-    }
-    for one in held {
-        lines.push(format!(
-            "  - recovery {} of {}: {}",
-            one.recovery,
-            one.host,
-            waits(&one.waits)
-        ));
-        lines.extend(one.commands.iter().map(|way| format!("      {way}")));
-    }
-    lines
 }
 
 fn state(row: &UnderwayView) -> String {
@@ -187,29 +293,48 @@ mod tests {
     use tachi_domain::recovery::RecoveryKind;
     use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
     use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
+    use tachi_operator::Seen;
     use uuid::Uuid;
 
-    use super::super::seen::tests::{fine, host, judged};
+    use super::super::seen::tests::{engine, fine, host, judged};
     use super::*;
 
+    fn bare(seen: &SituationView) -> View {
+        View::bare(seen.at.0)
+    }
+
     #[test]
-    fn hosts_with_nothing_to_say_of_are_counted() {
+    fn hosts_that_there_is_something_to_say_of_stand_below_their_segment() {
         let mut seen = fine();
         seen.tables.segments[0].hosts.push(host("r", true, None));
-        let text = lines(&SituationView::from(&seen), false).join("\n");
-        assert!(text.contains("├─ r: reserved"), "{text}");
-        assert!(text.contains("└─ 2 hosts with nothing to say of"), "{text}");
-        let text = lines(&SituationView::from(&seen), true).join("\n");
+        let view = SituationView::from(&seen);
+        let text = lines(&view, false, &bare(&view)).join("\n");
+        assert!(text.contains("└─ r: reserved"), "{text}");
+        assert!(!text.contains("a: "), "{text}");
+        let text = lines(&view, true, &bare(&view)).join("\n");
         assert!(
-            text.contains("a: protected") && text.contains("└─ r: reserved"),
+            text.contains("├─ a: protected") && text.contains("└─ r: reserved"),
             "{text}"
         );
     }
 
     #[test]
-    fn a_recovery_is_told_with_its_progress_where_its_host_is() {
+    fn no_more_than_a_screen_of_hosts_is_told_one_by_one() {
         let mut seen = fine();
-        let id = RecoveryId(Uuid::from_u128(9));
+        let many = (0..40).map(|number| host(&format!("r{number:02}"), true, None));
+        seen.tables.segments[0].hosts.extend(many);
+        let view = SituationView::from(&seen);
+        let text = lines(&view, false, &bare(&view)).join("\n");
+        assert!(text.contains("├─ r09: reserved"), "{text}");
+        assert!(text.contains("└─ and 30 more: tachi status all"), "{text}");
+        let text = lines(&view, true, &bare(&view)).join("\n");
+        assert!(text.contains("└─ r39: reserved"), "{text}");
+    }
+
+    /// Half of a host's instances are back, and one needs a person.
+    fn night() -> Seen {
+        let mut seen = fine();
+        let id = RecoveryId(Uuid::from_u128(9 << 96));
         seen.tables.recoveries.push(RecoverySummary {
             id,
             notification: NotificationId(Uuid::from_u128(8)),
@@ -232,27 +357,59 @@ mod tests {
         });
         seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
         seen.tables.segments[0].hosts[0].recovery = Some((id, Life::Open));
+        let silent = engine("e2", 700, &[("broker", "ok: connected")]);
+        let ill = engine(
+            "e3",
+            2,
+            &[("broker", "down: \"no route\""), ("nova", "ok: answered 2 s ago")],
+        );
+        seen.tables.engines.extend([silent, ill]);
         seen.situation = judged(&seen.tables);
-        let text = lines(&SituationView::from(&seen), false).join("\n");
-        let wanted =
-            "a: under recovery: 12/40 instances back, 3 in flight, 25 to come; whatever is told of it";
-        assert!(text.contains(wanted), "{text}");
+        seen
+    }
+
+    /// What is the matter stands first, and each thing once, with what to type below.
+    #[test]
+    fn a_recovery_is_told_with_its_progress_where_its_host_is() {
+        let view = SituationView::from(&night());
+        let text = lines(&view, false, &bare(&view)).join("\n");
+        assert!(text.contains("00000009 a [██······] 12/40\n"), "{text}");
         assert!(text.contains("recoveries 1 open, 0 hosts watched"), "{text}");
         assert!(
             text.contains("✗ RECOVERY_HELD  a: the host was seen alive after its proof"),
             "{text}"
         );
-        assert!(text.starts_with("WAITS FOR YOU: 1 recovery is held\n"), "{text}");
+        assert!(text.contains("\nWAITS FOR YOU: 1 recovery is held\n"), "{text}");
+        let id = &view.recoveries[0].id;
         assert!(
-            text.contains(&format!("      tachi recovery approve {id}\n")),
+            text.contains(&format!("      -> tachi recovery approve {id}\n")),
             "{text}"
         );
-        let json = serde_json::to_value(SituationView::from(&seen)).unwrap();
+        assert_eq!(text.matches("seen alive after its proof").count(), 1, "{text}");
+        let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["needs_person"]["recoveries"][0]["waits"]["for"], "alive");
         assert_eq!(json["recoveries"][0]["back"], 12);
         assert_eq!(json["segments"][0]["hosts"][0]["why"], "recovery");
         assert_eq!(json["fencing_mode"], "external");
         assert_eq!(json["findings"][0]["code"], "RECOVERY_HELD");
         assert_eq!(json["grade"], "err");
+    }
+
+    #[test]
+    fn status_fits_the_terminals_that_people_have() {
+        let view = SituationView::from(&night());
+        let mut told = String::new();
+        for width in [80, 100, 160] {
+            let at = View {
+                width: Some(width),
+                ..bare(&view)
+            };
+            let all = at.lines(&lines(&view, false, &at));
+            for line in &all {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            told.extend(["--- ", &width.to_string(), "\n", &all.join("\n"), "\n"]);
+        }
+        insta::assert_snapshot!(told);
     }
 }
