@@ -168,7 +168,7 @@ pub(super) async fn masakari_revision(args: &ConfigArgs) -> Result<&'static str,
         return Ok(NONE);
     }
     let clock = std::sync::Arc::new(SystemClock);
-    let store = Store::connect(settings.database.options(), clock)
+    let store = Store::connect(&settings.database.once(), clock)
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
     let origin = store.origin().await;

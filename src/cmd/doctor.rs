@@ -100,6 +100,8 @@ async fn read(config: &ConfigArgs) -> Read {
         .map(ToString::to_string)
         .collect();
     doubts.extend(settings.exposed().iter().map(ToString::to_string));
+    // Both ask the database: one that does not answer is waited for once.
+    let (upgrade, situation) = tokio::join!(upgrade::checks(&settings), situation(config, &settings));
     Read {
         config: Ok(doubts),
         devices: Some(devices(&settings)),
@@ -108,8 +110,8 @@ async fn read(config: &ConfigArgs) -> Read {
                 .map(|loaded| loaded.warnings.iter().map(ToString::to_string).collect())
                 .map_err(|error| error.chain()),
         ),
-        upgrade: Some(upgrade::checks(&settings).await.map_err(|error| error.chain())),
-        situation: Some(situation(config, &settings).await.map_err(|error| error.chain())),
+        upgrade: Some(upgrade.map_err(|error| error.chain())),
+        situation: Some(situation.map_err(|error| error.chain())),
     }
 }
 

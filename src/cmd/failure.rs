@@ -98,8 +98,12 @@ impl Failure {
             None => None,
         };
         while let Some(error) = next {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            let cause = error.to_string();
+            // Some libraries repeat the cause in their own text.
+            if !text.ends_with(&cause) {
+                text.push_str(": ");
+                text.push_str(&cause);
+            }
             next = error.source();
         }
         text

@@ -15,7 +15,7 @@ use tachi_store::Store;
 
 use super::{Failure, command_settings};
 use crate::cli::{ConfigArgs, ShapeArgs};
-use crate::out::{self, answer};
+use crate::out::{self, answer, waiting};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -79,7 +79,7 @@ const NAMED: usize = 5;
 /// Checks everything and prints the table; gives the worst as the exit code.
 pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
     let checked = match command_settings(config) {
-        Ok(settings) => checks(&settings).await,
+        Ok(settings) => waiting("the database, Keystone and Nova", checks(&settings)).await,
         Err(error) => Err(error),
     };
     let told = checked.and_then(|checks| {
@@ -111,7 +111,7 @@ pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
     ];
     // Opened as it is: a check changes nothing.
     let store = if settings.database.exists() {
-        Store::connect(settings.database.options(), clock.clone())
+        Store::connect(&settings.database.once(), clock.clone())
             .await
             .map_err(|error| Failure::new("opening the database", error).chain())
     } else {

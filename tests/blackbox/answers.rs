@@ -169,15 +169,18 @@ async fn operator_row7_a_database_that_is_away_is_told_within_five_seconds() {
         let folder = stage.folder.path().display();
         let text = format!("[DEFAULT]\nstate_path = {folder}\n[database]\nconnection = {address}\n");
         std::fs::write(&conf, text).unwrap();
-        for words in [
-            &["status"][..],
+        let commands: [&[&str]; 7] = [
+            &["status"],
             &["recovery", "list"],
             &["db", "version"],
             &["db", "sync"],
             &["db", "purge"],
             &["freeze", "list"],
             &["vmove", "list", "-f", "json"],
-        ] {
+        ];
+        // Each waits five seconds for the silent one: two are enough.
+        let asked = if case == "closed" { 7 } else { 2 };
+        for words in commands.into_iter().take(asked) {
             let began = Instant::now();
             let mut all = words.to_vec();
             all.extend(["--config-file", conf.to_str().unwrap()]);
@@ -189,6 +192,20 @@ async fn operator_row7_a_database_that_is_away_is_told_within_five_seconds() {
                 note.contains(&format!("127.0.0.1:{port}")) && !note.contains("geheim"),
                 "{case} {words:?}: {note}"
             );
+            assert!(note.matches("refused").count() <= 1, "{case} {words:?}: {note}");
+        }
+        // Whose answer is a list of checks says so in it, no later.
+        for (words, code) in [(&["doctor", "--check"][..], 2), (&["upgrade", "check"], 2)] {
+            let began = Instant::now();
+            let mut all = words.to_vec();
+            all.extend(["--config-file", conf.to_str().unwrap()]);
+            let (given, told, note) = Stage::command(&all);
+            let took = began.elapsed();
+            assert_eq!(given, code, "{case} {words:?}: {told}{note}");
+            assert!(took < Duration::from_secs(7), "{case} {words:?}: {took:?}");
+            // Tables break lines.
+            let told: String = told.split_whitespace().collect();
+            assert!(told.contains("openingthedatabase"), "{case} {words:?}: {told}");
         }
     }
 }
