@@ -160,6 +160,19 @@ def test_deploy09_a_binary_that_needs_more_than_the_packages_say_is_refused(chec
     check.that("and the package depends on it", newest and "libc6 (>= %s)" % newest.group(1) in depends, depends)
 
 
+def shipped(check, out):
+    """What whoever runs it needs in a night without a network is on the controller."""
+    deb = [name for name in os.listdir(out) if name.startswith("tachi_")][0]
+    listed = {line.split()[-1].lstrip(".") for line in tried("dpkg-deb", "-c", os.path.join(out, deb)).stdout.splitlines()}
+    docs = os.path.join(PACKAGING, "..", "docs")
+    pages = ["findings/" + name for name in os.listdir(os.path.join(docs, "findings"))] + ["three-in-the-morning.md", "alerts.md", "recovery.md"]
+    wanted = {"/usr/share/doc/tachi/" + page for page in pages}
+    wanted |= {"/usr/share/doc/tachi/examples/" + name for name in ("tachi.rules.yml", "grafana.json", "masakari.conf", "fencing.toml")}
+    wanted |= {"/usr/share/man/man1/tachi-status.1.gz", "/usr/share/bash-completion/completions/tachi"}
+    check.that("the package has the pages, the alerts, the board of Grafana, man pages and completions", wanted <= listed, wanted - listed)
+    check.that("and no decision", not [name for name in listed if "/adr/" in name])
+
+
 def same_bytes(check, work):
     """Twice, at other times, in other folders, with another umask."""
     binaries = stubs(work, "binaries")
@@ -181,6 +194,7 @@ def same_bytes(check, work):
         with open(os.path.join(work, "out-1", name), "rb") as f:
             check.that("the sum of %s is right" % name, hashlib.sha256(f.read()).hexdigest() == digest)
     scripts(check, work, os.path.join(work, "out-1"))
+    shipped(check, os.path.join(work, "out-1"))
     empty = os.path.join(work, "nothing")
     os.mkdir(empty)
     done = tried(os.path.join(PACKAGING, "build"), "--binaries", empty, "--out", os.path.join(work, "out-3"))
