@@ -328,6 +328,32 @@ impl From<Counts> for CountsView {
     }
 }
 
+/// So many hosts are named in a command; of more it is about all.
+const NAMED: usize = 4;
+
+impl FindingView {
+    /// What to type, about each of those that it is about: `fix` names the first.
+    pub fn typed(&self) -> Option<String> {
+        let fix = self.fix.as_deref()?;
+        let command = self
+            .subjects
+            .first()
+            .and_then(|first| fix.strip_suffix(first.as_str()));
+        let others = self.subjects.get(1..).unwrap_or_default();
+        let Some(command) = command.filter(|_| !others.is_empty()) else {
+            return Some(fix.to_owned());
+        };
+        let is_few = self.subjects.len() <= NAMED;
+        Some(match (command, is_few) {
+            // This one takes several.
+            ("tachi fence check ", true) => format!("{command}{}", self.subjects.join(" ")),
+            ("tachi fence check ", false) => format!("{command}--all"),
+            (_, true) => format!("{fix}    # and the same for {}", others.join(", ")),
+            (_, false) => format!("{fix}    # and the same for the other {}", others.len()),
+        })
+    }
+}
+
 impl From<&Finding> for FindingView {
     fn from(finding: &Finding) -> Self {
         Self {
@@ -511,6 +537,51 @@ impl From<&Seen> for SituationView {
             findings: seen.situation.findings.iter().map(FindingView::from).collect(),
             instances: seen.situation.counts.map(CountsView::from),
             not_assessed: seen.situation.not_assessed.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_type_is_about_all_that_a_finding_is_about() {
+        let told = |fix: &str, subjects: &[&str]| {
+            let finding = FindingView {
+                code: Code::FenceNotTested,
+                grade: Grade::Warn,
+                subjects: subjects.iter().map(|one| (*one).to_owned()).collect(),
+                instances: 0,
+                since: None,
+                text: String::new(),
+                fix: Some(fix.to_owned()),
+                page: String::new(),
+            };
+            finding.typed().unwrap_or_default()
+        };
+        for (fix, subjects, expected) in [
+            ("tachi recovery list", &[][..], "tachi recovery list"),
+            ("tachi recovery list", &["a", "b"], "tachi recovery list"),
+            ("tachi fence check a", &["a"], "tachi fence check a"),
+            ("tachi fence check a", &["a", "b", "c"], "tachi fence check a b c"),
+            (
+                "tachi fence check a",
+                &["a", "b", "c", "d", "e"],
+                "tachi fence check --all",
+            ),
+            (
+                "tachi host return a",
+                &["a", "b"],
+                "tachi host return a    # and the same for b",
+            ),
+            (
+                "tachi host return a",
+                &["a", "b", "c", "d", "e"],
+                "tachi host return a    # and the same for the other 4",
+            ),
+        ] {
+            assert_eq!(told(fix, subjects), expected, "{subjects:?}");
         }
     }
 }

@@ -231,7 +231,7 @@ fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
         format!("{}: {}", named(&subjects), worst.text)
     };
     Check {
-        fix: worst.fix.clone(),
+        fix: worst.typed(),
         page: Some(worst.page.clone()),
         ..check(name_of(worst.code), worst.grade, details)
     }

@@ -49,7 +49,7 @@ pub(super) fn each(seen: &SituationView) -> Vec<String> {
         }
         lines.push(line(finding, seen.at.0));
         let ways = ways(seen, finding);
-        let fix = finding.fix.as_ref().map(|fix| format!("-> {fix}"));
+        let fix = finding.typed().map(|fix| format!("-> {fix}"));
         let told = if ways.is_empty() {
             fix.into_iter().collect()
         } else {
