@@ -13,7 +13,7 @@ use std::process::ExitCode;
 pub(crate) use sheet::at_widths;
 pub(crate) use sheet::{Cell, Column, Sheet};
 pub(crate) use tachi_operator::plain;
-pub(crate) use view::View;
+pub(crate) use view::{View, Zone};
 pub(crate) use waiting::waiting;
 
 /// Writes a line to standard output.

@@ -15,6 +15,9 @@ pub(crate) struct MonArgs {
     /// Print what is seen now, and end
     #[arg(long)]
     pub(crate) once: bool,
+    /// Tell times in UTC, not in the time of this machine
+    #[arg(long)]
+    pub(crate) utc: bool,
 }
 
 impl SourceArgs {

@@ -38,6 +38,7 @@ use tokio::time::Instant;
 
 use super::Failure;
 use crate::cli::MonArgs;
+use crate::out::Zone;
 use crate::{out, source};
 
 pub(super) use draw::progress;
@@ -66,6 +67,7 @@ pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
     let mut mon = Mon::new(Options {
         read_only: args.read_only,
         colours,
+        zone: if args.utc { Zone::Utc } else { Zone::Local },
         source: args.source.words(),
     });
     if args.once {

@@ -14,8 +14,9 @@ use crate::cli::ShapeArgs;
 const NARROWEST: usize = 20;
 
 /// In whose time something is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Zone {
+    #[default]
     Utc,
     /// That of this machine.
     Local,
@@ -52,6 +53,13 @@ impl View {
             colours: is_screen && !dumb && !unwanted,
             now,
         }
+    }
+
+    /// For what others lay out, in this time.
+    pub(crate) const fn in_zone(zone: Zone, now: Timestamp) -> Self {
+        let mut view = Self::bare(now);
+        view.zone = zone;
+        view
     }
 
     /// For what others lay out.

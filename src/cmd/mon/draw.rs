@@ -9,7 +9,7 @@ use textwrap::core::display_width;
 
 use super::feed::Want;
 use super::page::{Bar, Line};
-use super::region::{Region, Sign, Tone, clock};
+use super::region::{Region, Sign, Tone};
 use super::state::Mon;
 
 mod boxes;
@@ -146,7 +146,7 @@ fn head(mon: &Mon, pen: &mut Pen) -> u16 {
     };
     let old = mon.is_stale();
     let age = mon.age().map_or(0, |age| age.as_secs());
-    let right = format!(" seen {age} s ago  {} UTC", clock(region.at));
+    let right = format!(" seen {age} s ago  {}", region.clock);
     let room = u16::try_from(display_width(&right)).unwrap_or(pen.width);
     let from = pen.width.saturating_sub(room);
     let (grade, word) = match region.grade {

@@ -11,8 +11,8 @@ use tachi_operator::{
 };
 
 use super::super::status::{findings, tree};
-use super::super::when::{ago, time};
-use crate::out::plain;
+use super::super::when::ago;
+use crate::out::{View, Zone, plain};
 
 /// How good something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,8 @@ pub(super) struct Group {
 #[derive(Clone, Debug)]
 pub(super) struct Region {
     pub(super) at: Timestamp,
+    /// The same, as people read it.
+    pub(super) clock: String,
     pub(super) grade: Grade,
     pub(super) sentence: String,
     pub(super) engines: Vec<Sign>,
@@ -117,7 +119,7 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub(super) fn of(seen: &SituationView, newest: Option<&StoryView>) -> Self {
+    pub(super) fn of(seen: &SituationView, newest: Option<&StoryView>, zone: Zone) -> Self {
         let judged: BTreeMap<&str, &HostView> =
             seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
         let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
@@ -178,6 +180,7 @@ impl Region {
         }
         Self {
             at: seen.at.0,
+            clock: View::in_zone(zone, seen.at.0).clock(seen.at.0),
             grade: seen.grade,
             sentence: seen.sentence(),
             engines: engines(seen),
@@ -188,7 +191,7 @@ impl Region {
                 .collect(),
             groups,
             levels,
-            story: newest.map(story).unwrap_or_default(),
+            story: newest.map(|newest| story(newest, zone)).unwrap_or_default(),
         }
     }
 }
@@ -376,16 +379,14 @@ fn of_host(
 /// So many steps are kept.
 const STEPS: usize = 8;
 
-fn story(story: &StoryView) -> Vec<String> {
+fn story(story: &StoryView, zone: Zone) -> Vec<String> {
     let host = &story.summary.host;
     let first = story.steps.len().saturating_sub(STEPS);
     let steps = story.steps.iter().skip(first);
     steps
-        .map(|step| plain(&format!("{} {host}: {}", clock(step.at.0), one_line(&step.text))))
+        .map(|step| {
+            let at = View::in_zone(zone, step.at.0).clock(step.at.0);
+            plain(&format!("{at} {host}: {}", one_line(&step.text)))
+        })
         .collect()
-}
-
-/// The time of the day.
-pub(super) fn clock(at: Timestamp) -> String {
-    time(at).get(11..19).unwrap_or("?").to_owned()
 }

@@ -8,7 +8,7 @@ use super::dialogue::{Dialogue, Next, Stage};
 use super::feed::{More, Told, Want};
 use super::page::Page;
 use super::region::{Host, Region};
-use crate::out::plain;
+use crate::out::{Zone, plain};
 
 /// Without an answer for so long nothing counts as good.
 const OLD: Duration = Duration::from_secs(5);
@@ -53,6 +53,8 @@ pub(super) enum Deed {
 pub(super) struct Options {
     pub(super) read_only: bool,
     pub(super) colours: bool,
+    /// In whose time.
+    pub(super) zone: Zone,
     /// Where commands ask.
     pub(super) source: Vec<String>,
 }
@@ -187,7 +189,7 @@ impl Mon {
             More::Newest(story) => story.as_ref(),
             More::Host(_) | More::Why(_) | More::Recovery(_) => None,
         };
-        let mut region = Region::of(&told.seen, newest);
+        let mut region = Region::of(&told.seen, newest, self.options.zone);
         if told.want != Want::Region
             && let Some(before) = &mut self.region
         {
