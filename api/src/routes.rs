@@ -76,6 +76,7 @@ const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
 const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
 pub(crate) const ACT: &str = "os_masakari_api:operator:act";
+const POWER: &str = "os_masakari_api:operator:power";
 
 /// The table.
 #[rustfmt::skip] // A line for a route.
@@ -107,7 +108,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/hosts/{hostname}/explanation", READ, get(operator::of_host)),
         ruled(Method::GET, "/operator/v1/hosts/{hostname}/past", READ, get(operator::past)),
         ruled(Method::GET, FAILURE, READ, get(failures::outlook)),
-        ruled(Method::POST, FAILURE, ACT, post(failures::report)),
+        ruled(Method::POST, FAILURE, POWER, post(failures::report)),
         ruled(Method::GET, DRAIN, READ, get(plans::drain_outlook)),
         ruled(Method::POST, DRAIN, ACT, post(plans::drain)),
         ruled(Method::GET, GIVEBACK, READ, get(plans::giveback_outlook)),

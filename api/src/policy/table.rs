@@ -138,12 +138,13 @@ const RULES: &[RuleDefault] = &[
             op("GET", GIVEBACK), op("GET", REPORTERS),
             op("GET", AUDIT), op("GET", RETURN), op("GET", FROM_NOVA)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
-        "Say words about recoveries and their instances that let them go on or end them, and try what has failed again; freeze and thaw; say that a host is dead; drain hosts and give back to them; let \
+        "Say words about recoveries and their instances that let them go on or end them, and try what has failed again; freeze and thaw; drain hosts and give back to them; let \
          reporters be heard again, and forget monitors. Not for monitors.",
-        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", FAILURE), op("POST", DRAIN), op("POST", GIVEBACK),
+        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", DRAIN), op("POST", GIVEBACK),
             op("POST", RETRY), op("POST", LIFT), op("DELETE", FORGET)]),
     RuleDefault::new("os_masakari_api:operator:power", ACTING,
-        "Switch hosts off and on. Nothing asks for it yet: power is switched by `tachi fence` on a controller only.", &[]),
+        "Say that a host is dead: the engine cuts its power before its instances are recovered. Other switching of power is done by \
+         `tachi fence` on a controller only. Not for monitors.", &[op("POST", FAILURE)]),
     RuleDefault::new("os_masakari_api:operator:vouch", ACTING,
         "Say, beside operator:act, that an instance does not run on a host where it may: whoever is wrong makes it run twice. \
          Not for monitors.", &[]),

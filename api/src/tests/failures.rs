@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::bench::{Bench, Got};
 use super::desk::recovery;
+use crate::{Options, Policy};
 
 async fn fail(bench: &Bench, token: &str, host: &str, reason: &Value) -> Got {
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
@@ -180,4 +181,18 @@ async fn operator_api_who_may_not_say_that_a_host_is_dead_writes_nothing() {
     bench.desk.full.store(false, Ordering::SeqCst);
     bench.desk.broken.store(true, Ordering::SeqCst);
     assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 503);
+}
+
+/// The engine cuts the power of a host that is said to be dead.
+#[tokio::test]
+async fn operator_api_whoever_may_act_does_not_cut_power() {
+    let policy = Policy::with_text("os_masakari_api:operator:act: role:member").unwrap();
+    let bench = Bench::with(|options| Options { policy, ..options });
+    let segment = bench.segment("all").await;
+    bench.host(&segment, "a").await;
+    let (status, _, told) = fail(&bench, "member", "a", &smoke()).await.fault();
+    assert_eq!(status, 403);
+    assert!(told.contains("os_masakari_api:operator:power"), "{told}");
+    assert_eq!(*bench.desk.audited.lock().unwrap(), []);
+    assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 202);
 }

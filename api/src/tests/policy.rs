@@ -145,10 +145,6 @@ async fn s4_extensions_show_what_the_caller_may_discover() {
 const ASKED_BY_NOBODY: &[(&str, &str)] = &[
     ("admin_or_owner", "operators refer to it"),
     ("os_masakari_api:versions:index", "Masakari's files may name it"),
-    (
-        "os_masakari_api:operator:power",
-        "power is switched on controllers only",
-    ),
 ];
 
 #[test]
