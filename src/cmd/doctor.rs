@@ -101,7 +101,10 @@ async fn read(config: &ConfigArgs) -> Read {
         .collect();
     doubts.extend(settings.exposed().iter().map(ToString::to_string));
     // Both ask the database: one that does not answer is waited for once.
-    let (upgrade, situation) = tokio::join!(upgrade::checks(&settings), situation(config, &settings));
+    let (upgrade, situation) = tokio::join!(
+        Box::pin(upgrade::checks(&settings)),
+        Box::pin(situation(config, &settings))
+    );
     Read {
         config: Ok(doubts),
         devices: Some(devices(&settings)),

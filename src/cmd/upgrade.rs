@@ -79,7 +79,7 @@ const NAMED: usize = 5;
 /// Checks everything and prints the table; gives the worst as the exit code.
 pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
     let checked = match command_settings(config) {
-        Ok(settings) => waiting("the database, Keystone and Nova", checks(&settings)).await,
+        Ok(settings) => waiting("the database, Keystone and Nova", Box::pin(checks(&settings))).await,
         Err(error) => Err(error),
     };
     let told = checked.and_then(|checks| {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tachi_domain::RecoveryId;
 use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Code, Grade, Protection};
-use tachi_domain::{RecoveryId, Timestamp};
 use tachi_operator::{
     Flags, HostView, RegisteredView, SituationView, StoryView, UnderwayView, counted, one_line,
 };
@@ -104,8 +104,7 @@ pub(super) struct Group {
 
 #[derive(Clone, Debug)]
 pub(super) struct Region {
-    pub(super) at: Timestamp,
-    /// The same, as people read it.
+    /// When it was judged, as people read it.
     pub(super) clock: String,
     pub(super) grade: Grade,
     pub(super) sentence: String,
@@ -179,7 +178,6 @@ impl Region {
             });
         }
         Self {
-            at: seen.at.0,
             clock: View::in_zone(zone, seen.at.0).clock(seen.at.0),
             grade: seen.grade,
             sentence: seen.sentence(),

@@ -64,34 +64,30 @@ pub(super) fn each(seen: &SituationView) -> Vec<String> {
 fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
     let is_subject = |name: &String| finding.subjects.contains(name);
     let needs = &seen.needs_person;
-    match finding.code {
-        Code::MoveNeedsPerson | Code::MoveFailed => {
-            let own: Vec<_> = needs
-                .instances
-                .iter()
-                .filter(|one| is_subject(&one.name))
-                .collect();
-            let mut lines = Vec::new();
-            for one in own.iter().take(TOLD) {
-                if own.len() > 1 {
-                    lines.push(format!("{} of {}", one.name, one.host));
-                }
-                lines.extend(one.commands.iter().map(|way| format!("-> {}", explained(way))));
+    if [Code::MoveNeedsPerson, Code::MoveFailed].contains(&finding.code) {
+        let own: Vec<_> = needs
+            .instances
+            .iter()
+            .filter(|one| is_subject(&one.name))
+            .collect();
+        let mut lines = Vec::new();
+        for one in own.iter().take(TOLD) {
+            if own.len() > 1 {
+                lines.push(format!("{} of {}", one.name, one.host));
             }
-            if own.len() > TOLD {
-                let more = instances(own.len() - TOLD);
-                lines.push(format!("and {more} more: tachi vmove list --needs-person"));
-            }
-            lines
+            lines.extend(one.commands.iter().map(|way| format!("-> {}", explained(way))));
         }
-        Code::RecoveryHeld => {
-            let own = needs.recoveries.iter().filter(|one| is_subject(&one.host));
-            own.flat_map(|one| &one.commands)
-                .map(|way| format!("-> {way}"))
-                .collect()
+        if own.len() > TOLD {
+            let more = instances(own.len() - TOLD);
+            lines.push(format!("and {more} more: tachi vmove list --needs-person"));
         }
-        _ => Vec::new(),
+        return lines;
     }
+    let held = needs.recoveries.iter();
+    let own = held.filter(|one| finding.code == Code::RecoveryHeld && is_subject(&one.host));
+    own.flat_map(|one| &one.commands)
+        .map(|way| format!("-> {way}"))
+        .collect()
 }
 
 /// The grade at the head of a line.

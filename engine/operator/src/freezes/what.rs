@@ -56,7 +56,7 @@ impl What {
             FreezeScope::Region => (vec![(String::new(), String::new())], String::new()),
             FreezeScope::Segment => {
                 let all = segments.iter().map(|view| &view.segment);
-                let all = all.map(|one| (one.id.to_string(), one.name.to_string()));
+                let all = all.map(|one| (one.id.to_string(), one.name.clone()));
                 (meant(wanted, all), "see `openstack segment list`".to_owned())
             }
             FreezeScope::Host => {

@@ -165,7 +165,7 @@ pub(in super::super) fn failing(test: &mut DeviceTest, failures: u32) {
 pub(in super::super) fn waiting(number: u128, what: WaitsFor) -> Waiting {
     Waiting {
         server: ServerId(Uuid::from_u128(number)),
-        name: format!("vm-{number}").into(),
+        name: format!("vm-{number}"),
         host: "a".into(),
         recovery: RecoveryId(Uuid::from_u128(9)),
         wait: Some(Wait {
