@@ -7,6 +7,7 @@ mod patient;
 mod remote;
 
 use async_trait::async_trait;
+use serde::Serialize;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{MoveVerdict, Word};
 use tachi_domain::{RecoveryId, Timestamp};
@@ -38,7 +39,7 @@ pub(crate) enum Saying<'a> {
 }
 
 /// A word that was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Said {
     /// The recovery that it is about, or whose instance.
     pub(crate) recovery: RecoveryId,

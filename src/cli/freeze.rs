@@ -39,6 +39,8 @@ pub(crate) struct FreezeArgs {
     /// Allow more than 24 hours, up to 30 days
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// The same of something that has a name.
@@ -77,6 +79,8 @@ pub(crate) enum ThawCommand {
 pub(crate) struct ThawArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// What is thawed, by its name.

@@ -33,6 +33,8 @@ pub(crate) struct MonitorForgetArgs {
     /// Which of that host's
     #[arg(value_enum)]
     pub(crate) kind: KindWord,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// Which monitor.

@@ -129,6 +129,8 @@ pub(crate) struct RetryArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// A word about a recovery.
@@ -141,6 +143,8 @@ pub(crate) struct WordArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// A person's word that a host is off.
@@ -156,6 +160,8 @@ pub(crate) struct VouchArgs {
     /// What was done and seen, for the record: `both power cords pulled, rack 7`
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// A word about a recovery that is held, or about all that a lost failure domain holds.
@@ -172,4 +178,6 @@ pub(crate) struct WordsArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }

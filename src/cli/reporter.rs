@@ -33,4 +33,6 @@ pub(crate) struct ReporterLiftArgs {
     /// What was found, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }

@@ -118,6 +118,8 @@ pub(crate) struct HostFailArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// How instances are live-migrated.

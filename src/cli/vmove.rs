@@ -58,4 +58,6 @@ pub(crate) struct VmoveRecoverArgs {
     /// Do not ask for the host's name before --failure
     #[arg(long, requires = "failure")]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }

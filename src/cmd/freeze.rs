@@ -8,6 +8,7 @@ mod list;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_engine::ports::{AuditEntry, AuditSink};
@@ -17,8 +18,8 @@ use tachi_operator::when::lasting;
 
 use super::Failure;
 use super::recovery::note_if_nobody_works;
-use super::when::time;
 use crate::cli::{FreezeArgs, FreezeCommand, ThawArgs, ThawCommand};
+use crate::out::{View, answer};
 use crate::{out, source};
 
 /// Carries out `tachi freeze`.
@@ -53,14 +54,12 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
     }
     let source = source::open(&args.source).await?;
     let told = source.freeze(&wish).await?;
-    if let Some(before) = &told.before {
-        out::line(format!(
-            "in place of a shorter one: {}",
-            Freeze::from(before).sentence()
-        ));
-    }
-    tell(&told);
-    told.underway.iter().for_each(out::line);
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(told),
+        |view| lines(&told, view),
+    )?;
     note_if_nobody_works(source.as_ref()).await;
     for note in &told.notes {
         out::note(format!("tachi: {note}"));
@@ -77,12 +76,16 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
 }
 
 /// What is frozen now, and what that means.
-fn tell(told: &FrozenView) {
+fn lines(told: &FrozenView, view: &View) -> Vec<String> {
     let freeze = Freeze::from(&told.freeze);
-    out::line(format!(
+    let before = told.before.as_ref();
+    let before =
+        before.map(|before| format!("in place of a shorter one: {}", Freeze::from(before).sentence()));
+    let mut lines: Vec<String> = before.into_iter().collect();
+    lines.push(format!(
         "{} is frozen until {} ({}): nothing of it is fenced or moved",
         freeze.what(),
-        time(freeze.until),
+        view.time(freeze.until),
         lasting(left(&told.freeze))
     ));
     let bare = match told.unprotected {
@@ -94,10 +97,10 @@ fn tell(told: &FrozenView) {
             count(bare, "instance is", "instances are")
         ),
     };
-    out::line(format!(
+    lines.push(format!(
         "{bare}. What is reported is kept, and what is dead at the end is recovered then"
     ));
-    out::line(format!(
+    lines.push(format!(
         "it ends by itself{}, or by `{}`",
         if freeze.unless_worse {
             ", or when a second host is out"
@@ -106,6 +109,8 @@ fn tell(told: &FrozenView) {
         },
         freeze.thaw()
     ));
+    lines.extend(told.underway.iter().cloned());
+    lines
 }
 
 fn left(freeze: &tachi_operator::FreezeView) -> Duration {
@@ -128,15 +133,22 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
     let listed = source.freezes().await?;
     let wanted = frozen(scope, name, &listed)?;
     let thawed = source.thaw(&wanted).await?;
-    out::line(format!(
-        "{} is thawed, {} before its time: what waits for it is looked at anew within a second or two",
-        Freeze::from(&thawed).what(),
-        lasting(left(&thawed))
-    ));
     let rest = listed.iter().filter(|one| one.number != thawed.number);
-    for one in rest.filter(|one| scope != FreezeScope::Region && one.scope == FreezeScope::Region) {
-        out::line(format!("but {}", Freeze::from(one).sentence()));
-    }
+    let above = rest.filter(|one| scope != FreezeScope::Region && one.scope == FreezeScope::Region);
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(thawed),
+        |_| {
+            let first = format!(
+                "{} is thawed, {} before its time: what waits for it is looked at anew within a second or two",
+                Freeze::from(&thawed).what(),
+                lasting(left(&thawed))
+            );
+            let above = above.map(|one| format!("but {}", Freeze::from(one).sentence()));
+            std::iter::once(first).chain(above).collect()
+        },
+    )?;
     note_if_nobody_works(source.as_ref()).await;
     Ok(crate::DONE)
 }

@@ -7,7 +7,7 @@ use tachi_operator::MonitorView;
 
 use super::Failure;
 use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
-use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, Sheet, answer};
 use crate::source;
 
 /// Carries out one of them.
@@ -59,11 +59,16 @@ fn sheet(monitors: Vec<MonitorView>) -> Sheet<7> {
 async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let told = source.forget(&args.host, args.kind.into()).await?;
-    out::told(format!(
-        "the {} monitor of {} is forgotten, by {}; if it still runs it is known again within ten seconds",
-        told.kind,
-        out::plain(&told.host),
-        told.by
-    ));
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(told),
+        |_| {
+            vec![format!(
+                "the {} monitor of {} is forgotten, by {}; if it still runs it is known again within ten seconds",
+                told.kind, told.host, told.by
+            )]
+        },
+    )?;
     Ok(crate::DONE)
 }

@@ -7,12 +7,13 @@ mod report;
 mod show;
 pub(super) mod story;
 
+use serde_json::json;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 
 use super::Failure;
-use crate::cli::{RecoveryCommand, RetryArgs, VouchArgs, WordArgs, WordsArgs};
-use crate::out;
+use crate::cli::{RecoveryCommand, RetryArgs, ShapeArgs, VouchArgs, WordArgs, WordsArgs};
+use crate::out::{self, answer};
 use crate::source::{self, Database, Saying, Source};
 
 use named::named;
@@ -38,16 +39,22 @@ async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failur
         recovery,
         domain,
         reason,
+        shape,
     } = args;
     let source = source::open(&source).await?;
+    let reason = reason.as_deref();
     match (recovery, domain) {
-        (Some(recovery), _) => say_one(source.as_ref(), &recovery, word, said_as, reason.as_deref()).await,
+        (Some(recovery), _) => say_one(source.as_ref(), &recovery, (word, said_as), reason, &shape).await,
         (None, Some(domain)) => {
             let held = held_by(source.as_ref(), &domain).await?;
+            let (mut objects, mut lines) = (Vec::new(), Vec::new());
             for (id, host) in &held.recoveries {
                 let id = *id;
-                match source.say(Saying::OfRecovery(id, word), reason.as_deref()).await {
-                    Ok(_) => out::told(format!("{said_as} {id} ({host}): written")),
+                match source.say(Saying::OfRecovery(id, word), reason).await {
+                    Ok(said) => {
+                        objects.push(json!({"word": said_as, "recovery": id, "host": host, "by": said.by}));
+                        lines.push(format!("{said_as} {id} ({host}): written"));
+                    }
                     Err(error) => {
                         let story = source.recovery(id).await?;
                         // One that has ended meanwhile needs no word.
@@ -57,9 +64,8 @@ async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failur
                     }
                 }
             }
-            if let Some(missing) = held.missing(&domain) {
-                out::told(missing);
-            }
+            lines.extend(held.missing(&domain));
+            answer::object(&shape, source.now(), || json!(objects), |_| lines)?;
             note_if_nobody_works(source.as_ref()).await;
             Ok(crate::DONE)
         }
@@ -84,12 +90,13 @@ async fn held_by(source: &dyn Source, domain: &str) -> Result<domain::Held, Fail
 
 async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
+    let reason = args.reason.as_deref();
     say_one(
         source.as_ref(),
         &args.recovery,
-        word,
-        said_as,
-        args.reason.as_deref(),
+        (word, said_as),
+        reason,
+        &args.shape,
     )
     .await
 }
@@ -97,16 +104,19 @@ async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
 async fn say_one(
     source: &dyn Source,
     recovery: &str,
-    word: Word,
-    said_as: &str,
+    (word, said_as): (Word, &str),
     reason: Option<&str>,
+    shape: &ShapeArgs,
 ) -> Result<u8, Failure> {
     let id = named(source, recovery).await?;
     let said = source.say(Saying::OfRecovery(id, word), reason).await?;
-    out::told(format!(
-        "{said_as}: written as {}; the engine hears it within a second or two",
-        said.by
-    ));
+    let object = || json!({"word": said_as, "recovery": id, "by": said.by});
+    answer::object(shape, source.now(), object, |_| {
+        vec![format!(
+            "{said_as}: written as {}; the engine hears it within a second or two",
+            said.by
+        )]
+    })?;
     note_if_nobody_works(source).await;
     Ok(crate::DONE)
 }
@@ -118,6 +128,7 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
         recovery,
         off,
         reason,
+        shape,
     } = args;
     if reason.trim().is_empty() {
         return Err(Failure::usage("--reason: write what was done and seen"));
@@ -139,21 +150,31 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
         )));
     }
     let (recovery, reason) = (recovery.to_string(), Some(reason.as_str()));
-    say_one(&database, &recovery, Word::HostIsOff, "vouch", reason).await
+    say_one(&database, &recovery, (Word::HostIsOff, "vouch"), reason, &shape).await
 }
 
 async fn retry(args: RetryArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let id = named(source.as_ref(), &args.recovery).await?;
     let told = source.retry(id, args.reason.as_deref()).await?;
-    if told.already {
-        out::told(format!(
-            "{} has asked for the same within the last minute: nothing was written",
-            told.by
-        ));
-    }
-    out::line(format!("recovery      {}", told.recovery));
-    out::line(format!("notification  {}", told.notification));
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(told),
+        |_| {
+            let already = told.already.then(|| {
+                format!(
+                    "{} has asked for the same within the last minute: nothing was written",
+                    told.by
+                )
+            });
+            let ids = [
+                format!("recovery      {}", told.recovery),
+                format!("notification  {}", told.notification),
+            ];
+            already.into_iter().chain(ids).collect()
+        },
+    )?;
     note_if_nobody_works(source.as_ref()).await;
     Ok(crate::DONE)
 }

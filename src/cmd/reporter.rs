@@ -5,7 +5,7 @@ use tachi_operator::ReporterView;
 
 use super::Failure;
 use crate::cli::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
-use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, Sheet, answer};
 use crate::source;
 
 /// Carries out one of them.
@@ -61,11 +61,18 @@ fn sheet(listed: &[ReporterView]) -> Sheet<6> {
 async fn lift(args: ReporterLiftArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let told = source.lift(&args.reporter, args.reason.as_deref()).await?;
-    out::told(format!(
-        "{} is heard again from now on, by {}; {} of its reports were kept and began nothing: openstack notification list --status \
-         ignored shows them",
-        told.lifted.reporter, told.by, told.lifted.kept
-    ));
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(told),
+        |_| {
+            vec![format!(
+                "{} is heard again from now on, by {}; {} of its reports were kept and began nothing: openstack notification list \
+             --status ignored shows them",
+                told.lifted.reporter, told.by, told.lifted.kept
+            )]
+        },
+    )?;
     Ok(crate::DONE)
 }
 

@@ -9,7 +9,7 @@ use super::Failure;
 use super::fence::confirmed;
 use super::recovery::note_if_nobody_works;
 use crate::cli::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
-use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, Sheet, answer};
 use crate::source::{self, Saying};
 
 /// Carries out one of them.
@@ -84,16 +84,21 @@ async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {
     let saying = Saying::OfInstance(&args.instance, word, args.on.as_deref());
     let said = source.say(saying, args.reason.as_deref()).await?;
     let (name, by) = (&args.instance, &said.by);
-    if said.seen_to {
-        out::told(format!("{name}: written that {by} has seen to it"));
-        return Ok(crate::DONE);
+    let object = || json!({"word": word.as_str(), "instance": name, "recovery": said.recovery, "by": by, "seen_to": said.seen_to});
+    answer::object(&args.shape, source.now(), object, |_| {
+        vec![if said.seen_to {
+            format!("{name}: written that {by} has seen to it")
+        } else {
+            format!(
+                "{word} of {name}: written as {by}; the engine hears it within a second or two, and tachi recovery show {} tells \
+                 what came of it",
+                said.recovery
+            )
+        }]
+    })?;
+    if !said.seen_to {
+        note_if_nobody_works(source.as_ref()).await;
     }
-    out::told(format!(
-        "{word} of {name}: written as {by}; the engine hears it within a second or two, and tachi recovery show {} tells what came \
-         of it",
-        said.recovery
-    ));
-    note_if_nobody_works(source.as_ref()).await;
     Ok(crate::DONE)
 }
 

@@ -36,6 +36,27 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["db", "purge", "--dry-run"], "table"),
 ];
 
+/// Those that change something: asked once each, below.
+const ACTS: &[&str] = &[
+    "freeze region",
+    "freeze segment",
+    "freeze host",
+    "freeze instance",
+    "thaw region",
+    "thaw segment",
+    "thaw host",
+    "thaw instance",
+    "host fail",
+    "monitor forget",
+    "recovery abort",
+    "recovery approve",
+    "recovery reject",
+    "recovery retry",
+    "recovery vouch",
+    "reporter lift",
+    "vmove recover",
+];
+
 /// The commands that say in their man page that they keep it.
 fn documented() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man/tachi");
@@ -79,6 +100,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
             .filter(|word| !word.starts_with('-') && **word != HOST);
         named.copied().collect::<Vec<_>>().join(" ")
     });
+    let listed = listed.chain(ACTS.iter().map(|name| (*name).to_owned()));
     assert_eq!(listed.collect::<BTreeSet<_>>(), documented());
 
     let stage = Stage::set(quick_region(4)).await;
@@ -148,6 +170,49 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     let opened = |more: &[&str]| asked(&stage, &["recovery", "list", "--all", "-c", "opened"], more).1;
     assert!(opened(&["--utc"]).contains("Z (") && opened(&[]).contains(" ago)"));
     assert!(opened(&["-f", "value"]).trim_end().ends_with('Z'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_what_is_done_is_told_to_programs_too() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let told = |words: &[&str]| {
+        let (code, told, note) = run(&stage, words);
+        assert_eq!(code, 0, "{words:?}: {note}");
+        told
+    };
+    let object = |words: &[&str]| -> Value {
+        let all: Vec<&str> = words.iter().chain(&["-f", "json"]).copied().collect();
+        let told = told(&all);
+        serde_json::from_str(&told).unwrap_or_else(|why| panic!("{words:?}: {why}: {told}"))
+    };
+    let freeze = [
+        "freeze",
+        "host",
+        "compute-003",
+        "--for",
+        "1h",
+        "--reason",
+        "firmware",
+    ];
+    let frozen = object(&freeze);
+    assert_eq!(frozen["freeze"]["scope"], "host", "{frozen}");
+    assert_eq!(object(&freeze)["already"], true);
+    let number = told(&["thaw", "host", "compute-003", "-f", "value", "-c", "number"]);
+    assert_eq!(number.trim(), frozen["freeze"]["number"].to_string());
+
+    let failed = object(&["host", "fail", HOST, "--reason", "smoke", "--yes"]);
+    assert_eq!(
+        (&failed["host"], &failed["already"]),
+        (&Value::from(HOST), &Value::from(false))
+    );
+    let recovery = json(&stage, &["recovery", "list"])[0]["recovery"].clone();
+    let said = object(&["recovery", "abort", HOST, "--reason", "a mistake"]);
+    assert_eq!(
+        (&said["word"], &said["recovery"]),
+        (&Value::from("abort"), &recovery)
+    );
+    assert!(said["by"].as_str().unwrap().ends_with("(a mistake)"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

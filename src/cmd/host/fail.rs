@@ -1,10 +1,13 @@
 //! `tachi host fail`: a person says that a host is dead. It is the report that a monitor would make, and counts for no more: what
 //! proves the host off is the engine's affair.
 
+use serde_json::json;
+
 use super::super::Failure;
 use super::super::fence::confirmed;
 use super::super::recovery::note_if_nobody_works;
 use crate::cli::HostFailArgs;
+use crate::out::answer;
 use crate::{out, source};
 
 /// Reports a host as failed.
@@ -17,7 +20,13 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
     let outlook = source.outlook(&args.host).await?;
     let host = &outlook.host;
     if outlook.against.is_none() {
-        outlook.consequences.iter().for_each(out::told);
+        // A program reads the answer alone.
+        let tell = if args.shape.is_told() {
+            out::told
+        } else {
+            out::note
+        };
+        outlook.consequences.iter().for_each(tell);
         confirmed(
             (host, args.yes),
             "report as dead",
@@ -33,22 +42,31 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
              often; `tachi reporter list`"
         )));
     }
-    if told.already {
-        out::told(format!(
-            "{host} was reported so already by {}: nothing was written",
-            told.by
-        ));
-    }
-    out::line(format!("notification  {}", told.notification));
-    match told.recovery {
-        Some(id) => {
-            out::line(format!("recovery      {id}"));
-            out::line(format!("follow it     tachi recovery show {id} --follow"));
-        }
-        None => out::told(format!(
-            "it has joined what is known of {host}: `tachi recovery list --host {host}`"
-        )),
-    }
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(told),
+        |_| {
+            let mut lines = Vec::new();
+            if told.already {
+                lines.push(format!(
+                    "{host} was reported so already by {}: nothing was written",
+                    told.by
+                ));
+            }
+            lines.push(format!("notification  {}", told.notification));
+            match told.recovery {
+                Some(id) => lines.extend([
+                    format!("recovery      {id}"),
+                    format!("follow it     tachi recovery show {id} --follow"),
+                ]),
+                None => lines.push(format!(
+                    "it has joined what is known of {host}: `tachi recovery list --host {host}`"
+                )),
+            }
+            lines
+        },
+    )?;
     note_if_nobody_works(source.as_ref()).await;
     Ok(crate::DONE)
 }
