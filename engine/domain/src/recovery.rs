@@ -242,16 +242,7 @@ mod tests {
 
     #[test]
     fn r20_what_an_operator_changes_is_told_apart_from_what_reports_say_more() {
-        let calm = Pulse {
-            segment_enabled: true,
-            operator_maintenance: false,
-            word: None,
-            joined_normal: false,
-            off_word: None,
-            move_words: Vec::new(),
-            frozen: Frozen::NOTHING,
-            clock: None,
-        };
+        let calm = Pulse::CALM;
         let said = OperatorWord {
             number: 1,
             word: Word::Reject,

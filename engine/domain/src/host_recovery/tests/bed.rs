@@ -197,16 +197,7 @@ impl Bed {
             status: NotificationStatus::Running,
             message: None,
             said: 0,
-            pulse: Pulse {
-                segment_enabled: true,
-                operator_maintenance: false,
-                word: None,
-                joined_normal: false,
-                off_word: None,
-                move_words: Vec::new(),
-                frozen: crate::freeze::Frozen::NOTHING,
-                clock: None,
-            },
+            pulse: Pulse::CALM,
             words: 0,
             service: Service {
                 id: ServiceId(Uuid::from_u128(5)),
