@@ -47,7 +47,7 @@ pub(crate) fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, 
 /// Without what depends on the moment of asking.
 fn timeless(text: &str) -> String {
     let ages = Regex::new(
-        r#"\d+ (s|min|h) ago|\d\d:\d\d:\d\d(Z| UTC|, )|queue \d+ .*|"(at|looked_at|signed_at|as_of)":"[^"]*"|"age_seconds":\d+"#,
+        r#"(?m)\d+ (s|min|h) ago|\d\d:\d\d:\d\d(, |$)|queue \d+ .*|"(at|looked_at|signed_at|as_of)":"[^"]*"|"age_seconds":\d+"#,
     )
     .unwrap();
     ages.replace_all(text, "...").into_owned()
