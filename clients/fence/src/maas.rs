@@ -157,12 +157,16 @@ impl std::fmt::Debug for Maas {
 }
 
 impl Maas {
-    /// Makes the fencer. Nothing is asked yet.
+    /// Whether all is right that can be seen without asking.
     ///
     /// # Errors
     ///
     /// The address, the key, a system id or the CA file is wrong.
-    pub fn new(options: MaasOptions, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+    pub(crate) fn check(options: &MaasOptions) -> Result<(), SetupError> {
+        Self::key(options).map(drop)
+    }
+
+    fn key(options: &MaasOptions) -> Result<Key, SetupError> {
         let key = Key::parse(&options.api_key).ok_or(SetupError::ApiKey)?;
         for (host, system_id) in &options.system_ids {
             if !machine::is_system_id(system_id) {
@@ -172,6 +176,17 @@ impl Maas {
                 });
             }
         }
+        Client::check(options)?;
+        Ok(key)
+    }
+
+    /// Makes the fencer. Nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// The address, the key, a system id or the CA file is wrong.
+    pub fn new(options: MaasOptions, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let key = Self::key(&options)?;
         let client = Client::new(&options, key, Arc::clone(&clock))?;
         Ok(Self {
             name: options.name,

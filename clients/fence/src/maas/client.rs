@@ -1,6 +1,6 @@
 //! Requests to MAAS: all leave from here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -93,42 +93,34 @@ fn is_new(base: &Url) -> bool {
     told.insert(base.to_string())
 }
 
-/// Without authorities of its own, one client serves all that wait equally long: those of the system take longer to read than
-/// MAAS to answer.
-fn http(options: &MaasOptions) -> Result<reqwest::Client, SetupError> {
-    static MADE: Mutex<BTreeMap<(Duration, Duration), reqwest::Client>> = Mutex::new(BTreeMap::new());
-    let (connect, whole) = (
-        options.connect_timeout,
-        options.timeout.max(options.query_timeout),
-    );
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tachi/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(connect)
-        .timeout(whole)
-        .pool_idle_timeout(Duration::from_secs(4))
-        .redirect(Policy::none())
-        // The key is sent in clear: never through somebody else.
-        .no_proxy();
-    if let Some(path) = &options.ca_file {
-        builder = builder.tls_built_in_root_certs(false);
-        for authority in authorities(path)? {
-            builder = builder.add_root_certificate(authority);
-        }
-        return builder.build().map_err(|source| SetupError::Client { source });
-    }
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(client) = made.get(&(connect, whole)) {
-        return Ok(client.clone());
-    }
-    let client = builder.build().map_err(|source| SetupError::Client { source })?;
-    made.insert((connect, whole), client.clone());
-    Ok(client)
-}
-
 impl Client {
+    /// Whether one could be made. The system's own authorities are not read for that: it takes longer than MAAS to answer, and
+    /// every look at the file of devices would.
+    pub(super) fn check(options: &MaasOptions) -> Result<(), SetupError> {
+        url::normalise(&options.url, options.allow_http)?;
+        options
+            .ca_file
+            .as_deref()
+            .map_or(Ok(()), |path| Ok(authorities(path).map(drop)?))
+    }
+
     pub(super) fn new(options: &MaasOptions, key: Key, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let base = url::normalise(&options.url, options.allow_http)?;
-        let http = http(options)?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tachi/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout.max(options.query_timeout))
+            .pool_idle_timeout(Duration::from_secs(4))
+            .redirect(Policy::none())
+            // The key is sent in clear: never through somebody else.
+            .no_proxy();
+        if let Some(path) = &options.ca_file {
+            builder = builder.tls_built_in_root_certs(false);
+            for authority in authorities(path)? {
+                builder = builder.add_root_certificate(authority);
+            }
+        }
+        let http = builder.build().map_err(|source| SetupError::Client { source })?;
         if base.scheme() == "http" && is_new(&base) {
             tracing::warn!(url = %base, "MAAS is reached without TLS: its API key can be read on the way");
         }

@@ -228,6 +228,18 @@ impl How {
         matches!(self, Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_))
     }
 
+    /// Whether a device could be made at an endpoint.
+    pub(super) fn check(&self, endpoint: &str, clock: &Arc<dyn Clock>) -> Result<(), String> {
+        let Self::Maas(options) = self else {
+            return self.build("sample", endpoint, clock).map(drop);
+        };
+        let options = MaasOptions {
+            url: endpoint.to_owned(),
+            ..options.clone()
+        };
+        Maas::check(&options).map_err(|error| tachi_text::chain(&error))
+    }
+
     /// The device at an endpoint; `None` if only a person can do it.
     pub(super) fn build(
         &self,
