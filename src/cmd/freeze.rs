@@ -12,9 +12,9 @@ use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_engine::ports::{AuditEntry, AuditSink};
-use tachi_operator::FrozenView;
 use tachi_operator::freezes::{FreezeWish, LIMIT, Unfit, frozen};
 use tachi_operator::when::lasting;
+use tachi_operator::{FreezeView, FrozenView, members};
 
 use super::Failure;
 use super::recovery::note_if_nobody_works;
@@ -35,6 +35,7 @@ pub(crate) async fn run(command: FreezeCommand) -> Result<u8, Failure> {
 }
 
 async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, members::<FrozenView>())?;
     let wish = FreezeWish {
         scope,
         name: name.trim().to_owned(),
@@ -113,7 +114,7 @@ fn lines(told: &FrozenView, view: &View) -> Vec<String> {
     lines
 }
 
-fn left(freeze: &tachi_operator::FreezeView) -> Duration {
+fn left(freeze: &FreezeView) -> Duration {
     Duration::from_secs(freeze.left_seconds)
 }
 
@@ -129,6 +130,7 @@ pub(crate) async fn thaw(command: ThawCommand) -> Result<u8, Failure> {
 }
 
 async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, members::<FreezeView>())?;
     let source = source::open(&args.source).await?;
     let listed = source.freezes().await?;
     let wanted = frozen(scope, name, &listed)?;

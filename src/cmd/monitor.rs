@@ -3,7 +3,7 @@
 use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::monitor::MonitorKind;
-use tachi_operator::MonitorView;
+use tachi_operator::{ForgottenView, MonitorView, members};
 
 use super::Failure;
 use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
@@ -57,6 +57,7 @@ fn sheet(monitors: Vec<MonitorView>) -> Sheet<7> {
 }
 
 async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, members::<ForgottenView>())?;
     let source = source::open(&args.source).await?;
     let told = source.forget(&args.host, args.kind.into()).await?;
     answer::object(

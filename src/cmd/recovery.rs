@@ -10,6 +10,7 @@ pub(super) mod story;
 use serde_json::json;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
+use tachi_operator::{RetriedView, members};
 
 use super::Failure;
 use crate::cli::{RecoveryCommand, RetryArgs, ShapeArgs, VouchArgs, WordArgs, WordsArgs};
@@ -18,6 +19,10 @@ use crate::source::{self, Database, Saying, Source};
 
 use named::named;
 pub(super) use show::show;
+
+/// What a word is told with, and one of several.
+const WORD: [&str; 3] = ["word", "recovery", "by"];
+const WORDS: [&str; 4] = ["word", "recovery", "host", "by"];
 
 /// Carries out one of them.
 pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
@@ -41,6 +46,8 @@ async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failur
         reason,
         shape,
     } = args;
+    let members = if recovery.is_some() { &WORD[..] } else { &WORDS };
+    answer::admits(&shape, members.iter().copied())?;
     let source = source::open(&source).await?;
     let reason = reason.as_deref();
     match (recovery, domain) {
@@ -89,6 +96,7 @@ async fn held_by(source: &dyn Source, domain: &str) -> Result<domain::Held, Fail
 }
 
 async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
+    answer::admits(&args.shape, WORD)?;
     let source = source::open(&args.source).await?;
     let reason = args.reason.as_deref();
     say_one(
@@ -133,6 +141,7 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::usage("--reason: write what was done and seen"));
     }
+    answer::admits(&shape, WORD)?;
     let database = Database::open(&config).await?;
     let recovery = named(&database, &recovery).await?;
     let Some(summary) = database.recovery(recovery).await?.map(|story| story.summary) else {
@@ -154,6 +163,7 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
 }
 
 async fn retry(args: RetryArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, members::<RetriedView>())?;
     let source = source::open(&args.source).await?;
     let id = named(source.as_ref(), &args.recovery).await?;
     let told = source.retry(id, args.reason.as_deref()).await?;

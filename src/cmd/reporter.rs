@@ -1,7 +1,7 @@
 //! `tachi reporter`: who is set aside because Nova contradicts what he reports.
 
 use serde_json::json;
-use tachi_operator::ReporterView;
+use tachi_operator::{LiftedView, ReporterView, members};
 
 use super::Failure;
 use crate::cli::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
@@ -59,6 +59,7 @@ fn sheet(listed: &[ReporterView]) -> Sheet<6> {
 }
 
 async fn lift(args: ReporterLiftArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, members::<LiftedView>())?;
     let source = source::open(&args.source).await?;
     let told = source.lift(&args.reporter, args.reason.as_deref()).await?;
     answer::object(

@@ -64,6 +64,7 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> Sheet<8> {
 }
 
 async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
     let word = verdict(&args);
     if args.failure {
         // The only word here that makes an instance start while another copy of it may run.

@@ -48,6 +48,17 @@ pub(crate) fn listed<const N: usize>(
     Ok(())
 }
 
+/// Refuses a column that an answer will not have: what is done cannot be undone for it. `members` are those that it will have.
+pub(crate) fn admits(
+    shape: &ShapeArgs,
+    members: impl IntoIterator<Item = impl Into<String>>,
+) -> Result<(), Failure> {
+    let will: Map<String, Value> = members.into_iter().map(|one| (one.into(), Value::Null)).collect();
+    only(&Value::Object(will), &shape.columns)
+        .map(drop)
+        .map_err(Failure::usage)
+}
+
 /// Prints an object, or several; `lines` are what people are told, and then it is not made.
 pub(crate) fn object(
     shape: &ShapeArgs,

@@ -195,13 +195,41 @@ async fn operator_what_is_done_is_told_to_programs_too() {
         "--reason",
         "firmware",
     ];
+    // A column that will not be there is refused before anything is done.
+    let fail = ["host", "fail", HOST, "--reason", "smoke", "--yes"];
+    let refused: [&[&str]; 10] = [
+        &freeze,
+        &["thaw", "host", "compute-003"],
+        &fail,
+        &["monitor", "forget", HOST, "host"],
+        &["recovery", "abort", HOST],
+        &["recovery", "approve", "--domain", "rack:1"],
+        &["recovery", "retry", HOST],
+        &["recovery", "vouch", HOST, "--off", HOST, "--reason", "seen"],
+        &["reporter", "lift", "1"],
+        &["vmove", "recover", "web", "--failure", "--yes"],
+    ];
+    for words in refused {
+        let all: Vec<&str> = words.iter().chain(&["-c", "nosuch"]).copied().collect();
+        let (code, told, note) = run(&stage, &all);
+        assert_eq!((code, told.as_str()), (2, ""), "{words:?}: {note}");
+        assert!(
+            note.contains("there is no member \"nosuch\""),
+            "{words:?}: {note}"
+        );
+    }
+    assert_eq!(json(&stage, &["freeze", "list"]), Value::Array(Vec::new()));
+    assert_eq!(
+        json(&stage, &["recovery", "list", "--all"]),
+        Value::Array(Vec::new())
+    );
     let frozen = object(&freeze);
     assert_eq!(frozen["freeze"]["scope"], "host", "{frozen}");
     assert_eq!(object(&freeze)["already"], true);
     let number = told(&["thaw", "host", "compute-003", "-f", "value", "-c", "number"]);
     assert_eq!(number.trim(), frozen["freeze"]["number"].to_string());
 
-    let failed = object(&["host", "fail", HOST, "--reason", "smoke", "--yes"]);
+    let failed = object(&fail);
     assert_eq!(
         (&failed["host"], &failed["already"]),
         (&Value::from(HOST), &Value::from(false))

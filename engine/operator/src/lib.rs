@@ -62,6 +62,7 @@ pub use planning::{AwayView, GivebackView, PlannedView};
 pub use proof::ProofView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use said::{InstanceWordView, WordView};
+pub use schema::members;
 pub use seen::{Age, Fencing, Seen, is_alive};
 pub use situation::{
     AsideView, CountsView, EngineView, FactView, FindingView, NeedsPersonView, QueueView, RegisteredView,

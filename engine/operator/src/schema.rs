@@ -10,8 +10,17 @@ use tachi_domain::monitor::{MonitorKind, Resume};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
 use tachi_domain::{EndedBy, WaitsFor};
+use utoipa::PartialSchema;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
-use utoipa::openapi::{Array, ArrayBuilder, Object, Type};
+use utoipa::openapi::{Array, ArrayBuilder, Object, RefOr, Schema, Type};
+
+/// The names of the members of what is told, by its schema.
+pub fn members<T: PartialSchema>() -> Vec<String> {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object.properties.into_keys().collect(),
+        RefOr::T(_) | RefOr::Ref(_) => Vec::new(),
+    }
+}
 
 fn words(words: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
@@ -113,4 +122,24 @@ pub(crate) fn waits_for() -> Object {
 
 pub(crate) fn ended_by() -> Array {
     several(words(EndedBy::ALL.iter().map(|word| word.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::members;
+    use crate::{FailedView, ForgottenView, FreezeView, FrozenView, LiftedView, RetriedView};
+
+    #[test]
+    fn what_is_done_is_told_with_known_members() {
+        for (all, one) in [
+            (members::<FailedView>(), "notification"),
+            (members::<ForgottenView>(), "kind"),
+            (members::<FreezeView>(), "number"),
+            (members::<FrozenView>(), "freeze"),
+            (members::<LiftedView>(), "lifted"),
+            (members::<RetriedView>(), "recovery"),
+        ] {
+            assert!(all.iter().any(|name| name == one), "{one}: {all:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! proves the host off is the engine's affair.
 
 use serde_json::json;
+use tachi_operator::{FailedView, members};
 
 use super::super::Failure;
 use super::super::fence::confirmed;
@@ -16,6 +17,7 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
     if reason.is_empty() {
         return Err(Failure::usage("--reason: write what was seen"));
     }
+    answer::admits(&args.shape, members::<FailedView>())?;
     let source = source::open(&args.source).await?;
     let outlook = source.outlook(&args.host).await?;
     let host = &outlook.host;
@@ -35,13 +37,6 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
     }
     // What speaks against it is refused there, unless this person has said the same already.
     let told = source.fail(host, reason).await?;
-    if told.set_aside {
-        out::line(format!("notification  {}", told.notification));
-        return Err(Failure::told(format!(
-            "the report of {host} is kept, and nothing begins: this reporter is set aside, because Nova has contradicted it too \
-             often; `tachi reporter list`"
-        )));
-    }
     answer::object(
         &args.shape,
         source.now(),
@@ -67,6 +62,12 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
             lines
         },
     )?;
+    if told.set_aside {
+        return Err(Failure::told(format!(
+            "the report of {host} is kept, and nothing begins: this reporter is set aside, because Nova has contradicted it too \
+             often; `tachi reporter list`"
+        )));
+    }
     note_if_nobody_works(source.as_ref()).await;
     Ok(crate::DONE)
 }
