@@ -24,8 +24,10 @@ use crate::ports::{
 };
 use crate::watcher::kind;
 
-/// What a fact of an engine begins with if there is nothing to worry about.
-const WELL: &str = "ok";
+/// Whether there is nothing to worry about, by what an engine says of a part of it.
+pub fn is_well(how: &str) -> bool {
+    how.starts_with("ok")
+}
 
 /// The parts of an engine that are judged from facts of their own. The second is signed by older engines only.
 const JUDGED_ELSEWHERE: [&str; 2] = ["fencing", "hypervisors"];
@@ -306,7 +308,7 @@ fn engine(line: &EngineLine) -> Engine {
         parts: parts
             .map(|(name, text)| {
                 let part = Part {
-                    well: text.starts_with(WELL),
+                    well: is_well(text),
                     text: text.clone(),
                 };
                 (name.clone(), part)

@@ -202,6 +202,23 @@ mod tests {
         assert!(told(&view).ends_with("      NO ROOM: vm-1 lacks 14 GiB memory (Placement seen 12 s ago)"));
     }
 
+    /// Two hosts have the same, and one is asked about.
+    #[test]
+    fn what_to_type_is_about_the_host_that_was_asked_for() {
+        let mut seen = fine();
+        seen.tables.segments[0].hosts = ["a", "b"]
+            .map(|name| host(name, false, Some(MaintenanceReason::Operator)))
+            .into();
+        seen.situation = judged(&seen.tables);
+        for name in ["a", "b"] {
+            let view = ExplanationView::of(&seen, &seen.situation.explain(name)[0]);
+            let told = lines(&view, seen.now).join("\n");
+            let (own, other) = if name == "a" { ("a", "b") } else { ("b", "a") };
+            assert!(told.contains(&format!("-> tachi host return {own}")), "{told}");
+            assert!(!told.contains(&format!("-> tachi host return {other}")), "{told}");
+        }
+    }
+
     #[test]
     fn a_host_is_explained_in_lines_and_for_programs() {
         let mut seen = fine();

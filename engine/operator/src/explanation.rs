@@ -3,15 +3,16 @@
 use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Explanation, HostOrInstance, Need, Protection, fit};
+use tachi_domain::situation::{Counts, Explanation, Finding, HostOrInstance, Need, Protection, fit};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
+use crate::finding::FindingView;
 use crate::forecast::OutcomeView;
 use crate::hosted::{HostedView, LevelView};
 use crate::schema;
 use crate::seen::Seen;
-use crate::situation::{CountsView, FindingView};
+use crate::situation::CountsView;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
@@ -187,16 +188,24 @@ impl ExplanationView {
                 ("instance", &*instance.name)
             }
         };
+        // What to type is about this one, although others have the same.
+        let is_meant = |subject: &str| subject == one.subject.host() || subject == name;
+        let hosts = &seen.situation.hosts;
+        let own = |finding: &Finding| {
+            let mut own = FindingView::from(finding).about(is_meant);
+            if own.subjects.len() < finding.subjects.len() {
+                let host = hosts.iter().find(|host| own.subjects.contains(&host.name));
+                own.instances = host.and_then(|host| host.counts).map_or(1, Counts::meant);
+            }
+            own
+        };
         let needs = one.needs.iter().map(|(need, against)| NeedView {
             need: *need,
             holds: one.holds(*need, against),
             assessed: need
                 .not_assessed()
                 .is_none_or(|aspect| !seen.situation.not_assessed.contains(&aspect)),
-            findings: against
-                .iter()
-                .map(|finding| FindingView::from(*finding))
-                .collect(),
+            findings: against.iter().map(|finding| own(finding)).collect(),
         });
         Self {
             kind: kind.to_owned(),

@@ -14,6 +14,7 @@ mod counted;
 pub mod downtime;
 mod explanation;
 pub mod failing;
+mod finding;
 mod flags;
 mod forecast;
 pub mod freezes;
@@ -47,6 +48,7 @@ pub use controller::{
 pub use counted::counted;
 pub use explanation::{ExplanationView, NeedView, RoomView};
 pub use failing::{FailedView, OutlookView};
+pub use finding::FindingView;
 pub use flags::{Flags, flags};
 pub use forecast::{
     ForecastView, Forecasts, LandingView, NotForecast, OutcomeView, SegmentForecastView, headroom,
@@ -65,8 +67,8 @@ pub use said::{InstanceWordView, WordView};
 pub use schema::members;
 pub use seen::{Age, Fencing, Seen, is_alive};
 pub use situation::{
-    AsideView, CountsView, EngineView, FactView, FindingView, NeedsPersonView, QueueView, RegisteredView,
-    SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
+    AsideView, CountsView, EngineView, FactView, NeedsPersonView, QueueView, RegisteredView, SegmentView,
+    SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
 pub use story::{InstanceView, ReportedView, StepView, StoryView, one_line, progress, progress_of, stage};
 pub use upkeep::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};

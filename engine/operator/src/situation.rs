@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Aspect, Code, Counts, Finding, Grade, replaces};
+use tachi_domain::situation::{Aspect, Counts, Grade, replaces};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
 use tachi_engine::ports::roll::EngineLine;
+use tachi_engine::situation::is_well;
 use utoipa::ToSchema;
 
+use crate::finding::FindingView;
 use crate::judged::HostView;
 use crate::monitor::MonitorView;
 use crate::recovery::MovesView;
@@ -264,32 +266,6 @@ pub struct FactView {
     pub fresh: bool,
 }
 
-/// One thing to say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Finding)]
-pub struct FindingView {
-    /// What is the matter, as a word for programs.
-    #[schema(schema_with = schema::code)]
-    pub code: Code,
-    /// How bad.
-    #[schema(schema_with = schema::grade)]
-    pub grade: Grade,
-    /// Whom it is about; empty if everything.
-    pub subjects: Vec<String>,
-    /// How many instances are concerned.
-    pub instances: u64,
-    /// Since when, as far as that is known.
-    #[schema(required)]
-    pub since: Option<Time>,
-    /// For people.
-    pub text: String,
-    /// What to type.
-    #[schema(required)]
-    pub fix: Option<String>,
-    /// The page of the book about it.
-    pub page: String,
-}
-
 /// Instances by what would become of them if their hosts died now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceCounts)]
@@ -328,47 +304,6 @@ impl From<Counts> for CountsView {
     }
 }
 
-/// So many hosts are named in a command; of more it is about all.
-const NAMED: usize = 4;
-
-impl FindingView {
-    /// What to type, about each of those that it is about: `fix` names the first.
-    pub fn typed(&self) -> Option<String> {
-        let fix = self.fix.as_deref()?;
-        let command = self
-            .subjects
-            .first()
-            .and_then(|first| fix.strip_suffix(first.as_str()));
-        let others = self.subjects.get(1..).unwrap_or_default();
-        let Some(command) = command.filter(|_| !others.is_empty()) else {
-            return Some(fix.to_owned());
-        };
-        let is_few = self.subjects.len() <= NAMED;
-        Some(match (command, is_few) {
-            // This one takes several.
-            ("tachi fence check ", true) => format!("{command}{}", self.subjects.join(" ")),
-            ("tachi fence check ", false) => format!("{command}--all"),
-            (_, true) => format!("{fix}    # and the same for {}", others.join(", ")),
-            (_, false) => format!("{fix}    # and the same for the other {}", others.len()),
-        })
-    }
-}
-
-impl From<&Finding> for FindingView {
-    fn from(finding: &Finding) -> Self {
-        Self {
-            code: finding.code,
-            grade: finding.grade,
-            subjects: finding.subjects.clone(),
-            instances: finding.instances,
-            since: finding.since.map(Time),
-            text: finding.text.clone(),
-            fix: finding.fix.clone(),
-            page: finding.page.clone(),
-        }
-    }
-}
-
 impl FactView {
     fn at(now: Timestamp, one: Age) -> Self {
         let age = one
@@ -383,7 +318,28 @@ impl FactView {
     }
 }
 
+impl EngineView {
+    /// The parts that something is the matter with, and what.
+    pub fn ill(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.facts.iter().filter(|(_, how)| !is_well(how))
+    }
+}
+
 impl SituationView {
+    /// Whether each part works, in every engine that is at work.
+    pub fn parts(&self) -> BTreeMap<&str, bool> {
+        let mut parts: BTreeMap<&str, bool> = BTreeMap::new();
+        for (part, how) in self
+            .engines
+            .iter()
+            .filter(|one| one.alive)
+            .flat_map(|one| &one.facts)
+        {
+            *parts.entry(part).or_insert(true) &= is_well(how);
+        }
+        parts
+    }
+
     /// How many hosts of a segment may be lost, as it stands in a table; `None` where that is not looked at.
     pub fn headroom_of(&self, segment: &SegmentView) -> Option<String> {
         let is_assessed = segment.enabled && !self.not_assessed.contains(&Aspect::Room);
@@ -537,51 +493,6 @@ impl From<&Seen> for SituationView {
             findings: seen.situation.findings.iter().map(FindingView::from).collect(),
             instances: seen.situation.counts.map(CountsView::from),
             not_assessed: seen.situation.not_assessed.clone(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_to_type_is_about_all_that_a_finding_is_about() {
-        let told = |fix: &str, subjects: &[&str]| {
-            let finding = FindingView {
-                code: Code::FenceNotTested,
-                grade: Grade::Warn,
-                subjects: subjects.iter().map(|one| (*one).to_owned()).collect(),
-                instances: 0,
-                since: None,
-                text: String::new(),
-                fix: Some(fix.to_owned()),
-                page: String::new(),
-            };
-            finding.typed().unwrap_or_default()
-        };
-        for (fix, subjects, expected) in [
-            ("tachi recovery list", &[][..], "tachi recovery list"),
-            ("tachi recovery list", &["a", "b"], "tachi recovery list"),
-            ("tachi fence check a", &["a"], "tachi fence check a"),
-            ("tachi fence check a", &["a", "b", "c"], "tachi fence check a b c"),
-            (
-                "tachi fence check a",
-                &["a", "b", "c", "d", "e"],
-                "tachi fence check --all",
-            ),
-            (
-                "tachi host return a",
-                &["a", "b"],
-                "tachi host return a    # and the same for b",
-            ),
-            (
-                "tachi host return a",
-                &["a", "b", "c", "d", "e"],
-                "tachi host return a    # and the same for the other 4",
-            ),
-        ] {
-            assert_eq!(told(fix, subjects), expected, "{subjects:?}");
         }
     }
 }

@@ -204,15 +204,7 @@ fn engines(seen: &SituationView) -> Vec<Sign> {
     };
     let mut signs = vec![Sign::new(tone, format!("engines {alive}/{}", seen.engines.len()))];
     signs.extend(room(seen));
-    let mut parts: BTreeMap<&str, bool> = BTreeMap::new();
-    for engine in seen.engines.iter().filter(|one| one.alive) {
-        for (part, how) in &engine.facts {
-            let is_well = how == "ok" || how.starts_with("ok:");
-            let so_far = parts.entry(part).or_insert(true);
-            *so_far = *so_far && is_well;
-        }
-    }
-    signs.extend(parts.into_iter().map(|(part, is_well)| {
+    signs.extend(seen.parts().into_iter().map(|(part, is_well)| {
         let tone = if is_well { Tone::Good } else { Tone::Bad };
         Sign::new(tone, plain(part))
     }));

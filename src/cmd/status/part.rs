@@ -150,33 +150,13 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
         if !of_part(finding) {
             continue;
         }
-        let mut finding = finding.clone();
-        if finding.subjects.iter().any(|one| subjects.contains(one)) {
-            let before = finding.subjects.clone();
-            finding.subjects.retain(|one| subjects.contains(one));
-            if finding.subjects.len() < before.len() {
-                finding.instances = finding.subjects.iter().map(|one| concerned(one, hosts)).sum();
-            }
-            // What to type names the first of those it is about.
-            if let (Some(fix), Some(first), Some(own)) =
-                (&mut finding.fix, before.first(), finding.subjects.first())
-                && first != own
-            {
-                *fix = about_another(fix, first, own);
-            }
+        let mut part = finding.about(|one| subjects.contains(one));
+        if part.subjects.len() < finding.subjects.len() {
+            part.instances = part.subjects.iter().map(|one| concerned(one, hosts)).sum();
         }
-        kept.push(finding);
+        kept.push(part);
     }
     kept
-}
-
-/// A command that names a subject, about another one. The name is its last word of that spelling: a host may be called `host`.
-fn about_another(command: &str, subject: &str, other: &str) -> String {
-    let mut words: Vec<&str> = command.split(' ').collect();
-    if let Some(word) = words.iter_mut().rfind(|word| **word == subject) {
-        *word = other;
-    }
-    words.join(" ")
 }
 
 /// How many instances a subject is, or has.
@@ -227,21 +207,6 @@ mod tests {
 
     fn view() -> SituationView {
         SituationView::from(&fine())
-    }
-
-    #[test]
-    fn a_command_is_made_about_another_host_whatever_hosts_are_called() {
-        for (command, subject, expected) in [
-            ("tachi fence check a", "a", "tachi fence check b"),
-            (
-                "tachi host fail host --reason TEXT",
-                "host",
-                "tachi host fail b --reason TEXT",
-            ),
-            ("tachi doctor", "a", "tachi doctor"),
-        ] {
-            assert_eq!(about_another(command, subject, "b"), expected);
-        }
     }
 
     #[test]

@@ -185,20 +185,15 @@ fn services(seen: &SituationView) -> Vec<String> {
 
 /// How many are at work and how their parts are; each that is silent, and each part that is not well, on a line of its own.
 fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
-    let alive = || seen.engines.iter().filter(|one| one.alive);
+    let alive = seen.engines.iter().filter(|one| one.alive).count();
     let Some(latest) = seen.engines.iter().map(|one| one.signed_at.0).max() else {
         return vec!["engines    none".to_owned()];
     };
-    let mut parts: BTreeMap<&str, bool> = BTreeMap::new();
-    for (part, how) in alive().flat_map(|one| &one.facts) {
-        *parts.entry(part).or_insert(true) &= is_well(how);
-    }
-    let parts = parts
-        .iter()
-        .map(|(part, well)| format!("  {part} {}", if *well { "●" } else { "✗" }));
+    let parts = seen.parts().into_iter();
+    let parts = parts.map(|(part, is_well)| format!("  {part} {}", if is_well { "●" } else { "✗" }));
     let mut lines = vec![format!(
         "engines    {} of {} at work, signed {}{}",
-        alive().count(),
+        alive,
         seen.engines.len(),
         ago(latest, now),
         parts.collect::<String>()
@@ -212,15 +207,10 @@ fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
             ));
             continue;
         }
-        let ill = one.facts.iter().filter(|(_, how)| !is_well(how));
+        let ill = one.ill();
         lines.extend(ill.map(|(part, how)| format!("           {}: {part} {how}", one.name)));
     }
     lines
-}
-
-/// As engines say it of their parts.
-fn is_well(how: &str) -> bool {
-    how.starts_with("ok")
 }
 
 /// How many hosts of a segment may be lost, after a comma.

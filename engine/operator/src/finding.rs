@@ -1,0 +1,171 @@
+//! What is found, as it is told.
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::situation::{Code, Finding, Grade};
+use utoipa::ToSchema;
+
+use crate::schema;
+use crate::when::Time;
+
+/// One thing to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Finding)]
+pub struct FindingView {
+    /// What is the matter, as a word for programs.
+    #[schema(schema_with = schema::code)]
+    pub code: Code,
+    /// How bad.
+    #[schema(schema_with = schema::grade)]
+    pub grade: Grade,
+    /// Whom it is about; empty if everything.
+    pub subjects: Vec<String>,
+    /// How many instances are concerned.
+    pub instances: u64,
+    /// Since when, as far as that is known.
+    #[schema(required)]
+    pub since: Option<Time>,
+    /// For people.
+    pub text: String,
+    /// What to type.
+    #[schema(required)]
+    pub fix: Option<String>,
+    /// The page of the book about it.
+    pub page: String,
+}
+
+/// So many hosts are named in a command; of more it is about all.
+const NAMED: usize = 4;
+
+impl FindingView {
+    /// What to type, about each of those that it is about: `fix` names the first.
+    pub fn typed(&self) -> Option<String> {
+        let fix = self.fix.as_deref()?;
+        let (first, others) = match self.subjects.split_first() {
+            Some((first, others)) if !others.is_empty() && place(fix, first).is_some() => (first, others),
+            _ => return Some(fix.to_owned()),
+        };
+        let is_few = self.subjects.len() <= NAMED;
+        Some(match (fix.strip_suffix(first.as_str()), is_few) {
+            // This one takes several.
+            (Some(check @ "tachi fence check "), true) => format!("{check}{}", self.subjects.join(" ")),
+            (Some(check @ "tachi fence check "), false) => format!("{check}--all"),
+            (_, true) => format!("{fix}    # and the same for {}", others.join(", ")),
+            (_, false) => format!("{fix}    # and the same for the other {}", others.len()),
+        })
+    }
+
+    /// The same of those alone of whom `is_meant` says so; all of it if that is nobody.
+    #[must_use]
+    pub fn about(&self, is_meant: impl Fn(&str) -> bool) -> Self {
+        let mut finding = self.clone();
+        finding.subjects.retain(|one| is_meant(one));
+        let (Some(first), Some(own)) = (self.subjects.first(), finding.subjects.first()) else {
+            return self.clone();
+        };
+        if let Some(fix) = &mut finding.fix {
+            *fix = about_another(fix, first, own);
+        }
+        finding
+    }
+}
+
+/// Where a command names a subject: its last word of that spelling, for a host may be called `host`.
+fn place(command: &str, subject: &str) -> Option<usize> {
+    let mut words = command.split(' ');
+    let after = words.clone().count();
+    let from_behind = words.by_ref().rev().position(|word| word == subject)?;
+    Some(after - 1 - from_behind)
+}
+
+/// A command that names a subject, about another one.
+fn about_another(command: &str, subject: &str, other: &str) -> String {
+    let named = place(command, subject);
+    let words = command.split(' ').enumerate();
+    let words = words.map(|(at, word)| if Some(at) == named { other } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+impl From<&Finding> for FindingView {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            code: finding.code,
+            grade: finding.grade,
+            subjects: finding.subjects.clone(),
+            instances: finding.instances,
+            since: finding.since.map(Time),
+            text: finding.text.clone(),
+            fix: finding.fix.clone(),
+            page: finding.page.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(fix: &str, subjects: &[&str]) -> FindingView {
+        FindingView {
+            code: Code::FenceNotTested,
+            grade: Grade::Warn,
+            subjects: subjects.iter().map(|one| (*one).to_owned()).collect(),
+            instances: 0,
+            since: None,
+            text: String::new(),
+            fix: Some(fix.to_owned()),
+            page: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_to_type_is_about_all_that_a_finding_is_about() {
+        for (fix, subjects, expected) in [
+            ("tachi recovery list", &[][..], "tachi recovery list"),
+            ("tachi recovery list", &["a", "b"], "tachi recovery list"),
+            ("tachi fence check a", &["a"], "tachi fence check a"),
+            ("tachi fence check a", &["a", "b", "c"], "tachi fence check a b c"),
+            (
+                "tachi fence check a",
+                &["a", "b", "c", "d", "e"],
+                "tachi fence check --all",
+            ),
+            (
+                "tachi host return a",
+                &["a", "b"],
+                "tachi host return a    # and the same for b",
+            ),
+            (
+                "tachi host fail a --reason TEXT",
+                &["a", "b"],
+                "tachi host fail a --reason TEXT    # and the same for b",
+            ),
+            (
+                "tachi host return a",
+                &["a", "b", "c", "d", "e"],
+                "tachi host return a    # and the same for the other 4",
+            ),
+        ] {
+            let told = finding(fix, subjects).typed();
+            assert_eq!(told.as_deref(), Some(expected), "{subjects:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_made_about_another_host_whatever_hosts_are_called() {
+        for (command, subject, expected) in [
+            ("tachi fence check a", "a", "tachi fence check b"),
+            (
+                "tachi host fail host --reason TEXT",
+                "host",
+                "tachi host fail b --reason TEXT",
+            ),
+            ("tachi doctor", "a", "tachi doctor"),
+        ] {
+            let told = finding(command, &[subject, "b"]).about(|one| one == "b");
+            assert_eq!(told.fix.as_deref(), Some(expected));
+            assert_eq!(told.subjects, ["b"]);
+        }
+        let whole = finding("tachi fence check a", &["a"]);
+        assert_eq!(whole.about(|_| false), whole);
+    }
+}
