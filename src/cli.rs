@@ -248,7 +248,7 @@ pub(crate) struct ServeArgs {
     /// Start a simulated region too, and protect it: nothing else is needed
     #[arg(long)]
     pub(crate) sandbox: bool,
-    /// Make no segment of the simulated region: nothing of it is protected until somebody does
+    /// Make no segment of the simulated region and run no monitors there: nothing of it is protected until somebody does
     #[arg(long, requires = "sandbox")]
     pub(crate) bare: bool,
     #[command(flatten)]

@@ -1,5 +1,7 @@
 //! `tachi serve`: API and engine in one process, and a simulated region too if asked for.
 
+mod monitors;
+
 use std::time::Duration;
 
 use tachi_domain::count;
@@ -9,12 +11,16 @@ use tokio::sync::watch;
 use super::init::protect_all;
 use super::sandbox::{self, Region, RegionPlan};
 use super::{Failure, service_settings};
-use crate::cli::{ServeArgs, UpstreamArgs};
+use crate::cli::{ConfigArgs, ServeArgs, UpstreamArgs};
 use crate::logging::{self, Logging};
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Devices, Process, Telling};
+use monitors::Monitors;
+
+/// What is done by the clock in a simulated region.
+const SCHEDULE: &str = "\n[schedule]\ndoctor = daily 03:00\ndrill = weekly sun 04:00\npurge = daily 03:30\n";
 
 /// Runs both until told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
@@ -54,7 +60,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         options: sandbox::options_of(&args.region),
         api,
         state_dir: args.region.state_dir.as_deref(),
-        more_conf: sandbox::PATIENCE,
+        more_conf: &format!("{}{SCHEDULE}", sandbox::PATIENCE),
     })
     .await?;
     sandbox::boot(&region, args.region.instances)?;
@@ -71,6 +77,15 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     };
     let (_rules, policy) = watch::channel(settings.policy.clone());
     let (process, base) = start(&settings, policy, &args.upstream).await?;
+    let config = ConfigArgs {
+        config_file: vec![region.conf_file()],
+        ..ConfigArgs::default()
+    };
+    wiring::keep_schedule(&process, &config, &settings, &base);
+    if !args.bare {
+        let monitors = Monitors::of(&region)?;
+        process.task(|stop| monitors.run(stop));
+    }
     sandbox::tell(&region, &args.region, api)?;
     if made > 0 {
         out::line(format!(
@@ -80,6 +95,16 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     }
     let words = sandbox::words(&args.region);
     out::line(format!("status      tachi status {words}"));
+    if !args.bare
+        && let Some(host) = region.sandbox.region().hosts().first()
+    {
+        out::line(format!(
+            "let one die curl -H 'X-Sandbox-Key: {}' --json '{{\"on\": false}}' {}/hosts/{}/power",
+            region.sandbox.admin_key(),
+            region.sandbox.urls().admin,
+            host.name
+        ));
+    }
     out::line("ready; try `openstack --os-cloud tachi-sandbox segment list`. Stop with Ctrl-C");
     process.run(|| {}).await?;
     base.close()

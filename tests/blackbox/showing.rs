@@ -129,6 +129,42 @@ async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there()
         status()["instances"]["protected"] == 6
     })
     .await;
+    let asked = |words: &[&str]| {
+        let words: Vec<&str> = words
+            .iter()
+            .chain(&["-f", "json", "--config-file", conf])
+            .copied()
+            .collect();
+        let (code, told, note) = Stage::command(&words);
+        assert_eq!(code, 0, "{words:?}: {note}");
+        serde_json::from_str::<Value>(&told).unwrap()
+    };
+    let jobs = asked(&["schedule", "list"]);
+    assert_eq!(jobs.as_array().unwrap().len(), 4, "{jobs}");
+    until("each host's monitors to sign", LIMIT, async || {
+        let monitors = asked(&["monitor", "list"]);
+        let monitors = monitors.as_array().unwrap();
+        monitors.len() == 9 && monitors.iter().all(|one| one["grade"] == "ok")
+    })
+    .await;
+    // As it says: a host dies, nobody is told, and its instances are back.
+    let typed = cloud.until_said("let one die").await;
+    let words: Vec<&str> = typed.split('\'').collect();
+    let ["let one die curl -H ", header, " --json ", body, url] = words[..] else {
+        panic!("{typed}");
+    };
+    let (name, key) = header.split_once(": ").unwrap();
+    let off = client.post(url.trim()).header(name, key);
+    let off = off
+        .header("Content-Type", "application/json")
+        .body(body.to_owned());
+    assert_eq!(off.send().await.unwrap().status(), 200, "{typed}");
+    until("the host to be reported and recovered", LIMIT, async || {
+        let all = asked(&["recovery", "list", "--all"]);
+        let seen = status();
+        all[0]["host"] == "compute-001" && seen["instances"]["protected"] == 6
+    })
+    .await;
     assert_eq!(cloud.stop().await, Some(0));
 }
 

@@ -88,12 +88,6 @@ class Region:
         except urllib.error.HTTPError as error:
             raise SystemExit("%s: %s" % (path, error.read())) from error
 
-    def report(self, host):
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-        payload = {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN"}
-        body = {"notification": {"type": "COMPUTE_HOST", "hostname": host, "generated_time": at, "payload": payload}}
-        self._ask("POST", self.api + "/notifications", body, {"X-Auth-Token": self.token})
-
     def type(self, line):
         """What comes back, and the exit code; standard error stands behind standard output."""
         words = line if " help " in line else line + " --config-file " + os.path.join(self.work, "state", "tachi.conf")
@@ -160,7 +154,6 @@ class Night:
         self.region.sandbox("/servers/%s/half-move" % self.ids["db-1"], {"dest": "compute-004", "kind": "live-migration", "guest_at_dest": False})
         self.region.sandbox("/hosts/compute-002/bmc", {"query": {"mode": "fails", "status": 500}})
         self.region.sandbox("/hosts/compute-001/power", {"on": False})
-        self.region.report("compute-001")
 
         def rings():
             back = "1/2 instances back" in self.region.type("tachi recovery list")[0]

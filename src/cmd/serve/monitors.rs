@@ -1,0 +1,192 @@
+//! The monitors of a simulated region: they sign as long as their host has power and its link, and report a host that has not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::monitor::MonitorKind;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
+use tachi_instance_ha::{
+    Class, Client, ClusterStatus, GeneratedTime, HostEvent, HostStatus, MonitorSignature, Notification,
+    Options,
+};
+use tachi_keystone::{Credentials, Domain, Named, Scope};
+use tachi_sandbox::HostSnapshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::cmd::Failure;
+use crate::cmd::sandbox::Region;
+
+/// How often hosts are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A host that is gone for so long is reported.
+const MISSED: Duration = Duration::from_secs(3);
+
+/// How soon a host is reported at most.
+const NOTICE_SECONDS: u32 = 4;
+
+/// How often each monitor signs.
+const SIGN: Duration = Duration::from_secs(10);
+
+/// So many sign at once.
+const AT_ONCE: usize = 16;
+
+/// What is known of a host that is gone.
+struct Gone {
+    since: Instant,
+    reported: bool,
+}
+
+/// All of a region's.
+pub(super) struct Monitors {
+    region: tachi_sandbox::Region,
+    client: Arc<Client>,
+    gone: BTreeMap<String, Gone>,
+    signed: Option<Instant>,
+    /// What the API has refused last, so that it is told once.
+    told: Option<String>,
+}
+
+impl Monitors {
+    /// They find the API in the catalogue of the region, as others do.
+    pub(super) fn of(region: &Region) -> Result<Self, Failure> {
+        let login = region.sandbox.credentials_of("masakari", "service");
+        let named = |name: String| Named::Name {
+            name,
+            domain: Some(Domain::Name(login.domain_name.clone())),
+        };
+        let credentials = Credentials::Password {
+            user: named(login.username),
+            password: login.password.into(),
+            scope: Scope::Project(named(login.project_name)),
+        };
+        let client = Client::new(Options::new(login.auth_url, credentials))
+            .map_err(|error| Failure::new("making the simulated monitors", error))?;
+        Ok(Self {
+            region: region.sandbox.region().clone(),
+            client: Arc::new(client),
+            gone: BTreeMap::new(),
+            signed: None,
+            told: None,
+        })
+    }
+
+    /// Watches until told to stop.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let look = self.look(Instant::now());
+            if stop.run_until_cancelled(look).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn look(&mut self, now: Instant) {
+        let hosts = self.region.hosts();
+        for host in &hosts {
+            if is_heard(host) {
+                if self.gone.remove(&host.name).is_some() {
+                    // One that has just started signs.
+                    self.signed = None;
+                }
+            } else {
+                let new = Gone {
+                    since: now,
+                    reported: false,
+                };
+                self.gone.entry(host.name.clone()).or_insert(new);
+            }
+        }
+        let mut refused = None;
+        if hosts.iter().any(is_heard) {
+            refused = self.report(now).await;
+        }
+        if self.signed.is_none_or(|at| now.duration_since(at) >= SIGN) {
+            self.signed = Some(now);
+            refused = self.sign(&hosts).await.or(refused);
+            if refused.is_some() && refused != self.told {
+                tracing::info!(
+                    why = refused.as_deref(),
+                    "the simulated monitors are not listened to"
+                );
+            }
+            self.told = refused;
+        }
+    }
+
+    /// What the API has not taken, if anything.
+    async fn report(&mut self, now: Instant) -> Option<String> {
+        let mut refused = None;
+        for (host, gone) in &mut self.gone {
+            if gone.reported || now.duration_since(gone.since) < MISSED {
+                continue;
+            }
+            let at = GeneratedTime::from_micros(SystemClock.wall().micros());
+            let (event, status) = (HostEvent::Stopped, HostStatus::Unknown);
+            let report = Notification::host(host, event, Some(ClusterStatus::Offline), status, at);
+            match self.client.notify(report.body(), None).await {
+                Ok(_) => gone.reported = true,
+                Err(failed) => {
+                    // It is on maintenance, say: it is reported when it is gone the next time.
+                    gone.reported = failed.class == Class::Rejected;
+                    refused = Some(failed.text);
+                }
+            }
+        }
+        refused
+    }
+
+    /// The same of signatures.
+    async fn sign(&self, hosts: &[HostSnapshot]) -> Option<String> {
+        const KINDS: [MonitorKind; 3] = [MonitorKind::Host, MonitorKind::Process, MonitorKind::Instance];
+        let heard = hosts.iter().filter(|host| is_heard(host));
+        let all: Vec<(&HostSnapshot, MonitorKind)> =
+            heard.flat_map(|host| KINDS.map(|kind| (host, kind))).collect();
+        let mut refused = None;
+        for some in all.chunks(AT_ONCE) {
+            let mut signing = JoinSet::new();
+            for (host, kind) in some.iter().copied() {
+                let (client, signature) = (Arc::clone(&self.client), signature(host, kind, hosts));
+                let host = host.name.clone();
+                signing.spawn(async move { client.sign_monitor(&host, kind.as_str(), &signature).await });
+            }
+            let failed = signing.join_all().await.into_iter().find_map(Result::err);
+            refused = failed.map(|failed| failed.text).or(refused);
+        }
+        refused
+    }
+}
+
+fn is_heard(host: &HostSnapshot) -> bool {
+    host.power && host.link
+}
+
+/// Host monitors watch the hosts of their zone.
+fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> MonitorSignature {
+    let is_host = kind == MonitorKind::Host;
+    let others = hosts
+        .iter()
+        .filter(|one| is_host && one.zone == host.zone && one.name != host.name);
+    MonitorSignature {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        troubles: BTreeMap::new(),
+        watches: others.map(|one| one.name.clone()).collect(),
+        watching: is_host,
+        guests_resume: Some("no"),
+        guests_by: Some("a simulated host".to_owned()),
+        notice_seconds: is_host.then_some(NOTICE_SECONDS),
+        notice_by: is_host.then(|| {
+            format!(
+                "a simulated host is looked at each second, and reported after {} s",
+                MISSED.as_secs()
+            )
+        }),
+        notice_beside: None,
+    }
+}
