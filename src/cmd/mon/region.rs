@@ -7,7 +7,7 @@ use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Code, Grade, Protection};
 use tachi_operator::{
-    Flags, HostView, RegisteredView, SituationView, StoryView, UnderwayView, counted, one_line,
+    FindingView, Flags, HostView, RegisteredView, SituationView, StoryView, UnderwayView, counted, one_line,
 };
 
 use super::super::status::{findings, tree};
@@ -132,9 +132,15 @@ impl Region {
             .collect();
         let levels: Vec<u32> = levels.into_iter().collect();
         let monitors = monitors(seen);
+        let why = Why::of(seen);
         let made = |view: &HostView, registered: Option<&RegisteredView>, segment: &str| {
             let row = open.get(view.name.as_str()).copied();
             let mut host = of_host(view, registered, row, segment, seen, flags.host(view, registered));
+            if row.is_none()
+                && let Some(text) = view.reasons.first().and_then(|code| why.told(view, *code))
+            {
+                host.state.words = plain(&format!("{}: {text}", host.state.words));
+            }
             if let Some((good, all)) = monitors.get(view.name.as_str()) {
                 let tone = if good == all { Tone::Good } else { Tone::Bad };
                 host.monitors = Sign::new(tone, format!("{good}/{all}"));
@@ -265,6 +271,31 @@ fn monitors(seen: &SituationView) -> BTreeMap<&str, (u32, u32)> {
         *all += 1;
     }
     by_host
+}
+
+/// What the findings say of hosts.
+struct Why<'a>(BTreeMap<(Code, &'a str), &'a FindingView>);
+
+impl<'a> Why<'a> {
+    fn of(seen: &'a SituationView) -> Self {
+        let each = seen.findings.iter().flat_map(|finding| {
+            // What is about everything is about each.
+            let all = finding.subjects.is_empty().then_some("");
+            let subjects = finding.subjects.iter().map(String::as_str).chain(all);
+            subjects.map(move |subject| ((finding.code, subject), finding))
+        });
+        Self(each.collect())
+    }
+
+    fn told(&self, host: &HostView, code: Code) -> Option<&'a str> {
+        let segment = host.segment.as_ref().map(|name| format!("segment {name}"));
+        let subjects = [Some(host.name.as_str()), segment.as_deref(), Some("")];
+        let found = subjects
+            .into_iter()
+            .flatten()
+            .find_map(|subject| self.0.get(&(code, subject)));
+        found.map(|finding| finding.text.as_str())
+    }
 }
 
 /// A host's fence level of this number, as it was tested last.

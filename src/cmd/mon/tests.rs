@@ -508,21 +508,25 @@ fn a_thousand_hosts_are_scrolled_and_drawn_fast() {
         ..Options::default()
     });
     mon.on(told(seen), at(1));
+    // The quickest of some: the machine is busy with other tests.
+    let drawn = |mon: &mut Mon| {
+        let quickest = (0..8).map(|_| {
+            let began = Instant::now();
+            frame(mon, 200, 50);
+            began.elapsed()
+        });
+        quickest.min().unwrap()
+    };
     let mut slowest = Duration::ZERO;
     for keys in ["", "↓", "↓↓↓"] {
         press(&mut mon, keys);
-        let began = Instant::now();
-        frame(&mut mon, 200, 50);
-        slowest = slowest.max(began.elapsed());
+        slowest = slowest.max(drawn(&mut mon));
     }
     mon.on(Event::Key(Key::End), at(1));
-    let began = Instant::now();
+    slowest = slowest.max(drawn(&mut mon));
     let shown = frame(&mut mon, 200, 50);
-    slowest = slowest.max(began.elapsed());
     assert!(shown.contains(">compute-0999"), "{shown}");
-    println!("slowest frame: {slowest:?}");
-    // Measured at a fraction of it; a machine that is busy with other tests has ten times as long.
-    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    assert!(slowest < Duration::from_millis(50), "a frame takes {slowest:?}");
     mon.on(Event::Key(Key::Home), at(1));
     assert!(frame(&mut mon, 80, 24).contains(">compute-0000"));
 }
