@@ -219,8 +219,8 @@ async fn operator_an_aborted_drain_aborts_what_is_under_way_and_begins_nothing_m
     assert_eq!(cancelled, 2);
 }
 
-/// Plans a drain without a command.
-async fn plan(stage: &Stage) -> NotificationId {
+/// Plans it without a command; `put` is where what a giveback is about was put.
+async fn plan(stage: &Stage, kind: RecoveryKind, put: BTreeMap<ServerId, String>) -> NotificationId {
     let order = PlannedOrder {
         by: "alice".into(),
         reason: "firmware".into(),
@@ -228,12 +228,11 @@ async fn plan(stage: &Stage) -> NotificationId {
         at_once: 2,
         limit: Duration::from_mins(5),
         with_locked: false,
-        instances: BTreeMap::<ServerId, String>::new(),
+        instances: put,
     };
     let region = stage.store.desk().region().await.unwrap();
     let mut hosts = region.into_iter().flat_map(|segment| segment.hosts);
     let host = hosts.find(|view| view.host.name == HOST).unwrap().host.id;
-    let kind = RecoveryKind::Drain;
     let new = NewPlan {
         kind,
         host,
@@ -252,7 +251,7 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
     let servers = stage.boot(HOST, 6);
     let region = stage.sandbox.region();
     // Two are caught in the middle, and are not known to be anywhere else: they wait for a person, as after any half move.
-    let drained = plan(&stage).await;
+    let drained = plan(&stage, RecoveryKind::Drain, BTreeMap::new()).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("the first to be moved", LIMIT, async || {
         hosts(&stage, &servers).iter().any(|host| host != HOST)
@@ -287,36 +286,49 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
     engine.stop().await;
 }
 
+/// Where the instances of a giveback were put.
+const OTHER: &str = "compute-002";
+
 /// Lets an engine die at its `at`-th commit and another one finish. `false`: there were not so many commits.
-async fn die_at(at: usize, moment: Moment) -> bool {
+async fn die_at(kind: RecoveryKind, at: usize, moment: Moment) -> bool {
     let stage = stage().await;
-    let servers = stage.boot(HOST, 3);
-    let drained = plan(&stage).await;
+    let is_drain = kind == RecoveryKind::Drain;
+    let servers = stage.boot(if is_drain { HOST } else { OTHER }, 3);
+    let put = servers
+        .iter()
+        .filter(|_| !is_drain)
+        .map(|id| ((*id).into(), OTHER.to_owned()));
+    let planned = plan(&stage, kind, put.collect()).await;
     let (journal, dead) = Deadly::new(&stage, at, moment);
     let first = stage.engine(Arc::new(journal), quick_policy()).await;
     let died = tokio::select! {
         () = dead.cancelled() => true,
-        () = stage.until_finished(drained, LIMIT) => dead.is_cancelled(),
+        () = stage.until_finished(planned, LIMIT) => dead.is_cancelled(),
     };
     first.kill().await;
     let second = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(drained, LIMIT).await;
+    stage.until_finished(planned, LIMIT).await;
     second.stop().await;
     assert_moved(&stage, &servers, 1);
-    assert!(hosts(&stage, &servers).iter().all(|host| host != HOST));
+    assert!(
+        hosts(&stage, &servers)
+            .iter()
+            .all(|host| (host != HOST) == is_drain)
+    );
+    let frozen = stage.store.freezes().freezes().await.unwrap();
     assert_eq!(
-        stage.store.freezes().freezes().await.unwrap().len(),
-        1,
-        "frozen once"
+        frozen.len(),
+        usize::from(is_drain),
+        "a host that is emptied is frozen once"
     );
     died
 }
 
-async fn die_at_every_commit(moment: Moment) {
+async fn die_at_every_commit(kind: RecoveryKind, moment: Moment) {
     const AT_ONCE: usize = 6;
     let (mut next, mut deaths) = (0, 0);
     loop {
-        let round = (next..next + AT_ONCE).map(|at| die_at(at, moment));
+        let round = (next..next + AT_ONCE).map(|at| die_at(kind, at, moment));
         next += AT_ONCE;
         let died = join_all(round).await.into_iter().filter(|died| *died).count();
         deaths += died;
@@ -324,20 +336,35 @@ async fn die_at_every_commit(moment: Moment) {
             break;
         }
     }
-    assert!(deaths >= 8, "a drain has more commits than {deaths}");
+    assert!(deaths >= 6, "{kind:?} has more commits than {deaths}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_before_any_commit_is_followed_by_one_that_drains_each_instance_once() {
-    die_at_every_commit(Moment::Before).await;
+    die_at_every_commit(RecoveryKind::Drain, Moment::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_after_any_commit_is_followed_by_one_that_drains_each_instance_once() {
-    die_at_every_commit(Moment::After).await;
+    die_at_every_commit(RecoveryKind::Drain, Moment::After).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_while_it_drains_is_followed_by_one_that_moves_each_instance_once() {
-    die_at_every_commit(Moment::Acting).await;
+    die_at_every_commit(RecoveryKind::Drain, Moment::Acting).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_an_engine_that_dies_before_any_commit_is_followed_by_one_that_gives_back_each_instance_once() {
+    die_at_every_commit(RecoveryKind::Giveback, Moment::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_an_engine_that_dies_after_any_commit_is_followed_by_one_that_gives_back_each_instance_once() {
+    die_at_every_commit(RecoveryKind::Giveback, Moment::After).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_an_engine_that_dies_while_it_gives_back_is_followed_by_one_that_moves_each_instance_once() {
+    die_at_every_commit(RecoveryKind::Giveback, Moment::Acting).await;
 }
