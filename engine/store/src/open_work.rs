@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use tachi_domain::entity::notification::NotificationStatus;
 
 use crate::Store;
 use crate::convert::Cell;
 use crate::entity::{host, notification};
 use crate::error::{Stop, StoreError};
+use crate::plans::NO_REPORT;
 
 /// So many of the newest notifications are looked at for who has reported them.
 const NEWEST: u64 = 1000;
@@ -82,11 +85,14 @@ impl Store {
     ///
     /// `Database`.
     pub async fn reporters(&self) -> Result<Reporters, StoreError> {
+        let key = notification::Column::RepeatKey;
         let read = async {
             let rows: Vec<Option<String>> = notification::Entity::find()
                 .select_only()
                 .column(notification::Column::Reporter)
                 .filter(notification::Column::Deleted.eq(0))
+                // A drain or a giveback is a person's plan, and has no reporter.
+                .filter(Condition::any().add(key.is_null()).add(key.ne(NO_REPORT)))
                 .order_by_desc(notification::Column::Id)
                 .limit(NEWEST)
                 .into_tuple()
@@ -123,6 +129,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use sea_orm::{ActiveModelTrait as _, Set};
+
+    use std::collections::BTreeMap;
+
+    use tachi_domain::recovery::RecoveryKind;
+    use tachi_engine::ports::Plans as _;
+    use tachi_engine::ports::plans::NewPlan;
 
     use super::*;
     use crate::testing::Bench;
@@ -167,6 +179,14 @@ mod tests {
             };
             row.update(bench.store.db.reader()).await.unwrap();
         }
+        // A drain is no report.
+        let spare = bench.host(&segment, "other").await;
+        let plan = NewPlan {
+            kind: RecoveryKind::Drain,
+            host: spare.id,
+            payload: BTreeMap::from([("event".to_owned(), "DRAIN".to_owned())]),
+        };
+        bench.store.plans().plan(&plan).await.unwrap();
         let found = bench.store.reporters().await.unwrap();
         assert_eq!((found.unknown, found.bound), (0, 1));
         assert!(found.unbound.contains("masakari-monitors"), "{found:?}");

@@ -58,6 +58,9 @@ impl Plans for PlanTables {
     }
 }
 
+/// In place of what tells the repetitions of a report: no report is a repetition of a plan.
+pub(crate) const NO_REPORT: i64 = 0;
+
 struct Begin<'a> {
     new: &'a NewPlan,
     now: Timestamp,
@@ -100,8 +103,7 @@ impl Work for Begin<'_> {
             failover_segment_uuid: Set(Some(host.failover_segment_id.clone())),
             created_at: Set(Some(to_column(self.now.whole_seconds())?)),
             deleted: Set(Some(0)),
-            // No report is a repetition of it.
-            repeat_key: Set(Some(0)),
+            repeat_key: Set(Some(NO_REPORT)),
             ..Default::default()
         };
         let row = row.insert(tx).await?;
