@@ -37,6 +37,8 @@ pub(crate) struct FenceConfirmArgs {
     /// Why; goes into the database and the audit log
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// One host.
@@ -80,4 +82,6 @@ pub(crate) struct FenceSwitchArgs {
     /// Why; goes into the log
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }

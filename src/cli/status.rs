@@ -140,6 +140,8 @@ pub(crate) struct PlannedArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi host drain`.
@@ -185,7 +187,7 @@ pub(crate) struct HostReturnArgs {
     pub(crate) check: bool,
     /// Put the host to work again if nothing speaks against it: enable its service if a recovery has disabled it, and take it off
     /// maintenance. Clearing `forced_down` stays the engine's
-    #[arg(long = "do", conflicts_with_all = ["check", "format", "columns"], requires = "reason")]
+    #[arg(long = "do", conflicts_with = "check", requires = "reason")]
     pub(crate) put_back: bool,
     /// What was looked at, for the record: `no old guest runs, its queue was empty`
     #[arg(long, value_name = "TEXT", requires = "put_back")]

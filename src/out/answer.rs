@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 use tachi_domain::Timestamp;
 
-use super::line;
 use super::sheet::{Cell, Column, Sheet, folded, member};
 use super::view::View;
+use super::{line, note, plain};
 use crate::cli::{Format, ShapeArgs};
 use crate::cmd::Failure;
 
@@ -57,6 +57,30 @@ pub(crate) fn admits(
     only(&Value::Object(will), &shape.columns)
         .map(drop)
         .map_err(Failure::usage)
+}
+
+/// Tells what happens until there is an answer: to people where that will be, and beside it to whoever gives it to a program.
+#[derive(Clone, Copy)]
+pub(crate) struct Meanwhile(Option<View>);
+
+impl Meanwhile {
+    /// For whoever wants an answer of this shape.
+    pub(crate) fn of(shape: &ShapeArgs, now: Timestamp) -> Self {
+        Self(shape.is_told().then(|| View::of(shape, now)))
+    }
+
+    /// All of it beside an answer.
+    pub(crate) const fn beside() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn say(self, text: impl Into<String>) {
+        let text = text.into();
+        match self.0 {
+            Some(view) => view.lines(&[text]).iter().for_each(line),
+            None => note(plain(&text)),
+        }
+    }
 }
 
 /// Prints an object, or several; `lines` are what people are told, and then it is not made.

@@ -46,7 +46,12 @@ const ACTS: &[&str] = &[
     "thaw segment",
     "thaw host",
     "thaw instance",
+    "fence confirm",
+    "fence off",
+    "fence on",
+    "host drain",
     "host fail",
+    "host giveback",
     "monitor forget",
     "recovery abort",
     "recovery approve",
@@ -172,20 +177,70 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     assert!(opened(&["-f", "value"]).trim_end().ends_with('Z'));
 }
 
+const DRAIN: [&str; 9] = [
+    "host",
+    "drain",
+    "compute-002",
+    "--for",
+    "1h",
+    "--reason",
+    "firmware",
+    "--yes",
+    "--no-follow",
+];
+const OFF: [&str; 4] = ["fence", "off", "compute-003", "--yes"];
+
+/// What a command prints that goes well.
+fn told_by(stage: &Stage, words: &[&str]) -> String {
+    let (code, told, note) = run(stage, words);
+    assert_eq!(code, 0, "{words:?}: {note}");
+    told
+}
+
+/// The same for programs: the answer and nothing else.
+fn object_of(stage: &Stage, words: &[&str]) -> Value {
+    let all: Vec<&str> = words.iter().chain(&["-f", "json"]).copied().collect();
+    let told = told_by(stage, &all);
+    serde_json::from_str(&told).unwrap_or_else(|why| panic!("{words:?}: {why}: {told}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let object = |words: &[&str]| object_of(&stage, words);
+    let planned = object(&DRAIN);
+    assert_eq!(
+        (&planned["kind"], &planned["host"]),
+        (&Value::from("drain"), &Value::from("compute-002")),
+        "{planned}"
+    );
+    let recovery = told_by(&stage, &["recovery", "list", "-f", "value", "-c", "recovery"]);
+    assert_eq!(planned["recovery"], recovery.trim());
+    let power = object(&OFF);
+    assert_eq!(
+        (&power["host"], &power["power"]),
+        (&Value::from("compute-003"), &Value::from("off"))
+    );
+    assert!(
+        power["proof"].as_str().unwrap().contains("said so twice"),
+        "{power}"
+    );
+    let power = object(&["fence", "on", "compute-003", "--yes"]);
+    assert_eq!(power["power"], "on", "{power}");
+    let confirmed = object(&["fence", "confirm", "compute-003", "--yes"]);
+    assert_eq!(confirmed["confirmed"], serde_json::json!(["maas"]), "{confirmed}");
+    let nothing = object(&["host", "giveback", "compute-001", "--yes", "-c", "recovery"]);
+    assert_eq!(nothing, Value::Null);
+    let dry = object(&["host", "giveback", "compute-001", "--dry-run"]);
+    assert_eq!(dry["host"], HOST, "{dry}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_what_is_done_is_told_to_programs_too() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
-    let told = |words: &[&str]| {
-        let (code, told, note) = run(&stage, words);
-        assert_eq!(code, 0, "{words:?}: {note}");
-        told
-    };
-    let object = |words: &[&str]| -> Value {
-        let all: Vec<&str> = words.iter().chain(&["-f", "json"]).copied().collect();
-        let told = told(&all);
-        serde_json::from_str(&told).unwrap_or_else(|why| panic!("{words:?}: {why}: {told}"))
-    };
+    let object = |words: &[&str]| object_of(&stage, words);
     let freeze = [
         "freeze",
         "host",
@@ -197,7 +252,21 @@ async fn operator_what_is_done_is_told_to_programs_too() {
     ];
     // A column that will not be there is refused before anything is done.
     let fail = ["host", "fail", HOST, "--reason", "smoke", "--yes"];
-    let refused: [&[&str]; 10] = [
+    let refused: [&[&str]; 16] = [
+        &DRAIN,
+        &OFF,
+        &["fence", "on", "compute-003", "--yes"],
+        &["fence", "confirm", "compute-003", "--yes"],
+        &["host", "giveback", "compute-002", "--yes"],
+        &[
+            "host",
+            "return",
+            "compute-003",
+            "--do",
+            "--reason",
+            "seen",
+            "--yes",
+        ],
         &freeze,
         &["thaw", "host", "compute-003"],
         &fail,
@@ -226,7 +295,10 @@ async fn operator_what_is_done_is_told_to_programs_too() {
     let frozen = object(&freeze);
     assert_eq!(frozen["freeze"]["scope"], "host", "{frozen}");
     assert_eq!(object(&freeze)["already"], true);
-    let number = told(&["thaw", "host", "compute-003", "-f", "value", "-c", "number"]);
+    let number = told_by(
+        &stage,
+        &["thaw", "host", "compute-003", "-f", "value", "-c", "number"],
+    );
     assert_eq!(number.trim(), frozen["freeze"]["number"].to_string());
 
     let failed = object(&fail);

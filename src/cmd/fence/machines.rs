@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_domain::Timestamp;
 use tachi_domain::level::Target;
 use tachi_domain::machine_id::MachineId;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
@@ -19,7 +20,10 @@ use super::{confirmed, devices};
 use crate::cli::FenceConfirmArgs;
 use crate::cmd::{Failure, when};
 use crate::logging;
-use crate::out;
+use crate::out::{
+    self,
+    answer::{self, Meanwhile},
+};
 use crate::settings::Settings;
 use crate::wiring::fencing::machines::{Asks, examine};
 use crate::wiring::fencing::named;
@@ -154,6 +158,7 @@ struct Change {
 
 /// A person says that what answers is the host's machine.
 pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, CONFIRMED)?;
     let (settings, fencers) = devices(&args.config)?;
     // What the devices say of their configuration is told by the engine, and not before a question.
     logging::start_with_warnings();
@@ -162,16 +167,16 @@ pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;
     let changes = changes(&args, &fencers, &book).await?;
+    let meanwhile = Meanwhile::of(&args.shape, clock.wall());
+    for change in &changes {
+        meanwhile.say(&change.line);
+    }
     if changes.is_empty() {
-        out::line(format!(
+        meanwhile.say(format!(
             "{}: every device answers for the machine that is expected",
             args.host
         ));
-        return Ok(crate::DONE);
-    }
-    let told: Vec<&str> = changes.iter().map(|change| change.line.as_str()).collect();
-    for line in &told {
-        out::line(line);
+        return told(&args, &by, &changes, clock.wall());
     }
     confirmed(
         (&args.host, args.yes),
@@ -180,9 +185,20 @@ pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
     )?;
     for change in &changes {
         write(&args.host, change, &book, audit.as_ref(), &by).await?;
-        out::line(format!("{} of {}: confirmed", change.target, args.host));
+        meanwhile.say(format!("{} of {}: confirmed", change.target, args.host));
     }
-    out::line("A recovery that waits for it goes on within a minute; approve it, and it goes on at once.");
+    meanwhile
+        .say("A recovery that waits for it goes on within a minute; approve it, and it goes on at once.");
+    told(&args, &by, &changes, clock.wall())
+}
+
+/// What is told to programs of a host whose devices are confirmed.
+const CONFIRMED: [&str; 3] = ["host", "confirmed", "by"];
+
+fn told(args: &FenceConfirmArgs, by: &str, changes: &[Change], now: Timestamp) -> Result<u8, Failure> {
+    let devices: Vec<String> = changes.iter().map(|change| change.target.to_string()).collect();
+    let object = || json!({"host": args.host, "confirmed": devices, "by": by});
+    answer::object(&args.shape, now, object, |_| Vec::new())?;
     Ok(crate::DONE)
 }
 

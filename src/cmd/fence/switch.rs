@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_domain::level::{Level, Target};
@@ -20,9 +21,10 @@ use tachi_fence::Fencers;
 use super::check::word;
 use super::machines::Book;
 use super::{confirmed, devices};
-use crate::cli::{ConfigArgs, FenceSwitchArgs};
+use crate::cli::{ConfigArgs, FenceSwitchArgs, ShapeArgs};
 use crate::cmd::Failure;
 use crate::logging;
+use crate::out::answer::{self, Meanwhile};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
@@ -34,6 +36,9 @@ const LONGEST: Duration = Duration::from_secs(150);
 
 /// How long Nova may take to say what runs on a host.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is told of a host that was switched.
+const SWITCHED: [&str; 4] = ["host", "power", "by", "proof"];
 
 /// Sends power commands, each after its line is in the audit log.
 struct Hand {
@@ -119,6 +124,7 @@ impl Hand {
 
 /// Powers a host off and proves it, level by level.
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, SWITCHED)?;
     let hand = Hand::new(&args, "off").await?;
     let levels = levels(&hand.fencers, &args.host)?;
     let runs = if args.yes {
@@ -131,8 +137,14 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
         "power off",
         &format!("everything that runs on it ends.\n{runs}"),
     )?;
-    let proof = each(&hand, &levels, out::line).await?;
-    out::line(format!("{} is off: {proof}", args.host));
+    let now = SystemClock.wall();
+    let proof = each(&hand, &levels, Meanwhile::of(&args.shape, now)).await?;
+    answer::object(
+        &args.shape,
+        now,
+        || json!({"host": args.host, "power": "off", "by": hand.who, "proof": proof}),
+        |_| vec![format!("{} is off: {proof}", args.host)],
+    )?;
     Ok(crate::DONE)
 }
 
@@ -144,19 +156,20 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
         yes: true,
         any_machine: false,
         reason: Some(reason.to_owned()),
+        shape: ShapeArgs::default(),
     };
     let hand = Hand::new(&args, "off").await?;
     let levels = levels(&hand.fencers, host)?;
-    each(&hand, &levels, out::note).await
+    each(&hand, &levels, Meanwhile::beside()).await
 }
 
 /// Level by level, until one proves it.
-async fn each(hand: &Hand, levels: &[Level], say: fn(String)) -> Result<String, Failure> {
+async fn each(hand: &Hand, levels: &[Level], meanwhile: Meanwhile) -> Result<String, Failure> {
     for level in levels {
-        say(format!("{level}"));
-        match switch_off(hand, level, say).await {
+        meanwhile.say(format!("{level}"));
+        match switch_off(hand, level, meanwhile).await {
             Ok(proof) => return Ok(proof),
-            Err(why) => say(format!("  failed: {why}")),
+            Err(why) => meanwhile.say(format!("  failed: {why}")),
         }
     }
     Err(Failure::told(format!(
@@ -167,6 +180,7 @@ async fn each(hand: &Hand, levels: &[Level], say: fn(String)) -> Result<String, 
 
 /// Powers a host on, if nothing speaks against it.
 pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, SWITCHED)?;
     let hand = Hand::new(&args, "on").await?;
     let levels = levels(&hand.fencers, &args.host)?;
     if let Some(why) = forbidden(&hand.settings, &args.host).await? {
@@ -192,14 +206,23 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
             tokio::time::sleep(hand.settings.policy.power_confirm).await;
         }
     }
+    let now = SystemClock.wall();
+    let meanwhile = Meanwhile::of(&args.shape, now);
+    let mut accepted = Vec::new();
     for device in &level.devices {
-        let sent = hand.command(true, level.number, &device.target).await;
+        let target = &device.target;
+        let sent = hand.command(true, level.number, target).await;
         sent.map_err(|why| Failure::told(format!("{} is not powered on: {why}", args.host)))?;
-        out::line(format!(
-            "{} has accepted the power-on of {}",
-            device.target, args.host
-        ));
+        meanwhile.say(format!("{target} has accepted the power-on of {}", args.host));
+        accepted.push(target.to_string());
     }
+    let proof = format!("accepted by {}", accepted.join(", "));
+    answer::object(
+        &args.shape,
+        now,
+        || json!({"host": args.host, "power": "on", "by": hand.who, "proof": proof}),
+        |_| Vec::new(),
+    )?;
     Ok(crate::DONE)
 }
 
@@ -263,7 +286,7 @@ async fn read(fencers: &dyn Fencer, host: &str, target: &Target) -> Result<Power
 }
 
 /// Commands every device of a level that is not off, and waits until each has said "off" twice in a row.
-async fn switch_off(hand: &Hand, level: &Level, say: fn(String)) -> Result<String, String> {
+async fn switch_off(hand: &Hand, level: &Level, meanwhile: Meanwhile) -> Result<String, String> {
     let (fencers, host, policy) = (hand.fencer.as_ref(), &hand.host, &hand.settings.policy);
     let mut off = Vec::new();
     for device in &level.devices {
@@ -282,7 +305,7 @@ async fn switch_off(hand: &Hand, level: &Level, say: fn(String)) -> Result<Strin
                     row = 0;
                     if !ordered {
                         hand.command(false, level.number, target).await?;
-                        say(format!("  {target} has accepted the power-off"));
+                        meanwhile.say(format!("  {target} has accepted the power-off"));
                         ordered = true;
                     }
                     poll

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+use tachi_domain::count;
 use tachi_domain::recovery::RecoveryKind;
-use tachi_domain::{Timestamp, count};
 use tachi_operator::planning::MOST;
 use tachi_operator::when::ago;
-use tachi_operator::{AwayView, GivebackView, one_line};
+use tachi_operator::{AwayView, GivebackView, RecoveryView, members, one_line};
 
 use super::super::Failure;
 use super::super::fence::confirmed;
 use super::planned::{begun, wish};
-use crate::cli::HostGivebackArgs;
+use crate::cli::{HostGivebackArgs, ShapeArgs};
+use crate::out::answer::{self, Meanwhile};
 use crate::{out, source};
 
 /// Gives back to a host, or says what would be given back.
@@ -22,22 +24,54 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
         String::new(),
         Duration::ZERO,
     )?;
+    let shape = &args.planned.shape;
+    if args.dry_run {
+        answer::admits(shape, members::<GivebackView>())?;
+    } else {
+        answer::admits(shape, members::<RecoveryView>())?;
+    }
     let source = source::open(&args.source).await?;
     let outlook = source.giveback_outlook(&args.host, wish.with_locked).await?;
     let host = &outlook.host;
     if outlook.against.is_none() || args.dry_run {
-        let back = told(&outlook, source.now());
+        let now = source.now();
+        if let Some(seen) = outlook.seen_at {
+            out::note(format!(
+                "tachi: as an engine saw Nova {}; what was moved later is not in it",
+                ago(seen.0, now)
+            ));
+        }
         if args.dry_run {
-            if let Some(why) = outlook.against {
-                out::told(format!("nothing would be begun now: {why}"));
+            answer::object(
+                shape,
+                now,
+                || json!(outlook),
+                |_| {
+                    let against = outlook.against.iter();
+                    let against = against.map(|why| format!("nothing would be begun now: {why}"));
+                    lines(&outlook).into_iter().chain(against).collect()
+                },
+            )?;
+            return Ok(crate::DONE);
+        }
+        let meanwhile = Meanwhile::of(shape, now);
+        for one in lines(&outlook) {
+            meanwhile.say(one);
+        }
+        let back = outlook.instances.iter().filter(|one| one.stays.is_none()).count();
+        if back == 0 {
+            // No recovery: no member of it either.
+            let whole = ShapeArgs {
+                columns: Vec::new(),
+                ..shape.clone()
+            };
+            if !shape.is_told() {
+                answer::object(&whole, now, || Value::Null, |_| Vec::new())?;
             }
             return Ok(crate::DONE);
         }
-        if back == 0 {
-            return Ok(crate::DONE);
-        }
         if back > MOST {
-            out::told(format!(
+            meanwhile.say(format!(
                 "the first {MOST} of them go back now: give the same command again for the rest"
             ));
         }
@@ -49,41 +83,33 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
     }
     // What speaks against it is refused there, unless this person has said the same already.
     let planned = source.plan(host, &wish).await?;
-    begun(source.as_ref(), &planned, args.planned.no_follow).await
+    begun(source.as_ref(), &planned, &args.planned).await
 }
 
-/// Says what goes back and what stays; gives how many go back.
-fn told(outlook: &GivebackView, now: Timestamp) -> usize {
+/// What goes back and what stays.
+fn lines(outlook: &GivebackView) -> Vec<String> {
     let host = &outlook.host;
-    if let Some(seen) = outlook.seen_at {
-        out::note(format!(
-            "tachi: as an engine saw Nova {}; what was moved later is not in it",
-            ago(seen.0, now)
-        ));
-    }
     let (back, stay): (Vec<&AwayView>, Vec<&AwayView>) =
         outlook.instances.iter().partition(|one| one.stays.is_none());
     let total = outlook.instances.len();
     if total == 0 {
-        out::line(format!("nothing that was moved away from {host} is elsewhere"));
-        return 0;
+        return vec![format!("nothing that was moved away from {host} is elsewhere")];
     }
-    out::line(format!(
+    let first = format!(
         "{} of {} moved away from {host} can go back",
         back.len(),
         count(total, "instance", "instances")
-    ));
-    for one in &back {
-        out::line(format!(
-            "  {} is still on {}, where recovery {} put it",
-            one_line(&one.name),
-            one_line(&one.on),
+    );
+    let back = back.into_iter().map(|one| {
+        let (name, on) = (one_line(&one.name), one_line(&one.on));
+        format!(
+            "  {name} is still on {on}, where recovery {} put it",
             one.recovery
-        ));
-    }
-    for one in stay {
+        )
+    });
+    let stay = stay.into_iter().map(|one| {
         let why = one.stays.as_deref().unwrap_or_default();
-        out::line(format!("  {} {}: stays", one_line(&one.name), one_line(why)));
-    }
-    back.len()
+        format!("  {} {}: stays", one_line(&one.name), one_line(why))
+    });
+    std::iter::once(first).chain(back).chain(stay).collect()
 }

@@ -4,18 +4,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::json;
 use tachi_domain::RecoveryId;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_operator::planning::{BadWish, PlanWish};
 use tachi_operator::when::lasting;
-use tachi_operator::{InstanceView, PlannedView, StoryView, one_line};
+use tachi_operator::{InstanceView, PlannedView, RecoveryView, StoryView, members, one_line};
 
 use super::super::Failure;
 use super::super::fence::confirmed;
 use super::super::recovery::note_if_nobody_works;
 use crate::cli::{HostDrainArgs, PlannedArgs};
 use crate::out;
+use crate::out::answer::{self, Meanwhile};
 use crate::source::{self, Source};
 
 /// Between two looks at what is followed.
@@ -30,12 +32,14 @@ const INTERRUPTED: u8 = 130;
 /// Empties a host.
 pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
     let wish = wish(RecoveryKind::Drain, &args.planned, args.reason, args.lasts)?;
+    answer::admits(&args.planned.shape, members::<RecoveryView>())?;
     let source = source::open(&args.source).await?;
+    let meanwhile = Meanwhile::of(&args.planned.shape, source.now());
     let outlook = source.drain_outlook(&args.host).await?;
     let host = &outlook.host;
     if outlook.against.is_none() {
-        outlook.consequences.iter().for_each(out::told);
-        out::told(format!(
+        outlook.consequences.iter().for_each(|one| meanwhile.say(one));
+        meanwhile.say(format!(
             "At most {} at a time; the freeze lasts {}.",
             wish.at_once,
             lasting(wish.lasts)
@@ -44,7 +48,7 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
     }
     // What speaks against it is refused there, unless this person has said the same already.
     let planned = source.plan(host, &wish).await?;
-    begun(source.as_ref(), &planned, args.planned.no_follow).await
+    begun(source.as_ref(), &planned, &args.planned).await
 }
 
 /// What is wanted, if an engine could be asked for it.
@@ -72,47 +76,61 @@ pub(super) fn wish(
     })
 }
 
-/// Says what has begun, and follows it unless that is not wanted.
+/// Says what has begun, and follows it unless that is not wanted. Programs are told how it stands at last.
 pub(super) async fn begun(
     source: &dyn Source,
     planned: &PlannedView,
-    no_follow: bool,
+    args: &PlannedArgs,
 ) -> Result<u8, Failure> {
     let id = planned.recovery;
+    let meanwhile = Meanwhile::of(&args.shape, source.now());
     if planned.already {
-        out::told(format!(
+        meanwhile.say(format!(
             "{} has asked for the same within the last minute: nothing was written, and this is what came of that; a minute later it can be asked for anew",
             planned.by
         ));
     }
-    out::line(format!("recovery      {id}"));
+    meanwhile.say(format!("recovery      {id}"));
     note_if_nobody_works(source).await;
-    if no_follow {
-        out::line(format!("follow it     tachi recovery show {id} --follow"));
-        out::line(format!("end it        tachi recovery abort {id}"));
-        return Ok(crate::DONE);
-    }
-    tokio::select! {
-        followed = follow(source, id) => followed,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.map_err(|error| Failure::new("waiting for Ctrl-C", error))?;
-            out::line("");
-            out::line(format!("it goes on: tachi recovery show {id} --follow"));
-            out::line(format!("end it:     tachi recovery abort {id}"));
-            Ok(INTERRUPTED)
+    let (story, code) = if args.no_follow {
+        meanwhile.say(format!("follow it     tachi recovery show {id} --follow"));
+        meanwhile.say(format!("end it        tachi recovery abort {id}"));
+        let story = source.recovery(id).await?;
+        (story.ok_or_else(|| gone(id))?, crate::DONE)
+    } else {
+        tokio::select! {
+            followed = follow(source, id, meanwhile) => {
+                let story = followed?;
+                let code = end(&story);
+                (story, code)
+            }
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted.map_err(|error| Failure::new("waiting for Ctrl-C", error))?;
+                meanwhile.say("");
+                meanwhile.say(format!("it goes on: tachi recovery show {id} --follow"));
+                meanwhile.say(format!("end it:     tachi recovery abort {id}"));
+                return Ok(INTERRUPTED);
+            }
         }
-    }
+    };
+    // People have been told line by line.
+    answer::object(&args.shape, source.now(), || json!(story.summary), |_| Vec::new())?;
+    Ok(code)
+}
+
+fn gone(id: RecoveryId) -> Failure {
+    Failure::told(format!("there is no recovery {id} any more"))
 }
 
 /// Tells each instance when there is news of it, until all is over.
-async fn follow(source: &dyn Source, id: RecoveryId) -> Result<u8, Failure> {
+async fn follow(source: &dyn Source, id: RecoveryId, meanwhile: Meanwhile) -> Result<StoryView, Failure> {
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     let mut message = None;
     let mut failures = 0;
     loop {
         let story = match source.recovery(id).await {
             Ok(Some(story)) => story,
-            Ok(None) => return Err(Failure::told(format!("there is no recovery {id} any more"))),
+            Ok(None) => return Err(gone(id)),
             Err(error) if failures < PATIENCE => {
                 failures += 1;
                 if failures == 1 {
@@ -129,18 +147,18 @@ async fn follow(source: &dyn Source, id: RecoveryId) -> Result<u8, Failure> {
             if let Some(line) = line
                 && told.get(&one.id) != Some(&line)
             {
-                out::line(&line);
+                meanwhile.say(&line);
                 told.insert(one.id.clone(), line);
             }
         }
         if story.summary.message != message {
             message.clone_from(&story.summary.message);
             if let Some(text) = &message {
-                out::line(one_line(text));
+                meanwhile.say(one_line(text));
             }
         }
         if story.summary.life != Life::Open {
-            return Ok(end(&story));
+            return Ok(story);
         }
         tokio::time::sleep(LOOK).await;
     }

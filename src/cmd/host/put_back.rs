@@ -25,12 +25,16 @@ use super::checks::{Verdict, checks};
 use super::facts::Facts;
 use super::{facts, is_ready};
 use crate::cli::HostReturnArgs;
+use crate::out::answer::{self, Meanwhile};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 use crate::{out, wiring::audit};
 
 /// As the audit log names us.
 const COMMAND: &str = "tachi host return";
+
+/// What is told to programs: which of the steps were done now.
+const PUT_BACK: [&str; 4] = ["host", "enabled", "off_maintenance", "by"];
 
 /// What is asked before anything is done; nobody can see it from here.
 const ASKED: &str = "its instances will be placed there again. You have seen that no old guest runs on it (virsh list --all), and that \
@@ -44,24 +48,33 @@ pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
             "--reason: write what was looked at, such as `no old guest runs, its queue was empty`",
         ));
     }
+    answer::admits(&args.shape, PUT_BACK)?;
     let by = who(Some(reason))?;
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let facts = admitted(&settings, &base, &args.host).await?;
     let host = facts.view.host.name.clone();
     let is_enabled = facts.service().is_some_and(|service| service.enabled);
+    let meanwhile = Meanwhile::of(&args.shape, base.clock.wall());
+    let done = |enabled: bool, off_maintenance: bool| {
+        let object =
+            || json!({"host": host, "enabled": enabled, "off_maintenance": off_maintenance, "by": by});
+        answer::object(&args.shape, base.clock.wall(), object, |_| Vec::new()).map(|()| crate::DONE)
+    };
     if is_enabled && !facts.view.host.on_maintenance {
-        out::told(format!(
+        meanwhile.say(format!(
             "{host}: nothing to do: it is enabled and not on maintenance"
         ));
-        return Ok(crate::DONE);
+        return done(false, false);
     }
     confirmed((&host, args.yes), "put to work again", ASKED)?;
     // Whoever was asked has taken his time.
     let facts = admitted(&settings, &base, &args.host).await?;
+    let (mut enabled, mut off) = (false, false);
     if let Some(service) = facts.service().filter(|service| !service.enabled) {
         enable(&settings, &base, service, &by).await?;
-        out::told(format!("{host}: its service is enabled"));
+        enabled = true;
+        meanwhile.say(format!("{host}: its service is enabled"));
         // A failure that was reported in between has disabled it again, or will.
         admitted(&settings, &base, &args.host)
             .await
@@ -69,9 +82,10 @@ pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
     }
     if facts.view.host.on_maintenance {
         off_maintenance(settings, &base, &facts, &by).await?;
-        out::told(format!("{host}: off maintenance, so it is protected again"));
+        off = true;
+        meanwhile.say(format!("{host}: off maintenance, so it is protected again"));
     }
-    Ok(crate::DONE)
+    done(enabled, off)
 }
 
 /// What is known of the host, unless it speaks against its work.
