@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(HERE, "..", "client"))
 
 from checks import Checks
+from replicas import two
 from scene import Scene, region_and_browser
 
 # When the page last had an answer, and when it said that there is none any more, in ms of its own clock.
@@ -111,6 +113,13 @@ class Board(Scene):
         page.goto(self.url + "#/history")
         self.check.that("History has it", self.seen(page, "host " + dead), self.text(page))
         self.history(page)
+        self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
+        for text in ("Fence devices", "Monitors", "None has ever signed", "Instances"):
+            self.check.that("a host's page has %r" % text, self.seen(page, text), self.text(page)[:1500])
+        self.check.that("a fence device with its test", page.inner_text("td[data-head=device]") and page.inner_text("td[data-head=tested]").endswith("ago"), self.text(page))
+        named = page.locator("td[data-head=instance]").first.inner_text()
+        page.click("td[data-head=instance] a >> nth=0")
+        self.check.that("an instance of it leads to its own page", self.seen(page, "Its moves") and named in self.text(page), self.text(page)[:500])
         self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
         self.picture(page, "host-light")
         self.printed()
@@ -281,6 +290,50 @@ class Board(Scene):
         self.check.that("and the page listens again", self.seen(page, "live, seen", 20), self.text(page)[:300])
         # The browser itself says that nobody answered; that is what was asked for.
         self.said[said:] = [line for line in self.said[said:] if "Failed to load resource" not in line]
+
+    def replicas(self):
+        """The API that a page listens to is killed, something happens while nobody answers, and another API tells of it."""
+        host = self.hosts[2]
+        with two(self.region) as (balancer, first, second):
+            context = self.browser.new_context(locale="en-GB")
+            page = context.new_page()
+            page.set_default_timeout(10_000)
+            self.enter(context)
+            page.goto("http://127.0.0.1:%d/board/#/now" % balancer.port)
+            self.check.that("the page listens to the first of two APIs", self.seen(page, "live, seen", 15), self.text(page)[:300])
+            page.evaluate("window.isTheSame = true")
+            balancer.turn(None)
+            first.kill()
+            number = self.api("POST", "/operator/v1/freezes", {"freeze": {"scope": "host", "name": host, "lasts_seconds": 3600, "reason": "while nobody answered"}})
+            self.check.that("the page says that nobody answers", self.seen(page, "no answer for", 20), self.text(page)[:300])
+            balancer.turn(second.port)
+            self.check.that("the second API tells what has happened meanwhile", self.seen(page, "while nobody answered", 20), self.text(page)[:800])
+            self.check.that("the page listens to it", self.seen(page, "live, seen", 20), self.text(page)[:300])
+            self.check.that("and was not loaded anew", page.evaluate("window.isTheSame"))
+            self.api("DELETE", "/operator/v1/freezes/%d" % number["freeze"]["freeze"]["number"])
+            page.wait_for_function("() => !document.body.innerText.includes('while nobody answered')", timeout=10_000)
+            self.check.that("and its stream tells of what happens from then on", True)
+            context.close()
+
+    def with_application_credential(self):
+        """As who may not give his password away."""
+        keystone = self.region.auth["auth_url"].rstrip("/").removesuffix("/v3") + "/v3"
+        request = urllib.request.Request(keystone + "/auth/tokens", headers={"X-Auth-Token": self.token, "X-Subject-Token": self.token})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            user = json.load(answer)["token"]["user"]["id"]
+        body = json.dumps({"application_credential": {"name": "board", "secret": "not-the-password"}}).encode()
+        request = urllib.request.Request("%s/users/%s/application_credentials" % (keystone, user), body, {"X-Auth-Token": self.token, "Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            made = json.load(answer)["application_credential"]
+        context, page = self.open()
+        for secret, text in (("wrong", "Keystone does not accept this"), ("not-the-password", "What this rests on")):
+            page.goto(self.url)
+            page.select_option("#with", "application_credential")
+            page.fill("input[name=id]", made["id"])
+            page.fill("input[name=secret]", secret)
+            page.keyboard.press("Enter")
+            self.check.that("an application credential with the secret %r: %s" % (secret, text), self.seen(page, text), self.text(page))
+        context.close()
 
     def strangers(self):
         context, page = self.open()
@@ -471,8 +524,10 @@ def main():
             board.many(context)
             board.crowded(context)
             board.strangers()
+            board.with_application_credential()
             board.words(page)
             board.silence(page)
+            board.replicas()
             board.end()
     return checks.end()
 

@@ -37,7 +37,7 @@ use acts::{freeze, of_recovery, thaw};
 use hosts::Hosts;
 use pieces::{
     Piece, ago, clock, commands, day, fared, lasted, link, many, mark, n_plus, nova, or_nothing, room, span,
-    state, tiles, until,
+    state, tested, tiles, until, why,
 };
 use timeline::Timeline;
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::finding::FindingView;
 use crate::forecast::OutcomeView;
 use crate::hosted::{HostedView, LevelView};
+use crate::monitor::MonitorView;
 use crate::schema;
 use crate::seen::Seen;
 use crate::situation::CountsView;
@@ -49,7 +50,7 @@ impl<'a> Underway<'a> {
     }
 }
 
-/// Why a host or an instance is protected or not, and what is under way with it. Of a host there is `segment`, `reserved`, `instances`, `up`, `levels` and `hosted`, of an instance `id`, `host` and `left`.
+/// Why a host or an instance is protected or not, and what is under way with it. Of a host there is `segment`, `reserved`, `instances`, `up`, `levels`, `monitors` and `hosted`, of an instance `id`, `host` and `left`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationView {
@@ -71,6 +72,9 @@ pub struct ExplanationView {
     pub up: Option<bool>,
     /// The host's fence devices, as they were tested last; empty if none is known to have been.
     pub levels: Vec<LevelView>,
+    /// The monitors that have signed on the host.
+    #[serde(default)]
+    pub monitors: Vec<MonitorView>,
     /// What runs on the host, by name; null while nobody has listed it, and for an instance.
     #[schema(required)]
     pub hosted: Option<Vec<HostedView>>,
@@ -170,7 +174,7 @@ impl ExplanationView {
         let underway = Underway::of(seen, one.subject);
         let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
         let (mut id, mut on, mut left) = (None, None, None);
-        let (mut levels, mut hosted) = (Vec::new(), None);
+        let (mut levels, mut monitors, mut hosted) = (Vec::new(), Vec::new(), None);
         let (kind, name) = match one.subject {
             HostOrInstance::Host(host) => {
                 segment.clone_from(&host.segment);
@@ -178,6 +182,11 @@ impl ExplanationView {
                 counts = host.counts.map(CountsView::from);
                 up = host.up;
                 levels = LevelView::of(seen, &host.name);
+                let signed = seen.situation.monitors.iter();
+                monitors = signed
+                    .filter(|one| one.host == host.name)
+                    .map(MonitorView::from)
+                    .collect();
                 hosted = HostedView::on(seen, &host.name);
                 ("host", host.name.as_str())
             }
@@ -215,6 +224,7 @@ impl ExplanationView {
             instances: counts,
             up,
             levels,
+            monitors,
             hosted,
             id,
             host: on,

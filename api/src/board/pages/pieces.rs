@@ -15,7 +15,9 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::Grade;
-use tachi_operator::{CountsView, InstanceView, MonitorView, RecoveryView, Time, WaitView, headroom};
+use tachi_operator::{
+    CountsView, HostedView, InstanceView, LevelView, MonitorView, RecoveryView, Time, WaitView, headroom,
+};
 
 /// HTML, in which everything that came from outside is escaped.
 pub(super) struct Piece(pub(super) String);
@@ -228,6 +230,27 @@ const fn severity(grade: Grade) -> u8 {
         Grade::Unknown => 2,
         Grade::Err => 3,
     }
+}
+
+/// How a fence device is, by its last test.
+pub(super) fn tested(one: &LevelView) -> Piece {
+    match (&one.fault, one.good) {
+        (Some(_), _) => mark("err", "fails"),
+        (None, true) => mark("ok", "works"),
+        (None, false) => mark("unknown", "its test is too old"),
+    }
+}
+
+/// Why an instance fares as it does, beside what is so of its host.
+pub(super) fn why(one: &HostedView) -> String {
+    if let Some(wait) = &one.waits {
+        return wait.about();
+    }
+    if let Some(left) = &one.left {
+        return left.clone();
+    }
+    let reasons: Vec<&str> = one.reasons.iter().map(|code| code.meaning()).collect();
+    reasons.join("; ")
 }
 
 /// Where a recovery is in its life, and how it ended.
