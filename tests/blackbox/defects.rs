@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock as _, OperatorDesk as _, Registry as _};
-use tachi_sandbox::{MoveFault, MoveFaultRule};
+use tachi_sandbox::{ApiEffect, ApiFault, MoveFault, MoveFaultRule};
 use uuid::Uuid;
 
 use super::support::{Stage, json, quick_region, run, until};
@@ -113,6 +114,115 @@ async fn operator_row3_what_is_not_protected_is_told_and_the_guard_names_who_is_
         "{told}"
     );
     assert!(told.contains("(out: compute-003, compute-004)"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_row2_nothing_is_protected_while_keystone_and_nova_are_dead_and_the_engine_says_so() {
+    let stage = Stage::set(quick_region(2)).await;
+    stage.protect().await;
+    stage.boot(HOST, 2);
+    let text = std::fs::read_to_string(stage.conf()).unwrap();
+    let text = text.replace("[fencing]\n", "[fencing]\nmode = external\n");
+    std::fs::write(stage.conf(), text).unwrap();
+    let _engine = stage.spawn("engine");
+    let protected = || json(&stage, &["status"])["instances"]["protected"].as_u64();
+    until("the instances to be protected", LIMIT, async || {
+        protected() == Some(2)
+    })
+    .await;
+    let faults = stage.sandbox.region().api_faults();
+    for route in ["/identity", "/compute/"] {
+        faults.add(ApiFault::always(route, ApiEffect::Break));
+    }
+    stage.sandbox.revoke_tokens();
+    until("nothing to be called protected", LIMIT, async || {
+        protected() == Some(0)
+    })
+    .await;
+    let (code, told, _) = run(&stage, &["status", "--check"]);
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("NOVA_AWAY") && !told.contains("nothing"), "{told}");
+    let log = std::fs::read_to_string(stage.folder.path().join("engine.log")).unwrap();
+    let warned = log.lines().filter(|line| line.contains("WARN"));
+    assert!(warned.clone().any(|line| line.contains("Nova")), "{log}");
+    assert!(warned.count() < 40, "it is told once: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_row5_what_an_abort_leaves_down_is_told_and_listed_across_recoveries() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let faults = stage.sandbox.region().faults();
+    for server in &servers[..2] {
+        faults.add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost).server(*server));
+    }
+    faults.power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let _engine = stage.spawn("engine");
+    until("one to be back", LIMIT, async || {
+        json(&stage, &["recovery", "show", HOST])["moves"]["succeeded"] == 1
+    })
+    .await;
+    assert_eq!(
+        run(
+            &stage,
+            &["recovery", "abort", HOST, "--reason", "the scheduler is broken"]
+        )
+        .0,
+        0
+    );
+    until("the recovery to end", LIMIT, async || {
+        stage.status(notification).await.0 == NotificationStatus::Failed
+    })
+    .await;
+    let (_, told, _) = run(&stage, &["recovery", "show", HOST]);
+    assert!(!told.contains("it was recovered"), "{told}");
+    assert!(
+        told.contains("2 not moved") || told.contains("2 need a person"),
+        "{told}"
+    );
+    let left = json(&stage, &["vmove", "list", "--needs-person"]);
+    let left = left.as_array().unwrap();
+    assert_eq!(left.len(), 2, "{left:?}");
+    let down = || json(&stage, &["status"])["instances"]["down"].as_u64();
+    until("both to count as down", LIMIT, async || down() == Some(2)).await;
+    assert_eq!(run(&stage, &["status", "--check"]).0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_row14_a_host_is_declared_dead_without_json_and_answers_have_a_severity() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    stage.sandbox.region().faults().power_loss(HOST).unwrap();
+    let _engine = stage.spawn("engine");
+    let (code, told, note) = run(
+        &stage,
+        &["host", "fail", HOST, "--reason", "smoke in rack 7", "--yes"],
+    );
+    assert_eq!(code, 0, "{told}{note}");
+    until("its instances to be back", LIMIT, async || {
+        json(&stage, &["recovery", "show", HOST])["moves"]["succeeded"] == 2
+    })
+    .await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    let (code, told, _) = run(&stage, &["status", "--check", "-f", "json"]);
+    let seen: Value = serde_json::from_str(&told).unwrap();
+    let severity = ["ok", "warn", "err", "unknown"]
+        .iter()
+        .position(|grade| seen["grade"] == **grade);
+    assert_eq!(severity, usize::try_from(code).ok(), "{told}");
+    for finding in seen["findings"].as_array().unwrap() {
+        let grade = finding["grade"].as_str().unwrap();
+        assert!(["info", "warn", "err", "unknown"].contains(&grade), "{finding}");
+    }
+    let (_, told, _) = run(&stage, &["status", "-f", "yaml"]);
+    assert!(told.contains("\nfindings:\n"), "{told}");
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, told, _) = Stage::command(&["completions", shell]);
+        assert!(code == 0 && told.contains("needs-person"), "{shell}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

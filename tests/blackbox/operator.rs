@@ -413,7 +413,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recovery_is_named_by_its_host_or_by_the_beginning_of_its_id() {
+async fn operator_row9_a_recovery_is_named_by_its_host_or_by_the_beginning_of_its_id() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     stage.report(HOST).await;

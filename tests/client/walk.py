@@ -251,6 +251,7 @@ class Walk:
         self.stack.admin("POST", "/hosts/%s/link" % victim, {"up": False})
         posted = self.cli.json("notification", "create", "COMPUTE_HOST", victim, now(), STOPPED)
         words = ("notification", "show", posted["notification_uuid"])
+        # Why it waits stands where the client shows it.
         shown = self.cli.until("the recovery to be held", words,
                                lambda n: "2 of the segment's 4 hosts are out at once" in str(n.get("recovery_workflow_details")), 60)
         self.check.equal("a held recovery is running", shown["status"], "running")
