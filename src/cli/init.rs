@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigArgs, Method, SourceArgs};
+use super::{ConfigArgs, Method, ShapeArgs, SourceArgs};
 
 /// Nova's own default of `default_availability_zone`.
 pub(crate) const DEFAULT_ZONE: &str = "nova";
@@ -46,6 +46,8 @@ pub(crate) struct FromNovaArgs {
     /// Make it
     #[arg(long)]
     pub(crate) apply: bool,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// What makes a segment.

@@ -31,6 +31,8 @@ pub(crate) struct ScheduleRunArgs {
     /// What
     #[arg(value_enum)]
     pub(crate) job: JobWord,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// A job.

@@ -8,7 +8,7 @@ use super::status::code;
 use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
-use crate::out::{self, Cell, Column, Sheet, answer, waiting};
+use crate::out::{Cell, Column, Sheet, answer, waiting};
 use crate::schedule::{Job, LONGEST, Outcome, Work as _, Worker, by_hand};
 use crate::{source, wiring};
 
@@ -55,8 +55,12 @@ fn sheet(rows: &[JobView]) -> Sheet<7> {
     })
 }
 
+/// What is told of a job that was done.
+const RAN: [&str; 5] = ["job", "run", "grade", "result", "by"];
+
 /// Does it now.
 async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, RAN)?;
     let job = Job::from(args.job);
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
@@ -74,10 +78,12 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
         Err(stopped) => stopped.into(),
     };
     by_hand::end(&base, job.as_str(), run, &outcome).await?;
-    out::line(format!(
-        "{job}: {}: {}",
-        outcome.grade,
-        out::plain(&outcome.details)
-    ));
-    Ok(code(outcome.grade))
+    let Outcome { grade, details } = outcome;
+    answer::object(
+        &args.shape,
+        base.clock.wall(),
+        || json!({"job": job.as_str(), "run": run, "grade": grade, "result": details, "by": by}),
+        |_| vec![format!("{job}: {grade}: {details}")],
+    )?;
+    Ok(code(grade))
 }

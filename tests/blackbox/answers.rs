@@ -52,6 +52,7 @@ const ACTS: &[&str] = &[
     "host drain",
     "host fail",
     "host giveback",
+    "init from-nova",
     "monitor forget",
     "recovery abort",
     "recovery approve",
@@ -59,6 +60,7 @@ const ACTS: &[&str] = &[
     "recovery retry",
     "recovery vouch",
     "reporter lift",
+    "schedule run",
     "vmove recover",
 ];
 
@@ -105,7 +107,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
             .filter(|word| !word.starts_with('-') && **word != HOST);
         named.copied().collect::<Vec<_>>().join(" ")
     });
-    let listed = listed.chain(ACTS.iter().map(|name| (*name).to_owned()));
+    let listed = listed.chain(ACTS.iter().map(|name| name.replace('-', " ")));
     assert_eq!(listed.collect::<BTreeSet<_>>(), documented());
 
     let stage = Stage::set(quick_region(4)).await;
@@ -232,6 +234,18 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
     assert_eq!(confirmed["confirmed"], serde_json::json!(["maas"]), "{confirmed}");
     let nothing = object(&["host", "giveback", "compute-001", "--yes", "-c", "recovery"]);
     assert_eq!(nothing, Value::Null);
+    let ran = object(&["schedule", "run", "purge"]);
+    assert_eq!(
+        (&ran["job"], &ran["grade"]),
+        (&Value::from("purge"), &Value::from("ok")),
+        "{ran}"
+    );
+    let made = object(&["init", "from-nova", "--apply"]);
+    assert_eq!(
+        (&made["stay"], &made["made"]),
+        (&Value::from(3), &Value::from(0)),
+        "{made}"
+    );
     let dry = object(&["host", "giveback", "compute-001", "--dry-run"]);
     assert_eq!(dry["host"], HOST, "{dry}");
 }
@@ -252,7 +266,9 @@ async fn operator_what_is_done_is_told_to_programs_too() {
     ];
     // A column that will not be there is refused before anything is done.
     let fail = ["host", "fail", HOST, "--reason", "smoke", "--yes"];
-    let refused: [&[&str]; 16] = [
+    let refused: [&[&str]; 18] = [
+        &["init", "from-nova", "--apply"],
+        &["schedule", "run", "purge"],
         &DRAIN,
         &OFF,
         &["fence", "on", "compute-003", "--yes"],

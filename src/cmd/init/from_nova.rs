@@ -9,39 +9,39 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use clap::ValueEnum as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tachi_api::Unasked;
-use tachi_domain::count;
 use tachi_domain::guard::matches;
 use tachi_domain::reserved::Aggregate;
+use tachi_domain::{Timestamp, count};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_engine::ports::{Aggregates as _, CallError, Clock, CloudLists as _, OperatorDesk as _};
 use tachi_fence::Fencers;
 use tachi_openstack::Nova;
-use tachi_operator::FromNovaView;
+use tachi_operator::{FromNovaView, members};
 use tachi_store::Store;
 
 use crate::cli::{By, DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod};
 use crate::cmd::local::{Desk, Doing};
 use crate::cmd::who::who;
 use crate::cmd::{Failure, command_settings};
+use crate::out::answer::{self, Meanwhile};
 use crate::settings::{Fencing, Settings};
+use crate::source::Source as _;
 use crate::wiring::{Base, surroundings};
-use crate::{out, source, wiring};
+use crate::{source, wiring};
 
 use plan::{Plan, lines};
 
 /// Carries it out.
 pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
+    let made = ["made".to_owned()];
+    answer::admits(&args.shape, members::<FromNovaView>().into_iter().chain(made))?;
     if let Some(api) = source::cloud(&args.source)? {
         let told = api.proposal(args.by, &args.default_zone).await?;
-        say(
-            &told,
-            &args,
-            "nothing was made: `tachi init from-nova --apply` on a controller makes it",
-        );
-        return Ok(crate::DONE);
+        let not_made = "nothing was made: `tachi init from-nova --apply` on a controller makes it";
+        return say(&told, &args, not_made, api.now());
     }
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
@@ -51,30 +51,54 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     };
     let known = Known::read(&settings, &base).await?.by(racks);
     let plan = known.plan(args.by, &args.default_zone);
-    say(
-        &plan.view(without_level(&settings.fencing, &known.hosts)?),
-        &args,
-        "nothing was made: add --apply",
-    );
+    let told = plan.view(without_level(&settings.fencing, &known.hosts)?);
+    let now = base.clock.wall();
     if plan.is_empty() || !args.apply {
-        return Ok(crate::DONE);
+        return say(&told, &args, "nothing was made: add --apply", now);
+    }
+    let meanwhile = Meanwhile::of(&args.shape, now);
+    for line in lines(&told, args.method) {
+        meanwhile.say(line);
     }
     let made = carry_out(settings, &base, &plan, args.method, COMMAND).await?;
-    out::line(format!(
-        "{} now: see `tachi status`",
-        count(made, "host is in its segment", "hosts are in their segments")
-    ));
+    answer::object(
+        &args.shape,
+        now,
+        || with_made(&told, made),
+        |_| {
+            let hosts = count(made, "host is in its segment", "hosts are in their segments");
+            vec![format!("{hosts} now: see `tachi status`")]
+        },
+    )?;
     Ok(crate::DONE)
 }
 
 /// What would be made, and if it is not, what to do.
-fn say(told: &FromNovaView, args: &FromNovaArgs, not_made: &str) {
-    lines(told, args.method).iter().for_each(out::told);
-    if told.segments.is_empty() {
-        out::line("nothing to do");
-    } else if !args.apply {
-        out::line(not_made);
+fn say(told: &FromNovaView, args: &FromNovaArgs, not_made: &str, now: Timestamp) -> Result<u8, Failure> {
+    answer::object(
+        &args.shape,
+        now,
+        || with_made(told, 0),
+        |_| {
+            let end = if told.segments.is_empty() {
+                Some("nothing to do")
+            } else {
+                (!args.apply).then_some(not_made)
+            };
+            let end = end.map(str::to_owned);
+            lines(told, args.method).into_iter().chain(end).collect()
+        },
+    )?;
+    Ok(crate::DONE)
+}
+
+/// For programs: how many hosts were made, too.
+fn with_made(told: &FromNovaView, made: usize) -> Value {
+    let mut told = json!(told);
+    if let Some(members) = told.as_object_mut() {
+        members.insert("made".to_owned(), json!(made));
     }
+    told
 }
 
 /// What would be made, for whoever asks the API. Nothing of it is made.
