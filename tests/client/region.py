@@ -48,9 +48,9 @@ class Region(Stack):
             self.stop()
             raise
 
-    def _start(self, words, log):
+    def _start(self, words, log, environment=()):
         with open(log, "ab") as out:
-            return subprocess.Popen([self.binary, *words], cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL,
+            return subprocess.Popen([self.binary, *words], cwd=self.work, env={**self.environment, **dict(environment)}, stdin=subprocess.DEVNULL,
                                     stdout=out, stderr=subprocess.STDOUT)
 
     def config_files(self):
