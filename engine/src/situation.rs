@@ -1,12 +1,13 @@
 //! What is known of a region, put together from our tables and from what an engine sees of the cloud.
 
+mod kept;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::forecast::SharedNeeds;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -20,9 +21,8 @@ use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
 use crate::ports::roll::{Backlog, EngineLine};
 use crate::ports::{
-    Doubted, Fact, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorDesk, Roll, freezes,
+    Doubted, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorDesk, Roll, freezes,
 };
-use crate::watcher::kind;
 
 /// Whether there is nothing to worry about, by what an engine says of a part of it.
 pub fn is_well(how: &str) -> bool {
@@ -220,68 +220,6 @@ impl Tables {
             .filter(|line| hosts.contains(&line.host.as_str()));
         lines.filter_map(foreign).collect()
     }
-}
-
-impl Watched {
-    /// From what is kept. What cannot be read is as good as not gathered: another version wrote it.
-    pub fn from_kept(kept: &[Fact]) -> Self {
-        let one = |kind: &str| kept.iter().find(|fact| fact.kind == kind);
-        let computes = one(kind::COMPUTES).and_then(|fact| {
-            Some(Known {
-                as_of: fact.as_of,
-                value: serde_json::from_str(&fact.value).ok()?,
-            })
-        });
-        let instances = one(kind::SERVERS).and_then(|fact| {
-            let listed: crate::watcher::Listed = serde_json::from_str(&fact.value).ok()?;
-            let mut shared = SharedNeeds::default();
-            let on = kept
-                .iter()
-                .filter(|fact| fact.kind == kind::INSTANCES)
-                .map(|fact| {
-                    let mut all: Vec<Instance> = serde_json::from_str(&fact.value).ok()?;
-                    for one in &mut all {
-                        one.needs = one.needs.take().map(|needs| shared.share(needs));
-                    }
-                    Some((fact.subject.clone(), Arc::new(all)))
-                });
-            Some(Known {
-                as_of: fact.as_of,
-                value: Instances {
-                    complete: listed.complete,
-                    on: on.collect::<Option<_>>()?,
-                },
-            })
-        });
-        Self {
-            rooms: rooms(kept),
-            computes,
-            instances,
-            tests: one(kind::TESTS).and_then(|fact| serde_json::from_str(&fact.value).ok()),
-        }
-    }
-}
-
-/// What is kept of what hosts have; nothing of it if a part cannot be read.
-fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
-    let one = |kind: &str| kept.iter().find(|fact| fact.kind == kind);
-    let state = one(kind::ROOMS)?;
-    let providers = kept
-        .iter()
-        .filter(|fact| fact.kind == kind::PROVIDER)
-        .map(|fact| {
-            let provider = serde_json::from_str(&fact.value).ok()?;
-            Some((fact.subject.clone(), Arc::new(provider)))
-        });
-    Some(Known {
-        as_of: state.as_of,
-        value: Rooms {
-            providers: providers.collect::<Option<_>>()?,
-            aggregates: serde_json::from_str(&one(kind::AGGREGATES)?.value).ok()?,
-            groups: serde_json::from_str(&one(kind::GROUPS)?.value).ok()?,
-            state: serde_json::from_str(&state.value).ok()?,
-        },
-    })
 }
 
 /// Recoveries of hosts whose moves may be younger than what was seen of Nova last.
