@@ -66,7 +66,11 @@ def signing(interop, api, region):
         operator.type("status", "-f", "json").stdout)["not_assessed"])
     consul = Consul(names)
     interop.running.append(consul)
+    nova = os.path.join(region.work, "nova-compute.conf")
+    with open(nova, "w", encoding="utf-8") as f:
+        f.write("[DEFAULT]\nresume_guests_state_on_host_boot = true\n")
     host = interop.monitor("host-monitor", api, kind="host", more={
+        "monitor": {"nova_config_files": nova},
         "host": {"monitoring_driver": "consul", "monitoring_interval": "1"},
         "consul": {"agent_manage": consul.address, "agent_tenant": consul.address, "agent_storage": consul.address}}).start()
     process = interop.monitor("process-monitor", api, hostname="compute-002").start()
@@ -78,6 +82,11 @@ def signing(interop, api, region):
     found = operator.findings()
     check.equal("f3: who watches it is not known of its own host alone", found.get("MONITOR_UNKNOWN"), ["compute-001"])
     check.that("f3: nothing else is found of monitors", not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(found), found)
+    # What only its host knows: guests that start by themselves would run beside those that were moved.
+    until("the doctor to be told of guests", lambda: "GUESTS_RESUME" in operator.findings())
+    told = operator.type("doctor", "guests-resume", "--check")
+    check.that("f3: doctor tells of guests that start by themselves, and where that is said",
+               told.returncode == 2 and "compute-001" in told.stdout and "nova-compute.conf" in told.stdout, told)
     explained = operator.type("explain", "compute-003").stdout
     check.that("f3: explain tells that it is watched", "monitors at work watch it" in explained, explained)
 
