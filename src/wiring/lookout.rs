@@ -9,7 +9,7 @@ use tachi_api::Lookout;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, FactStore as _, JournalError};
 use tachi_engine::situation::Watched;
-use tachi_operator::{Fencing, Forecasts, JobView, Seen};
+use tachi_operator::{Fencing, Forecasts, JobView, Place, Seen};
 use tachi_store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ pub(crate) struct Watchtower {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     fencing: settings::Fencing,
-    database: String,
+    place: Place,
     policy: watch::Receiver<Policy>,
     last: Last<Arc<Seen>>,
     schedule: Schedule,
@@ -63,7 +63,13 @@ impl Watchtower {
             store: base.store.clone(),
             clock: base.clock.clone(),
             fencing: settings.fencing.clone(),
-            database: settings.database.to_string(),
+            place: Place {
+                region: settings
+                    .nova
+                    .as_ref()
+                    .and_then(|nova| nova.keystone.region.clone()),
+                database: settings.database.to_string(),
+            },
             policy,
             last: Last::new(),
             schedule: settings.schedule.clone(),
@@ -80,12 +86,12 @@ impl Watchtower {
         let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
         let fencing = fencing_of(&self.fencing, &policy);
-        let (now, database) = (self.clock.wall(), self.database.clone());
+        let (now, place) = (self.clock.wall(), self.place.clone());
         let forecasts = Arc::clone(&self.forecasts);
         Ok(move || {
             let watched = Watched::from_kept(&kept);
             drop(kept);
-            Seen::judged(now, fencing, database, tables, watched, configured, &forecasts)
+            Seen::judged(now, fencing, place, tables, watched, configured, &forecasts)
         })
     }
 

@@ -270,7 +270,10 @@ impl Lookout for Desk {
         let seen = Seen::judged(
             NOW,
             fencing,
-            "memory".to_owned(),
+            tachi_operator::Place {
+                region: None,
+                database: "memory".to_owned(),
+            },
             tables,
             self.watched(),
             configured,

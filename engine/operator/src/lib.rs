@@ -65,7 +65,7 @@ pub use proof::ProofView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use said::{InstanceWordView, WordView};
 pub use schema::members;
-pub use seen::{Age, Fencing, Seen, is_alive};
+pub use seen::{Age, Fencing, Place, Seen, is_alive};
 pub use situation::{
     AsideView, CountsView, EngineView, FactView, NeedsPersonView, QueueView, RegisteredView, SegmentView,
     SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,

@@ -71,6 +71,15 @@ pub struct Age {
     pub counts_for: u64,
 }
 
+/// Where something was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The region, if the configuration names it.
+    pub region: Option<String>,
+    /// The database, without passwords.
+    pub database: String,
+}
+
 /// All that was read at that moment.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -78,8 +87,8 @@ pub struct Seen {
     pub now: Timestamp,
     /// How hosts are proven off.
     pub fencing: Fencing,
-    /// Where it was read, without passwords.
-    pub database: String,
+    /// Where it was read.
+    pub place: Place,
     /// What is in our own tables.
     pub tables: Tables,
     /// When an engine has looked at Nova last.
@@ -101,7 +110,7 @@ impl Seen {
     pub fn judged(
         now: Timestamp,
         fencing: Fencing,
-        database: String,
+        place: Place,
         tables: Tables,
         watched: Watched,
         configured: Configured,
@@ -115,7 +124,7 @@ impl Seen {
         Self {
             now,
             fencing,
-            database,
+            place,
             looked_at,
             ages,
             tests,

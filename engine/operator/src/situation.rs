@@ -32,6 +32,10 @@ pub struct SituationView {
     pub fencing: String,
     /// `engine`, `dryrun` or `external`.
     pub fencing_mode: String,
+    /// The region; null where no configuration names it.
+    #[serde(default)]
+    #[schema(required)]
+    pub region: Option<String>,
     /// Where it was read.
     pub database: String,
     /// Who has signed the roll.
@@ -452,7 +456,8 @@ impl From<&Seen> for SituationView {
             at: Time(seen.now),
             fencing: seen.fencing.line(),
             fencing_mode: format!("{:?}", seen.fencing.mode).to_ascii_lowercase(),
-            database: seen.database.clone(),
+            region: seen.place.region.clone(),
+            database: seen.place.database.clone(),
             engines: tables
                 .engines
                 .iter()

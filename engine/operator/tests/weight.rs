@@ -187,7 +187,10 @@ fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> Seen {
     Seen::judged(
         now,
         fencing,
-        "memory".to_owned(),
+        tachi_operator::Place {
+            region: None,
+            database: "memory".to_owned(),
+        },
         tables(),
         watched,
         configured,

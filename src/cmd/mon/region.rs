@@ -104,7 +104,7 @@ pub(super) struct Group {
 
 #[derive(Clone, Debug)]
 pub(super) struct Region {
-    /// When it was judged, as people read it.
+    /// Of which region, and when it was judged, as people read it.
     pub(super) clock: String,
     pub(super) grade: Grade,
     pub(super) sentence: String,
@@ -184,7 +184,7 @@ impl Region {
             });
         }
         Self {
-            clock: View::in_zone(zone, seen.at.0).clock(seen.at.0),
+            clock: clock(seen, zone),
             grade: seen.grade,
             sentence: seen.sentence(),
             engines: engines(seen),
@@ -197,6 +197,14 @@ impl Region {
             levels,
             story: newest.map(|newest| story(newest, zone)).unwrap_or_default(),
         }
+    }
+}
+
+fn clock(seen: &SituationView, zone: Zone) -> String {
+    let clock = View::in_zone(zone, seen.at.0).clock(seen.at.0);
+    match &seen.region {
+        Some(region) => plain(&format!("{region} {clock}")),
+        None => clock,
     }
 }
 

@@ -37,7 +37,7 @@ pub(in crate::cmd) mod tests {
     use tachi_engine::ports::operator::{HostView, SegmentView};
     use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
     use tachi_engine::situation::{Configured, Tables, Watched};
-    use tachi_operator::{Fencing, Seen};
+    use tachi_operator::{Fencing, Place, Seen};
     use uuid::Uuid;
 
     use super::*;
@@ -122,7 +122,10 @@ pub(in crate::cmd) mod tests {
                 device: None,
                 bare_normal: BareNormal::Refuse,
             },
-            database: "sqlite".into(),
+            place: Place {
+                region: None,
+                database: "sqlite".into(),
+            },
             looked_at: None,
             ages: Vec::new(),
             tests: Vec::new(),

@@ -34,7 +34,12 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool, view: &View) -> Vec<S
 fn headline(seen: &SituationView, view: &View) -> String {
     let grade = seen.grade.as_str().to_ascii_uppercase();
     let left = format!("{grade}  {}", counted(seen.instances, seen.being_recovered()));
-    let right = format!("{}, {}", view.clock(seen.at.0), findings::looked(seen));
+    let clock = view.clock(seen.at.0);
+    let clock = match &seen.region {
+        Some(region) => format!("{region} {clock}"),
+        None => clock,
+    };
+    let right = format!("{clock}, {}", findings::looked(seen));
     let used = left.chars().count() + right.chars().count();
     let between = view.width.map_or(2, |width| width.saturating_sub(used).max(2));
     format!("{left}{}{right}", " ".repeat(between))

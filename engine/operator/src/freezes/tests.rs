@@ -100,7 +100,10 @@ pub(crate) fn fine() -> Seen {
     Seen::judged(
         NOW,
         fencing,
-        "sqlite".to_owned(),
+        crate::Place {
+            region: None,
+            database: "sqlite".to_owned(),
+        },
         tables,
         watched,
         configured,
