@@ -116,7 +116,9 @@ class Board(Scene):
         self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
         for text in ("Fence devices", "Monitors", "None has ever signed", "Instances"):
             self.check.that("a host's page has %r" % text, self.seen(page, text), self.text(page)[:1500])
-        self.check.that("a fence device with its test", page.inner_text("td[data-head=device]") and page.inner_text("td[data-head=tested]").endswith("ago"), self.text(page))
+        # A device is told once it has been tested: each of them every ten seconds, one after the other.
+        page.wait_for_selector("td[data-head=tested]:has-text('ago')", timeout=60_000)
+        self.check.that("a fence device with its test", page.inner_text("td[data-head=device]"), self.text(page))
         named = page.locator("td[data-head=instance]").first.inner_text()
         page.click("td[data-head=instance] a >> nth=0")
         self.check.that("an instance of it leads to its own page", self.seen(page, "Its moves") and named in self.text(page), self.text(page)[:500])
