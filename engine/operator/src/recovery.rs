@@ -112,7 +112,7 @@ pub struct MovesView {
     pub succeeded: u64,
     /// Need a person.
     pub failed: u64,
-    /// Left by policy.
+    /// Left where they were, by policy or by an operator's word.
     pub ignored: u64,
 }
 

@@ -236,7 +236,7 @@ fn sentence(story: &StoryView) -> String {
             (seen_to, "seen to by a person"),
             (
                 usize::try_from(moves.ignored).unwrap_or_default(),
-                "left by policy",
+                "left where they were",
             ),
         ] {
             if count > 0 {

@@ -32,7 +32,7 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     for (count, words) in [
         (counts.ongoing, "in flight"),
         (counts.pending, "to come"),
-        (counts.ignored, "left by policy"),
+        (counts.ignored, "left where they were"),
         (
             counts.failed,
             if counts.failed == 1 {
@@ -469,7 +469,7 @@ mod tests {
             (counts(0, 0, 40, 0, 0), Some("40/40 instances back")),
             (
                 counts(0, 0, 1, 1, 2),
-                Some("1/4 instances back, 2 left by policy, 1 needs a person"),
+                Some("1/4 instances back, 2 left where they were, 1 needs a person"),
             ),
         ] {
             assert_eq!(progress(counts).as_deref(), expected);

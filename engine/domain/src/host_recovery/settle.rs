@@ -20,7 +20,7 @@ impl HostRecovery {
         };
         let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
         let summary = format!(
-            "{} moved, {left} left by policy, {}",
+            "{} moved, {left} left where they were, {}",
             count(moved, "instance", "instances"),
             count(person, "needs a person", "need a person")
         );
