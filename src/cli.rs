@@ -261,14 +261,14 @@ pub(crate) enum DbCommand {
     /// Create the schema or bring it up to date
     Sync(DbArgs),
     /// Print our version of the schema, Masakari's, and what `sync` would apply
-    Version(DbArgs),
+    Version(DbVersionArgs),
     /// Remove old rows for good: what was deleted, and notifications that ended, with all that belongs to them
     Purge(PurgeArgs),
     /// Print what the database users of API, engine and readers need, table by table; --execute gives it to them
     Grants(GrantsArgs),
 }
 
-/// `tachi db sync` and `tachi db version`.
+/// `tachi db sync`.
 #[derive(Debug, Args)]
 pub(crate) struct DbArgs {
     #[command(flatten)]
@@ -276,6 +276,15 @@ pub(crate) struct DbArgs {
     /// Wait for a server that does not answer yet, as a service that starts does: `[database] max_retries` times
     #[arg(long)]
     pub(crate) wait: bool,
+}
+
+/// `tachi db version`.
+#[derive(Debug, Args)]
+pub(crate) struct DbVersionArgs {
+    #[command(flatten)]
+    pub(crate) db: DbArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
 }
 
 /// `tachi db grants`.
@@ -363,6 +372,8 @@ pub(crate) enum PolicyCommand {
 pub(crate) struct PolicyCheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
     /// The rule, such as `os_masakari_api:segments:index`; without it all are asked
     #[arg(long)]
     pub(crate) rule: Option<String>,

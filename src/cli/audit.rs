@@ -22,6 +22,8 @@ pub(crate) enum AuditCommand {
 pub(crate) struct AuditVerifyArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
     /// The files of one log, oldest first, so that the chain is followed from each to the next. Default: the logs of this
     /// machine
     #[arg(value_name = "FILE")]

@@ -62,7 +62,8 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         Command::Db(DbCommand::Purge(args)) => (acts(!args.dry_run), &args.config),
         Command::Db(DbCommand::Grants(args)) => (acts(args.execute), &args.config),
         // A package brings its own database up to date while it is installed, whatever the shell has.
-        Command::Db(DbCommand::Sync(args) | DbCommand::Version(args)) => (Here::Tells, &args.config),
+        Command::Db(DbCommand::Sync(args)) => (Here::Tells, &args.config),
+        Command::Db(DbCommand::Version(args)) => (Here::Tells, &args.db.config),
         Command::Upgrade(UpgradeCommand::Check(args)) => (Here::Tells, &args.config),
         Command::Demo(_)
         | Command::Serve(_)

@@ -77,6 +77,8 @@ impl By {
 pub(crate) struct InitMonitorsArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
     /// A host, as Nova and Masakari name it; may be repeated. Default: every registered host
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,

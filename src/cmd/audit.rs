@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tachi_audit::Keys;
 use tachi_audit::read::{Wanted, newest};
 use tachi_audit::verify::{LogReport, logs, verify};
@@ -51,18 +51,31 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     let one_log = !args.files.is_empty();
     let mut before = None;
     let mut intact = true;
+    let mut told = Vec::new();
     for (number, path) in files.iter().enumerate() {
         let newest = !one_log || number + 1 == files.len();
         let (report, end) = verify(path, before.as_ref().filter(|_| one_log), newest, keys.as_ref())
             .map_err(|error| Failure::new(format!("reading {}", path.display()), error))?;
         before = end;
-        out::line(sentence(path, &report, keys.is_some()));
-        intact &= is_proven(&report, keys.is_some());
-        if report.broken.is_some() {
-            intact = false;
+        intact &= report.broken.is_none() && is_proven(&report, keys.is_some());
+        let is_broken = report.broken.is_some();
+        told.push((path, report));
+        if is_broken {
             break;
         }
     }
+    let with_keys = keys.is_some();
+    let object = || {
+        told.iter()
+            .map(|(path, report)| verdict(path, report, with_keys))
+            .collect()
+    };
+    answer::object(&args.shape, SystemClock.wall(), object, |_| {
+        let lines = told
+            .iter()
+            .map(|(path, report)| sentence(path, report, with_keys));
+        lines.collect()
+    })?;
     Ok(if intact { crate::DONE } else { crate::FAILED })
 }
 
@@ -87,6 +100,22 @@ fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
 /// Whether the log is what was written, as far as that was asked for.
 fn is_proven(report: &LogReport, with_keys: bool) -> bool {
     report.unchecked == 0 && !(with_keys && report.lines > 0 && report.keyed == 0)
+}
+
+/// What was found of a log, for programs.
+fn verdict(path: &Path, report: &LogReport, with_keys: bool) -> Value {
+    json!({
+        "file": path.display().to_string(),
+        "intact": report.broken.is_none() && is_proven(report, with_keys),
+        "lines": report.lines,
+        "first": report.span.map(|(first, _)| first),
+        "last": report.span.map(|(_, last)| last),
+        "sealed": report.keyed,
+        "not_checked": report.unchecked,
+        "continues_another": report.continues,
+        "broken_line": report.broken.as_ref().map(|(line, _)| line),
+        "why": report.broken.as_ref().map(|(_, why)| why),
+    })
 }
 
 fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {

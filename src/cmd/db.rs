@@ -13,7 +13,7 @@ use tachi_store::{MigrationReport, PurgeOptions, Purged, Store, StoreOptions};
 use tokio::time::Instant;
 
 use super::{Failure, command_settings};
-use crate::cli::{ConfigArgs, DbArgs, DbCommand, PurgeArgs};
+use crate::cli::{ConfigArgs, DbCommand, DbVersionArgs, PurgeArgs};
 use crate::out::{self, Cell, Column, Sheet, answer, waiting};
 use crate::settings::Database;
 use crate::{logging, wiring};
@@ -133,14 +133,18 @@ fn options(database: &Database, wait: bool) -> StoreOptions {
 /// What is told of a database that is none of ours yet.
 const NO_VERSION: &str = "no version yet: run `tachi db sync`";
 
-async fn version(args: &DbArgs) -> Result<(), Failure> {
-    let settings = command_settings(&args.config)?;
+async fn version(args: &DbVersionArgs) -> Result<(), Failure> {
+    let settings = command_settings(&args.db.config)?;
     if !settings.database.exists() {
-        out::line(NO_VERSION);
-        return Ok(());
+        return answer::object(
+            &args.shape,
+            SystemClock.wall(),
+            || json!({"version": null, "masakari": null, "pending": null}),
+            |_| vec![NO_VERSION.to_owned()],
+        );
     }
     let clock = std::sync::Arc::new(SystemClock);
-    let options = options(&settings.database, args.wait);
+    let options = options(&settings.database, args.db.wait);
     let store = waiting(
         &format!("the database {}", settings.database),
         Box::pin(Store::connect(&options, clock)),
@@ -150,14 +154,21 @@ async fn version(args: &DbArgs) -> Result<(), Failure> {
     let wrong = |error| Failure::new("reading the version", error);
     let origin = store.origin().await.map_err(wrong)?;
     let pending = store.pending().await.map_err(wrong)?;
-    // The first line is all of it, for whoever reads one.
-    out::line(origin.tachi.as_deref().unwrap_or(NO_VERSION));
-    let masakari = origin.masakari.map_or("None", tachi_store::Revision::id);
-    out::line(format!("masakari {masakari}"));
-    for name in pending {
-        out::line(format!("pending {name}"));
-    }
-    Ok(())
+    let masakari = origin.masakari.map(tachi_store::Revision::id);
+    answer::object(
+        &args.shape,
+        SystemClock.wall(),
+        || json!({"version": origin.tachi, "masakari": masakari, "pending": pending}),
+        |_| {
+            // The first line is all of it, for whoever reads one.
+            let mut lines = vec![
+                origin.tachi.as_deref().unwrap_or(NO_VERSION).to_owned(),
+                format!("masakari {}", masakari.unwrap_or("None")),
+            ];
+            lines.extend(pending.iter().map(|name| format!("pending {name}")));
+            lines
+        },
+    )
 }
 
 /// Masakari's revision of the schema; `None` without one.

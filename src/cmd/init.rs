@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
 use tachi_api::BindingOptions;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{CallError, OperatorDesk as _};
+use tachi_engine::ports::{CallError, Clock as _, OperatorDesk as _};
 use tachi_keystone::{Credentials, Scope};
 use tachi_openstack::{Named, NewCredential, Options, Session};
 use uuid::Uuid;
 
 use super::{Failure, command_settings};
 use crate::cli::{InitCommand, InitMonitorsArgs};
+use crate::out::answer::{self, Meanwhile};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
@@ -133,7 +135,25 @@ fn name_for(host: &str) -> String {
     BindingOptions::PATTERN.replace("{host}", host)
 }
 
+/// What a program is told of a host: its credential, the file with its secret, and what has come of them.
+fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
+    json!({"host": host, "credential": name, "file": file.display().to_string(), "state": state})
+}
+
 async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
+    let now = SystemClock.wall();
+    answer::admits(&args.shape, ["host", "credential", "file", "state"])?;
+    let meanwhile = Meanwhile::of(&args.shape, now);
+    let mut rows = Vec::new();
+    let ended = each(args, meanwhile, &mut rows).await;
+    // Of those before the one that failed there are secrets already.
+    if !args.shape.is_told() {
+        answer::object(&args.shape, now, || Value::Array(rows), |_| Vec::new())?;
+    }
+    ended
+}
+
+async fn each(args: &InitMonitorsArgs, meanwhile: Meanwhile, rows: &mut Vec<Value>) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let hosts = hosts(args, &settings).await?;
     let cloud = look(args, &settings).await?;
@@ -144,12 +164,16 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
         let known = cloud.credentials.iter().find(|known| known.name == name);
         let file = args.out.join(format!("{host}.conf"));
         match known {
-            Some(_) if !args.renew && file.exists() => out::line(format!("{host}: is there already")),
+            Some(_) if !args.renew && file.exists() => {
+                meanwhile.say(format!("{host}: is there already"));
+                rows.push(row(&host, &name, &file, "there"));
+            }
             Some(_) if !args.renew => {
-                out::line(format!(
+                meanwhile.say(format!(
                     "{host}: application credential {name} is there, but {} is not, and its secret is told once only",
                     file.display()
                 ));
+                rows.push(row(&host, &name, &file, "lost"));
                 lost.push(host);
             }
             known => wanted.push((host, name, known.map(|known| known.id.clone()), file)),
@@ -157,15 +181,16 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     }
     let would = if args.dry_run { "would be made" } else { "is made" };
     if cloud.role.is_none() {
-        out::line(format!("role {}: {would}", args.role));
+        meanwhile.say(format!("role {}: {would}", args.role));
     }
     if cloud.user.is_none() {
-        out::line(format!("user {}: {would}", args.user));
+        meanwhile.say(format!("user {}: {would}", args.user));
     }
     if args.dry_run {
         for (host, name, old, file) in &wanted {
             let word = if old.is_some() { "would be renewed" } else { would };
-            out::line(format!(
+            rows.push(row(host, name, file, word));
+            meanwhile.say(format!(
                 "{host}: application credential {name} {word}, in {}",
                 file.display()
             ));
@@ -173,11 +198,11 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
         return Ok(crate::DONE);
     }
     if !wanted.is_empty() {
-        make(args, cloud, wanted).await?;
+        make(args, cloud, wanted, meanwhile, rows).await?;
     }
     let rules = args.out.join("monitors.yaml");
     write_new(&rules, RULES)?;
-    out::line(format!(
+    meanwhile.say(format!(
         "next: put {} into policy.d beside the API's configuration, put each HOST.conf into masakarimonitors.conf of its \
          host, and when all of them report, set [api] reporter_binding = enforce",
         rules.display()
@@ -196,7 +221,13 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
 
 type Wanted = (String, String, Option<String>, PathBuf);
 
-async fn make(args: &InitMonitorsArgs, cloud: Cloud, wanted: Vec<Wanted>) -> Result<(), Failure> {
+async fn make(
+    args: &InitMonitorsArgs,
+    cloud: Cloud,
+    wanted: Vec<Wanted>,
+    meanwhile: Meanwhile,
+    rows: &mut Vec<Value>,
+) -> Result<(), Failure> {
     let Cloud {
         admin,
         mut options,
@@ -237,6 +268,7 @@ async fn make(args: &InitMonitorsArgs, cloud: Cloud, wanted: Vec<Wanted>) -> Res
     let session = Session::new(options.clone(), Arc::new(SystemClock)).await;
     let monitor = session.map_err(|error| Failure::new("logging in as the new user", error))?;
     for (host, name, old, file) in wanted {
+        let state = if old.is_some() { "renewed" } else { "made" };
         if let Some(old) = old {
             let gone = admin.delete_application_credential(&user, &old).await;
             gone.map_err(failed(format!("deleting the old application credential {name}")))?;
@@ -250,7 +282,8 @@ async fn make(args: &InitMonitorsArgs, cloud: Cloud, wanted: Vec<Wanted>) -> Res
             _ = admin.delete_application_credential(&user, &made.id).await;
             return Err(error);
         }
-        out::line(format!("{host}: {name}, in {}", file.display()));
+        rows.push(row(&host, &name, &file, state));
+        meanwhile.say(format!("{host}: {name}, in {}", file.display()));
     }
     Ok(())
 }

@@ -71,15 +71,28 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         is_service_project: args.service_project,
         ..Identity::default()
     };
-    let mut all = true;
-    for rule in asked {
-        let admitted = policy.would_admit(rule, identity.clone());
-        all &= admitted;
-        out::line(format!("{} {rule}", if admitted { "allowed" } else { "denied " }));
-    }
-    Ok(if all || args.rule.is_none() {
-        crate::DONE
-    } else {
-        crate::FAILED
-    })
+    let answers = asked
+        .into_iter()
+        .map(|rule| (rule, policy.would_admit(rule, identity.clone())));
+    let answers: Vec<(&str, bool)> = answers.collect();
+    let object = || {
+        let each = answers
+            .iter()
+            .map(|(rule, allowed)| serde_json::json!({"rule": rule, "allowed": allowed}));
+        each.collect()
+    };
+    answer::object(&args.shape, SystemClock.wall(), object, |_| {
+        let word = |allowed: bool| if allowed { "allowed" } else { "denied " };
+        let lines = answers
+            .iter()
+            .map(|(rule, allowed)| format!("{} {rule}", word(*allowed)));
+        lines.collect()
+    })?;
+    Ok(
+        if answers.iter().all(|(_, allowed)| *allowed) || args.rule.is_none() {
+            crate::DONE
+        } else {
+            crate::FAILED
+        },
+    )
 }

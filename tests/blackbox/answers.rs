@@ -26,14 +26,17 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["monitor", "list"], "host"),
     (&["reporter", "list"], "number"),
     (&["policy", "list"], "rule"),
+    (&["policy", "check", "--role=member"], "allowed"),
     (&["fence", "status", HOST], "power"),
     (&["fence", "test", HOST], "latency_ms"),
     (&["fence", "check", "--all"], "fault"),
     (&["freeze", "list"], "until"),
     (&["host", "return", HOST], "ready"),
     (&["audit", "show"], "what"),
+    (&["audit", "verify"], "intact"),
     (&["upgrade", "check"], "name"),
     (&["db", "purge", "--dry-run"], "table"),
+    (&["db", "version"], "pending"),
 ];
 
 /// Those that change something: asked once each, below.
@@ -53,6 +56,7 @@ const ACTS: &[&str] = &[
     "host fail",
     "host giveback",
     "init from-nova",
+    "init monitors",
     "monitor forget",
     "recovery abort",
     "recovery approve",
@@ -246,6 +250,21 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         (&Value::from(3), &Value::from(0)),
         "{made}"
     );
+    let folder = stage.folder.path().join("monitors").display().to_string();
+    let monitors = ["init", "monitors", "--out", &folder];
+    let states = |words: &[&str]| {
+        let told = object(words);
+        let rows = told.as_array().unwrap().iter();
+        let each = rows.map(|row| (row["host"].clone(), row["state"].clone()));
+        each.collect::<Vec<_>>()
+    };
+    let all = |state: &str| {
+        ["compute-001", "compute-002", "compute-003"].map(|host| (Value::from(host), Value::from(state)))
+    };
+    let dry_run = [&monitors[..], &["--dry-run"]].concat();
+    assert_eq!(states(&dry_run), all("would be made"));
+    assert_eq!(states(&monitors), all("made"));
+    assert_eq!(states(&monitors), all("there"));
     let dry = object(&["host", "giveback", "compute-001", "--dry-run"]);
     assert_eq!(dry["host"], HOST, "{dry}");
 }
@@ -266,8 +285,9 @@ async fn operator_what_is_done_is_told_to_programs_too() {
     ];
     // A column that will not be there is refused before anything is done.
     let fail = ["host", "fail", HOST, "--reason", "smoke", "--yes"];
-    let refused: [&[&str]; 18] = [
+    let refused: [&[&str]; 19] = [
         &["init", "from-nova", "--apply"],
+        &["init", "monitors", "--out", "/nonexistent/nowhere"],
         &["schedule", "run", "purge"],
         &DRAIN,
         &OFF,
