@@ -24,6 +24,7 @@ use crate::error::{ApiError, Bug};
 use crate::metrics;
 use crate::peer::{self, Peer};
 use crate::request_id;
+use crate::routes;
 use crate::telling::RequestIds;
 
 pub use self::format::{FormatError, LineFormat};
@@ -57,6 +58,17 @@ struct Learnt {
     route: OnceLock<String>,
     caller: OnceLock<Caller>,
     ids: RequestIds,
+}
+
+/// A line of the log, or one for who looks for the cause of something.
+macro_rules! line {
+    (quiet: $quiet:expr, $($rest:tt)*) => {
+        if $quiet {
+            tracing::debug!($($rest)*);
+        } else {
+            tracing::info!($($rest)*);
+        }
+    };
 }
 
 /// Remembers which route a request has taken.
@@ -162,8 +174,10 @@ impl Entry {
         let user_id = identity.map(|identity| identity.user_id.as_str());
         let project_id = identity.and_then(|identity| identity.project_id.as_deref());
         let client = self.client_ip.as_deref().unwrap_or("-");
+        let quiet = self.is_heartbeat(route, status);
         match &self.observer.form {
-            AccessLog::Fields => tracing::info!(
+            AccessLog::Fields => line!(
+                quiet: quiet,
                 parent: &self.span,
                 client,
                 method = %self.method,
@@ -193,9 +207,15 @@ impl Entry {
                     user_id,
                     project_id,
                 };
-                tracing::info!(parent: &self.span, user_id, project_id, "{}", format.line(&told));
+                line!(quiet: quiet, parent: &self.span, user_id, project_id, "{}", format.line(&told));
             }
         }
+    }
+
+    /// Whether a monitor has said that it is at work, and was believed: 1,000 hosts say so 300 times a second, and what has happened
+    /// would not be found among it.
+    fn is_heartbeat(&self, route: &str, status: u16) -> bool {
+        self.method == Method::PUT && route.ends_with(routes::MONITOR) && (200..300).contains(&status)
     }
 }
 
@@ -254,8 +274,10 @@ mod tests {
 
     use axum::Router;
     use axum::body::Body;
+    use axum::extract::Path;
     use axum::middleware::{from_fn, from_fn_with_state};
-    use axum::routing::get;
+    use axum::routing::{get, put};
+    use http::StatusCode;
     use tachi_domain::Timestamp;
     use tachi_testkit::HandClock;
     use tower::ServiceExt;
@@ -310,8 +332,17 @@ mod tests {
             .route("/asks/{id}", get(asks))
             .route("/wrong", get(wrong))
             .route("/never", get(std::future::pending::<()>))
+            .route(routes::MONITOR, put(signed))
             .layer(from_fn(crate::front::note))
             .layer(from_fn_with_state(observer, super::log))
+    }
+
+    async fn signed(Path((host, _)): Path<(String, String)>) -> StatusCode {
+        if host == "ours" {
+            StatusCode::NO_CONTENT
+        } else {
+            StatusCode::FORBIDDEN
+        }
     }
 
     /// What another service would be told about the request.
@@ -397,6 +428,18 @@ mod tests {
             assert_ne!(id, sent, "{name}: the answer always has our own");
             assert_eq!(log.contains(sent), is_taken, "{name}: {log}");
             assert!(log.contains("route=\"/asks/{id}\""), "{log}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_monitor_that_signs_is_told_to_who_looks_for_it_and_one_that_is_refused_to_all() {
+        for form in [AccessLog::Fields, AccessLog::Line(LineFormat::default())] {
+            for (host, level) in [("ours", "DEBUG"), ("theirs", "INFO")] {
+                let mut signs = request(&format!("/v1/monitors/{host}/process"), GLOBAL);
+                *signs.method_mut() = Method::PUT;
+                let (.., log) = logged(form.clone(), signs).await;
+                assert!(log.contains(level) && log.contains(host), "{log}");
+            }
         }
     }
 

@@ -65,7 +65,7 @@ const NOTIFICATION: &str = "/v1/notifications/{notification}";
 const VMOVES: &str = "/v1/notifications/{notification}/vmoves";
 const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
 const BOOT_GUARD: &str = "/v1/boot-guard/{hostname}";
-const MONITOR: &str = "/v1/monitors/{hostname}/{kind}";
+pub(crate) const MONITOR: &str = "/v1/monitors/{hostname}/{kind}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
 
