@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tachi_domain::entity::segment::SegmentFilter;
 use tachi_engine::ports::registry::Page;
-use tachi_engine::ports::{Poke, Registry};
+use tachi_engine::ports::{Poke, Segments};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -118,7 +118,7 @@ impl Health {
     /// Asks every backend, for whoever came to `port`.
     pub(crate) async fn look(
         &self,
-        registry: &dyn Registry,
+        segments: &dyn Segments,
         poke: &dyn Poke,
         port: Option<u16>,
     ) -> Vec<Finding> {
@@ -137,7 +137,7 @@ impl Health {
                 HealthBackend::EnableByFiles => enabled_by(&self.options.enable_files).await,
                 HealthBackend::Broker => broker(poke.is_connected()),
                 HealthBackend::Database => {
-                    if self.database_answers(registry).await {
+                    if self.database_answers(segments).await {
                         (true, "OK", "the database answers".to_owned())
                     } else {
                         (
@@ -159,7 +159,7 @@ impl Health {
     }
 
     /// Whoever comes while the database is being asked waits for that answer, so that there is one question at a time.
-    async fn database_answers(&self, registry: &dyn Registry) -> bool {
+    async fn database_answers(&self, segments: &dyn Segments) -> bool {
         let mut last = self.database.lock().await;
         if let Some((asked, answer)) = *last
             && asked.elapsed() < FRESH
@@ -172,7 +172,7 @@ impl Health {
             marker: None,
             limit: 1,
         };
-        let answer = match timeout(PATIENCE, registry.list_segments(&one)).await {
+        let answer = match timeout(PATIENCE, segments.list_segments(&one)).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => {
                 tracing::warn!(error = %crate::error::Chain(&error), "healthcheck: the database does not answer");

@@ -15,7 +15,7 @@ use http::{Method, StatusCode};
 use ipnet::IpNet;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use tachi_engine::ports::Registry;
+use tachi_engine::ports::PoolUsage;
 
 use crate::error::ApiError;
 use crate::peer;
@@ -171,8 +171,8 @@ impl MetricsAccess {
         }
     }
 
-    /// The answer to a request for `/metrics`.
-    pub(crate) fn answer(&self, registry: Option<&dyn Registry>, request: &Request) -> Response {
+    /// The answer to a request for `/metrics`; `pool` is how the connections to the database are used.
+    pub(crate) fn answer(&self, pool: Option<PoolUsage>, request: &Request) -> Response {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return ApiError::nothing_here().into_response();
         }
@@ -181,7 +181,7 @@ impl MetricsAccess {
             let why = "not from here: [metrics] allowed_source_ranges\n";
             return (StatusCode::FORBIDDEN, why).into_response();
         }
-        if let Some(pool) = registry.and_then(Registry::pool) {
+        if let Some(pool) = pool {
             gauge!(POOL, "state" => "in_use").set(f64::from(pool.in_use));
             gauge!(POOL, "state" => "idle").set(f64::from(pool.idle));
             gauge!(POOL_MAX).set(f64::from(pool.max));

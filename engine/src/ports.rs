@@ -43,7 +43,9 @@ pub use monitors::Monitors;
 pub use operator::OperatorDesk;
 pub use plans::{MovedAway, NewPlan, Planning, Plans};
 pub use refusals::{RefusalLog, Refusals};
-pub use registry::{PoolUsage, Progress, Registry, RegistryError};
+pub use registry::{
+    BootHolds, Hosts, Notifications, PoolUsage, Progress, Registry, RegistryError, Reports, Segments,
+};
 pub use reporters::Doubted;
 pub use roll::Roll;
 pub use rooms::{ProviderLine, Rooms};

@@ -281,7 +281,7 @@ impl Source for Database {
         let audit = wiring::audit(settings, &base.clock, "tachi host fail")?;
         let failing = Failing {
             desk: base.store.desk(),
-            registry: base.store.registry(),
+            reports: base.store.registry(),
             audit: audit.as_ref(),
             by,
             request: None,

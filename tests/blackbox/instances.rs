@@ -6,7 +6,9 @@ use std::time::Duration;
 use tachi_domain::NotificationId;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock as _, Registry as _, RegistryError};
+use tachi_engine::ports::{
+    Clock as _, Hosts as _, Notifications as _, RegistryError, Reports as _, Segments as _,
+};
 use tachi_sandbox::{ApiEffect, ApiFault, Boot, VmState};
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use tachi_domain::NotificationId;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock as _, Registry as _, RegistryError};
+use tachi_engine::ports::{Clock as _, Notifications as _, RegistryError, Reports as _};
 use tachi_sandbox::{ApiEffect, ApiFault, Boot};
 use uuid::Uuid;
 

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tachi_domain::{Elapsed, RecoveryId};
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Journal as _, Registry as _};
+use tachi_engine::ports::{Journal as _, Notifications as _};
 use tachi_store::Store;
 
 use super::support::{Stage, quick_region, until};

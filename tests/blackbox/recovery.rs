@@ -7,7 +7,7 @@ use tachi_domain::policy::Policy;
 use tachi_domain::recovery::Word;
 use tachi_engine::ports::operator::Said;
 use tachi_engine::ports::registry::{Page, SortKey};
-use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Notifications as _, OperatorDesk as _};
 use tachi_sandbox::{
     ApiEffect, ApiFault, Boot, MoveFault, MoveFaultRule, PowerCommand, RegionSettings, VmState,
 };

@@ -7,7 +7,7 @@ use tachi_domain::entity::host::HostFilter;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::{RecoveryMethod, SegmentFilter};
 use tachi_domain::policy::Policy;
-use tachi_engine::ports::{Journal as _, Registry as _};
+use tachi_engine::ports::{Hosts as _, Journal as _, Notifications as _, Segments as _};
 use tachi_sandbox::{ApiEffect, ApiFault, Fleet, MoveFault, MoveFaultRule, RegionSettings};
 use uuid::Uuid;
 

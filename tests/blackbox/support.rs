@@ -13,7 +13,9 @@ use tachi_domain::entity::notification::{NewNotification, NotificationStatus, No
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::guard::GuardPolicy;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-use tachi_engine::ports::{Clock as _, Events, Journal, NoEvents, Registry as _};
+use tachi_engine::ports::{
+    Clock as _, Events, Hosts as _, Journal, NoEvents, Notifications as _, Reports as _, Segments as _,
+};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, MaasOptions, Topology};
 use tachi_hooks::Runner;

@@ -64,7 +64,7 @@ async fn write(
     let kind = new.kind.as_str();
     let failing = Failing {
         desk: app.desk.as_ref(),
-        registry: app.registry.as_ref(),
+        reports: app.registry.as_ref(),
         audit: app.audit.as_ref(),
         by,
         request: Some(request),

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 /// The numbers, for those who may see them.
 pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
     match &app.metrics {
-        Some(access) => access.answer(Some(app.registry.as_ref()), &request),
+        Some(access) => access.answer(app.registry.pool(), &request),
         None => ApiError::nothing_here().into_response(),
     }
 }

@@ -16,7 +16,10 @@ use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::situation::Monitor;
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
-use tachi_engine::ports::{JournalError, Monitors, RefusalLog, Refusals, Registry, RegistryError};
+use tachi_engine::ports::{
+    BootHolds, Hosts, JournalError, Monitors, Notifications, RefusalLog, Refusals, Registry, RegistryError,
+    Reports, Segments,
+};
 use uuid::Uuid;
 
 type Done<T> = Result<T, RegistryError>;
@@ -236,7 +239,7 @@ fn lets<T: PartialEq<U>, U>(filter: Option<&T>, value: U) -> bool {
 }
 
 #[async_trait]
-impl Registry for Fake {
+impl Segments for Fake {
     async fn list_segments(&self, wanted: &Page<SegmentFilter>) -> Done<Vec<Segment>> {
         page(&self.open()?.segments, wanted, |segment, filter| {
             lets(filter.recovery_method.as_ref(), segment.recovery_method.as_str())
@@ -321,7 +324,10 @@ impl Registry for Fake {
         rows.hosts.retain(|host| host.segment.id != id);
         Ok(())
     }
+}
 
+#[async_trait]
+impl Hosts for Fake {
     async fn list_hosts(&self, segment: SegmentId, wanted: &Page<HostFilter>) -> Done<Vec<Host>> {
         let rows = self.open()?;
         if rows.segments.iter().all(|known| known.id != segment) {
@@ -439,7 +445,10 @@ impl Registry for Fake {
         rows.hosts.retain(|host| host.id != id);
         Ok(())
     }
+}
 
+#[async_trait]
+impl Notifications for Fake {
     async fn list_notifications(&self, wanted: &Page<NotificationFilter>) -> Done<Vec<Notification>> {
         page(&self.open()?.notifications, wanted, |notification, filter| {
             lets(filter.row.as_ref(), notification.row)
@@ -461,6 +470,36 @@ impl Registry for Fake {
             .cloned())
     }
 
+    async fn list_vmoves(&self, of: NotificationId, wanted: &Page<VmoveFilter>) -> Done<Vec<Vmove>> {
+        page(&self.open()?.vmoves, wanted, |vmove, filter| {
+            let status = vmove.status.map(tachi_domain::entity::vmove::VmoveStatus::as_str);
+            let kind = vmove.kind.map(tachi_domain::entity::vmove::VmoveType::as_str);
+            vmove.notification == of
+                && lets(filter.row.as_ref(), vmove.row)
+                && filter
+                    .status
+                    .as_deref()
+                    .is_none_or(|wanted| status == Some(wanted))
+                && filter.kind.as_deref().is_none_or(|wanted| kind == Some(wanted))
+        })
+    }
+
+    async fn get_vmove(&self, notification: NotificationId, id: VmoveId) -> Done<Option<Vmove>> {
+        let rows = self.open()?;
+        Ok(rows
+            .vmoves
+            .iter()
+            .find(|vmove| vmove.id == id && vmove.notification == notification)
+            .cloned())
+    }
+
+    async fn progress(&self, _: NotificationId) -> Done<Vec<TaskProgress>> {
+        Ok(self.open()?.progress.clone())
+    }
+}
+
+#[async_trait]
+impl Reports for Fake {
     async fn accept_notification(
         &self,
         new: &NewNotification,
@@ -505,38 +544,16 @@ impl Registry for Fake {
         rows.evidence.push(new.evidence.as_deref().cloned());
         Ok(notification)
     }
+}
 
-    async fn list_vmoves(&self, of: NotificationId, wanted: &Page<VmoveFilter>) -> Done<Vec<Vmove>> {
-        page(&self.open()?.vmoves, wanted, |vmove, filter| {
-            let status = vmove.status.map(tachi_domain::entity::vmove::VmoveStatus::as_str);
-            let kind = vmove.kind.map(tachi_domain::entity::vmove::VmoveType::as_str);
-            vmove.notification == of
-                && lets(filter.row.as_ref(), vmove.row)
-                && filter
-                    .status
-                    .as_deref()
-                    .is_none_or(|wanted| status == Some(wanted))
-                && filter.kind.as_deref().is_none_or(|wanted| kind == Some(wanted))
-        })
-    }
-
-    async fn get_vmove(&self, notification: NotificationId, id: VmoveId) -> Done<Option<Vmove>> {
-        let rows = self.open()?;
-        Ok(rows
-            .vmoves
-            .iter()
-            .find(|vmove| vmove.id == id && vmove.notification == notification)
-            .cloned())
-    }
-
-    async fn progress(&self, _: NotificationId) -> Done<Vec<TaskProgress>> {
-        Ok(self.open()?.progress.clone())
-    }
-
+#[async_trait]
+impl BootHolds for Fake {
     async fn boot_hold(&self, host: &str) -> Done<Option<BootHold>> {
         Ok(self.open()?.held.get(host).copied())
     }
 }
+
+impl Registry for Fake {}
 
 #[async_trait]
 impl RefusalLog for Fake {

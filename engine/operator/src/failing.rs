@@ -14,7 +14,7 @@ use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, FreezeLine, Freezes, JournalError, OperatorDesk, Registry, RegistryError,
+    AuditEntry, AuditSink, FreezeLine, Freezes, JournalError, OperatorDesk, RegistryError, Reports,
 };
 use utoipa::ToSchema;
 
@@ -213,7 +213,7 @@ pub struct Failing<'a> {
     /// What is known of recoveries.
     pub desk: &'a dyn OperatorDesk,
     /// Where reports are written.
-    pub registry: &'a dyn Registry,
+    pub reports: &'a dyn Reports,
     /// Where it is written down beforehand.
     pub audit: &'a dyn AuditSink,
     /// Who says it, and why.
@@ -276,7 +276,7 @@ impl Failing<'_> {
                 not_done: "nothing was reported",
                 source,
             })?;
-        let accepted = self.registry.accept_notification(&new, self.window, now).await;
+        let accepted = self.reports.accept_notification(&new, self.window, now).await;
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         (outcome.result, outcome.text) = match &accepted {
             Ok(one) => (Some(AuditResult::Ok), format!("notification {}", one.id)),

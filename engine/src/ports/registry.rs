@@ -133,9 +133,9 @@ impl RegistryError {
     }
 }
 
-/// The registry. Every change is one transaction. Where `Database` is named as an error, `Unavailable` is one too.
+/// The failover segments. Every change is one transaction. Where `Database` is named as an error, `Unavailable` is one too.
 #[async_trait]
-pub trait Registry: Send + Sync {
+pub trait Segments: Send + Sync {
     /// Segments that are not deleted.
     ///
     /// # Errors
@@ -170,7 +170,11 @@ pub trait Registry: Send + Sync {
     ///
     /// `SegmentNotFound`, `InUse`, `Database`.
     async fn delete_segment(&self, id: SegmentId) -> Result<(), RegistryError>;
+}
 
+/// The hosts of segments.
+#[async_trait]
+pub trait Hosts: Send + Sync {
     /// Hosts of a segment that are not deleted.
     ///
     /// # Errors
@@ -196,7 +200,7 @@ pub trait Registry: Send + Sync {
     /// `SegmentNotFound`, `HostExists`, `Database`.
     async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError>;
 
-    /// The host as it is, if [`update_host`](Registry::update_host) would let `change` through just now. It is asked
+    /// The host as it is, if [`update_host`](Hosts::update_host) would let `change` through just now. It is asked
     /// before anybody else is asked about the change; what counts is what `update_host` says.
     ///
     /// # Errors
@@ -229,7 +233,11 @@ pub trait Registry: Send + Sync {
     ///
     /// `HostNotFound`, `InUse`, `Database`.
     async fn delete_host(&self, segment: SegmentId, id: HostId) -> Result<(), RegistryError>;
+}
 
+/// What was reported, and what came of it.
+#[async_trait]
+pub trait Notifications: Send + Sync {
     /// Notifications.
     ///
     /// # Errors
@@ -246,21 +254,6 @@ pub trait Registry: Send + Sync {
     ///
     /// `Database`.
     async fn get_notification(&self, id: NotificationId) -> Result<Option<Notification>, RegistryError>;
-
-    /// Accepts a notification: looks the host up, checks maintenance (R19) and duplicates, inserts the row as `new`
-    /// together with its recovery, all in one transaction. The row is the queue.
-    ///
-    /// `window_seconds` is `duplicate_notification_detection_interval`.
-    ///
-    /// # Errors
-    ///
-    /// `UnknownHostName`, `OnMaintenance`, `Duplicate`, `Database`; checked in this order.
-    async fn accept_notification(
-        &self,
-        new: &NewNotification,
-        window_seconds: u32,
-        now: Timestamp,
-    ) -> Result<Notification, RegistryError>;
 
     /// The vmoves of a notification.
     ///
@@ -290,14 +283,40 @@ pub trait Registry: Send + Sync {
     ///
     /// `Database`.
     async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError>;
+}
 
+/// What takes reports.
+#[async_trait]
+pub trait Reports: Send + Sync {
+    /// Accepts a notification: looks the host up, checks maintenance (R19) and duplicates, inserts the row as `new`
+    /// together with its recovery, all in one transaction. The row is the queue.
+    ///
+    /// `window_seconds` is `duplicate_notification_detection_interval`.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownHostName`, `OnMaintenance`, `Duplicate`, `Database`; checked in this order.
+    async fn accept_notification(
+        &self,
+        new: &NewNotification,
+        window_seconds: u32,
+        now: Timestamp,
+    ) -> Result<Notification, RegistryError>;
+}
+
+/// What nova-compute of a host asks before it starts (R25).
+#[async_trait]
+pub trait BootHolds: Send + Sync {
     /// Whether nova-compute of the host of this name has to wait (R12, R25); `None` if not, and for a host that nobody knows.
     ///
     /// # Errors
     ///
     /// `Database`.
     async fn boot_hold(&self, host: &str) -> Result<Option<BootHold>, RegistryError>;
+}
 
+/// All of it, which one database keeps.
+pub trait Registry: Segments + Hosts + Notifications + Reports + BootHolds {
     /// How the connections to the database are used, for metrics; `None` if there is no pool.
     fn pool(&self) -> Option<PoolUsage> {
         None
@@ -319,7 +338,7 @@ pub trait Progress: Send + Sync {
 }
 
 #[async_trait]
-impl<T: Registry> Progress for T {
+impl<T: Notifications> Progress for T {
     async fn progress_of(
         &self,
         id: NotificationId,

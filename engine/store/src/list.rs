@@ -167,7 +167,7 @@ mod tests {
     use tachi_domain::entity::vmove::VmoveFilter;
     use tachi_domain::entity::{Host, Notification, Segment, Vmove};
     use tachi_domain::{NotificationId, Timestamp};
-    use tachi_engine::ports::Registry as _;
+    use tachi_engine::ports::{Hosts as _, Notifications as _, Segments as _};
     use uuid::Uuid;
 
     use super::*;

@@ -20,7 +20,9 @@ use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page};
-use tachi_engine::ports::{PoolUsage, Registry, RegistryError};
+use tachi_engine::ports::{
+    BootHolds, Hosts, Notifications, PoolUsage, Registry, RegistryError, Reports, Segments,
+};
 use tracing::instrument;
 
 pub(crate) use accept as accepted;
@@ -51,7 +53,7 @@ impl RegistryTables {
 }
 
 #[async_trait]
-impl Registry for RegistryTables {
+impl Segments for RegistryTables {
     #[instrument(name = "store::list_segments", level = "debug", skip_all)]
     async fn list_segments(&self, page: &Page<SegmentFilter>) -> Result<Vec<Segment>, RegistryError> {
         let listed = segments::list(self.db.reader(), page).await;
@@ -84,7 +86,10 @@ impl Registry for RegistryTables {
         let deleted = self.db.write(&segments::Delete { id, now }).await;
         deleted.map_err(|stop| stop.registry("deleting a segment"))
     }
+}
 
+#[async_trait]
+impl Hosts for RegistryTables {
     #[instrument(name = "store::list_hosts", level = "debug", skip_all, fields(%segment))]
     async fn list_hosts(
         &self,
@@ -142,7 +147,10 @@ impl Registry for RegistryTables {
         let deleted = self.db.write(&hosts::Delete { segment, id, now }).await;
         deleted.map_err(|stop| stop.registry("deleting a host"))
     }
+}
 
+#[async_trait]
+impl Notifications for RegistryTables {
     #[instrument(name = "store::list_notifications", level = "debug", skip_all)]
     async fn list_notifications(
         &self,
@@ -156,16 +164,6 @@ impl Registry for RegistryTables {
     async fn get_notification(&self, id: NotificationId) -> Result<Option<Notification>, RegistryError> {
         let found = notifications::get(self.db.reader(), id).await;
         found.map_err(|stop| stop.registry("reading a notification"))
-    }
-
-    #[instrument(name = "store::accept_notification", level = "debug", skip_all, fields(host = new.hostname))]
-    async fn accept_notification(
-        &self,
-        new: &NewNotification,
-        window_seconds: u32,
-        now: Timestamp,
-    ) -> Result<Notification, RegistryError> {
-        accept::together::accept(self, new, window_seconds, now).await
     }
 
     #[instrument(name = "store::list_vmoves", level = "debug", skip_all, fields(%notification))]
@@ -193,13 +191,31 @@ impl Registry for RegistryTables {
         let read = progress::read(self.db.reader(), notification).await;
         read.map_err(|stop| stop.registry("reading a recovery's progress"))
     }
+}
 
+#[async_trait]
+impl Reports for RegistryTables {
+    #[instrument(name = "store::accept_notification", level = "debug", skip_all, fields(host = new.hostname))]
+    async fn accept_notification(
+        &self,
+        new: &NewNotification,
+        window_seconds: u32,
+        now: Timestamp,
+    ) -> Result<Notification, RegistryError> {
+        accept::together::accept(self, new, window_seconds, now).await
+    }
+}
+
+#[async_trait]
+impl BootHolds for RegistryTables {
     #[instrument(name = "store::boot_hold", level = "debug", skip_all, fields(host))]
     async fn boot_hold(&self, host: &str) -> Result<Option<BootHold>, RegistryError> {
         let found = booting::hold(self.db.reader(), host, self.db.now()).await;
         found.map_err(|stop| stop.registry("reading the recoveries of a host that boots"))
     }
+}
 
+impl Registry for RegistryTables {
     fn pool(&self) -> Option<PoolUsage> {
         self.db.reader().usage()
     }

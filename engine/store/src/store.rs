@@ -215,7 +215,7 @@ impl Work for FirstStart {
 #[cfg(test)]
 mod tests {
     use sea_orm::{ConnectionTrait, DbBackend, Statement};
-    use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
+    use tachi_engine::ports::{Hosts as _, Journal as _, OperatorDesk as _, Reports as _, Segments as _};
 
     use super::*;
     use crate::testing::{Bench, START, new_segment, stopped};

@@ -12,7 +12,7 @@ use tachi_domain::entity::{Host, Notification, Segment};
 use tachi_domain::{RecoveryId, ServerId, Timestamp, VmoveId};
 use tachi_engine::ports::journal::{Claimed, MoveWrite, StepKind, StepWrite};
 use tachi_engine::ports::registry::{Page, SortKey};
-use tachi_engine::ports::{Clock, Journal as _, OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Clock, Hosts as _, Journal as _, OperatorDesk as _, Reports as _, Segments as _};
 use tachi_testkit::HandClock;
 use uuid::Uuid;
 

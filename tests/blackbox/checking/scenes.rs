@@ -11,7 +11,9 @@ use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
 use tachi_domain::guard::Doubts;
 use tachi_domain::{HostId, SegmentId};
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock as _, Journal as _, OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{
+    Clock as _, Hosts as _, Journal as _, OperatorDesk as _, Reports as _, Segments as _,
+};
 use tachi_sandbox::{ApiEffect, ApiFault, Boot, Fleet, MigrationKind, PowerQuery, RegionSettings};
 
 use super::super::recovery::everything;

@@ -1,7 +1,7 @@
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait as _, EntityTrait as _, Set};
 use tachi_domain::entity::Host;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _, RegistryError};
+use tachi_engine::ports::{Hosts as _, Journal as _, Notifications as _, OperatorDesk as _, RegistryError};
 use uuid::Uuid;
 
 use super::*;

@@ -84,7 +84,7 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
 mod tests {
     use tachi_domain::entity::host::HostChange;
     use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-    use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
+    use tachi_engine::ports::{Hosts as _, Journal as _, OperatorDesk as _};
 
     use super::*;
     use crate::testing::Bench;

@@ -10,7 +10,7 @@ use tachi_domain::recovery::{Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::StepKind;
 use tachi_engine::ports::operator::{Retried, attempt};
-use tachi_engine::ports::{Registry as _, RegistryError};
+use tachi_engine::ports::{RegistryError, Reports as _};
 
 use crate::convert::{self, recovery_cell};
 use crate::entity::{host, notification, recovery, recovery_step};
@@ -153,7 +153,7 @@ mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::Life;
     use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+    use tachi_engine::ports::{Hosts as _, Journal as _, OperatorDesk as _};
     use uuid::Uuid;
 
     use super::*;

@@ -12,7 +12,8 @@ use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
 use tachi_engine::ports::{
-    FreezeLine, Freezes as _, Freezing, Journal as _, NewFreeze, OperatorDesk as _, Registry as _,
+    FreezeLine, Freezes as _, Freezing, Hosts as _, Journal as _, NewFreeze, OperatorDesk as _, Reports as _,
+    Segments as _,
 };
 
 use crate::testing::{Bench, new_host, new_segment, notification};

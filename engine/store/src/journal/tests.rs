@@ -12,7 +12,7 @@ use tachi_domain::recovery::{Pulse, RecoveryKind, Word};
 use tachi_domain::{MigrationId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::journal::{HostWrite, MoveWrite, ProofWrite};
 use tachi_engine::ports::operator::Said;
-use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Hosts as _, Notifications as _, OperatorDesk as _, Segments as _};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

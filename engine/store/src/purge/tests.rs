@@ -4,7 +4,7 @@ use tachi_domain::entity::{Host, Segment};
 use tachi_domain::recovery::Life;
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepKind, StepWrite, Write};
-use tachi_engine::ports::{Journal as _, Registry as _};
+use tachi_engine::ports::{Journal as _, Segments as _};
 use uuid::Uuid;
 
 use super::*;

@@ -111,7 +111,7 @@ mod tests {
     use tachi_domain::host_recovery::Stage;
     use tachi_domain::policy::Policy;
     use tachi_engine::ports::journal::{Claimed, Committed, Write};
-    use tachi_engine::ports::{Journal as _, Registry as _};
+    use tachi_engine::ports::{BootHolds as _, Journal as _};
 
     use super::*;
     use crate::testing::Bench;

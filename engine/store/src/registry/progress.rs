@@ -101,7 +101,7 @@ fn cut_short(tasks: &mut [TaskProgress], failed: bool) {
 #[cfg(test)]
 mod tests {
     use tachi_engine::ports::journal::{Committed, Write};
-    use tachi_engine::ports::{Journal as _, Registry as _};
+    use tachi_engine::ports::{Journal as _, Notifications as _};
     use uuid::Uuid;
 
     use super::*;

@@ -225,7 +225,7 @@ fn taken(error: sea_orm::DbErr, name: &str) -> Stop {
 
 #[cfg(test)]
 mod tests {
-    use tachi_engine::ports::Registry as _;
+    use tachi_engine::ports::{Hosts as _, Segments as _};
 
     use super::*;
     use crate::testing::{Bench, all, new_segment};

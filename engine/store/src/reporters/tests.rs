@@ -3,7 +3,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, Write};
-use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _, RegistryError};
+use tachi_engine::ports::{Journal as _, Notifications as _, OperatorDesk as _, RegistryError};
 
 use super::*;
 use crate::testing::{Bench, all, notification};

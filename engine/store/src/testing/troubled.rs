@@ -5,7 +5,7 @@ use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::recovery::Word;
 use tachi_engine::ports::journal::Claimed;
-use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Hosts as _, OperatorDesk as _, Segments as _};
 
 use super::Bench;
 

@@ -7,7 +7,9 @@ use tachi_domain::entity::host::{HostChange, MaintenanceReason};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-use tachi_engine::ports::{Journal as _, Registry as _, RegistryError};
+use tachi_engine::ports::{
+    Hosts as _, Journal as _, Notifications as _, RegistryError, Reports as _, Segments as _,
+};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 

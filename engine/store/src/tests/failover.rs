@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
 use tachi_engine::ports::journal::Committed;
-use tachi_engine::ports::{Clock as _, Journal as _, OperatorDesk as _, Registry as _, RegistryError};
+use tachi_engine::ports::{
+    Clock as _, Hosts as _, Journal as _, Notifications as _, OperatorDesk as _, RegistryError, Reports as _,
+    Segments as _,
+};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;

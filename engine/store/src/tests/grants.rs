@@ -8,7 +8,10 @@ use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, HostWrite, Write};
 use tachi_engine::ports::operator::Retried;
-use tachi_engine::ports::{Journal as _, Monitors as _, OperatorDesk as _, Registry as _, Roll as _};
+use tachi_engine::ports::{
+    Journal as _, Monitors as _, Notifications as _, OperatorDesk as _, Reports as _, Roll as _,
+    Segments as _,
+};
 
 use crate::testing::{Bench, all, new_segment, stopped};
 use crate::{Role, Store};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use secrecy::ExposeSecret as _;
-use tachi_engine::ports::{Registry as _, RegistryError};
+use tachi_engine::ports::{RegistryError, Segments as _};
 use tokio::sync::oneshot;
 
 use crate::error::Stop;

@@ -6,7 +6,7 @@ use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Word;
 use tachi_engine::ports::journal::{Committed, StepWrite, Write};
-use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze, OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Freezes as _, Hosts as _, Journal as _, NewFreeze, OperatorDesk as _};
 
 use super::*;
 use crate::testing::{Bench, START, step};

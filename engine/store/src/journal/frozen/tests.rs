@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tachi_engine::ports::{Freezes as _, NewFreeze, Registry as _};
+use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze};
 
 use crate::testing::Bench;
 use tachi_domain::freeze::FreezeScope;

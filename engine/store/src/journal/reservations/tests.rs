@@ -8,7 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
 use tachi_domain::freeze::FreezeScope;
 use tachi_engine::ports::journal::{Claimed, Committed, HostWrite, Write};
-use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze, Registry as _};
+use tachi_engine::ports::{Freezes as _, Hosts as _, Journal as _, NewFreeze, Notifications as _};
 use tokio::sync::Barrier;
 
 use super::*;

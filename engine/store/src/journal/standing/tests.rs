@@ -2,7 +2,7 @@ use tachi_domain::HostId;
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::recovery::FenceOrder;
 use tachi_engine::ports::journal::{Claimed, Committed, ProofWrite, Write};
-use tachi_engine::ports::{Journal, Registry as _};
+use tachi_engine::ports::{Hosts as _, Journal};
 
 use super::*;
 use crate::testing::Bench;

@@ -176,7 +176,7 @@ mod tests {
     use crate::testing::Bench;
     use crate::testing::{all, notification as told};
     use sea_orm::{ActiveModelTrait as _, IntoActiveModel as _, Set};
-    use tachi_engine::ports::{Registry as _, RegistryError};
+    use tachi_engine::ports::{Notifications as _, RegistryError, Reports as _};
 
     const HOST: &str = "11111111-0000-4000-8000-000000000001";
 

@@ -254,7 +254,7 @@ async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost(
             matches!(ended, Committed::Written(_))
         });
         both.spawn(async move {
-            use tachi_engine::ports::Registry as _;
+            use tachi_engine::ports::Reports as _;
             let accepted = other
                 .registry()
                 .accept_notification(&report, 180, report.generated_time)

@@ -3,7 +3,7 @@ use tachi_domain::entity::host::{HostChange, NewHost};
 use tachi_domain::entity::notification::NotificationType::{self, ComputeHost, Process, Vm};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::journal::{Claimed, Committed, HostWrite, Write};
-use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Hosts as _, Journal as _, Notifications as _, OperatorDesk as _, Reports as _};
 use tokio::task::JoinSet;
 
 use super::*;

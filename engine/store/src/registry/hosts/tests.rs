@@ -1,5 +1,5 @@
 use sea_orm::EntityTrait as _;
-use tachi_engine::ports::Registry as _;
+use tachi_engine::ports::{Hosts as _, Segments as _};
 
 use super::*;
 use crate::entity::host_state;

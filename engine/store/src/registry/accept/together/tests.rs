@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait as _, EntityTrait as _, PaginatorTrait as _, Set}
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{Hosts as _, OperatorDesk as _, Reports as _};
 
 use super::*;
 use crate::conn::asked;
