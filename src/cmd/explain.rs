@@ -6,7 +6,7 @@ mod past;
 use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
-use tachi_domain::situation::{Aspect, Need};
+use tachi_domain::situation::{Grade, Need};
 use tachi_operator::waits::explained;
 use tachi_operator::{ExplanationView, NeedView};
 
@@ -122,22 +122,12 @@ fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
 }
 
 fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
-    let need = view.need;
-    let name = format!("{:<9}", need.as_str());
-    if let (Need::Meant, Some(left)) = (need, &one.left) {
-        return vec![format!("  · {name} {left}")];
-    }
-    if view.findings.is_empty() {
-        let missing = need.not_assessed().filter(|_| !view.assessed);
-        return vec![match missing {
-            None if view.holds == Some(false) => format!("  ✗ {name} {}", need.bad()),
-            None if view.holds.is_none() => format!("  ? {name} not known whether {}", need.good()),
-            Some(Aspect::Room) => format!("  · {name} whether other hosts have room is not assessed"),
-            Some(Aspect::Monitors) => {
-                format!("  · {name} no reporter is doubted; which monitors are at work is not assessed")
-            }
-            None => format!("  ✓ {name} {}", need.good()),
-        }];
+    let name = format!("{:<9}", view.need.as_str());
+    // What it is left for says more than what else speaks against it.
+    if view.findings.is_empty() || (view.need == Need::Meant && one.left.is_some()) {
+        let (grade, told) = one.told_of(view);
+        let sign = if grade == Grade::Ok { "✓" } else { mark(grade) };
+        return vec![format!("  {sign} {name} {told}")];
     }
     let mut lines = Vec::new();
     for finding in &view.findings {

@@ -53,6 +53,7 @@ def main():
         checks.that("all is protected", painter.seen(page, "24 of 24 protected", 90), painter.text(page)[:800])
         for name, to, text, width, height, dark in AT_REST:
             painter.take(painter.page(width, height, dark), name, to, text)
+        painter.take(painter.page(1280, 1000), "board-host", "#/host/" + painter.hosts[0], "Fence devices")
         for job in ("doctor", "purge", "drill"):
             subprocess.run([region.binary, "schedule", "run", job, *region.config_files()], cwd=region.work, env=region.environment, check=False)
         painter.take(painter.page(1280, 440), "board-schedule", "#/schedule", "rows")

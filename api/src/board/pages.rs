@@ -23,7 +23,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Code, Grade};
+use tachi_domain::situation::{Code, Grade, Need};
 use tachi_operator::{
     ExplanationView, FactView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView,
     NeedView, OutcomeView, RecoveryView, RoomView, SegmentForecastView, SegmentView, SituationView,
@@ -315,11 +315,14 @@ async fn explained(asking: &Asking<'_>, path: &str) -> Result<String, Response> 
     rendered(&Explained { told, freezes, may })
 }
 
-fn holds(need: &NeedView) -> (&'static str, &'static str) {
-    match need.holds {
-        None => ("unknown", "not known"),
-        Some(true) => ("ok", "holds"),
-        Some(false) => ("err", "does not hold"),
+fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
+    let (grade, _) = one.told_of(need);
+    match (grade, need.holds) {
+        (Grade::Info, _) if need.need == Need::Meant => mark("info", "not meant"),
+        (Grade::Info, _) => mark("info", "not assessed"),
+        (_, None) => mark("unknown", "not known"),
+        (_, Some(true)) => mark("ok", "holds"),
+        (_, Some(false)) => mark("err", "does not hold"),
     }
 }
 

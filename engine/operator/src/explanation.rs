@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Counts, Explanation, Finding, HostOrInstance, Need, Protection, fit};
+use tachi_domain::situation::{
+    Aspect, Counts, Explanation, Finding, Grade, HostOrInstance, Need, Protection, fit,
+};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
@@ -169,6 +171,28 @@ pub struct NeedView {
 }
 
 impl ExplanationView {
+    /// For people: how it is with one of its needs of which no finding speaks.
+    pub fn told_of(&self, view: &NeedView) -> (Grade, String) {
+        let need = view.need;
+        if let (Need::Meant, Some(left)) = (need, &self.left) {
+            return (Grade::Info, left.clone());
+        }
+        let missing = need.not_assessed().filter(|_| !view.assessed);
+        match (missing, view.holds) {
+            (None, Some(true)) => (Grade::Ok, need.good().to_owned()),
+            (None, Some(false)) => (Grade::Err, need.bad().to_owned()),
+            (None, None) => (Grade::Unknown, format!("not known whether {}", need.good())),
+            (Some(Aspect::Room), _) => (
+                Grade::Info,
+                "whether other hosts have room is not assessed".to_owned(),
+            ),
+            (Some(Aspect::Monitors), _) => (
+                Grade::Info,
+                "no reporter is doubted; which monitors are at work is not assessed".to_owned(),
+            ),
+        }
+    }
+
     /// One of `seen`.
     pub fn of(seen: &Seen, one: &Explanation<'_>) -> Self {
         let underway = Underway::of(seen, one.subject);
