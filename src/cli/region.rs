@@ -10,9 +10,9 @@ pub(crate) struct SandboxArgs {
     /// Number of hypervisors
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=2000))]
     pub(crate) hosts: u16,
-    /// Instances to boot on them beforehand
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pub(crate) instances: u32,
+    /// Instances to boot on them beforehand. Default: 20 where the region is protected, else none
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) instances: Option<u32>,
     /// Seconds a rebuild takes
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) rebuild_seconds: f64,

@@ -268,7 +268,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
         more_conf: PATIENCE,
     })
     .await?;
-    boot(&region, args.instances)?;
+    boot(&region, args.instances.unwrap_or_default())?;
     tell(&region, &args, api)?;
     out::line("ready; `tachi serve --config-file` with the config above protects it. Stop with Ctrl-C");
     Process::default().run(|| {}).await?;

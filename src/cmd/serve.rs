@@ -22,6 +22,9 @@ use monitors::Monitors;
 /// What is done by the clock in a simulated region.
 const SCHEDULE: &str = "\n[schedule]\ndoctor = daily 03:00\ndrill = weekly sun 04:00\npurge = daily 03:30\n";
 
+/// How many instances a region has that is to show something.
+const SHOWN: u32 = 20;
+
 /// Runs both until told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     if args.sandbox {
@@ -63,7 +66,8 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         more_conf: &format!("{}{SCHEDULE}", sandbox::PATIENCE),
     })
     .await?;
-    sandbox::boot(&region, args.region.instances)?;
+    let shown = if args.bare { 0 } else { SHOWN };
+    sandbox::boot(&region, args.region.instances.unwrap_or(shown))?;
     let settings = of_region(&region)?;
     let made = if args.bare {
         0

@@ -80,16 +80,7 @@ fn address(line: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
-    let mut cloud = Running::start(&[
-        "serve",
-        "--sandbox",
-        "--hosts",
-        "3",
-        "--instances",
-        "6",
-        "--state-dir",
-        "state",
-    ]);
+    let mut cloud = Running::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
     cloud.until_said("ready;").await;
     let said = cloud.until_said("board").await;
     assert!(said.contains("with buttons: [board] actions = true"), "{said}");
@@ -126,7 +117,7 @@ async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there()
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(told.contains("\nnova     auto    3/3 "), "{told}");
     until("all instances to be protected", LIMIT, async || {
-        status()["instances"]["protected"] == 6
+        status()["instances"]["protected"] == 20
     })
     .await;
     let asked = |words: &[&str]| {
@@ -162,7 +153,7 @@ async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there()
     until("the host to be reported and recovered", LIMIT, async || {
         let all = asked(&["recovery", "list", "--all"]);
         let seen = status();
-        all[0]["host"] == "compute-001" && seen["instances"]["protected"] == 6
+        all[0]["host"] == "compute-001" && seen["instances"]["protected"] == 20
     })
     .await;
     assert_eq!(cloud.stop().await, Some(0));

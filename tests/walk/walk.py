@@ -53,7 +53,7 @@ class Region:
         os.symlink(os.path.abspath(binary), os.path.join(work, "tachi"))
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                ["tachi", "serve", "--sandbox", "--hosts", "5", "--rebuild-seconds", "0.5", "--state-dir", os.path.join(work, "state"), "--clouds", os.path.join(work, "clouds.yaml")],
+                ["tachi", "serve", "--sandbox", "--hosts", "5", "--instances", "0", "--rebuild-seconds", "0.5", "--state-dir", os.path.join(work, "state"), "--clouds", os.path.join(work, "clouds.yaml")],
                 cwd=work, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         if not wait(lambda: "ready;" in self.said(), 30):
             raise SystemExit("the sandbox did not start:\n" + self.said())

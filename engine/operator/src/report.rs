@@ -236,7 +236,11 @@ fn sentence(story: &StoryView) -> String {
             (seen_to, "seen to by a person"),
             (
                 usize::try_from(moves.ignored).unwrap_or_default(),
-                "left where they were",
+                if moves.ignored == 1 {
+                    "left where it was"
+                } else {
+                    "left where they were"
+                },
             ),
         ] {
             if count > 0 {

@@ -32,7 +32,14 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     for (count, words) in [
         (counts.ongoing, "in flight"),
         (counts.pending, "to come"),
-        (counts.ignored, "left where they were"),
+        (
+            counts.ignored,
+            if counts.ignored == 1 {
+                "left where it was"
+            } else {
+                "left where they were"
+            },
+        ),
         (
             counts.failed,
             if counts.failed == 1 {

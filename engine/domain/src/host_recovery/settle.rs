@@ -20,8 +20,9 @@ impl HostRecovery {
         };
         let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
         let summary = format!(
-            "{} moved, {left} left where they were, {}",
+            "{} moved, {}, {}",
             count(moved, "instance", "instances"),
+            count(left, "left where it was", "left where they were"),
             count(person, "needs a person", "need a person")
         );
         let (status, message) = if let Some(by) = &self.rejected {

@@ -64,7 +64,7 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
     assert_eq!(
         report.sentence,
         "2 of 5 instances are back, the last 6.0 s after the recovery was opened; 1 for a person to see to; 1 seen to by a person; \
-         1 left where they were. Its host is not back yet."
+         1 left where it was. Its host is not back yet."
     );
     for status in VmoveStatus::ALL {
         let mut one = story.instances[0].clone();

@@ -274,7 +274,7 @@ fn before_the_moves_a_hook_can_leave_the_instances() {
             HookVerdict::Skip,
             End::Left,
             Finished,
-            "0 instances moved, 1 left where they were, 0 need a person; hook exec:/x: as it ended",
+            "0 instances moved, 1 left where it was, 0 need a person; hook exec:/x: as it ended",
             "skipped: hook exec:/x: as it ended",
         ),
         (

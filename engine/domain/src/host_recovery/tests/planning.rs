@@ -113,7 +113,7 @@ fn what_is_left_says_by_which_policy() {
         bed.over(vec![left]);
         assert_eq!(bed.status, NotificationStatus::Finished, "{name}");
         assert!(
-            bed.message.as_deref().unwrap().contains("1 left by policy"),
+            bed.message.as_deref().unwrap().contains("1 left where it was"),
             "{name}"
         );
     }
