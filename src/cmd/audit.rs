@@ -65,12 +65,10 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
         }
     }
     let with_keys = keys.is_some();
-    let object = || {
-        told.iter()
-            .map(|(path, report)| verdict(path, report, with_keys))
-            .collect()
-    };
-    answer::object(&args.shape, SystemClock.wall(), object, |_| {
+    let objects = told.iter().map(|(path, report)| verdict(path, report, with_keys));
+    let objects = objects.collect();
+    let columns = ["file", "intact", "lines", "why"];
+    answer::told(&args.shape, SystemClock.wall(), columns, objects, || {
         let lines = told
             .iter()
             .map(|(path, report)| sentence(path, report, with_keys));

@@ -135,6 +135,8 @@ fn name_for(host: &str) -> String {
     BindingOptions::PATTERN.replace("{host}", host)
 }
 
+const COLUMNS: [&str; 4] = ["host", "credential", "file", "state"];
+
 /// What a program is told of a host: its credential, the file with its secret, and what has come of them.
 fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
     json!({"host": host, "credential": name, "file": file.display().to_string(), "state": state})
@@ -142,13 +144,13 @@ fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
 
 async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let now = SystemClock.wall();
-    answer::admits(&args.shape, ["host", "credential", "file", "state"])?;
+    answer::admits(&args.shape, COLUMNS)?;
     let meanwhile = Meanwhile::of(&args.shape, now);
     let mut rows = Vec::new();
     let ended = each(args, meanwhile, &mut rows).await;
     // Of those before the one that failed there are secrets already.
     if !args.shape.is_told() {
-        answer::object(&args.shape, now, || Value::Array(rows), |_| Vec::new())?;
+        answer::told(&args.shape, now, COLUMNS, rows, Vec::new)?;
     }
     ended
 }

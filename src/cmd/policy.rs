@@ -75,19 +75,23 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         .into_iter()
         .map(|rule| (rule, policy.would_admit(rule, identity.clone())));
     let answers: Vec<(&str, bool)> = answers.collect();
-    let object = || {
-        let each = answers
-            .iter()
-            .map(|(rule, allowed)| serde_json::json!({"rule": rule, "allowed": allowed}));
-        each.collect()
-    };
-    answer::object(&args.shape, SystemClock.wall(), object, |_| {
-        let word = |allowed: bool| if allowed { "allowed" } else { "denied " };
-        let lines = answers
-            .iter()
-            .map(|(rule, allowed)| format!("{} {rule}", word(*allowed)));
-        lines.collect()
-    })?;
+    let objects = answers
+        .iter()
+        .map(|(rule, allowed)| serde_json::json!({"rule": rule, "allowed": allowed}));
+    let objects = objects.collect();
+    answer::told(
+        &args.shape,
+        SystemClock.wall(),
+        ["rule", "allowed"],
+        objects,
+        || {
+            let word = |allowed: bool| if allowed { "allowed" } else { "denied " };
+            let lines = answers
+                .iter()
+                .map(|(rule, allowed)| format!("{} {rule}", word(*allowed)));
+            lines.collect()
+        },
+    )?;
     Ok(
         if answers.iter().all(|(_, allowed)| *allowed) || args.rule.is_none() {
             crate::DONE

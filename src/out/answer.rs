@@ -115,6 +115,26 @@ pub(crate) fn object(
     Ok(())
 }
 
+/// Prints a list of objects that people are told line by line; `columns` are members of them, those of the table where columns are
+/// chosen.
+pub(crate) fn told<const N: usize>(
+    shape: &ShapeArgs,
+    now: Timestamp,
+    columns: [&'static str; N],
+    objects: Vec<Value>,
+    lines: impl FnOnce() -> Vec<String>,
+) -> Result<(), Failure> {
+    if shape.is_told() {
+        View::of(shape, now).lines(&lines()).iter().for_each(line);
+        return Ok(());
+    }
+    let sheet = Sheet::new(columns.map(Column::new), objects, |object| {
+        let cells = columns.map(|name| Cell::prose(member(object.get(name))));
+        (cells, object.clone())
+    });
+    list(shape, now, &sheet, "there is nothing")
+}
+
 /// YAML of what is told as JSON.
 pub(super) fn yaml(value: &Value) -> Result<String, Failure> {
     serde_saphyr::to_string(value).map_err(|error| Failure::new("writing YAML", error))
