@@ -215,7 +215,7 @@ impl Entry {
     /// Whether a monitor has said that it is at work, and was believed: 1,000 hosts say so 300 times a second, and what has happened
     /// would not be found among it.
     fn is_heartbeat(&self, route: &str, status: u16) -> bool {
-        self.method == Method::PUT && route.ends_with(routes::MONITOR) && (200..300).contains(&status)
+        self.method == Method::PUT && route == routes::MONITOR && (200..300).contains(&status)
     }
 }
 
@@ -438,6 +438,7 @@ mod tests {
                 let mut signs = request(&format!("/v1/monitors/{host}/process"), GLOBAL);
                 *signs.method_mut() = Method::PUT;
                 let (.., log) = logged(form.clone(), signs).await;
+                assert_eq!(log.lines().count(), 1, "{log}");
                 assert!(log.contains(level) && log.contains(host), "{log}");
             }
         }

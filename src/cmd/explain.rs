@@ -123,9 +123,7 @@ fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
 
 fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
     let name = format!("{:<9}", view.need.as_str());
-    // What it is left for says more than what else speaks against it.
-    if view.findings.is_empty() || (view.need == Need::Meant && one.left.is_some()) {
-        let (grade, told) = one.told_of(view);
+    if let Some((grade, told)) = one.told_of(view) {
         let sign = if grade == Grade::Ok { "✓" } else { mark(grade) };
         return vec![format!("  {sign} {name} {told}")];
     }

@@ -316,10 +316,10 @@ async fn explained(asking: &Asking<'_>, path: &str) -> Result<String, Response> 
 }
 
 fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
-    let (grade, _) = one.told_of(need);
+    let grade = one.told_of(need).map(|(grade, _)| grade);
     match (grade, need.holds) {
-        (Grade::Info, _) if need.need == Need::Meant => mark("info", "not meant"),
-        (Grade::Info, _) => mark("info", "not assessed"),
+        (Some(Grade::Info), _) if need.need == Need::Meant => mark("info", "not meant"),
+        (Some(Grade::Info), _) => mark("info", "not assessed"),
         (_, None) => mark("unknown", "not known"),
         (_, Some(true)) => mark("ok", "holds"),
         (_, Some(false)) => mark("err", "does not hold"),

@@ -171,14 +171,18 @@ pub struct NeedView {
 }
 
 impl ExplanationView {
-    /// For people: how it is with one of its needs of which no finding speaks.
-    pub fn told_of(&self, view: &NeedView) -> (Grade, String) {
+    /// For people: how it is with one of its needs; `None` where its findings say so.
+    pub fn told_of(&self, view: &NeedView) -> Option<(Grade, String)> {
         let need = view.need;
+        // What it is left for says more than what else speaks against it.
         if let (Need::Meant, Some(left)) = (need, &self.left) {
-            return (Grade::Info, left.clone());
+            return Some((Grade::Info, left.clone()));
+        }
+        if !view.findings.is_empty() {
+            return None;
         }
         let missing = need.not_assessed().filter(|_| !view.assessed);
-        match (missing, view.holds) {
+        Some(match (missing, view.holds) {
             (None, Some(true)) => (Grade::Ok, need.good().to_owned()),
             (None, Some(false)) => (Grade::Err, need.bad().to_owned()),
             (None, None) => (Grade::Unknown, format!("not known whether {}", need.good())),
@@ -190,7 +194,7 @@ impl ExplanationView {
                 Grade::Info,
                 "no reporter is doubted; which monitors are at work is not assessed".to_owned(),
             ),
-        }
+        })
     }
 
     /// One of `seen`.

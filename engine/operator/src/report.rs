@@ -16,7 +16,7 @@ use tachi_domain::{Timestamp, WaitsFor};
 
 use crate::downtime::{Figures, rounded};
 use crate::proof::{ProofView, shown};
-use crate::story::{InstanceView, StoryView};
+use crate::story::{InstanceView, StoryView, left_there};
 use crate::when::Time;
 
 /// Everything that the report tells beside the story itself.
@@ -236,11 +236,7 @@ fn sentence(story: &StoryView) -> String {
             (seen_to, "seen to by a person"),
             (
                 usize::try_from(moves.ignored).unwrap_or_default(),
-                if moves.ignored == 1 {
-                    "left where it was"
-                } else {
-                    "left where they were"
-                },
+                left_there(moves.ignored),
             ),
         ] {
             if count > 0 {

@@ -22,6 +22,15 @@ use crate::schema;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
+/// What is said after how many were left, by policy or by an operator's word.
+pub(crate) const fn left_there(count: u64) -> &'static str {
+    if count == 1 {
+        "left where it was"
+    } else {
+        "left where they were"
+    }
+}
+
 /// How far the instances are, such as `12/40 instances back, 3 in flight`; `None` if there are none.
 pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     let counts: MovesView = counts.into();
@@ -32,14 +41,7 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     for (count, words) in [
         (counts.ongoing, "in flight"),
         (counts.pending, "to come"),
-        (
-            counts.ignored,
-            if counts.ignored == 1 {
-                "left where it was"
-            } else {
-                "left where they were"
-            },
-        ),
+        (counts.ignored, left_there(counts.ignored)),
         (
             counts.failed,
             if counts.failed == 1 {

@@ -168,3 +168,61 @@ fn board_says_nothing_good_without_a_mark_that_the_page_can_take_back() {
     let looks_on = Now { may: false, ..now };
     assert!(!looks_on.render().unwrap().contains("<button"));
 }
+
+/// How it is with what a recovery needs: its rows, by the need.
+fn needs(needs: &Value, left: Option<&str>) -> Vec<String> {
+    let one: ExplanationView = view(json!({
+        "kind": "host", "name": "compute-0001", "segment": "s", "reserved": false, "instances": null, "up": true, "levels": [],
+        "hosted": [], "id": null, "host": null, "left": left, "protection": "degraded", "waits": null, "known": null,
+        "recovery": null, "life": null, "message": null, "commands": [], "needs": needs, "room": null,
+    }));
+    let page = Explained {
+        told: vec![(one, None)],
+        freezes: &[],
+        may: false,
+    };
+    let html = page.render().unwrap();
+    let rows = html.split("<tr><td data-head=\"need\">").skip(1);
+    rows.map(|row| row.split("</tr>").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks_against() {
+    let finding = json!({"code": "REPORTER_DOUBTED", "grade": "err", "subjects": [], "instances": 0, "since": null,
+                         "text": "its reporter is doubted", "fix": null, "page": "docs/findings/reporter-doubted.md"});
+    let of = |need: &str, holds: Option<bool>, assessed: bool, findings: &[&Value]| json!({"need": need, "holds": holds, "assessed": assessed, "findings": findings});
+    let rows = needs(
+        &json!([
+            of("meant", Some(true), true, &[]),
+            of("heard", None, true, &[]),
+            of("heard", Some(false), true, &[]),
+            of("room", Some(true), false, &[]),
+            of("watched", Some(false), false, &[&finding]),
+        ]),
+        None,
+    );
+    let expected = [
+        ("● holds", "it is to be recovered"),
+        ("? not known", "not known whether Nova hears its host"),
+        ("✗ does not hold", "Nova does not hear its host"),
+        ("· not assessed", "whether other hosts have room is not assessed"),
+        ("✗ does not hold", "its reporter is doubted"),
+    ];
+    assert_eq!(rows.len(), expected.len());
+    for (row, (state, why)) in rows.iter().zip(expected) {
+        assert!(row.contains(state) && row.contains(why), "{state}: {why}: {row}");
+    }
+    assert!(!rows[4].contains("no reporter is doubted"), "{}", rows[4]);
+    // What it is left for says more than what else speaks against it.
+    let rows = needs(
+        &json!([of("meant", Some(false), true, &[&finding])]),
+        Some("metadata no-ha"),
+    );
+    assert!(
+        rows[0].contains("· not meant") && rows[0].contains("metadata no-ha"),
+        "{}",
+        rows[0]
+    );
+    assert!(!rows[0].contains("doubted"), "{}", rows[0]);
+}
