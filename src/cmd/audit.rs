@@ -50,14 +50,20 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     // Files that are named are those of one log; those that were found are logs of their own.
     let one_log = !args.files.is_empty();
     let mut before = None;
-    let mut intact = true;
     let mut told = Vec::new();
+    let mut unread = None;
     for (number, path) in files.iter().enumerate() {
         let newest = !one_log || number + 1 == files.len();
-        let (report, end) = verify(path, before.as_ref().filter(|_| one_log), newest, keys.as_ref())
-            .map_err(|error| Failure::new(format!("reading {}", path.display()), error))?;
-        before = end;
-        intact &= report.broken.is_none() && is_proven(&report, keys.is_some());
+        let report = match verify(path, before.as_ref().filter(|_| one_log), newest, keys.as_ref()) {
+            Ok((report, end)) => {
+                before = end;
+                report
+            }
+            Err(error) => {
+                unread = Some(Failure::new(format!("reading {}", path.display()), error));
+                break;
+            }
+        };
         let is_broken = report.broken.is_some();
         told.push((path, report));
         if is_broken {
@@ -68,13 +74,20 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     let objects = told.iter().map(|(path, report)| verdict(path, report, with_keys));
     let objects = objects.collect();
     let columns = ["file", "intact", "lines", "why"];
-    answer::told(&args.shape, SystemClock.wall(), columns, objects, || {
-        let lines = told
-            .iter()
-            .map(|(path, report)| sentence(path, report, with_keys));
-        lines.collect()
-    })?;
-    Ok(if intact { crate::DONE } else { crate::FAILED })
+    // What was read before is told, whatever follows it.
+    if !told.is_empty() {
+        answer::told(&args.shape, SystemClock.wall(), columns, objects, || {
+            let lines = told
+                .iter()
+                .map(|(path, report)| sentence(path, report, with_keys));
+            lines.collect()
+        })?;
+    }
+    match unread {
+        Some(failure) => Err(failure),
+        None if told.iter().all(|(_, report)| is_intact(report, with_keys)) => Ok(crate::DONE),
+        None => Ok(crate::FAILED),
+    }
 }
 
 /// The keys to check with. Those of a key file that is configured are needed only if the log is told to be sealed.
@@ -96,15 +109,15 @@ fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
 }
 
 /// Whether the log is what was written, as far as that was asked for.
-fn is_proven(report: &LogReport, with_keys: bool) -> bool {
-    report.unchecked == 0 && !(with_keys && report.lines > 0 && report.keyed == 0)
+fn is_intact(report: &LogReport, with_keys: bool) -> bool {
+    report.broken.is_none() && report.unchecked == 0 && !(with_keys && report.lines > 0 && report.keyed == 0)
 }
 
 /// What was found of a log, for programs.
 fn verdict(path: &Path, report: &LogReport, with_keys: bool) -> Value {
     json!({
         "file": path.display().to_string(),
-        "intact": report.broken.is_none() && is_proven(report, with_keys),
+        "intact": is_intact(report, with_keys),
         "lines": report.lines,
         "first": report.span.map(|(first, _)| first),
         "last": report.span.map(|(_, last)| last),

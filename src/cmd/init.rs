@@ -149,7 +149,7 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let mut rows = Vec::new();
     let ended = each(args, meanwhile, &mut rows).await;
     // Of those before the one that failed there are secrets already.
-    if !args.shape.is_told() {
+    if !args.shape.is_told() && (ended.is_ok() || !rows.is_empty()) {
         answer::told(&args.shape, now, COLUMNS, rows, Vec::new)?;
     }
     ended

@@ -265,6 +265,29 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
     assert_eq!(states(&dry_run), all("would be made"));
     assert_eq!(states(&monitors), all("made"));
     assert_eq!(states(&monitors), all("there"));
+    let nowhere = [
+        "init",
+        "monitors",
+        "--out",
+        "/dev/null/nowhere",
+        "--renew",
+        "-f",
+        "json",
+    ];
+    let (code, told, note) = run(&stage, &nowhere);
+    assert_eq!((code, told.as_str()), (1, ""), "{note}");
+    // What was read of a log is told, whatever comes after it.
+    let log = std::fs::read_dir(stage.folder.path()).unwrap();
+    let log = log
+        .map(|file| file.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    let log = log.unwrap().display().to_string();
+    let (code, told, note) = run(&stage, &["audit", "verify", &log, "/nowhere.jsonl", "-f", "json"]);
+    assert_eq!(code, 1, "{note}");
+    assert!(note.contains("reading /nowhere.jsonl"), "{note}");
+    let verdict: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(verdict[0]["file"], log, "{told}");
+    assert_eq!(verdict.as_array().unwrap().len(), 1, "{told}");
     let dry = object(&["host", "giveback", "compute-001", "--dry-run"]);
     assert_eq!(dry["host"], HOST, "{dry}");
 }
