@@ -408,6 +408,8 @@ pub(crate) struct PolicyCheckArgs {
 pub(crate) enum ConfigCommand {
     /// Print every option in effect and where it comes from; secrets are masked
     Show(ConfigShowArgs),
+    /// Print a configuration file with every option, what it does, its limits and its default, all commented out
+    Sample,
 }
 
 /// `tachi config show`.

@@ -39,6 +39,19 @@ impl Job {
             Self::Drill => "drill",
         }
     }
+
+    /// What its option says.
+    pub(crate) const fn help(self) -> &'static str {
+        match self {
+            Self::Doctor => {
+                "when engines check everything that `tachi doctor` checks: `daily 03:00`, `weekly sun 04:00`, `every 6h` ([schedule.md](schedule.md))"
+            }
+            Self::Purge => "when engines remove what `tachi db purge` removes",
+            Self::Drill => {
+                "when engines [drill](drills.md) one host of each segment in the shadow: nothing is switched"
+            }
+        }
+    }
 }
 
 impl fmt::Display for Job {

@@ -23,7 +23,9 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
-use tachi_config::{ConfigErrors, ConfigReport, Ini, KnownOptions, Origin, Reader, Refusal, default_search};
+use tachi_config::{
+    ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal, default_search,
+};
 use tachi_domain::policy::Policy;
 
 use crate::cli::ConfigArgs;
@@ -185,15 +187,29 @@ impl Settings {
         Self::read(&Ini::parse(name, text)?)
     }
 
-    #[allow(clippy::too_many_lines, reason = "a line or two for each component")]
     fn read(ini: &Ini) -> Result<Self, ConfigErrors> {
         let known = KnownOptions::masakari();
         let mut reader = Reader::new(ini, &known);
-        let r = &mut reader;
+        let settings = Self::ask(&mut reader, ini);
+        let report = reader.finish()?;
+        Ok(Self { report, ..settings })
+    }
+
+    /// Every option there is.
+    pub(crate) fn declared() -> Vec<Effective> {
+        let (ini, known) = (Ini::default(), KnownOptions::masakari());
+        let mut reader = Reader::new(&ini, &known);
+        Self::ask(&mut reader, &ini);
+        reader.declared()
+    }
+
+    #[allow(clippy::too_many_lines, reason = "a line or two for each component")]
+    fn ask(r: &mut Reader<'_>, ini: &Ini) -> Self {
         let state_path = PathBuf::from(
             r.string("DEFAULT", "state_path")
                 .default(default_state_path())
-                .get(),
+                .unit("path").varies("/var/lib/tachi; of a user who is not root ~/.local/state/tachi")
+                .help("folder for what an engine has to remember, and for the SQLite file where no database is named").get(),
         );
         let listen: IpAddr = r
             .parsed(
@@ -206,44 +222,88 @@ impl Settings {
                 |address: &IpAddr| address.to_string(),
             )
             .default(IpAddr::from([0, 0, 0, 0]))
+            .unit("address")
+            .help("address the API listens on; an empty value is 127.0.0.1")
             .optional()
             .unwrap_or(IpAddr::from([127, 0, 0, 1]));
         let port = r
             .int("DEFAULT", "masakari_api_listen_port")
             .default(15868)
             .range(1..=65535)
+            .unit("port")
+            .help("port the API listens on")
             .get();
         let max_limit = r
             .int("DEFAULT", "osapi_max_limit")
             .default(1000)
             .at_least(1)
+            .unit("rows")
+            .help("the most rows in one answer of the API")
             .get();
-        let link_prefix = r.string("DEFAULT", "osapi_masakari_link_prefix").optional();
+        let link_prefix = r
+            .string("DEFAULT", "osapi_masakari_link_prefix")
+            .unit("URL")
+            .help("replaces scheme and host of the links in answers")
+            .optional();
         let max_body_bytes = r
             .int("oslo_middleware", "max_request_body_size")
             .default(114_688)
             .at_least(1024)
+            .unit("bytes")
+            .help("longest body of a request; a longer one gets 413")
             .get();
         let proxy_headers = r
             .bool("oslo_middleware", "enable_proxy_headers_parsing")
             .default(false)
+            .help("believes `Forwarded` and `X-Forwarded-*`; only behind a proxy that sets them itself")
             .get();
         let duplicate_window_seconds = r
             .int("DEFAULT", "duplicate_notification_detection_interval")
             .default(180)
+            .unit("seconds")
+            .help("a notification that says what another said no longer ago than this gets 409")
             .get();
         let binding = binding::binding(r);
-        let notifications_per_segment = r.int("api", "notifications_per_segment").default(6000).get();
+        let notifications_per_segment = r.int("api", "notifications_per_segment").default(6000).unit("notifications").help("notifications a minute that one reporter may send about one segment, administrators apart; more get 429. 0: any number").get();
         let drain = r
             .seconds("DEFAULT", "graceful_shutdown_timeout")
             .default(Duration::from_secs(60))
+            .help("how long requests under way may take after SIGTERM")
             .get();
-        let host = r.string("DEFAULT", "host").default(hostname()).get();
-        let messaging = messaging::messaging(r, "DEFAULT", &host);
-        let debug = r.bool("DEFAULT", "debug").default(false).get();
-        let use_json = r.bool("DEFAULT", "use_json").default(false).get();
-        let log_file = r.string("DEFAULT", "log_file").optional().map(PathBuf::from);
-        let log_dir = r.string("DEFAULT", "log_dir").optional().map(PathBuf::from);
+        let host = r
+            .string("DEFAULT", "host")
+            .default(hostname())
+            .varies("this machine's name")
+            .help("name of this process in records and queues")
+            .get();
+        let messaging = messaging::messaging(
+            r,
+            "DEFAULT",
+            "RabbitMQ, as rabbit://user:password@host:5672/; without, engines find what is to do by looking",
+            &host,
+        );
+        let debug = r
+            .bool("DEFAULT", "debug")
+            .default(false)
+            .help("logs everything of our own")
+            .get();
+        let use_json = r
+            .bool("DEFAULT", "use_json")
+            .default(false)
+            .help("logs a JSON object a line")
+            .get();
+        let log_file = r
+            .string("DEFAULT", "log_file")
+            .unit("path")
+            .help("file of the log, below `log_dir` if that is set; standard error without both")
+            .optional()
+            .map(PathBuf::from);
+        let log_dir = r
+            .string("DEFAULT", "log_dir")
+            .unit("path")
+            .help("folder of the log, where the file is named after the program")
+            .optional()
+            .map(PathBuf::from);
         // `worker_threads` reads it before anything else; here it is checked and shown.
         http::workers(r);
         let http = http::http(r, ini, use_json);
@@ -260,6 +320,10 @@ impl Settings {
             flows,
             ..recovery::policy(r, fencing.is_configured())
         };
+        let nova = nova.map(|mut nova| {
+            nova.keystone.timeout = policy.call_deadline;
+            nova
+        });
         let notification_expiry = recovery::expiry(r);
         let sweep_interval = engine::sweep_interval(r);
         let worst_case_warning = engine::worst_case_warning(r);
@@ -267,8 +331,7 @@ impl Settings {
         let events = events::events(r, &host);
         let pace = pace::pace(r, &policy);
         let schedule = schedule::schedule(r);
-        let report = reader.finish()?;
-        Ok(Self {
+        Self {
             listen,
             port,
             auth,
@@ -303,8 +366,8 @@ impl Settings {
             log_file,
             log_dir,
             use_json,
-            report,
-        })
+            report: ConfigReport::default(),
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     BootGuard(ConfigArgs),
     /// Tell whether failures would be noticed and reported, and how soon
     Check(CheckArgs),
+    /// Print a configuration file with every option, what it does, its limits and its default, all commented out
+    Sample,
     /// Print what completes our commands and options in a shell
     Completions {
         /// The shell

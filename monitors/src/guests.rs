@@ -165,10 +165,7 @@ impl Sources {
 
 /// By the rules of oslo.config. Left out it is Nova's default: they do not.
 fn read(sources: &Sources) -> Guests {
-    let known = match KnownOptions::table("nova", &format!("[DEFAULT]\n{OPTION} | read\n")) {
-        Ok(known) => known,
-        Err(error) => return Guests::unknown(error.to_string()),
-    };
+    let known = KnownOptions::default();
     let ini = match Ini::load(&sources.files, &sources.folders, &[]) {
         Ok(ini) => ini,
         Err(errors) => return Guests::unknown(line(&errors.to_string())),

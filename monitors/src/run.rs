@@ -103,6 +103,10 @@ async fn command(command: Command) -> Result<u8, Failure> {
         Command::Introspective(args) => monitor(Kind::Introspective, &args).await,
         Command::BootGuard(args) => boot_guard::run(&args).await,
         Command::Check(args) => check::run(&args).await,
+        Command::Sample => {
+            out::line(tachi_config::sample(&Settings::declared()?).trim_end());
+            Ok(out::DONE)
+        }
         Command::Completions { shell } => Ok(completions(shell)),
     }
 }

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tachi_config::{ConfigReport, Ini, KnownOptions, Reader};
+use tachi_config::{ConfigReport, Effective, Ini, KnownOptions, Reader};
 use tachi_spool::Limits;
 
 use crate::cli::ConfigArgs;
@@ -99,13 +99,24 @@ impl Settings {
 
     /// Reads it from `ini`; `kind` is who reads.
     pub(crate) fn read(ini: &Ini, kind: Option<Kind>) -> Result<Self, Failure> {
-        let mut known = known()?;
-        if let Some(section) = api::auth_section(ini) {
-            known.accept_section(&section);
-        }
+        let known = known()?;
         let mut r = Reader::new(ini, &known);
-        let common = common::read(&mut r, kind);
-        let mut settings = Self {
+        let mut settings = Self::ask(&mut r, kind);
+        settings.report = r.finish().map_err(|errors| Failure::usage(errors.to_string()))?;
+        Ok(settings)
+    }
+
+    /// Every option there is.
+    pub(crate) fn declared() -> Result<Vec<Effective>, Failure> {
+        let (ini, known) = (Ini::default(), known()?);
+        let mut r = Reader::new(&ini, &known);
+        Self::ask(&mut r, None);
+        Ok(r.declared())
+    }
+
+    fn ask(r: &mut Reader<'_>, kind: Option<Kind>) -> Self {
+        let common = common::read(r, kind);
+        Self {
             hostname: common.hostname,
             state_path: common.state_path,
             delivery: common.delivery,
@@ -113,21 +124,16 @@ impl Settings {
             listen: common.listen,
             tempdir: common.tempdir,
             nova: common.nova,
-            api: api::read(&mut r),
-            host: watch::host(&mut r),
-            bridge: bridge::bridge(&mut r),
-            consul: watch::consul(&mut r),
-            kubernetes: watch::kubernetes(&mut r),
-            instance: watch::instance(&mut r),
-            guest: watch::guest(&mut r),
-            process: watch::process(&mut r),
-            report: ConfigReport {
-                warnings: Vec::new(),
-                effective: Vec::new(),
-            },
-        };
-        settings.report = r.finish().map_err(|errors| Failure::usage(errors.to_string()))?;
-        Ok(settings)
+            api: api::read(r),
+            host: watch::host(r),
+            bridge: bridge::bridge(r),
+            consul: watch::consul(r),
+            kubernetes: watch::kubernetes(r),
+            instance: watch::instance(r),
+            guest: watch::guest(r),
+            process: watch::process(r),
+            report: ConfigReport::default(),
+        }
     }
 
     /// Files that hold a secret and can be read by everybody on this machine, each with what to type.

@@ -1,15 +1,22 @@
-//! `tachi config show`.
+//! `tachi config`.
 
 use serde_json::{Value, json};
-use tachi_config::{Effective, Origin};
+use tachi_config::{Effective, Origin, sample};
 
 use super::{Failure, command_settings};
 use crate::cli::{ConfigCommand, ConfigFormat};
 use crate::out;
+use crate::settings::Settings;
 
-/// Prints the configuration in effect; the INI form can be read back as a file.
+/// Prints the configuration in effect, whose INI form can be read back as a file, or a sample of one.
 pub(crate) fn run(command: ConfigCommand) -> Result<u8, Failure> {
-    let ConfigCommand::Show(args) = command;
+    let args = match command {
+        ConfigCommand::Show(args) => args,
+        ConfigCommand::Sample => {
+            out::line(sample(&Settings::declared()).trim_end());
+            return Ok(crate::DONE);
+        }
+    };
     let mut report = command_settings(&args.config)?.report;
     if args.changed_only {
         report.effective.retain(|option| option.origin != Origin::Default);

@@ -29,6 +29,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
     let log = r
         .string("fencing", "audit_log")
         .default(default)
+        .varies("fencing-audit.jsonl in /var/log/masakari, or in state_path")
         .check(|path| {
             if path.starts_with('/') {
                 Ok(())
@@ -39,6 +40,8 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
                 ))
             }
         })
+        .unit("path")
+        .help("log of power commands, an absolute path")
         .get();
     let key_file = r
         .string("fencing", "audit_key_file")
@@ -52,6 +55,8 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
                 ))
             }
         })
+        .unit("path")
+        .help("keys that seal its lines ([audit-log.md](audit-log.md))")
         .optional()
         .map(PathBuf::from);
     let second = r
@@ -65,10 +70,15 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
             },
             Second::to_string,
         )
+        .help("where its lines are told a second time: syslog, or file:/path")
         .optional();
     Audit {
         log: log.into(),
-        required: r.bool("fencing", "audit_required").default(true).get(),
+        required: r
+            .bool("fencing", "audit_required")
+            .default(true)
+            .help("sends no power command that cannot be written down")
+            .get(),
         key_file,
         second,
     }

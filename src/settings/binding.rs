@@ -11,7 +11,7 @@ pub(super) fn binding(r: &mut Reader<'_>) -> BindingOptions {
     let mode = r
         .choice(G, "reporter_binding", &["off", "warn", "enforce"])
         .default("warn")
-        .get();
+        .help("whether a reporter counts only for the host that its name says: `enforce` refuses others, `warn` logs them").get();
     let ours = BindingOptions::PATTERN;
     BindingOptions {
         mode: match mode {
@@ -19,13 +19,28 @@ pub(super) fn binding(r: &mut Reader<'_>) -> BindingOptions {
             "enforce" => BindingMode::Enforce,
             _ => BindingMode::Warn,
         },
-        user_names: patterns(r, "reporter_user_names", &[ours]),
-        application_credentials: patterns(r, "reporter_application_credentials", &[ours]),
-        certificates: patterns(r, "reporter_certificates", &[]),
+        user_names: patterns(
+            r,
+            "reporter_user_names",
+            "names of users that stand for the host at `{host}`",
+            &[ours],
+        ),
+        application_credentials: patterns(
+            r,
+            "reporter_application_credentials",
+            "the same of application credentials",
+            &[ours],
+        ),
+        certificates: patterns(
+            r,
+            "reporter_certificates",
+            "the same of client certificates, by their common name",
+            &[],
+        ),
     }
 }
 
-fn patterns(r: &mut Reader<'_>, option: &str, default: &[&str]) -> Vec<HostPattern> {
+fn patterns(r: &mut Reader<'_>, option: &str, help: &'static str, default: &[&str]) -> Vec<HostPattern> {
     let default = default.iter().map(|text| (*text).to_owned()).collect();
     let checked = |texts: &Vec<String>| {
         texts.iter().try_for_each(|text| {
@@ -40,6 +55,6 @@ fn patterns(r: &mut Reader<'_>, option: &str, default: &[&str]) -> Vec<HostPatte
             })
         })
     };
-    let texts = r.list(G, option).default(default).check(checked).get();
+    let texts = r.list(G, option).default(default).check(checked).help(help).get();
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }

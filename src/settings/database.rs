@@ -60,36 +60,56 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
     let url = r
         .parsed("database", "connection", usable, ToString::to_string)
         .secret()
-        .optional();
-    let size = r.int("database", "max_pool_size").default(10).at_least(0).get();
-    let overflow = r.int("database", "max_overflow").default(10).at_least(0).get();
+        .unit("URL").help("the database, as mysql+pymysql://user:password@host/masakari, postgresql://... or sqlite:////path; without, tachi.sqlite in `state_path`").optional();
+    let size = r
+        .int("database", "max_pool_size")
+        .default(10)
+        .at_least(0)
+        .unit("connections")
+        .help("connections of a process")
+        .get();
+    let overflow = r
+        .int("database", "max_overflow")
+        .default(10)
+        .at_least(0)
+        .unit("connections")
+        .help("connections beyond that, when they are needed")
+        .get();
     let pool_timeout = r
         .seconds("database", "pool_timeout")
         .default(Duration::from_secs(10))
         .at_least(Duration::from_secs(1))
+        .help("how long a free connection is waited for")
         .get();
     let recycle = r
         .seconds("database", "connection_recycle_time")
         .default(Duration::from_secs(3600))
         .at_least(Duration::from_secs(1))
+        .help("a connection that is older is replaced")
         .get();
     let retries: i64 = r
         .int("database", "max_retries")
         .default(10)
         .range(-1..=i64::from(u32::MAX))
+        .unit("times")
+        .help("how often a server that does not answer is tried again at the start; -1: for ever")
         .get();
     let interval = r
         .seconds("database", "retry_interval")
         .default(Duration::from_secs(10))
+        .help("pause before it is tried again")
         .get();
     let sql_mode = r
         .string("database", "mysql_sql_mode")
         .default("TRADITIONAL".to_owned())
+        .help("SQL mode of MariaDB sessions; empty: as the server has it")
         .get();
     let sync_wait = r
         .int("database", "mysql_wsrep_sync_wait")
         .default(1)
         .range(0..=15)
+        .unit("number")
+        .help("what a session waits for on a Galera node, as its bits")
         .get();
     let kind = match &url {
         None => return Database::file(&state_path.join("tachi.sqlite")),

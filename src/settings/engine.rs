@@ -17,6 +17,8 @@ pub(super) fn metrics_listen(r: &mut Reader<'_>) -> Option<SocketAddr> {
         },
         ToString::to_string,
     )
+    .unit("address and port")
+    .help("where a process that runs an engine serves /metrics and /healthz; nowhere unless set")
     .optional()
 }
 
@@ -25,7 +27,7 @@ pub(super) fn worst_case_warning(r: &mut Reader<'_>) -> Duration {
     r.seconds("recovery", "worst_case_warning")
         .default(Duration::from_secs(180))
         .range(Duration::from_secs(1)..=Duration::from_secs(86_400))
-        .get()
+        .help("`tachi doctor` warns if it may take longer, from a power loss to the first evacuation ([doctor.md](doctor.md#worst-case-time))").get()
 }
 
 /// `[recovery] sweep_interval`: how long a lost wake-up may cost. Masakari looks for forgotten notifications so seldom as its three
@@ -39,11 +41,15 @@ pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
     let least = Duration::from_millis(10);
     let bounds = old.map(|(option, seconds)| {
         let default = Duration::from_secs(seconds);
-        r.seconds("DEFAULT", option).default(default).get()
+        r.seconds("DEFAULT", option)
+            .default(default)
+            .help("upper bound of `sweep_interval`")
+            .get()
     });
     let bound = bounds.into_iter().min().unwrap_or(least).max(least);
     r.seconds("recovery", "sweep_interval")
         .default(Duration::from_secs(2).min(bound))
         .range(least..=Duration::from_secs(60))
+        .help("how long a lost wake-up may cost; not more than the three intervals of Masakari")
         .get()
 }

@@ -45,6 +45,7 @@ pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
     let mut settings = EventSettings::default();
     for word in r
         .multi("oslo_messaging_notifications", "driver")
+        .help("who is told of what happens: messagingv2, messaging, log, noop ([events.md](events.md))")
         .optional()
         .unwrap_or_default()
     {
@@ -71,8 +72,17 @@ pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
             settings.drivers.push(driver);
         }
     }
-    settings.broker = messaging::messaging(r, "oslo_messaging_notifications", host);
-    settings.topics = r.list("events", "topics").default(vec![TOPIC.to_owned()]).get();
+    settings.broker = messaging::messaging(
+        r,
+        "oslo_messaging_notifications",
+        "a broker for events alone; that of [DEFAULT] unless set",
+        host,
+    );
+    settings.topics = r
+        .list("events", "topics")
+        .default(vec![TOPIC.to_owned()])
+        .help("queues that events go to")
+        .get();
     settings
 }
 

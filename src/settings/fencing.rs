@@ -48,20 +48,26 @@ impl Pauses {
 /// Reads `[fencing]`, as far as it is about devices.
 pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
     const G: &str = "fencing";
-    let named = r.string(G, "devices_file").optional().map(PathBuf::from);
+    let named = r.string(G, "devices_file").unit("path").help("the fence devices, an absolute path; without, /etc/tachi/fencing.toml or /etc/masakari/fencing.toml if there").optional().map(PathBuf::from);
     if let Some(path) = named.as_deref().filter(|path| !path.is_absolute()) {
         let why = format!("{} is not an absolute path", path.display());
         r.refuse(G, "devices_file", Refusal::new(why, "write the whole path"));
     }
     let there = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let at_once: u32 = r.int(G, "max_parallel_fences").default(4).range(1..=64).get();
+    let at_once: u32 = r
+        .int(G, "max_parallel_fences")
+        .default(4)
+        .range(1..=64)
+        .unit("commands")
+        .help("power commands of an engine at once")
+        .get();
     // Who sets it means all engines.
     let beside = (!r.is_set(G, "self_test_interval")).then_some(Pauses::BESIDE);
     let every = r
         .seconds(G, "self_test_interval")
         .default(Pauses::WATCHING)
         .range(Duration::ZERO..=Duration::from_secs(86_400))
-        .get();
+        .help("between two tests of a device by the engine that watches; each other engine every 300 s unless set. 0: never").get();
     Fencing {
         file: named.or_else(there),
         maas: maas(r),
@@ -139,7 +145,11 @@ fn read(path: &Path) -> Result<String, Failure> {
 
 /// The MAAS, if one is named.
 fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
-    let url = r.string("fencing", "maas_url").optional();
+    let url = r
+        .string("fencing", "maas_url")
+        .unit("URL")
+        .help("the one MAAS that switches all hosts, where there is no file")
+        .optional();
     let key = r
         .parsed(
             "fencing",
@@ -158,9 +168,19 @@ fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
             |_| "***".into(),
         )
         .secret()
+        .help("where MAAS's key is: file:/path, or cred:name of systemd")
         .optional();
-    let ca_file = r.string("fencing", "maas_ca_file").optional().map(PathBuf::from);
-    let allow_http = r.bool("fencing", "maas_allow_http").default(false).get();
+    let ca_file = r
+        .string("fencing", "maas_ca_file")
+        .unit("path")
+        .help("authorities of MAAS's certificate")
+        .optional()
+        .map(PathBuf::from);
+    let allow_http = r
+        .bool("fencing", "maas_allow_http")
+        .default(false)
+        .help("talks to MAAS without TLS")
+        .get();
     let url = url?;
     let Some(key) = key else {
         r.refuse(

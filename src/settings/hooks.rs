@@ -29,6 +29,17 @@ struct Written {
     text: String,
 }
 
+fn help(kind: FlowKind) -> &'static str {
+    match kind {
+        FlowKind::HostAuto => {
+            "host recovery, unless a reserved host takes the instances: Masakari's tasks, and your hooks among them ([hooks.md](hooks.md))"
+        }
+        FlowKind::HostReserved => "host recovery with a reserved host",
+        FlowKind::Instance => "instance recovery",
+        FlowKind::Process => "process recovery",
+    }
+}
+
 /// Reads the workflows.
 pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
     let own = Defaults::default();
@@ -36,10 +47,12 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
         .seconds(GROUP, "timeout")
         .default(own.timeout)
         .range(TIMEOUT)
+        .help("how long one run of a hook may take, unless it says so itself ([hooks.md](hooks.md))")
         .get();
     let on_failure = r
         .choice(GROUP, "on_failure", &["abort", "continue"])
         .default("abort")
+        .help("whether a recovery fails when a hook does, unless the hook says so itself")
         .get();
     let defaults = Defaults {
         timeout,
@@ -50,7 +63,12 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
         },
     };
     let mut hooks = Hooks {
-        ca_file: r.string(GROUP, "ca_file").optional().map(PathBuf::from),
+        ca_file: r
+            .string(GROUP, "ca_file")
+            .unit("path")
+            .help("authorities for hooks that are URLs, beside those of the system")
+            .optional()
+            .map(PathBuf::from),
         notes: Vec::new(),
     };
     let mut read = |kind: FlowKind| {
@@ -63,6 +81,7 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
                 |written| written.text.clone(),
             )
             .default_text(kind.default_text())
+            .help(help(kind))
             .optional()
             .unwrap_or_default();
         hooks.notes.extend(written.notes);

@@ -106,6 +106,8 @@ impl Http {
 pub(super) fn workers(r: &mut Reader<'_>) -> Option<usize> {
     r.int("DEFAULT", "masakari_api_workers")
         .range(1..=1024)
+        .unit("threads")
+        .help("threads of the process; one for each core unless set")
         .optional()
 }
 
@@ -115,6 +117,7 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
     let patience = r
         .seconds(G, "client_socket_timeout")
         .default(Duration::from_secs(900))
+        .help("how long a client may say nothing; 75 s at most, and 0 means that, too")
         .get();
     let patience = if patience.is_zero() {
         LONGEST_PATIENCE
@@ -125,6 +128,7 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
         .seconds(G, "tcp_keepidle")
         .default(Duration::from_secs(600))
         .range(Duration::from_secs(1)..=Duration::from_secs(32_767))
+        .help("how long a connection is silent before it is asked whether it is alive")
         .get();
     let line_format = r
         .string(G, "wsgi_log_format")
@@ -134,6 +138,7 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
                 .map(drop)
                 .map_err(|error| Refusal::new("is no format of a line", error.to_string()))
         })
+        .help("line of the access log, with eventlet's names and ours")
         .get();
     let access_log = if json_log {
         AccessLog::Fields
@@ -150,17 +155,30 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
             .int(G, "default_pool_size")
             .default(1000)
             .range(1..=1_000_000)
+            .unit("connections")
+            .help("connections at a time")
             .get(),
         max_line_bytes: r
             .int(G, "max_header_line")
             .default(16_384)
             .range(2048..=1 << 20)
+            .unit("bytes")
+            .help("longest first line and longest header of a request")
             .get(),
-        keep_alive: r.bool(G, "keep_alive").default(true).get(),
+        keep_alive: r
+            .bool(G, "keep_alive")
+            .default(true)
+            .help("keeps a connection open after an answer")
+            .get(),
         scheme_header: r
             .parsed(G, "secure_proxy_ssl_header", scheme_header, ToString::to_string)
+            .help("header with the scheme that links in answers have, as HTTP_X_FORWARDED_PROTO")
             .optional(),
-        forwarded_for: r.bool("DEFAULT", "use_forwarded_for").default(false).get(),
+        forwarded_for: r
+            .bool("DEFAULT", "use_forwarded_for")
+            .default(false)
+            .help("logs the address of `X-Forwarded-For`")
+            .get(),
         base_path: r
             .string(G, "base_path")
             .default(String::new())
@@ -173,10 +191,13 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
                     "write a path such as /instance-ha",
                 ))
             })
+            .unit("path")
+            .help("path under which a proxy passes requests on without taking it off, such as /instance-ha")
             .optional()
             .unwrap_or_default(),
         project_ids: r
             .parsed("osapi_v1", "project_id_regex", project_ids, ToString::to_string)
+            .help("pattern of the project id that paths of old clients begin with")
             .optional(),
         access_log,
         health: health(r),
@@ -186,8 +207,14 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
 
 /// `[board]`.
 fn board(r: &mut Reader<'_>) -> WebBoard {
-    let enabled = r.bool("board", "enabled").default(false).get();
-    let actions = r.bool("board", "actions").default(false).get();
+    let enabled = r.bool("board", "enabled").default(false);
+    let enabled = enabled
+        .help("serves the web board at /board ([board.md](board.md))")
+        .get();
+    let actions = r.bool("board", "actions").default(false);
+    let actions = actions
+        .help("lets it say words, too, as approve and freeze")
+        .get();
     match (enabled, actions) {
         (false, _) => WebBoard::Off,
         (true, false) => WebBoard::Shows,
@@ -198,11 +225,21 @@ fn board(r: &mut Reader<'_>) -> WebBoard {
 /// `use_ssl` and the files of `[wsgi]`.
 fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     const G: &str = "wsgi";
-    let wanted = r.bool("DEFAULT", "use_ssl").default(false).get();
-    let mut file = |option| r.string(G, option).optional().map(PathBuf::from);
-    let certificate = file("ssl_cert_file");
-    let key = file("ssl_key_file");
-    let client_authorities = file("ssl_ca_file");
+    let wanted = r
+        .bool("DEFAULT", "use_ssl")
+        .default(false)
+        .help("serves HTTPS, with the files of `[wsgi]`")
+        .get();
+    let mut file = |option, help: &'static str| {
+        let path = r.string(G, option).unit("path").help(help);
+        path.optional().map(PathBuf::from)
+    };
+    let certificate = file("ssl_cert_file", "certificate of the API, PEM");
+    let key = file("ssl_key_file", "its key, PEM, without a passphrase");
+    let client_authorities = file(
+        "ssl_ca_file",
+        "authorities of which each client needs a certificate; unless set none is asked for",
+    );
     if !wanted {
         return None;
     }
@@ -266,6 +303,7 @@ fn project_ids(text: &str) -> Result<Regex, Refusal> {
 fn each<T: 'static>(
     r: &mut Reader<'_>,
     (section, option): (&str, &str),
+    help: &'static str,
     default: &[&str],
     parse: fn(&str) -> Result<T, Refusal>,
 ) -> Vec<T> {
@@ -273,6 +311,7 @@ fn each<T: 'static>(
         .list(section, option)
         .default(default.iter().map(|&text| text.to_owned()).collect())
         .check(move |texts| texts.iter().try_for_each(|text| parse(text).map(drop)))
+        .help(help)
         .get();
     texts.iter().filter_map(|text| parse(text).ok()).collect()
 }
@@ -313,7 +352,13 @@ fn backend(text: &str) -> Result<HealthBackend, Refusal> {
 fn health(r: &mut Reader<'_>) -> HealthOptions {
     const G: &str = "healthcheck";
     let defaults = HealthOptions::default();
-    let backends = each(r, (G, "backends"), &["disable_by_file"], backend);
+    let backends = each(
+        r,
+        (G, "backends"),
+        "what /healthcheck looks at: disable_by_file, disable_by_files_ports, enable_by_files, database",
+        &["disable_by_file"],
+        backend,
+    );
     if backends.contains(&HealthBackend::DisableByFile) && backends.contains(&HealthBackend::EnableByFiles) {
         r.refuse(
             G,
@@ -323,7 +368,11 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
     }
     HealthOptions {
         backends,
-        detailed: r.bool(G, "detailed").default(false).get(),
+        detailed: r
+            .bool(G, "detailed")
+            .default(false)
+            .help("/healthcheck tells the names of files")
+            .get(),
         disable_file: r
             .string(G, "disable_by_file_path")
             .default(
@@ -332,28 +381,48 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
                     .map(|path| path.display().to_string())
                     .unwrap_or_default(),
             )
+            .unit("path")
+            .help("disable_by_file: while this file is there, the answer is 503")
             .optional()
             .map(PathBuf::from),
-        disable_files: each(r, (G, "disable_by_file_paths"), &[], port_and_path),
+        disable_files: each(
+            r,
+            (G, "disable_by_file_paths"),
+            "disable_by_files_ports: port:path, a file for each port",
+            &[],
+            port_and_path,
+        ),
         enable_files: r
             .list(G, "enable_by_file_paths")
             .default(Vec::new())
+            .help("enable_by_files: while one of these files is missing, the answer is 503")
             .get()
             .into_iter()
             .map(PathBuf::from)
             .collect(),
-        allowed_source_ranges: each(r, (G, "allowed_source_ranges"), &[], range),
-        ignore_proxied_requests: r.bool(G, "ignore_proxied_requests").default(false).get(),
+        allowed_source_ranges: each(
+            r,
+            (G, "allowed_source_ranges"),
+            "networks that may ask; empty: everybody",
+            &[],
+            range,
+        ),
+        ignore_proxied_requests: r
+            .bool(G, "ignore_proxied_requests")
+            .default(false)
+            .help("answers 404 to requests that come through a proxy")
+            .get(),
     }
 }
 
 /// `[metrics]`.
 fn metrics(r: &mut Reader<'_>) -> Option<MetricsSettings> {
     const G: &str = "metrics";
-    let enabled = r.bool(G, "enabled").default(true).get();
+    let enabled = r.bool(G, "enabled").default(true).help("serves /metrics").get();
     let allowed_source_ranges = each(
         r,
         (G, "allowed_source_ranges"),
+        "networks that may read /metrics",
         &["127.0.0.0/8", "::1/128"],
         range,
     );
@@ -367,6 +436,8 @@ fn metrics(r: &mut Reader<'_>) -> Option<MetricsSettings> {
             },
             ToString::to_string,
         )
+        .unit("address and port")
+        .help("an address for /metrics alone")
         .optional();
     enabled.then_some(MetricsSettings {
         allowed_source_ranges,
@@ -395,25 +466,39 @@ fn cors_group(r: &mut Reader<'_>, section: &str, default: &CorsGroup) -> CorsGro
             .map_err(|_| Refusal::new(format!("`{text}` is no name of a header"), "correct it"))
     };
     CorsGroup {
-        origins: each(r, (section, "allowed_origin"), &[], origin),
+        origins: each(
+            r,
+            (section, "allowed_origin"),
+            "origins whose pages may use the API, as https://dashboard.example.org; more groups in [cors.NAME]",
+            &[],
+            origin,
+        ),
         credentials: r
             .bool(section, "allow_credentials")
             .default(default.credentials)
+            .help("lets browsers send credentials")
             .get(),
         expose_headers: r
             .list(section, "expose_headers")
             .default(texts(&default.expose_headers))
             .check(move |names| names.iter().try_for_each(|name| header(name)))
+            .help("headers of answers that a page may read")
             .get(),
-        max_age: r.seconds(section, "max_age").default(default.max_age).get(),
+        max_age: r
+            .seconds(section, "max_age")
+            .default(default.max_age)
+            .help("how long a browser may keep what it was allowed")
+            .get(),
         methods: r
             .list(section, "allow_methods")
             .default(texts(&default.methods))
+            .help("methods that a page may use")
             .get(),
         headers: r
             .list(section, "allow_headers")
             .default(texts(&default.headers))
             .check(move |names| names.iter().try_for_each(|name| header(name)))
+            .help("headers that a page may send")
             .get(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tachi_api::TokenOptions;
 use tachi_config::{Reader, Refusal};
-use tachi_keystone::settings::{Identity, domain, tls};
+use tachi_keystone::settings::{Identity, credential_secret, domain, password, tls};
 use tachi_keystone::{Credentials, Domain, Named, Scope, Tls};
 use tachi_openstack::{CatalogInfo, Options};
 
@@ -38,31 +38,47 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
     let strategy = r
         .choice("DEFAULT", "auth_strategy", &["keystone", "noauth2"])
         .default("keystone")
+        .help("how callers are known: by a token of Keystone, or not at all, for development")
         .get();
-    let uri = r.string(AUTHTOKEN, "www_authenticate_uri").optional();
+    let uri = r
+        .string(AUTHTOKEN, "www_authenticate_uri")
+        .unit("URL")
+        .help("where a refused caller is told to get a token; `auth_url` unless set")
+        .optional();
     let cache = r
         .seconds(AUTHTOKEN, "token_cache_time")
         .default(Duration::from_secs(300))
+        .help("how long what Keystone says of a token is believed")
         .get();
     let retries = r
         .int(AUTHTOKEN, "http_request_max_retries")
         .default(3)
         .range(0..=10)
+        .unit("times")
+        .help("how often Keystone is asked again when no connection could be made")
         .get();
     let defaults = TokenOptions::default();
     let tokens = TokenOptions {
         service_roles: r
             .list(AUTHTOKEN, "service_token_roles")
             .default(defaults.service_roles)
+            .help("roles of a service whose token makes an expired one of its user good")
             .get(),
         service_roles_required: r
             .bool(AUTHTOKEN, "service_token_roles_required")
             .default(defaults.service_roles_required)
+            .help("takes a service token only with one of these roles")
             .get(),
-        service_type: r.string(AUTHTOKEN, "service_type").optional(),
+        service_type: r
+            .string(AUTHTOKEN, "service_type")
+            .help("our own type in access rules of application credentials, instance-ha; unless set tokens with such rules are refused")
+            .optional(),
     };
     // Read so that a wrong value is told; a request without an identity is refused with 401 either way.
-    r.bool(AUTHTOKEN, "delay_auth_decision").default(false).get();
+    r.bool(AUTHTOKEN, "delay_auth_decision")
+        .default(false)
+        .help("accepted: a request without an identity gets 401 either way")
+        .get();
     if strategy == "noauth2" {
         return AuthStrategy::Noauth2;
     }
@@ -81,7 +97,10 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
 /// How our own user logs in to Keystone.
 pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
     // Who we are may stand in a section of another name; how Keystone is reached may not.
-    let section = r.string(AUTHTOKEN, "auth_section").optional();
+    let section = r
+        .string(AUTHTOKEN, "auth_section")
+        .help("another section with user and password")
+        .optional();
     let section = section.as_deref().unwrap_or(AUTHTOKEN);
     let kind = r
         .choice(
@@ -90,18 +109,35 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
             &["password", "v3password", "v3applicationcredential"],
         )
         .default("password")
+        .help("how we log in to Keystone")
         .get();
-    let auth_url = r.string(section, "auth_url").optional();
+    let auth_url = r
+        .string(section, "auth_url")
+        .unit("URL")
+        .help("Keystone")
+        .optional();
     let default = domain(r, section, "default_domain");
     let identity = Identity::read(r, section, default.as_ref());
-    let password = r.secret(section, "password").optional();
-    let credential_secret = r.secret(section, "application_credential_secret").optional();
-    let region = r.string(AUTHTOKEN, "region_name").optional();
+    let password = password(r, section).optional();
+    let credential_secret = credential_secret(r, section).optional();
+    let region = r
+        .string(AUTHTOKEN, "region_name")
+        .help("region of Nova in the catalogue")
+        .optional();
     let tls = tls(r, AUTHTOKEN);
-    let connect_timeout = r.seconds(AUTHTOKEN, "http_connect_timeout").optional();
-    let timeout = r.seconds(AUTHTOKEN, "timeout").optional();
+    let connect_timeout = r
+        .seconds(AUTHTOKEN, "http_connect_timeout")
+        .help("how long connecting to Keystone may take")
+        .optional();
+    let timeout = r
+        .seconds(AUTHTOKEN, "timeout")
+        .help("how long an answer of Keystone may take; `http_connect_timeout` unless set")
+        .optional();
     // Has no effect: Keystone is asked at auth_url, where our own token comes from.
-    r.string(AUTHTOKEN, "interface").default("internal".into()).get();
+    r.string(AUTHTOKEN, "interface")
+        .default("internal".into())
+        .help("accepted: Keystone is asked at `auth_url`")
+        .get();
     let auth_url = auth_url?;
     let credentials = if kind == "v3applicationcredential" {
         let (Some(credential), Some(secret)) = (identity.credential, credential_secret) else {
@@ -148,16 +184,37 @@ fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Optio
 /// `os_privileged_user_*`; without a URL there, the user of `[keystone_authtoken]` is used.
 pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Options> {
     const G: &str = "DEFAULT";
-    let auth_url = r.string(G, "os_privileged_user_auth_url").optional();
-    let user = r.string(G, "os_privileged_user_name").optional();
-    let password: Option<SecretString> = r.secret(G, "os_privileged_user_password").optional();
-    let tenant = r.string(G, "os_privileged_user_tenant").optional();
-    let user_domain = r.string(G, "os_user_domain_name").default("default".into()).get();
+    let auth_url = r
+        .string(G, "os_privileged_user_auth_url")
+        .unit("URL")
+        .help("Keystone of the user that calls Nova; without, the user of `[keystone_authtoken]` does")
+        .optional();
+    let user = r
+        .string(G, "os_privileged_user_name")
+        .help("name of that user")
+        .optional();
+    let password: Option<SecretString> = r
+        .secret(G, "os_privileged_user_password")
+        .help("password of that user")
+        .optional();
+    let tenant = r
+        .string(G, "os_privileged_user_tenant")
+        .help("project of that user")
+        .optional();
+    let user_domain = r
+        .string(G, "os_user_domain_name")
+        .default("default".into())
+        .help("domain of that user")
+        .get();
     let project_domain = r
         .string(G, "os_project_domain_name")
         .default("default".into())
+        .help("domain of that project")
         .get();
-    let region = r.string(G, "os_region_name").optional();
+    let region = r
+        .string(G, "os_region_name")
+        .help("region of Nova in the catalogue")
+        .optional();
     let compute = r
         .parsed(
             G,
@@ -175,6 +232,7 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
                 )
             },
         )
+        .help("Nova in the catalogue: type:name:interface")
         .optional()
         .unwrap_or_else(|| CatalogInfo {
             service_name: Some("nova".into()),
@@ -182,12 +240,14 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         });
     let ca_file = r
         .string(G, "nova_ca_certificates_file")
+        .unit("path")
+        .help("authorities of Nova's certificate")
         .optional()
         .map(PathBuf::from);
-    let insecure = r.bool(G, "nova_api_insecure").default(false).get();
-    let deadline = r
-        .seconds("recovery", "call_deadline")
-        .default(Duration::from_secs(20))
+    let insecure = r
+        .bool(G, "nova_api_insecure")
+        .default(false)
+        .help("does not check Nova's certificate")
         .get();
     let mut options = match (auth_url, user, password.filter(is_given), tenant) {
         (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
@@ -219,6 +279,5 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         insecure,
         ..std::mem::take(&mut keystone.tls)
     };
-    keystone.timeout = deadline;
     Some(options)
 }

@@ -22,33 +22,67 @@ pub(crate) struct Messaging {
 }
 
 /// Reads everything of the broker that `transport_url` of `section` names. `host` is part of the names of queues.
-pub(super) fn messaging(r: &mut Reader<'_>, section: &str, host: &str) -> Option<Messaging> {
+pub(super) fn messaging(
+    r: &mut Reader<'_>,
+    section: &str,
+    help: &'static str,
+    host: &str,
+) -> Option<Messaging> {
     let url = r
         .parsed(section, "transport_url", transport_url, ToString::to_string)
         .secret()
+        .unit("URL")
+        .help(help)
         .optional();
-    let exchange = name(r, "control_exchange", "masakari");
-    let topic = name(r, "masakari_topic", "ha_engine");
-    let quorum = r.bool(RABBIT, "rabbit_quorum_queue").optional();
-    let durable = r.bool(RABBIT, "amqp_durable_queues").optional();
+    let exchange = name(
+        r,
+        "control_exchange",
+        "exchange of what Masakari's API sends, and of events",
+        "masakari",
+    );
+    let topic = name(
+        r,
+        "masakari_topic",
+        "topic of what Masakari's API sends",
+        "ha_engine",
+    );
+    let quorum = r
+        .bool(RABBIT, "rabbit_quorum_queue")
+        .help("whether queues are quorum queues; ours are unless this says no")
+        .optional();
+    let durable = r
+        .bool(RABBIT, "amqp_durable_queues")
+        .help("whether queues that Masakari's API reads are durable")
+        .optional();
     let heartbeat = r
         .seconds(RABBIT, "heartbeat_timeout_threshold")
         .default(Duration::from_secs(60))
         .range(Duration::ZERO..=Duration::from_secs(3600))
+        .help("a broker that is silent for so long is gone; 0: no heartbeats")
         .get();
     let first_pause = r
         .seconds(RABBIT, "rabbit_retry_interval")
         .default(Duration::from_millis(250))
         .range(Duration::from_millis(10)..=Duration::from_secs(60))
+        .help("the first pause before a broker is tried again; each further one is longer")
         .get();
     let longest_pause = r
         .seconds(RABBIT, "rabbit_interval_max")
         .default(Duration::from_secs(10))
         .range(Duration::from_millis(10)..=Duration::from_secs(600))
+        .help("the longest pause")
         .get();
-    let wants_tls = r.bool(RABBIT, "ssl").default(false).get();
-    let mut file = |option| r.string(RABBIT, option).optional();
-    let files = [file("ssl_ca_file"), file("ssl_cert_file"), file("ssl_key_file")];
+    let wants_tls = r
+        .bool(RABBIT, "ssl")
+        .default(false)
+        .help("talks TLS to the broker; the URL may say so, too")
+        .get();
+    let mut file = |option, help: &'static str| r.string(RABBIT, option).unit("path").help(help).optional();
+    let files = [
+        file("ssl_ca_file", "authorities of the broker's certificate"),
+        file("ssl_cert_file", "our certificate, if the broker wants one"),
+        file("ssl_key_file", "its key"),
+    ];
     let url = url.filter(|url| !url.hosts.is_empty())?;
     let shown = url.to_string();
     let tls = tls(r, &url, wants_tls, files);
@@ -86,8 +120,9 @@ pub(super) fn messaging(r: &mut Reader<'_>, section: &str, host: &str) -> Option
     })
 }
 
-fn name(r: &mut Reader<'_>, option: &str, default: &str) -> String {
+fn name(r: &mut Reader<'_>, option: &str, help: &'static str, default: &str) -> String {
     r.string("DEFAULT", option)
+        .help(help)
         .default(default.to_owned())
         .check(|name| {
             if (1..=LONGEST_NAME).contains(&name.len()) {

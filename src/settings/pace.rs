@@ -19,24 +19,41 @@ pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
     // Masakari's threads, and a number that was chosen, have always been a bound.
     let usual = Policy::default();
     let bound = |chosen: u32, usual: u32, max: u32| if chosen == usual { max } else { chosen };
-    let mut int = |name: &str, default: u32| r.int(G, name).default(default).range(1..=10_000).get();
+    let mut int = |name: &str, default: u32, help: &'static str| {
+        let many = r.int(G, name).default(default).range(1..=10_000);
+        many.unit("instances").help(help).get()
+    };
     let in_flight = Bounds {
-        min: int("evacuations_in_flight_min", d.in_flight.min),
+        min: int(
+            "evacuations_in_flight_min",
+            d.in_flight.min,
+            "the least an engine goes down to when Nova is slow",
+        ),
         start: policy.in_flight,
         max: int(
             "evacuations_in_flight_max",
             bound(policy.in_flight, usual.in_flight, d.in_flight.max),
+            "the most it goes up to when Nova is quick",
         ),
     };
     let queued = Bounds {
-        min: int("evacuations_queued_min", d.queued.min),
+        min: int(
+            "evacuations_queued_min",
+            d.queued.min,
+            "the least of those that nobody has taken up",
+        ),
         start: policy.queued,
         max: int(
             "evacuations_queued_max",
             bound(policy.queued, usual.queued, d.queued.max),
+            "the most of those that nobody has taken up",
         ),
     };
-    let most_calls = int("calls_in_flight_max", d.calls.max);
+    let most_calls = int(
+        "calls_in_flight_max",
+        d.calls.max,
+        "other calls about instances at once",
+    );
     PaceOptions {
         in_flight: in_flight.in_order(),
         queued: queued.in_order(),
@@ -50,11 +67,13 @@ pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
             .seconds(G, "take_up_patience")
             .default(d.take_up_patience)
             .range(PATIENCE)
+            .help("a quarter of the longest queue, in time, that an engine has in front of Nova")
             .get(),
         call_patience: r
             .seconds(G, "call_patience")
             .default(d.call_patience)
             .range(PATIENCE)
+            .help("Nova that takes longer to answer a call is asked for fewer")
             .get(),
     }
 }

@@ -23,15 +23,32 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
     const G: &str = "oslo_policy";
     let defaults = tachi_policy::Options::default();
     let file_is_named = r.is_set(G, "policy_file");
-    let file = r.string(G, "policy_file").default("policy.yaml".into()).get();
-    let dirs = r.list(G, "policy_dirs").default(vec!["policy.d".into()]).get();
+    let file = r
+        .string(G, "policy_file")
+        .default("policy.yaml".into())
+        .unit("path")
+        .help("rules of the API; a relative path is beside the configuration")
+        .get();
+    let dirs = r
+        .list(G, "policy_dirs")
+        .default(vec!["policy.d".into()])
+        .help("folders whose files are read after it")
+        .get();
     let default_rule = r
         .string(G, "policy_default_rule")
         .default(defaults.default_rule)
+        .help("rule for what no rule is written for")
         .get();
-    let enforce_new_defaults = r.bool(G, "enforce_new_defaults").default(false).get();
+    let enforce_new_defaults = r
+        .bool(G, "enforce_new_defaults")
+        .default(false)
+        .help("keeps to the new defaults where old ones would allow more")
+        .get();
     // Read so that a wrong value is told: no rule is for tokens of one scope only, so there is nothing to enforce.
-    r.bool(G, "enforce_scope").default(true).get();
+    r.bool(G, "enforce_scope")
+        .default(true)
+        .help("accepted: no rule is for tokens of one scope only")
+        .get();
     PolicySettings {
         file: file.into(),
         dirs: dirs.into_iter().map(PathBuf::from).collect(),

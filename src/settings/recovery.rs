@@ -38,35 +38,35 @@ fn failures(r: &mut Reader<'_>, d: Policy) -> Policy {
         ha_key: r
             .string(HOST, "ha_enabled_instance_metadata_key")
             .default(d.ha_key)
-            .get(),
+            .help("metadata key; a true value marks the instances that come first").get(),
         evacuate_all: r
             .bool(HOST, "evacuate_all_instances")
             .default(d.evacuate_all)
-            .get(),
+            .help("whether those without the mark are evacuated too, after the others").get(),
         ignore_error_state: r
             .bool(HOST, "ignore_instances_in_error_state")
             .default(d.ignore_error_state)
-            .get(),
+            .help("leaves instances in `error`").get(),
         evacuate_image_backed: r
             .bool(HOST, "evacuate_image_backed_on_local_disk")
             .default(d.evacuate_image_backed)
-            .get(),
+            .help("evacuates instances that do not boot from a volume; their local disk is discarded unless hosts share it").get(),
         host_disable_reason: r
             .string(HOST, "service_disable_reason")
             .default(d.host_disable_reason)
-            .get(),
+            .help("reason on the disabled service; the recovery's mark is appended").get(),
         instance_ha_key: r
             .string(INSTANCE, "ha_enabled_instance_metadata_key")
             .default(d.instance_ha_key)
-            .get(),
+            .help("metadata key; with a true value an instance that fails is restarted").get(),
         process_all_instances: r
             .bool(INSTANCE, "process_all_instances")
             .default(d.process_all_instances)
-            .get(),
+            .help("restarts failed instances without the mark too").get(),
         process_disable_reason: r
             .string("process_failure", "service_disable_reason")
             .default(d.process_disable_reason)
-            .get(),
+            .help("reason on the service of a host whose nova-compute stopped").get(),
         ..d
     }
 }
@@ -78,16 +78,18 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
     let mode = r
         .choice(G, "mode", &["engine", "external", "dry-run"])
         .default(default)
-        .get();
+        .varies("engine with a device, else external")
+        .help("who proves that a host is off: the engine by its devices, somebody else, or nobody, for a trial ([fencing.md](fencing.md)). `engine` if a device is configured").get();
     let power_on = r
         .choice(G, "after_recovery", &["leave_off", "power_on"])
         .default("leave_off")
+        .help("what becomes of a host that was ordered off, after its recovery")
         .get();
     // A file that Masakari could run does not say: what it has relied on goes on, as late as Masakari was.
     let refuses = r
         .choice(G, "normal_without_evidence", &["wait", "refuse"])
         .default("wait")
-        .get()
+        .help("mode `external`: what a report that a host is off counts without evidence, as what Masakari has waited for or as nothing ([evidence.md](evidence.md))").get()
         == "refuse";
     Policy {
         bare_normal: if refuses {
@@ -100,58 +102,74 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
             "dry-run" => FencingMode::DryRun,
             _ => FencingMode::External,
         },
-        fencing_stopped: !r.bool(G, "enabled").default(true).get(),
+        fencing_stopped: !r
+            .bool(G, "enabled")
+            .default(true)
+            .help("`false` and SIGHUP stop all fencing: recoveries are held")
+            .get(),
         power_on_after_recovery: power_on == "power_on",
         power_on_delay: r
             .seconds(G, "power_on_delay")
             .default(d.power_on_delay)
             .range(LONG)
+            .help("how long after the recovery a host gets its power back, with `after_recovery = power_on`")
             .get(),
         episode_deadline: r
             .seconds(G, "episode_deadline")
             .default(d.episode_deadline)
             .range(LONG)
+            .help("how long the levels of a host are tried before a person is asked for")
             .get(),
         fence_retry: r
             .seconds(G, "retry_interval")
             .default(d.fence_retry)
             .range(LONG)
+            .help("pause before the levels are tried again")
             .get(),
         power_off_limit: r
             .seconds(G, "power_off_limit")
             .default(d.power_off_limit)
             .range(LONG)
+            .help("how long a machine may take to be off after it was ordered")
             .get(),
         power_poll: r
             .seconds(G, "power_poll_interval")
             .default(d.power_poll)
             .range(SHORT)
+            .help("between two looks at a machine that was ordered off")
             .get(),
         power_confirm: r
             .seconds(G, "power_confirm_interval")
             .default(d.power_confirm)
             .range(SHORT)
+            .help("between the two readings \"off\" that are the proof")
             .get(),
         proof_age: r
             .seconds(G, "proof_max_age")
             .default(d.proof_age)
             .range(Duration::from_secs(2)..=Duration::from_secs(30))
+            .help("how long a reading \"off\" is believed before the next evacuation asks again")
             .get(),
         heartbeat_stale_is_set: r.is_set(G, "heartbeat_stale_after"),
         heartbeat_stale: r
             .seconds(G, "heartbeat_stale_after")
             .default(d.heartbeat_stale)
             .range(Duration::from_secs(1)..=Duration::from_secs(3600))
+            .help("a host that Nova has not heard for so long is silent; learnt from its interval unless set")
             .get(),
         segment_percent: r
             .int(G, "segment_fraction_percent")
             .default(d.segment_percent)
             .range(0..=100)
+            .unit("percent")
+            .help("hosts of a segment that may be out at once")
             .get(),
         global_percent: r
             .int(G, "global_fraction_percent")
             .default(d.global_percent)
             .range(0..=100)
+            .unit("percent")
+            .help("hosts of all segments that may go out within the window")
             .get(),
         ..d
     }
@@ -163,64 +181,70 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
     let threads: Option<u32> = r
         .int("DEFAULT", "host_failure_recovery_threads")
         .range(1..=10_000)
+        .unit("instances")
+        .help("see `evacuations_in_flight`")
         .optional();
-    let verify = r.seconds("DEFAULT", "verify_interval").range(SHORT).optional();
+    let verify = r
+        .seconds("DEFAULT", "verify_interval")
+        .range(SHORT)
+        .help("see `tick_interval`")
+        .optional();
     Policy {
         in_flight: r
             .int(G, "evacuations_in_flight")
             .default(threads.unwrap_or(d.in_flight))
             .range(1..=10_000)
-            .get(),
+            .unit("instances").help("evacuations under way at once: where the window begins, and if it is not the default also its upper bound ([pace.md](pace.md)). Unless set it is `host_failure_recovery_threads`").get(),
         queued: r
             .int(G, "evacuations_queued")
             .default(d.queued)
             .range(1..=10_000)
-            .get(),
+            .unit("instances").help("evacuations that Nova has accepted and no destination has taken up yet: where the window begins, and if it is not the default also its upper bound ([pace.md](pace.md))").get(),
         attempts: r
             .int(G, "evacuation_attempts")
             .default(d.attempts)
             .range(1..=100)
-            .get(),
+            .unit("times").help("how often Nova may fail or refuse the evacuation of an instance. Nova that is not there, and a service that is still in use, do not count").get(),
         retry_for: r
             .seconds(G, "evacuation_retry_time")
             .default(d.retry_for)
             .range(Duration::ZERO..=Duration::from_secs(86_400))
-            .get(),
+            .help("where Nova's scheduler chooses the host, an instance is not given up sooner than this after its first failure, however many attempts that takes (with pauses up to 30 s): while Nova's broker comes back, its scheduler sees no host at all. Wherever the host comes from, the same counts for what Nova refuses (400, 403, 409): an API server whose database lags behind refuses what it takes some seconds later. 0: after `evacuation_attempts`").get(),
         tick: r
             .seconds(G, "tick_interval")
             .default(verify.unwrap_or(d.tick))
             .range(SHORT)
-            .get(),
+            .help("between two looks at Nova's lists. Unless set it is `verify_interval`").get(),
         call_deadline: r
             .seconds(G, "call_deadline")
             .default(d.call_deadline)
             .range(SHORT)
-            .get(),
+            .help("how long a call to Nova may take, new token and replay included").get(),
         proxy_hold: r
             .seconds(G, "proxy_hold")
             .default(d.proxy_hold)
             .range(SHORT)
-            .get(),
+            .help("how long a proxy may hold a request after its caller has gone; with `call_deadline` it says when a call without an answer can have no effect any more").get(),
         heartbeat_poll: r
             .seconds(G, "heartbeat_poll_interval")
             .default(d.heartbeat_poll)
             .range(SHORT)
-            .get(),
+            .help("between two looks at the host's service").get(),
         conductors_up: r
             .seconds(G, "conductors_up_for")
             .default(d.conductors_up)
             .range(LONG)
-            .get(),
+            .help("how long every nova-conductor must be up before an evacuation nobody picked up is asked for again").get(),
         stop_limit: r
             .seconds("DEFAULT", "wait_period_after_power_off")
             .default(d.stop_limit)
             .range(LONG)
-            .get(),
+            .help("how long an instance may take to stop, or to be brought to what it was").get(),
         start_limit: r
             .seconds("DEFAULT", "wait_period_after_power_on")
             .default(d.start_limit)
             .range(LONG)
-            .get(),
+            .help("how long an instance may take to become active").get(),
         ..d
     }
 }

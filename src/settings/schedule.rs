@@ -13,13 +13,20 @@ pub(super) fn schedule(r: &mut Reader<'_>) -> Schedule {
             When::parse(text)
                 .map_err(|why| Refusal::new(why, "write daily 03:00, weekly sun 04:00 or every 6h"))
         };
-        let when = r.parsed(G, job.as_str(), parse, ToString::to_string).optional();
+        let when = r.parsed(G, job.as_str(), parse, ToString::to_string);
+        let when = when.unit("time").help(job.help()).optional();
         when.map(|when| (job, when))
     };
     let jobs = Job::ALL.into_iter().filter_map(&mut when).collect();
     Schedule {
         jobs,
-        purge_age_in_days: r.int(G, "purge_age_in_days").default(30).range(1..=36_500).get(),
+        purge_age_in_days: r
+            .int(G, "purge_age_in_days")
+            .default(30)
+            .range(1..=36_500)
+            .unit("days")
+            .help("what ended, or was deleted, before so many days goes")
+            .get(),
     }
 }
 

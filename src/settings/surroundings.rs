@@ -31,6 +31,8 @@ pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
                 },
                 |path: &PathBuf| path.display().to_string(),
             )
+            .unit("path")
+            .help("failure domains, a line each")
             .optional(),
         witnesses: r
             .parsed(
@@ -49,6 +51,7 @@ pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
                 },
                 |words: &Vec<String>| words.join(","),
             )
+            .help("`HOST:PORT` that an engine which is not cut off can reach")
             .optional()
             .unwrap_or_default(),
     }

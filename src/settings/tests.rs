@@ -316,3 +316,75 @@ fn files_with_secrets_that_everybody_may_read_are_told_of_with_what_to_type() {
         "{told}"
     );
 }
+
+/// Sample and tables are made of what the options say of themselves: `WRITE_PAGES=1 cargo nextest run -E 'test(options_say)'`.
+fn is_written(path: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == text,
+        "{} is old: WRITE_PAGES=1 makes it anew",
+        path.display()
+    );
+}
+
+#[test]
+fn options_say_what_they_are_and_the_pages_repeat_it() {
+    let options = Settings::declared();
+    let silent: Vec<String> = options
+        .iter()
+        .filter(|option| option.declaration.help.is_empty() || option.declaration.help.ends_with('.'))
+        .map(|option| format!("[{}] {}", option.section, option.option))
+        .collect();
+    assert!(
+        silent.is_empty(),
+        "without a sentence, or with a full stop: {silent:?}"
+    );
+    is_written(
+        "packaging/examples/masakari.conf.sample",
+        &tachi_config::sample(&options),
+    );
+    let page = include_str!("../../docs/tuning.md");
+    is_written("docs/tuning.md", &tachi_config::with_rows(page, &options));
+}
+
+#[test]
+fn old_names_and_secrets_are_those_of_options_that_are_read() {
+    let options = Settings::declared();
+    let known = KnownOptions::masakari();
+    let strange: Vec<_> = known
+        .expected()
+        .filter(|(section, name)| {
+            !options
+                .iter()
+                .any(|option| (option.section.as_str(), option.option.as_str()) == (*section, *name))
+        })
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+/// The list is written by `record_options.py` beside it.
+#[test]
+fn every_option_of_upstream_is_accepted() {
+    let text = include_str!("../../engine/config/testdata/upstream_options.txt");
+    let ini = Ini::parse("upstream", text).unwrap();
+    let (options, known) = (Settings::declared(), KnownOptions::masakari());
+    let mut count = 0;
+    let mut unknown = Vec::new();
+    for section in ini.sections() {
+        for name in ini.section(section) {
+            count += 1;
+            let is_read = options
+                .iter()
+                .any(|option| option.section == section && option.option == name);
+            if known.handling(section, name).is_none() && !is_read {
+                unknown.push(format!("[{section}] {name}"));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    assert!(count > 300, "{count}");
+}

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use tachi_config::{Reader, Refusal};
+use secrecy::SecretString;
+use tachi_config::{Reader, Refusal, Setting};
 
 use crate::credentials::{ApplicationCredential, Domain, Named};
 use crate::http::Tls;
@@ -16,49 +17,83 @@ pub struct Identity {
     pub project: Option<Named>,
     /// An application credential, by id or by name and user.
     pub credential: Option<ApplicationCredential>,
+    /// The name of one, whoever it belongs to.
+    pub credential_name: Option<String>,
 }
 
 impl Identity {
     /// Reads user, project and application credential. `default` is the domain of what is given without one.
     pub fn read(r: &mut Reader<'_>, section: &str, default: Option<&Domain>) -> Self {
-        let mut thing = |id: &str, name: &str, domain: &str| {
-            let id = r.string(section, id).optional();
-            let name = r.string(section, name).optional();
+        let mut thing = |what: &'static str, id: &str, name: &str, domain: &str| {
+            let id = r
+                .string(section, id)
+                .help(format!("the {what}, by id"))
+                .optional();
+            let name = r.string(section, name).help(format!("the {what}, by name"));
+            let name = name.optional();
             let domain = self::domain(r, section, domain).or_else(|| default.cloned());
             // The id wins where templates render both.
             id.map(Named::Id)
                 .or_else(|| name.map(|name| Named::name(name, domain)))
         };
-        let user = thing("user_id", "username", "user_domain");
-        let project = thing("project_id", "project_name", "project_domain");
-        let id = r.string(section, "application_credential_id").optional();
-        let name = r.string(section, "application_credential_name").optional();
+        let user = thing("user", "user_id", "username", "user_domain");
+        let project = thing("project", "project_id", "project_name", "project_domain");
+        let id = r
+            .string(section, "application_credential_id")
+            .help("an application credential, by id")
+            .optional();
+        let name = r
+            .string(section, "application_credential_name")
+            .help("an application credential, by name and user")
+            .optional();
         let by_name = || {
             Some(ApplicationCredential::Name {
-                name: name?,
+                name: name.clone()?,
                 user: user.clone()?,
             })
         };
         Self {
             credential: id.map(ApplicationCredential::Id).or_else(by_name),
+            credential_name: name,
             user,
             project,
         }
     }
 }
 
+/// `password`, about to be read.
+pub fn password<'r, 'i>(r: &'r mut Reader<'i>, section: &str) -> Setting<'r, 'i, SecretString> {
+    r.secret(section, "password").help("the user's password")
+}
+
+/// `application_credential_secret`, about to be read.
+pub fn credential_secret<'r, 'i>(r: &'r mut Reader<'i>, section: &str) -> Setting<'r, 'i, SecretString> {
+    let secret = r.secret(section, "application_credential_secret");
+    secret.help("the secret of the application credential")
+}
+
 /// A domain by `WHAT_id`, else by `WHAT_name`.
 pub fn domain(r: &mut Reader<'_>, section: &str, what: &str) -> Option<Domain> {
-    let id = r.string(section, &format!("{what}_id")).optional();
-    let name = r.string(section, &format!("{what}_name")).optional();
+    let of = what.replace('_', " ");
+    let id = r.string(section, &format!("{what}_id"));
+    let id = id.help(format!("the {of}, by id")).optional();
+    let name = r.string(section, &format!("{what}_name"));
+    let name = name.help(format!("the {of}, by name")).optional();
     id.map(Domain::Id).or_else(|| name.map(Domain::Name))
 }
 
 /// Reads `cafile`, `certfile`, `keyfile` and `insecure`. Without `keyfile` the certificate's file holds both.
 pub fn tls(r: &mut Reader<'_>, section: &str) -> Tls {
-    let mut path = |option: &str| r.string(section, option).optional().map(PathBuf::from);
-    let ca_file = path("cafile");
-    let (certificate, key) = (path("certfile"), path("keyfile"));
+    let mut path = |option: &str, help: &'static str| {
+        let path = r.string(section, option).unit("path").help(help);
+        path.optional().map(PathBuf::from)
+    };
+    let ca_file = path(
+        "cafile",
+        "authorities of certificates, beside those of the system",
+    );
+    let certificate = path("certfile", "our certificate");
+    let key = path("keyfile", "its key; without, `certfile` holds both");
     if certificate.is_none() && key.is_some() {
         let refusal = Refusal::new("is set, and certfile is not", "write certfile too, or neither");
         r.refuse(section, "keyfile", refusal);
@@ -67,6 +102,10 @@ pub fn tls(r: &mut Reader<'_>, section: &str) -> Tls {
     Tls {
         ca_file,
         client_certificate,
-        insecure: r.bool(section, "insecure").default(false).get(),
+        insecure: r
+            .bool(section, "insecure")
+            .default(false)
+            .help("does not check certificates")
+            .get(),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Ini, KnownOptions, Reader, Warning};
+use crate::{Ini, KnownOptions, Reader};
 
 /// Where we answer otherwise, and why.
 const OTHERWISE: &[(&str, Option<&str>, &str)] = &[(
@@ -81,26 +81,4 @@ fn we_answer_as_oslo_does() {
     }
     assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), cases.len());
     assert!(cases.len() > 100);
-}
-
-/// `testdata/upstream_options.txt` is written by `testdata/record_options.py`.
-#[test]
-fn every_option_of_upstream_is_accepted() {
-    let ini = Ini::parse("upstream", include_str!("../testdata/upstream_options.txt")).unwrap();
-    let report = Reader::new(&ini, &KnownOptions::masakari()).finish().unwrap();
-    let unknown =
-        |warning: &&Warning| matches!(warning, Warning::Unknown { .. } | Warning::UnknownSection { .. });
-    let unknown: Vec<_> = report
-        .warnings
-        .iter()
-        .filter(unknown)
-        .map(ToString::to_string)
-        .collect();
-    assert!(unknown.is_empty(), "{unknown:#?}");
-    let options: usize = ini
-        .sections()
-        .iter()
-        .map(|section| ini.section(section).len())
-        .sum();
-    assert!(options > 300, "{options}");
 }

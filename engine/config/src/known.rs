@@ -31,11 +31,13 @@ struct Entry {
     secret: bool,
 }
 
-/// The options a program accepts.
+/// What has to be known of options before any is read: old names, those that have no effect, and secrets, which another
+/// option may refer to. What is read is declared where it is read, and known by that.
 ///
 /// A table is text: a `[section]` line, then `names | handling | note` lines. Names are separated by commas; `*` stands
-/// for any option, and a section that ends in `*` for any section that begins so. Handling is `read`, `ignored` (the
-/// note is the reason), or `alias name` or `alias section.name`; the word `secret` may follow.
+/// for any option, and a section that ends in `*` for any section that begins so. Handling is `ignored` (the note is
+/// the reason), or `alias name` or `alias section.name`; the word `secret` may follow, or stand alone for an option that
+/// is read.
 #[derive(Debug, Clone, Default)]
 pub struct KnownOptions {
     sections: BTreeMap<String, BTreeMap<String, Entry>>,
@@ -76,7 +78,7 @@ impl KnownOptions {
                     file: file.to_owned(),
                     line: number + 1,
                     why: "not a line of an option table",
-                    help: "write `names | read, ignored or alias name [secret] | note`",
+                    help: "write `names | ignored, alias name or secret | note`",
                 });
             }
         }
@@ -95,7 +97,7 @@ impl KnownOptions {
             None => (words, false),
         };
         let handling = match words.split_once(' ') {
-            None if words == "read" => Handling::Read,
+            None if words.is_empty() && secret => Handling::Read,
             None if words == "ignored" && !note.is_empty() => Handling::Ignored(note.to_owned()),
             Some(("alias", target)) => {
                 let (target_section, option) = target.split_once('.').unwrap_or((section, target));
@@ -121,16 +123,19 @@ impl KnownOptions {
         true
     }
 
-    /// Accepts everything in `section`, whose name only the configuration knows.
-    pub fn accept_section(&mut self, section: &str) {
-        let any = Entry {
-            handling: Handling::Read,
-            secret: false,
-        };
-        self.sections
-            .entry(section_key(section))
-            .or_default()
-            .insert("*".to_owned(), any);
+    /// These and what was read.
+    pub(crate) fn with<'k>(&self, read: impl Iterator<Item = &'k (String, String)>) -> Self {
+        let mut known = self.clone();
+        for (section, option) in read {
+            let secret = self.is_secret(section, option);
+            let entry = Entry {
+                handling: Handling::Read,
+                secret,
+            };
+            let options = known.sections.entry(section.clone()).or_default();
+            options.insert(option.clone(), entry);
+        }
+        known
     }
 
     /// What becomes of an option, `None` when it is unknown.
@@ -139,13 +144,22 @@ impl KnownOptions {
             .map(|option| &option.handling)
     }
 
-    /// Sections and options that the table calls read, for a test that they really are.
-    pub fn read(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.sections.iter().flat_map(|(section, options)| {
-            let read = options
-                .iter()
-                .filter(|(name, option)| option.handling == Handling::Read && *name != "*");
-            read.map(|(name, _)| (section.as_str(), name.as_str()))
+    /// The options that the table expects to be read: what is secret, and what has an old name.
+    pub fn expected(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = || {
+            self.sections.iter().flat_map(|(section, options)| {
+                options
+                    .iter()
+                    .map(|(name, option)| (section.as_str(), name.as_str(), &option.handling))
+            })
+        };
+        all().filter_map(move |(section, name, handling)| match handling {
+            Handling::Read => Some((section, name)),
+            Handling::Alias { section, option } => {
+                let ignored = matches!(self.handling(section, option), Some(Handling::Ignored(_)));
+                (!ignored).then_some((section.as_str(), option.as_str()))
+            }
+            Handling::Ignored(_) => None,
         })
     }
 
@@ -238,23 +252,8 @@ mod tests {
 
     #[test]
     fn our_table_is_well_formed() {
-        let (known, problems) = KnownOptions::read_table("options.txt", include_str!("options.txt"));
+        let (_, problems) = KnownOptions::read_table("options.txt", include_str!("options.txt"));
         assert!(problems.is_empty(), "{problems:?}");
-        for options in known.sections.values() {
-            for (name, option) in options {
-                if let Handling::Alias {
-                    section,
-                    option: target,
-                } = &option.handling
-                {
-                    let to = known.handling(section, target);
-                    assert!(
-                        matches!(to, Some(Handling::Read | Handling::Ignored(_))),
-                        "{name} -> {section}.{target}"
-                    );
-                }
-            }
-        }
     }
 
     #[test]
@@ -273,9 +272,9 @@ mod tests {
     #[test]
     fn lines_of_a_table() {
         for (name, line, good) in [
-            ("read", "a | read", true),
-            ("several names", "a, b-c | read | x | y", true),
-            ("secret", "a | read secret", true),
+            ("secret", "a | secret", true),
+            ("several names", "a, b-c | ignored | x | y", true),
+            ("read", "a | read", false),
             ("ignored", "a | ignored | why", true),
             ("ignored without reason", "a | ignored", false),
             ("alias", "a | alias b", true),
@@ -283,7 +282,7 @@ mod tests {
             ("no handling", "a", false),
             ("other word", "a | maybe", false),
             ("no name", " | read", false),
-            ("twice", "a, a | read", false),
+            ("twice", "a, a | secret", false),
         ] {
             assert_eq!(
                 KnownOptions::table("t", &format!("[x]\n{line}\n")).is_ok(),
@@ -292,7 +291,7 @@ mod tests {
             );
         }
         assert_eq!(
-            KnownOptions::table("t", "\na | read\n")
+            KnownOptions::table("t", "\na | secret\n")
                 .unwrap_err()
                 .to_string()
                 .split(':')
@@ -303,15 +302,16 @@ mod tests {
 
     #[test]
     fn wildcards() {
-        let mut known = KnownOptions::table("t", "[a:*]\nx | read\n[b]\n* | ignored | why\n").unwrap();
-        assert_eq!(known.handling("a:1", "x"), Some(&Handling::Read));
+        let known = KnownOptions::table("t", "[a:*]\nx | ignored | why\n[b]\n* | ignored | why\n").unwrap();
+        let ignored = Handling::Ignored("why".to_owned());
+        assert_eq!(known.handling("a:1", "x"), Some(&ignored));
         assert_eq!(known.handling("a:1", "y"), None);
         assert_eq!(known.handling("a", "x"), None);
-        assert_eq!(
-            known.handling("b", "z"),
-            Some(&Handling::Ignored("why".to_owned()))
-        );
-        known.accept_section("Mine");
-        assert_eq!(known.handling("mine", "z"), Some(&Handling::Read));
+        assert_eq!(known.handling("b", "z"), Some(&ignored));
+        let read = [("b".to_owned(), "z".to_owned()), ("c".to_owned(), "x".to_owned())];
+        let known = known.with(read.iter());
+        assert_eq!(known.handling("b", "z"), Some(&Handling::Read));
+        assert_eq!(known.handling("b", "y"), Some(&ignored));
+        assert_eq!(known.handling("c", "x"), Some(&Handling::Read));
     }
 }

@@ -31,6 +31,7 @@
 //! ```
 
 mod database;
+mod declaration;
 mod error;
 mod files;
 mod ini;
@@ -49,6 +50,7 @@ mod substitute;
 mod transport;
 
 pub use database::{Backend, DatabaseUrl, DatabaseUrlError, database_url};
+pub use declaration::{Declaration, sample, with_rows};
 pub use error::{ConfigError, ConfigErrors};
 pub use files::default_search;
 pub use ini::{Ini, Origin};

@@ -13,7 +13,7 @@ pub struct OsloArgs {
     /// Read every *.conf in this folder, after the files; may be repeated
     #[arg(long, value_name = "DIR")]
     pub config_dir: Vec<PathBuf>,
-    /// About the log.
+    /// Declaration the log.
     #[command(flatten)]
     pub log: LogArgs,
 }

@@ -1,8 +1,9 @@
 //! Typed reading: every option is asked for once, all problems are kept for the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
+    declaration::Declaration,
     error::{ConfigError, ConfigErrors},
     ini::{Ini, Origin, name_key, section_key},
     known::KnownOptions,
@@ -33,6 +34,7 @@ pub(crate) struct Request<T> {
     pub(crate) fallback: Fallback<T>,
     pub(crate) multi: bool,
     pub(crate) secret: bool,
+    pub(crate) declaration: Declaration,
 }
 
 /// Reads typed options from an [`Ini`] and remembers each with its default, value and origin.
@@ -45,6 +47,8 @@ pub struct Reader<'i> {
     /// Options that are set nowhere, with the text that stands for them in references.
     unset: BTreeMap<(String, String), Expanded>,
     effective: BTreeMap<(String, String), Effective>,
+    /// Their keys, in the order of reading.
+    order: Vec<(String, String)>,
     problems: Vec<ConfigError>,
 }
 
@@ -56,6 +60,7 @@ impl<'i> Reader<'i> {
             known,
             unset: BTreeMap::new(),
             effective: BTreeMap::new(),
+            order: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -90,12 +95,18 @@ impl<'i> Reader<'i> {
     /// Every wrong or missing value, in the order of reading.
     pub fn finish(self) -> Result<ConfigReport, ConfigErrors> {
         ConfigErrors::check(self.problems)?;
-        let read: BTreeSet<&(String, String)> = self.effective.keys().collect();
-        let warnings = report::warnings(self.ini, self.known, &read);
+        let known = self.known.with(self.effective.keys());
+        let warnings = report::warnings(self.ini, &known);
         Ok(ConfigReport {
             warnings,
             effective: self.effective.into_values().collect(),
         })
+    }
+
+    /// Every option that was asked for, in that order and whatever is wrong with the values: for a page about them.
+    pub fn declared(mut self) -> Vec<Effective> {
+        let all = self.order.iter().filter_map(|key| self.effective.remove(key));
+        all.collect()
     }
 
     pub(crate) fn take<T>(&mut self, request: Request<T>, required: bool) -> Option<T> {
@@ -107,6 +118,7 @@ impl<'i> Reader<'i> {
             fallback,
             multi,
             secret,
+            declaration,
         } = request;
         let key = (section_key(&section), name_key(&name));
         let secret = secret || self.known.is_secret(&key.0, &key.1);
@@ -130,6 +142,7 @@ impl<'i> Reader<'i> {
             default: None,
             origin: origin.clone(),
             secret,
+            declaration,
         };
         let result = if found.is_empty() {
             self.fall_back(&key, fallback, &parse, show, &mut seen)
@@ -165,6 +178,18 @@ impl<'i> Reader<'i> {
                 None
             }
         };
+        let earlier = self.effective.get(&key);
+        debug_assert!(
+            earlier.is_none_or(
+                |earlier| (&earlier.declaration, &earlier.default) == (&seen.declaration, &seen.default)
+            ),
+            "[{}] {} is declared twice, and not alike",
+            key.0,
+            key.1
+        );
+        if earlier.is_none() {
+            self.order.push(key.clone());
+        }
         self.effective.insert(key, seen);
         value
     }
@@ -267,6 +292,11 @@ impl<'i> Reader<'i> {
         self.ini
             .find(&self.known.names(&section_key(section), &name_key(option)))
             .is_some()
+    }
+
+    /// Reports an option that is set nowhere and has to be, because of what others say.
+    pub fn miss(&mut self, section: &str, option: &str) {
+        self.missing(&(section_key(section), name_key(option)));
     }
 
     fn missing(&mut self, (section, option): &(String, String)) {

@@ -3,12 +3,13 @@
 use std::{collections::BTreeSet, fmt};
 
 use crate::{
-    ini::{Ini, Origin, variable},
+    declaration::Declaration,
+    ini::{Ini, Origin},
     known::{Handling, KnownOptions},
 };
 
 /// The result of a successful reading.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ConfigReport {
     /// What the operator should know, in the order of the files.
     pub warnings: Vec<Warning>,
@@ -31,6 +32,8 @@ pub struct Effective {
     pub origin: Origin,
     /// Whether the value is masked.
     pub secret: bool,
+    /// What it is, for people.
+    pub declaration: Declaration,
 }
 
 /// Prints a configuration file that gives these values, each below a comment with its origin. Secrets are masked, so
@@ -96,15 +99,6 @@ pub enum Warning {
         option: String,
         /// Why.
         reason: String,
-    },
-    /// The option is one of ours, and nothing asks for it yet.
-    Unused {
-        /// Where it stands.
-        origin: Origin,
-        /// The section.
-        section: String,
-        /// The option.
-        option: String,
     },
     /// The option has a new name.
     Renamed {
@@ -174,13 +168,6 @@ impl fmt::Display for Warning {
             } => {
                 write!(f, "{origin}: [{section}] {option} has no effect: {reason}")
             }
-            Self::Unused {
-                origin,
-                section,
-                option,
-            } => {
-                write!(f, "{origin}: [{section}] {option} has no effect in this version")
-            }
             Self::Renamed {
                 origin,
                 section,
@@ -201,8 +188,8 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Compares what was written with what is known. Options in `read` are known by being read.
-pub(crate) fn warnings(ini: &Ini, known: &KnownOptions, read: &BTreeSet<&(String, String)>) -> Vec<Warning> {
+/// Compares what was written with what is known.
+pub(crate) fn warnings(ini: &Ini, known: &KnownOptions) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let (mut told, mut told_sections) = (BTreeSet::new(), BTreeSet::new());
     // keystoneauth lets [keystone_authtoken] refer to a section of any name.
@@ -222,9 +209,7 @@ pub(crate) fn warnings(ini: &Ini, known: &KnownOptions, read: &BTreeSet<&(String
         if !told.insert((&entry.section, &entry.name)) || auth_section.as_ref() == Some(&section) {
             continue;
         }
-        let was_read = read.contains(&(section.clone(), option.clone()));
         warnings.extend(match known.handling(&section, &option) {
-            Some(Handling::Ignored(_)) | None if was_read => None,
             Some(Handling::Ignored(reason)) => Some(Warning::Ignored {
                 origin,
                 section,
@@ -240,7 +225,7 @@ pub(crate) fn warnings(ini: &Ini, known: &KnownOptions, read: &BTreeSet<&(String
                 option,
                 current: format!("[{to_section}] {to}"),
             }),
-            None if known.has_section(&section) || read.iter().any(|key| key.0 == section) => {
+            None if known.has_section(&section) => {
                 let nearest = known.nearest_option(&section, &option);
                 Some(Warning::Unknown {
                     origin,
@@ -257,24 +242,17 @@ pub(crate) fn warnings(ini: &Ini, known: &KnownOptions, read: &BTreeSet<&(String
                     nearest,
                 })
             }
-            Some(Handling::Read) if !was_read => Some(Warning::Unused {
-                origin,
-                section,
-                option,
-            }),
             Some(Handling::Read) | None => None,
         });
     }
     for (name, section, option) in known.strange_variables(ini) {
-        if !read.iter().any(|key| variable(&key.0, &key.1) == name) {
-            let nearest = known.nearest_option(&section, &option);
-            warnings.push(Warning::Unknown {
-                origin: Origin::Environment(name),
-                section,
-                option,
-                nearest,
-            });
-        }
+        let nearest = known.nearest_option(&section, &option);
+        warnings.push(Warning::Unknown {
+            origin: Origin::Environment(name),
+            section,
+            option,
+            nearest,
+        });
     }
     warnings
 }

@@ -1,8 +1,10 @@
 //! One option about to be read: its type, default and limits.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::{
+    declaration::Declaration,
     parse::Refusal,
     reader::{Fallback, Reader, Request},
 };
@@ -21,6 +23,7 @@ pub struct Setting<'r, 'i, T> {
     fallback: Fallback<T>,
     multi: bool,
     secret: bool,
+    declaration: Declaration,
 }
 
 impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
@@ -29,6 +32,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         (section, name): (&str, &str),
         parse: Parse<T>,
         show: fn(&T) -> String,
+        unit: &'static str,
     ) -> Self {
         let (section, name) = (section.to_owned(), name.to_owned());
         Self {
@@ -40,6 +44,10 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
             fallback: Fallback::None,
             multi: false,
             secret: false,
+            declaration: Declaration {
+                unit: unit.into(),
+                ..Declaration::default()
+            },
         }
     }
 
@@ -66,12 +74,45 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
+    /// What the option does, in one sentence without a full stop: for the sample file and the pages.
+    pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.declaration.help = help.into();
+        self
+    }
+
+    pub(crate) fn choices(mut self, choices: &[&str]) -> Self {
+        self.declaration.unit = match choices {
+            [all @ .., last] => format!("{} or {last}", all.join(", ")),
+            [] => String::new(),
+        }
+        .into();
+        self
+    }
+
+    /// What a value is a number of, or another word for what it is.
+    pub fn unit(mut self, unit: &'static str) -> Self {
+        self.declaration.unit = unit.into();
+        self
+    }
+
+    /// What the default is on any machine, where it is not the same on each.
+    pub fn varies(mut self, with: &'static str) -> Self {
+        self.declaration.varies = Some(with);
+        self
+    }
+
+    pub(crate) fn limits(mut self, limits: String) -> Self {
+        self.declaration.limits = Some(limits);
+        self
+    }
+
     /// Refuses values outside of `range`.
     pub fn range(self, range: RangeInclusive<T>) -> Self
     where
         T: PartialOrd,
     {
         let show = self.show;
+        let limits = format!("{} to {}", show(range.start()), show(range.end()));
         self.check(move |value| {
             if range.contains(value) {
                 return Ok(());
@@ -82,6 +123,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
                 format!("write a value between {least} and {most}"),
             ))
         })
+        .limits(limits)
     }
 
     /// Refuses values below `least`.
@@ -90,6 +132,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         T: PartialOrd,
     {
         let show = self.show;
+        let limits = format!("{} or more", show(&least));
         self.check(move |value| {
             if *value >= least {
                 return Ok(());
@@ -99,6 +142,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
                 format!("write {} or more", show(&least)),
             ))
         })
+        .limits(limits)
     }
 
     /// Refuses what `check` refuses, after the type's own checks.
@@ -152,6 +196,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
             fallback,
             multi,
             secret,
+            declaration,
         } = self;
         (
             reader,
@@ -163,6 +208,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
                 fallback,
                 multi,
                 secret,
+                declaration,
             },
         )
     }

@@ -2,29 +2,30 @@
 
 use std::time::Duration;
 
-use tachi_config::{Ini, Reader, Refusal};
+use tachi_config::{Reader, Refusal};
 use tachi_instance_ha::Options;
-use tachi_keystone::settings::{Identity, domain, tls};
+use tachi_keystone::settings::{Identity, credential_secret, domain, password, tls};
 use tachi_keystone::{ApplicationCredential, Credentials, Interface, Named, Scope};
 
 const G: &str = "api";
 
-/// The section that `[api] auth_section` names, if it does.
-pub(super) fn auth_section(ini: &Ini) -> Option<String> {
-    let known = tachi_config::KnownOptions::default();
-    let mut r = Reader::new(ini, &known);
-    r.string(G, "auth_section").optional()
-}
-
 pub(super) fn read(r: &mut Reader<'_>) -> Options {
-    let section = r.string(G, "auth_section").optional();
+    let section = r
+        .string(G, "auth_section")
+        .help("another section with `auth_url`, user and password")
+        .optional();
     let g = section.as_deref().unwrap_or(G);
-    let region = r.string(G, "region").default("RegionOne".to_owned()).optional();
+    let region = r
+        .string(G, "region")
+        .default("RegionOne".to_owned())
+        .help("region of the Instance-HA API in the catalogue")
+        .optional();
     let interface = r
         .choice(G, "api_interface", &["public", "internal", "admin"])
         .default("public")
+        .help("its interface there")
         .get();
-    let auth_url = r.url(g, "auth_url", &["http", "https"]).get();
+    let auth_url = r.url(g, "auth_url", &["http", "https"]).help("Keystone").get();
     let credentials = credentials(r, g);
     let tls = tls(r, g);
     let second = Duration::from_secs(1);
@@ -32,6 +33,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Options {
         .seconds(g, "timeout")
         .default(second * 20)
         .range(second..=second * 600)
+        .help("how long an answer may take")
         .get();
     let mut options = Options::new(auth_url, credentials);
     options.interface = Interface::parse(interface).unwrap_or_default();
@@ -51,13 +53,17 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
             &["password", "v3password", "v2password", "v3applicationcredential"],
         )
         .default("password")
+        .help("how we log in to Keystone; v2password is v3 with the default domain")
         .get();
-    let text = |r: &mut Reader<'_>, option: &str| r.string(g, option).optional();
     let default = domain(r, g, "default_domain");
     let identity = Identity::read(r, g, default.as_ref());
     let of_domain = domain(r, g, "domain");
-    let system = text(r, "system_scope");
-    if text(r, "trust_id").is_some() {
+    let system = r.string(g, "system_scope");
+    let system = system.help("`all`: a token of the whole cloud").optional();
+    let trust = r.string(g, "trust_id").help("not supported").optional();
+    let secret = credential_secret(r, g).optional();
+    let password = password(r, g).optional();
+    if trust.is_some() {
         let refusal = Refusal::new(
             "is not supported",
             "use a user of its own, or an application credential",
@@ -65,23 +71,34 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
         r.refuse(g, "trust_id", refusal);
     }
     if kind == "v3applicationcredential" {
-        let secret = r.secret(g, "application_credential_secret").get();
-        let credential = identity.credential.unwrap_or_else(|| {
-            let by_name = text(r, "application_credential_name").is_some();
-            let missing = if by_name {
-                "username"
-            } else {
-                "application_credential_id"
-            };
-            r.string(g, missing).get();
-            ApplicationCredential::Id(String::new())
-        });
-        return Credentials::ApplicationCredential { credential, secret };
+        if secret.is_none() {
+            r.miss(g, "application_credential_secret");
+        }
+        if identity.credential.is_none() {
+            // A name says which one only together with a user.
+            let named = identity.credential_name.is_some();
+            r.miss(
+                g,
+                if named {
+                    "username"
+                } else {
+                    "application_credential_id"
+                },
+            );
+        }
+        return Credentials::ApplicationCredential {
+            credential: identity
+                .credential
+                .unwrap_or_else(|| ApplicationCredential::Id(String::new())),
+            secret: secret.unwrap_or_default(),
+        };
     }
-    let password = r.secret(g, "password").get();
-    let user = identity
-        .user
-        .unwrap_or_else(|| Named::Id(r.string(g, "username").get()));
+    if password.is_none() {
+        r.miss(g, "password");
+    }
+    if identity.user.is_none() {
+        r.miss(g, "username");
+    }
     let scope = match (identity.project, of_domain) {
         (Some(project), _) => Scope::Project(project),
         (None, Some(domain)) => Scope::Domain(domain),
@@ -89,8 +106,8 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
         (None, None) => Scope::Default,
     };
     Credentials::Password {
-        user,
-        password,
+        user: identity.user.unwrap_or_else(|| Named::Id(String::new())),
+        password: password.unwrap_or_default(),
         scope,
     }
 }

@@ -47,21 +47,77 @@ pub struct BridgeSettings {
     pub socket: PathBuf,
 }
 
+#[allow(clippy::too_many_lines, reason = "a few lines for each option")]
 pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
     const G: &str = "host";
-    let mut seconds = |name: &str, default: Duration, least: Duration, most: Duration| {
-        r.seconds(G, name).default(default).range(least..=most).get()
+    let mut seconds = |name: &str, help: &'static str, default: Duration, least: Duration, most: Duration| {
+        let time = r.seconds(G, name).default(default).range(least..=most);
+        time.help(help).get()
     };
-    let poll = seconds("poll_interval", SECOND, SECOND / 10, SECOND * 60);
-    let standby = seconds("standby_interval", SECOND * 10, SECOND, SECOND * 15);
-    let limit = seconds("command_timeout", SECOND * 10, SECOND, SECOND * 25);
-    let started_after = seconds("started_after", SECOND * 10, Duration::ZERO, DAY);
-    let lost_after = seconds("report_lost_after", SECOND * 60, Duration::ZERO, DAY);
-    let left_after = seconds("report_left_after", SECOND * 300, Duration::ZERO, DAY);
-    let storm_window = seconds("storm_window", SECOND * 60, SECOND, DAY);
-    let storm_hold = seconds("storm_hold", SECOND * 120, Duration::ZERO, DAY);
-    let turn = seconds("takeover_delay", SECOND * 5, SECOND, SECOND * 60);
-    let skew = seconds("clock_skew", SECOND * 5, Duration::ZERO, SECOND * 300);
+    let poll = seconds(
+        "poll_interval",
+        "between two looks at the cluster; 0.25 while a fencing is near",
+        SECOND,
+        SECOND / 10,
+        SECOND * 60,
+    );
+    let standby = seconds(
+        "standby_interval",
+        "the same on a remote that is not needed: while one on a cluster node, or two on remotes, are before it in line and nothing waits to be told",
+        SECOND * 10,
+        SECOND,
+        SECOND * 15,
+    );
+    let limit = seconds(
+        "command_timeout",
+        "`crm_mon` and `cibadmin` are killed after so long, with all they have started",
+        SECOND * 10,
+        SECOND,
+        SECOND * 25,
+    );
+    let started_after = seconds(
+        "started_after",
+        "a host must be up for so long before it is told as started",
+        SECOND * 10,
+        Duration::ZERO,
+        DAY,
+    );
+    let lost_after = seconds(
+        "report_lost_after",
+        "a host must be lost for so long before that is told without proof; 0: never",
+        SECOND * 60,
+        Duration::ZERO,
+        DAY,
+    );
+    let left_after = seconds(
+        "report_left_after",
+        "a host that left in order, without an operator's mark, must be gone for so long before it is told as UNKNOWN; 0: never",
+        SECOND * 300,
+        Duration::ZERO,
+        DAY,
+    );
+    let storm_window = seconds("storm_window", "see `storm_percent`", SECOND * 60, SECOND, DAY);
+    let storm_hold = seconds(
+        "storm_hold",
+        "a *fencing* that still stands after so long is told all the same: racks do die, and the engine has guards of its own. Losses without proof are never told in a storm",
+        SECOND * 120,
+        Duration::ZERO,
+        DAY,
+    );
+    let turn = seconds(
+        "takeover_delay",
+        "how much longer each monitor in line waits than the one before it",
+        SECOND * 5,
+        SECOND,
+        SECOND * 60,
+    );
+    let skew = seconds(
+        "clock_skew",
+        "how far the clocks of the cluster and of this machine may differ",
+        SECOND * 5,
+        Duration::ZERO,
+        SECOND * 300,
+    );
     let socket = r
         .string(G, "alert_socket")
         .default(crate::host::ALERT_SOCKET.to_owned());
@@ -76,13 +132,47 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
         storm_hold,
         turn,
         skew,
-        socket: PathBuf::from(socket.get()),
-        storm_percent: r.int(G, "storm_percent").default(50_u8).range(1..=100).get(),
-        storm_floor: r.int(G, "storm_floor").default(2_usize).range(1..=100_000).get(),
-        power_agents: r.list(G, "power_fence_agents").default(Vec::new()).get(),
-        null_agents: r.list(G, "null_fence_agents").default(Vec::new()).get(),
-        node_map: r.parsed(G, "node_map", pairs, show).default(Vec::new()).get(),
-        cluster: r.string(G, "cluster_name").optional(),
+        socket: PathBuf::from(
+            socket
+                .unit("path")
+                .help("where alert agents of Pacemaker say that it is time to look")
+                .get(),
+        ),
+        storm_percent: r
+            .int(G, "storm_percent")
+            .default(50_u8)
+            .range(1..=100)
+            .unit("percent")
+            .help(
+                "when more than this share of the hosts (and more than `storm_floor`) is gone within `storm_window`, nothing is told, and /healthz says so",
+            )
+            .get(),
+        storm_floor: r
+            .int(G, "storm_floor")
+            .default(2_usize)
+            .range(1..=100_000)
+            .unit("hosts")
+            .help("so many may always go")
+            .get(),
+        power_agents: r
+            .list(G, "power_fence_agents")
+            .default(Vec::new())
+            .help("fence agents that switch a machine's power, beside those that are known: for your own, where they are not installed on every machine with a monitor")
+            .get(),
+        null_agents: r
+            .list(G, "null_fence_agents")
+            .default(Vec::new())
+            .help("fence agents whose success turns nothing off, beside those that are known")
+            .get(),
+        node_map: r
+            .parsed(G, "node_map", pairs, show)
+            .default(Vec::new())
+            .help("node:host,node:host where names of the cluster are not those of Nova")
+            .get(),
+        cluster: r
+            .string(G, "cluster_name")
+            .help("the cluster's name in the evidence, if it does not say it itself")
+            .optional(),
     }
 }
 

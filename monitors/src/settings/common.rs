@@ -22,27 +22,50 @@ pub(super) struct Common {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+#[allow(clippy::too_many_lines, reason = "a few lines for each option")]
 pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
     const G: &str = "monitor";
     let hostname = r
         .string("DEFAULT", "hostname")
         .default(own_name())
+        .varies("this machine's name")
         .check(|name| name_check(name))
+        .help("name of this host in reports, which is that under which Nova knows it")
         .get();
-    let tempdir = r.string("DEFAULT", "tempdir").optional().map(PathBuf::from);
+    let tempdir = r
+        .string("DEFAULT", "tempdir")
+        .unit("path")
+        .help("accepted; a folder that is named has to be writable")
+        .optional()
+        .map(PathBuf::from);
     let log = log(r, kind);
-    let state_path = PathBuf::from(r.string(G, "state_path").default(state_path()).get());
-    let nova = r.list(G, "nova_config_files").default(Vec::<String>::new()).get();
+    let state_path = PathBuf::from(
+        r.string(G, "state_path")
+            .default(state_path())
+            .varies("/var/lib/tachi-monitor; of a user who is not root ~/.local/state/tachi-monitor")
+            .unit("path")
+            .help("where a monitor keeps what it has to remember, a folder for each")
+            .get(),
+    );
+    let nova = r
+        .list(G, "nova_config_files")
+        .default(Vec::<String>::new())
+        .help("files that nova-compute of this host reads; those it was started with unless set")
+        .get();
     let limits = Limits {
         records: r
             .int(G, "spool_max_records")
             .default(4096_usize)
             .range(16..=100_000)
+            .unit("reports")
+            .help("reports that are kept until the API has answered")
             .get(),
         bytes: r
             .int(G, "spool_max_bytes")
             .default(2_097_152_usize)
             .range(65_536..=67_108_864)
+            .unit("bytes")
+            .help("the same in bytes")
             .get(),
     };
     let second = Duration::from_secs(1);
@@ -52,26 +75,31 @@ pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
             .seconds(G, "max_age")
             .default(DAY)
             .range(second * 60..=DAY * 30)
+            .help("a report that is older is dropped")
             .get(),
         rejected_max_age: r
             .seconds(G, "rejected_max_age")
             .default(second * 600)
             .range(Duration::ZERO..=DAY)
+            .help("how long a report that the API rejected is tried again: the host may be registered yet")
             .get(),
         retry_min: r
             .seconds(G, "retry_min")
             .default(Duration::from_millis(500))
             .range(Duration::from_millis(10)..=second * 60)
+            .help("the first pause after a failure; each further one is twice as long")
             .get(),
         retry_max: r
             .seconds(G, "retry_max")
             .default(second * 15)
             .range(second / 10..=second * 600)
+            .help("the longest pause")
             .get(),
         drain: r
             .seconds(G, "drain_timeout")
             .default(second * 5)
             .range(Duration::ZERO..=second * 80)
+            .help("how long reports are still delivered after SIGTERM; the others wait on disk")
             .get(),
     };
     if delivery.retry_max < delivery.retry_min {
@@ -85,6 +113,11 @@ pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
                 .string(G, &option)
                 .default(format!("127.0.0.1:{}", kind.port()))
                 .check(|text| listen_check(text))
+                .unit("address and port")
+                .help(format!(
+                    "where the {} monitor serves health and metrics; `off`: nowhere",
+                    kind.name()
+                ))
                 .optional();
             (kind, address.filter(|address| address != "off"))
         })
@@ -101,10 +134,28 @@ pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
 }
 
 fn log(r: &mut Reader<'_>, kind: Option<Kind>) -> LogSettings {
-    let debug = r.bool("DEFAULT", "debug").default(false).get();
-    let json = r.bool("DEFAULT", "use_json").default(false).get();
-    let file = r.string("DEFAULT", "log_file").optional().map(PathBuf::from);
-    let folder = r.string("DEFAULT", "log_dir").optional().map(PathBuf::from);
+    let debug = r
+        .bool("DEFAULT", "debug")
+        .default(false)
+        .help("logs everything of our own")
+        .get();
+    let json = r
+        .bool("DEFAULT", "use_json")
+        .default(false)
+        .help("logs a JSON object a line")
+        .get();
+    let file = r
+        .string("DEFAULT", "log_file")
+        .unit("path")
+        .help("file of the log, below `log_dir` if that is set; standard error without both")
+        .optional()
+        .map(PathBuf::from);
+    let folder = r
+        .string("DEFAULT", "log_dir")
+        .unit("path")
+        .help("folder of the log, where the file is named after the monitor")
+        .optional()
+        .map(PathBuf::from);
     let file = match (file, folder) {
         // An absolute file stays where it is, as in oslo.log.
         (Some(file), Some(folder)) => Some(folder.join(file)),

@@ -143,23 +143,6 @@ fn unknown_options_warn() {
 }
 
 #[test]
-fn every_option_that_is_called_read_is_read() {
-    let known = known().unwrap();
-    let settings = settings("");
-    for (section, option) in known.read() {
-        if section == "api" && option.starts_with("application_credential_secret") {
-            continue;
-        }
-        let read = settings
-            .report
-            .effective
-            .iter()
-            .any(|seen| seen.section == section && seen.option == option);
-        assert!(read, "[{section}] {option}");
-    }
-}
-
-#[test]
 fn health_is_served_on_loopback_and_may_be_off() {
     assert_eq!(settings("").listen(Kind::Process), Some("127.0.0.1:15872"));
     assert_eq!(
@@ -208,4 +191,62 @@ fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
             "{mode:o}: {told}"
         );
     }
+}
+
+/// Sample and tables are made of what the options say of themselves: `WRITE_PAGES=1 cargo nextest run -E 'test(options_say)'`.
+fn is_written(path: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == text,
+        "{} is old: WRITE_PAGES=1 makes it anew",
+        path.display()
+    );
+}
+
+#[test]
+fn options_say_what_they_are_and_the_pages_repeat_it() {
+    let options = Settings::declared().unwrap();
+    let silent: Vec<String> = options
+        .iter()
+        .filter(|option| option.declaration.help.is_empty() || option.declaration.help.ends_with('.'))
+        .map(|option| format!("[{}] {}", option.section, option.option))
+        .collect();
+    assert!(
+        silent.is_empty(),
+        "without a sentence, or with a full stop: {silent:?}"
+    );
+    is_written(
+        "../packaging/examples/masakarimonitors.conf.sample",
+        &tachi_config::sample(&options),
+    );
+    for page in [
+        "monitors.md",
+        "monitor-host.md",
+        "monitor-process.md",
+        "monitor-instance.md",
+        "monitor-introspective.md",
+    ] {
+        let path = format!("../docs/{page}");
+        let there = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path)).unwrap();
+        is_written(&path, &tachi_config::with_rows(&there, &options));
+    }
+}
+
+#[test]
+fn old_names_and_secrets_are_those_of_options_that_are_read() {
+    let options = Settings::declared().unwrap();
+    let known = known().unwrap();
+    let strange: Vec<_> = known
+        .expected()
+        .filter(|(section, name)| {
+            !options
+                .iter()
+                .any(|option| (option.section.as_str(), option.option.as_str()) == (*section, *name))
+        })
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
 }

@@ -106,41 +106,55 @@ pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
                 &["default", "simple", "consul", "kubernetes"],
             )
             .default("default")
-            .get(),
+            .help("the cluster that says which hosts are gone; default and simple are Pacemaker").get(),
         interval: r
             .seconds(G, "monitoring_interval")
             .default(SECOND * 60)
             .range(SECOND..=DAY)
-            .get(),
+            .help("between two looks at Consul or Kubernetes; Pacemaker has `poll_interval`").get(),
         samples: r
             .int(G, "monitoring_samples")
             .default(1_usize)
             .range(1..=1000)
-            .get(),
-        normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).get(),
-        disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).get(),
-        restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).get(),
+            .unit("looks").help("looks that must agree before something without proof is told: of Pacemaker a fencing needs one, of Consul and Kubernetes all needs so many").get(),
+        normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).help("Consul, Kubernetes: a host that does not answer is told as NORMAL, which says that it is off, and not as UNKNOWN").get(),
+        disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).help("tells a fenced host without a look at its own power controller. Else that is asked (`ipmitool`), if the CIB holds a device `external/ipmi` or `fence_ipmilan` for that node alone: if it says *on*, nothing is told; if it does not answer, the cluster's word stands").get(),
+        restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).help("only nodes that run pacemaker-remoted are hosts").get(),
         ipmi_timeout: r
             .seconds(G, "ipmi_timeout")
             .default(SECOND * 5)
             .range(SECOND..=DAY)
-            .get(),
-        ipmi_retry_max: r.int(G, "ipmi_retry_max").default(3_u32).get(),
-        ipmi_retry_interval: r.seconds(G, "ipmi_retry_interval").default(SECOND * 10).get(),
+            .help("how long one look at a power controller may take; all together end after 15 s").get(),
+        ipmi_retry_max: r.int(G, "ipmi_retry_max").default(3_u32).unit("times").help("how often it is repeated").get(),
+        ipmi_retry_interval: r.seconds(G, "ipmi_retry_interval").default(SECOND * 10).help("pause before it is tried again").get(),
         node_type: r
             .choice(G, "pacemaker_node_type", &["autodetect", "cluster", "remote"])
             .default("autodetect")
-            .get(),
+            .help("what this machine is in the cluster; what Pacemaker says counts, and `check` tells if it differs").get(),
     }
 }
 
 pub(super) fn consul(r: &mut Reader<'_>) -> ConsulSettings {
     const G: &str = "consul";
     ConsulSettings {
-        manage: r.string(G, "agent_manage").optional(),
-        tenant: r.string(G, "agent_tenant").optional(),
-        storage: r.string(G, "agent_storage").optional(),
-        matrix: r.string(G, "matrix_config_file").optional().map(PathBuf::from),
+        manage: r
+            .string(G, "agent_manage")
+            .help("Consul agent of the management network, as host:port")
+            .optional(),
+        tenant: r
+            .string(G, "agent_tenant")
+            .help("that of the tenants' network")
+            .optional(),
+        storage: r
+            .string(G, "agent_storage")
+            .help("that of the storage network")
+            .optional(),
+        matrix: r
+            .string(G, "matrix_config_file")
+            .unit("path")
+            .help("what is done about which networks")
+            .optional()
+            .map(PathBuf::from),
     }
 }
 
@@ -148,6 +162,7 @@ pub(super) fn kubernetes(r: &mut Reader<'_>) -> KubernetesSettings {
     KubernetesSettings {
         labels: r
             .string("kubernetes", "monitoring_node_labels")
+            .help("label selector of the nodes that are hosts")
             .optional()
             .unwrap_or_default(),
     }
@@ -158,6 +173,7 @@ pub(super) fn instance(r: &mut Reader<'_>) -> InstanceSettings {
         uri: r
             .string("libvirt", "connection_uri")
             .default("qemu:///system".to_owned())
+            .help("where libvirt is. `qemu:///system` tries /run/libvirt/virtqemud-sock-ro, then /run/libvirt/libvirt-sock-ro; `qemu+unix:///system?socket=/path` names the socket. Other machines are refused")
             .get(),
         rules: super::guests::rules(r),
     }
@@ -171,24 +187,31 @@ pub(super) fn guest(r: &mut Reader<'_>) -> GuestSettings {
             .seconds(G, "guest_monitoring_interval")
             .default(SECOND * 10)
             .range(SECOND..=DAY)
+            .help("between the beginnings of two rounds of questions")
             .get(),
         timeout: r
             .seconds(G, "guest_monitoring_timeout")
             .default(SECOND * 2)
             .range(SECOND..=SECOND * 600)
+            .help("how long libvirt waits for an answer of an agent")
             .get(),
         threshold: r
             .int(G, "guest_monitoring_failure_threshold")
             .default(3_u32)
+            .unit("questions")
+            .help("as Masakari counts: the report goes out with unanswered question number threshold + 2 in a row")
             .get(),
         at_once: r
             .int(G, "guest_monitoring_at_once")
             .default(3_usize)
             .range(1..=10_000)
+            .unit("guests")
+            .help("more guests than this that fall silent within 30 rounds are one event of the host")
             .get(),
         socket: r
             .string(G, "qemu_guest_agent_sock_path")
             .default(SOCKET.to_owned())
+            .help("pattern of the path of an agent's socket, from its start. Look-around and back-references are not supported")
             .get(),
     }
 }
@@ -200,27 +223,43 @@ pub(super) fn process(r: &mut Reader<'_>) -> ProcessSettings {
             .seconds(G, "check_interval")
             .default(SECOND * 5)
             .range(SECOND..=DAY)
+            .help("between two looks without a reason; how long a started process may take to appear")
             .get(),
-        retries: r.int(G, "restart_retries").default(3_u32).range(0..=1000).get(),
+        retries: r
+            .int(G, "restart_retries")
+            .default(3_u32)
+            .range(0..=1000)
+            .unit("times")
+            .help("restarts after the first")
+            .get(),
         restart_interval: r
             .seconds(G, "restart_interval")
             .default(SECOND * 5)
             .range(Duration::ZERO..=DAY)
+            .help("the first pause between restarts; each further one is twice as long")
             .get(),
         restart_interval_max: r
             .seconds(G, "restart_interval_max")
             .default(SECOND * 60)
             .range(Duration::ZERO..=DAY)
+            .help("the longest pause")
             .get(),
         command_timeout: r
             .seconds(G, "command_timeout")
             .default(SECOND * 60)
             .range(SECOND..=DAY)
+            .help("how long a command may take")
             .get(),
-        watch_only: r.bool(G, "watch_only").default(false).get(),
+        watch_only: r
+            .bool(G, "watch_only")
+            .default(false)
+            .help("starts and restarts nothing: a process that is gone is reported")
+            .get(),
         list: PathBuf::from(
             r.string(G, "process_list_path")
                 .default("/etc/masakarimonitors/process_list.yaml".to_owned())
+                .unit("path")
+                .help("the list of processes")
                 .get(),
         ),
     }

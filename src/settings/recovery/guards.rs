@@ -23,89 +23,89 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
             .seconds(G, "storm_startup_grace")
             .default(usual.startup_grace)
             .range(ANY)
-            .get(),
+            .help("how long nothing is fenced after the cluster's first start; 0: not at all").get(),
         window: r
             .seconds(G, "storm_window")
             .default(usual.window)
             .range(SOME)
-            .get(),
+            .help("what counts as lately for the global fraction and the rate").get(),
         fences: r
             .int(G, "storm_fences")
             .default(usual.fences)
             .range(0..=100_000)
-            .get(),
+            .unit("hosts").help("hosts that may be ordered off within `storm_window`; 0: any number").get(),
         process_segment_percent: r
             .int(G, "process_segment_fraction_percent")
             .default(usual.process_segment_percent)
             .range(0..=100)
-            .get(),
+            .unit("percent").help("hosts of a segment whose service may be disabled because of processes").get(),
         process_global_percent: r
             .int(G, "process_global_fraction_percent")
             .default(usual.process_global_percent)
             .range(0..=100)
-            .get(),
+            .unit("percent").help("the same of all hosts").get(),
         process_disables: r
             .int(G, "storm_process_disables")
             .default(usual.process_disables)
             .range(0..=100_000)
-            .get(),
+            .unit("hosts").help("hosts whose service may be disabled because of processes within `storm_window`; 0: any number").get(),
         cliff_percent: r
             .int(G, "storm_cliff_percent")
             .default(usual.cliff_percent)
             .range(1..=100)
-            .get(),
+            .unit("percent").help("how many heartbeats may stop within one interval; 100 lifts the guard").get(),
         cliff_interval: r
             .seconds(G, "storm_cliff_interval")
             .default(usual.cliff_interval)
             .range(Duration::from_millis(100)..=Duration::from_secs(600))
-            .get(),
+            .help("how often a nova-compute sends a heartbeat, at least: a longer interval that was learnt counts").get(),
         flap_fences: r
             .int(G, "storm_flap_fences")
             .default(usual.flap_fences)
             .range(0..=1_000)
-            .get(),
+            .unit("times").help("how often a host may be proven off within the flap window; 0: any number").get(),
         flap_window: r
             .seconds(G, "storm_flap_window")
             .default(usual.flap_window)
             .range(SOME)
-            .get(),
-        protected_hosts: words(r, "storm_protected_hosts"),
+            .help("how long ago counts for `storm_flap_fences`").get(),
+        protected_hosts: words(r, "storm_protected_hosts", "hosts that are never ordered off without a word, with `*` and `?`"),
         protected_key: r
             .string(G, "storm_protected_key")
             .default(usual.protected_key)
-            .get(),
+            .help("metadata key of aggregates whose hosts are protected too").get(),
         reporters: Doubts {
             limit: r
                 .int(G, "reporter_contradictions")
                 .default(usual.reporters.limit)
                 .range(0..=1_000)
-                .get(),
+                .unit("claims").help("a reporter is set aside after so many that Nova contradicts, of two hosts at least; 0: never").get(),
             window: r
                 .seconds(G, "reporter_window")
                 .default(usual.reporters.window)
                 .range(SOME)
-                .get(),
+                .help("how long ago counts for `reporter_contradictions`").get(),
             percent: r
                 .int(G, "reporter_fraction_percent")
                 .default(usual.reporters.percent)
                 .range(0..=100)
-                .get(),
+                .unit("percent").help("no more than this share of all reporters is set aside at once").get(),
         },
         domain_key: r
             .string(G, "storm_failure_domain_key")
             .default(usual.domain_key)
-            .get(),
+            .help("metadata key of aggregates that names their failure domain").get(),
         alarm_interval: r
             .seconds(G, "storm_alarm_interval")
             .default(usual.alarm_interval)
             .range(Duration::from_secs(1)..=Duration::from_secs(86_400))
-            .get(),
+            .help("how often a held recovery is told again").get(),
     };
     Policy { guards, ..d }
 }
 
 /// Host names with `*` and `?`, separated by commas.
-fn words(r: &mut Reader<'_>, option: &'static str) -> Vec<String> {
+fn words(r: &mut Reader<'_>, option: &'static str, help: &'static str) -> Vec<String> {
     r.parsed(
         G,
         option,
@@ -126,6 +126,8 @@ fn words(r: &mut Reader<'_>, option: &'static str) -> Vec<String> {
         },
         |words: &Vec<String>| words.join(","),
     )
+    .unit("list")
+    .help(help)
     .optional()
     .unwrap_or_default()
 }

@@ -15,27 +15,27 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
         priority_key: r
             .string(HOST, "ha_priority_instance_metadata_key")
             .default(d.priority_key)
-            .get(),
+            .help("metadata key of a whole number; the highest comes first. Empty: none").get(),
         priority_across_projects: r
             .bool(HOST, "ha_priority_across_projects")
             .default(d.priority_across_projects)
-            .get(),
+            .help("whether that number orders the instances of all projects together; otherwise those of each project by themselves, and projects take turns").get(),
         leave: leave(r),
         evacuate_service_instances: r
             .bool(HOST, "evacuate_service_instances")
             .default(d.evacuate_service_instances)
-            .get(),
-        max_restarts: r.int(INSTANCE, "max_restarts").default(d.max_restarts).get(),
+            .help("evacuates what a service replaces by itself (Octavia's amphorae)").get(),
+        max_restarts: r.int(INSTANCE, "max_restarts").default(d.max_restarts).unit("times").help("how often an instance is restarted within `restart_window`; 0 for any number").get(),
         restart_window: r
             .seconds(INSTANCE, "restart_window")
             .default(d.restart_window)
             .range(LONG)
-            .get(),
+            .help("how long ago a restart counts for `max_restarts`").get(),
         restart_pause: r
             .seconds(INSTANCE, "restart_pause")
             .default(d.restart_pause)
             .range(Duration::ZERO..=Duration::from_secs(600))
-            .get(),
+            .help("between the first and the second restart; doubled with each, ten minutes at most").get(),
         ..d
     };
     if policy.max_restarts > 1 && policy.restart_pause >= policy.restart_window {
@@ -49,15 +49,35 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
 
 fn leave(r: &mut Reader<'_>) -> LeaveRules {
     LeaveRules {
-        metadata: pairs(r, "exclude_instance_metadata"),
-        projects: r.list(HOST, "exclude_projects").default(Vec::new()).get(),
-        images: r.list(HOST, "exclude_images").default(Vec::new()).get(),
-        image_properties: pairs(r, "exclude_image_properties"),
-        flavor_properties: pairs(r, "exclude_flavor_properties"),
+        metadata: pairs(
+            r,
+            "exclude_instance_metadata",
+            "leaves instances with this metadata: `key=value`, or `key` for any value",
+        ),
+        projects: r
+            .list(HOST, "exclude_projects")
+            .default(Vec::new())
+            .help("leaves the instances of these projects, by id")
+            .get(),
+        images: r
+            .list(HOST, "exclude_images")
+            .default(Vec::new())
+            .help("leaves the instances of these images, by id")
+            .get(),
+        image_properties: pairs(
+            r,
+            "exclude_image_properties",
+            "the same by image property, as far as Nova shows them",
+        ),
+        flavor_properties: pairs(
+            r,
+            "exclude_flavor_properties",
+            "the same by extra spec of the flavor",
+        ),
     }
 }
 
-fn pairs(r: &mut Reader<'_>, option: &str) -> Vec<MetadataPair> {
+fn pairs(r: &mut Reader<'_>, option: &str, help: &'static str) -> Vec<MetadataPair> {
     let read = |text: &str| {
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
         pairs
@@ -75,5 +95,6 @@ fn pairs(r: &mut Reader<'_>, option: &str) -> Vec<MetadataPair> {
         let texts: Vec<String> = pairs.iter().map(ToString::to_string).collect();
         texts.join(", ")
     };
-    r.parsed(HOST, option, read, show).default(Vec::new()).get()
+    let pairs = r.parsed(HOST, option, read, show).default(Vec::new());
+    pairs.unit("list").help(help).get()
 }

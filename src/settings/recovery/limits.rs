@@ -16,13 +16,14 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
     let evacuation = r
         .seconds("DEFAULT", "wait_period_after_evacuation")
         .range(LONG)
+        .help("see `progress_timeout`; Masakari's limit of 90 s for an evacuation is none here")
         .optional();
-    let deadline = r.seconds(G, "deadline").default(expiry).range(LONG).get();
+    let deadline = r.seconds(G, "deadline").default(expiry).range(LONG).help("after this long a recovery asks for nothing more; what Nova works on is followed to its end. Time that an operator takes does not count. Unless set it is `notifications_expired_interval`").get();
     let disable_limit = r
         .seconds("DEFAULT", "wait_period_after_service_update")
         .default(d.disable_limit)
         .range(LONG)
-        .get();
+        .help("how long Nova may go on showing a service enabled after it has accepted to disable it (process failures). In mode `external` also how long the heartbeat of a host must stand still before NORMAL without evidence counts; otherwise a host recovery does not wait at all").get();
     let policy = Policy {
         disable_limit,
         bare_normal: match d.bare_normal {
@@ -33,12 +34,12 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
             .seconds(G, "progress_timeout")
             .default(evacuation.unwrap_or(d.slow_after))
             .range(LONG)
-            .get(),
+            .help("after this long without progress an evacuation is said to be slow, and goes on. Unless set it is `wait_period_after_evacuation`").get(),
         move_deadline: r
             .seconds(G, "instance_deadline")
             .default(d.move_deadline.min(deadline))
             .range(LONG)
-            .get(),
+            .help("how long calls about an instance may go on failing before it is left to a person").get(),
         deadline,
         ..d
     };
@@ -68,5 +69,6 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
 pub(in crate::settings) fn expiry(r: &mut Reader<'_>) -> Duration {
     r.seconds("DEFAULT", "notifications_expired_interval")
         .default(Duration::from_secs(86_400))
+        .help("what Masakari left open for longer is not begun any more; see `deadline`")
         .get()
 }

@@ -12,27 +12,32 @@ const STABLE: Duration = Duration::from_mins(5);
 
 pub(super) fn reserve(r: &mut Reader<'_>, d: Policy) -> Policy {
     const G: &str = "host_failure";
-    let enable = r.bool(G, "enable_after_return").default(false).get();
+    let enable = r
+        .bool(G, "enable_after_return")
+        .default(false)
+        .help("enables the service of a host that is back, if the reason it is disabled for is ours")
+        .get();
     let stable = r
         .seconds(G, "enable_after_return_stable")
         .default(STABLE)
         .range(LONG)
+        .help("how long it must have been up before `enable_after_return` counts")
         .get();
     Policy {
         join_aggregates: r
             .bool(G, "add_reserved_host_to_aggregate")
             .default(d.join_aggregates)
-            .get(),
+            .help("puts a reserved host into the aggregates of the failed one; see [reserved-hosts.md](reserved-hosts.md)").get(),
         reserved_wait: r
             .seconds(G, "reserved_host_wait")
             .default(d.reserved_wait)
             .range(LONG)
-            .get(),
+            .help("how long a reserved host that another recovery holds is waited for").get(),
         reserved_up_limit: r
             .seconds(G, "reserved_host_up_limit")
             .default(d.reserved_up_limit)
             .range(LONG)
-            .get(),
+            .help("how long an enabled reserved host may take to be shown up").get(),
         enable_after_return: enable.then_some(stable),
         ..d
     }

@@ -13,29 +13,28 @@ use crate::{
 impl<'i> Reader<'i> {
     /// A boolean.
     pub fn bool(&mut self, section: &str, option: &str) -> Setting<'_, 'i, bool> {
-        self.one(section, option, parse::boolean, ToString::to_string)
+        self.one(section, option, parse::boolean, ToString::to_string, "boolean")
     }
 
     /// A whole number.
     pub fn int<T: Integer>(&mut self, section: &str, option: &str) -> Setting<'_, 'i, T> {
-        self.one(section, option, parse::integer, ToString::to_string)
+        self.one(section, option, parse::integer, ToString::to_string, "number")
     }
 
     /// A finite number.
     pub fn number(&mut self, section: &str, option: &str) -> Setting<'_, 'i, f64> {
-        self.one(section, option, parse::number, ToString::to_string)
+        self.one(section, option, parse::number, ToString::to_string, "number")
     }
 
     /// A duration, written as a number of seconds.
     pub fn seconds(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Duration> {
-        self.one(section, option, parse::seconds, |value| {
-            value.as_secs_f64().to_string()
-        })
+        let show = |value: &Duration| value.as_secs_f64().to_string();
+        self.one(section, option, parse::seconds, show, "seconds")
     }
 
     /// Any text.
     pub fn string(&mut self, section: &str, option: &str) -> Setting<'_, 'i, String> {
-        self.one(section, option, |text| Ok(text.to_owned()), Clone::clone)
+        self.one(section, option, |text| Ok(text.to_owned()), Clone::clone, "text")
     }
 
     /// A text that is never shown.
@@ -45,6 +44,7 @@ impl<'i> Reader<'i> {
             option,
             |text| Ok(SecretString::from(text)),
             |_| MASK.to_owned(),
+            "text",
         )
         .secret()
     }
@@ -56,13 +56,21 @@ impl<'i> Reader<'i> {
             option,
             |text| Ok(parse::list(text)),
             |items| items.join(", "),
+            "list",
         )
     }
 
     /// An option that may be written several times; all values count, earlier files first.
     pub fn multi(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Vec<String>> {
         let parse: Parse<Vec<String>> = Box::new(|texts| Ok(texts.to_vec()));
-        Setting::new(self, (section, option), parse, |items| items.join("\n")).multi()
+        Setting::new(
+            self,
+            (section, option),
+            parse,
+            |items| items.join("\n"),
+            "text, several times",
+        )
+        .multi()
     }
 
     /// One of `choices`.
@@ -77,12 +85,14 @@ impl<'i> Reader<'i> {
             option,
             move |text| parse::choice(text, choices),
             |value| (*value).to_owned(),
+            "",
         )
+        .choices(choices)
     }
 
     /// An IP address or a host name.
     pub fn host(&mut self, section: &str, option: &str) -> Setting<'_, 'i, String> {
-        self.one(section, option, parse::host, Clone::clone)
+        self.one(section, option, parse::host, Clone::clone, "address")
     }
 
     /// A URL with a host and one of `schemes`. Credentials in it are not shown.
@@ -97,6 +107,7 @@ impl<'i> Reader<'i> {
             option,
             move |text| parse::url(text, schemes),
             |text| parse::without_credentials(text),
+            "URL",
         )
     }
 
@@ -108,7 +119,7 @@ impl<'i> Reader<'i> {
         parse: impl Fn(&str) -> Result<T, Refusal> + 'static,
         show: fn(&T) -> String,
     ) -> Setting<'_, 'i, T> {
-        self.one(section, option, parse, show)
+        self.one(section, option, parse, show, "text")
     }
 
     fn one<T: 'static>(
@@ -117,8 +128,9 @@ impl<'i> Reader<'i> {
         option: &str,
         parse: impl Fn(&str) -> Result<T, Refusal> + 'static,
         show: fn(&T) -> String,
+        unit: &'static str,
     ) -> Setting<'_, 'i, T> {
         let parse: Parse<T> = Box::new(move |texts| parse(texts.last().map_or("", String::as_str)));
-        Setting::new(self, (section, option), parse, show)
+        Setting::new(self, (section, option), parse, show, unit)
     }
 }

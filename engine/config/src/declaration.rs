@@ -1,0 +1,187 @@
+//! What an option is, for people: what the sample file and the tables of the pages are made of.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use crate::report::Effective;
+
+/// An option beside its name, its value and its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declaration {
+    /// What it does.
+    pub help: Cow<'static, str>,
+    /// What kind of value it takes, or what that is a number of.
+    pub unit: Cow<'static, str>,
+    /// Which values are taken, if not any of that kind.
+    pub limits: Option<String>,
+    /// What the default is, where that depends on the machine.
+    pub varies: Option<&'static str>,
+}
+
+impl Effective {
+    /// The default as it is the same on every machine; `None` without one.
+    fn usual(&self) -> Option<String> {
+        let varies = self.declaration.varies.map(|with| format!("<{with}>"));
+        varies.or_else(|| self.default.clone().filter(|text| !text.is_empty()))
+    }
+
+    /// The rest of its row in a table `| option | value | default | limits | effect |`.
+    pub fn row(&self) -> String {
+        let default = self.usual().map_or("none".to_owned(), |text| {
+            format!("`{}`", text.replace('\n', " ").replace('|', "\\|"))
+        });
+        let Declaration {
+            help, unit, limits, ..
+        } = &self.declaration;
+        let limits = limits.as_deref().unwrap_or_default();
+        format!(
+            "| `[{}] {}` | {unit} | {default} | {limits} | {help} |",
+            self.section, self.option
+        )
+    }
+}
+
+/// `page` with the rows of its options made anew: those that begin with the option, as [`Effective::row`] writes it. A row
+/// of an option that there is not stays as it is.
+pub fn with_rows(page: &str, options: &[Effective]) -> String {
+    let anew = |line: &str| {
+        let name = line.strip_prefix("| `[")?.split_once('`')?.0;
+        let (section, option) = name.split_once("] ")?;
+        let option = options
+            .iter()
+            .find(|it| it.section == section && it.option == option)?;
+        Some(option.row())
+    };
+    let mut text: String = page
+        .lines()
+        .flat_map(|line| [anew(line).unwrap_or_else(|| line.to_owned()), "\n".to_owned()])
+        .collect();
+    if !page.ends_with('\n') {
+        text.pop();
+    }
+    text
+}
+
+/// What Markdown shows of `text`: links without where they lead.
+fn without_links(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, (name, (_, after)))) = rest.split_once('[').and_then(|(before, link)| {
+        let (name, target) = link.split_once("](")?;
+        Some((before, (name, target.split_once(')')?)))
+    }) {
+        shown.push_str(before);
+        shown.push_str(name);
+        rest = after;
+    }
+    shown + rest
+}
+
+/// A configuration file that says nothing: every option with what it does, its limits and its default, commented out.
+pub fn sample(options: &[Effective]) -> String {
+    let mut text = String::new();
+    // As everywhere in OpenStack, the section that belongs to nobody comes first.
+    let mut sections = vec!["DEFAULT"];
+    for option in options {
+        if !sections.contains(&option.section.as_str()) {
+            sections.push(&option.section);
+        }
+    }
+    for section in sections {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}[{section}]");
+        for option in options.iter().filter(|option| option.section == section) {
+            let limits = option
+                .declaration
+                .limits
+                .as_ref()
+                .map(|limits| format!(", {limits}"));
+            let _ = writeln!(
+                text,
+                "\n# {}\n# ({}{})",
+                without_links(&option.declaration.help),
+                option.declaration.unit,
+                limits.unwrap_or_default()
+            );
+            let default = option.usual().unwrap_or_default().replace('$', "$$");
+            let mut lines = default.lines();
+            let first = format!("#{} = {}", option.option, lines.next().unwrap_or_default());
+            let _ = writeln!(text, "{}", first.trim_end());
+            for line in lines {
+                let _ = writeln!(text, "#    {line}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Ini, KnownOptions, Reader};
+
+    fn declared() -> Vec<Effective> {
+        let (ini, known) = (Ini::default(), KnownOptions::default());
+        let mut r = Reader::new(&ini, &known);
+        let window = r.seconds("fencing", "window").default(Duration::from_secs(300));
+        let second = Duration::from_secs(1);
+        window
+            .range(second..=second * 600)
+            .help("what counts as lately")
+            .get();
+        let fences = r.int("fencing", "fences").default(3).at_least(0);
+        fences
+            .unit("hosts")
+            .help("how many ([guards.md](guards.md#many)), [any] `|`")
+            .get();
+        let host = r.string("DEFAULT", "host").default("here".to_owned());
+        host.varies("this machine's name").help("who we are").get();
+        r.choice("api", "binding", &["off", "warn"])
+            .help("who may report")
+            .optional();
+        r.url("api", "url", &["http"])
+            .help("missing, which is no matter")
+            .get();
+        r.declared()
+    }
+
+    #[test]
+    fn a_sample_says_of_each_option_what_it_does_and_which_values_it_takes() {
+        let expected = "[DEFAULT]\n\n# who we are\n# (text)\n#host = <this machine's name>\n\n\
+                        [fencing]\n\n# what counts as lately\n# (seconds, 1 to 600)\n#window = 300\n\n\
+                        # how many (guards.md), [any] `|`\n# (hosts, 0 or more)\n#fences = 3\n\n\
+                        [api]\n\n# who may report\n# (off or warn)\n#binding =\n\n\
+                        # missing, which is no matter\n# (URL)\n#url =\n";
+        assert_eq!(sample(&declared()), expected);
+    }
+
+    #[test]
+    fn a_sample_says_nothing_to_a_program() {
+        let ini = Ini::parse("sample", &sample(&declared())).unwrap();
+        assert!(ini.section("fencing").is_empty() && ini.section("DEFAULT").is_empty());
+    }
+
+    #[test]
+    fn a_page_gets_the_rows_that_it_names() {
+        let page =
+            "| option |\n|---|\n| `[fencing] window` | old |\n| `[fencing] gone` | x |\n\n`[fencing] window`";
+        let expected = "| option |\n|---|\n| `[fencing] window` | seconds | `300` | 1 to 600 | what counts as lately |\n\
+                        | `[fencing] gone` | x |\n\n`[fencing] window`";
+        assert_eq!(with_rows(page, &declared()), expected);
+    }
+
+    #[test]
+    fn a_row_has_the_default_that_is_the_same_everywhere() {
+        let rows: Vec<String> = declared().iter().map(Effective::row).collect();
+        assert_eq!(
+            rows[2],
+            "| `[DEFAULT] host` | text | `<this machine's name>` |  | who we are |"
+        );
+        assert_eq!(
+            rows[0],
+            "| `[fencing] window` | seconds | `300` | 1 to 600 | what counts as lately |"
+        );
+    }
+}
