@@ -23,7 +23,6 @@ mod method;
 mod moves;
 mod pace;
 mod plan;
-mod question;
 mod reserve;
 mod returning;
 mod service;

@@ -36,6 +36,7 @@ pub mod policy;
 pub mod power;
 pub mod process_recovery;
 pub mod proof;
+mod question;
 pub mod recovery;
 pub mod refusal;
 pub mod reporter;

@@ -22,6 +22,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::id::{NotificationId, RecoveryId, ServerId};
 use crate::nova::Service;
 use crate::policy::Policy;
+use crate::question::Question;
 use crate::recovery::{
     Command, Decision, Inventory, Life, Now, Observation, Pulse, Record, RecoveryKind, Word,
 };
@@ -103,17 +104,14 @@ pub struct Planned {
     pulse: Option<Pulse>,
     #[serde(skip)]
     service: Option<Dated<Service>>,
-    /// When Nova was asked for the service, until it has answered.
+    /// The host's service.
     #[serde(skip)]
-    reading_service: Option<Elapsed>,
-    #[serde(skip)]
-    service_not_before: Elapsed,
+    service_read: Question,
     #[serde(skip)]
     updating: bool,
+    /// What is on the host.
     #[serde(skip)]
-    listing: bool,
-    #[serde(skip)]
-    list_not_before: Elapsed,
+    list: Question,
     #[serde(skip)]
     listed: Option<Inventory>,
     #[serde(skip)]
@@ -165,11 +163,9 @@ impl Planned {
             wait: None,
             pulse: None,
             service: None,
-            reading_service: None,
-            service_not_before: Elapsed::ZERO,
+            service_read: Question::default(),
             updating: false,
-            listing: false,
-            list_not_before: Elapsed::ZERO,
+            list: Question::default(),
             listed: None,
             not_before: Elapsed::ZERO,
             asking: None,

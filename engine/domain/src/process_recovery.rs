@@ -23,6 +23,7 @@ use crate::hooks::Phase;
 use crate::id::{HostId, NotificationId, RecoveryId};
 use crate::nova::Service;
 use crate::policy::Policy;
+use crate::question::Question;
 use crate::recovery::{
     Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word,
     mark,
@@ -91,10 +92,9 @@ pub struct ProcessRecovery {
     waits_for_region: Option<(Elapsed, Service)>,
     #[serde(skip)]
     pulse: Option<Pulse>,
+    /// What Nova is asked about the service; one thing at a time.
     #[serde(skip)]
-    busy: bool,
-    #[serde(skip)]
-    not_before: Elapsed,
+    question: Question,
     /// Until then an accepted call is only looked for.
     #[serde(skip)]
     ask_not_before: Elapsed,
@@ -132,8 +132,7 @@ impl ProcessRecovery {
             region: None,
             waits_for_region: None,
             pulse: None,
-            busy: false,
-            not_before: Elapsed::ZERO,
+            question: Question::default(),
             ask_not_before: Elapsed::ZERO,
             trouble: None,
         }
@@ -250,7 +249,7 @@ impl ProcessRecovery {
             }
             return;
         }
-        self.not_before = now.elapsed.plus(self.policy.tick);
+        self.question.not_before = now.elapsed.plus(self.policy.tick);
         if self
             .pulse
             .as_ref()
@@ -278,7 +277,7 @@ impl ProcessRecovery {
             return;
         }
         // Repeating it is harmless, so the answer to the next question decides, not the answer to this call.
-        self.busy = true;
+        self.question.send_at_once(now.elapsed);
         self.freeze.first = self.asked.is_none();
         record.unless_frozen.own = self.freeze.first;
         self.asked = Some(now.elapsed);
@@ -306,14 +305,14 @@ impl ProcessRecovery {
     ) {
         match observation {
             Observation::Claimed(pulse) => {
-                self.busy = false;
+                self.question.not_sent();
                 self.hooks.forget_answers();
                 record.head = true;
                 self.heard_pulse(pulse, record);
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
             Observation::Service(Ok(Some(service))) => {
-                self.busy = false;
+                self.question.answered();
                 self.trouble = None;
                 self.disable(&service, now, record, commands);
             }
@@ -322,24 +321,24 @@ impl ProcessRecovery {
                 self.end(NotificationStatus::Failed, text, record);
             }
             Observation::Service(Err(fault)) => {
-                self.busy = false;
-                self.not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.question.answered();
+                self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
                 self.trouble
                     .get_or_insert(format!("waiting for Nova: {}", fault.text));
             }
             Observation::ServiceUpdated(Ok(_)) => {
-                self.busy = false;
+                self.question.answered();
                 self.trouble = None;
                 self.accepted = self.accepted.saturating_add(1);
                 self.accepted_at.get_or_insert(now.elapsed);
                 record.head = true;
                 // Nova may go on showing what was before for a moment.
-                self.not_before = now.elapsed.plus(self.policy.tick);
+                self.question.not_before = now.elapsed.plus(self.policy.tick);
                 self.ask_not_before = now.elapsed.plus(self.policy.call_deadline);
             }
             Observation::ServiceUpdated(Err(fault)) => {
-                self.busy = false;
-                self.not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.question.answered();
+                self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
                 if !fault.maybe_done {
                     self.asked = None;
                     record.head = true;
@@ -360,13 +359,13 @@ impl ProcessRecovery {
                 self.hooks.not_sent((call.phase, call.number, call.attempt), now);
             }
             Observation::Region(region) => {
-                self.busy = false;
+                self.question.answered();
                 let waits = self.waits_for_region.take();
                 // The process may have been stopped meanwhile: then all that was seen is as old as the question.
                 let old =
                     |(asked, _): &(Elapsed, Service)| now.elapsed.since(*asked) > self.policy.call_deadline;
                 if waits.as_ref().is_some_and(old) {
-                    self.not_before = now.elapsed.plus(self.policy.tick);
+                    self.question.not_before = now.elapsed.plus(self.policy.tick);
                     return;
                 }
                 self.region = Some((now.elapsed, region));
@@ -375,11 +374,11 @@ impl ProcessRecovery {
                 }
             }
             Observation::NotSent(command) => {
-                self.busy = false;
+                self.question.not_sent();
                 if command.is_write() {
                     self.call_withdrawn();
                 }
-                self.not_before = now.elapsed.plus(self.policy.tick);
+                self.question.not_before = now.elapsed.plus(self.policy.tick);
             }
             Observation::HostUnderRecovery => {
                 let text = format!("host {} is being recovered", self.host);
@@ -427,8 +426,7 @@ pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Now) -
             // A hook is being waited for, or has ended it.
         } else if state.disabled || !state.policy.flows.process.acts {
             state.close(now, &mut record, &mut commands);
-        } else if state.pulse.is_some() && !state.busy && now.elapsed >= state.not_before {
-            state.busy = true;
+        } else if state.pulse.is_some() && state.question.send(now.elapsed) {
             commands.push(Command::ReadService);
         }
     }

@@ -24,6 +24,7 @@ use crate::id::{NotificationId, RecoveryId, ServerId};
 use crate::instance_event::word;
 use crate::nova::{Server, Service};
 use crate::policy::Policy;
+use crate::question::Question;
 use crate::recovery::{Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, StepKind, Task};
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -123,18 +124,16 @@ pub struct VmRecovery {
     wait: Option<Wait>,
     #[serde(skip)]
     pulse: Option<Pulse>,
+    /// The instance.
     #[serde(skip)]
-    reading: bool,
-    #[serde(skip)]
-    read_not_before: Elapsed,
+    server_read: Question,
     #[serde(skip)]
     seen: Option<Dated<Server>>,
     #[serde(skip)]
     service: Option<Dated<Service>>,
+    /// The host's service.
     #[serde(skip)]
-    reading_service: bool,
-    #[serde(skip)]
-    service_not_before: Elapsed,
+    service_read: Question,
     #[serde(skip)]
     not_before: Elapsed,
     #[serde(skip)]
@@ -216,12 +215,10 @@ impl VmRecovery {
             freeze: FreezeTrack::default(),
             wait: None,
             pulse: None,
-            reading: false,
-            read_not_before: Elapsed::ZERO,
+            server_read: Question::default(),
             seen: None,
             service: None,
-            reading_service: false,
-            service_not_before: Elapsed::ZERO,
+            service_read: Question::default(),
             not_before: Elapsed::ZERO,
             trouble: None,
         }
@@ -316,7 +313,7 @@ impl VmRecovery {
         self.called = false;
         self.not_before = now.elapsed;
         // The next call needs a look of its own at the host (R12), and must not wait for the pace of those that wait.
-        self.service_not_before = now.elapsed;
+        self.service_read.not_before = now.elapsed;
         self.trouble = None;
         record.head = true;
     }
@@ -385,8 +382,7 @@ impl VmRecovery {
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);
         self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
-        if !self.reading && now.elapsed >= self.read_not_before {
-            self.reading = true;
+        if self.server_read.send(now.elapsed) {
             commands.push(Command::ReadServer(server));
         }
         let Some(seen) = self.seen.as_ref().map(|seen| seen.what.clone()) else {

@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::question::Question;
 use crate::elapsed::Elapsed;
 use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::DatedReading;
+use crate::question::Question;
 
 /// An order that the journal has refused is not given again within this time.
 const REFUSED: Duration = Duration::from_secs(1);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::question::Question;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::policy::Policy;
+use crate::question::Question;
 use crate::recovery::{self, Command, Now};
 use crate::timestamp::Timestamp;
 

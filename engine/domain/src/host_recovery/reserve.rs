@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::question::Question;
 use super::service::Put;
 use super::turn::{Moves, Turn};
 use crate::elapsed::Elapsed;
 use crate::id::{HostId, ServiceId};
+use crate::question::Question;
 use crate::reserved::{ReservedHostView, Resources, Survey};
 
 /// How often in a row a call may be refused, or its effect be undone by somebody, before it is gone on without.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::question::{Question, backoff};
 use super::trouble::Topic;
 use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
@@ -14,6 +13,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServiceId;
 use crate::nova::Service;
+use crate::question::{Question, backoff};
 use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
 use crate::timestamp::Timestamp;
 

@@ -60,8 +60,7 @@ impl Planned {
                 continue;
             }
             room = room.saturating_sub(usize::from(is_pending));
-            if one.reading.is_none() && now.elapsed >= one.read_not_before {
-                one.reading = Some(now.elapsed);
+            if one.read.send(now.elapsed) {
                 commands.push(Command::FollowMove(server));
             }
             let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
@@ -121,7 +120,7 @@ impl Planned {
         };
         // What was seen before the call says nothing about what it did.
         one.seen = None;
-        one.read_not_before = now.elapsed;
+        one.read.not_before = now.elapsed;
         record.head = true;
         if call == ServerCall::AbortMigration {
             let Some(asked) = one.aborting.as_mut() else {
@@ -178,19 +177,19 @@ impl Planned {
                     one.asked = None;
                     one.tries = one.tries.saturating_sub(1);
                 }
-                one.read_not_before = later;
+                one.read.not_before = later;
             }
         } else if let Command::FollowMove(server) = command {
             if let Some(one) = self.moves.get_mut(server) {
-                one.reading = None;
-                one.read_not_before = later;
+                one.read.not_sent();
+                one.read.not_before = later;
             }
         } else if *command == Command::ReadService {
-            self.reading_service = None;
-            self.service_not_before = later;
+            self.service_read.not_sent();
+            self.service_read.not_before = later;
         } else if *command == Command::TakeInventory {
-            self.listing = false;
-            self.list_not_before = later;
+            self.list.not_sent();
+            self.list.not_before = later;
         } else if matches!(command, Command::UpdateService { .. }) {
             self.updating = false;
             self.disabling = None;
@@ -334,7 +333,7 @@ fn ask(
     one.absent = 0;
     one.percent = None;
     one.asked_at = one.asked_at.or(Some(now.wall));
-    one.read_not_before = now.elapsed.plus(Duration::from_millis(200));
+    one.read.not_before = now.elapsed.plus(Duration::from_millis(200));
     state.asking = Some(server);
     record.head = true;
     record.intends(server);

@@ -30,8 +30,8 @@ impl Planned {
             return;
         };
         // An answer that nobody waits for any more says nothing about now.
-        let Some(at) = one.reading.take() else { return };
-        one.read_not_before = now.elapsed.plus(tick);
+        let Some(at) = one.read.answered() else { return };
+        one.read.not_before = now.elapsed.plus(tick);
         let name = one.name.clone();
         match result {
             Ok(seen) => {

@@ -19,8 +19,8 @@ pub(super) fn is_idle(server: &Server) -> bool {
 
 impl Planned {
     pub(super) fn learn_inventory(&mut self, result: Result<Inventory, Fault>, now: Now) {
-        self.listing = false;
-        self.list_not_before = now.elapsed.plus(self.policy.tick);
+        self.list.answered();
+        self.list.not_before = now.elapsed.plus(self.policy.tick);
         match result {
             Ok(inventory) => {
                 let is_whole = inventory.service.is_some()
@@ -47,8 +47,7 @@ impl Planned {
             self.lives(&service, now, record);
         }
         let Some(inventory) = self.listed.take() else {
-            if !self.listing && now.elapsed >= self.list_not_before {
-                self.listing = true;
+            if self.list.send(now.elapsed) {
                 commands.push(Command::TakeInventory);
             }
             return;

@@ -7,6 +7,7 @@ use super::{Dated, Planned, PlannedCall};
 use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;
 use crate::id::{MigrationId, ServerId, VmoveId};
+use crate::question::Question;
 use crate::recovery::{Followed, Now, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
@@ -65,10 +66,9 @@ pub struct PlannedMove {
     pub over_at: Option<Timestamp>,
     /// What a person should know.
     pub note: Option<String>,
+    /// The instance and its migration.
     #[serde(skip)]
-    pub(super) reading: Option<Elapsed>,
-    #[serde(skip)]
-    pub(super) read_not_before: Elapsed,
+    pub(super) read: Question,
     #[serde(skip)]
     pub(super) seen: Option<Dated<Followed>>,
     /// Since when it has a task that is not this one's.
@@ -133,8 +133,7 @@ impl Planned {
                 asked_at: None,
                 over_at: None,
                 note: None,
-                reading: None,
-                read_not_before: Elapsed::ZERO,
+                read: Question::default(),
                 seen: None,
                 busy_since: None,
                 absent: 0,

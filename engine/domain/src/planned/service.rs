@@ -10,10 +10,10 @@ const WRITTEN: usize = 150;
 
 impl Planned {
     pub(super) fn learn_service(&mut self, result: Result<Option<Service>, Fault>, now: Now) {
-        let Some(at) = self.reading_service.take() else {
+        let Some(at) = self.service_read.answered() else {
             return;
         };
-        self.service_not_before = now.elapsed.plus(self.policy.tick);
+        self.service_read.not_before = now.elapsed.plus(self.policy.tick);
         match result {
             Ok(Some(seen)) => {
                 self.service = Some(Dated { at, what: seen });
@@ -34,7 +34,7 @@ impl Planned {
         };
         record.head = true;
         self.service = None;
-        self.service_not_before = now.elapsed;
+        self.service_read.not_before = now.elapsed;
         match result {
             Ok(_) => asked.answered = Some(now.elapsed),
             Err(fault) if fault.maybe_done => {
@@ -53,8 +53,7 @@ impl Planned {
     pub(super) fn look_at_service(&mut self, now: Now, commands: &mut Vec<Command>) -> Option<Service> {
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
-        if self.reading_service.is_none() && now.elapsed >= self.service_not_before {
-            self.reading_service = Some(now.elapsed);
+        if self.service_read.send(now.elapsed) {
             commands.push(Command::ReadService);
         }
         self.service.as_ref().map(|seen| seen.what.clone())

@@ -64,7 +64,7 @@ impl ProcessRecovery {
             self.freeze.seen_only = true;
             self.region = None;
             self.waits_for_region = None;
-            self.not_before = Elapsed::ZERO;
+            self.question.not_before = Elapsed::ZERO;
             let text = format!("a freeze of host {} is over: it is looked at anew", self.host);
             record.step(Task::DisableNode, StepKind::Note, 0.0, text);
         }
@@ -83,7 +83,7 @@ impl ProcessRecovery {
             return true;
         }
         let since = *self.freeze.heard_since.get_or_insert(now.elapsed);
-        self.not_before = now.elapsed.plus(APART);
+        self.question.not_before = now.elapsed.plus(APART);
         if now.elapsed.since(since) >= LIVES {
             let text = format!(
                 "reported before a freeze of host {} was over, and Nova has heard its nova-compute for {} s since: nothing was done",

@@ -59,7 +59,7 @@ impl ProcessRecovery {
     pub(super) fn approved(&mut self, said: &OperatorWord, record: &mut Record) {
         if self.guarded.held.take().is_some() || self.guarded.waits.take().is_some() {
             self.guarded.lifted = true;
-            self.not_before = Elapsed::ZERO;
+            self.question.not_before = Elapsed::ZERO;
             record.step(
                 Task::DisableNode,
                 StepKind::Note,
@@ -81,7 +81,7 @@ impl ProcessRecovery {
             return true;
         };
         let Some(region) = self.fresh_region(now) else {
-            self.busy = true;
+            self.question.send_at_once(now.elapsed);
             self.waits_for_region = Some((now.elapsed, service.clone()));
             commands.push(Command::CountHosts);
             return false;
@@ -110,7 +110,7 @@ impl ProcessRecovery {
         if message.is_none() {
             return true;
         }
-        self.not_before = now.elapsed.plus(APART);
+        self.question.not_before = now.elapsed.plus(APART);
         self.ends_if_it_runs(&region, service, now, record);
         false
     }

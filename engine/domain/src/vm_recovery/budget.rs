@@ -47,7 +47,7 @@ impl VmRecovery {
             let text =
                 format!("the instance has been restarted {times} lately: waiting before the next restart");
             self.trouble(About::Budget, text, now);
-            self.read_not_before = self.pause_until.min(now.elapsed.plus(LOOK));
+            self.server_read.not_before = self.pause_until.min(now.elapsed.plus(LOOK));
             return false;
         }
         self.no_trouble(About::Budget);

@@ -34,7 +34,7 @@ impl VmRecovery {
         match result {
             Ok(()) => {
                 asked.answered = true;
-                self.read_not_before = now.elapsed.plus(FIRST_LOOK);
+                self.server_read.not_before = now.elapsed.plus(FIRST_LOOK);
                 self.no_trouble(About::Call);
             }
             Err(fault) if fault.maybe_done => {
@@ -129,8 +129,7 @@ impl VmRecovery {
     }
 
     pub(super) fn want_service(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if !self.reading_service && now.elapsed >= self.service_not_before {
-            self.reading_service = true;
+        if self.service_read.send(now.elapsed) {
             commands.push(Command::ReadService);
         }
     }

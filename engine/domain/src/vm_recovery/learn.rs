@@ -11,16 +11,16 @@ impl VmRecovery {
         match observation {
             Observation::Claimed(pulse) => {
                 // The last owner's call may or may not have been sent; `asked` says since when (R5).
-                self.reading = false;
-                self.reading_service = false;
+                self.server_read.not_sent();
+                self.service_read.not_sent();
                 self.hooks.forget_answers();
                 record.head = true;
                 self.heard_pulse(pulse, record);
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
             Observation::Server { result, .. } => {
-                self.reading = false;
-                self.read_not_before = now.elapsed.plus(self.look_again_after(now));
+                self.server_read.answered();
+                self.server_read.not_before = now.elapsed.plus(self.look_again_after(now));
                 match result {
                     Ok(Some(server)) => {
                         self.no_trouble(About::Instance);
@@ -43,8 +43,8 @@ impl VmRecovery {
                 }
             }
             Observation::Service(result) => {
-                self.reading_service = false;
-                self.service_not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.service_read.answered();
+                self.service_read.not_before = now.elapsed.plus(Duration::from_secs(1));
                 self.service = None;
                 match result {
                     Ok(Some(service)) => {
@@ -77,11 +77,11 @@ impl VmRecovery {
                     // Not written down on its own: whoever reads the intent takes the call for possible, and only waits.
                     freezing::call_withdrawn(self);
                 } else if command == Command::ReadService {
-                    self.reading_service = false;
-                    self.service_not_before = now.elapsed.plus(self.policy.tick);
+                    self.service_read.not_sent();
+                    self.service_read.not_before = now.elapsed.plus(self.policy.tick);
                 } else {
-                    self.reading = false;
-                    self.read_not_before = now.elapsed.plus(self.policy.tick);
+                    self.server_read.not_sent();
+                    self.server_read.not_before = now.elapsed.plus(self.policy.tick);
                 }
             }
             Observation::HostUnderRecovery => host_is_recovered(self, record),

@@ -1,7 +1,6 @@
 //! The devices of the level that is being tried: what is asked of them, and what they have said.
 
 use super::super::Stage;
-use super::super::question::{Question, backoff};
 use super::super::turn::Turn;
 use super::{Failure, Fence, Order, Post};
 use crate::elapsed::Elapsed;
@@ -9,6 +8,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::Proof;
+use crate::question::{Question, backoff};
 use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
 
 /// How often a device is told in one try of its level: once, and once more when half its time is over.

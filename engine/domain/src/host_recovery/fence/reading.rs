@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::super::guard::{GuardTrack, Suspect, suspect};
-use super::super::question::backoff;
 use super::super::service::heartbeat::{renew_proof, seen_alive};
 use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn, turn};
@@ -17,6 +16,7 @@ use crate::level::Target;
 use crate::policy::Policy;
 use crate::power::{Power, PowerReading};
 use crate::proof::{DatedReading, Proof};
+use crate::question::backoff;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 /// The least time until a device that says "off" is asked again while Nova hears the host.

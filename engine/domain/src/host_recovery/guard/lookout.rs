@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::question::Question;
 use super::heard::Heard;
 use super::{FRESH, LOOKS_APART};
 use crate::elapsed::Elapsed;
 use crate::guard::Region;
 use crate::id::HostId;
 use crate::policy::Policy;
+use crate::question::Question;
 use crate::recovery::{Command, Now};
 use crate::timestamp::Timestamp;
 

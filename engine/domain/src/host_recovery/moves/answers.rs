@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::super::method::{Cure, Patience};
-use super::super::question::backoff;
 use super::super::trouble::{Topic, Troubles};
 use super::super::turn::{Moves, Turn};
 use super::super::{Lock, Move, MoveStep, Preparation};
@@ -11,6 +10,7 @@ use super::track::MoveTrack;
 use super::{call_failed, nova_failed, unlocked};
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
+use crate::question::backoff;
 use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 
 /// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::super::method::{Cure, Failing, Next, Patience, Way};
-use super::super::question::backoff;
 use super::ending::finish;
 use super::{End, Move, MoveStep};
 use crate::count;
 use crate::fault::{Fault, FaultClass};
+use crate::question::backoff;
 use crate::recovery::{Now, Record, StepKind, Task};
 
 /// Nova took it on and failed it: again after a while, by the other way, or a person's work.

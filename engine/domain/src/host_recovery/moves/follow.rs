@@ -1,7 +1,6 @@
 //! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
 //! begin something new.
 
-use super::super::question::backoff;
 use super::super::turn::{Moves, Turn};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
 use super::answers::tell_calls;
@@ -14,6 +13,7 @@ use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::policy::Policy;
+use crate::question::backoff;
 use crate::recovery::{Command, Now, Record, Restoration, StepKind, Task};
 use crate::timestamp::Timestamp;
 use std::time::Duration;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::pace::Pace;
-use super::super::question::Question;
 use super::done::Done;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::nova::Migration;
 use crate::pace::LookCost;
+use crate::question::Question;
 use crate::recovery::{Now, Restoration};
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::question::backoff;
 use super::super::trouble::Topic;
 use super::super::{End, Move, MoveStep};
 use super::{Moves, REFUSALS, Reserve, Taken, TakenEnd, TakenStep, Turn};
 use crate::count;
 use crate::fault::{Fault, FaultClass};
+use crate::question::backoff;
 use crate::recovery::{
     Command, Joined, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
 };

@@ -7,23 +7,23 @@ use crate::elapsed::Elapsed;
 
 /// One question, of which one at most is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Question {
+pub(crate) struct Question {
     sent: Option<Elapsed>,
     /// When the one was sent whose answer counts.
-    pub(super) seen: Option<Elapsed>,
+    pub(crate) seen: Option<Elapsed>,
     /// No earlier than this.
-    pub(super) not_before: Elapsed,
+    pub(crate) not_before: Elapsed,
     failures: u32,
 }
 
 impl Question {
     /// Since when its answer is awaited, if it is.
-    pub(super) fn sent(&self) -> Option<Elapsed> {
+    pub(crate) fn sent(&self) -> Option<Elapsed> {
         self.sent
     }
 
     /// Sends it unless its answer is awaited or it is too early: whether it is to be sent now.
-    pub(super) fn send(&mut self, now: Elapsed) -> bool {
+    pub(crate) fn send(&mut self, now: Elapsed) -> bool {
         let sends = self.sent.is_none() && now >= self.not_before;
         if sends {
             self.sent = Some(now);
@@ -32,43 +32,43 @@ impl Question {
     }
 
     /// Sends it whatever is awaited.
-    pub(super) fn send_at_once(&mut self, now: Elapsed) {
+    pub(crate) fn send_at_once(&mut self, now: Elapsed) {
         self.sent = Some(now);
     }
 
     /// An answer is here, of whatever kind: when it was asked for.
-    pub(super) fn answered(&mut self) -> Option<Elapsed> {
+    pub(crate) fn answered(&mut self) -> Option<Elapsed> {
         self.sent.take()
     }
 
     /// It has not left this engine.
-    pub(super) fn not_sent(&mut self) {
+    pub(crate) fn not_sent(&mut self) {
         self.sent = None;
     }
 
     /// The answer was a failure: it is asked again later, and later with each failure in a row.
-    pub(super) fn failed(&mut self, now: Elapsed) {
+    pub(crate) fn failed(&mut self, now: Elapsed) {
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.plus(backoff(self.failures - 1));
     }
 
     /// The row of failures is over.
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
     }
 
     /// Failures in a row.
-    pub(super) fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
     /// How long ago the answer that counts was asked for.
-    pub(super) fn age(&self, now: Elapsed) -> Option<Duration> {
+    pub(crate) fn age(&self, now: Elapsed) -> Option<Duration> {
         self.seen.map(|seen| now.since(seen))
     }
 }
 
 /// Waits longer with each failure in a row: 1, 2, 4 ... at most 30 seconds.
-pub(super) fn backoff(failures: u32) -> Duration {
+pub(crate) fn backoff(failures: u32) -> Duration {
     Duration::from_secs((1_u64 << failures.min(5)).min(30))
 }
