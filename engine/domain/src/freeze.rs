@@ -144,6 +144,11 @@ pub struct UnlessFrozen {
 }
 
 impl UnlessFrozen {
+    /// Whether a freeze of anything would forbid it.
+    pub fn asks(&self) -> bool {
+        self.own || self.host.is_some() || !self.servers.is_empty()
+    }
+
     /// Whether something of it is.
     pub fn forbidden_by(&self, frozen: &Frozen) -> bool {
         let host = self.host.as_ref();

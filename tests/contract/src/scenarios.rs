@@ -624,8 +624,9 @@ fn maintenance(script: &mut Script) {
         ..CALM
     };
     script.commit(1, 4, put(Recovery), Outcome::Written(said.clone()));
-    script.commit(1, 4, back(), Outcome::Written(said.clone()));
-    script.commit(1, 4, ends(Life::Closed), Outcome::Written(said));
+    script.commit(1, 4, back(), Outcome::Written(said));
+    // What ends hears nothing more of its host.
+    script.commit(1, 4, ends(Life::Closed), Outcome::Written(CALM));
     script.pass(WINDOW);
     script.report(0, true, None);
 }

@@ -107,8 +107,12 @@ impl Work for Commit<'_> {
         }
         freezes::worse(tx, &write.worse, self.now).await?;
         // After all that is written of the host.
-        let place = place::of(tx, &row.host_uuid).await?;
-        let mut pulse = pulse::read(tx, &row, place.as_ref(), self.now).await?;
+        let mut pulse = if write.life == Some(Life::Closed) && !write.unless_frozen.asks() {
+            pulse::last(&row)?
+        } else {
+            let place = place::of(tx, &row.host_uuid).await?;
+            pulse::read(tx, &row, place.as_ref(), self.now).await?
+        };
         pulse.clock = clock::elsewhere(tx).await?;
         let latest = write.latest.map(|latest| latest.plus(self.begun.elapsed()));
         if pulse

@@ -24,6 +24,20 @@ pub(super) async fn read(
     with(db, row, place, frozen).await
 }
 
+/// That of a recovery that ends with this write, and hears of nothing any more: what its row says.
+pub(super) fn last(row: &recovery::Model) -> Result<Pulse, Stop> {
+    Ok(Pulse {
+        segment_enabled: true,
+        operator_maintenance: false,
+        word: word(row)?,
+        joined_normal: row.joined_normal,
+        off_word: off_word(row)?,
+        move_words: move_words(row)?,
+        frozen: Frozen::NOTHING,
+        clock: None,
+    })
+}
+
 /// The same, where it is known what is frozen.
 pub(super) async fn with(
     db: &impl ConnectionTrait,
