@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_domain::pace::Permits;
+use tachi_domain::pace::{Demand, Permits};
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
@@ -57,6 +57,10 @@ pub(crate) struct Driven {
     heard: Duration,
     /// What it has heard last has shown that an operator says no.
     said_no: bool,
+    /// What it could do with, as it has told last.
+    demand: Demand,
+    /// What it may do, as it was told last.
+    leave: Option<Permits>,
 }
 
 fn millis(time: Duration) -> u64 {
@@ -155,6 +159,8 @@ impl World {
             sent: self.boot_of(engine),
             heard: Duration::ZERO,
             said_no: false,
+            demand: Demand::default(),
+            leave: None,
         };
         self.engines[engine].drivers.insert(rec, driven);
         let owner = Owner {
@@ -163,9 +169,7 @@ impl World {
             rec,
             epoch,
         };
-        let first = self.permits(owner).into_iter().collect();
-        self.feed(owner, tachi_driver::Event::Observed(first));
-        self.after(STEP, Event::Permits(owner));
+        self.give_leave(owner);
     }
 
     fn policy(&self) -> Policy {
@@ -314,28 +318,46 @@ impl World {
         if !self.awake(owner.engine, owner.life, || Event::Permits(owner)) || !self.drives(owner) {
             return;
         }
-        let Some(permits) = self.permits(owner) else {
-            return;
-        };
-        let until = self.engines[owner.engine].drivers[&owner.rec].claimed_at + OPENED;
-        self.feed(owner, tachi_driver::Event::Observed(vec![permits]));
-        if self.now < until {
+        self.give_leave(owner);
+    }
+
+    fn give_leave(&mut self, owner: Owner) {
+        let leave = self.permits(owner);
+        let is_one_of_many = self.is_one_of_many(owner);
+        let driven = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
+        driven.leave = Some(leave);
+        if is_one_of_many && self.now < driven.claimed_at + OPENED {
             self.after(STEP, Event::Permits(owner));
         }
+        self.feed(
+            owner,
+            tachi_driver::Event::Observed(vec![Observation::Permits(leave)]),
+        );
     }
 
     /// Every other owner is one of many recoveries: it has leave for a few evacuations at a time, and reads the records
     /// first and its lists when they say so.
-    fn permits(&self, owner: Owner) -> Option<Observation> {
+    fn is_one_of_many(&self, owner: Owner) -> bool {
         let driven = &self.engines[owner.engine].drivers[&owner.rec];
-        let one_of_many = driven.epoch % 2 == u64::try_from(owner.rec).unwrap_or_default() % 2;
-        one_of_many.then(|| {
-            Observation::Permits(Permits {
-                evacuations: 1 + (self.now - driven.claimed_at) / STEP,
-                calls: 2,
-                pause: self.policy().tick,
-            })
-        })
+        driven.epoch % 2 == u64::try_from(owner.rec).unwrap_or_default() % 2
+    }
+
+    /// The others have as much leave at any time as the rules begin with.
+    fn permits(&self, owner: Owner) -> Permits {
+        let (driven, policy) = (&self.engines[owner.engine].drivers[&owner.rec], self.policy());
+        let demand = &driven.demand;
+        let (evacuations, calls) = if self.is_one_of_many(owner) {
+            (1 + (self.now - driven.claimed_at) / STEP, 2)
+        } else {
+            let flight = policy.in_flight.saturating_sub(demand.in_flight);
+            let room = flight.min(policy.queued.saturating_sub(demand.queued));
+            (demand.asked + u64::from(room), policy.in_flight)
+        };
+        Permits {
+            evacuations,
+            calls,
+            pause: policy.tick,
+        }
     }
 
     fn wall_of(&self, engine: usize) -> Timestamp {
@@ -400,7 +422,19 @@ impl World {
 
     fn carry_out(&mut self, owner: Owner, effect: Effect) -> Option<tachi_driver::Event> {
         match effect {
-            Effect::Demand(..) | Effect::Written(_) => None,
+            Effect::Demand(demand, _) => {
+                let driven = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
+                let waits = !demand.ready.is_empty();
+                driven.demand = demand;
+                if waits
+                    && !self.is_one_of_many(owner)
+                    && self.engines[owner.engine].drivers[&owner.rec].leave != Some(self.permits(owner))
+                {
+                    self.after(0, Event::Permits(owner));
+                }
+                None
+            }
+            Effect::Written(_) => None,
             Effect::Audit(_) => Some(tachi_driver::Event::Audited(self.audit())),
             Effect::Commit(write) => self.commit(owner, write),
             Effect::Beat(beat) => Some(self.beat(owner, beat.elapsed)),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::turn::Moves;
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::pace::{Demand, Permits, Sight, TakenUp, Urgency};
@@ -65,7 +64,7 @@ impl Move {
 /// What this recovery may begin, and what of its evacuations has not been told yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Pace {
-    /// What may be begun; `None` if nobody says so.
+    /// What may be begun; `None` until somebody says so.
     pub(super) permits: Option<Permits>,
     /// Evacuations asked for by this owner.
     pub(super) asked: u64,
@@ -83,26 +82,18 @@ impl Pace {
         self.permits.map_or(tick, |permits| permits.pause)
     }
 
-    /// What was given; where nobody gives anything, what the rules allow one recovery by itself.
-    pub(super) fn room(&self, moves: &Moves, policy: &Policy) -> Room {
-        if let Some(permits) = self.permits {
-            return Room {
+    /// What was given, as far as it has not been used.
+    pub(super) fn room(&self) -> Room {
+        self.permits.map_or(
+            Room {
+                evacuations: 0,
+                calls: 0,
+            },
+            |permits| Room {
                 evacuations: permits.evacuations.saturating_sub(self.asked),
                 calls: usize::try_from(permits.calls).unwrap_or(usize::MAX),
-            };
-        }
-        let count = |which: fn(&Move) -> bool| {
-            let count = moves.values().filter(|one| which(one)).count();
-            u64::try_from(count).unwrap_or(u64::MAX)
-        };
-        let in_flight = count(|one| one.is_in_flight() || one.is_being_prepared());
-        let limit = policy.in_flight.max(1);
-        let flight = u64::from(limit).saturating_sub(in_flight);
-        let queue = u64::from(policy.queued.max(1)).saturating_sub(count(Move::is_queued));
-        Room {
-            evacuations: flight.min(queue),
-            calls: usize::try_from(limit).unwrap_or(usize::MAX),
-        }
+            },
+        )
     }
 
     /// A move lacks nothing but leave.

@@ -114,7 +114,7 @@ impl HostRecovery {
         if order.is_empty() {
             return;
         }
-        let room = move_track.pace.room(&self.moves, &self.policy);
+        let room = move_track.pace.room();
         self.fence
             .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         let near = if ready {

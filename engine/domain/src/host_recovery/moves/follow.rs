@@ -39,7 +39,7 @@ impl MoveTrack {
         commands: &mut Vec<Command>,
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
-        let calls = self.pace.room(moves, policy).calls;
+        let calls = self.pace.room().calls;
         let waits =
             |one: &Move| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before);
         let (limit, patience) = if moves.values().any(Move::is_in_flight) {

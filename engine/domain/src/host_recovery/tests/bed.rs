@@ -15,6 +15,7 @@ use crate::guard::{NovaView, Region, RegionHost};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide};
 use crate::level::{Device, Level, Target};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
+use crate::pace::Permits;
 use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::OffWord;
@@ -67,6 +68,10 @@ pub(super) struct Bed {
     pub(super) pending: Vec<ReserveCall>,
     /// The devices that are configured.
     pub(super) levels: Vec<Level>,
+    /// What it may begin, as it was told last; `None` if nothing has been said to this owner.
+    leave: Option<Permits>,
+    /// By the test itself; otherwise it is as much as the rules allow at any time.
+    pub(super) leave_is_given: bool,
 }
 
 /// A segment of so many hosts that Nova hears, of which so many are being recovered; nothing else is the matter.
@@ -212,6 +217,8 @@ impl Bed {
             around: None,
             pending: Vec::new(),
             levels: levels(&[&["bmc"]]),
+            leave: None,
+            leave_is_given: false,
         }
     }
 
@@ -234,21 +241,53 @@ impl Bed {
         {
             observations.insert(0, Observation::Region(around));
         }
+        self.leave_is_given |= observations
+            .iter()
+            .any(|one| matches!(one, Observation::Permits(_)));
+        if self.leave.is_none()
+            && let Some(leave) = self.leave()
+        {
+            observations.push(leave);
+        }
         self.decide(observations);
         let learns = |command: &Command| *command == Command::LearnLevels;
-        let Some(asked) = self.commands.iter().position(learns) else {
-            return self;
-        };
-        self.commands.remove(asked);
+        if let Some(asked) = self.commands.iter().position(learns) {
+            self.commands.remove(asked);
+            self.decide_too(Observation::Levels(self.levels.clone()));
+        }
+        while let Some(leave) = self.leave() {
+            self.decide_too(leave);
+        }
+        self
+    }
+
+    /// As part of the same step.
+    fn decide_too(&mut self, observation: Observation) {
         let (record, commands) = (
             std::mem::take(&mut self.record),
             std::mem::take(&mut self.commands),
         );
-        self.decide(vec![Observation::Levels(self.levels.clone())]);
+        self.decide(vec![observation]);
         let later = std::mem::replace(&mut self.record, record);
         self.record.merge(later);
         self.commands.splice(0..0, commands);
-        self
+    }
+
+    /// What it may begin, if that has changed: as many in flight and in the queue as the rules begin with.
+    fn leave(&mut self) -> Option<Observation> {
+        let (demand, policy) = (self.state.demand(), &self.state.policy);
+        let flight = policy.in_flight.saturating_sub(demand.in_flight);
+        let room = flight.min(policy.queued.saturating_sub(demand.queued));
+        let leave = Permits {
+            evacuations: demand.asked + u64::from(room),
+            calls: policy.in_flight,
+            pause: policy.tick,
+        };
+        let is_new = !self.leave_is_given && self.leave != Some(leave);
+        is_new.then(|| {
+            self.leave = Some(leave);
+            Observation::Permits(leave)
+        })
     }
 
     fn decide(&mut self, observations: Vec<Observation>) {
@@ -320,6 +359,7 @@ impl Bed {
         let rows: Vec<String> = self.rows.values().cloned().collect();
         let head = self.head.clone().unwrap();
         self.state = HostRecovery::restore(&head, &rows).unwrap();
+        self.leave = None;
         self.claim()
     }
 

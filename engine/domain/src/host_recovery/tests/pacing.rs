@@ -58,10 +58,20 @@ fn bed() -> Bed {
 }
 
 #[test]
-fn without_anybody_to_give_leave_the_rules_of_one_recovery_count() {
+fn who_has_leave_for_one_begins_with_the_marked_one() {
     let bed = bed();
-    assert!(bed.evacuates(2), "the marked one is first");
+    assert!(bed.evacuates(2));
     assert_eq!(bed.evacuated(), 1);
+}
+
+#[test]
+fn nothing_is_begun_before_anybody_gives_leave() {
+    let mut bed = Bed::with("UNKNOWN", |_| ());
+    bed.leave_is_given = true;
+    let mut bed = bed.planned(vec![server(1), tagged(2)]);
+    let locks = |bed: &Bed| bed.wants(|command| matches!(command, Command::Lock { .. }));
+    assert!(bed.evacuated() == 0 && !locks(&bed));
+    assert!(locks(bed.permits(1, 8)));
 }
 
 #[test]
