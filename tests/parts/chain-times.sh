@@ -7,6 +7,8 @@
 . "$REPO/tests/lib/script-counts.sh"
 "$REPO/tests/pacemaker/install.sh"
 venv="$("$REPO/tests/lib/venv.sh")"
+masakari="$("$REPO/tests/upstream/venv.sh")"
+monitors="$("$REPO/tests/monitors-upstream/venv.sh")"
 profile="${TACHI_BENCH_PROFILE:-dist}"
 script_counted "$venv/bin/python" "$REPO/tests/bench/chain_times.py" --tachi "${TACHI_BIN:-$TARGET/$profile/tachi}" \
-  --monitor "${TACHI_MONITOR_BIN:-$MONITOR}" --json "$TARGET/bench-chain.json"
+  --monitor "${TACHI_MONITOR_BIN:-$MONITOR}" --masakari "$masakari" --masakari-monitors "$monitors" --json "$TARGET/bench-chain.json"
