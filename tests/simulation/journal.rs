@@ -9,14 +9,11 @@ use tachi_domain::entity::host::{Host, MaintenanceReason};
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::Segment;
 use tachi_domain::evidence::GivenEvidence;
-use tachi_domain::freeze::Frozen;
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
-use tachi_domain::recovery::{
-    Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
-};
+use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, RecoveryKind, Word};
 use tachi_domain::{Elapsed, NotificationId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
 use uuid::Uuid;
@@ -696,17 +693,10 @@ impl Journal {
             let minutes = u32::try_from(order.lasts.as_secs() / 60).unwrap();
             self.freezes.of_drained(self.recs[rec].host, minutes, now);
         }
-        let pulse = self.pulse(rec);
         if write.life == Some(Life::Closed) && !write.unless_frozen.asks() {
-            // What ends hears nothing more of its host.
-            return Committed::Written(Pulse {
-                segment_enabled: true,
-                operator_maintenance: false,
-                frozen: Frozen::NOTHING,
-                ..pulse
-            });
+            return Committed::Written(self.last_pulse(rec));
         }
-        Committed::Written(pulse)
+        Committed::Written(self.pulse(rec))
     }
 
     fn change_host(&mut self, rec: RecIx, write: &Write) {

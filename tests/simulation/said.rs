@@ -1,6 +1,7 @@
 //! What people say, as the journal keeps it.
 
 use tachi_domain::ServerId;
+use tachi_domain::freeze::Frozen;
 use tachi_domain::recovery::{MoveVerdict, MoveWord, OperatorWord, Pulse, Word};
 
 use crate::journal::{Journal, RecIx};
@@ -17,6 +18,16 @@ impl Journal {
             self.put.remove(&host);
         }
         self.maintenance.remove(&host)
+    }
+
+    /// What ends hears nothing more of its host.
+    pub(crate) fn last_pulse(&self, rec: RecIx) -> Pulse {
+        Pulse {
+            segment_enabled: true,
+            operator_maintenance: false,
+            frozen: Frozen::NOTHING,
+            ..self.pulse(rec)
+        }
     }
 
     pub(crate) fn pulse(&self, rec: RecIx) -> Pulse {
