@@ -13,6 +13,7 @@ mod pulse;
 mod reservations;
 mod restarts;
 mod standing;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,12 +40,14 @@ use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::registry::RegistryTables;
 use crate::reporters;
+use together::Together;
 
 /// The journal of a database: claims, and what recoveries write.
 #[derive(Clone)]
 pub struct JournalTables {
     db: Database,
     set_aside: Arc<reporters::Known>,
+    together: Together,
 }
 
 impl JournalTables {
@@ -52,6 +55,7 @@ impl JournalTables {
         Self {
             db: registry.db.clone(),
             set_aside: registry.set_aside.clone(),
+            together: Together::default(),
         }
     }
 }
@@ -123,8 +127,11 @@ impl Journal for JournalTables {
 
     #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %id, epoch))]
     async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
+        if together::is_its_own(write) {
+            return self.together.write(&self.db, id, epoch, write).await;
+        }
         let committed = commit(&self.db, id, epoch, write).await;
-        committed.map_err(|stop| stop.journal("writing the journal of a recovery"))
+        committed.map_err(|stop| stop.journal(together::WHAT))
     }
 
     #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %id, epoch))]

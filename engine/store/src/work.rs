@@ -94,9 +94,7 @@ impl Database {
         let tx = self.begin(lane, immediate()).await?;
         match work.run(&tx).await {
             Ok(Verdict::Keep(output)) => {
-                let conn = tx.with(());
-                // From here on an error does not mean that nothing was written.
-                conn.answer(tx.db.commit()).await.map_err(Failure::Commit)?;
+                commit(tx).await?;
                 Ok(output)
             }
             Ok(Verdict::Undo(output)) => {
@@ -108,6 +106,11 @@ impl Database {
                 Err(stop)
             }
         }
+    }
+
+    /// A transaction that several changes share: who begins it commits it or rolls it back, and has nothing of it repeated.
+    pub(crate) async fn begin_journal(&self) -> Result<Tx, DbErr> {
+        self.begin(Lane::Journal, immediate()).await
     }
 
     async fn begin(&self, lane: Lane, options: TransactionOptions) -> Result<Tx, DbErr> {
@@ -128,6 +131,12 @@ impl Database {
         }
         self.begin(Lane::Journal, options).await
     }
+}
+
+/// From here on an error does not mean that nothing was written.
+pub(crate) async fn commit(tx: Tx) -> Result<(), Failure> {
+    let conn = tx.with(());
+    conn.answer(tx.db.commit()).await.map_err(Failure::Commit)
 }
 
 /// Ends a transaction without a trace. If even that fails the connection is lost, or is rolled back before it is used

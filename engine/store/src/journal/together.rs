@@ -1,0 +1,231 @@
+//! Writes of several recoveries that come at the same time, in one transaction: a flood of reports ends as many recoveries, each with
+//! one small write, and a transaction of its own would cost each a wait for the disk, or for the other nodes of a cluster.
+//!
+//! Only writes that touch nothing but their recovery's own rows: they refuse one another nothing, and take no locks that another
+//! transaction could want in another order. If one of them is refused or fails, nothing of the transaction was written, and each has its
+//! own after all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sea_orm::DbErr;
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::JournalError;
+use tachi_engine::ports::journal::{Committed, Write};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::commit::Commit;
+use crate::database::Database;
+use crate::error::{Failure, Stop};
+use crate::work::{self, Verdict, Work as _};
+
+/// What the answers say was tried.
+pub(super) const WHAT: &str = "writing the journal of a recovery";
+
+/// How many share a transaction, at most: what comes first waits for the others, and so does who wants to claim it.
+const MOST: usize = 32;
+
+/// Those that wait for the next transaction, and whether somebody makes it.
+#[derive(Clone, Default)]
+pub(super) struct Together(Arc<Mutex<Queue>>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    is_led: bool,
+}
+
+struct Waiting {
+    id: RecoveryId,
+    epoch: u64,
+    write: Write,
+    now: Timestamp,
+    begun: Instant,
+    answer: oneshot::Sender<Result<Committed, JournalError>>,
+}
+
+impl Waiting {
+    fn commit(&self) -> Commit<'_> {
+        Commit {
+            id: self.id,
+            epoch: self.epoch,
+            write: &self.write,
+            now: self.now,
+            begun: self.begun,
+        }
+    }
+
+    fn answer(self, outcome: Result<Committed, JournalError>) {
+        // Who has gone away meanwhile does not want to know.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+/// Whether the write touches its recovery's own rows only, whatever is true of anything else.
+pub(super) fn is_its_own(write: &Write) -> bool {
+    let Write {
+        elapsed: _,
+        state: _,
+        wait: _,
+        life: _,
+        steps: _,
+        notification: _,
+        latest: _,
+        moves,
+        proofs,
+        host,
+        proven_off,
+        unless_host_recovery,
+        unless_elsewhere,
+        unless_joined,
+        unless_evidence,
+        restarted,
+        reservations,
+        host_back,
+        order,
+        unless_frozen,
+        worse,
+        planned,
+        freeze,
+    } = write;
+    let touches = !(moves.is_empty() && reservations.is_empty() && worse.is_empty() && planned.is_empty())
+        || !proofs.is_empty()
+        || proven_off.is_some()
+        || host.is_some()
+        || host_back.is_some()
+        || restarted.is_some()
+        || order.is_some()
+        || freeze.is_some();
+    let asks = unless_host_recovery.is_some()
+        || unless_elsewhere.is_some()
+        || *unless_joined
+        || *unless_evidence
+        || unless_frozen.asks();
+    !touches && !asks
+}
+
+impl Together {
+    /// Writes it with whatever else waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it is written.
+    pub(super) async fn write(
+        &self,
+        db: &Database,
+        id: RecoveryId,
+        epoch: u64,
+        write: &Write,
+    ) -> Result<Committed, JournalError> {
+        let (answer, outcome) = oneshot::channel();
+        let waiting = Waiting {
+            id,
+            epoch,
+            write: write.clone(),
+            now: db.now(),
+            begun: Instant::now(),
+            answer,
+        };
+        let is_led = {
+            let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.waiting.push(waiting);
+            std::mem::replace(&mut queue.is_led, true)
+        };
+        if !is_led {
+            let mut lead = Lead {
+                of: self.clone(),
+                is_over: false,
+            };
+            let db = db.clone();
+            tokio::spawn(async move {
+                while let Some(all) = lead.next() {
+                    write_all(&db, all).await;
+                }
+            });
+        }
+        outcome.await.unwrap_or_else(|_| {
+            let stopped = DbErr::Custom("whoever wrote it was stopped".to_owned());
+            Err(Stop::from(Failure::Commit(stopped)).journal(WHAT))
+        })
+    }
+}
+
+/// Makes the transactions until nobody waits. If it ends before that, those that wait are told that nothing is known.
+struct Lead {
+    of: Together,
+    /// Nobody waited any more: who comes next makes another.
+    is_over: bool,
+}
+
+impl Lead {
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let mut queue = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = queue.waiting.len().min(MOST);
+        let next: Vec<Waiting> = queue.waiting.drain(..most).collect();
+        self.is_over = next.is_empty();
+        queue.is_led = !self.is_over;
+        queue.is_led.then_some(next)
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let mut queue = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.is_led = false;
+            queue.waiting.clear();
+        }
+    }
+}
+
+async fn write_all(db: &Database, all: Vec<Waiting>) {
+    if all.len() > 1 {
+        match in_one(db, &all).await {
+            Ok(Some(outcomes)) => {
+                for (one, outcome) in all.into_iter().zip(outcomes) {
+                    one.answer(Ok(outcome));
+                }
+                return;
+            }
+            // Whether anything was written is not known.
+            Err(stop) => {
+                let error = stop.journal(WHAT);
+                for one in all {
+                    one.answer(Err(error.clone()));
+                }
+                return;
+            }
+            Ok(None) => {}
+        }
+    }
+    for one in all {
+        let written = db.write_journal(&one.commit()).await;
+        let written = written.map_err(|stop| stop.journal(WHAT));
+        one.answer(written);
+    }
+}
+
+/// All of them, or `None` if nothing was written for certain.
+async fn in_one(db: &Database, all: &[Waiting]) -> Result<Option<Vec<Committed>>, Stop> {
+    let Ok(tx) = db.begin_journal().await else {
+        return Ok(None);
+    };
+    let mut outcomes = Vec::with_capacity(all.len());
+    for one in all {
+        match one.commit().run(&tx).await {
+            Ok(Verdict::Keep(outcome)) => outcomes.push(outcome),
+            Ok(Verdict::Undo(_)) | Err(_) => {
+                work::roll_back(tx).await;
+                return Ok(None);
+            }
+        }
+    }
+    match work::commit(tx).await {
+        Ok(()) => Ok(Some(outcomes)),
+        Err(failure) if failure.may_be_repeated() => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+use sea_orm::ConnectionTrait as _;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::Journal as _;
+use tachi_engine::ports::journal::{Claimed, HostWrite};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::conn::asked;
+use crate::testing::{Bench, START};
+
+/// So many open recoveries, each of a host of its own and claimed.
+async fn claimed(count: usize) -> (Bench, Vec<Claimed>) {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    for number in 0..count {
+        let host = bench.host(&segment, &format!("cmp{number}")).await;
+        bench.stopped(&host).await;
+    }
+    let journal = bench.store.journal();
+    let mut all = Vec::new();
+    for view in journal.unsettled().await.unwrap() {
+        all.push(
+            journal
+                .claim(view.id, view.epoch, "engine")
+                .await
+                .unwrap()
+                .unwrap(),
+        );
+    }
+    assert_eq!(all.len(), count);
+    (bench, all)
+}
+
+fn ending(text: &str) -> Write {
+    Write {
+        life: Some(Life::Closed),
+        notification: Some((NotificationStatus::Finished, Some(text.to_owned()))),
+        ..Write::default()
+    }
+}
+
+/// What came of all, in their order, at once.
+async fn at_once(bench: &Bench, all: &[Claimed]) -> Vec<Result<Committed, JournalError>> {
+    let mut tasks = JoinSet::new();
+    for (place, one) in all.iter().enumerate() {
+        let (journal, id, epoch) = (bench.store.journal().clone(), one.id, one.epoch);
+        tasks.spawn(async move { (place, journal.commit(id, epoch, &ending("over")).await) });
+    }
+    let mut outcomes = tasks.join_all().await;
+    outcomes.sort_by_key(|(place, _)| *place);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn is_written(outcome: &Result<Committed, JournalError>) -> bool {
+    matches!(outcome, Ok(Committed::Written(_)))
+}
+
+#[tokio::test]
+async fn what_comes_together_is_written_together() {
+    let (bench, all) = claimed(41).await;
+    let (first, others) = all.split_first().unwrap();
+    let before = asked::times();
+    assert!(is_written(&at_once(&bench, std::slice::from_ref(first)).await[0]));
+    let alone = asked::times() - before;
+    let before = asked::times();
+    let outcomes = at_once(&bench, others).await;
+    let together = asked::times() - before;
+    assert!(outcomes.iter().all(is_written), "{outcomes:?}");
+    // Neither a beginning nor an end for each.
+    assert!(
+        together < (alone - 1) * 40,
+        "{together} questions, {alone} of one"
+    );
+    assert!(bench.store.journal().unsettled().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn r1_one_that_is_held_no_more_is_lost_and_the_others_are_written() {
+    let (bench, all) = claimed(12).await;
+    let taken = &all[5];
+    let by_another = bench
+        .store
+        .journal()
+        .claim(taken.id, taken.epoch, "another")
+        .await;
+    assert!(by_another.unwrap().is_some());
+    for (place, outcome) in at_once(&bench, &all).await.into_iter().enumerate() {
+        if place == 5 {
+            assert_eq!(outcome.unwrap(), Committed::Lost);
+        } else {
+            assert!(is_written(&outcome), "{place}: {outcome:?}");
+        }
+    }
+    let left = bench.store.journal().unsettled().await.unwrap();
+    assert_eq!(left.iter().map(|view| view.id).collect::<Vec<_>>(), [taken.id]);
+}
+
+#[tokio::test]
+async fn one_that_fails_fails_alone() {
+    let (bench, all) = claimed(12).await;
+    let strange = format!("UPDATE recovery SET off_word = '?' WHERE uuid = '{}'", all[3].id);
+    bench
+        .store
+        .db
+        .writer()
+        .execute_unprepared(&strange)
+        .await
+        .unwrap();
+    for (place, outcome) in at_once(&bench, &all).await.into_iter().enumerate() {
+        assert_eq!(is_written(&outcome), place != 3, "{place}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_stops_waiting_keeps_nobody_from_writing() {
+    let (bench, all) = claimed(3).await;
+    let journal = bench.store.journal();
+    let write = ending("left");
+    let left = tokio::time::timeout(
+        std::time::Duration::ZERO,
+        journal.commit(all[0].id, all[0].epoch, &write),
+    );
+    let _ = left.await;
+    assert!(at_once(&bench, &all[1..]).await.iter().all(is_written));
+}
+
+#[test]
+fn what_touches_more_than_its_own_rows_goes_alone() {
+    assert!(is_its_own(&ending("over")));
+    let others: [fn(&mut Write); 4] = [
+        |write| write.unless_host_recovery = Some("cmp1".into()),
+        |write| write.unless_frozen.own = true,
+        |write| write.proven_off = Some(true),
+        |write| {
+            write.host = Some(HostWrite {
+                host: tachi_domain::HostId(uuid::Uuid::from_u128(START.unsigned_abs().into())),
+                why: tachi_domain::entity::host::MaintenanceReason::Recovery,
+            });
+        },
+    ];
+    for change in others {
+        let mut write = ending("over");
+        change(&mut write);
+        assert!(!is_its_own(&write), "{write:?}");
+    }
+}
