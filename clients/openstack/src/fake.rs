@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Method, Response, Uri};
+use axum::http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tachi_engine::ports::Clock;
 use tachi_keystone::{Credentials, Domain, Named, Scope};
-use tachi_testkit::HandClock;
+use tachi_testkit::{FakeHttp, HandClock};
 
 use crate::options::Options;
 use crate::{Nova, Session};
@@ -65,11 +63,10 @@ pub(crate) struct Fake {
     pub(crate) url: String,
     pub(crate) clock: Arc<HandClock>,
     state: Arc<State>,
-    server: tokio::task::JoinHandle<()>,
+    _server: FakeHttp,
 }
 
 struct State {
-    url: String,
     script: Script,
     seen: Mutex<Vec<Seen>>,
     /// Tokens given out; only the last one is good.
@@ -90,46 +87,33 @@ pub(crate) enum KeystoneMode {
     Useless,
 }
 
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
 impl Fake {
     /// Starts a fake whose Nova answers by `script`. Version documents offer 2.1 to 2.96 unless the script says more.
     pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
-            url: url.clone(),
             script: Arc::new(script),
             seen: Mutex::default(),
             tokens: AtomicUsize::new(0),
             keystone: Mutex::new(KeystoneMode::Good(3600)),
         });
         let shared = Arc::clone(&state);
-        let router =
-            Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-                let state = Arc::clone(&shared);
-                async move {
-                    let seen = Seen {
-                        method,
-                        path: uri.path().to_owned(),
-                        query: uri.query().unwrap_or("").to_owned(),
-                        headers,
-                        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-                    };
-                    state.seen.lock().unwrap().push(seen.clone());
-                    render(state.answer(&seen)).await
-                }
-            });
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let server = FakeHttp::start(move |asked, url| {
+            let seen = Seen {
+                method: asked.method.clone(),
+                path: asked.uri.path().to_owned(),
+                query: asked.uri.query().unwrap_or("").to_owned(),
+                headers: asked.headers.clone(),
+                body: serde_json::from_slice(&asked.body).unwrap_or(Value::Null),
+            };
+            shared.seen.lock().unwrap().push(seen.clone());
+            rendered(shared.answer(&seen, url))
+        });
+        let server = server.await;
         Self {
-            url,
+            url: server.url.clone(),
             clock: Arc::default(),
             state,
-            server,
+            _server: server,
         }
     }
 
@@ -202,11 +186,11 @@ fn is_root(path: &str) -> bool {
 }
 
 impl State {
-    fn answer(&self, seen: &Seen) -> Reply {
+    fn answer(&self, seen: &Seen, url: &str) -> Reply {
         if seen.path == "/v3/auth/tokens" && seen.method == Method::POST {
             // For what a script does on the way; the answer is ours.
             let _ = (self.script)(seen);
-            return self.token();
+            return self.token(url);
         }
         let good = format!("token-{}", self.tokens.load(Ordering::SeqCst));
         let useless = *self.keystone.lock().unwrap() == KeystoneMode::Useless;
@@ -223,7 +207,7 @@ impl State {
         }
     }
 
-    fn token(&self) -> Reply {
+    fn token(&self, url: &str) -> Reply {
         let mode = *self.keystone.lock().unwrap();
         let life = match mode {
             KeystoneMode::Good(life) => life,
@@ -242,9 +226,9 @@ impl State {
             "issued_at": "2017-07-14T02:40:00.000000Z",
             "expires_at": end.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string(),
             "catalog": [{"type": "compute", "name": "nova", "endpoints": [
-                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{}/v2.1", self.url)},
+                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{url}/v2.1")},
             ]}, {"type": "placement", "name": "placement", "endpoints": [
-                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{}/placement", self.url)},
+                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{url}/placement")},
             ]}],
         }});
         Reply::Raw(
@@ -259,52 +243,21 @@ pub(crate) fn version_document(min: &str, max: &str) -> Value {
     json!({"version": {"id": "v2.1", "status": "CURRENT", "version": max, "min_version": min}})
 }
 
-async fn render(reply: Reply) -> Response<Body> {
-    let builder = Response::builder().header("x-openstack-request-id", "req-of-the-fake");
+fn rendered(reply: Reply) -> tachi_testkit::Reply {
+    use tachi_testkit::Reply as Http;
+    let id = || ("x-openstack-request-id", "req-of-the-fake".to_owned());
     match reply {
-        Reply::Json(status, body) => builder
-            .status(status)
-            .header("content-type", "application/json")
-            .body(body.to_string().into())
-            .unwrap(),
-        Reply::Raw(status, headers, body) => {
-            let mut builder = builder.status(status);
-            for (name, value) in headers {
-                builder = builder.header(name, value);
-            }
-            builder.body(body.into()).unwrap()
+        Reply::Json(status, body) => {
+            let json = ("content-type", "application/json".to_owned());
+            Http::With(status, vec![id(), json], body.to_string())
         }
-        Reply::Unscripted => builder.status(404).body("not scripted".into()).unwrap(),
-        Reply::Hang => std::future::pending().await,
-        // Promises more than it sends.
-        Reply::Broken(status) => builder
-            .status(status)
-            .header("content-length", "1000")
-            .body(Body::from_stream(Cut::default()))
-            .unwrap(),
-    }
-}
-
-/// A body stream that fails after the head of the answer has gone out.
-#[derive(Default)]
-struct Cut(u8);
-
-impl futures_util::Stream for Cut {
-    type Item = Result<Bytes, std::io::Error>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0 += 1;
-        match self.0 {
-            1 => std::task::Poll::Ready(Some(Ok(Bytes::from_static(b"{")))),
-            2 => {
-                context.waker().wake_by_ref();
-                std::task::Poll::Pending
-            }
-            _ => std::task::Poll::Ready(Some(Err(std::io::Error::other("cut")))),
+        Reply::Raw(status, mut headers, body) => {
+            headers.push(id());
+            Http::With(status, headers, body)
         }
+        Reply::Unscripted => Http::With(404, vec![id()], "not scripted".to_owned()),
+        Reply::Hang => Http::Hang,
+        Reply::Broken(status) => Http::Broken(status),
     }
 }
 

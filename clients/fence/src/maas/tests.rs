@@ -1,11 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
 use tachi_engine::ports::Fencer as _;
-use tachi_testkit::HandClock;
+use tachi_testkit::{FakeHttp, HandClock, Reply};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
@@ -37,28 +35,14 @@ struct Seen {
     authorization: String,
 }
 
-/// What the fake answers.
-enum Reply {
-    Json(u16, Value),
-    Text(u16, Vec<(&'static str, String)>, &'static str),
-    Hang,
-}
-
 type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
-type Script = Arc<dyn Fn(&Seen) -> Option<Reply> + Send + Sync>;
 
 /// A MAAS with one machine, `c1`, unless the script says otherwise.
 struct Fake {
     url: String,
     clock: Arc<HandClock>,
     seen: Arc<Mutex<Vec<Seen>>>,
-    server: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    _server: FakeHttp,
 }
 
 fn machine(id: &str, name: &str) -> Value {
@@ -72,48 +56,29 @@ fn usual(seen: &Seen) -> Reply {
         "GET machines/abc/" | "POST machines/abc/?op=power_off" => Reply::Json(200, machine("abc", "c1")),
         "GET machines/abc/?op=query_power_state" => Reply::Json(200, json!({"state": "on"})),
         "GET users/?op=whoami" => Reply::Json(200, json!({"username": "tachi", "is_superuser": true})),
-        _ => Reply::Text(404, Vec::new(), "Not Found"),
+        _ => Reply::With(404, Vec::new(), "Not Found".into()),
     }
 }
 
 impl Fake {
     async fn start(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/MAAS", listener.local_addr().unwrap());
-        let (script, seen): (Script, Arc<Mutex<Vec<Seen>>>) = (Arc::new(script), Arc::default());
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = Arc::clone(&seen);
-        let router =
-            Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-                let path = uri.to_string();
-                let seen = Seen {
-                    line: format!("{method} {}", path.strip_prefix("/MAAS/api/2.0/").unwrap()),
-                    body: String::from_utf8(body.to_vec()).unwrap(),
-                    authorization: headers["authorization"].to_str().unwrap().to_owned(),
-                };
-                log.lock().unwrap().push(seen.clone());
-                let reply = script(&seen).unwrap_or_else(|| usual(&seen));
-                async move {
-                    match reply {
-                        Reply::Json(status, body) => {
-                            Response::builder().status(status).body(body.to_string()).unwrap()
-                        }
-                        Reply::Text(status, headers, body) => {
-                            let mut builder = Response::builder().status(status);
-                            for (name, value) in headers {
-                                builder = builder.header(name, value);
-                            }
-                            builder.body(body.to_owned()).unwrap()
-                        }
-                        Reply::Hang => std::future::pending().await,
-                    }
-                }
-            });
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let server = FakeHttp::start(move |asked, _| {
+            let seen = Seen {
+                line: asked.line().replacen("/MAAS/api/2.0/", "", 1),
+                body: asked.text(),
+                authorization: asked.header("authorization").to_owned(),
+            };
+            log.lock().unwrap().push(seen.clone());
+            script(&seen).unwrap_or_else(|| usual(&seen))
+        });
+        let server = server.await;
         Self {
-            url,
+            url: format!("{}/MAAS", server.url),
             clock: Arc::default(),
             seen,
-            server,
+            _server: server,
         }
     }
 
@@ -238,7 +203,7 @@ async fn a_machine_that_is_gone_is_looked_up_again() {
         FIND if finds.fetch_add(1, Ordering::SeqCst) > 0 => {
             Some(Reply::Json(200, json!([machine("new", "c1")])))
         }
-        QUERY => Some(Reply::Text(404, Vec::new(), "Not Found")),
+        QUERY => Some(Reply::With(404, Vec::new(), "Not Found".into())),
         "GET machines/new/?op=query_power_state" => Some(Reply::Json(200, json!({"state": "on"}))),
         _ => None,
     })
@@ -286,7 +251,7 @@ async fn a_given_system_id_is_used_without_asking_for_the_name() {
 
 #[tokio::test]
 async fn a_power_off_that_maas_cannot_do_is_not_taken_for_done() {
-    let reply = |status, body: &'static str| move || Reply::Text(status, Vec::new(), body);
+    let reply = |status, body: &'static str| move || Reply::With(status, Vec::new(), body.into());
     let wrong = || Reply::Json(200, machine("other", "c1"));
     // (case, answer, class and maybe_done)
     let cases: Vec<(&str, Answer, (FaultClass, bool))> = vec![
@@ -474,7 +439,7 @@ async fn row10_a_refused_key_is_told_from_a_wrong_clock() {
     ] {
         let headers = vec![("date", date.to_owned())];
         let fake = Fake::start(answering(FIND, move || {
-            Reply::Text(401, headers.clone(), "Authorization Error")
+            Reply::With(401, headers.clone(), "Authorization Error".into())
         }))
         .await;
         let error = Fencer::read_power(&fake.maas(), "c1").await.unwrap_err();
@@ -650,7 +615,11 @@ async fn i9_power_commands_are_audited_and_the_key_is_not() {
     let calls = AtomicUsize::new(0);
     let fake = Fake::start(move |seen| {
         let refused = seen.line == OFF && calls.fetch_add(1, Ordering::SeqCst) == 1;
-        refused.then_some(Reply::Text(403, Vec::new(), "s3cret-of-the-fixture may not"))
+        refused.then_some(Reply::With(
+            403,
+            Vec::new(),
+            "s3cret-of-the-fixture may not".into(),
+        ))
     })
     .await;
     let options = MaasOptions::new(&fake.url, KEY.into());

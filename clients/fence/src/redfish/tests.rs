@@ -1,11 +1,9 @@
 use std::collections::BTreeMap;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Response, Uri};
+use axum::http::HeaderMap;
 use serde_json::Value;
 use tachi_domain::power::Power;
-use tachi_testkit::HandClock;
+use tachi_testkit::{FakeHttp, HandClock, Reply};
 
 use super::*;
 
@@ -18,13 +16,6 @@ struct Seen {
     headers: HeaderMap,
 }
 
-enum Reply {
-    Json(u16, Value),
-    With(u16, Vec<(&'static str, String)>, String),
-    Hang,
-}
-
-type Script = Arc<dyn Fn(&Seen) -> Option<Reply> + Send + Sync>;
 type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
 /// Class and `maybe_done` of the fault, if there is to be one.
 type Want = Option<(FaultClass, bool)>;
@@ -33,13 +24,7 @@ type Want = Option<(FaultClass, bool)>;
 struct Fake {
     url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    server: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    _server: FakeHttp,
 }
 
 const ROOT: &str = "GET /redfish/v1/";
@@ -78,37 +63,23 @@ fn usual(seen: &Seen) -> Reply {
 
 impl Fake {
     async fn start(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (script, seen): (Script, Arc<Mutex<Vec<Seen>>>) = (Arc::new(script), Arc::default());
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = Arc::clone(&seen);
-        let router =
-            Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-                let seen = Seen {
-                    line: format!("{method} {uri}"),
-                    body: String::from_utf8(body.to_vec()).unwrap(),
-                    headers,
-                };
-                log.lock().unwrap().push(seen.clone());
-                let reply = script(&seen).unwrap_or_else(|| usual(&seen));
-                async move {
-                    match reply {
-                        Reply::Json(status, body) => {
-                            Response::builder().status(status).body(body.to_string()).unwrap()
-                        }
-                        Reply::With(status, headers, body) => {
-                            let mut builder = Response::builder().status(status);
-                            for (name, value) in headers {
-                                builder = builder.header(name, value);
-                            }
-                            builder.body(body).unwrap()
-                        }
-                        Reply::Hang => std::future::pending().await,
-                    }
-                }
-            });
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, seen, server }
+        let server = FakeHttp::start(move |asked, _| {
+            let seen = Seen {
+                line: asked.line(),
+                body: asked.text(),
+                headers: asked.headers.clone(),
+            };
+            log.lock().unwrap().push(seen.clone());
+            script(&seen).unwrap_or_else(|| usual(&seen))
+        });
+        let server = server.await;
+        Self {
+            url: server.url.clone(),
+            seen,
+            _server: server,
+        }
     }
 
     fn options(&self) -> RedfishOptions {

@@ -50,14 +50,10 @@ async fn the_self_test_says_what_would_go_wrong() {
         let owned = owned(owner);
         let fake = Fake::start(move |seen| match seen.line.as_str() {
             FIND => Some(owned()),
-            "GET users/?op=whoami" => Some(Reply::Text(
+            "GET users/?op=whoami" => Some(Reply::With(
                 200,
                 date(clock),
-                if superuser {
-                    r#"{"username": "tachi", "is_superuser": true}"#
-                } else {
-                    r#"{"username": "tachi", "is_superuser": false}"#
-                },
+                format!(r#"{{"username": "tachi", "is_superuser": {superuser}}}"#),
             )),
             _ => None,
         })

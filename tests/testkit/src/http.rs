@@ -1,0 +1,141 @@
+//! A server on a port that answers as a test says, and remembers what it was asked.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, Response, Uri};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// How.
+    pub method: Method,
+    /// What: the path with its query.
+    pub uri: Uri,
+    /// With which headers.
+    pub headers: HeaderMap,
+    /// With which body.
+    pub body: Bytes,
+}
+
+impl Asked {
+    /// Method and path with its query, as `GET /v1/things?limit=1`.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.uri)
+    }
+
+    /// The body.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header, empty without it.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// One answer.
+pub enum Reply {
+    /// A status with a JSON body.
+    Json(u16, Value),
+    /// A status with headers and a body of any kind.
+    With(u16, Vec<(&'static str, String)>, String),
+    /// Nothing, ever.
+    Hang,
+    /// A status, and a body that breaks off.
+    Broken(u16),
+}
+
+/// The server; it ends with this.
+pub struct FakeHttp {
+    /// Where it listens, without a slash at the end.
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for FakeHttp {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl FakeHttp {
+    /// Starts it on a free port of loopback; `answer` is given the URL, too.
+    pub async fn start(answer: impl Fn(&Asked, &str) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let (log, base, answer) = (Arc::clone(&asked), url.clone(), Arc::new(answer));
+        let router =
+            Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                let asked = Asked {
+                    method,
+                    uri,
+                    headers,
+                    body,
+                };
+                log.lock().unwrap().push(asked.clone());
+                let reply = answer(&asked, &base);
+                render(reply)
+            });
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, asked, server }
+    }
+
+    /// Everything it was asked, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn render(reply: Reply) -> Response<Body> {
+    let answer = Response::builder();
+    match reply {
+        Reply::Json(status, body) => {
+            let answer = answer.status(status).header("content-type", "application/json");
+            answer.body(Body::from(body.to_string())).unwrap()
+        }
+        Reply::With(status, headers, body) => {
+            let answer = headers
+                .into_iter()
+                .fold(answer.status(status), |answer, (name, value)| {
+                    answer.header(name, value)
+                });
+            answer.body(Body::from(body)).unwrap()
+        }
+        Reply::Hang => std::future::pending().await,
+        // Promises more than it sends.
+        Reply::Broken(status) => {
+            let answer = answer.status(status).header("content-length", "1000");
+            answer.body(Body::from_stream(Cut(0))).unwrap()
+        }
+    }
+}
+
+/// Ends with an error once the head of the answer has gone out.
+struct Cut(u8);
+
+impl futures_util::Stream for Cut {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0 += 1;
+        match self.0 {
+            1 => Poll::Ready(Some(Ok(Bytes::from_static(b"{")))),
+            2 => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Some(Err(std::io::Error::other("cut")))),
+        }
+    }
+}
