@@ -1,5 +1,11 @@
 //! A server on a port that answers as a test says, and remembers what it was asked.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test whose server cannot be may as well end"
+)]
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
