@@ -88,8 +88,14 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         planned,
         freeze,
     } = write;
-    let touches = !(moves.is_empty() && reservations.is_empty() && worse.is_empty() && planned.is_empty())
-        || !proofs.is_empty()
+    let lists = [
+        moves.len(),
+        proofs.len(),
+        reservations.len(),
+        worse.len(),
+        planned.len(),
+    ];
+    let touches = lists != [0; 5]
         || proven_off.is_some()
         || host.is_some()
         || host_back.is_some()

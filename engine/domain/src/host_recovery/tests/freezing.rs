@@ -182,7 +182,7 @@ fn a_freeze_before_the_first_order_or_change_takes_back_what_was_believed() {
     };
     let proven = Bed::engine().proven();
     assert!(proven.record.unless_frozen.own);
-    for mut bed in [held, asked, proven] {
+    for mut bed in [held, asked].into_iter().chain([proven]) {
         let disabling = bed.state.stage == Stage::Disabling;
         // The journal has refused what was to be begun.
         let refused = bed.commands.iter().filter(|one| one.is_write()).cloned();
