@@ -102,7 +102,7 @@ impl Journal for JournalTables {
             elapsed,
             ..Write::default()
         };
-        let beaten = commit(&self.db, id, epoch, &write).await;
+        let beaten = commit(&self.db, id, epoch, &write, Instant::now()).await;
         beaten.map_err(|stop| stop.journal("beating for a recovery"))
     }
 
@@ -127,10 +127,13 @@ impl Journal for JournalTables {
 
     #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %id, epoch))]
     async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
-        if together::is_its_own(write) {
-            return self.together.write(&self.db, id, epoch, write).await;
+        let begun = Instant::now();
+        if together::is_its_own(write)
+            && let Some(outcome) = self.together.write(&self.db, id, epoch, write, begun).await
+        {
+            return outcome;
         }
-        let committed = commit(&self.db, id, epoch, write).await;
+        let committed = commit(&self.db, id, epoch, write, begun).await;
         committed.map_err(|stop| stop.journal(together::WHAT))
     }
 
@@ -240,13 +243,19 @@ async fn proven_off(db: &Database) -> Result<BTreeSet<String>, Stop> {
     Ok(names.into_iter().collect())
 }
 
-async fn commit(db: &Database, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, Stop> {
+async fn commit(
+    db: &Database,
+    id: RecoveryId,
+    epoch: u64,
+    write: &Write,
+    begun: Instant,
+) -> Result<Committed, Stop> {
     let work = commit::Commit {
         id,
         epoch,
         write,
         now: db.now(),
-        begun: Instant::now(),
+        begun,
     };
     match db.write_journal(&work).await {
         // Between the look for taken instances and the insert another transaction may have taken one; then the unique

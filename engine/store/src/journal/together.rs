@@ -2,8 +2,8 @@
 //! one small write, and a transaction of its own would cost each a wait for the disk, or for the other nodes of a cluster.
 //!
 //! Only writes that touch nothing but their recovery's own rows: they refuse one another nothing, and take no locks that another
-//! transaction could want in another order. If one of them is refused or fails, nothing of the transaction was written, and each has its
-//! own after all.
+//! transaction could want in another order. If one of them is refused or fails, nothing of the transaction was written, and whoever
+//! waits for one writes it in a transaction of its own after all.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,8 +41,11 @@ struct Waiting {
     write: Write,
     now: Timestamp,
     begun: Instant,
-    answer: oneshot::Sender<Result<Committed, JournalError>>,
+    answer: oneshot::Sender<Answer>,
 }
+
+/// What came of it; `None` if it was not written for certain, and is to be written alone.
+type Answer = Option<Result<Committed, JournalError>>;
 
 impl Waiting {
     fn commit(&self) -> Commit<'_> {
@@ -55,9 +58,9 @@ impl Waiting {
         }
     }
 
-    fn answer(self, outcome: Result<Committed, JournalError>) {
+    fn answer(self, answer: Answer) {
         // Who has gone away meanwhile does not want to know.
-        let _ = self.answer.send(outcome);
+        let _ = self.answer.send(answer);
     }
 }
 
@@ -111,7 +114,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
 }
 
 impl Together {
-    /// Writes it with whatever else waits.
+    /// Writes it with whatever else waits; `None` if it is to be written alone.
     ///
     /// # Cancel safety
     ///
@@ -122,14 +125,15 @@ impl Together {
         id: RecoveryId,
         epoch: u64,
         write: &Write,
-    ) -> Result<Committed, JournalError> {
+        begun: Instant,
+    ) -> Answer {
         let (answer, outcome) = oneshot::channel();
         let waiting = Waiting {
             id,
             epoch,
             write: write.clone(),
             now: db.now(),
-            begun: Instant::now(),
+            begun,
             answer,
         };
         let is_led = {
@@ -151,7 +155,7 @@ impl Together {
         }
         outcome.await.unwrap_or_else(|_| {
             let stopped = DbErr::Custom("whoever wrote it was stopped".to_owned());
-            Err(Stop::from(Failure::Commit(stopped)).journal(WHAT))
+            Some(Err(Stop::from(Failure::Commit(stopped)).journal(WHAT)))
         })
     }
 }
@@ -185,29 +189,29 @@ impl Drop for Lead {
 }
 
 async fn write_all(db: &Database, all: Vec<Waiting>) {
-    if all.len() > 1 {
-        match in_one(db, &all).await {
-            Ok(Some(outcomes)) => {
-                for (one, outcome) in all.into_iter().zip(outcomes) {
-                    one.answer(Ok(outcome));
-                }
-                return;
+    let outcomes = match all.as_slice() {
+        [alone] => db.write_journal(&alone.commit()).await.map(|one| Some(vec![one])),
+        _ => in_one(db, &all).await,
+    };
+    match outcomes {
+        Ok(Some(outcomes)) => {
+            for (one, outcome) in all.into_iter().zip(outcomes) {
+                one.answer(Some(Ok(outcome)));
             }
-            // Whether anything was written is not known.
-            Err(stop) => {
-                let error = stop.journal(WHAT);
-                for one in all {
-                    one.answer(Err(error.clone()));
-                }
-                return;
-            }
-            Ok(None) => {}
         }
-    }
-    for one in all {
-        let written = db.write_journal(&one.commit()).await;
-        let written = written.map_err(|stop| stop.journal(WHAT));
-        one.answer(written);
+        // All at once, as each has its own patience with a database in trouble.
+        Ok(None) => {
+            for one in all {
+                one.answer(None);
+            }
+        }
+        // Whether anything was written is not known.
+        Err(stop) => {
+            let error = stop.journal(WHAT);
+            for one in all {
+                one.answer(Some(Err(error.clone())));
+            }
+        }
     }
 }
 

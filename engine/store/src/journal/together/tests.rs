@@ -125,6 +125,45 @@ async fn who_stops_waiting_keeps_nobody_from_writing() {
     assert!(at_once(&bench, &all[1..]).await.iter().all(is_written));
 }
 
+#[tokio::test]
+async fn r1_whoever_waits_for_a_writer_that_ends_is_told_that_nothing_is_known_and_the_next_finds_another() {
+    let (bench, all) = claimed(2).await;
+    let (answer, outcome) = oneshot::channel();
+    let together = Together::default();
+    together.0.lock().unwrap().waiting.push(Waiting {
+        id: all[0].id,
+        epoch: all[0].epoch,
+        write: ending("lost"),
+        now: bench.store.db.now(),
+        begun: Instant::now(),
+        answer,
+    });
+    together.0.lock().unwrap().is_led = true;
+    drop(Lead {
+        of: together.clone(),
+        is_over: false,
+    });
+    assert!(outcome.await.is_err());
+    let one = &all[1];
+    let write = ending("over");
+    let written = together.write(&bench.store.db, one.id, one.epoch, &write, Instant::now());
+    assert!(is_written(&written.await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_lead_that_is_done_leaves_the_next_one_alone() {
+    let together = Together::default();
+    let mut first = Lead {
+        of: together.clone(),
+        is_over: false,
+    };
+    assert!(first.next().is_none());
+    // Somebody has come in between, and made another.
+    together.0.lock().unwrap().is_led = true;
+    drop(first);
+    assert!(together.0.lock().unwrap().is_led);
+}
+
 #[test]
 fn what_touches_more_than_its_own_rows_goes_alone() {
     assert!(is_its_own(&ending("over")));
