@@ -223,7 +223,7 @@ impl Settings {
             )
             .default(IpAddr::from([0, 0, 0, 0]))
             .unit("address")
-            .help("address the API listens on; an empty value is 127.0.0.1")
+            .help("address the API listens on")
             .optional()
             .unwrap_or(IpAddr::from([127, 0, 0, 1]));
         let port = r

@@ -102,7 +102,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
     let sql_mode = r
         .string("database", "mysql_sql_mode")
         .default("TRADITIONAL".to_owned())
-        .help("SQL mode of MariaDB sessions; empty: as the server has it")
+        .help("SQL mode of MariaDB sessions")
         .get();
     let sync_wait = r
         .int("database", "mysql_wsrep_sync_wait")

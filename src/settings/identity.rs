@@ -62,12 +62,12 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         service_roles: r
             .list(AUTHTOKEN, "service_token_roles")
             .default(defaults.service_roles)
-            .help("roles of a service whose token makes an expired one of its user good")
+            .help("any of these roles makes a token a service's")
             .get(),
         service_roles_required: r
             .bool(AUTHTOKEN, "service_token_roles_required")
             .default(defaults.service_roles_required)
-            .help("takes a service token only with one of these roles")
+            .help("refuses a service token without such a role, which otherwise is only of no use")
             .get(),
         service_type: r
             .string(AUTHTOKEN, "service_type")

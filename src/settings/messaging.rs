@@ -52,19 +52,19 @@ pub(super) fn messaging(
         .optional();
     let durable = r
         .bool(RABBIT, "amqp_durable_queues")
-        .help("whether queues that Masakari's API reads are durable")
+        .help("whether the queue for what Masakari's API sends is durable")
         .optional();
     let heartbeat = r
         .seconds(RABBIT, "heartbeat_timeout_threshold")
         .default(Duration::from_secs(60))
         .range(Duration::ZERO..=Duration::from_secs(3600))
-        .help("a broker that is silent for so long is gone; 0: no heartbeats")
+        .help("silence for longer than this ends a connection; 0: it never does")
         .get();
     let first_pause = r
         .seconds(RABBIT, "rabbit_retry_interval")
         .default(Duration::from_millis(250))
         .range(Duration::from_millis(10)..=Duration::from_secs(60))
-        .help("the first pause before a broker is tried again; each further one is longer")
+        .help("the first pause before a broker is tried again; each further one is twice as long")
         .get();
     let longest_pause = r
         .seconds(RABBIT, "rabbit_interval_max")

@@ -37,12 +37,12 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
     let default_rule = r
         .string(G, "policy_default_rule")
         .default(defaults.default_rule)
-        .help("rule for what no rule is written for")
+        .help("rule that stands in for one that is not defined")
         .get();
     let enforce_new_defaults = r
         .bool(G, "enforce_new_defaults")
         .default(false)
-        .help("keeps to the new defaults where old ones would allow more")
+        .help("the old default of a rule counts no more")
         .get();
     // Read so that a wrong value is told: no rule is for tokens of one scope only, so there is nothing to enforce.
     r.bool(G, "enforce_scope")

@@ -112,13 +112,13 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
             .seconds(G, "power_on_delay")
             .default(d.power_on_delay)
             .range(LONG)
-            .help("how long after the recovery a host gets its power back, with `after_recovery = power_on`")
+            .help("how long a host is shown to be off before it gets its power back, with `after_recovery = power_on`")
             .get(),
         episode_deadline: r
             .seconds(G, "episode_deadline")
             .default(d.episode_deadline)
             .range(LONG)
-            .help("how long the levels of a host are tried before a person is asked for")
+            .help("how long the levels of a host may take together; no further one is begun after that")
             .get(),
         fence_retry: r
             .seconds(G, "retry_interval")

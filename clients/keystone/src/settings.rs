@@ -90,7 +90,7 @@ pub fn tls(r: &mut Reader<'_>, section: &str) -> Tls {
     };
     let ca_file = path(
         "cafile",
-        "authorities of certificates, beside those of the system",
+        "authorities of certificates, in place of those of the system",
     );
     let certificate = path("certfile", "our certificate");
     let key = path("keyfile", "its key; without, `certfile` holds both");

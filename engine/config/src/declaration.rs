@@ -25,7 +25,7 @@ impl Effective {
         varies.or_else(|| self.default.clone().filter(|text| !text.is_empty()))
     }
 
-    /// The rest of its row in a table `| option | value | default | limits | effect |`.
+    /// Its row in a table `| option | value | default | limits | effect |`.
     pub fn row(&self) -> String {
         let default = self.usual().map_or("none".to_owned(), |text| {
             format!("`{}`", text.replace('\n', " ").replace('|', "\\|"))

@@ -53,7 +53,7 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
             &["password", "v3password", "v2password", "v3applicationcredential"],
         )
         .default("password")
-        .help("how we log in to Keystone; v2password is v3 with the default domain")
+        .help("how we log in to Keystone; v2password counts as password")
         .get();
     let default = domain(r, g, "default_domain");
     let identity = Identity::read(r, g, default.as_ref());
