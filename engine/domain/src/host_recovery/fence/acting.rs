@@ -61,7 +61,15 @@ impl HostRecovery {
         if !self.fence.ordered {
             self.guard.lookout.want(now, Duration::from_secs(1), commands);
         }
-        self.service.want(now, Duration::from_secs(1), commands);
+        let every = match (self.policy.fencing, self.policy.bare_normal) {
+            (FencingMode::External, BareNormal::Wait(limit))
+                if self.service.may_be_still_for(limit, now.elapsed) =>
+            {
+                Duration::ZERO
+            }
+            _ => Duration::from_secs(1),
+        };
+        self.service.want(now, every, commands);
         let suspect = suspect!(self);
         let mut turn = turn!(self, now, record);
         let (fence, guard) = (&mut self.fence, &mut self.guard);

@@ -90,6 +90,14 @@ impl ServiceTrack {
             .map_or(Duration::ZERO, |(_, since)| self.looked.since(since))
     }
 
+    /// Whether it may have stood still for `limit` by now, which no look has shown yet.
+    pub(in super::super) fn may_be_still_for(&self, limit: Duration, now: Elapsed) -> bool {
+        self.still.is_some_and(|(_, since)| {
+            let enough = since.plus(limit);
+            self.looked < enough && enough <= now
+        })
+    }
+
     /// A copy of Nova's database that lags behind: it shows what was there before our change. Somebody who clears
     /// `forced_down` dates the record anew.
     fn is_outdated(&self, seen: &Service) -> bool {

@@ -9,7 +9,7 @@ use crate::host_recovery::{HoldKind, Stage};
 use crate::nova::Service;
 use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
-use crate::recovery::{Observation, Word};
+use crate::recovery::{Command, Observation, Word};
 
 #[test]
 fn c2_t9_a_foreign_power_controllers_word_is_no_proof_while_nova_hears_the_host() {
@@ -184,6 +184,23 @@ fn c8_t1_without_evidence_normal_counts_once_the_heartbeat_has_stood_still_for_a
     assert!(message.contains("180 s, as Masakari waits"), "{message}");
     look_until(&mut bed, 190_000);
     assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn c8_t1_a_wait_shorter_than_a_second_ends_by_a_look_of_its_own() {
+    let mut bed = Bed::with("NORMAL", |policy| {
+        policy.fencing = FencingMode::External;
+        policy.bare_normal = BareNormal::Wait(Duration::from_millis(200));
+    })
+    .begun();
+    let looks = |bed: &Bed| bed.wants(|command| *command == Command::ReadService);
+    bed.heartbeat_age(20_000).service();
+    bed.tick(100);
+    assert!(!looks(&bed), "the heartbeat has not stood still long enough");
+    bed.tick(100);
+    assert!(looks(&bed));
+    bed.service();
+    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
 }
 
 #[test]
