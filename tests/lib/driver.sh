@@ -79,12 +79,20 @@ stop_session() {
   kill -KILL $pids 2>/dev/null || true
 }
 
+# processor_seconds : of what `times` prints, the seconds used by processes that have been waited for
+processor_seconds() {
+  # Two lines of `0m1.5s 0m0.2s`; the second is that of the children.
+  awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "m"); sum += t[1] * 60 + t[2] } } END { printf "%d", sum }'
+}
+
 # run_part PART GROUP
 run_part() {
-  local name="$1" group="$2" limit rc=0 p f start left took why=""
+  local name="$1" group="$2" limit rc=0 p f start left took used why=""
   limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
   printf '\n=== %s\n' "$name"
   start=$SECONDS
+  times >"$RUN_DIR/times"
+  used="$(processor_seconds <"$RUN_DIR/times")"
   export TACHI_TEST_RESULTS="$RUN_DIR/$name.counts"
   : >"$TACHI_TEST_RESULTS"
   mkfifo "$RUN_DIR/$name.out"
@@ -132,9 +140,11 @@ run_part() {
   PASSED=$((PASSED + p)) FAILED=$((FAILED + f))
   if [ "$f" -gt 0 ]; then BROKEN+=("$name $why"); fi
   took=$((SECONDS - start))
+  times >"$RUN_DIR/times"
+  used=$(($(processor_seconds <"$RUN_DIR/times") - used))
   USED[$group]=$((${USED[$group]:-0} + took))
-  TABLE+=("$(printf '%-16s %5d passed %4d failed %5d s   %-10s %4d of %4d s' \
-    "$name" "$p" "$f" "$took" "$group" "${USED[$group]}" "$(budget "$group")")")
+  TABLE+=("$(printf '%-16s %5d passed %4d failed %5d s (%4d of processor)   %-10s %4d of %4d s' \
+    "$name" "$p" "$f" "$took" "$used" "$group" "${USED[$group]}" "$(budget "$group")")")
 }
 
 # what_failed LOG : the lines that say what has failed, with what follows each, and the last lines of all
