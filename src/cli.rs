@@ -91,7 +91,7 @@ pub(crate) enum Command {
     /// See the reporters that are set aside because Nova contradicts them, and let one be heard again
     #[command(subcommand)]
     Reporter(ReporterCommand),
-    /// See the configuration in effect
+    /// See the configuration in effect, or a sample with every option
     #[command(subcommand)]
     Config(ConfigCommand),
     /// See who may do what
