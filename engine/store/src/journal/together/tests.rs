@@ -12,6 +12,11 @@ use crate::testing::{Bench, START};
 /// So many open recoveries, each of a host of its own and claimed.
 async fn claimed(count: usize) -> (Bench, Vec<Claimed>) {
     let bench = Bench::new().await;
+    let all = claimed_in(&bench, count).await;
+    (bench, all)
+}
+
+async fn claimed_in(bench: &Bench, count: usize) -> Vec<Claimed> {
     let segment = bench.segment("s1").await;
     for number in 0..count {
         let host = bench.host(&segment, &format!("cmp{number}")).await;
@@ -29,7 +34,7 @@ async fn claimed(count: usize) -> (Bench, Vec<Claimed>) {
         );
     }
     assert_eq!(all.len(), count);
-    (bench, all)
+    all
 }
 
 fn ending(text: &str) -> Write {
@@ -52,6 +57,11 @@ async fn at_once(bench: &Bench, all: &[Claimed]) -> Vec<Result<Committed, Journa
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
+async fn open(bench: &Bench) -> Vec<RecoveryId> {
+    let unsettled = bench.store.journal().unsettled().await.unwrap();
+    unsettled.into_iter().map(|view| view.id).collect()
+}
+
 fn is_written(outcome: &Result<Committed, JournalError>) -> bool {
     matches!(outcome, Ok(Committed::Written(_)))
 }
@@ -72,7 +82,7 @@ async fn what_comes_together_is_written_together() {
         together < (alone - 1) * 40,
         "{together} questions, {alone} of one"
     );
-    assert!(bench.store.journal().unsettled().await.unwrap().is_empty());
+    assert!(open(&bench).await.is_empty());
 }
 
 #[tokio::test]
@@ -92,8 +102,7 @@ async fn r1_one_that_is_held_no_more_is_lost_and_the_others_are_written() {
             assert!(is_written(&outcome), "{place}: {outcome:?}");
         }
     }
-    let left = bench.store.journal().unsettled().await.unwrap();
-    assert_eq!(left.iter().map(|view| view.id).collect::<Vec<_>>(), [taken.id]);
+    assert_eq!(open(&bench).await, [taken.id]);
 }
 
 #[tokio::test]
@@ -110,6 +119,35 @@ async fn one_that_fails_fails_alone() {
     for (place, outcome) in at_once(&bench, &all).await.into_iter().enumerate() {
         assert_eq!(is_written(&outcome), place != 3, "{place}: {outcome:?}");
     }
+}
+
+/// `SQLite` looks at a deferred foreign key with the commit, which then fails.
+#[tokio::test]
+async fn r1_where_the_commit_fails_nobody_is_told_that_it_was_written_and_the_next_is() {
+    let bench = Bench::sqlite().await;
+    let all = claimed_in(&bench, 12).await;
+    let writer = bench.store.db.writer();
+    let refused = all[11].id;
+    for statement in [
+        "CREATE TABLE above (id INTEGER PRIMARY KEY)".to_owned(),
+        "CREATE TABLE below (id INTEGER REFERENCES above (id) DEFERRABLE INITIALLY DEFERRED)".to_owned(),
+        format!(
+            "CREATE TRIGGER refuses AFTER UPDATE ON recovery WHEN NEW.uuid = '{refused}' BEGIN INSERT INTO below VALUES (1); END"
+        ),
+    ] {
+        writer.execute_unprepared(&statement).await.unwrap();
+    }
+    let outcomes = at_once(&bench, &all).await;
+    let open = open(&bench).await;
+    assert!(open.contains(&refused));
+    for (one, outcome) in all.iter().zip(&outcomes) {
+        assert_eq!(is_written(outcome), !open.contains(&one.id), "{outcome:?}");
+    }
+    assert!(open.len() > 1, "it shared its transaction with others");
+    writer.execute_unprepared("DROP TRIGGER refuses").await.unwrap();
+    let left: Vec<Claimed> = all.into_iter().filter(|one| open.contains(&one.id)).collect();
+    assert!(at_once(&bench, &left).await.iter().all(is_written));
+    assert!(self::open(&bench).await.is_empty());
 }
 
 #[tokio::test]
