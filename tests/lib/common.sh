@@ -50,7 +50,10 @@ apt_need() {
   say "installing $*"
   local log
   log="$(mktemp)"
-  if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+  # One at a time: another part may be installing something, too. What a package starts does not keep the lock.
+  # shellcheck disable=SC2016 # expanded by that shell
+  if ! flock -o "${TMPDIR:-/tmp}/tachi-tests.apt" bash -c \
+    'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' apt "$@" >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "apt-get could not install $*"
   fi

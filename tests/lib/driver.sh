@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Runs parts one after the other, each in a session of its own, with a time limit; adds up what they report.
+# Runs parts one after the other or two beside each other, each in a session of its own, with a time limit; adds up what they report.
 
 # Seconds per group (CI has 60 minutes in all); twice that is a failure.
 budget() {
@@ -22,7 +22,8 @@ budget() {
 }
 
 RUN_DIR=""
-CURRENT="" WATCHDOG="" TEE=""
+# Of the parts under way, by name: the session each leads, its watchdog, who copies its output, and when it began.
+declare -A SESSION=() WATCHDOG=() TEE=() BEGAN=() WHY=()
 declare -A USED=()
 TABLE=()
 BROKEN=()
@@ -37,9 +38,11 @@ start_run() {
 }
 
 clean_up() {
-  stop_session "$WATCHDOG" KILL
-  stop_session "$CURRENT" TERM
-  local number
+  local number name
+  for name in "${!SESSION[@]}"; do
+    stop_session "${WATCHDOG[$name]:-}" KILL
+    stop_session "${SESSION[$name]}" TERM
+  done
   for number in $(sort -u "$RUN_DIR/miniclouds-started" 2>/dev/null || true); do
     say "stopping minicloud $number"
     MC_NUMBER="$number" "$REPO/devstack/minicloud/down.sh" || loud "minicloud $number could not be stopped"
@@ -79,72 +82,86 @@ stop_session() {
   kill -KILL $pids 2>/dev/null || true
 }
 
-# processor_seconds : of what `times` prints, the seconds used by processes that have been waited for
-processor_seconds() {
-  # Two lines of `0m1.5s 0m0.2s`; the second is that of the children.
-  awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "m"); sum += t[1] * 60 + t[2] } } END { printf "%d", sum }'
+# begin_part PART GROUP SHOWN : in a session of its own. SHOWN: /dev/stdout, or /dev/null where only its log is written
+begin_part() {
+  local name="$1" group="$2" shown="$3" limit
+  limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
+  BEGAN[$name]=$SECONDS
+  WHY[$name]=""
+  : >"$RUN_DIR/$name.counts"
+  : >"$RUN_DIR/$name.times"
+  mkfifo "$RUN_DIR/$name.out"
+  tee "$TARGET/test-logs/$name.log" <"$RUN_DIR/$name.out" >"$shown" &
+  TEE[$name]=$!
+  if [ "$limit" -le 0 ]; then
+    WHY[$name]="the group $group had used up twice its budget before it began"
+    : >"$RUN_DIR/$name.out"
+    return 0
+  fi
+  # Bash tells the processor time of what it has waited for, so each part has one to wait for it.
+  # shellcheck disable=SC2016 # expanded by that one
+  TACHI_TEST_RESULTS="$RUN_DIR/$name.counts" setsid bash -c 'bash "$1"; rc=$?; { times; echo "$SECONDS"; } >"$2"; exit "$rc"' part \
+    "$REPO/tests/parts/$name.sh" "$RUN_DIR/$name.times" >"$RUN_DIR/$name.out" 2>&1 </dev/null &
+  SESSION[$name]=$!
+  setsid bash "$REPO/tests/lib/watchdog.sh" "$limit" "$RUN_DIR/$name.late" "${SESSION[$name]}" >/dev/null 2>&1 </dev/null &
+  WATCHDOG[$name]=$!
+  disown "${WATCHDOG[$name]}"
 }
 
-# run_part PART GROUP
-run_part() {
-  local name="$1" group="$2" limit rc=0 p f start left took used why=""
-  limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
-  printf '\n=== %s\n' "$name"
-  start=$SECONDS
-  times >"$RUN_DIR/times"
-  used="$(processor_seconds <"$RUN_DIR/times")"
-  export TACHI_TEST_RESULTS="$RUN_DIR/$name.counts"
-  : >"$TACHI_TEST_RESULTS"
-  mkfifo "$RUN_DIR/$name.out"
-  tee "$TARGET/test-logs/$name.log" <"$RUN_DIR/$name.out" &
-  TEE=$!
-  if [ "$limit" -le 0 ]; then
-    why="the group $group had used up twice its budget before it began"
-    loud "$name: $why"
-    rc=124
-    : >"$RUN_DIR/$name.out"
-  else
-    setsid bash "$REPO/tests/parts/$name.sh" >"$RUN_DIR/$name.out" 2>&1 </dev/null &
-    CURRENT=$!
-    setsid bash "$REPO/tests/lib/watchdog.sh" "$limit" "$RUN_DIR/$name.late" "$CURRENT" >/dev/null 2>&1 </dev/null &
-    WATCHDOG=$!
-    disown "$WATCHDOG"
-    wait "$CURRENT" || rc=$?
-    stop_session "$WATCHDOG" KILL
-    WATCHDOG=""
+# end_part PART GROUP : waits for it, and adds up what it reports
+end_part() {
+  local name="$1" group="$2" rc=0 p f left took used
+  if [ -n "${SESSION[$name]:-}" ]; then
+    wait "${SESSION[$name]}" || rc=$?
+    stop_session "${WATCHDOG[$name]}" KILL
     if [ -e "$RUN_DIR/$name.late" ]; then
-      why="stopped after $limit s: then $group had used up twice its budget"
-      loud "$name: $why"
+      WHY[$name]="stopped after $((SECONDS - BEGAN[$name])) s: then $group had used up twice its budget"
       rc=124
     fi
     # What was told to end a moment ago may still be at it.
     for _ in {1..20}; do
-      left="$(session_members "$CURRENT")"
+      left="$(session_members "${SESSION[$name]}")"
       if [ -z "$left" ]; then break; fi
       sleep 0.1
     done
     if [ -n "$left" ]; then
-      why="it left processes behind"
-      loud "$name: $why: $(tr '\n' ' ' <<<"$left")"
+      WHY[$name]="it left processes behind: $(tr '\n' ' ' <<<"$left")"
       ps -o pid=,ppid=,stat=,args= -p "$(tr '\n' ',' <<<"$left" | sed 's/,$//')" || true
-      stop_session "$CURRENT" TERM
+      stop_session "${SESSION[$name]}" TERM
       if [ "$rc" -eq 0 ]; then rc=1; fi
     fi
-    CURRENT=""
+    unset "SESSION[$name]"
+  else
+    rc=124
   fi
-  wait "$TEE" || true
-  read -r p f < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$TACHI_TEST_RESULTS")
+  if [ -n "${WHY[$name]}" ]; then loud "$name: ${WHY[$name]}"; fi
+  wait "${TEE[$name]}" || true
+  read -r p f < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$RUN_DIR/$name.counts")
   # A part that counts nothing is one test itself; one that fails must show in the sum.
   if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
   if [ "$rc" -eq 0 ] && [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then p=1; fi
   PASSED=$((PASSED + p)) FAILED=$((FAILED + f))
-  if [ "$f" -gt 0 ]; then BROKEN+=("$name $why"); fi
-  took=$((SECONDS - start))
-  times >"$RUN_DIR/times"
-  used=$(($(processor_seconds <"$RUN_DIR/times") - used))
+  if [ "$f" -gt 0 ]; then BROKEN+=("$name ${WHY[$name]}"); fi
+  # Two lines of `0m1.5s 0m0.2s`, the second is that of what was waited for; then the seconds. Nothing of a part that was killed.
+  read -r used took < <(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "m"); sum += t[1] * 60 + t[2] } } NR == 3 { took = $1 }
+    END { printf "%d %d\n", sum, NR == 3 ? took : since }' since="$((SECONDS - BEGAN[$name]))" "$RUN_DIR/$name.times")
   USED[$group]=$((${USED[$group]:-0} + took))
-  TABLE+=("$(printf '%-16s %5d passed %4d failed %5d s (%4d of processor)   %-10s %4d of %4d s' \
+  TABLE+=("$(printf '%-17s %5d passed %4d failed %5d s (%4d of processor)   %-10s %4d of %4d s' \
     "$name" "$p" "$f" "$took" "$used" "$group" "${USED[$group]}" "$(budget "$group")")")
+}
+
+# run_parts PART:GROUP [PART:GROUP] : the second beside the first; what it prints follows when both are over
+run_parts() {
+  local first="$1" second="${2:-}"
+  printf '\n=== %s%s\n' "${first%%:*}" "${second:+ (and ${second%%:*} beside it)}"
+  if [ -n "$second" ]; then begin_part "${second%%:*}" "${second##*:}" /dev/null; fi
+  begin_part "${first%%:*}" "${first##*:}" /dev/stdout
+  end_part "${first%%:*}" "${first##*:}"
+  if [ -n "$second" ]; then
+    end_part "${second%%:*}" "${second##*:}"
+    printf '\n=== %s\n' "${second%%:*}"
+    cat "$TARGET/test-logs/${second%%:*}.log"
+  fi
 }
 
 # what_failed LOG : the lines that say what has failed, with what follows each, and the last lines of all
