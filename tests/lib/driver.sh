@@ -82,16 +82,20 @@ stop_session() {
   kill -KILL $pids 2>/dev/null || true
 }
 
-# begin_part PART GROUP SHOWN : in a session of its own. SHOWN: /dev/stdout, or /dev/null where only its log is written
+# begin_part PART GROUP shown|kept : in a session of its own; `kept`: what it prints goes into its log only
 begin_part() {
-  local name="$1" group="$2" shown="$3" limit
+  local name="$1" group="$2" limit
   limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
   BEGAN[$name]=$SECONDS
   WHY[$name]=""
   : >"$RUN_DIR/$name.counts"
   : >"$RUN_DIR/$name.times"
   mkfifo "$RUN_DIR/$name.out"
-  tee "$TARGET/test-logs/$name.log" <"$RUN_DIR/$name.out" >"$shown" &
+  if [ "$3" = shown ]; then
+    tee "$TARGET/test-logs/$name.log" <"$RUN_DIR/$name.out" &
+  else
+    cat <"$RUN_DIR/$name.out" >"$TARGET/test-logs/$name.log" &
+  fi
   TEE[$name]=$!
   if [ "$limit" -le 0 ]; then
     WHY[$name]="the group $group had used up twice its budget before it began"
@@ -154,8 +158,8 @@ end_part() {
 run_parts() {
   local first="$1" second="${2:-}"
   printf '\n=== %s%s\n' "${first%%:*}" "${second:+ (and ${second%%:*} beside it)}"
-  if [ -n "$second" ]; then begin_part "${second%%:*}" "${second##*:}" /dev/null; fi
-  begin_part "${first%%:*}" "${first##*:}" /dev/stdout
+  if [ -n "$second" ]; then begin_part "${second%%:*}" "${second##*:}" kept; fi
+  begin_part "${first%%:*}" "${first##*:}" shown
   end_part "${first%%:*}" "${first##*:}"
   if [ -n "$second" ]; then
     end_part "${second%%:*}" "${second##*:}"
