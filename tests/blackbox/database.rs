@@ -26,6 +26,17 @@ pub(crate) struct OwnServer {
     child: Option<Child>,
 }
 
+/// Below the range from which the kernel takes ports for others: nobody is given it while the server is away.
+fn free_port() -> u16 {
+    loop {
+        let port =
+            15_000 + u16::from_ne_bytes(uuid::Uuid::new_v4().as_bytes()[..2].try_into().unwrap()) % 17_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl OwnServer {
     /// One of the kind the tests run on; `None` on `SQLite`.
     pub(crate) fn make() -> Option<Self> {
@@ -38,11 +49,7 @@ impl OwnServer {
         let folder = tempfile::tempdir().unwrap();
         // The server runs as another user.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let mut own = Self {
             serve: variable("SERVE"),
             admin: variable("URL"),
