@@ -41,6 +41,9 @@ check() {
 }
 checks_done() { [ "$CHECKS_FAILED" -eq 0 ]; }
 
+# Whoever calls apt-get holds it: another part may be installing something, too. What a package starts does not keep it.
+APT_LOCK="${TMPDIR:-/tmp}/tachi-tests.apt"
+
 # apt_need COMMAND PACKAGE... : installs the packages unless COMMAND is there.
 apt_need() {
   local tool="$1"
@@ -50,9 +53,8 @@ apt_need() {
   say "installing $*"
   local log
   log="$(mktemp)"
-  # One at a time: another part may be installing something, too. What a package starts does not keep the lock.
   # shellcheck disable=SC2016 # expanded by that shell
-  if ! flock -o "${TMPDIR:-/tmp}/tachi-tests.apt" bash -c \
+  if ! flock -o "$APT_LOCK" bash -c \
     'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' apt "$@" >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "apt-get could not install $*"

@@ -11,7 +11,9 @@ if ! have promtool || ! have prometheus; then
     apt_need dpkg-deb dpkg
     mkdir -p "$unpacked"
     log="$(mktemp)"
-    if ! { apt-get update && (cd "$unpacked" && apt-get download prometheus && dpkg-deb -x prometheus_*.deb .); } >"$log" 2>&1; then
+    # shellcheck disable=SC2016 # expanded by that shell
+    if ! flock -o "$APT_LOCK" bash -ec 'apt-get update; cd "$1"; apt-get download prometheus; dpkg-deb -x prometheus_*.deb .' apt \
+      "$unpacked" >"$log" 2>&1; then
       tail -n 20 "$log" >&2
       die "apt-get could not download prometheus"
     fi
