@@ -22,7 +22,7 @@ budget() {
 }
 
 RUN_DIR=""
-# Of the parts under way, by name: the session each leads, its watchdog, who copies its output, and when it began.
+# Of the parts under way, by name: the session each leads, its watchdog, who copies its output, when it began, and why it counts as failed.
 declare -A SESSION=() WATCHDOG=() TEE=() BEGAN=() WHY=()
 declare -A USED=()
 TABLE=()
@@ -84,28 +84,27 @@ stop_session() {
 
 # begin_part PART GROUP shown|kept : in a session of its own; `kept`: what it prints goes into its log only
 begin_part() {
-  local name="$1" group="$2" limit
+  local name="$1" group="$2" limit out="$TARGET/test-logs/$1.log"
   limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
   BEGAN[$name]=$SECONDS
   WHY[$name]=""
+  : >"$out"
   : >"$RUN_DIR/$name.counts"
   : >"$RUN_DIR/$name.times"
-  mkfifo "$RUN_DIR/$name.out"
-  if [ "$3" = shown ]; then
-    tee "$TARGET/test-logs/$name.log" <"$RUN_DIR/$name.out" &
-  else
-    cat <"$RUN_DIR/$name.out" >"$TARGET/test-logs/$name.log" &
-  fi
-  TEE[$name]=$!
   if [ "$limit" -le 0 ]; then
     WHY[$name]="the group $group had used up twice its budget before it began"
-    : >"$RUN_DIR/$name.out"
     return 0
   fi
-  # Bash tells the processor time of what it has waited for, so each part has one to wait for it.
+  if [ "$3" = shown ]; then
+    mkfifo "$RUN_DIR/$name.out"
+    tee "$out" <"$RUN_DIR/$name.out" &
+    TEE[$name]=$!
+    out="$RUN_DIR/$name.out"
+  fi
+  # Bash tells the processor time of what it has waited for, so each part has one to wait for it, also when both are told to end.
   # shellcheck disable=SC2016 # expanded by that one
-  TACHI_TEST_RESULTS="$RUN_DIR/$name.counts" setsid bash -c 'bash "$1"; rc=$?; { times; echo "$SECONDS"; } >"$2"; exit "$rc"' part \
-    "$REPO/tests/parts/$name.sh" "$RUN_DIR/$name.times" >"$RUN_DIR/$name.out" 2>&1 </dev/null &
+  TACHI_TEST_RESULTS="$RUN_DIR/$name.counts" setsid bash -c 'trap : TERM; bash "$1"; rc=$?; { times; echo "$SECONDS"; } >"$2"; exit "$rc"' part \
+    "$REPO/tests/parts/$name.sh" "$RUN_DIR/$name.times" >"$out" 2>&1 </dev/null &
   SESSION[$name]=$!
   setsid bash "$REPO/tests/lib/watchdog.sh" "$limit" "$RUN_DIR/$name.late" "${SESSION[$name]}" >/dev/null 2>&1 </dev/null &
   WATCHDOG[$name]=$!
@@ -119,7 +118,7 @@ end_part() {
     wait "${SESSION[$name]}" || rc=$?
     stop_session "${WATCHDOG[$name]}" KILL
     if [ -e "$RUN_DIR/$name.late" ]; then
-      WHY[$name]="stopped after $((SECONDS - BEGAN[$name])) s: then $group had used up twice its budget"
+      WHY[$name]="stopped after $(cat "$RUN_DIR/$name.late") s: then $group had used up twice its budget"
       rc=124
     fi
     # What was told to end a moment ago may still be at it.
@@ -129,7 +128,7 @@ end_part() {
       sleep 0.1
     done
     if [ -n "$left" ]; then
-      WHY[$name]="it left processes behind: $(tr '\n' ' ' <<<"$left")"
+      WHY[$name]="${WHY[$name]:+${WHY[$name]}; }it left processes behind: $(tr '\n' ' ' <<<"$left")"
       ps -o pid=,ppid=,stat=,args= -p "$(tr '\n' ',' <<<"$left" | sed 's/,$//')" || true
       stop_session "${SESSION[$name]}" TERM
       if [ "$rc" -eq 0 ]; then rc=1; fi
@@ -139,7 +138,7 @@ end_part() {
     rc=124
   fi
   if [ -n "${WHY[$name]}" ]; then loud "$name: ${WHY[$name]}"; fi
-  wait "${TEE[$name]}" || true
+  if [ -n "${TEE[$name]:-}" ]; then wait "${TEE[$name]}" || true; fi
   read -r p f < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$RUN_DIR/$name.counts")
   # A part that counts nothing is one test itself; one that fails must show in the sum.
   if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi

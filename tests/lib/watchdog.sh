@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# watchdog.sh SECONDS FLAG SID : after SECONDS leaves FLAG behind and stops the process group SID.
+# watchdog.sh SECONDS FLAG SID : after SECONDS leaves FLAG behind, which says how many, and stops the process group SID.
 set -u
 sleep "$1"
-: >"$2"
+echo "$1" >"$2"
 kill -TERM -- "-$3"
 sleep 10
 kill -KILL -- "-$3"
