@@ -103,6 +103,7 @@ pub(super) fn fits(ground: &Ground<'_>, demand: &Demand, load: &Load, open: &[bo
         .collect();
     let kept = ground.kept_from(demand, &BTreeMap::new());
     let mut safe = 0_usize;
+    let (evenly, mut sum) = (evenly(width), 0.0);
     let mut shares = Shares {
         width,
         all: Vec::new(),
@@ -131,10 +132,43 @@ pub(super) fn fits(ground: &Ground<'_>, demand: &Demand, load: &Load, open: &[bo
             if safe > gone {
                 return true;
             }
+        } else if gone == 0 {
+            // A few hosts of a thousand prove it, mostly: the others need no look.
+            sum += least(&shares.all[before..], &evenly);
+            if sum > 1.0 + MARGIN {
+                return true;
+            }
         }
     }
     let mut weights = vec![0_u32; width];
     proves_with_some(&mut weights, 0, STEPS, &shares, gone - safe)
+}
+
+/// The steps, parted as evenly as they can be.
+fn evenly(width: usize) -> Vec<f64> {
+    let mut weights = vec![0_u32; width];
+    for step in 0..STEPS as usize {
+        if let Some(weight) = weights.get_mut(step % width.max(1)) {
+            *weight += 1;
+        }
+    }
+    parts(&weights)
+}
+
+fn parts(weights: &[u32]) -> Vec<f64> {
+    let weights = weights.iter();
+    weights
+        .map(|weight| f64::from(*weight) / f64::from(STEPS))
+        .collect()
+}
+
+/// The share of all others that fills a host, in the resource in which that weighs least.
+fn least(own: &[f64], weights: &[f64]) -> f64 {
+    let weighed = own
+        .iter()
+        .zip(weights)
+        .map(|(share, weight)| share_of(*share, *weight));
+    weighed.fold(f64::INFINITY, f64::min)
 }
 
 /// Of hosts that can be filled, what that takes of each class as a share of all there is; without end where it cannot be filled so.
@@ -170,17 +204,9 @@ fn proves_with_some(weights: &mut Vec<u32>, at: usize, left: u32, shares: &Share
 }
 
 fn proves(weights: &[u32], shares: &Shares, gone: usize) -> bool {
-    let weights: Vec<f64> = weights
-        .iter()
-        .map(|weight| f64::from(*weight) / f64::from(STEPS))
-        .collect();
-    let each = shares.all.chunks_exact(shares.width.max(1)).map(|own| {
-        let weighed = own
-            .iter()
-            .zip(&weights)
-            .map(|(share, weight)| share_of(*share, *weight));
-        weighed.fold(f64::INFINITY, f64::min)
-    });
+    let weights = parts(weights);
+    let all = shares.all.chunks_exact(shares.width.max(1));
+    let each = all.map(|own| least(own, &weights));
     if gone == 0 {
         let mut sum = 0.0;
         return each.into_iter().any(|one| {
