@@ -322,7 +322,11 @@ fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
         (Some(Grade::Info), _) => mark("info", "not assessed"),
         (_, None) => mark("unknown", "not known"),
         (_, Some(true)) => mark("ok", "holds"),
-        (_, Some(false)) => mark("err", "does not hold"),
+        // The worst finding is the first.
+        (_, Some(false)) => {
+            let worst = need.findings.first().map_or(Grade::Err, |finding| finding.grade);
+            mark(worst.as_str(), "does not hold")
+        }
     }
 }
 

@@ -214,6 +214,23 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
         assert!(row.contains(state) && row.contains(why), "{state}: {why}: {row}");
     }
     assert!(!rows[4].contains("no reporter is doubted"), "{}", rows[4]);
+    // It looks as bad as the worst of its findings.
+    let of_grade = |grade: &str| {
+        let mut finding = finding.clone();
+        finding["grade"] = json!(grade);
+        needs(&json!([of("room", Some(false), true, &[&finding])]), None)
+    };
+    for (grade, state) in [
+        ("err", "✗ does not hold"),
+        ("warn", "! does not hold"),
+        ("info", "· does not hold"),
+    ] {
+        assert!(
+            of_grade(grade)[0].contains(state),
+            "{grade}: {}",
+            of_grade(grade)[0]
+        );
+    }
     // What it is left for says more than what else speaks against it.
     let rows = needs(
         &json!([of("meant", Some(false), true, &[&finding])]),
