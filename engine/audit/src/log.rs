@@ -79,7 +79,8 @@ struct Job {
 pub struct AuditLog {
     /// As it was asked for; the file may be another one.
     options: Options,
-    jobs: SyncSender<Job>,
+    /// Boxed, for the channel has room for all that may wait from the first moment on.
+    jobs: SyncSender<Box<Job>>,
 }
 
 impl std::fmt::Debug for AuditLog {
@@ -139,7 +140,7 @@ impl AuditLog {
         done: Option<oneshot::Sender<Result<(), String>>>,
     ) -> Result<(), Unwritten> {
         self.jobs
-            .try_send(Job { entry, done })
+            .try_send(Box::new(Job { entry, done }))
             .map_err(|error| match error {
                 TrySendError::Full(_) => Unwritten::Full,
                 TrySendError::Disconnected(_) => Unwritten::Ended,
@@ -211,7 +212,7 @@ impl Writer {
             .ok_or_else(|| std::io::Error::other("not open"))
     }
 
-    fn run(mut self, inbox: &Receiver<Job>) {
+    fn run(mut self, inbox: &Receiver<Box<Job>>) {
         loop {
             let first = match inbox.recv_timeout(Duration::from_secs(60)) {
                 Ok(job) => job,

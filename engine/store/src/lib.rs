@@ -19,6 +19,7 @@
 //!   is an error that names table, row and column.
 
 mod adopt;
+mod batches;
 mod clock;
 mod conn;
 mod convert;

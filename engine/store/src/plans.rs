@@ -17,6 +17,7 @@ use tachi_engine::ports::plans::{MovedAway, NewPlan, Planning, Plans};
 use tracing::instrument;
 use uuid::Uuid;
 
+use crate::batches::batches;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
 use crate::entity::{host, notification, recovery, vmove};
@@ -25,9 +26,6 @@ use crate::lock;
 use crate::registry::accepted::{Heard, holder, recovery_row};
 use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
-
-/// So many values go into one question.
-const BATCH: usize = 500;
 
 /// The tables of plans.
 #[derive(Clone)]
@@ -165,12 +163,16 @@ async fn moved_away(db: &Database, host: &str) -> Result<Vec<MovedAway>, Stop> {
     let mut rows: Vec<vmove::Model> = rows.into_values().collect();
     let mut youngest: BTreeMap<String, i64> = BTreeMap::new();
     let mut recoveries: BTreeMap<String, recovery::Model> = BTreeMap::new();
-    for batch in rows.chunks(BATCH) {
+    let all: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row.instance_uuid.as_str(), row.notification_uuid.as_str()))
+        .collect();
+    for batch in batches(&all) {
         let last: Vec<(String, i64)> = vmove::Entity::find()
             .select_only()
             .column(vmove::Column::InstanceUuid)
             .column_as(vmove::Column::Id.max(), "last")
-            .filter(vmove::Column::InstanceUuid.is_in(batch.iter().map(|row| row.instance_uuid.as_str())))
+            .filter(vmove::Column::InstanceUuid.is_in(batch.iter().map(|(instance, _)| *instance)))
             // What was left where it was says nothing.
             .filter(
                 vmove::Column::Status
@@ -183,8 +185,7 @@ async fn moved_away(db: &Database, host: &str) -> Result<Vec<MovedAway>, Stop> {
         youngest.extend(last);
         let found = recovery::Entity::find()
             .filter(
-                recovery::Column::NotificationUuid
-                    .is_in(batch.iter().map(|row| row.notification_uuid.as_str())),
+                recovery::Column::NotificationUuid.is_in(batch.iter().map(|(_, notification)| *notification)),
             )
             .all(reader)
             .await?;

@@ -305,6 +305,7 @@ mod tests {
                 ("journal_mode", "wal"),
                 ("synchronous", "2"),
                 ("foreign_keys", "1"),
+                ("cache_size", "-256"),
             ] {
                 let sql = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
                 assert_eq!(texts(db, &sql).await, [value], "{pragma}");

@@ -13,14 +13,12 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
+use crate::batches::batches;
 use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::{notification, recovery, recovery_move, segment, vmove};
 use crate::error::{Failure, Stop};
 use crate::waits::WaitColumns;
-
-/// How many ids go into one question.
-pub(super) const BATCH: usize = 500;
 
 pub(super) async fn recoveries(db: &Database, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Stop> {
     let mut wanted = condition(filter);
@@ -93,8 +91,8 @@ pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row
 pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<RecoverySummary>, Stop> {
     let mut shown = BTreeMap::new();
     let mut moves: BTreeMap<String, MoveCounts> = BTreeMap::new();
-    for batch in rows.chunks(BATCH) {
-        let ids: Vec<&str> = batch.iter().map(|row| row.notification_uuid.as_str()).collect();
+    let ids: Vec<&str> = rows.iter().map(|row| row.notification_uuid.as_str()).collect();
+    for ids in batches(&ids) {
         let notifications: Vec<(String, String, Option<String>, Option<String>)> =
             notification::Entity::find()
                 .select_only()

@@ -12,7 +12,7 @@ use tachi_domain::recovery::Life;
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, Said};
 
-use super::find::BATCH;
+use crate::batches::batches;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
 use crate::entity::{recovery, recovery_move, recovery_step, vmove};
@@ -26,9 +26,10 @@ pub(super) async fn moves(db: &Database, filter: MoveFilter) -> Result<Vec<MoveL
         MoveFilter::NeedsPerson => needing_person(db).await?,
     };
     let mut shown = BTreeMap::new();
-    for batch in rows.chunks(BATCH) {
+    let ids: Vec<&str> = rows.iter().map(|row| row.vmove_uuid.as_str()).collect();
+    for ids in batches(&ids) {
         let found = vmove::Entity::find()
-            .filter(vmove::Column::Uuid.is_in(batch.iter().map(|row| row.vmove_uuid.as_str())))
+            .filter(vmove::Column::Uuid.is_in(ids))
             .all(db.reader())
             .await?;
         shown.extend(found.into_iter().map(|row| (row.uuid.clone(), row)));
@@ -48,7 +49,7 @@ pub(super) async fn moves(db: &Database, filter: MoveFilter) -> Result<Vec<MoveL
 /// What became of the instances of these notifications.
 pub(super) async fn moved(db: &Database, notifications: &[NotificationId]) -> Result<Vec<Vmove>, Stop> {
     let mut all = Vec::new();
-    for batch in notifications.chunks(BATCH) {
+    for batch in batches(notifications) {
         let found = vmove::Entity::find()
             .filter(vmove::Column::NotificationUuid.is_in(batch.iter().map(ToString::to_string)))
             .filter(vmove::Column::Deleted.eq(0))
@@ -114,9 +115,9 @@ async fn unsettled(db: &Database) -> Result<Found, Stop> {
         recoveries.into_iter().map(|row| (row.id, row)).collect();
     let ids: Vec<i64> = recoveries.keys().copied().collect();
     let mut rows = Vec::new();
-    for batch in ids.chunks(BATCH) {
+    for batch in batches(&ids) {
         let moves = recovery_move::Entity::find()
-            .filter(recovery_move::Column::RecoveryId.is_in(batch.iter().copied()))
+            .filter(recovery_move::Column::RecoveryId.is_in(batch))
             .all(db.reader())
             .await?;
         rows.extend(moves);
@@ -132,9 +133,13 @@ async fn needing_person(db: &Database) -> Result<Found, Stop> {
         .all(db.reader())
         .await?;
     let (mut recoveries, mut youngest) = (BTreeMap::new(), BTreeMap::new());
-    for batch in rows.chunks(BATCH) {
+    let all: Vec<(i64, &str)> = rows
+        .iter()
+        .map(|row| (row.recovery_id, row.instance_uuid.as_str()))
+        .collect();
+    for batch in batches(&all) {
         let found = recovery::Entity::find()
-            .filter(recovery::Column::Id.is_in(batch.iter().map(|row| row.recovery_id)))
+            .filter(recovery::Column::Id.is_in(batch.iter().map(|(recovery, _)| *recovery)))
             .all(db.reader())
             .await?;
         recoveries.extend(found.into_iter().map(|row| (row.id, row)));
@@ -142,9 +147,7 @@ async fn needing_person(db: &Database) -> Result<Found, Stop> {
             .select_only()
             .column(recovery_move::Column::InstanceUuid)
             .column_as(recovery_move::Column::RecoveryId.max(), "last")
-            .filter(
-                recovery_move::Column::InstanceUuid.is_in(batch.iter().map(|row| row.instance_uuid.as_str())),
-            )
+            .filter(recovery_move::Column::InstanceUuid.is_in(batch.iter().map(|(_, instance)| *instance)))
             .group_by(recovery_move::Column::InstanceUuid)
             .into_tuple()
             .all(db.reader())

@@ -14,6 +14,7 @@ use tachi_domain::recovery::Pulse;
 use tachi_engine::ports::journal::{Beat, Committed};
 
 use super::{claim, frozen, place, pulse};
+use crate::batches::padded;
 use crate::clock;
 use crate::convert::signed;
 use crate::entity::recovery;
@@ -32,7 +33,7 @@ impl Work for Beats<'_> {
     async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Committed>>, Stop> {
         let mut held = BTreeMap::new();
         if !self.beats.is_empty() {
-            let beats = claim::padded(self.beats);
+            let beats = padded(self.beats);
             let raised = raise(tx, &beats).await?;
             held = self.read(tx, &beats).await?;
             // On a node that lags behind, a claim may come into sight between the two.
@@ -94,7 +95,7 @@ impl Beats<'_> {
             return Ok(BTreeMap::new());
         };
         let hosts: Vec<&str> = rows.iter().map(|row| row.host_uuid.as_str()).collect();
-        let places = place::of_all(tx, &claim::padded(&hosts)).await?;
+        let places = place::of_all(tx, &padded(&hosts)).await?;
         let freezes = frozen::anything(tx, opened).await?;
         let mut held = BTreeMap::new();
         for row in rows {

@@ -17,6 +17,7 @@ use tachi_engine::ports::journal::Claimed;
 
 use super::place::{self, Place};
 use super::{frozen, pulse, restarts};
+use crate::batches::padded;
 use crate::clock;
 use crate::convert::{self, recovery_cell, signed};
 use crate::database::Database;
@@ -141,16 +142,6 @@ pub(super) fn at_epochs(claims: &[(String, i64)]) -> Condition {
     // By the index, whatever the planner thinks of the many pairs.
     let ids = claims.iter().map(|(uuid, _)| uuid);
     Condition::all().add(recovery::Column::Uuid.is_in(ids)).add(each)
-}
-
-/// The text of a statement tells how many it is about, and few texts are kept ready: so the last is named again, up to a power of
-/// two.
-pub(super) fn padded<T: Clone>(all: &[T]) -> Vec<T> {
-    let mut padded = all.to_vec();
-    if let Some(last) = all.last() {
-        padded.resize(all.len().next_power_of_two(), last.clone());
-    }
-    padded
 }
 
 /// The row of a recovery that must be there, without its state, which grows with the instances of a host: most have no use for it.

@@ -14,6 +14,7 @@ use tachi_domain::recovery::given_up::{
 use tachi_domain::recovery::{Elsewhere, Life, RecoveryKind};
 use tachi_domain::{ServerId, WaitsFor};
 
+use crate::batches::batches;
 use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move};
 use crate::error::{Failure, Stop};
@@ -79,9 +80,6 @@ pub(super) async fn of_host(
     Ok(given_up(kept.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// So many names in one question: databases take no more than some thousands of values in one.
-const AT_ONCE: usize = 500;
-
 /// Where these instances may run by what recoveries of any host have left.
 pub(super) async fn may_run_of(
     db: &impl ConnectionTrait,
@@ -89,7 +87,7 @@ pub(super) async fn may_run_of(
 ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, Stop> {
     let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
     let mut found = BTreeMap::new();
-    for names in names.chunks(AT_ONCE) {
+    for names in batches(&names) {
         let doubtful: Vec<String> = recovery_move::Entity::find()
             .select_only()
             .column(recovery_move::Column::InstanceUuid)

@@ -13,6 +13,7 @@ use tachi_engine::ports::journal::MoveWrite;
 
 use super::claim;
 use super::commit::BATCH;
+use crate::batches::batches;
 use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move, vmove};
 use crate::error::Stop;
@@ -36,7 +37,7 @@ pub(super) async fn taken(
     }
     let row = claim::without_state(db, &id.to_string()).await?;
     let mut taken = Vec::new();
-    for batch in open.chunks(BATCH) {
+    for batch in batches(&open) {
         let held: Vec<String> = recovery_move::Entity::find()
             .select_only()
             .column(recovery_move::Column::OpenKey)

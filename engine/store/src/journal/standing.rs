@@ -11,6 +11,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::journal::{Happened, Standing};
 
 use super::orders::before;
+use crate::batches::batches;
 use crate::clock;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
@@ -18,9 +19,6 @@ use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
 use crate::reporters::{key, set_aside};
 use crate::store::FirstStart;
-
-/// How many ids go into one question.
-const BATCH: usize = 500;
 
 pub(super) async fn first_start(db: &Database) -> Result<Duration, Stop> {
     let at = db.write_journal(&FirstStart { now: db.now() }).await?;
@@ -117,9 +115,9 @@ async fn processes(db: &Database, numbers: &[i64], now: Timestamp) -> Result<Vec
         .all(reader)
         .await?;
     let mut rows: BTreeMap<i64, recovery::Model> = open.into_iter().map(|row| (row.id, row)).collect();
-    for batch in numbers.chunks(BATCH) {
+    for batch in batches(numbers) {
         let found = recovery::Entity::find()
-            .filter(recovery::Column::Id.is_in(batch.iter().copied()))
+            .filter(recovery::Column::Id.is_in(batch))
             .all(reader)
             .await?;
         rows.extend(found.into_iter().map(|row| (row.id, row)));
@@ -144,13 +142,13 @@ async fn proofs(db: &Database, since: i64, now: Timestamp) -> Result<Vec<Happene
     let ids: BTreeSet<i64> = rows.iter().map(|(_, recovery, _)| *recovery).collect();
     let ids: Vec<i64> = ids.into_iter().collect();
     let mut of: BTreeMap<i64, (String, String)> = BTreeMap::new();
-    for batch in ids.chunks(BATCH) {
+    for batch in batches(&ids) {
         let found: Vec<(i64, String, String)> = recovery::Entity::find()
             .select_only()
             .column(recovery::Column::Id)
             .column(recovery::Column::Uuid)
             .column(recovery::Column::HostUuid)
-            .filter(recovery::Column::Id.is_in(batch.iter().copied()))
+            .filter(recovery::Column::Id.is_in(batch))
             .into_tuple()
             .all(reader)
             .await?;
