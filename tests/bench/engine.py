@@ -74,16 +74,6 @@ class Watch(threading.Thread):
         return self.used[name] / self.seconds
 
 
-def of_unit(name):
-    """What the package's unit sets for its allocator."""
-    with open(os.path.join(HERE, "..", "..", "packaging", "systemd", name), encoding="utf-8") as f:
-        words = [word for line in f if line.startswith("Environment=") for word in line.strip().removeprefix("Environment=").split()]
-    return dict(word.split("=", 1) for word in words if word.startswith("MALLOC_"))
-
-
-UNIT = of_unit("masakari-engine.service")
-
-
 class Scene:
     """A region, `tachi api`, some engines, and a segment with every host of the region."""
 
@@ -110,7 +100,7 @@ class Scene:
     def start_engine(self):
         number = len(self.engines)
         log = os.path.join(self.region.work, "engine-%d.log" % number)
-        self.engines.append(self.region._start(["engine", *self.region.config_files(), *self.configured(number)], log, UNIT))
+        self.engines.append(self.region._start(["engine", *self.region.config_files(), *self.configured(number)], log))
 
     def configured(self, number):
         """What the engine of that number is started with besides."""

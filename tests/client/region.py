@@ -8,12 +8,23 @@ import urllib.request
 from stack import Stack
 
 CLOUD = "tachi-sandbox"
+UNITS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "systemd")
 
 
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def heap_of(service):
+    """What the package's unit of a service sets for its allocator; nothing for what has no unit."""
+    unit = os.path.join(UNITS, "masakari-%s.service" % service)
+    if not os.path.exists(unit):
+        return {}
+    with open(unit, encoding="utf-8") as f:
+        words = [word for line in f if line.startswith("Environment=") for word in line.strip().removeprefix("Environment=").split()]
+    return dict(word.split("=", 1) for word in words if word.startswith("MALLOC_"))
 
 
 class Region(Stack):
@@ -48,9 +59,9 @@ class Region(Stack):
             self.stop()
             raise
 
-    def _start(self, words, log, environment=()):
+    def _start(self, words, log):
         with open(log, "ab") as out:
-            return subprocess.Popen([self.binary, *words], cwd=self.work, env={**self.environment, **dict(environment)}, stdin=subprocess.DEVNULL,
+            return subprocess.Popen([self.binary, *words], cwd=self.work, env={**self.environment, **heap_of(words[0])}, stdin=subprocess.DEVNULL,
                                     stdout=out, stderr=subprocess.STDOUT)
 
     def config_files(self):
