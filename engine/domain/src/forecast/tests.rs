@@ -30,6 +30,16 @@ fn shape(memory: u64) -> Shape {
     }
 }
 
+/// So many that ask for 100 MiB and nothing else.
+fn of_memory_alone(count: u64) -> Vec<Demand> {
+    let one = |number| {
+        let mut one = demand(number, 100);
+        shape_of(&mut one).amounts.remove("VCPU");
+        one
+    };
+    (1..=count).map(one).collect()
+}
+
 fn shape_of(demand: &mut Demand) -> &mut Shape {
     Arc::make_mut(&mut demand.shape)
 }
@@ -126,6 +136,15 @@ fn the_same_instances_fit_up_to_the_last_megabyte() {
         Room::Enough,
         "nothing to move"
     );
+}
+
+/// Of one resource there is no other to weigh against: the first hosts of several prove it, or all of them together do not.
+#[test]
+fn several_hosts_are_full_with_the_last_instance_and_not_before() {
+    for (count, room) in [(7, Room::Enough), (8, Room::Enough), (9, Room::Short)] {
+        let cloud = cloud(&[0, 200, 200, 200, 200], of_memory_alone(count));
+        assert_eq!(lose(&cloud, &["a"]).room, room, "{count}");
+    }
 }
 
 /// The small ones may spread over both hosts before the large one comes.
@@ -255,6 +274,23 @@ fn groups_keep_their_members_apart() {
             room
         };
         assert_eq!(told, expected, "{case}");
+    }
+}
+
+/// Where a partner is, one does not come: that may be the best host, and not the worst.
+#[test]
+fn a_partner_may_be_on_the_host_with_the_most_room() {
+    for (hosts, room) in [
+        ([0, 300, 200, 100], Room::Tight),
+        ([0, 100, 200, 300], Room::Tight),
+        ([0, 300, 200, 200], Room::Enough),
+    ] {
+        let mut cloud = cloud(&hosts, of_memory_alone(4));
+        cloud.bind(Group {
+            per_host: Some(1),
+            members: [id(1), id(2)].into(),
+        });
+        assert_eq!(lose(&cloud, &["a"]).room, room, "{hosts:?}");
     }
 }
 
