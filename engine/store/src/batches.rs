@@ -1,5 +1,5 @@
 //! Long lists in statements. The text of a statement tells how many it is about, and of each text that was used lately every connection
-//! keeps what the database made of it: with any length, that was a quarter of a MiB for each of some dozens of lengths.
+//! keeps what the database made of it; of one with lists of five hundred `SQLite` keeps a quarter of a MiB.
 
 /// So many are asked about in one statement.
 const MOST: usize = 256;
