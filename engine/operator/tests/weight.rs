@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tachi_domain::entity::segment::RecoveryMethod;
@@ -81,11 +82,13 @@ fn kept() -> Vec<Fact> {
             };
             (class.to_owned(), capacity)
         });
-        let provider = Provider {
+        let provider: Provider = Provider {
             has: has.into(),
-            traits: (0..80)
-                .map(|number| format!("HW_CPU_X86_FEATURE_{number:03}"))
-                .collect(),
+            traits: Arc::new(
+                (0..80)
+                    .map(|number| format!("HW_CPU_X86_FEATURE_{number:03}"))
+                    .collect(),
+            ),
         };
         all.push(fact(kind::PROVIDER, &name(host), &provider));
     }
@@ -101,7 +104,7 @@ fn instance(number: u128) -> Instance {
         left: None,
         moving: false,
         marked: false,
-        needs: Some(std::sync::Arc::new(Needs {
+        needs: Some(Arc::new(Needs {
             project: format!("{:032x}", number % 200),
             resources: Resources {
                 vcpus: size,

@@ -1,9 +1,11 @@
 //! What an engine has kept of the cloud, read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use tachi_domain::forecast::SharedNeeds;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tachi_domain::forecast::{Needs, Provider};
 use tachi_domain::situation::{Instance, Instances, Known, Rooms};
 
 use super::Watched;
@@ -42,30 +44,65 @@ fn one<'a>(kept: &'a [Fact], kind: &str) -> Option<&'a Fact> {
     kept.iter().find(|fact| fact.kind == kind)
 }
 
-/// By host; nothing if a part cannot be read. What their instances need is there once for all that need the same.
+/// What is read once for all that say the same: of a large region there are fifty thousand texts, and few differ.
+struct Shared<'a, T>(HashMap<&'a str, Arc<T>>);
+
+impl<'a, T: DeserializeOwned> Shared<'a, T> {
+    fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    fn read(&mut self, text: &'a RawValue) -> Option<Arc<T>> {
+        let text = text.get();
+        if let Some(same) = self.0.get(text) {
+            return Some(Arc::clone(same));
+        }
+        let read = Arc::new(serde_json::from_str(text).ok()?);
+        self.0.insert(text, Arc::clone(&read));
+        Some(read)
+    }
+}
+
+/// By host; nothing if a part cannot be read.
 fn instances(kept: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
-    let mut shared = SharedNeeds::default();
+    let mut needs = Shared::new();
     let facts = kept.iter().filter(|fact| fact.kind == kind::INSTANCES);
     let each = facts.map(|fact| {
-        let mut all: Vec<Instance> = serde_json::from_str(&fact.value).ok()?;
-        for one in &mut all {
-            one.needs = one.needs.take().map(|needs| shared.share(needs));
-        }
-        Some((fact.subject.clone(), Arc::new(all)))
+        let all: Vec<Instance<&RawValue>> = serde_json::from_str(&fact.value).ok()?;
+        let all = all.into_iter().map(|one| instance(one, &mut needs));
+        Some((fact.subject.clone(), Arc::new(all.collect::<Option<_>>()?)))
     });
     each.collect()
+}
+
+fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut Shared<'a, Needs>) -> Option<Instance> {
+    let needs = match one.needs {
+        Some(text) => Some(needs.read(text)?),
+        None => None,
+    };
+    Some(Instance {
+        id: one.id,
+        name: one.name,
+        left: one.left,
+        moving: one.moving,
+        marked: one.marked,
+        needs,
+    })
 }
 
 /// What hosts have; nothing of it if a part cannot be read.
 fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
     let state = one(kept, kind::ROOMS)?;
-    let providers = kept
-        .iter()
-        .filter(|fact| fact.kind == kind::PROVIDER)
-        .map(|fact| {
-            let provider = serde_json::from_str(&fact.value).ok()?;
-            Some((fact.subject.clone(), Arc::new(provider)))
-        });
+    let mut traits = Shared::new();
+    let facts = kept.iter().filter(|fact| fact.kind == kind::PROVIDER);
+    let providers = facts.map(|fact| {
+        let provider: Provider<&RawValue> = serde_json::from_str(&fact.value).ok()?;
+        let provider = Provider {
+            has: provider.has,
+            traits: traits.read(provider.traits)?,
+        };
+        Some((fact.subject.clone(), Arc::new(provider)))
+    });
     Some(Known {
         as_of: state.as_of,
         value: Rooms {

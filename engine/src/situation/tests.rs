@@ -1,9 +1,14 @@
 use tachi_domain::entity::Stamps;
+use tachi_domain::forecast::{Needs, Provider, Wish};
+use tachi_domain::resources::Resources;
+use tachi_domain::situation::RoomsState;
 use tachi_domain::{HostId, RecoveryId, VmoveId};
 use uuid::Uuid;
 
 use super::*;
+use crate::ports::Fact;
 use crate::ports::operator::MoveCounts;
+use crate::watcher::kind;
 
 const LISTED: i64 = 1_700_000_000_000_000;
 
@@ -131,4 +136,78 @@ fn operator_what_an_open_recovery_has_not_brought_back_is_away() {
         moved(5, 8, VmoveStatus::Ongoing, None),
     ];
     assert_eq!(tables.away(), [1, 2].map(id).into());
+}
+
+fn fact(kind: &str, subject: &str, value: &impl serde::Serialize) -> Fact {
+    Fact {
+        kind: kind.to_owned(),
+        subject: subject.to_owned(),
+        value: serde_json::to_string(value).unwrap(),
+        as_of: after(0),
+    }
+}
+
+#[test]
+fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
+    let needs = |vcpus| {
+        Some(Arc::new(Needs {
+            project: "p \"q\"".to_owned(),
+            resources: Resources {
+                vcpus,
+                memory_mb: 4096,
+                disk_gb: 20,
+            },
+            wishes: [Wish::Trait("T".to_owned())].into(),
+            not_reckoned: Some("hw:numa_nodes=2".to_owned()),
+        }))
+    };
+    let instance = |number, needs| Instance {
+        id: id(number),
+        name: "a \"name\" of ü".into(),
+        left: Some("because".to_owned()),
+        moving: true,
+        marked: true,
+        needs,
+    };
+    let provider = || Provider {
+        has: [].into(),
+        traits: Arc::new(["A".to_owned(), "B".to_owned()].into()),
+    };
+    let on_a = vec![instance(1, needs(1)), instance(2, needs(2)), instance(3, None)];
+    let on_b = vec![instance(4, needs(1))];
+    let mut kept = vec![
+        fact(kind::SERVERS, "", &serde_json::json!({"complete": true})),
+        fact(kind::INSTANCES, "a", &on_a),
+        fact(kind::INSTANCES, "b", &on_b),
+        fact(kind::ROOMS, "", &RoomsState::default()),
+        fact(kind::AGGREGATES, "", &serde_json::json!([])),
+        fact(kind::GROUPS, "", &serde_json::json!([])),
+        fact(kind::PROVIDER, "a", &provider()),
+        fact(kind::PROVIDER, "b", &provider()),
+    ];
+    let read = Watched::from_kept(&kept);
+    let on = read.instances.unwrap().value.on;
+    assert_eq!((&*on["a"], &*on["b"]), (&on_a, &on_b));
+    let of = |host: &str| on[host][0].needs.clone().unwrap();
+    assert!(Arc::ptr_eq(&of("a"), &of("b")));
+    let rooms = read.rooms.unwrap().value.providers;
+    assert_eq!((&*rooms["a"], &*rooms["b"]), (&provider(), &provider()));
+    assert!(Arc::ptr_eq(&rooms["a"].traits, &rooms["b"].traits));
+    for (place, from, to) in [(1, "\"vcpus\":2", "\"vcpus\":-2"), (6, "[\"A\"", "[7")] {
+        let whole = kept[place].value.clone();
+        kept[place].value = whole.replace(from, to);
+        assert_ne!(kept[place].value, whole);
+        let read = Watched::from_kept(&kept);
+        assert_eq!(
+            read.instances.is_some(),
+            place == 6,
+            "what is half read is not believed"
+        );
+        assert_eq!(
+            read.rooms.is_some(),
+            place == 1,
+            "what is half read is not believed"
+        );
+        kept[place].value = whole;
+    }
 }

@@ -4,6 +4,7 @@
 //! list of hypervisors says which node is on which host, by the id that both use.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -131,7 +132,7 @@ async fn read(nova: &Nova, id: &str) -> Result<Option<(u64, Provider)>, CallErro
     };
     let provider = Provider {
         has: has.inventories.into_iter().map(capacity).collect(),
-        traits: traits.traits,
+        traits: Arc::new(traits.traits),
     };
     Ok(Some((generation, provider)))
 }

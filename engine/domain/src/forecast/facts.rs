@@ -44,14 +44,13 @@ impl Capacity {
     }
 }
 
-/// A host's resource provider.
+/// A host's resource provider. `T` is what it can, shared by those that can the same; or the text of that, for who reads many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provider {
+pub struct Provider<T = Arc<BTreeSet<String>>> {
     /// By resource class.
     pub has: BTreeMap<String, Capacity>,
     /// What it can.
-    #[serde(default)]
-    pub traits: BTreeSet<String>,
+    pub traits: T,
 }
 
 /// What an instance has to find on a host.

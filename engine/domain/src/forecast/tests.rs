@@ -65,7 +65,7 @@ fn host(vcpus: u64, memory: u64) -> HostRoom {
     HostRoom {
         provider: Some(Arc::new(Provider {
             has: has.map(|(class, has)| (class.to_owned(), has)).into(),
-            traits: BTreeSet::new(),
+            traits: Arc::default(),
         })),
         open: true,
         zone: "nova".into(),
@@ -216,7 +216,7 @@ fn hosts_that_the_scheduler_would_not_take_do_not_count() {
     let mut cloud = cloud(&[0, 1_000], vec![unwanted]);
     assert_eq!(lose(&cloud, &["a"]).room, Room::Enough);
     let provider = provider_of(&mut cloud, "b");
-    provider.traits.insert("T".into());
+    provider.traits = Arc::new(["T".to_owned()].into());
     assert_eq!(lose(&cloud, &["a"]).room, Room::Short);
     for (key, value, room) in [
         ("filter_tenant_id", "other", Room::Short),

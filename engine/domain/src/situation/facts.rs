@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::FRESH;
 use crate::entity::host::MaintenanceReason;
@@ -314,13 +314,12 @@ pub struct Instances {
     pub on: BTreeMap<String, Arc<Vec<Instance>>>,
 }
 
-/// An instance.
+/// An instance. `N` is what it needs, shared by those of one flavor and project; or the text of that, for who reads many.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instance {
+pub struct Instance<N = Arc<Needs>> {
     /// Nova's id.
     pub id: ServerId,
     /// Its name. Shared with what is made of it: there may be fifty thousand.
-    #[serde(with = "named")]
     pub name: Arc<str>,
     /// Why policy leaves it where it is, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,34 +330,7 @@ pub struct Instance {
     /// Its owner has marked it, so that it is among those that are moved first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marked: bool,
-    /// What it needs of a host; `None` if Nova does not show it. Shared by those of one flavor and project.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
-    pub needs: Option<Arc<Needs>>,
-}
-
-/// A shared name is kept as a text.
-mod named {
-    use super::{Arc, Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(name: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(name)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
-        Ok(String::deserialize(from)?.into())
-    }
-}
-
-/// What is shared is kept as if it were not.
-mod shared {
-    use super::{Arc, Deserialize, Deserializer, Needs, Serialize, Serializer};
-
-    #[expect(clippy::ref_option, reason = "so serde gives fields")]
-    pub(super) fn serialize<S: Serializer>(needs: &Option<Arc<Needs>>, to: S) -> Result<S::Ok, S::Error> {
-        needs.as_deref().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<Needs>>, D::Error> {
-        Ok(Option::deserialize(from)?.map(Arc::new))
-    }
+    /// What it needs of a host; `None` if Nova does not show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<N>,
 }

@@ -215,7 +215,7 @@ fn seen(state: &State) -> Cloud {
         let room = HostRoom {
             provider: Some(Arc::new(Provider {
                 has: has.collect(),
-                traits: host.inventory.traits.clone(),
+                traits: host.inventory.traits.clone().into(),
             })),
             open: !host.disabled && state.service_up(ix),
             zone: state.aggregates.zone_of(ix).to_owned(),
