@@ -111,7 +111,12 @@ impl Rooms {
         self.state.unread = unread.len() as u64;
         // Those after which nobody was read come first in the next round, too: what is read leaves the list.
         for id in unread.into_iter().take(MOST) {
-            if let Some((generation, provider)) = port.provider(id).await? {
+            if let Some((generation, mut provider)) = port.provider(id).await? {
+                // Most hosts can the same, some eighty things each.
+                let mut traits = self.read.values().map(|read| &read.provider.traits);
+                if let Some(same) = traits.find(|one| **one == provider.traits) {
+                    provider.traits = Arc::clone(same);
+                }
                 let provider = Arc::new(provider);
                 self.read.insert(id.to_owned(), Read { generation, provider });
                 self.changed.extend(self.nodes.get(id).cloned());

@@ -73,7 +73,13 @@ impl Port for Placement {
     async fn provider(&self, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
         self.asked(3)?;
         let generation = self.generations.lock().unwrap()[id];
-        Ok(Some((generation, Provider::default())))
+        // Two sorts of hosts.
+        let sort = id.bytes().last().unwrap() % 2;
+        let provider = Provider {
+            traits: Arc::new([format!("CUSTOM_{sort}")].into()),
+            ..Provider::default()
+        };
+        Ok(Some((generation, provider)))
     }
     async fn all_aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
         self.asked(1)?;
@@ -181,4 +187,13 @@ async fn what_was_read_counts_for_a_while_after_a_failure_that_may_pass() {
     rooms.look(&placement, later(90)).await;
     assert_eq!(told(&rooms), (later(90), true));
     assert!(rooms.state.refused);
+}
+
+#[tokio::test]
+async fn what_many_hosts_can_alike_is_there_once() {
+    let mut rooms = Rooms::default();
+    rooms.look(&Placement::of(8), NOW).await;
+    let providers = rooms.told().unwrap().value.providers;
+    let traits: BTreeSet<_> = providers.values().map(|one| Arc::as_ptr(&one.traits)).collect();
+    assert_eq!((providers.len(), traits.len()), (8, 2));
 }
