@@ -114,7 +114,7 @@ impl Running {
     /// Which hosts there are.
     async fn look(&mut self) {
         let now = Instant::now();
-        let every = LOOK.min(self.test.pauses.watching / 10);
+        let every = LOOK.min(self.test.pauses.watching / 2);
         if self.region.read.is_some_and(|read| now < read + every) {
             return;
         }
