@@ -58,7 +58,7 @@ for name in tachi tachi-monitor; do
   is "$name: user, entry point, version" "42485:42485 /usr/bin/$name 0.0.1" "$(skopeo inspect --config "oci:$work/$name:v" |
     python3 -c 'import json, sys
 c = json.load(sys.stdin)["config"]
-assert "XDG_STATE_HOME=/var/lib" in c["Env"], c["Env"]
+assert {"XDG_STATE_HOME=/var/lib", "MALLOC_ARENA_MAX=2", "MALLOC_TRIM_THRESHOLD_=131072"} <= set(c["Env"]), c["Env"]
 print(c["User"], " ".join(c["Entrypoint"]), c["Labels"]["org.opencontainers.image.version"])')"
   is "$name: no shell, nothing that runs as another user" "" \
     "$(find "$root" \( -name 'sh' -o -name 'bash' -o -name 'dash' -o -perm /6000 \) -print)"
