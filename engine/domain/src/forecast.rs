@@ -98,8 +98,7 @@ fn judge(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Out
     };
     let mut demands = Vec::new();
     for name in lost {
-        let host = ground.cloud.hosts.get(*name);
-        let Some(own) = host.and_then(|host| host.demands.as_ref()) else {
+        let Some(own) = ground.demands_of(name) else {
             outcome.short_of = Some(Shortage {
                 instance: (*name).to_owned(),
                 text: "its instances are not known".to_owned(),
@@ -178,12 +177,7 @@ fn in_reserve(ground: &Ground<'_>, lost: &BTreeSet<&str>, demands: &[&Demand], r
         return (Room::Short, Some(Shortage { instance, text }));
     }
     for name in lost {
-        let own = ground
-            .cloud
-            .hosts
-            .get(*name)
-            .and_then(|host| host.demands.as_ref());
-        let own: Vec<&Demand> = own.into_iter().flatten().collect();
+        let own: Vec<&Demand> = ground.demands_of(name).into_iter().flatten().collect();
         for taken in reserved {
             if let Err(shortage) = pack::pack(ground, &own, &ground.only(taken)) {
                 return (Room::Short, Some(shortage));

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::ground::Ground;
+use super::ground::{Ground, Kept};
 use super::{Amounts, Demand, Shape};
 
 /// Shares are compared with floating point numbers: a proof that is so near is none.
@@ -76,7 +76,8 @@ pub(super) fn always_fits<'a>(
             let with = group.members.iter().filter(|id| moving.contains(id));
             with.count().saturating_sub(1)
         });
-        if !fits(ground, demand, &load, open, mates.sum()) {
+        let kept = ground.kept_from(demand, &BTreeMap::new());
+        if !fits(ground, &demand.shape, &kept, &load, open, mates.sum()) {
             return Err(&demand.name);
         }
         if alone {
@@ -86,9 +87,16 @@ pub(super) fn always_fits<'a>(
     Ok(())
 }
 
-/// Whether a host is left for it, even if so many of the best do not count.
-pub(super) fn fits(ground: &Ground<'_>, demand: &Demand, load: &Load, open: &[bool], gone: usize) -> bool {
-    let takers = ground.takers(&demand.shape);
+/// Whether a host is left for one of this shape that its groups keep from some, even if so many of the best do not count.
+pub(super) fn fits(
+    ground: &Ground<'_>,
+    shape: &Arc<Shape>,
+    kept: &Kept,
+    load: &Load,
+    open: &[bool],
+    gone: usize,
+) -> bool {
+    let takers = ground.takers(shape);
     let width = takers.amounts.len();
     // What the others take of each class, and in which steps.
     let others: Vec<(u64, u64)> = takers
@@ -101,7 +109,6 @@ pub(super) fn fits(ground: &Ground<'_>, demand: &Demand, load: &Load, open: &[bo
             (sum.saturating_sub(*amount), grain)
         })
         .collect();
-    let kept = ground.kept_from(demand, &BTreeMap::new());
     let mut safe = 0_usize;
     let (evenly, mut sum) = (evenly(width), 0.0);
     let mut shares = Shares {
@@ -118,13 +125,13 @@ pub(super) fn fits(ground: &Ground<'_>, demand: &Demand, load: &Load, open: &[bo
         for (slack, (others, grain)) in slack.iter().zip(&others) {
             // The least multiple of the grain that is more than the slack.
             let fill = (slack / grain).saturating_add(1).saturating_mul(*grain);
-            let share = if fill <= *others {
+            let part = if fill <= *others {
                 is_safe = false;
                 ratio(fill, *others)
             } else {
                 f64::INFINITY
             };
-            shares.all.push(share);
+            shares.all.push(part);
         }
         if is_safe {
             shares.all.truncate(before);
@@ -140,8 +147,9 @@ pub(super) fn fits(ground: &Ground<'_>, demand: &Demand, load: &Load, open: &[bo
             }
         }
     }
-    let mut weights = vec![0_u32; width];
-    proves_with_some(&mut weights, 0, STEPS, &shares, gone - safe)
+    // As evenly as they can be first: that proves what can be proven, mostly.
+    let gone = gone - safe;
+    proves(&evenly, &shares, gone) || proves_with_some(&mut vec![0; width], 0, STEPS, &shares, gone)
 }
 
 /// The steps, parted as evenly as they can be.
@@ -188,7 +196,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 /// Tries each way to part the steps among the resources.
 fn proves_with_some(weights: &mut Vec<u32>, at: usize, left: u32, shares: &Shares, gone: usize) -> bool {
     if at >= weights.len() {
-        return left == 0 && proves(weights, shares, gone);
+        return left == 0 && proves(&parts(weights), shares, gone);
     }
     // The last has what is left.
     let least = if at + 1 == weights.len() { left } else { 0 };
@@ -203,10 +211,9 @@ fn proves_with_some(weights: &mut Vec<u32>, at: usize, left: u32, shares: &Share
     false
 }
 
-fn proves(weights: &[u32], shares: &Shares, gone: usize) -> bool {
-    let weights = parts(weights);
+fn proves(weights: &[f64], shares: &Shares, gone: usize) -> bool {
     let all = shares.all.chunks_exact(shares.width.max(1));
-    let each = all.map(|own| least(own, &weights));
+    let each = all.map(|own| least(own, weights));
     if gone == 0 {
         let mut sum = 0.0;
         return each.into_iter().any(|one| {

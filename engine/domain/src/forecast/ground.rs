@@ -63,6 +63,11 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// What has to find a place if this host is lost; `None` if that is not known.
+    pub(super) fn demands_of(&self, host: &str) -> Option<&'a [Demand]> {
+        self.cloud.hosts.get(host)?.demands.as_deref()
+    }
+
     /// The hosts that the scheduler may choose, when these are lost and those are kept in reserve.
     pub(super) fn open(&self, lost: &BTreeSet<&str>, reserved: &[&str]) -> Vec<bool> {
         let mut open: Vec<bool> = self.hosts.iter().map(|(_, host)| host.open).collect();

@@ -1,12 +1,12 @@
 //! How many hosts of a segment may be lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::bound::{Load, fits, heaviest};
-use super::ground::Ground;
+use super::ground::{Ground, Kept};
 use super::{Cloud, Demand, Method, Outcome, Room, Shape, judge};
 use crate::entity::segment::RecoveryMethod;
 
@@ -63,11 +63,25 @@ fn of_segment(ground: &Ground<'_>, view: &ForecastSegment<'_>) -> SegmentForecas
         method: view.method,
         reserved: &view.reserved,
     };
-    let alone = |name: &&str| judge(ground, &BTreeSet::from([*name]), &method);
+    // Reserved hosts are taken whole, one for each: that is not bounded so.
+    let bounds = (view.method != RecoveryMethod::ReservedHost).then(|| Bounds::of(ground, view));
+    let bounds = bounds.flatten();
+    // Mostly any of them may be lost, and that is proven of all at once.
+    let any = bounds.as_ref().is_some_and(|bounds| bounds.hold(1));
+    let alone = |name: &&str| match ground.demands_of(name) {
+        Some(own) if any => Outcome {
+            lost: vec![(*name).to_owned()],
+            instances: own.len(),
+            room: Room::Enough,
+            short_of: None,
+            not_reckoned: None,
+        },
+        Some(_) | None => judge(ground, &BTreeSet::from([*name]), &method),
+    };
     let hosts: Vec<Outcome> = view.hosts.iter().map(alone).collect();
     let worst = hosts.iter().max_by_key(|one| (one.room, one.instances)).cloned();
     let headroom = match worst.as_ref().map(|one| one.room) {
-        Some(Room::Enough) => Some(further(ground, view, &method)),
+        Some(Room::Enough) => Some(further(ground, view, &method, bounds.as_ref())),
         Some(Room::Tight | Room::Short) => Some(Headroom {
             hosts: 0,
             exact: true,
@@ -83,11 +97,16 @@ fn of_segment(ground: &Ground<'_>, view: &ForecastSegment<'_>) -> SegmentForecas
 }
 
 /// One may be lost; how many more?
-fn further(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>) -> Headroom {
+fn further(
+    ground: &Ground<'_>,
+    view: &ForecastSegment<'_>,
+    method: &Method<'_>,
+    bounds: Option<&Bounds<'_, '_>>,
+) -> Headroom {
     let all = view.hosts.len();
     for count in 2..=all {
         if sets(all, count).is_none_or(|number| number > SETS) {
-            return many(ground, view, count);
+            return many(bounds, all, count);
         }
         if !each_set(ground, view, method, count) {
             return Headroom {
@@ -103,10 +122,9 @@ fn further(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>)
 }
 
 /// So many as the bound allows; one less than `least` may be lost anyway.
-fn many(ground: &Ground<'_>, view: &ForecastSegment<'_>, least: usize) -> Headroom {
-    let (mut good, mut bad) = (least - 1, view.hosts.len() + 1);
-    // Reserved hosts are taken whole, one for each: that is not bounded so.
-    if let Some(bounds) = Bounds::of(ground, view).filter(|_| view.method != RecoveryMethod::ReservedHost) {
+fn many(bounds: Option<&Bounds<'_, '_>>, all: usize, least: usize) -> Headroom {
+    let (mut good, mut bad) = (least - 1, all + 1);
+    if let Some(bounds) = bounds {
         // More that are lost never make it easier, so it can be searched by halves.
         while bad - good > 1 {
             let middle = usize::midpoint(good, bad);
@@ -160,15 +178,24 @@ struct Bounds<'a, 'b> {
     open: Vec<bool>,
     /// What each host has to place.
     loads: Vec<Load>,
-    /// One of each sort, with how many others may be in its groups.
-    sorts: Vec<(&'a Demand, usize)>,
+    /// One of each sort.
+    sorts: Vec<Sort<'b>>,
+}
+
+/// Instances of which one finds a place if another does.
+struct Sort<'a> {
+    shape: &'a Arc<Shape>,
+    /// Where its groups keep it from.
+    kept: Kept,
+    /// How many others may be in its groups.
+    mates: usize,
 }
 
 impl<'a, 'b> Bounds<'a, 'b> {
     /// `None` if an instance asks for what is not reckoned with.
     fn of(ground: &'a Ground<'b>, view: &ForecastSegment<'_>) -> Option<Self> {
-        let hosts = view.hosts.iter().filter_map(|name| ground.cloud.hosts.get(*name));
-        let lists: Vec<&[Demand]> = hosts.filter_map(|host| host.demands.as_deref()).collect();
+        let lists = view.hosts.iter().filter_map(|name| ground.demands_of(name));
+        let lists: Vec<&[Demand]> = lists.collect();
         let mut seen: BTreeSet<*const Shape> = BTreeSet::new();
         let mut sorts = Vec::new();
         for demand in lists.iter().copied().flatten() {
@@ -178,7 +205,11 @@ impl<'a, 'b> Bounds<'a, 'b> {
             let groups = ground.cloud.groups_of(demand.id);
             let mates: usize = groups.map(|group| group.members.len().saturating_sub(1)).sum();
             if mates > 0 || seen.insert(Arc::as_ptr(&demand.shape)) {
-                sorts.push((demand, mates));
+                sorts.push(Sort {
+                    shape: &demand.shape,
+                    kept: ground.kept_from(demand, &BTreeMap::new()),
+                    mates,
+                });
             }
         }
         Some(Self {
@@ -192,9 +223,19 @@ impl<'a, 'b> Bounds<'a, 'b> {
     /// Whether any `count` hosts may be lost, for sure: the heaviest are lost, and of the others the best, too.
     fn hold(&self, count: usize) -> bool {
         let load = heaviest(&self.loads, count);
-        self.sorts.iter().all(|(demand, mates)| {
-            let gone = count.saturating_add(*mates);
-            fits(self.ground, demand, &load, &self.open, gone)
+        let fits = |shape, kept: &Kept, gone| fits(self.ground, shape, kept, &load, &self.open, gone);
+        // Whether one finds a place that nobody keeps from any host, even without so many of the best.
+        let mut free: BTreeMap<(*const Shape, usize), bool> = BTreeMap::new();
+        self.sorts.iter().all(|sort| {
+            let gone = count.saturating_add(sort.mates);
+            let Kept::From(from) = &sort.kept else {
+                return false;
+            };
+            // Thousands may have a partner somewhere. Where that is matters little: it may as well be on one of the best.
+            let without = gone.saturating_add(from.len());
+            let known = free.entry((Arc::as_ptr(sort.shape), without));
+            *known.or_insert_with(|| fits(sort.shape, &Kept::From(BTreeSet::new()), without))
+                || !from.is_empty() && fits(sort.shape, &sort.kept, gone)
         })
     }
 }

@@ -500,3 +500,59 @@ fn no_scheduler_breaks_a_promise() {
     // A forecast that never says yes would pass, too.
     assert!(promised > 500, "{promised} of 3000 regions");
 }
+
+/// Up to five hosts that all hold something, some of it in groups.
+fn any_region(dice: &mut Dice) -> Cloud {
+    let count = usize::try_from(2 + dice.below(4)).unwrap();
+    let free: Vec<u64> = (0..count).map(|_| 100 * dice.below(24)).collect();
+    let mut cloud = cloud(&free, Vec::new());
+    let mut number = 0;
+    for (name, host) in &mut cloud.hosts {
+        let own = (0..dice.below(5)).map(|_| {
+            number += 1;
+            demand(number, [50, 100, 250][usize::try_from(dice.below(3)).unwrap()])
+        });
+        let own: Vec<Demand> = own.collect();
+        cloud.places.extend(own.iter().map(|one| (one.id, name.clone())));
+        host.demands = (dice.below(20) > 0).then_some(own);
+        host.open = dice.below(10) > 0;
+    }
+    if dice.below(2) == 0 {
+        let members = (0..2).map(|_| id(1 + dice.below(number.max(1)))).collect();
+        cloud.bind(Group {
+            per_host: [None, Some(1), Some(2)][usize::try_from(dice.below(3)).unwrap()],
+            members,
+        });
+    }
+    cloud
+}
+
+/// All hosts of a segment are proven together where that can be done: it says what is said of each alone.
+#[test]
+fn a_host_of_a_segment_is_judged_as_if_it_was_the_only_one() {
+    let mut rooms: BTreeMap<Room, usize> = BTreeMap::new();
+    for seed in 0..3_000 {
+        let mut dice = Dice(seed);
+        let cloud = any_region(&mut dice);
+        let methods = RecoveryMethod::ALL;
+        let method = methods[usize::try_from(dice.below(methods.len() as u64)).unwrap()];
+        let names: Vec<&str> = cloud.hosts.keys().map(String::as_str).collect();
+        let (reserved, hosts) = names.split_at(usize::try_from(dice.below(2)).unwrap());
+        let view = ForecastSegment {
+            name: "S1",
+            method,
+            hosts: hosts.to_vec(),
+            reserved: reserved.to_vec(),
+        };
+        for outcome in &forecast_segments(&cloud, [view])[0].hosts {
+            let lost = outcome.lost.iter().map(String::as_str).collect();
+            let alone = forecast(&cloud, &lost, &Method { method, reserved });
+            assert_eq!(outcome, &alone, "seed {seed}: {cloud:#?}");
+            *rooms.entry(alone.room).or_default() += 1;
+        }
+    }
+    assert!(
+        rooms.len() == 4 && rooms.values().all(|count| *count > 20),
+        "{rooms:?}"
+    );
+}
