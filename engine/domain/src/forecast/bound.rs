@@ -149,7 +149,8 @@ pub(super) fn fits(
     }
     // As evenly as they can be first: that proves what can be proven, mostly.
     let gone = gone - safe;
-    proves(&evenly, &shares, gone) || proves_with_some(&mut vec![0; width], 0, STEPS, &shares, gone)
+    proves(&evenly, &shares, gone)
+        || may_be_proven(&shares, gone) && proves_with_some(&mut vec![0; width], 0, STEPS, &shares, gone)
 }
 
 /// The steps, parted as evenly as they can be.
@@ -185,6 +186,13 @@ struct Shares {
     all: Vec<f64>,
 }
 
+impl Shares {
+    /// What each host counts for, by the shares of its classes.
+    fn each(&self, counts: impl Fn(&[f64]) -> f64) -> impl Iterator<Item = f64> {
+        self.all.chunks_exact(self.width.max(1)).map(counts)
+    }
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a share; the margin is larger than what is lost"
@@ -212,11 +220,21 @@ fn proves_with_some(weights: &mut Vec<u32>, at: usize, left: u32, shares: &Share
 }
 
 fn proves(weights: &[f64], shares: &Shares, gone: usize) -> bool {
-    let all = shares.all.chunks_exact(shares.width.max(1));
-    let each = all.map(|own| least(own, weights));
+    suffice(shares.each(|own| least(own, weights)), gone)
+}
+
+/// Whether any weights could prove it. What a host counts for is most where each class weighs as much as any other there, so that
+/// no weights for all hosts together give more than those that are best for each.
+fn may_be_proven(shares: &Shares, gone: usize) -> bool {
+    let most = |own: &[f64]| own.iter().map(|share| share.recip()).sum::<f64>().recip();
+    suffice(shares.each(most), gone)
+}
+
+/// Whether what is left is more than there is if so many of the best do not count.
+fn suffice(mut each: impl Iterator<Item = f64>, gone: usize) -> bool {
     if gone == 0 {
         let mut sum = 0.0;
-        return each.into_iter().any(|one| {
+        return each.any(|one| {
             sum += one;
             sum > 1.0 + MARGIN
         });
@@ -260,5 +278,42 @@ pub(super) fn heaviest(loads: &[Load], count: usize) -> Load {
     Load {
         sum: sum.collect(),
         grain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Dice;
+    use super::*;
+
+    fn any_shares(dice: &mut Dice) -> Shares {
+        let width = usize::try_from(1 + dice.below(3)).unwrap();
+        let count = width * usize::try_from(1 + dice.below(8)).unwrap();
+        let share = |_| match dice.below(8) {
+            0 => f64::INFINITY,
+            _ => ratio(dice.below(1_000), 1_000),
+        };
+        Shares {
+            width,
+            all: (0..count).map(share).collect(),
+        }
+    }
+
+    /// The bound on all weights saves the look at each, and must not hide a proof.
+    #[test]
+    fn what_no_weights_are_tried_for_none_would_prove() {
+        let (mut proven, mut passed_over) = (0, 0);
+        for seed in 0..3_000 {
+            let mut dice = Dice(seed);
+            let shares = any_shares(&mut dice);
+            let gone = usize::try_from(dice.below(3)).unwrap();
+            if proves_with_some(&mut vec![0; shares.width], 0, STEPS, &shares, gone) {
+                assert!(may_be_proven(&shares, gone), "seed {seed}");
+                proven += 1;
+            } else {
+                passed_over += usize::from(!may_be_proven(&shares, gone));
+            }
+        }
+        assert!(proven > 500 && passed_over > 500, "{proven} {passed_over}");
     }
 }
