@@ -100,3 +100,61 @@ async fn t9_a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
         assert_eq!(asked.map(|machine| machine.to_string()).as_ref(), Some(&want));
     }
 }
+
+/// MAAS reads a machine, and a user, from its database for each; of a thousand hosts that would be two more requests for each test.
+#[tokio::test]
+async fn a_test_within_the_minute_asks_the_power_controller_and_nothing_else() {
+    const WHO: &str = "GET users/?op=whoami";
+    let fake = Fake::start(|_| None).await;
+    let maas = fake.maas();
+    let test_after = async |seconds: u64| {
+        let before = fake.lines().len();
+        fake.advance(seconds);
+        maas.check(&plug(None)).await.unwrap();
+        fake.lines()[before..].to_vec()
+    };
+    assert_eq!(test_after(0).await, [FIND, QUERY, WHO]);
+    assert_eq!(test_after(40).await, [QUERY]);
+    assert_eq!(test_after(40).await, [FIND, QUERY, WHO]);
+    let other = Plug::new("c2", Some("abc".to_owned())).unwrap();
+    let before = fake.lines().len();
+    maas.check(&other).await.unwrap();
+    assert_eq!(
+        fake.lines()[before..],
+        [SHOW, QUERY],
+        "who we are is the same for all"
+    );
+}
+
+/// What is no news must not hide what is.
+#[tokio::test]
+async fn a_test_within_the_minute_finds_a_machine_that_is_gone_or_off() {
+    let state = Arc::new(Mutex::new("on"));
+    let said = Arc::clone(&state);
+    let finds = AtomicUsize::new(0);
+    let fake = Fake::start(move |seen| match (seen.line.as_str(), *said.lock().unwrap()) {
+        (QUERY, "gone") => Some(Reply::With(404, Vec::new(), "Not Found".into())),
+        (QUERY, state) => Some(Reply::Json(200, json!({"state": state}))),
+        (FIND, _) if finds.fetch_add(1, Ordering::SeqCst) > 1 => {
+            Some(Reply::Json(200, json!([machine("new", "c1")])))
+        }
+        ("GET machines/new/?op=query_power_state", _) => Some(Reply::Json(200, json!({"state": "on"}))),
+        _ => None,
+    })
+    .await;
+    let maas = fake.maas();
+    let test = async |now: &'static str| {
+        *state.lock().unwrap() = now;
+        fake.advance(20);
+        maas.check(&plug(None)).await.unwrap().reading
+    };
+    assert_eq!(test("on").await.power, Power::On);
+    assert_eq!(test("off").await.power, Power::Off);
+    assert_eq!(
+        fake.lines()[3..],
+        [QUERY, FIND],
+        "an off is believed of a machine just looked at"
+    );
+    let reading = test("gone").await;
+    assert!(reading.device.ends_with("system new"), "{reading:?}");
+}
