@@ -4,7 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use futures_util::TryStreamExt as _;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
+    StreamTrait as _,
+};
 
 use crate::server::{ANSWER, Health};
 use crate::sqlite;
@@ -85,6 +89,40 @@ impl<C: ConnectionTrait> Conn<C> {
             statement
         }
     }
+
+    /// The answer to a question, which is asked once more if it got lost and may be.
+    async fn asked<T, F>(&self, statement: Statement, ask: impl Fn(Statement) -> F + Send) -> Result<T, DbErr>
+    where
+        F: Future<Output = Result<T, DbErr>> + Send,
+    {
+        let statement = self.adapt(statement);
+        let copy = self.asks_twice.then(|| statement.clone());
+        let answer = self.answer(ask(statement)).await;
+        match copy {
+            Some(copy) if is_lost(&copy, &answer) => self.answer(ask(copy)).await,
+            _ => answer,
+        }
+    }
+}
+
+impl Conn<DatabaseConnection> {
+    /// All rows, each turned into what it is for as it comes: of many large ones none is held twice.
+    pub(crate) async fn each<T: Send>(
+        &self,
+        statement: Statement,
+        take: impl Fn(QueryResult) -> Result<T, DbErr> + Send + Sync,
+    ) -> Result<Vec<T>, DbErr> {
+        let take = &take;
+        let read = |statement| async move {
+            let mut rows = self.db.stream_raw(statement).await?;
+            let mut taken = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                taken.push(take(row)?);
+            }
+            Ok(taken)
+        };
+        self.asked(statement, read).await
+    }
 }
 
 #[async_trait]
@@ -102,23 +140,13 @@ impl<C: ConnectionTrait> ConnectionTrait for Conn<C> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let statement = self.adapt(statement);
-        let copy = self.asks_twice.then(|| statement.clone());
-        let answer = self.answer(self.db.query_one_raw(statement)).await;
-        match copy {
-            Some(copy) if is_lost(&copy, &answer) => self.answer(self.db.query_one_raw(copy)).await,
-            _ => answer,
-        }
+        let ask = |statement| self.db.query_one_raw(statement);
+        self.asked(statement, ask).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let statement = self.adapt(statement);
-        let copy = self.asks_twice.then(|| statement.clone());
-        let answer = self.answer(self.db.query_all_raw(statement)).await;
-        match copy {
-            Some(copy) if is_lost(&copy, &answer) => self.answer(self.db.query_all_raw(copy)).await,
-            _ => answer,
-        }
+        let ask = |statement| self.db.query_all_raw(statement);
+        self.asked(statement, ask).await
     }
 
     fn support_returning(&self) -> bool {

@@ -4,7 +4,8 @@
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryTrait as _, Set,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
+    QueryResult, QueryTrait as _, Set,
 };
 use tachi_domain::Timestamp;
 use tachi_engine::ports::{Fact, FactStore, JournalError, Round};
@@ -72,14 +73,17 @@ async fn facts(db: &Database, kind: Option<&str>) -> Result<Vec<Fact>, Stop> {
     if let Some(kind) = kind {
         query = query.filter(fact::Column::Kind.eq(kind));
     }
-    let rows = query.all(db.reader()).await?;
-    let facts = rows.into_iter().map(|row| Fact {
-        kind: row.kind,
-        subject: row.subject,
-        value: row.value,
-        as_of: Timestamp::from_micros(row.as_of),
-    });
-    let mut facts: Vec<Fact> = facts.collect();
+    let statement = query.build(db.reader().get_database_backend());
+    let fact = |row: QueryResult| {
+        let row = fact::Model::from_query_result(&row, "")?;
+        Ok(Fact {
+            kind: row.kind,
+            subject: row.subject,
+            value: row.value,
+            as_of: Timestamp::from_micros(row.as_of),
+        })
+    };
+    let mut facts = db.reader().each(statement, fact).await?;
     // Sorted here: a database that sorts megabytes of values writes them to a file of its own.
     facts.sort_by(|one, other| one.subject.cmp(&other.subject));
     Ok(facts)
