@@ -154,7 +154,11 @@ impl Engine {
     /// passed.
     pub async fn run(mut self, stop: CancellationToken) {
         numbers::describe();
-        tracing::info!(engine = self.options.name, fencing = ?self.options.policy.borrow().fencing, "engine starts");
+        tracing::info!(
+            engine = self.options.name,
+            fencing = self.options.policy.borrow().fencing.as_str(),
+            "engine starts"
+        );
         // Aborted when they are dropped: they have no work once the drivers have ended.
         let mut heart = JoinSet::new();
         if let Some(beating) = self.beating.take() {
