@@ -68,9 +68,12 @@ fn instances(kept: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
     let mut needs = Shared::new();
     let facts = kept.iter().filter(|fact| fact.kind == kind::INSTANCES);
     let each = facts.map(|fact| {
-        let all: Vec<Instance<&RawValue>> = serde_json::from_str(&fact.value).ok()?;
-        let all = all.into_iter().map(|one| instance(one, &mut needs));
-        Some((fact.subject.clone(), Arc::new(all.collect::<Option<_>>()?)))
+        let texts: Vec<Instance<&RawValue>> = serde_json::from_str(&fact.value).ok()?;
+        let mut all = Vec::with_capacity(texts.len());
+        for one in texts {
+            all.push(instance(one, &mut needs)?);
+        }
+        Some((fact.subject.clone(), Arc::new(all)))
     });
     each.collect()
 }
