@@ -143,7 +143,7 @@ def run(words, scene):
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         text = out.read().decode()
-    return took * 1000, (used.ru_utime + used.ru_stime) * 1000, used.ru_maxrss / 1024, process.returncode, text
+    return took * 1000, (used.ru_utime + used.ru_stime) * 1000, process.returncode, text
 
 
 def commands(scene, args, report):
@@ -160,14 +160,14 @@ def commands(scene, args, report):
             ("tachi doctor", ("doctor",), 10_000, (0, 1, 2, 3))):
         measured = []
         for _ in range(args.times if name != "tachi doctor" else 3):
-            wall, used, most, code, text = run(scene.command(*words), scene)
+            wall, used, code, text = run(scene.command(*words), scene)
             if code not in codes or not text.strip():
                 raise SystemExit("%s ended with %d: %s" % (name, code, text[-800:]))
-            measured.append((wall, used, most))
-        walls, used, most = zip(*measured)
-        report.keep(name, {"wall_ms": [round(one, 1) for one in walls], "cpu_ms": [round(one, 1) for one in used], "memory_mib": max(most)})
+            measured.append((wall, used))
+        walls, used = zip(*measured)
+        report.keep(name, {"wall_ms": [round(one, 1) for one in walls], "cpu_ms": [round(one, 1) for one in used]})
         report.below("`%s`, median of %d" % (name, len(walls)), statistics.median(walls), "ms", target,
-                     "least %.0f ms, processor %.0f ms, memory %.0f MiB" % (min(walls), statistics.median(used), max(most)))
+                     "least %.0f ms, processor %.0f ms" % (min(walls), statistics.median(used)))
 
 
 def api(scene, args, report):
