@@ -17,7 +17,7 @@ fn names(of: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an_instance() {
+async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an_instance() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let region = stage.sandbox.region();

@@ -232,7 +232,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_nothing_that_has_begun() {
+async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_nothing_that_has_begun() {
     let stage = Stage::set(quick_region(10)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);

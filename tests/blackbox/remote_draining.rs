@@ -20,7 +20,7 @@ fn lines(stage: &Stage) -> Vec<(String, String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
+async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     let mut region = quick_region(3);
     region.live_migration_time = Duration::from_millis(500);
     let stage = Stage::set(region).await;

@@ -20,7 +20,7 @@ fn lines(stage: &Stage) -> Vec<(String, String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
+async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
@@ -126,7 +126,7 @@ async fn operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
+async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);

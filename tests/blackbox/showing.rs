@@ -79,7 +79,7 @@ fn address(line: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
+async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
     let mut cloud = Running::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
     cloud.until_said("ready;").await;
     let said = cloud.until_said("board").await;

@@ -653,9 +653,15 @@ async fn open(options: &StoreOptions) -> Arc<Store> {
 /// Waits until `holds`, looking again and again; fails loudly after `limit`.
 pub(crate) async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
-    while !holds().await {
+    loop {
+        let asked = Instant::now();
+        if holds().await {
+            return;
+        }
         assert!(began.elapsed() < limit, "waited {limit:?} in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // A look that starts a process takes from what it waits for.
+        let pause = (asked.elapsed() * 4).clamp(Duration::from_millis(20), Duration::from_millis(400));
+        tokio::time::sleep(pause).await;
     }
 }
 
