@@ -659,7 +659,7 @@ pub(crate) async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMu
             return;
         }
         assert!(began.elapsed() < limit, "waited {limit:?} in vain for {what}");
-        // A look that starts a process takes from what it waits for.
+        // A look that starts a process takes processor time from what is waited for.
         let pause = (asked.elapsed() * 4).clamp(Duration::from_millis(20), Duration::from_millis(400));
         tokio::time::sleep(pause).await;
     }
