@@ -17,7 +17,7 @@ use tachi_engine::ports::{
 use tachi_sandbox::{ApiEffect, ApiFault, Boot, Fleet, MigrationKind, PowerQuery, RegionSettings};
 
 use super::super::recovery::everything;
-use super::super::support::{Api, Stage, quick_region, until};
+use super::super::support::{Api, Process, Stage, quick_region, until};
 use super::{LIMIT, Scene, Seen};
 
 /// Reporters are bound, so that a region in which nothing is wrong has nothing to say.
@@ -103,6 +103,13 @@ fn maintenance(on: bool) -> HostChange {
 
 fn breaks(route: &str) -> ApiFault {
     ApiFault::always(route, ApiEffect::Break)
+}
+
+/// An engine leaves, and the next one looks at once: at Nova, and at which machine MAAS has for a host, which is asked once a minute.
+async fn followed(mut engine: Process, next: impl FnOnce() -> Process) -> Process {
+    engine.signal(rustix::process::Signal::TERM);
+    assert_eq!(engine.ended(LIMIT).await, Some(0));
+    next()
 }
 
 /// What is wrong with files, and with what they say. Only the doctor reads them: the engine goes on.
@@ -197,7 +204,7 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
         .api_faults()
         .add(breaks("GET /compute/v2.1/servers/detail"));
     region.api_faults().add(breaks("/placement"));
-    let mut engine = scene.engine("ctl-1", "[fencing]\nself_test_interval = 0\n");
+    let engine = scene.engine("ctl-1", "[fencing]\nself_test_interval = 0\n");
     until("the engine to have asked for servers", LIMIT, async || {
         region.requests().count("servers/detail") > 0
     })
@@ -239,10 +246,7 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     assert!(told.contains("nothing is wrong"), "{told}");
 
     region.api_faults().clear();
-    // It leaves, and the next one looks at once.
-    engine.signal(rustix::process::Signal::TERM);
-    assert_eq!(engine.ended(LIMIT).await, Some(0));
-    let _engine = scene.engine("ctl-1", TESTED);
+    let _engine = followed(engine, || scene.engine("ctl-1", TESTED)).await;
     scene.good(&["room-unknown", "fence-not-tested"]).await;
     names(&scene)
 }
@@ -323,7 +327,7 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
     operator
         .set_service("compute-010", false, Some("kept in reserve"))
         .unwrap();
-    let _engine = scene.stage.spawn("engine");
+    let engine = scene.stage.spawn("engine");
     let checks = [
         "host-down",
         "host-on-maintenance",
@@ -380,6 +384,7 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
         .unwrap();
     let ghost = register(&scene, segments[0], "ghost-1", false).await;
     faults.cell_away("compute-013", true).unwrap();
+    let engine = followed(engine, || scene.stage.spawn("engine")).await;
     scene.fails(&checks).await;
 
     faults.agent_start("compute-001").unwrap();
@@ -395,6 +400,7 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
     registry.update_segment(segments[3], &enable(true)).await.unwrap();
     registry.delete_host(segments[0], ghost).await.unwrap();
     faults.cell_away("compute-013", false).unwrap();
+    let _engine = followed(engine, || scene.stage.spawn("engine")).await;
     scene.good(&checks).await;
     names(&scene)
 }
