@@ -135,7 +135,7 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
         | Command::LearnLevels
         | Command::ReadPower(_)
         | Command::UpdateService { .. }
-        | Command::TakeInventory
+        | Command::TakeInventory { .. }
         | Command::ReadLists { .. }
         | Command::ReadEvacuations { .. }
         | Command::ReadServerIds

@@ -20,7 +20,7 @@ use crate::governor::Governor;
 use crate::holding::Holding;
 use crate::hooking::{self, Told};
 use crate::lists::SharedLists;
-use crate::ports::{CallError, JournalError, ServiceChange, Work};
+use crate::ports::{CallError, Contents, JournalError, ServiceChange, Work};
 use crate::reserving;
 
 /// What a command needs besides itself.
@@ -115,7 +115,9 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
                     .map_err(fault),
             )
         }
-        Command::TakeInventory => Observation::Inventory(inventory(&context).await.map_err(fault)),
+        Command::TakeInventory { shown } => {
+            Observation::Inventory(inventory(&context, shown).await.map_err(fault))
+        }
         Command::ReadLists { since } => Observation::Lists(lists(&context, since).await.map_err(fault)),
         Command::ReadEvacuations { since } => Observation::Evacuations(evacuations(&context, since).await),
         Command::ReadServerIds => Observation::ServerIds(server_ids(&context).await.map_err(fault)),
@@ -174,7 +176,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::PowerOff { .. }
         | Command::PowerOn { .. }
         | Command::UpdateService { .. }
-        | Command::TakeInventory
+        | Command::TakeInventory { .. }
         | Command::ReadLists { .. }
         | Command::ReadEvacuations { .. }
         | Command::ReadServerIds
@@ -291,15 +293,15 @@ fn change_of(update: ServiceUpdate) -> ServiceChange {
     }
 }
 
-async fn inventory(context: &Context) -> Result<Inventory, CallError> {
+async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallError> {
     let compute = &context.ports.compute;
     let written_off = context.ports.journal.written_off(&context.host).await;
     let written_off = written_off.map_err(journal_failed)?;
-    // A cell that goes away takes the host's service record with it: it is read before the lists and after them.
-    let before = compute.service(&context.host).await?;
-    // Migrations before servers: one that ends in between is still seen unfinished, which is the careful side (R11).
-    let migrations = compute.migrations_touching(&context.host).await?;
-    let servers = compute.servers_on(&context.host).await?;
+    let Contents {
+        service,
+        migrations,
+        servers,
+    } = compute.contents(&context.host, shown).await?;
     let in_cell = if servers.is_empty() {
         let count = compute.count_in_cell(&context.host).await;
         count.map_or_else(
@@ -309,7 +311,6 @@ async fn inventory(context: &Context) -> Result<Inventory, CallError> {
     } else {
         InCell::NotAsked
     };
-    let service = compute.service(&context.host).await?.filter(|_| before.is_some());
     let ids: BTreeSet<ServerId> = servers.iter().map(|server| server.id).collect();
     let may_run = context
         .ports

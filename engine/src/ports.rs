@@ -28,7 +28,8 @@ pub mod wake;
 pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
 pub use clock::Clock;
 pub use compute::{
-    Aggregates, CallError, CloudLists, Compute, NovaCalls, Pushback, ServerCalls, ServiceChange, Services,
+    Aggregates, CallError, CloudLists, Compute, Contents, NovaCalls, Pushback, ServerCalls, ServiceChange,
+    Services,
 };
 pub use events::{Events, NoEvents};
 pub use facts::{Fact, FactStore, Round};

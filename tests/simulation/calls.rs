@@ -208,7 +208,7 @@ impl World {
                 let shown = self.nova.show_service(host, self.now);
                 Observation::ServiceUpdated(result.map(|()| shown).map_err(refused))
             }
-            Command::TakeInventory => {
+            Command::TakeInventory { .. } => {
                 let migrations = self.nova.migrations_touching(host);
                 let delay = self.rng.between(5, 400);
                 return self.after(delay, Event::InventoryServers { owner, migrations });
@@ -674,7 +674,7 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
             result: Err(fault),
         },
         Command::UpdateService { .. } => Observation::ServiceUpdated(Err(fault)),
-        Command::TakeInventory => Observation::Inventory(Err(fault)),
+        Command::TakeInventory { .. } => Observation::Inventory(Err(fault)),
         Command::ReadLists { .. } => Observation::Lists(Err(fault)),
         Command::ReadEvacuations { .. } => Observation::Evacuations(Err(fault)),
         Command::ReadServerIds => Observation::ServerIds(Err(fault)),

@@ -17,6 +17,7 @@
 mod action;
 mod aggregate;
 mod canary;
+mod contents;
 mod group;
 mod hypervisor;
 mod migration;
@@ -40,8 +41,8 @@ use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 use tachi_engine::ports::{
-    Aggregates, CallError, CloudLists, Compute, Inventory, ProviderLine, Rooms, ServerCalls, ServerPage,
-    ServiceChange, Services,
+    Aggregates, CallError, CloudLists, Compute, Contents, Inventory, ProviderLine, Rooms, ServerCalls,
+    ServerPage, ServiceChange, Services,
 };
 use tracing::instrument;
 
@@ -189,6 +190,11 @@ impl Compute for Nova {
     #[instrument(name = "nova::servers_on", skip_all, fields(host = %host), err(level = "debug"))]
     async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError> {
         server::list(self, host).await
+    }
+
+    #[instrument(name = "nova::contents", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn contents(&self, host: &str, shown: bool) -> Result<Contents, CallError> {
+        contents::read(self, host, shown).await
     }
 
     #[instrument(name = "nova::server_ids_on", skip_all, fields(host = %host), err(level = "debug"))]

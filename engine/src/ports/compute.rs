@@ -75,6 +75,17 @@ pub struct Services {
     pub scheduler_up: bool,
 }
 
+/// What Nova has on a host and what touches it, as one look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The host's service record after the lists; `None` if Nova did not show it before them and after them.
+    pub service: Option<Service>,
+    /// As of [`Compute::migrations_touching`].
+    pub migrations: Vec<Migration>,
+    /// As of [`Compute::servers_on`]. Read last, so a move that ends in between is still seen unfinished (R11).
+    pub servers: Vec<Server>,
+}
+
 // Every call to Nova has a total deadline of its own and follows every page.
 
 /// What is asked of Nova as a whole, whatever fails.
@@ -127,7 +138,16 @@ pub trait Compute: Send + Sync {
     /// As for [`Compute::service`]. Never a part of the list.
     async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError>;
 
-    /// The ids of those, and nothing else of them, which is far less work for Nova. `host` is compared as Nova's database
+    /// The host's migrations and servers, between two looks at its service record: a cell that goes away takes the record with it,
+    /// so that what is not on the lists need not be asked for by itself. `shown`: the record was seen just now, and is not read
+    /// before the lists.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`]. Never a part of a list.
+    async fn contents(&self, host: &str, shown: bool) -> Result<Contents, CallError>;
+
+    /// The ids of those servers, and nothing else of them, which is far less work for Nova. `host` is compared as Nova's database
     /// compares, so one whose name differs in case only may be counted in.
     ///
     /// # Errors

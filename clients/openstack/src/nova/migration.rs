@@ -27,8 +27,13 @@ struct Record {
 }
 
 pub(super) async fn touching(nova: &Nova, host: &str) -> Result<Vec<Migration>, CallError> {
+    whole(nova, host, touching_as_listed(nova, host).await?).await
+}
+
+/// Those that touch the host, and whether they show that its cell was read.
+pub(super) async fn touching_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Migration>, bool), CallError> {
     // The only filter that matches either side.
-    list(nova, host, vec![("host", host.to_owned())], None).await
+    pages_of(nova, vec![("host", host.to_owned())], None).await
 }
 
 pub(super) async fn evacuations_from(
@@ -41,7 +46,8 @@ pub(super) async fn evacuations_from(
         ("migration_type", "evacuation".to_owned()),
     ];
     // Nova stores whole seconds: what was made right at the beginning looks a little older.
-    list(nova, host, query, since.map(Timestamp::whole_seconds)).await
+    let found = pages_of(nova, query, since.map(Timestamp::whole_seconds)).await?;
+    whole(nova, host, found).await
 }
 
 /// Those of every host. Whether a cell is down is not asked: what is missing says nothing here.
@@ -107,13 +113,11 @@ async fn progress(nova: &Nova, server: ServerId) -> Result<Option<u8>, CallError
     Ok(shown.migrations.last().and_then(Progress::percent))
 }
 
-async fn list(
+async fn whole(
     nova: &Nova,
     host: &str,
-    query: Vec<(&'static str, String)>,
-    since: Option<Timestamp>,
+    (migrations, certain): (Vec<Migration>, bool),
 ) -> Result<Vec<Migration>, CallError> {
-    let (migrations, certain) = pages_of(nova, query, since).await?;
     // A host's records are all in its cell: one page with something on it shows that the cell was read.
     if !certain {
         service::ensure_cell_is_up(nova, host).await?;

@@ -116,6 +116,15 @@ fn shown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 }
 
 pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallError> {
+    let (servers, certain) = on_as_listed(nova, host).await?;
+    if !certain {
+        service::ensure_cell_is_up(nova, host).await?;
+    }
+    Ok(servers)
+}
+
+/// Those on the host, and whether they show that its cell was read.
+pub(super) async fn on_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Server>, bool), CallError> {
     let list = List {
         feature: nova.servers,
         path: &["servers", "detail"],
@@ -131,15 +140,13 @@ pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallErr
     })
     .await?;
     // A host's servers are all in one cell, so a single page with something on it is proof that the cell was read.
-    if whole.items.is_empty() || whole.many_pages {
-        service::ensure_cell_is_up(nova, host).await?;
-    }
+    let certain = !whole.items.is_empty() && !whole.many_pages;
     let mut servers = whole.items;
     // Without the right to filter by host Nova ignores the filter, and its database ignores case.
     servers.retain(|server| server.host.as_deref() == Some(host));
     servers.sort_by_key(|server| server.id);
     servers.dedup_by_key(|server| server.id);
-    Ok(servers)
+    Ok((servers, certain))
 }
 
 /// Those of our own project.

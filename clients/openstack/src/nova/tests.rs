@@ -9,6 +9,7 @@ use tachi_domain::nova::{MigrationType, PowerState};
 use super::*;
 use crate::fake::{Fake, KeystoneMode, Reply, Seen, table, version_document};
 
+mod contents;
 mod lists;
 mod migrations;
 mod versions;

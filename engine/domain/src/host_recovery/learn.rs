@@ -55,8 +55,14 @@ impl HostRecovery {
                 self.service.updated(result, self.proof.is_some(), &mut turn);
             }
             Observation::Inventory(result) => {
+                let asked = self.asks.listing.question.sent();
+                let shown = result.as_ref().ok().and_then(|it| it.service.clone());
                 let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
                 listing.answered(result, move_track, moves, since, &mut turn);
+                if let (Some(asked), Some(shown)) = (asked, shown) {
+                    let (proof, moves) = (&mut self.proof, &mut self.moves);
+                    self.service.shown_by_lists(shown, asked, proof, moves, &mut turn);
+                }
             }
             Observation::Lists(result) => {
                 let (since, messaging) = (self.service.since, &self.asks.messaging);
@@ -114,7 +120,7 @@ impl HostRecovery {
             }
             Command::PowerOn { .. } => self.power_on.not_sent(),
             Command::UpdateService { .. } => freezing::update_not_sent(self),
-            Command::TakeInventory => self.asks.listing.question.not_sent(),
+            Command::TakeInventory { .. } => self.asks.listing.question.not_sent(),
             Command::ReadLists { .. } => self.asks.move_track.lists.not_sent(),
             Command::ReadEvacuations { .. } => self.asks.move_track.evacuations.not_sent(),
             Command::ReadServerIds => self.asks.move_track.server_ids.not_sent(),

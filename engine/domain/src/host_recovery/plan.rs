@@ -11,6 +11,7 @@ use super::method::Route;
 use super::moves::evacuate::LISTS_AGE;
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
+use super::service::ServiceTrack;
 use super::trouble::{Topic, Troubles};
 use super::turn::{Moves, Turn};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
@@ -83,15 +84,16 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn want(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn want(&mut self, service: &ServiceTrack, now: Now, commands: &mut Vec<Command>) {
         if self.question.send(now.elapsed) {
-            commands.push(Command::TakeInventory);
+            let shown = service.was_shown_just_now(now.elapsed);
+            commands.push(Command::TakeInventory { shown });
         }
     }
 
     /// Asks once more when every move is over.
-    pub(super) fn want_last(&mut self, now: Now, commands: &mut Vec<Command>) {
-        self.want(now, commands);
+    pub(super) fn want_last(&mut self, service: &ServiceTrack, now: Now, commands: &mut Vec<Command>) {
+        self.want(service, now, commands);
         self.looking_last |= self.question.sent() == Some(now.elapsed);
     }
 
@@ -145,7 +147,10 @@ impl HostRecovery {
         // Listing changes nothing, so it goes on while something forbids to act.
         self.follow_moves(now, record, commands);
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        self.asks.listing.want(now, commands);
+        // The lists begin with a look at the service record: one that is under way is that look.
+        if !self.service.is_awaited() {
+            self.asks.listing.want(&self.service, now, commands);
+        }
     }
 }
 

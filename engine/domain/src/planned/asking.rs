@@ -187,7 +187,7 @@ impl Planned {
         } else if *command == Command::ReadService {
             self.service_read.not_sent();
             self.service_read.not_before = later;
-        } else if *command == Command::TakeInventory {
+        } else if matches!(command, Command::TakeInventory { .. }) {
             self.list.not_sent();
             self.list.not_before = later;
         } else if matches!(command, Command::UpdateService { .. }) {

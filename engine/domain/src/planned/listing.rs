@@ -48,7 +48,7 @@ impl Planned {
         }
         let Some(inventory) = self.listed.take() else {
             if self.list.send(now.elapsed) {
-                commands.push(Command::TakeInventory);
+                commands.push(Command::TakeInventory { shown: false });
             }
             return;
         };

@@ -215,7 +215,7 @@ impl Bench {
                 self.service.disabled_reason = Some(reason.clone());
                 Observation::ServiceUpdated(Ok(self.service.clone()))
             }
-            Command::TakeInventory => {
+            Command::TakeInventory { .. } => {
                 let here = self.servers.values();
                 let servers: Vec<Server> = here
                     .filter(|one| one.host.as_deref() == Some(HOST))

@@ -115,7 +115,10 @@ pub enum Command {
         update: ServiceUpdate,
     },
     /// Take the lists a plan is made of.
-    TakeInventory,
+    TakeInventory {
+        /// The host's service record was seen just now; otherwise it is read before the lists, too.
+        shown: bool,
+    },
     /// Take the lists moves are followed by.
     ReadLists {
         /// Evacuation records older than this are of no interest; Nova's clock.
@@ -193,7 +196,7 @@ impl Command {
             | Self::ReadService
             | Self::LearnLevels
             | Self::ReadPower(_)
-            | Self::TakeInventory
+            | Self::TakeInventory { .. }
             | Self::ReadLists { .. }
             | Self::ReadEvacuations { .. }
             | Self::ReadServerIds
@@ -238,7 +241,7 @@ impl Command {
             | Self::PowerOff { .. }
             | Self::PowerOn { .. }
             | Self::UpdateService { .. }
-            | Self::TakeInventory
+            | Self::TakeInventory { .. }
             | Self::ReadLists { .. }
             | Self::ReadEvacuations { .. }
             | Self::ReadServerIds
@@ -260,7 +263,7 @@ impl Command {
             Self::PowerOff { .. } => "power off",
             Self::PowerOn { .. } => "power on",
             Self::UpdateService { .. } => "update service",
-            Self::TakeInventory => "take inventory",
+            Self::TakeInventory { .. } => "take inventory",
             Self::ReadLists { .. } => "read lists",
             Self::ReadEvacuations { .. } => "read evacuations",
             Self::ReadServerIds => "read server ids",

@@ -49,7 +49,7 @@ impl HostRecovery {
         let looked = now.elapsed.since(seen) < HELD_LOOK;
         if !listing.taken.is_empty() && self.rejected.is_none() {
             if !looked && listing.retaking.is_none() {
-                listing.want(now, commands);
+                listing.want(&self.service, now, commands);
             }
         } else if settled && ready {
             self.act_last_look(now, record, commands);
@@ -57,7 +57,7 @@ impl HostRecovery {
         }
         self.service.want(now, self.policy.heartbeat_poll, commands);
         if !looked && self.moves.values().any(|one| one.step == MoveStep::Held) {
-            self.asks.listing.want(now, commands);
+            self.asks.listing.want(&self.service, now, commands);
         }
         if self.forbidden().is_none() {
             self.submit(ready, now, record, commands);
@@ -81,7 +81,7 @@ impl HostRecovery {
                 self.settle(record);
             }
         } else {
-            self.asks.listing.want_last(now, commands);
+            self.asks.listing.want_last(&self.service, now, commands);
         }
     }
 

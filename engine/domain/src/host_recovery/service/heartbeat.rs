@@ -31,6 +31,9 @@ const NOTED_WITHIN: Duration = Duration::from_secs(8);
 /// How soon a copy of Nova's database that lags behind is looked at again.
 const OUTDATED: Duration = Duration::from_secs(1);
 
+/// A cell that is there was not away so short a while ago.
+const JUST_NOW: Duration = Duration::from_secs(1);
+
 /// How often in a row Nova must know of no service, five seconds apart, to be believed.
 const MISSING: u32 = 3;
 
@@ -51,6 +54,16 @@ impl ServiceTrack {
     fn seen_now(&self, now: Elapsed) -> Option<&Service> {
         let just_now = now.since(self.looked) <= self.look_counts_for;
         self.seen.as_ref().filter(|_| just_now)
+    }
+
+    /// A look at the record is under way.
+    pub(in super::super) fn is_awaited(&self) -> bool {
+        self.question.sent().is_some()
+    }
+
+    /// The record was seen so short a while ago that what is asked now needs no look at it before.
+    pub(in super::super) fn was_shown_just_now(&self, now: Elapsed) -> bool {
+        self.question.age(now).is_some_and(|age| age <= JUST_NOW)
     }
 
     /// Nova does not hear the host: it shows it down, or its heartbeat is stale (R16). `forced_down` hides the first,
@@ -198,6 +211,21 @@ impl ServiceTrack {
             }
         }
         false
+    }
+
+    /// Lists that were asked for at `asked` have shown it too, unless a look of its own tells more.
+    pub(in super::super) fn shown_by_lists(
+        &mut self,
+        seen: Service,
+        asked: Elapsed,
+        proof: &mut Option<Proof>,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) {
+        let is_newer = asked >= self.changed && asked > self.looked;
+        if is_newer && !self.updating && !self.is_awaited() {
+            self.shown(seen, asked, proof, moves, turn);
+        }
     }
 
     fn shown(

@@ -762,7 +762,7 @@ impl Bed {
                 result: Ok(()),
             })
             .collect();
-        let looks = |bed: &Self| bed.wants(|command| *command == Command::TakeInventory);
+        let looks = |bed: &Self| bed.wants(|command| matches!(command, Command::TakeInventory { .. }));
         let looked = looks(self);
         if !asked.is_empty() {
             self.see_all(asked);

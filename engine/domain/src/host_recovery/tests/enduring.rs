@@ -258,7 +258,7 @@ fn a_recovery_that_gets_no_list_by_its_deadline_says_why_and_makes_way_for_the_n
     bed.forced_down();
     bed.see(Observation::Inventory(Err(unavailable())));
     for _ in 0..70 {
-        if bed.wants(|command| *command == Command::TakeInventory) {
+        if bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
             bed.see(Observation::Inventory(Err(unavailable())));
         }
         bed.tick(10_000);
@@ -355,7 +355,7 @@ fn ew30_a_nova_that_never_answers_loses_nothing_and_is_gone_on_with() {
                     server,
                     result: Err(timeout()),
                 }),
-                Command::TakeInventory => Some(Observation::Inventory(Err(timeout()))),
+                Command::TakeInventory { .. } => Some(Observation::Inventory(Err(timeout()))),
                 Command::ReadService => Some(Observation::Service(Err(timeout()))),
                 other => other.server_call().map(|(server, call)| {
                     writes += 1;

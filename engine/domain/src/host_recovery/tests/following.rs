@@ -58,13 +58,63 @@ fn r16_the_heartbeat_is_noted_before_the_first_instance_is_asked_for() {
     let mut bed = Bed::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    bed.see(Observation::ServiceUpdated(Ok(seen))).tick(1);
+    assert!(
+        !bed.wants(lists),
+        "a look at the record is under way, and is what lists begin with"
+    );
+    bed.see(Observation::Service(Err(timeout())));
+    assert!(bed.wants(|command| *command == Command::TakeInventory { shown: false }));
+    // A copy of Nova's database that lags behind.
+    bed.service.forced_down = false;
     bed.inventory(vec![server(1)], vec![])
         .answer(1, ServerCall::Lock, Ok(()));
     assert!(!bed.evacuates_any());
+    bed.service.forced_down = true;
+    bed.tick(1_100).service();
+    assert!(bed.evacuates(1));
+}
+
+fn lists(command: &Command) -> bool {
+    matches!(command, Command::TakeInventory { .. })
+}
+
+/// A look at the service record costs Nova as much as a list of few instances.
+#[test]
+fn one_look_at_the_service_is_before_the_lists_and_one_after_them_counts_like_another() {
+    let mut bed = Bed::engine().proven();
+    bed.service.forced_down = true;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
     bed.at += 1;
     bed.service();
+    assert!(bed.wants(|command| *command == Command::TakeInventory { shown: true }));
+    bed.at += 4_000;
+    bed.inventory(vec![server(1)], vec![])
+        .answer(1, ServerCall::Lock, Ok(()));
     assert!(bed.evacuates(1));
+    let look = |command: &Command| *command == Command::ReadService;
+    bed.at += 900;
+    bed.tick(0);
+    assert!(!bed.wants(look));
+    bed.tick(200);
+    assert!(bed.wants(look), "it was asked for when the lists were");
+}
+
+#[test]
+fn what_the_lists_show_of_the_service_says_that_the_host_lives() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down();
+    assert!(bed.wants(|command| *command == Command::TakeInventory { shown: true }));
+    bed.at += 4_000;
+    bed.heartbeat_age(1);
+    bed.inventory(vec![server(1)], vec![]);
+    assert!(!bed.evacuates_any());
+    assert!(
+        bed.message.as_deref().unwrap_or_default().contains("heartbeat"),
+        "{:?}",
+        bed.message
+    );
 }
 
 #[test]

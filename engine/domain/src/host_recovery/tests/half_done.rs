@@ -47,7 +47,7 @@ pub(super) fn look(
             asked.extend(targets);
             if bed.wants(|command| *command == Command::ReadConductors) {
                 bed.see(Observation::Conductors(Ok(said.clone())));
-            } else if bed.wants(|command| *command == Command::TakeInventory) {
+            } else if bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
                 bed.inventory(servers.to_vec(), records.to_vec());
             } else {
                 return;
@@ -352,7 +352,7 @@ fn c3_what_the_last_list_still_shows_is_planned_again() {
     );
     bed.reads(1, None).tick(5_100).reads(1, None);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
-    if !bed.wants(|command| *command == Command::TakeInventory) {
+    if !bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
         bed.tick(1_000);
     }
     bed.inventory(vec![server(1)], vec![]);
@@ -373,9 +373,9 @@ fn c4_an_empty_list_counts_only_if_the_cell_of_the_host_says_so_too() {
         let mut bed = Bed::engine().proven();
         bed.forced_down();
         for _ in 0..20 {
-            bed.empty(doubt.clone()).tick(31_000);
+            bed.empty(doubt.clone()).tick(31_000).service();
             assert_eq!(bed.status, NotificationStatus::Running);
-            assert!(bed.wants(|command| *command == Command::TakeInventory));
+            assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
         }
         let message = bed.message.clone().unwrap_or_default();
         assert!(message.contains(why), "{message}");
@@ -403,7 +403,7 @@ fn c4_a_late_comer_is_not_missed_when_the_cell_is_away_for_the_last_look() {
             result: Ok(()),
         };
         bed.see(unlocked);
-        if !bed.wants(|command| *command == Command::TakeInventory) {
+        if !bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
             bed.tick(500);
         }
         bed.empty(in_cell).tick(100);
@@ -429,7 +429,7 @@ fn c4_without_a_hypervisor_to_ask_by_one_empty_list_ends_nothing() {
         assert_eq!(bed.status, NotificationStatus::Running);
     }
     bed.tick(1_100);
-    assert!(bed.wants(|command| *command == Command::TakeInventory));
+    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
     bed.inventory(vec![server(1)], vec![]);
     assert!(bed.is_waiting(1), "the cell was away only for a moment");
 }

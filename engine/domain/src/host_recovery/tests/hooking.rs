@@ -61,7 +61,7 @@ fn serve(bed: &mut Bed, here: &[Server]) -> Vec<Command> {
             Command::ReadPower(_) => {
                 bed.power(Power::Off);
             }
-            Command::TakeInventory => {
+            Command::TakeInventory { .. } => {
                 bed.inventory(here.to_vec(), Vec::new());
             }
             Command::ReadEvacuations { .. } => {

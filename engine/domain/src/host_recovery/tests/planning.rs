@@ -371,7 +371,7 @@ fn instances_of_another_recovery_are_waited_for_and_not_lost() {
     );
     assert!(bed.message.as_deref().unwrap().contains("another recovery"));
     bed.tick(5_000);
-    assert!(bed.wants(|command| *command == Command::TakeInventory));
+    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
     let said = bed.said;
     bed.inventory(vec![server(1)], vec![]);
     bed.see(Observation::MovesTaken(vec![id(1)]));

@@ -219,7 +219,7 @@ fn asked_for(state: &mut State) -> Vec<Option<String>> {
     let mut all = asked(bed);
     answered(bed, state.servers.first());
     // What the word has asked for is answered, too.
-    if bed.wants(|command| *command == Command::TakeInventory) {
+    if bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
         bed.inventory(state.servers.clone(), state.records.clone());
         all.extend(asked(bed));
     }

@@ -1,0 +1,60 @@
+//! What is on a host, between two looks at its service record.
+
+use super::*;
+
+/// A Nova with nothing on the host, whose looks at services tell these in turn; and the lists it was asked for.
+async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Contents, CallError>, Vec<String>) {
+    let told = AtomicUsize::new(0);
+    let fake = Fake::start(move |seen| match seen.path.as_str() {
+        "/v2.1/servers/detail" => Reply::Json(200, json!({"servers": []})),
+        "/v2.1/os-migrations" => Reply::Json(200, json!({"migrations": []})),
+        "/v2.1/os-services" => {
+            let services = match services[told.fetch_add(1, Ordering::SeqCst)] {
+                "there" => json!([service_record()]),
+                "down" => json!([{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]),
+                _ => json!([]),
+            };
+            Reply::Json(200, json!({"services": services}))
+        }
+        _ => Reply::Unscripted,
+    })
+    .await;
+    let contents = fake.nova().await.contents("c1", shown).await;
+    let asked = fake.calls().into_iter();
+    let asked = asked.map(|seen| seen.path.trim_start_matches("/v2.1/").to_owned());
+    (contents, asked.collect())
+}
+
+#[tokio::test]
+async fn ew33_lists_with_nothing_on_them_need_a_look_before_and_one_after() {
+    let (contents, asked) = looks(&["there", "there"], false).await;
+    assert!(contents.unwrap().service.is_some());
+    assert_eq!(
+        asked,
+        ["os-services", "os-migrations", "servers/detail", "os-services"]
+    );
+    let (contents, asked) = looks(&["there"], true).await;
+    assert!(contents.unwrap().service.is_some());
+    assert_eq!(asked, ["os-migrations", "servers/detail", "os-services"]);
+}
+
+#[tokio::test]
+async fn ew33_a_cell_that_is_away_before_the_lists_or_after_them_is_no_empty_host() {
+    for (services, shown) in [
+        (&["down"][..], false),
+        (&["there", "down"], false),
+        (&["down"], true),
+    ] {
+        let error = looks(services, shown).await.0.unwrap_err();
+        assert_eq!(error.fault.class, FaultClass::Transient, "{services:?}");
+    }
+    // A Nova before 2.69 leaves the record out.
+    for (services, shown) in [
+        (&["missing", "there"][..], false),
+        (&["there", "missing"], false),
+        (&["missing"], true),
+    ] {
+        let contents = looks(services, shown).await.0.unwrap();
+        assert_eq!(contents.service, None, "{services:?}");
+    }
+}
