@@ -27,6 +27,7 @@ use crate::ports::{
     AuditSink, Clock, Events, Fencer, Hooks, Journal, NoEvents, NovaCalls, Surroundings, Wake,
 };
 use crate::telling::Teller;
+use crate::watcher::Moves;
 
 /// After a driver's end the next sweep is not long in coming: what it has left may be somebody else's to begin.
 const SOON: Duration = Duration::from_millis(100);
@@ -138,6 +139,11 @@ impl Engine {
     /// What it sees of Nova while it runs.
     pub fn cloud(&self) -> CloudCache {
         self.cloud.clone()
+    }
+
+    /// What it moves.
+    pub fn moves(&self) -> Arc<dyn Moves> {
+        Arc::new(self.shared.governor.clone())
     }
 
     /// The rules it goes by.

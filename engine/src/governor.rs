@@ -15,6 +15,7 @@ use tachi_domain::pace::{Aimd, Bounds, Demand, Echo, LookResult, Model, Permits,
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::watcher::Moves;
 use division::{Inner, Member};
 
 /// How fast an engine may be.
@@ -143,6 +144,12 @@ impl Governor {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing in here panics half-way; what is inside are numbers that are made anew all the time.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Moves for Governor {
+    fn are_under_way(&self) -> bool {
+        self.lock().sum(|demand| demand.in_flight) > 0
     }
 }
 

@@ -55,6 +55,9 @@ const STILL: Duration = Duration::from_secs(31);
 /// For so long it is waited for more tests that come out otherwise: a hundred devices may fail in the same second.
 const GATHERED: Duration = Duration::from_secs(1);
 
+/// What is known leaves Nova to a recovery's moves while it is no older: facts count for 45 s, and the next round comes within 19.
+const WAITS_SECONDS: i64 = 20;
+
 /// How old a list may be that somebody else has kept, to go on from it.
 const RESUMED: i64 = 3_600;
 
@@ -84,8 +87,16 @@ pub struct Sources {
     pub policy: watch::Receiver<Policy>,
     /// The tests of fence devices.
     pub tests: Arc<dyn Tests>,
+    /// Whether instances are being moved.
+    pub moves: Arc<dyn Moves>,
     /// The engine's name.
     pub name: String,
+}
+
+/// The recoveries of this engine.
+pub trait Moves: Send + Sync {
+    /// Whether Nova works at evacuations of theirs now.
+    fn are_under_way(&self) -> bool;
 }
 
 /// The tests of fence devices, as this engine makes them.
@@ -199,7 +210,8 @@ impl Watcher {
         let now = self.sources.clock.wall();
         self.computes = services(&self.sources.cloud.view(), now, self.computes.take());
         let looked = self.computes.as_ref().is_some_and(|known| known.is_fresh(now));
-        if looked {
+        // Nova brings instances back with the processors that a list of all of them takes.
+        if looked && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
             self.list().await;
             self.rooms.look(self.sources.rooms.as_ref(), now).await;
         }
@@ -257,6 +269,14 @@ impl Watcher {
         }
         round.forget.append(&mut forget);
         self.write(turn, &round).await
+    }
+
+    /// Whether all that is asked of Nova in a round is known, and so young that it counts until after the next round.
+    fn can_wait(&self, now: Timestamp) -> bool {
+        let is_young = |at: Timestamp| (0..=WAITS_SECONDS).contains(&(now.micros_since(at) / 1_000_000));
+        self.roster.is_complete()
+            && self.roster.known_up_to().is_some_and(is_young)
+            && self.rooms.known_as_of().is_some_and(is_young)
     }
 
     /// Keeps the tests of devices at once, if the turn is ours; whether they are kept.

@@ -112,6 +112,7 @@ impl Process {
             clock: base.clock.clone(),
             policy: engine.policy(),
             tests: Arc::new(how.clone()),
+            moves: engine.moves(),
             name: engine.name().to_owned(),
         };
         let measured = Measured::new(settings, base, engine.policy(), how);

@@ -126,6 +126,11 @@ impl Rooms {
         Ok(())
     }
 
+    /// When all of it was read.
+    pub(super) fn known_as_of(&self) -> Option<Timestamp> {
+        self.as_of
+    }
+
     /// All of it.
     pub(super) fn told(&self) -> Option<Known<Told>> {
         let providers = self.read.iter().filter_map(|(id, read)| {

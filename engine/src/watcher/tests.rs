@@ -33,6 +33,7 @@ struct World {
     gone: Mutex<HashSet<ServerId>>,
     tests: Mutex<Option<Vec<DeviceTest>>>,
     tested: tokio::sync::Notify,
+    moves: Mutex<bool>,
 }
 
 impl World {
@@ -93,6 +94,7 @@ impl World {
             clock: self.clone(),
             policy: rules,
             tests: self.clone(),
+            moves: self.clone(),
             name: name.into(),
         })
     }
@@ -120,6 +122,12 @@ impl World {
             Ok([("a".to_owned(), Some(service))].into())
         };
         cloud.note(answer);
+    }
+}
+
+impl Moves for World {
+    fn are_under_way(&self) -> bool {
+        *self.moves.lock().unwrap()
     }
 }
 
@@ -349,6 +357,34 @@ async fn what_fits_on_one_page_costs_one_page_a_round() {
         round(2).await;
     }
     assert_eq!(round(1).await, PAGE - 1);
+}
+
+/// A list of all instances takes Nova a second of the time in which it could bring some of them back.
+#[tokio::test]
+async fn what_is_young_is_not_asked_for_while_instances_are_moved() {
+    let world = Arc::new(World::default());
+    world.boot("a", 1);
+    let mut watcher = world.watcher("one");
+    let set = |moves| *world.moves.lock().unwrap() = moves;
+    let pages_of = async |watcher: &mut Watcher, seconds: i64| {
+        world.pass(seconds);
+        let before = *world.pages.lock().unwrap();
+        assert!(world.round(watcher).await, "the turn is kept all the same");
+        *world.pages.lock().unwrap() - before
+    };
+    set(true);
+    assert_eq!(pages_of(&mut watcher, 0).await, 1, "nothing is known yet");
+    assert_eq!(pages_of(&mut watcher, 19).await, 0);
+    assert_eq!(pages_of(&mut watcher, 19).await, 1, "facts count for 45 s");
+    let is_fresh = |watcher: &Watcher| watcher.watched().instances.unwrap().is_fresh(world.wall());
+    for pause in [11, 15, 19, 11, 15, 19] {
+        pages_of(&mut watcher, pause).await;
+        world.pass(10);
+        assert!(is_fresh(&watcher));
+        world.pass(-10);
+    }
+    set(false);
+    assert_eq!(pages_of(&mut watcher, 1).await, 1);
 }
 
 #[tokio::test]
