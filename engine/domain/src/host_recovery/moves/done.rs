@@ -13,10 +13,10 @@ use crate::recovery::{Now, Record};
 use crate::timestamp::Timestamp;
 
 /// So many evacuations that are done are worth a look whether they have left.
-const MANY: usize = 6;
+const MANY: usize = 12;
 
 /// Fewer are after so long.
-const COLLECTED: Duration = Duration::from_secs(2);
+const COLLECTED: Duration = Duration::from_secs(3);
 
 /// An evacuation that is recorded as done.
 #[derive(Clone, Debug, PartialEq)]

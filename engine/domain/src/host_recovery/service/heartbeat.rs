@@ -32,7 +32,7 @@ const NOTED_WITHIN: Duration = Duration::from_secs(8);
 const OUTDATED: Duration = Duration::from_secs(1);
 
 /// A cell that is there was not away so short a while ago.
-const JUST_NOW: Duration = Duration::from_secs(1);
+const JUST_NOW: Duration = Duration::from_secs(2);
 
 /// How often in a row Nova must know of no service, five seconds apart, to be believed.
 const MISSING: u32 = 3;
@@ -213,7 +213,7 @@ impl ServiceTrack {
         false
     }
 
-    /// Lists that were asked for at `asked` have shown it too, unless a look of its own tells more.
+    /// Lists that were asked for at `asked` have shown it too. A look of its own that is under way, or was later, tells more.
     pub(in super::super) fn shown_by_lists(
         &mut self,
         seen: Service,
