@@ -162,6 +162,22 @@ fn c6_the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
     assert!(bed.state.proof.is_some(), "our own change is no heartbeat");
 }
 
+/// Nova reads the record at some time between the question and the answer: what a slow one shows may be the host's own heartbeat.
+#[test]
+fn r16_a_first_look_is_late_by_its_answer() {
+    for (millis, is_noted) in [(7_000, true), (9_000, false)] {
+        let mut bed = Bed::engine().proven();
+        bed.service.forced_down = true;
+        bed.service.up = false;
+        bed.heartbeat_age(0);
+        let seen = bed.service.clone();
+        bed.see(Observation::ServiceUpdated(Ok(seen)));
+        bed.at += millis;
+        bed.service();
+        assert_eq!(bed.state.service.mark.is_some(), is_noted, "{millis} ms");
+    }
+}
+
 /// In mode external, without evidence.
 fn waiting() -> Bed {
     Bed::with("NORMAL", |policy| policy.fencing = FencingMode::External).begun()
