@@ -55,6 +55,24 @@ fn given(seats: &mut [Seat]) -> Vec<u64> {
     seats.iter_mut().map(|seat| seat.permits().evacuations).collect()
 }
 
+/// The watcher leaves Nova to them, and must not do so for longer.
+#[tokio::test(start_paused = true)]
+async fn moves_are_under_way_while_evacuations_are_in_flight_and_no_longer() {
+    let governor = governor();
+    let mut seats = seats(&governor, 2);
+    seats[0].tell(wants(0, 0, 0, 40), &Sight::default());
+    assert!(!governor.are_under_way(), "what waits is not under way");
+    seats[0].tell(wants(24, 24, 24, 16), &Sight::default());
+    assert!(governor.are_under_way());
+    seats[0].tell(wants(24, 0, 0, 16), &Sight::default());
+    assert!(!governor.are_under_way());
+    seats[1].tell(wants(1, 1, 0, 0), &Sight::default());
+    assert!(governor.are_under_way());
+    // Its driver has ended, however.
+    seats.pop();
+    assert!(!governor.are_under_way());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_one_may_begin_is_what_is_free_and_is_not_given_twice() {
     let governor = governor();
