@@ -3,6 +3,7 @@
 //!
 //! A recovery of the host wins: nothing is asked for while one is open, and what was planned ends then.
 
+mod arrivals;
 mod asking;
 mod ending;
 mod follow;
@@ -87,7 +88,10 @@ pub struct Planned {
     pub stage: PlannedStage,
     /// The call that disables the host's service.
     pub disabling: Option<PlannedCall>,
-    /// How often its instances were listed.
+    /// Since when Nova places nothing new on it, by the first look after that.
+    #[serde(default)]
+    closed: Option<Elapsed>,
+    /// How often instances were found on it that were not known.
     pub lists: u32,
     /// Its instances.
     pub moves: BTreeMap<ServerId, PlannedMove>,
@@ -113,7 +117,7 @@ pub struct Planned {
     #[serde(skip)]
     list: Question,
     #[serde(skip)]
-    listed: Option<Inventory>,
+    listed: Option<Dated<Inventory>>,
     #[serde(skip)]
     not_before: Elapsed,
     /// The instance whose call was journalled last.
@@ -155,6 +159,7 @@ impl Planned {
             order: PlannedOrder::read(&notification.payload),
             stage: PlannedStage::Begin,
             disabling: None,
+            closed: None,
             lists: 0,
             moves: BTreeMap::new(),
             aborted: None,

@@ -2,9 +2,10 @@
 
 use crate::count;
 use crate::entity::notification::NotificationStatus;
-use crate::nova::Server;
+use crate::nova::{Migration, Server};
 use crate::recovery::{FreezeOrder, Life, Now, Record, StepKind, Task};
 
+use super::arrivals::named;
 use super::listing::is_idle;
 use super::moves::PlannedMove;
 use super::{MoveStage, Planned, PlannedStage};
@@ -93,12 +94,17 @@ impl Planned {
     }
 
     /// Nova's last list says what is left. The host is frozen only if nothing runs on it: a freeze would leave that unprotected.
-    pub(super) fn end_drain(&mut self, left: &[Server], record: &mut Record) {
+    pub(super) fn end_drain(&mut self, left: &[Server], coming: &[&Migration], record: &mut Record) {
         let moved = instances(self.count(MoveStage::Moved));
         let running = left.iter().filter(|server| !is_idle(server)).count();
         let after = stays_disabled(self);
-        if running > 0 {
-            let stayed = stayed(self).unwrap_or_else(|| "put there meanwhile".to_owned());
+        if running > 0 || !coming.is_empty() {
+            let mut stayed = stayed(self);
+            if !coming.is_empty() {
+                let text = format!("Nova may still bring {}", named(coming));
+                stayed = Some(stayed.map_or(text.clone(), |others| format!("{others}; {text}")));
+            }
+            let stayed = stayed.unwrap_or_else(|| "put there meanwhile".to_owned());
             let text = format!(
                 "{} not drained: {moved} moved, {running} left running: {stayed}; it is not frozen, so what is left stays \
                  protected{after}",

@@ -1,6 +1,9 @@
 //! What is on the host, before the moves and after them.
 
-use super::{Planned, PlannedStage};
+use std::time::Duration;
+
+use super::arrivals::{named, on_their_way};
+use super::{Dated, Planned, PlannedStage};
 use crate::count;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
@@ -8,6 +11,13 @@ use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task};
 
 /// What was put on the host while it was being disabled is moved too; so often it is looked again at most.
 const MOST_LISTS: u32 = 5;
+
+/// What Nova's scheduler had chosen the host for before it was disabled is shown on it, or by a record of its way there, only when the
+/// host's nova-compute takes it up. This is how long that may take.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether what is on its way has arrived.
+const LOOK_FOR_ARRIVALS: Duration = Duration::from_secs(3);
 
 /// Whether it uses nothing of the host while it is off.
 pub(super) fn is_idle(server: &Server) -> bool {
@@ -19,7 +29,7 @@ pub(super) fn is_idle(server: &Server) -> bool {
 
 impl Planned {
     pub(super) fn learn_inventory(&mut self, result: Result<Inventory, Fault>, now: Now) {
-        self.list.answered();
+        let Some(at) = self.list.answered() else { return };
         self.list.not_before = now.elapsed.plus(self.policy.tick);
         match result {
             Ok(inventory) => {
@@ -30,7 +40,7 @@ impl Planned {
                         InCell::Failed(_) => false,
                     };
                 if is_whole {
-                    self.listed = Some(inventory);
+                    self.listed = Some(Dated { at, what: inventory });
                 } else {
                     self.trouble(format!("Nova's cell of {} does not answer", self.host), now);
                 }
@@ -46,29 +56,43 @@ impl Planned {
         if let Some(service) = self.look_at_service(now, commands) {
             self.lives(&service, now, record);
         }
-        let Some(inventory) = self.listed.take() else {
+        let closed = *self.closed.get_or_insert_with(|| {
+            record.head = true;
+            now.elapsed
+        });
+        let Some(Dated { at, what: inventory }) = self.listed.take() else {
             if self.list.send(now.elapsed) {
                 commands.push(Command::TakeInventory { shown: false });
             }
             return;
         };
+        let host = self.host.clone();
+        let coming = on_their_way(&inventory, &host, now);
+        let may_arrive = now.elapsed.since(closed) < self.order.limit;
+        let awaited = |server: &Server| may_arrive && coming.iter().any(|row| row.server == server.id);
         let mut new: Vec<&Server> = inventory
             .servers
             .iter()
-            .filter(|server| !self.moves.contains_key(&server.id))
+            .filter(|server| !self.moves.contains_key(&server.id) && !awaited(server))
             .collect();
-        new.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
-        self.lists += 1;
-        record.head = true;
-        if (new.is_empty() && self.lists > 1) || self.lists > MOST_LISTS {
-            return self.end_drain(&inventory.servers, record);
+        if !new.is_empty() && self.lists < MOST_LISTS {
+            new.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+            for server in &new {
+                self.take_in(server.id, &server.name, &host, record);
+            }
+            self.lists += 1;
+            let text = format!("{} on {host}", count(new.len(), "instance is", "instances are"));
+            record.step(Task::Prepare, StepKind::Outcome, 1.0, text);
+            return self.enter(PlannedStage::Moving, record);
         }
-        let host = self.host.clone();
-        for server in &new {
-            self.take_in(server.id, &server.name, &host, record);
+        if !coming.is_empty() && may_arrive {
+            let text = format!("waits for what Nova is bringing to {host}: {}", named(&coming));
+            self.trouble(text, now);
+            self.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);
+        } else if at.since(closed) < TAKEN_UP_WITHIN {
+            self.list.not_before = closed.plus(TAKEN_UP_WITHIN);
+        } else {
+            self.end_drain(&inventory.servers, &coming, record);
         }
-        let text = format!("{} on {host}", count(new.len(), "instance is", "instances are"));
-        record.step(Task::Prepare, StepKind::Outcome, 1.0, text);
-        self.enter(PlannedStage::Moving, record);
     }
 }

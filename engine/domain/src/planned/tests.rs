@@ -15,6 +15,8 @@ use crate::nova::{About, Migration, MigrationStatus, MigrationType, PowerState, 
 use crate::recovery::{Followed, InCell, OperatorWord, ServerCall, ServiceUpdate};
 use crate::{HostId, MigrationId, ServiceId, Timestamp};
 
+mod arrivals;
+
 const HOST: &str = "compute-1";
 const OTHER: &str = "compute-2";
 
