@@ -14,12 +14,17 @@ use crate::recovery::{Command, Elsewhere, Followed, Now, Record, ServerCall, Ste
 /// An instance whose task does not end within this is left to whoever began it.
 const TASK_LIMIT: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether a recovery has unlocked an instance.
+const LOOK_FOR_UNLOCK: Duration = Duration::from_secs(3);
+
 /// What keeps an instance from being moved now, or for good.
 enum Verdict {
     /// Nothing.
     Go,
     /// Look again.
     Wait,
+    /// A recovery of another host is not done with it.
+    WaitForUnlock,
     /// It stays.
     Stays(String),
 }
@@ -56,10 +61,11 @@ impl Planned {
                 continue;
             };
             let is_pending = one.stage == MoveStage::Pending;
-            if one.is_over() || (is_pending && (room == 0 || !may_ask || now.elapsed < self.not_before)) {
+            let has_room = room > 0 || one.locked_since.is_some();
+            if one.is_over() || (is_pending && (!has_room || !may_ask || now.elapsed < self.not_before)) {
                 continue;
             }
-            room = room.saturating_sub(usize::from(is_pending));
+            room = room.saturating_sub(usize::from(is_pending && one.locked_since.is_none()));
             if one.read.send(now.elapsed) {
                 commands.push(Command::FollowMove(server));
             }
@@ -231,9 +237,25 @@ fn takes(state: &mut Planned, seen: &crate::nova::Service, now: Now) -> bool {
 
 /// Whether it may be asked for now. One that stays is closed.
 fn judge(state: &mut Planned, server: ServerId, seen: &Followed, now: Now, record: &mut Record) -> bool {
-    match verdict(state, server, seen, now) {
-        Verdict::Go => true,
+    let verdict = verdict(state, server, seen, now);
+    let Some(one) = state.moves.get_mut(&server) else {
+        return false;
+    };
+    let locked_since = match verdict {
+        Verdict::WaitForUnlock => one.locked_since,
+        Verdict::Go | Verdict::Wait | Verdict::Stays(_) => None,
+    };
+    let was_locked = std::mem::replace(&mut one.locked_since, locked_since).is_some();
+    match verdict {
+        // It took no place while it waited: it is looked at again, in one.
+        Verdict::Go => !was_locked,
         Verdict::Wait => false,
+        Verdict::WaitForUnlock => {
+            one.read.not_before = now.elapsed.plus(LOOK_FOR_UNLOCK);
+            let text = format!("waits for the recovery that has locked {}", one.name);
+            state.trouble(text, now);
+            false
+        }
         Verdict::Stays(why) => {
             state.close(server, MoveStage::Left, &why, now, record);
             false
@@ -247,7 +269,7 @@ fn verdict(state: &mut Planned, id: ServerId, seen: &Followed, now: Now) -> Verd
         .as_ref()
         .and_then(|pulse| pulse.frozen.instances.get(&id))
         .map(crate::freeze::Freeze::sentence);
-    let (is_drain, with_locked) = (state.is_drain(), state.order.with_locked);
+    let (is_drain, with_locked, limit) = (state.is_drain(), state.order.with_locked, state.order.limit);
     let Some(one) = state.moves.get_mut(&id) else {
         return Verdict::Wait;
     };
@@ -267,7 +289,14 @@ fn verdict(state: &mut Planned, id: ServerId, seen: &Followed, now: Now) -> Verd
         return Verdict::Stays(sentence);
     }
     if is_ours(server) {
-        return Verdict::Stays("a recovery has locked it and is not done with it".into());
+        let since = *one.locked_since.get_or_insert(now.elapsed);
+        if now.elapsed.since(since) < limit {
+            return Verdict::WaitForUnlock;
+        }
+        return Verdict::Stays(format!(
+            "a recovery has locked it and was not done with it within {} s",
+            limit.as_secs()
+        ));
     }
     if server.locked && !with_locked {
         let why = server.locked_reason.as_deref().unwrap_or("no reason given");

@@ -74,6 +74,9 @@ pub struct PlannedMove {
     /// Since when it has a task that is not this one's.
     #[serde(skip)]
     pub(super) busy_since: Option<Elapsed>,
+    /// Since when a recovery's lock on it is waited for. It takes no place meanwhile.
+    #[serde(skip)]
+    pub(super) locked_since: Option<Elapsed>,
     /// In how many looks nothing was seen of a call that nobody has answered.
     #[serde(skip)]
     pub(super) absent: u32,
@@ -136,6 +139,7 @@ impl Planned {
                 read: Question::default(),
                 seen: None,
                 busy_since: None,
+                locked_since: None,
                 absent: 0,
             }
         });

@@ -16,6 +16,7 @@ use crate::recovery::{Followed, InCell, OperatorWord, ServerCall, ServiceUpdate}
 use crate::{HostId, MigrationId, ServiceId, Timestamp};
 
 mod arrivals;
+mod staying;
 
 const HOST: &str = "compute-1";
 const OTHER: &str = "compute-2";
@@ -439,44 +440,6 @@ fn every_order_is_journalled_alone_before_it_goes_out_and_only_if_nobody_recover
         assert_eq!(record.unless_host_recovery.as_deref(), Some(HOST));
         assert_eq!(record.unless_frozen.servers.len(), 1);
     }
-}
-
-#[test]
-fn what_cannot_or_must_not_be_moved_stays_with_its_reason_and_the_host_is_not_frozen() {
-    let mut locked = server(1, HOST);
-    (locked.locked, locked.locked_reason) = (true, Some("mine".into()));
-    let mut suspended = server(2, HOST);
-    suspended.vm_state = VmState::Suspended;
-    let mut recovered = server(3, HOST);
-    (recovered.locked, recovered.locked_reason) = (true, Some("tachi 77".into()));
-    let mut bench = Bench::drain(vec![locked, suspended, recovered, server(4, HOST)]);
-    let (status, text) = bench.end();
-    assert_eq!(status, NotificationStatus::Failed);
-    assert_eq!(bench.orders(), [id(4)]);
-    for part in [
-        "1 instance moved, 3 left running",
-        "vm-1 (it is locked (mine); --with-locked moves it too)",
-        "vm-2 (it is suspended",
-        "vm-3 (a recovery has locked it",
-        "not frozen, so what is left stays protected",
-    ] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    assert!(!bench.froze());
-}
-
-#[test]
-fn what_is_stopped_stays_and_keeps_nobody_from_the_freeze() {
-    let mut stopped = server(1, HOST);
-    stopped.vm_state = VmState::Stopped;
-    let mut bench = Bench::drain(vec![stopped]);
-    let (status, text) = bench.end();
-    assert_eq!(status, NotificationStatus::Finished, "{text}");
-    assert!(
-        text.contains("1 instance left that does not run; frozen"),
-        "{text}"
-    );
-    assert!(bench.orders().is_empty() && bench.froze());
 }
 
 #[test]

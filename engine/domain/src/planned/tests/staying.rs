@@ -1,0 +1,70 @@
+//! What is not moved, for now or at all.
+
+use super::*;
+
+#[test]
+fn what_cannot_or_must_not_be_moved_stays_with_its_reason_and_the_host_is_not_frozen() {
+    let mut locked = server(1, HOST);
+    (locked.locked, locked.locked_reason) = (true, Some("mine".into()));
+    let mut suspended = server(2, HOST);
+    suspended.vm_state = VmState::Suspended;
+    let mut recovered = server(3, HOST);
+    (recovered.locked, recovered.locked_reason) = (true, Some("tachi 77".into()));
+    let mut bench = Bench::drain(vec![locked, suspended, recovered, server(4, HOST)]);
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed);
+    assert_eq!(bench.orders(), [id(4)]);
+    for part in [
+        "1 instance moved, 3 left running",
+        "vm-1 (it is locked (mine); --with-locked moves it too)",
+        "vm-2 (it is suspended",
+        "vm-3 (a recovery has locked it",
+        "not frozen, so what is left stays protected",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!bench.froze());
+}
+
+#[test]
+fn what_a_recovery_has_locked_is_waited_for_and_keeps_no_other_back() {
+    let mut servers: Vec<Server> = (1..=5).map(|number| server(number, HOST)).collect();
+    for one in &mut servers[..3] {
+        (one.locked, one.locked_reason) = (true, Some("tachi 77".into()));
+    }
+    let mut bench = Bench::drain(servers);
+    bench.run(30_000);
+    assert_eq!(bench.orders(), [id(4), id(5)]);
+    assert_eq!(
+        bench.state().message.as_deref(),
+        Some("waits for the recovery that has locked vm-1")
+    );
+    let looks = bench
+        .calls
+        .iter()
+        .filter(|call| **call == Command::FollowMove(id(1)));
+    assert!(looks.count() < 15, "it does not look all the time");
+    for number in 1..=3 {
+        let one = bench.servers.get_mut(&id(number)).unwrap();
+        (one.locked, one.locked_reason) = (false, None);
+    }
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert_eq!(bench.orders().len(), 5);
+    assert_eq!(bench.most_under_way, 2);
+    assert!(bench.froze());
+}
+
+#[test]
+fn what_is_stopped_stays_and_keeps_nobody_from_the_freeze() {
+    let mut stopped = server(1, HOST);
+    stopped.vm_state = VmState::Stopped;
+    let mut bench = Bench::drain(vec![stopped]);
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert!(
+        text.contains("1 instance left that does not run; frozen"),
+        "{text}"
+    );
+    assert!(bench.orders().is_empty() && bench.froze());
+}
