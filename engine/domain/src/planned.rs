@@ -88,9 +88,6 @@ pub struct Planned {
     pub stage: PlannedStage,
     /// The call that disables the host's service.
     pub disabling: Option<PlannedCall>,
-    /// Since when Nova places nothing new on it, by the first look after that.
-    #[serde(default)]
-    closed: Option<Elapsed>,
     /// How often instances were found on it that were not known.
     pub lists: u32,
     /// Its instances.
@@ -113,6 +110,9 @@ pub struct Planned {
     service_read: Question,
     #[serde(skip)]
     updating: bool,
+    /// Since when Nova places nothing new on it, as far as this engine knows: another one begins anew, and waits for longer.
+    #[serde(skip)]
+    closed: Option<Elapsed>,
     /// What is on the host.
     #[serde(skip)]
     list: Question,
@@ -159,7 +159,6 @@ impl Planned {
             order: PlannedOrder::read(&notification.payload),
             stage: PlannedStage::Begin,
             disabling: None,
-            closed: None,
             lists: 0,
             moves: BTreeMap::new(),
             aborted: None,
@@ -170,6 +169,7 @@ impl Planned {
             service: None,
             service_read: Question::default(),
             updating: false,
+            closed: None,
             list: Question::default(),
             listed: None,
             not_before: Elapsed::ZERO,

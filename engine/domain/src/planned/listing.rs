@@ -56,10 +56,7 @@ impl Planned {
         if let Some(service) = self.look_at_service(now, commands) {
             self.lives(&service, now, record);
         }
-        let closed = *self.closed.get_or_insert_with(|| {
-            record.head = true;
-            now.elapsed
-        });
+        let closed = *self.closed.get_or_insert(now.elapsed);
         let Some(Dated { at, what: inventory }) = self.listed.take() else {
             if self.list.send(now.elapsed) {
                 commands.push(Command::TakeInventory { shown: false });
