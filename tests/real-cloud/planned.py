@@ -107,6 +107,28 @@ class Planned(Sitting):
         self.checks.equal("death: nothing ever ran twice", self.hypervisors.twice(servers), [])
         self.clean([segment], servers)
 
+    def drain_arrivals(self, count):
+        """A host is drained to which a recovery is bringing instances: it is frozen once they have come and left again."""
+        victim, segment = self.hosts[1], self.segment()
+        servers = boot(self.cloud, victim, count)
+        self.die(victim)
+        notification = self.ha.stopped(victim)
+
+        def coming():
+            rows = self.cloud.migrations("migration_type=evacuation&limit=1000&source_compute=" + victim)
+            rows = [row for row in rows if row["instance_uuid"] in servers]
+            return {row["dest_compute"] for row in rows if row["dest_compute"] and row["status"] not in ("done", "completed", "failed", "error")}
+        wait_until("an instance to be on its way", coming, 120, 0.05)
+        host = sorted(coming() or self.hosts[2:3])[0]
+        print(self.command("host", "drain", host, "--for", "1h", "--reason", "firmware", "--yes"), flush=True)
+        wait_until("the recovery to end", lambda: self.ha.notification(notification)["status"] == "finished", 300, 0.5)
+        now = self.where(servers)
+        self.checks.that("arrivals: each guest runs on one host, and none on the drained one",
+                         all(len(on) == 1 and on[0] not in (victim, host) for on in now.values()), (host, now))
+        self.checks.equal("arrivals: nothing ever ran twice", self.hypervisors.twice(servers), [])
+        self.returned(host)
+        self.clean([segment], servers)
+
     def flavors(self):
         known = {one["name"]: one["id"] for one in self.cloud.get("/flavors")["flavors"]}
         for name, memory in SIZES.items():
@@ -203,6 +225,7 @@ def cases(planned):
         "drain": lambda: planned.drain(8),
         "drain-locked": lambda: planned.drain_locked(4),
         "drain-dies": lambda: planned.drain_dies(8),
+        "drain-arrivals": lambda: planned.drain_arrivals(12),
         "forecast": lambda: planned.forecast(9),
     }
 
