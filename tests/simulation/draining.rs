@@ -51,6 +51,15 @@ impl World {
         }
         // Mostly the host that is about to die.
         let host = if rng.percent(70) { 0 } else { rng.below(HOSTS) };
+        self.plan_drain(host, &mut rng);
+        // What leaves one host may be on its way to another that is emptied, too.
+        for _ in 0..rng.below(3) {
+            let host = rng.below(HOSTS);
+            self.plan_drain(host, &mut rng);
+        }
+    }
+
+    fn plan_drain(&mut self, host: HostIx, rng: &mut Rng) {
         let at = rng.between(1, 40_000);
         self.at(at, Event::Drain { host });
         if rng.percent(70) {
