@@ -65,6 +65,10 @@ impl Bed {
             Operation::ReportInstance { host, server } => {
                 return self.opened(RecoveryKind::Vm, *host, Some(*server), "");
             }
+            Operation::Drain { host } => {
+                let opened = journal.plan(RecoveryKind::Drain, *host, now);
+                return opened.map_or(Answer::NotOpened, Answer::Opened);
+            }
             Operation::Unsettled => {
                 let views = journal.unsettled().into_iter().map(|view| View {
                     recovery: index_of_recovery(view.id),

@@ -10,9 +10,9 @@ use tachi_domain::nova::{MigrationType, VmState};
 use tachi_domain::planned::PlannedOrder;
 use tachi_domain::recovery::{Followed, Life, Observation, RecoveryKind, is_drained};
 
-use crate::journal::{Accepted, RecIx, Report};
+use crate::journal::{Journal, Rec, RecIx};
 use crate::mishap::Mishap;
-use crate::nova::{HostIx, MigrationRow, Nova, Refusal, ServerIx, host_name, server_id};
+use crate::nova::{HostIx, MigrationRow, Nova, Refusal, ServerIx, host_name, server_id, unfinished};
 use crate::rng::Rng;
 use crate::world::{Event, HOSTS, World, note};
 
@@ -28,6 +28,15 @@ pub(crate) struct LiveMove {
 /// In so many of a hundred seeds.
 const PERCENT: u64 = 20;
 
+/// In so many of a hundred seeds somebody drains a host that Nova's scheduler has just chosen for an instance.
+const PERCENT_OF_ARRIVALS: u64 = 10;
+
+/// By a generator of its own, too.
+pub(crate) fn draw(seed: u64) -> Option<Rng> {
+    let mut rng = Rng::new(seed ^ 0x5eed_0079);
+    rng.percent(PERCENT_OF_ARRIVALS).then_some(rng)
+}
+
 /// What is planned: it differs by when.
 fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> BTreeMap<String, String> {
     let order = PlannedOrder {
@@ -40,6 +49,22 @@ fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> 
         instances,
     };
     order.payload(kind)
+}
+
+impl Journal {
+    /// A drain or a giveback, unless something is planned for the host or it is being recovered; and no drain of one that a recovery
+    /// has taken out of the reserve.
+    pub(crate) fn plan(&mut self, kind: RecoveryKind, host: HostIx, now: u64) -> Option<RecIx> {
+        let busy = |row: &Rec| {
+            let theirs = row.kind == RecoveryKind::Host || row.kind.is_planned();
+            row.host == host && row.life != Life::Closed && theirs
+        };
+        let held = kind == RecoveryKind::Drain && self.reserve.is_held(host);
+        if held || self.recs.iter().any(busy) {
+            return None;
+        }
+        self.open(kind, host, None, "", (now, now))
+    }
 }
 
 impl World {
@@ -67,21 +92,21 @@ impl World {
         }
     }
 
-    pub(crate) fn drain(&mut self, host: HostIx) {
-        let busy = |row: &crate::journal::Rec| {
-            row.kind == RecoveryKind::Host && row.host == host && row.life != Life::Closed
-        };
-        if self.journal.recs.iter().any(busy) {
-            return;
+    /// Of one instance: before or after its destination takes it up.
+    pub(crate) fn destination_may_be_drained(&mut self, host: HostIx) {
+        if let Some(mut rng) = self.drainer.take_if(|rng| rng.percent(50)) {
+            self.after(rng.between(0, 2_500), Event::Drain { host });
         }
+    }
+
+    pub(crate) fn drain(&mut self, host: HostIx) {
         if self.plan(RecoveryKind::Drain, host, BTreeMap::new()) {
             self.mishap(Mishap::Drained);
         }
     }
 
     fn plan(&mut self, kind: RecoveryKind, host: HostIx, instances: BTreeMap<ServerId, String>) -> bool {
-        let report = Report::plain(kind, host, None, "", (self.now, self.now));
-        let Accepted::Opened(rec) = self.journal.accept(report) else {
+        let Some(rec) = self.journal.plan(kind, host, self.now) else {
             return false;
         };
         self.journal.plans.insert(rec, order(kind, self.now, instances));
@@ -125,7 +150,7 @@ impl World {
         }
     }
 
-    /// What a drain has frozen had nothing on it that runs.
+    /// What a drain has frozen had nothing on it that runs, and nothing was on its way there.
     pub(crate) fn check_drained(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
         let left =
@@ -136,6 +161,13 @@ impl World {
         if let Some(server) = left {
             self.violate(format!(
                 "host {host} is frozen by its drain with vm-{server} on it"
+            ));
+        }
+        let mut rows = self.nova.migrations.iter();
+        let coming = rows.find(|row| row.dest == Some(host) && unfinished(row.status));
+        if let Some((server, id)) = coming.map(|row| (row.server, row.id)) {
+            self.violate(format!(
+                "host {host} is frozen by its drain with vm-{server} on its way to it by migration {id}"
             ));
         }
     }

@@ -98,6 +98,7 @@ impl World {
             return;
         }
         let dest = candidates[self.rng.below(candidates.len())];
+        self.destination_may_be_drained(dest);
         let life = self.machines[dest].life;
         let delay = self.rng.between(50, 1_500);
         self.after(delay, Event::Claim { job, dest, life });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tachi_domain::HostId;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::recovery::{Command, Joined, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
+use tachi_domain::recovery::{Command, Joined, Life, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
 use tachi_domain::reserved::{Aggregate, ReservedHost, ReservedHostView, Resources, Survey};
 use tachi_driver::journal::{ReservationState, ReservationWrite};
 use uuid::Uuid;
@@ -82,6 +82,10 @@ impl Reserve {
 }
 
 impl Reserve {
+    pub(crate) fn is_held(&self, host: HostIx) -> bool {
+        self.rows.get(&host).is_some_and(|row| row.holder.is_some())
+    }
+
     /// A closed recovery holds nothing: what it had asked for something on is an ordinary host.
     pub(crate) fn free(&mut self, rec: RecIx) {
         for row in self.rows.values_mut().filter(|row| row.holder == Some(rec)) {
@@ -98,13 +102,13 @@ impl Journal {
             let Some(row) = self.reserve.rows.get(&host) else {
                 return false;
             };
-            let recovered = self
-                .recs
-                .iter()
-                .any(|rec| rec.host == host && rec.is_open_for_host());
+            let busy = self.recs.iter().any(|rec| {
+                let planned = rec.kind.is_planned() && rec.life == Life::Open;
+                rec.host == host && (rec.is_open_for_host() || planned)
+            });
             let is_frozen = self.freezes.is_frozen_itself(host, self.now);
             let in_reserve = row.reserved && self.maintenance_of(host).is_none() && !is_frozen;
-            row.holder == Some(rec) || (row.holder.is_none() && in_reserve && !recovered)
+            row.holder == Some(rec) || (row.holder.is_none() && in_reserve && !busy)
         };
         writes
             .iter()

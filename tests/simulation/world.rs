@@ -373,6 +373,8 @@ pub(crate) struct World {
     pub guests_changed: bool,
     pub hooking: Hooking,
     pub freezer: Option<Rng>,
+    /// Somebody drains a host to which an instance has just been sent.
+    pub drainer: Option<Rng>,
     pub mishaps: Mishaps,
     /// Calls that were begun, and answers that were heard, for crashes in between.
     pub calls: u64,
@@ -438,6 +440,7 @@ impl World {
             guests_changed: false,
             hooking: Hooking::draw(seed),
             freezer: crate::freezing::draw(seed),
+            drainer: crate::draining::draw(seed),
             mishaps: Mishaps::default(),
             calls: 0,
             heard: 0,

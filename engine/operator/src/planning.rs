@@ -354,7 +354,9 @@ impl Planner<'_> {
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         (outcome.result, outcome.text) = match &planned {
             Ok(Planning::Begun { recovery, .. }) => (Some(AuditResult::Ok), format!("recovery {recovery}")),
-            Ok(Planning::Busy(id, _)) => (Some(AuditResult::Permanent), format!("recovery {id} is at work")),
+            Ok(Planning::Busy(id, _) | Planning::Held(id)) => {
+                (Some(AuditResult::Permanent), format!("recovery {id} is at work"))
+            }
             Ok(Planning::Unknown) => (
                 Some(AuditResult::Permanent),
                 "the host is registered no more".to_owned(),
@@ -374,6 +376,9 @@ impl Planner<'_> {
             }),
             Planning::Busy(id, of) => Err(refused(&format!(
                 "recovery {id} (kind {of}) of {host} is not over: `tachi recovery show {id} --follow`"
+            ))),
+            Planning::Held(id) => Err(refused(&format!(
+                "recovery {id} has taken {host} out of the reserve and is not over: `tachi recovery show {id} --follow`"
             ))),
             Planning::Unknown => Err(refused(&format!(
                 "{host} has been taken out of its segment meanwhile"

@@ -34,6 +34,8 @@ pub enum Planning {
     },
     /// This is about the host already, and not over.
     Busy(RecoveryId, RecoveryKind),
+    /// A recovery of another host has taken it out of the reserve, and is not over: nothing that lives there is moved away.
+    Held(RecoveryId),
     /// The host is registered no more.
     Unknown,
 }

@@ -10,7 +10,7 @@ mod orders;
 mod place;
 mod planned;
 mod pulse;
-mod reservations;
+pub(crate) mod reservations;
 mod restarts;
 mod standing;
 mod together;

@@ -22,6 +22,7 @@ use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
 use crate::entity::{host, notification, recovery, vmove};
 use crate::error::Stop;
+use crate::journal::reservations;
 use crate::lock;
 use crate::registry::accepted::{Heard, holder, recovery_row};
 use crate::time::{from_column, to_column};
@@ -88,6 +89,12 @@ impl Work for Begin<'_> {
         if let Some(row) = at_work {
             let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
             return Ok(Verdict::Undo(Planning::Busy(id, convert::recovery_kind(&row)?)));
+        }
+        if new.kind == RecoveryKind::Drain
+            && let Some(row) = reservations::holder(tx, &host.uuid).await?
+        {
+            let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
+            return Ok(Verdict::Undo(Planning::Held(id)));
         }
         let payload = serde_json::Value::from_iter(new.payload.clone());
         let row = notification::ActiveModel {

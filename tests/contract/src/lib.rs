@@ -99,6 +99,11 @@ pub enum Operation {
         /// Its number among the script's servers.
         server: u32,
     },
+    /// A person has a host drained.
+    Drain {
+        /// Its number among the script's hosts.
+        host: usize,
+    },
     /// An engine looks which recoveries there are.
     Unsettled,
     /// An engine claims a recovery.

@@ -52,6 +52,11 @@ impl Script {
         self.line(Operation::ReportInstance { host, server }, answer);
     }
 
+    pub(crate) fn drain(&mut self, host: usize, opened: Option<usize>) {
+        let answer = opened.map_or(Answer::NotOpened, Answer::Opened);
+        self.line(Operation::Drain { host }, answer);
+    }
+
     pub(crate) fn claim(&mut self, recovery: usize, seen: u64, found: Option<Found>) {
         let owner = usize::try_from(seen).unwrap_or_default();
         let operation = Operation::Claim {
@@ -123,7 +128,7 @@ fn ends(life: Life) -> Draft {
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let all: [(&'static str, Writer); 20] = [
+    let all: [(&'static str, Writer); 21] = [
         (
             "r1: a claim needs the epoch that is there, and its owner's writes carry it",
             claims,
@@ -154,6 +159,10 @@ pub fn scenarios() -> Vec<Scenario> {
         ("r19: why a host is on maintenance", maintenance),
         ("r20: an operator's change is in the next pulse", operators),
         ("r23: a reserved host is held by one recovery", reserve),
+        (
+            "r23: a reserved host is held by a recovery or drained",
+            reserve_drained,
+        ),
         ("r24, ew26: orders and restarts are counted", counted),
         (
             "what is frozen, and what has thawed, is in each pulse",
@@ -703,6 +712,32 @@ fn reserve(script: &mut Script) {
     script.written(0, take(Consumed));
     script.written(0, take(Used));
     script.refused(0, take(Held), taken());
+}
+
+fn reserve_drained(script: &mut Script) {
+    use ReservationState::{Consumed, GivenBack, Held};
+    let take = |state| Draft {
+        reservations: vec![(RESERVED, state)],
+        ..Draft::default()
+    };
+    script.opened(0, 0);
+    script.drain(RESERVED, Some(1));
+    let drain = Found {
+        kind: RecoveryKind::Drain,
+        ..fresh()
+    };
+    script.claim(1, 0, Some(drain));
+    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED]));
+    script.written(1, ends(Life::Closed));
+    script.written(0, take(Held));
+    script.drain(RESERVED, None);
+    script.written(0, take(Consumed));
+    script.drain(RESERVED, None);
+    // Every other host may be drained.
+    script.drain(2, Some(2));
+    script.written(0, take(GivenBack));
+    script.drain(RESERVED, Some(3));
+    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED]));
 }
 
 fn counted(script: &mut Script) {

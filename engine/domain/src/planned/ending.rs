@@ -2,8 +2,8 @@
 
 use crate::count;
 use crate::entity::notification::NotificationStatus;
-use crate::nova::{Migration, Server};
-use crate::recovery::{FreezeOrder, Life, Now, Record, StepKind, Task};
+use crate::nova::Migration;
+use crate::recovery::{FreezeOrder, Inventory, Life, Now, Record, StepKind, Task};
 
 use super::arrivals::named;
 use super::listing::is_idle;
@@ -94,10 +94,20 @@ impl Planned {
     }
 
     /// Nova's last list says what is left. The host is frozen only if nothing runs on it: a freeze would leave that unprotected.
-    pub(super) fn end_drain(&mut self, left: &[Server], coming: &[&Migration], record: &mut Record) {
+    pub(super) fn end_drain(&mut self, inventory: &Inventory, coming: &[&Migration], record: &mut Record) {
+        let left = &inventory.servers;
+        let is_open = inventory.service.as_ref().is_some_and(|seen| seen.enabled);
         let moved = instances(self.count(MoveStage::Moved));
         let running = left.iter().filter(|server| !is_idle(server)).count();
         let after = stays_disabled(self);
+        if is_open {
+            let text = format!(
+                "{} not drained: {moved} moved, {running} left running: somebody has enabled its service meanwhile, so Nova may put \
+                 more there; it is not frozen, so what is there stays protected",
+                self.host
+            );
+            return self.end_failed(text, record);
+        }
         if running > 0 || !coming.is_empty() {
             let mut stayed = stayed(self);
             if !coming.is_empty() {

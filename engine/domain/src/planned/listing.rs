@@ -89,7 +89,7 @@ impl Planned {
         } else if at.since(closed) < TAKEN_UP_WITHIN {
             self.list.not_before = closed.plus(TAKEN_UP_WITHIN);
         } else {
-            self.end_drain(&inventory.servers, &coming, record);
+            self.end_drain(&inventory, &coming, record);
         }
     }
 }

@@ -9,8 +9,10 @@ use tachi_domain::entity::Segment;
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
+use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
+use tachi_engine::ports::plans::{NewPlan, Planning, Plans as _};
 use tachi_engine::ports::{
     FreezeLine, Freezes as _, Freezing, Hosts as _, Journal as _, NewFreeze, OperatorDesk as _, Reports as _,
     Segments as _,
@@ -131,6 +133,24 @@ impl Bed {
         self.reported(&new).await
     }
 
+    async fn drain(&mut self, host: usize) -> Answer {
+        let new = NewPlan {
+            kind: RecoveryKind::Drain,
+            host: self.hosts[host],
+            payload: [("event", "DRAIN"), ("by", "operator")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        };
+        match self.api.plans().plan(&new).await.unwrap() {
+            Planning::Begun { recovery, .. } => {
+                self.recoveries.push(recovery);
+                Answer::Opened(self.recoveries.len() - 1)
+            }
+            Planning::Busy(..) | Planning::Held(_) => Answer::NotOpened,
+            Planning::Unknown => panic!("host {host} is registered"),
+        }
+    }
+
     async fn views(&self) -> Answer {
         let views = self.engine.journal().unsettled().await.unwrap();
         let views = views.into_iter().map(|view| View {
@@ -174,6 +194,7 @@ impl Bed {
             Operation::ReportInstance { host, server: number } => {
                 return self.instance_failed(*host, *number).await;
             }
+            Operation::Drain { host } => return self.drain(*host).await,
             Operation::Unsettled => return self.views().await,
             Operation::Claim {
                 recovery,

@@ -1,13 +1,13 @@
 //! Reserved hosts: taken by one recovery at a time, consumed, given back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _, Set,
 };
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::{Life, RecoveryKind, open_key};
 use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::reserve::{ReservationState, ReservationWrite, ReserveRow};
 
@@ -42,10 +42,12 @@ pub(super) async fn reserve(
         .await?
         .into_iter()
         .collect();
-    let recovered: BTreeSet<String> = recovery::Entity::find()
+    let kinds = [RecoveryKind::Host, RecoveryKind::Drain, RecoveryKind::Giveback];
+    // Somebody sees to them, or works at them.
+    let busy: BTreeSet<String> = recovery::Entity::find()
         .select_only()
         .column(recovery::Column::HostUuid)
-        .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+        .filter(recovery::Column::Kind.is_in(kinds.map(RecoveryKind::as_str)))
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
         .filter(recovery::Column::OpenKey.is_not_null())
         .into_tuple::<String>()
@@ -76,8 +78,7 @@ pub(super) async fn reserve(
             };
             Ok(ReserveRow {
                 id: cell.id(&row.uuid)?,
-                // Somebody works at one that is frozen.
-                busy: held.contains(&row.uuid) || recovered.contains(&row.uuid) || frozen.has(&row),
+                busy: held.contains(&row.uuid) || busy.contains(&row.uuid) || frozen.has(&row),
                 name: row.name,
             })
         })
@@ -131,16 +132,30 @@ async fn is_free(tx: &Tx, host: HostId, own: Timestamp) -> Result<bool, Stop> {
     if !in_reserve {
         return Ok(false);
     }
-    let held = host_reservation::Entity::find()
-        .filter(host_reservation::Column::OpenKey.eq(&uuid))
-        .one(tx)
-        .await?;
-    let recovered = recovery::Entity::find()
-        .filter(recovery::Column::OpenKey.eq(&uuid))
+    let held = held(tx, &uuid).await?;
+    // While something is planned for it, nothing is put there.
+    let planned = open_key(RecoveryKind::Drain, host, &BTreeMap::new());
+    let busy = recovery::Entity::find()
+        .filter(recovery::Column::OpenKey.is_in(planned.into_iter().chain([uuid])))
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
         .one(tx)
         .await?;
-    Ok(held.is_none() && recovered.is_none())
+    Ok(held.is_none() && busy.is_none())
+}
+
+async fn held(tx: &Tx, host: &str) -> Result<Option<host_reservation::Model>, Stop> {
+    Ok(host_reservation::Entity::find()
+        .filter(host_reservation::Column::OpenKey.eq(host))
+        .one(tx)
+        .await?)
+}
+
+/// The recovery that holds the host of this uuid.
+pub(crate) async fn holder(tx: &Tx, host: &str) -> Result<Option<recovery::Model>, Stop> {
+    let Some(held) = held(tx, host).await? else {
+        return Ok(None);
+    };
+    Ok(recovery::Entity::find_by_id(held.recovery_id).one(tx).await?)
 }
 
 pub(super) async fn write(

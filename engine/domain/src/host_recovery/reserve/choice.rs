@@ -49,9 +49,10 @@ pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
         }
         if host.busy {
             choice.busy = true;
-            choice
-                .reasons
-                .push(format!("{} is held by another recovery", host.name));
+            choice.reasons.push(format!(
+                "{} is held by another recovery, or drained or frozen",
+                host.name
+            ));
             continue;
         }
         match joins_of(survey, host, wanted) {
@@ -304,7 +305,7 @@ mod tests {
         let mut busy = host("busy", Some(64));
         busy.busy = true;
         let cases = [
-            ("busy", busy, "held by another recovery"),
+            ("busy", busy, "held by another recovery, or drained or frozen"),
             ("down", down("down"), "is down in Nova"),
             ("forced", forced_down("forced"), "is forced down"),
             ("unfit", host("unfit", Some(64)), "never came up"),

@@ -68,3 +68,15 @@ fn what_is_stopped_stays_and_keeps_nobody_from_the_freeze() {
     );
     assert!(bench.orders().is_empty() && bench.froze());
 }
+
+#[test]
+fn a_host_that_somebody_enables_meanwhile_is_not_frozen() {
+    let mut bench = Bench::drain(vec![server(1, HOST)]);
+    bench.run(4_000);
+    bench.service.enabled = true;
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed);
+    let wanted = "1 instance moved, 0 left running: somebody has enabled its service meanwhile";
+    assert!(text.contains(wanted) && !text.contains("is disabled"), "{text}");
+    assert!(!bench.froze());
+}
