@@ -141,7 +141,7 @@ impl Bed {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
         };
-        match self.api.plans().plan(&new).await.unwrap() {
+        match self.engine.plans().plan(&new).await.unwrap() {
             Planning::Begun { recovery, .. } => {
                 self.recoveries.push(recovery);
                 Answer::Opened(self.recoveries.len() - 1)
