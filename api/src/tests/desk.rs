@@ -65,6 +65,8 @@ pub(super) struct Desk {
     pub(super) denied: AtomicBool,
     /// What was planned, and what follows it.
     pub(super) planned: Mutex<Vec<(RecoveryId, NewPlan)>>,
+    /// The recovery that has taken any host out of the reserve.
+    pub(super) holds: Mutex<Option<RecoveryId>>,
     /// What was moved away from any host.
     pub(super) away: Mutex<Vec<MovedAway>>,
     /// Who has which recovery, as it is told one time after another; the last again and again.
@@ -91,6 +93,7 @@ impl Default for Desk {
             denied: AtomicBool::default(),
             doubted: Mutex::default(),
             planned: Mutex::default(),
+            holds: Mutex::default(),
             away: Mutex::default(),
             claims: Mutex::default(),
             moved: Mutex::default(),
@@ -560,6 +563,9 @@ impl Plans for Desk {
             .find(|row| row.life == Life::Open && row.kind.is_planned());
         if let Some(row) = busy {
             return Ok(Planning::Busy(row.id, row.kind));
+        }
+        if let Some(id) = *self.holds.lock().unwrap() {
+            return Ok(Planning::Held(id));
         }
         let mut planned = self.planned.lock().unwrap();
         let mut row = recovery(100 + planned.len() as u128, "a");

@@ -208,6 +208,19 @@ async fn operator_api_only_what_is_known_to_live_and_is_left_alone_is_drained() 
 }
 
 #[tokio::test]
+async fn operator_api_a_host_that_a_recovery_has_taken_out_of_the_reserve_is_not_drained() {
+    let bench = Bench::new();
+    let holder = Uuid::from_u128(77);
+    *bench.desk.holds.lock().unwrap() = Some(RecoveryId(holder));
+    let got = post(&bench, "admin", DRAIN, firmware()).await;
+    assert_eq!(got.status, 409, "{}", got.text);
+    let wanted = format!("recovery {holder} has taken a out of the reserve and is not over");
+    assert!(got.text.contains(&wanted), "{}", got.text);
+    let audited = bench.desk.audited.lock().unwrap().clone();
+    assert_eq!(audited.last().unwrap().result, Some(AuditResult::Permanent));
+}
+
+#[tokio::test]
 async fn operator_api_what_cannot_be_written_down_is_not_planned_and_who_may_not_write_it_is_told_where() {
     let bench = Bench::new();
     bench.desk.full.store(true, Ordering::SeqCst);
