@@ -19,12 +19,16 @@ const TAKEN_UP_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether what is on its way has arrived.
 const LOOK_FOR_ARRIVALS: Duration = Duration::from_secs(3);
 
-/// Whether it uses nothing of the host while it is off.
-pub(super) fn is_idle(server: &Server) -> bool {
+fn is_off(server: &Server) -> bool {
     matches!(
         server.vm_state,
         VmState::Stopped | VmState::Shelved | VmState::ShelvedOffloaded | VmState::Deleted
     )
+}
+
+/// Whether it uses nothing of the host while it is off. What is being started will.
+pub(super) fn is_idle(server: &Server) -> bool {
+    is_off(server) && server.task_state.is_none()
 }
 
 impl Planned {
@@ -82,8 +86,21 @@ impl Planned {
             record.step(Task::Prepare, StepKind::Outcome, 1.0, text);
             return self.enter(PlannedStage::Moving, record);
         }
-        if !coming.is_empty() && may_arrive {
-            let text = format!("waits for what Nova is bringing to {host}: {}", named(&coming));
+        let changing: Vec<&str> = inventory
+            .servers
+            .iter()
+            .filter(|server| is_off(server) && !is_idle(server))
+            .map(|server| server.name.as_str())
+            .collect();
+        if may_arrive && !(coming.is_empty() && changing.is_empty()) {
+            let text = if coming.is_empty() {
+                format!(
+                    "waits for what is stopped on {host} and being changed: {}",
+                    changing.join(", ")
+                )
+            } else {
+                format!("waits for what Nova is bringing to {host}: {}", named(&coming))
+            };
             self.trouble(text, now);
             self.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);
         } else if at.since(closed) < TAKEN_UP_WITHIN {

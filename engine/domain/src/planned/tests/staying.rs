@@ -80,3 +80,22 @@ fn a_host_that_somebody_enables_meanwhile_is_not_frozen() {
     assert!(text.contains(wanted) && !text.contains("is disabled"), "{text}");
     assert!(!bench.froze());
 }
+
+#[test]
+fn what_is_being_started_on_the_host_does_run_there() {
+    let mut stopped = server(1, HOST);
+    (stopped.vm_state, stopped.task_state) = (VmState::Stopped, Some("powering-on".into()));
+    let mut bench = Bench::drain(vec![stopped]);
+    // It stays: only what runs is migrated, and a task has a minute to end.
+    bench.run(90_000);
+    assert_eq!(
+        bench.state().message.as_deref(),
+        Some("waits for what is stopped on compute-1 and being changed: vm-1")
+    );
+    let one = bench.servers.get_mut(&id(1)).unwrap();
+    (one.vm_state, one.task_state) = (VmState::Active, None);
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed, "{text}");
+    assert!(text.contains("0 instances moved, 1 left running: vm-1"), "{text}");
+    assert!(!bench.froze());
+}
