@@ -99,6 +99,12 @@ impl World {
         }
     }
 
+    /// Nova sends nothing to a host that a drain has disabled.
+    pub(crate) fn is_drained(&self, host: HostIx) -> bool {
+        let reason = self.nova.services[host].reason.as_deref();
+        reason.is_some_and(is_drained)
+    }
+
     pub(crate) fn drain(&mut self, host: HostIx) {
         if self.plan(RecoveryKind::Drain, host, BTreeMap::new()) {
             self.mishap(Mishap::Drained);
@@ -125,8 +131,8 @@ impl World {
         if self.journal.recs.iter().any(busy) || !self.nova.is_up(host, self.now) {
             return;
         }
-        let service = &mut self.nova.services[host];
-        if service.disabled && service.reason.as_deref().is_some_and(is_drained) {
+        if self.is_drained(host) {
+            let service = &mut self.nova.services[host];
             service.disabled = false;
             service.reason = None;
             service.updated = self.now;

@@ -121,7 +121,7 @@ impl World {
             Failure::FalseAlarm => {}
         }
         // An unfinished live migration: the guest runs at one end or the other, and Nova still says here.
-        if host == 0 && self.weather.live_migration {
+        if host == 0 && self.weather.live_migration && !self.is_drained(4) {
             let away = self.rng.percent(50);
             // Not one that has left, or is leaving, by a drain.
             let leaving = |server: ServerIx| {

@@ -147,6 +147,7 @@ pub(crate) fn touched(kind: RecoveryKind, head: &str) -> bool {
     match kind {
         RecoveryKind::Host => head.contains("\"ordered\":true") || head.contains("\"put\":{"),
         RecoveryKind::Process => !head.contains("\"asked\":null"),
-        RecoveryKind::Vm | RecoveryKind::Drain | RecoveryKind::Giveback => false,
+        RecoveryKind::Drain => !head.contains("\"disabling\":null"),
+        RecoveryKind::Vm | RecoveryKind::Giveback => false,
     }
 }

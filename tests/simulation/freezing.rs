@@ -86,7 +86,8 @@ impl World {
         let row = &self.journal.recs[rec];
         let host = row.host;
         let frozen = self.journal.freezes.since(host, None, self.now).is_some();
-        if row.kind == RecoveryKind::Host && !touched && row.touched.is_some() && frozen {
+        let begins = matches!(row.kind, RecoveryKind::Host | RecoveryKind::Drain);
+        if begins && !touched && row.touched.is_some() && frozen {
             self.violate(format!("something of host {host} is begun while it is frozen"));
         }
     }
