@@ -140,7 +140,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_host_from_being_frozen() {
+async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_host_from_being_frozen() {
     let stage = stage().await;
     let servers = stage.boot(HOST, 4);
     let _engine = stage.spawn("engine");
