@@ -9,6 +9,7 @@ mod ending;
 mod follow;
 mod listing;
 mod moves;
+mod named;
 mod order;
 mod service;
 

@@ -1,11 +1,9 @@
 //! What Nova brings to a host while that is emptied.
 
 use super::LONGEST_LIMIT;
+use super::named::named;
 use crate::nova::Migration;
 use crate::recovery::{Inventory, Now};
-
-/// So many are named in a sentence.
-const NAMED: usize = 5;
 
 /// What Nova is bringing to a host. What it began longer ago than any move may take is a record that it has lost.
 pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -> Vec<&'a Migration> {
@@ -21,14 +19,8 @@ pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -
 }
 
 /// Moves of instances as people find them in Nova.
-pub(super) fn named(moves: &[&Migration]) -> String {
-    let mut told: Vec<String> = moves
-        .iter()
-        .take(NAMED)
-        .map(|row| format!("{} (migration {}, {})", row.server, row.id, row.status))
-        .collect();
-    if moves.len() > NAMED {
-        told.push(format!("{} more", moves.len() - NAMED));
-    }
-    told.join(", ")
+pub(super) fn told(moves: &[&Migration]) -> String {
+    named(moves, |row| {
+        format!("{} (migration {}, {})", row.server, row.id, row.status)
+    })
 }

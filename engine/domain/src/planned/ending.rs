@@ -5,13 +5,11 @@ use crate::entity::notification::NotificationStatus;
 use crate::nova::Migration;
 use crate::recovery::{FreezeOrder, Inventory, Life, Now, Record, StepKind, Task};
 
-use super::arrivals::named;
+use super::arrivals::told;
 use super::listing::is_idle;
 use super::moves::PlannedMove;
+use super::named::named;
 use super::{MoveStage, Planned, PlannedStage};
-
-/// So many instances are named in a sentence.
-const NAMED: usize = 5;
 
 fn instances(number: usize) -> String {
     count(number, "instance", "instances")
@@ -111,7 +109,7 @@ impl Planned {
         if running > 0 || !coming.is_empty() {
             let mut stayed = stayed(self);
             if !coming.is_empty() {
-                let text = format!("Nova may still bring {}", named(coming));
+                let text = format!("Nova may still bring {}", told(coming));
                 stayed = Some(stayed.map_or(text.clone(), |others| format!("{others}; {text}")));
             }
             let stayed = stayed.unwrap_or_else(|| "put there meanwhile".to_owned());
@@ -195,18 +193,10 @@ fn stayed(state: &Planned) -> Option<String> {
     if all.is_empty() {
         return None;
     }
-    let mut told: Vec<String> = all
-        .iter()
-        .take(NAMED)
-        .map(|one| {
-            let why = one.note.as_deref().unwrap_or("it was not over");
-            format!("{} ({why})", one.name)
-        })
-        .collect();
-    if all.len() > NAMED {
-        told.push(format!("{} more", all.len() - NAMED));
-    }
-    Some(told.join(", "))
+    Some(named(&all, |one| {
+        let why = one.note.as_deref().unwrap_or("it was not over");
+        format!("{} ({why})", one.name)
+    }))
 }
 
 /// What is to be known of the host's service after a drain.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::arrivals::{named, on_their_way};
+use super::arrivals::{on_their_way, told};
+use super::named::named;
 use super::{Dated, Planned, PlannedStage};
 use crate::count;
 use crate::fault::Fault;
@@ -86,20 +87,19 @@ impl Planned {
             record.step(Task::Prepare, StepKind::Outcome, 1.0, text);
             return self.enter(PlannedStage::Moving, record);
         }
-        let changing: Vec<&str> = inventory
+        let changing: Vec<&Server> = inventory
             .servers
             .iter()
             .filter(|server| is_off(server) && !is_idle(server))
-            .map(|server| server.name.as_str())
             .collect();
         if may_arrive && !(coming.is_empty() && changing.is_empty()) {
             let text = if coming.is_empty() {
                 format!(
                     "waits for what is stopped on {host} and being changed: {}",
-                    changing.join(", ")
+                    named(&changing, |server| server.name.clone())
                 )
             } else {
-                format!("waits for what Nova is bringing to {host}: {}", named(&coming))
+                format!("waits for what Nova is bringing to {host}: {}", told(&coming))
             };
             self.trouble(text, now);
             self.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);

@@ -1,0 +1,32 @@
+//! Many in one sentence.
+
+/// So many are named.
+const NAMED: usize = 5;
+
+/// The first few, and how many more there are.
+pub(super) fn named<T>(all: &[T], told: impl Fn(&T) -> String) -> String {
+    let mut names: Vec<String> = all.iter().take(NAMED).map(told).collect();
+    if all.len() > NAMED {
+        names.push(format!("{} more", all.len() - NAMED));
+    }
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_names_five_and_counts_the_rest() {
+        let all: Vec<u8> = (1..=7).collect();
+        let told = [0, 1, 5, 6, 7].map(|many| named(&all[..many], u8::to_string));
+        let wanted = [
+            "",
+            "1",
+            "1, 2, 3, 4, 5",
+            "1, 2, 3, 4, 5, 1 more",
+            "1, 2, 3, 4, 5, 2 more",
+        ];
+        assert_eq!(told, wanted);
+    }
+}
