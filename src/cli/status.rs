@@ -128,7 +128,8 @@ pub(crate) struct PlannedArgs {
     /// So many live migrations are under way at most (1 to 16)
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) at_once: u32,
-    /// Have Nova abort a live migration that is not over by then: 10m, 1h (10s to 24h)
+    /// Have Nova abort a live migration that is not over by then. What a recovery has locked, or Nova brings to a host that is being
+    /// drained, is waited for as long: 10m, 1h (10s to 24h)
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = span)]
     pub(crate) limit: Duration,
     /// Move instances too that their owners have locked
