@@ -15,10 +15,10 @@ cd "$REPO"
 clients="$("$REPO/tests/lib/venv.sh")"
 upstream="$("$REPO/tests/upstream/venv.sh")"
 trap 'stop_databases; stop_rabbitmq' EXIT
+need_nextest
 start_mariadb
 start_rabbitmq
 failed=0
-# This crate alone: for all of them, everything that uses it would be built again with this feature.
-TACHI_SKIPPED_IS=fine nextest_counted --locked -p tachi-bus --features broker-tests --test broker || failed=1
+TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace --test broker || failed=1
 script_counted "$clients/bin/python" "$REPO/tests/rabbitmq/run.py" --tachi "$TACHI" --upstream "$upstream" || failed=1
 exit "$failed"
