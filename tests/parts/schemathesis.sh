@@ -8,5 +8,12 @@
 . "$REPO/tests/lib/script-counts.sh"
 venv="$(python_environment "${TACHI_SCHEMATHESIS_CACHE:-$REPO/target/schemathesis-venv}" \
   "$REPO/tests/schemathesis/requirements.txt" "$REPO/tests/schemathesis/constraints.txt")"
+# A sample of each operation's cases; all of them in --long. The seed is the commit's.
+examples=20 seed=0
+case "${TACHI_SAMPLE:-}" in
+  "") ;;
+  everything) examples=200 ;;
+  *) seed=$((16#${TACHI_SAMPLE:0:7})) ;;
+esac
 script_counted "$venv/bin/python" "$REPO/tests/schemathesis/run.py" --tachi "$TACHI" \
-  --schemathesis "$venv/bin/schemathesis" --kept "$REPO/docs/openapi.json"
+  --schemathesis "$venv/bin/schemathesis" --kept "$REPO/docs/openapi.json" --examples "$examples" --seed "$seed"

@@ -136,7 +136,8 @@ def run(checks, arguments, stack):
     environment = dict(os.environ, SCHEMATHESIS_HOOKS="hooks", PYTHONPATH=HERE, NO_COLOR="1", COLUMNS="160",
                        TACHI_SCENE=json.dumps(scene(stack, base, token)), TACHI_SEEN=seen)
     command = [arguments.schemathesis, "--config-file", os.path.join(HERE, "schemathesis.toml"), "run", base + "/openapi.json",
-               "--url", base, "--checks", CHECKS, "--max-examples", str(arguments.examples), "--header", "X-Auth-Token: " + token,
+               "--url", base, "--checks", CHECKS, "--max-examples", str(arguments.examples), "--seed", str(arguments.seed),
+               "--header", "X-Auth-Token: " + token,
                "--exclude-operation-id", STREAM, "--report", "junit", "--report-junit-path", report]
     if arguments.only:
         command += ["--include-operation-id", arguments.only]
@@ -202,6 +203,7 @@ def main():
     parser.add_argument("--schemathesis", required=True)
     parser.add_argument("--kept", required=True, help="docs/openapi.json")
     parser.add_argument("--examples", type=int, default=20, help="cases of each operation in the random phases")
+    parser.add_argument("--seed", type=int, default=0, help="what the cases are drawn from")
     parser.add_argument("--only", help="an operationId")
     parser.add_argument("--connection", help="an empty database; without one it is SQLite")
     arguments = parser.parse_args()
