@@ -7,7 +7,7 @@
 if [ "${1:-}" = --upstream ]; then
   shift
   export TACHI_CONFORMANCE_TARGET=upstream TACHI_TEST_DATABASE=sqlite
-  TACHI_UPSTREAM_VENV="${TACHI_UPSTREAM_VENV:-$("$REPO/tests/bench/venv.sh")}"
+  TACHI_UPSTREAM_VENV="${TACHI_UPSTREAM_VENV:-$("$REPO/tests/upstream/venv.sh")}"
   export TACHI_UPSTREAM_VENV
 fi
 venv="$("$REPO/tests/lib/venv.sh")"

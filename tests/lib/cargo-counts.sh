@@ -2,6 +2,19 @@
 # Runs cargo's test commands and reads the counts out of what they print.
 # A run that prints no summary (it did not compile, it was killed) is one failure, never nothing.
 
+have_nextest() {
+  if [ -x "$CACHE/tools/bin/cargo-nextest" ]; then PATH="$CACHE/tools/bin:$PATH"; fi
+  cargo nextest --version >/dev/null 2>&1
+}
+
+# need_nextest : builds it (some minutes, once a machine) where it is missing
+need_nextest() {
+  if have_nextest; then return 0; fi
+  say "building cargo-nextest into $CACHE/tools (some minutes, once)"
+  cargo install --locked cargo-nextest --root "$CACHE/tools" >&2 || die "cargo-nextest is missing and could not be built"
+  have_nextest || die "cargo-nextest was built and does not run"
+}
+
 # nextest_counted ARGS...
 nextest_counted() {
   local log rc=0 line run passed skipped

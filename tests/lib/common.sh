@@ -10,7 +10,9 @@ case "$TARGET" in /*) ;; *) TARGET="$REPO/$TARGET" ;; esac
 RESULTS="${TACHI_TEST_RESULTS:-/dev/null}"
 TACHI="${TACHI_BIN:-$TARGET/debug/tachi}"
 MONITOR="${TACHI_MONITOR_BIN:-$TARGET/debug/tachi-monitor}"
-export REPO TARGET TACHI MONITOR
+# What outlives a run and a clone: third-party crates as they were built, and which parts have passed with which inputs.
+CACHE="${TACHI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/tachi}"
+export REPO TARGET TACHI MONITOR CACHE
 
 # No incremental state in CI: it costs disk and link time and is never read a second time.
 if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi
@@ -61,5 +63,8 @@ apt_need() {
   fi
   rm -f "$log"
 }
+
+# The commit that is tested, or as many zeros. What is sampled is drawn from it, so that a failure is found again.
+commit_id() { git -C "$REPO" rev-parse HEAD 2>/dev/null || printf '%040d' 0; }
 
 strip_colour() { sed $'s/\x1b\\[[0-9;]*[A-Za-z]//g'; }

@@ -1,41 +1,54 @@
 # shellcheck shell=bash
-# Runs parts one after the other or two beside each other, each in a session of its own, with a time limit; adds up what they report.
+# Runs the parts of tests/parts/parts.conf side by side: each in a session of its own and with a time limit, as many at once
+# as the machine has room for. Adds up what they report.
 
-# Seconds per group (CI has 60 minutes in all); twice that is a failure.
-budget() {
+# Seconds that a whole run may take. CI is cut off from outside after 90 minutes, and then tells nothing.
+run_limit() {
   case "$1" in
-    build) echo 900 ;;
-    unit | services | clients | real | broker) echo 600 ;;
-    operators) echo 300 ;;
-    install) echo 900 ;;
-    cluster) echo 700 ;;
-    cluster-long) echo 3600 ;;
-    chain | endurance | switch) echo 900 ;;
-    bench-hosts | bench-view) echo 1800 ;;
-    real-trouble) echo 1500 ;;
-    real-planned) echo 900 ;;
-    real-hostile) echo 3600 ;;
-    real-cloud | bench | bench-monitor) echo 900 ;;
-    long | deploy) echo 1800 ;;
-    *) die "no budget for the group $1" ;;
+    quick) echo 1500 ;;
+    all) echo 4500 ;;
+    *) echo 28800 ;;
   esac
 }
 
 RUN_DIR=""
-# Of the parts under way, by name: the session each leads, its watchdog, who copies its output, when it began, and why it counts as failed.
-declare -A SESSION=() WATCHDOG=() TEE=() BEGAN=() WHY=()
-declare -A USED=()
+RUN_BEGAN=0
+# Of the running parts, by name: the session each leads, its watchdog, when it began, what it takes of the machine.
+declare -A SESSION=() WATCHDOG=() BEGAN=() TAKES=()
+# Of every part: why it failed, what it is called in the configuration.
+declare -A WHY=() LIMIT=() NEEDS=() PROCESSOR=() INPUTS=() OUTCOME=()
 TABLE=()
 BROKEN=()
+LEFT_OUT=()
 PASSED=0 FAILED=0
+FREE=0
+ROOM=0
+
+# read_parts RUN : prints the names of its parts, in order, and remembers what the configuration says of each
+read_parts() {
+  local run name processor limit needs inputs
+  PARTS=()
+  while read -r run name processor limit needs inputs; do
+    if [ "$run" != "$1" ]; then continue; fi
+    PARTS+=("$name")
+    PROCESSOR[$name]="$processor" LIMIT[$name]="$limit" NEEDS[$name]="$needs" INPUTS[$name]="$inputs"
+  done < <(grep -vE '^(#|$)' "$REPO/tests/parts/parts.conf")
+}
 
 start_run() {
   RUN_DIR="$(mktemp -d "${TMPDIR:-/tmp}/tachi-tests.XXXXXX")"
   export TACHI_TEST_RUN_DIR="$RUN_DIR"
   mkdir -p "$TARGET/test-logs"
+  RUN_BEGAN=$SECONDS
+  ROOM=$(($(nproc) * 100))
+  FREE=$ROOM
+  read -r IDLE_BEFORE BUSY_BEFORE < <(processor_times)
   trap 'interrupted' INT TERM HUP
   trap 'clean_up' EXIT
 }
+
+# processor_times : hundredths of a second of all processors since boot: idle (waiting for a disk is idle), and everything else
+processor_times() { awk '$1 == "cpu" { print $5 + $6, $2 + $3 + $4 + $7 + $8 }' /proc/stat 2>/dev/null || echo "0 0"; }
 
 clean_up() {
   local number name
@@ -82,24 +95,38 @@ stop_session() {
   kill -KILL $pids 2>/dev/null || true
 }
 
-# begin_part PART GROUP shown|kept : in a session of its own; `kept`: what it prints goes into its log only
+# takes NAME : what it takes of the machine, in percent of one processor
+takes() {
+  local wants="${PROCESSOR[$1]}"
+  if [ "$wants" = alone ] || [ "$wants" -gt "$ROOM" ]; then wants=$ROOM; fi
+  printf '%s' "$wants"
+}
+
+# begin_part NAME : in a session of its own, its output into its log; what runs alone is shown as it comes
 begin_part() {
-  local name="$1" group="$2" limit out="$TARGET/test-logs/$1.log"
-  limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
+  local name="$1" limit="${LIMIT[$1]}" left out="$TARGET/test-logs/$1.log"
+  left=$(($(run_limit "$RUN") - (SECONDS - RUN_BEGAN)))
+  if [ "$left" -lt "$limit" ]; then limit=$left; fi
   BEGAN[$name]=$SECONDS
   WHY[$name]=""
+  TAKES[$name]="$(takes "$name")"
+  FREE=$((FREE - TAKES[$name]))
   : >"$out"
   : >"$RUN_DIR/$name.counts"
   : >"$RUN_DIR/$name.times"
   if [ "$limit" -le 0 ]; then
-    WHY[$name]="the group $group had used up twice its budget before it began"
+    WHY[$name]="the whole run had used up its $(run_limit "$RUN") s before this part began"
+    end_part "$name" 124
     return 0
   fi
-  if [ "$3" = shown ]; then
+  if [ "${TAKES[$name]}" -eq "$ROOM" ]; then
+    printf '\n=== %s\n' "$name"
     mkfifo "$RUN_DIR/$name.out"
     tee "$out" <"$RUN_DIR/$name.out" &
-    TEE[$name]=$!
+    SHOWN=$!
     out="$RUN_DIR/$name.out"
+  else
+    printf '=== %s begins (at %d s)\n' "$name" $((SECONDS - RUN_BEGAN))
   fi
   # Bash tells the processor time of what it has waited for, so each part has one to wait for it, also when both are told to end.
   # shellcheck disable=SC2016 # expanded by that one
@@ -111,14 +138,13 @@ begin_part() {
   disown "${WATCHDOG[$name]}"
 }
 
-# end_part PART GROUP : waits for it, and adds up what it reports
+# end_part NAME RC : the part has ended with RC; adds up what it reports
 end_part() {
-  local name="$1" group="$2" rc=0 p f left took used
+  local name="$1" rc="$2" p f left took used word
   if [ -n "${SESSION[$name]:-}" ]; then
-    wait "${SESSION[$name]}" || rc=$?
     stop_session "${WATCHDOG[$name]}" KILL
     if [ -e "$RUN_DIR/$name.late" ]; then
-      WHY[$name]="stopped after $(cat "$RUN_DIR/$name.late") s: then $group had used up twice its budget"
+      WHY[$name]="stopped after $(cat "$RUN_DIR/$name.late") s, its limit"
       rc=124
     fi
     # What was told to end a moment ago may still be at it.
@@ -134,37 +160,96 @@ end_part() {
       if [ "$rc" -eq 0 ]; then rc=1; fi
     fi
     unset "SESSION[$name]"
-  else
-    rc=124
   fi
+  if [ "${TAKES[$name]}" -eq "$ROOM" ]; then
+    if [ -n "${SHOWN:-}" ]; then wait "$SHOWN" || true; fi
+    SHOWN=""
+  else
+    printf '\n=== %s (its output)\n' "$name"
+    cat "$TARGET/test-logs/$name.log"
+  fi
+  FREE=$((FREE + TAKES[$name]))
+  unset "TAKES[$name]"
   if [ -n "${WHY[$name]}" ]; then loud "$name: ${WHY[$name]}"; fi
-  if [ -n "${TEE[$name]:-}" ]; then wait "${TEE[$name]}" || true; fi
   read -r p f < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$RUN_DIR/$name.counts")
   # A part that counts nothing is one test itself; one that fails must show in the sum.
   if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
   if [ "$rc" -eq 0 ] && [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then p=1; fi
   PASSED=$((PASSED + p)) FAILED=$((FAILED + f))
-  if [ "$f" -gt 0 ]; then BROKEN+=("$name ${WHY[$name]}"); fi
+  if [ "$f" -gt 0 ]; then
+    BROKEN+=("$name ${WHY[$name]}")
+    OUTCOME[$name]=failed
+    word="FAILED"
+  else
+    OUTCOME[$name]=passed
+    word="passed"
+    bash "$REPO/tests/lib/unchanged.sh" keep "$name" "${INPUTS[$name]}"
+  fi
   # Two lines of `0m1.5s 0m0.2s`, the second is that of what was waited for; then the seconds. Nothing of a part that was killed.
   read -r used took < <(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "m"); sum += t[1] * 60 + t[2] } } NR == 3 { took = $1 }
     END { printf "%d %d\n", sum, NR == 3 ? took : since }' since="$((SECONDS - BEGAN[$name]))" "$RUN_DIR/$name.times")
-  USED[$group]=$((${USED[$group]:-0} + took))
-  TABLE+=("$(printf '%-17s %5d passed %4d failed %5d s (%4d of processor)   %-10s %4d of %4d s' \
-    "$name" "$p" "$f" "$took" "$used" "$group" "${USED[$group]}" "$(budget "$group")")")
+  TABLE+=("$(printf '%-20s %6d passed %4d failed %5d s of %5d (%4d of processor), begun at %4d s' \
+    "$name" "$p" "$f" "$took" "${LIMIT[$name]}" "$used" "$((BEGAN[$name] - RUN_BEGAN))")")
+  printf '=== %s %s after %d s; %d passed and %d failed in all\n' "$name" "$word" "$took" "$PASSED" "$FAILED"
 }
 
-# run_parts PART:GROUP [PART:GROUP] : the second beside the first; what it prints follows when both are over
-run_parts() {
-  local first="$1" second="${2:-}"
-  printf '\n=== %s%s\n' "${first%%:*}" "${second:+ (and ${second%%:*} beside it)}"
-  if [ -n "$second" ]; then begin_part "${second%%:*}" "${second##*:}" kept; fi
-  begin_part "${first%%:*}" "${first##*:}" shown
-  end_part "${first%%:*}" "${first##*:}"
-  if [ -n "$second" ]; then
-    end_part "${second%%:*}" "${second##*:}"
-    printf '\n=== %s\n' "${second%%:*}"
-    cat "$TARGET/test-logs/${second%%:*}.log"
-  fi
+# leave_out NAME WHY : not run, and no failure
+leave_out() {
+  LEFT_OUT+=("$1: $2")
+  OUTCOME[$1]=passed
+  printf '=== %s is left out: %s\n' "$1" "$2"
+}
+
+# not_run NAME WHY : a part that cannot run is a failure
+not_run() {
+  FAILED=$((FAILED + 1))
+  BROKEN+=("$1 $2")
+  OUTCOME[$1]=failed
+  : >"$TARGET/test-logs/$1.log"
+  printf '=== %s FAILED: %s\n' "$1" "$2"
+}
+
+# ready NAME : 0 it may begin, 1 it has to wait, 2 what it needs has failed. What it needs and is not part of this run counts as there.
+ready() {
+  local need="${NEEDS[$1]}" part
+  if [ "$need" = - ]; then return 0; fi
+  case "${OUTCOME[$need]:-}" in
+    passed) return 0 ;;
+    failed) return 2 ;;
+  esac
+  for part in "${PARTS[@]}"; do if [ "$part" = "$need" ]; then return 1; fi; done
+  return 0
+}
+
+# run_all : begins each part as soon as what it needs has passed and the machine has room, in the order of the configuration. A part
+# that has to wait for room keeps those after it from taking what it waits for only if it runs alone.
+run_all() {
+  local waiting=("${PARTS[@]}") still name state pid rc ended blocked
+  while [ "${#waiting[@]}" -gt 0 ] || [ "${#SESSION[@]}" -gt 0 ]; do
+    still=() blocked=no
+    for name in "${waiting[@]}"; do
+      state=0
+      ready "$name" || state=$?
+      if [ "$state" -eq 2 ]; then
+        not_run "$name" "${NEEDS[$name]} has failed, and this part needs it"
+      elif [ "$state" -eq 1 ] || [ "$blocked" = yes ] || [ "$(takes "$name")" -gt "$FREE" ]; then
+        # Else one that runs alone would wait for a quiet moment that never comes.
+        if [ "$state" -eq 0 ] && [ "$(takes "$name")" -eq "$ROOM" ]; then blocked=yes; fi
+        still+=("$name")
+      elif [ "$SKIP" = yes ] && bash "$REPO/tests/lib/unchanged.sh" is "$name" "${INPUTS[$name]}"; then
+        leave_out "$name" "its inputs are as they were when it passed here (--no-skip runs it)"
+      else
+        begin_part "$name"
+      fi
+    done
+    waiting=("${still[@]}")
+    if [ "${#SESSION[@]}" -eq 0 ]; then continue; fi
+    rc=0 pid=""
+    wait -n -p pid "${SESSION[@]}" || rc=$?
+    ended=""
+    for name in "${!SESSION[@]}"; do if [ "${SESSION[$name]}" = "$pid" ]; then ended="$name"; fi; done
+    if [ -n "$ended" ]; then end_part "$ended" "$rc"; fi
+  done
 }
 
 # what_failed LOG : the lines that say what has failed, with what follows each, and the last lines of all
@@ -175,9 +260,28 @@ what_failed() {
   tail -n 25 "$log"
 }
 
+# idle_time : of the machine since the run began
+idle_time() {
+  local idle busy
+  read -r idle busy < <(processor_times)
+  idle=$(((idle - IDLE_BEFORE) / 100)) busy=$(((busy - BUSY_BEFORE) / 100))
+  if [ $((idle + busy)) -eq 0 ]; then return 0; fi
+  printf 'the run took %d s; its %d processors worked %d s and were idle %d s (%d %%)\n' "$((SECONDS - RUN_BEGAN))" "$(nproc)" "$busy" "$idle" \
+    "$((100 * idle / (idle + busy)))"
+}
+
+# not_in_quick : what CI runs and the quick run does not
+not_in_quick() {
+  local quick=" ${PARTS[*]} " name rest=()
+  read_parts all
+  for name in "${PARTS[@]}"; do case "$quick" in *" $name "*) ;; *) rest+=("$name") ;; esac; done
+  printf 'not run: tests named slow_, and the parts %s\n' "${rest[*]}" | fold -s -w 120
+  say "         CI runs them; \`tests/run --all\` does here (Debian, root), \`tests/run --only PART\` one of them"
+}
+
 # finish_run MODE : what has failed, the table, the record of the runs CI does not do, the last line
 finish_run() {
-  local mode="$1" line group name why
+  local mode="$1" line name why
   for line in "${BROKEN[@]}"; do
     read -r name why <<<"$line"
     printf '\n=== failed: %s%s\n' "$name" "${why:+ ($why)}"
@@ -185,15 +289,10 @@ finish_run() {
   done
   printf '\n=== summary (logs: %s)\n' "$TARGET/test-logs"
   for line in "${TABLE[@]}"; do printf '%s\n' "$line"; done
-  for group in "${!USED[@]}"; do
-    if [ "${USED[$group]}" -gt "$((2 * $(budget "$group")))" ]; then
-      loud "$group took ${USED[$group]} s, more than twice its budget"
-      if [ "$FAILED" -eq 0 ]; then FAILED=1; fi
-    elif [ "${USED[$group]}" -gt "$(budget "$group")" ]; then
-      printf 'over budget: %s took %d s of %d s\n' "$group" "${USED[$group]}" "$(budget "$group")"
-    fi
-  done
-  bash "$REPO/tests/lib/records.sh" "$mode" "$PASSED" "$FAILED"
+  for line in "${LEFT_OUT[@]}"; do printf 'left out: %s\n' "$line"; done
+  if [ "$mode" = quick ]; then not_in_quick; fi
+  idle_time
+  bash "$REPO/tests/lib/records.sh" "$mode" "$PASSED" "$FAILED" "$((SECONDS - RUN_BEGAN))"
   printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
   if [ "$FAILED" -gt 0 ]; then exit 1; fi
 }

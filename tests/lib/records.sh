@@ -1,29 +1,19 @@
 #!/usr/bin/env bash
-# records.sh MODE PASSED FAILED : notes when and where a run that CI does not do was done (docs/test-runs.md, meant to be
+# records.sh MODE PASSED FAILED SECONDS : notes when and where a run that CI does not do was done (docs/test-runs.md, meant to be
 # committed), and prints the last one of each kind.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-mode="$1" passed="$2" failed="$3"
+mode="$1" passed="$2" failed="$3" seconds="$4"
 file="$REPO/docs/test-runs.md"
 
-case "$mode" in full | quick | partial) record=no ;; *) record=yes ;; esac
+case "$mode" in all | quick | partial) record=no ;; *) record=yes ;; esac
 if [ "$record" = yes ]; then
-  if [ ! -e "$file" ]; then
-    cat >"$file" <<'X'
-# Runs that CI does not do
-
-`tests/run --real-cloud`, `--bench`, `--long`, `--chain` and `--deploy` append a row when they end.
-
-| run | when (UTC) | where | commit | passed | failed |
-|---|---|---|---|---|---|
-X
-  fi
   system="$(sed -nE 's/^PRETTY_NAME="?([^"]*)"?$/\1/p' /etc/os-release 2>/dev/null || true)"
   where="${system:-$(uname -s)}, $(nproc) cores, $(uname -m)"
   commit="$(git -C "$REPO" rev-parse --short HEAD 2>/dev/null || echo none)"
   if [ -n "$(git -C "$REPO" status --porcelain 2>/dev/null | head -n 1)" ]; then commit="$commit + changes"; fi
-  printf '| %s | %s | %s | %s | %s | %s |\n' \
-    "$mode" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$commit" "$passed" "$failed" >>"$file"
+  printf '| %s | %s | %s | %s | %s | %s | %s |\n' \
+    "$mode" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$commit" "$passed" "$failed" "$seconds" >>"$file"
 fi
 
 for kind in real-cloud long bench chain deploy; do

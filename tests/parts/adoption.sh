@@ -13,6 +13,7 @@ cd "$REPO"
 clients="$("$REPO/tests/lib/venv.sh")"
 upstream="$("$REPO/tests/upstream/venv.sh")"
 trap stop_databases EXIT
+need_nextest
 start_mariadb
 start_postgres
 failed=0

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The store's whole suite, and those of API, engines and commands in processes of their own, on MariaDB and on PostgreSQL; the part
-# `unit` runs both on SQLite.
+# The store's whole suite on MariaDB and on PostgreSQL, and those of API, engines and commands in processes of their own; the part
+# `unit` runs all of it on SQLite, and the part `timed` what is timed. Of the processes' tests each server has its half, drawn from
+# the commit; in --long both have all.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/cargo-counts.sh
@@ -9,25 +10,38 @@
 . "$REPO/tests/lib/databases.sh"
 cd "$REPO"
 trap stop_databases EXIT
+need_nextest
 start_mariadb
 start_postgres
-uses='(package(tachi-store) + (package(tachi) & test(/^(processes|operator)::/)))'
-timed='test(/_in_less_than_a_second$/)'
-# on DATABASE FILTER : `--workspace`, so that nothing is built twice; the filter leaves those that use the database
+store='package(tachi-store) - test(/_in_less_than_a_second$/)'
+processes='package(tachi) & test(/^(processes|operator)::/)'
 on() {
   local start=$SECONDS rc=0
   say "--- $1"
-  TACHI_TEST_DATABASE="$1" TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace -E "$2" || rc=1
+  TACHI_TEST_DATABASE="$1" TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace --profile beside "${@:2}" || rc=1
   say "$1: $((SECONDS - start)) s"
   return "$rc"
 }
+# half DATABASE : the partition of the processes' tests that this server has, by turns from commit to commit
+half() {
+  local first second
+  if [ "$TACHI_SAMPLE" = everything ]; then
+    printf 'count:1/1'
+    return
+  fi
+  first=$((16#${TACHI_SAMPLE:0:1} % 2 + 1))
+  second=$((3 - first))
+  if [ "$1" = mysql ]; then printf 'count:%d/2' "$first"; else printf 'count:%d/2' "$second"; fi
+}
 failed=0
-# What is timed is to be seen undisturbed. That builds everything, too.
-for database in mysql postgres; do on "$database" "$uses & $timed" || failed=1; done
-# Most of the others wait, for the disk and for one another: both at once.
-on mysql "$uses - $timed" >"$DATABASES_DIR/mysql.out" 2>&1 &
+# Most of them wait, for the disk and for one another: both at once. The first builds what there is to build.
+on mysql -E "$store" >"$DATABASES_DIR/mysql.out" 2>&1 &
 mysql=$!
-on postgres "$uses - $timed" || failed=1
+on postgres -E "$store" || failed=1
 wait "$mysql" || failed=1
 cat "$DATABASES_DIR/mysql.out"
+for database in mysql postgres; do
+  say "of the processes' tests $database has the partition $(half "$database")"
+  on "$database" -E "$processes" --partition "$(half "$database")" || failed=1
+done
 exit "$failed"

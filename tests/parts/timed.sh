@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# What measures time, or uses all processors by itself: the simulation, answers within a second, and three engines as processes of their
+# own that are killed and stopped all along a recovery, on SQLite, on MariaDB and on PostgreSQL, with the server killed in the middle of
+# one. Nothing runs beside it.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=tests/lib/cargo-counts.sh
+. "$REPO/tests/lib/cargo-counts.sh"
+# shellcheck source=tests/lib/databases.sh
+. "$REPO/tests/lib/databases.sh"
+cd "$REPO"
+export TACHI_BIN="$TACHI"
+need_nextest
+failed=0
+# on DATABASE FILTER : `--workspace`, so that nothing is built twice
+on() {
+  local start=$SECONDS
+  say "--- $1"
+  TACHI_TEST_DATABASE="$1" TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace --success-output final -E "$2" || failed=1
+  say "$1: $((SECONDS - start)) s"
+}
+three='package(tachi) & test(/^three::/)'
+timed='test(/_in_less_than_a_second$/)'
+on sqlite "($three) | binary(simulation) | ($timed)"
+trap stop_databases EXIT
+start_mariadb
+start_postgres
+for database in mysql postgres; do on "$database" "($three) | (package(tachi-store) & $timed)"; done
+exit "$failed"
