@@ -137,6 +137,24 @@ def strictness(tachi):
             check("%s: %s is told of and not set" % (kit, option), named and all(named), lines)
 
 
+def kits():
+    """What a deployer leaves out by default and Tachi cannot do without, or stops too early, our kits say."""
+    helm = yaml.safe_load((REPO / "packaging/openstack-helm/values.yaml").read_text())
+    for monitor in ("host_monitor", "instance_monitor"):
+        check("openstack-helm: %s is switched on, which the chart does not" % monitor, helm["manifests"].get(monitor) is True, helm["manifests"])
+    stop = helm["pod"]["lifecycle"]["termination_grace_period"]["masakari_engine"]["timeout"]
+    unit = re.search(r"^TimeoutStopSec=(\d+)$", (REPO / "packaging/systemd/masakari-engine.service").read_text(), re.M)
+    check("openstack-helm: an engine has as long to stop as under systemd", stop == int(unit[1]), (stop, unit[1]))
+    kolla = yaml.safe_load((KIT / "globals.yml").read_text())
+    overlay = configparser.ConfigParser()
+    overlay.read_string((KIT / "config/masakari/masakari-monitors.conf").read_text())
+    spool = pathlib.PurePosixPath(overlay["monitor"]["state_path"])
+    for monitor in ("host", "instance"):
+        mounted = [volume.split(":")[1] for volume in kolla["masakari_%smonitor_extra_volumes" % monitor]]
+        check("kolla: reports that the %s monitor keeps outlive its container" % monitor,
+              any(spool.is_relative_to(place) for place in mounted), (mounted, spool))
+
+
 def answer(url):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -314,6 +332,7 @@ def main():
     environment = templates(share, asked.kolla)
     starts(asked.tachi, work)
     monitors(asked.monitor, work)
+    kits()
     strictness(asked.tachi)
     commands(environment, work)
     configurations(environment, asked.tachi, asked.monitor, work)
