@@ -29,9 +29,9 @@ const ROUNDS: u8 = 4;
 #[derive(Debug)]
 enum Phase {
     Idle,
-    Auditing(Round),
-    Committing(Round, Arc<Write>),
-    Beating(Round),
+    Auditing(Box<Round>),
+    Committing(Box<Round>, Arc<Write>),
+    Beating(Box<Round>),
     Over,
 }
 
@@ -114,16 +114,20 @@ impl Driver {
         match (event, std::mem::replace(&mut self.phase, Phase::Over)) {
             (_, Phase::Over) => {}
             (Event::Observed(observations), Phase::Idle) => {
-                self.inbox.extend(observations);
+                if self.inbox.is_empty() {
+                    self.inbox = observations;
+                } else {
+                    self.inbox.extend(observations);
+                }
                 self.step(time, &mut effects);
             }
             (Event::Stop, Phase::Idle) => effects.push(Effect::LetGo),
             (Event::Audited(unaudited), Phase::Auditing(round)) => {
-                let round = Round { unaudited, ..round };
+                let round = Round { unaudited, ..*round };
                 self.journal(round, time, &mut effects);
             }
             (Event::Journalled { sent, outcome }, Phase::Committing(round, write)) => {
-                self.committed(round, write, (sent, outcome), time, &mut effects);
+                self.committed(*round, write, (sent, outcome), time, &mut effects);
             }
             (Event::Journalled { sent, outcome }, Phase::Beating(round)) => match outcome {
                 Some(Committed::Written(pulse)) => {
@@ -132,7 +136,7 @@ impl Driver {
                     if stood_still {
                         effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill)));
                     } else {
-                        self.act(round, sent, time, &mut effects);
+                        self.act(*round, sent, time, &mut effects);
                     }
                 }
                 Some(_) => effects.push(Effect::End(Ended::Lost)),
@@ -161,14 +165,15 @@ impl Driver {
             observations.insert(0, Observation::Pulse(self.pulse.clone()));
         }
         if observations.is_empty() {
-            observations.push(Observation::Tick);
+            observations = vec![Observation::Tick];
         }
-        self.decide(Record::default(), observations, ROUNDS, time, effects);
+        self.decide(None, observations, ROUNDS, time, effects);
     }
 
+    /// `before` is what an earlier decision of the same round has left that was refused.
     fn decide(
         &mut self,
-        mut record: Record,
+        before: Option<Record>,
         observations: Vec<Observation>,
         left: u8,
         time: Time,
@@ -182,14 +187,14 @@ impl Driver {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };
-        let Decision {
-            record: more,
-            commands,
-        } = self.state.decide(observations, now);
+        let Decision { mut record, commands } = self.state.decide(observations, now);
         if let Some((demand, sight)) = self.state.demand() {
             effects.push(Effect::Demand(demand, sight));
         }
-        record.merge(more);
+        if let Some(mut before) = before {
+            before.merge(record);
+            record = before;
+        }
         // Before the commit: what the disk takes of time must not make the intent old (R4).
         let power: Vec<Command> = commands
             .iter()
@@ -207,7 +212,7 @@ impl Driver {
             self.journal(round, time, effects);
         } else {
             effects.push(Effect::Audit(power));
-            self.phase = Phase::Auditing(round);
+            self.phase = Phase::Auditing(Box::new(round));
         }
     }
 
@@ -222,7 +227,7 @@ impl Driver {
                 epoch: self.epoch,
                 elapsed: self.elapsed(time.boot),
             }));
-            self.phase = Phase::Beating(round);
+            self.phase = Phase::Beating(Box::new(round));
             return;
         }
         let now = round.now;
@@ -241,7 +246,7 @@ impl Driver {
         write.latest = self.latest(time);
         let write = Arc::new(write);
         effects.push(Effect::Commit(Arc::clone(&write)));
-        self.phase = Phase::Committing(round, write);
+        self.phase = Phase::Committing(Box::new(round), write);
     }
 
     /// A commit that fails, or whose answer is lost, counts as not held (R1).
@@ -311,7 +316,7 @@ impl Driver {
         let mut observations: Vec<Observation> =
             round.commands.into_iter().map(Observation::NotSent).collect();
         observations.push(refusal);
-        self.decide(round.record, observations, round.left, time, effects);
+        self.decide(Some(round.record), observations, round.left, time, effects);
     }
 
     /// Whether this machine was stopped together with its clocks since the last transaction (R2): by the database's clock more time
@@ -346,7 +351,7 @@ impl Driver {
             self.news = News::Nothing;
             let mut observations = vec![Observation::Pulse(self.pulse.clone())];
             observations.extend(round.commands.into_iter().map(Observation::NotSent));
-            return self.decide(Record::default(), observations, round.left, time, effects);
+            return self.decide(None, observations, round.left, time, effects);
         }
         if !round.commands.is_empty() {
             effects.push(Effect::Call(Calls {

@@ -52,12 +52,12 @@ impl Sweeper {
         now: Duration,
         ours: impl Fn(RecoveryId) -> bool,
     ) -> Vec<ClaimView> {
-        let known: BTreeSet<RecoveryId> = views.iter().map(|view| view.id).collect();
-        self.seen.retain(|id, _| known.contains(id) && !ours(*id));
         self.begun
             .retain(|id, since| ours(*id) && now.saturating_sub(*since) < BEGINS);
         let mut free: Vec<&ClaimView> = Vec::new();
+        let mut watched = 0;
         for view in views.iter().filter(|view| !ours(view.id)) {
+            watched += 1;
             // Somebody else may be quicker, and die at once: so it is watched from now on.
             let first = self.seen.entry(view.id).or_insert((view.epoch, view.beat, now));
             if view.owner.is_none() || self.unsure.get(&view.id) == Some(&view.epoch) {
@@ -70,6 +70,11 @@ impl Sweeper {
             } else if now.saturating_sub(first.2) >= SILENCE {
                 free.push(view);
             }
+        }
+        if self.seen.len() > watched {
+            // Some are closed since, or ours.
+            let known: BTreeSet<RecoveryId> = views.iter().map(|view| view.id).collect();
+            self.seen.retain(|id, _| known.contains(id) && !ours(*id));
         }
         let (hosts, others): (Vec<_>, Vec<_>) = free.into_iter().partition(|view| view.of_host);
         let (all_hosts, all_others) = (hosts.len(), others.len());

@@ -1,6 +1,7 @@
 //! What has to be written before anything of a decision is carried out.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::{Command, Life, workflow};
@@ -207,7 +208,9 @@ pub struct Fenced {
 impl Record {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        // Asked after each decision, and mostly there is nothing.
+        static EMPTY: LazyLock<Record> = LazyLock::new(Record::default);
+        *self == *EMPTY
     }
 
     /// Takes a later decision's record into this one, so that both are written in one transaction.

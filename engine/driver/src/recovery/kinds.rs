@@ -134,7 +134,8 @@ impl Recovery for Planned {
 
 /// Kinds with one call at a time decide on each observation in turn.
 fn one_by_one(observations: Vec<Observation>, mut decide: impl FnMut(Observation) -> Decision) -> Decision {
-    let mut all = Decision::default();
+    let mut observations = observations.into_iter();
+    let mut all = observations.next().map(&mut decide).unwrap_or_default();
     for observation in observations {
         let one = decide(observation);
         all.record.merge(one.record);
