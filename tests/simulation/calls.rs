@@ -169,11 +169,42 @@ impl World {
 
     /// A call takes effect, or a question is answered, at this moment.
     pub(crate) fn effect(&mut self, owner: Owner, command: &Command, started: Elapsed, answer: Option<u64>) {
+        let observation = if command.is_write() {
+            self.takes_effect(owner, command, started, answer)
+        } else {
+            self.ask(owner, |world| world.takes_effect(owner, command, started, answer))
+        };
+        let (Some(after), Some(observation)) = (answer, observation) else {
+            return;
+        };
+        // The looks at the service record and around are told apart from the next ones by their question alone, and a
+        // question has one answer; what says itself when it was asked may come twice.
+        let dated = !matches!(
+            command,
+            Command::ReadService | Command::CountHosts | Command::FollowMove(_)
+        );
+        if !command.is_write() && self.chaos() && self.rng.percent(2) && dated {
+            self.mishap(Mishap::AnswerTwice);
+            let observation = Box::new(observation.clone());
+            self.after(after + 40, Event::Answer { owner, observation });
+        }
+        let observation = Box::new(observation);
+        self.after(after, Event::Answer { owner, observation });
+    }
+
+    /// What is answered; `None` if the answer needs more questions.
+    fn takes_effect(
+        &mut self,
+        owner: Owner,
+        command: &Command,
+        started: Elapsed,
+        answer: Option<u64>,
+    ) -> Option<Observation> {
         let host = self.journal.recs[owner.rec].host;
-        let observation = match command {
+        Some(match command {
             Command::CountHosts if self.database_down() => Observation::NotSent(command.clone()),
             Command::CountHosts => Observation::Region(self.look_around()),
-            Command::ReadService => Observation::Service(Ok(Some(self.nova.show_service(host, self.now)))),
+            Command::ReadService => Observation::Service(Ok(self.nova.show_service(host, self.now))),
             Command::LearnLevels => Observation::Levels(devices::levels(host, self.weather.more.outlets)),
             Command::ReadPower(target) => Observation::Power {
                 target: target.clone(),
@@ -189,8 +220,8 @@ impl World {
                 target: target.clone(),
                 result: self.order_on(host, target),
             },
-            Command::UpdateService { update, .. } => {
-                let result = self.nova.update_service(host, update, self.now);
+            Command::UpdateService { id, update } => {
+                let result = self.nova.update_service(host, *id, update, self.now);
                 note!(self, "effect: {update:?} of host {host}: {result:?}");
                 if result.is_ok() && *update == ServiceUpdate::ClearForcedDown {
                     self.cleared.insert(host);
@@ -206,25 +237,26 @@ impl World {
                     self.worst_moment(Worst::ForcedDown);
                 }
                 let shown = self.nova.show_service(host, self.now);
-                Observation::ServiceUpdated(result.map(|()| shown).map_err(refused))
+                let shown = result.and_then(|()| shown.ok_or(404));
+                Observation::ServiceUpdated(shown.map_err(refused))
             }
             Command::TakeInventory { .. } => {
                 let migrations = self.nova.migrations_touching(host);
                 let delay = self.rng.between(5, 400);
-                return self.after(delay, Event::InventoryServers { owner, migrations });
+                self.after(delay, Event::InventoryServers { owner, migrations });
+                return None;
             }
             Command::ReadLists { since } => {
                 let servers = self.nova.servers_on(host);
                 let delay = self.rng.between(5, 400);
-                return self.after(
-                    delay,
-                    Event::ListsEvacuations {
-                        owner,
-                        started,
-                        since: *since,
-                        servers,
-                    },
-                );
+                let next = Event::ListsEvacuations {
+                    owner,
+                    started,
+                    since: *since,
+                    servers,
+                };
+                self.after(delay, next);
+                return None;
             }
             Command::ReadEvacuations { since } => Observation::Evacuations(Ok(Evacuations {
                 started,
@@ -247,27 +279,7 @@ impl World {
             },
             Command::FollowMove(server) => self.followed(*server),
             other => self.server_effect(other, answer.is_some()),
-        };
-        if let Some(after) = answer {
-            // The looks at the service record and around are told apart from the next ones by their question alone, and a
-            // question has one answer; what says itself when it was asked may come twice.
-            let dated = !matches!(
-                command,
-                Command::ReadService | Command::CountHosts | Command::FollowMove(_)
-            );
-            if !command.is_write() && self.chaos() && self.rng.percent(2) && dated {
-                self.mishap(Mishap::AnswerTwice);
-                let observation = Box::new(observation.clone());
-                self.after(after + 40, Event::Answer { owner, observation });
-            }
-            self.after(
-                after,
-                Event::Answer {
-                    owner,
-                    observation: Box::new(observation),
-                },
-            );
-        }
+        })
     }
 
     fn server_effect(&mut self, command: &Command, in_time: bool) -> Observation {
@@ -505,13 +517,14 @@ impl World {
 
     fn messaging(&self) -> Messaging {
         let services: Vec<_> = (0..HOSTS)
-            .map(|host| self.nova.show_service(host, self.now))
+            .filter_map(|host| self.nova.show_service(host, self.now))
             .collect();
         Messaging::of(!self.conductors_down(), &services)
     }
 
     pub(crate) fn inventory_servers(&mut self, owner: Owner, migrations: Vec<Migration>) {
-        let servers = self.nova.servers_on(self.journal.recs[owner.rec].host);
+        let host = self.journal.recs[owner.rec].host;
+        let servers = self.ask(owner, |world| world.nova.servers_on(host));
         let delay = self.rng.between(5, 400);
         self.after(
             delay,
@@ -529,10 +542,8 @@ impl World {
         migrations: Vec<Migration>,
         servers: Vec<Server>,
     ) {
-        let service = Some(
-            self.nova
-                .show_service(self.journal.recs[owner.rec].host, self.now),
-        );
+        let host = self.journal.recs[owner.rec].host;
+        let service = self.ask(owner, |world| world.nova.show_service(host, world.now));
         // A cell that is down shows neither.
         let hidden = self.chaos() && self.rng.percent(self.weather.unavailable / 2);
         // Just while the list is read, however often that is, and perhaps while the cell is asked by itself.
@@ -544,7 +555,7 @@ impl World {
             servers
         };
         let in_cell = if servers.is_empty() {
-            self.in_cell(self.journal.recs[owner.rec].host)
+            self.ask(owner, |world| world.in_cell(host))
         } else {
             InCell::NotAsked
         };
@@ -588,9 +599,8 @@ impl World {
         since: Option<Timestamp>,
         servers: Vec<Server>,
     ) {
-        let evacuations = self
-            .nova
-            .evacuations_from(self.journal.recs[owner.rec].host, since);
+        let host = self.journal.recs[owner.rec].host;
+        let evacuations = self.ask(owner, |world| world.nova.evacuations_from(host, since));
         let slow = self.chaos() && self.rng.percent(5);
         let delay = if slow {
             self.mishap(Mishap::ListsSlow);

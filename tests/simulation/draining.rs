@@ -170,7 +170,12 @@ impl World {
             ));
         }
         let mut rows = self.nova.migrations.iter();
-        let coming = rows.find(|row| row.dest == Some(host) && unfinished(row.status));
+        let coming = rows.find(|row| {
+            // What is taken back comes to its source.
+            let reverts = row.status == "reverting";
+            let to = if reverts { Some(row.source) } else { row.dest };
+            to == Some(host) && unfinished(row.status)
+        });
         if let Some((server, id)) = coming.map(|row| (row.server, row.id)) {
             self.violate(format!(
                 "host {host} is frozen by its drain with vm-{server} on its way to it by migration {id}"
@@ -229,6 +234,10 @@ impl World {
             dest: Some(dest),
             created: self.now,
         });
+        if let Some(leaves) = self.drain_death(source, dest) {
+            self.sends(record, server, (source, dest), leaves);
+            return Ok(());
+        }
         let fails = self.chaos() && self.rng.percent(10);
         let hangs = self.chaos() && self.rng.percent(10);
         if !hangs {
@@ -242,6 +251,48 @@ impl World {
             self.after(takes, end);
         }
         Ok(())
+    }
+
+    /// The destination dies in the midst of what a drain has asked for: when the guest leaves its source.
+    fn drain_death(&mut self, source: HostIx, dest: HostIx) -> Option<(u64, u64)> {
+        let of_drain = self.is_being_drained(source);
+        let mut rng = self.weather.faults.drain_death.take_if(|_| of_drain)?;
+        let (leaves, lands) = (rng.between(300, 6_000), rng.between(100, 6_000));
+        let dies = rng.between(200, leaves + lands);
+        self.after(dies, Event::Fail { host: dest });
+        self.after(dies + rng.between(500, 20_000), Event::Notify { host: dest });
+        Some((leaves, lands))
+    }
+
+    fn is_being_drained(&self, host: HostIx) -> bool {
+        let drains =
+            |row: &Rec| row.kind == RecoveryKind::Drain && row.host == host && row.life == Life::Open;
+        self.journal.recs.iter().any(drains)
+    }
+
+    /// A host dies to which something is on its way by a drain.
+    pub(crate) fn note_drains_end(&mut self, host: HostIx) {
+        let mut rows = self.nova.migrations.iter();
+        let comes = rows.any(|row| {
+            let live = row.kind == MigrationType::LiveMigration && row.status == "running";
+            live && row.dest == Some(host) && self.is_being_drained(row.source)
+        });
+        if comes {
+            self.mishap(Mishap::DrainDestinationDies);
+        }
+    }
+
+    pub(crate) fn plan_drain_death(&mut self) {
+        let Some(rng) = &mut self.weather.faults.drain_death else {
+            return;
+        };
+        let host = rng.below(2);
+        let at = if host == 0 {
+            rng.between(1, 3_000)
+        } else {
+            rng.between(1, 40_000)
+        };
+        self.at(at, Event::Drain { host });
     }
 
     pub(crate) fn live_ends(&mut self, live: &LiveMove) {
@@ -290,7 +341,8 @@ impl World {
         let Some(row) = row.next() else {
             return Err(404);
         };
-        if row.status != "running" || !beats {
+        // What has left it nobody can call back.
+        if row.status != "running" || !beats || !self.machines[source].runs(server) {
             return Err(400);
         }
         row.status = "cancelled";

@@ -1,6 +1,7 @@
 //! Engines: the real sweeper and the real driver of each recovery, run in virtual time.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tachi_domain::fault::{Fault, FaultClass};
@@ -111,6 +112,9 @@ impl World {
     fn look_for_work(&mut self, engine: usize) {
         if self.database_down() {
             return self.mishap(Mishap::DatabaseDown);
+        }
+        if self.journal.is_settled() && !self.engines[engine].sweeper.is_watching() {
+            return;
         }
         let boot = self.boot_of(engine);
         let views = self.journal.unsettled();
@@ -344,19 +348,20 @@ impl World {
 
     /// The others have as much leave at any time as the rules begin with.
     fn permits(&self, owner: Owner) -> Permits {
-        let (driven, policy) = (&self.engines[owner.engine].drivers[&owner.rec], self.policy());
-        let demand = &driven.demand;
+        static RULES: LazyLock<Policy> = LazyLock::new(Policy::default);
+        let driven = &self.engines[owner.engine].drivers[&owner.rec];
+        let (demand, in_flight) = (&driven.demand, self.weather.in_flight);
         let (evacuations, calls) = if self.is_one_of_many(owner) {
             (1 + (self.now - driven.claimed_at) / STEP, 2)
         } else {
-            let flight = policy.in_flight.saturating_sub(demand.in_flight);
-            let room = flight.min(policy.queued.saturating_sub(demand.queued));
-            (demand.asked + u64::from(room), policy.in_flight)
+            let flight = in_flight.saturating_sub(demand.in_flight);
+            let room = flight.min(RULES.queued.saturating_sub(demand.queued));
+            (demand.asked + u64::from(room), in_flight)
         };
         Permits {
             evacuations,
             calls,
-            pause: policy.tick,
+            pause: RULES.tick,
         }
     }
 

@@ -42,7 +42,21 @@ impl World {
             return None;
         }
         let answer = self.write_down(owner, &write, Duration::ZERO);
+        let ordered = write.order.is_some() && matches!(answer, Some(Committed::Written(_)));
         if due && after && self.goes_down_at(owner.engine, Mishap::DiesAfterCommit) {
+            return None;
+        }
+        if ordered && let Some(millis) = self.stops_before_order(owner) {
+            self.count(answer.as_ref());
+            let sent = self.boot_of(owner.engine);
+            self.after(
+                millis,
+                Event::Journalled {
+                    owner,
+                    sent,
+                    outcome: answer,
+                },
+            );
             return None;
         }
         self.heard(owner, answer)

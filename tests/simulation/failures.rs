@@ -48,6 +48,7 @@ impl World {
         }
         self.machines[0].bmc = self.weather.bmc;
         let fails = self.rng.between(1_000, 12_000);
+        self.first_failure = fails;
         self.at(fails, Event::Fail { host: 0 });
         let mut reported = fails + self.rng.between(500, 30_000);
         if let Some(late) = self.weather.more.late_report {
@@ -107,6 +108,7 @@ impl World {
         }
         self.failed.insert(host);
         self.ever_failed.insert(host);
+        self.note_drains_end(host);
         self.leave_tasks(host);
         self.told.dies(host, self.now);
         match kind {
@@ -235,10 +237,15 @@ impl World {
                 }
             }
         }
+        self.registers(host);
         self.run_queue(host);
+        self.guests_changed = true;
+        // A deaf broker brings Nova nothing of it.
+        if self.weather.faults.deaf_word.is_some() && self.weather.storms.is_deaf_to(host, self.now) {
+            return;
+        }
         self.told.heard(host, self.nova.services[host].updated, self.now);
         self.nova.services[host].updated = self.now;
-        self.guests_changed = true;
     }
 
     /// What holds nova-compute back where it would start guests (R25): nothing else can, if somebody switches a host on in

@@ -15,6 +15,9 @@ use crate::world::{HOSTS, Owner, World, note};
 /// In so many of a hundred seeds.
 const PERCENT: u64 = 20;
 
+/// Between two looks.
+const LOOK: u64 = 5_000;
+
 /// A generator of its own, so that worlds without freezes are what they were.
 pub(crate) fn draw(seed: u64) -> Option<Rng> {
     let mut rng = Rng::new(seed ^ 0x5eed_0051);
@@ -22,6 +25,26 @@ pub(crate) fn draw(seed: u64) -> Option<Rng> {
 }
 
 impl World {
+    /// Those that have ended by themselves since the last look, in the midst of a recovery.
+    pub(crate) fn note_expired(&mut self) {
+        let ended = |row: &crate::freezes::Row| {
+            row.ended.is_none() && row.until <= self.now && row.until + LOOK > self.now
+        };
+        let of = |what: Target, host: HostIx| match what {
+            Target::Region | Target::Segment => true,
+            Target::Host(one) => one == host,
+            Target::Instance(_) => false,
+        };
+        let mut rows = self.journal.freezes.rows.iter();
+        let expired = rows.any(|row| {
+            let mut open = self.journal.recs.iter().filter(|rec| rec.is_open_for_host());
+            ended(row) && open.any(|rec| of(row.what, rec.host) && rec.opened < row.until)
+        });
+        if expired {
+            self.mishap(Mishap::FreezeExpires);
+        }
+    }
+
     /// Every five seconds.
     pub(crate) fn freeze_or_thaw(&mut self) {
         let Some(mut rng) = self.freezer.take() else {

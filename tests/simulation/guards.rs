@@ -54,6 +54,9 @@ impl World {
                 Mishap::StoppedAfterCommit,
                 Mishap::StoppedAtPut,
                 Mishap::Suspended,
+                Mishap::StoppedAtLag,
+                Mishap::OrderUnsent,
+                Mishap::FailsOver,
             ]
             .iter()
             .any(|stopped| self.mishaps.count(*stopped) > 0);
@@ -81,7 +84,8 @@ impl World {
             }
             Command::PowerOff { .. } => {
                 self.check_said_no(host, "told to power off");
-                if self.journal.orders.iter().all(|(of, _)| *of != owner.rec) {
+                self.check_aborted(owner.rec, "told to power off");
+                if self.journal.given.iter().all(|(of, _)| *of != owner.rec) {
                     self.violate(format!(
                         "host {host} is told to power off, and that is on nobody's account (R24)"
                     ));
@@ -154,6 +158,7 @@ impl World {
     /// Never without a proof: the host is off, or was when it was last asked.
     fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
         self.check_said_no(host, "evacuated");
+        self.check_aborted(owner.rec, "evacuated");
         self.check_reported(owner, host);
         let machine = &self.machines[host];
         let up_for = self.now - machine.on_since;

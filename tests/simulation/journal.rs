@@ -4,23 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tachi_domain::entity::Stamps;
-use tachi_domain::entity::host::{Host, MaintenanceReason};
-use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
-use tachi_domain::entity::segment::Segment;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, RecoveryKind, Word};
-use tachi_domain::{Elapsed, NotificationId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
+use tachi_domain::{Elapsed, Reporter, ServerId, Wait, WaitsFor};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
-use uuid::Uuid;
 
 use crate::freezes::Freezes;
+use crate::monitors::Heartbeats;
 use crate::nova::{HostIx, ServerIx, host_name, server_id, stamp};
-use crate::reserve::{Reserve, host_id, index_of};
+use crate::reserve::{Reserve, index_of};
 use crate::storms::recovery_id;
 
 pub(crate) type RecIx = usize;
@@ -155,9 +153,15 @@ pub(crate) struct Rec {
     pub messages: u32,
     /// Since when its state shows that something was begun.
     pub touched: Option<u64>,
+    /// When somebody has said yes last.
+    pub approved: Option<u64>,
+    /// The database has lost it.
+    pub forgotten: bool,
+    /// Raised with each change of its state.
+    pub version: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Journal {
     pub recs: Vec<Rec>,
     pub segment_enabled: bool,
@@ -176,16 +180,18 @@ pub(crate) struct Journal {
     pub reserve: Reserve,
     /// Which recoveries have ordered their host off, and when.
     pub orders: Vec<(RecIx, u64)>,
+    /// The same, whatever the database has lost since.
+    pub given: Vec<(RecIx, u64)>,
     /// How long before the run others were ordered off.
     pub ordered_before: Vec<u64>,
     /// Which recoveries have proven their host off, and when.
     pub proofs: Vec<(RecIx, u64)>,
     pub freezes: Freezes,
+    /// What monitors have said of themselves.
+    pub heartbeats: Heartbeats,
     /// What people have planned.
     pub plans: BTreeMap<RecIx, BTreeMap<String, String>>,
 }
-
-const SEGMENT: SegmentId = SegmentId(Uuid::from_u128(1));
 
 impl Rec {
     /// Of a process recovery: it is under way, or has come to that.
@@ -212,9 +218,11 @@ impl Journal {
             checks_epoch: !crate::mutate::mutated("epoch"),
             reserve,
             orders: Vec::new(),
+            given: Vec::new(),
             ordered_before,
             proofs: Vec::new(),
             freezes: Freezes::default(),
+            heartbeats: Heartbeats::default(),
             plans: BTreeMap::new(),
         }
     }
@@ -262,6 +270,11 @@ impl Journal {
     }
 
     pub(crate) fn accept(&mut self, report: Report) -> Accepted {
+        self.accept_within(report, DUPLICATE_WINDOW)
+    }
+
+    /// Of the same report nothing is accepted for so long.
+    pub(crate) fn accept_within(&mut self, report: Report, window: u64) -> Accepted {
         let Report {
             kind, host, server, ..
         } = report;
@@ -299,13 +312,14 @@ impl Journal {
             rec.status == NotificationStatus::Ignored && (report.evidence.is_some() || another)
         };
         let repeated = |rec: &Rec| {
-            rec.kind == kind
+            !rec.forgotten
+                && rec.kind == kind
                 && rec.host == host
                 && rec.server == server
                 && (rec.event, rec.reported) == (report.event, report.reported)
                 && !(stopped && rec.status == NotificationStatus::Failed)
                 && !(stopped && may_know_more(rec))
-                && rec.seen.min(rec.opened) + DUPLICATE_WINDOW >= at
+                && rec.seen.min(rec.opened) + window >= at
         };
         if (kind == RecoveryKind::Host || report.reporter.is_some()) && self.recs.iter().any(repeated) {
             return Accepted::Duplicate;
@@ -346,6 +360,9 @@ impl Journal {
             writes: BTreeMap::new(),
             messages: 0,
             touched: None,
+            approved: None,
+            forgotten: false,
+            version: 0,
         });
         Accepted::Opened(self.recs.len() - 1)
     }
@@ -374,6 +391,11 @@ impl Journal {
         } else {
             Accepted::Duplicate
         }
+    }
+
+    /// None is.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.recs.iter().all(|row| row.life == Life::Closed)
     }
 
     /// Every recovery that is open or watching.
@@ -426,83 +448,6 @@ impl Journal {
             pulse: self.pulse(rec),
             restarts,
         })
-    }
-
-    fn notification(&self, rec: RecIx) -> Notification {
-        let row = &self.recs[rec];
-        let named = row.server.map(|server| server_id(server).to_string());
-        let (kind, payload): (_, Vec<(&str, &str)>) = match row.kind {
-            RecoveryKind::Host => (
-                NotificationType::ComputeHost,
-                vec![
-                    ("event", row.event),
-                    ("cluster_status", "OFFLINE"),
-                    ("host_status", row.reported),
-                ],
-            ),
-            RecoveryKind::Vm => (
-                NotificationType::Vm,
-                vec![
-                    ("event", "LIFECYCLE"),
-                    ("vir_domain_event", "STOPPED_FAILED"),
-                    ("instance_uuid", named.as_deref().unwrap_or_default()),
-                ],
-            ),
-            RecoveryKind::Process => (
-                NotificationType::Process,
-                vec![("event", "STOPPED"), ("process_name", "nova-compute")],
-            ),
-            RecoveryKind::Drain | RecoveryKind::Giveback => (NotificationType::ComputeHost, Vec::new()),
-        };
-        let planned = self.plans.get(&rec).cloned();
-        Notification {
-            row: 1,
-            id: NotificationId(Uuid::from_u128(0x70 + u128::try_from(rec).unwrap())),
-            kind,
-            generated_time: stamp(row.seen),
-            source_host: host_id(row.host),
-            segment: Some(SEGMENT),
-            payload: planned.unwrap_or_else(|| {
-                payload
-                    .into_iter()
-                    .map(|(key, word)| (key.into(), word.into()))
-                    .collect()
-            }),
-            status: row.status,
-            message: row.message.clone(),
-            reporter: row.reporter.clone().map(Box::new),
-            stamps: Stamps {
-                created_at: stamp(row.opened),
-                updated_at: None,
-            },
-        }
-    }
-
-    fn host(&self, host: HostIx) -> Host {
-        let stamps = Stamps {
-            created_at: Timestamp::from_micros(0),
-            updated_at: None,
-        };
-        Host {
-            row: 1,
-            id: host_id(host),
-            name: host_name(host),
-            segment: Segment {
-                row: 1,
-                id: SEGMENT,
-                name: "segment".into(),
-                service_type: "COMPUTE".into(),
-                enabled: true,
-                description: None,
-                recovery_method: self.reserve.method,
-                stamps,
-            },
-            kind: "COMPUTE".into(),
-            control_attributes: "SSH".into(),
-            reserved: false,
-            on_maintenance: self.maintenance_of(host).is_some(),
-            stamps,
-        }
     }
 
     /// Lets go of a claim.
@@ -627,6 +572,7 @@ impl Journal {
                 return Committed::TooManyOrders;
             }
             self.orders.push((rec, now));
+            self.given.push((rec, now));
         }
         if !write.proofs.is_empty() {
             self.proofs.push((rec, now));
@@ -638,6 +584,7 @@ impl Journal {
         }
         row.beat += 1;
         row.elapsed = write.elapsed;
+        row.version += u64::from(write.state.is_some() || !write.moves.is_empty());
         if let Some(head) = &write.state {
             row.head = Some(head.clone());
             let touched = crate::freezes::touched(row.kind, head);

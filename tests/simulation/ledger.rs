@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Whether a recovery has ended with telling a person to see to it.
-    fn is_a_persons(&self, server: ServerIx) -> bool {
+    pub(crate) fn is_a_persons(&self, server: ServerIx) -> bool {
         let told = |one: &Move| {
             index_of(one.server) == server && matches!(one.step, MoveStep::Over(End::Person | End::Left))
         };
@@ -103,7 +103,7 @@ impl World {
                 return self.violate(format!("vm-{server} is left locked by us"));
             }
             // Who rejects a recovery after its host was switched off is told so, and sees to it.
-            let rejected = self.journal.orders.iter().any(|(of, _)| {
+            let rejected = self.journal.given.iter().any(|(of, _)| {
                 let rec = &self.journal.recs[*of];
                 rec.host == row.host && rec.words.contains(&Word::Reject)
             });
@@ -114,6 +114,7 @@ impl World {
                 && !self.restarted.contains(&server)
                 && !self.machines[row.host].runs(server)
                 && !self.is_a_persons(server)
+                && !self.ways.lost.iter().any(|(lost, _)| *lost == server)
             {
                 return self.violate(format!(
                     "vm-{server} should run on host {} and does not",
@@ -133,13 +134,19 @@ impl World {
         }
         self.check_reserve();
         self.check_held();
-        if self.weather.foreign && self.nova.services[0].reason.as_deref() != Some("disk is being replaced") {
+        self.check_arrivals();
+        let registered = self.nova.services[0].registered > 0 || self.nova.services[0].gone;
+        if self.weather.foreign
+            && !registered
+            && self.nova.services[0].reason.as_deref() != Some("disk is being replaced")
+        {
             self.violate("somebody else's disable reason was overwritten (R23)".into());
         }
         // A report that Nova's deafness seems to bear out is one that an engine has to believe (G3).
         let borne_out = self.mishaps.count(Mishap::NovaDeaf) > 0;
         let healthy = self.weather.failure == Failure::FalseAlarm && self.ever_failed.is_empty();
         // Where liars are about, the power-off itself is looked at.
+        let healthy = healthy && self.weather.faults.compute_down.is_none();
         if healthy && !borne_out && self.weather.liars.is_none() && !self.jobs.is_empty() {
             self.violate("instances of a healthy host were evacuated".into());
         }

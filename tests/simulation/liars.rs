@@ -24,7 +24,7 @@ use crate::world::{Event, HOSTS, World, note};
 const PERCENT: u64 = 30;
 
 /// As long as Masakari waits.
-const WAIT: Duration = Duration::from_mins(3);
+pub(crate) const WAIT: Duration = Duration::from_mins(3);
 
 /// Who reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,6 +121,21 @@ impl Weather {
             };
         }
         self.liars = Some(liars);
+    }
+}
+
+impl Liars {
+    /// A control node says NORMAL of a host whose nova-compute is stopped from and to.
+    pub(crate) fn of_bare_words(rng: &mut Rng, silenced: (HostIx, u64, u64)) -> Self {
+        Self {
+            binding: BindingOptions::default(),
+            who: vec![Who::Control(1)],
+            every: rng.between(20_000, 60_000),
+            after: 0,
+            silenced: Some(silenced),
+            evidence: true,
+            only_computes: false,
+        }
     }
 }
 
@@ -248,11 +263,14 @@ impl World {
 
     /// Whoever has a hypervisor stops its nova-compute, or starts it again.
     pub(crate) fn silence(&mut self, host: HostIx, stops: bool) {
-        if self.weather.liars.is_none() {
+        if self.weather.liars.is_none() && self.weather.faults.compute_down.is_none() {
             return;
         }
         if stops && self.machines[host].beats() {
             self.mishap(Mishap::Silenced);
+            if self.weather.faults.monitors {
+                self.mishap(Mishap::BeatsAlone);
+            }
             note!(self, "somebody stops nova-compute of host {host}");
             self.machines[host].compute = false;
         } else if !stops && self.machines[host].powered && !self.machines[host].compute {
@@ -264,7 +282,8 @@ impl World {
     /// Whether its nova-compute was to be stopped: people have put that right, guests or no guests.
     pub(crate) fn was_silenced(&self, host: HostIx) -> bool {
         let silenced = self.weather.liars.as_ref().and_then(|liars| liars.silenced);
-        silenced.is_some_and(|(which, ..)| which == host)
+        let down = self.weather.faults.compute_down;
+        silenced.into_iter().chain(down).any(|(which, ..)| which == host)
     }
 
     /// A report on its way through the API. What became of it; `None` if it was refused.
@@ -554,6 +573,7 @@ impl World {
         let woke = self.told.woke.get(&host);
         let was_silent = woke.is_some_and(|woke| self.now - woke <= SEEN);
         self.weather.mode == FencingMode::External
+            && !self.is_contradicted(host, row.opened)
             && self.weather.bare_normal == BareNormal::Wait(WAIT)
             && bare
             && control

@@ -9,6 +9,7 @@
 //! | `SIM_FROM=n` | beginning with this one (1) |
 //! | `SIM_THREADS=n` | on so many threads (one per core) |
 //! | `SIM_SURVEY=1` | goes on after a broken rule, to see which are broken how often |
+//! | `SIM_SHARES=lag=100,crowd=0` | other shares of seeds for kinds of faults (`faults.rs`); `all=10` for every kind |
 //! | `SIM_DIGEST=file` | writes two digests of each seed: of what came of it, and of everything that happened in it |
 //! | `SIM_MUTATE=epoch,pause` | leaves out a rule at the ports, to see that something notices (`mutate.rs`) |
 
@@ -20,25 +21,32 @@
     reason = "a test, though cargo builds it as a crate of its own"
 )]
 
+mod arriving;
 mod calls;
 mod contract;
+mod crowd;
 mod devices;
 mod draining;
 mod engine;
 mod engine_journal;
+mod failover;
 mod failures;
 mod false_off;
+mod faults;
 mod finished;
 mod freezes;
 mod freezing;
 mod guards;
+mod hearsay;
 mod hooks;
 mod journal;
+mod lag;
 mod ledger;
 mod liars;
 mod locks;
 mod machines;
 mod mishap;
+mod monitors;
 mod more_weather;
 mod mutate;
 mod named;
@@ -46,13 +54,16 @@ mod nova;
 mod operator;
 mod rebuild;
 mod refusals;
+mod registered;
 mod reports;
 mod reserve;
 mod rng;
+mod rows;
 mod run;
 mod said;
 mod speed;
 mod storms;
+mod unsent;
 mod weather;
 mod world;
 

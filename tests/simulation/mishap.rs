@@ -118,7 +118,56 @@ mishaps! {
     DrainAborted => "somebody aborts a drain",
     DrainGivesWay => "a drained host is recovered, and the drain ends",
     ProcessReport => "process fails and is reported",
+    LostOnItsWay => "instance is on its way to a host that has died, and runs nowhere",
+    ArrivesAtDead => "instance arrives at a host that has died",
+    HasRunAtDead => "instance has run at a host that has died, and Nova shows it elsewhere",
+    Reverts => "owner takes a resize back",
+    RevertsToDead => "owner takes a resize back to a host that has died",
+    Lags => "copy of Nova's database answers that is behind",
+    StoppedAtLag => "engine is stopped before it reads what such a copy says",
+    FailsOver => "journal's database loses its last commits",
+    FailsOverStopped => "journal's database loses its last commits while an engine is stopped",
+    ServiceDeleted => "record of a compute service is deleted",
+    ServiceRegistered => "compute service is registered anew",
+    VouchedInDeafness => "operator vouches for a host's being off while Nova hears nobody",
+    OrderUnsent => "engine is stopped between an order's commit and its call",
+    TwoOperators => "two operators act at once",
+    BareNormal => "NORMAL without evidence of a host whose nova-compute is down",
+    BeatsAlone => "monitors of a host send heartbeats while its nova-compute is down",
+    Retried => "operator asks for a failed recovery again",
+    DrainDestinationDies => "destination of a drain dies",
+    FreezeExpires => "freeze ends by itself in the midst of a recovery",
 }
+
+impl Mishap {
+    /// In so many of a thousand seeds at least it has to happen, where that is asserted: of the newer kinds, and of what two of them come
+    /// to together. Far below what is drawn, so that no run of a few thousand seeds falls short by chance.
+    pub(crate) const fn least(self) -> u64 {
+        match self {
+            Self::LostOnItsWay
+            | Self::Reverts
+            | Self::Lags
+            | Self::FailsOver
+            | Self::ServiceRegistered
+            | Self::VouchedInDeafness
+            | Self::OrderUnsent
+            | Self::TwoOperators
+            | Self::BareNormal
+            | Self::BeatsAlone
+            | Self::Retried => KIND,
+            Self::ArrivesAtDead | Self::HasRunAtDead => KIND / 5,
+            Self::DrainDestinationDies
+            | Self::FreezeExpires
+            | Self::StoppedAtLag
+            | Self::FailsOverStopped => PAIR,
+            _ => 0,
+        }
+    }
+}
+
+/// Of each kind, and of each pair.
+const KIND: u64 = 50;
+const PAIR: u64 = 5;
 
 const COUNT: usize = Mishap::ALL.len();
 

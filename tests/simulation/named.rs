@@ -8,6 +8,7 @@ use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 
 use crate::engine::Engine;
+use crate::faults::Faults;
 use crate::mishap::Mishap;
 use crate::more_weather::More;
 use crate::refusals::Refusals;
@@ -55,6 +56,7 @@ fn calm(world: &mut World) {
     weather.conductor_down = None;
     weather.refusals = Refusals::default();
     weather.liars = None;
+    weather.faults = Faults::default();
     weather.bare_normal = BareNormal::Wait(Duration::ZERO);
 }
 

@@ -22,8 +22,24 @@ pub(crate) fn stamp(now: u64) -> Timestamp {
     Timestamp::from_micros(EPOCH + i64::try_from(now).unwrap() * 1_000)
 }
 
+/// Asked for many thousand times in a run: our hosts, and those of the far segment.
+const HOST_NAMES: [&str; 10] = [
+    "compute-0",
+    "compute-1",
+    "compute-2",
+    "compute-3",
+    "compute-4",
+    "compute-5",
+    "compute-6",
+    "compute-7",
+    "compute-8",
+    "compute-9",
+];
+
 pub(crate) fn host_name(host: HostIx) -> String {
-    format!("compute-{host}")
+    HOST_NAMES
+        .get(host)
+        .map_or_else(|| format!("compute-{host}"), |name| (*name).to_owned())
 }
 
 pub(crate) fn server_id(server: ServerIx) -> ServerId {
@@ -62,12 +78,23 @@ pub(crate) struct ServiceRow {
     pub forced_down: bool,
     /// Shown as the heartbeat: the last one, or the last change of the row.
     pub updated: u64,
+    /// It was made anew so often.
+    pub registered: u32,
+    /// Somebody has deleted it.
+    pub gone: bool,
+}
+
+/// By its host, and how often it was made anew.
+pub(crate) fn service_id(host: HostIx, registered: u32) -> ServiceId {
+    ServiceId(Uuid::from_u128(
+        0x5e4 + u128::try_from(host).unwrap() + (u128::from(registered) << 16),
+    ))
 }
 
 /// Why Nova refuses.
 pub(crate) type Refusal = u16;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Nova {
     pub servers: Vec<ServerRow>,
     pub migrations: Vec<MigrationRow>,
@@ -75,19 +102,22 @@ pub(crate) struct Nova {
 }
 
 pub(crate) fn unfinished(status: &str) -> bool {
-    matches!(status, "accepted" | "pre-migrating" | "running")
+    matches!(
+        status,
+        "accepted" | "pre-migrating" | "running" | "migrating" | "post-migrating" | "reverting"
+    )
 }
 
 impl Nova {
     pub(crate) fn is_up(&self, host: HostIx, now: u64) -> bool {
         let service = &self.services[host];
-        !service.forced_down && now.saturating_sub(service.updated) < DOWN_AFTER
+        !service.gone && !service.forced_down && now.saturating_sub(service.updated) < DOWN_AFTER
     }
 
-    pub(crate) fn show_service(&self, host: HostIx, now: u64) -> Service {
+    pub(crate) fn show_service(&self, host: HostIx, now: u64) -> Option<Service> {
         let row = &self.services[host];
-        Service {
-            id: ServiceId(Uuid::from_u128(0x5e4 + u128::try_from(host).unwrap())),
+        (!row.gone).then(|| Service {
+            id: service_id(host, row.registered),
             host: host_name(host),
             enabled: !row.disabled,
             disabled_reason: row.reason.clone(),
@@ -95,7 +125,7 @@ impl Nova {
             forced_down: row.forced_down,
             last_heartbeat: Some(stamp(row.updated)),
             nova_now: Some(stamp(now / 1_000 * 1_000)),
-        }
+        })
     }
 
     pub(crate) fn show(&self, server: ServerIx) -> Option<Server> {
@@ -167,8 +197,9 @@ impl Nova {
         let id = self.next_migration();
         let host = self.servers[server].host;
         let up = self.is_up(host, now);
+        let gone = self.services[host].gone;
         let row = &mut self.servers[server];
-        if !row.exists {
+        if !row.exists || gone {
             return Err(404);
         }
         if up {
@@ -242,9 +273,14 @@ impl Nova {
     pub(crate) fn update_service(
         &mut self,
         host: HostIx,
+        id: ServiceId,
         update: &ServiceUpdate,
         now: u64,
     ) -> Result<(), Refusal> {
+        let row = &self.services[host];
+        if row.gone || id != service_id(host, row.registered) {
+            return Err(404);
+        }
         let done = self
             .migrations
             .iter()

@@ -10,7 +10,7 @@ use crate::calls::index_of;
 use crate::journal::RecIx;
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
-use crate::nova::host_name;
+use crate::nova::{HostIx, host_name};
 use crate::reserve::index_named;
 use crate::world::{Event, HOSTS, World, note};
 
@@ -23,6 +23,7 @@ impl World {
         } else {
             self.clear_up();
         }
+        self.note_expired();
         self.freeze_or_thaw();
         self.check_real_pace();
         self.after(5_000, Event::Operator);
@@ -88,6 +89,7 @@ impl World {
                 self.see_to(rec);
             }
         }
+        self.reinstall(0);
         // Monitors report again what is still dead and nobody sees to.
         for host in self.ever_failed.clone() {
             let seen_to =
@@ -123,6 +125,13 @@ impl World {
         }
     }
 
+    /// Who is to reinstall a host whose record is gone does so.
+    fn reinstall(&mut self, host: HostIx) {
+        if self.nova.services[host].gone && self.now > self.weather.chaos_end + 60_000 {
+            self.boot(host);
+        }
+    }
+
     fn see_to(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
         if row.kind == RecoveryKind::Process
@@ -137,9 +146,25 @@ impl World {
         if row.kind != RecoveryKind::Host {
             return;
         }
-        let Some(head) = &row.head else { return };
+        let Some(state) = self.state_of(rec) else { return };
+        self.see_to_host(rec, &state);
+        self.states.insert(rec, (self.journal.recs[rec].version, state));
+    }
+
+    /// As the journal has it: read again only if it has changed.
+    fn state_of(&mut self, rec: RecIx) -> Option<HostRecovery> {
+        let row = &self.journal.recs[rec];
+        let kept = self.states.remove(&rec);
+        if let Some((_, state)) = kept.filter(|(version, _)| *version == row.version) {
+            return Some(state);
+        }
         let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
-        let state = HostRecovery::restore(head, &moves).unwrap();
+        let head = row.head.as_ref()?;
+        Some(HostRecovery::restore(head, &moves).unwrap())
+    }
+
+    fn see_to_host(&mut self, rec: RecIx, state: &HostRecovery) {
+        let row = &self.journal.recs[rec];
         let host = row.host;
         if let Some(asked) = row
             .message
@@ -188,17 +213,22 @@ impl World {
                 }
             }
         }
-        self.see_to_moves(rec, &state);
+        self.see_to_moves(rec, state);
         // Where does the guest of an unfinished live migration run? Somebody goes and looks.
         for one in state.moves.values().filter(|one| one.step == MoveStep::Held) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
             let mut there = false;
             for row in &mut self.nova.migrations {
-                if row.server == server && row.kind == MigrationType::LiveMigration && row.status == "running"
-                {
+                let moves = row.kind != MigrationType::Evacuation && crate::nova::unfinished(row.status);
+                if row.server == server && moves {
                     let dest = row.dest.filter(|dest| self.machines[*dest].runs(server));
                     there = dest.is_some();
-                    row.status = if there { "completed" } else { "error" };
+                    let live = row.kind == MigrationType::LiveMigration;
+                    row.status = match there {
+                        true if live => "completed",
+                        true => "confirmed",
+                        false => "error",
+                    };
                     if let Some(dest) = dest {
                         self.nova.servers[server].host = dest;
                     }

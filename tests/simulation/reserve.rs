@@ -9,6 +9,7 @@ use tachi_domain::reserved::{Aggregate, ReservedHost, ReservedHostView, Resource
 use tachi_driver::journal::{ReservationState, ReservationWrite};
 use uuid::Uuid;
 
+use crate::calls::fault;
 use crate::journal::{Journal, RecIx};
 use crate::nova::{HostIx, host_name};
 use crate::rng::Rng;
@@ -26,7 +27,7 @@ pub(crate) struct Row {
 }
 
 /// What one seed has in reserve.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reserve {
     pub method: RecoveryMethod,
     pub rows: BTreeMap<HostIx, Row>,
@@ -153,7 +154,7 @@ impl World {
                 ReserveAnswer::Look {
                     host: host.clone(),
                     result: Ok(ReservedHostView {
-                        service: Some(self.nova.show_service(ix, self.now)),
+                        service: self.nova.show_service(ix, self.now),
                         servers: servers.then(|| self.nova.servers_on(ix).len()),
                     }),
                 }
@@ -168,7 +169,10 @@ impl World {
                 };
                 ReserveAnswer::StatusSet {
                     host: host.clone(),
-                    result: Ok(self.nova.show_service(ix, self.now)),
+                    result: self
+                        .nova
+                        .show_service(ix, self.now)
+                        .ok_or_else(|| fault(Some(404), false)),
                 }
             }
             ReserveCall::Join { host, aggregate } => {
@@ -224,7 +228,7 @@ impl World {
                         .recs
                         .iter()
                         .any(|rec| rec.host == *host && rec.is_open_for_host()),
-                service: Some(self.nova.show_service(*host, self.now)),
+                service: self.nova.show_service(*host, self.now),
                 room: (!reserve.blind).then(|| room(*host)),
             });
         Survey {

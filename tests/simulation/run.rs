@@ -176,10 +176,25 @@ impl Sum {
             );
             let _ = writeln!(text, "    in it: {mishaps}");
         }
-        let _ = writeln!(text, "{:>9} {:>9}  what went wrong", "times", "seeds");
+        let _ = writeln!(
+            text,
+            "{:>9} {:>9} {:>9}  what went wrong",
+            "times", "seeds", "of 1,000"
+        );
         for what in Mishap::ALL {
             let (times, seeds) = (self.mishaps.count(*what), self.seeds_with.count(*what));
-            let _ = writeln!(text, "{times:>9} {seeds:>9}  {}", what.words());
+            let share = self.share(*what);
+            let _ = write!(text, "{times:>9} {seeds:>9} {share:>9}  {}", what.words());
+            let least = what.least();
+            let _ = writeln!(
+                text,
+                "{}",
+                if least > 0 {
+                    format!(" (at least {least})")
+                } else {
+                    String::new()
+                }
+            );
         }
         let rate = u128::from(self.seeds) * 1_000 / processor_time().as_millis().max(1);
         let _ = writeln!(text, "{:?}", self.stats);
@@ -203,6 +218,11 @@ impl Sum {
         print!("{text}");
     }
 
+    /// In how many of a thousand seeds something has happened.
+    fn share(&self, what: Mishap) -> u64 {
+        self.seeds_with.count(what) * 1_000 / self.seeds.max(1)
+    }
+
     /// No rule was broken, and everything there is to go wrong went wrong at least once.
     pub(crate) fn assert_enough(&self) {
         if let Some((seed, what, _)) = self.broken.first() {
@@ -221,12 +241,20 @@ impl Sum {
                 self.seeds
             );
         }
-        for what in Mishap::ALL {
+        for what in Mishap::ALL
+            .iter()
+            .filter(|what| crate::faults::can_happen(**what))
+        {
             let name = what.words();
             assert!(
                 self.mishaps.count(*what) > 0,
                 "{name}: never in {} seeds",
                 self.seeds
+            );
+            let (share, least) = (self.share(*what), what.least());
+            assert!(
+                share >= least,
+                "{name}: in {share} of 1,000 seeds, and {least} are the least"
             );
         }
     }

@@ -45,6 +45,9 @@ impl Journal {
 
     pub(crate) fn say(&mut self, rec: RecIx, word: Word, now: u64) {
         self.recs[rec].words.push(word);
+        if matches!(word, Word::Approve | Word::HostIsOff) {
+            self.recs[rec].approved = Some(now);
+        }
         let number = self.recs[rec].word.as_ref().map_or(0, |said| said.number) + 1;
         self.recs[rec].word = Some(OperatorWord {
             number,

@@ -46,6 +46,8 @@ pub(crate) struct Storms {
     pub no_scheduler: Option<(u64, u64)>,
     /// Nova hears no host, or half of them, from and to.
     pub deaf: Option<(u64, u64, bool)>,
+    /// How much later than others Nova hears each of our hosts again: their heartbeats are due at different times.
+    pub late: Vec<u64>,
     /// Engines reach no witness, from and to; without it there is none.
     pub no_witness: Option<(u64, u64)>,
     /// So many hosts, beginning with host 0, are one rack.
@@ -86,6 +88,7 @@ impl Storms {
                 let (from, to) = long(from);
                 (from, to, half)
             }),
+            late: Vec::new(),
             no_witness: no_witness.map(&mut long),
             rack: usize::try_from(rack.unwrap_or(0)).unwrap(),
             no_room: no_room.is_some(),
@@ -105,8 +108,9 @@ impl Storms {
 
     /// Nova hears this host no more, whatever the host does.
     pub(crate) fn is_deaf_to(&self, host: HostIx, now: u64) -> bool {
+        let late = self.late.get(host).copied().unwrap_or_default();
         self.deaf
-            .is_some_and(|(from, to, half)| now >= from && now < to && (!half || host < HOSTS))
+            .is_some_and(|(from, to, half)| now >= from && now < to + late && (!half || host < HOSTS))
     }
 }
 
@@ -226,7 +230,7 @@ impl World {
     fn nova_view(&self, storms: &Storms) -> NovaView {
         let now = self.now;
         let mut services: BTreeMap<String, Option<Service>> = (0..HOSTS)
-            .map(|host| (host_name(host), Some(self.nova.show_service(host, now))))
+            .map(|host| (host_name(host), self.nova.show_service(host, now)))
             .collect();
         for far in HOSTS..HOSTS + FAR {
             let deaf = storms.deaf.filter(|_| storms.is_deaf_to(far, now));
@@ -396,7 +400,7 @@ impl World {
 
     /// A host that was found off is taken for lost.
     pub(crate) fn check_found_off(&mut self, rec: RecIx) {
-        if self.journal.orders.iter().all(|(one, _)| *one != rec) {
+        if self.journal.given.iter().all(|(one, _)| *one != rec) {
             self.check_storm(rec, "taken for lost");
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tachi_domain::policy::{BareNormal, FencingMode};
 
+use crate::faults::Faults;
 use crate::liars::Liars;
 use crate::machines::Bmc;
 use crate::more_weather::More;
@@ -85,6 +86,7 @@ pub(crate) struct Weather {
     pub refusals: Refusals,
     /// Reporters that lie, if any do.
     pub liars: Option<Liars>,
+    pub faults: Faults,
 }
 
 impl Weather {
@@ -200,10 +202,12 @@ impl Weather {
                 Refusals::draw(seed, chaos_end)
             },
             liars: None,
+            faults: Faults::default(),
         };
         weather.draw_false_off(seed);
         weather.draw_stops(seed, calm);
         weather.draw_liars(seed, calm);
+        weather.draw_faults(seed, calm);
         weather
     }
 

@@ -1,21 +1,25 @@
 //! Everything outside the engines, driven by one queue of events in virtual time.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::guard::Guard;
+use tachi_domain::host_recovery::HostRecovery;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::recovery::{Command, Observation};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::Intent;
 use tachi_driver::journal::{Committed, Write};
 
+use crate::arriving::{Moving, SetOut, Stage, Ways};
+use crate::crowd::{Act, Crowd, Said};
 use crate::draining::LiveMove;
 use crate::engine::Engine;
 use crate::hooks::Hooking;
 use crate::journal::{Journal, RecIx};
+use crate::lag::Past;
 use crate::liars::Told;
 use crate::machines::Machine;
 use crate::mishap::{Mishap, Mishaps};
@@ -208,13 +212,66 @@ pub(crate) enum Event {
     },
     /// A live migration is at its end.
     LiveEnds(LiveMove),
+    /// An owner or an administrator moves an instance to the host that fails first.
+    SetsOut(SetOut),
+    Moves(Moving, Stage),
+    /// A copy of the journal's database has seen everything so far.
+    Replicated,
+    /// It takes over, and nobody answers for so many milliseconds.
+    FailsOver {
+        away: u64,
+    },
+    /// Somebody deletes the record of a host's compute service.
+    DeletesService {
+        host: HostIx,
+    },
+    /// Somebody confirms that host 0 is off, while Nova hears nobody.
+    ConfirmsInDeafness,
+    Approves {
+        rec: RecIx,
+    },
+    /// A control node says of a host that it is off, and has no evidence.
+    SaysNormal,
+    /// Somebody freezes the host of a recovery.
+    Freezes {
+        rec: RecIx,
+    },
+    TwoAct(Crowd),
+    /// The second of two.
+    Acts {
+        rec: RecIx,
+        act: Act,
+    },
+    /// Somebody reports a host that lives.
+    FalselyReported {
+        host: HostIx,
+    },
+    /// Somebody asks for its failed recovery again.
+    Retries {
+        host: HostIx,
+    },
 }
 
 struct Due {
     at: u64,
     seq: u64,
-    /// Apart, so that what the queue moves about is small.
-    event: Box<Event>,
+    what: What,
+}
+
+/// Apart, so that what the queue moves about is small. Sweeps are every second event.
+enum What {
+    Sweep { engine: u32, life: u32 },
+    Other(Box<Event>),
+}
+
+impl From<Event> for What {
+    fn from(event: Event) -> Self {
+        if let Event::Sweep { engine, life } = event {
+            let engine = u32::try_from(engine).unwrap();
+            return Self::Sweep { engine, life };
+        }
+        Self::Other(Box::new(event))
+    }
 }
 
 impl PartialEq for Due {
@@ -396,6 +453,16 @@ pub(crate) struct World {
     pub storm_since: Option<u64>,
     /// What was reported, and what was so.
     pub told: Told,
+    /// When the first host fails.
+    pub first_failure: u64,
+    pub ways: Ways,
+    pub past: Past,
+    /// What a copy of the journal's database knows, and until when nobody answers after it has taken over.
+    pub copy: Option<Box<Journal>>,
+    pub failing_over: Option<u64>,
+    pub said: Said,
+    /// What the journal's states say, by version.
+    pub states: BTreeMap<RecIx, (u64, HostRecovery)>,
 }
 
 pub(crate) const HOSTS: usize = 5;
@@ -453,6 +520,13 @@ impl World {
             restarted: BTreeSet::new(),
             storm_since: None,
             told: Told::default(),
+            first_failure: 0,
+            ways: Ways::of(seed),
+            past: Past::default(),
+            copy: None,
+            failing_over: None,
+            said: Said::default(),
+            states: BTreeMap::new(),
             rng,
             weather,
         };
@@ -463,6 +537,7 @@ impl World {
         world.plan_more();
         world.plan_lies();
         world.plan_drains(seed);
+        world.plan_faults();
         for engine in 0..world.engines.len() {
             let at = world.rng.between(0, 900);
             world.at(at, Event::Sweep { engine, life: 0 });
@@ -498,7 +573,7 @@ impl World {
         self.queue.push(Reverse(Due {
             at: at.max(self.now),
             seq: self.seq,
-            event: Box::new(event),
+            what: event.into(),
         }));
     }
 
@@ -512,10 +587,9 @@ impl World {
 
     /// The database answers nobody.
     pub(crate) fn database_down(&self) -> bool {
-        self.weather
-            .more
-            .outage
-            .is_some_and(|(from, to)| self.now >= from && self.now < to)
+        let outage = self.weather.more.outage;
+        outage.is_some_and(|(from, to)| self.now >= from && self.now < to)
+            || self.failing_over.is_some_and(|to| self.now < to)
     }
 
     pub(crate) fn chaos(&self) -> bool {
@@ -544,7 +618,12 @@ impl World {
                 return;
             }
             self.beat_hosts();
-            self.happen(*due.event);
+            self.remember();
+            self.monitors_beat();
+            match due.what {
+                What::Sweep { engine, life } => self.sweep(usize::try_from(engine).unwrap(), life),
+                What::Other(event) => self.happen(*event),
+            }
             if std::mem::take(&mut self.guests_changed) {
                 self.check_never_two();
             }
@@ -643,6 +722,19 @@ impl World {
             Event::Drain { host } => self.drain(host),
             Event::Giveback { host } => self.give_back(host),
             Event::LiveEnds(live) => self.live_ends(&live),
+            Event::SetsOut(one) => self.sets_out(one),
+            Event::Moves(moving, stage) => self.moves(moving, stage),
+            Event::Replicated => self.replicated(),
+            Event::FailsOver { away } => self.fails_over(away),
+            Event::DeletesService { host } => self.deletes_service(host),
+            Event::ConfirmsInDeafness => self.confirms_in_deafness(),
+            Event::Approves { rec } => self.approves(rec),
+            Event::SaysNormal => self.says_normal(),
+            Event::Freezes { rec } => self.freezes_host_of(rec),
+            Event::TwoAct(crowd) => self.two_act(crowd),
+            Event::Acts { rec, act } => self.acts(rec, act),
+            Event::FalselyReported { host } => self.falsely_reported(host),
+            Event::Retries { host } => self.retries(host),
             Event::Wake { engine, life } => self.woken(engine, life),
             Event::Jump { engine, seconds } => {
                 self.mishap(Mishap::ClockJump);

@@ -1,0 +1,235 @@
+//! Two operators act at the same moment, and neither knows of the other; and one asks for a recovery again that has failed.
+
+use std::collections::BTreeMap;
+
+use tachi_contract::Target;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::{Life, RecoveryKind, Word};
+
+use crate::guards::HEARD;
+use crate::journal::{Accepted, Journal, RecIx, Report};
+use crate::mishap::Mishap;
+use crate::nova::HostIx;
+use crate::rng::Rng;
+use crate::world::{Event, HOSTS, World, note};
+
+/// The second acts so long after the first at most.
+const APART: u64 = 800;
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Approve,
+    Abort,
+    /// That the host is off; said only by who has looked.
+    Confirm,
+    Freeze,
+    Thaw,
+    Drain,
+}
+
+const ACTS: [Act; 7] = [
+    Act::Approve,
+    Act::Approve,
+    Act::Abort,
+    Act::Confirm,
+    Act::Freeze,
+    Act::Thaw,
+    Act::Drain,
+];
+
+#[derive(Clone, Debug)]
+pub(crate) struct Crowd {
+    at: u64,
+    acts: [Act; 2],
+    apart: u64,
+}
+
+/// A report of a host that lives comes to nothing. Later its nova-compute is down, for an upgrade, and somebody asks for that recovery
+/// again.
+#[derive(Clone, Debug)]
+pub(crate) struct Retry {
+    pub host: HostIx,
+    reported: u64,
+    again: u64,
+    from: u64,
+    until: u64,
+}
+
+impl Retry {
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
+        let reported = rng.between(1_000, 10_000);
+        // It comes to nothing once Nova has heard the host for two minutes.
+        let from = reported + rng.between(100_000, 200_000);
+        Self {
+            host: 1 + rng.below(HOSTS - 2),
+            reported,
+            from,
+            again: from + rng.between(0, 30_000),
+            until: from + rng.between(30_000, 400_000),
+        }
+    }
+
+    pub(crate) const fn compute_down(&self) -> (HostIx, u64, u64) {
+        (self.host, self.from, self.until)
+    }
+}
+
+/// When the last word of each kind was said of a recovery by one of two.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    aborted: BTreeMap<RecIx, u64>,
+}
+
+impl Crowd {
+    pub(crate) fn draw(rng: &mut Rng, chaos_end: u64) -> Self {
+        let first = ACTS[rng.below(ACTS.len())];
+        let mut second = first;
+        while second == first {
+            second = ACTS[rng.below(ACTS.len())];
+        }
+        // A promise to people is about these two.
+        let acts = if rng.percent(40) {
+            [Act::Abort, Act::Approve]
+        } else {
+            [first, second]
+        };
+        let turned = rng.percent(50);
+        Self {
+            at: rng.between(5_000, chaos_end),
+            acts: if turned { [acts[1], acts[0]] } else { acts },
+            apart: rng.between(0, APART),
+        }
+    }
+}
+
+impl Journal {
+    /// What has failed is reported once more, as it was: no window keeps it out.
+    pub(crate) fn retry(&mut self, rec: RecIx, now: u64) -> Option<RecIx> {
+        let failed = &self.recs[rec];
+        let report = Report::plain(
+            failed.kind,
+            failed.host,
+            failed.server,
+            failed.reported,
+            (now, now),
+        );
+        match self.accept_within(report, 0) {
+            Accepted::Opened(rec) => Some(rec),
+            Accepted::Joined(_) | Accepted::Duplicate | Accepted::OnMaintenance(_) => None,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn plan_operators(&mut self) {
+        for crowd in self.weather.faults.crowd.clone() {
+            self.at(crowd.at, Event::TwoAct(crowd));
+        }
+        if let Some(retry) = self.weather.faults.retry.clone() {
+            self.at(retry.reported, Event::FalselyReported { host: retry.host });
+            self.at(retry.again, Event::Retries { host: retry.host });
+        }
+        if let Some((host, from, until)) = self.weather.faults.compute_down {
+            self.at(from, Event::Silence { host, stops: true });
+            self.at(until, Event::Silence { host, stops: false });
+        }
+    }
+
+    pub(crate) fn two_act(&mut self, crowd: Crowd) {
+        if self.weather.faults.crowd.is_empty() || !self.chaos() {
+            return;
+        }
+        let open = |row: &crate::journal::Rec| row.life == Life::Open && row.kind == RecoveryKind::Host;
+        // The one that was opened last: that of a host that was in order a moment ago.
+        let Some(rec) = self.journal.recs.iter().rposition(open) else {
+            return self.after(2_000, Event::TwoAct(crowd));
+        };
+        note!(self, "two operators act about recovery {rec}: {:?}", crowd.acts);
+        self.mishap(Mishap::TwoOperators);
+        let [first, second] = crowd.acts;
+        self.acts(rec, first);
+        self.after(crowd.apart, Event::Acts { rec, act: second });
+    }
+
+    pub(crate) fn acts(&mut self, rec: RecIx, act: Act) {
+        let host = self.journal.recs[rec].host;
+        if self.journal.recs[rec].life == Life::Closed {
+            return;
+        }
+        note!(self, "an operator acts about recovery {rec}: {act:?}");
+        match act {
+            Act::Approve => self.journal.say(rec, Word::Approve, self.now),
+            Act::Abort => {
+                self.journal.say(rec, Word::Reject, self.now);
+                self.said.aborted.insert(rec, self.now);
+            }
+            Act::Confirm if self.machines[host].powered => {}
+            Act::Confirm => self.journal.say(rec, Word::HostIsOff, self.now),
+            Act::Freeze => {
+                self.mishap(Mishap::Frozen);
+                self.journal
+                    .freezes
+                    .freeze(Target::Host(host), 1, false, self.now);
+            }
+            Act::Thaw => self.journal.freezes.thaw(Target::Host(host), self.now),
+            Act::Drain => self.drain(host),
+        }
+    }
+
+    /// Right before a host is ordered off or an instance evacuated: nobody has said no whom the engine must have heard, unless somebody
+    /// has said yes who knew of it.
+    pub(crate) fn check_aborted(&mut self, rec: RecIx, what: &str) {
+        let Some(aborted) = self.said.aborted.get(&rec).copied() else {
+            return;
+        };
+        let approved = self.journal.recs[rec].approved;
+        let knew = approved.is_some_and(|at| at > aborted + APART + HEARD);
+        if self.now > aborted + HEARD && !knew {
+            let host = self.journal.recs[rec].host;
+            self.violate(format!(
+                "host {host} is {what} although an operator has aborted recovery {rec} {} ms ago (R32)",
+                self.now - aborted
+            ));
+        }
+    }
+
+    /// Somebody is wrong about a host, once.
+    pub(crate) fn falsely_reported(&mut self, host: HostIx) {
+        if self.weather.faults.retry.is_none() || !self.machines[host].beats() {
+            return;
+        }
+        let reported = self.weather.reported;
+        let seen = (self.now, self.now);
+        if let Some(rec) = self.journal.open(RecoveryKind::Host, host, None, reported, seen) {
+            note!(self, "host {host} is reported, and lives: recovery {rec}");
+            self.wake();
+        }
+    }
+
+    /// An operator asks for what has failed once more.
+    pub(crate) fn retries(&mut self, host: HostIx) {
+        if self.weather.faults.retry.is_none() {
+            return;
+        }
+        let failed = |row: &crate::journal::Rec| {
+            row.kind == RecoveryKind::Host
+                && row.life == Life::Closed
+                && row.status == NotificationStatus::Failed
+                && row.event == "STOPPED"
+                && row.host == host
+        };
+        let Some(rec) = self.journal.recs.iter().rposition(failed) else {
+            if self.machines[host].compute {
+                return;
+            }
+            return self.after(5_000, Event::Retries { host });
+        };
+        if let Some(new) = self.journal.retry(rec, self.now) {
+            note!(self, "an operator asks for recovery {rec} again: recovery {new}");
+            self.mishap(Mishap::Retried);
+            self.check_one_open(self.journal.recs[new].host);
+            self.wake();
+        }
+    }
+}

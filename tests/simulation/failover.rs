@@ -1,0 +1,129 @@
+//! The journal's database fails over to a copy that has not seen the last commits. Whoever was told that they were written was told
+//! wrong: rows go back, and what was opened since is gone. An engine is mostly cut off or stopped just then.
+
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::Life;
+
+use crate::journal::{Journal, Rec};
+use crate::mishap::Mishap;
+use crate::rng::Rng;
+use crate::world::{Event, World, note};
+
+/// What may be lost.
+const MOST: u64 = 6_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Failover {
+    at: u64,
+    /// How much is lost.
+    by: u64,
+    /// How long nobody answers.
+    away: u64,
+    /// An engine is stopped so long before, and for so long.
+    stops: Option<(u64, u64)>,
+}
+
+impl Failover {
+    pub(crate) fn draw(rng: &mut Rng, chaos_end: u64) -> Self {
+        let away = rng.between(100, 15_000);
+        let stops = (rng.between(0, 2_000), rng.between(3_000, 70_000));
+        Self {
+            at: rng.between(8_000, chaos_end),
+            by: rng.between(100, MOST),
+            away: if rng.percent(70) { away } else { 0 },
+            stops: rng.percent(70).then_some(stops),
+        }
+    }
+}
+
+impl Journal {
+    /// As it was `then`. What the ledger knows beside it stays.
+    fn goes_back(&mut self, then: &Self) {
+        let lost = std::mem::replace(self, then.clone());
+        self.now = lost.now;
+        self.given = lost.given;
+        for (rec, was) in lost.recs.into_iter().enumerate() {
+            if let Some(row) = self.recs.get_mut(rec) {
+                row.keep_what_was_seen(was);
+            } else {
+                self.recs.push(was.forgotten());
+            }
+        }
+    }
+}
+
+impl Rec {
+    /// What the world has seen of it, and not the database.
+    fn keep_what_was_seen(&mut self, of: Self) {
+        self.claimed = of.claimed;
+        self.guards = of.guards;
+        self.lists = of.lists;
+        self.words = of.words;
+        self.approved = of.approved;
+        self.version = of.version + 1;
+        self.died = of.died;
+        self.writes = of.writes;
+        self.messages = of.messages;
+        self.ended = of.ended.filter(|_| self.life != Life::Open);
+    }
+
+    /// No database knows of it any more.
+    fn forgotten(mut self) -> Self {
+        self.life = Life::Closed;
+        self.forgotten = true;
+        self.status = NotificationStatus::Ignored;
+        // No claim is of this one.
+        self.epoch = u64::MAX;
+        self.owner = None;
+        self.head = None;
+        self.wait = None;
+        self.moves.clear();
+        self
+    }
+}
+
+impl World {
+    pub(crate) fn plan_failovers(&mut self) {
+        for failover in self.weather.faults.failovers.clone() {
+            let Failover { at, by, away, stops } = failover;
+            self.at(at - by, Event::Replicated);
+            self.at(at, Event::FailsOver { away });
+            if let Some((before, millis)) = stops {
+                let engine = usize::try_from(at).unwrap() % self.weather.engines;
+                self.at(at.saturating_sub(before), Event::Pause { engine, millis });
+            }
+        }
+    }
+
+    /// The copy has seen everything up to now, and nothing after it.
+    pub(crate) fn replicated(&mut self) {
+        self.copy = Some(Box::new(self.journal.clone()));
+    }
+
+    pub(crate) fn fails_over(&mut self, away: u64) {
+        let Some(copy) = self
+            .copy
+            .take()
+            .filter(|_| !self.weather.faults.failovers.is_empty())
+        else {
+            return;
+        };
+        note!(
+            self,
+            "the database fails over: what was committed since {} ms is lost",
+            copy.now
+        );
+        self.mishap(Mishap::FailsOver);
+        if self
+            .engines
+            .iter()
+            .any(|engine| !engine.dead && engine.paused_until > self.now)
+        {
+            self.mishap(Mishap::FailsOverStopped);
+        }
+        self.journal.goes_back(&copy);
+        if away > 0 {
+            self.failing_over = Some(self.now + away);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The newer kinds of faults: how often each is drawn, and what one seed has in store of them. Each kind has a generator of its own, so
+//! that a seed without it is what it was before there was such a kind.
+
+use std::sync::OnceLock;
+
+use tachi_domain::policy::FencingMode;
+
+use crate::arriving::SetOut;
+use crate::crowd::{Crowd, Retry};
+use crate::failover::Failover;
+use crate::hearsay::{BareWord, DeafWord};
+use crate::lag::Lag;
+use crate::mishap::Mishap;
+use crate::nova::HostIx;
+use crate::rng::Rng;
+use crate::unsent::Unsent;
+use crate::weather::Weather;
+use crate::world::World;
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal, $percent:literal;)+) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Kind {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)+
+                }
+            }
+
+            /// It is drawn in so many of a hundred seeds.
+            const fn percent(self) -> u64 {
+                match self {
+                    $(Self::$name => $percent,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// What is moved to a host that dies arrives there afterwards, or has run there before.
+    Arriving = "arriving", 0;
+    /// An owner takes a resize back to a host that is being drained, or that dies.
+    Reverts = "reverts", 0;
+    /// Questions are answered by a copy of Nova's database that is behind.
+    Lag = "lag", 0;
+    /// The journal's database fails over and loses what was committed last.
+    Failover = "failover", 0;
+    /// The record of a host's compute service is deleted, and made anew by its next start.
+    Registered = "registered", 0;
+    /// Somebody confirms that a host is off while Nova hears nobody.
+    DeafWord = "deaf-word", 0;
+    /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.
+    Unsent = "unsent", 0;
+    /// Two operators act at once.
+    Crowd = "crowd", 0;
+    /// A host is reported off without evidence while its nova-compute is down, and it comes back.
+    BareWord = "bare-word", 0;
+    /// An operator asks for a failed recovery again.
+    Retry = "retry", 0;
+    /// Bound monitors send heartbeats, also of a host whose nova-compute is down.
+    Monitors = "monitors", 0;
+    /// The destination of a drain dies while something is on its way there.
+    DrainDeath = "drain-death", 0;
+}
+
+/// The share of a kind, unless `SIM_SHARES=lag=100,crowd=0` says otherwise.
+fn percent(kind: Kind) -> u64 {
+    static GIVEN: OnceLock<Vec<(String, u64)>> = OnceLock::new();
+    let given = GIVEN.get_or_init(|| {
+        let text = std::env::var("SIM_SHARES").unwrap_or_default();
+        let pairs = text.split(',').filter_map(|one| one.split_once('='));
+        let pairs: Vec<(String, u64)> = pairs
+            .map(|(word, share)| (word.to_owned(), share.parse().unwrap()))
+            .collect();
+        let known = |word: &str| word == "all" || Kind::ALL.iter().any(|kind| kind.word() == word);
+        assert!(
+            pairs.iter().all(|(word, _)| known(word)),
+            "SIM_SHARES={text}: not a kind"
+        );
+        pairs
+    });
+    let named = |name: &str| {
+        given
+            .iter()
+            .find(|(word, _)| word == name)
+            .map(|(_, share)| *share)
+    };
+    named(kind.word())
+        .or_else(|| named("all"))
+        .unwrap_or_else(|| kind.percent())
+}
+
+/// Whether something can go wrong: it is none of the newer kinds, or its kind is drawn.
+pub(crate) fn can_happen(what: Mishap) -> bool {
+    let kind = match what {
+        Mishap::LostOnItsWay | Mishap::ArrivesAtDead | Mishap::HasRunAtDead => Kind::Arriving,
+        Mishap::Reverts | Mishap::RevertsToDead => Kind::Reverts,
+        Mishap::Lags | Mishap::StoppedAtLag => Kind::Lag,
+        Mishap::FailsOver | Mishap::FailsOverStopped => Kind::Failover,
+        Mishap::ServiceDeleted | Mishap::ServiceRegistered => Kind::Registered,
+        Mishap::VouchedInDeafness => Kind::DeafWord,
+        Mishap::OrderUnsent => Kind::Unsent,
+        Mishap::TwoOperators => Kind::Crowd,
+        Mishap::BareNormal | Mishap::BeatsAlone => Kind::BareWord,
+        Mishap::Retried => Kind::Retry,
+        Mishap::DrainDestinationDies => Kind::DrainDeath,
+        _ => return true,
+    };
+    percent(kind) > 0
+}
+
+/// What one seed has in store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    pub arriving: Vec<SetOut>,
+    pub reverts: bool,
+    pub lag: Option<Lag>,
+    pub failovers: Vec<Failover>,
+    pub registered: Option<u64>,
+    pub deaf_word: Option<DeafWord>,
+    pub unsent: Option<Unsent>,
+    pub crowd: Vec<Crowd>,
+    pub bare_word: Option<BareWord>,
+    /// What is asked for again, and when.
+    pub retry: Option<Retry>,
+    /// nova-compute of a host is down, from and to, and its guests run.
+    pub compute_down: Option<(HostIx, u64, u64)>,
+    pub drain_death: Option<Rng>,
+    /// Bound monitors tell that they are at work.
+    pub monitors: bool,
+}
+
+/// The generator of a kind in a seed that has it.
+fn drawn(seed: u64, kind: Kind) -> Option<Rng> {
+    let mut rng = Rng::new(seed ^ (0x5eed_0200 + kind as u64));
+    rng.percent(percent(kind)).then_some(rng)
+}
+
+impl World {
+    pub(crate) fn plan_faults(&mut self) {
+        self.plan_arrivals();
+        self.plan_reverts();
+        self.plan_failovers();
+        self.plan_registering();
+        self.plan_hearsay();
+        self.plan_operators();
+        self.plan_drain_death();
+    }
+}
+
+impl Weather {
+    /// Last: some of it changes what was drawn before.
+    pub(crate) fn draw_faults(&mut self, seed: u64, calm: bool) {
+        if calm {
+            return;
+        }
+        let engine = self.mode == FencingMode::Engine;
+        let chaos_end = self.chaos_end;
+        let faults = &mut self.faults;
+        let of = |kind: Kind| drawn(seed, kind);
+        faults.arriving = of(Kind::Arriving).map(crate::arriving::draw).unwrap_or_default();
+        faults.reverts = of(Kind::Reverts).is_some();
+        faults.lag = of(Kind::Lag).map(Lag::draw);
+        if let Some(mut rng) = of(Kind::Failover) {
+            let count = 1 + rng.below(2);
+            faults.failovers = (0..count).map(|_| Failover::draw(&mut rng, chaos_end)).collect();
+        }
+        faults.registered = of(Kind::Registered).map(|mut rng| rng.between(5_000, chaos_end));
+        faults.unsent = of(Kind::Unsent)
+            .filter(|_| engine)
+            .map(|mut rng| Unsent::draw(&mut rng));
+        if let Some(mut rng) = of(Kind::Crowd) {
+            let count = 1 + rng.below(3);
+            faults.crowd = (0..count).map(|_| Crowd::draw(&mut rng, chaos_end)).collect();
+        }
+        if let Some(mut rng) = of(Kind::Retry) {
+            let retry = Retry::draw(&mut rng);
+            faults.compute_down = Some(retry.compute_down());
+            faults.retry = Some(retry);
+        }
+        faults.drain_death = of(Kind::DrainDeath);
+        faults.monitors = of(Kind::Monitors).is_some();
+        if let Some(rng) = of(Kind::BareWord) {
+            self.draw_bare_word(rng);
+        } else if let Some(rng) = of(Kind::DeafWord).filter(|_| engine) {
+            self.draw_deaf_word(rng);
+        }
+    }
+}

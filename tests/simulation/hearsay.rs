@@ -1,0 +1,155 @@
+//! What people and control nodes say of a host when nobody can check it: that it is off while Nova hears nobody, and that it is off
+//! while its nova-compute is down and its guests run.
+
+use tachi_domain::policy::{BareNormal, FencingMode};
+use tachi_domain::recovery::{RecoveryKind, Word};
+
+use crate::liars::{Claim, Liars, WAIT, Who};
+use crate::machines::Bmc;
+use crate::mishap::Mishap;
+use crate::nova::HostIx;
+use crate::rng::Rng;
+use crate::weather::{Failure, Weather};
+use crate::world::{Event, HOSTS, World, note};
+
+/// A confirmation while Nova is deaf to all: when it is given, and when somebody switches the host on again.
+#[derive(Clone, Debug)]
+pub(crate) struct DeafWord {
+    at: u64,
+    approved: Option<u64>,
+    boots: Option<u64>,
+}
+
+/// A report without evidence of a host whose nova-compute is down, and how often it is made again.
+#[derive(Clone, Debug)]
+pub(crate) struct BareWord {
+    pub host: HostIx,
+    at: u64,
+    again: u64,
+    times: u64,
+}
+
+impl Weather {
+    pub(crate) fn draw_deaf_word(&mut self, mut rng: Rng) {
+        let from = rng.between(5_000, 30_000);
+        let to = from + rng.between(30_000, 120_000);
+        let at = from + rng.between(2_000, 25_000);
+        let (approved, boots) = (rng.between(0, 8_000), rng.between(3_000, 60_000));
+        self.storms.deaf = Some((from, to, false));
+        // Its own is the last to be due, more often than not.
+        self.storms.late = (0..HOSTS)
+            .map(|host| rng.between(0, 4_000) + if host == 0 { 5_000 } else { 0 })
+            .collect();
+        // No device can tell, and the words of those that lie are not believed.
+        self.bmc = match rng.between(0, 2) {
+            0 => Bmc::Unknown,
+            1 => Bmc::Dead,
+            _ => Bmc::Named,
+        };
+        self.more.outlets = false;
+        self.more.late_report = None;
+        self.failure = if rng.percent(50) {
+            Failure::Hang
+        } else {
+            Failure::Isolated
+        };
+        self.faults.deaf_word = Some(DeafWord {
+            at,
+            approved: rng.percent(60).then_some(approved),
+            boots: rng.percent(60).then_some(boots),
+        });
+    }
+
+    pub(crate) fn draw_bare_word(&mut self, mut rng: Rng) {
+        let host = 1 + rng.below(HOSTS - 2);
+        let from = rng.between(1_000, 60_000);
+        let until = from + 200_000 + rng.between(0, 220_000);
+        self.mode = FencingMode::External;
+        self.failure = Failure::Plug;
+        self.reported = "NORMAL";
+        self.resume_guests = false;
+        self.storms.deaf = None;
+        self.bare_normal = BareNormal::Wait(WAIT);
+        self.fails_after_spawn = rng.between(5, 30);
+        self.liars = Some(Liars::of_bare_words(&mut rng, (host, from, until)));
+        self.faults.monitors |= rng.percent(50);
+        self.faults.bare_word = Some(BareWord {
+            host,
+            at: from + rng.between(1_000, 30_000),
+            again: rng.between(20_000, 90_000),
+            times: rng.between(1, 4),
+        });
+    }
+}
+
+impl World {
+    pub(crate) fn plan_hearsay(&mut self) {
+        if let Some(word) = self.weather.faults.deaf_word.clone() {
+            self.at(word.at, Event::ConfirmsInDeafness);
+        }
+        if let Some(word) = self.weather.faults.bare_word.clone() {
+            for time in 0..word.times {
+                self.at(word.at + time * word.again, Event::SaysNormal);
+            }
+        }
+    }
+
+    /// Somebody has pulled the cords and says so; sooner or later somebody else puts them back.
+    pub(crate) fn confirms_in_deafness(&mut self) {
+        let Some(word) = self.weather.faults.deaf_word.clone() else {
+            return;
+        };
+        let host: HostIx = 0;
+        let mut rows = self.journal.recs.iter();
+        let open = rows.position(|row| row.is_open_for_host() && row.host == host);
+        let deaf = self.weather.storms.deaf;
+        if !deaf.is_some_and(|(from, to, _)| self.now >= from && self.now < to) {
+            return;
+        }
+        let Some(rec) = open else {
+            return self.after(2_000, Event::ConfirmsInDeafness);
+        };
+        note!(
+            self,
+            "somebody pulls the cords of host {host} and confirms that it is off, while Nova hears nobody"
+        );
+        self.mishap(Mishap::VouchedInDeafness);
+        self.power_off(host, "as somebody pulls its cords");
+        self.failed.insert(host);
+        self.ever_failed.insert(host);
+        self.told.dies(host, self.now);
+        self.journal.say(rec, Word::HostIsOff, self.now);
+        if let Some(after) = word.approved {
+            self.after(after, Event::Approves { rec });
+        }
+        if let Some(after) = word.boots {
+            self.after(after, Event::Boot { host });
+        }
+    }
+
+    pub(crate) fn approves(&mut self, rec: usize) {
+        note!(self, "somebody approves of recovery {rec}");
+        self.journal.say(rec, Word::Approve, self.now);
+    }
+
+    /// A control node says that the host is off, and has no evidence.
+    pub(crate) fn says_normal(&mut self) {
+        let Some(word) = self.weather.faults.bare_word.clone() else {
+            return;
+        };
+        if self.machines[word.host].beats() {
+            return;
+        }
+        self.mishap(Mishap::BareNormal);
+        let claim = Claim {
+            kind: RecoveryKind::Host,
+            event: "STOPPED",
+            host: word.host,
+            server: None,
+            status: "NORMAL",
+            seen: self.now,
+            evidence: false,
+        };
+        self.claims(Who::Control(1), &claim);
+    }
+}

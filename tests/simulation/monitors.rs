@@ -1,0 +1,73 @@
+//! A monitor on each host that is bound to it and tells the API every few seconds that it is at work, with the boot of its host and how long
+//! that has been up. Nova has no part in it: it goes on while nova-compute is down, and ends with the host or its network.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::nova::HostIx;
+use crate::world::{HOSTS, World};
+
+/// Between two heartbeats of a monitor.
+const EVERY: u64 = 10_000;
+
+/// So many of a host are kept.
+const KEPT: usize = 8;
+
+/// As the API has received it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heartbeat {
+    /// Which of the host's lives.
+    pub boot: u32,
+    /// How long that has lasted.
+    pub up: u64,
+    pub received: u64,
+}
+
+/// The latest of each host, oldest first.
+pub(crate) type Heartbeats = BTreeMap<HostIx, VecDeque<Heartbeat>>;
+
+impl World {
+    /// Before each event.
+    pub(crate) fn monitors_beat(&mut self) {
+        if !self.weather.faults.monitors || self.database_down() {
+            return;
+        }
+        for host in 0..HOSTS {
+            let machine = &self.machines[host];
+            if !machine.powered || !machine.network {
+                continue;
+            }
+            let kept = self.journal.heartbeats.entry(host).or_default();
+            if kept.back().is_some_and(|last| self.now < last.received + EVERY) {
+                continue;
+            }
+            kept.push_back(Heartbeat {
+                boot: machine.life,
+                up: self.now - machine.on_since,
+                received: self.now,
+            });
+            if kept.len() > KEPT {
+                kept.pop_front();
+            }
+        }
+    }
+
+    /// Whether the monitor of a host has contradicted for as long as that takes what was said of it at `since` (R15).
+    pub(crate) fn is_contradicted(&self, host: HostIx, since: u64) -> bool {
+        let kept = self.journal.heartbeats.get(&host);
+        let late = kept
+            .into_iter()
+            .flatten()
+            .filter(|beat| beat.received > since + COUNTS_AFTER);
+        let life = self.machines[host].life;
+        let ups: Vec<u64> = late
+            .filter(|beat| beat.boot == life)
+            .map(|beat| beat.up)
+            .collect();
+        let both = ups.first().zip(ups.last());
+        both.is_some_and(|(first, last)| last.saturating_sub(*first) >= APART)
+    }
+}
+
+/// Heartbeats count once they come so long after a claim, and if they are so far apart by their own counter.
+const COUNTS_AFTER: u64 = 20_000;
+const APART: u64 = 8_000;

@@ -1,0 +1,54 @@
+//! Somebody deletes the record of a dead host's compute service, as before its machine is reinstalled; the next start of its nova-compute
+//! makes another one, enabled, which nobody has forced down. Nova refuses that for a host with instances; who edits its database is not
+//! asked.
+
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, ServiceRow};
+use crate::world::{Event, World, note};
+
+/// Somebody tries again.
+const AGAIN: u64 = 5_000;
+
+impl World {
+    pub(crate) fn plan_registering(&mut self) {
+        if let Some(at) = self.weather.faults.registered {
+            self.at(at, Event::DeletesService { host: 0 });
+        }
+    }
+
+    pub(crate) fn deletes_service(&mut self, host: HostIx) {
+        let Some(planned) = self.weather.faults.registered else {
+            return;
+        };
+        let over = self.now > self.weather.chaos_end + 100_000;
+        if over || self.nova.services[host].gone {
+            return;
+        }
+        // One in four edits the database when he is refused.
+        let edits = planned.is_multiple_of(4);
+        let empty = self.nova.servers_on(host).is_empty();
+        if self.machines[host].beats() || !(empty || edits) {
+            return self.after(AGAIN, Event::DeletesService { host });
+        }
+        note!(
+            self,
+            "somebody deletes the compute service of host {host} in Nova; it is empty: {empty}"
+        );
+        self.mishap(Mishap::ServiceDeleted);
+        self.nova.services[host].gone = true;
+    }
+
+    /// nova-compute starts, and finds no record of itself.
+    pub(crate) fn registers(&mut self, host: HostIx) {
+        let row = &mut self.nova.services[host];
+        if !row.gone {
+            return;
+        }
+        *row = ServiceRow {
+            registered: row.registered + 1,
+            ..ServiceRow::default()
+        };
+        note!(self, "the compute service of host {host} is registered anew");
+        self.mishap(Mishap::ServiceRegistered);
+    }
+}
