@@ -182,6 +182,7 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
         Ok(
             Committed::MovesTaken(_)
             | Committed::HostUnderRecovery
+            | Committed::InstancesUnderRecovery(_)
             | Committed::MayRunOn(_)
             | Committed::Joined
             | Committed::TooManyOrders

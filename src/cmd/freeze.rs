@@ -136,7 +136,10 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
     let wanted = frozen(scope, name, &listed)?;
     let thawed = source.thaw(&wanted).await?;
     let rest = listed.iter().filter(|one| one.number != thawed.number);
-    let above = rest.filter(|one| scope != FreezeScope::Region && one.scope == FreezeScope::Region);
+    let above = rest.filter(|one| {
+        let same = one.scope == scope && one.id == thawed.id;
+        same || (scope != FreezeScope::Region && one.scope == FreezeScope::Region)
+    });
     answer::object(
         &args.shape,
         source.now(),

@@ -52,6 +52,14 @@ fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> 
 }
 
 impl Journal {
+    /// The instances of a recovery's host that have open recoveries of their own: what is off may be started again.
+    pub(crate) fn instances_recovered(&self, rec: RecIx) -> Vec<ServerId> {
+        let host = self.recs[rec].host;
+        let open = |row: &&Rec| row.kind == RecoveryKind::Vm && row.life == Life::Open && row.host == host;
+        let servers = self.recs.iter().filter(open).filter_map(|row| row.server);
+        servers.map(server_id).collect()
+    }
+
     /// A drain or a giveback, unless something is planned for the host or it is being recovered; and no drain of one that a recovery
     /// has taken out of the reserve.
     pub(crate) fn plan(&mut self, kind: RecoveryKind, host: HostIx, now: u64) -> Option<RecIx> {

@@ -126,6 +126,7 @@ impl World {
             Some(
                 Committed::MovesTaken(_)
                 | Committed::HostUnderRecovery
+                | Committed::InstancesUnderRecovery(_)
                 | Committed::MayRunOn(_)
                 | Committed::ReserveTaken(_),
             ) => self.stats.taken += 1,

@@ -123,7 +123,8 @@ impl World {
             Failure::FalseAlarm => {}
         }
         // An unfinished live migration: the guest runs at one end or the other, and Nova still says here.
-        if host == 0 && self.weather.live_migration && !self.is_drained(4) {
+        // Nova's scheduler chooses no disabled host, whoever has disabled it.
+        if host == 0 && self.weather.live_migration && !self.nova.services[4].disabled {
             let away = self.rng.percent(50);
             // Not one that has left, or is leaving, by a drain.
             let leaving = |server: ServerIx| {

@@ -15,6 +15,8 @@ pub(crate) struct Row {
     pub until: u64,
     pub ended: Option<u64>,
     pub unless_worse: bool,
+    /// It stands beside a longer one of the same.
+    pub beside: bool,
 }
 
 impl Row {
@@ -56,29 +58,41 @@ pub(crate) struct Freezes {
 
 impl Freezes {
     pub(crate) fn freeze(&mut self, what: Target, minutes: u32, unless_worse: bool, now: u64) {
-        self.thaw(what, now);
+        self.begin(what, minutes, (unless_worse, false), now);
+    }
+
+    /// In place of what there is of the same.
+    fn begin(&mut self, what: Target, minutes: u32, (unless_worse, beside): (bool, bool), now: u64) {
+        self.end(|row| row.what == what && row.beside == beside, now);
         self.rows.push(Row {
             what,
             since: now,
             until: now + u64::from(minutes) * 60_000,
             ended: None,
             unless_worse,
+            beside,
         });
     }
 
-    /// One that lasts longer already stays.
+    /// One that lasts longer already stays; if it may end early, this one stands beside it.
     pub(crate) fn of_drained(&mut self, host: HostIx, minutes: u32, now: u64) {
         let what = Target::Host(host);
         let until = now + u64::from(minutes) * 60_000;
-        let longer = |row: &Row| row.what == what && row.in_force(now) && row.until > until;
-        if !self.rows.iter().any(longer) {
-            self.freeze(what, minutes, false, now);
+        let longer = |row: &&Row| row.what == what && row.in_force(now) && row.until > until;
+        let longer: Vec<&Row> = self.rows.iter().filter(longer).collect();
+        let beside = !longer.is_empty();
+        if longer.iter().all(|row| row.unless_worse) {
+            self.begin(what, minutes, (false, beside), now);
         }
     }
 
     pub(crate) fn thaw(&mut self, what: Target, now: u64) {
+        self.end(|row| row.what == what, now);
+    }
+
+    fn end(&mut self, which: impl Fn(&Row) -> bool, now: u64) {
         for row in &mut self.rows {
-            if row.what == what && row.in_force(now) {
+            if which(row) && row.in_force(now) {
                 row.ended = Some(now);
             }
         }

@@ -523,6 +523,10 @@ impl Journal {
         if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
             return Some(Committed::HostUnderRecovery);
         }
+        let servers = write.freeze.as_ref().map(|_| self.instances_recovered(rec));
+        if let Some(servers) = servers.filter(|servers| !servers.is_empty()) {
+            return Some(Committed::InstancesUnderRecovery(servers));
+        }
         let elsewhere = write.unless_elsewhere.as_ref().map(|asked| self.elsewhere(asked));
         if let Some(hosts) = elsewhere.filter(|hosts| !hosts.is_empty()) {
             return Some(Committed::MayRunOn(hosts));

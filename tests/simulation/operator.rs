@@ -1,5 +1,7 @@
 //! The people: they meddle while there is chaos, and clear up afterwards.
 
+use std::collections::BTreeSet;
+
 use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{HoldKind, HostRecovery, MoveStep};
@@ -7,7 +9,7 @@ use tachi_domain::nova::MigrationType;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 
 use crate::calls::index_of;
-use crate::journal::RecIx;
+use crate::journal::{Rec, RecIx};
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, host_name};
@@ -100,9 +102,11 @@ impl World {
                 self.notify(host);
             }
         }
-        let open = self.journal.recs.iter().any(|row| row.life == Life::Open);
-        if open || self.now < self.weather.chaos_end + 100_000 {
+        if self.now < self.weather.chaos_end + 100_000 {
             return;
+        }
+        if self.journal.recs.iter().any(|row| row.life == Life::Open) {
+            return self.repair_first();
         }
         // Every move is over: dead hosts are repaired and switched on, and what was isolated is heard again.
         for host in 0..HOSTS {
@@ -128,6 +132,20 @@ impl World {
     /// Who is to reinstall a host whose record is gone does so.
     fn reinstall(&mut self, host: HostIx) {
         if self.nova.services[host].gone && self.now > self.weather.chaos_end + 60_000 {
+            self.boot(host);
+        }
+    }
+
+    /// Recoveries wait, and no host is left: nothing finds room, and without a heartbeat nothing shows that Nova's messages get through.
+    /// Somebody repairs what no recovery works at.
+    fn repair_first(&mut self) {
+        if (0..HOSTS).any(|host| self.machines[host].beats()) {
+            return;
+        }
+        let worked_at = |rec: &Rec| rec.kind == RecoveryKind::Host && rec.life == Life::Open;
+        let recs = self.journal.recs.iter().filter(|rec| worked_at(rec));
+        let hosts: BTreeSet<HostIx> = recs.map(|rec| rec.host).collect();
+        for host in (0..HOSTS).filter(|host| !hosts.contains(host)) {
             self.boot(host);
         }
     }

@@ -119,6 +119,9 @@ pub struct Planned {
     list: Question,
     #[serde(skip)]
     listed: Option<Dated<Inventory>>,
+    /// Instances of the host whose own recoveries have kept this from its end.
+    #[serde(skip)]
+    recovered: BTreeSet<ServerId>,
     #[serde(skip)]
     not_before: Elapsed,
     /// The instance whose call was journalled last.
@@ -173,6 +176,7 @@ impl Planned {
             closed: None,
             list: Question::default(),
             listed: None,
+            recovered: BTreeSet::new(),
             not_before: Elapsed::ZERO,
             asking: None,
             looked_for_recovery: Elapsed::ZERO,
@@ -246,6 +250,9 @@ impl Planned {
             }
             Observation::NotSent(command) => self.learn_not_sent(&command, now),
             Observation::HostUnderRecovery => self.give_way(now, record),
+            Observation::InstancesUnderRecovery(servers) => {
+                ending::instances_recovered(self, &servers, now, record);
+            }
             Observation::MayRunOn(hosts) => self.learn_elsewhere(&hosts, now, record),
             Observation::Tick
             | Observation::Region(_)

@@ -386,6 +386,7 @@ impl ProcessRecovery {
             }
             Observation::Tick
             | Observation::MayRunOn(_)
+            | Observation::InstancesUnderRecovery(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }

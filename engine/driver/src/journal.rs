@@ -231,6 +231,8 @@ pub enum Committed {
     MovesTaken(Vec<ServerId>),
     /// Nothing was written: [`Write::unless_host_recovery`] was not met.
     HostUnderRecovery,
+    /// Nothing was written: [`Write::freeze`] would freeze a host of which instances are being recovered. Those.
+    InstancesUnderRecovery(Vec<ServerId>),
     /// Nothing was written: [`Write::unless_elsewhere`] was not met. The other hosts.
     MayRunOn(BTreeSet<String>),
     /// Nothing was written: [`Write::unless_joined`] or [`Write::unless_evidence`] was not met.

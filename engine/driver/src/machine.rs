@@ -283,6 +283,14 @@ impl Driver {
                 record.restarted = None;
                 Observation::HostUnderRecovery
             }
+            Some(Committed::InstancesUnderRecovery(servers)) => {
+                // It does not end.
+                record.freeze = None;
+                record.life = None;
+                record.notification = None;
+                record.steps.clear();
+                Observation::InstancesUnderRecovery(servers)
+            }
             Some(Committed::MayRunOn(hosts)) => {
                 record.steps.clear();
                 record.restarted = None;

@@ -162,7 +162,8 @@ impl Work for Begin<'_> {
     type Output = Freezing;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Freezing>, Stop> {
-        let freezing = begin(tx, self.new, self.now).await?;
+        let key = key(self.new.scope, &self.new.target);
+        let freezing = begin(tx, self.new, key, self.now).await?;
         Ok(match freezing {
             Freezing::Begun { .. } => Verdict::Keep(freezing),
             Freezing::Longer(_) => Verdict::Undo(freezing),
@@ -171,10 +172,9 @@ impl Work for Begin<'_> {
 }
 
 /// Writes one, unless what is there is more.
-async fn begin(tx: &Tx, new: &NewFreeze, own: Timestamp) -> Result<Freezing, Stop> {
+async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<Freezing, Stop> {
     lock::take(tx, [LOCK.to_owned()]).await?;
     let now = clock::now(tx, own).await?;
-    let key = key(new.scope, &new.target);
     let until = now.plus(new.lasts);
     let before = of_key(tx, &key).await?;
     let in_force = before.as_ref().filter(|row| row.until_at > now.micros());
@@ -209,7 +209,9 @@ async fn begin(tx: &Tx, new: &NewFreeze, own: Timestamp) -> Result<Freezing, Sto
     })
 }
 
-/// Freezes a host that was drained, in the transaction that ends the drain. One that lasts longer already stays.
+/// Freezes a host that was drained, in the transaction that ends the drain. One that lasts longer already stays. If that may end early,
+/// because it gets worse elsewhere, somebody would be at a host that is frozen no more: the drain's own is in force beside it, and each
+/// ends by itself.
 pub(crate) async fn of_drained(
     tx: &Tx,
     row: &recovery::Model,
@@ -225,7 +227,13 @@ pub(crate) async fn of_drained(
         reason: order.reason.clone(),
         unless_worse: false,
     };
-    begin(tx, &new, own).await.map(|_| ())
+    let its = key(new.scope, &new.target);
+    match begin(tx, &new, its.clone(), own).await? {
+        Freezing::Longer(longer) if longer.freeze.unless_worse => {
+            begin(tx, &new, format!("{its}:drained"), own).await.map(|_| ())
+        }
+        Freezing::Longer(_) | Freezing::Begun { .. } => Ok(()),
+    }
 }
 
 struct Thaw<'a> {

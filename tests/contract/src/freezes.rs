@@ -1,9 +1,9 @@
 //! What is frozen.
 
 use tachi_domain::freeze::{FreezeScope, Frozen};
-use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::recovery::{Life, RecoveryKind};
 
-use crate::scenarios::{Script, fresh};
+use crate::scenarios::{Script, ends, fresh};
 use crate::{Answer, CALM, Draft, Found, Operation, Outcome, Said, number};
 
 /// What can be frozen.
@@ -163,4 +163,58 @@ pub(crate) fn freezes(script: &mut Script) {
     told.ice.instances = Vec::new();
     told.ice.thawed = true;
     script.beat(1, 1, 1_000, Outcome::Written(told));
+}
+
+/// What a drain freezes as it ends.
+pub(crate) fn drained(script: &mut Script) {
+    let ends_frozen = |minutes| Draft {
+        freeze: Some(minutes),
+        unless_recovered: Some(0),
+        ..ends(Life::Closed)
+    };
+    let of = |kind| Found { kind, ..fresh() };
+    script.drain(0, Some(0));
+    script.claim(0, 0, Some(of(RecoveryKind::Drain)));
+    // An instance of it is being recovered, and may be stopped and started by that; one of another host is nobody's business.
+    script.report_instance(1, 2, Some(1));
+    script.report_instance(0, 1, Some(2));
+    let refused = Outcome::InstancesUnderRecovery(vec![1]);
+    script.commit(0, 1, ends_frozen(30), refused);
+    for vm in [1, 2] {
+        script.claim(vm, 0, Some(of(RecoveryKind::Vm)));
+        script.written(vm, ends(Life::Closed));
+    }
+    // A freeze that lasts longer may end early. The drain's is in force beside it.
+    let what = Target::Host(0);
+    script.line(Operation::Freeze { what, minutes: 60 }, Answer::Done);
+    script.written(0, ends_frozen(30));
+    script.report(0, false, Some(3));
+    let host = FreezeScope::Host;
+    let found = Found {
+        said: said(&[host, host], false),
+        ..fresh()
+    };
+    script.claim(3, 0, Some(found));
+    let worse = Draft {
+        worse: vec![0],
+        ..Draft::default()
+    };
+    script.commit(3, 1, worse, Outcome::Written(said(&[host], true)));
+    // In the place of one that lasts shorter it is one again.
+    script.drain(1, Some(4));
+    script.claim(4, 0, Some(of(RecoveryKind::Drain)));
+    let what = Target::Host(1);
+    script.line(Operation::Freeze { what, minutes: 10 }, Answer::Done);
+    let longer = Draft {
+        unless_recovered: Some(1),
+        ..ends_frozen(30)
+    };
+    script.written(4, longer);
+    script.pass(60);
+    script.report(1, false, Some(5));
+    let found = Found {
+        said: said(&[host], false),
+        ..fresh()
+    };
+    script.claim(5, 0, Some(found));
 }

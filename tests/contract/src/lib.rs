@@ -12,7 +12,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::recovery::given_up::{may_run_in, written_off_in};
-use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind, Word};
+use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId, Wait, WaitsFor};
 use tachi_driver::journal::{
     Claimed, Committed, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, Write,
@@ -216,6 +216,8 @@ pub struct Draft {
     pub unless_frozen: Option<Vec<u32>>,
     /// Ends these freezes, by the order in which they were made.
     pub worse: Vec<usize>,
+    /// Freezes its host for so many minutes.
+    pub freeze: Option<u32>,
 }
 
 impl Draft {
@@ -296,7 +298,11 @@ impl Draft {
             unless_evidence: self.unless_joined,
             latest: None,
             planned: Vec::new(),
-            freeze: None,
+            freeze: self.freeze.map(|minutes| FreezeOrder {
+                lasts: Duration::from_mins(u64::from(minutes)),
+                by: "alice".to_owned(),
+                reason: "firmware".to_owned(),
+            }),
             restarted: self.restarted.map(server),
             reservations: reservations.collect(),
             host_back: self.back.map(host_id),
@@ -454,6 +460,8 @@ pub enum Outcome {
     MovesTaken(Vec<u32>),
     /// The host is being recovered.
     HostUnderRecovery,
+    /// Nothing was written: it would have frozen a host of which these instances are being recovered.
+    InstancesUnderRecovery(Vec<u32>),
     /// Nothing was written: instances may run on these other hosts.
     MayRunOn(BTreeSet<String>),
     /// A report has joined.
@@ -480,6 +488,9 @@ impl Outcome {
                 Self::MovesTaken(taken)
             }
             Committed::HostUnderRecovery => Self::HostUnderRecovery,
+            Committed::InstancesUnderRecovery(servers) => {
+                Self::InstancesUnderRecovery(servers.into_iter().map(number).collect())
+            }
             Committed::MayRunOn(hosts) => Self::MayRunOn(hosts),
             Committed::Joined => Self::Joined,
             Committed::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),

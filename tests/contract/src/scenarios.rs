@@ -118,7 +118,7 @@ fn view(epoch: u64, beat: u64, owned: bool) -> View {
     }
 }
 
-fn ends(life: Life) -> Draft {
+pub(crate) fn ends(life: Life) -> Draft {
     Draft {
         life: Some(life),
         status: Some(NotificationStatus::Finished),
@@ -128,7 +128,7 @@ fn ends(life: Life) -> Draft {
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let all: [(&'static str, Writer); 21] = [
+    let all: [(&'static str, Writer); 22] = [
         (
             "r1: a claim needs the epoch that is there, and its owner's writes carry it",
             claims,
@@ -167,6 +167,10 @@ pub fn scenarios() -> Vec<Scenario> {
         (
             "what is frozen, and what has thawed, is in each pulse",
             crate::freezes::freezes,
+        ),
+        (
+            "r30: a drain freezes no host of which instances are being recovered, and takes nobody's freeze away",
+            crate::freezes::drained,
         ),
     ];
     let scenario = |(name, write): (&'static str, Writer)| {

@@ -10,8 +10,11 @@ impl HostRecovery {
         let mut turn = turn!(self, now, record);
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
-            // The last is of what a person has planned.
-            Observation::Tick | Observation::MayRunOn(_) | Observation::Followed { .. } => {}
+            // The last are of what a person has planned.
+            Observation::Tick
+            | Observation::MayRunOn(_)
+            | Observation::InstancesUnderRecovery(_)
+            | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
                 if *turn.stage == Stage::Returning {
                     // Its new recovery may want it off.

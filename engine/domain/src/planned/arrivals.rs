@@ -2,10 +2,13 @@
 
 use super::LONGEST_LIMIT;
 use super::named::named;
-use crate::nova::Migration;
+use crate::nova::{Migration, MigrationStatus, MigrationType};
 use crate::recovery::{Inventory, Now};
 
 /// What Nova is bringing to a host. What it began longer ago than any move may take is a record that it has lost.
+///
+/// A resize that its owner takes back comes to the host that it came from, asking neither the scheduler nor whether that host is
+/// disabled. Its record is as old as the resize, so its age says nothing.
 pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -> Vec<&'a Migration> {
     let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let clock = clock.unwrap_or(now.wall);
@@ -13,9 +16,23 @@ pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -
         row.created_at
             .is_some_and(|begun| begun.plus(LONGEST_LIMIT) <= clock)
     };
-    let comes =
-        |row: &&Migration| row.dest.as_deref() == Some(host) && !row.status.is_over() && !is_lost(row);
+    let comes = |row: &&Migration| {
+        if row.status == MigrationStatus::Reverting {
+            return row.source.as_deref() == Some(host);
+        }
+        row.dest.as_deref() == Some(host) && !row.status.is_over() && !is_lost(row)
+    };
     inventory.migrations.iter().filter(comes).collect()
+}
+
+/// Resizes and cold migrations from a host that nobody has confirmed: until then their owners may take them back to it at any time.
+pub(super) fn may_be_taken_back<'a>(inventory: &'a Inventory, host: &str) -> Vec<&'a Migration> {
+    let is_one = |row: &&Migration| {
+        matches!(row.kind, MigrationType::Resize | MigrationType::Migration)
+            && row.status == MigrationStatus::Finished
+            && row.source.as_deref() == Some(host)
+    };
+    inventory.migrations.iter().filter(is_one).collect()
 }
 
 /// Moves of instances as people find them in Nova.

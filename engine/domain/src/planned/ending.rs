@@ -2,11 +2,12 @@
 
 use crate::count;
 use crate::entity::notification::NotificationStatus;
+use crate::id::ServerId;
 use crate::nova::Migration;
 use crate::recovery::{FreezeOrder, Inventory, Life, Now, Record, StepKind, Task};
 
-use super::arrivals::told;
-use super::listing::is_idle;
+use super::arrivals::{may_be_taken_back, told};
+use super::listing::{LOOK_FOR_ARRIVALS, is_idle};
 use super::moves::PlannedMove;
 use super::named::named;
 use super::{MoveStage, Planned, PlannedStage};
@@ -97,7 +98,7 @@ impl Planned {
         let is_open = inventory.service.as_ref().is_some_and(|seen| seen.enabled);
         let moved = instances(self.count(MoveStage::Moved));
         let running = left.iter().filter(|server| !is_idle(server)).count();
-        let after = stays_disabled(self);
+        let after = format!("{}{}", stays_disabled(self), unconfirmed(self, inventory));
         if is_open {
             let text = format!(
                 "{} not drained: {moved} moved, {running} left running: somebody has enabled its service meanwhile, so Nova may put \
@@ -182,6 +183,29 @@ impl Planned {
     }
 }
 
+/// The journal has refused the end that would freeze the host: these instances have recoveries of their own, which may have stopped
+/// them and will start them again there.
+pub(super) fn instances_recovered(state: &mut Planned, servers: &[ServerId], now: Now, record: &mut Record) {
+    state.enter(PlannedStage::Listing, record);
+    state.recovered = servers.iter().copied().collect();
+    let told = named(servers, ServerId::to_string);
+    let closed = *state.closed.get_or_insert(now.elapsed);
+    if now.elapsed.since(closed) < state.order.limit {
+        state.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);
+        let text = format!("waits for the recoveries of instances of {}: {told}", state.host);
+        state.trouble(text, now);
+        return;
+    }
+    let text = format!(
+        "{} not drained: {} moved; instances that did not run there are being recovered: {told}; it is not frozen, so what is left \
+         stays protected{}",
+        state.host,
+        instances(state.count(MoveStage::Moved)),
+        stays_disabled(state)
+    );
+    state.end_failed(text, record);
+}
+
 /// Those that have not moved, and why.
 fn stayed(state: &Planned) -> Option<String> {
     let mut all: Vec<&PlannedMove> = state
@@ -197,6 +221,18 @@ fn stayed(state: &Planned) -> Option<String> {
         let why = one.note.as_deref().unwrap_or("it was not over");
         format!("{} ({why})", one.name)
     }))
+}
+
+/// What may still come back to the host, by a call that Nova sends there although it is disabled.
+fn unconfirmed(state: &Planned, inventory: &Inventory) -> String {
+    let all = may_be_taken_back(inventory, &state.host);
+    if all.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; resizes from here that are not confirmed can still be taken back to it: {}",
+        told(&all)
+    )
 }
 
 /// What is to be known of the host's service after a drain.

@@ -68,11 +68,17 @@ impl Planned {
         let Some(one) = self.moves.get_mut(&server) else {
             return;
         };
-        let ours = shown
-            .migrations
-            .iter()
-            .filter(|row| row.kind == MigrationType::LiveMigration && Some(row.id) > one.before)
-            .max_by_key(|row| row.id);
+        let later = || {
+            let live = |row: &&Migration| row.kind == MigrationType::LiveMigration;
+            shown
+                .migrations
+                .iter()
+                .filter(live)
+                .filter(|row| Some(row.id) > one.before)
+        };
+        let ours = later().max_by_key(|row| row.id);
+        // Nova has accepted our call, and there is no other record that could be somebody else's.
+        let is_certain = one.is_accepted() && later().count() == 1;
         if let Some(ours) = ours {
             let percent = shown.percent.map(|percent| percent / 10 * 10);
             if one.record != Some(ours.id)
@@ -107,7 +113,7 @@ impl Planned {
                 let text = failure(self, server, ours, row.fault.as_deref());
                 self.close(server, MoveStage::Failed, &text, now, record);
             }
-            Some(ours) => follow_record(self, server, ours, now, record, commands),
+            Some(ours) => follow_record(self, server, (ours, is_certain), now, record, commands),
         }
     }
 }
@@ -138,11 +144,12 @@ fn failure(state: &Planned, server: ServerId, ours: &Migration, fault: Option<&s
     }
 }
 
-/// A record is there, and not over.
+/// A record is there, and not over. Unless it is certainly this one's, it is looked at and never aborted: somebody else may have begun
+/// it between the look and the call.
 fn follow_record(
     state: &mut Planned,
     server: ServerId,
-    ours: &Migration,
+    (ours, is_certain): (&Migration, bool),
     now: Now,
     record: &mut Record,
     commands: &mut Vec<Command>,
@@ -161,16 +168,22 @@ fn follow_record(
         }
         return;
     }
-    if let Some(by) = aborted {
-        return state.abort(server, format!("aborted by {by}"), now, record, commands);
-    }
     let took = one
         .asked
         .map_or(Duration::ZERO, |asked| now.elapsed.since(asked.at));
-    if took >= limit {
-        let text = format!("it was not over within {} s", limit.as_secs());
-        state.abort(server, text, now, record, commands);
+    let why = match aborted {
+        Some(by) => format!("aborted by {by}"),
+        None if took >= limit => format!("it was not over within {} s", limit.as_secs()),
+        None => return,
+    };
+    if is_certain {
+        return state.abort(server, why, now, record, commands);
     }
+    let text = format!(
+        "{why}, and its migration {} ({}) may be somebody else's, so it is not aborted: look there",
+        ours.id, ours.status
+    );
+    state.close(server, MoveStage::Failed, &text, now, record);
 }
 
 /// No record of it is seen.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::arrivals::{on_their_way, told};
+use super::moves::PlannedMove;
 use super::named::named;
-use super::{Dated, Planned, PlannedStage};
+use super::{Dated, MoveStage, Planned, PlannedStage};
 use crate::count;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
@@ -18,7 +19,7 @@ const MOST_LISTS: u32 = 5;
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether what is on its way has arrived.
-const LOOK_FOR_ARRIVALS: Duration = Duration::from_secs(3);
+pub(super) const LOOK_FOR_ARRIVALS: Duration = Duration::from_secs(3);
 
 fn is_off(server: &Server) -> bool {
     matches!(
@@ -30,6 +31,13 @@ fn is_off(server: &Server) -> bool {
 /// Whether it uses nothing of the host while it is off. What is being started will.
 pub(super) fn is_idle(server: &Server) -> bool {
     is_off(server) && server.task_state.is_none()
+}
+
+/// Whether its own recovery has started an instance that was left because it did not run.
+fn is_started_again(state: &Planned, server: &Server) -> bool {
+    let was_left = |one: &PlannedMove| one.stage == MoveStage::Left && one.asked.is_none();
+    let its = state.moves.get(&server.id);
+    !is_off(server) && state.recovered.contains(&server.id) && its.is_some_and(was_left)
 }
 
 impl Planned {
@@ -72,14 +80,18 @@ impl Planned {
         let coming = on_their_way(&inventory, &host, now);
         let may_arrive = now.elapsed.since(closed) < self.order.limit;
         let awaited = |server: &Server| may_arrive && coming.iter().any(|row| row.server == server.id);
+        let is_new = |server: &Server| !self.moves.contains_key(&server.id) || is_started_again(self, server);
         let mut new: Vec<&Server> = inventory
             .servers
             .iter()
-            .filter(|server| !self.moves.contains_key(&server.id) && !awaited(server))
+            .filter(|server| is_new(server) && !awaited(server))
             .collect();
         if !new.is_empty() && self.lists < MOST_LISTS {
             new.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
             for server in &new {
+                // What was left because it did not run is another matter now.
+                self.recovered.remove(&server.id);
+                self.moves.remove(&server.id);
                 self.take_in(server.id, &server.name, &host, record);
             }
             self.lists += 1;

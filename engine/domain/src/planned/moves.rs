@@ -88,6 +88,11 @@ impl PlannedMove {
         !matches!(self.stage, MoveStage::Pending | MoveStage::Asked)
     }
 
+    /// Whether Nova has accepted the call: then no other migration of it was under way.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.refused.is_none() && self.asked.is_some_and(|asked| asked.answered.is_some())
+    }
+
     /// As the API shows it.
     pub fn status(&self) -> VmoveStatus {
         match self.stage {

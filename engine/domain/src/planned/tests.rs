@@ -15,6 +15,7 @@ use crate::nova::{About, Migration, MigrationStatus, MigrationType, PowerState, 
 use crate::recovery::{Followed, InCell, OperatorWord, ServerCall, ServiceUpdate};
 use crate::{HostId, MigrationId, ServiceId, Timestamp};
 
+mod aborting;
 mod arrivals;
 mod staying;
 
@@ -89,6 +90,8 @@ struct Bench {
     aborts: bool,
     /// A recovery of the host begins right before the drain would end.
     refuses_end: bool,
+    /// Instances of the host that have recoveries of their own.
+    recovered: Vec<ServerId>,
 }
 
 impl Bench {
@@ -136,6 +139,7 @@ impl Bench {
             most_under_way: 0,
             aborts: true,
             refuses_end: false,
+            recovered: Vec::new(),
         }
     }
 
@@ -164,13 +168,21 @@ impl Bench {
         let decision = decide(self.state.as_mut().unwrap(), observations, clock);
         let mut record = decision.record;
         let begins = self.under_recovery || self.refuses_end && record.life.is_some();
-        if begins && record.unless_host_recovery.is_some() {
+        let refusal = if begins && record.unless_host_recovery.is_some() {
+            Some(Observation::HostUnderRecovery)
+        } else if record.freeze.is_some() && !self.recovered.is_empty() {
+            (record.life, record.notification) = (None, None);
+            Some(Observation::InstancesUnderRecovery(self.recovered.clone()))
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
             record.freeze = None;
             record.steps.clear();
             record.unless_host_recovery = None;
             let mut told: Vec<Observation> =
                 decision.commands.into_iter().map(Observation::NotSent).collect();
-            told.push(Observation::HostUnderRecovery);
+            told.push(refusal);
             let again = decide(self.state.as_mut().unwrap(), told, clock);
             record.merge(again.record);
             self.records.push(record);

@@ -250,6 +250,8 @@ pub enum Observation {
     OrderRefused,
     /// The write was refused because the host is being recovered (R12).
     HostUnderRecovery,
+    /// The write was refused: it would have frozen a host on which these instances are being recovered.
+    InstancesUnderRecovery(Vec<ServerId>),
     /// Nothing was written or called: host recoveries may have left the instance running on these hosts.
     MayRunOn(BTreeSet<String>),
     /// Answer to [`Command::Reserve`].

@@ -91,6 +91,7 @@ impl VmRecovery {
             }
             Observation::Tick
             | Observation::Region(_)
+            | Observation::InstancesUnderRecovery(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }

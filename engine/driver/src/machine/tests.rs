@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use tachi_domain::ServiceId;
 use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::guard::Region;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Life, OperatorWord, RecoveryKind, Word};
+use tachi_domain::recovery::{InCell, Inventory, Life, OperatorWord, RecoveryKind, Word};
+use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
 use super::*;
@@ -204,6 +205,67 @@ fn r12_a_refused_intent_is_decided_anew_and_not_called() {
     }
     let calls = settle(&mut driver, effects, 10_200);
     assert!(calls.iter().all(|command| !command.is_write()), "{calls:?}");
+}
+
+#[test]
+fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
+    let mut claimed = claimed(RecoveryKind::Drain);
+    let lasts = ("for_seconds".to_owned(), "3600".to_owned());
+    let limit = ("limit_seconds".to_owned(), "600".to_owned());
+    claimed.notification.payload.extend([lasts, limit]);
+    let state = open(&claimed, &Policy::default()).unwrap();
+    let mut driver = Driver::new("engine", &claimed, state, Duration::from_millis(CLAIMED_AT));
+    let service = Service {
+        id: ServiceId(Uuid::from_u128(9)),
+        host: "compute-1".into(),
+        enabled: false,
+        disabled_reason: None,
+        up: true,
+        forced_down: false,
+        last_heartbeat: None,
+        nova_now: None,
+    };
+    let seen = vec![Observation::Service(Ok(Some(service.clone())))];
+    let empty = || {
+        Event::Observed(vec![Observation::Inventory(Ok(Inventory {
+            migrations: Vec::new(),
+            in_cell: InCell::Has(0),
+            servers: Vec::new(),
+            service: Some(service.clone()),
+            written_off: std::collections::BTreeMap::new(),
+            may_run: std::collections::BTreeMap::new(),
+        }))])
+    };
+    for (millis, event) in [
+        (0, Event::Observed(Vec::new())),
+        (0, Event::Observed(seen)),
+        (100, empty()),
+        (6_000, Event::Observed(Vec::new())),
+    ] {
+        let now = CLAIMED_AT + millis;
+        let effects = driver.handle(event, at(now));
+        settle(&mut driver, effects, now);
+    }
+    let effects = driver.handle(empty(), at(16_100));
+    let Some(Effect::Commit(write)) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert!(write.freeze.is_some() && write.life == Some(Life::Closed));
+    let refused = Event::Journalled {
+        sent: Duration::from_millis(16_100),
+        outcome: Some(Committed::InstancesUnderRecovery(vec![ServerId(
+            Uuid::from_u128(7),
+        )])),
+    };
+    let effects = driver.handle(refused, at(16_150));
+    let Some(Effect::Commit(write)) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!((write.freeze.is_some(), write.life), (false, None));
+    let (status, text) = write.notification.clone().unwrap();
+    assert_eq!(status, NotificationStatus::Running);
+    assert!(text.unwrap().starts_with("waits for the recoveries of instances"));
+    assert!(!driver.state().is_over());
 }
 
 #[test]

@@ -161,12 +161,21 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
     let wanted = wanted.trim();
     let own = || listed.iter().filter(|view| view.scope == scope);
     let id = |view: &FreezeView| view.id.clone().unwrap_or_default();
+    // A host may be frozen twice, by its drain and by a person: the one that ends first is ended first.
     let target = if scope == FreezeScope::Region {
         String::new()
     } else {
-        let all = own().map(|view| (id(view), view.name.clone().unwrap_or_default()));
+        let all: BTreeSet<_> = own()
+            .map(|view| (id(view), view.name.clone().unwrap_or_default()))
+            .collect();
         let kind = format!("frozen {scope}");
-        only(&kind, wanted, meant(wanted, all), "see `tachi freeze list`")?.0
+        only(
+            &kind,
+            wanted,
+            meant(wanted, all.into_iter()),
+            "see `tachi freeze list`",
+        )?
+        .0
     };
     let view = own().find(|view| id(view) == target);
     let none = || Unsaid::Unknown("not everything is frozen: see `tachi freeze list`".to_owned());
@@ -297,6 +306,7 @@ mod tests {
             line(FreezeScope::Host, "1111-a", "cmp1"),
             line(FreezeScope::Instance, "2222-a", "vm"),
             line(FreezeScope::Instance, "3333-a", "vm"),
+            line(FreezeScope::Host, "1111-a", "cmp1"),
         ];
         let find = |scope, wanted: &str| {
             let found = frozen(scope, wanted, &listed);

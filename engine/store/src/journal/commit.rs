@@ -9,7 +9,7 @@ use sea_orm::{
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::{RecoveryId, Timestamp};
+use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
 use tokio::time::Instant;
 
@@ -53,6 +53,12 @@ impl Work for Commit<'_> {
         }
         if !hosts.is_empty() && self.is_one_recovered(tx, &row, &hosts).await? {
             return Ok(Verdict::Undo(Committed::HostUnderRecovery));
+        }
+        if write.freeze.is_some() {
+            let servers = instances_recovered(tx, &row).await?;
+            if !servers.is_empty() {
+                return Ok(Verdict::Undo(Committed::InstancesUnderRecovery(servers)));
+            }
         }
         // After the host was taken: a recovery of it that ends first has left what it knows.
         if let Some(asked) = &write.unless_elsewhere {
@@ -253,6 +259,21 @@ impl Commit<'_> {
         }
         Ok(())
     }
+}
+
+/// The instances that were reported on the host and whose recoveries are open. One that begins after this write hears of the freeze
+/// before it does anything.
+async fn instances_recovered(tx: &Tx, row: &recovery::Model) -> Result<Vec<ServerId>, Stop> {
+    let open = recovery::Entity::find()
+        .filter(recovery::Column::Kind.eq(RecoveryKind::Vm.as_str()))
+        .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+        .filter(recovery::Column::HostUuid.eq(&row.host_uuid))
+        .all(tx)
+        .await?;
+    let keys = open.iter().filter_map(|one| one.open_key.as_deref());
+    Ok(keys
+        .filter_map(|key| key.strip_prefix("vm:")?.parse().ok())
+        .collect())
 }
 
 async fn steps(tx: &Tx, row: &recovery::Model, steps: &[StepWrite]) -> Result<(), Stop> {

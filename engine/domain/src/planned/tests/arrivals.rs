@@ -56,6 +56,62 @@ fn what_is_on_its_way_to_the_host_is_waited_for_and_moved_away_again() {
     }
 }
 
+/// A resize of an instance that was on the host before: it has moved, and its owner has not confirmed that.
+fn resized(status: &str) -> (Server, Migration) {
+    let mut shown = server(9, "compute-9");
+    shown.vm_state = VmState::Resized;
+    let record = Migration {
+        id: MigrationId(70),
+        server: shown.id,
+        kind: MigrationType::Resize,
+        status: status.into(),
+        source: Some(HOST.to_owned()),
+        dest: Some("compute-9".to_owned()),
+        created_at: Some(Timestamp::from_micros(0)),
+    };
+    (shown, record)
+}
+
+#[test]
+fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
+    let (mut shown, coming) = resized("reverting");
+    shown.task_state = Some("resize_reverting".into());
+    let mut bench = Bench::drain(vec![server(1, HOST), shown]);
+    bench.migrations.push(coming);
+    // However long ago the resize was.
+    let later = i64::try_from(LONGEST_LIMIT.as_micros()).unwrap() * 30;
+    bench.service.nova_now = Some(Timestamp::from_micros(later));
+    bench.run(60_000);
+    assert!(!bench.froze(), "it is on its way: {:?}", bench.state().message);
+    let told = bench.state().message.clone().unwrap();
+    assert!(told.contains("(migration 70, reverting)"), "{told}");
+
+    let one = bench.servers.get_mut(&id(9)).unwrap();
+    (one.host, one.task_state, one.vm_state) = (Some(HOST.to_owned()), None, VmState::Active);
+    bench.migrations[0].status = MigrationStatus::Reverted;
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert_eq!(bench.orders(), [id(1), id(9)]);
+    assert!(bench.froze());
+}
+
+#[test]
+fn a_resize_from_the_host_that_nobody_has_confirmed_is_named_at_the_end() {
+    for (status, wanted) in [("finished", true), ("confirmed", false), ("reverted", false)] {
+        let (shown, record) = resized(status);
+        let mut bench = Bench::drain(vec![server(1, HOST), shown]);
+        bench.migrations.push(record);
+        let (ended, text) = bench.end();
+        assert_eq!(ended, NotificationStatus::Finished, "{text}");
+        assert!(bench.froze(), "it may be confirmed weeks later, or never");
+        let named = format!(
+            "can still be taken back to it: {} (migration 70, finished)",
+            id(9)
+        );
+        assert_eq!(text.contains(&named), wanted, "{status}: {text}");
+    }
+}
+
 #[test]
 fn what_never_arrives_ends_the_drain_in_time_and_without_a_freeze() {
     let (shown, coming) = on_its_way(9, MigrationType::Resize);
@@ -87,6 +143,46 @@ fn a_record_that_nova_has_long_lost_keeps_nobody_from_the_freeze() {
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Finished, "{text}");
     assert!(bench.now < 60_000 && bench.froze());
+}
+
+#[test]
+fn an_instance_that_its_own_recovery_will_start_again_is_waited_for() {
+    let mut stopped = server(1, HOST);
+    stopped.vm_state = VmState::Stopped;
+    let mut bench = Bench::drain(vec![stopped.clone()]);
+    bench.recovered = vec![id(1)];
+    bench.run(60_000);
+    assert!(!bench.froze());
+    assert_eq!(bench.state().stage, PlannedStage::Listing);
+    let wanted = format!("waits for the recoveries of instances of compute-1: {}", id(1));
+    assert_eq!(bench.state().message, Some(wanted));
+    let ended = |record: &Record| record.life.is_some();
+    assert!(!bench.records.iter().any(ended), "it goes on");
+    let lists = bench
+        .calls
+        .iter()
+        .filter(|call| matches!(call, Command::TakeInventory { .. }));
+    assert!(lists.count() < 25, "it does not ask all the time");
+    // It is started, and moved as any other.
+    bench.servers.get_mut(&id(1)).unwrap().vm_state = VmState::Active;
+    bench.recovered.clear();
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert_eq!(bench.orders(), [id(1)]);
+    assert!(bench.froze());
+
+    // One whose recovery is never over ends the drain in time.
+    let mut bench = Bench::drain(vec![stopped]);
+    bench.recovered = vec![id(1)];
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Failed, "{text}");
+    assert!(
+        text.contains(&format!("are being recovered: {}", id(1))),
+        "{text}"
+    );
+    let limit = order(&[]).limit.as_millis();
+    assert!((limit..limit + 30_000).contains(&u128::from(bench.now)));
+    assert!(!bench.froze());
 }
 
 #[test]

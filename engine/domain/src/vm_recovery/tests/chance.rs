@@ -106,6 +106,7 @@ impl Facts {
             Observation::Tick
             | Observation::Region(_)
             | Observation::MayRunOn(_)
+            | Observation::InstancesUnderRecovery(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }

@@ -1,0 +1,50 @@
+//! Which live migrations a plan aborts.
+
+use super::*;
+
+fn aborts(bench: &Bench) -> usize {
+    let is_one = |call: &&Command| matches!(call, Command::AbortMigration { .. });
+    bench.calls.iter().filter(is_one).count()
+}
+
+#[test]
+fn r30_a_migration_that_may_be_somebody_elses_is_followed_and_never_aborted() {
+    use FaultClass::{Conflict, Transient};
+    // Begun by another between the look and the call, which Nova refuses; or nobody knows whose it is.
+    for answer in [fault(Conflict, false), fault(Transient, true)] {
+        for aborted in [false, true] {
+            let mut bench = Bench::drain(vec![server(1, HOST)]);
+            bench.answers = vec![(Err(answer.clone()), true)];
+            bench.takes = None;
+            bench.run(10_000);
+            if aborted {
+                bench.say_abort();
+            }
+            let (status, text) = bench.end();
+            assert_eq!(status, NotificationStatus::Failed, "{text}");
+            assert_eq!(aborts(&bench), 0, "{text}");
+            assert!(bench.now < if aborted { 15_000 } else { 620_000 });
+            let note = bench.one(1).note.clone().unwrap();
+            assert!(
+                note.contains("its migration 1 (running) may be somebody else's"),
+                "{note}"
+            );
+            assert!(!bench.froze());
+        }
+    }
+}
+
+#[test]
+fn r30_a_migration_that_another_begins_once_ours_has_failed_is_not_aborted() {
+    let mut bench = Bench::drain(vec![server(1, HOST)]);
+    bench.takes = None;
+    while bench.orders().is_empty() {
+        bench.run(100);
+    }
+    bench.migrations[0].status = MigrationStatus::Failed;
+    bench.live(id(1), None);
+    bench.end();
+    assert_eq!(aborts(&bench), 0, "{:?}", bench.one(1));
+    let note = bench.one(1).note.clone().unwrap();
+    assert!(note.contains("its migration 2 (running)"), "{note}");
+}
