@@ -9,6 +9,7 @@ mod alone;
 pub(crate) mod canaries;
 mod measured;
 mod region;
+mod service;
 mod told;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 
 use self::canaries::Make;
 use self::region::Region;
+use self::service::Made;
 use crate::cmd::{Failure, switched_off};
 use crate::drill::Predicted;
 use crate::out;
@@ -141,15 +143,20 @@ async fn alone_in_region(database: &Database, row: &str) -> Result<(), Failure> 
 impl Drill<'_> {
     async fn run(&self, stop: impl Future<Output = ()>) -> Result<Live, Failure> {
         let mut stop = std::pin::pin!(stop);
-        let made = by_hand::unless_stopped(self.prepare(), &mut stop).await;
-        let ready = match made {
+        let before = self.known().await?;
+        let mut made = Made::default();
+        let prepared = by_hand::unless_stopped(self.prepare(&mut made), &mut stop).await;
+        let ready = match prepared {
             Ok(Ok(ready)) => ready,
-            Ok(Err(error)) => return Err(self.undo(error).await),
-            Err(stopped) => return Err(self.undo(Failure::told(stopped.to_string())).await),
+            Ok(Err(error)) => return Err(self.undo(error, &made, &before).await),
+            Err(stopped) => {
+                let stopped = Failure::told(stopped.to_string());
+                return Err(self.undo(stopped, &made, &before).await);
+            }
         };
         let (known, predicted) = match self.last_look(&ready).await {
             Ok(known) => known,
-            Err(error) => return Err(self.undo(error).await),
+            Err(error) => return Err(self.undo(error, &made, &before).await),
         };
         // Not to be stopped: whoever has ordered a host off has to know whether it is.
         let killed = self.database.base.clock.wall();
@@ -186,13 +193,9 @@ impl Drill<'_> {
     }
 
     /// Builds the canaries, and closes the host to all others.
-    async fn prepare(&self) -> Result<Ready, Failure> {
+    async fn prepare(&self, made: &mut Made) -> Result<Ready, Failure> {
         let (nova, host) = (&self.region.nova, self.host.name.as_str());
-        if !self.host.service.enabled {
-            self.region
-                .change("enables its service, to build canaries", &self.host.service, None)
-                .await?;
-        }
+        self.open(made).await?;
         out::note(format!(
             "building {} on {}",
             count(self.wish.make.count, "canary", "canaries"),
@@ -209,13 +212,7 @@ impl Drill<'_> {
         canaries::until_active(nova, host, &ids, BUILT_WITHIN).await?;
         // The mark of what a person has planned: recoveries leave it as it is, and `tachi host return` ends it.
         let reason = format!("live drill [{}]", planned_mark(RecoveryId(self.id)));
-        self.region
-            .change(
-                "disables its service, so that nothing else is placed there",
-                &self.host.service,
-                Some(&reason),
-            )
-            .await?;
+        self.close(made, &reason).await?;
         let ready = Ready {
             canaries: ids,
             reason,
@@ -258,40 +255,11 @@ impl Drill<'_> {
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// Puts everything back as it was: the host was not switched off. Gives why, and what could not be put back.
-    async fn undo(&self, why: Failure) -> Failure {
-        let host = plain(&self.host.name);
-        out::note(format!(
-            "nothing was switched off: {}; putting things back",
-            why.chain()
-        ));
-        let mut left = Vec::new();
-        // By what they carry: of one whose answer was lost nobody knows the id.
-        match canaries::found(&self.region.nova, &self.host.name, Some(self.id)).await {
-            Ok(found) => {
-                let ids: Vec<ServerId> = found.iter().map(|one| one.id).collect();
-                left.extend(self.delete(&ids).await.err().map(|error| error.chain()));
-            }
-            Err(error) => left.push(error.chain()),
-        }
-        let was = &self.host.service;
-        let reason = (!was.enabled).then(|| was.disabled_reason.clone().unwrap_or_default());
-        let back = self
-            .region
-            .change("puts its service back as it was", was, reason.as_deref())
-            .await;
-        left.extend(back.err().map(|error| error.chain()));
-        let text = format!("{host} was not switched off: {}", why.chain());
-        if left.is_empty() {
-            return Failure::told(format!(
-                "{text}; the canaries are deleted, and its service is as it was"
-            ));
-        }
-        Failure::told(format!(
-            "{text}; NOT put back: {}; `tachi drill {host} --clean-up` deletes the canaries, and look at the service of {host} \
-             (openstack compute service list --long)",
-            left.join("; ")
-        ))
+    /// Deletes its canaries, by what they carry: of one whose answer was lost nobody knows the id.
+    async fn delete_own(&self) -> Result<(), Failure> {
+        let found = canaries::found(&self.region.nova, &self.host.name, Some(self.id)).await?;
+        let ids: Vec<ServerId> = found.iter().map(|one| one.id).collect();
+        self.delete(&ids).await
     }
 
     async fn delete(&self, ids: &[ServerId]) -> Result<(), Failure> {

@@ -46,10 +46,19 @@ async fn words(stage: &Stage, notice: &str) -> Vec<String> {
 
 /// The command, while the test goes on.
 async fn begun(stage: &Stage, notice: &str) -> Child {
+    begun_with(stage, notice, "").await
+}
+
+/// The same with more lines of configuration.
+async fn begun_with(stage: &Stage, notice: &str, lines: &str) -> Child {
+    let more = stage.folder.path().join("drill.conf");
+    std::fs::write(&more, lines).unwrap();
     Command::new(env!("CARGO_BIN_EXE_tachi"))
         .args(words(stage, notice).await)
         .args(["-f", "json", "--config-file"])
         .arg(stage.conf())
+        .arg("--config-file")
+        .arg(more)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -224,11 +233,7 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
         canaries(&stage).len() == 2
     })
     .await;
-    rustix::process::kill_process(
-        rustix::process::Pid::from_child(&drill),
-        rustix::process::Signal::INT,
-    )
-    .unwrap();
+    interrupt(&drill);
     let (code, _, note) = ended(drill).await;
     assert_eq!(code, 1);
     assert!(
@@ -264,4 +269,112 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
     assert!(code == 0 && told.contains("no canary"), "{told}");
     assert!(runs(&stage));
     assert_eq!(orders(&stage), 0);
+}
+
+/// A drill waits for this long, with its canaries built and the host closed, before it looks for the last time.
+const WAITS: &str = "[recovery]\nproxy_hold = 12\n";
+
+/// A person's reason to disable the host.
+const BROKEN: &str = "RAID controller is broken, do not enable";
+
+async fn until_closed(stage: &Stage) {
+    until("the host to be closed for the drill", LIMIT, async || {
+        let shown = stage.sandbox.region().host(HOST).unwrap();
+        shown
+            .disabled_reason
+            .is_some_and(|reason| reason.starts_with("live drill ["))
+    })
+    .await;
+}
+
+fn interrupt(drill: &Child) {
+    let pid = rustix::process::Pid::from_child(drill);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_r30_a_drill_whose_host_dies_by_itself_leaves_its_service_to_the_recovery() {
+    let (stage, _engine) = stage(Duration::from_millis(300)).await;
+    let region = stage.sandbox.region();
+    let drill = begun_with(&stage, "1m", WAITS).await;
+    until_closed(&stage).await;
+    region.faults().power_loss(HOST).unwrap();
+    let report = stage.report(HOST).await;
+    stage.until_finished(report, LIMIT).await;
+    let (code, told, note) = ended(drill).await;
+    assert_eq!(code, 1, "{told}{note}");
+    assert!(
+        note.contains("was not switched off") && note.contains("its service is LEFT AS IT IS: recovery "),
+        "{note}"
+    );
+    assert_eq!(orders(&stage), 0);
+    let shown = region.host(HOST).unwrap();
+    assert!(!shown.enabled && shown.forced_down, "{shown:?}");
+
+    // Nor when it is back: nobody has looked at it yet.
+    region.faults().power_on(HOST).unwrap();
+    until("forced_down to be cleared", LIMIT, async || {
+        !region.host(HOST).unwrap().forced_down
+    })
+    .await;
+    assert!(!region.host(HOST).unwrap().enabled);
+    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    assert_eq!(region.double_runs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_r30_a_drill_leaves_a_service_that_a_person_has_disabled() {
+    let (stage, _engine) = stage(Duration::from_secs(3)).await;
+    let region = stage.sandbox.region();
+    // Right before the drill closes the host, or right after; while it waits; and right before Ctrl-C.
+    for (closed, stopped) in [(false, false), (true, false), (true, true)] {
+        let drill = begun_with(&stage, "1m", WAITS).await;
+        if closed {
+            until_closed(&stage).await;
+        } else {
+            until("canaries to be built", LIMIT, async || {
+                let host = |id: Uuid| region.server(id).ok().and_then(|server| server.host);
+                let built = canaries(&stage).into_iter().filter_map(host);
+                built.filter(|host| host == HOST).count() == 2
+            })
+            .await;
+        }
+        region.operator().set_service(HOST, false, Some(BROKEN)).unwrap();
+        if stopped {
+            interrupt(&drill);
+        }
+        let (code, told, note) = ended(drill).await;
+        assert_eq!(code, 1, "{told}{note}");
+        let shown = region.host(HOST).unwrap();
+        assert!(!shown.enabled, "closed {closed}, stopped {stopped}: {note}");
+        assert_eq!(shown.disabled_reason.as_deref(), Some(BROKEN), "{note}");
+        let wanted = "meanwhile: it is disabled (RAID";
+        assert!(
+            note.contains(wanted),
+            "closed {closed}, stopped {stopped}: {note}"
+        );
+        let left = note.contains("its service is LEFT AS IT IS: somebody else has changed it");
+        assert!(left || !closed, "closed {closed}, stopped {stopped}: {note}");
+        assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+        region.operator().set_service(HOST, true, None).unwrap();
+    }
+    assert!(runs(&stage) && orders(&stage) == 0);
+
+    // A host that a person has drained was opened for the canaries, and is closed again for the same reason.
+    let drained = "firmware (drained by ada) [tachi drain 1]";
+    region.operator().set_service(HOST, false, Some(drained)).unwrap();
+    let drill = begun(&stage, "1m").await;
+    until("canaries to be asked for", LIMIT, async || {
+        canaries(&stage).len() == 2
+    })
+    .await;
+    interrupt(&drill);
+    let (_, _, note) = ended(drill).await;
+    assert!(note.contains("its service is as it was"), "{note}");
+    let shown = region.host(HOST).unwrap();
+    assert_eq!(
+        (shown.enabled, shown.disabled_reason.as_deref()),
+        (false, Some(drained)),
+        "{note}"
+    );
 }

@@ -1,12 +1,14 @@
 //! What refuses a live drill before anything is done.
 
-use tachi_domain::HostId;
+use std::collections::BTreeSet;
+
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::FencingMode;
-use tachi_domain::recovery::Life;
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::Grade;
+use tachi_domain::{HostId, RecoveryId};
 use tachi_engine::ports::freezes::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
 use tachi_engine::ports::{Compute as _, Freezes as _, OperatorDesk as _};
@@ -212,6 +214,37 @@ pub(super) async fn still(database: &Database, host: &Admitted) -> Result<(), Fa
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let (frozen, open) = stopping(base).await?;
     let why = stops(&view, &frozen, &open);
+    if why.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::told(why.join("; ")))
+}
+
+/// Whether the service of a host that was not switched off is anybody else's by now: of a recovery that has begun since the drill
+/// did (`before` are those of before), or of whoever has put the host on maintenance or has frozen it.
+pub(super) async fn nobody_has_it(
+    database: &Database,
+    host: &Admitted,
+    before: &BTreeSet<RecoveryId>,
+) -> Result<(), Failure> {
+    let base = &database.base;
+    let view = failing::named(base.store.desk(), &host.id.to_string()).await;
+    let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
+    let (frozen, _) = stopping(base).await?;
+    let its = recoveries(base, host.id).await?;
+    // What restarts a canary has nothing to do with the service.
+    let its = its
+        .into_iter()
+        .filter(|one| one.kind != RecoveryKind::Vm && !before.contains(&one.id));
+    let mut why: Vec<String> = its
+        .map(|one| {
+            format!(
+                "recovery {} of it has begun since: `tachi recovery show {}`",
+                one.id, one.id
+            )
+        })
+        .collect();
+    why.extend(stops(&view, &frozen, &[]));
     if why.is_empty() {
         return Ok(());
     }

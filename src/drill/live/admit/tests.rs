@@ -2,7 +2,6 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::freeze::Freeze;
-use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{NotificationId, RecoveryId, SegmentId, ServiceId, Timestamp};
 use tachi_engine::ports::operator::MoveCounts;
 use tachi_engine::rehearsal::{Answer, Rehearsal};

@@ -1,0 +1,186 @@
+//! The service of the host that is drilled: closed for the drill, and put back only while it carries what the drill has made of it.
+//!
+//! Minutes pass in between. A host that dies by itself in them is forced down by its recovery, and a person may disable it for a
+//! reason of his own: neither is the drill's to undo (R30).
+
+use std::collections::BTreeSet;
+
+use tachi_domain::RecoveryId;
+use tachi_domain::nova::Service;
+use tachi_engine::ports::Compute as _;
+
+use super::{Drill, admit};
+use crate::cmd::Failure;
+use crate::out::plain;
+
+/// What the drill has made of the service; set right before each call, as a call without an answer may have taken effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Made {
+    /// It is as it was.
+    #[default]
+    Nothing,
+    /// Enabled, to build canaries.
+    Opened,
+    /// Disabled for this reason.
+    Closed(String),
+}
+
+/// What is to be done about the service of a host that was not switched off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is as it was.
+    Same,
+    /// It carries what the drill has made of it.
+    PutBack,
+    /// It carries something else: this.
+    Leave(String),
+}
+
+/// How a service is, for people.
+fn sentence(service: &Service) -> String {
+    if service.forced_down {
+        return "it is forced down".to_owned();
+    }
+    if !service.up {
+        return "Nova shows it down".to_owned();
+    }
+    if service.enabled {
+        return "it is enabled".to_owned();
+    }
+    let reason = service.disabled_reason.as_deref();
+    format!("it is disabled ({})", reason.unwrap_or("no reason given"))
+}
+
+/// What speaks against changing the service now; `None` if it is up, and as it is expected to be.
+fn unlike(shown: Option<&Service>, enabled: bool, reason: Option<&str>) -> Option<String> {
+    let Some(shown) = shown else {
+        return Some("Nova knows no nova-compute on it".to_owned());
+    };
+    let same = shown.enabled == enabled && (enabled || shown.disabled_reason.as_deref() == reason);
+    (shown.forced_down || !shown.up || !same).then(|| sentence(shown))
+}
+
+fn verdict(was: &Service, made: &Made, shown: Option<&Service>) -> Verdict {
+    let is = |enabled, reason| unlike(shown, enabled, reason);
+    let as_it_was = is(was.enabled, was.disabled_reason.as_deref()).is_none();
+    let carries = match made {
+        Made::Nothing => return Verdict::Same,
+        Made::Opened => is(true, None),
+        // The closing may have come to nothing: then it is as the drill had opened it.
+        Made::Closed(reason) => is(false, Some(reason)).filter(|_| was.enabled || is(true, None).is_some()),
+    };
+    match carries {
+        _ if as_it_was => Verdict::Same,
+        None => Verdict::PutBack,
+        Some(other) => Verdict::Leave(other),
+    }
+}
+
+impl Drill<'_> {
+    async fn shown_service(&self) -> Result<Option<Service>, Failure> {
+        let shown = self.region.nova.service(&self.host.name).await;
+        shown.map_err(|error| Failure::new("reading its service", error))
+    }
+
+    /// Changes the service if it is still as the drill knows it. Nobody else's word about it is overwritten.
+    async fn change(&self, made: &mut Made, next: Made, what: &str) -> Result<(), Failure> {
+        let was = &self.host.service;
+        let (enabled, reason) = match made {
+            Made::Nothing => (was.enabled, was.disabled_reason.as_deref()),
+            Made::Opened => (true, None),
+            Made::Closed(reason) => (false, Some(reason.as_str())),
+        };
+        let shown = self.shown_service().await?;
+        if let Some(other) = unlike(shown.as_ref(), enabled, reason) {
+            return Err(Failure::told(format!(
+                "its service was changed by somebody else meanwhile: {other}"
+            )));
+        }
+        *made = next;
+        let reason = match &*made {
+            Made::Closed(reason) => Some(reason.as_str()),
+            Made::Nothing | Made::Opened => None,
+        };
+        self.region.change(what, was, reason).await
+    }
+
+    /// Enables the service of a host that a person has drained, for the canaries.
+    pub(super) async fn open(&self, made: &mut Made) -> Result<(), Failure> {
+        if self.host.service.enabled {
+            return Ok(());
+        }
+        self.change(made, Made::Opened, "enables its service, to build canaries")
+            .await
+    }
+
+    /// Disables it for this reason.
+    pub(super) async fn close(&self, made: &mut Made, reason: &str) -> Result<(), Failure> {
+        let what = "disables its service, so that nothing else is placed there";
+        self.change(made, Made::Closed(reason.to_owned()), what).await
+    }
+
+    /// Puts the service back as it was, if it is still as the drill has left it. Says what became of it.
+    ///
+    /// # Errors
+    ///
+    /// It is left as it is, or it is not known how it is: why.
+    pub(super) async fn put_back(
+        &self,
+        made: &Made,
+        before: &BTreeSet<RecoveryId>,
+    ) -> Result<String, Failure> {
+        if *made == Made::Nothing {
+            return Ok("its service was not changed".to_owned());
+        }
+        let was = &self.host.service;
+        // First: a recovery that begins after this look finds the service as it is then, and disables what is enabled.
+        admit::nobody_has_it(self.database, self.host, before).await?;
+        let shown = self.shown_service().await?;
+        match (verdict(was, made, shown.as_ref()), shown) {
+            (Verdict::Leave(other), _) => Err(Failure::told(format!(
+                "somebody else has changed it meanwhile: {other}"
+            ))),
+            (Verdict::Same, _) | (Verdict::PutBack, None) => Ok(format!(
+                "its service is as it was (a call of the drill's that Nova did not answer may still change it for {} s)",
+                self.database.settings.policy.settle_time().as_secs()
+            )),
+            (Verdict::PutBack, Some(shown)) => {
+                let reason = (!was.enabled).then(|| was.disabled_reason.clone().unwrap_or_default());
+                self.region
+                    .change("puts its service back as it was", &shown, reason.as_deref())
+                    .await?;
+                Ok("its service is as it was".to_owned())
+            }
+        }
+    }
+
+    /// The host was not switched off: its canaries are deleted, and its service is put back. Gives why, and what is not as it was.
+    pub(super) async fn undo(&self, why: Failure, made: &Made, before: &BTreeSet<RecoveryId>) -> Failure {
+        let host = plain(&self.host.name);
+        crate::out::note(format!(
+            "nothing was switched off: {}; putting things back",
+            why.chain()
+        ));
+        let canaries = self.delete_own().await;
+        let service = self.put_back(made, before).await;
+        let text = format!("{host} was not switched off: {}", why.chain());
+        let canaries = match canaries {
+            Ok(()) => "the canaries are deleted".to_owned(),
+            Err(error) => format!(
+                "NOT deleted: {}; `tachi drill {host} --clean-up` deletes the canaries",
+                error.chain()
+            ),
+        };
+        let service = service.unwrap_or_else(|error| {
+            format!(
+                "its service is LEFT AS IT IS: {}; `tachi host return {host}` tells what is left to do with {host} (openstack compute \
+                 service list --long shows it)",
+                error.chain()
+            )
+        });
+        Failure::told(format!("{text}; {canaries}, and {service}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
