@@ -7,7 +7,7 @@ use std::time::Duration;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::{Command, Observation, Record, Step};
-use tachi_driver::journal::{Beat, Claimed, Committed, Write};
+use tachi_driver::journal::{Beat, Claim, Claimed, Committed, Write};
 use tachi_driver::{Calls, Effect, Ended, Event, Recovery, Time, Unsure, Written, refusal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -66,7 +66,6 @@ impl Driver {
     /// Of what was claimed by a claim that was sent at `sent`.
     pub(crate) fn new(
         ports: Ports,
-        owner: &str,
         claimed: Claimed,
         state: Box<dyn Recovery>,
         sent: Duration,
@@ -78,7 +77,7 @@ impl Driver {
             lists: shared.lists.clone(),
             seat: shared.governor.join(claimed.id),
             rules: shared.rules.clone(),
-            told: Told::new(&claimed, owner),
+            told: Told::new(&claimed, &claimed.owner),
             holding: Holding::since(ports.clock.clone(), sent),
             numbers: Numbers::begin(claimed.kind, &*state, claimed.state.is_none()),
             calls: JoinSet::new(),
@@ -86,7 +85,7 @@ impl Driver {
             inbox,
             teller: None,
             auditor: Auditor::new(ports.audit.clone(), &claimed, &*state),
-            machine: tachi_driver::Driver::new(owner, &claimed, state, sent),
+            machine: tachi_driver::Driver::new(&claimed, state, sent),
             ports,
             claimed,
         }
@@ -97,8 +96,8 @@ impl Driver {
         Self { teller, ..self }
     }
 
-    /// Runs until the recovery is over, the claim is lost, or `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Ended {
+    /// Runs until the recovery is over, the claim is lost, or `stop`. With the claim as it was known last.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> (Ended, Claim) {
         if let Some(teller) = &self.teller {
             teller.claimed(self.ports.clock.wall());
         }
@@ -117,13 +116,13 @@ impl Driver {
                         self.tell_end(ended);
                         // Calls under way cannot be taken back; their answers are of no use to anyone any more.
                         self.calls.abort_all();
-                        return ended;
+                        return (ended, self.machine.claim().clone());
                     }
                 }
             }
             // Every event asks for something, so that there is always an answer.
             let Some(answer) = next else {
-                return Ended::Unsure(Unsure::Failed);
+                return (Ended::Unsure(Unsure::Failed), self.machine.claim().clone());
             };
             event = answer;
         }
@@ -156,7 +155,7 @@ impl Driver {
                 return ControlFlow::Continue(None);
             }
             Effect::Audit(commands) => Event::Audited(self.auditor.orders(self.host(), &commands).await),
-            Effect::Commit(write) => self.commit(&write).await,
+            Effect::Commit(claim, write) => self.commit(&claim, &write).await,
             Effect::Beat(beat) => self.beat(beat).await,
             Effect::Wait(until) => self.wait(until, stop).await,
             Effect::LetGo => {
@@ -189,13 +188,9 @@ impl Driver {
         Event::Observed(observations)
     }
 
-    async fn commit(&self, write: &Write) -> Event {
+    async fn commit(&self, claim: &Claim, write: &Write) -> Event {
         let sent = self.ports.clock.boot();
-        let outcome = self
-            .ports
-            .journal
-            .commit(self.claimed.id, self.claimed.epoch, write)
-            .await;
+        let outcome = self.ports.journal.commit(claim, write).await;
         numbers::committed(&outcome, self.ports.clock.boot().saturating_sub(sent));
         self.journalled(sent, outcome)
     }
@@ -332,12 +327,7 @@ impl Driver {
             tracing::warn!(recovery = %self.claimed.id, "calls were still under way when the engine stopped");
             self.calls.abort_all();
         }
-        if let Err(error) = self
-            .ports
-            .journal
-            .release(self.claimed.id, self.claimed.epoch)
-            .await
-        {
+        if let Err(error) = self.ports.journal.release(self.machine.claim()).await {
             tracing::warn!(recovery = %self.claimed.id, %error, "the claim was not given free");
         }
     }
@@ -354,6 +344,11 @@ impl Driver {
                 %recovery,
                 "by the database's clock more time has passed than by this machine's: it was stopped together with its clocks, or the \
                  database's clock was set forward; the recovery is claimed anew"
+            ),
+            Ended::Unsure(Unsure::Rewound) => tracing::error!(
+                %recovery,
+                "the database has lost the latest writes of the recovery (a failover?); it is claimed again, and nothing is asked until \
+                 no earlier call can take effect"
             ),
             Ended::Unsure(Unsure::State) => tracing::error!(%recovery, "the state cannot be written"),
             Ended::Over

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 use tachi_domain::policy::Policy;
+use tachi_driver::journal::Claim;
 use tachi_driver::{Ended, Sweeper, Unsure, Unusable, WATCH};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
@@ -78,7 +79,7 @@ pub struct Engine {
     /// The heart's work, until it is begun.
     beating: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     driven: BTreeSet<RecoveryId>,
-    drivers: JoinSet<Ended>,
+    drivers: JoinSet<(Ended, Claim)>,
     /// Which recovery, at which epoch, a task drives.
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
     events: Arc<dyn Events>,
@@ -220,9 +221,12 @@ impl Engine {
     }
 
     /// Whether its recovery has to be claimed anew.
-    fn ended(&mut self, ended: Result<(task::Id, Ended), task::JoinError>) -> bool {
+    fn ended(&mut self, ended: Result<(task::Id, (Ended, Claim)), task::JoinError>) -> bool {
         let (task, how) = match ended {
-            Ok((task, how)) => (task, how),
+            Ok((task, (how, claim))) => {
+                self.sweeper.left(&claim, self.ports.clock.boot());
+                (task, how)
+            }
             Err(error) => {
                 tracing::error!(%error, "a driver has failed: its recovery is claimed anew");
                 (error.id(), Ended::Unsure(Unsure::Failed))
@@ -254,6 +258,21 @@ impl Engine {
         };
         let driven = &self.driven;
         let now = self.ports.clock.boot();
+        for (view, known) in self.sweeper.rewound(&views, now, |id| driven.contains(&id)) {
+            // A copy that lags behind shows old rows too.
+            match self.ports.journal.mark_rewound(&view, known).await {
+                Ok(true) => tracing::error!(
+                    recovery = %view.id,
+                    epoch = view.epoch,
+                    known_epoch = known.epoch,
+                    "the database has lost writes of the recovery (a failover?)"
+                ),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(recovery = %view.id, %error, "failed to mark a recovery whose writes were lost");
+                }
+            }
+        }
         let mut claimed = false;
         let claimable = self.sweeper.claimable(&views, now, |id| driven.contains(&id));
         for views in claimable.chunks(TOGETHER) {
@@ -270,8 +289,7 @@ impl Engine {
     /// Whether any of them is ours now.
     async fn claim(&mut self, views: &[ClaimView], stop: &CancellationToken) -> bool {
         let sent = self.ports.clock.boot();
-        let seen: Vec<(RecoveryId, u64)> = views.iter().map(|view| (view.id, view.epoch)).collect();
-        let outcomes = self.ports.journal.claim_all(&seen, &self.options.name).await;
+        let outcomes = self.ports.journal.claim_all(views, &self.options.name).await;
         let mut any = false;
         for (view, outcome) in views.iter().zip(outcomes) {
             match outcome {
@@ -306,15 +324,8 @@ impl Engine {
         match tachi_driver::open(&claimed, &policy) {
             Ok(state) => {
                 let teller = Teller::new(&self.events, &self.options.name, &claimed, Some(&*state));
-                let driver = Driver::new(
-                    self.ports.clone(),
-                    &self.options.name,
-                    claimed,
-                    state,
-                    sent,
-                    &self.shared,
-                )
-                .telling(teller);
+                let driver =
+                    Driver::new(self.ports.clone(), claimed, state, sent, &self.shared).telling(teller);
                 let stop = stop.child_token();
                 self.driven.insert(id);
                 let task = self.drivers.spawn(driver.run(stop)).id();
@@ -333,7 +344,7 @@ impl Engine {
         tracing::error!(recovery = %claimed.id, "{message}");
         let now = self.ports.clock.wall();
         let write = why.write(claimed, message.clone(), now);
-        match self.ports.journal.commit(claimed.id, claimed.epoch, &write).await {
+        match self.ports.journal.commit(&claimed.claim(), &write).await {
             Ok(Committed::Written(_)) => {
                 if let Some(mut teller) = Teller::new(&self.events, &self.options.name, claimed, None) {
                     let held = write.life.is_none().then_some(message.as_str());

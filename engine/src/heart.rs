@@ -55,14 +55,18 @@ impl Heart {
     /// Beats once.
     pub(crate) async fn beat(&self, beat: Beat) -> Beaten {
         let (answer, answered) = oneshot::channel();
-        if self.orders.send(Order { beat, answer }).await.is_ok()
+        let order = Order {
+            beat: beat.clone(),
+            answer,
+        };
+        if self.orders.send(order).await.is_ok()
             && let Ok(beaten) = answered.await
         {
             return beaten;
         }
         // The work has stopped before us: by ourselves then.
         let sent = self.clock.boot();
-        let outcome = self.journal.beat(beat.id, beat.epoch, beat.elapsed).await;
+        let outcome = self.journal.beat(&beat.claim, beat.elapsed).await;
         Beaten { sent, outcome }
     }
 }
@@ -80,7 +84,7 @@ async fn run(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, mut inbox: mpsc::
             orders.push(more);
         }
         together = orders.len();
-        let beats: Vec<Beat> = orders.iter().map(|order| order.beat).collect();
+        let beats: Vec<Beat> = orders.iter().map(|order| order.beat.clone()).collect();
         let sent = clock.boot();
         let mut outcomes = journal.beat_all(&beats).await.into_iter();
         for order in orders {

@@ -179,6 +179,7 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
     let result = match outcome {
         Ok(Committed::Written(_)) => "written",
         Ok(Committed::Lost) => "lost",
+        Ok(Committed::Rewound) => "rewound",
         Ok(
             Committed::MovesTaken(_)
             | Committed::HostUnderRecovery
@@ -417,6 +418,7 @@ mod tests {
         let view = |epoch, owner: Option<&str>| ClaimView {
             id: RecoveryId(Uuid::from_u128(1)),
             epoch,
+            seq: 0,
             beat: 0,
             owner: owner.map(Into::into),
             life: Life::Open,

@@ -11,7 +11,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
-use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Standing, Write};
+use tachi_engine::ports::journal::{Claim, ClaimView, Claimed, Committed, RowVersion, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Doubted, Journal, JournalError};
 use tachi_store::Store;
@@ -68,15 +68,15 @@ impl Journal for Deadly {
         self.store.journal().unsettled().await
     }
 
-    async fn claim(&self, id: RecoveryId, seen: u64, owner: &str) -> Result<Option<Claimed>, JournalError> {
-        self.store.journal().claim(id, seen, owner).await
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError> {
+        self.store.journal().claim(seen, owner).await
     }
 
-    async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError> {
-        self.store.journal().beat(id, epoch, elapsed).await
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError> {
+        self.store.journal().beat(claim, elapsed).await
     }
 
-    async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         let dying = number == self.at;
         if dying && self.moment == Moment::Before {
@@ -86,15 +86,19 @@ impl Journal for Deadly {
         if number == self.at + 1 && self.moment == Moment::Acting {
             return self.die().await;
         }
-        let outcome = self.store.journal().commit(id, epoch, write).await;
+        let outcome = self.store.journal().commit(claim, write).await;
         if dying && self.moment == Moment::After {
             return self.die().await;
         }
         outcome
     }
 
-    async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
-        self.store.journal().release(id, epoch).await
+    async fn release(&self, claim: &Claim) -> Result<(), JournalError> {
+        self.store.journal().release(claim).await
+    }
+
+    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError> {
+        self.store.journal().mark_rewound(seen, known).await
     }
 
     async fn first_start(&self) -> Result<Duration, JournalError> {

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tachi_domain::{Elapsed, RecoveryId};
 use tachi_engine::SystemClock;
+use tachi_engine::ports::journal::Claim;
 use tachi_engine::ports::{Journal as _, Notifications as _};
 use tachi_store::Store;
 
@@ -105,14 +106,20 @@ pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::su
     let mut options = stage.database.options.clone();
     options.busy_timeout = Duration::from_millis(200);
     let probe = Store::connect(&options, Arc::new(SystemClock)).await.unwrap();
-    let nobody = RecoveryId(uuid::Uuid::nil());
+    let nobody = Claim {
+        id: RecoveryId(uuid::Uuid::nil()),
+        epoch: 0,
+        owner: String::new(),
+        seq: 0,
+        beat: 0,
+    };
     until(
         "the engine to be stopped outside a transaction",
         LIMIT,
         async || {
             process.signal(Signal::STOP);
             // A beat of a recovery that does not exist takes the lock and changes nothing.
-            let free = probe.journal().beat(nobody, 0, Elapsed::ZERO).await.is_ok();
+            let free = probe.journal().beat(&nobody, Elapsed::ZERO).await.is_ok();
             if !free {
                 process.signal(Signal::CONT);
             }

@@ -9,7 +9,7 @@ use tachi_domain::guard::{Doubts, GuardPolicy};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
-use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
+use tachi_engine::ports::journal::{Beat, Claim, ClaimView, Claimed, Committed, RowVersion, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Doubted, Journal, JournalError};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings};
@@ -64,12 +64,12 @@ impl Journal for Counting {
         self.store.journal().unsettled().await
     }
 
-    async fn claim(&self, id: RecoveryId, seen: u64, owner: &str) -> Result<Option<Claimed>, JournalError> {
-        self.store.journal().claim(id, seen, owner).await
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError> {
+        self.store.journal().claim(seen, owner).await
     }
 
-    async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError> {
-        self.store.journal().beat(id, epoch, elapsed).await
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError> {
+        self.store.journal().beat(claim, elapsed).await
     }
 
     async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
@@ -77,7 +77,7 @@ impl Journal for Counting {
         self.store.journal().beat_all(beats).await
     }
 
-    async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError> {
         for one in &write.moves {
             let shown = format!("{} {}", one.status.as_str(), one.state);
             self.written
@@ -87,11 +87,15 @@ impl Journal for Counting {
                 .or_default()
                 .push(shown);
         }
-        self.store.journal().commit(id, epoch, write).await
+        self.store.journal().commit(claim, write).await
     }
 
-    async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
-        self.store.journal().release(id, epoch).await
+    async fn release(&self, claim: &Claim) -> Result<(), JournalError> {
+        self.store.journal().release(claim).await
+    }
+
+    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError> {
+        self.store.journal().mark_rewound(seen, known).await
     }
 
     async fn first_start(&self) -> Result<Duration, JournalError> {

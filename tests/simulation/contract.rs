@@ -5,11 +5,13 @@ use std::time::Duration;
 use tachi_contract::{Answer, Found, Operation, Outcome, RESERVED, View, scenarios};
 use tachi_domain::Elapsed;
 use tachi_domain::recovery::RecoveryKind;
+use tachi_driver::RowVersion;
+use tachi_driver::journal::{Claim, ClaimView};
 
 use crate::journal::Journal;
 use crate::nova::stamp;
 use crate::reserve::{Reserve, Row, host_id, index_of};
-use crate::storms::index_of_recovery;
+use crate::storms::{index_of_recovery, recovery_id};
 
 struct Bed {
     journal: Journal,
@@ -84,7 +86,11 @@ impl Bed {
                 seen,
                 owner,
             } => {
-                let claimed = journal.claim(*recovery, *seen, *owner, now);
+                let view = ClaimView {
+                    epoch: *seen,
+                    ..shown(journal, *recovery)
+                };
+                let claimed = journal.claim(&view, &format!("engine-{owner}"), now);
                 return Answer::Claimed(claimed.map(|claimed| Box::new(Found::from(claimed))));
             }
             Operation::Commit {
@@ -93,7 +99,8 @@ impl Bed {
                 draft,
             } => {
                 let write = draft.write(*recovery, host_id, &self.freezes, stamp(now));
-                let committed = journal.commit(*recovery, *epoch, &write, (now, Duration::ZERO));
+                let claim = known(journal, *recovery, *epoch, None, (0, 0));
+                let committed = journal.commit(&claim, &write, (now, Duration::ZERO));
                 return Answer::Committed(Outcome::of(committed, index_of));
             }
             Operation::Beat {
@@ -101,11 +108,43 @@ impl Bed {
                 epoch,
                 millis,
             } => {
-                let beaten = journal.beat(*recovery, *epoch, Elapsed::from_millis(*millis));
+                let claim = known(journal, *recovery, *epoch, None, (0, 0));
+                let beaten = journal.beat(&claim, Elapsed::from_millis(*millis));
                 return Answer::Committed(Outcome::of(beaten, index_of));
             }
             Operation::Release { recovery, epoch } => {
-                journal.release(*recovery, *epoch);
+                let claim = known(journal, *recovery, *epoch, None, (0, 0));
+                journal.release(&claim);
+            }
+            Operation::CommitPast {
+                recovery,
+                epoch,
+                owner,
+                lost,
+                draft,
+            } => {
+                let write = draft.write(*recovery, host_id, &self.freezes, stamp(now));
+                let claim = known(journal, *recovery, *epoch, Some(*owner), (*lost, 0));
+                let committed = journal.commit(&claim, &write, (now, Duration::ZERO));
+                return Answer::Committed(Outcome::of(committed, index_of));
+            }
+            Operation::BeatPast {
+                recovery,
+                epoch,
+                owner,
+                lost,
+            } => {
+                let claim = known(journal, *recovery, *epoch, Some(*owner), *lost);
+                let beaten = journal.beat(&claim, Elapsed::from_millis(5));
+                return Answer::Committed(Outcome::of(beaten, index_of));
+            }
+            Operation::MarkRewound { recovery, lost } => {
+                let seen = shown(journal, *recovery);
+                let known = RowVersion {
+                    epoch: seen.epoch,
+                    seq: seen.seq + lost,
+                };
+                journal.mark_rewound(&seen, known);
             }
             Operation::Say { recovery, word } => journal.say(*recovery, *word, now),
             Operation::Segment { enabled } => journal.segment_enabled = *enabled,
@@ -138,6 +177,38 @@ impl Bed {
             }
         }
         Answer::Done
+    }
+}
+
+/// The row, closed or not.
+fn shown(journal: &Journal, recovery: usize) -> ClaimView {
+    let row = &journal.recs[recovery];
+    ClaimView {
+        id: recovery_id(recovery),
+        epoch: row.epoch,
+        seq: row.seq,
+        beat: row.beat,
+        owner: row.owner.clone(),
+        life: row.life,
+        of_host: row.kind == RecoveryKind::Host,
+    }
+}
+
+/// What an owner knows who has lost so many commits and beats; `None` is whoever has written the row last.
+fn known(
+    journal: &Journal,
+    recovery: usize,
+    epoch: u64,
+    owner: Option<usize>,
+    (commits, beats): (u64, u64),
+) -> Claim {
+    let row = shown(journal, recovery);
+    Claim {
+        id: row.id,
+        epoch,
+        owner: owner.map_or(row.owner.unwrap_or_default(), |owner| format!("engine-{owner}")),
+        seq: row.seq + commits,
+        beat: row.beat + beats,
     }
 }
 

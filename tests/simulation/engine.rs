@@ -121,6 +121,9 @@ impl World {
         let it = &mut self.engines[engine];
         let drivers = &it.drivers;
         let ours = |id| drivers.contains_key(&index_of_recovery(id));
+        for (view, known) in it.sweeper.rewound(&views, boot, ours) {
+            self.journal.mark_rewound(&view, known);
+        }
         for view in it.sweeper.claimable(&views, boot, ours) {
             let it = &self.engines[engine];
             if it.dead || it.stopping {
@@ -132,7 +135,8 @@ impl World {
 
     fn claim(&mut self, engine: usize, view: &ClaimView) {
         let rec = index_of_recovery(view.id);
-        let Some(claimed) = self.journal.claim(rec, view.epoch, engine, self.now) else {
+        let name = format!("engine-{engine}-{}", self.engines[engine].life);
+        let Some(claimed) = self.journal.claim(view, &name, self.now) else {
             return;
         };
         let epoch = claimed.epoch;
@@ -156,7 +160,7 @@ impl World {
         }
         let driven = Driven {
             epoch,
-            driver: Driver::new("engine", &claimed, state, self.boot_of(engine)),
+            driver: Driver::new(&claimed, state, self.boot_of(engine)),
             claimed_at: self.now,
             wait: 0,
             written: self.now,
@@ -255,11 +259,13 @@ impl World {
         if !self.awake(owner.engine, owner.life, || Event::LetGo(owner)) || !self.drives(owner) {
             return;
         }
-        self.engines[owner.engine].drivers.remove(&owner.rec);
+        let Some(driven) = self.engines[owner.engine].drivers.remove(&owner.rec) else {
+            return;
+        };
         if self.database_down() {
             return self.mishap(Mishap::DatabaseDown);
         }
-        if self.journal.release(owner.rec, owner.epoch) {
+        if self.journal.release(driven.driver.claim()) {
             self.journal.recs[owner.rec].died = Some((owner.engine, self.now));
         }
     }
@@ -441,8 +447,8 @@ impl World {
             }
             Effect::Written(_) => None,
             Effect::Audit(_) => Some(tachi_driver::Event::Audited(self.audit())),
-            Effect::Commit(write) => self.commit(owner, write),
-            Effect::Beat(beat) => Some(self.beat(owner, beat.elapsed)),
+            Effect::Commit(claim, write) => self.commit(owner, &claim, write),
+            Effect::Beat(beat) => Some(self.beat(owner, &beat)),
             Effect::Alarm { .. } => {
                 self.stats.alarms += 1;
                 None
@@ -476,8 +482,11 @@ impl World {
         if ended == Ended::Unsure(Unsure::Refused) {
             self.violate("a write was refused four times".into());
         }
+        let boot = self.boot_of(owner.engine);
         let it = &mut self.engines[owner.engine];
-        it.drivers.remove(&owner.rec);
+        if let Some(driven) = it.drivers.remove(&owner.rec) {
+            it.sweeper.left(driven.driver.claim(), boot);
+        }
         if matches!(ended, Ended::Unsure(_)) {
             it.sweeper.not_sure(recovery_id(owner.rec), owner.epoch);
         }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_domain::Elapsed;
 use tachi_domain::host_recovery::{HostRecovery, MoveStep, Stage};
-use tachi_driver::journal::{Committed, Write};
+use tachi_driver::journal::{Beat, Claim, Committed, Write};
 use tachi_driver::{Event as Heard, Recovery};
 
 use crate::mishap::Mishap;
@@ -21,7 +20,7 @@ fn is_settled(state: &dyn Recovery) -> bool {
 
 impl World {
     /// A driver sends a transaction. What it hears, if that is known at once.
-    pub(crate) fn commit(&mut self, owner: Owner, write: Arc<Write>) -> Option<Heard> {
+    pub(crate) fn commit(&mut self, owner: Owner, claim: &Claim, write: Arc<Write>) -> Option<Heard> {
         self.commits += 1;
         self.note_sent(owner);
         if self.database_down() {
@@ -38,10 +37,19 @@ impl World {
             self.mishap(Mishap::CommitSlow);
             let sent = self.boot_of(owner.engine);
             let travels = self.rng.between(1, 4_000);
-            self.after(travels, Event::Commit { owner, write, sent });
+            let claim = claim.clone();
+            self.after(
+                travels,
+                Event::Commit {
+                    owner,
+                    claim,
+                    write,
+                    sent,
+                },
+            );
             return None;
         }
-        let answer = self.write_down(owner, &write, Duration::ZERO);
+        let answer = self.write_down(owner, claim, &write, Duration::ZERO);
         let ordered = write.order.is_some() && matches!(answer, Some(Committed::Written(_)));
         if due && after && self.goes_down_at(owner.engine, Mishap::DiesAfterCommit) {
             return None;
@@ -63,12 +71,12 @@ impl World {
     }
 
     /// A slow transaction is carried out, whatever has become of its sender; the answer takes its time too.
-    pub(crate) fn commit_arrives(&mut self, owner: Owner, write: &Write, sent: Duration) {
+    pub(crate) fn commit_arrives(&mut self, owner: Owner, claim: &Claim, write: &Write, sent: Duration) {
         let outcome = if self.database_down() {
             None
         } else {
             let took = self.boot_of(owner.engine).saturating_sub(sent);
-            self.write_down(owner, write, took)
+            self.write_down(owner, claim, write, took)
         };
         self.count(outcome.as_ref());
         let travels = self.rng.between(1, 2_000);
@@ -76,7 +84,13 @@ impl World {
     }
 
     /// The transaction, which has taken so long by its sender's clock, and its answer if that is not lost.
-    fn write_down(&mut self, owner: Owner, write: &Write, took: Duration) -> Option<Committed> {
+    fn write_down(
+        &mut self,
+        owner: Owner,
+        claim: &Claim,
+        write: &Write,
+        took: Duration,
+    ) -> Option<Committed> {
         let lost = self.chaos() && self.rng.percent(self.weather.database);
         if lost && self.rng.percent(50) {
             note!(self, "engine {}'s commit fails, unknown to it", owner.engine);
@@ -85,9 +99,7 @@ impl World {
         }
         self.freeze_before_commit(owner.rec, write.order.is_some());
         let touched = self.journal.recs[owner.rec].touched.is_some();
-        let outcome = self
-            .journal
-            .commit(owner.rec, owner.epoch, write, (self.now, took));
+        let outcome = self.journal.commit(claim, write, (self.now, took));
         if matches!(outcome, Committed::Written(_)) {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
@@ -118,7 +130,7 @@ impl World {
     fn count(&mut self, outcome: Option<&Committed>) {
         match outcome {
             None | Some(Committed::Written(_)) => {}
-            Some(Committed::Lost) => self.stats.refused_by_epoch += 1,
+            Some(Committed::Lost | Committed::Rewound) => self.stats.refused_by_epoch += 1,
             Some(Committed::Joined) => self.mishap(Mishap::ReportJoins),
             Some(Committed::TooManyOrders) => self.stats.orders_refused += 1,
             Some(Committed::TooLate) => self.stats.too_late += 1,
@@ -164,13 +176,13 @@ impl World {
         }
     }
 
-    pub(crate) fn beat(&mut self, owner: Owner, elapsed: Elapsed) -> Heard {
+    pub(crate) fn beat(&mut self, owner: Owner, beat: &Beat) -> Heard {
         self.note_sent(owner);
         let outcome = if self.database_down() {
             self.mishap(Mishap::DatabaseDown);
             None
         } else {
-            let outcome = self.journal.beat(owner.rec, owner.epoch, elapsed);
+            let outcome = self.journal.beat(&beat.claim, beat.elapsed);
             self.count(Some(&outcome));
             let lost = self.chaos() && self.rng.percent(self.weather.database);
             if lost {

@@ -13,13 +13,14 @@ use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, RecoveryKind, Word};
 use tachi_domain::{Elapsed, Reporter, ServerId, Wait, WaitsFor};
-use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
+use tachi_driver::journal::{Claim, ClaimView, Claimed, Committed, Write};
 
 use crate::freezes::Freezes;
 use crate::monitors::Heartbeats;
 use crate::nova::{HostIx, ServerIx, host_name, server_id, stamp};
 use crate::reserve::{Reserve, index_of};
-use crate::storms::recovery_id;
+use crate::rewinds::{holds, missed};
+use crate::storms::{index_of_recovery, recovery_id};
 
 pub(crate) type RecIx = usize;
 
@@ -121,8 +122,11 @@ pub(crate) struct Rec {
     /// How often its lists were read.
     pub lists: u64,
     pub epoch: u64,
+    pub seq: u64,
     pub beat: u64,
-    pub owner: Option<usize>,
+    pub owner: Option<String>,
+    /// It is marked: writes of an owner were lost.
+    pub rewound: bool,
     pub life: Life,
     pub elapsed: Elapsed,
     pub head: Option<String>,
@@ -176,7 +180,7 @@ pub(crate) struct Journal {
     /// What the database's clock shows.
     pub now: u64,
     /// Without it two owners write: a mutation that must be caught.
-    pub checks_epoch: bool,
+    pub checks_claim: bool,
     pub reserve: Reserve,
     /// Which recoveries have ordered their host off, and when.
     pub orders: Vec<(RecIx, u64)>,
@@ -215,7 +219,7 @@ impl Journal {
             put: BTreeMap::new(),
             restarts: BTreeMap::new(),
             now: 0,
-            checks_epoch: !crate::mutate::mutated("epoch"),
+            checks_claim: !crate::mutate::mutated("epoch"),
             reserve,
             orders: Vec::new(),
             given: Vec::new(),
@@ -337,8 +341,10 @@ impl Journal {
             ended: None,
             lists: 0,
             epoch: 0,
+            seq: 0,
             beat: 0,
             owner: None,
+            rewound: false,
             life: Life::Open,
             elapsed: Elapsed::ZERO,
             head: None,
@@ -404,9 +410,9 @@ impl Journal {
         let view = |(rec, row): (RecIx, &Rec)| ClaimView {
             id: recovery_id(rec),
             epoch: row.epoch,
+            seq: row.seq,
             beat: row.beat,
-            // Nobody looks who it is, and this is asked many thousand times in a run.
-            owner: row.owner.map(|_| String::new()),
+            owner: row.owner.clone(),
             life: row.life,
             of_host: row.kind == RecoveryKind::Host,
         };
@@ -415,14 +421,17 @@ impl Journal {
             .collect()
     }
 
-    pub(crate) fn claim(&mut self, rec: RecIx, seen_epoch: u64, owner: usize, now: u64) -> Option<Claimed> {
+    pub(crate) fn claim(&mut self, seen: &ClaimView, owner: &str, now: u64) -> Option<Claimed> {
+        let rec = index_of_recovery(seen.id);
         let row = &mut self.recs[rec];
-        if row.epoch != seen_epoch || row.life == Life::Closed {
+        let as_seen = (row.epoch, row.seq, &row.owner) == (seen.epoch, seen.seq, &seen.owner);
+        if !as_seen || row.life == Life::Closed {
             return None;
         }
         row.epoch += 1;
+        row.seq += 1;
         row.beat += 1;
-        row.owner = Some(owner);
+        row.owner = Some(owner.to_owned());
         if matches!(row.status, NotificationStatus::New | NotificationStatus::Error) {
             row.status = NotificationStatus::Running;
         }
@@ -436,6 +445,10 @@ impl Journal {
         Some(Claimed {
             id: recovery_id(rec),
             epoch: row.epoch,
+            owner: owner.to_owned(),
+            seq: row.seq,
+            beat: row.beat,
+            rewound: row.rewound,
             kind: row.kind,
             life: row.life,
             notification: self.notification(rec),
@@ -450,16 +463,6 @@ impl Journal {
         })
     }
 
-    /// Lets go of a claim.
-    pub(crate) fn release(&mut self, rec: RecIx, epoch: u64) -> bool {
-        let row = &mut self.recs[rec];
-        let ours = row.epoch == epoch;
-        if ours {
-            row.owner = None;
-        }
-        ours
-    }
-
     /// What a new owner reads: the primary, after its claim has been committed (R1).
     fn read(&self, rec: RecIx) -> (Option<String>, Vec<String>) {
         let row = &self.recs[rec];
@@ -471,12 +474,13 @@ impl Journal {
         }
     }
 
-    pub(crate) fn beat(&mut self, rec: RecIx, epoch: u64, elapsed: Elapsed) -> Committed {
+    pub(crate) fn beat(&mut self, claim: &Claim, elapsed: Elapsed) -> Committed {
+        let rec = index_of_recovery(claim.id);
         let row = &mut self.recs[rec];
-        if self.checks_epoch && row.epoch != epoch {
-            return Committed::Lost;
+        if self.checks_claim && !(holds(row, claim) && row.beat == claim.beat) {
+            return missed(row, claim);
         }
-        row.beat += 1;
+        row.beat = claim.beat + 1;
         row.elapsed = elapsed;
         Committed::Written(self.pulse(rec))
     }
@@ -558,15 +562,13 @@ impl Journal {
     }
 
     /// The transaction has taken `took` by its sender's clock when it is carried out.
-    pub(crate) fn commit(
-        &mut self,
-        rec: RecIx,
-        epoch: u64,
-        write: &Write,
-        (now, took): (u64, Duration),
-    ) -> Committed {
-        if self.checks_epoch && self.recs[rec].epoch != epoch {
-            return Committed::Lost;
+    pub(crate) fn commit(&mut self, claim: &Claim, write: &Write, (now, took): (u64, Duration)) -> Committed {
+        let rec = index_of_recovery(claim.id);
+        let row = &mut self.recs[rec];
+        if self.checks_claim
+            && !(holds(row, claim) && (row.seq == claim.seq || crate::mutate::mutated("seq")))
+        {
+            return missed(row, claim);
         }
         if let Some(refused) = self.refused(rec, write, (now, took)) {
             return refused;
@@ -586,7 +588,9 @@ impl Journal {
         if crate::mutate::mutated("standby") {
             row.before = Some(Box::new((row.head.clone(), row.moves.clone())));
         }
-        row.beat += 1;
+        row.seq = claim.seq + 1;
+        row.beat = claim.beat + 1;
+        row.rewound &= !write.rewind_over;
         row.elapsed = write.elapsed;
         row.version += u64::from(write.state.is_some() || !write.moves.is_empty());
         if let Some(head) = &write.state {

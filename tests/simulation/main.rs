@@ -57,6 +57,7 @@ mod refusals;
 mod registered;
 mod reports;
 mod reserve;
+mod rewinds;
 mod rng;
 mod rows;
 mod run;

@@ -11,7 +11,7 @@ use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::recovery::{Command, Observation};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::Intent;
-use tachi_driver::journal::{Committed, Write};
+use tachi_driver::journal::{Claim, Committed, Write};
 
 use crate::arriving::{Moving, SetOut, Stage, Ways};
 use crate::crowd::{Act, Crowd, Said};
@@ -57,6 +57,7 @@ pub(crate) enum Event {
     /// A slow transaction reaches the database.
     Commit {
         owner: Owner,
+        claim: Claim,
         write: Arc<Write>,
         sent: Duration,
     },
@@ -651,7 +652,12 @@ impl World {
             Event::Revive { engine } => self.revive(engine),
             Event::Tick { owner, wait } => self.tick(owner, wait),
             Event::Permits(owner) => self.permits_changed(owner),
-            Event::Commit { owner, write, sent } => self.commit_arrives(owner, &write, sent),
+            Event::Commit {
+                owner,
+                claim,
+                write,
+                sent,
+            } => self.commit_arrives(owner, &claim, &write, sent),
             Event::Journalled { owner, sent, outcome } => self.journalled(owner, sent, outcome),
             Event::LetGo(owner) => self.let_go(owner),
             Event::Stopped { engine, life } => self.stopped(engine, life),

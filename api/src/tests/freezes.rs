@@ -298,6 +298,7 @@ fn claim(epoch: u64, beat: u64) -> ClaimView {
     ClaimView {
         id: RecoveryId(Uuid::from_u128(3)),
         epoch,
+        seq: 0,
         beat,
         owner: Some("ctl-1:7:x".to_owned()),
         life: Life::Open,

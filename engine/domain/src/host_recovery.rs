@@ -189,6 +189,9 @@ pub struct HostRecovery {
     /// What was heard of freezes.
     #[serde(default)]
     pub freeze: FreezeTrack,
+    /// The journal has lost what earlier owners wrote last: Nova may show evacuations that no move tells of (R33).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rewound: bool,
     /// What it waits for; `None` in what an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -240,6 +243,7 @@ impl HostRecovery {
             power_on: PowerOn::default(),
             vouch: None,
             freeze: FreezeTrack::default(),
+            rewound: false,
             wait: None,
             moves: BTreeMap::new(),
             asks: Asks::default(),

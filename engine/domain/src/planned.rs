@@ -26,7 +26,7 @@ use crate::nova::Service;
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::{
-    Command, Decision, Inventory, Life, Now, Observation, Pulse, Record, RecoveryKind, Word,
+    Command, Decision, Inventory, Life, Now, Observation, Pulse, REWOUND, Record, RecoveryKind, Word,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -240,6 +240,10 @@ impl Planned {
 
     fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
         match observation {
+            Observation::Rewound => {
+                self.message = Some(REWOUND.to_owned());
+                record.head = true;
+            }
             Observation::Claimed(pulse) | Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
             Observation::Service(result) => self.learn_service(result, now),
             Observation::ServiceUpdated(result) => self.learn_update(result, now, record),

@@ -25,8 +25,8 @@ use crate::nova::Service;
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::{
-    Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word,
-    mark,
+    Command, Decision, HookTrack, Life, Now, Observation, Pulse, REWOUND, Record, ServiceUpdate, StepKind,
+    Task, Word, mark,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -304,6 +304,10 @@ impl ProcessRecovery {
         commands: &mut Vec<Command>,
     ) {
         match observation {
+            Observation::Rewound => {
+                self.message = Some(REWOUND.to_owned());
+                record.head = true;
+            }
             Observation::Claimed(pulse) => {
                 self.question.not_sent();
                 self.hooks.forget_answers();

@@ -177,6 +177,10 @@ impl Pulse {
     }
 }
 
+/// What a recovery shows while it waits for calls that the journal lost (R33).
+pub const REWOUND: &str = "the database has lost the latest writes of this recovery (a failover?): waiting until no earlier call can \
+                           take effect any more, then everything is listed again";
+
 impl RecoveryKind {
     /// Whether a person has planned it: it has nothing to do with a failure.
     pub const fn is_planned(self) -> bool {

@@ -119,6 +119,9 @@ pub struct VmRecovery {
     /// What was heard of freezes.
     #[serde(default)]
     freeze: FreezeTrack,
+    /// The journal has lost what earlier owners wrote last: one of them may have stopped the instance (R33).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rewound: bool,
     /// What it waits for; `None` in what an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -213,6 +216,7 @@ impl VmRecovery {
             pause_until: Elapsed::ZERO,
             counted: false,
             freeze: FreezeTrack::default(),
+            rewound: false,
             wait: None,
             pulse: None,
             server_read: Question::default(),
@@ -287,7 +291,8 @@ impl VmRecovery {
         let may_be_stopped = match self.stage {
             Stage::Stopping => self.asked.is_some() || self.loose_stop.is_some(),
             Stage::Starting => true,
-            Stage::Begin | Stage::Activating | Stage::Over => false,
+            Stage::Begin | Stage::Activating => self.rewound,
+            Stage::Over => false,
         };
         if may_be_stopped {
             let text =

@@ -9,7 +9,7 @@ use tachi_domain::recovery::{Command, Now, Observation, Record};
 use tachi_domain::{Elapsed, Timestamp};
 
 use crate::holding::Intent;
-use crate::journal::{Beat, Committed, Write};
+use crate::journal::{Beat, Claim, Committed, Write};
 
 /// When something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub enum Effect {
     Demand(Demand, Sight),
     /// Write these power commands to the audit log.
     Audit(Vec<Command>),
-    /// Commit this transaction.
-    Commit(Arc<Write>),
+    /// Commit this transaction under this claim.
+    Commit(Claim, Arc<Write>),
     /// Raise the beat.
     Beat(Beat),
     /// Nothing to be done: this is durable now.
@@ -117,6 +117,8 @@ pub enum Unsure {
     State,
     /// This machine was stopped together with its clocks.
     StoodStill,
+    /// A failover of the database has lost this owner's latest writes (R33).
+    Rewound,
     /// Whatever drove it has failed.
     Failed,
 }

@@ -20,6 +20,8 @@ pub struct ClaimView {
     pub id: RecoveryId,
     /// The claim's number; 0 if it was never claimed.
     pub epoch: u64,
+    /// Raised by every claim and commit (R33).
+    pub seq: u64,
     /// Raised by the owner every second (R2).
     pub beat: u64,
     /// Who owns it; `None` if nobody does, or the owner let go.
@@ -30,6 +32,30 @@ pub struct ClaimView {
     pub of_host: bool,
 }
 
+/// A claim and the row as its owner has left it. Every write of the owner compares both, so that an owner whose latest writes were
+/// lost by a failover of the database notices (R33).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The recovery.
+    pub id: RecoveryId,
+    /// The claim's number.
+    pub epoch: u64,
+    /// The engine's name, unique per process start.
+    pub owner: String,
+    /// Raised by every claim and commit.
+    pub seq: u64,
+    /// Raised by every claim, commit and heartbeat.
+    pub beat: u64,
+}
+
+impl Claim {
+    /// A commit of this claim is durable.
+    pub const fn committed(&mut self) {
+        self.seq += 1;
+        self.beat += 1;
+    }
+}
+
 /// A recovery as its new owner finds it, read after the claim was committed, on the same connection.
 #[derive(Clone, Debug)]
 pub struct Claimed {
@@ -37,6 +63,14 @@ pub struct Claimed {
     pub id: RecoveryId,
     /// The epoch that every write of the new owner carries.
     pub epoch: u64,
+    /// The new owner.
+    pub owner: String,
+    /// As the claim has left the row.
+    pub seq: u64,
+    /// The same.
+    pub beat: u64,
+    /// A failover of the database has lost writes of an earlier owner: calls may be under way that the journal does not know (R33).
+    pub rewound: bool,
     /// What it is about.
     pub kind: RecoveryKind,
     /// Open or watching.
@@ -59,6 +93,19 @@ pub struct Claimed {
     pub pulse: Pulse,
     /// How long ago the instance of a VM recovery was restarted by others, at most [`RESTARTS`] times.
     pub restarts: Vec<Duration>,
+}
+
+impl Claimed {
+    /// What the first write of the new owner compares.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            id: self.id,
+            epoch: self.epoch,
+            owner: self.owner.clone(),
+            seq: self.seq,
+            beat: self.beat,
+        }
+    }
 }
 
 /// How many restarts of an instance are remembered at most when its next recovery begins.
@@ -217,6 +264,8 @@ pub struct Write {
     pub planned: Vec<PlannedWrite>,
     /// The recovery's host is frozen from now on.
     pub freeze: Option<FreezeOrder>,
+    /// No call that the journal lost can take effect any more: clears the rewind mark (R33).
+    pub rewind_over: bool,
 }
 
 /// What came of a [`Write`].
@@ -227,6 +276,9 @@ pub enum Committed {
     Written(Pulse),
     /// Another engine has claimed it: stop, make no call.
     Lost,
+    /// The row is older than its owner knows: a failover of the database has lost writes (R33). Stop, make no call. If more than
+    /// heartbeats were lost, the row is marked, and free.
+    Rewound,
     /// Nothing was written: these instances have an open move in another recovery.
     MovesTaken(Vec<ServerId>),
     /// Nothing was written: [`Write::unless_host_recovery`] was not met.
@@ -248,12 +300,10 @@ pub enum Committed {
 }
 
 /// What raises a recovery's beat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beat {
-    /// The recovery.
-    pub id: RecoveryId,
-    /// The claim's number.
-    pub epoch: u64,
+    /// The claim.
+    pub claim: Claim,
     /// The recovery's own time.
     pub elapsed: Elapsed,
 }

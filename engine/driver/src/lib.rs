@@ -8,6 +8,7 @@ mod holding;
 pub mod journal;
 mod machine;
 mod recovery;
+mod rewind;
 mod sweeper;
 mod write;
 
@@ -15,4 +16,4 @@ pub use effect::{Calls, Effect, Ended, Event, Time, Unsure, Written, refusal};
 pub use holding::{BEAT_LIMIT, INTENT_LIMIT, Intent, may_act};
 pub use machine::{BEAT, Driver};
 pub use recovery::{Recovery, Unusable, open};
-pub use sweeper::{SILENCE, Sweeper, WATCH};
+pub use sweeper::{RowVersion, SILENCE, Sweeper, WATCH};

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tachi_domain::fault::Fault;
 use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::recovery::{Command, Decision, News, Now, Observation, Pulse, Record, StepKind, Task};
-use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
+use tachi_domain::{Elapsed, HostId, Timestamp};
 
 use crate::alarm::Alarm;
 use crate::effect::{Calls, Effect, Ended, Event, Time, Unsure, Written};
 use crate::holding::Intent;
-use crate::journal::{Beat, Claimed, Committed, Write};
+use crate::journal::{Beat, Claim, Claimed, Committed, Write};
 use crate::recovery::Recovery;
+use crate::rewind::Rewind;
 use crate::write::write_of;
 
 /// How often the owner's beat is raised (R2).
@@ -48,9 +49,7 @@ struct Round {
 /// One recovery as a machine without clock or network.
 #[derive(Debug)]
 pub struct Driver {
-    id: RecoveryId,
-    epoch: u64,
-    owner: String,
+    claim: Claim,
     host: Option<HostId>,
     state: Box<dyn Recovery>,
     phase: Phase,
@@ -67,17 +66,20 @@ pub struct Driver {
     news: News,
     alarm: Alarm,
     stopping: bool,
+    /// Set while the row carries the rewind mark (R33).
+    rewind: Option<Rewind>,
 }
 
 impl Driver {
-    /// Of what `owner` has claimed, by a claim that was sent at `sent` on the boot-time clock. The first event is what is known
-    /// besides: permits, and whether fencing is stopped.
-    pub fn new(owner: &str, claimed: &Claimed, state: Box<dyn Recovery>, sent: Duration) -> Self {
+    /// Of what was claimed by a claim that was sent at `sent` on the boot-time clock. The first event is what is known besides:
+    /// permits, and whether fencing is stopped.
+    pub fn new(claimed: &Claimed, state: Box<dyn Recovery>, sent: Duration) -> Self {
         Self {
-            id: claimed.id,
-            epoch: claimed.epoch,
-            owner: owner.to_owned(),
+            claim: claimed.claim(),
             host: claimed.host.as_ref().map(|host| host.id),
+            rewind: claimed
+                .rewound
+                .then(|| Rewind::new(claimed.life, state.policy(), sent)),
             state,
             phase: Phase::Idle,
             inbox: vec![Observation::Claimed(claimed.pulse.clone())],
@@ -90,6 +92,11 @@ impl Driver {
             alarm: Alarm::default(),
             stopping: false,
         }
+    }
+
+    /// The claim, as the last answer of the journal has left it.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
     }
 
     /// The recovery, as it was decided last.
@@ -131,6 +138,7 @@ impl Driver {
             }
             (Event::Journalled { sent, outcome }, Phase::Beating(round)) => match outcome {
                 Some(Committed::Written(pulse)) => {
+                    self.claim.beat += 1;
                     let stood_still = self.clock_stood_still(sent, &pulse, time);
                     self.held(sent, pulse);
                     if stood_still {
@@ -139,6 +147,7 @@ impl Driver {
                         self.act(*round, sent, time, &mut effects);
                     }
                 }
+                Some(Committed::Rewound) => effects.push(Effect::End(Ended::Unsure(Unsure::Rewound))),
                 Some(_) => effects.push(Effect::End(Ended::Lost)),
                 None => effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
             },
@@ -160,6 +169,21 @@ impl Driver {
     /// Everything observed so far goes into one decision and one transaction.
     fn step(&mut self, time: Time, effects: &mut Vec<Effect>) {
         let mut observations = std::mem::take(&mut self.inbox);
+        if self
+            .rewind
+            .as_ref()
+            .is_some_and(|rewind| rewind.is_quiet(time.boot))
+        {
+            self.inbox = observations;
+            return self.stay_quiet(time, effects);
+        }
+        if self.rewind.as_mut().is_some_and(Rewind::ends) {
+            // It was claimed a while ago: what counts is what the last heartbeat has shown.
+            self.news = News::Nothing;
+            observations.retain(|one| !matches!(one, Observation::Claimed(_)));
+            let begins = [Observation::Rewound, Observation::Claimed(self.pulse.clone())];
+            observations.splice(0..0, begins);
+        }
         if std::mem::take(&mut self.news) != News::Nothing {
             // First: what an operator has forbidden must bind everything decided in this round.
             observations.insert(0, Observation::Pulse(self.pulse.clone()));
@@ -216,15 +240,35 @@ impl Driver {
         }
     }
 
+    /// Asks nothing and decides nothing; the claim is held and the reason is told (R33).
+    fn stay_quiet(&mut self, time: Time, effects: &mut Vec<Effect>) {
+        let record = self.rewind.as_mut().map(Rewind::told).unwrap_or_default();
+        let now = Now {
+            elapsed: self.elapsed(time.boot),
+            wall: time.wall,
+        };
+        let round = Round {
+            record,
+            commands: Vec::new(),
+            unaudited: None,
+            now,
+            left: ROUNDS,
+        };
+        self.journal(round, time, effects);
+    }
+
     /// Nothing of a decision is done before it is durable.
     fn journal(&mut self, round: Round, time: Time, effects: &mut Vec<Effect>) {
-        if round.record.is_empty() {
+        let rewind_over = self
+            .rewind
+            .as_ref()
+            .is_some_and(|rewind| !rewind.is_quiet(time.boot));
+        if round.record.is_empty() && !rewind_over {
             if time.boot.saturating_sub(self.beat_sent) < BEAT {
                 return self.act(round, time.boot, time, effects);
             }
             effects.push(Effect::Beat(Beat {
-                id: self.id,
-                epoch: self.epoch,
+                claim: self.claim.clone(),
                 elapsed: self.elapsed(time.boot),
             }));
             self.phase = Phase::Beating(Box::new(round));
@@ -235,7 +279,7 @@ impl Driver {
             &*self.state,
             &round.record,
             self.host,
-            &self.owner,
+            &self.claim.owner,
             now.elapsed,
             now.wall,
         );
@@ -244,8 +288,9 @@ impl Driver {
             return;
         };
         write.latest = self.latest(time);
+        write.rewind_over = rewind_over;
         let write = Arc::new(write);
-        effects.push(Effect::Commit(Arc::clone(&write)));
+        effects.push(Effect::Commit(self.claim.clone(), Arc::clone(&write)));
         self.phase = Phase::Committing(Box::new(round), write);
     }
 
@@ -261,6 +306,10 @@ impl Driver {
         let record = &mut round.record;
         let refusal = match outcome {
             Some(Committed::Written(pulse)) => {
+                self.claim.committed();
+                if write.rewind_over {
+                    self.rewind = None;
+                }
                 let record = std::mem::take(record);
                 round.record.head = record.head;
                 let now = round.now;
@@ -273,6 +322,7 @@ impl Driver {
                 return self.act(round, sent, time, effects);
             }
             Some(Committed::Lost) => return effects.push(Effect::End(Ended::Lost)),
+            Some(Committed::Rewound) => return effects.push(Effect::End(Ended::Unsure(Unsure::Rewound))),
             Some(Committed::TooLate) => return effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill))),
             None => return effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
             Some(Committed::Joined) => return effects.push(Effect::End(Ended::Unsure(Unsure::Joined))),
@@ -378,7 +428,11 @@ impl Driver {
         if self.stopping {
             return effects.push(Effect::LetGo);
         }
-        if self.news != News::Nothing || !self.inbox.is_empty() {
+        let is_quiet = self
+            .rewind
+            .as_ref()
+            .is_some_and(|rewind| rewind.is_quiet(time.boot));
+        if !is_quiet && (self.news != News::Nothing || !self.inbox.is_empty()) {
             return self.step(time, effects);
         }
         let now = Now {

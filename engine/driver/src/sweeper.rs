@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 
-use crate::journal::ClaimView;
+use crate::journal::{Claim, ClaimView};
 
 /// An owner whose beat has not moved for this long is taken for dead: from then on another engine may claim its recovery.
 pub const SILENCE: Duration = Duration::from_secs(4);
@@ -25,9 +25,23 @@ const BEGUN: usize = 256;
 /// One that is not done by then waits for something, and keeps nobody else out.
 const BEGINS: Duration = Duration::from_secs(2);
 
+/// What is known of a recovery that is not shown any more is forgotten after this time.
+const KNOWN_FOR: Duration = Duration::from_mins(10);
+
+/// What an engine has once seen or written of a recovery's row: later it is never less (R33).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowVersion {
+    /// How often it was claimed.
+    pub epoch: u64,
+    /// Raised by every claim and commit.
+    pub seq: u64,
+}
+
 /// Remembers when each beat was first seen, on this engine's own clock.
 #[derive(Debug, Default)]
 pub struct Sweeper {
+    /// The latest that was known of each recovery, and when.
+    known: BTreeMap<RecoveryId, (RowVersion, Duration)>,
     seen: BTreeMap<RecoveryId, (u64, u64, Duration)>,
     /// Claims of our own that we are not sure of any more, by epoch.
     unsure: BTreeMap<RecoveryId, u64>,
@@ -43,6 +57,48 @@ impl Sweeper {
     /// A claim of our own at `epoch` has to be made anew; there is no other owner to wait for.
     pub fn not_sure(&mut self, id: RecoveryId, epoch: u64) {
         self.unsure.insert(id, epoch);
+    }
+
+    /// A driver of ours has ended with this claim.
+    pub fn left(&mut self, claim: &Claim, now: Duration) {
+        let known = RowVersion {
+            epoch: claim.epoch,
+            seq: claim.seq,
+        };
+        self.learn(claim.id, known, now);
+    }
+
+    fn learn(&mut self, id: RecoveryId, known: RowVersion, now: Duration) {
+        let entry = self.known.entry(id).or_insert((known, now));
+        entry.0.epoch = entry.0.epoch.max(known.epoch);
+        entry.0.seq = entry.0.seq.max(known.seq);
+        entry.1 = now;
+    }
+
+    /// The recoveries whose rows are older than what was once known of them, with that: a failover of the database has lost
+    /// writes, or a copy that lags behind has answered. The journal can tell.
+    pub fn rewound(
+        &mut self,
+        views: &[ClaimView],
+        now: Duration,
+        ours: impl Fn(RecoveryId) -> bool,
+    ) -> Vec<(ClaimView, RowVersion)> {
+        let mut rewound = Vec::new();
+        // Owners find out by themselves.
+        for view in views.iter().filter(|view| !ours(view.id)) {
+            let shown = RowVersion {
+                epoch: view.epoch,
+                seq: view.seq,
+            };
+            self.learn(view.id, shown, now);
+            let known = self.known.get(&view.id).map_or(shown, |(known, _)| *known);
+            if known != shown {
+                rewound.push((view.clone(), known));
+            }
+        }
+        self.known
+            .retain(|_, (_, at)| now.saturating_sub(*at) < KNOWN_FOR);
+        rewound
     }
 
     /// The recoveries to claim now, those of hosts first. `ours` says which are being driven here.
@@ -130,6 +186,7 @@ mod tests {
         ClaimView {
             id,
             epoch,
+            seq: beat,
             beat,
             owner: owner.map(Into::into),
             life: Life::Open,
@@ -139,6 +196,46 @@ mod tests {
 
     fn at(millis: u64) -> Duration {
         Duration::from_millis(millis)
+    }
+
+    fn at_seq(epoch: u64, seq: u64) -> ClaimView {
+        ClaimView {
+            seq,
+            ..view(1, epoch, 0, Some("other"))
+        }
+    }
+
+    #[test]
+    fn r33_a_row_that_is_older_than_it_once_was_is_noticed_even_if_it_was_closed_meanwhile() {
+        let mut sweeper = Sweeper::default();
+        assert!(sweeper.rewound(&[at_seq(2, 7)], at(0), |_| false).is_empty());
+        for older in [at_seq(2, 6), at_seq(1, 9)] {
+            let found = sweeper.rewound(std::slice::from_ref(&older), at(1_000), |_| false);
+            assert_eq!(found.len(), 1, "{older:?}");
+            assert!(sweeper.rewound(&[older], at(1_000), |_| true).is_empty(), "ours");
+        }
+        let found = sweeper.rewound(&[at_seq(2, 6)], at(2_000), |_| false);
+        assert_eq!(found[0].1, RowVersion { epoch: 2, seq: 9 }, "each at its highest");
+        // One that a driver of this engine has closed is shown again.
+        let mut sweeper = Sweeper::default();
+        let closed = Claim {
+            id: at_seq(1, 1).id,
+            epoch: 3,
+            owner: "me".to_owned(),
+            seq: 20,
+            beat: 30,
+        };
+        sweeper.left(&closed, at(0));
+        assert!(sweeper.rewound(&[], at(60_000), |_| false).is_empty());
+        assert_eq!(sweeper.rewound(&[at_seq(3, 19)], at(61_000), |_| false).len(), 1);
+        // Not for ever.
+        sweeper.left(&closed, at(0));
+        assert!(sweeper.rewound(&[], at(700_000), |_| false).is_empty());
+        assert!(
+            sweeper
+                .rewound(&[at_seq(3, 19)], at(700_001), |_| false)
+                .is_empty()
+        );
     }
 
     #[test]

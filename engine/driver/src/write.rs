@@ -88,6 +88,7 @@ pub(crate) fn write_of(
         unless_joined: record.unless_joined && !state.has_heard_normal(),
         unless_evidence: record.unless_joined && !state.has_heard_evidence(),
         latest: None,
+        rewind_over: false,
         restarted: record.restarted,
         reservations: record
             .reservations

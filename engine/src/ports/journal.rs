@@ -12,9 +12,10 @@ use async_trait::async_trait;
 use tachi_domain::guard::{Doubts, RegionHost};
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId};
+pub use tachi_driver::RowVersion;
 pub use tachi_driver::journal::{
-    Beat, ClaimView, Claimed, Committed, HostWrite, MoveWrite, PlannedWrite, ProofWrite, RESTARTS, StepKind,
-    StepWrite, Write,
+    Beat, Claim, ClaimView, Claimed, Committed, HostWrite, MoveWrite, PlannedWrite, ProofWrite, RESTARTS,
+    StepKind, StepWrite, Write,
 };
 
 use super::reporters::Doubted;
@@ -92,30 +93,20 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError>;
 
-    /// Claims a recovery if its epoch is still `seen_epoch`; `None` if somebody was quicker or it is closed. The
-    /// notification goes to `running` if it was `new` or `error`.
+    /// Claims a recovery if its row is still as it was seen (epoch, sequence and owner); `None` if somebody was quicker or it is
+    /// closed. The notification goes to `running` if it was `new` or `error`.
     ///
     /// # Errors
     ///
     /// The database failed: not claimed, or claimed without knowing it, which the next claim heals.
-    async fn claim(
-        &self,
-        id: RecoveryId,
-        seen_epoch: u64,
-        owner: &str,
-    ) -> Result<Option<Claimed>, JournalError>;
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError>;
 
-    /// As [`Journal::claim`] for several recoveries, each named with the epoch it was seen at, in one transaction where that is
-    /// possible. The answers are in the order of `seen`. One that somebody else was quicker with, or that cannot be read, does not
+    /// As [`Journal::claim`] for several recoveries, in one transaction where that is possible. The answers are in the order of `seen`. One that somebody else was quicker with, or that cannot be read, does not
     /// touch the others.
-    async fn claim_all(
-        &self,
-        seen: &[(RecoveryId, u64)],
-        owner: &str,
-    ) -> Vec<Result<Option<Claimed>, JournalError>> {
+    async fn claim_all(&self, seen: &[ClaimView], owner: &str) -> Vec<Result<Option<Claimed>, JournalError>> {
         let mut outcomes = Vec::with_capacity(seen.len());
-        for (id, epoch) in seen {
-            outcomes.push(self.claim(*id, *epoch, owner).await);
+        for view in seen {
+            outcomes.push(self.claim(view, owner).await);
         }
         outcomes
     }
@@ -125,14 +116,14 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed: counts as not held.
-    async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError>;
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError>;
 
     /// As [`Journal::beat`] for several recoveries, in one transaction where that is possible. The answers are in the order of
     /// the beats. One claim that is lost does not touch the others.
     async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
         let mut outcomes = Vec::with_capacity(beats.len());
         for beat in beats {
-            outcomes.push(self.beat(beat.id, beat.epoch, beat.elapsed).await);
+            outcomes.push(self.beat(&beat.claim, beat.elapsed).await);
         }
         outcomes
     }
@@ -142,14 +133,22 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed: counts as not held.
-    async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError>;
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError>;
 
     /// Lets go of a claim, so that another engine need not wait for a silent beat.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError>;
+    async fn release(&self, claim: &Claim) -> Result<(), JournalError>;
+
+    /// Marks a recovery whose row, as it was seen, is older than `known`: what this engine has once seen or written of it (R33). The
+    /// mark ends any claim. `false`, and nothing happens, if the row is not as it was seen.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError>;
 
     /// How long ago the cluster's first engine started, by the database's clock; sets it down if that is this one (R24).
     ///

@@ -229,7 +229,6 @@ impl Work for Say<'_> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::notification::NotificationStatus;
-    use tachi_engine::ports::Journal as _;
     use tachi_engine::ports::journal::{Committed, StepKind, StepWrite, Write};
     use uuid::Uuid;
 
@@ -253,7 +252,7 @@ mod tests {
         let written = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &close)
+            .commit_at(claimed.id, claimed.epoch, &close)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -293,7 +292,7 @@ mod tests {
             let written = bench
                 .store
                 .journal()
-                .commit(claimed.id, claimed.epoch, &write)
+                .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -331,7 +330,7 @@ mod tests {
             let written = bench
                 .store
                 .journal()
-                .commit(claimed.id, claimed.epoch, &write)
+                .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");

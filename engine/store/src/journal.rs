@@ -12,6 +12,7 @@ mod planned;
 mod pulse;
 pub(crate) mod reservations;
 mod restarts;
+mod rewind;
 mod standing;
 mod together;
 
@@ -20,12 +21,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
-use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
+use tachi_engine::ports::journal::{Beat, Claim, ClaimView, Claimed, Committed, RowVersion, Standing, Write};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Doubted, Journal, JournalError};
 use tokio::time::Instant;
@@ -40,6 +43,7 @@ use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::registry::RegistryTables;
 use crate::reporters;
+use crate::work::{Tx, roll_back};
 use together::Together;
 
 /// The journal of a database: claims, and what recoveries write.
@@ -58,6 +62,15 @@ impl JournalTables {
             together: Together::default(),
         }
     }
+
+    /// Reads on the journal's connection, in a transaction that a proxy sends to the primary: what was committed anywhere is seen
+    /// (R1), whatever the reads of the registry may miss.
+    async fn causal<T>(&self, read: impl AsyncFnOnce(&Tx) -> Result<T, Stop>) -> Result<T, Stop> {
+        let snapshot = self.db.snapshot().await?;
+        let found = read(&snapshot).await;
+        roll_back(snapshot).await;
+        found
+    }
 }
 
 #[async_trait]
@@ -68,23 +81,14 @@ impl Journal for JournalTables {
         read.map_err(|stop| stop.journal("reading the unsettled recoveries"))
     }
 
-    #[instrument(name = "store::claim", level = "debug", skip_all, fields(recovery = %id))]
-    async fn claim(
-        &self,
-        id: RecoveryId,
-        seen_epoch: u64,
-        owner: &str,
-    ) -> Result<Option<Claimed>, JournalError> {
-        let mut claimed = self.claim_all(&[(id, seen_epoch)], owner).await;
+    #[instrument(name = "store::claim", level = "debug", skip_all, fields(recovery = %seen.id))]
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError> {
+        let mut claimed = self.claim_all(std::slice::from_ref(seen), owner).await;
         claimed.pop().unwrap_or(Ok(None))
     }
 
     #[instrument(name = "store::claim_all", level = "debug", skip_all, fields(count = seen.len()))]
-    async fn claim_all(
-        &self,
-        seen: &[(RecoveryId, u64)],
-        owner: &str,
-    ) -> Vec<Result<Option<Claimed>, JournalError>> {
+    async fn claim_all(&self, seen: &[ClaimView], owner: &str) -> Vec<Result<Option<Claimed>, JournalError>> {
         const WHAT: &str = "claiming a recovery";
         match claim::claim_all(&self.db, seen, owner).await {
             Ok(claimed) => claimed
@@ -96,21 +100,18 @@ impl Journal for JournalTables {
         }
     }
 
-    #[instrument(name = "store::beat", level = "debug", skip_all, fields(recovery = %id, epoch))]
-    async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError> {
-        let write = Write {
+    #[instrument(name = "store::beat", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError> {
+        let beat = Beat {
+            claim: claim.clone(),
             elapsed,
-            ..Write::default()
         };
-        let beaten = commit(&self.db, id, epoch, &write, Instant::now()).await;
-        beaten.map_err(|stop| stop.journal("beating for a recovery"))
+        let mut beaten = self.beat_all(&[beat]).await;
+        beaten.pop().unwrap_or(Ok(Committed::Lost))
     }
 
     #[instrument(name = "store::beat_all", level = "debug", skip_all, fields(count = beats.len()))]
     async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
-        if let [beat] = beats {
-            return vec![self.beat(beat.id, beat.epoch, beat.elapsed).await];
-        }
         match self
             .db
             .write_journal(&beats::Beats {
@@ -125,22 +126,28 @@ impl Journal for JournalTables {
         }
     }
 
-    #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %id, epoch))]
-    async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
+    #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError> {
         let begun = Instant::now();
         if together::is_its_own(write)
-            && let Some(outcome) = self.together.write(&self.db, id, epoch, write, begun).await
+            && let Some(outcome) = self.together.write(&self.db, claim, write, begun).await
         {
             return outcome;
         }
-        let committed = commit(&self.db, id, epoch, write, begun).await;
+        let committed = commit(&self.db, claim, write, begun).await;
         committed.map_err(|stop| stop.journal(together::WHAT))
     }
 
-    #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %id, epoch))]
-    async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
-        let released = self.db.write_journal(&claim::Release { id, epoch }).await;
+    #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
+    async fn release(&self, claim: &Claim) -> Result<(), JournalError> {
+        let released = self.db.write_journal(&claim::Release { claim }).await;
         released.map_err(|stop| stop.journal("letting go of a recovery"))
+    }
+
+    #[instrument(name = "store::mark_rewound", level = "debug", skip_all, fields(recovery = %seen.id))]
+    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError> {
+        let marked = self.db.write_journal(&rewind::Mark { seen, known }).await;
+        marked.map_err(|stop| stop.journal("marking a recovery whose writes were lost"))
     }
 
     #[instrument(name = "store::first_start", level = "debug", skip_all)]
@@ -157,13 +164,13 @@ impl Journal for JournalTables {
 
     #[instrument(name = "store::proven_off", level = "debug", skip_all)]
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
-        let read = proven_off(&self.db).await;
+        let read = self.causal(async |tx| proven_off(tx).await).await;
         read.map_err(|stop| stop.journal("reading which hosts are proven off"))
     }
 
     #[instrument(name = "store::written_off", level = "debug", skip_all, fields(%host))]
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
-        let read = given_up::of_host(self.db.reader(), host).await;
+        let read = self.causal(async |tx| given_up::of_host(tx, host).await).await;
         read.map_err(|stop| stop.journal("reading which evacuations were given up"))
     }
 
@@ -172,7 +179,9 @@ impl Journal for JournalTables {
         &self,
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
-        let read = given_up::may_run_of(self.db.reader(), servers).await;
+        let read = self
+            .causal(async |tx| given_up::may_run_of(tx, servers).await)
+            .await;
         read.map_err(|stop| stop.journal("reading where instances may run"))
     }
 
@@ -198,11 +207,12 @@ const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
 
 pub(crate) async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
     // Not the whole rows: engines ask for this all the time, and states can be long.
-    let rows: Vec<(String, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
+    let rows: Vec<(String, i64, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
         .select_only()
         .columns([
             recovery::Column::Uuid,
             recovery::Column::Epoch,
+            recovery::Column::Seq,
             recovery::Column::Beat,
             recovery::Column::Owner,
             recovery::Column::Life,
@@ -213,46 +223,42 @@ pub(crate) async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
         .into_tuple()
         .all(db.reader())
         .await?;
-    let views = rows.into_iter().map(|(uuid, epoch, beat, owner, life, kind)| {
-        let cell = |column| Cell {
-            table: "recovery",
-            row: &uuid,
-            column,
-        };
-        Ok::<_, Failure>(ClaimView {
-            id: cell("uuid").id(&uuid)?,
-            epoch: cell("epoch").count(epoch)?,
-            beat: cell("beat").count(beat)?,
-            life: cell("life").word(&life, Life::from_word)?,
-            of_host: kind == RecoveryKind::Host.as_str(),
-            owner,
-        })
-    });
+    let views = rows
+        .into_iter()
+        .map(|(uuid, epoch, seq, beat, owner, life, kind)| {
+            let cell = |column| Cell {
+                table: "recovery",
+                row: &uuid,
+                column,
+            };
+            Ok::<_, Failure>(ClaimView {
+                id: cell("uuid").id(&uuid)?,
+                epoch: cell("epoch").count(epoch)?,
+                seq: cell("seq").count(seq)?,
+                beat: cell("beat").count(beat)?,
+                life: cell("life").word(&life, Life::from_word)?,
+                of_host: kind == RecoveryKind::Host.as_str(),
+                owner,
+            })
+        });
     Ok(views.collect::<Result<_, _>>()?)
 }
 
-async fn proven_off(db: &Database) -> Result<BTreeSet<String>, Stop> {
+async fn proven_off(db: &impl ConnectionTrait) -> Result<BTreeSet<String>, Stop> {
     let names: Vec<String> = recovery::Entity::find()
         .select_only()
         .column(recovery::Column::HostName)
         .filter(recovery::Column::ProvenOff.eq(true))
         .filter(recovery::Column::Life.is_in(UNSETTLED))
         .into_tuple()
-        .all(db.reader())
+        .all(db)
         .await?;
     Ok(names.into_iter().collect())
 }
 
-async fn commit(
-    db: &Database,
-    id: RecoveryId,
-    epoch: u64,
-    write: &Write,
-    begun: Instant,
-) -> Result<Committed, Stop> {
+async fn commit(db: &Database, claim: &Claim, write: &Write, begun: Instant) -> Result<Committed, Stop> {
     let work = commit::Commit {
-        id,
-        epoch,
+        claim,
         write,
         now: db.now(),
         begun,
@@ -261,7 +267,7 @@ async fn commit(
         // Between the look for taken instances and the insert another transaction may have taken one; then the unique
         // column has refused the row.
         Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
-            let taken = moves::taken(db.journal(), id, &write.moves).await?;
+            let taken = moves::taken(db.journal(), claim.id, &write.moves).await?;
             if !taken.is_empty() {
                 return Ok(Committed::MovesTaken(taken));
             }
@@ -281,6 +287,8 @@ async fn commit(
     }
 }
 
+#[cfg(test)]
+mod at;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]

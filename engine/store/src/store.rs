@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(views[0].owner.as_deref(), Some("engine1"));
         let again = reopened
             .journal()
-            .claim(claimed.id, 1, "engine2")
+            .claim_at(claimed.id, 1, "engine2")
             .await
             .unwrap()
             .unwrap();
@@ -389,7 +389,7 @@ mod tests {
             .await
             .unwrap();
         let id = store.desk().recoveries(false).await.unwrap()[0].id;
-        assert!(store.journal().claim(id, 0, "engine").await.unwrap().is_some());
+        assert!(store.journal().claim_at(id, 0, "engine").await.unwrap().is_some());
     }
 
     #[tokio::test]

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{
-    AccessMode, DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -126,8 +125,8 @@ impl Database {
         if self.is_sqlite() {
             options.sqlite_transaction_mode = Some(SqliteTransactionMode::Deferred);
         } else {
+            // Not declared read-only: a proxy that splits reads sends such a transaction to a copy that may lag behind.
             options.isolation_level = Some(IsolationLevel::RepeatableRead);
-            options.access_mode = Some(AccessMode::ReadOnly);
         }
         self.begin(Lane::Journal, options).await
     }

@@ -2,6 +2,7 @@
 //! journal of the simulation. Hosts, recoveries and instances have numbers here; what they are called is each journal's own.
 
 mod freezes;
+mod rewind;
 mod scenarios;
 
 use std::collections::BTreeSet;
@@ -133,6 +134,37 @@ pub enum Operation {
         /// The recovery's own time.
         millis: u64,
     },
+    /// The owner of an epoch commits, knowing of so many writes that the journal does not have: a failover has lost them.
+    CommitPast {
+        /// Which recovery.
+        recovery: usize,
+        /// The owner's.
+        epoch: u64,
+        /// As it is called in [`Operation::Claim`].
+        owner: usize,
+        /// How many commits were lost.
+        lost: u64,
+        /// All that goes into the transaction.
+        draft: Box<Draft>,
+    },
+    /// The owner of an epoch raises the beat, knowing of so many beats that the journal does not have.
+    BeatPast {
+        /// Which recovery.
+        recovery: usize,
+        /// The owner's.
+        epoch: u64,
+        /// As it is called in [`Operation::Claim`].
+        owner: usize,
+        /// How many commits were lost, and how many beats.
+        lost: (u64, u64),
+    },
+    /// An engine sees a recovery at an older state than it once knew.
+    MarkRewound {
+        /// Which recovery.
+        recovery: usize,
+        /// By how many commits it is older.
+        lost: u64,
+    },
     /// The owner of an epoch lets go.
     Release {
         /// Which recovery.
@@ -218,6 +250,7 @@ pub struct Draft {
     pub worse: Vec<usize>,
     /// Freezes its host for so many minutes.
     pub freeze: Option<u32>,
+    pub rewind_over: bool,
 }
 
 impl Draft {
@@ -319,6 +352,7 @@ impl Draft {
                     servers: servers.iter().copied().map(server).collect(),
                 })
                 .unwrap_or_default(),
+            rewind_over: self.rewind_over,
             worse: self
                 .worse
                 .iter()
@@ -414,6 +448,8 @@ pub struct Found {
     pub epoch: u64,
     /// What it is about.
     pub kind: RecoveryKind,
+    /// The journal has lost writes of an earlier owner.
+    pub rewound: bool,
     /// Open or watching.
     pub life: Life,
     /// Of its notification.
@@ -437,6 +473,7 @@ impl From<Claimed> for Found {
         Self {
             epoch: claimed.epoch,
             kind: claimed.kind,
+            rewound: claimed.rewound,
             life: claimed.life,
             status: claimed.notification.status,
             millis: claimed.elapsed.millis(),
@@ -456,6 +493,8 @@ pub enum Outcome {
     Written(Said),
     /// Another engine has claimed it.
     Lost,
+    /// The journal has lost what its owner knows.
+    Rewound,
     /// Instances that another recovery moves.
     MovesTaken(Vec<u32>),
     /// The host is being recovered.
@@ -482,6 +521,7 @@ impl Outcome {
         match committed {
             Committed::Written(pulse) => Self::Written(pulse.into()),
             Committed::Lost => Self::Lost,
+            Committed::Rewound => Self::Rewound,
             Committed::MovesTaken(servers) => {
                 let mut taken: Vec<u32> = servers.into_iter().map(number).collect();
                 taken.sort_unstable();

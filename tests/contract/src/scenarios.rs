@@ -7,7 +7,9 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use tachi_driver::journal::ReservationState;
 
-use crate::{Answer, CALM, Draft, Found, Line, Operation, Outcome, RESERVED, Said, Scenario, View, server};
+use crate::{
+    Answer, CALM, Draft, Found, Line, Operation, Outcome, RESERVED, Said, Scenario, View, rewind, server,
+};
 
 /// Longer than reports count as repetitions of one another.
 const WINDOW: u32 = 200;
@@ -17,6 +19,7 @@ pub(crate) fn fresh() -> Found {
     Found {
         epoch: 1,
         kind: RecoveryKind::Host,
+        rewound: false,
         life: Life::Open,
         status: NotificationStatus::Running,
         millis: 0,
@@ -99,7 +102,7 @@ impl Script {
         self.line(operation, Answer::Committed(outcome));
     }
 
-    fn views(&mut self, views: Vec<View>) {
+    pub(crate) fn views(&mut self, views: Vec<View>) {
         self.line(Operation::Unsettled, Answer::Views(views));
     }
 }
@@ -108,7 +111,7 @@ fn moved(server: u32, open: bool, state: &str) -> (u32, bool, String) {
     (server, open, state.to_owned())
 }
 
-fn view(epoch: u64, beat: u64, owned: bool) -> View {
+pub(crate) fn view(epoch: u64, beat: u64, owned: bool) -> View {
     View {
         recovery: 0,
         epoch,
@@ -128,13 +131,21 @@ pub(crate) fn ends(life: Life) -> Draft {
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let all: [(&'static str, Writer); 22] = [
+    let all: [(&'static str, Writer); 24] = [
         (
             "r1: a claim needs the epoch that is there, and its owner's writes carry it",
             claims,
         ),
         ("r1: what an owner left is found by the next", found),
         ("r1: a write that is refused leaves nothing", nothing),
+        (
+            "r33: an owner whose latest writes were lost has no claim, and the next one is told",
+            rewind::by_its_owner,
+        ),
+        (
+            "r33: an engine that once knew more marks what was lost",
+            rewind::by_another,
+        ),
         ("r2: claims, beats and commits raise the beat", beats),
         ("r2: who lets go has no claim any more", release),
         ("what is closed is claimed by nobody", closed),
@@ -195,7 +206,6 @@ fn claims(script: &mut Script) {
     script.commit(0, 1, Draft::default(), Outcome::Lost);
     script.beat(0, 1, 5, Outcome::Lost);
     script.commit(0, 2, Draft::default(), Outcome::Written(CALM));
-    script.commit(0, 3, Draft::default(), Outcome::Lost);
     script.views(vec![view(2, 4, true)]);
 }
 
@@ -278,7 +288,7 @@ fn beats(script: &mut Script) {
 fn release(script: &mut Script) {
     script.opened(0, 0);
     let release = |epoch| Operation::Release { recovery: 0, epoch };
-    script.line(release(2), Answer::Done);
+    script.line(release(0), Answer::Done);
     script.views(vec![view(1, 1, true)]);
     script.line(release(1), Answer::Done);
     script.views(vec![view(1, 1, false)]);
@@ -455,7 +465,7 @@ fn waits(script: &mut Script) {
         wait: Some((WaitsFor::Nothing, &[])),
         ..Draft::default()
     };
-    script.commit(0, 9, nothing, Outcome::Lost);
+    script.commit(0, 0, nothing, Outcome::Lost);
     told(script, &approval, &[]);
     script.written(0, Draft::default());
     told(script, &approval, &[]);

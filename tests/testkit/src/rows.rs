@@ -67,6 +67,10 @@ pub fn claimed(kind: RecoveryKind, at: Timestamp) -> Claimed {
     Claimed {
         id: RecoveryId(Uuid::from_u128(3)),
         epoch: 1,
+        owner: "engine".to_owned(),
+        seq: 1,
+        beat: 1,
+        rewound: false,
         kind,
         life: Life::Open,
         notification: stopped(at),

@@ -1,6 +1,8 @@
 //! What each machine of a recovery is told: the answers to its questions, and what has not left this engine.
 
+use super::plan::lost::adopt_lost;
 use super::turn::turn;
+use super::words::rewound;
 use super::{HostRecovery, Stage, freezing};
 use crate::recovery::{Command, Now, Observation, Record, ServerCall};
 
@@ -22,6 +24,7 @@ impl HostRecovery {
                     self.service.superseded(&mut turn);
                 }
             }
+            Observation::Rewound => rewound(self, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
             Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
             Observation::Region(region) => self.guard.lookout.looked_around(region),
@@ -60,8 +63,16 @@ impl HostRecovery {
             Observation::Inventory(result) => {
                 let asked = self.asks.listing.question.sent();
                 let shown = result.as_ref().ok().and_then(|it| it.service.clone());
+                let migrations = result.as_ref().ok().map(|it| it.migrations.clone());
                 let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
                 listing.answered(result, move_track, moves, since, &mut turn);
+                if self.rewound
+                    && *turn.stage == Stage::Moving
+                    && let Some(migrations) = migrations
+                {
+                    self.rewound = false;
+                    adopt_lost(&migrations, moves, self.reported_at, since, &mut turn);
+                }
                 if let (Some(asked), Some(shown)) = (asked, shown) {
                     let (proof, moves) = (&mut self.proof, &mut self.moves);
                     self.service.shown_by_lists(shown, asked, proof, moves, &mut turn);

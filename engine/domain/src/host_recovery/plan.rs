@@ -1,5 +1,6 @@
 //! From lists to a plan: what becomes of each instance. `order` says in which order.
 
+pub(super) mod lost;
 pub(super) mod order;
 
 use std::collections::{BTreeMap, BTreeSet};

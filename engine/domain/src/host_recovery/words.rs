@@ -7,7 +7,7 @@ use super::service::heartbeat::renew_proof;
 use super::turn::{Turn, turn};
 use super::{HoldKind, HostRecovery, Stage};
 use crate::proof::Proof;
-use crate::recovery::{Now, OperatorWord, Pulse, Record, StepKind, Task, Word};
+use crate::recovery::{Now, OperatorWord, Pulse, REWOUND, Record, StepKind, Task, Word};
 
 impl HostRecovery {
     /// A new owner knows of no question under way, and of no answer to what was under way (R5).
@@ -146,6 +146,16 @@ impl HostRecovery {
                 self.enter(Stage::Fencing, record);
             }
         }
+    }
+}
+
+/// Everything is listed again, and what Nova records of this host's evacuations is followed even if no move tells of it (R33).
+pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
+    state.rewound = true;
+    state.message = Some(REWOUND.to_owned());
+    record.head = true;
+    if state.stage == Stage::Moving {
+        state.enter(Stage::Listing, record);
     }
 }
 

@@ -159,6 +159,9 @@ pub enum Observation {
     Tick,
     /// This engine has just claimed it: whatever was on its way when the last owner stopped is not known (R5).
     Claimed(Pulse),
+    /// A failover of the database has lost what earlier owners wrote last. No call of theirs can take effect any more, but some may
+    /// have that the journal does not know (R33). The claim follows.
+    Rewound,
     /// What an operator may have changed.
     Pulse(Pulse),
     /// Answer to [`Command::CountHosts`].

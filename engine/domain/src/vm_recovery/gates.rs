@@ -91,7 +91,7 @@ impl VmRecovery {
             }
             return false;
         }
-        if seen.vm_state == VmState::Stopped {
+        if seen.vm_state == VmState::Stopped && !self.rewound {
             let text = "it was stopped meanwhile: left to its owner";
             self.end(NotificationStatus::Ignored, text, record);
             return false;

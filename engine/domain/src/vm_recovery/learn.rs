@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{About, Dated, Stage, VmRecovery, freezing, gates};
 use crate::entity::notification::NotificationStatus;
-use crate::recovery::{Command, Now, Observation, Pulse, Record, Word};
+use crate::recovery::{Command, Now, Observation, Pulse, REWOUND, Record, Word};
 
 impl VmRecovery {
     pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
@@ -16,6 +16,11 @@ impl VmRecovery {
                 self.hooks.forget_answers();
                 record.head = true;
                 self.heard_pulse(pulse, record);
+            }
+            Observation::Rewound => {
+                self.rewound = true;
+                self.message = Some(REWOUND.to_owned());
+                record.head = true;
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
             Observation::Server { result, .. } => {

@@ -51,7 +51,7 @@ fn driver() -> Driver {
     let name = ("process_name".to_owned(), "nova-compute".to_owned());
     claimed.notification.payload.extend([name]);
     let state = open(&claimed, &Policy::default()).unwrap();
-    let mut driver = Driver::new("engine", &claimed, state, Duration::from_millis(CLAIMED_AT));
+    let mut driver = Driver::new(&claimed, state, Duration::from_millis(CLAIMED_AT));
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
     let calls = settle(&mut driver, effects, CLAIMED_AT);
     assert_eq!(calls, [Command::ReadService]);
@@ -81,7 +81,7 @@ fn nothing_else() -> Region {
 fn settle(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Command> {
     let mut calls = Vec::new();
     loop {
-        let asks = matches!(effects.last(), Some(Effect::Commit(_) | Effect::Beat(_)));
+        let asks = matches!(effects.last(), Some(Effect::Commit(..) | Effect::Beat(_)));
         calls.extend(effects.into_iter().flat_map(called));
         if !asks {
             return calls;
@@ -99,7 +99,7 @@ fn called(effect: Effect) -> Vec<Command> {
 }
 
 fn commits(effects: &[Effect]) -> bool {
-    matches!(effects.last(), Some(Effect::Commit(_)))
+    matches!(effects.last(), Some(Effect::Commit(..)))
 }
 
 #[test]
@@ -132,6 +132,7 @@ fn r1_a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_d
     let cases = [
         (None, Ended::Unsure(Unsure::Journal)),
         (Some(Committed::Lost), Ended::Lost),
+        (Some(Committed::Rewound), Ended::Unsure(Unsure::Rewound)),
         (Some(Committed::Joined), Ended::Unsure(Unsure::Joined)),
     ];
     for (outcome, wanted) in cases {
@@ -179,7 +180,7 @@ fn r20_a_word_that_a_beat_brings_is_heard_at_once() {
         ..Pulse::CALM
     };
     let effects = driver.handle(written(11_000, rejected), at(11_001));
-    let Some(Effect::Commit(write)) = effects.last() else {
+    let Some(Effect::Commit(_, write)) = effects.last() else {
         panic!("{effects:?}");
     };
     assert_eq!(write.life, Some(Life::Closed));
@@ -195,7 +196,7 @@ fn r12_a_refused_intent_is_decided_anew_and_not_called() {
     };
     let effects = driver.handle(refused, at(10_200));
     for effect in &effects {
-        if let Effect::Commit(write) = effect {
+        if let Effect::Commit(_, write) = effect {
             let intent = |step: &StepWrite| step.kind == journal::StepKind::Intent;
             assert!(
                 !write.steps.iter().any(intent),
@@ -343,7 +344,7 @@ fn r2_c10_what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
     let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
     let _ = driver.handle(written(11_000, shown_at(10_000)), at(11_005));
     let effects = driver.handle(enabled(), at(11_500));
-    let Some(Effect::Commit(write)) = effects.last() else {
+    let Some(Effect::Commit(_, write)) = effects.last() else {
         panic!("{effects:?}");
     };
     let latest = Timestamp::from_micros(10_000_500_000).plus(CLOCKS_DIFFER);
@@ -369,4 +370,108 @@ fn r2_c10_a_slow_database_is_no_clock_that_stood_still() {
     // The first was written right after it was sent, and this one after four seconds.
     let effects = driver.handle(written(15_500, shown_at(10_009)), at(19_500));
     assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
+}
+
+/// Of a process that has failed, claimed after a failover of the database has lost writes.
+fn rewound() -> Driver {
+    let mut claimed = claimed(RecoveryKind::Process);
+    let name = ("process_name".to_owned(), "nova-compute".to_owned());
+    claimed.notification.payload.extend([name]);
+    claimed.rewound = true;
+    let state = open(&claimed, &Policy::default()).unwrap();
+    Driver::new(&claimed, state, Duration::from_millis(CLAIMED_AT))
+}
+
+/// As it goes on for itself: every transaction is written. The calls with when they were made, and every commit.
+fn runs(driver: &mut Driver, until: u64) -> (Vec<(u64, Command)>, Vec<(u64, Arc<journal::Write>)>) {
+    let mut now = CLAIMED_AT;
+    let (mut calls, mut writes) = (Vec::new(), Vec::new());
+    let mut effects = driver.handle(Event::Observed(Vec::new()), at(now));
+    while now < until {
+        let last = effects.pop().unwrap();
+        calls.extend(effects.into_iter().flat_map(called).map(|call| (now, call)));
+        effects = match last {
+            Effect::Commit(claim, write) => {
+                assert_eq!(&claim, driver.claim());
+                writes.push((now, write));
+                driver.handle(written(now, Pulse::CALM), at(now))
+            }
+            Effect::Beat(_) => driver.handle(written(now, Pulse::CALM), at(now)),
+            Effect::Wait(wake) => {
+                let wake = u64::try_from(wake.as_millis()).unwrap();
+                assert!(wake > now, "it must not spin");
+                now = wake;
+                driver.handle(Event::Observed(Vec::new()), at(now))
+            }
+            other => panic!("{other:?}"),
+        };
+    }
+    (calls, writes)
+}
+
+#[test]
+fn r33_after_writes_were_lost_nothing_is_asked_before_every_lost_call_has_taken_effect() {
+    let mut driver = rewound();
+    let quiet = CLAIMED_AT + 84_000;
+    let (calls, writes) = runs(&mut driver, quiet + 5_000);
+    assert_eq!(
+        calls.first().map(|(at, _)| at / 1_000),
+        Some(quiet / 1_000),
+        "{calls:?}"
+    );
+    let (told, rest) = writes.split_first().unwrap();
+    assert_eq!(told.0, CLAIMED_AT, "people are told at once");
+    assert!(!told.1.rewind_over && told.1.notification.is_some(), "{told:?}");
+    assert!(told.1.state.is_none(), "the state is as it was found");
+    let (over, later) = rest.split_first().unwrap();
+    assert!(over.0 >= quiet && over.1.rewind_over, "{over:?}");
+    assert!(over.1.state.is_some(), "with what was learnt of it");
+    assert!(later.iter().all(|(_, write)| !write.rewind_over));
+}
+
+#[test]
+fn r33_a_word_and_a_stop_are_heard_while_lost_calls_are_waited_for() {
+    let mut driver = rewound();
+    let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
+    assert!(commits(&effects), "{effects:?}");
+    let disabled = Pulse {
+        segment_enabled: false,
+        ..Pulse::CALM
+    };
+    let effects = driver.handle(written(CLAIMED_AT, disabled.clone()), at(CLAIMED_AT));
+    assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
+    // After the time it counts, although the claim had shown something else.
+    let end = CLAIMED_AT + 84_001;
+    let effects = driver.handle(Event::Observed(Vec::new()), at(end));
+    let Some(Effect::Commit(_, write)) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(write.life, Some(Life::Closed));
+    let mut driver = rewound();
+    let _ = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
+    let _ = driver.handle(written(CLAIMED_AT, Pulse::CALM), at(CLAIMED_AT));
+    let effects = driver.handle(Event::Stop, at(CLAIMED_AT + 1_000));
+    assert!(matches!(effects[..], [Effect::LetGo]), "{effects:?}");
+}
+
+#[test]
+fn r33_every_write_carries_what_the_last_one_has_left() {
+    let mut driver = driver();
+    let before = driver.claim().clone();
+    let effects = driver.handle(enabled(), at(10_100));
+    let Some(Effect::Commit(claim, _)) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(claim, &before);
+    let effects = driver.handle(written(10_100, Pulse::CALM), at(10_200));
+    let _ = settle(&mut driver, effects, 10_200);
+    let after = driver.claim().clone();
+    assert!(after.seq > before.seq && after.beat > before.beat, "{after:?}");
+    let effects = driver.handle(Event::Observed(Vec::new()), at(11_300));
+    assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+    let _ = driver.handle(written(11_300, Pulse::CALM), at(11_301));
+    assert_eq!(
+        (driver.claim().seq, driver.claim().beat),
+        (after.seq, after.beat + 1)
+    );
 }

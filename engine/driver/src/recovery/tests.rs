@@ -12,6 +12,10 @@ pub(crate) fn claimed(kind: RecoveryKind) -> Claimed {
     Claimed {
         id: RecoveryId(Uuid::from_u128(4)),
         epoch: 1,
+        owner: "engine".to_owned(),
+        seq: 1,
+        beat: 1,
+        rewound: false,
         kind,
         life: Life::Open,
         notification: rows::stopped(at),

@@ -193,6 +193,7 @@ mod tests {
         ClaimView {
             id: RecoveryId(Uuid::from_u128(number)),
             epoch,
+            seq: 0,
             beat,
             owner: Some("ctl-1:7:x".into()),
             life: Life::Open,

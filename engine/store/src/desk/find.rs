@@ -282,8 +282,8 @@ fn notifications(so: sea_orm::sea_query::SimpleExpr) -> SelectStatement {
 #[cfg(test)]
 mod tests {
     use tachi_domain::recovery::Word;
+    use tachi_engine::ports::OperatorDesk as _;
     use tachi_engine::ports::journal::{Committed, Write};
-    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
 
     use tachi_domain::Wait;
 
@@ -305,7 +305,7 @@ mod tests {
         let written = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &write)
+            .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");

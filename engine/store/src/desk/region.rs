@@ -84,7 +84,7 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
 mod tests {
     use tachi_domain::entity::host::HostChange;
     use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-    use tachi_engine::ports::{Hosts as _, Journal as _, OperatorDesk as _};
+    use tachi_engine::ports::{Hosts as _, OperatorDesk as _};
 
     use super::*;
     use crate::testing::Bench;
@@ -110,7 +110,7 @@ mod tests {
         let written = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &write)
+            .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");

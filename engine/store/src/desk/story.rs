@@ -121,8 +121,8 @@ async fn proofs(db: &Database, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::recovery::Word;
+    use tachi_engine::ports::OperatorDesk as _;
     use tachi_engine::ports::journal::{Committed, ProofWrite, Write};
-    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
     use uuid::Uuid;
 
     use super::*;
@@ -151,7 +151,7 @@ mod tests {
         let written = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &write)
+            .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");

@@ -39,6 +39,8 @@ pub struct Model {
     /// JSON of a list of names.
     pub(crate) waits_on: Option<String>,
     pub(crate) waits_since: Option<i64>,
+    /// A failover of the database has lost writes of an owner (R33).
+    pub(crate) rewound: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

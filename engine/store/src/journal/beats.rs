@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
+use sea_orm::sea_query::{CaseStatement, Condition, Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::Frozen;
 use tachi_domain::recovery::Pulse;
 use tachi_engine::ports::journal::{Beat, Committed};
 
-use super::{claim, frozen, place, pulse};
+use super::{claim, frozen, place, pulse, rewind};
 use crate::batches::padded;
 use crate::clock;
 use crate::convert::signed;
@@ -43,8 +43,12 @@ impl Work for Beats<'_> {
         }
         let mut outcomes = Vec::new();
         for beat in self.beats {
-            let pulse = held.get(&claim_of(beat)?);
-            outcomes.push(pulse.map_or(Committed::Lost, |pulse| Committed::Written(pulse.clone())));
+            outcomes.push(match held.get(&claim_of(beat)?) {
+                Some(pulse) => Committed::Written(pulse.clone()),
+                None => match rewind::missed(tx, &beat.claim).await? {
+                    Verdict::Keep(outcome) | Verdict::Undo(outcome) => outcome,
+                },
+            });
         }
         Ok(Verdict::Keep(outcomes))
     }
@@ -52,7 +56,14 @@ impl Work for Beats<'_> {
 
 /// A recovery and the epoch at which it beats: a claim and the one that it was lost to may be in one batch.
 fn claim_of(beat: &Beat) -> Result<(String, i64), Failure> {
-    Ok((beat.id.to_string(), signed("epoch", beat.epoch)?))
+    Ok((beat.claim.id.to_string(), signed("epoch", beat.claim.epoch)?))
+}
+
+/// The row of a claim that is held, at `past` beats after what its owner knows. The sequence is left alone (R33).
+fn row_of(beat: &Beat, past: u64) -> Result<(String, Condition), Failure> {
+    let row = claim::held(&beat.claim)?
+        .add(recovery::Column::Beat.eq(signed("beat", beat.claim.beat.saturating_add(past))?));
+    Ok((beat.claim.id.to_string(), row))
 }
 
 /// Gives how many claims are held.
@@ -65,16 +76,15 @@ async fn raise(tx: &Tx, beats: &[Beat]) -> Result<u64, Stop> {
             .eq(&uuid)
             .and(recovery::Column::Epoch.eq(epoch));
         elapsed = elapsed.case(this, Expr::value(signed("elapsed time", beat.elapsed.millis())?));
-        claims.push((uuid, epoch));
+        claims.push(row_of(beat, 0)?);
     }
     let held = recovery::Entity::update_many()
-        .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
         .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
         .col_expr(
             recovery::Column::ElapsedMs,
             elapsed.finally(Expr::col(recovery::Column::ElapsedMs)).into(),
         )
-        .filter(claim::at_epochs(&claims))
+        .filter(claim::any_of(&claims))
         .exec(tx)
         .await?;
     Ok(held.rows_affected)
@@ -85,10 +95,10 @@ impl Beats<'_> {
     async fn read(&self, tx: &Tx, beats: &[Beat]) -> Result<BTreeMap<(String, i64), Pulse>, Stop> {
         let mut claims = Vec::with_capacity(beats.len());
         for beat in beats {
-            claims.push(claim_of(beat)?);
+            claims.push(row_of(beat, 1)?);
         }
         let rows = claim::all_without_state()
-            .filter(claim::at_epochs(&claims))
+            .filter(claim::any_of(&claims))
             .all(tx)
             .await?;
         let Some(opened) = rows.iter().map(|row| row.opened_at).min() else {

@@ -12,11 +12,11 @@ use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::freeze::Frozen;
 use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
-use tachi_domain::{Elapsed, RecoveryId, Timestamp};
-use tachi_engine::ports::journal::Claimed;
+use tachi_domain::{Elapsed, Timestamp};
+use tachi_engine::ports::journal::{Claim, ClaimView, Claimed};
 
 use super::place::{self, Place};
-use super::{frozen, pulse, restarts};
+use super::{frozen, pulse, restarts, rewind};
 use crate::batches::padded;
 use crate::clock;
 use crate::convert::{self, recovery_cell, signed};
@@ -26,15 +26,12 @@ use crate::error::{Failure, Stop};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work, roll_back};
 
-/// A recovery to claim, and the epoch at which it was seen.
-pub(super) type Seen = (RecoveryId, u64);
-
-/// Claims in one transaction what is still at the epoch it was seen at, and reads only after the claims are committed, in one
+/// Claims in one transaction what is still as it was seen: at the epoch and sequence, with the owner (R33), and reads only after the claims are committed, in one
 /// snapshot on the same connection (R1). If yet another engine claims in between, what is read may be newer than the claim; then
 /// every write of this owner is lost. The answers are in the order of `seen`: `None` if somebody was quicker.
 pub(super) async fn claim_all(
     db: &Database,
-    seen: &[Seen],
+    seen: &[ClaimView],
     owner: &str,
 ) -> Result<Vec<Result<Option<Claimed>, Stop>>, Stop> {
     let now = db.now();
@@ -43,22 +40,22 @@ pub(super) async fn claim_all(
         return Ok(seen.iter().map(|_| Ok(None)).collect());
     }
     let snapshot = db.snapshot().await?;
-    let claimed = read_all(&snapshot, seen, &taken, now).await;
+    let claimed = read_all(&snapshot, (seen, owner), &taken, now).await;
     roll_back(snapshot).await;
     claimed
 }
 
 async fn read_all(
     snapshot: &Tx,
-    seen: &[Seen],
+    (seen, owner): (&[ClaimView], &str),
     taken: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Vec<Result<Option<Claimed>, Stop>>, Stop> {
     let mut reading = Reading::of(snapshot, taken, now).await?;
     let mut claimed = Vec::with_capacity(seen.len());
-    for (id, epoch) in seen {
-        claimed.push(if taken.contains(&id.to_string()) {
-            reading.claimed(*id, epoch + 1).await.map(Some)
+    for view in seen {
+        claimed.push(if taken.contains(&view.id.to_string()) {
+            reading.claimed(view, owner).await.map(Some)
         } else {
             Ok(None)
         });
@@ -67,7 +64,7 @@ async fn read_all(
 }
 
 struct Take<'a> {
-    seen: &'a [Seen],
+    seen: &'a [ClaimView],
     owner: &'a str,
     now: Timestamp,
 }
@@ -79,25 +76,23 @@ impl Work for Take<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<BTreeSet<String>>, Stop> {
         let mut seen = Vec::with_capacity(self.seen.len());
-        for (id, epoch) in self.seen {
-            seen.push((id.to_string(), signed("epoch", *epoch)?));
+        let mut next = Vec::with_capacity(self.seen.len());
+        for view in self.seen {
+            seen.push(as_seen(view)?);
+            next.push((view.id.to_string(), signed("epoch", view.epoch + 1)?));
         }
         let taken = recovery::Entity::update_many()
             .col_expr(recovery::Column::Epoch, Expr::col(recovery::Column::Epoch).add(1))
             .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
             .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
             .col_expr(recovery::Column::Owner, Expr::value(self.owner))
-            .filter(at_epochs(&seen))
+            .filter(any_of(&seen))
             .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
             .exec(tx)
             .await?;
         if taken.rows_affected == 0 {
             return Ok(Verdict::Undo(BTreeSet::new()));
         }
-        let next = seen
-            .into_iter()
-            .map(|(id, epoch)| (id, epoch + 1))
-            .collect::<Vec<_>>();
         let rows = all_without_state()
             .filter(at_epochs(&next))
             .filter(recovery::Column::Owner.eq(self.owner))
@@ -129,6 +124,43 @@ impl Work for Take<'_> {
             .await?;
         Ok(Verdict::Keep(rows.into_iter().map(|row| row.uuid).collect()))
     }
+}
+
+/// A recovery, and what its row has to be.
+type Wanted = (String, Condition);
+
+/// The row as it was seen.
+fn as_seen(view: &ClaimView) -> Result<Wanted, Failure> {
+    let uuid = view.id.to_string();
+    let owner = view.owner.as_deref().map_or_else(
+        || recovery::Column::Owner.is_null(),
+        |owner| recovery::Column::Owner.eq(owner),
+    );
+    let row = Condition::all()
+        .add(recovery::Column::Uuid.eq(&uuid))
+        .add(recovery::Column::Epoch.eq(signed("epoch", view.epoch)?))
+        .add(recovery::Column::Seq.eq(signed("seq", view.seq)?))
+        .add(owner);
+    Ok((uuid, row))
+}
+
+/// The row of a claim, as long as it is held.
+pub(super) fn held(claim: &Claim) -> Result<Condition, Failure> {
+    Ok(Condition::all()
+        .add(recovery::Column::Uuid.eq(claim.id.to_string()))
+        .add(recovery::Column::Epoch.eq(signed("epoch", claim.epoch)?))
+        .add(recovery::Column::Owner.eq(&claim.owner)))
+}
+
+/// The rows that are as one of them wants.
+pub(super) fn any_of(wanted: &[Wanted]) -> Condition {
+    let wanted = padded(wanted);
+    let each = wanted
+        .iter()
+        .fold(Condition::any(), |each, (_, row)| each.add(row.clone()));
+    // By the index, whatever the planner thinks of the many conditions.
+    let ids = wanted.iter().map(|(uuid, _)| uuid);
+    Condition::all().add(recovery::Column::Uuid.is_in(ids)).add(each)
 }
 
 /// The rows of recoveries at the epochs named with their ids.
@@ -208,7 +240,8 @@ impl<'a> Reading<'a> {
         })
     }
 
-    async fn claimed(&mut self, id: RecoveryId, epoch: u64) -> Result<Claimed, Stop> {
+    async fn claimed(&mut self, view: &ClaimView, owner: &str) -> Result<Claimed, Stop> {
+        let (id, epoch) = (view.id, view.epoch + 1);
         let uuid = id.to_string();
         let row = self
             .rows
@@ -237,6 +270,10 @@ impl<'a> Reading<'a> {
         Ok(Claimed {
             id,
             epoch,
+            owner: owner.to_owned(),
+            seq: view.seq + 1,
+            beat: view.beat + 1,
+            rewound: row.rewound,
             kind: convert::recovery_kind(&row)?,
             life: convert::life(&row)?,
             notification,
@@ -295,23 +332,29 @@ fn dangling(table: &'static str, row: &str) -> Failure {
 }
 
 /// Lets go of a claim. The epoch stays, so the next claim is counted as any other.
-pub(super) struct Release {
-    pub(super) id: RecoveryId,
-    pub(super) epoch: u64,
+pub(super) struct Release<'a> {
+    pub(super) claim: &'a Claim,
 }
 
 #[async_trait]
-impl Work for Release {
+impl Work for Release<'_> {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
-        recovery::Entity::update_many()
-            .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
+        let seq = signed("seq", self.claim.seq)?;
+        let released = recovery::Entity::update_many()
+            .col_expr(recovery::Column::Seq, Expr::value(seq + 1))
             .col_expr(recovery::Column::Owner, Expr::value(None::<String>))
-            .filter(recovery::Column::Uuid.eq(self.id.to_string()))
-            .filter(recovery::Column::Epoch.eq(signed("epoch", self.epoch)?))
+            .filter(held(self.claim)?)
+            .filter(recovery::Column::Seq.eq(seq))
             .exec(tx)
             .await?;
+        if released.rows_affected == 0 {
+            return Ok(match rewind::missed(tx, self.claim).await? {
+                Verdict::Keep(_) => Verdict::Keep(()),
+                Verdict::Undo(_) => Verdict::Undo(()),
+            });
+        }
         Ok(Verdict::Keep(()))
     }
 }

@@ -9,11 +9,11 @@ use sea_orm::{
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::{RecoveryId, ServerId, Timestamp};
-use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
+use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::journal::{Claim, Committed, HostWrite, ProofWrite, StepWrite, Write};
 use tokio::time::Instant;
 
-use super::{claim, given_up, moves, orders, place, planned, pulse, reservations, restarts};
+use super::{claim, given_up, moves, orders, place, planned, pulse, reservations, restarts, rewind};
 use crate::convert::{self, signed};
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -27,8 +27,7 @@ use crate::{clock, freezes, lock};
 pub(super) const BATCH: usize = 500;
 
 pub(super) struct Commit<'a> {
-    pub(super) id: RecoveryId,
-    pub(super) epoch: u64,
+    pub(super) claim: &'a Claim,
     pub(super) write: &'a Write,
     pub(super) now: Timestamp,
     /// When it was begun, whatever it waits for.
@@ -40,12 +39,12 @@ impl Work for Commit<'_> {
     type Output = Committed;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Committed>, Stop> {
-        // First of all the write that checks the epoch (R1).
+        // First of all the write that checks the claim (R1, R33).
         if !self.hold(tx).await? {
-            return Ok(Verdict::Undo(Committed::Lost));
+            return rewind::missed(tx, self.claim).await;
         }
         let write = self.write;
-        let row = claim::without_state(tx, &self.id.to_string()).await?;
+        let row = claim::without_state(tx, &self.claim.id.to_string()).await?;
         let mut hosts: Vec<&str> = write.unless_host_recovery.as_deref().into_iter().collect();
         if convert::recovery_kind(&row)?.is_planned() {
             // Nothing is taken from a host that is being recovered either.
@@ -73,7 +72,7 @@ impl Work for Commit<'_> {
         {
             return Ok(Verdict::Undo(Committed::Joined));
         }
-        let taken = moves::taken(tx, self.id, &write.moves).await?;
+        let taken = moves::taken(tx, self.claim.id, &write.moves).await?;
         if !taken.is_empty() {
             return Ok(Verdict::Undo(Committed::MovesTaken(taken)));
         }
@@ -140,8 +139,14 @@ impl Commit<'_> {
     async fn hold(&self, tx: &Tx) -> Result<bool, Stop> {
         let write = self.write;
         let mut update = recovery::Entity::update_many()
-            .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
-            .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
+            .col_expr(
+                recovery::Column::Seq,
+                Expr::value(signed("seq", self.claim.seq + 1)?),
+            )
+            .col_expr(
+                recovery::Column::Beat,
+                Expr::value(signed("beat", self.claim.beat + 1)?),
+            )
             .col_expr(
                 recovery::Column::ElapsedMs,
                 Expr::value(signed("elapsed time", write.elapsed.millis())?),
@@ -165,9 +170,12 @@ impl Commit<'_> {
         if let Some(proven_off) = write.proven_off {
             update = update.col_expr(recovery::Column::ProvenOff, Expr::value(proven_off));
         }
+        if write.rewind_over {
+            update = update.col_expr(recovery::Column::Rewound, Expr::value(false));
+        }
         let held = update
-            .filter(recovery::Column::Uuid.eq(self.id.to_string()))
-            .filter(recovery::Column::Epoch.eq(signed("epoch", self.epoch)?))
+            .filter(claim::held(self.claim)?)
+            .filter(recovery::Column::Seq.eq(signed("seq", self.claim.seq)?))
             .exec(tx)
             .await?;
         Ok(held.rows_affected == 1)
@@ -199,7 +207,7 @@ impl Commit<'_> {
             .filter(theirs)
             .filter(recovery::Column::HostName.is_in(names.iter().copied()))
             .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
-            .filter(recovery::Column::Uuid.ne(self.id.to_string()))
+            .filter(recovery::Column::Uuid.ne(self.claim.id.to_string()))
             .limit(1)
             .one(tx)
             .await?;

@@ -11,6 +11,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
+use tachi_engine::ports::journal::{Claim, RowVersion};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
 use tachi_engine::ports::plans::{NewPlan, Planning, Plans as _};
 use tachi_engine::ports::{
@@ -59,6 +60,18 @@ impl Bed {
             hosts,
             recoveries: Vec::new(),
             freezes: Vec::new(),
+        }
+    }
+
+    /// What an owner knows who has lost so many commits and beats.
+    async fn known(&self, recovery: usize, epoch: u64, owner: usize, lost: (u64, u64)) -> Claim {
+        let journal = self.engine.journal();
+        let row = journal.claim_of(self.recoveries[recovery], epoch).await;
+        Claim {
+            owner: format!("engine-{owner}"),
+            seq: row.seq + lost.0,
+            beat: row.beat + lost.1,
+            ..row
         }
     }
 
@@ -203,7 +216,7 @@ impl Bed {
             } => {
                 let owner = format!("engine-{owner}");
                 let claimed = journal
-                    .claim(self.recoveries[*recovery], *seen, &owner)
+                    .claim_at(self.recoveries[*recovery], *seen, &owner)
                     .await
                     .unwrap();
                 return Answer::Claimed(claimed.map(|claimed| Box::new(Found::from(claimed))));
@@ -215,7 +228,7 @@ impl Bed {
             } => {
                 let write = draft.write(*recovery, |host| self.hosts[host], &self.freezes, now);
                 let committed = journal
-                    .commit(self.recoveries[*recovery], *epoch, &write)
+                    .commit_at(self.recoveries[*recovery], *epoch, &write)
                     .await
                     .unwrap();
                 return Answer::Committed(Outcome::of(committed, |id| self.host(id)));
@@ -227,13 +240,48 @@ impl Bed {
             } => {
                 let elapsed = Elapsed::from_millis(*millis);
                 let beaten = journal
-                    .beat(self.recoveries[*recovery], *epoch, elapsed)
+                    .beat_at(self.recoveries[*recovery], *epoch, elapsed)
                     .await
                     .unwrap();
                 return Answer::Committed(Outcome::of(beaten, |id| self.host(id)));
             }
+            Operation::CommitPast {
+                recovery,
+                epoch,
+                owner,
+                lost,
+                draft,
+            } => {
+                let write = draft.write(*recovery, |host| self.hosts[host], &self.freezes, now);
+                let known = self.known(*recovery, *epoch, *owner, (*lost, 0)).await;
+                let committed = journal.commit(&known, &write).await.unwrap();
+                return Answer::Committed(Outcome::of(committed, |id| self.host(id)));
+            }
+            Operation::BeatPast {
+                recovery,
+                epoch,
+                owner,
+                lost,
+            } => {
+                let known = self.known(*recovery, *epoch, *owner, *lost).await;
+                let beaten = journal.beat(&known, Elapsed::from_millis(5)).await.unwrap();
+                return Answer::Committed(Outcome::of(beaten, |id| self.host(id)));
+            }
+            Operation::MarkRewound { recovery, lost } => {
+                let id = self.recoveries[*recovery];
+                let views = journal.unsettled().await.unwrap();
+                let seen = views.iter().find(|view| view.id == id).unwrap();
+                let known = RowVersion {
+                    epoch: seen.epoch,
+                    seq: seen.seq + lost,
+                };
+                journal.mark_rewound(seen, known).await.unwrap();
+            }
             Operation::Release { recovery, epoch } => {
-                journal.release(self.recoveries[*recovery], *epoch).await.unwrap();
+                journal
+                    .release_at(self.recoveries[*recovery], *epoch)
+                    .await
+                    .unwrap();
             }
             Operation::Say { recovery, word } => {
                 store

@@ -62,7 +62,6 @@ pub(super) async fn before(
 mod tests {
     use tachi_domain::entity::notification::{NotificationStatus, NotificationType::Vm};
     use tachi_domain::recovery::Life;
-    use tachi_engine::ports::Journal as _;
     use tachi_engine::ports::journal::{Claimed, Committed, Write};
 
     use super::*;
@@ -93,7 +92,7 @@ mod tests {
         let written = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &write)
+            .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");

@@ -54,7 +54,7 @@ async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> Pulse {
     let committed = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, write)
+        .commit_at(claimed.id, claimed.epoch, write)
         .await
         .unwrap();
     let Committed::Written(pulse) = committed else {
@@ -139,6 +139,7 @@ fn everything(host: HostId) -> Write {
         unless_evidence: false,
         latest: None,
         planned: Vec::new(),
+        rewind_over: false,
         freeze: None,
         restarted: None,
         reservations: Vec::new(),
@@ -243,7 +244,7 @@ async fn r6_an_instance_is_moved_by_one_recovery_at_a_time() {
     let refused = bench
         .store
         .journal()
-        .commit(second.id, second.epoch, &write)
+        .commit_at(second.id, second.epoch, &write)
         .await
         .unwrap();
     assert_eq!(refused, Committed::MovesTaken(vec![server(2)]));
@@ -338,7 +339,7 @@ async fn long_lists_are_written_in_batches() {
     let refused = bench
         .store
         .journal()
-        .commit(second.id, second.epoch, &with_moves(moves(1234)))
+        .commit_at(second.id, second.epoch, &with_moves(moves(1234)))
         .await
         .unwrap();
     let Committed::MovesTaken(taken) = refused else {
@@ -373,7 +374,7 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
     let refused = bench
         .store
         .journal()
-        .commit(vm_recovery.id, vm_recovery.epoch, &unless("cmp1"))
+        .commit_at(vm_recovery.id, vm_recovery.epoch, &unless("cmp1"))
         .await
         .unwrap();
     assert_eq!(refused, Committed::HostUnderRecovery);
@@ -383,7 +384,7 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
     let refused = bench
         .store
         .journal()
-        .commit(vm_recovery.id, vm_recovery.epoch, &unless("cmp2"))
+        .commit_at(vm_recovery.id, vm_recovery.epoch, &unless("cmp2"))
         .await
         .unwrap();
     assert_eq!(refused, Committed::HostUnderRecovery);
@@ -426,7 +427,7 @@ async fn r22_of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
         let refused = bench
             .store
             .journal()
-            .commit(elder.id, elder.epoch, &hand_back)
+            .commit_at(elder.id, elder.epoch, &hand_back)
             .await
             .unwrap();
         assert_eq!(refused, Committed::HostUnderRecovery, "{life:?}");
@@ -495,7 +496,7 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
                 let elapsed = Elapsed::from_millis(beat);
                 let beaten = store
                     .journal()
-                    .beat(claimed.id, claimed.epoch, elapsed)
+                    .beat_at(claimed.id, claimed.epoch, elapsed)
                     .await
                     .unwrap();
                 assert!(matches!(beaten, Committed::Written(_)), "{beaten:?}");
@@ -576,7 +577,7 @@ async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
         let beaten = bench
             .store
             .journal()
-            .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
+            .beat_at(claimed.id, claimed.epoch, Elapsed::ZERO)
             .await
             .unwrap();
         assert!(is_calm(beaten));
@@ -596,7 +597,7 @@ async fn a_row_that_makes_no_sense_is_named() {
     let error = bench
         .store
         .journal()
-        .claim(bench.newest().await, 0, "engine")
+        .claim_at(bench.newest().await, 0, "engine")
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "claiming a recovery");

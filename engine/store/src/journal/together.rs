@@ -8,9 +8,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::DbErr;
-use tachi_domain::{RecoveryId, Timestamp};
+use tachi_domain::Timestamp;
 use tachi_engine::ports::JournalError;
-use tachi_engine::ports::journal::{Committed, Write};
+use tachi_engine::ports::journal::{Claim, Committed, Write};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -36,8 +36,7 @@ struct Queue {
 }
 
 struct Waiting {
-    id: RecoveryId,
-    epoch: u64,
+    claim: Claim,
     write: Write,
     now: Timestamp,
     begun: Instant,
@@ -50,8 +49,7 @@ type Answer = Option<Result<Committed, JournalError>>;
 impl Waiting {
     fn commit(&self) -> Commit<'_> {
         Commit {
-            id: self.id,
-            epoch: self.epoch,
+            claim: &self.claim,
             write: &self.write,
             now: self.now,
             begun: self.begun,
@@ -90,6 +88,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         worse,
         planned,
         freeze,
+        rewind_over: _,
     } = write;
     let lists = [
         moves.len(),
@@ -119,18 +118,10 @@ impl Together {
     /// # Cancel safety
     ///
     /// Dropping the future leaves open whether it is written.
-    pub(super) async fn write(
-        &self,
-        db: &Database,
-        id: RecoveryId,
-        epoch: u64,
-        write: &Write,
-        begun: Instant,
-    ) -> Answer {
+    pub(super) async fn write(&self, db: &Database, claim: &Claim, write: &Write, begun: Instant) -> Answer {
         let (answer, outcome) = oneshot::channel();
         let waiting = Waiting {
-            id,
-            epoch,
+            claim: claim.clone(),
             write: write.clone(),
             now: db.now(),
             begun,

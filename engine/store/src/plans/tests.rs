@@ -6,7 +6,7 @@ use tachi_domain::recovery::{Elsewhere, FreezeOrder};
 use tachi_domain::{HostId, ServerId, VmoveId};
 use tachi_engine::ports::journal::{Committed, PlannedWrite, Write};
 use tachi_engine::ports::operator::Retried;
-use tachi_engine::ports::{Freezes as _, Journal as _, OperatorDesk as _};
+use tachi_engine::ports::{Freezes as _, OperatorDesk as _};
 
 use super::*;
 use crate::testing::Bench;
@@ -66,7 +66,7 @@ async fn end(bench: &Bench, planned: Vec<PlannedWrite>, freeze: Option<FreezeOrd
     let written = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &write)
+        .commit_at(claimed.id, claimed.epoch, &write)
         .await;
     assert!(matches!(written.unwrap(), Committed::Written(_)));
 }
@@ -192,7 +192,10 @@ async fn r12_nothing_is_asked_of_an_instance_while_the_host_it_is_on_is_recovere
     };
     let asks = async || {
         let journal = bench.store.journal();
-        journal.commit(claimed.id, claimed.epoch, &intent).await.unwrap()
+        journal
+            .commit_at(claimed.id, claimed.epoch, &intent)
+            .await
+            .unwrap()
     };
     assert!(matches!(asks().await, Committed::Written(_)));
     bench.stopped(&two).await;

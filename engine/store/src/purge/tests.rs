@@ -3,8 +3,8 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
 use tachi_domain::recovery::Life;
 use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::Segments as _;
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepKind, StepWrite, Write};
-use tachi_engine::ports::{Journal as _, Segments as _};
 use uuid::Uuid;
 
 use super::*;
@@ -46,7 +46,7 @@ async fn recovered(bench: &Bench, segment: &Segment, name: &str, life: Life) -> 
     let written = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &write)
+        .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");

@@ -110,8 +110,8 @@ mod tests {
     use tachi_domain::entity::notification::NotificationStatus;
     use tachi_domain::host_recovery::Stage;
     use tachi_domain::policy::Policy;
+    use tachi_engine::ports::BootHolds as _;
     use tachi_engine::ports::journal::{Claimed, Committed, Write};
-    use tachi_engine::ports::{BootHolds as _, Journal as _};
 
     use super::*;
     use crate::testing::Bench;
@@ -133,7 +133,7 @@ mod tests {
         let written = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &write)
+            .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");

@@ -100,8 +100,8 @@ fn cut_short(tasks: &mut [TaskProgress], failed: bool) {
 
 #[cfg(test)]
 mod tests {
+    use tachi_engine::ports::Notifications as _;
     use tachi_engine::ports::journal::{Committed, Write};
-    use tachi_engine::ports::{Journal as _, Notifications as _};
     use uuid::Uuid;
 
     use super::*;
@@ -137,7 +137,7 @@ mod tests {
             let written = bench
                 .store
                 .journal()
-                .commit(claimed.id, claimed.epoch, &write)
+                .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -246,7 +246,7 @@ mod tests {
             let written = bench
                 .store
                 .journal()
-                .commit(claimed.id, claimed.epoch, &write)
+                .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -258,7 +258,7 @@ mod tests {
             let written = bench
                 .store
                 .journal()
-                .commit(claimed.id, claimed.epoch, &write)
+                .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
             assert!(matches!(written, Committed::Written(_)), "{written:?}");

@@ -56,7 +56,7 @@ async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Dou
     let written = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &write)
+        .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");

@@ -205,7 +205,7 @@ async fn r19_what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_
                     }),
                     ..Write::default()
                 };
-                store.journal().commit(claimed.id, claimed.epoch, &write).await
+                store.journal().commit_at(claimed.id, claimed.epoch, &write).await
             },
             async move {
                 let change = HostChange {
@@ -257,13 +257,13 @@ async fn r12_a_host_recovery_and_a_write_that_forbids_it_exclude_each_other() {
                 };
                 let written = store
                     .journal()
-                    .commit(claimed.id, claimed.epoch, &write)
+                    .commit_at(claimed.id, claimed.epoch, &write)
                     .await
                     .unwrap();
                 // What a second look says once the other is through.
                 (
                     written,
-                    store.journal().commit(claimed.id, claimed.epoch, &write).await,
+                    store.journal().commit_at(claimed.id, claimed.epoch, &write).await,
                 )
             },
             async move { api.registry().accept_notification(&new, 180, at).await },
@@ -312,7 +312,7 @@ async fn long_states_are_kept_whole() {
     let written = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &write)
+        .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -340,7 +340,7 @@ async fn duplicates_are_found_among_times_without_a_fraction() {
     let ended = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &end)
+        .commit_at(claimed.id, claimed.epoch, &end)
         .await
         .unwrap();
     assert!(matches!(ended, Committed::Written(_)), "{ended:?}");

@@ -12,8 +12,7 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait as _;
 use tachi_engine::ports::journal::Committed;
 use tachi_engine::ports::{
-    Clock as _, Hosts as _, Journal as _, Notifications as _, OperatorDesk as _, RegistryError, Reports as _,
-    Segments as _,
+    Clock as _, Hosts as _, Notifications as _, OperatorDesk as _, RegistryError, Reports as _, Segments as _,
 };
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -273,13 +272,13 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
     assert!(unavailable <= POSTS / 4, "{unavailable}");
     let claimed = store
         .journal()
-        .claim(recoveries[0].id, 0, "engine")
+        .claim_at(recoveries[0].id, 0, "engine")
         .await
         .unwrap()
         .unwrap();
     let beaten = store
         .journal()
-        .beat(claimed.id, claimed.epoch, claimed.elapsed)
+        .beat_at(claimed.id, claimed.epoch, claimed.elapsed)
         .await
         .unwrap();
     assert!(matches!(beaten, Committed::Written(_)), "{beaten:?}");

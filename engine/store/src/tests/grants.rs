@@ -9,8 +9,7 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, HostWrite, Write};
 use tachi_engine::ports::operator::Retried;
 use tachi_engine::ports::{
-    Journal as _, Monitors as _, Notifications as _, OperatorDesk as _, Reports as _, Roll as _,
-    Segments as _,
+    Monitors as _, Notifications as _, OperatorDesk as _, Reports as _, Roll as _, Segments as _,
 };
 
 use crate::testing::{Bench, all, new_segment, stopped};
@@ -182,7 +181,7 @@ async fn t2_who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
     assert!(
         reader
             .journal()
-            .claim(claimed.id, claimed.epoch, "me")
+            .claim_at(claimed.id, claimed.epoch, "me")
             .await
             .is_err()
     );
@@ -230,7 +229,10 @@ async fn t2_the_api_forgets_monitors_and_leaves_words_that_begin_something_to_a_
         ..Write::default()
     };
     let journal = bench.store.journal();
-    let written = journal.commit(claimed.id, claimed.epoch, &write).await.unwrap();
+    let written = journal
+        .commit_at(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");
     let steps = bench.store.desk().steps(claimed.id).await.unwrap().len();
     let error = api.desk().retry(claimed.id, "alice").await.unwrap_err();

@@ -1,8 +1,8 @@
 //! The owner dies, in each stage, and another one goes on.
 
-use super::bed::{Bed, evacuation, id, server, timeout};
+use super::bed::{Bed, evacuation, id, nova_time, server, timeout};
 use crate::host_recovery::{End, HoldKind, Lock, MoveStep, Preparation, Stage};
-use crate::nova::{PowerState, Server, VmState};
+use crate::nova::{Migration, PowerState, Server, VmState};
 use crate::power::Power;
 use crate::recovery::{Command, Observation, ServerCall, Word};
 
@@ -237,4 +237,47 @@ fn others_may_count_on_a_watched_host_again_once_the_new_owner_has_looked() {
     assert!(bed.state.is_proven_off());
     bed.tick(60_000);
     assert!(!bed.reads_power(), "once is enough");
+}
+
+/// A record of an evacuation that was made after the host was reported.
+fn young(record: u64, number: u128, status: &str, dest: &str) -> Migration {
+    Migration {
+        created_at: Some(nova_time(120_000)),
+        ..evacuation(record, number, status, Some(dest))
+    }
+}
+
+#[test]
+fn r33_an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.see(Observation::Rewound).take_over();
+    assert_eq!(bed.state.stage, Stage::Listing);
+    assert!(!bed.evacuates_any());
+    bed.service();
+    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
+    let records = vec![
+        young(7, 2, "done", "compute-9"),
+        young(8, 1, "failed", "compute-8"),
+        young(9, 3, "failed", "compute-8"),
+    ];
+    bed.inventory(vec![server(1)], records.clone());
+    assert!(bed.is_asked(2), "{:?}", bed.state.moves);
+    assert!(!bed.state.moves.contains_key(&id(3)), "it came to nothing");
+    assert!(
+        bed.one(1).may_run.contains("compute-8"),
+        "a spawn may have failed late"
+    );
+    bed.tick(1_000).lists(vec![server(1)], records);
+    assert!(
+        matches!(bed.step(2), MoveStep::Unlocking { end: End::Moved, .. }),
+        "{:?}",
+        bed.step(2)
+    );
+    assert!(
+        bed.wants(|command| *command == Command::ReadServer(id(2))),
+        "whose lock is it"
+    );
+    // Once is enough.
+    bed.take_over();
+    assert_eq!(bed.state.stage, Stage::Moving);
 }

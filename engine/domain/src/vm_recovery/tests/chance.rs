@@ -126,6 +126,7 @@ impl Facts {
             | Observation::MovesTaken(_)
             | Observation::Hook { .. }
             | Observation::Followed { .. }
+            | Observation::Rewound
             | Observation::HostUnderRecovery => {}
         }
     }

@@ -60,3 +60,14 @@ fn f8_an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
     crashed.at(1100, is(VmState::Stopped));
     assert_eq!(crashed.state.stage, Stage::Starting);
 }
+
+/// Nobody else stops what is being restarted, so it was a call that the journal has lost.
+#[test]
+fn r33_an_instance_that_a_lost_call_may_have_stopped_is_started() {
+    let id = server_id().to_string();
+    let mut run = Run::new("IO_ERROR", "IO_ERROR_REPORT", Some(&id), Policy::default());
+    run.tell(Observation::Rewound);
+    run.tell(Observation::Claimed(Pulse::CALM));
+    run.tell(is(VmState::Stopped));
+    assert_eq!(run.state.stage, Stage::Starting);
+}

@@ -6,7 +6,7 @@ use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Word;
 use tachi_engine::ports::journal::{Committed, StepWrite, Write};
-use tachi_engine::ports::{Freezes as _, Hosts as _, Journal as _, NewFreeze, OperatorDesk as _};
+use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze, OperatorDesk as _};
 
 use super::*;
 use crate::testing::{Bench, START, step};
@@ -36,7 +36,10 @@ async fn write(bench: &Bench, text: &str, life: Option<Life>, status: Notificati
         ..Write::default()
     };
     let journal = bench.store.journal();
-    let written = journal.commit(claimed.id, claimed.epoch, &write).await.unwrap();
+    let written = journal
+        .commit_at(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");
 }
 

@@ -3,18 +3,19 @@ use std::time::Duration;
 use tachi_domain::Elapsed;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::Pulse;
-use tachi_engine::ports::journal::{Beat, Claimed, Committed};
+use tachi_engine::ports::journal::{Beat, Claim, Claimed, Committed};
 use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze};
 
 use crate::testing::Bench;
 
 async fn together(bench: &Bench, claims: &[Claimed]) -> Vec<Pulse> {
-    let beat = |claimed: &Claimed| Beat {
-        id: claimed.id,
-        epoch: claimed.epoch,
-        elapsed: Elapsed::from_millis(1),
-    };
-    let beats: Vec<Beat> = claims.iter().map(beat).collect();
+    let mut beats = Vec::new();
+    for one in claims {
+        beats.push(Beat {
+            claim: bench.store.journal().claim_of(one.id, one.epoch).await,
+            elapsed: Elapsed::from_millis(1),
+        });
+    }
     let outcomes = bench.store.journal().beat_all(&beats).await;
     outcomes.into_iter().map(|one| pulse(one.unwrap())).collect()
 }
@@ -25,7 +26,7 @@ async fn one_by_one(bench: &Bench, claims: &[Claimed]) -> Vec<Pulse> {
         let journal = bench.store.journal();
         told.push(pulse(
             journal
-                .beat(one.id, one.epoch, Elapsed::from_millis(1))
+                .beat_at(one.id, one.epoch, Elapsed::from_millis(1))
                 .await
                 .unwrap(),
         ));
@@ -77,16 +78,22 @@ async fn r1_of_two_claims_of_one_recovery_the_lost_one_is_told_so() {
     bench.stopped(&host).await;
     let lost = bench.claim_newest("engine").await;
     let held = bench.claim_newest("engine").await;
-    let beat = |claimed: &Claimed, millis| Beat {
-        id: claimed.id,
-        epoch: claimed.epoch,
+    let beat = |claimed: &Claimed, past: u64, millis| Beat {
+        claim: Claim {
+            beat: claimed.beat + past,
+            ..claimed.claim()
+        },
         elapsed: Elapsed::from_millis(millis),
     };
-    for beats in [[beat(&lost, 5), beat(&held, 7)], [beat(&held, 7), beat(&lost, 5)]] {
+    let orders = [
+        [beat(&lost, 0, 5), beat(&held, 0, 7)],
+        [beat(&held, 1, 7), beat(&lost, 1, 5)],
+    ];
+    for beats in orders {
         let outcomes = bench.store.journal().beat_all(&beats).await;
         for (outcome, beat) in outcomes.into_iter().zip(beats) {
             let is_held = matches!(outcome.unwrap(), Committed::Written(_));
-            assert_eq!(is_held, beat.epoch == held.epoch);
+            assert_eq!(is_held, beat.claim.epoch == held.epoch);
         }
     }
     let again = bench.claim_newest("engine").await;

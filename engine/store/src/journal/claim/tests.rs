@@ -8,15 +8,14 @@ use tokio::task::JoinSet;
 
 use crate::testing::{Bench, pending_move};
 
-type Seen = Vec<(RecoveryId, u64)>;
+type Seen = Vec<ClaimView>;
 
 async fn views(bench: &Bench) -> Vec<ClaimView> {
     bench.store.journal().unsettled().await.unwrap()
 }
 
 async fn seen(bench: &Bench) -> Seen {
-    let views = views(bench).await;
-    views.iter().map(|view| (view.id, view.epoch)).collect()
+    views(bench).await
 }
 
 /// So many hosts that are reported dead.
@@ -44,17 +43,31 @@ async fn r1_of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_other
     let bench = Bench::new().await;
     let all = reported(&bench, 5).await;
     let journal = bench.store.journal();
-    let theirs = journal.claim(all[1].0, all[1].1, "other").await.unwrap().unwrap();
-    let closed = journal.claim(all[3].0, all[3].1, "other").await.unwrap().unwrap();
+    let theirs = journal
+        .claim_at(all[1].id, all[1].epoch, "other")
+        .await
+        .unwrap()
+        .unwrap();
+    let closed = journal
+        .claim_at(all[3].id, all[3].epoch, "other")
+        .await
+        .unwrap()
+        .unwrap();
     let close = Write {
         life: Some(Life::Closed),
         ..Write::default()
     };
-    let done = journal.commit(closed.id, closed.epoch, &close).await.unwrap();
+    let done = journal.commit_at(closed.id, closed.epoch, &close).await.unwrap();
     assert!(matches!(done, Committed::Written(_)));
     let mut asked = all.clone();
     // At the epoch that it has, and still not: it is closed.
-    asked[3].1 = closed.epoch;
+    asked[3] = ClaimView {
+        epoch: closed.epoch,
+        seq: closed.seq + 1,
+        beat: closed.beat + 1,
+        owner: Some("other".to_owned()),
+        ..asked[3].clone()
+    };
 
     let outcomes = claimed(&bench, &asked, "engine").await;
     let epochs: Vec<Option<u64>> = outcomes
@@ -90,16 +103,18 @@ async fn r1_r20_claims_in_one_transaction_are_told_what_each_would_be_told() {
             ..Write::default()
         };
         let journal = bench.store.journal();
-        let done = journal.commit(one.id, one.epoch, &write).await.unwrap();
+        let done = journal.commit_at(one.id, one.epoch, &write).await.unwrap();
         assert!(matches!(done, Committed::Written(_)));
     }
     let together = claimed(&bench, &seen(&bench).await, "engine").await;
-    for (one, (id, epoch)) in together.into_iter().zip(seen(&bench).await) {
+    for (one, view) in together.into_iter().zip(seen(&bench).await) {
         let one = one.unwrap();
-        assert_eq!(one.id, id);
-        let alone = bench.store.journal().claim(id, epoch, "engine").await.unwrap();
+        assert_eq!(one.id, view.id);
+        let alone = bench.store.journal().claim(&view, "engine").await.unwrap();
         let alone = Claimed {
             epoch: one.epoch,
+            seq: one.seq,
+            beat: one.beat,
             ..alone.unwrap()
         };
         let without_clock = |mut claimed: Claimed| {
@@ -121,7 +136,7 @@ async fn one_that_cannot_be_read_keeps_no_other_from_being_claimed() {
         &bench,
         &format!(
             "UPDATE recovery SET off_word = 'nonsense' WHERE uuid = '{}'",
-            all[1].0
+            all[1].id
         ),
     )
     .await;
@@ -139,13 +154,13 @@ async fn r1_a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_tha
     let all = reported(&bench, 2).await;
     let journal = bench.store.journal();
     journal
-        .claim(all[0].0, all[0].1, "engine")
+        .claim_at(all[0].id, all[0].epoch, "engine")
         .await
         .unwrap()
         .unwrap();
     let outcomes = journal.claim_all(&all, "engine").await;
     assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
-    let epochs: Vec<u64> = seen(&bench).await.into_iter().map(|(_, epoch)| epoch).collect();
+    let epochs: Vec<u64> = seen(&bench).await.into_iter().map(|view| view.epoch).collect();
     assert_eq!(epochs, [1, 0], "nothing is claimed");
     let seen = seen(&bench).await;
     let after = claimed(&bench, &seen, "engine").await;
@@ -178,7 +193,7 @@ async fn r1_of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
                     match outcome {
                         Ok(Some(claimed)) => won.push((claimed.id, owner.clone())),
                         Ok(None) => {}
-                        Err(_) => again.push(*one),
+                        Err(_) => again.push(one.clone()),
                     }
                 }
                 asked = again;

@@ -2,7 +2,6 @@
 
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_engine::ports::Journal as _;
 use tachi_engine::ports::journal::{Committed, Write};
 
 use super::super::tests::{contents, one_down};
@@ -27,7 +26,7 @@ async fn r2_c10_a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() 
         let committed = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &write)
+            .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert_eq!(

@@ -4,9 +4,9 @@ use sea_orm::{DbBackend, QueryTrait as _, Statement};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::Life;
 use tachi_domain::{Timestamp, Wait, WaitsFor};
+use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::journal::{Claimed, Committed, MoveWrite, Write};
 use tachi_engine::ports::operator::Said;
-use tachi_engine::ports::{Journal as _, OperatorDesk as _};
 use uuid::Uuid;
 
 use super::*;
@@ -35,7 +35,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
     let committed = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &write)
+        .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
     assert!(matches!(committed, Committed::Written(_)), "{committed:?}");
@@ -63,7 +63,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
         let store = &bench.store;
         store
             .journal()
-            .commit(claimed.id, claimed.epoch, &intent)
+            .commit_at(claimed.id, claimed.epoch, &intent)
             .await
             .unwrap()
     };

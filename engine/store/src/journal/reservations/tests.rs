@@ -62,7 +62,7 @@ async fn commit(bench: &Bench, claimed: &Claimed, write: &Write) -> Committed {
     bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, write)
+        .commit_at(claimed.id, claimed.epoch, write)
         .await
         .unwrap()
 }
@@ -189,7 +189,7 @@ async fn r01_a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_n
     let stale = bench
         .store
         .journal()
-        .commit(
+        .commit_at(
             claimed[1].id,
             claimed[1].epoch - 1,
             &write_of(&spares[1], ReservationState::Consumed),
@@ -245,7 +245,7 @@ async fn r06_two_recoveries_at_once_never_get_the_same_reserved_host() {
                 let (id, epoch): (RecoveryId, u64) = (claimed[at].id, claimed[at].epoch);
                 tokio::spawn(async move {
                     barrier.wait().await;
-                    store.journal().commit(id, epoch, &write).await.unwrap()
+                    store.journal().commit_at(id, epoch, &write).await.unwrap()
                 })
             })
             .collect();

@@ -23,7 +23,7 @@ async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> bool {
     let committed = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, write)
+        .commit_at(claimed.id, claimed.epoch, write)
         .await
         .unwrap();
     let written = matches!(committed, Committed::Written(_));
@@ -162,7 +162,7 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
     let lost = bench
         .store
         .journal()
-        .commit(all[4].id, all[4].epoch + 1, &stale)
+        .commit_at(all[4].id, all[4].epoch - 1, &stale)
         .await
         .unwrap();
     assert_eq!(lost, Committed::Lost, "a claim that is lost counts nothing (R1)");
@@ -189,7 +189,7 @@ async fn r24_of_many_who_order_at_once_no_more_than_the_limit_succeed() {
         tasks.spawn(async move {
             store
                 .journal()
-                .commit(claimed.id, claimed.epoch, &at_most(3))
+                .commit_at(claimed.id, claimed.epoch, &at_most(3))
                 .await
                 .unwrap()
         });

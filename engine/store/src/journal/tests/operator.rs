@@ -57,7 +57,7 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
     let beaten = bench
         .store
         .journal()
-        .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
+        .beat_at(claimed.id, claimed.epoch, Elapsed::ZERO)
         .await
         .unwrap();
     let Committed::Written(pulse) = beaten else {

@@ -1,4 +1,5 @@
 use sea_orm::ConnectionTrait as _;
+use tachi_domain::RecoveryId;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::Journal as _;
@@ -27,7 +28,7 @@ async fn claimed_in(bench: &Bench, count: usize) -> Vec<Claimed> {
     for view in journal.unsettled().await.unwrap() {
         all.push(
             journal
-                .claim(view.id, view.epoch, "engine")
+                .claim_at(view.id, view.epoch, "engine")
                 .await
                 .unwrap()
                 .unwrap(),
@@ -50,7 +51,7 @@ async fn at_once(bench: &Bench, all: &[Claimed]) -> Vec<Result<Committed, Journa
     let mut tasks = JoinSet::new();
     for (place, one) in all.iter().enumerate() {
         let (journal, id, epoch) = (bench.store.journal().clone(), one.id, one.epoch);
-        tasks.spawn(async move { (place, journal.commit(id, epoch, &ending("over")).await) });
+        tasks.spawn(async move { (place, journal.commit_at(id, epoch, &ending("over")).await) });
     }
     let mut outcomes = tasks.join_all().await;
     outcomes.sort_by_key(|(place, _)| *place);
@@ -92,7 +93,7 @@ async fn r1_one_that_is_held_no_more_is_lost_and_the_others_are_written() {
     let by_another = bench
         .store
         .journal()
-        .claim(taken.id, taken.epoch, "another")
+        .claim_at(taken.id, taken.epoch, "another")
         .await;
     assert!(by_another.unwrap().is_some());
     for (place, outcome) in at_once(&bench, &all).await.into_iter().enumerate() {
@@ -157,7 +158,7 @@ async fn who_stops_waiting_keeps_nobody_from_writing() {
     let write = ending("left");
     let left = tokio::time::timeout(
         std::time::Duration::ZERO,
-        journal.commit(all[0].id, all[0].epoch, &write),
+        journal.commit_at(all[0].id, all[0].epoch, &write),
     );
     let _ = left.await;
     assert!(at_once(&bench, &all[1..]).await.iter().all(is_written));
@@ -169,8 +170,7 @@ async fn r1_whoever_waits_for_a_writer_that_ends_is_told_that_nothing_is_known_a
     let (answer, outcome) = oneshot::channel();
     let together = Together::default();
     together.0.lock().unwrap().waiting.push(Waiting {
-        id: all[0].id,
-        epoch: all[0].epoch,
+        claim: all[0].claim(),
         write: ending("lost"),
         now: bench.store.db.now(),
         begun: Instant::now(),
@@ -182,9 +182,9 @@ async fn r1_whoever_waits_for_a_writer_that_ends_is_told_that_nothing_is_known_a
         is_over: false,
     });
     assert!(outcome.await.is_err());
-    let one = &all[1];
+    let claim = all[1].claim();
     let write = ending("over");
-    let written = together.write(&bench.store.db, one.id, one.epoch, &write, Instant::now());
+    let written = together.write(&bench.store.db, &claim, &write, Instant::now());
     assert!(is_written(&written.await.unwrap()));
 }
 

@@ -99,7 +99,7 @@ async fn r18_evidence_is_kept_with_the_report_that_opens_a_recovery() {
         bench
             .store
             .journal()
-            .release(claimed.id, claimed.epoch)
+            .release_at(claimed.id, claimed.epoch)
             .await
             .unwrap();
     }
@@ -129,14 +129,14 @@ async fn r19_ew16_a_recovery_is_not_ended_over_a_report_it_has_not_heard() {
     let refused = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &ignoring())
+        .commit_at(claimed.id, claimed.epoch, &ignoring())
         .await
         .unwrap();
     assert_eq!(refused, Committed::Joined);
     let Committed::Written(pulse) = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &Write::default())
+        .commit_at(claimed.id, claimed.epoch, &Write::default())
         .await
         .unwrap()
     else {
@@ -162,7 +162,7 @@ async fn r19_what_joined_without_evidence_is_not_ignored_over_evidence_that_has_
     let commit = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &heard_normal);
+        .commit_at(claimed.id, claimed.epoch, &heard_normal);
     assert_eq!(commit.await.unwrap(), Committed::Joined);
     let again = bench.claim_newest("other").await;
     assert!(again.pulse.off_word.unwrap().evidence.is_some());
@@ -175,7 +175,7 @@ async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
     let ended = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &ignoring())
+        .commit_at(claimed.id, claimed.epoch, &ignoring())
         .await
         .unwrap();
     assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
@@ -208,7 +208,7 @@ async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_r
         let _ = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &ignoring())
+            .commit_at(claimed.id, claimed.epoch, &ignoring())
             .await
             .unwrap();
         bench.clock.set_wall_on(100);
@@ -234,7 +234,7 @@ async fn r19_what_one_owner_has_heard_the_next_hears_too() {
     bench
         .store
         .journal()
-        .release(first.id, first.epoch)
+        .release_at(first.id, first.epoch)
         .await
         .unwrap();
     assert!(bench.claim_newest("other").await.pulse.joined_normal);
@@ -250,7 +250,7 @@ async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost(
         let mut both = JoinSet::new();
         let (id, epoch) = (claimed.id, claimed.epoch);
         both.spawn(async move {
-            let ended = store.journal().commit(id, epoch, &ignoring()).await.unwrap();
+            let ended = store.journal().commit_at(id, epoch, &ignoring()).await.unwrap();
             matches!(ended, Committed::Written(_))
         });
         both.spawn(async move {

@@ -31,7 +31,7 @@ async fn end(bench: &Bench, claimed: &Claimed, status: NotificationStatus, life:
     let written = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &write)
+        .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -46,7 +46,7 @@ async fn put(bench: &Bench, claimed: &Claimed, host: &Host, why: MaintenanceReas
     let written = bench
         .store
         .journal()
-        .commit(claimed.id, claimed.epoch, &write)
+        .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
     assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -342,7 +342,7 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     let still = bench
         .store
         .journal()
-        .beat(watching.id, watching.epoch, watching.elapsed)
+        .beat_at(watching.id, watching.epoch, watching.elapsed)
         .await
         .unwrap();
     assert!(matches!(still, Committed::Written(_)), "{still:?}");
@@ -353,7 +353,7 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     let still = bench
         .store
         .journal()
-        .beat(watching.id, watching.epoch, watching.elapsed)
+        .beat_at(watching.id, watching.epoch, watching.elapsed)
         .await
         .unwrap();
     assert!(matches!(still, Committed::Written(_)), "{still:?}");

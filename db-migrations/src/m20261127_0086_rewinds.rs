@@ -1,0 +1,28 @@
+//! Marks recoveries whose latest writes a failover of the database has lost.
+
+use sea_orm_migration::prelude::*;
+
+use crate::inspect::columns;
+use crate::statement::alter;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        if columns(db, "recovery")
+            .await?
+            .iter()
+            .any(|there| there == "rewound")
+        {
+            return Ok(());
+        }
+        let mut column = ColumnDef::new("rewound");
+        column.boolean().not_null().default(false);
+        let mut change = Table::alter();
+        change.table("recovery").add_column(column);
+        alter(db, &change).await
+    }
+}

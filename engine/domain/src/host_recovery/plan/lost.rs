@@ -1,0 +1,100 @@
+//! Evacuations that the journal lost: Nova's records tell of them (R33).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::Lock;
+use super::super::turn::{Moves, Turn};
+use super::plan_one;
+use crate::count;
+use crate::id::ServerId;
+use crate::nova::{About, Migration, MigrationType, PowerState, Server, VmState};
+use crate::recovery::{StepKind, Task};
+use crate::timestamp::Timestamp;
+
+/// Monitors' clocks and Nova's may differ by this much.
+const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// What is shown of an instance that was moved by a call that the journal lost.
+const UNKNOWN_STATE: &str = "moved by a request that the database lost: what it was before is not known";
+
+/// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
+pub(in super::super) fn adopt_lost(
+    migrations: &[Migration],
+    moves: &mut Moves,
+    reported_at: Option<Timestamp>,
+    since: &mut Option<Timestamp>,
+    turn: &mut Turn<'_>,
+) {
+    let reported = reported_at.map(|at| at.minus_seconds(CLOCK_TOLERANCE_SECONDS));
+    let Some(from) = [*since, reported].into_iter().flatten().min() else {
+        return;
+    };
+    *since = Some(from);
+    let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+    for record in migrations.iter().filter(|record| {
+        record.kind == MigrationType::Evacuation
+            && record.source.as_deref() == Some(turn.host)
+            && record.created_at.is_none_or(|at| at >= from)
+    }) {
+        records.entry(record.server).or_default().push(record);
+    }
+    let next = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+    let mut adopted = 0;
+    for (server, records) in &records {
+        if let Some(one) = moves.get_mut(server) {
+            if !one.is_over() && one.note_failed_at(records, |_| true, &BTreeSet::new()) {
+                turn.record.moves.insert(*server);
+            }
+            continue;
+        }
+        // Nova does not show it on the host any more.
+        let Some(first) = records
+            .iter()
+            .filter(|record| !record.status.is_failed())
+            .map(|record| record.id)
+            .min()
+        else {
+            continue;
+        };
+        let mut one = plan_one(&shown_nowhere(*server), next + adopted, &[], &[], since, turn);
+        one.adopt(first, turn.now);
+        one.over_at = None;
+        one.note = None;
+        one.remark(UNKNOWN_STATE);
+        // Whether our lock is on it is looked at before that is taken off.
+        one.lock = Lock::Wanted;
+        one.lock_loose = Some(turn.now.elapsed);
+        one.lock_in_doubt = true;
+        turn.record.moves.insert(*server);
+        moves.insert(*server, one);
+        adopted += 1;
+    }
+    turn.record.head = true;
+    if adopted > 0 {
+        let adopted = usize::try_from(adopted).unwrap_or_default();
+        let instances = count(adopted, "instance", "instances");
+        let text =
+            format!("following the evacuation of {instances} by Nova's records: the journal has lost them");
+        turn.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+    }
+}
+
+/// An instance of which only the id is known.
+fn shown_nowhere(id: ServerId) -> Server {
+    Server {
+        id,
+        name: id.to_string(),
+        host: None,
+        vm_state: VmState::Active,
+        task_state: None,
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        metadata: BTreeMap::new(),
+        volume_backed: true,
+        launched: true,
+        fault: None,
+        about: About::default(),
+        needs: None,
+    }
+}

@@ -1,0 +1,65 @@
+//! A claim of a recovery whose latest writes a failover of the database has lost (R33).
+//!
+//! Earlier owners may have made calls that the journal knows nothing of any more. Until none of them can take effect, the new owner
+//! asks nothing and decides nothing; it only holds the claim. Then it lists again. The mark stays in the row until then, so that the
+//! next owner waits too if this one dies.
+
+use std::time::Duration;
+
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::policy::Policy;
+use tachi_domain::recovery::{Life, REWOUND, Record, Step, StepKind, Task};
+
+use crate::sweeper::SILENCE;
+
+/// How far it is.
+#[derive(Debug)]
+pub(crate) struct Rewind {
+    /// By the boot-time clock.
+    quiet_until: Duration,
+    is_open: bool,
+    is_told: bool,
+    is_learnt: bool,
+}
+
+impl Rewind {
+    /// Counted from when the claim was sent. Another owner of the lost epoch may make calls for a while longer (R2).
+    pub(crate) fn new(life: Life, policy: &Policy, claim_sent: Duration) -> Self {
+        Self {
+            quiet_until: claim_sent.saturating_add(SILENCE + policy.settle_time()),
+            is_open: life == Life::Open,
+            is_told: false,
+            is_learnt: false,
+        }
+    }
+
+    /// True if a call that the journal lost may still take effect.
+    pub(crate) fn is_quiet(&self, boot: Duration) -> bool {
+        boot < self.quiet_until
+    }
+
+    /// What people are told, once.
+    pub(crate) fn told(&mut self) -> Record {
+        let mut record = Record::default();
+        if std::mem::replace(&mut self.is_told, true) {
+            return record;
+        }
+        record.steps.push(Step {
+            task: Task::Prepare,
+            kind: StepKind::Note,
+            server: None,
+            progress: 0.0,
+            failed: false,
+            text: REWOUND.to_owned(),
+        });
+        if self.is_open {
+            record.notification = Some((NotificationStatus::Running, Some(REWOUND.to_owned())));
+        }
+        record
+    }
+
+    /// True the first time: the recovery has to learn of it.
+    pub(crate) fn ends(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_learnt, true)
+    }
+}

@@ -1,0 +1,89 @@
+//! Rows that are older than their owners know: a failover of the database has lost writes (R33).
+
+use async_trait::async_trait;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::journal::{Claim, ClaimView, Committed, RowVersion};
+
+use super::claim;
+use crate::convert::{recovery_cell, signed};
+use crate::entity::recovery;
+use crate::error::Stop;
+use crate::work::{Tx, Verdict, Work};
+
+/// Returns why no row matches the claim, and marks the row if its owner knows of writes that it does not have. The transaction has
+/// written nothing else.
+pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<Verdict<Committed>, Stop> {
+    let found = claim::all_without_state()
+        .filter(recovery::Column::Uuid.eq(claim.id.to_string()))
+        .one(tx)
+        .await?;
+    let Some(row) = found else {
+        tracing::error!(recovery = %claim.id, "the row of the recovery is gone: a failover of the database may have lost it");
+        return Ok(Verdict::Undo(Committed::Lost));
+    };
+    let epoch = recovery_cell(&row, "epoch").count(row.epoch)?;
+    let seq = recovery_cell(&row, "seq").count(row.seq)?;
+    let is_ours = row.owner.as_ref() == Some(&claim.owner);
+    if epoch == claim.epoch && seq == claim.seq && is_ours {
+        // Nothing but heartbeats was lost.
+        return Ok(Verdict::Undo(Committed::Rewound));
+    }
+    // A sequence beyond ours is a write of ours whose answer was lost.
+    if epoch > claim.epoch || (epoch == claim.epoch && is_ours && seq > claim.seq) {
+        return Ok(Verdict::Undo(Committed::Lost));
+    }
+    let known = RowVersion {
+        epoch: claim.epoch,
+        seq: claim.seq,
+    };
+    if !mark(tx, &row, known).await? {
+        return Ok(Verdict::Undo(Committed::Lost));
+    }
+    Ok(Verdict::Keep(Committed::Rewound))
+}
+
+/// Marks the row and frees it, past any epoch and sequence that was ever used. `false` if somebody else has changed it.
+async fn mark(tx: &Tx, row: &recovery::Model, known: RowVersion) -> Result<bool, Stop> {
+    let epoch = row.epoch.max(signed("epoch", known.epoch)?) + 1;
+    let seq = row.seq.max(signed("seq", known.seq)?) + 1;
+    let marked = recovery::Entity::update_many()
+        .col_expr(recovery::Column::Epoch, Expr::value(epoch))
+        .col_expr(recovery::Column::Seq, Expr::value(seq))
+        .col_expr(recovery::Column::Owner, Expr::value(None::<String>))
+        .col_expr(recovery::Column::Rewound, Expr::value(true))
+        .filter(recovery::Column::Id.eq(row.id))
+        .filter(recovery::Column::Epoch.eq(row.epoch))
+        .filter(recovery::Column::Seq.eq(row.seq))
+        .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
+        .exec(tx)
+        .await?;
+    Ok(marked.rows_affected == 1)
+}
+
+/// Marks what an engine has seen to be older than it was once.
+pub(super) struct Mark<'a> {
+    pub(super) seen: &'a ClaimView,
+    pub(super) known: RowVersion,
+}
+
+#[async_trait]
+impl Work for Mark<'_> {
+    type Output = bool;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+        let row = claim::without_state(tx, &self.seen.id.to_string()).await?;
+        let as_seen =
+            row.epoch == signed("epoch", self.seen.epoch)? && row.seq == signed("seq", self.seen.seq)?;
+        let is_older =
+            row.epoch < signed("epoch", self.known.epoch)? || row.seq < signed("seq", self.known.seq)?;
+        if as_seen && is_older && mark(tx, &row, self.known).await? {
+            return Ok(Verdict::Keep(true));
+        }
+        Ok(Verdict::Undo(false))
+    }
+}
+
+#[cfg(test)]
+mod tests;

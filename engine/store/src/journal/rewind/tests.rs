@@ -1,0 +1,95 @@
+use sea_orm::ConnectionTrait as _;
+use tachi_domain::Elapsed;
+use tachi_engine::ports::journal::{Claim, ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+
+use crate::testing::{Bench, step};
+
+/// Hosts that are reported dead, their recoveries claimed; and what each owner knows before its last commit is lost.
+async fn lost(count: usize) -> (Bench, Vec<Claimed>) {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let mut claims = Vec::new();
+    for number in 0..count {
+        let host = bench.host(&segment, &format!("cmp{number}")).await;
+        bench.stopped(&host).await;
+        claims.push(bench.claim_newest("engine").await);
+    }
+    (bench, claims)
+}
+
+/// One commit more than the row has.
+fn past(claimed: &Claimed) -> Claim {
+    let mut claim = claimed.claim();
+    claim.committed();
+    claim
+}
+
+async fn views(bench: &Bench) -> Vec<ClaimView> {
+    bench.store.journal().unsettled().await.unwrap()
+}
+
+fn told() -> Write {
+    Write {
+        steps: vec![step("EvacuateInstancesTask", 0.0, false, "asked")],
+        ..Write::default()
+    }
+}
+
+#[tokio::test]
+async fn r33_a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
+    let (bench, claims) = lost(1).await;
+    let journal = bench.store.journal();
+    let rewound = journal.commit(&past(&claims[0]), &told()).await.unwrap();
+    assert_eq!(rewound, Committed::Rewound);
+    assert!(bench.store.desk().steps(claims[0].id).await.unwrap().is_empty());
+    let marked = views(&bench).await;
+    assert_eq!((marked[0].epoch, marked[0].owner.as_deref()), (2, None));
+    let next = journal.claim(&marked[0], "other").await.unwrap().unwrap();
+    assert!(next.rewound && next.seq > past(&claims[0]).seq, "{next:?}");
+    // Nobody that had it before writes anything more.
+    for stale in [claims[0].claim(), past(&claims[0])] {
+        assert_eq!(journal.commit(&stale, &told()).await.unwrap(), Committed::Lost);
+        assert_eq!(
+            journal.beat(&stale, Elapsed::ZERO).await.unwrap(),
+            Committed::Lost
+        );
+    }
+}
+
+#[tokio::test]
+async fn r33_who_lets_go_of_a_row_that_lost_a_write_marks_it() {
+    let (bench, claims) = lost(1).await;
+    bench.store.journal().release(&past(&claims[0])).await.unwrap();
+    assert!(bench.claim_newest("other").await.rewound);
+}
+
+/// Heartbeats and small writes share a transaction: the mark of one is kept with what the others write.
+#[tokio::test]
+async fn r33_of_many_in_one_transaction_the_one_that_lost_a_write_is_marked_and_the_others_are_written() {
+    let (bench, claims) = lost(4).await;
+    let journal = bench.store.journal();
+    let known: Vec<Claim> = claims
+        .iter()
+        .enumerate()
+        .map(|(at, claimed)| if at == 2 { past(claimed) } else { claimed.claim() })
+        .collect();
+    let writes = known.iter().map(|claim| async move {
+        let small = Write::default();
+        journal.commit(claim, &small).await.unwrap()
+    });
+    let outcomes = futures_util::future::join_all(writes).await;
+    let rewound: Vec<bool> = outcomes.iter().map(|one| *one == Committed::Rewound).collect();
+    assert_eq!(rewound, [false, false, true, false]);
+    let epochs: Vec<u64> = views(&bench).await.iter().map(|view| view.epoch).collect();
+    assert_eq!(epochs, [1, 1, 2, 1]);
+}
+
+#[tokio::test]
+async fn r33_a_recovery_whose_row_is_lost_is_held_by_nobody() {
+    let (bench, claims) = lost(1).await;
+    let sql = format!("DELETE FROM recovery WHERE uuid = '{}'", claims[0].id);
+    bench.store.db.writer().execute_unprepared(&sql).await.unwrap();
+    let committed = bench.store.journal().commit(&claims[0].claim(), &told()).await;
+    assert_eq!(committed.unwrap(), Committed::Lost);
+}

@@ -1,0 +1,95 @@
+//! A failover of the database has lost writes (R33).
+
+use crate::scenarios::{Script, fresh, view};
+use crate::{Answer, CALM, Draft, Found, Operation, Outcome};
+
+impl Script {
+    fn commit_past(&mut self, epoch: u64, owner: usize, lost: u64, outcome: Outcome) {
+        let operation = Operation::CommitPast {
+            recovery: 0,
+            epoch,
+            owner,
+            lost,
+            draft: Box::new(Draft {
+                millis: 99,
+                ..Draft::default()
+            }),
+        };
+        self.line(operation, Answer::Committed(outcome));
+    }
+
+    fn beat_past(&mut self, epoch: u64, owner: usize, lost: (u64, u64), outcome: Outcome) {
+        let operation = Operation::BeatPast {
+            recovery: 0,
+            epoch,
+            owner,
+            lost,
+        };
+        self.line(operation, Answer::Committed(outcome));
+    }
+
+    fn mark(&mut self, lost: u64) {
+        self.line(Operation::MarkRewound { recovery: 0, lost }, Answer::Done);
+    }
+}
+
+fn found(epoch: u64, rewound: bool) -> Option<Found> {
+    Some(Found {
+        epoch,
+        rewound,
+        millis: 5,
+        ..fresh()
+    })
+}
+
+fn five() -> Draft {
+    Draft {
+        millis: 5,
+        ..Draft::default()
+    }
+}
+
+/// The mark stays until an owner has waited, and every epoch and sequence that was ever used is past.
+pub(crate) fn by_its_owner(script: &mut Script) {
+    script.opened(0, 0);
+    script.written(0, five());
+    // Nothing was lost.
+    script.commit_past(1, 0, 0, Outcome::Written(CALM));
+    script.written(0, five());
+    // Its claim was lost, and another engine has made the same one.
+    script.commit_past(1, 7, 0, Outcome::Rewound);
+    script.views(vec![view(2, 4, false)]);
+    script.commit(0, 1, five(), Outcome::Lost);
+    script.claim(0, 2, found(3, true));
+    script.commit(0, 3, five(), Outcome::Written(CALM));
+    script.claim(0, 3, found(4, true));
+    let over = Draft {
+        rewind_over: true,
+        ..five()
+    };
+    script.commit(0, 4, over, Outcome::Written(CALM));
+    script.claim(0, 4, found(5, false));
+    // Two commits of its own were lost.
+    script.commit_past(5, 4, 2, Outcome::Rewound);
+    script.claim(0, 6, found(7, true));
+    // An older claim than the one that was lost is on the row.
+    script.commit_past(9, 6, 0, Outcome::Rewound);
+    script.views(vec![view(10, 9, false)]);
+    script.claim(0, 10, found(11, true));
+    // Heartbeats show it too; if only those were lost, there is nothing to wait for, and the claim is still on the row.
+    script.beat_past(11, 10, (0, 0), Outcome::Written(CALM));
+    script.beat_past(11, 10, (0, 3), Outcome::Rewound);
+    script.views(vec![view(11, 11, true)]);
+    script.beat_past(11, 10, (1, 1), Outcome::Rewound);
+    script.views(vec![view(12, 11, false)]);
+}
+
+pub(crate) fn by_another(script: &mut Script) {
+    script.opened(0, 0);
+    script.written(0, five());
+    script.mark(0);
+    script.views(vec![view(1, 2, true)]);
+    script.mark(3);
+    script.views(vec![view(2, 2, false)]);
+    script.claim(0, 2, found(3, true));
+}

@@ -1,0 +1,63 @@
+//! Who holds a row, and what happens to one that is older than its owner knows (R33): as in the store.
+
+use tachi_domain::recovery::Life;
+use tachi_driver::RowVersion;
+use tachi_driver::journal::{Claim, ClaimView, Committed};
+
+use crate::journal::{Journal, Rec};
+use crate::storms::index_of_recovery;
+
+/// Whether the row is still of this claim, whatever was written under it.
+pub(crate) fn holds(row: &Rec, claim: &Claim) -> bool {
+    let is_ours = row.owner.as_ref() == Some(&claim.owner) || crate::mutate::mutated("seq");
+    row.epoch == claim.epoch && is_ours
+}
+
+/// Why the row is not as the owner of the claim knows it: as in the store.
+pub(crate) fn missed(row: &mut Rec, claim: &Claim) -> Committed {
+    let is_ours = row.owner.as_ref() == Some(&claim.owner);
+    if (row.epoch, row.seq, is_ours) == (claim.epoch, claim.seq, true) {
+        return Committed::Rewound;
+    }
+    let is_newer = row.epoch > claim.epoch || (row.epoch == claim.epoch && is_ours && row.seq > claim.seq);
+    if is_newer || row.life == Life::Closed {
+        return Committed::Lost;
+    }
+    let known = RowVersion {
+        epoch: claim.epoch,
+        seq: claim.seq,
+    };
+    mark(row, known);
+    Committed::Rewound
+}
+
+fn mark(row: &mut Rec, known: RowVersion) {
+    row.epoch = row.epoch.max(known.epoch) + 1;
+    row.seq = row.seq.max(known.seq) + 1;
+    row.owner = None;
+    row.rewound = !crate::mutate::mutated("rewind");
+}
+
+impl Journal {
+    /// Lets go of a claim.
+    pub(crate) fn release(&mut self, claim: &Claim) -> bool {
+        let row = &mut self.recs[index_of_recovery(claim.id)];
+        let ours = holds(row, claim) && row.seq == claim.seq;
+        if ours {
+            row.seq += 1;
+            row.owner = None;
+        } else {
+            let _ = missed(row, claim);
+        }
+        ours
+    }
+
+    /// An engine sees a row that is older than what it once knew.
+    pub(crate) fn mark_rewound(&mut self, seen: &ClaimView, known: RowVersion) {
+        let row = &mut self.recs[index_of_recovery(seen.id)];
+        let as_seen = (row.epoch, row.seq) == (seen.epoch, seen.seq);
+        if as_seen && (row.epoch < known.epoch || row.seq < known.seq) {
+            mark(row, known);
+        }
+    }
+}
