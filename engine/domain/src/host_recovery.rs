@@ -54,9 +54,12 @@ use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
 use crate::guard::{DomainLoss, Guard};
 use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
-use crate::policy::Policy;
+use crate::policy::{FencingMode, Policy};
 use crate::proof::{Proof, stored};
-use crate::recovery::{Command, Decision, HookTrack, Now, Observation, OffWord, Pulse, Record, off_word};
+use crate::recovery::retry::OwnStamp;
+use crate::recovery::{
+    Command, Decision, HookTrack, Now, Observation, OffWord, Pulse, Record, off_word, retry,
+};
 use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
@@ -189,6 +192,9 @@ pub struct HostRecovery {
     /// What was heard of freezes.
     #[serde(default)]
     pub freeze: FreezeTrack,
+    /// It is another attempt at what a recovery has failed at: it claims nothing (R31).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    retry: bool,
     /// The journal has lost what earlier owners wrote last: Nova may show evacuations that no move tells of (R33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
@@ -234,7 +240,10 @@ impl HostRecovery {
             fence: Fence::default(),
             proof: None,
             proofs: 0,
-            service: ServiceTrack::default(),
+            service: ServiceTrack {
+                own_stamp: retry::own_stamp(&notification.payload),
+                ..ServiceTrack::default()
+            },
             reserve: Reserve::default(),
             message: None,
             hooks: HookTrack::default(),
@@ -243,6 +252,7 @@ impl HostRecovery {
             power_on: PowerOn::default(),
             vouch: None,
             freeze: FreezeTrack::default(),
+            retry: retry::is_retry(&notification.payload),
             rewound: false,
             wait: None,
             moves: BTreeMap::new(),
@@ -386,6 +396,25 @@ impl HostRecovery {
             turn!(self, now, record).say(message);
         }
     }
+}
+
+/// The heartbeat that the latest change of Nova's record has made, in a stored state.
+pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
+    let service = HostRecovery::restore(head, &[]).ok()?.service;
+    service.put?;
+    Some(OwnStamp {
+        made: service.mark?,
+        before: service.before?,
+    })
+}
+
+/// True if nothing but a person's word or a report with evidence can show the host off: in mode external another attempt says
+/// nothing of it (R31).
+fn asks_for_confirmation(state: &HostRecovery) -> bool {
+    state.retry
+        && state.policy.fencing == FencingMode::External
+        && state.vouch.is_none()
+        && !state.came_with_evidence()
 }
 
 /// What to do, given what is known, what has just been learnt, and how old the recovery is. All that came in together is learnt before

@@ -7,6 +7,7 @@ pub mod observation;
 pub mod off_word;
 pub mod record;
 pub mod reserve;
+pub mod retry;
 pub mod workflow;
 
 use std::collections::BTreeMap;

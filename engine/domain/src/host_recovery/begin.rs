@@ -12,11 +12,11 @@ use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 impl HostRecovery {
     pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let has_evidence = self.came_with_evidence();
+        // Another attempt waits for whoever can say that the host is off (R31).
+        let word = (self.reported.as_deref(), self.came_with_evidence());
+        let retry = self.retry;
         let mut turn = turn!(self, now, record);
-        if let Some((status, message)) =
-            nothing_to_do(&self.event, self.reported.as_deref(), has_evidence, &turn)
-        {
+        if let Some((status, message)) = nothing_to_do(&self.event, word, retry, &turn) {
             // A report that says more may be joining just now.
             turn.record.unless_joined = self.event == "STOPPED";
             turn.end(status, Some(message));
@@ -90,8 +90,8 @@ impl HostRecovery {
 /// The gates that end a recovery before anything was touched.
 fn nothing_to_do(
     event: &str,
-    reported: Option<&str>,
-    has_evidence: bool,
+    (reported, has_evidence): (Option<&str>, bool),
+    retry: bool,
     turn: &Turn<'_>,
 ) -> Option<(NotificationStatus, String)> {
     use NotificationStatus::{Finished, Ignored};
@@ -108,7 +108,8 @@ fn nothing_to_do(
     if pulse.operator_maintenance {
         return Some((Ignored, format!("an operator has put host {host} on maintenance")));
     }
-    if policy.fencing == FencingMode::External && reported != Some("NORMAL") {
+    let claims = policy.fencing == FencingMode::External && !retry;
+    if claims && reported != Some("NORMAL") {
         let said = reported.unwrap_or("missing");
         return Some((
             Ignored,
@@ -118,8 +119,7 @@ fn nothing_to_do(
             ),
         ));
     }
-    let refused = policy.fencing == FencingMode::External && policy.bare_normal == BareNormal::Refuse;
-    if refused && !has_evidence {
+    if claims && policy.bare_normal == BareNormal::Refuse && !has_evidence {
         return Some((
             Ignored,
             format!(

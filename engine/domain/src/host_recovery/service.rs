@@ -14,6 +14,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::id::ServiceId;
 use crate::nova::Service;
 use crate::question::{Question, backoff};
+use crate::recovery::retry::OwnStamp;
 use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
 use crate::timestamp::Timestamp;
 
@@ -65,6 +66,9 @@ pub struct ServiceTrack {
     pub back: Option<Elapsed>,
     /// Failed updates in a row.
     pub faults: u32,
+    /// The heartbeat that an earlier recovery's change has left in the record (R31).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_stamp: Option<OwnStamp>,
     /// The record has carried our mark.
     #[serde(default)]
     pub marked: bool,

@@ -1,21 +1,28 @@
 //! Another attempt at what a recovery has failed at.
 //!
-//! It is what a repeated notification would be: the same kind, host and payload, made now, through the same checks, in a
-//! recovery of its own that looks at everything afresh. The failed one stays as it is.
+//! It goes through the same checks as a notification, in a recovery of its own that looks at everything again. The failed one stays as it
+//! is. It claims nothing of the host (R31): an earlier NORMAL was said of the past. Evidence keeps its date, and stays only if nobody who
+//! reported the host is quarantined.
 
 use async_trait::async_trait;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
-use tachi_domain::recovery::{Task, open_key};
+use tachi_domain::evidence::GivenEvidence;
+use tachi_domain::host_recovery::own_stamp_in;
+use tachi_domain::recovery::retry::payload;
+use tachi_domain::recovery::{RecoveryKind, Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::StepKind;
 use tachi_engine::ports::operator::{Retried, attempt};
 use tachi_engine::ports::{RegistryError, Reports as _};
 
 use crate::convert::{self, recovery_cell};
+use crate::database::Database;
 use crate::entity::{host, notification, recovery, recovery_step};
 use crate::error::{Failure, Stop};
+use crate::journal::off_word;
 use crate::registry::RegistryTables;
+use crate::reporters::{key, set_aside};
 use crate::work::{Tx, Verdict, Work};
 
 pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -> Result<Retried, Stop> {
@@ -77,12 +84,25 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     if db.write(&asked).await?.is_none() {
         return Ok(Retried::Unknown);
     }
+    let evidence = match kind {
+        RecoveryKind::Host => standing_evidence(db, &failed).await?,
+        RecoveryKind::Vm | RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => None,
+    };
+    let payload = match kind {
+        RecoveryKind::Host => {
+            let own_stamp = failed.state.as_deref().and_then(own_stamp_in);
+            payload(id, own_stamp, evidence.is_some(), notification.payload)
+        }
+        RecoveryKind::Vm | RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => {
+            notification.payload
+        }
+    };
     let new = NewNotification {
         kind: notification.kind,
         hostname: host.name,
         generated_time: now,
-        payload: notification.payload,
-        evidence: None,
+        payload,
+        evidence,
         reporter: None,
     };
     // No window: a repetition is what is wanted. What is open keeps it out all the same.
@@ -109,6 +129,23 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         recovery,
         notification: accepted,
     })
+}
+
+/// The evidence of the failed recovery, unless one of its reporters is quarantined by now.
+async fn standing_evidence(
+    db: &Database,
+    failed: &recovery::Model,
+) -> Result<Option<Box<GivenEvidence>>, Stop> {
+    let Some(evidence) = off_word(failed)?.and_then(|word| word.evidence) else {
+        return Ok(None);
+    };
+    let quarantined = set_aside(db.reader()).await?;
+    for reporter in convert::reporters(failed)? {
+        if quarantined.contains(&key(&reporter)?) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(evidence))
 }
 
 /// A line of a story: who wanted it. In that of the new recovery it is the first.
@@ -153,7 +190,7 @@ mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::Life;
     use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-    use tachi_engine::ports::{Hosts as _, Journal as _, OperatorDesk as _};
+    use tachi_engine::ports::{Hosts as _, OperatorDesk as _};
     use uuid::Uuid;
 
     use super::*;
@@ -178,7 +215,7 @@ mod tests {
         let written = bench
             .store
             .journal()
-            .commit(claimed.id, claimed.epoch, &write)
+            .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
         assert!(matches!(written, Committed::Written(_)), "{written:?}");
@@ -209,6 +246,59 @@ mod tests {
             let last = &old.steps.last().unwrap().text;
             assert_eq!(last, "another attempt is asked for by alice");
         }
+    }
+
+    /// The report of the bench says NORMAL, without evidence.
+    #[tokio::test]
+    async fn r31_another_attempt_does_not_say_again_that_the_host_is_off() {
+        let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
+        let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
+        assert!(matches!(retried, Retried::Begun { .. }), "{retried:?}");
+        let again = bench.claim_newest("engine").await;
+        let payload = &again.notification.payload;
+        assert_eq!(payload["host_status"], "UNKNOWN");
+        assert_eq!(payload["retry_of"], failed.to_string());
+        assert!(again.pulse.off_word.is_none() && !again.pulse.joined_normal);
+    }
+
+    #[tokio::test]
+    async fn r31_evidence_keeps_its_date_in_another_attempt() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let at = bench.clock_wall().minus_seconds(300);
+        let json = include_bytes!("../../../../docs/examples/fence-evidence.json");
+        let mut evidence = tachi_domain::evidence::FenceEvidence::from_json(json).unwrap();
+        (evidence.completed_at, evidence.observed_at) = (at, at);
+        let given = GivenEvidence {
+            evidence,
+            by: "bridge".into(),
+            generated: at,
+            arrived: at,
+        };
+        let new = NewNotification {
+            evidence: Some(Box::new(given.clone())),
+            ..crate::testing::stopped(&host.name, bench.clock_wall())
+        };
+        bench.accept(&new).await.unwrap();
+        let claimed = bench.claim_newest("engine").await;
+        let write = Write {
+            life: Some(Life::Closed),
+            notification: Some((NotificationStatus::Failed, None)),
+            ..Write::default()
+        };
+        let journal = bench.store.journal();
+        let _ = journal
+            .commit_at(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        bench.clock.set_wall_on(600);
+        bench.store.desk().retry(claimed.id, "alice").await.unwrap();
+        let again = bench.claim_newest("engine").await;
+        let word = again.pulse.off_word.unwrap();
+        assert_eq!(word.evidence.as_deref(), Some(&given));
+        assert_eq!(word.dated, given.dated());
+        assert_eq!(again.notification.payload["host_status"], "NORMAL");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::super::trouble::Topic;
 use super::super::turn::{Turn, turn};
-use super::super::{HoldKind, HostRecovery, Stage};
+use super::super::{HoldKind, HostRecovery, Stage, asks_for_confirmation};
 use super::vouch::{self, Vouch};
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
@@ -20,6 +20,10 @@ use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 /// A heartbeat as young as this was sent by a host that nobody can have reported since.
 const JUST_HEARD: Duration = Duration::from_secs(2);
+
+/// Why another attempt is on hold in mode external.
+const NOTHING_CLAIMED: &str = "another attempt was asked for, and an earlier report's NORMAL says nothing of now; a report with evidence \
+                               ends this";
 
 impl HostRecovery {
     pub(in super::super) fn act_fencing(
@@ -70,6 +74,9 @@ impl HostRecovery {
             _ => Duration::from_secs(1),
         };
         self.service.want(now, every, commands);
+        if asks_for_confirmation(self) {
+            return turn!(self, now, record).hold_fence(NOTHING_CLAIMED);
+        }
         let suspect = suspect!(self);
         let mut turn = turn!(self, now, record);
         let (fence, guard) = (&mut self.fence, &mut self.guard);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::guard::{HELD_APART, suspect};
 use super::super::turn::{Turn, said_no, turn};
-use super::super::{HoldKind, HostRecovery};
+use super::super::{HoldKind, HostRecovery, asks_for_confirmation};
 use super::{Failure, Fence};
 use crate::policy::FencingMode;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
@@ -30,7 +30,7 @@ impl HostRecovery {
                 }
             }
             if self.policy.fencing == FencingMode::External {
-                if forbidden {
+                if forbidden || asks_for_confirmation(self) {
                     return;
                 }
                 // Nova misses the host, but has heard it since the time of which the report speaks: who says that it is off now

@@ -63,7 +63,7 @@ impl<'a> Said<'a> {
         Self {
             off_word,
             reported_at,
-            heartbeat: service.last_heartbeat(),
+            heartbeat: service.last_sign_of_life(),
         }
     }
 

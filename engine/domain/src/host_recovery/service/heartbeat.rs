@@ -151,6 +151,13 @@ impl ServiceTrack {
         self.seen.as_ref().map(Service::beat)
     }
 
+    /// The same as far as the host itself has sent it: a change by the recovery that failed before is none (R31).
+    pub(in super::super) fn last_sign_of_life(&self) -> Option<Timestamp> {
+        let shown = self.last_heartbeat()?;
+        let own = self.own_stamp.filter(|own| own.made == shown);
+        Some(own.map_or(shown, |own| own.before))
+    }
+
     /// How old the heartbeat is by now that the last look has shown, if Nova tells. A decision may come long after the look, as by an
     /// engine that was stopped meanwhile.
     pub(in super::super) fn heartbeat_age(&self, now: Elapsed) -> Option<Duration> {

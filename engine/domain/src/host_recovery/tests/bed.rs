@@ -138,6 +138,14 @@ pub(super) fn wall(at: u64) -> Timestamp {
 
 impl Bed {
     pub(super) fn with(reported: &str, change: impl FnOnce(&mut Policy)) -> Self {
+        if reported.is_empty() {
+            Self::with_payload(&[], change)
+        } else {
+            Self::with_payload(&[("host_status", reported)], change)
+        }
+    }
+
+    pub(super) fn with_payload(said: &[(&str, &str)], change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = Policy {
             fencing: FencingMode::Engine,
             retry_for: Duration::ZERO,
@@ -170,9 +178,10 @@ impl Bed {
             stamps,
         };
         let mut payload: BTreeMap<String, String> = [("event".to_owned(), "STOPPED".to_owned())].into();
-        if !reported.is_empty() {
-            payload.insert("host_status".into(), reported.into());
-        }
+        payload.extend(
+            said.iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        );
         let notification = Notification {
             row: 1,
             id: NotificationId(Uuid::from_u128(3)),

@@ -264,3 +264,82 @@ fn r19_a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
         assert_eq!(ended, ends, "{stopped}: {:?}", bed.message);
     }
 }
+
+/// Another attempt at the host, in mode external.
+fn retried() -> Bed {
+    Bed::with_payload(&[("host_status", "UNKNOWN"), ("retry_of", "x")], |policy| {
+        policy.fencing = FencingMode::External;
+        policy.bare_normal = crate::policy::BareNormal::Wait(std::time::Duration::from_secs(20));
+    })
+    .begun()
+}
+
+fn is_held(bed: &Bed) -> bool {
+    bed.state
+        .hold
+        .as_ref()
+        .is_some_and(|hold| hold.kind == HoldKind::Fence)
+}
+
+#[test]
+fn r31_another_attempt_of_mode_external_claims_nothing_and_asks_for_a_confirmation() {
+    let mut bed = retried();
+    for _ in 0..10 {
+        assert!(!silent_after(&mut bed, 30_000));
+    }
+    assert!(is_held(&bed), "{:?}", bed.state.hold);
+    // Neither an approval nor a report without evidence shows that it is off.
+    bed.say(Word::Approve).tick(0);
+    assert!(!silent_after(&mut bed, 30_000) && is_held(&bed));
+    bed.join_normal().tick(0);
+    assert!(!silent_after(&mut bed, 300_000) && is_held(&bed));
+    bed.take_over();
+    assert!(
+        !silent_after(&mut bed, 30_000) && is_held(&bed),
+        "the next owner asks too"
+    );
+    bed.say(Word::HostIsOff);
+    for _ in 0..4 {
+        silent_after(&mut bed, 30_000);
+    }
+    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+}
+
+#[test]
+fn r31_a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
+    let mut bed = retried();
+    silent_after(&mut bed, 30_000);
+    assert!(is_held(&bed));
+    bed.hears(fenced(nova_time(400_000))).join_normal();
+    for _ in 0..4 {
+        silent_after(&mut bed, 30_000);
+    }
+    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+}
+
+/// What the failed recovery's own change has made of the record is no heartbeat of the host.
+#[test]
+fn r31_a_stamp_of_our_own_change_does_not_outlive_the_evidence() {
+    let later = nova_time(900_000);
+    for (own, is_proven) in [(true, true), (false, false)] {
+        let stamp = format!("{} {}", later.micros(), nova_time(90_000).micros());
+        let mut payload = vec![("host_status", "NORMAL"), ("retry_of", "x")];
+        if own {
+            payload.push(("retry_own_stamp", stamp.as_str()));
+        }
+        let mut bed = Bed::with_payload(&payload, |policy| policy.fencing = FencingMode::External);
+        bed.pulse.off_word = Some(fenced(nova_time(100_000)));
+        let mut bed = bed.begun();
+        bed.service = Service {
+            last_heartbeat: Some(later),
+            nova_now: Some(nova_time(2_000_000)),
+            up: false,
+            ..bed.service.clone()
+        };
+        for _ in 0..6 {
+            bed.at += 30_000;
+            bed.service_now().storm(1, 10).tick(0);
+        }
+        assert_eq!(bed.state.proof.is_some(), is_proven, "{:?}", bed.state.hold);
+    }
+}

@@ -1,0 +1,94 @@
+//! Another attempt at what a recovery has failed at. It claims nothing by itself (R31): what an earlier report said of the host was
+//! said of the past.
+
+use std::collections::BTreeMap;
+
+use crate::id::RecoveryId;
+use crate::timestamp::Timestamp;
+
+/// The field of the notification's payload that names the failed recovery.
+const OF: &str = "retry_of";
+
+/// The field with the heartbeat that the failed recovery's own change of Nova's record has left there, and the last one before it.
+const OWN_STAMP: &str = "retry_own_stamp";
+
+/// A heartbeat that a change of ours has made, and the last one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OwnStamp {
+    /// As Nova shows it since the change.
+    pub made: Timestamp,
+    /// What the host itself sent last.
+    pub before: Timestamp,
+}
+
+/// Returns the payload of another attempt at a host. `NORMAL` stays only with evidence, which is held against what Nova has heard since.
+pub fn payload(
+    failed: RecoveryId,
+    own_stamp: Option<OwnStamp>,
+    has_evidence: bool,
+    mut payload: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    payload.insert(OF.to_owned(), failed.to_string());
+    if !has_evidence {
+        payload.insert("host_status".to_owned(), "UNKNOWN".to_owned());
+    }
+    if let Some(stamp) = own_stamp {
+        let text = format!("{} {}", stamp.made.micros(), stamp.before.micros());
+        payload.insert(OWN_STAMP.to_owned(), text);
+    }
+    payload
+}
+
+/// True if it is another attempt.
+pub fn is_retry(payload: &BTreeMap<String, String>) -> bool {
+    payload.contains_key(OF)
+}
+
+/// What the failed attempt has left in Nova's record.
+pub fn own_stamp(payload: &BTreeMap<String, String>) -> Option<OwnStamp> {
+    let (made, before) = payload.get(OWN_STAMP)?.split_once(' ')?;
+    Some(OwnStamp {
+        made: Timestamp::from_micros(made.parse().ok()?),
+        before: Timestamp::from_micros(before.parse().ok()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn failed() -> RecoveryId {
+        RecoveryId(Uuid::from_u128(9))
+    }
+
+    fn reported() -> BTreeMap<String, String> {
+        [("event", "STOPPED"), ("host_status", "NORMAL")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    #[test]
+    fn r31_another_attempt_says_that_a_host_is_off_only_with_evidence() {
+        for (has_evidence, said) in [(false, "UNKNOWN"), (true, "NORMAL")] {
+            let again = payload(failed(), None, has_evidence, reported());
+            assert_eq!(again["host_status"], said);
+            assert_eq!(again["event"], "STOPPED");
+            assert!(is_retry(&again) && !is_retry(&reported()));
+            assert_eq!(own_stamp(&again), None);
+        }
+    }
+
+    #[test]
+    fn r31_the_stamp_of_our_own_change_is_carried() {
+        let stamp = OwnStamp {
+            made: Timestamp::from_micros(9),
+            before: Timestamp::from_micros(7),
+        };
+        let again = payload(failed(), Some(stamp), true, reported());
+        assert_eq!(own_stamp(&again), Some(stamp));
+        let broken = [(OWN_STAMP.to_owned(), "1 x".to_owned())].into();
+        assert_eq!(own_stamp(&broken), None);
+    }
+}
