@@ -37,7 +37,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi-openstack",
         &["tachi-domain", "tachi-engine", "tachi-keystone", "tachi-text"],
     ),
-    ("tachi-fence", &["tachi-domain", "tachi-engine", "tachi-text"]),
+    // Whether a success of a fence agent means "off": one table for the engine's devices and for the monitors.
+    ("tachi-agents", &[]),
+    (
+        "tachi-fence",
+        &["tachi-agents", "tachi-domain", "tachi-engine", "tachi-text"],
+    ),
     ("tachi-hooks", &["tachi-domain", "tachi-engine", "tachi-text"]),
     (
         "tachi-api",
@@ -48,7 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // The monitors know neither engine nor domain: what they say goes over the wire.
     ("tachi-instance-ha", &["tachi-keystone", "tachi-text"]),
     ("tachi-libvirt", &[]),
-    ("tachi-pacemaker", &[]),
+    ("tachi-pacemaker", &["tachi-agents"]),
     ("tachi-spool", &[]),
     (
         "tachi-monitor",

@@ -47,6 +47,11 @@ fn mw01_every_recorded_state_is_explained_as_it_was() {
         let mut words = vec![
             "-f".to_owned(),
             "json".to_owned(),
+            // The agents of the recorded clusters.
+            "--power-agent".to_owned(),
+            "fence_fixture".to_owned(),
+            "--power-agent".to_owned(),
+            "fence_nsnode".to_owned(),
             "--crm-mon".to_owned(),
             mon.to_str().unwrap().to_owned(),
         ];
@@ -71,6 +76,174 @@ fn mw01_every_recorded_state_is_explained_as_it_was() {
                 "{file} {node}"
             );
         }
+    }
+}
+
+/// The verdict on `node`, and why.
+fn judged(mon: &str, cib: &str, node: &str) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (mon_file, cib_file) = (folder.path().join("mon.xml"), folder.path().join("cib.xml"));
+    std::fs::write(&mon_file, mon).unwrap();
+    std::fs::write(&cib_file, cib).unwrap();
+    let up = format!("{node}=2026-10-04T09:14:00Z");
+    let files = [mon_file.to_str().unwrap(), cib_file.to_str().unwrap()];
+    let output = explain(&[
+        "-f",
+        "json",
+        "--crm-mon",
+        files[0],
+        "--cib",
+        files[1],
+        "--last-up",
+        &up,
+    ]);
+    let said = json(&output);
+    let judged = &said["nodes"][node.to_lowercase()];
+    let text = |name: &str| {
+        judged[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{said}"))
+            .to_owned()
+    };
+    (text("verdict"), text("reason"))
+}
+
+fn state(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/states");
+    std::fs::read_to_string(folder.join(format!("{name}.xml"))).unwrap()
+}
+
+/// States that a cluster can be in, and what a hurried reader makes of them.
+#[test]
+fn f3_states_that_look_like_something_else() {
+    for (mon, cib, expected, reason) in [
+        ("mon-fenced", "cib-power", "fenced", "off succeeded"),
+        ("mon-fenced", "cib-template-scsi", "lost", "fence_scsi"),
+        ("mon-fenced", "cib-casing", "lost", "fence_scsi"),
+        ("mon-fenced", "cib-none", "lost", "no fencing device of the CIB"),
+        ("mon-fenced", "cib-vpc-net", "lost", "fence_aws_vpc_net"),
+        ("mon-history-absent", "cib-power", "lost", "fenc"),
+        ("mon-history-absent", "cib-unnoted", "lost", "membership"),
+        ("mon-connection-failed", "cib-unnoted", "lost", "membership"),
+        ("mon-connection-on-unclean", "cib-unnoted", "keep", "held by ber2"),
+        ("mon-no-summary", "cib-power", "blind", "does not state"),
+    ] {
+        let (verdict, why) = judged(&state(mon), &state(cib), "hyp7");
+        assert_eq!(verdict, expected, "{mon} {cib}: {why}");
+        assert!(why.contains(reason), "{mon} {cib}: {why}");
+    }
+    let (verdict, why) = judged(&state("mon-bundle"), &state("cib-none"), "mq-bundle-0");
+    assert_eq!(verdict, "keep", "{why}");
+}
+
+/// One thing changed in a state in which "fenced" is right.
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn f3_what_takes_a_proof_its_worth() {
+    const LIST: &str = r#"<nvpair id="f21" name="pcmk_host_list" value="hyp7"/>"#;
+    const HYP8: &str = r#"<nvpair id="f21" name="pcmk_host_list" value="hyp8"/>"#;
+    let reboot = state("mon-fenced").replace(r#"action="off""#, r#"action="reboot""#);
+    let with = |options: &[(&str, &str)], list: &str| {
+        let more: String = options
+            .iter()
+            .map(|(name, value)| format!(r#"<nvpair id="x-{name}" name="{name}" value="{value}"/>"#))
+            .collect();
+        state("cib-power").replace(LIST, &format!("{list}{more}"))
+    };
+    for (name, mon, cib, expected) in [
+        ("off", state("mon-fenced"), with(&[], LIST), "fenced"),
+        ("reboot", reboot.clone(), with(&[], LIST), "fenced"),
+        ("cycle, off", state("mon-fenced"), with(&[("method", "cycle")], LIST), "fenced"),
+        ("cycle, reboot", reboot.clone(), with(&[("method", "cycle")], LIST), "lost"),
+        ("onoff, reboot", reboot.clone(), with(&[("method", "onoff")], LIST), "fenced"),
+        (
+            "cycle, reboot that is an off",
+            reboot.clone(),
+            with(&[("method", "cycle"), ("pcmk_reboot_action", "off")], LIST),
+            "fenced",
+        ),
+        ("a reboot that looks", reboot.clone(), with(&[("pcmk_reboot_action", "status")], LIST), "lost"),
+        ("a reboot that is an off", reboot, with(&[("pcmk_reboot_action", "off")], LIST), "fenced"),
+        ("an off that looks", state("mon-fenced"), with(&[("pcmk_off_action", "monitor")], LIST), "lost"),
+        ("an off that is an on", state("mon-fenced"), with(&[("pcmk_off_action", "on")], LIST), "lost"),
+        (
+            "the device of another host, which nobody checks",
+            state("mon-fenced"),
+            with(&[("pcmk_host_check", "none")], HYP8),
+            "lost",
+        ),
+        ("the device of another host", state("mon-fenced"), with(&[], HYP8), "lost"),
+        (
+            "a host that is told in an unknown way",
+            state("mon-fenced"),
+            with(&[("pcmk_host_argument", "domain")], LIST),
+            "lost",
+        ),
+        (
+            "a name in the map",
+            state("mon-fenced"),
+            with(&[("pcmk_host_map", "HYP7:blade7")], ""),
+            "fenced",
+        ),
+        (
+            "an agent that nobody knows",
+            state("mon-fenced"),
+            state("cib-power").replace("fence_ipmilan", "fence_ours"),
+            "lost",
+        ),
+        (
+            "a human's word",
+            state("mon-fenced").replace(r#"delegate="ber1""#, r#"delegate="a human""#),
+            state("cib-none"),
+            "fenced",
+        ),
+        (
+            "a watchdog",
+            state("mon-fenced"),
+            state("cib-none").replace(
+                r#"value="true"/>"#,
+                r#"value="true"/><nvpair id="w1" name="have-watchdog" value="true"/>
+                <nvpair id="w2" name="stonith-watchdog-timeout" value="10s"/>"#,
+            ),
+            "fenced",
+        ),
+        (
+            "an event about the name in another case",
+            state("mon-fenced").replace(r#"target="hyp7""#, r#"target="HYP7""#),
+            with(&[], LIST),
+            "fenced",
+        ),
+        (
+            "a success before a failure about the name in another case",
+            state("mon-fenced").replace(
+                "</fence_history>",
+                r#"<fence_event action="off" target="HYP7" status="failed" completed="2026-10-04 09:15:30Z"/></fence_history>"#,
+            ),
+            with(&[], LIST),
+            "lost",
+        ),
+        (
+            "a history that could not be had",
+            state("mon-connection-failed")
+                .replace(r#"role="Started""#, r#"role="Stopped""#)
+                .replace(r#"failed="true""#, r#"failed="false""#)
+                .replace(r#"<fence_history status="0">"#, r#"<fence_history status="107">"#),
+            state("cib-power").replace(r#"node_fenced="1791105320""#, r#"node_fenced="0""#),
+            "lost",
+        ),
+        (
+            "nothing fenced, and stopped in order",
+            state("mon-connection-failed")
+                .replace(r#"role="Started""#, r#"role="Stopped""#)
+                .replace(r#"failed="true""#, r#"failed="false""#),
+            state("cib-power").replace(r#"node_fenced="1791105320""#, r#"node_fenced="0""#),
+            "planned",
+        ),
+    ] {
+        let (verdict, why) = judged(&mon, &cib, "hyp7");
+        assert_eq!(verdict, expected, "{name}: {why}");
+        // Names of nodes are compared as Pacemaker compares them, here too.
+        assert_eq!(judged(&mon, &cib, "HYP7").0, expected, "{name}: {why}");
     }
 }
 
@@ -123,6 +296,8 @@ fn a_table_for_people() {
         mon.to_str().unwrap(),
         "--cib",
         cib.to_str().unwrap(),
+        "--power-agent",
+        "fence_fixture",
         "--last-up",
         up,
     ]);

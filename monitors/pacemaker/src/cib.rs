@@ -3,11 +3,16 @@
 //! The notes change from version to version (booleans became epochs in 2.1.7), so they are a second witness beside
 //! `crm_mon`, never the only one.
 
+mod read;
+mod tree;
+
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Error;
 use crate::xml::{Element, tail, walk, yes};
+use tree::Tag;
 
 const WHAT: &str = "the CIB";
 
@@ -22,7 +27,7 @@ pub struct NodeState {
     pub node_fenced: Option<i64>,
 }
 
-/// A fencing device.
+/// A fencing device, with everything that templates, references and several sets give to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device {
     /// The resource's name.
@@ -31,13 +36,35 @@ pub struct Device {
     pub agent: String,
     /// Its parameters. May hold passwords: never to be logged.
     pub parameters: BTreeMap<String, String>,
+    /// Why its parameters are not all known, to be read after "which".
+    pub unclear: Option<String>,
+    /// Its `target-role` is `Stopped`: the fencer does not use it.
+    pub disabled: bool,
+}
+
+/// Whom a level of a fencing topology is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A node.
+    Name(String),
+    /// The nodes whose names match this regular expression (POSIX, extended).
+    Pattern(String),
+    /// The nodes with this attribute.
+    Attribute {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// The level does not say it in a known way.
+    Unreadable,
 }
 
 /// One level of a fencing topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
-    /// The node it is for; `None` if it is given by a pattern or an attribute.
-    pub target: Option<String>,
+    /// Whom it is for.
+    pub target: Target,
     /// The devices that must all succeed.
     pub devices: Vec<String>,
 }
@@ -47,16 +74,26 @@ pub struct Level {
 pub struct Cib {
     /// The partition that printed this has quorum.
     pub quorate: bool,
-    /// Notes by node name.
+    /// The CIB does not say whether it has.
+    pub unstated: bool,
+    /// Notes by node name, in small letters: see [`Cib::note`].
     pub nodes: BTreeMap<String, NodeState>,
     /// Fencing devices.
     pub devices: Vec<Device>,
     /// Fencing topology.
     pub levels: Vec<Level>,
+    /// The attributes of nodes that the configuration holds, by node name.
+    pub attributes: BTreeMap<String, Vec<(String, String)>>,
     /// Resources whose `target-role` is `Stopped`.
     pub stopped: Vec<String>,
+    /// Nodes that a resource of the cluster runs (`remote-node`): no machines of their own.
+    pub guests: Vec<String>,
     /// The cluster's name, if it has one.
     pub cluster: Option<String>,
+    /// The action that the cluster fences with: `off` or `reboot`.
+    pub fences_by: &'static str,
+    /// The cluster counts on the watchdog of a node that no device can reach.
+    pub watchdog: bool,
     /// How long the cluster takes at most to see that a remote node is gone, by its name: the interval of its connection's monitor and
     /// the time that one may take. A connection that nothing monitors is not there.
     pub remotes: BTreeMap<String, Duration>,
@@ -72,14 +109,25 @@ impl Cib {
     ///
     /// If it is not that, is cut off, or notes a node twice.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let reading = std::cell::RefCell::new(Reading::default());
+        let reading = RefCell::new(Reading::default());
         walk(
             WHAT,
             text,
             |path, element| reading.borrow_mut().open(path, element),
             |path| reading.borrow_mut().close(path),
         )?;
-        Ok(reading.into_inner().cib)
+        let Reading {
+            mut cib,
+            configuration,
+            ..
+        } = reading.into_inner();
+        read::configuration(&configuration, &mut cib);
+        Ok(cib)
+    }
+
+    /// The note about a node. Pacemaker compares names of nodes without regard to case.
+    pub fn note(&self, name: &str) -> Option<&NodeState> {
+        self.nodes.get(&name.to_ascii_lowercase())
     }
 }
 
@@ -93,8 +141,9 @@ fn shape(problem: impl Into<String>) -> Error {
 #[derive(Default)]
 struct Reading {
     cib: Cib,
-    /// The innermost primitive, and whether it is a fencing device.
-    primitive: Option<(Device, bool)>,
+    configuration: Tag,
+    /// The elements of the configuration around the one that is read, from the outside in.
+    around: Vec<Tag>,
 }
 
 impl Reading {
@@ -106,87 +155,31 @@ impl Reading {
                     root.chars().take(64).collect::<String>()
                 )));
             }
+            self.cib.unstated = element.text("have-quorum")?.is_none();
             self.cib.quorate = element.flag("have-quorum")?;
             return Ok(());
         }
         match tail(path, 1).as_slice() {
             ["status", "node_state"] => self.note(element)?,
-            ["configuration", "crm_config", "cluster_property_set", "nvpair"]
-                if element.text("name")?.as_deref() == Some("cluster-name") =>
-            {
-                self.cib.cluster = element.text("value")?.map(Into::into);
+            ["configuration", ..] => {
+                let name = path.last().map(String::as_str).unwrap_or_default();
+                self.around.push(Tag::new(name, element.all()?));
             }
-            ["configuration", "resources", .., "primitive"] => {
-                let device = Device {
-                    id: element.need("id")?,
-                    agent: element.text("type")?.unwrap_or_default().into_owned(),
-                    parameters: BTreeMap::new(),
-                };
-                let fences = element.text("class")?.as_deref() == Some("stonith");
-                self.primitive = Some((device, fences));
-            }
-            [
-                "configuration",
-                "resources",
-                ..,
-                "primitive",
-                "instance_attributes",
-                "nvpair",
-            ] => {
-                if let (Some((device, true)), Some(name)) = (&mut self.primitive, element.text("name")?) {
-                    let value = element.text("value")?.unwrap_or_default().into_owned();
-                    device.parameters.insert(name.into_owned(), value);
-                }
-            }
-            ["configuration", "resources", .., "primitive", "operations", "op"]
-                if element.text("name")?.as_deref() == Some("monitor") =>
-            {
-                let time = |name: &str| Ok::<_, Error>(element.text(name)?.and_then(|text| span(&text)));
-                let (interval, timeout) = (time("interval")?, time("timeout")?);
-                if let (Some((device, false)), Some(interval)) = (&self.primitive, interval)
-                    && device.agent == "remote"
-                    && !interval.is_zero()
-                {
-                    let seen = interval.saturating_add(timeout.unwrap_or(MONITOR));
-                    self.cib.remotes.insert(device.id.clone(), seen);
-                }
-            }
-            [
-                "configuration",
-                "resources",
-                ..,
-                "primitive",
-                "meta_attributes",
-                "nvpair",
-            ] => {
-                let stopped = element.text("name")?.as_deref() == Some("target-role")
-                    && element
-                        .text("value")?
-                        .is_some_and(|value| value.eq_ignore_ascii_case("stopped"));
-                if let (Some((device, _)), true) = (&self.primitive, stopped) {
-                    self.cib.stopped.push(device.id.clone());
-                }
-            }
-            ["configuration", "fencing-topology", "fencing-level"] => self.cib.levels.push(Level {
-                target: element.text("target")?.map(Into::into),
-                devices: element
-                    .text("devices")?
-                    .unwrap_or_default()
-                    .split(',')
-                    .map(|device| device.trim().to_owned())
-                    .filter(|device| !device.is_empty())
-                    .collect(),
-            }),
             _ => {}
         }
         Ok(())
     }
 
     fn close(&mut self, path: &[String]) {
-        if path.last().is_some_and(|name| name == "primitive")
-            && let Some((device, true)) = self.primitive.take()
-        {
-            self.cib.devices.push(device);
+        if path.get(1).is_none_or(|section| section != "configuration") {
+            return;
+        }
+        if let Some(tag) = self.around.pop() {
+            match self.around.last_mut() {
+                Some(outer) => outer.children.push(tag),
+                // More than one is nothing that Pacemaker prints; all of them are read.
+                None => self.configuration.children.extend(tag.children),
+            }
         }
     }
 
@@ -200,11 +193,9 @@ impl Reading {
             // What is no number is no witness.
             node_fenced: element.text("node_fenced")?.and_then(|value| value.parse().ok()),
         };
-        let name = name.into_owned();
-        if self.cib.nodes.contains_key(&name) {
+        if self.cib.nodes.insert(name.to_ascii_lowercase(), state).is_some() {
             return Err(shape(format!("notes the node {name:?} twice")));
         }
-        self.cib.nodes.insert(name, state);
         Ok(())
     }
 }
@@ -232,39 +223,4 @@ fn since(value: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn how_soon_a_remote_is_missed_is_its_monitors_interval_and_time() {
-        let cib = |op: &str| {
-            let text = format!(
-                r#"<cib have-quorum="1"><configuration><resources><group><primitive id="cmp1" class="ocf" provider="pacemaker" type="remote">
-                <operations>{op}</operations></primitive></group><primitive id="vip" class="ocf" provider="heartbeat" type="IPaddr2">
-                <operations><op name="monitor" interval="5s"/></operations></primitive></resources></configuration><status/></cib>"#
-            );
-            Cib::parse(&text)
-                .unwrap()
-                .remotes
-                .get("cmp1")
-                .map(Duration::as_millis)
-        };
-        for (op, expected) in [
-            (
-                r#"<op name="monitor" interval="30s" timeout="15"/>"#,
-                Some(45_000),
-            ),
-            (r#"<op name="monitor" interval="1m"/>"#, Some(80_000)),
-            (
-                r#"<op name="monitor" interval="500ms" timeout="1s"/>"#,
-                Some(1_500),
-            ),
-            (r#"<op name="monitor" interval="0"/>"#, None),
-            (r#"<op name="monitor" interval="soon"/>"#, None),
-            (r#"<op name="start" interval="9" timeout="60"/>"#, None),
-            ("", None),
-        ] {
-            assert_eq!(cib(op), expected, "{op}");
-        }
-    }
-}
+mod tests;

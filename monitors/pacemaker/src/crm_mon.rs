@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::same_node;
 use crate::xml::{Element, tail, walk, yes};
 use crate::{Error, Time, parse_time};
 
@@ -57,6 +58,8 @@ pub struct Resource {
     pub managed: bool,
     /// Its last operation failed. A dead remote's connection can be `Started` and failed.
     pub failed: bool,
+    /// The nodes that run it; of a remote's connection, those that hold it.
+    pub nodes: Vec<String>,
 }
 
 /// What became of an attempt to fence.
@@ -92,9 +95,15 @@ pub struct FenceEvent {
 
 /// One output of `crm_mon`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one statement of the output, independent of the others"
+)]
 pub struct CrmMon {
     /// A DC is there and its partition has quorum.
     pub quorate: bool,
+    /// The output does not say whether it has.
+    pub unstated: bool,
     /// The DC's name.
     pub dc: Option<String>,
     /// What pacemakerd says about itself; nothing if asked on a remote.
@@ -111,6 +120,8 @@ pub struct CrmMon {
     pub resources: Vec<Resource>,
     /// The fencing history, newest first, as far as the cluster still has it.
     pub fences: Vec<FenceEvent>,
+    /// The output holds a fencing history. `crm_mon` prints none where nothing was ever fenced, and none where it was not asked.
+    pub history: bool,
 }
 
 impl CrmMon {
@@ -123,6 +134,14 @@ impl CrmMon {
         let mut read = Reading::default();
         walk(WHAT, text, |path, element| read.open(path, element), |_| ())?;
         read.finish()
+    }
+
+    /// The entries of the fencing history about a node. The fencer keeps a name as the caller wrote it, and compares without
+    /// regard to case.
+    pub fn fences_of<'m>(&'m self, node: &'m str) -> impl Iterator<Item = &'m FenceEvent> {
+        self.fences
+            .iter()
+            .filter(move |fence| same_node(&fence.target, node))
     }
 
     /// A resource by its name.
@@ -142,6 +161,7 @@ fn shape(problem: impl Into<String>) -> Error {
 #[expect(clippy::struct_excessive_bools, reason = "each is one attribute of the text")]
 struct Reading {
     quorate: bool,
+    stated: bool,
     dc: Option<String>,
     pacemakerd: Option<String>,
     stonith_enabled: bool,
@@ -152,6 +172,10 @@ struct Reading {
     nodes: Vec<Node>,
     resources: Vec<Resource>,
     fences: Vec<FenceEvent>,
+    history: bool,
+    /// The bundle around what is read, and the nodes that bundles make.
+    bundle: String,
+    guests: Vec<String>,
 }
 
 impl Reading {
@@ -172,6 +196,7 @@ impl Reading {
             }
             ["summary", "current_dc"] => {
                 let present = element.flag("present")?;
+                self.stated = !present || element.text("with_quorum")?.is_some();
                 self.quorate = present && element.flag("with_quorum")?;
                 self.dc = element.text("name")?.filter(|_| present).map(Into::into);
             }
@@ -183,6 +208,17 @@ impl Reading {
             ["nodes"] => self.listed = true,
             ["nodes", "node"] => self.nodes.push(node(element)?),
             ["resources", .., "resource"] => self.resources.push(resource(element)?),
+            ["resources", .., "resource", "node"] => {
+                if let (Some(resource), Some(name)) = (self.resources.last_mut(), element.text("name")?) {
+                    resource.nodes.push(name.into_owned());
+                }
+            }
+            ["resources", .., "bundle"] => self.bundle = element.text("id")?.unwrap_or_default().into_owned(),
+            ["resources", .., "bundle", "replica"] => {
+                let number = element.text("id")?.unwrap_or_default();
+                self.guests.push(format!("{}-{number}", self.bundle));
+            }
+            ["fence_history"] => self.history = element.text("status")?.is_none_or(|status| status == "0"),
             // Attempts that failed stand apart since 2.0 of the schema; later versions nest them.
             ["fence_history", .., "fence_event"] => self.fences.push(fence(element)?),
             ["status"] => {
@@ -201,12 +237,21 @@ impl Reading {
         if !self.listed {
             return Err(shape("lists no nodes"));
         }
-        let mut names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        for node in &mut self.nodes {
+            if node.kind == Kind::Remote && self.guests.iter().any(|guest| same_node(guest, &node.name)) {
+                node.kind = Kind::Guest;
+            }
+        }
+        let mut names: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|node| node.name.to_ascii_lowercase())
+            .collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair.first() == pair.last()) {
             return Err(shape(format!(
                 "names the node {:?} twice",
-                pair.first().unwrap_or(&"")
+                pair.first().map_or("", String::as_str)
             )));
         }
         // Newest first whatever the order they were printed in: pending ones are the newest of all.
@@ -214,6 +259,7 @@ impl Reading {
             .sort_by_key(|fence| std::cmp::Reverse((fence.completed.is_none(), fence.completed)));
         Ok(CrmMon {
             quorate: self.quorate,
+            unstated: !self.stated,
             dc: self.dc,
             pacemakerd: self.pacemakerd,
             stonith_enabled: self.stonith_enabled,
@@ -222,6 +268,7 @@ impl Reading {
             nodes: self.nodes,
             resources: self.resources,
             fences: self.fences,
+            history: self.history,
         })
     }
 }
@@ -260,6 +307,7 @@ fn resource(element: &Element<'_>) -> Result<Resource, Error> {
         target_role: element.text("target_role")?.map(Into::into),
         managed: element.text("managed")?.is_none_or(|value| yes(&value)),
         failed: element.flag("failed")?,
+        nodes: Vec::new(),
     })
 }
 

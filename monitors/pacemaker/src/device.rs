@@ -1,264 +1,229 @@
 //! Which fencing devices can have turned a node off, and whether they really can.
+//!
+//! Follows the fencer (`daemons/fenced` of Pacemaker): it compares names of nodes without regard to case and names of devices
+//! with it, asks a topology's levels before anything else, and hands each option that begins with `pcmk_` to itself.
 
-use crate::agents::{Effect, effect};
-use crate::cib::Device;
+mod aim;
+mod covers;
+#[cfg(test)]
+mod tests;
+
+use regex::Regex;
+use tachi_agents::{Doubt, Effect, effect, judge};
+
+use crate::cib::{Device, Level, Target};
 use crate::{Cib, Rules};
 
-/// Parameters that list the nodes a device is for, besides Pacemaker's own.
-const LISTS: [&str; 4] = ["pcmk_host_list", "hostlist", "hostnames", "hostname"];
+pub(crate) use covers::{Coverage, coverage};
 
-/// Why a fencing of this node proves nothing: a device that does not switch its power may do it.
-pub fn unproven(cib: &Cib, node: &str, rules: &Rules) -> Option<String> {
-    let why_not = |device: &Device| {
-        let effect = if rules.null_agents.contains(&device.agent) {
-            Effect::Nothing
-        } else if rules.power_agents.contains(&device.agent) {
-            Effect::Power
-        } else {
-            effect(&device.agent)
-        };
-        Some(match effect {
-            Effect::Power => return None,
-            Effect::Unknown if rules.believe_agents => return None,
-            Effect::Fabric => "which cuts a host off from its storage or network: its guests may run on",
-            Effect::Nothing => "which turns nothing off",
-            Effect::Unknown => {
-                "of which it is not known that it switches a host's power: if it does, add it to [host] power_fence_agents"
-            }
-        })
-    };
-    let named = |device: &Device, why: &str| format!("{} ({}), {why}", device.id, device.agent);
-    let levels: Vec<_> = cib
-        .levels
-        .iter()
-        .filter(|level| level.target.as_deref().is_none_or(|target| target == node))
-        .collect();
-    for level in &levels {
-        // All devices of a level must succeed: one that switches the power among them is enough.
-        let devices: Vec<_> = cib
-            .devices
-            .iter()
-            .filter(|device| level.devices.contains(&device.id))
-            .collect();
-        let all: Option<Vec<String>> = devices
-            .iter()
-            .map(|device| Some(named(device, why_not(device)?)))
-            .collect();
-        if let Some(all) = all.filter(|all| !all.is_empty()) {
-            return Some(format!(
-                "a fencing level of it consists only of {}",
-                all.join("; ")
-            ));
-        }
+/// The name of the device that stands for the watchdogs of the nodes.
+const WATCHDOG: &str = "watchdog";
+
+/// Why a fencing of this node by `action` proves nothing: a device that does not switch its power may have done it, or none of
+/// the devices can.
+pub fn unproven(cib: &Cib, node: &str, action: &str, rules: &Rules) -> Option<String> {
+    Fencing {
+        cib,
+        node,
+        action,
+        rules,
     }
-    if levels.iter().any(|level| level.target.is_some()) {
-        return None;
-    }
-    cib.devices
-        .iter()
-        .filter(|device| covers(device, node))
-        .find_map(|device| Some(named(device, why_not(device)?)))
-        .map(|device| format!("it may have been reported by {device}"))
+    .doubt()
+}
+
+/// True if it is not known whether this agent switches power, and no operator has said so either.
+pub fn is_unknown_agent(agent: &str, rules: &Rules) -> bool {
+    let said = [&rules.power_agents, &rules.null_agents];
+    effect(agent) == Effect::Unknown
+        && !said
+            .iter()
+            .any(|agents| agents.iter().any(|known| known == agent))
 }
 
 /// The device that fenced this node, if there is only one that can.
 pub(crate) fn only_device<'c>(cib: &'c Cib, node: &str) -> Option<&'c Device> {
-    let mut devices = cib.devices.iter().filter(|device| covers(device, node));
+    let mut devices = cib
+        .devices
+        .iter()
+        .filter(|device| coverage(device, node) != Coverage::No);
     devices.next().filter(|_| devices.next().is_none())
 }
 
-/// Whether Pacemaker may ask this device to fence this node. A device that says nothing is for every node it cares to
-/// list.
-pub(crate) fn covers(device: &Device, node: &str) -> bool {
-    let parameter = |name: &str| {
-        device
-            .parameters
-            .get(name)
-            .map(String::as_str)
-            .filter(|text| !text.trim().is_empty())
-    };
-    if parameter("pcmk_host_check").is_some_and(|check| check.eq_ignore_ascii_case("none")) {
-        return true;
-    }
-    let mut silent = true;
-    if let Some(map) = parameter("pcmk_host_map") {
-        silent = false;
-        if words(map).any(|pair| pair.split([':', '=']).next() == Some(node)) {
-            return true;
-        }
-    }
-    for list in LISTS.iter().filter_map(|name| parameter(name)) {
-        silent = false;
-        if words(list).any(|name| name == node) {
-            return true;
-        }
-    }
-    silent
+/// True if both name the same node: Pacemaker compares without regard to case.
+pub(crate) fn same_node(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split([' ', ',', ';', '\t', '\n'])
-        .filter(|word| !word.is_empty())
+/// Whether a level of the topology is for the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Match {
+    No,
+    /// That cannot be decided.
+    Maybe,
+    Yes,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Level;
+/// A fencing of one node, of which only the action is known.
+struct Fencing<'f> {
+    cib: &'f Cib,
+    node: &'f str,
+    action: &'f str,
+    rules: &'f Rules,
+}
 
-    fn device(id: &str, agent: &str, parameters: &[(&str, &str)]) -> Device {
-        Device {
-            id: id.to_owned(),
-            agent: agent.to_owned(),
-            parameters: parameters
+impl Fencing<'_> {
+    fn doubt(&self) -> Option<String> {
+        let levels = self.levels();
+        for (level, _) in &levels {
+            if let Some(doubt) = self.level(level) {
+                return Some(doubt);
+            }
+        }
+        if levels.iter().any(|(_, sure)| *sure == Match::Yes) {
+            return None;
+        }
+        let may = || {
+            let all = self.cib.devices.iter();
+            all.filter(|device| coverage(device, self.node) != Coverage::No)
+        };
+        if let Some(doubt) = may().find_map(|device| self.device(device, false, false)) {
+            return Some(format!("it may have been reported by {doubt}"));
+        }
+        let any = may().any(|device| !device.disabled) || self.watchdog();
+        (!any).then(|| "no fencing device of the CIB can have done it".to_owned())
+    }
+
+    /// The levels that the fencer may have used. The ones under the node's very name come before all others.
+    fn levels(&self) -> Vec<(&Level, Match)> {
+        let very = |level: &&Level| match &level.target {
+            Target::Name(key) | Target::Pattern(key) => key == self.node,
+            Target::Attribute { .. } | Target::Unreadable => false,
+        };
+        let exact: Vec<_> = self
+            .cib
+            .levels
+            .iter()
+            .filter(very)
+            .map(|level| (level, Match::Yes))
+            .collect();
+        if !exact.is_empty() {
+            return exact;
+        }
+        let all = self
+            .cib
+            .levels
+            .iter()
+            .map(|level| (level, self.matches(&level.target)));
+        all.filter(|(_, sure)| *sure != Match::No).collect()
+    }
+
+    fn matches(&self, target: &Target) -> Match {
+        let sure = match target {
+            Target::Name(name) => same_node(name, self.node),
+            Target::Pattern(pattern) => return matches(pattern, self.node),
+            Target::Attribute { name, value } => {
+                let mut held = self.cib.attributes.get(self.node).into_iter().flatten();
+                held.any(|(key, held)| key == name && held == value)
+            }
+            Target::Unreadable => return Match::Maybe,
+        };
+        if sure { Match::Yes } else { Match::No }
+    }
+
+    /// Why a success of this level proves nothing. All of its devices must succeed: one that switches the power is enough.
+    fn level(&self, level: &Level) -> Option<String> {
+        let many = level.devices.len() > 1;
+        let by_name = matches!(&level.target, Target::Name(name) if same_node(name, self.node));
+        let mut doubts = Vec::new();
+        for id in &level.devices {
+            let known: Vec<_> = self
+                .cib
+                .devices
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
+                .filter(|device| device.id == *id)
+                .collect();
+            if known.is_empty() && id == WATCHDOG && self.watchdog() {
+                return None;
+            }
+            if known.is_empty() {
+                doubts.push(format!("{id}, which the CIB does not have"));
+            }
+            for device in known {
+                let unfit = if device.disabled {
+                    Some("which is disabled")
+                } else if coverage(device, self.node) == Coverage::No {
+                    Some("which is for other hosts")
+                } else {
+                    None
+                };
+                match unfit {
+                    Some(why) => doubts.push(format!("{} ({}), {why}", device.id, device.agent)),
+                    None => doubts.push(self.device(device, many, by_name)?),
+                }
+            }
         }
+        Some(format!(
+            "a fencing level of it consists only of {}",
+            doubts.join("; ")
+        ))
     }
 
-    #[test]
-    fn which_nodes_a_device_is_for() {
-        for (name, parameters, expected) in [
-            ("nothing said", &[][..], true),
-            ("in the list", &[("pcmk_host_list", "cmp1 cmp2")], true),
-            ("list with commas", &[("pcmk_host_list", "cmp2,cmp1")], true),
-            ("not in the list", &[("pcmk_host_list", "ctl1 ctl2")], false),
-            ("a name that begins alike", &[("pcmk_host_list", "cmp10")], false),
-            ("in the map", &[("pcmk_host_map", "cmp1:1;cmp2:2")], true),
-            ("not in the map", &[("pcmk_host_map", "ctl1:1;ctl2:2")], false),
-            ("the charm's list", &[("hostnames", "cmp1 cmp2")], true),
-            ("empty list", &[("pcmk_host_list", " ")], true),
-            (
-                "list that is not checked",
-                &[("pcmk_host_list", "ctl1"), ("pcmk_host_check", "none")],
-                true,
-            ),
-        ] {
-            assert_eq!(
-                covers(&device("d", "fence_x", parameters), "cmp1"),
-                expected,
-                "{name}"
-            );
+    /// Why a success of this device does not mean that the node's power is off.
+    fn device(&self, device: &Device, many: bool, by_name: bool) -> Option<String> {
+        let named = |why: String| format!("{} ({}), {why}", device.id, device.agent);
+        if let Some(why) = &device.unclear {
+            return Some(named(format!("which {why}")));
         }
+        if self.rules.null_agents.contains(&device.agent) {
+            return Some(named("which turns nothing off".to_owned()));
+        }
+        let trusted = self.rules.power_agents.contains(&device.agent);
+        let asked = asked(device, self.action, many);
+        match judge(&device.agent, asked, &device.parameters, trusted) {
+            Err(Doubt::Unknown) => {
+                let remedy = "if it does, add it to [host] power_fence_agents";
+                return Some(named(format!("{}: {remedy}", Doubt::Unknown)));
+            }
+            Err(doubt) => return Some(named(doubt.to_string())),
+            Ok(()) => {}
+        }
+        let alone = by_name || self.cib.devices.len() == 1;
+        aim::doubt(device, self.node, alone).map(named)
     }
 
-    #[test]
-    #[expect(clippy::too_many_lines, reason = "one table")]
-    fn f3_a_device_that_does_not_switch_power_proves_nothing() {
-        let rules = Rules {
-            power_agents: vec!["fence_theirs".to_owned()],
-            ..Rules::default()
-        };
-        let real = device("st-maas", "external/maas", &[("hostnames", "cmp1 cmp2")]);
-        let null_for = |nodes: &str| device("st-null", "null", &[("hostlist", nodes)]);
-        let level = |target: Option<&str>, devices: &[&str]| Level {
-            target: target.map(str::to_owned),
-            devices: devices.iter().map(|id| (*id).to_owned()).collect(),
-        };
-        for (name, devices, levels, proves) in [
-            (
-                "the charm's cluster",
-                vec![real.clone(), null_for("ctl1 ctl2 ctl3")],
-                vec![],
-                true,
-            ),
-            (
-                "null for this node too",
-                vec![real.clone(), null_for("ctl1 cmp1")],
-                vec![],
-                false,
-            ),
-            (
-                "null for all",
-                vec![device("dummy", "fence_dummy", &[])],
-                vec![],
-                false,
-            ),
-            (
-                "null together with a real one",
-                vec![real.clone(), null_for("cmp1")],
-                vec![level(Some("cmp1"), &["st-maas", "st-null"])],
-                true,
-            ),
-            (
-                "null as second choice",
-                vec![real.clone(), null_for("cmp1")],
-                vec![
-                    level(Some("cmp1"), &["st-maas"]),
-                    level(Some("cmp1"), &["st-null"]),
-                ],
-                false,
-            ),
-            (
-                "levels of another node",
-                vec![real.clone(), null_for("ctl1")],
-                vec![level(Some("cmp2"), &["st-null"])],
-                true,
-            ),
-            (
-                "a level by pattern",
-                vec![real.clone(), null_for("ctl1")],
-                vec![level(None, &["st-null"])],
-                false,
-            ),
-            ("no device known", vec![], vec![], true),
-            (
-                "storage alone",
-                vec![device("st-scsi", "fence_scsi", &[])],
-                vec![],
-                false,
-            ),
-            (
-                "storage beside power, and either may have been it",
-                vec![real.clone(), device("st-scsi", "fence_scsi", &[])],
-                vec![],
-                false,
-            ),
-            (
-                "power and storage together",
-                vec![real.clone(), device("st-scsi", "fence_scsi", &[])],
-                vec![level(Some("cmp1"), &["st-maas", "st-scsi"])],
-                true,
-            ),
-            (
-                "Nova told, or power",
-                vec![real.clone(), device("st-nova", "fence_compute", &[])],
-                vec![
-                    level(Some("cmp1"), &["st-maas", "st-nova"]),
-                    level(Some("cmp1"), &["st-nova"]),
-                ],
-                false,
-            ),
-            (
-                "storage of another node",
-                vec![
-                    real.clone(),
-                    device("st-scsi", "fence_scsi", &[("pcmk_host_list", "ctl1")]),
-                ],
-                vec![],
-                true,
-            ),
-            (
-                "an agent that nobody knows",
-                vec![device("st-ours", "fence_ours", &[])],
-                vec![],
-                false,
-            ),
-            (
-                "one that the operator knows",
-                vec![device("st-theirs", "fence_theirs", &[])],
-                vec![],
-                true,
-            ),
-        ] {
-            let cib = Cib {
-                devices,
-                levels,
-                ..Cib::default()
-            };
-            let doubt = unproven(&cib, "cmp1", &rules);
-            assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
-        }
+    /// True if the cluster counts on this node's own watchdog.
+    fn watchdog(&self) -> bool {
+        let devices = self.cib.devices.iter();
+        let mut named = devices.filter(|device| device.id == WATCHDOG);
+        self.cib.watchdog && named.all(|device| coverage(device, self.node) != Coverage::No)
+    }
+}
+
+/// The action that the agent was asked for. A level of several devices turns them all off and then on again.
+fn asked<'d>(device: &'d Device, action: &'d str, many: bool) -> &'d str {
+    let action = if many && action == "reboot" { "off" } else { action };
+    let instead = device.parameters.get(&format!("pcmk_{action}_action"));
+    instead.map_or(action, String::as_str)
+}
+
+/// Whether a pattern of the topology matches a node's name. The fencer reads it as a POSIX extended expression, without
+/// regard to anything but its letters; where that and ours may differ, it may match.
+fn matches(pattern: &str, node: &str) -> Match {
+    let mut before = ' ';
+    let differs = pattern.chars().any(|c| {
+        let special = before == '\\' && c.is_alphanumeric()
+            || (before == '[' && matches!(c, '.' | '=' | ':'))
+            || !c.is_ascii();
+        let lazy = matches!(before, '*' | '+' | '?' | '}') && matches!(c, '?' | '+' | '*' | '{');
+        let group = before == '(' && c == '?';
+        before = c;
+        special || lazy || group
+    });
+    let mut sets = pattern.split('[').skip(1).filter_map(|set| set.split(']').next());
+    let odd_set = sets.any(|set| set.contains(['\\', '&', '~']) || set.contains("--"));
+    match Regex::new(pattern).ok().filter(|_| !differs && !odd_set) {
+        None => Match::Maybe,
+        Some(regex) if regex.is_match(node) => Match::Yes,
+        Some(_) => Match::No,
     }
 }

@@ -93,11 +93,8 @@ impl History {
 fn newest_success(snapshot: &Snapshot, name: &str) -> Option<Time> {
     snapshot
         .mon
-        .fences
-        .iter()
-        .filter(|fence| {
-            fence.target == name && fence.status == FenceStatus::Success && crate::verdict::kills(fence)
-        })
+        .fences_of(name)
+        .filter(|fence| fence.status == FenceStatus::Success && crate::verdict::kills(fence))
         .filter_map(|fence| fence.completed)
         .max()
 }

@@ -26,7 +26,6 @@
 //! # Ok::<(), tachi_pacemaker::Error>(())
 //! ```
 
-mod agents;
 mod cib;
 mod crm_mon;
 mod device;
@@ -41,10 +40,9 @@ mod time;
 mod verdict;
 mod xml;
 
-pub use agents::{is_known_agent, switches_power};
-pub use cib::{Cib, Device, Level, NodeState};
+pub use cib::{Cib, Device, Level, NodeState, Target};
 pub use crm_mon::{CrmMon, FenceEvent, FenceStatus, Kind, Node, Resource};
-pub use device::unproven;
+pub use device::{is_unknown_agent, unproven};
 pub use error::Error;
 pub use history::{History, NodeHistory};
 pub use names::{NameError, Names};

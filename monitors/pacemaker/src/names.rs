@@ -42,8 +42,8 @@ impl Names {
         if self.hosts.iter().any(|host| host == node) {
             return Ok(node.to_owned());
         }
-        if let Some(host) = self.map.get(node) {
-            return Ok(host.clone());
+        if let Some(host) = self.mapped(node) {
+            return Ok(host.to_owned());
         }
         if self.hosts.is_empty() {
             return Ok(node.to_owned());
@@ -65,6 +65,15 @@ impl Names {
         }
     }
 
+    /// What the map says of a node. Pacemaker compares names of nodes without regard to case.
+    fn mapped(&self, node: &str) -> Option<&str> {
+        let pair = self
+            .map
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(node))?;
+        Some(pair.1)
+    }
+
     /// Which node of the cluster the machine of this host name is.
     pub fn node_of<'n>(&self, host: &str, nodes: &[&'n str]) -> Option<&'n str> {
         let nodes = nodes.iter().copied();
@@ -72,7 +81,7 @@ impl Names {
         let mapped = || {
             nodes
                 .clone()
-                .find(|node| self.map.get(*node).is_some_and(|name| name == host))
+                .find(|node| self.mapped(node).is_some_and(|name| name == host))
         };
         let alike = || {
             let mut alike = nodes.clone().filter(|node| same_machine(node, host));
@@ -83,7 +92,7 @@ impl Names {
 }
 
 /// One of the two is the other without its domain. Two different full names never are the same machine.
-fn same_machine(a: &str, b: &str) -> bool {
+pub(crate) fn same_machine(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     let (short, long) = (short.to_lowercase(), long.to_lowercase());
     short == long
@@ -156,6 +165,13 @@ mod tests {
             ("two domains", &[], &["cmp1.a", "cmp1.b"], "cmp1", None),
             ("another full name", &[], &["cmp1.a"], "cmp1.b", None),
             ("a name that begins alike", &[], &["cmp11"], "cmp1", None),
+            (
+                "map in another case",
+                &[("CMP1", "nova1")],
+                &[],
+                "cmp1",
+                Some("nova1"),
+            ),
             ("stranger", &[], &["cmp1"], "ctl1", None),
         ] {
             assert_eq!(names(map, hosts).host(node).ok().as_deref(), expected, "{name}");

@@ -30,6 +30,6 @@ impl Snapshot {
 
     /// The CIB's note about a node.
     pub(crate) fn note(&self, name: &str) -> Option<&NodeState> {
-        self.cib.as_ref().and_then(|cib| cib.nodes.get(name))
+        self.cib.as_ref().and_then(|cib| cib.note(name))
     }
 }

@@ -88,8 +88,8 @@ pub struct Judgement {
     pub reason: String,
     /// There if and only if the verdict is [`Verdict::Fenced`].
     pub proof: Option<Proof>,
-    /// Of [`Verdict::Planned`]: it was up not long ago, it left in order, and no operator's mark says that it was meant. A UPS, or
-    /// somebody at its power button, does the same.
+    /// Of [`Verdict::Planned`] and [`Verdict::Lost`]: it was up not long ago, it left in order as far as is known, and no operator's
+    /// mark says that it was meant. A UPS, or somebody at its power button, does the same.
     pub left: bool,
 }
 
@@ -108,8 +108,6 @@ pub struct Rules {
     pub null_agents: Vec<String>,
     /// Agents, beside those that are known, that switch a machine's power.
     pub power_agents: Vec<String>,
-    /// Agents of which nobody has said what they do are believed to switch it: for whoever explains a saved file.
-    pub believe_agents: bool,
     /// Without a CIB there is no verdict. A bridge needs this; someone who explains a saved file may do without.
     pub need_cib: bool,
 }
@@ -123,7 +121,6 @@ impl Default for Rules {
             news: TimeDelta::days(1),
             null_agents: Vec::new(),
             power_agents: Vec::new(),
-            believe_agents: false,
             need_cib: false,
         }
     }
@@ -176,8 +173,14 @@ fn plain(verdict: Verdict, reason: impl Into<String>) -> Judgement {
 fn blindness(snapshot: &Snapshot, rules: &Rules) -> Option<String> {
     let mon = &snapshot.mon;
     // Without quorum all remotes look cleanly offline.
+    if mon.unstated {
+        return Some("the output does not state whether the cluster has quorum".to_owned());
+    }
     if !mon.quorate {
         return Some("the cluster has no quorum".to_owned());
+    }
+    if snapshot.cib.as_ref().is_some_and(|cib| cib.unstated) {
+        return Some("the CIB does not state whether there is quorum".to_owned());
     }
     if snapshot.cib.as_ref().is_some_and(|cib| !cib.quorate) {
         return Some("the CIB says that there is no quorum".to_owned());

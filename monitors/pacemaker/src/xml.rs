@@ -1,6 +1,7 @@
 //! Walking through XML that nobody vouches for: bounded in size and depth, without recursion, without entities.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
@@ -22,24 +23,36 @@ pub(crate) struct Element<'e> {
 impl Element<'_> {
     /// An attribute's value, unescaped.
     pub(crate) fn text(&self, name: &str) -> Result<Option<Cow<'_, str>>, Error> {
-        let wrong = |source: quick_xml::Error| Error::Attribute {
-            what: self.what,
-            element: self.start.name().into_inner().chars().take(64).collect(),
-            source,
-        };
         let mut found = None;
         // All attributes, not the first that fits: one that is there twice is refused, not chosen.
         for attribute in self.start.attributes() {
-            let attribute = attribute.map_err(|source| wrong(source.into()))?;
+            let attribute = attribute.map_err(|source| self.wrong(source.into()))?;
             if attribute.key.into_inner() == name {
-                found = Some(
-                    attribute
-                        .normalized_value(XmlVersion::Implicit1_0)
-                        .map_err(wrong)?,
-                );
+                let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+                found = Some(value.map_err(|source| self.wrong(source))?);
             }
         }
         Ok(found)
+    }
+
+    fn wrong(&self, source: quick_xml::Error) -> Error {
+        Error::Attribute {
+            what: self.what,
+            element: self.start.name().into_inner().chars().take(64).collect(),
+            source,
+        }
+    }
+
+    /// All attributes, unescaped.
+    pub(crate) fn all(&self) -> Result<BTreeMap<String, String>, Error> {
+        let mut all = BTreeMap::new();
+        for attribute in self.start.attributes() {
+            let attribute = attribute.map_err(|source| self.wrong(source.into()))?;
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+            let value = value.map_err(|source| self.wrong(source))?.into_owned();
+            all.insert(attribute.key.into_inner().to_owned(), value);
+        }
+        Ok(all)
     }
 
     /// An attribute's value, or an error if it is missing.

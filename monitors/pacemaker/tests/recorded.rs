@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tachi_pacemaker::{
-    Cib, CrmMon, FenceStatus, History, Kind, NodeState, Rules, Snapshot, Verdict, parse_time, verdict,
+    Cib, CrmMon, Device, FenceStatus, History, Kind, NodeState, Rules, Snapshot, Verdict, parse_time, verdict,
 };
 
 fn folder() -> PathBuf {
@@ -76,6 +76,11 @@ fn snapshot(file: &str, rows: &[Row], with_cib: bool) -> Snapshot {
         Cib {
             quorate: mon.quorate,
             nodes: nodes.collect(),
+            devices: vec![Device {
+                id: "st-fixture".to_owned(),
+                agent: "fence_fixture".to_owned(),
+                ..Device::default()
+            }],
             ..Cib::default()
         }
     };
@@ -182,6 +187,7 @@ fn every_recording_is_in_the_table_and_is_read_whole() {
             .count();
         assert_eq!(succeeded, text.matches(r#"status="success""#).count(), "{stem}");
         assert!(mon.at.is_some(), "{stem}");
+        assert_eq!(mon.history, text.contains("<fence_history"), "{stem}");
         assert!(rows.iter().any(|row| row.file == stem), "{stem}");
     }
     assert_eq!(files, 22);

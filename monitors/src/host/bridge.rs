@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tachi_instance_ha::Notification;
 use tachi_pacemaker::{
     Cib, CrmMon, FenceStatus, Judgement, Kind, Names, Node, Now, Pace, Rules, Snapshot, Streaks, Time,
-    Verdict, is_known_agent, plan, switches_power, verdict,
+    Verdict, is_unknown_agent, plan, verdict,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -36,8 +36,6 @@ const KEEP: Duration = Duration::from_secs(60);
 /// Whether the API has answered is looked after this often while it has not. Other bridges tell it too if this one cannot say
 /// so any more, because it dies or its next look at the cluster hangs.
 const SOON: Duration = Duration::from_millis(100);
-/// A fence agent that did not tell what it does is asked again after this.
-const ASK_AGENT: Duration = Duration::from_secs(60);
 /// Pokes that come closer together are answered together.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -109,8 +107,8 @@ pub(crate) struct Bridge {
     /// Whether enough others are before it in line, and when it was looked at.
     spare: Option<(bool, Instant)>,
     strangers: BTreeSet<String>,
-    /// When the metadata of fence agents were asked for in vain.
-    agents: BTreeMap<String, Instant>,
+    /// Unknown fence agents of this cluster that were logged.
+    agents: BTreeSet<String>,
     resumed: bool,
     started: Instant,
     /// Until a member is missed.
@@ -176,7 +174,7 @@ impl Bridge {
             duty: Duty::First,
             spare: None,
             strangers: BTreeSet::new(),
-            agents: BTreeMap::new(),
+            agents: BTreeSet::new(),
             resumed: false,
             started: Instant::now(),
             corosync: detection::corosync(),
@@ -274,40 +272,19 @@ impl Bridge {
             let (mon, cib) = tokio::try_join!(self.cluster.mon(), self.cluster.cib())?;
             (CrmMon::parse(&mon)?, Cib::parse(&cib)?, now)
         };
-        self.learn(&cib).await;
+        self.name_strangers(&cib);
         self.cib = Some((mon.clone(), cib.clone(), at));
         Ok(Snapshot::new(mon, Some(cib)).taken(self.wall()))
     }
 
-    /// Asks fence agents that nobody knows whether they switch a machine's power.
-    async fn learn(&mut self, cib: &Cib) {
-        for device in &cib.devices {
-            let (agent, rules) = (&device.agent, &self.setup.rules);
-            let decided = is_known_agent(agent)
-                || [&rules.power_agents, &rules.null_agents]
-                    .iter()
-                    .any(|of| of.contains(agent));
-            let lately = self.agents.get(agent).is_some_and(|at| at.elapsed() < ASK_AGENT);
-            if decided || lately {
-                continue;
-            }
-            self.agents.insert(agent.clone(), Instant::now());
-            let told = match self.cluster.metadata(agent).await {
-                Ok(metadata) => switches_power(&metadata).map_err(|error| chain(&error)),
-                Err(error) => Err(chain(&error)),
-            };
-            match told {
-                Ok(true) => {
-                    tracing::info!(%agent, "its metadata say that this fence agent switches power: its successes are believed");
-                    self.setup.rules.power_agents.push(agent.clone());
-                }
-                Ok(false) => {
-                    tracing::warn!(%agent, "its metadata say that this fence agent cuts hosts off and does not switch their power: it proves nothing");
-                }
-                Err(why) => tracing::warn!(
-                    %agent, %why,
-                    "it is not known whether this fence agent switches power, so that it proves nothing; if it does, add it to [host] power_fence_agents"
-                ),
+    /// Logs each fence agent that is not known to switch power: a fencing by it proves nothing.
+    fn name_strangers(&mut self, cib: &Cib) {
+        for agent in cib.devices.iter().map(|device| &device.agent) {
+            if is_unknown_agent(agent, &self.setup.rules) && self.agents.insert(agent.clone()) {
+                tracing::warn!(
+                    %agent,
+                    "unknown fence agent: its successes prove nothing; if it switches power, add it to [host] power_fence_agents"
+                );
             }
         }
     }

@@ -62,7 +62,7 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
     }
     let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in mon.nodes.iter().filter(|node| setup.watches(node.kind)) {
-        if let Some(why) = tachi_pacemaker::unproven(cib, &node.name, &setup.rules) {
+        if let Some(why) = tachi_pacemaker::unproven(cib, &node.name, cib.fences_by, &setup.rules) {
             reasons.entry(why).or_default().push(&node.name);
         }
     }

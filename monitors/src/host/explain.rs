@@ -1,5 +1,6 @@
 //! `tachi-monitor host explain`: the verdict on each node of a saved output, and why.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,9 @@ pub(crate) struct ExplainArgs {
     /// When a node was last seen up, such as cmp1=2026-11-20T07:06:43Z; may be repeated
     #[arg(long, value_name = "NODE=TIME", value_parser = last_up)]
     last_up: Vec<(String, Time)>,
+    /// A fence agent that switches power, as in [host] power_fence_agents; may be repeated
+    #[arg(long, value_name = "AGENT")]
+    power_agent: Vec<String>,
     /// Form of the answer
     #[arg(short = 'f', long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -44,29 +48,21 @@ fn last_up(text: &str) -> Result<(String, Time), String> {
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let mon = read(&args.crm_mon)?;
     let cib = args.cib.as_deref().map(read).transpose()?;
-    let history = args
-        .last_up
-        .iter()
-        .fold(History::default(), |history, (node, at)| {
-            history.with_last_up(node, *at)
-        });
     let rules = Rules {
         need_cib: cib.is_some(),
-        believe_agents: true,
+        power_agents: args.power_agent.clone(),
         ..Rules::default()
     };
     let parsed = CrmMon::parse(&mon).and_then(|mon| Ok((mon, cib.as_deref().map(Cib::parse).transpose()?)));
     let (nodes, trouble) = match parsed {
         Ok((mon, cib)) => {
-            let judged = verdict(&history, &Snapshot::new(mon, cib), &rules);
+            let judged = verdict(&history(args, &mon), &Snapshot::new(mon, cib), &rules);
             (judged.into_iter().map(words).collect::<Vec<_>>(), None)
         }
         Err(error) => {
             let why = Failure::new("the cluster cannot be read", error).chain();
-            let nodes = history
-                .nodes
-                .keys()
-                .map(|node| (node.clone(), "blind", why.clone()));
+            let nodes: BTreeMap<_, _> = args.last_up.iter().cloned().collect();
+            let nodes = nodes.into_keys().map(|node| (node, "blind", why.clone()));
             (nodes.collect(), Some(why))
         }
     };
@@ -87,6 +83,19 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
         Some(why) => Err(Failure::told(why)),
         None => Ok(out::DONE),
     }
+}
+
+/// When each node was last up, under the name that the cluster lists: it compares without regard to case.
+fn history(args: &ExplainArgs, mon: &CrmMon) -> History {
+    args.last_up
+        .iter()
+        .fold(History::default(), |history, (node, at)| {
+            let mut listed = mon.nodes.iter().map(|listed| listed.name.as_str());
+            let name = listed
+                .find(|name| name.eq_ignore_ascii_case(node))
+                .unwrap_or(node);
+            history.with_last_up(name, *at)
+        })
 }
 
 fn words((node, judgement): (String, Judgement)) -> (String, &'static str, String) {

@@ -81,7 +81,9 @@ fn call(device: &Device, node: &str) -> Option<Call> {
     // Only a device that names this node and no other: the address is one machine's.
     let names = one_of(&["hostname", "pcmk_host_list", "hostlist"])?;
     let mut names = names.split([' ', ',', ';']).filter(|name| !name.is_empty());
-    if !AGENTS.contains(&device.agent.as_str()) || names.next() != Some(node) || names.next().is_some() {
+    // Pacemaker compares names of nodes without regard to case.
+    let mine = names.next().is_some_and(|name| name.eq_ignore_ascii_case(node));
+    if !AGENTS.contains(&device.agent.as_str()) || !mine || names.next().is_some() {
         return None;
     }
     let address = one_of(&["ipaddr", "ip"])?;
@@ -119,6 +121,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
+            ..Device::default()
         }
     }
 
@@ -169,6 +172,15 @@ mod tests {
                     .chain(UPSTREAM.into_iter().skip(1))
                     .collect(),
                 false,
+            ),
+            (
+                "the node in another case",
+                "external/ipmi",
+                [("hostname", "CMP1")]
+                    .into_iter()
+                    .chain(UPSTREAM.into_iter().skip(1))
+                    .collect(),
+                true,
             ),
             (
                 "several nodes",

@@ -59,8 +59,6 @@ pub(crate) trait Cluster: Send + Sync {
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError>;
     /// Sets this node's private attribute. It is kept in memory and never reaches the CIB.
     async fn set_attribute(&self, name: &str, value: &str) -> Result<(), ToolError>;
-    /// What a fence agent says about itself, as XML. It has to be installed on this machine.
-    async fn metadata(&self, agent: &str) -> Result<String, ToolError>;
 }
 
 /// The programs in `PATH`.
@@ -106,11 +104,6 @@ impl Cluster for Programs {
         )
         .await
         .map(|_| ())
-    }
-
-    async fn metadata(&self, agent: &str) -> Result<String, ToolError> {
-        let agent = format!("--agent={agent}");
-        run("stonith_admin", &["--metadata", &agent], None, self.limit).await
     }
 }
 

@@ -157,7 +157,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
         power_agents: r
             .list(G, "power_fence_agents")
             .default(Vec::new())
-            .help("fence agents that switch a machine's power, beside those that are known: for your own, where they are not installed on every machine with a monitor")
+            .help("fence agents of your own that switch a machine's power: an unknown agent proves nothing until it is named here")
             .get(),
         null_agents: r
             .list(G, "null_fence_agents")

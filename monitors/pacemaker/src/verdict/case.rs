@@ -1,10 +1,10 @@
 //! One node's case: the questions in their order.
 
 use crate::crm_mon::{FenceEvent, FenceStatus, Kind, Node};
-use crate::device::{only_device, unproven};
+use crate::device::{only_device, same_node, unproven};
 use crate::history::NodeHistory;
 use crate::time::{second, show};
-use crate::{Rules, Snapshot, Time};
+use crate::{Cib, Rules, Snapshot, Time};
 
 use super::success::{Age, age};
 use super::{A_HUMAN, Judgement, Proof, Verdict, kills, plain};
@@ -20,6 +20,10 @@ impl Case<'_> {
     pub(super) fn judge(&self) -> Judgement {
         if self.node.maintenance {
             return plain(Verdict::Blind, "the node is in maintenance");
+        }
+        let guest = |cib: &Cib| cib.guests.iter().any(|guest| same_node(guest, &self.node.name));
+        if self.snapshot.cib.as_ref().is_some_and(guest) {
+            return plain(Verdict::Keep, "a guest of the cluster is no machine of its own");
         }
         match self.node.kind {
             Kind::Member | Kind::Remote => {}
@@ -139,8 +143,10 @@ impl Case<'_> {
         if !self.snapshot.mon.stonith_enabled {
             return lost("fencing is disabled in this cluster".to_owned());
         }
+        let by_operator = fence.delegate.as_deref() == Some(A_HUMAN);
         if let Some(cib) = &self.snapshot.cib {
-            if let Some(doubt) = unproven(cib, &self.node.name, self.rules) {
+            let doubt = || unproven(cib, &self.node.name, &fence.action, self.rules);
+            if let Some(doubt) = (!by_operator).then(doubt).flatten() {
                 return lost(doubt);
             }
             if let Some(doubt) = self.second_witness(completed) {
@@ -149,7 +155,6 @@ impl Case<'_> {
                 return planned.or_else(|| lost(doubt));
             }
         }
-        let by_operator = fence.delegate.as_deref() == Some(A_HUMAN);
         let mut reason = format!("{} succeeded at {at}", fence.action);
         if by_operator {
             reason.push_str(", by an operator's word");
@@ -202,6 +207,20 @@ impl Case<'_> {
                 Verdict::Lost,
                 format!("offline after {failures} failed attempts to fence it"),
             );
+        }
+        if let Some(doubt) = self.doubts_about_leave() {
+            return plain(Verdict::Lost, doubt);
+        }
+        if !self.snapshot.mon.history {
+            let reason = "offline and clean, but the output holds no fencing history";
+            // Whether it was fenced is not known. One that was not up for long, or never, is no news.
+            return match self.left(reason.to_owned()) {
+                lately if lately.left => Judgement {
+                    verdict: Verdict::Lost,
+                    ..lately
+                },
+                _ => plain(Verdict::Keep, reason),
+            };
         }
         match success {
             None => self.left("offline and clean; nothing was fenced: stopped in order".to_owned()),

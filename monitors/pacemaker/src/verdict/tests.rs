@@ -4,6 +4,8 @@ use crate::{Cib, CrmMon, parse_time};
 
 const NODE_XML: &str = r#"standby="false" maintenance="false" pending="false""#;
 
+const DEVICE: &str = r#"<configuration><resources><primitive id="st" class="stonith" type="fence_ipmilan"/></resources></configuration>"#;
+
 fn time(text: &str) -> Time {
     parse_time(text).unwrap()
 }
@@ -640,7 +642,7 @@ fn members() {
     };
     let cib = |crmd: &str| {
         let text = format!(
-            r#"<cib have-quorum="1"><status><node_state uname="ctl2" crmd="{crmd}"/></status></cib>"#
+            r#"<cib have-quorum="1">{DEVICE}<status><node_state uname="ctl2" crmd="{crmd}"/></status></cib>"#
         );
         Some(Cib::parse(&text).unwrap())
     };
@@ -734,7 +736,7 @@ fn a_members_fencing_that_was_heard_of_late_proves_nothing() {
         ),
     ] {
         let mut history = History::default().with_last_up("ctl2", time("2026-11-20 07:09:00Z"));
-        let cib = Cib::parse(r#"<cib have-quorum="1"/>"#).unwrap();
+        let cib = Cib::parse(&format!(r#"<cib have-quorum="1">{DEVICE}</cib>"#)).unwrap();
         let snapshot = Snapshot::new(mon.clone(), Some(cib)).taken(time(seen));
         history.notice(&snapshot);
         let judged = verdict(&history, &snapshot, &Rules::default())["ctl2"].clone();

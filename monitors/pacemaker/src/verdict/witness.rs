@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use crate::Time;
 use crate::crm_mon::{FenceEvent, FenceStatus, Kind};
+use crate::device::same_node;
 use crate::time::{second, show};
 
 use super::case::Case;
@@ -102,7 +103,11 @@ impl Case<'_> {
             Some(resource) if resource.role != "Started" => {
                 return Some(format!("online, but its connection is {}", resource.role));
             }
-            Some(_) => {}
+            Some(resource) => {
+                if let Some(doubt) = self.nobody_holds(&resource.nodes) {
+                    return Some(doubt);
+                }
+            }
             None => return Some("online, but it has no connection resource".to_owned()),
         }
         self.snapshot.cib.as_ref()?;
@@ -118,12 +123,42 @@ impl Case<'_> {
         }
     }
 
+    /// The nodes that hold the connection are not up themselves, so that no node sees this one.
+    fn nobody_holds(&self, holders: &[String]) -> Option<String> {
+        let up = |holder: &String| {
+            let mut nodes = self.snapshot.mon.nodes.iter();
+            nodes.any(|node| same_node(&node.name, holder) && node.online && !node.unclean && !node.pending)
+        };
+        (!holders.is_empty() && !holders.iter().any(up)).then(|| {
+            let holders = holders.join(", ");
+            format!("online, but its connection is held by {holders}, which is not up")
+        })
+    }
+
+    /// A witness that contradicts an orderly leave, if any.
+    pub(super) fn doubts_about_leave(&self) -> Option<String> {
+        let noted = self.snapshot.note(&self.node.name);
+        if noted.is_some_and(|note| note.in_ccm == Some(true) || note.crmd == Some(true)) {
+            return Some("offline, but the CIB still has it in the membership".to_owned());
+        }
+        if self.node.kind != Kind::Remote {
+            return None;
+        }
+        let told = self
+            .fences()
+            .any(|fence| fence.status == FenceStatus::Success && kills(fence));
+        let since_up = |up| self.node_fenced() > Some(second(up));
+        if !told && self.noted() && self.past.last_up.is_none_or(since_up) {
+            return Some("offline, and noted as fenced in the CIB, but no history shows how".to_owned());
+        }
+        let resource = self.snapshot.mon.resource(&self.node.name)?;
+        let failed = if resource.failed { " and failed" } else { "" };
+        (resource.failed || resource.role != "Stopped")
+            .then(|| format!("offline, and its connection is {}{failed}", resource.role))
+    }
+
     pub(super) fn fences(&self) -> impl Iterator<Item = &FenceEvent> {
-        self.snapshot
-            .mon
-            .fences
-            .iter()
-            .filter(|fence| fence.target == self.node.name)
+        self.snapshot.mon.fences_of(&self.node.name)
     }
 
     pub(super) fn failures_since_up(&self) -> usize {

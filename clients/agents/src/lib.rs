@@ -1,0 +1,173 @@
+//! Decides whether a success of a fence agent means that the power is off.
+//!
+//! The engine's devices of type `exec`, the bridge to Pacemaker and `tachi-monitor host explain` ask the same table, so that
+//! no two of them answer differently. The table holds positive knowledge only, from the makers' metadata: an agent that it
+//! does not know proves nothing until an operator says otherwise. This crate has no input or output and depends on nothing.
+
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a success of an agent means, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The agent switches the power of a machine and confirms it.
+    Power(Aim),
+    /// The machine's own watchdog resets it. The agent waits for that, but its `status` reads no power.
+    Watchdog,
+    /// The power may be on: what the agent does instead, to be read after "which".
+    NotPower(&'static str),
+    /// The table does not know the agent.
+    Unknown,
+}
+
+/// How an agent knows which machine is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// By the parameter `plug`, also called `port`.
+    Plug,
+    /// Not at all: it talks to the power controller of one machine, unless `port_as_ip` is set.
+    Machine,
+    /// By the node's name, in a list of its own: agents of cluster-glue.
+    List,
+}
+
+/// Returns what a success of this agent means, by its name in `/usr/sbin` or in a CIB.
+pub fn effect(agent: &str) -> Effect {
+    if table::PLUG.contains(&agent) {
+        Effect::Power(Aim::Plug)
+    } else if table::MACHINE.contains(&agent) {
+        Effect::Power(Aim::Machine)
+    } else if table::GLUE.contains(&agent) {
+        Effect::Power(Aim::List)
+    } else if table::WATCHDOG.contains(&agent) {
+        Effect::Watchdog
+    } else {
+        table::NOT_POWER
+            .iter()
+            .find(|(_, agents)| agents.contains(&agent))
+            .map_or(Effect::Unknown, |(what, _)| Effect::NotPower(what))
+    }
+}
+
+/// Why a success does not mean that the power is off. Its text follows the agent's name and a comma.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// The agent does something else than switch the power.
+    NotPower(&'static str),
+    /// The table does not know the agent. An operator may.
+    Unknown,
+    /// The agent is asked for another action than off.
+    Action(String),
+    /// A reboot by a power cycle: nothing confirms that the power was off in between.
+    Cycle,
+    /// An option makes the agent report success while the power may be on.
+    Option {
+        /// The option, as it is written.
+        name: String,
+        /// Its effect, to be read after "with NAME".
+        why: &'static str,
+    },
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPower(what) => write!(f, "which {what}"),
+            Self::Unknown => f.write_str("an agent that is not known to switch the power of a host"),
+            Self::Action(action) => write!(f, "which is asked for the action {action:?}, not for off"),
+            Self::Cycle => {
+                f.write_str("which reboots by method=cycle: nothing confirms that the power was off")
+            }
+            Self::Option { name, why } => write!(f, "which, with {name}, {why}"),
+        }
+    }
+}
+
+/// Judges a success of `agent` with these options: it was asked for `action`.
+///
+/// `trusted`: an operator has said that this agent switches power. Its options and action are judged all the same.
+///
+/// # Errors
+///
+/// The reason why the power may be on.
+pub fn judge(
+    agent: &str,
+    action: &str,
+    options: &BTreeMap<String, String>,
+    trusted: bool,
+) -> Result<(), Doubt> {
+    let effect = effect(agent);
+    match effect {
+        Effect::Power(_) | Effect::Watchdog => {}
+        Effect::NotPower(_) | Effect::Unknown if trusted => {}
+        Effect::NotPower(what) => return Err(Doubt::NotPower(what)),
+        Effect::Unknown => return Err(Doubt::Unknown),
+    }
+    for (name, value) in options {
+        if let Some(doubt) = option(name, value) {
+            return Err(doubt);
+        }
+    }
+    // The library of the agents compares in small letters.
+    match action.to_ascii_lowercase().as_str() {
+        "off" => Ok(()),
+        "reboot" if effect == Effect::Watchdog => Ok(()),
+        "reboot" => {
+            let method = options
+                .iter()
+                .find(|(name, _)| plain(name) == "method")
+                .map(|(_, value)| value.as_str());
+            match method {
+                None if table::CYCLE_BY_DEFAULT.contains(&agent) => Err(Doubt::Cycle),
+                Some(method) if !method.trim().eq_ignore_ascii_case("onoff") => Err(Doubt::Cycle),
+                None | Some(_) => Ok(()),
+            }
+        }
+        other => Err(Doubt::Action(other.to_owned())),
+    }
+}
+
+/// Options that turn a power agent into one whose success proves nothing.
+fn option(name: &str, value: &str) -> Option<Doubt> {
+    let value = value.trim();
+    let off = ["", "0", "no", "off", "false"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word));
+    let why = match plain(name).as_str() {
+        // The agents' library takes a flag for set even where its value is "0".
+        "network_fencing" => "cuts the network of a machine: its guests may run on",
+        "missing_as_off" => "takes a machine that it does not find for off",
+        "earlyexit" if !off => "returns before the power is off",
+        "warntimeout" => "reports success before the power is off",
+        "action" | "option"
+            if !["off", "reboot"]
+                .iter()
+                .any(|word| value.eq_ignore_ascii_case(word)) =>
+        {
+            "may do something else than switch the power off"
+        }
+        _ => return None,
+    };
+    Some(Doubt::Option {
+        name: format!("{name}={value}"),
+        why,
+    })
+}
+
+/// An option's name as the agents' library takes it.
+fn plain(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace('-', "_")
+}
+
+/// True if this option is set to yes.
+pub fn is_set(options: &BTreeMap<String, String>, name: &str) -> bool {
+    options.iter().any(|(key, value)| {
+        let yes = |word: &&str| value.trim().eq_ignore_ascii_case(word);
+        plain(key) == name && ["1", "yes", "on", "true"].iter().any(|word| yes(word))
+    })
+}
+
+#[cfg(test)]
+mod tests;

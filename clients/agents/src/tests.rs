@@ -1,0 +1,197 @@
+use super::*;
+
+fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// One line of `tests/makers.tsv`: what the maker says of its agent.
+struct Maker {
+    agent: &'static str,
+    off: bool,
+    reboot: bool,
+    lets_in: bool,
+    method: &'static str,
+    aim: &'static str,
+}
+
+fn makers() -> Vec<Maker> {
+    let yes = |text: &str| text == "yes";
+    include_str!("../tests/makers.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| match line.split('\t').collect::<Vec<_>>().as_slice() {
+            [agent, off, reboot, lets_in, method, aim] => Maker {
+                agent,
+                off: yes(off),
+                reboot: yes(reboot),
+                lets_in: yes(lets_in),
+                method,
+                aim,
+            },
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn f3_the_table_agrees_with_what_the_makers_say() {
+    let makers = makers();
+    assert!(makers.len() > 90);
+    for maker in &makers {
+        let effect = effect(maker.agent);
+        let name = maker.agent;
+        if let Effect::Power(aim) = effect {
+            assert!(
+                maker.off && maker.reboot,
+                "{name} cannot do what it is listed for"
+            );
+            assert!(!maker.lets_in, "{name} lets a node in again: it cuts hosts off");
+            let cycles = maker.method == "cycle";
+            assert_eq!(cycles, table::CYCLE_BY_DEFAULT.contains(&name), "{name}: method");
+            // These two have port_as_ip, and name a machine of many by plug all the same.
+            let named = ["fence_powerman", "fence_vmware"].contains(&name);
+            let expected = if maker.aim == "own" && !named {
+                Aim::Machine
+            } else {
+                Aim::Plug
+            };
+            assert_eq!(aim, expected, "{name}");
+        }
+        if maker.lets_in {
+            assert!(matches!(effect, Effect::NotPower(_)), "{name}");
+        }
+        // What cluster-glue's plugins do is judged by their own names, so its wrapper stays unknown.
+        assert_eq!(effect == Effect::Unknown, name == "fence_legacy", "{name}");
+    }
+}
+
+#[test]
+fn f3_each_agent_is_in_the_table_once() {
+    let mut all: Vec<&str> = [table::PLUG, table::MACHINE, table::GLUE, table::WATCHDOG].concat();
+    all.extend(table::NOT_POWER.iter().flat_map(|(_, agents)| agents.iter()));
+    let count = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), count);
+}
+
+#[test]
+fn f3_every_row_of_the_table_is_judged_as_it_says() {
+    let none = BTreeMap::new();
+    for agent in [table::PLUG, table::MACHINE, table::GLUE, table::WATCHDOG].concat() {
+        assert_eq!(judge(agent, "off", &none, false), Ok(()), "{agent}");
+        let cycles = table::CYCLE_BY_DEFAULT.contains(&agent);
+        assert_eq!(judge(agent, "reboot", &none, false).is_err(), cycles, "{agent}");
+    }
+    for (what, agents) in table::NOT_POWER {
+        for agent in *agents {
+            for action in ["off", "reboot", "status"] {
+                assert_eq!(
+                    judge(agent, action, &none, false),
+                    Err(Doubt::NotPower(what)),
+                    "{agent}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn f3_agent_options_and_action_answer_whether_the_power_is_off() {
+    let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
+        ("fence_ipmilan", "off", &[], true),
+        ("fence_ipmilan", "OFF", &[], true),
+        ("fence_ipmilan", "reboot", &[], true),
+        ("fence_ipmilan", "reboot", &[("method", "onoff")], true),
+        ("fence_ipmilan", "reboot", &[("method", "OnOff")], true),
+        ("fence_ipmilan", "reboot", &[("method", "cycle")], false),
+        ("fence_ipmilan", "reboot", &[("method", "Cycle")], false),
+        ("fence_ipmilan", "reboot", &[("method", "tomorrow")], false),
+        ("fence_ipmilan", "off", &[("method", "cycle")], true),
+        ("fence_ipmilan", "status", &[], false),
+        ("fence_ipmilan", "monitor", &[], false),
+        ("fence_ipmilan", "on", &[], false),
+        ("fence_ipmilan", "diag", &[], false),
+        ("fence_ipmilan", "", &[], false),
+        ("fence_ipmilan", "off", &[("action", "off")], true),
+        ("fence_ipmilan", "off", &[("action", "monitor")], false),
+        ("fence_ipmilan", "off", &[("option", "status")], false),
+        ("fence_gce", "reboot", &[], false),
+        ("fence_gce", "reboot", &[("method", "onoff")], true),
+        ("fence_gce", "off", &[], true),
+        ("fence_gce", "off", &[("earlyexit", "1")], false),
+        ("fence_gce", "off", &[("earlyexit", "0")], true),
+        ("fence_gce", "off", &[("warntimeout", "30")], false),
+        ("fence_azure_arm", "off", &[], true),
+        ("fence_azure_arm", "off", &[("network-fencing", "1")], false),
+        ("fence_azure_arm", "off", &[("network_fencing", "0")], false),
+        ("fence_virsh", "off", &[("missing_as_off", "1")], false),
+        ("fence_virsh", "off", &[("missing-as-off", "true")], false),
+        ("fence_sbd", "reboot", &[], true),
+        ("fence_sbd", "reboot", &[("method", "cycle")], true),
+        ("fence_sbd", "status", &[], false),
+        ("fence_scsi", "off", &[], false),
+        ("fence_aws_vpc_net", "off", &[], false),
+        ("fence_ours", "off", &[], false),
+        ("fence_ipmilan2", "off", &[], false),
+        ("", "off", &[], false),
+    ];
+    for (agent, action, given, proves) in cases {
+        let judged = judge(agent, action, &options(given), false);
+        assert_eq!(judged.is_ok(), *proves, "{agent} {action} {given:?}: {judged:?}");
+    }
+}
+
+#[test]
+fn f3_an_operators_word_stands_for_the_agent_and_not_for_its_options() {
+    for (agent, given, action, proves) in [
+        ("fence_ours", &[][..], "off", true),
+        ("fence_scsi", &[], "off", true),
+        ("fence_ours", &[("method", "cycle")], "reboot", false),
+        ("fence_ours", &[("network_fencing", "1")], "off", false),
+        ("fence_ours", &[], "monitor", false),
+    ] {
+        let judged = judge(agent, action, &options(given), true);
+        assert_eq!(judged.is_ok(), proves, "{agent} {action} {given:?}: {judged:?}");
+    }
+}
+
+#[test]
+fn doubts_read_on_after_the_agents_name() {
+    for (doubt, text) in [
+        (Doubt::NotPower("turns nothing off"), "which turns nothing off"),
+        (
+            Doubt::Unknown,
+            "an agent that is not known to switch the power of a host",
+        ),
+        (
+            Doubt::Action("on".to_owned()),
+            "which is asked for the action \"on\", not for off",
+        ),
+        (
+            Doubt::Option {
+                name: "missing_as_off=1".to_owned(),
+                why: "takes a machine that it does not find for off",
+            },
+            "which, with missing_as_off=1, takes a machine that it does not find for off",
+        ),
+    ] {
+        assert_eq!(doubt.to_string(), text);
+    }
+}
+
+#[test]
+fn flags_are_read_as_the_agents_library_reads_them() {
+    for (given, set) in [
+        (("port_as_ip", "1"), true),
+        (("port-as-ip", "True"), true),
+        (("port_as_ip", "0"), false),
+        (("port_as_ip", ""), false),
+        (("port", "1"), false),
+    ] {
+        assert_eq!(is_set(&options(&[given]), "port_as_ip"), set, "{given:?}");
+    }
+}

@@ -1,0 +1,135 @@
+//! From the configuration's tree to what verdicts need of it.
+
+use std::time::Duration;
+
+use super::tree::{Attributes, Index, Tag};
+use super::{Cib, Device, Level, MONITOR, Target, span};
+
+/// Reads everything that is in the configuration.
+pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
+    let index = Index::of(tree);
+    let options = Attributes::read("cluster_property_set", tree.all("crm_config"), &index);
+    cib.cluster = options.one("cluster-name").map(str::to_owned);
+    let asked = ["fencing-action", "stonith-action"]
+        .iter()
+        .find_map(|name| options.one(name));
+    cib.fences_by = match asked {
+        Some("off" | "poweroff") => "off",
+        _ => "reboot",
+    };
+    let waits = ["fencing-watchdog-timeout", "stonith-watchdog-timeout"]
+        .iter()
+        .find_map(|name| options.one(name))
+        .is_some_and(|timeout| !matches!(span(timeout), Some(Duration::ZERO)));
+    cib.watchdog =
+        waits && options.one("have-watchdog").is_some_and(crate::xml::yes) && options.unclear.is_none();
+    let defaults = Attributes::read("meta_attributes", tree.all("rsc_defaults"), &index);
+    for resources in tree.all("resources") {
+        for (primitive, around) in resources.deep("primitive") {
+            resource(resources, primitive, &around, &index, &defaults, cib);
+        }
+    }
+    for topology in tree.all("fencing-topology") {
+        cib.levels.extend(topology.all("fencing-level").map(level));
+    }
+    for nodes in tree.all("nodes") {
+        for node in nodes.all("node") {
+            // As the fencer does it: no id-ref, no rule.
+            for pair in node.all("instance_attributes").flat_map(|set| set.all("nvpair")) {
+                if let (Some(uname), Some(name), Some(value)) =
+                    (node.get("uname"), pair.get("name"), pair.get("value"))
+                {
+                    let held = cib.attributes.entry(uname.to_owned()).or_default();
+                    held.push((name.to_owned(), value.to_owned()));
+                }
+            }
+        }
+    }
+}
+
+fn resource<'t>(
+    resources: &'t Tag,
+    primitive: &'t Tag,
+    around: &[&'t Tag],
+    index: &Index<'t>,
+    defaults: &Attributes,
+    cib: &mut Cib,
+) {
+    let id = primitive.id().to_owned();
+    let wanted = primitive.get("template");
+    let template =
+        wanted.and_then(|wanted| resources.all("template").find(|template| template.id() == wanted));
+    // Of a primitive with a template only its id is its own; its sets come after the template's.
+    let kind = template.unwrap_or(primitive);
+    let own = || template.into_iter().chain([primitive]);
+    let role = || {
+        let meta = |holder: &'t Tag| Attributes::read("meta_attributes", [holder], index);
+        let all = [primitive]
+            .into_iter()
+            .chain(template)
+            .chain(around.iter().copied());
+        let said = all
+            .map(meta)
+            .find_map(|meta| meta.one("target-role").map(str::to_owned));
+        said.or_else(|| defaults.one("target-role").map(str::to_owned))
+    };
+    let stopped = role().is_some_and(|role| role.eq_ignore_ascii_case("stopped"));
+    if stopped {
+        cib.stopped.push(id.clone());
+    }
+    let meta = Attributes::read("meta_attributes", own(), index);
+    if let Some(guest) = meta.one("remote-node") {
+        cib.guests.push(guest.to_owned());
+    }
+    let lost = wanted.filter(|_| template.is_none());
+    let fences = kind
+        .get("class")
+        .is_some_and(|class| class.eq_ignore_ascii_case("stonith"));
+    if fences || lost.is_some() {
+        let (parameters, unclear) = Attributes::read("instance_attributes", own(), index).settle();
+        let missing = lost.map(|template| format!("uses the template {template:?}, which is not there"));
+        cib.devices.push(Device {
+            id,
+            agent: kind.get("type").unwrap_or_default().to_owned(),
+            parameters,
+            unclear: missing.or(unclear),
+            disabled: stopped,
+        });
+    } else if kind.get("type") == Some("remote") {
+        for operation in own()
+            .flat_map(|holder| holder.all("operations"))
+            .flat_map(|all| all.all("op"))
+        {
+            let time = |name: &str| operation.get(name).and_then(span);
+            if operation.get("name") == Some("monitor")
+                && let Some(interval) = time("interval").filter(|interval| !interval.is_zero())
+            {
+                let seen = interval.saturating_add(time("timeout").unwrap_or(MONITOR));
+                cib.remotes.insert(id.clone(), seen);
+            }
+        }
+    }
+}
+
+fn level(tag: &Tag) -> Level {
+    let text = |name: &str| tag.get(name).map(str::to_owned);
+    let target = match (
+        text("target"),
+        text("target-pattern"),
+        text("target-attribute"),
+        text("target-value"),
+    ) {
+        (Some(name), _, _, _) => Target::Name(name),
+        (None, Some(pattern), _, _) => Target::Pattern(pattern),
+        (None, None, Some(name), Some(value)) => Target::Attribute { name, value },
+        (None, None, _, _) => Target::Unreadable,
+    };
+    let devices = tag.get("devices").unwrap_or_default().split(',');
+    Level {
+        target,
+        devices: devices
+            .map(|device| device.trim().to_owned())
+            .filter(|device| !device.is_empty())
+            .collect(),
+    }
+}

@@ -1,0 +1,269 @@
+use super::*;
+
+fn cib(configuration: &str) -> Cib {
+    Cib::parse(&format!(
+        r#"<cib have-quorum="1"><configuration>{configuration}</configuration><status/></cib>"#
+    ))
+    .unwrap()
+}
+
+fn resources(resources: &str) -> Cib {
+    cib(&format!("<resources>{resources}</resources>"))
+}
+
+fn devices(cib: &Cib) -> Vec<(&str, &str, Option<&str>, bool)> {
+    let all = cib.devices.iter().map(|device| {
+        let list = device.parameters.get("pcmk_host_list").map(String::as_str);
+        (
+            device.id.as_str(),
+            device.agent.as_str(),
+            list,
+            device.unclear.is_some(),
+        )
+    });
+    all.collect()
+}
+
+#[test]
+fn how_soon_a_remote_is_missed_is_its_monitors_interval_and_time() {
+    let seen = |op: &str| {
+        let text = format!(
+            r#"<group id="g"><primitive id="cmp1" class="ocf" provider="pacemaker" type="remote">
+            <operations>{op}</operations></primitive></group><primitive id="vip" class="ocf" provider="heartbeat" type="IPaddr2">
+            <operations><op name="monitor" interval="5s"/></operations></primitive>"#
+        );
+        resources(&text).remotes.get("cmp1").map(Duration::as_millis)
+    };
+    for (op, expected) in [
+        (
+            r#"<op name="monitor" interval="30s" timeout="15"/>"#,
+            Some(45_000),
+        ),
+        (r#"<op name="monitor" interval="1m"/>"#, Some(80_000)),
+        (
+            r#"<op name="monitor" interval="500ms" timeout="1s"/>"#,
+            Some(1_500),
+        ),
+        (r#"<op name="monitor" interval="0"/>"#, None),
+        (r#"<op name="monitor" interval="soon"/>"#, None),
+        (r#"<op name="start" interval="9" timeout="60"/>"#, None),
+        ("", None),
+    ] {
+        assert_eq!(seen(op), expected, "{op}");
+    }
+}
+
+#[test]
+fn f3_devices_are_seen_wherever_they_are_written() {
+    let list = r#"<instance_attributes id="i"><nvpair id="n" name="pcmk_host_list" value="hyp7"/></instance_attributes>"#;
+    let scsi = format!(r#"<primitive id="f1" class="stonith" type="fence_scsi">{list}</primitive>"#);
+    for (name, text) in [
+        ("alone", scsi.clone()),
+        ("in a group", format!(r#"<group id="g">{scsi}</group>"#)),
+        ("in a clone", format!(r#"<clone id="c">{scsi}</clone>"#)),
+        (
+            "in a group of a clone",
+            format!(r#"<clone id="c"><group id="g">{scsi}</group></clone>"#),
+        ),
+        (
+            "from a template",
+            format!(
+                r#"<template id="t" class="stonith" type="fence_scsi">{list}</template><primitive id="f1" template="t"/>"#
+            ),
+        ),
+        (
+            "from a template, with its own list",
+            format!(
+                r#"<template id="t" class="stonith" type="fence_scsi"/><primitive id="f1" template="t">{list}</primitive>"#
+            ),
+        ),
+        (
+            "with the set of another",
+            format!(
+                r#"<primitive id="other" class="ocf" type="Dummy">{list}</primitive>
+                <primitive id="f1" class="stonith" type="fence_scsi"><instance_attributes id-ref="i"/></primitive>"#
+            ),
+        ),
+        (
+            "with a pair of another",
+            format!(
+                r#"<primitive id="other" class="ocf" type="Dummy">{list}</primitive><primitive id="f1" class="stonith"
+                type="fence_scsi"><instance_attributes id="j"><nvpair id-ref="n"/></instance_attributes></primitive>"#
+            ),
+        ),
+    ] {
+        let cib = resources(&text);
+        assert_eq!(
+            devices(&cib),
+            [("f1", "fence_scsi", Some("hyp7"), false)],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn f3_what_cannot_be_read_is_unclear() {
+    let device = |inside: &str| {
+        format!(r#"<primitive id="f1" class="stonith" type="fence_ipmilan">{inside}</primitive>"#)
+    };
+    let set =
+        |id: &str, inside: &str| format!(r#"<instance_attributes id="{id}">{inside}</instance_attributes>"#);
+    let pair = |value: &str| format!(r#"<nvpair id="n{value}" name="pcmk_host_list" value="{value}"/>"#);
+    for (name, text) in [
+        (
+            "a rule",
+            device(&set("i", &format!(r#"<rule id="r" score="1"/>{}"#, pair("hyp7")))),
+        ),
+        (
+            "two values",
+            device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp8")))),
+        ),
+        (
+            "a set that is not there",
+            device(r#"<instance_attributes id-ref="gone"/>"#),
+        ),
+        (
+            "a pair that is not there",
+            device(&set("i", r#"<nvpair id-ref="gone"/>"#)),
+        ),
+        (
+            "a template that is not there",
+            r#"<primitive id="f1" template="gone"/>"#.to_owned(),
+        ),
+    ] {
+        let cib = resources(&text);
+        assert!(
+            cib.devices.first().is_some_and(|device| device.unclear.is_some()),
+            "{name}: {cib:?}"
+        );
+    }
+    let twice = resources(&device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp7")))));
+    assert_eq!(
+        devices(&twice),
+        [("f1", "fence_ipmilan", Some("hyp7"), false)],
+        "the same value twice"
+    );
+}
+
+#[test]
+fn who_is_stopped_by_an_operator() {
+    let role = |role: &str| {
+        format!(
+            r#"<meta_attributes id="m{role}"><nvpair id="r{role}" name="target-role" value="{role}"/></meta_attributes>"#
+        )
+    };
+    let remote = |inside: &str| {
+        format!(r#"<primitive id="cmp1" class="ocf" provider="pacemaker" type="remote">{inside}</primitive>"#)
+    };
+    for (name, text, stopped) in [
+        ("itself", remote(&role("Stopped")), true),
+        ("in small letters", remote(&role("stopped")), true),
+        ("not at all", remote(""), false),
+        (
+            "its group",
+            format!(r#"<group id="g">{}{}</group>"#, role("Stopped"), remote("")),
+            true,
+        ),
+        (
+            "its group, but not it",
+            format!(
+                r#"<group id="g">{}{}</group>"#,
+                role("Stopped"),
+                remote(&role("Started"))
+            ),
+            false,
+        ),
+        (
+            "its template",
+            format!(
+                r#"<template id="t" class="ocf" provider="pacemaker" type="remote">{}</template><primitive id="cmp1" template="t"/>"#,
+                role("Stopped")
+            ),
+            true,
+        ),
+    ] {
+        assert_eq!(
+            resources(&text).stopped.contains(&"cmp1".to_owned()),
+            stopped,
+            "{name}"
+        );
+    }
+    let device = resources(&format!(
+        r#"<primitive id="f1" class="stonith" type="fence_apc">{}</primitive>"#,
+        role("Stopped")
+    ));
+    assert!(device.devices.iter().all(|device| device.disabled));
+}
+
+#[test]
+fn options_of_the_cluster() {
+    let options = |pairs: &[(&str, &str)]| {
+        let pairs: String = pairs
+            .iter()
+            .map(|(name, value)| format!(r#"<nvpair id="{name}" name="{name}" value="{value}"/>"#))
+            .collect();
+        cib(&format!(
+            r#"<crm_config><cluster_property_set id="o">{pairs}</cluster_property_set></crm_config>"#
+        ))
+    };
+    let have = ("have-watchdog", "true");
+    for (pairs, watchdog) in [
+        (&[have, ("stonith-watchdog-timeout", "10s")][..], true),
+        (&[have, ("fencing-watchdog-timeout", "10")], true),
+        (&[have, ("stonith-watchdog-timeout", "-1")], true),
+        (&[have, ("stonith-watchdog-timeout", "0")], false),
+        (&[have, ("stonith-watchdog-timeout", "0s")], false),
+        (&[have], false),
+        (&[("stonith-watchdog-timeout", "10s")], false),
+        (
+            &[("have-watchdog", "false"), ("stonith-watchdog-timeout", "10s")],
+            false,
+        ),
+    ] {
+        assert_eq!(options(pairs).watchdog, watchdog, "{pairs:?}");
+    }
+    assert_eq!(
+        options(&[("cluster-name", "az1")]).cluster.as_deref(),
+        Some("az1")
+    );
+    for (action, expected) in [("off", "off"), ("poweroff", "off"), ("reboot", "reboot")] {
+        assert_eq!(options(&[("stonith-action", action)]).fences_by, expected);
+    }
+    assert_eq!(options(&[]).fences_by, "reboot");
+}
+
+#[test]
+fn f3_notes_are_found_in_any_case_and_never_twice() {
+    let text = r#"<cib have-quorum="1"><status><node_state uname="HYP7" in_ccm="false"/></status></cib>"#;
+    assert!(Cib::parse(text).unwrap().note("hyp7").is_some());
+    let twice =
+        r#"<cib have-quorum="1"><status><node_state uname="HYP7"/><node_state uname="hyp7"/></status></cib>"#;
+    assert!(Cib::parse(twice).is_err());
+}
+
+#[test]
+fn f3_levels_and_attributes_of_nodes() {
+    let cib = cib(
+        r#"<nodes><node id="1" uname="ctl1"><instance_attributes id="a"><nvpair id="b" name="rack" value="7"/>
+        </instance_attributes></node></nodes><fencing-topology>
+        <fencing-level id="1" target="cmp1" index="1" devices="a, b"/>
+        <fencing-level id="2" target-pattern="^cmp" index="1" devices="c"/>
+        <fencing-level id="3" target-attribute="rack" target-value="7" index="1" devices="d"/>
+        <fencing-level id="4" index="1" devices="e"/></fencing-topology>"#,
+    );
+    let targets: Vec<_> = cib.levels.iter().map(|level| level.target.clone()).collect();
+    assert_eq!(
+        targets,
+        [
+            Target::Name("cmp1".to_owned()),
+            Target::Pattern("^cmp".to_owned()),
+            Target::Attribute {
+                name: "rack".to_owned(),
+                value: "7".to_owned()
+            },
+            Target::Unreadable,
+        ]
+    );
+    assert_eq!(cib.levels[0].devices, ["a", "b"]);
+    assert_eq!(cib.attributes["ctl1"], [("rack".to_owned(), "7".to_owned())]);
+}

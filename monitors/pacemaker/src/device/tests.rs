@@ -1,0 +1,490 @@
+use super::*;
+
+fn device(id: &str, agent: &str, parameters: &[(&str, &str)]) -> Device {
+    Device {
+        id: id.to_owned(),
+        agent: agent.to_owned(),
+        parameters: parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..Device::default()
+    }
+}
+
+fn level(target: Target, devices: &[&str]) -> Level {
+    Level {
+        target,
+        devices: devices.iter().map(|id| (*id).to_owned()).collect(),
+    }
+}
+
+fn on(node: &str) -> Target {
+    Target::Name(node.to_owned())
+}
+
+fn rules() -> Rules {
+    Rules {
+        power_agents: vec!["fence_theirs".to_owned()],
+        null_agents: vec!["fence_lies".to_owned()],
+        ..Rules::default()
+    }
+}
+
+fn doubt(devices: Vec<Device>, levels: Vec<Level>, action: &str) -> Option<String> {
+    let cib = Cib {
+        devices,
+        levels,
+        ..Cib::default()
+    };
+    unproven(&cib, "cmp1", action, &rules())
+}
+
+#[test]
+fn f3_which_nodes_a_device_is_for() {
+    use Coverage::{Maybe, No, Yes};
+    for (name, parameters, expected) in [
+        ("nothing said", &[][..], Maybe),
+        ("in the list", &[("pcmk_host_list", "cmp1 cmp2")], Yes),
+        ("list with commas", &[("pcmk_host_list", "cmp2,cmp1")], Yes),
+        ("in another case", &[("pcmk_host_list", "CMP1")], Yes),
+        ("not in the list", &[("pcmk_host_list", "ctl1 ctl2")], No),
+        ("a name that begins alike", &[("pcmk_host_list", "cmp10")], No),
+        ("in the map", &[("pcmk_host_map", "cmp1:1;cmp2:2")], Yes),
+        ("in the map, in another case", &[("pcmk_host_map", "Cmp1=1")], Yes),
+        ("a name at the device", &[("pcmk_host_map", "a:cmp1")], Yes),
+        ("not in the map", &[("pcmk_host_map", "ctl1:1;ctl2:2")], No),
+        ("empty list", &[("pcmk_host_list", " ")], Maybe),
+        (
+            "list that is not checked",
+            &[("pcmk_host_list", "ctl1"), ("pcmk_host_check", "none")],
+            Yes,
+        ),
+        (
+            "the device decides",
+            &[("pcmk_host_list", "ctl1"), ("pcmk_host_check", "dynamic-list")],
+            Maybe,
+        ),
+        (
+            "its status decides",
+            &[("pcmk_host_list", "ctl1"), ("pcmk_host_check", "status")],
+            Maybe,
+        ),
+        (
+            "a check of tomorrow",
+            &[("pcmk_host_list", "ctl1"), ("pcmk_host_check", "oracle")],
+            Maybe,
+        ),
+    ] {
+        assert_eq!(
+            coverage(&device("d", "fence_x", parameters), "cmp1"),
+            expected,
+            "{name}"
+        );
+    }
+    let glue = |list| device("d", "external/maas", &[("hostnames", list)]);
+    assert_eq!(coverage(&glue("cmp1 cmp2"), "cmp1"), Yes, "the charm's list");
+    assert_eq!(coverage(&glue("CMP1"), "cmp1"), Yes);
+    assert_eq!(coverage(&glue("ctl1"), "cmp1"), No);
+    assert_eq!(
+        coverage(&device("d", "fence_x", &[("hostname", "ctl1")]), "cmp1"),
+        Maybe,
+        "no list of that agent"
+    );
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn f3_a_device_that_does_not_switch_power_proves_nothing() {
+    let real = device("st-maas", "external/maas", &[("hostnames", "cmp1 cmp2")]);
+    let null_for = |nodes: &str| device("st-null", "null", &[("hostlist", nodes)]);
+    for (name, devices, levels, proves) in [
+        (
+            "the charm's cluster",
+            vec![real.clone(), null_for("ctl1 ctl2 ctl3")],
+            vec![],
+            true,
+        ),
+        (
+            "null for this node too",
+            vec![real.clone(), null_for("ctl1 cmp1")],
+            vec![],
+            false,
+        ),
+        (
+            "null for all",
+            vec![device("dummy", "fence_dummy", &[])],
+            vec![],
+            false,
+        ),
+        (
+            "null together with a real one",
+            vec![real.clone(), null_for("cmp1")],
+            vec![level(on("cmp1"), &["st-maas", "st-null"])],
+            true,
+        ),
+        (
+            "null as second choice",
+            vec![real.clone(), null_for("cmp1")],
+            vec![level(on("cmp1"), &["st-maas"]), level(on("CMP1"), &["st-null"])],
+            true,
+        ),
+        (
+            "null as second choice, under the very name",
+            vec![real.clone(), null_for("cmp1")],
+            vec![level(on("cmp1"), &["st-maas"]), level(on("cmp1"), &["st-null"])],
+            false,
+        ),
+        (
+            "a level under the name in another case",
+            vec![real.clone(), null_for("cmp1")],
+            vec![level(on("CMP1"), &["st-null"])],
+            false,
+        ),
+        (
+            "levels of another node",
+            vec![real.clone(), null_for("ctl1")],
+            vec![level(on("cmp2"), &["st-null"])],
+            true,
+        ),
+        ("no device", vec![], vec![], false),
+        (
+            "no device for this node",
+            vec![device("d", "fence_ipmilan", &[("pcmk_host_list", "cmp2")])],
+            vec![],
+            false,
+        ),
+        (
+            "a disabled device",
+            vec![Device {
+                disabled: true,
+                ..real.clone()
+            }],
+            vec![],
+            false,
+        ),
+        (
+            "a level of a device that is not there",
+            vec![real.clone()],
+            vec![level(on("cmp1"), &["st-gone"])],
+            false,
+        ),
+        (
+            "a level of a device for another node",
+            vec![
+                device("d", "fence_ipmilan", &[("pcmk_host_list", "cmp2")]),
+                real.clone(),
+            ],
+            vec![level(on("cmp1"), &["d"])],
+            false,
+        ),
+        (
+            "storage alone",
+            vec![device("st-scsi", "fence_scsi", &[])],
+            vec![],
+            false,
+        ),
+        (
+            "storage beside power, and either may have been it",
+            vec![real.clone(), device("st-scsi", "fence_scsi", &[])],
+            vec![],
+            false,
+        ),
+        (
+            "power and storage together",
+            vec![real.clone(), device("st-scsi", "fence_scsi", &[])],
+            vec![level(on("cmp1"), &["st-maas", "st-scsi"])],
+            true,
+        ),
+        (
+            "Nova told, or power",
+            vec![real.clone(), device("st-nova", "fence_compute", &[])],
+            vec![
+                level(on("cmp1"), &["st-maas", "st-nova"]),
+                level(on("cmp1"), &["st-nova"]),
+            ],
+            false,
+        ),
+        (
+            "storage of another node",
+            vec![
+                real.clone(),
+                device("st-scsi", "fence_scsi", &[("pcmk_host_list", "ctl1")]),
+            ],
+            vec![],
+            true,
+        ),
+        (
+            "an agent that nobody knows",
+            vec![device("st-ours", "fence_ours", &[])],
+            vec![],
+            false,
+        ),
+        (
+            "one that the operator knows",
+            vec![device("st-theirs", "fence_theirs", &[])],
+            vec![],
+            true,
+        ),
+        (
+            "one of which the operator knows better",
+            vec![device("d", "fence_lies", &[])],
+            vec![],
+            false,
+        ),
+        (
+            "what cannot be read",
+            vec![Device {
+                unclear: Some("has attributes that depend on a rule".to_owned()),
+                ..real.clone()
+            }],
+            vec![],
+            false,
+        ),
+    ] {
+        let doubt = doubt(devices, levels, "off");
+        assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
+    }
+}
+
+#[test]
+fn f3_the_action_that_the_agent_was_asked_for_counts() {
+    let host = ("pcmk_host_list", "cmp1");
+    for (action, option, proves) in [
+        ("off", ("pcmk_off_action", "monitor"), false),
+        ("off", ("pcmk_off_action", "on"), false),
+        ("off", ("pcmk_off_action", "reboot"), true),
+        ("off", ("pcmk_off_action", ""), false),
+        ("off", ("pcmk_reboot_action", "status"), true),
+        ("off", ("pcmk_on_action", "off"), true),
+        ("off", ("method", "cycle"), true),
+        ("reboot", ("pcmk_off_action", "monitor"), true),
+        ("reboot", ("pcmk_reboot_action", "status"), false),
+        ("reboot", ("pcmk_reboot_action", "off"), true),
+        ("reboot", ("method", "cycle"), false),
+        ("reboot", ("method", "onoff"), true),
+        ("off", ("option", "monitor"), false),
+        ("off", ("missing_as_off", "1"), false),
+    ] {
+        let one = || vec![device("d", "fence_ipmilan", &[host, option])];
+        let alone = doubt(one(), vec![], action);
+        assert_eq!(alone.is_none(), proves, "{action} {option:?}: {alone:?}");
+        // In a level it is the same.
+        let leveled = doubt(one(), vec![level(on("cmp1"), &["d"])], action);
+        assert_eq!(leveled.is_none(), proves, "{action} {option:?}: {leveled:?}");
+    }
+    let cycle = device(
+        "d",
+        "fence_ipmilan",
+        &[host, ("method", "cycle"), ("pcmk_reboot_action", "off")],
+    );
+    assert_eq!(doubt(vec![cycle], vec![], "reboot"), None);
+    // A level of two outlets turns both off and then on, whatever a reboot is made of.
+    let outlet = |id: &str, option| device(id, "fence_apc", &[("pcmk_host_map", "cmp1:3"), option]);
+    let both = [level(on("cmp1"), &["a", "b"])];
+    let two = |option| vec![outlet("a", option), outlet("b", option)];
+    assert_eq!(doubt(two(("method", "cycle")), both.to_vec(), "reboot"), None);
+    assert!(doubt(two(("pcmk_off_action", "status")), both.to_vec(), "reboot").is_some());
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn f3_the_machine_that_was_turned_off_is_the_hosts() {
+    let list = |names| ("pcmk_host_list", names);
+    for (name, agent, parameters, proves) in [
+        ("a BMC", "fence_ipmilan", &[list("cmp1"), ("ip", "b1")][..], true),
+        (
+            "a BMC, in another case",
+            "fence_ipmilan",
+            &[list("CMP1"), ("ip", "b1")],
+            true,
+        ),
+        (
+            "a BMC, by both of its host's names",
+            "fence_ipmilan",
+            &[list("cmp1 cmp1.example")],
+            true,
+        ),
+        (
+            "one BMC for two hosts",
+            "fence_ipmilan",
+            &[list("cmp1 cmp2"), ("ip", "b1")],
+            false,
+        ),
+        (
+            "the BMC of another host, and nothing checked",
+            "fence_ipmilan",
+            &[list("ctl1"), ("pcmk_host_check", "none"), ("ip", "b1")],
+            false,
+        ),
+        (
+            "addresses by the map",
+            "fence_ipmilan",
+            &[("pcmk_host_map", "cmp1:b1;cmp2:b2"), ("port_as_ip", "1")],
+            true,
+        ),
+        (
+            "addresses by the argument",
+            "fence_ipmilan",
+            &[("pcmk_host_map", "cmp1:b1;cmp2:b2"), ("pcmk_host_argument", "ip")],
+            true,
+        ),
+        (
+            "an argument that changes nothing",
+            "fence_ipmilan",
+            &[list("cmp1 cmp2"), ("pcmk_host_argument", "ip"), ("ip", "b1")],
+            false,
+        ),
+        (
+            "nothing is told, nothing need be",
+            "fence_ipmilan",
+            &[list("cmp1"), ("pcmk_host_argument", "none")],
+            true,
+        ),
+        (
+            "told by an unknown argument",
+            "fence_ipmilan",
+            &[list("cmp1"), ("pcmk_host_argument", "domain")],
+            false,
+        ),
+        (
+            "an outlet each",
+            "fence_apc",
+            &[("pcmk_host_map", "cmp1:1;cmp2:2")],
+            true,
+        ),
+        ("one outlet", "fence_apc", &[list("cmp1"), ("port", "3")], true),
+        (
+            "one outlet for two hosts",
+            "fence_apc",
+            &[list("cmp1 cmp2"), ("port", "3")],
+            false,
+        ),
+        (
+            "a port that is told",
+            "fence_apc",
+            &[list("cmp1 cmp2"), ("port", "dynamic")],
+            true,
+        ),
+        (
+            "told as nodename, which it ignores",
+            "fence_apc",
+            &[list("cmp1"), ("pcmk_host_argument", "nodename")],
+            false,
+        ),
+        (
+            "told nothing",
+            "fence_apc",
+            &[list("cmp1"), ("pcmk_host_argument", "none")],
+            false,
+        ),
+        (
+            "a virtual machine by its uuid",
+            "fence_openstack",
+            &[list("cmp1 cmp2"), ("pcmk_host_argument", "uuid")],
+            true,
+        ),
+    ] {
+        let doubt = doubt(
+            vec![
+                device("d", agent, parameters),
+                device("e", "fence_apc", &[list("x")]),
+            ],
+            vec![],
+            "off",
+        );
+        assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
+    }
+    let bare = |id| device(id, "fence_ipmilan", &[("ip", "b1")]);
+    assert_eq!(doubt(vec![bare("d")], vec![], "off"), None, "the only device");
+    assert!(
+        doubt(vec![bare("d"), bare("e")], vec![], "off").is_some(),
+        "either may have been it"
+    );
+    assert_eq!(
+        doubt(vec![bare("d"), bare("e")], vec![level(on("cmp1"), &["d"])], "off"),
+        None,
+        "a level says of which host it is"
+    );
+}
+
+#[test]
+fn f3_levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
+    let devices = || {
+        vec![
+            device("power", "external/maas", &[]),
+            device("disk", "fence_scsi", &[("pcmk_host_list", "ctl1")]),
+        ]
+    };
+    let attribute = |name: &str, value: &str| Target::Attribute {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let pattern = |text: &str| Target::Pattern(text.to_owned());
+    for (name, target, proves) in [
+        ("a pattern that matches", pattern("^cmp[0-9]+$"), false),
+        ("a pattern for others", pattern("^ctl[0-9]+$"), true),
+        ("in another case, which counts here", pattern("^CMP"), true),
+        (
+            "a pattern that means something else here",
+            pattern(r"cmp\d"),
+            false,
+        ),
+        ("a pattern that cannot be read", pattern("cmp("), false),
+        ("an escaped dot", pattern(r"x\.y"), true),
+        ("an attribute of it", attribute("rack", "7"), false),
+        ("an attribute of others", attribute("rack", "8"), true),
+        ("nothing known", Target::Unreadable, false),
+    ] {
+        let cib = Cib {
+            devices: devices(),
+            levels: vec![level(target, &["disk"])],
+            attributes: [("cmp1".to_owned(), vec![("rack".to_owned(), "7".to_owned())])].into(),
+            ..Cib::default()
+        };
+        let doubt = unproven(&cib, "cmp1", "off", &rules());
+        assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
+    }
+    // A level that may not be the node's leaves what stands beside it.
+    let cib = Cib {
+        devices: vec![
+            device("power", "external/maas", &[]),
+            device("disk", "fence_scsi", &[]),
+        ],
+        levels: vec![level(pattern(r"cmp\d"), &["power"])],
+        ..Cib::default()
+    };
+    assert!(unproven(&cib, "cmp1", "off", &rules()).is_some());
+}
+
+#[test]
+fn f3_the_watchdog_of_a_node_can_have_done_it() {
+    let cib = |watchdog, devices| Cib {
+        watchdog,
+        devices,
+        ..Cib::default()
+    };
+    let named = |list| device("watchdog", "fence_watchdog", &[("pcmk_host_list", list)]);
+    for (name, cib, proves) in [
+        ("none", cib(false, vec![]), false),
+        ("of all nodes", cib(true, vec![]), true),
+        ("of this one", cib(true, vec![named("cmp1")]), true),
+        ("of others", cib(true, vec![named("ctl1")]), false),
+        (
+            "or the storage",
+            cib(true, vec![device("disk", "fence_scsi", &[])]),
+            false,
+        ),
+    ] {
+        let doubt = unproven(&cib, "cmp1", "off", &rules());
+        assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
+    }
+}
+
+#[test]
+fn f3_an_agent_that_nobody_knows_is_named() {
+    let told = doubt(vec![device("st-ours", "fence_ours", &[])], vec![], "off").unwrap();
+    for part in ["st-ours", "fence_ours", "not known", "power_fence_agents"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
