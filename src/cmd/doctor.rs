@@ -118,15 +118,12 @@ async fn read(config: &ConfigArgs) -> Read {
     }
 }
 
-fn devices(settings: &Settings) -> Result<(), String> {
+fn devices(settings: &Settings) -> Result<Vec<String>, String> {
     if !settings.fencing.is_configured() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    settings
-        .fencing
-        .topology()
-        .map(|_| ())
-        .map_err(|error| error.chain())
+    let topology = settings.fencing.topology().map_err(|error| error.chain())?;
+    Ok(topology.warnings())
 }
 
 async fn situation(

@@ -182,6 +182,8 @@ pub struct Checked {
     pub latency: Duration,
     /// What works today and may not when it is needed, a sentence each.
     pub warnings: Vec<String>,
+    /// Why a power-off would be refused, if that is known before it is asked for.
+    pub obstacle: Option<String>,
 }
 
 /// A power controller. Calls are bounded in time by the device itself and safe to repeat.
@@ -245,6 +247,7 @@ pub trait Device: Send + Sync + fmt::Debug {
             reading,
             latency: begun.elapsed(),
             warnings: Vec::new(),
+            obstacle: None,
         })
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
+use tachi_agents::{Aim, Effect};
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::{Power, PowerReading};
 use tachi_engine::ports::{CallError, Clock};
@@ -57,6 +58,8 @@ pub struct ExecOptions {
     pub status_timeout: Duration,
     /// How long `off` and `on` may take: agents wait until they see it.
     pub command_timeout: Duration,
+    /// Why its "off" would prove nothing, if an operator has said that it does (`proves_off`).
+    pub doubt: Option<String>,
 }
 
 impl ExecOptions {
@@ -71,8 +74,47 @@ impl ExecOptions {
             endpoint: None,
             status_timeout: Duration::from_secs(25),
             command_timeout: Duration::from_secs(50),
+            doubt: None,
         }
     }
+
+    /// What an operator vouches for against what is known of the agent.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let doubt = self.doubt.as_ref()?;
+        Some(format!(
+            "{doubt}; its \"off\" counts only because its entry says proves_off = true"
+        ))
+    }
+
+    /// The agent's name, without the folder.
+    fn agent_name(&self) -> &str {
+        self.agent.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The parameters as the table of agents judges them: of a secret only its name.
+    fn judged(&self) -> BTreeMap<String, String> {
+        let secrets = self.secrets.keys().map(|name| (name.clone(), "set".to_owned()));
+        self.params.clone().into_iter().chain(secrets).collect()
+    }
+}
+
+/// Why an "off" of this agent with these options does not mean that the power is off.
+pub(crate) fn doubt(options: &ExecOptions) -> Option<String> {
+    let agent = options.agent_name();
+    if tachi_agents::effect(agent) == Effect::Watchdog {
+        // Pacemaker counts on the agent's own wait; here a reading proves, and that is of the message.
+        return Some(format!(
+            "{agent}, which has a watchdog reset the host: its status reads a message and no power"
+        ));
+    }
+    let judged = tachi_agents::judge(agent, "off", &options.judged(), false);
+    judged.err().map(|doubt| format!("{agent}, {doubt}"))
+}
+
+/// True if the agent talks to the power controller of one machine, whatever its plug is called.
+pub(crate) fn one_machine(options: &ExecOptions) -> bool {
+    let own = tachi_agents::effect(options.agent_name()) == Effect::Power(Aim::Machine);
+    own && !tachi_agents::is_set(&options.params, "port_as_ip")
 }
 
 /// Why the device cannot be made.
@@ -308,7 +350,7 @@ impl Device for Exec {
     async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
         let begun = Instant::now();
         let reading = self.read_power(plug).await?;
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = self.options.warning().into_iter().collect();
         if SHOW_THE_PASSWORD.contains(&&*self.agent()) && self.options.secrets.contains_key("password") {
             warnings.push(format!(
                 "{} shows the password to everybody on this machine, as an argument of the tool it runs; a device of \
@@ -320,6 +362,7 @@ impl Device for Exec {
             reading,
             latency: begun.elapsed(),
             warnings,
+            obstacle: None,
         })
     }
 }

@@ -481,6 +481,7 @@ impl Device for Maas {
                 .iter()
                 .map(|warning| self.client.clean(warning))
                 .collect(),
+            obstacle: None,
         })
     }
 }

@@ -21,9 +21,10 @@ use tachi_domain::fault::FaultClass;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::PowerReading;
 use tachi_engine::ports::{CallError, Clock};
+use tokio::time::Instant;
 use tracing::instrument;
 
-use crate::device::{Device, Kind, Plug};
+use crate::device::{Checked, Device, Kind, Plug};
 use crate::fault::fault;
 use crate::text::Scrub;
 use crate::web::{AuthorityError, is_loopback};
@@ -31,6 +32,9 @@ use client::{Client, Login};
 use system::System;
 
 pub use trust::{Fingerprint, FingerprintError, Trust, WebClients};
+
+/// The reset that a power-off asks for.
+const OFF: [&str; 1] = ["ForceOff"];
 
 /// How long giving a session back may take.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -278,6 +282,16 @@ impl Redfish {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn reading(&self, system: &System) -> PowerReading {
+        PowerReading {
+            power: system.power(),
+            raw: self.client.scrub.line(system.raw()),
+            device: format!("{} {}", self.endpoint, system.path),
+            at: self.clock.wall(),
+            machine: system.machine(),
+        }
+    }
+
     async fn reset(&self, plug: &Plug, wanted: &[&str]) -> Result<(), CallError> {
         self.within(true, async |login| {
             let system = self.system(login, plug).await?;
@@ -310,13 +324,7 @@ impl Device for Redfish {
         let system = self
             .within(false, async |login| self.system(login, plug).await)
             .await?;
-        Ok(PowerReading {
-            power: system.power(),
-            raw: self.client.scrub.line(system.raw()),
-            device: format!("{} {}", self.endpoint, system.path),
-            at: self.clock.wall(),
-            machine: system.machine(),
-        })
+        Ok(self.reading(&system))
     }
 
     #[instrument(name = "redfish::machine", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
@@ -327,9 +335,35 @@ impl Device for Redfish {
         Ok(system.machine())
     }
 
+    /// Also looks whether the system takes the order that a power-off sends.
+    #[instrument(name = "redfish::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+        let begun = Instant::now();
+        let (system, obstacle) = self
+            .within(false, async |login| {
+                let system = self.system(login, plug).await?;
+                let order = async {
+                    system.target(&self.client)?;
+                    system.reset_type(&self.client, login, &OFF).await
+                };
+                let refused = order
+                    .await
+                    .err()
+                    .filter(|error| error.fault.class == FaultClass::Permanent);
+                Ok((system, refused))
+            })
+            .await?;
+        Ok(Checked {
+            reading: self.reading(&system),
+            latency: begun.elapsed(),
+            warnings: Vec::new(),
+            obstacle: obstacle.map(|error| format!("it cannot be powered off: {}", error.fault.text)),
+        })
+    }
+
     #[instrument(name = "redfish::power_off", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn power_off(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
-        self.reset(plug, &["ForceOff"]).await
+        self.reset(plug, &OFF).await
     }
 
     #[instrument(name = "redfish::power_on", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]

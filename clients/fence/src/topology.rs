@@ -124,6 +124,15 @@ impl Topology {
         self.devices.iter().map(|entry| (entry.name.as_str(), entry.kind))
     }
 
+    /// What an operator vouches for against what is known, a sentence for each device.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.devices.iter().filter_map(|entry| {
+            let warning = entry.how.warning()?;
+            Some(format!("device {}: {warning}", entry.name))
+        });
+        warnings.collect()
+    }
+
     /// What `host` has.
     pub fn resolve(&self, host: &str) -> Resolved {
         let mut resolved = Resolved::default();

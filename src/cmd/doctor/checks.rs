@@ -20,8 +20,8 @@ pub(super) const CONFIGURATION: &str = "configuration";
 pub(super) struct Read {
     /// What looks wrong in the configuration, or why it cannot be read.
     pub(super) config: Result<Vec<String>, String>,
-    /// Whether the devices' file can be read.
-    pub(super) devices: Option<Result<(), String>>,
+    /// What an operator vouches for in the devices' file, or why it cannot be read.
+    pub(super) devices: Option<Result<Vec<String>, String>>,
     /// What looks wrong in the policy's files.
     pub(super) policy: Option<Result<Vec<String>, String>>,
     /// What `tachi upgrade check` finds.
@@ -68,7 +68,7 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
     let mut all = vec![
         doubts(CONFIGURATION, Some(&read.config)),
         doubts("policy-rules", read.policy.as_ref()),
-        devices(read.devices.as_ref()),
+        doubts("fence-devices-file", read.devices.as_ref()),
     ];
     all.extend(upgrades(read.upgrade.as_ref()));
     let situation = match &read.situation {
@@ -101,15 +101,6 @@ fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
         Some(Err(why)) => check(name, Grade::Err, why.as_str()),
         Some(Ok(doubts)) if doubts.is_empty() => check(name, Grade::Ok, ""),
         Some(Ok(doubts)) => check(name, Grade::Warn, doubts.join("; ")),
-    }
-}
-
-fn devices(read: Option<&Result<(), String>>) -> Check {
-    const NAME: &str = "fence-devices-file";
-    match read {
-        None => check(NAME, Grade::Unknown, NOT_READ),
-        Some(Err(why)) => check(NAME, Grade::Err, why.as_str()),
-        Some(Ok(())) => check(NAME, Grade::Ok, ""),
     }
 }
 
@@ -277,7 +268,7 @@ mod tests {
         let rules = worst::tests::rules(&[30]);
         Read {
             config: Ok(Vec::new()),
-            devices: Some(Ok(())),
+            devices: Some(Ok(Vec::new())),
             policy: Some(Ok(Vec::new())),
             upgrade: Some(Ok(upgrade::NAMES
                 .iter()
@@ -329,6 +320,9 @@ mod tests {
         let mut read = good();
         read.devices = Some(Err("fencing.toml: line 3".into()));
         assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Grade::Err)]);
+        let mut read = good();
+        read.devices = Some(Ok(vec!["device a: proves_off".into()]));
+        assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Grade::Warn)]);
         let mut read = good();
         if let Some(Ok(seen)) = &mut read.upgrade {
             let last = seen.last_mut().unwrap();

@@ -150,6 +150,7 @@ fn report(host: &str, fault: Option<&str>) -> Report {
         latency: Duration::ZERO,
         fault: fault.map(str::to_owned),
         warnings: Vec::new(),
+        obstacle: None,
     }
 }
 

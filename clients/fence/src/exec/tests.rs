@@ -166,6 +166,19 @@ async fn the_self_test_warns_of_agents_that_show_their_password() {
     assert!(warnings[0].contains("shows the password"), "{warnings:?}");
 }
 
+#[tokio::test]
+async fn f3_an_operators_word_for_an_agent_stays_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), "exit 0");
+    options.doubt = super::doubt(&options);
+    let agent = Exec::new(options, Arc::<HandClock>::default()).unwrap();
+    let warnings = agent.check(&plug()).await.unwrap().warnings;
+    assert!(
+        warnings[0].contains("fence_fixture") && warnings[0].contains("proves_off = true"),
+        "{warnings:?}"
+    );
+}
+
 #[test]
 fn options_that_could_do_harm_are_refused() {
     let made = |change: &dyn Fn(&mut ExecOptions)| {

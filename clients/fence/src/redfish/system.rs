@@ -182,7 +182,7 @@ impl System {
     }
 
     /// Which of the wanted resets the system takes: the first one of them that it lists, or the first one at all if it
-    /// lists none.
+    /// lists none. A list that the service announces and does not have is none: it must not stop an order.
     pub(super) async fn reset_type<'a>(
         &self,
         client: &Client,
@@ -196,7 +196,11 @@ impl System {
             .and_then(Value::as_str);
         let listed = match (listed, info.and_then(|info| client.own_path(info))) {
             (Some(values), _) => Some(words(values)),
-            (None, Some(info)) => from_info(&client.get(login, &info).await?),
+            (None, Some(info)) => match client.get(login, &info).await {
+                Ok(info) => from_info(&info),
+                Err(error) if error.fault.status.is_some() => None,
+                Err(error) => return Err(error),
+            },
             (None, None) => None,
         };
         let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {

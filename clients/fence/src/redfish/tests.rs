@@ -263,6 +263,85 @@ async fn power_off_is_forced_and_power_on_is_plain() {
     );
 }
 
+/// A service of one system that is as this file shows it, and answers `info` for its ActionInfo.
+async fn blade(shown: &'static str, info: Option<(u16, String)>) -> Fake {
+    let system: Value = serde_json::from_str(shown).unwrap();
+    Fake::start(move |seen| match seen.line.as_str() {
+        LIST => Some(Reply::Json(200, list(&["blade9"]))),
+        "GET /redfish/v1/Systems/blade9" => Some(Reply::Json(200, system.clone())),
+        "GET /redfish/v1/Systems/blade9/ResetActionInfo" => {
+            let (status, body) = info.clone()?;
+            Some(Reply::With(status, Vec::new(), body))
+        }
+        "POST /redfish/v1/Systems/blade9/Actions/ComputerSystem.Reset" => {
+            Some(Reply::With(204, Vec::new(), String::new()))
+        }
+        _ => None,
+    })
+    .await
+}
+
+const NO_FORCE_OFF: &str = include_str!("../../tests/cases/no-forceoff.json");
+const ACTION_INFO: &str = include_str!("../../tests/cases/action-info.json");
+const SHIPPED: &str = include_str!("../../tests/cases/shipped-serial.json");
+
+#[tokio::test]
+async fn what_would_refuse_a_power_off_is_known_before_it_is_needed() {
+    let none = NO_FORCE_OFF.replace("#ComputerSystem.Reset", "#Other.Reset");
+    let bare: &'static str = Box::leak(none.into_boxed_str());
+    for (case, shown, part) in [
+        ("no ForceOff", NO_FORCE_OFF, Some("takes none of ForceOff")),
+        ("no reset at all", bare, Some("no action to reset it")),
+        ("ForceOff", SHIPPED, None),
+    ] {
+        let fake = blade(shown, None).await;
+        let checked = fake.redfish().check(&plug(None)).await.unwrap();
+        assert_eq!(checked.reading.power, Power::On, "{case}");
+        match part {
+            Some(part) => assert!(checked.obstacle.is_some_and(|text| text.contains(part)), "{case}"),
+            None => assert_eq!(checked.obstacle, None, "{case}"),
+        }
+        assert!(
+            !fake.lines().iter().any(|line| line.starts_with("POST")),
+            "{case}: a check switches nothing"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_action_info_that_is_not_there_does_not_stop_the_order() {
+    let allows =
+        |words: &[&str]| json!({"Parameters": [{"Name": "ResetType", "AllowableValues": words}]}).to_string();
+    for (case, info, off) in [
+        ("not there", (404, "{}".to_owned()), true),
+        ("not implemented", (501, "{}".to_owned()), true),
+        ("broken", (500, "{}".to_owned()), true),
+        ("nonsense", (200, "<html>".to_owned()), true),
+        ("it allows it", (200, allows(&["On", "ForceOff"])), true),
+        ("it does not", (200, allows(&["On"])), false),
+    ] {
+        let fake = blade(ACTION_INFO, Some(info)).await;
+        let redfish = fake.redfish();
+        assert_eq!(
+            redfish.check(&plug(None)).await.unwrap().obstacle.is_none(),
+            off,
+            "{case}"
+        );
+        assert_eq!(redfish.power_off(&plug(None), "r").await.is_ok(), off, "{case}");
+        let sent = fake.seen.lock().unwrap().last().unwrap().body.clone();
+        assert_eq!(sent == r#"{"ResetType":"ForceOff"}"#, off, "{case}: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_serial_that_is_shipped_by_the_thousand_names_no_machine() {
+    let fake = blade(SHIPPED, None).await;
+    assert_eq!(
+        fake.redfish().read_power(&plug(None)).await.unwrap().machine,
+        None
+    );
+}
+
 #[tokio::test]
 async fn a_reset_the_system_does_not_list_is_not_asked_for() {
     let action = |change: fn(&mut Value)| {

@@ -50,6 +50,8 @@ pub struct Report {
     pub alarm: Option<Alarm>,
     /// What works today and may not when it is needed.
     pub warnings: Vec<String>,
+    /// Why a power-off would be refused. It is among the warnings too.
+    pub obstacle: Option<String>,
 }
 
 impl Report {
@@ -67,6 +69,7 @@ impl Report {
             fault,
             alarm: None,
             warnings: Vec::new(),
+            obstacle: None,
         }
     }
 
@@ -74,6 +77,16 @@ impl Report {
         self.device.clone_from(&target.device);
         self.kind.clone_from(&target.kind);
         self.target = Some(target.clone());
+        self
+    }
+
+    /// The same, with what would refuse a power-off as the fault that it is.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        if let Some(obstacle) = self.obstacle.take() {
+            self.warnings.retain(|warning| *warning != obstacle);
+            self.fault.get_or_insert(obstacle);
+        }
         self
     }
 
@@ -88,6 +101,8 @@ impl Report {
                 self.raw = checked.reading.raw;
                 self.machine = checked.reading.machine;
                 self.warnings = checked.warnings;
+                self.warnings.extend(checked.obstacle.clone());
+                self.obstacle = checked.obstacle;
             }
             Err(error) => self.fault = Some(error.fault.text),
         }
@@ -196,10 +211,10 @@ impl Fencers {
         let before = report.clone();
         let mut look = std::pin::pin!(asked(report, device.as_ref(), &plug));
         if let Ok(report) = timeout(patience, &mut look).await {
-            return report;
+            return report.strict();
         }
         late(&before);
-        look.await
+        look.await.strict()
     }
 
     fn whom(&self, report: &Report) -> Result<(Arc<dyn Device>, Plug), CallError> {

@@ -91,7 +91,7 @@ impl Bed {
     /// A file in which every host of `match` has a BMC at this endpoint.
     fn topology(&self, hosts: &str, endpoint: &str) -> Topology {
         let text = format!(
-            "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_x\"\nendpoint = \"{endpoint}\"\nplug = \
+            "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_apc\"\nendpoint = \"{endpoint}\"\nplug = \
              \"{{host}}\"\ncredential = \"file:{}\"\n[[hosts]]\nmatch = \"{hosts}\"\nlevels = [[\"bmc\"]]\n",
             self.folder.path().join("password").display()
         );
@@ -282,7 +282,7 @@ async fn tests_leave_half_of_a_devices_places_to_recoveries() {
 async fn two_hosts_with_the_same_plug_are_a_fault() {
     let bed = Bed::new();
     let text = format!(
-        "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_x\"\nendpoint = \"shared.bmc\"\nplug = \
+        "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_apc\"\nendpoint = \"shared.bmc\"\nplug = \
          \"{{1}}\"\ncredential = \"file:{}\"\n[[hosts]]\nmatch = \"*-?\"\nlevels = [[\"bmc\"]]\n",
         bed.folder.path().join("password").display()
     );

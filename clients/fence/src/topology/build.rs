@@ -12,7 +12,7 @@ use tachi_engine::ports::Clock;
 use super::fields::{Fields, Findings};
 use crate::credential::Source;
 use crate::device::{Device, Kind};
-use crate::exec::{Exec, ExecOptions};
+use crate::exec::{self, Exec, ExecOptions};
 use crate::ipmi::{Ipmi, IpmiOptions, Privilege};
 use crate::maas::{Maas, MaasOptions};
 use crate::redfish::{Redfish, RedfishLogin, RedfishOptions, Trust, WebClients};
@@ -160,6 +160,7 @@ fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
 
 fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
     let agent = fields.needed("agent", found);
+    let proves_off = fields.bool("proves_off", found);
     let parameters = fields.texts("parameters", found);
     let user = fields.string("username", found);
     let mut sources = fields.texts("secrets", found);
@@ -191,7 +192,8 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
             found.add(*at, format!("{}: {text}", fields.what));
         }
     }
-    let mut options = ExecOptions::new("", agent?.1);
+    let (at, agent) = agent?;
+    let mut options = ExecOptions::new("", agent);
     options.params = parameters
         .into_iter()
         .map(|(name, (_, value))| (name, value))
@@ -206,6 +208,17 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
     };
     options.status_timeout = status.unwrap_or(options.status_timeout);
     options.command_timeout = command.unwrap_or(options.command_timeout);
+    match exec::doubt(&options) {
+        Some(doubt) if !proves_off => found.add(
+            at,
+            format!(
+                "{}: {doubt}. An \"off\" of it would prove nothing. If you know that its \"off\" means that the power is off, write \
+                 proves_off = true",
+                fields.what
+            ),
+        ),
+        doubt => options.doubt = doubt,
+    }
     Some(How::Exec(options))
 }
 
@@ -220,6 +233,23 @@ impl How {
             Self::Maas(options) => Some(options.timeout + NAMING),
             Self::Exec(options) => Some(options.command_timeout),
             Self::Manual => None,
+        }
+    }
+
+    /// True if a device at one endpoint switches one machine, whatever its plug is called.
+    pub(super) fn one_machine(&self) -> bool {
+        match self {
+            Self::Ipmi(_) => true,
+            Self::Exec(options) => exec::one_machine(options),
+            Self::Redfish(_) | Self::Maas(_) | Self::Manual => false,
+        }
+    }
+
+    /// What an operator vouches for against what is known of an agent.
+    pub(super) fn warning(&self) -> Option<String> {
+        match self {
+            Self::Exec(options) => options.warning(),
+            Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_) | Self::Manual => None,
         }
     }
 

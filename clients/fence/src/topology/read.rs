@@ -121,12 +121,12 @@ fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule
 /// A device that is the same machine whichever host is meant must not be given to many: each would switch off the same.
 fn same_machine(at: usize, entry: &Entry, one_host: bool, found: &mut Findings<'_>) {
     // A BMC has one machine: what its plug is called makes no difference.
-    let plug = entry.plug.as_ref().filter(|_| entry.kind != "ipmi");
+    let plug = entry.plug.as_ref().filter(|_| !entry.how.one_machine());
     let varies = entry.endpoint.varies() || plug.is_some_and(Template::varies);
     let by_name = matches!(entry.kind, "maas" | "manual");
     // What only a map names, a host that is not in it does not have.
     let nowhere_else = entry.endpoint.to_string().is_empty() && !entry.endpoints.is_empty();
-    let mapped = !entry.plugs.is_empty() || nowhere_else;
+    let mapped = (!entry.plugs.is_empty() && !entry.how.one_machine()) || nowhere_else;
     if !varies && !by_name && !mapped && !one_host {
         found.add(
             at,

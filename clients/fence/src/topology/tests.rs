@@ -154,13 +154,13 @@ out_of_service = true
 [[device]]
 name = "a"
 type = "exec"
-agent = "fence_x"
+agent = "fence_apc"
 plugs = {{ "c1" = "1", "c2" = "2" }}
 
 [[device]]
 name = "b"
 type = "exec"
-agent = "fence_x"
+agent = "fence_apc"
 plugs = {{ "c1" = "1" }}
 
 [[hosts]]
@@ -422,5 +422,86 @@ fn parameters_of_an_agent_carry_no_secret_and_no_action() {
             "{parameters}: {:?}",
             parse(&text).err()
         );
+    }
+}
+
+/// An "off" of an agent that cuts a storage or a network is no proof, whatever its exit code is.
+#[test]
+fn f3_an_agent_that_does_not_switch_power_is_refused_unless_an_operator_vouches_for_it() {
+    let file = |agent: &str, more: &str| {
+        format!(
+            "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"{agent}\"\nplug = \"{{host}}\"\n{more}\n"
+        )
+    };
+    for (agent, more, part) in [
+        (
+            "fence_scsi",
+            "parameters = { devices = \"/dev/disk/by-id/lun4\" }",
+            "storage",
+        ),
+        ("/opt/agents/fence_scsi", "", "storage"),
+        ("fence_dummy", "", "turns nothing off"),
+        ("fence_kdump", "", "turns nothing off"),
+        ("fence_aws_vpc_net", "", "network"),
+        ("fence_sbd", "", "watchdog"),
+        ("fence_ours", "", "not known"),
+        (
+            "fence_azure_arm",
+            "parameters = { network-fencing = \"1\" }",
+            "network",
+        ),
+        (
+            "fence_virsh",
+            "parameters = { missing_as_off = \"1\" }",
+            "missing_as_off",
+        ),
+    ] {
+        let problems = parse(&file(agent, more)).unwrap_err();
+        let told = problems.concat();
+        for part in [part, "line 4", "proves_off = true"] {
+            assert!(told.contains(part), "{agent}: {part}: {told}");
+        }
+        let vouched = parse(&file(agent, &format!("proves_off = true\n{more}"))).unwrap();
+        let warnings = vouched.warnings();
+        assert_eq!(warnings.len(), 1, "{agent}: {warnings:?}");
+        assert!(
+            warnings.concat().contains(agent.rsplit('/').next().unwrap()),
+            "{warnings:?}"
+        );
+    }
+    for agent in ["fence_apc", "fence_redfish", "/usr/sbin/fence_virsh"] {
+        let more = if agent == "fence_redfish" {
+            "endpoint = \"{host}-bmc.example\""
+        } else {
+            ""
+        };
+        let good = parse(&file(agent, more)).unwrap();
+        assert_eq!(good.warnings(), Vec::<String>::new(), "{agent}");
+    }
+    let vouched = parse(&file("fence_apc", "proves_off = true")).unwrap();
+    assert_eq!(vouched.warnings(), Vec::<String>::new(), "nothing to vouch for");
+}
+
+/// Such an agent is told a plug and does not look at it: every host would switch off the same machine.
+#[test]
+fn f3_an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
+    let file = |more: &str| {
+        format!(
+            "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"fence_ipmilan\"\n{more}\n[[hosts]]\nmatch = \"c*\"\nlevels = \
+             [[\"d\"]]\n"
+        )
+    };
+    for (more, good) in [
+        ("endpoint = \"{host}.bmc\"", true),
+        ("endpoint = \"10.0.0.7\"\nplug = \"{host}\"", false),
+        (
+            "endpoint = \"10.0.0.7\"\nplugs = { c1 = \"1\", c2 = \"2\" }",
+            false,
+        ),
+        ("endpoints = { c1 = \"10.0.0.7\", c2 = \"10.0.0.8\" }", true),
+        ("plug = \"{host}.bmc\"\nparameters = { port_as_ip = \"1\" }", true),
+    ] {
+        let parsed = parse(&file(more));
+        assert_eq!(parsed.is_ok(), good, "{more}: {:?}", parsed.err());
     }
 }

@@ -139,6 +139,7 @@ fn report(host: &str, power: Power, machine: Option<&str>) -> Report {
         fault: None,
         alarm: None,
         warnings: Vec::new(),
+        obstacle: None,
     }
 }
 
