@@ -59,10 +59,10 @@ const NO_SERIALS: [&str; 14] = [
     "not_specified",
     "not_available",
     "system_serial_number",
+    "chassis_serial_number",
+    "base_board_serial_number",
+    "invalid",
     "to_be_filled_by_o.e.m.",
-    "0123456789",
-    "123456789",
-    "1234567890",
 ];
 
 /// A machine, by what a power controller says of it: one mark or more, such as `uuid=4c4c4544-... serial=ABC123`.
@@ -147,8 +147,33 @@ fn name(text: &str) -> Option<String> {
     let first = letters.next()?;
     let same = letters.all(|c| c == first);
     let strange = text.chars().any(|c| c.is_control() || c == '=');
-    let none = same || strange || text.chars().count() > LONGEST || NO_SERIALS.contains(&lower.as_str());
+    let none = same
+        || is_run(&lower)
+        || strange
+        || text.chars().count() > LONGEST
+        || NO_SERIALS.contains(&lower.as_str());
     (!none).then_some(text)
+}
+
+/// A shorter text may count by chance.
+const RUN: usize = 6;
+
+/// True for a text that counts up or down from its first letter, such as `01234567890123456789ab`: makers ship these by the
+/// thousand.
+fn is_run(text: &str) -> bool {
+    let follows = |one: u8, next: u8| match one {
+        b'9' => matches!(next, b'0' | b'a'),
+        b'f' => matches!(next, b'g' | b'0'),
+        b'z' => next == b'0',
+        _ => one.checked_add(1) == Some(next),
+    };
+    let bytes = text.as_bytes();
+    let mut pairs = bytes
+        .windows(2)
+        .filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
+    let mut back = pairs.clone();
+    bytes.len() >= RUN
+        && (pairs.all(|(one, next)| follows(one, next)) || back.all(|(one, next)| follows(next, one)))
 }
 
 impl fmt::Display for MachineId {
@@ -311,6 +336,10 @@ mod tests {
         }
         let serial = |text| MachineId::of([(Mark::Serial, text)]).map(|id| id.to_string());
         assert_eq!(serial(" AB 12 ").as_deref(), Some("serial=AB_12"));
+        // A few letters count up by chance, and most of a number may.
+        for good in ["12", "ABC", "0123456780", "CZ123456789", "123456X"] {
+            assert!(serial(good).is_some(), "{good:?}");
+        }
         let long = "ab".repeat(33);
         for bad in [
             "",
@@ -318,6 +347,13 @@ mod tests {
             "Default string",
             "To be filled by O.E.M.",
             "0000000",
+            "0123456789",
+            "1234567890",
+            "01234567890123456789AB",
+            "0123456789ABCDEF",
+            "ABCDEFGH",
+            "9876543210",
+            "Chassis Serial Number",
             "a\u{7}b",
             "a=b",
             &long,
