@@ -16,7 +16,7 @@ use std::time::Duration;
 use tachi_instance_ha::Registered;
 use tachi_libvirt::{Address, Keepalive};
 
-use crate::check::{Check, Finding};
+use crate::check::{Check, Finding, Told};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::instance::watch::InstanceMonitor;
@@ -47,7 +47,12 @@ pub(crate) struct Checks;
 impl Check for Checks {
     async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
         const PART: &str = "instance";
-        let mut findings = vec![crate::libvirt::check(PART, &settings.instance.uri, true).await];
+        let libvirt = crate::libvirt::check(PART, &settings.instance.uri, true).await;
+        if libvirt.told == Told::Wrong {
+            // Of a libvirt that cannot be asked no time can be promised.
+            return vec![libvirt];
+        }
+        let mut findings = vec![libvirt];
         for (failure, worst) in [
             // libvirt itself takes up to 2.4 s where nobody collects dead processes at once.
             ("the process of an instance dies", Duration::from_millis(2600)),
@@ -69,6 +74,18 @@ const SILENCE: Duration = Duration::from_secs(8);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn no_time_is_promised_of_a_libvirt_that_cannot_be_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let nobody = format!("qemu+unix:///system?socket={}/none", folder.path().display());
+        for uri in ["qemu+tcp://127.0.0.1/system", "qemu://other/system", &nobody] {
+            let settings = crate::settings::tests::settings(&format!("[libvirt]\nconnection_uri = {uri}\n"));
+            let findings = Checks.check(&settings, None).await;
+            let told: Vec<_> = findings.iter().map(|one| (one.told, one.worst_seconds)).collect();
+            assert_eq!(told, [(Told::Wrong, None)], "{uri}");
+        }
+    }
 
     #[test]
     fn the_times_that_are_told_are_those_that_are_set() {

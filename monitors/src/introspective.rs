@@ -15,7 +15,7 @@ use std::time::Duration;
 use tachi_instance_ha::Registered;
 use tachi_libvirt::{AGENT_SYNC, Address, Keepalive};
 
-use crate::check::{Check, Finding};
+use crate::check::{Check, Finding, Told};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::introspective::ask::IntrospectiveMonitor;
@@ -55,12 +55,18 @@ impl Check for Checks {
     async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
         const PART: &str = "introspective";
         let guest = &settings.guest;
-        let mut findings = vec![crate::libvirt::check(PART, &settings.instance.uri, false).await];
+        let libvirt = crate::libvirt::check(PART, &settings.instance.uri, false).await;
+        let unasked = libvirt.told == Told::Wrong;
+        let mut findings = vec![libvirt];
         if let Err(error) = channel::pattern(&guest.socket) {
             findings.push(Finding::wrong(
                 PART,
                 format!("qemu_guest_agent_sock_path: {error}"),
             ));
+        }
+        if unasked {
+            // Of a libvirt that cannot be asked no time can be promised.
+            return findings;
         }
         let at_once = u32::try_from(guest.at_once).unwrap_or(u32::MAX);
         for hung in BTreeSet::from([1, at_once]) {

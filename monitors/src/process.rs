@@ -204,6 +204,9 @@ impl Team {
         };
         *seen = id;
         health.good(LIST);
+        if entries.is_empty() {
+            tracing::warn!(list = %path.display(), "the process list is empty: nothing is watched");
+        }
         health.status(format!("{} processes are watched", entries.len()));
         self.take(entries);
     }
@@ -261,6 +264,13 @@ impl Check for Checks {
             Ok(entries) => entries,
             Err(failure) => return vec![Finding::wrong(PART, failure.chain())],
         };
+        if entries.is_empty() {
+            let text = format!(
+                "{} names no process: nothing is watched, and nothing will be reported",
+                path.display()
+            );
+            return vec![Finding::note(PART, text)];
+        }
         let mut findings = vec![Finding::good(
             PART,
             format!("{} names {} processes", path.display(), entries.len()),
@@ -341,5 +351,29 @@ impl Pace {
             }
         }
         whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Told;
+
+    #[tokio::test]
+    async fn an_empty_list_is_told_and_promises_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("process_list.yaml");
+        for text in ["", "[]\n", "# nothing yet\n"] {
+            std::fs::write(&list, text).unwrap();
+            let config = format!("[process]\nprocess_list_path = {}\n", list.display());
+            let settings = crate::settings::tests::settings(&config);
+            let findings = Checks.check(&settings, None).await;
+            let told: Vec<_> = findings.iter().map(|one| (one.told, one.worst_seconds)).collect();
+            assert_eq!(told, [(Told::Note, None)], "{text:?}");
+            assert!(
+                findings.iter().all(|one| one.text.contains("names no process")),
+                "{findings:?}"
+            );
+        }
     }
 }
