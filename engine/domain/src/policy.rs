@@ -323,10 +323,13 @@ impl Policy {
     }
 }
 
-/// Whether a metadata value means yes: `1 t true on y yes` in any case, as oslo reads booleans.
+/// True if a metadata value means yes: `1 t true on y yes` in any case and between blanks, as `bool_from_string` of oslo.utils
+/// reads it.
 pub fn is_truthy(value: &str) -> bool {
+    // Python strips the four separators of ASCII too.
+    let is_blank = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     matches!(
-        value.to_ascii_lowercase().as_str(),
+        value.trim_matches(is_blank).to_ascii_lowercase().as_str(),
         "1" | "t" | "true" | "on" | "y" | "yes"
     )
 }
@@ -363,10 +366,25 @@ mod tests {
 
     #[test]
     fn metadata_is_read_as_oslo_reads_booleans() {
-        for yes in ["1", "t", "T", "true", "True", "TRUE", "on", "y", "yes", "Yes"] {
-            assert!(is_truthy(yes), "{yes}");
+        for yes in [
+            "1",
+            "t",
+            "T",
+            "true",
+            "True",
+            "TRUE",
+            "on",
+            "y",
+            "yes",
+            "Yes",
+            " true",
+            "True ",
+            "\tyes\n",
+            "\u{a0}1\u{1f}",
+        ] {
+            assert!(is_truthy(yes), "{yes:?}");
         }
-        for no in ["", "0", "false", "no", "off", "enabled", " true", "2"] {
+        for no in ["", "0", "false", "no", "off", "enabled", "t rue", " ", "2"] {
             assert!(!is_truthy(no), "{no:?}");
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> Result<Option<b
 
 /// Nova's words for true and false.
 pub(super) fn truth(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
+    match word.trim().to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "on" | "y" | "yes" => Some(true),
         "0" | "f" | "false" | "off" | "n" | "no" => Some(false),
         _ => None,
