@@ -9,6 +9,7 @@ mod fencing;
 mod hooks;
 mod http;
 mod identity;
+mod masakari;
 mod messaging;
 mod pace;
 mod policy;
@@ -148,7 +149,7 @@ impl Settings {
     pub(crate) fn open_files(&self) -> Vec<(&str, &str)> {
         let mut files: Vec<(&str, &str)> = Vec::new();
         for option in &self.report.effective {
-            if let (true, Origin::File { file, .. }) = (option.secret, &option.origin) {
+            if let (true, Origin::File { file, .. }) = (option.sensitive, &option.origin) {
                 files.push((&**file, "a password"));
             }
             let is_key = matches!(option.option.as_str(), "ssl_key_file" | "keyfile" | "key_file");

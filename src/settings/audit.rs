@@ -25,7 +25,9 @@ pub(crate) struct Audit {
 }
 
 pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
-    let default = default_log(state_path).display().to_string();
+    // What is shown must be what can be written.
+    let state_path = std::path::absolute(state_path).unwrap_or_else(|_| state_path.to_owned());
+    let default = default_log(&state_path).display().to_string();
     let log = r
         .string("fencing", "audit_log")
         .default(default)

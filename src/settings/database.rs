@@ -8,6 +8,14 @@ use secrecy::ExposeSecret as _;
 use tachi_config::{Backend, DatabaseUrl, Reader, Refusal, database_url};
 use tachi_store::{ServerKind, ServerOptions, StoreOptions};
 
+use super::masakari::Span;
+
+/// The shortest time that a connection is waited for, and kept.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// Longer than any process runs: ten years.
+const NEVER: Duration = Duration::from_secs(315_360_000);
+
 /// Where the database is. `Display` shows no password.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
@@ -60,6 +68,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
     let url = r
         .parsed("database", "connection", usable, ToString::to_string)
         .secret()
+        .harmless_if(DatabaseUrl::is_without_password)
         .unit("URL").help("the database, as mysql+pymysql://user:password@host/masakari, postgresql://... or sqlite:////path; without, tachi.sqlite in `state_path`").optional();
     let size = r
         .int("database", "max_pool_size")
@@ -68,25 +77,33 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
         .unit("connections")
         .help("connections of a process")
         .get();
-    let overflow = r
+    let overflow: i64 = r
         .int("database", "max_overflow")
         .default(10)
-        .at_least(0)
+        .range(-1..=i64::from(u32::MAX))
         .unit("connections")
-        .help("connections beyond that, when they are needed")
+        .help("connections beyond that, when they are needed. -1: the default, for no process is without limit here")
         .get();
-    let pool_timeout = r
-        .seconds("database", "pool_timeout")
-        .default(Duration::from_secs(10))
-        .at_least(Duration::from_secs(1))
-        .help("how long a free connection is waited for")
+    let pool_timeout = Span {
+        section: "database",
+        option: "pool_timeout",
+        help: "how long a free connection is waited for, 1 s at least",
+        instead: "a free connection is waited for 1 s at least",
+    }
+    .read(r, Duration::from_secs(10))
+    .unwrap_or_default()
+    .max(LEAST);
+    let recycle: f64 = r
+        .number("database", "connection_recycle_time")
+        .default(3600.0)
+        .unit("seconds")
+        .help("a connection that is older is replaced, after 1 s at the earliest. -1: it never is")
         .get();
-    let recycle = r
-        .seconds("database", "connection_recycle_time")
-        .default(Duration::from_secs(3600))
-        .at_least(Duration::from_secs(1))
-        .help("a connection that is older is replaced")
-        .get();
+    let recycle = if recycle < 0.0 {
+        NEVER
+    } else {
+        Duration::try_from_secs_f64(recycle).map_or(NEVER, |span| span.clamp(LEAST, NEVER))
+    };
     let retries: i64 = r
         .int("database", "max_retries")
         .default(10)
@@ -141,9 +158,9 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
 
 /// One pool: `oslo.db` tells those that stay open from those that are closed after each use, ours are closed when they
 /// have not been needed for a while. There, no size is no limit; here it is the default.
-fn pool_of(size: u32, overflow: u32) -> u32 {
+fn pool_of(size: u32, overflow: i64) -> u32 {
     let size = if size == 0 { 10 } else { size };
-    size.saturating_add(overflow)
+    size.saturating_add(u32::try_from(overflow).unwrap_or(10))
 }
 
 fn usable(text: &str) -> Result<DatabaseUrl, Refusal> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
 
+use super::masakari::Span;
+
 /// `[engine] metrics_listen`: where a process that runs an engine serves `/metrics` and `/healthz`; nowhere by default, because two
 /// engines on one machine cannot share a port.
 pub(super) fn metrics_listen(r: &mut Reader<'_>) -> Option<SocketAddr> {
@@ -40,15 +42,18 @@ pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
     ];
     let least = Duration::from_millis(10);
     let bounds = old.map(|(option, seconds)| {
-        let default = Duration::from_secs(seconds);
-        r.seconds("DEFAULT", option)
-            .default(default)
-            .help("upper bound of `sweep_interval`")
-            .get()
+        let span = Span {
+            section: "DEFAULT",
+            option,
+            help: "upper bound of `sweep_interval`; 0 or less: none",
+            instead: "Masakari does not look by itself then; engines look all the same, every [recovery] sweep_interval",
+        };
+        span.read(r, Duration::from_secs(seconds))
     });
-    let bound = bounds.into_iter().min().unwrap_or(least).max(least);
+    let usual = Duration::from_secs(2);
+    let bound = bounds.into_iter().flatten().fold(usual, Duration::min);
     r.seconds("recovery", "sweep_interval")
-        .default(Duration::from_secs(2).min(bound))
+        .default(bound.max(least))
         .range(least..=Duration::from_secs(60))
         .help("how long a lost wake-up may cost; not more than the three intervals of Masakari")
         .get()

@@ -168,6 +168,8 @@ fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
             |_| "***".into(),
         )
         .secret()
+        // It names the place of the key.
+        .harmless_if(|_| true)
         .help("where MAAS's key is: file:/path, or cred:name of systemd")
         .optional();
     let ca_file = r

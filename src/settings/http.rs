@@ -196,13 +196,24 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
             .optional()
             .unwrap_or_default(),
         project_ids: r
-            .parsed("osapi_v1", "project_id_regex", project_ids, ToString::to_string)
+            .parsed("osapi_v1", "project_id_regex", project_ids, written)
             .help("pattern of the project id that paths of old clients begin with")
             .optional(),
         access_log,
         health: health(r),
         cors: cors(r, ini),
     }
+}
+
+/// What holds a pattern to the whole of a project's id.
+const BEGIN: &str = "^(?:";
+const END: &str = ")$";
+
+/// The pattern as it was written, without what holds it to the whole id.
+fn written(pattern: &Regex) -> String {
+    let text = pattern.as_str();
+    let inner = text.strip_prefix(BEGIN).and_then(|text| text.strip_suffix(END));
+    inner.unwrap_or(text).to_owned()
 }
 
 /// `[board]`.
@@ -295,7 +306,7 @@ fn scheme_header(text: &str) -> Result<HeaderName, Refusal> {
 
 /// A pattern for a whole piece of a path.
 fn project_ids(text: &str) -> Result<Regex, Refusal> {
-    Regex::new(&format!("^(?:{text})$"))
+    Regex::new(&format!("{BEGIN}{text}{END}"))
         .map_err(|_| Refusal::new("is no regular expression", "write one such as [0-9a-f\\-]+"))
 }
 

@@ -11,6 +11,7 @@ use tachi_keystone::{Credentials, Domain, Named, Scope, Tls};
 use tachi_openstack::{CatalogInfo, Options};
 
 use super::is_given;
+use super::masakari::Span;
 
 const AUTHTOKEN: &str = "keystone_authtoken";
 
@@ -45,11 +46,14 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         .unit("URL")
         .help("where a refused caller is told to get a token; `auth_url` unless set")
         .optional();
-    let cache = r
-        .seconds(AUTHTOKEN, "token_cache_time")
-        .default(Duration::from_secs(300))
-        .help("how long what Keystone says of a token is believed")
-        .get();
+    let cache = Span {
+        section: AUTHTOKEN,
+        option: "token_cache_time",
+        help: "how long what Keystone says of a token is believed. 0 or less: Keystone is asked each time",
+        instead: "Keystone is asked about each request",
+    }
+    .read(r, Duration::from_secs(300))
+    .unwrap_or_default();
     let retries = r
         .int(AUTHTOKEN, "http_request_max_retries")
         .default(3)
@@ -224,13 +228,7 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
                     Refusal::new(error.to_string(), "write compute:nova:publicURL or the like")
                 })
             },
-            |info| {
-                format!(
-                    "{}:{}",
-                    info.service_type,
-                    info.service_name.as_deref().unwrap_or_default()
-                )
-            },
+            ToString::to_string,
         )
         .help("Nova in the catalogue: type:name:interface")
         .optional()

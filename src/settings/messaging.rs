@@ -31,6 +31,7 @@ pub(super) fn messaging(
     let url = r
         .parsed(section, "transport_url", transport_url, ToString::to_string)
         .secret()
+        .harmless_if(TransportUrl::is_without_password)
         .unit("URL")
         .help(help)
         .optional();

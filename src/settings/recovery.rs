@@ -11,6 +11,8 @@ use std::time::Duration;
 use tachi_config::Reader;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 
+use super::masakari::Span;
+
 pub(super) use limits::expiry;
 
 /// Waits that are part of one step.
@@ -184,11 +186,20 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
         .unit("instances")
         .help("see `evacuations_in_flight`")
         .optional();
-    let verify = r
-        .seconds("DEFAULT", "verify_interval")
-        .range(SHORT)
-        .help("see `tick_interval`")
-        .optional();
+    let verify = Span {
+        section: "DEFAULT",
+        option: "verify_interval",
+        help: "see `tick_interval`. 0 or less: as if it were not set",
+        instead: "Nova would be asked without a pause: [recovery] tick_interval counts",
+    }
+    .read_if_set(r)
+    .map(|pause| pause.clamp(*SHORT.start(), *SHORT.end()));
+    let limit = |option, help| Span {
+        section: "DEFAULT",
+        option,
+        help,
+        instead: "a limit of no time would be over before Nova could do it: the default counts",
+    };
     Policy {
         in_flight: r
             .int(G, "evacuations_in_flight")
@@ -235,16 +246,18 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(d.conductors_up)
             .range(LONG)
             .help("how long every nova-conductor must be up before an evacuation nobody picked up is asked for again").get(),
-        stop_limit: r
-            .seconds("DEFAULT", "wait_period_after_power_off")
-            .default(d.stop_limit)
-            .range(LONG)
-            .help("how long an instance may take to stop, or to be brought to what it was").get(),
-        start_limit: r
-            .seconds("DEFAULT", "wait_period_after_power_on")
-            .default(d.start_limit)
-            .range(LONG)
-            .help("how long an instance may take to become active").get(),
+        stop_limit: limit(
+            "wait_period_after_power_off",
+            "how long an instance may take to stop, or to be brought to what it was. 0 or less: the default",
+        )
+        .read(r, d.stop_limit)
+        .unwrap_or(d.stop_limit),
+        start_limit: limit(
+            "wait_period_after_power_on",
+            "how long an instance may take to become active. 0 or less: the default",
+        )
+        .read(r, d.start_limit)
+        .unwrap_or(d.start_limit),
         ..d
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
 
+mod values;
+
 fn read(text: &str) -> Result<Settings, ConfigErrors> {
     Settings::parse("test.conf", text)
 }

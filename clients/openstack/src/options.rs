@@ -1,5 +1,6 @@
 //! What a session needs to know; filled in by the wiring from the configuration.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -64,6 +65,13 @@ pub struct CatalogInfoError {
     pub text: String,
 }
 
+impl fmt::Display for CatalogInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.service_name.as_deref().unwrap_or_default();
+        write!(f, "{}:{name}:{}URL", self.service_type, self.interface.as_str())
+    }
+}
+
 impl FromStr for CatalogInfo {
     type Err = CatalogInfoError;
 
@@ -116,6 +124,9 @@ mod tests {
         ];
         for (text, want) in cases {
             let got = text.parse::<CatalogInfo>().ok();
+            if let Some(got) = &got {
+                assert_eq!(got.to_string().parse().as_ref(), Ok(got));
+            }
             let got = got
                 .as_ref()
                 .map(|c| (c.service_type.as_str(), c.service_name.as_deref(), c.interface));

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::parse::{Refusal, boolean, is_number, or};
 use crate::percent::{decoded, encoded};
@@ -33,6 +33,13 @@ pub struct DatabaseUrl {
     /// Parameters that were left out, each with the reason.
     pub notes: Vec<String>,
     shown: String,
+}
+
+impl DatabaseUrl {
+    /// True if it names no password.
+    pub fn is_without_password(&self) -> bool {
+        self.shown == self.url.expose_secret()
+    }
 }
 
 impl fmt::Display for DatabaseUrl {

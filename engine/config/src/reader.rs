@@ -8,7 +8,7 @@ use crate::{
     ini::{Ini, Origin, name_key, section_key},
     known::KnownOptions,
     parse::{self, Refusal},
-    report::{self, ConfigReport, Effective},
+    report::{self, ConfigReport, Effective, Warning},
     setting::Parse,
     substitute::{Budget, Expanded, expand},
 };
@@ -34,6 +34,7 @@ pub(crate) struct Request<T> {
     pub(crate) fallback: Fallback<T>,
     pub(crate) multi: bool,
     pub(crate) secret: bool,
+    pub(crate) harmless: fn(&T) -> bool,
     pub(crate) declaration: Declaration,
 }
 
@@ -50,6 +51,7 @@ pub struct Reader<'i> {
     /// Their keys, in the order of reading.
     order: Vec<(String, String)>,
     problems: Vec<ConfigError>,
+    notes: Vec<Warning>,
 }
 
 impl<'i> Reader<'i> {
@@ -62,6 +64,7 @@ impl<'i> Reader<'i> {
             effective: BTreeMap::new(),
             order: Vec::new(),
             problems: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -88,6 +91,22 @@ impl<'i> Reader<'i> {
         self.problem(key, origin, value, refusal);
     }
 
+    /// Notes that the value of an option that is set has no effect, and why.
+    pub fn without_effect(&mut self, section: &str, option: &str, reason: &str) {
+        let key = (section_key(section), name_key(option));
+        let origin = self.effective.get(&key).map(|seen| seen.origin.clone());
+        if let Some(origin) = origin.filter(|origin| *origin != Origin::Default) {
+            let (section, option) = key;
+            let reason = reason.to_owned();
+            self.notes.push(Warning::Ignored {
+                origin,
+                section,
+                option,
+                reason,
+            });
+        }
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
@@ -96,7 +115,8 @@ impl<'i> Reader<'i> {
     pub fn finish(self) -> Result<ConfigReport, ConfigErrors> {
         ConfigErrors::check(self.problems)?;
         let known = self.known.with(self.effective.keys());
-        let warnings = report::warnings(self.ini, &known);
+        let mut warnings = report::warnings(self.ini, &known);
+        warnings.extend(self.notes);
         Ok(ConfigReport {
             warnings,
             effective: self.effective.into_values().collect(),
@@ -118,6 +138,7 @@ impl<'i> Reader<'i> {
             fallback,
             multi,
             secret,
+            harmless,
             declaration,
         } = request;
         let key = (section_key(&section), name_key(&name));
@@ -142,6 +163,7 @@ impl<'i> Reader<'i> {
             default: None,
             origin: origin.clone(),
             secret,
+            sensitive: false,
             declaration,
         };
         let result = if found.is_empty() {
@@ -160,6 +182,8 @@ impl<'i> Reader<'i> {
         }
         let value = match result {
             Ok(Some(value)) => {
+                // What a reference brings in is a secret of another option's.
+                seen.sensitive = seen.secret && !(secret && harmless(&value));
                 seen.value = Some(if seen.secret {
                     MASK.to_owned()
                 } else {

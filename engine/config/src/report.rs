@@ -32,6 +32,8 @@ pub struct Effective {
     pub origin: Origin,
     /// Whether the value is masked.
     pub secret: bool,
+    /// Whether the value is one that others must not read. A masked value may hold no credentials at all.
+    pub sensitive: bool,
     /// What it is, for people.
     pub declaration: Declaration,
 }

@@ -23,6 +23,7 @@ pub struct Setting<'r, 'i, T> {
     fallback: Fallback<T>,
     multi: bool,
     secret: bool,
+    harmless: fn(&T) -> bool,
     declaration: Declaration,
 }
 
@@ -44,6 +45,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
             fallback: Fallback::None,
             multi: false,
             secret: false,
+            harmless: |_| false,
             declaration: Declaration {
                 unit: unit.into(),
                 ..Declaration::default()
@@ -59,6 +61,12 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
     /// Masks the value wherever it would be shown; options that the table calls secret need no call.
     pub fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// Names the values of a masked option that hold no credentials, so that nobody is warned of who may read them.
+    pub fn harmless_if(mut self, harmless: fn(&T) -> bool) -> Self {
+        self.harmless = harmless;
         self
     }
 
@@ -196,6 +204,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
             fallback,
             multi,
             secret,
+            harmless,
             declaration,
         } = self;
         (
@@ -208,6 +217,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
                 fallback,
                 multi,
                 secret,
+                harmless,
                 declaration,
             },
         )

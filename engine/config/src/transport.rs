@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::parse::Refusal;
 use crate::percent::decoded;
@@ -37,7 +37,16 @@ pub struct TransportUrl {
     pub query: Vec<(String, String)>,
 }
 
+/// Name and password of the user that RabbitMQ brings along.
+const GUEST: &str = "guest";
+
 impl TransportUrl {
+    /// True if it names no password but the one that everybody knows.
+    pub fn is_without_password(&self) -> bool {
+        let known = |host: &TransportHost| matches!(host.password.expose_secret(), "" | GUEST);
+        self.hosts.iter().all(known) && self.option("ssl_key_password").is_none()
+    }
+
     /// The last value given for an option behind the question mark.
     pub fn option(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(key, _)| key == name);
@@ -145,7 +154,7 @@ fn host(text: &str) -> Result<TransportHost, Refusal> {
         None => (None, text),
     };
     let (user, password) = match credentials {
-        None => ("guest".to_owned(), "guest".to_owned()),
+        None => (GUEST.to_owned(), GUEST.to_owned()),
         Some(credentials) => {
             let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
             (decoded(user), decoded(password))
@@ -188,7 +197,6 @@ fn address_of(text: &str) -> Result<(String, u16), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 

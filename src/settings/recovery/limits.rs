@@ -8,22 +8,29 @@ use tachi_config::{Reader, Refusal};
 use tachi_domain::policy::{BareNormal, Policy};
 
 use super::LONG;
+use crate::settings::masakari::Span;
 
 const G: &str = "recovery";
 
 pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
     let expiry = expiry(r);
-    let evacuation = r
-        .seconds("DEFAULT", "wait_period_after_evacuation")
-        .range(LONG)
-        .help("see `progress_timeout`; Masakari's limit of 90 s for an evacuation is none here")
-        .optional();
+    let evacuation = Span {
+        section: "DEFAULT",
+        option: "wait_period_after_evacuation",
+        help: "see `progress_timeout`; Masakari's limit of 90 s for an evacuation is none here. 0 or less: as if it were not set",
+        instead: "[recovery] progress_timeout counts",
+    }
+    .read_if_set(r);
     let deadline = r.seconds(G, "deadline").default(expiry).range(LONG).help("after this long a recovery asks for nothing more; what Nova works on is followed to its end. Time that an operator takes does not count. Unless set it is `notifications_expired_interval`").get();
-    let disable_limit = r
-        .seconds("DEFAULT", "wait_period_after_service_update")
-        .default(d.disable_limit)
-        .range(LONG)
-        .help("how long Nova may go on showing a service enabled after it has accepted to disable it (process failures). In mode `external` also how long the heartbeat of a host must stand still before NORMAL without evidence counts; otherwise a host recovery does not wait at all").get();
+    let disable_limit = Span {
+        section: "DEFAULT",
+        option: "wait_period_after_service_update",
+        instead: "a limit of no time would be over before Nova could do it: the default counts",
+        help: "how long Nova may go on showing a service enabled after it has accepted to disable it (process failures). In mode `external` also how long the heartbeat of a host must stand still before NORMAL without evidence counts; otherwise a host recovery does not wait at all. 0 or less: the default",
+    }
+    .read(r, d.disable_limit)
+    .unwrap_or(d.disable_limit);
+    let usual = d.move_deadline.min(deadline);
     let policy = Policy {
         disable_limit,
         bare_normal: match d.bare_normal {
@@ -37,13 +44,14 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
             .help("after this long without progress an evacuation is said to be slow, and goes on. Unless set it is `wait_period_after_evacuation`").get(),
         move_deadline: r
             .seconds(G, "instance_deadline")
-            .default(d.move_deadline.min(deadline))
+            .default(usual)
             .range(LONG)
             .help("how long calls about an instance may go on failing before it is left to a person").get(),
         deadline,
         ..d
     };
-    if !r.is_set(G, "instance_deadline") {
+    // What `config show` prints for one that is not set must be what can be written.
+    if policy.move_deadline == usual {
         return policy;
     }
     if policy.move_deadline > policy.deadline {
@@ -67,8 +75,12 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
 
 /// `notifications_expired_interval`.
 pub(in crate::settings) fn expiry(r: &mut Reader<'_>) -> Duration {
-    r.seconds("DEFAULT", "notifications_expired_interval")
-        .default(Duration::from_secs(86_400))
-        .help("what Masakari left open for longer is not begun any more; see `deadline`")
-        .get()
+    let usual = Duration::from_secs(86_400);
+    let span = Span {
+        section: "DEFAULT",
+        option: "notifications_expired_interval",
+        help: "what Masakari left open for longer is not begun any more; see `deadline`. 0 or less: the default",
+        instead: "everything would be too old to be begun: the default counts",
+    };
+    span.read(r, usual).unwrap_or(usual)
 }
