@@ -127,12 +127,14 @@ async fn open(database: &StoreOptions) -> Result<Base, Failure> {
 /// Whoever asks is told at once that the server does not answer, and does not wait as long as a service that starts.
 pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
-        let cloud = std::env::var_os("OS_CLOUD").is_some_and(|name| !name.is_empty());
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         return Err(Failure::told(format!(
             "there is no database at {} yet: is this the configuration of the running service?{}",
             settings.database,
-            if cloud {
+            if is_set("OS_CLOUD") {
                 " OS_CLOUD is set, but no API is asked for this: it works on a controller only"
+            } else if is_set("OS_AUTH_URL") {
+                " OS_AUTH_URL is set: --os-cloud envvars asks the API of that cloud, for what an API can be asked"
             } else {
                 ""
             }
@@ -167,6 +169,32 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     }
 }
 
+/// How long a start waits for Keystone's catalogue.
+const CATALOGUE: Duration = Duration::from_secs(5);
+
+/// Refuses to start where the catalogue has Nova in several regions and none is set: hosts of another region may have the same
+/// names. While Keystone does not answer, each call is refused instead.
+///
+/// # Errors
+///
+/// It is not clear which region is meant.
+pub(crate) async fn one_region(settings: &Settings) -> Result<(), Failure> {
+    let Some(options) = settings.nova.clone() else {
+        return Ok(());
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let session = session(options, &clock).await?;
+    match session.ambiguity(CATALOGUE).await {
+        Some(why) => Err(Failure::usage(format!("not started: {why}"))),
+        None => Ok(()),
+    }
+}
+
+async fn session(options: tachi_openstack::Options, clock: &Arc<dyn Clock>) -> Result<Session, Failure> {
+    let session = Session::new(options, clock.clone()).await;
+    session.map_err(|error| Failure::new("setting up the session with Keystone", error))
+}
+
 pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {
     let Some(options) = settings.nova.clone() else {
         return Err(Failure::usage(
@@ -174,10 +202,7 @@ pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<
              into the configuration file, or try `tachi demo`",
         ));
     };
-    let session = Session::new(options, clock.clone())
-        .await
-        .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
-    let nova = Nova::new(session);
+    let nova = Nova::new(session(options, clock).await?);
     Ok(Arc::new(if settings.policy.leave.image_properties.is_empty() {
         nova
     } else {
@@ -318,9 +343,7 @@ pub(crate) async fn api(
             retries,
             ..
         } => {
-            let session = Session::new(options.as_ref().clone(), base.clock.clone())
-                .await
-                .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
+            let session = session(options.as_ref().clone(), &base.clock).await?;
             let validator = Arc::new(identity::Validator::new(
                 session,
                 &options.keystone.credentials,

@@ -11,6 +11,7 @@ use crate::wiring::{self, Bus, Process, Telling};
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = service_settings(args, "tachi-api")?;
     wiring::count(&settings)?;
+    wiring::one_region(&settings).await?;
     let base = wiring::base(&settings).await?;
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let bus = Bus::open(&settings);

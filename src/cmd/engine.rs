@@ -12,6 +12,7 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     wiring::count(&settings)?;
     let bus = Bus::open(&settings);
     bus.refuse_beside_upstream(&args.upstream).await?;
+    wiring::one_region(&settings).await?;
     let base = wiring::base(&settings).await?;
     let (rules, policy) = watch::channel(settings.policy.clone());
     let devices = Devices::open(&settings, &base.clock)?;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tachi_api::BindingOptions;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{CallError, Clock as _, OperatorDesk as _};
-use tachi_keystone::{Credentials, Scope};
+use tachi_keystone::{Credentials, Region, Scope};
 use tachi_openstack::{Named, NewCredential, Options, Session};
 use uuid::Uuid;
 
@@ -296,7 +296,7 @@ fn fragment(options: &Options, name: &str, made: &NewCredential) -> String {
     let mut pair = |key: &str, value: &str| _ = writeln!(text, "{key} = {value}");
     pair("auth_type", "v3applicationcredential");
     pair("auth_url", &options.keystone.auth_url);
-    if let Some(region) = &options.keystone.region {
+    if let Region::Named(region) = &options.keystone.region {
         pair("region", region);
     }
     pair("application_credential_id", &made.id);

@@ -137,6 +137,7 @@ pub(crate) async fn start(
     wiring::count(settings)?;
     let bus = Bus::open(settings);
     bus.refuse_beside_upstream(upstream).await?;
+    wiring::one_region(settings).await?;
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
     let telling = Telling::open(settings, &bus);

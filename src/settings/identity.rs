@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tachi_api::TokenOptions;
 use tachi_config::{Reader, Refusal};
 use tachi_keystone::settings::{Identity, credential_secret, domain, password, tls};
-use tachi_keystone::{Credentials, Domain, Named, Scope, Tls};
+use tachi_keystone::{Credentials, Domain, Named, Region, Scope, Tls};
 use tachi_openstack::{CatalogInfo, Options};
 
 use super::is_given;
@@ -124,10 +124,7 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
     let identity = Identity::read(r, section, default.as_ref());
     let password = password(r, section).optional();
     let credential_secret = credential_secret(r, section).optional();
-    let region = r
-        .string(AUTHTOKEN, "region_name")
-        .help("region of Nova in the catalogue")
-        .optional();
+    let region = keystone_region(r);
     let tls = tls(r, AUTHTOKEN);
     let connect_timeout = r
         .seconds(AUTHTOKEN, "http_connect_timeout")
@@ -176,6 +173,15 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
     Some(options)
 }
 
+/// Reads the region of Keystone, which is usually that of Nova too.
+fn keystone_region(r: &mut Reader<'_>) -> Region {
+    let region = r
+        .string(AUTHTOKEN, "region_name")
+        .help("region of Keystone in the catalogue, and of Nova where `os_region_name` is not set and Nova has an endpoint there")
+        .optional();
+    region.map_or(Region::Unset, Region::Preferred)
+}
+
 fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Option<Options> {
     r.refuse(
         section,
@@ -217,7 +223,7 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         .get();
     let region = r
         .string(G, "os_region_name")
-        .help("region of Nova in the catalogue")
+        .help("region of Nova in the catalogue; without, `[keystone_authtoken] region_name` or the only one that there is. If there are several, nothing starts")
         .optional();
     let compute = r
         .parsed(
@@ -247,6 +253,7 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         .default(false)
         .help("does not check Nova's certificate")
         .get();
+    let region = region.map_or_else(|| keystone_region(r), Region::Named);
     let mut options = match (auth_url, user, password.filter(is_given), tenant) {
         (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
             let credentials = Credentials::Password {
@@ -272,6 +279,7 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
     options.compute = compute;
     let keystone = &mut options.keystone;
     keystone.region = region;
+    keystone.region_option = "os_region_name";
     keystone.tls = Tls {
         ca_file,
         insecure,

@@ -114,6 +114,37 @@ fn a_cloud_is_reached_as_the_privileged_user_or_as_the_one_of_keystone_authtoken
     );
 }
 
+/// R35.
+#[test]
+fn novas_region_is_its_own_else_the_one_of_keystone() {
+    use tachi_keystone::Region;
+    let nova = "[DEFAULT]\nos_privileged_user_auth_url = http://other/v3\nos_privileged_user_name = nova\n\
+                os_privileged_user_password = p\nos_privileged_user_tenant = service\n";
+    let name = |name: &str| name.to_owned();
+    for (text, want) in [
+        (AUTHTOKEN.to_owned(), Region::Unset),
+        (
+            format!("{AUTHTOKEN}region_name = k\n"),
+            Region::Preferred(name("k")),
+        ),
+        (
+            format!("[DEFAULT]\nos_region_name = n\n{AUTHTOKEN}region_name = k\n"),
+            Region::Named(name("n")),
+        ),
+        (
+            format!("[DEFAULT]\nos_region_name =\n{AUTHTOKEN}region_name = k\n"),
+            Region::Preferred(name("k")),
+        ),
+        (
+            format!("{nova}[keystone_authtoken]\nregion_name = k\n"),
+            Region::Preferred(name("k")),
+        ),
+        (format!("{nova}os_region_name = n\n"), Region::Named(name("n"))),
+    ] {
+        assert_eq!(read(&text).unwrap().nova.unwrap().keystone.region, want, "{text}");
+    }
+}
+
 const AUTHTOKEN: &str = "[keystone_authtoken]\nauth_url = http://k/v3\nusername = masakari\npassword = p\n\
                          project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n";
 
@@ -151,7 +182,7 @@ fn s10_every_option_about_tokens_is_read() {
     assert_eq!(tokens.service_type.as_deref(), Some("instance-ha"));
     assert_eq!(session.keystone.timeout, Duration::from_secs(9));
     assert_eq!(session.keystone.connect_timeout, Duration::from_secs(9));
-    assert_eq!(session.keystone.region.as_deref(), Some("R"));
+    assert_eq!(session.keystone.region.name(), Some("R"));
     let file = PathBuf::from("/c.pem");
     assert_eq!(
         session.keystone.tls.client_certificate,

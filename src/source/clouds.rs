@@ -116,7 +116,7 @@ fn of(cloud: &Value, at: &str) -> Result<Options, String> {
     options.interface = Interface::parse(&word)
         .ok_or_else(|| format!("interface {word:?} is none of public, internal and admin"))?;
     let keystone = &mut options.keystone;
-    keystone.region = text(cloud, &["region_name"]).or_else(|| first("regions").map(str::to_owned));
+    keystone.region = text(cloud, &["region_name"]).or_else(|| first("regions").map(str::to_owned)).into();
     keystone.tls.ca_file = text(cloud, &["cacert"]).map(PathBuf::from);
     keystone.tls.client_certificate = text(cloud, &["cert"]).map(|own| {
         let key = text(cloud, &["key"]).unwrap_or_else(|| own.clone());
@@ -208,7 +208,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(options.keystone.auth_url, "https://k/v3");
-        assert_eq!(options.keystone.region.as_deref(), Some("RegionOne"));
+        assert_eq!(options.keystone.region.name(), Some("RegionOne"));
         assert_eq!(
             (options.interface, options.keystone.tls.insecure),
             (Interface::Internal, true)

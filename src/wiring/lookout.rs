@@ -67,7 +67,7 @@ impl Watchtower {
                 region: settings
                     .nova
                     .as_ref()
-                    .and_then(|nova| nova.keystone.region.clone()),
+                    .and_then(|nova| nova.keystone.region.name().map(str::to_owned)),
                 database: settings.database.to_string(),
             },
             policy,

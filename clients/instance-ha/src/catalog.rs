@@ -1,20 +1,43 @@
 //! The service catalogue, and what an address in it stands for.
 
 use reqwest::Url;
-use tachi_keystone::{Catalog, Interface, Wanted};
+use tachi_keystone::{Catalog, CatalogError, Interface, Region, SetupError, Wanted};
 
 /// The type of the service, and what it was called before it had an official one.
 const TYPES: [&str; 2] = ["instance-ha", "ha"];
 
 /// The API's address, with its version and, if the entry has one, the project; or what is wrong, for a person.
-pub(crate) fn find(catalog: &Catalog, interface: Interface, region: Option<&str>) -> Result<Url, String> {
+pub(crate) fn find(
+    catalog: &Catalog,
+    interface: Interface,
+    region: &Region,
+    region_option: &str,
+) -> Result<Url, CatalogError> {
     let wanted = Wanted {
         types: &TYPES,
         name: None,
         interface,
         region,
+        region_option,
     };
-    catalog.find(&wanted).map(versioned)
+    catalog.find(&wanted).map(|located| versioned(located.url))
+}
+
+/// The address that is written in place of the catalogue's.
+pub(crate) fn overridden(address: &str) -> Result<Url, SetupError> {
+    let wrong = |why: String| SetupError::Address {
+        // Up to where a password may begin.
+        url: address.split('@').next_back().unwrap_or_default().to_owned(),
+        why,
+    };
+    let url = Url::parse(address.trim()).map_err(|error| wrong(error.to_string()))?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() {
+        Ok(versioned(url))
+    } else {
+        Err(wrong(
+            "not an http or https address without credentials".to_owned(),
+        ))
+    }
 }
 
 fn is_version(part: &str) -> bool {
@@ -80,7 +103,13 @@ mod tests {
         use Interface::{Admin, Internal, Public};
         let cases = [
             (Public, Some("one"), Ok("http://pub.one/v1/p")),
-            (Public, None, Ok("http://pub.one/v1/p")),
+            (
+                Public,
+                None,
+                Err(
+                    "instance-ha in several regions, and no region is set: old (http://old/v1), one (http://pub.one/v1/p), two (http://pub.two). Set [api] region",
+                ),
+            ),
             (Internal, Some("one"), Ok("http://in.one/v1/p")),
             (Public, Some("two"), Ok("http://pub.two/v1")),
             (Public, Some("old"), Ok("http://old/v1")),
@@ -93,13 +122,17 @@ mod tests {
             (Public, Some("three"), Err("compute (public@one)")),
         ];
         for (interface, region, want) in cases {
-            match (find(&catalog(), interface, region), want) {
+            let region = Region::from(region.map(str::to_owned));
+            let found = find(&catalog(), interface, &region, "[api] region");
+            match (found.map_err(|error| error.to_string()), want) {
                 (Ok(url), Ok(want)) => assert_eq!(url.as_str(), want),
                 (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
                 (got, want) => panic!("{interface:?} {region:?}: {got:?} instead of {want:?}"),
             }
         }
-        let nothing = find(&Catalog::default(), Public, None).unwrap_err();
+        let nothing = find(&Catalog::default(), Public, &Region::Unset, "")
+            .unwrap_err()
+            .to_string();
         assert!(nothing.contains("scoped to a project"), "{nothing}");
     }
 

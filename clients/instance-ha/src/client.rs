@@ -47,6 +47,8 @@ pub struct Client {
     http: reqwest::Client,
     keystone: Keystone,
     options: Options,
+    /// The address that is written in place of the catalogue's.
+    endpoint: Option<Url>,
     skew_seconds: AtomicI64,
 }
 
@@ -77,6 +79,7 @@ impl Client {
         Ok(Self {
             keystone: Keystone::new(&options.keystone, http.clone(), move || began.elapsed(), || None)?,
             http,
+            endpoint: options.endpoint.as_deref().map(catalog::overridden).transpose()?,
             options,
             skew_seconds: AtomicI64::new(NO_SKEW),
         })
@@ -206,13 +209,23 @@ impl Client {
             Some(refused) => self.keystone.replace(refused).await,
         };
         let token = token.map_err(|failure| http::without_token(&failure, &self.options.written_in))?;
-        let region = self.options.keystone.region.as_deref();
-        match catalog::find(&token.catalog, self.options.interface, region) {
+        if let Some(endpoint) = &self.endpoint {
+            return Ok((token, endpoint.clone()));
+        }
+        let Options {
+            keystone, interface, ..
+        } = &self.options;
+        match catalog::find(
+            &token.catalog,
+            *interface,
+            &keystone.region,
+            keystone.region_option,
+        ) {
             Ok(endpoint) => Ok((token, endpoint)),
             Err(why) => {
                 // A catalogue without the API may have it later: the next call asks for another.
                 self.keystone.forget(&token.value);
-                Err(Failed::new(Class::Barred, why))
+                Err(Failed::new(Class::Barred, why.to_string()))
             }
         }
     }

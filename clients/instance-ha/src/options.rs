@@ -9,6 +9,8 @@ pub struct Options {
     pub keystone: tachi_keystone::Options,
     /// Which of the API's addresses.
     pub interface: Interface,
+    /// The API's address, in place of the catalogue's.
+    pub endpoint: Option<String>,
     /// Where a person has written user and password, for what is said when Keystone refuses them.
     pub written_in: String,
 }
@@ -21,6 +23,7 @@ impl Options {
         Self {
             keystone,
             interface: Interface::Public,
+            endpoint: None,
             written_in: "[api]".to_owned(),
         }
     }

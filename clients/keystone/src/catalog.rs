@@ -1,9 +1,11 @@
 //! The service catalogue.
 
+use std::collections::BTreeSet;
+
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::options::Interface;
+use crate::options::{Interface, Region};
 
 /// The services a token can be used with.
 #[derive(Debug, Default, Deserialize)]
@@ -30,7 +32,7 @@ struct Endpoint {
     url: String,
 }
 
-/// What is looked for.
+/// The service that is looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// Types by which the service goes, the best first.
@@ -39,16 +41,18 @@ pub struct Wanted<'a> {
     pub name: Option<&'a str>,
     /// Which of its addresses.
     pub interface: Interface,
-    /// Only addresses of this region.
-    pub region: Option<&'a str>,
+    /// The region whose endpoints count.
+    pub region: &'a Region,
+    /// The option that sets the region, for messages.
+    pub region_option: &'a str,
 }
 
 impl Wanted<'_> {
-    fn is_met_by(&self, endpoint: &Endpoint) -> bool {
+    fn is_met_by(&self, endpoint: &Endpoint, region: Option<&str>) -> bool {
         let interface = endpoint.interface.as_str();
-        let of = |region: &Option<String>| region.as_deref() == self.region;
+        let of = |name: &Option<String>| name.as_deref() == region;
         interface.strip_suffix("URL").unwrap_or(interface) == self.interface.as_str()
-            && (self.region.is_none() || of(&endpoint.region) || of(&endpoint.region_id))
+            && (region.is_none() || of(&endpoint.region) || of(&endpoint.region_id))
     }
 
     fn is_named(&self, entry: &Entry) -> bool {
@@ -58,47 +62,109 @@ impl Wanted<'_> {
             _ => true,
         }
     }
+
+    fn service(&self) -> &str {
+        self.types.first().copied().unwrap_or_default()
+    }
+}
+
+impl Endpoint {
+    fn region(&self) -> Option<&str> {
+        self.region_id.as_deref().or(self.region.as_deref())
+    }
+
+    fn address(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+}
+
+/// A service's endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Its address.
+    pub url: Url,
+    /// Its region; `None` if the catalogue states none, or has this address in several.
+    pub region: Option<String>,
+}
+
+/// Why the catalogue gives no endpoint. The text is for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// It has no such endpoint.
+    #[error("{0}")]
+    Missing(String),
+    /// It has several such endpoints, and nothing tells which one is meant (R35).
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The endpoint's address cannot be used.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 impl Catalog {
-    /// The address of a service, or what is wrong with the catalogue, for a person.
+    /// Finds the one endpoint of a service. The order of the catalogue decides nothing: another region may have hosts and
+    /// instances of the same names.
     ///
     /// # Errors
     ///
-    /// There is none, or it is no address.
-    pub fn find(&self, wanted: &Wanted<'_>) -> Result<Url, String> {
-        let of_type = |service_type: &&str| {
+    /// There is no such endpoint, there are several, or its address cannot be used.
+    pub fn find(&self, wanted: &Wanted<'_>) -> Result<Located, CatalogError> {
+        let (region, by_type) = match wanted.region {
+            Region::Unset => (None, self.endpoints(wanted, None)),
+            Region::Named(name) => (Some(name), self.endpoints(wanted, Some(name))),
+            Region::Preferred(name) => match self.endpoints(wanted, Some(name)) {
+                there if there.is_empty() => (None, self.endpoints(wanted, None)),
+                there => (Some(name), there),
+            },
+        };
+        let Some(best) = by_type.first() else {
+            return Err(self.missing(wanted, region.map(String::as_str)));
+        };
+        let all: Vec<&Endpoint> = by_type.iter().flatten().copied().collect();
+        if region.is_none() && differ(&all, Endpoint::region) && differ(&all, |one| Some(one.address())) {
+            return Err(several_regions(wanted, &all));
+        }
+        if differ(best, |one| Some(one.address())) {
+            return Err(several_endpoints(wanted, best));
+        }
+        let [found, ..] = best.as_slice() else {
+            return Err(self.missing(wanted, region.map(String::as_str)));
+        };
+        Ok(Located {
+            url: usable(wanted, &found.url)?,
+            region: found
+                .region()
+                .filter(|_| !differ(best, Endpoint::region))
+                .map(ToOwned::to_owned),
+        })
+    }
+
+    /// The endpoints that fit, by type, the best type first. Types without any are left out.
+    fn endpoints(&self, wanted: &Wanted<'_>, region: Option<&String>) -> Vec<Vec<&Endpoint>> {
+        let region = region.map(String::as_str);
+        let of_type = |service_type: &&str| -> Vec<&Endpoint> {
             let entries = self.0.iter().filter(|entry| entry.service_type == *service_type);
             let named = entries.filter(|entry| wanted.is_named(entry));
             named
                 .flat_map(|entry| &entry.endpoints)
-                .find(|endpoint| wanted.is_met_by(endpoint))
+                .filter(|endpoint| wanted.is_met_by(endpoint, region))
+                .collect()
         };
-        let service_type = wanted.types.first().copied().unwrap_or_default();
-        let Some(found) = wanted.types.iter().find_map(of_type) else {
-            let part = |what: &str, part: Option<&str>| {
-                part.map(|part| format!(" {what} {part}")).unwrap_or_default()
-            };
-            return Err(format!(
-                "the catalogue has no {} endpoint of type {service_type}{}{}; it has: {}",
-                wanted.interface.as_str(),
-                part("and name", wanted.name),
-                part("in region", wanted.region),
-                self.listing(),
-            ));
-        };
-        let wrong = |why: &str| {
-            format!(
-                "the catalogue's address {:?} for {service_type} is {why}",
-                found.url
-            )
-        };
-        let url = Url::parse(&found.url).map_err(|error| wrong(&format!("wrong: {error}")))?;
-        if matches!(url.scheme(), "http" | "https") && url.has_host() {
-            Ok(url)
-        } else {
-            Err(wrong("not http"))
-        }
+        let by_type = wanted.types.iter().map(of_type);
+        by_type.filter(|some| !some.is_empty()).collect()
+    }
+
+    fn missing(&self, wanted: &Wanted<'_>, region: Option<&str>) -> CatalogError {
+        let part =
+            |what: &str, part: Option<&str>| part.map(|part| format!(" {what} {part}")).unwrap_or_default();
+        CatalogError::Missing(format!(
+            "the catalogue has no {} endpoint of type {}{}{}; it has: {}",
+            wanted.interface.as_str(),
+            wanted.service(),
+            part("and name", wanted.name),
+            part("in region", region),
+            self.listing(),
+        ))
     }
 
     fn listing(&self) -> String {
@@ -122,105 +188,53 @@ impl Catalog {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// True if `part` is not the same of all.
+fn differ<'a>(all: &[&'a Endpoint], part: impl Fn(&'a Endpoint) -> Option<&'a str>) -> bool {
+    all.iter().map(|one| part(one)).collect::<BTreeSet<_>>().len() > 1
+}
 
-    fn catalog() -> Catalog {
-        serde_json::from_value(serde_json::json!([
-            {"type": "compute", "name": "nova", "endpoints": [
-                {"interface": "internal", "region": "one", "region_id": "one", "url": "http://internal.one/v2.1"},
-                {"interface": "public", "region": "one", "region_id": "one", "url": "http://public.one/v2.1"},
-                {"interface": "public", "region": "two", "url": "http://public.two/v2.1"},
-                {"interface": "adminURL", "region": "two", "url": "http://admin.two/v2.1"},
-            ]},
-            {"type": "compute", "name": "nova2", "endpoints": [
-                {"interface": "public", "region": "one", "url": "http://second.one/v2.1"},
-            ]},
-            {"type": "broken", "name": "b", "endpoints": [
-                {"interface": "public", "region": "one", "url": "nowhere"},
-            ]},
-            {"type": "socket", "endpoints": [{"interface": "public", "region_id": "one", "url": "unix:/run/x"}]},
-        ]))
-        .unwrap()
-    }
+fn candidates(all: &[&Endpoint]) -> String {
+    let one = |one: &&Endpoint| format!("{} ({})", one.region().unwrap_or("no region"), one.address());
+    let all: BTreeSet<String> = all.iter().map(one).collect();
+    all.into_iter().collect::<Vec<_>>().join(", ")
+}
 
-    /// Types, name, interface, region; the address, or a part of the error.
-    type Case = (
-        &'static [&'static str],
-        Option<&'static str>,
-        Interface,
-        Option<&'static str>,
-        Result<&'static str, &'static str>,
-    );
+fn several_regions(wanted: &Wanted<'_>, all: &[&Endpoint]) -> CatalogError {
+    let unknown = match wanted.region {
+        Region::Preferred(name) => format!("none of them is {name}"),
+        Region::Unset | Region::Named(_) => "no region is set".to_owned(),
+    };
+    CatalogError::Ambiguous(format!(
+        "the catalogue has {} in several regions, and {unknown}: {}. Set {}",
+        wanted.service(),
+        candidates(all),
+        wanted.region_option,
+    ))
+}
 
-    #[test]
-    fn the_endpoint_is_found_by_type_name_interface_and_region() {
-        use Interface::{Admin, Internal, Public};
-        const NOVA: &[&str] = &["compute"];
-        let cases: [Case; 13] = [
-            (NOVA, None, Public, None, Ok("http://public.one/v2.1")),
-            (NOVA, Some("nova"), Internal, None, Ok("http://internal.one/v2.1")),
-            (
-                NOVA,
-                Some("nova"),
-                Public,
-                Some("two"),
-                Ok("http://public.two/v2.1"),
-            ),
-            (
-                NOVA,
-                Some("nova"),
-                Admin,
-                Some("two"),
-                Ok("http://admin.two/v2.1"),
-            ),
-            (
-                NOVA,
-                Some("nova2"),
-                Public,
-                Some("one"),
-                Ok("http://second.one/v2.1"),
-            ),
-            (NOVA, Some("nova2"), Public, Some("two"), Err("in region two")),
-            (NOVA, Some("other"), Public, None, Err("name other")),
-            (NOVA, None, Admin, Some("one"), Err("no admin endpoint")),
-            (
-                &["computev21"],
-                None,
-                Public,
-                None,
-                Err("compute:nova (internal@one"),
-            ),
-            (
-                &["new", "compute"],
-                None,
-                Public,
-                None,
-                Ok("http://public.one/v2.1"),
-            ),
-            (
-                &["compute", "broken"],
-                None,
-                Public,
-                None,
-                Ok("http://public.one/v2.1"),
-            ),
-            (&["broken"], None, Public, None, Err("nowhere")),
-            (&["socket"], Some("any"), Public, Some("one"), Err("not http")),
-        ];
-        for (types, name, interface, region, want) in cases {
-            let wanted = Wanted {
-                types,
-                name,
-                interface,
-                region,
-            };
-            match (catalog().find(&wanted), want) {
-                (Ok(url), Ok(want)) => assert_eq!(url.as_str(), want),
-                (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
-                (got, want) => panic!("{wanted:?}: {got:?} instead of {want:?}"),
-            }
-        }
+fn several_endpoints(wanted: &Wanted<'_>, all: &[&Endpoint]) -> CatalogError {
+    CatalogError::Ambiguous(format!(
+        "the catalogue has several {} endpoints of {} in one region: {}. Delete from Keystone those that are not in use",
+        wanted.interface.as_str(),
+        wanted.service(),
+        candidates(all),
+    ))
+}
+
+fn usable(wanted: &Wanted<'_>, address: &str) -> Result<Url, CatalogError> {
+    let wrong = |why: &str| {
+        CatalogError::Unusable(format!(
+            "the catalogue's address {address:?} for {} is {why}",
+            wanted.service()
+        ))
+    };
+    let url = Url::parse(address).map_err(|error| wrong(&format!("wrong: {error}")))?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(url)
+    } else {
+        Err(wrong("not http"))
     }
 }
+
+#[cfg(test)]
+mod tests;

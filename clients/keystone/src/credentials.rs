@@ -35,6 +35,8 @@ pub enum Scope {
     Domain(Domain),
     /// The whole system.
     System,
+    /// What a trust delegates, by its id.
+    Trust(String),
     /// What Keystone takes for the user's default.
     Default,
 }
@@ -83,8 +85,8 @@ impl Credentials {
         }
     }
 
-    /// What Keystone is asked with.
-    pub(crate) fn body(&self) -> Value {
+    /// The body of the request for a token. It holds the secret.
+    pub fn body(&self) -> Value {
         match self {
             Self::Password {
                 user,
@@ -98,6 +100,7 @@ impl Credentials {
                     Scope::Project(project) => auth["scope"] = json!({"project": project.body()}),
                     Scope::Domain(domain) => auth["scope"] = json!({"domain": domain.body()}),
                     Scope::System => auth["scope"] = json!({"system": {"all": true}}),
+                    Scope::Trust(id) => auth["scope"] = json!({"OS-TRUST:trust": {"id": id}}),
                     Scope::Default => {}
                 }
                 json!({"auth": auth})
@@ -190,6 +193,13 @@ mod tests {
                 json!({"auth": {
                     "identity": {"methods": ["password"], "password": {"user": {"id": "u1", "password": "pa55-in-debug"}}},
                     "scope": {"system": {"all": true}},
+                }}),
+            ),
+            (
+                password(id("u1"), Scope::Trust("t1".to_owned())),
+                json!({"auth": {
+                    "identity": {"methods": ["password"], "password": {"user": {"id": "u1", "password": "pa55-in-debug"}}},
+                    "scope": {"OS-TRUST:trust": {"id": "t1"}},
                 }}),
             ),
             (

@@ -16,6 +16,14 @@ pub enum SetupError {
         /// What is wrong with it.
         why: String,
     },
+    /// A service's address is none.
+    #[error("using {url:?} as the API's address: {why}")]
+    Address {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file cannot be read.
     #[error("reading {what} {}", path.display())]
     File {

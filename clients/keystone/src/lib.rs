@@ -17,11 +17,11 @@ mod request;
 pub mod settings;
 mod token;
 
-pub use catalog::{Catalog, Wanted};
+pub use catalog::{Catalog, CatalogError, Located, Wanted};
 pub use credentials::{ApplicationCredential, Credentials, Domain, Named, Scope};
 pub use failure::{Cause, Failure, SetupError};
 pub use http::{BodyError, Tls, Trust, read_body};
 pub use keystone::{Keystone, Need};
-pub use options::{Interface, Options};
+pub use options::{Interface, Options, Region};
 pub use request::skew;
 pub use token::Token;

@@ -12,8 +12,10 @@ pub struct Options {
     pub auth_url: String,
     /// Who we are.
     pub credentials: Credentials,
-    /// Only endpoints of this region.
-    pub region: Option<String>,
+    /// The region whose endpoints are used.
+    pub region: Region,
+    /// The option that sets the region, for messages.
+    pub region_option: &'static str,
     /// How servers are known, and how we are.
     pub tls: Tls,
     /// Who asks, in the logs of whoever is asked.
@@ -30,12 +32,42 @@ impl Options {
         Self {
             auth_url: auth_url.into(),
             credentials,
-            region: None,
+            region: Region::Unset,
+            region_option: "a region",
             tls: Tls::default(),
             user_agent: concat!("tachi/", env!("CARGO_PKG_VERSION")),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(20),
         }
+    }
+}
+
+/// The region whose endpoints are used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Region {
+    /// None is set: the catalogue must have a service in one region only.
+    #[default]
+    Unset,
+    /// Set for the services themselves: no other region counts.
+    Named(String),
+    /// Set for Keystone alone, which may have a region of its own: counts for a service that has an endpoint there. Otherwise
+    /// as if none were set.
+    Preferred(String),
+}
+
+impl Region {
+    /// The region that is set, if any.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Unset => None,
+            Self::Named(name) | Self::Preferred(name) => Some(name),
+        }
+    }
+}
+
+impl From<Option<String>> for Region {
+    fn from(name: Option<String>) -> Self {
+        name.map_or(Self::Unset, Self::Named)
     }
 }
 

@@ -72,6 +72,8 @@ struct State {
     /// Tokens given out; only the last one is good.
     tokens: AtomicUsize,
     keystone: Mutex<KeystoneMode>,
+    /// The regions of the catalogue, in its order.
+    regions: Mutex<Vec<&'static str>>,
 }
 
 /// How the built-in Keystone behaves.
@@ -95,6 +97,7 @@ impl Fake {
             seen: Mutex::default(),
             tokens: AtomicUsize::new(0),
             keystone: Mutex::new(KeystoneMode::Good(3600)),
+            regions: Mutex::new(vec!["one"]),
         });
         let shared = Arc::clone(&state);
         let server = FakeHttp::start(move |asked, url| {
@@ -175,6 +178,11 @@ impl Fake {
         *self.state.keystone.lock().unwrap() = mode;
     }
 
+    /// Lists these regions in the catalogues of later tokens. Region `one` is below `/`, the others are below their names.
+    pub(crate) fn regions(&self, regions: &[&'static str]) {
+        *self.state.regions.lock().unwrap() = regions.to_vec();
+    }
+
     /// Makes every token given out so far a bad one.
     pub(crate) fn revoke(&self) {
         self.state.tokens.fetch_add(1, Ordering::SeqCst);
@@ -207,6 +215,19 @@ impl State {
         }
     }
 
+    fn endpoints(&self, url: &str, path: &str) -> Value {
+        let regions = self.regions.lock().unwrap();
+        let one = |region: &&str| {
+            let below = if *region == "one" {
+                String::new()
+            } else {
+                format!("/{region}")
+            };
+            json!({"interface": "public", "region": region, "region_id": region, "url": format!("{url}{below}/{path}")})
+        };
+        regions.iter().map(one).collect()
+    }
+
     fn token(&self, url: &str) -> Reply {
         let mode = *self.keystone.lock().unwrap();
         let life = match mode {
@@ -225,11 +246,10 @@ impl State {
         let body = json!({"token": {
             "issued_at": "2017-07-14T02:40:00.000000Z",
             "expires_at": end.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string(),
-            "catalog": [{"type": "compute", "name": "nova", "endpoints": [
-                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{url}/v2.1")},
-            ]}, {"type": "placement", "name": "placement", "endpoints": [
-                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{url}/placement")},
-            ]}],
+            "catalog": [
+                {"type": "compute", "name": "nova", "endpoints": self.endpoints(url, "v2.1")},
+                {"type": "placement", "name": "placement", "endpoints": self.endpoints(url, "placement")},
+            ],
         }});
         Reply::Raw(
             201,

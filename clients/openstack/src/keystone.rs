@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use reqwest::Client;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_engine::ports::{CallError, Clock};
-use tachi_keystone::{Cause, Failure, Need, Token};
+use tachi_keystone::{CatalogError, Cause, Failure, Need, Region, Token};
 
 pub(crate) use plugin::Plugin;
 
@@ -23,6 +23,8 @@ use crate::session::SetupError;
 pub(crate) struct Keystone {
     keystone: tachi_keystone::Keystone,
     compute: CatalogInfo,
+    region: Region,
+    region_option: &'static str,
 }
 
 impl std::fmt::Debug for Keystone {
@@ -42,12 +44,24 @@ impl Keystone {
                 request_id,
             )?,
             compute: options.compute.clone(),
+            region: options.keystone.region.clone(),
+            region_option: options.keystone.region_option,
         })
     }
 
     /// A token that is good for at least the next seconds. [`Need::Quick`] loses no time (R4).
     pub(crate) async fn token(&self, need: Need) -> Result<Arc<Token>, CallError> {
         self.keystone.token(need).await.map_err(failed)
+    }
+
+    /// Returns what is ambiguous about the services that are used, as far as Keystone answers.
+    pub(crate) async fn ambiguity(&self) -> Option<String> {
+        let token = self.token(Need::Quick).await.ok()?;
+        let found = [self.nova(&token.catalog), self.placement(&token.catalog)];
+        found.into_iter().find_map(|found| match found {
+            Err(CatalogError::Ambiguous(text)) => Some(text),
+            Ok(_) | Err(CatalogError::Missing(_) | CatalogError::Unusable(_)) => None,
+        })
     }
 
     /// A token other than `refused`, which a service did not accept.

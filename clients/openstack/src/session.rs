@@ -85,9 +85,6 @@ impl Session {
         let mut os = OsSession::new_with_client(clients.reads.clone(), plugin)
             .await
             .map_err(|source| SetupError::Session { source })?;
-        if let Some(region) = options.keystone.region {
-            os.set_region(region);
-        }
         if let Some(endpoint) = options.compute_endpoint {
             os.set_endpoint_override(Service::Compute, override_url(&endpoint)?);
         }
@@ -125,6 +122,13 @@ impl Session {
 
     pub(crate) fn page_size(&self) -> u32 {
         self.inner.page_size
+    }
+
+    /// Returns why it is not clear which of several endpoints is meant, with the candidates. `None` if it is clear, and also
+    /// if Keystone does not answer in time: calls are refused then until it is clear.
+    pub async fn ambiguity(&self, limit: Duration) -> Option<String> {
+        let asked = self.inner.keystone.ambiguity();
+        tokio::time::timeout(limit, asked).await.ok().flatten()
     }
 
     /// Renews the token if it ends soon, so that the next call needs nothing before its first byte.

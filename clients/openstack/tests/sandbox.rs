@@ -35,7 +35,7 @@ async fn session_as(sandbox: &Sandbox, user: &str, project: &str) -> Session {
 
 async fn session(mut options: Options) -> Session {
     options.compute = "compute:nova:publicURL".parse().unwrap();
-    options.keystone.region = Some("RegionOne".to_owned());
+    options.keystone.region = tachi_keystone::Region::Named("RegionOne".to_owned());
     options.page_size = 4;
     Session::new(options, Arc::new(SystemClock)).await.unwrap()
 }

@@ -38,7 +38,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Options {
     let mut options = Options::new(auth_url, credentials);
     options.interface = Interface::parse(interface).unwrap_or_default();
     let keystone = &mut options.keystone;
-    keystone.region = region;
+    keystone.region = region.into();
+    keystone.region_option = "[api] region";
     keystone.tls = tls;
     keystone.timeout = timeout;
     keystone.connect_timeout = keystone.connect_timeout.min(timeout);
@@ -60,13 +61,17 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
     let of_domain = domain(r, g, "domain");
     let system = r.string(g, "system_scope");
     let system = system.help("`all`: a token of the whole cloud").optional();
-    let trust = r.string(g, "trust_id").help("not supported").optional();
+    let trust = r.string(g, "trust_id");
+    let trust = trust
+        .help("the trust that the token is for, in place of a project")
+        .optional();
     let secret = credential_secret(r, g).optional();
     let password = password(r, g).optional();
-    if trust.is_some() {
+    let others = identity.project.is_some() || of_domain.is_some() || kind == "v3applicationcredential";
+    if trust.is_some() && others {
         let refusal = Refusal::new(
-            "is not supported",
-            "use a user of its own, or an application credential",
+            "is set beside a project, a domain or an application credential: a token is for one thing",
+            "write one of them",
         );
         r.refuse(g, "trust_id", refusal);
     }
@@ -99,11 +104,12 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
     if identity.user.is_none() {
         r.miss(g, "username");
     }
-    let scope = match (identity.project, of_domain) {
-        (Some(project), _) => Scope::Project(project),
-        (None, Some(domain)) => Scope::Domain(domain),
-        (None, None) if system.as_deref() == Some("all") => Scope::System,
-        (None, None) => Scope::Default,
+    let scope = match (identity.project, of_domain, trust) {
+        (Some(project), ..) => Scope::Project(project),
+        (None, Some(domain), _) => Scope::Domain(domain),
+        (None, None, Some(trust)) => Scope::Trust(trust),
+        (None, None, None) if system.as_deref() == Some("all") => Scope::System,
+        (None, None, None) => Scope::Default,
     };
     Credentials::Password {
         user: identity.user.unwrap_or_else(|| Named::Id(String::new())),

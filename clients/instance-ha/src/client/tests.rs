@@ -12,7 +12,7 @@ fn options(url: &str) -> Options {
         scope: Scope::Project(Named::name("service", None)),
     };
     let mut options = Options::new(url, credentials);
-    options.keystone.region = Some("RegionOne".to_owned());
+    options.keystone.region = tachi_keystone::Region::Named("RegionOne".to_owned());
     options.keystone.timeout = Duration::from_secs(2);
     options
 }

@@ -9,7 +9,7 @@ use osauth::services::ServiceType;
 use reqwest::{Client, RequestBuilder, Url};
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
-use tachi_keystone::{Need, Wanted};
+use tachi_keystone::{Catalog, CatalogError, Located, Need, Region, Wanted};
 
 use super::Keystone;
 
@@ -64,33 +64,58 @@ impl AuthType for Plugin {
         &self,
         _client: &Client,
         service_type: &str,
-        filters: &EndpointFilters,
+        _filters: &EndpointFilters,
     ) -> Result<Url, Error> {
         if service_type == Service::Identity.catalog_type() {
             return Ok(self.0.keystone.base().clone());
         }
         let token = self.0.token(Need::Quick).await.map_err(into_osauth)?;
-        let compute = &self.0.compute;
-        let (types, name) = if service_type == Service::Placement.catalog_type() {
-            (service_type, None)
+        let located = if service_type == Service::Placement.catalog_type() {
+            self.0.placement(&token.catalog)
         } else {
-            (compute.service_type.as_str(), compute.service_name.as_deref())
+            self.0.nova(&token.catalog)
         };
-        let wanted = Wanted {
-            types: &[types],
-            name,
-            interface: compute.interface,
-            region: filters.region.as_deref(),
-        };
-        token
-            .catalog
-            .find(&wanted)
-            .map_err(|text| Error::new(ErrorKind::EndpointNotFound, text))
+        located
+            .map(|located| located.url)
+            .map_err(|error| Error::new(ErrorKind::EndpointNotFound, error.to_string()))
     }
 
     /// Does nothing, so that a session can be made while Keystone is down: the token comes with the first call.
     async fn refresh(&self, _client: &Client) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+impl Keystone {
+    /// Finds Nova in a catalogue.
+    pub(crate) fn nova(&self, catalog: &Catalog) -> Result<Located, CatalogError> {
+        let compute = &self.compute;
+        let types = [compute.service_type.as_str()];
+        catalog.find(&self.wanted(&types, compute.service_name.as_deref(), &self.region))
+    }
+
+    /// Finds Placement in a catalogue: that of Nova's region, whatever other regions there are.
+    pub(crate) fn placement(&self, catalog: &Catalog) -> Result<Located, CatalogError> {
+        let region = match self.nova(catalog) {
+            Ok(Located {
+                region: Some(region), ..
+            }) => Region::Named(region),
+            Ok(Located { region: None, .. }) | Err(CatalogError::Missing(_) | CatalogError::Unusable(_)) => {
+                self.region.clone()
+            }
+            Err(ambiguous @ CatalogError::Ambiguous(_)) => return Err(ambiguous),
+        };
+        catalog.find(&self.wanted(&[Service::Placement.catalog_type()], None, &region))
+    }
+
+    fn wanted<'a>(&'a self, types: &'a [&'a str], name: Option<&'a str>, region: &'a Region) -> Wanted<'a> {
+        Wanted {
+            types,
+            name,
+            interface: self.compute.interface,
+            region,
+            region_option: self.region_option,
+        }
     }
 }
 

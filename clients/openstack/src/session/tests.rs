@@ -1,3 +1,5 @@
+mod regions;
+
 use std::io::Write;
 use std::sync::atomic::AtomicUsize;
 
@@ -11,7 +13,7 @@ use crate::Nova;
 use crate::fake::{Fake, KeystoneMode, PASSWORD, Reply, Seen, version_document};
 use crate::fault::About;
 use tachi_engine::ports::{Compute as _, ServerCalls as _};
-use tachi_keystone::{ApplicationCredential, Credentials};
+use tachi_keystone::{ApplicationCredential, Credentials, Region};
 
 fn server_id() -> tachi_domain::ServerId {
     "11111111-2222-3333-4444-555555555555".parse().unwrap()
@@ -500,7 +502,7 @@ async fn a_refusal_keeps_what_nova_said() {
 async fn an_endpoint_that_is_not_in_the_catalogue_is_named() {
     let fake = things().await;
     let session = fake
-        .session_with(|options| options.keystone.region = Some("two".to_owned()))
+        .session_with(|options| options.keystone.region = Region::Named("two".to_owned()))
         .await;
     let error = session.call(&read(THINGS)).await.err().unwrap();
     assert_eq!(error.fault.class, FaultClass::Fatal);
