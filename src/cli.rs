@@ -188,8 +188,8 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct SourceArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Ask the API of this cloud of clouds.yaml, as its user, and not the database. Default: the environment's `OS_CLOUD`, unless
-    /// a configuration is named
+    /// Ask the API of this cloud of clouds.yaml, as its user, and not the database. `envvars` is the cloud of the `OS_*` variables.
+    /// Default: the environment's `OS_CLOUD`, unless a configuration is named
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config_file", "config_dir"])]
     pub(crate) os_cloud: Option<String>,
 }
@@ -202,7 +202,14 @@ impl SourceArgs {
         if named.is_some() || !self.config.config_file.is_empty() || !self.config.config_dir.is_empty() {
             return named;
         }
-        std::env::var("OS_CLOUD").ok().filter(|name| !name.is_empty())
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        // A sourced openrc is enough where there is no configuration that could be meant.
+        let sourced = || {
+            let has_none = tachi_config::default_search().iter().all(|file| !file.exists());
+            (has_none && set("OS_AUTH_URL").is_some())
+                .then(|| tachi_clouds::Surroundings::here().environment().to_owned())
+        };
+        set("OS_CLOUD").or_else(sourced)
     }
 }
 

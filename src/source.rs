@@ -1,7 +1,6 @@
 //! Where commands of operators learn what they tell, and to whom they say words: the database, on a controller, or the API, from
 //! anywhere. Both give the views that the API answers with, so that both tell the same.
 
-mod clouds;
 mod database;
 mod patient;
 mod remote;

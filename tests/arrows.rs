@@ -33,6 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-text", &[]),
     // Login and catalogue, for the server's client and for the monitors'; reads its options as both write them.
     ("tachi-keystone", &["tachi-config", "tachi-text"]),
+    // Files and variables of operators' clouds.
+    ("tachi-clouds", &["tachi-keystone"]),
     (
         "tachi-openstack",
         &["tachi-domain", "tachi-engine", "tachi-keystone", "tachi-text"],
@@ -73,6 +75,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-api",
             "tachi-audit",
             "tachi-bus",
+            "tachi-clouds",
             "tachi-config",
             "tachi-domain",
             "tachi-engine",

@@ -7,6 +7,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tachi_clouds::{Cloud, Surroundings};
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{MoveVerdict, RecoveryKind, Word};
 use tachi_domain::{RecoveryId, Timestamp};
@@ -14,7 +15,7 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::past::Span;
-use tachi_instance_ha::{Class, Client, Failed};
+use tachi_instance_ha::{Class, Client, Failed, Options};
 use tachi_operator::freezes::FreezeWish;
 use tachi_operator::planning::PlanWish;
 use tachi_operator::when::time;
@@ -24,7 +25,7 @@ use tachi_operator::{
     StoryView, VmoveView, past,
 };
 
-use super::{Said, Saying, Source, clouds};
+use super::{Said, Saying, Source};
 use crate::cmd::Failure;
 use crate::out::waiting;
 
@@ -51,9 +52,11 @@ enum Act {
 
 impl Remote {
     pub(super) fn open(name: &str) -> Result<Self, Failure> {
-        let options = clouds::options(name)?;
-        let client = Client::new(options)
-            .map_err(|error| Failure::new(format!("cloud {name:?} of clouds.yaml"), error).of_usage())?;
+        let cloud = tachi_clouds::read(name, &Surroundings::here())
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let written_in = cloud.written_in.clone();
+        let client =
+            Client::new(options(cloud)).map_err(|error| Failure::new(written_in, error).of_usage())?;
         Ok(Self {
             client,
             cloud: name.to_owned(),
@@ -196,6 +199,21 @@ impl Remote {
         let query: Vec<(&str, String)> = query.collect();
         self.get(&["recoveries"], &query, "recoveries").await
     }
+}
+
+fn options(cloud: Cloud) -> Options {
+    let mut options = Options::new(cloud.auth_url, cloud.credentials);
+    options.interface = cloud.interface;
+    options.endpoint = cloud.endpoint;
+    options.written_in = cloud.written_in;
+    let keystone = &mut options.keystone;
+    keystone.region = cloud.region;
+    keystone.region_option = "region_name for this cloud, or OS_REGION_NAME";
+    keystone.tls = cloud.tls;
+    keystone.timeout = cloud.timeout.unwrap_or(keystone.timeout);
+    keystone.connect_timeout = keystone.connect_timeout.min(keystone.timeout);
+    keystone.user_agent = concat!("tachi/", env!("CARGO_PKG_VERSION"));
+    options
 }
 
 impl fmt::Display for Remote {

@@ -36,6 +36,7 @@ mod policies;
 mod processes;
 mod recovery;
 mod refusing;
+mod regions;
 mod remote;
 mod remote_controller;
 mod remote_draining;

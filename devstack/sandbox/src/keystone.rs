@@ -16,7 +16,7 @@ use axum::routing::get;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-pub(crate) use store::{Keystone, Token};
+pub(crate) use store::{Keystone, REGION, Token};
 
 use crate::web::App;
 

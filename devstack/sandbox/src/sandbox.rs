@@ -14,7 +14,7 @@ use tower::Layer;
 use tower::util::MapRequestLayer;
 
 use crate::SandboxError;
-use crate::keystone::Keystone;
+use crate::keystone::{Keystone, REGION};
 use crate::maas::MaasServer;
 use crate::model::tenants::plain_id;
 use crate::region::Region;
@@ -91,6 +91,7 @@ pub struct Sandbox {
     app: App,
     address: SocketAddr,
     password: String,
+    region_name: String,
     server: JoinHandle<Result<(), std::io::Error>>,
 }
 
@@ -101,20 +102,43 @@ impl Sandbox {
     ///
     /// When the address cannot be listened on.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let password = options.password.unwrap_or_else(plain_id);
+        let region = Region::new(options.region);
+        let keystone = region.read(|state| Keystone::new(&state.tenants, &password, options.token_lifetime));
         let asked = SocketAddr::new(options.listen, options.port);
+        Self::open(asked, region, Arc::new(keystone), password, REGION).await
+    }
+
+    /// Starts another region of the same cloud: the Keystone of this one serves both, and its catalog lists the other region
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn start_beside(&self, name: &str, options: SandboxOptions) -> Result<Self, SandboxError> {
+        let region = Region::new(options.region);
+        let keystone = Arc::clone(&self.app.keystone);
+        let asked = SocketAddr::new(options.listen, options.port);
+        Self::open(asked, region, keystone, self.password.clone(), name).await
+    }
+
+    async fn open(
+        asked: SocketAddr,
+        region: Region,
+        keystone: Arc<Keystone>,
+        password: String,
+        region_name: &str,
+    ) -> Result<Self, SandboxError> {
         let failed = |source| SandboxError::Listen {
             address: asked,
             source,
         };
         let listener = TcpListener::bind(asked).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let password = options.password.unwrap_or_else(plain_id);
-        let region = Region::new(options.region);
-        let keystone = region.read(|state| Keystone::new(&state.tenants, &password, options.token_lifetime));
         let base = base_url(address);
         let app = App {
             region,
-            keystone: Arc::new(keystone),
+            keystone,
             maas: Arc::new(MaasServer::new()),
             base: base.into(),
             admin_key: password.as_str().into(),
@@ -128,7 +152,11 @@ impl Sandbox {
             ("network", "neutron", "/network"),
             ("placement", "placement", "/placement"),
         ] {
-            app.keystone.register(kind, name, &format!("{}{path}", app.base));
+            // One Keystone serves all regions, at its own address.
+            if kind != "identity" || region_name == REGION {
+                app.keystone
+                    .register(region_name, kind, name, &format!("{}{path}", app.base));
+            }
         }
         app.tasks.spawn(app.region.clone().drive(app.stop.clone()));
         let server = serve(listener, app.clone());
@@ -136,6 +164,7 @@ impl Sandbox {
             app,
             address,
             password,
+            region_name: region_name.to_owned(),
             server,
         })
     }
@@ -171,7 +200,7 @@ impl Sandbox {
             password: self.password.clone(),
             project_name: project.to_owned(),
             domain_name: "Default".into(),
-            region_name: "RegionOne".into(),
+            region_name: self.region_name.clone(),
         }
     }
 
@@ -199,7 +228,9 @@ impl Sandbox {
 
     /// Adds a service to the catalog; `$(tenant_id)s` in the URL becomes the token's project.
     pub fn register_endpoint(&self, service_type: &str, name: &str, url: &str) {
-        self.app.keystone.register(service_type, name, url);
+        self.app
+            .keystone
+            .register(&self.region_name, service_type, name, url);
     }
 
     /// Makes an application credential for a user, and returns its id. `None` if there is no such user.

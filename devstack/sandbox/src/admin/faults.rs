@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Operator, done};
+use crate::keystone::REGION;
 use crate::model::fault::MoveFaultRule;
 use crate::web::faults::ApiFault;
 
@@ -82,6 +83,6 @@ pub(super) async fn revoke_tokens(Operator(app): Operator) -> Json<Value> {
 
 pub(super) async fn register(Operator(app): Operator, Json(endpoint): Json<NewEndpoint>) -> Json<Value> {
     app.keystone
-        .register(&endpoint.kind, &endpoint.name, &endpoint.url);
+        .register(REGION, &endpoint.kind, &endpoint.name, &endpoint.url);
     done()
 }

@@ -4,9 +4,6 @@ use serde_json::{Value, json};
 
 use super::store::{Endpoint, Store, Token};
 
-/// The one region.
-pub(super) const REGION: &str = "RegionOne";
-
 /// The catalog, with the token's project in every URL that asks for it.
 pub(super) fn view(store: &Store, token: &Token) -> Value {
     store
@@ -32,8 +29,8 @@ fn service(endpoint: &Endpoint, token: &Token) -> Value {
             json!({
                 "id": format!("{}{interface}", endpoint.service_id),
                 "interface": interface,
-                "region": REGION,
-                "region_id": REGION,
+                "region": endpoint.region,
+                "region_id": endpoint.region,
                 "url": url,
             })
         })

@@ -1,5 +1,7 @@
 //! Projects, users, roles, services: what the command line asks for.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -8,7 +10,6 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::Denied;
-use super::catalog::REGION;
 use super::store::{Endpoint, Project, Role, Store, User};
 use super::tokens::caller;
 use crate::web::App;
@@ -198,12 +199,11 @@ async fn domain(
 }
 
 async fn regions(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Denied> {
-    list(
-        &app,
-        &headers,
-        "regions",
-        |_| json!([{"id": REGION, "description": "", "parent_region_id": null, "links": {}}]),
-    )
+    list(&app, &headers, "regions", |store| {
+        let names: BTreeSet<&str> = store.endpoints.iter().map(|row| row.region.as_str()).collect();
+        let view = |name: &str| json!({"id": name, "description": "", "parent_region_id": null, "links": {}});
+        names.into_iter().map(view).collect()
+    })
 }
 
 fn service_view(row: &Endpoint) -> Value {
@@ -250,8 +250,8 @@ async fn endpoints(
         rows.flat_map(|row| {
             ["public", "internal", "admin"].map(|interface| {
                 json!({
-                    "id": format!("{}{interface}", row.service_id), "interface": interface, "region": REGION,
-                    "region_id": REGION, "service_id": row.service_id, "url": row.url, "enabled": true, "links": {},
+                    "id": format!("{}{interface}", row.service_id), "interface": interface, "region": row.region,
+                    "region_id": row.region, "service_id": row.service_id, "url": row.url, "enabled": true, "links": {},
                 })
             })
         })

@@ -93,7 +93,11 @@ pub(crate) struct Endpoint {
     pub(crate) name: String,
     /// May contain `$(tenant_id)s` or `$(project_id)s`.
     pub(crate) url: String,
+    pub(crate) region: String,
 }
+
+/// The region of a sandbox that runs alone.
+pub(crate) const REGION: &str = "RegionOne";
 
 /// Everything Keystone knows.
 #[derive(Debug, Default)]
@@ -190,20 +194,28 @@ impl Keystone {
         self.lifetime
     }
 
-    /// Adds a service to the catalog, or gives it another URL.
-    pub(crate) fn register(&self, kind: &str, name: &str, url: &str) {
+    /// Adds a service to a region of the catalog, or gives it another URL. Regions that come later are listed first.
+    pub(crate) fn register(&self, region: &str, kind: &str, name: &str, url: &str) {
         let mut store = self.lock();
-        if let Some(endpoint) = store.endpoints.iter_mut().find(|endpoint| endpoint.kind == kind) {
+        let of = |endpoint: &&mut Endpoint| endpoint.kind == kind && endpoint.region == region;
+        if let Some(endpoint) = store.endpoints.iter_mut().find(of) {
             url.clone_into(&mut endpoint.url);
             name.clone_into(&mut endpoint.name);
             return;
         }
-        store.endpoints.push(Endpoint {
+        let endpoint = Endpoint {
             service_id: plain_id(),
             kind: kind.to_owned(),
             name: name.to_owned(),
             url: url.to_owned(),
-        });
+            region: region.to_owned(),
+        };
+        let at = if region == REGION {
+            store.endpoints.len()
+        } else {
+            0
+        };
+        store.endpoints.insert(at, endpoint);
     }
 
     /// Makes an application credential for a user in its default project, and returns its id.

@@ -1,0 +1,239 @@
+//! As whom a cloud is asked: `auth`, and what of it stands beside.
+
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
+
+use crate::node::{Map, Node};
+
+/// How one logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Password,
+    /// The same without what only the generic plugin knows.
+    PasswordOfV3,
+    ApplicationCredential,
+}
+
+/// Reads `auth_type`.
+pub(crate) fn kind(config: &Map) -> Result<Kind, String> {
+    let word = |key: &str| config.get(key).and_then(Node::as_text);
+    let (kind, old) = (word("auth_type"), word("auth_plugin"));
+    let named = kind.unwrap_or("password");
+    // openstacksdk reads the old word, and then does not use it.
+    if old.is_some_and(|old| old != named) {
+        return Err("auth_plugin is set: write auth_type in its place".to_owned());
+    }
+    match named {
+        "password" => Ok(Kind::Password),
+        "v3password" => Ok(Kind::PasswordOfV3),
+        "v3applicationcredential" | "application_credential" => Ok(Kind::ApplicationCredential),
+        other => Err(format!(
+            "auth_type {other:?} is not supported: password, v3password and v3applicationcredential are"
+        )),
+    }
+}
+
+/// The two places of a setting: `auth`, and beside it.
+pub(crate) struct Layers<'a> {
+    pub(crate) auth: &'a Map,
+    pub(crate) beside: &'a Map,
+}
+
+/// Settings by all their names. Those of `auth` that are in none of these are refused.
+const USERNAME: &[&str] = &["username", "user_name"];
+const USER_ID: &[&str] = &["user_id"];
+const PROJECT_ID: &[&str] = &["project_id", "tenant_id"];
+const PROJECT_NAME: &[&str] = &["project_name", "tenant_name"];
+const COMMON: &[&[&str]] = &[
+    &["auth_url"],
+    USERNAME,
+    USER_ID,
+    &["user_domain_id"],
+    &["user_domain_name"],
+    PROJECT_ID,
+    PROJECT_NAME,
+    &["project_domain_id"],
+    &["project_domain_name"],
+    &["domain_id"],
+    &["domain_name"],
+    &["system_scope"],
+    &["trust_id"],
+    &["password"],
+];
+const DEFAULTS: &[&[&str]] = &[&["default_domain_id"], &["default_domain_name"]];
+const APPLICATION: &[&[&str]] = &[
+    &["application_credential_id"],
+    &["application_credential_name"],
+    &["application_credential_secret"],
+];
+/// Settings beside `auth` that openstacksdk takes for a part of it.
+const TOKENS: &[&str] = &["auth_token", "token", "passcode"];
+
+impl Layers<'_> {
+    /// The value of a setting, wherever and by whichever of its names it is written.
+    pub(crate) fn get(&self, names: &[&str]) -> Result<Option<&str>, String> {
+        let mut found: Option<&str> = None;
+        for map in [self.auth, self.beside] {
+            for name in names {
+                let value = match map.get(*name) {
+                    Some(Node::List(_) | Node::Map(_)) => {
+                        return Err(format!("{name} is a list or a mapping"));
+                    }
+                    other => other.and_then(Node::as_text),
+                };
+                let Some(value) = value else { continue };
+                if found.is_some_and(|before| before != value) {
+                    return Err(format!(
+                        "{} is written twice, and differently: in auth, beside it, or by its old name {}",
+                        names.first().unwrap_or(name),
+                        names.last().unwrap_or(name)
+                    ));
+                }
+                found = Some(value);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn required(&self, names: &[&str]) -> Result<&str, String> {
+        let missing = || format!("it has no {}", names.first().unwrap_or(&"such setting"));
+        self.get(names)?.ok_or_else(missing)
+    }
+
+    /// A thing by id, or by name and domain. The id wins, as in keystoneauth.
+    fn named(&self, id: &[&str], name: &[&str], domain: Option<Domain>) -> Result<Option<Named>, String> {
+        if let Some(id) = self.get(id)? {
+            return Ok(Some(Named::Id(id.to_owned())));
+        }
+        let name = self.get(name)?;
+        Ok(name.map(|name| Named::name(name, domain)))
+    }
+
+    /// The domain of a user or project: its own, else the one that is written for both, else the default. The id wins, as in
+    /// keystoneauth.
+    fn domain(&self, own: [&str; 2], others: &[[&str; 2]]) -> Result<Option<Domain>, String> {
+        let all = || std::iter::once(&own).chain(others);
+        for [id, _] in all() {
+            if let Some(id) = self.get(&[id])? {
+                return Ok(Some(Domain::Id(id.to_owned())));
+            }
+        }
+        for [_, name] in all() {
+            if let Some(name) = self.get(&[name])? {
+                return Ok(Some(Domain::Name(name.to_owned())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Refuses what would be dropped.
+    fn check(&self, kind: Kind) -> Result<(), String> {
+        let more = match kind {
+            Kind::Password => DEFAULTS,
+            Kind::PasswordOfV3 => &[],
+            Kind::ApplicationCredential => APPLICATION,
+        };
+        let is_known = |key: &&String| {
+            COMMON
+                .iter()
+                .chain(more)
+                .any(|names| names.contains(&key.as_str()))
+        };
+        let set = |(key, value): (_, &Node)| (!value.is_empty()).then_some(key);
+        let mut strange = self.auth.iter().filter_map(set).filter(|key| !is_known(key));
+        if let Some(key) = strange.next() {
+            return Err(format!(
+                "auth has {key}, which is not supported with this auth_type"
+            ));
+        }
+        let mut tokens = TOKENS
+            .iter()
+            .filter(|key| self.beside.get(**key).is_some_and(|value| !value.is_empty()));
+        match tokens.next() {
+            Some(key) => Err(format!(
+                "it has {key}, which is not supported with this auth_type"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads who asks.
+pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials, String> {
+    layers.check(kind)?;
+    let of_project = layers.get(PROJECT_ID)?.is_some() || layers.get(PROJECT_NAME)?.is_some();
+    // Where a project is named, a domain without a word before it is that of both user and project.
+    let mut others: Vec<[&str; 2]> = Vec::new();
+    others.extend(of_project.then_some(["domain_id", "domain_name"]));
+    others.extend((kind == Kind::Password).then_some(["default_domain_id", "default_domain_name"]));
+    let user = || {
+        let domain = layers.domain(["user_domain_id", "user_domain_name"], &others)?;
+        layers.named(USER_ID, USERNAME, domain)
+    };
+    let project = || {
+        let domain = layers.domain(["project_domain_id", "project_domain_name"], &others)?;
+        layers.named(PROJECT_ID, PROJECT_NAME, domain)
+    };
+    match kind {
+        Kind::Password | Kind::PasswordOfV3 => Ok(Credentials::Password {
+            user: user()?.ok_or("it has no username")?,
+            password: layers.required(&["password"])?.into(),
+            scope: scope(layers, project()?, of_project)?,
+        }),
+        Kind::ApplicationCredential => {
+            if scope(layers, project()?, of_project)? != Scope::Default {
+                return Err(
+                    "it has an application credential and a project, domain, trust or system_scope beside it: a credential is good for \
+                     its own project only. Delete the others"
+                        .to_owned(),
+                );
+            }
+            let secret = layers.required(&["application_credential_secret"])?;
+            let id = layers.get(&["application_credential_id"])?;
+            let name = layers.get(&["application_credential_name"])?;
+            let credential = match (id, name, user()?) {
+                (Some(id), ..) => ApplicationCredential::Id(id.to_owned()),
+                (None, Some(name), Some(user)) => ApplicationCredential::Name {
+                    name: name.to_owned(),
+                    user,
+                },
+                (None, Some(_), None) => {
+                    return Err("it has application_credential_name, and no username".to_owned());
+                }
+                (None, None, _) => {
+                    return Err(
+                        "it has neither application_credential_id nor application_credential_name".to_owned(),
+                    );
+                }
+            };
+            Ok(Credentials::ApplicationCredential {
+                credential,
+                secret: secret.into(),
+            })
+        }
+    }
+}
+
+/// What the token is for. keystoneauth refuses several, too.
+fn scope(layers: &Layers<'_>, project: Option<Named>, of_project: bool) -> Result<Scope, String> {
+    let mut all: Vec<(&str, Scope)> = Vec::new();
+    all.extend(project.map(|project| ("a project", Scope::Project(project))));
+    if !of_project {
+        let domain = layers.domain(["domain_id", "domain_name"], &[])?;
+        all.extend(domain.map(|domain| ("a domain", Scope::Domain(domain))));
+    }
+    let trust = layers.get(&["trust_id"])?;
+    all.extend(trust.map(|trust| ("trust_id", Scope::Trust(trust.to_owned()))));
+    match layers.get(&["system_scope"])? {
+        None => {}
+        Some("all") => all.push(("system_scope", Scope::System)),
+        Some(_) => return Err("system_scope is not all".to_owned()),
+    }
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    match names.as_slice() {
+        [] | [_] => Ok(all.pop().map_or(Scope::Default, |(_, scope)| scope)),
+        several => Err(format!(
+            "a token is for one thing, and it has {}: write one of them",
+            several.join(" and ")
+        )),
+    }
+}

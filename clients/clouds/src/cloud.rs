@@ -1,0 +1,253 @@
+//! The settings of one cloud, put together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tachi_keystone::{Credentials, Interface, Region, Tls};
+
+use crate::auth::{self, Layers};
+use crate::files::Found;
+use crate::node::{Map, Node};
+use crate::regions::Chosen;
+
+/// The prefixes of settings that are the Instance-HA API's alone.
+const SERVICE: [&str; 2] = ["instance_ha", "ha"];
+
+/// Where a cloud is, and as whom it is asked.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    /// Keystone.
+    pub auth_url: String,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// The region that is meant.
+    pub region: Region,
+    /// Which of the API's addresses in the catalogue.
+    pub interface: Interface,
+    /// The API's address, in place of the catalogue's.
+    pub endpoint: Option<String>,
+    /// How servers are known, and how we are.
+    pub tls: Tls,
+    /// How long an answer may take.
+    pub timeout: Option<Duration>,
+    /// Where it is written, for messages.
+    pub written_in: String,
+}
+
+/// Puts a cloud together, as openstacksdk's `get_one` does.
+pub(crate) fn assemble(found: &Found, region: &Chosen) -> Result<Cloud, String> {
+    let mut config = normalized(&found.profile)?;
+    overlay(&mut config, normalized(&found.own)?);
+    let mut values = normalized(&region.values)?;
+    values.retain(|_, value| *value != Node::Null);
+    overlay(&mut config, values);
+    config.remove("region_name");
+    if let Some(name) = &region.name {
+        config.insert("region_name".to_owned(), Node::Text(name.clone()));
+    }
+    let empty = Map::new();
+    let auth = match config.get("auth") {
+        None | Some(Node::Null) => &empty,
+        Some(Node::Map(auth)) => auth,
+        Some(Node::Text(_) | Node::List(_)) => return Err("auth is not a mapping".to_owned()),
+    };
+    let layers = Layers {
+        auth,
+        beside: &config,
+    };
+    let own = |what: &str| own_setting(&config, what);
+    for what in ["service_type", "service_name"] {
+        if own(what)?.is_some_and(|value| value != "instance-ha" && value != "masakari") {
+            return Err(format!("instance_ha_{what} is not supported"));
+        }
+    }
+    let endpoint = match own("endpoint_override")? {
+        Some(endpoint) => Some(endpoint),
+        None => own("endpoint")?,
+    };
+    if endpoint.as_ref().is_some_and(|endpoint| endpoint.contains("%(")) {
+        return Err(
+            "instance_ha_endpoint_override holds a %(placeholder), which is not supported".to_owned(),
+        );
+    }
+    let region_name = match own("region_name")? {
+        Some(own) => Some(own),
+        None => text(&config, "region_name")?,
+    };
+    Ok(Cloud {
+        auth_url: expanded(&config, "auth_url", layers.required(&["auth_url"])?)?,
+        credentials: auth::credentials(&layers, auth::kind(&config)?)?,
+        region: region_name.map_or(Region::Unset, Region::Named),
+        interface: interface(&config)?,
+        endpoint,
+        tls: tls(&config, found.is_environment)?,
+        timeout: text(&config, "api_timeout")?
+            .map(|text| seconds(&text).ok_or("api_timeout is not a number of seconds"))
+            .transpose()?,
+        written_in: found.written_in.clone(),
+    })
+}
+
+/// `map` with underscores for dashes in its names.
+fn normalized(map: &Map) -> Result<Map, String> {
+    let mut all = Map::new();
+    for (key, value) in map {
+        let value = match value {
+            Node::Map(inner) => Node::Map(normalized(inner)?),
+            Node::Null | Node::Text(_) | Node::List(_) => value.clone(),
+        };
+        let name = key.replace('-', "_");
+        if all.insert(name.clone(), value).is_some() {
+            return Err(format!(
+                "{name} is written twice, with dashes and with underscores"
+            ));
+        }
+    }
+    Ok(all)
+}
+
+/// What `over` says counts; of `auth` each setting by itself.
+fn overlay(under: &mut Map, over: Map) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Node::Map(under)), Node::Map(over)) if key == "auth" => under.extend(over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+/// A text beside `auth`, with what it refers to.
+fn text(config: &Map, key: &str) -> Result<Option<String>, String> {
+    match config.get(key) {
+        None | Some(Node::Null) => Ok(None),
+        Some(Node::Text(text)) if text.is_empty() => Ok(None),
+        Some(Node::Text(text)) => expanded(config, key, text).map(Some),
+        Some(Node::List(_) | Node::Map(_)) => {
+            Err(format!("{key} is a list or a mapping, which is not supported"))
+        }
+    }
+}
+
+/// A setting of the Instance-HA API alone.
+fn own_setting(config: &Map, what: &str) -> Result<Option<String>, String> {
+    let mut found: Option<(String, String)> = None;
+    for prefix in SERVICE {
+        let key = format!("{prefix}_{what}");
+        let Some(value) = text(config, &key)? else {
+            continue;
+        };
+        match &found {
+            Some((other, before)) if *before != value => {
+                return Err(format!("{other} and {key} differ: write one of the two"));
+            }
+            Some(_) => {}
+            None => found = Some((key, value)),
+        }
+    }
+    Ok(found.map(|(_, value)| value))
+}
+
+fn interface(config: &Map) -> Result<Interface, String> {
+    let either = |first: Option<String>, second: Option<String>, names: &str| match (first, second) {
+        (Some(first), Some(second)) if first != second => {
+            Err(format!("{names} differ: write one of the two"))
+        }
+        (first, second) => Ok(first.or(second)),
+    };
+    let own = either(
+        own_setting(config, "interface")?,
+        own_setting(config, "endpoint_type")?,
+        "instance_ha_interface and instance_ha_endpoint_type",
+    )?;
+    let usual = || {
+        either(
+            text(config, "interface")?,
+            text(config, "endpoint_type")?,
+            "interface and endpoint_type",
+        )
+    };
+    let word = match own {
+        Some(own) => Some(own),
+        None => usual()?,
+    };
+    match word {
+        None => Ok(Interface::Public),
+        Some(word) => Interface::parse(&word)
+            .ok_or_else(|| format!("interface {word:?} is none of public, internal and admin")),
+    }
+}
+
+fn tls(config: &Map, is_environment: bool) -> Result<Tls, String> {
+    let path = |key: &str| Ok::<_, String>(text(config, key)?.map(|path| at_home(&path)));
+    let own = path("cert")?;
+    let key = path("key")?;
+    let insecure = truth(config, "insecure", is_environment)?.unwrap_or(false);
+    let verify = truth(config, "verify", is_environment)?.unwrap_or(true);
+    Ok(Tls {
+        ca_file: path("cacert")?,
+        client_certificate: own.map(|own| {
+            let key = key.unwrap_or_else(|| own.clone());
+            (own, key)
+        }),
+        insecure: insecure || !verify,
+    })
+}
+
+/// A variable holds a text, of which openstacksdk knows `true` alone; in a file the words of YAML count.
+fn truth(config: &Map, key: &str, is_environment: bool) -> Result<Option<bool>, String> {
+    let Some(word) = text(config, key)? else {
+        return Ok(None);
+    };
+    match word.to_ascii_lowercase().as_str() {
+        "true" => Ok(Some(true)),
+        "false" => Ok(Some(false)),
+        "yes" | "on" if !is_environment => Ok(Some(true)),
+        "no" | "off" if !is_environment => Ok(Some(false)),
+        _ => Err(format!("{key} is neither true nor false")),
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let number: f64 = text.parse().ok()?;
+    let span = Duration::try_from_secs_f64(number).ok()?;
+    (!span.is_zero()).then_some(span)
+}
+
+/// `path` with the user's home for `~`.
+fn at_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// `value` with the settings to which it refers as `{name}`, the way Python formats.
+fn expanded(config: &Map, key: &str, value: &str) -> Result<String, String> {
+    let wrong = |what: &str| format!("{key} refers to {{{what}}}, which is no text of this cloud");
+    let mut whole = String::new();
+    let mut rest = value;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        whole.push_str(before);
+        if let Some(after) = from.strip_prefix("{{") {
+            whole.push('{');
+            rest = after;
+        } else if let Some(after) = from.strip_prefix("}}") {
+            whole.push('}');
+            rest = after;
+        } else {
+            let inner = from.strip_prefix('{').and_then(|from| from.split_once('}'));
+            let (name, after) = inner.ok_or_else(|| format!("{key} has a brace without its other one"))?;
+            let referred = config
+                .get(name)
+                .and_then(Node::as_text)
+                .filter(|text| !text.contains(['{', '}']));
+            whole.push_str(referred.ok_or_else(|| wrong(name))?);
+            rest = after;
+        }
+    }
+    whole.push_str(rest);
+    Ok(whole)
+}

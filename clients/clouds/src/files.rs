@@ -1,0 +1,225 @@
+//! Where clouds are written: `clouds.yaml`, `secure.yaml`, `clouds-public.yaml`, and the variables of the shell.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::CloudError;
+use crate::node::{self, Map, Node};
+
+/// The cloud that the `OS_*` variables make, unless `OS_CLOUD_NAME` names it otherwise.
+pub const ENVIRONMENT: &str = "envvars";
+
+/// Variables that choose a cloud and make none.
+const SELECTORS: [&str; 5] = [
+    "OS_CLOUD",
+    "OS_REGION_NAME",
+    "OS_CLIENT_CONFIG_FILE",
+    "OS_CLIENT_SECURE_FILE",
+    "OS_CLOUD_NAME",
+];
+
+/// Prefixes of variables that are no settings of a cloud.
+const OTHERS: [&str; 3] = ["OS_TEST", "OS_STD", "OS_LOG"];
+
+/// What a command finds around it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The variables of the shell.
+    pub variables: BTreeMap<String, String>,
+    /// The folders in which files are looked for, the first one first.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn here() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let variables: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
+        let absolute = |name: &str| {
+            let paths = variables.get(name).map(std::env::split_paths);
+            paths.into_iter().flatten().find(|path| path.is_absolute())
+        };
+        let home = std::env::home_dir().map(|home| home.join(".config"));
+        let folders = [
+            Some(PathBuf::from(".")),
+            absolute("XDG_CONFIG_HOME").map(|folder| folder.join("openstack")),
+            home.map(|folder| folder.join("openstack")),
+            Some(
+                absolute("XDG_CONFIG_DIRS")
+                    .unwrap_or_else(|| "/etc/xdg".into())
+                    .join("openstack"),
+            ),
+            Some("/etc/openstack".into()),
+        ];
+        Self {
+            folders: folders.into_iter().flatten().collect(),
+            variables,
+        }
+    }
+
+    /// A variable that is set, and not to nothing.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let value = self.variables.get(name)?;
+        (!value.is_empty()).then_some(value.as_str())
+    }
+
+    /// The name of the cloud that the `OS_*` variables make.
+    pub fn environment(&self) -> &str {
+        self.variable("OS_CLOUD_NAME").unwrap_or(ENVIRONMENT)
+    }
+
+    /// The cloud that the `OS_*` variables make; `None` if they make none.
+    fn made(&self) -> Option<Map> {
+        // Two underscores are in the names of oslo.config's variables, which are a service's options.
+        let is_setting = |name: &str| {
+            name.starts_with("OS_")
+                && !name.contains("__")
+                && !OTHERS.iter().any(|other| name.starts_with(other))
+        };
+        let all = self.variables.iter().filter(|(name, _)| is_setting(name));
+        let makes = all.clone().any(|(name, _)| !SELECTORS.contains(&name.as_str()));
+        let key = |name: &String| name.strip_prefix("OS_").unwrap_or(name).to_ascii_lowercase();
+        let all = all.map(|(name, value)| (key(name), Node::Text(value.clone())));
+        makes.then(|| all.collect())
+    }
+
+    pub(crate) fn makes_cloud(&self) -> bool {
+        self.made().is_some()
+    }
+
+    fn listing(&self) -> String {
+        let all: Vec<String> = self
+            .folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        all.join(", ")
+    }
+
+    /// The first file of a kind.
+    fn file(&self, kind: &str, variable: Option<&str>) -> Option<PathBuf> {
+        let named = variable
+            .and_then(|variable| self.variable(variable))
+            .map(PathBuf::from);
+        let each = |folder: &PathBuf| ["yaml", "yml", "json"].map(|end| folder.join(format!("{kind}.{end}")));
+        named.or_else(|| self.folders.iter().flat_map(each).find(|path| path.exists()))
+    }
+}
+
+/// A cloud as it is written.
+pub(crate) struct Found {
+    /// The cloud's own settings.
+    pub(crate) own: Map,
+    /// The settings that its profile adds.
+    pub(crate) profile: Map,
+    /// Where it is written, for messages.
+    pub(crate) written_in: String,
+    /// True if it is made of variables.
+    pub(crate) is_environment: bool,
+}
+
+/// Finds a cloud.
+pub(crate) fn find(name: &str, around: &Surroundings) -> Result<Found, CloudError> {
+    let file = around.file("clouds", Some("OS_CLIENT_CONFIG_FILE"));
+    let mut clouds = match &file {
+        Some(path) => clouds_of(path)?,
+        None => Map::new(),
+    };
+    if let Some(path) = around.file("secure", Some("OS_CLIENT_SECURE_FILE")) {
+        node::merge(&mut clouds, clouds_of(&path)?);
+    }
+    let own = clouds.remove(name);
+    let is_environment = name == around.environment();
+    let shown = file.as_deref().map(|path| path.display().to_string());
+    let written_in = match &shown {
+        _ if is_environment => format!("the OS_ variables of this shell (cloud {name:?})"),
+        Some(file) => format!("{file}, cloud {name:?}"),
+        None => format!("cloud {name:?}"),
+    };
+    let at = |why: &str| CloudError(format!("{written_in}: {why}"));
+    let own = match (own, is_environment) {
+        (Some(_), true) => {
+            return Err(CloudError(format!(
+                "cloud {name:?} is in {}, and the OS_ variables of this shell make one of that name: rename the one in the file, or \
+                 name the other with OS_CLOUD_NAME",
+                shown.unwrap_or_default()
+            )));
+        }
+        (Some(Node::Map(own)), false) => own,
+        (Some(_), false) => return Err(at("it is not a mapping")),
+        (None, true) => around
+            .made()
+            .ok_or_else(|| at("none of them is set: source an openrc file first"))?,
+        (None, false) => {
+            let names: Vec<&str> = clouds.keys().map(String::as_str).collect();
+            return Err(CloudError(match &shown {
+                Some(file) if names.is_empty() => {
+                    format!("{file}: there is no cloud {name:?}, nor any other")
+                }
+                Some(file) => format!(
+                    "{file}: there is no cloud {name:?}; there are: {}",
+                    names.join(", ")
+                ),
+                None => format!(
+                    "cloud {name:?}: there is no clouds.yaml in {}; OS_CLIENT_CONFIG_FILE names another place",
+                    around.listing()
+                ),
+            }));
+        }
+    };
+    Ok(Found {
+        profile: profile_of(&own, around).map_err(|why| at(&why))?,
+        own,
+        written_in,
+        is_environment,
+    })
+}
+
+/// The clouds of a file.
+fn clouds_of(path: &Path) -> Result<Map, CloudError> {
+    match section(path, "clouds")? {
+        Some(Node::Map(clouds)) => Ok(clouds),
+        None | Some(Node::Null) => Ok(Map::new()),
+        Some(Node::Text(_) | Node::List(_)) => {
+            Err(CloudError(format!("{}: clouds is not a mapping", path.display())))
+        }
+    }
+}
+
+fn section(path: &Path, name: &str) -> Result<Option<Node>, CloudError> {
+    let wrong = |why: String| CloudError(format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    match node::parse(&text).map_err(wrong)? {
+        Node::Map(mut all) => Ok(all.remove(name)),
+        Node::Null | Node::Text(_) | Node::List(_) => Err(wrong("it is empty, or not a mapping".to_owned())),
+    }
+}
+
+/// What the cloud's profile says.
+fn profile_of(own: &Map, around: &Surroundings) -> Result<Map, String> {
+    // `cloud` is the old word for it.
+    let named = ["profile", "cloud"]
+        .into_iter()
+        .find_map(|key| own.get(key)?.as_text());
+    let Some(name) = named.filter(|name| *name != around.environment()) else {
+        return Ok(Map::new());
+    };
+    let file = around.file("clouds-public", None);
+    if let Some(path) = &file
+        && let Some(Node::Map(mut all)) = section(path, "public-clouds").map_err(|error| error.to_string())?
+        && let Some(Node::Map(profile)) = all.remove(name)
+    {
+        if profile.contains_key("profile") {
+            return Err(format!(
+                "profile {name} refers to another profile, which is not supported"
+            ));
+        }
+        return Ok(profile);
+    }
+    Err(format!(
+        "profile {name} is not in clouds-public.yaml, and the profiles that openstacksdk brings along or fetches are not supported: write \
+         auth_url, region_name and what else it says into the cloud"
+    ))
+}

@@ -1,0 +1,107 @@
+//! Which of a cloud's regions is meant.
+
+use crate::files::{Found, Surroundings};
+use crate::node::{Map, Node};
+
+/// A region of a cloud.
+#[derive(Clone, Default)]
+pub(crate) struct Chosen {
+    /// Its name; `None` if the cloud states none.
+    pub(crate) name: Option<String>,
+    /// Settings for this region alone.
+    pub(crate) values: Map,
+}
+
+/// Chooses the region. openstacksdk takes the first of several; that is refused here (R35).
+pub(crate) fn choose(found: &Found, around: &Surroundings) -> Result<Chosen, String> {
+    let mut all = regions(&found.own)?;
+    if all.is_empty() {
+        all = regions(&found.profile)?;
+    }
+    let wanted = around.variable("OS_REGION_NAME").filter(|wanted| {
+        // Beside a whole cloud of variables it is that cloud's.
+        let is_listed = all.iter().any(|one| one.name.as_deref() == Some(wanted));
+        !found.is_environment && (is_listed || !around.makes_cloud())
+    });
+    let names: Vec<&str> = all.iter().filter_map(|one| one.name.as_deref()).collect();
+    let listed = names.join(", ");
+    match (all.as_slice(), wanted) {
+        ([], None) => Ok(Chosen::default()),
+        ([], Some(wanted)) => Ok(Chosen {
+            name: Some(wanted.to_owned()),
+            values: Map::new(),
+        }),
+        ([one], None) => Ok(one.clone()),
+        (all, Some(wanted)) => match all.iter().find(|one| one.name.as_deref() == Some(wanted)) {
+            Some(one) => Ok(one.clone()),
+            None => Err(format!(
+                "OS_REGION_NAME is {wanted}, and the cloud is in {listed}: unset OS_REGION_NAME, or name another cloud"
+            )),
+        },
+        (_, None) => Err(format!(
+            "it is in several regions: {listed}. Set OS_REGION_NAME to the one that is meant"
+        )),
+    }
+}
+
+/// The regions that a cloud or a profile lists.
+fn regions(map: &Map) -> Result<Vec<Chosen>, String> {
+    let single: Vec<&str> = match map.get("region_name").or_else(|| map.get("region-name")) {
+        None | Some(Node::Null) => Vec::new(),
+        Some(Node::Text(text)) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .collect(),
+        Some(Node::List(all)) => all
+            .iter()
+            .map(|one| one.as_text().ok_or("region_name lists something that is no name"))
+            .collect::<Result<_, _>>()?,
+        Some(Node::Map(_)) => return Err("region_name is a mapping".to_owned()),
+    };
+    let listed = match map.get("regions") {
+        None | Some(Node::Null) => Vec::new(),
+        Some(Node::List(all)) => all.iter().map(region).collect::<Result<Vec<Chosen>, String>>()?,
+        Some(Node::Text(_) | Node::Map(_)) => return Err("regions is not a list".to_owned()),
+    };
+    if listed.is_empty() {
+        let named = |name: &&str| Chosen {
+            name: Some((*name).to_owned()),
+            values: Map::new(),
+        };
+        return Ok(single.iter().map(named).collect());
+    }
+    let names: Vec<&str> = listed.iter().filter_map(|one| one.name.as_deref()).collect();
+    if single.is_empty() || single == names {
+        return Ok(listed);
+    }
+    Err(format!(
+        "region_name is {}, and regions lists {}: write one of the two",
+        single.join(", "),
+        names.join(", ")
+    ))
+}
+
+/// An entry of `regions`: a name, or a mapping of `name` and `values`.
+fn region(entry: &Node) -> Result<Chosen, String> {
+    const WRONG: &str = "an entry of regions is neither a name nor a mapping of name and values";
+    let Some(map) = entry.as_map() else {
+        let name = entry.as_text().ok_or(WRONG)?.to_owned();
+        return Ok(Chosen {
+            name: Some(name),
+            values: Map::new(),
+        });
+    };
+    if map.keys().any(|key| key != "name" && key != "values") {
+        return Err(WRONG.to_owned());
+    }
+    let values = match map.get("values") {
+        None | Some(Node::Null) => Map::new(),
+        Some(Node::Map(values)) => values.clone(),
+        Some(Node::Text(_) | Node::List(_)) => return Err(WRONG.to_owned()),
+    };
+    Ok(Chosen {
+        name: Some(map.get("name").and_then(Node::as_text).ok_or(WRONG)?.to_owned()),
+        values,
+    })
+}

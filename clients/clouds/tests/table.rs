@@ -1,0 +1,262 @@
+//! `tests/clients-config/table.json`: what openstacksdk makes of each case, and where this loader differs on purpose.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tachi_clouds::{Cloud, Surroundings, read};
+use tachi_keystone::Interface;
+
+/// Cases that are refused here although openstacksdk takes them, each with a part of the reason.
+const REFUSED: &[(&str, &str)] = &[
+    // It picks the first of several, or one of two that contradict each other.
+    ("regions-two", "several regions: south, north. Set OS_REGION_NAME"),
+    ("regions-two-by-comma", "several regions: south, north"),
+    ("regions-two-as-list", "several regions: south, north"),
+    ("regions-mapping-two", "several regions: south, north"),
+    ("profile-with-two-regions", "several regions: south, north"),
+    (
+        "regions-and-region",
+        "region_name is north, and regions lists south, north",
+    ),
+    (
+        "region-against-variable",
+        "OS_REGION_NAME is north, and the cloud is in south",
+    ),
+    ("beside-beats-auth", "project_name is written twice"),
+    ("username-beside-and-in-auth", "username is written twice"),
+    (
+        "interface-and-endpoint-type",
+        "interface and endpoint_type differ",
+    ),
+    (
+        "interface-of-both-types",
+        "instance_ha_interface and ha_interface differ",
+    ),
+    // It drops something without a word.
+    ("auth-plugin", "auth_plugin is set"),
+    ("profile-unknown", "profile nirgends is not in clouds-public.yaml"),
+    ("insecure-number", "insecure is neither true nor false"),
+    ("openrc-insecure-yes", "insecure is neither true nor false"),
+    // It asks what Keystone refuses.
+    (
+        "application-credential-by-name-alone",
+        "application_credential_name, and no username",
+    ),
+    ("application-credential-and-project", "its own project only"),
+    // It can what this loader cannot.
+    ("token-type", "auth_type \"token\" is not supported"),
+    ("interface-list", "interface is a list"),
+    ("override-placeholder", "%(placeholder), which is not supported"),
+];
+
+/// Cases in which this loader takes what is written, and openstacksdk something else: pointers into its answer, with our values.
+fn otherwise(name: &str) -> Option<(&'static str, Value)> {
+    const PASSWORD: &str = "/body/auth/identity/password/user/password";
+    Some(match name {
+        // YAML 1.1 makes numbers, truths and times of them.
+        "password-octal" => (PASSWORD, json!("0123456701")),
+        "password-grouped" => (PASSWORD, json!("1_000")),
+        "password-fraction" => (PASSWORD, json!("1.10")),
+        "password-hex" => (PASSWORD, json!("0x1F")),
+        "password-yes" => (PASSWORD, json!("yes")),
+        "password-sixty" => (PASSWORD, json!("1:30")),
+        // As the `openstack` command has it, and not the library.
+        "region-by-variable" | "regions-two-by-variable" => ("/region", json!("north")),
+        _ => return None,
+    })
+}
+
+fn around(case: &Value, folder: &std::path::Path) -> Surroundings {
+    for (file, text) in case["files"].as_object().unwrap() {
+        std::fs::write(folder.join(file), text.as_str().unwrap()).unwrap();
+    }
+    let variables = case["variables"].as_object().unwrap();
+    let variables = variables
+        .iter()
+        .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()));
+    Surroundings {
+        variables: variables.collect::<BTreeMap<String, String>>(),
+        folders: vec![folder.to_owned()],
+    }
+}
+
+/// A cloud in the words of the table.
+fn told(cloud: &Cloud) -> Value {
+    let tls = &cloud.tls;
+    let verify = match (&tls.ca_file, tls.insecure) {
+        (_, true) => json!(false),
+        (Some(file), false) => json!(file),
+        (None, false) => json!(true),
+    };
+    let cert = tls.client_certificate.as_ref().map(
+        |(own, key)| {
+            if own == key { json!(own) } else { json!([own, key]) }
+        },
+    );
+    json!({
+        "body": cloud.credentials.body(),
+        "auth_url": cloud.auth_url,
+        "region": cloud.region.name(),
+        "interface": cloud.interface.as_str(),
+        "endpoint": cloud.endpoint,
+        "verify": verify,
+        "cert": cert,
+        "timeout": cloud.timeout.map(|timeout| timeout.as_secs()),
+    })
+}
+
+fn difference(case: &Value) -> Option<String> {
+    let name = case["name"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ours = read(case["cloud"].as_str().unwrap(), &around(case, folder.path()));
+    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+        let is_taken = case["sdk"].get("error").is_none();
+        return match ours {
+            _ if !is_taken => Some("openstacksdk refuses it too: it is no difference".to_owned()),
+            Err(error) if error.to_string().contains(why) => None,
+            Err(error) => Some(format!("it is refused, but not for {why}: {error}")),
+            Ok(cloud) => Some(format!("it is not refused: {}", told(&cloud))),
+        };
+    }
+    let mut want = case["sdk"].clone();
+    if want.get("error").is_some() && name != "password-date" {
+        return ours
+            .ok()
+            .map(|cloud| format!("openstacksdk refuses it: {}", told(&cloud)));
+    }
+    let mut got = match ours {
+        Ok(cloud) => told(&cloud),
+        Err(error) => return Some(format!("it is refused: {error}")),
+    };
+    if name == "password-date" {
+        let password = got.pointer("/body/auth/identity/password/user/password");
+        return (password != Some(&json!("2024-01-01"))).then(|| got.to_string());
+    }
+    if let Some((pointer, value)) = otherwise(name) {
+        let theirs = want.pointer_mut(pointer).unwrap();
+        if *theirs == value {
+            return Some("openstacksdk has the same: it is no difference".to_owned());
+        }
+        *theirs = value;
+    }
+    if want["body"].is_null() {
+        // A certificate that is not there stopped the request.
+        got["body"] = Value::Null;
+    }
+    let word = want["interface"]
+        .as_str()
+        .and_then(Interface::parse)
+        .map(Interface::as_str);
+    want["interface"] = json!(word);
+    (got != want).then(|| format!("\n  ours {got}\n  want {want}"))
+}
+
+#[test]
+fn clouds_are_read_as_openstacksdk_reads_them() {
+    let table = include_str!("../../../tests/clients-config/table.json");
+    let table: Value = serde_json::from_str(table).unwrap();
+    let cases = table["cases"].as_array().unwrap();
+    let names: Vec<&str> = cases.iter().map(|case| case["name"].as_str().unwrap()).collect();
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter_map(|case| Some(format!("{}: {}", case["name"], difference(case)?)))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+    assert!(cases.len() > 100);
+    for (name, _) in REFUSED {
+        assert!(names.contains(name), "{name} is no case");
+    }
+}
+
+#[test]
+fn no_message_holds_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clouds.yaml");
+    let around = Surroundings {
+        folders: vec![folder.path().to_owned()],
+        ..Surroundings::default()
+    };
+    let auth = "auth_url: 'http://k', username: u, password: hunter2";
+    for (text, part) in [
+        (
+            "clouds: {one: {auth: {password: 'hunter2\n".to_owned(),
+            "not YAML",
+        ),
+        (
+            format!("clouds: {{one: {{auth: {{{auth}, hunter2: x}}}}}}"),
+            "auth has",
+        ),
+        (
+            format!("clouds: {{one: {{password: hunter3, auth: {{{auth}}}}}}}"),
+            "password is written twice",
+        ),
+        (
+            format!("clouds: {{one: {{interface: secret, auth: {{{auth}}}}}}}"),
+            "interface",
+        ),
+        (
+            format!("clouds: {{one: {{profile: vexxhost, auth: {{{auth}}}}}}}"),
+            "profile vexxhost",
+        ),
+        (
+            format!("clouds: {{one: {{regions: north, auth: {{{auth}}}}}}}"),
+            "regions is not a list",
+        ),
+        (
+            format!("clouds: {{one: {{instance_ha_service_name: other, auth: {{{auth}}}}}}}"),
+            "instance_ha_service_name is not supported",
+        ),
+        ("- hunter2".to_owned(), "not a mapping"),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let error = read("one", &around).unwrap_err().to_string();
+        let shown = error.replace("auth has hunter2", "auth has");
+        assert!(
+            error.contains(part) && !shown.contains("hunter"),
+            "{text}: {error}"
+        );
+        assert!(error.contains("clouds.yaml"), "{error}");
+    }
+    let nowhere = Surroundings::default();
+    assert!(
+        read("one", &nowhere)
+            .unwrap_err()
+            .to_string()
+            .contains("there is no clouds.yaml")
+    );
+    std::fs::write(&path, format!("clouds: {{one: {{auth: {{{auth}}}}}, two: {{}}}}")).unwrap();
+    let error = read("three", &around).unwrap_err().to_string();
+    assert!(
+        error.ends_with("there is no cloud \"three\"; there are: one, two"),
+        "{error}"
+    );
+}
+
+/// openstacksdk goes on to the next place.
+#[test]
+fn a_file_that_is_named_and_not_there_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clouds.yaml");
+    std::fs::write(
+        &path,
+        "clouds: {one: {auth: {auth_url: 'http://k', username: u, password: p}}}",
+    )
+    .unwrap();
+    let mut around = Surroundings {
+        folders: vec![folder.path().to_owned()],
+        ..Surroundings::default()
+    };
+    assert!(read("one", &around).is_ok());
+    around.variables.insert(
+        "OS_CLIENT_CONFIG_FILE".to_owned(),
+        "/nowhere/clouds.yaml".to_owned(),
+    );
+    let error = read("one", &around).unwrap_err().to_string();
+    assert!(error.contains("/nowhere/clouds.yaml"), "{error}");
+}
