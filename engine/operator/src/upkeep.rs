@@ -9,6 +9,7 @@ use tachi_engine::ports::operator::{RecoveryFilter, Retried, attempt};
 use tachi_engine::ports::{AuditEntry, AuditSink, Doubted, JournalError, Monitors, OperatorDesk};
 use utoipa::ToSchema;
 
+use crate::named;
 use crate::plain::plain;
 use crate::schema;
 use crate::when::Time;
@@ -125,7 +126,7 @@ impl Upkeep<'_> {
     /// Nobody of that name is set aside, the audit log takes nothing, or the database failed.
     pub async fn lift(&self, wanted: &str) -> Result<Done<LiftedView>, Unsaid> {
         let all = self.desk.doubted_reporters().await?;
-        let found = reporter(&all, wanted).ok_or_else(|| {
+        let found = reporter(&all, wanted)?.ok_or_else(|| {
             Unsaid::Unknown(format!(
                 "no reporter {} is set aside: it was lifted, or never was; see tachi reporter list",
                 plain(wanted)
@@ -334,11 +335,22 @@ fn failed(error: &JournalError) -> (AuditResult, String) {
     (result, format!("{error}: {}", error.source))
 }
 
-/// A host may be called by a number: then the host's own is meant only if no list has that number.
-fn reporter<'a>(listed: &'a [Doubted], wanted: &str) -> Option<&'a Doubted> {
-    let numbered = listed.iter().find(|one| one.number.to_string() == wanted);
-    let bound = |one: &&Doubted| one.reporter.host.as_deref() == Some(wanted);
-    numbered.or_else(|| listed.iter().find(bound))
+/// Finds a reporter by its number, else by the host that it is bound to, which may have several (R35).
+fn reporter<'a>(listed: &'a [Doubted], wanted: &str) -> Result<Option<&'a Doubted>, Unsaid> {
+    if let Some(numbered) = listed.iter().find(|one| one.number.to_string() == wanted) {
+        return Ok(Some(numbered));
+    }
+    let bound = listed
+        .iter()
+        .filter(|one| one.reporter.host.as_deref() == Some(wanted));
+    let found: Vec<&Doubted> = bound.collect();
+    if found.len() > 1 {
+        let each = found
+            .iter()
+            .map(|one| format!("{} {}", one.number, plain(&one.reporter.to_string())));
+        return Err(Unsaid::Ambiguous(named::could_be(wanted, "reporters", each)));
+    }
+    Ok(found.first().copied())
 }
 
 #[cfg(test)]
@@ -369,10 +381,15 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                reporter(&listed, wanted).map(|one| one.number),
+                reporter(&listed, wanted).unwrap().map(|one| one.number),
                 expected,
                 "{wanted}"
             );
         }
+        let several = [one(7, Some("cmp1")), one(8, Some("cmp1"))];
+        let Err(Unsaid::Ambiguous(why)) = reporter(&several, "cmp1") else {
+            panic!("one of two was picked");
+        };
+        assert!(why.contains("\n  7 ") && why.contains("\n  8 "), "{why}");
     }
 }

@@ -60,11 +60,22 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
     if records.iter().any(Record::in_down_cell) {
         return Err(down_cell(host));
     }
-    records
-        .into_iter()
-        .next()
-        .map(|record| understood(&answer, record))
-        .transpose()
+    // Each cell has a table of its own, so two hosts of one name can be there at once (R35).
+    if let [first, second, ..] = records.as_slice() {
+        let id = |record: &Record| record.id.as_ref().map(ToString::to_string).unwrap_or_default();
+        let text = format!(
+            "nova has {} nova-compute services on host {host}, {} and {}: two hosts have this name, or a record of an old cell is left.              Delete the one that is none",
+            records.len(),
+            id(first),
+            id(second),
+        );
+        return Err(fault::unsent(
+            FaultClass::Permanent,
+            tachi_text::one_line(&text, &[]),
+        ));
+    }
+    let record = records.into_iter().next();
+    record.map(|record| understood(&answer, record)).transpose()
 }
 
 /// All of them, by one request: conductors and schedulers are a handful beside the computes.

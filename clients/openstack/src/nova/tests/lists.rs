@@ -57,6 +57,26 @@ async fn ew32_ids_are_read_from_every_page_and_without_the_details() {
     );
 }
 
+/// R35: each cell has a table of services of its own.
+#[tokio::test]
+async fn of_two_services_on_hosts_of_one_name_none_is_taken() {
+    let mut other = service_record();
+    other["id"] = json!("99999999-2222-3333-4444-555555555555");
+    let both = json!({"services": [service_record(), other]});
+    let fake = Fake::start(table([("GET /os-services", 200, both)])).await;
+    let error = fake.nova().await.service("c1").await.unwrap_err();
+    assert_eq!(error.fault.class, FaultClass::Permanent);
+    assert!(!error.fault.maybe_done);
+    assert!(
+        error.fault.text.contains("2 nova-compute services on host c1"),
+        "{error}"
+    );
+    assert!(
+        error.fault.text.contains(SERVICE) && error.fault.text.contains("99999999-"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn ew33_no_ids_are_believed_only_if_the_cell_of_the_host_is_there() {
     let up = json!({"services": [service_record()]});
