@@ -1,14 +1,15 @@
 //! Signatures of monitors on their way to the database.
 //!
 //! A thousand hosts sign three hundred times a second. What comes within a second is written at once, and of one monitor
-//! only the last. What is lost with the process is said again in ten seconds.
+//! only the last. Each heartbeat is dated when it is received (R15): one that cannot be written soon is dropped, as the next one
+//! comes within ten seconds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tachi_domain::monitor::{MonitorKind, Signature};
-use tachi_engine::ports::Monitors;
+use tachi_engine::ports::{Monitors, ReceivedHeartbeat};
 use tokio::time::Instant;
 
 /// What comes within this time is written together.
@@ -38,7 +39,7 @@ pub(crate) struct Signs {
 
 #[derive(Default)]
 struct State {
-    waiting: HashMap<(String, MonitorKind), Signature>,
+    waiting: HashMap<(String, MonitorKind), ReceivedHeartbeat>,
     strangers: HashMap<String, Instant>,
     /// Somebody writes, or is about to.
     busy: bool,
@@ -68,7 +69,11 @@ impl Signs {
         if state.waiting.len() >= MOST && !state.waiting.contains_key(&key) {
             return Err(Refused::TooMany(GATHERED_FOR * 10));
         }
-        state.waiting.insert(key, signature);
+        let received = ReceivedHeartbeat {
+            signature,
+            received: Instant::now(),
+        };
+        state.waiting.insert(key, received);
         if !std::mem::replace(&mut state.busy, true) {
             let writer = self.clone();
             tokio::spawn(async move { writer.write().await });
@@ -82,9 +87,10 @@ impl Signs {
         let mut failed = false;
         loop {
             tokio::time::sleep(GATHERED_FOR).await;
-            let batch: Vec<Signature> = {
+            let batch: Vec<ReceivedHeartbeat> = {
                 let mut state = self.state();
-                let batch = state.waiting.drain().map(|(_, signature)| signature).collect();
+                let batch = state.waiting.drain().map(|(_, received)| received);
+                let batch = batch.filter(ReceivedHeartbeat::is_current).collect();
                 state.busy = !Vec::is_empty(&batch);
                 if !state.busy {
                     return;
@@ -105,14 +111,15 @@ impl Signs {
                     if !failed {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
-                            "the signatures of monitors cannot be written: they are kept, and tried again"
+                            "failed to write heartbeats of monitors: each is tried again for a few seconds"
                         );
                     }
                     failed = true;
                     let mut state = self.state();
                     for one in batch {
                         // What came meanwhile is younger.
-                        state.waiting.entry((one.host.clone(), one.kind)).or_insert(one);
+                        let key = (one.signature.host.clone(), one.signature.kind);
+                        state.waiting.entry(key).or_insert(one);
                     }
                 }
             }

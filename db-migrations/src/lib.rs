@@ -42,6 +42,7 @@ mod m20261123_0050_job;
 mod m20261123_0060_plans;
 mod m20261124_0010_refusals;
 mod m20261125_0010_monitors_say;
+mod m20261127_0040_monitor_heartbeats;
 mod m20261127_0086_rewinds;
 mod origin;
 mod statement;
@@ -92,6 +93,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_0060_plans::Migration),
             Box::new(m20261124_0010_refusals::Migration),
             Box::new(m20261125_0010_monitors_say::Migration),
+            Box::new(m20261127_0040_monitor_heartbeats::Migration),
             Box::new(m20261127_0086_rewinds::Migration),
         ]
     }

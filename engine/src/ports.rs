@@ -40,7 +40,7 @@ pub use inventory::{Inventory, ServerPage};
 pub use jobs::{JobEnd, JobLine, Jobs};
 pub use journal::{Journal, JournalError};
 pub use machines::Machines;
-pub use monitors::Monitors;
+pub use monitors::{HEARTBEAT_WRITE_LIMIT, Monitors, ReceivedHeartbeat};
 pub use operator::OperatorDesk;
 pub use plans::{MovedAway, NewPlan, Planning, Plans};
 pub use refusals::{RefusalLog, Refusals};

@@ -201,7 +201,7 @@ async fn serve(
         post: client.clone(),
         fresh,
         health: health.clone(),
-        clock,
+        clock: clock.clone(),
         settings: settings.delivery.clone(),
         jitter: rand::random::<f64>,
     };
@@ -211,6 +211,7 @@ async fn serve(
         host: settings.hostname.clone(),
         kind,
         health: health.clone(),
+        clock,
         look: Arc::new(move || guests::look(&nova)),
         notice: (kind == Kind::Host).then(|| host::notice(settings)),
         jitter: rand::random::<f64>,

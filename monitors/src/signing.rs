@@ -1,8 +1,9 @@
 //! The monitor tells the API every ten seconds that it is at work, what of it does not work, and which hosts it watches, so that
 //! operators see a monitor that has died before a failure goes unreported.
 //!
-//! It is for people: what cannot be told is told the next time, and no report waits for it. It tells two things more that only its host
-//! knows: what comes of guests there when it boots, and how soon a host would be reported.
+//! What cannot be told is told the next time, and no report waits for it. It tells two things more that only its host
+//! knows: what comes of guests there when it boots, and how soon a host would be reported. With the `boot_id` and the boot-time
+//! counter of its host a heartbeat can contradict a claim that the host is off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tachi_instance_ha::{Client, Failed, MonitorSignature};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::guests::Guests;
 use crate::health::Health;
 use crate::kind::Kind;
@@ -21,6 +23,9 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// An API that does not take signatures, as Masakari's, or knows no such host yet, is asked again after this.
 const REFUSED: Duration = Duration::from_secs(60);
+
+/// An API of an older version refuses what it does not know: the boot is left out for this long.
+const WITHOUT_BOOT: Duration = Duration::from_mins(10);
 
 /// A host in a region that does not answer is not counted as silent for one answer that came late.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -73,6 +78,7 @@ pub(crate) struct Signing {
     pub(crate) host: String,
     pub(crate) kind: Kind,
     pub(crate) health: Health,
+    pub(crate) clock: Clock,
     /// Looks what comes of guests.
     pub(crate) look: Arc<dyn Fn() -> Option<Guests> + Send + Sync>,
     /// How soon it would report a host, if it watches others.
@@ -86,6 +92,7 @@ impl Signing {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut told: Option<String> = None;
         let mut guests: (Option<Guests>, Option<Instant>) = (None, None);
+        let mut without_boot: Option<Instant> = None;
         let mut pause = EVERY.mul_f64((self.jitter)().clamp(0.0, 1.0));
         while stop
             .run_until_cancelled(tokio::time::sleep(pause))
@@ -100,11 +107,19 @@ impl Signing {
                 }
                 guests.1 = Some(Instant::now());
             }
-            let signature = self.signature(guests.0.as_ref());
+            without_boot = without_boot.filter(|since| since.elapsed() < WITHOUT_BOOT);
+            let mut signature = self.signature(guests.0.as_ref());
+            if without_boot.is_some() {
+                (signature.boot_id, signature.uptime_ms) = (None, None);
+            }
             let signed = self.book.sign(&self.host, self.kind.name(), &signature);
             let signed = tokio::time::timeout(LIMIT, signed).await;
             let (next, trouble) = match signed {
                 Ok(Ok(())) => (EVERY, None),
+                Ok(Err(failed)) if failed.status == Some(400) && without_boot.is_none() => {
+                    without_boot = Some(Instant::now());
+                    (EVERY, Some(failed.to_string()))
+                }
                 Ok(Err(failed)) if matches!(failed.status, Some(400..=499)) => {
                     (REFUSED, Some(failed.to_string()))
                 }
@@ -130,6 +145,8 @@ impl Signing {
             .as_ref()
             .map(|one| one.with(self.health.missed_within()));
         let troubles = self.health.condition().parts;
+        let stamp = self.clock.stamp();
+        let has_boot = !stamp.boot.is_empty();
         MonitorSignature {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             troubles: troubles
@@ -143,6 +160,8 @@ impl Signing {
             notice_seconds: notice.as_ref().map(|one| whole(one.within)),
             notice_by: notice.as_ref().map(|one| short(&one.by)),
             notice_beside: notice.as_ref().map(|one| short(&one.told_beside())),
+            uptime_ms: has_boot.then_some(stamp.up / 1_000),
+            boot_id: has_boot.then_some(stamp.boot),
         }
     }
 }
@@ -222,6 +241,7 @@ mod tests {
             host: "cmp1".to_owned(),
             kind: Kind::Host,
             health: health.clone(),
+            clock: Clock::new(),
             look: Arc::new(|| {
                 Some(Guests {
                     resume: Resume::Yes,
@@ -254,6 +274,9 @@ mod tests {
                 (Some("yes"), Some(7))
             );
             assert_eq!(written[0].notice_beside.as_deref(), Some("until it is missed"));
+            let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+            assert_eq!(written[2].boot_id.as_deref(), Some(boot.trim()));
+            assert!(written[2].uptime_ms >= written[0].uptime_ms && written[0].uptime_ms.is_some());
         }
         health.misses_within(Some(Duration::from_secs(30)));
         *paper.answer.lock().unwrap() = Some(failed(Some(404)));
@@ -268,6 +291,15 @@ mod tests {
         assert_eq!(after(50).await, 4, "Masakari's API, or a host in no segment");
         *paper.answer.lock().unwrap() = Some(failed(None));
         assert_eq!(after(25).await, 6, "away: tried again as ever");
+        *paper.answer.lock().unwrap() = Some(failed(Some(400)));
+        assert_eq!(after(10).await, 7);
+        *paper.answer.lock().unwrap() = None;
+        assert_eq!(after(600).await, 67, "an older API takes it without the boot");
+        {
+            let written = paper.written.lock().unwrap();
+            let has_boot = |at: usize| written[at].boot_id.is_some() && written[at].uptime_ms.is_some();
+            assert_eq!([6, 7, 65, 66].map(has_boot), [true, false, false, true]);
+        }
         stop.cancel();
         task.await.unwrap();
     }

@@ -30,6 +30,7 @@ mod invariants;
 mod levels;
 mod live_drill;
 mod mending;
+mod monitor_heartbeats;
 mod operator;
 mod operator_api;
 mod policies;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tachi_bus::LocalWake;
-use tachi_domain::NotificationId;
 use tachi_domain::entity::host::NewHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::guard::GuardPolicy;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
+use tachi_domain::{NotificationId, Timestamp};
 use tachi_engine::ports::{
     Clock as _, Events, Hosts as _, Journal, NoEvents, Notifications as _, Reports as _, Segments as _,
 };
@@ -179,6 +179,11 @@ impl Stage {
 
     /// What a host monitor posts, straight into the registry.
     pub(crate) async fn report(&self, host: &str) -> NotificationId {
+        self.report_seen(host, SystemClock.wall()).await
+    }
+
+    /// The same of what it has seen at that time.
+    pub(crate) async fn report_seen(&self, host: &str, seen: Timestamp) -> NotificationId {
         let now = SystemClock.wall();
         let payload = [
             ("event", "STOPPED"),
@@ -188,7 +193,7 @@ impl Stage {
         let new = NewNotification {
             kind: NotificationType::ComputeHost,
             hostname: host.into(),
-            generated_time: now,
+            generated_time: seen,
             payload: payload
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
@@ -418,20 +423,56 @@ impl Stage {
             answer.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
-        let body = json!({ "auth": {
-            "identity": { "methods": ["password"], "password": { "user": {
-                "name": login.username, "domain": { "name": login.domain_name }, "password": login.password } } },
-            "scope": { "project": { "name": login.project_name, "domain": { "name": login.domain_name } } },
-        }});
-        let answer = http
-            .post(format!("{}/auth/tokens", login.auth_url))
-            .json(&body)
+        let body = password(login);
+        let token = token(&http, &login.auth_url, &body).await;
+        Api { http, base, token }
+    }
+
+    /// The same for the monitors of a host, with an application credential that is bound to it.
+    pub(crate) async fn api_of_monitor(&self, host: &str) -> Api {
+        let login = self.sandbox.credentials();
+        let admin = self.api_of(&login).await;
+        let made = admin
+            .http
+            .get(format!("{}/auth/tokens", login.auth_url))
+            .header("x-auth-token", &admin.token)
+            .header("x-subject-token", &admin.token)
+            .send();
+        let who: Value = made.await.unwrap().json().await.unwrap();
+        let user = who["token"]["user"]["id"].as_str().unwrap();
+        let name = format!("masakari-monitor-{host}");
+        let made = admin
+            .http
+            .post(format!("{}/users/{user}/application_credentials", login.auth_url))
+            .header("x-auth-token", &admin.token)
+            .json(&json!({"application_credential": {"name": name, "secret": "s"}}))
             .send()
             .await
             .unwrap();
-        let token = answer.headers()["x-subject-token"].to_str().unwrap().to_owned();
-        Api { http, base, token }
+        assert_eq!(made.status(), 201);
+        let made: Value = made.json().await.unwrap();
+        let body = json!({"auth": {"identity": {
+            "methods": ["application_credential"],
+            "application_credential": {"id": made["application_credential"]["id"], "secret": "s"},
+        }}});
+        let token = token(&admin.http, &login.auth_url, &body).await;
+        Api { token, ..admin }
     }
+}
+
+/// What asks Keystone for a token of a user.
+fn password(login: &tachi_sandbox::Credentials) -> Value {
+    json!({ "auth": {
+            "identity": { "methods": ["password"], "password": { "user": {
+                "name": login.username, "domain": { "name": login.domain_name }, "password": login.password } } },
+            "scope": { "project": { "name": login.project_name, "domain": { "name": login.domain_name } } },
+    }})
+}
+
+async fn token(http: &reqwest::Client, auth_url: &str, body: &Value) -> String {
+    let asked = http.post(format!("{auth_url}/auth/tokens")).json(body);
+    let answer = asked.send().await.unwrap();
+    answer.headers()["x-subject-token"].to_str().unwrap().to_owned()
 }
 
 /// An engine in this process.

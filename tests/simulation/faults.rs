@@ -66,7 +66,7 @@ kinds! {
     /// An operator asks for a failed recovery again.
     Retry = "retry", 0;
     /// Bound monitors send heartbeats, also of a host whose nova-compute is down.
-    Monitors = "monitors", 0;
+    Monitors = "monitors", 40;
     /// The destination of a drain dies while something is on its way there.
     DrainDeath = "drain-death", 0;
 }

@@ -78,6 +78,7 @@ impl Report {
     fn off_word(&self) -> Option<OffWord> {
         let says_off = self.kind == RecoveryKind::Host && self.reported == "NORMAL";
         says_off.then(|| OffWord {
+            arrived: Some(stamp(self.now)),
             dated: self
                 .evidence
                 .as_ref()
@@ -146,6 +147,8 @@ pub(crate) struct Rec {
     pub reporters: Vec<Reporter>,
     /// The event of the notification.
     pub event: &'static str,
+    /// The boot in which its host was reported.
+    pub boot: Option<u32>,
     /// Which owner has died, and when.
     pub died: Option<(usize, u64)>,
     /// What a standby that lags behind still shows.
@@ -273,6 +276,11 @@ impl Journal {
         }
     }
 
+    /// The boot of a host, as its monitor told it last.
+    fn boot_of(&self, host: HostIx) -> Option<u32> {
+        Some(self.heartbeats.get(&host)?.back()?.boot)
+    }
+
     pub(crate) fn accept(&mut self, report: Report) -> Accepted {
         self.accept_within(report, DUPLICATE_WINDOW)
     }
@@ -360,6 +368,7 @@ impl Journal {
             reporters: report.reporter.iter().cloned().collect(),
             reporter: report.reporter,
             event: report.event,
+            boot: self.boot_of(host),
             died: None,
             before: None,
             proven_off: false,

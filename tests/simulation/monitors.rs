@@ -2,8 +2,12 @@
 //! that has been up. Nova has no part in it: it goes on while nova-compute is down, and ends with the host or its network.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use crate::nova::HostIx;
+use tachi_domain::monitor::{self, BootHeartbeats, MonitorKind};
+
+use crate::mutate::mutated;
+use crate::nova::{HostIx, stamp};
 use crate::world::{HOSTS, World};
 
 /// Between two heartbeats of a monitor.
@@ -48,6 +52,27 @@ impl World {
             if kept.len() > KEPT {
                 kept.pop_front();
             }
+        }
+    }
+
+    /// What an engine sees of a host under recovery: what came in the boot in which it was reported.
+    pub(crate) fn boot_heartbeats(&self, host: HostIx) -> BootHeartbeats {
+        let mut open = self.journal.recs.iter();
+        let open = open.find(|row| row.is_open_for_host() && row.host == host);
+        let Some((boot, opened)) = open.and_then(|row| Some((row.boot?, row.opened))) else {
+            return BootHeartbeats::default();
+        };
+        let kept = self.journal.heartbeats.get(&host).into_iter().flatten();
+        let beats = kept
+            .filter(|beat| beat.boot == boot && !mutated("monitors"))
+            .map(|beat| monitor::Heartbeat {
+                up: Duration::from_millis(beat.up),
+                received: stamp(beat.received),
+                age: Duration::from_millis(self.now - beat.received),
+            });
+        BootHeartbeats {
+            reported: Some(stamp(opened)),
+            monitors: BTreeMap::from([(MonitorKind::Instance, beats.collect())]),
         }
     }
 

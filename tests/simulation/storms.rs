@@ -154,6 +154,7 @@ impl World {
             reported_ago: self.reported_ago(host),
             recovering: recovering.contains(&host),
             reporters: self.reporters(host),
+            heartbeats: self.boot_heartbeats(host),
         };
         let hosts: Vec<RegionHost> = (0..HOSTS + FAR).map(host).collect();
         let age = |at: u64| Duration::from_millis(now - at);

@@ -20,14 +20,16 @@ pub(crate) async fn sign(
 ) -> Answer {
     let kind = kind_of(&kind)?;
     let is_admitted = || app.policy.allows(evidence::RULE, &caller);
+    let reporter = caller.reporter();
     app.binding
         .options
-        .may_sign(&caller.reporter(), is_admitted, &host)
+        .may_sign(&reporter, is_admitted, &host)
         .map_err(|why| ApiError::NotYours {
             message: format!("This caller may not sign for the monitors of {host}: {why}."),
         })?;
+    let bound = app.binding.options.host_of(&reporter).as_deref() == Some(host.as_str());
     app.signs
-        .take(body.of(host.clone(), kind))
+        .take(body.of(host.clone(), kind, bound))
         .map_err(|refused| match refused {
             Refused::Stranger => ApiError::not_found(format!(
                 "Host {host} is in no failover segment, so nothing is expected of its monitors."

@@ -17,8 +17,8 @@ use tachi_domain::situation::Monitor;
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
 use tachi_engine::ports::{
-    BootHolds, Hosts, JournalError, Monitors, Notifications, RefusalLog, Refusals, Registry, RegistryError,
-    Reports, Segments,
+    BootHolds, Hosts, JournalError, Monitors, Notifications, ReceivedHeartbeat, RefusalLog, Refusals,
+    Registry, RegistryError, Reports, Segments,
 };
 use uuid::Uuid;
 
@@ -572,10 +572,13 @@ impl RefusalLog for Fake {
 
 #[async_trait]
 impl Monitors for Fake {
-    async fn sign_monitors(&self, signatures: &[Signature]) -> Result<BTreeSet<String>, JournalError> {
+    async fn sign_monitors(
+        &self,
+        heartbeats: &[ReceivedHeartbeat],
+    ) -> Result<BTreeSet<String>, JournalError> {
         let mut rows = self.open().map_err(|error| JournalError::new("signing", error))?;
-        let (strange, known): (Vec<_>, Vec<_>) =
-            signatures.iter().cloned().partition(|one| one.host == "stranger");
+        let signatures = heartbeats.iter().map(|one| one.signature.clone());
+        let (strange, known): (Vec<_>, Vec<_>) = signatures.partition(|one| one.host == "stranger");
         rows.signatures.extend(known);
         Ok(strange.into_iter().map(|one| one.host).collect())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_domain::monitor::Resume;
+use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
 
 use super::bench::{Bench, Got};
 
@@ -84,7 +84,7 @@ async fn a_host_in_no_segment_is_told_so_and_looked_for_again_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_database_away_signatures_wait() {
+async fn r15_with_the_database_away_signatures_wait_for_five_seconds_at_most() {
     let bench = Bench::new();
     let broken = |now| {
         bench
@@ -92,17 +92,52 @@ async fn with_the_database_away_signatures_wait() {
             .broken
             .store(now, std::sync::atomic::Ordering::SeqCst);
     };
-    broken(true);
-    assert_eq!(
+    let sign = || async {
         put(&bench, "admin", "/v1/monitors/cmp1/host", &body())
             .await
-            .status,
-        204
-    );
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    broken(false);
+            .status
+    };
+    for (away, written) in [(3, 1), (5, 1)] {
+        broken(true);
+        assert_eq!(sign().await, 204);
+        tokio::time::sleep(Duration::from_secs(away)).await;
+        broken(false);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let rows = bench.registry.rows().signatures.len();
+        assert_eq!(rows, written, "away for {away} s: what waits for 5 s is dropped");
+    }
+    assert_eq!(sign().await, 204);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(bench.registry.rows().signatures.len(), 1);
+    assert_eq!(
+        bench.registry.rows().signatures.len(),
+        2,
+        "the next one is written"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
+    let bench = Bench::new();
+    let mut with_boot = body();
+    with_boot["monitor"]["boot_id"] = "boot".into();
+    with_boot["monitor"]["uptime_ms"] = 61_000.into();
+    for (kind, token, body) in [
+        ("host", "masakari-monitor-cmp1", &with_boot),
+        ("process", "masakari-monitor-cmp1", &body()),
+        ("instance", "admin", &with_boot),
+    ] {
+        let path = format!("/v1/monitors/cmp1/{kind}");
+        assert_eq!(put(&bench, token, &path, body).await.status, 204, "{kind}");
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let written = bench.registry.rows().signatures.clone();
+    let seen = |kind| {
+        let one = written.iter().find(|one| one.kind == kind).unwrap();
+        (one.heartbeat_use, one.boot.as_ref().map(|boot| boot.up.as_secs()))
+    };
+    assert_eq!(seen(MonitorKind::Host), (HeartbeatUse::Counts, Some(61)));
+    assert_eq!(seen(MonitorKind::Process), (HeartbeatUse::NoBootId, None));
+    assert_eq!(seen(MonitorKind::Instance), (HeartbeatUse::Unbound, None));
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Signatures of monitors on the wire.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tachi_domain::monitor::{
-    Guests, LONGEST_NOTICE, MOST_PARTS, MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
+    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, MOST_PARTS, MOST_WATCHED, MonitorKind, Notice, Resume,
+    Signature,
 };
 
 use super::fields::{Body, Fields, Objection, wrong_type};
@@ -14,6 +16,13 @@ use crate::microversion::Microversion;
 
 const VERSION: Text = Text { least: 1, most: 64 };
 const WORDS: Text = Text { least: 0, most: 255 };
+const BOOT_ID: Text = Text { least: 1, most: 64 };
+
+/// The time since a host's boot, in milliseconds; a thousand years at most.
+const UPTIME: Whole = Whole {
+    least: 0,
+    most: 31_536_000_000_000,
+};
 
 /// What a monitor says, but for what stands in the path.
 #[derive(Debug)]
@@ -24,6 +33,7 @@ pub(crate) struct NewSignature {
     watching: bool,
     guests: Option<Guests>,
     notice: Option<Notice>,
+    boot: Option<Boot>,
 }
 
 impl Body for NewSignature {
@@ -45,6 +55,8 @@ impl Body for NewSignature {
         );
         let notice_by = fields.optional("notice_by", WORDS);
         let beside = fields.optional("notice_beside", WORDS);
+        let boot_id: Option<String> = fields.optional("boot_id", BOOT_ID);
+        let uptime = fields.optional("uptime_ms", UPTIME);
         Some(Self {
             version: version?,
             troubles: troubles.unwrap_or_default(),
@@ -59,13 +71,17 @@ impl Body for NewSignature {
                 by: notice_by.unwrap_or_default(),
                 beside: beside.unwrap_or_default(),
             }),
+            boot: boot_id.zip(uptime).map(|(id, uptime)| Boot {
+                id,
+                up: Duration::from_millis(uptime),
+            }),
         })
     }
 }
 
 impl NewSignature {
-    /// As the signature of a monitor.
-    pub(crate) fn of(self, host: String, kind: MonitorKind) -> Signature {
+    /// As the signature of a monitor. Its heartbeats count if its caller is `bound` to the host.
+    pub(crate) fn of(self, host: String, kind: MonitorKind, bound: bool) -> Signature {
         // These go to terminals and logs.
         let line = |text: &str| text.replace(char::is_control, " ");
         Signature {
@@ -88,6 +104,12 @@ impl NewSignature {
                 beside: line(&one.beside),
                 ..one
             }),
+            heartbeat_use: match (bound, &self.boot) {
+                (false, _) => HeartbeatUse::Unbound,
+                (true, None) => HeartbeatUse::NoBootId,
+                (true, Some(_)) => HeartbeatUse::Counts,
+            },
+            boot: self.boot.filter(|_| bound),
         }
     }
 }

@@ -36,6 +36,12 @@ pub struct MonitorSignature {
     /// What comes on top, and is not known; empty if nothing does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice_beside: Option<String>,
+    /// The kernel's `boot_id`; with `uptime_ms` it lets two heartbeats show that the host has not been off between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// The time since that boot in milliseconds, suspend included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
 }
 
 #[derive(Serialize)]

@@ -20,6 +20,7 @@ mod hooks;
 mod learn;
 mod messaging;
 mod method;
+mod monitor_heartbeats;
 mod moves;
 mod pace;
 mod plan;
@@ -42,6 +43,7 @@ pub use fence::{Fence, OffIntent, Order};
 pub use freezing::FreezeTrack;
 pub use guard::{GuardTrack, GuardWait};
 pub use method::{Route, Way};
+pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was};
 pub use plan::order::in_order;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
@@ -375,6 +377,7 @@ impl HostRecovery {
         } else {
             self.give_up_late(now, record);
         }
+        fence::monitors::watch(self, now, record, commands);
         // A stage that is left makes way for the next one at once; there are seven.
         for _ in 0..8 {
             let before = self.stage;

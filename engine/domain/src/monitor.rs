@@ -1,9 +1,11 @@
 //! What a monitor says of itself: that it is at work, what of it does not work, and which hosts it watches.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
@@ -30,6 +32,51 @@ words! {
         /// What nova-compute reads cannot be read.
         Unknown = "unknown",
     }
+}
+
+words! {
+    /// Whether the heartbeats of a monitor can contradict a claim that its host is off (R15).
+    #[derive(Default)]
+    HeartbeatUse {
+        /// They can.
+        Counts = "counts",
+        /// They cannot: the caller is bound to no host.
+        Unbound = "unbound",
+        /// They cannot: the monitor does not send its `boot_id`.
+        NoBootId = "no-boot-id",
+        /// An API of an older version has written it.
+        #[default]
+        Unknown = "unknown",
+    }
+}
+
+/// The boot of a host, and its boot-time counter when a monitor sent a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// The kernel's `boot_id`.
+    pub id: String,
+    /// The time since that boot, suspend included.
+    pub up: Duration,
+}
+
+/// A heartbeat of a monitor that is bound to its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The host's boot-time counter when it was sent.
+    pub up: Duration,
+    /// When the API received it, by the database's clock.
+    pub received: Timestamp,
+    /// How old it was when it was read.
+    pub age: Duration,
+}
+
+/// The heartbeats that the monitors of a host have sent in the boot in which the host was reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootHeartbeats {
+    /// When the report was accepted, by the database's clock; `None` if no boot of the host was known then, so that none counts.
+    pub reported: Option<Timestamp>,
+    /// Those that are kept of each monitor, by their counters.
+    pub monitors: BTreeMap<MonitorKind, Vec<Heartbeat>>,
 }
 
 /// What a monitor has found of the guests of its host.
@@ -80,4 +127,8 @@ pub struct Signature {
     pub guests: Option<Guests>,
     /// How soon it would report a host; `None` if it watches none.
     pub notice: Option<Notice>,
+    /// The boot of its host; `None` unless its heartbeats count.
+    pub boot: Option<Boot>,
+    /// Whether they do.
+    pub heartbeat_use: HeartbeatUse,
 }

@@ -150,6 +150,17 @@ impl Proof {
         self.since
     }
 
+    /// When the first of the readings that it rests on were complete; when it came to be, if it rests on none.
+    pub(crate) fn first_read(&self) -> Elapsed {
+        match &self.basis {
+            Basis::Device { first, others, .. } => {
+                let others = others.iter().map(|pair| pair.first.started);
+                others.fold(first.started, Elapsed::max)
+            }
+            Basis::Word { .. } => self.since,
+        }
+    }
+
     /// Whether an evacuation may be asked for on it now (R17).
     pub fn is_fresh(&self, now: Elapsed, limit: Duration) -> bool {
         let fresh = |seen: &Option<Elapsed>| seen.is_some_and(|seen| now.since(seen) <= limit);

@@ -255,6 +255,7 @@ mod tests {
             at: Timestamp::from_micros(0),
         };
         let off_word = OffWord {
+            arrived: None,
             dated: Timestamp::from_micros(0),
             evidence: None,
         };

@@ -1,7 +1,7 @@
 //! How a monitor is, and what only its host knows.
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::monitor::{Guests, MonitorKind, Notice, Resume};
+use tachi_domain::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Resume};
 use tachi_domain::situation::{Grade, MonitorSituation};
 use utoipa::ToSchema;
 
@@ -34,6 +34,11 @@ pub struct MonitorView {
     /// How soon it would report a host; null if it does not say.
     #[schema(required)]
     pub notice: Option<NoticeView>,
+    /// Whether its heartbeats can contradict a claim that its host is off: `counts`, `unbound`, `no-boot-id`, or `unknown` if an older
+    /// API has written it.
+    #[schema(schema_with = schema::heartbeat_use, required)]
+    #[serde(default)]
+    pub heartbeat_use: HeartbeatUse,
 }
 
 /// Whether the guests of a host start by themselves when it does.
@@ -90,6 +95,7 @@ impl From<&MonitorSituation> for MonitorView {
             watches: one.watches,
             guests: one.guests.as_ref().map(GuestsView::from),
             notice: one.notice.as_ref().map(NoticeView::from),
+            heartbeat_use: one.heartbeat_use,
         }
     }
 }

@@ -6,7 +6,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::monitor::{MonitorKind, Resume};
+use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
 use tachi_domain::{EndedBy, WaitsFor};
@@ -50,6 +50,10 @@ pub(crate) fn monitor_kind() -> Object {
 
 pub(crate) fn resume() -> Object {
     words(Resume::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn heartbeat_use() -> Object {
+    words(HeartbeatUse::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn freeze_scope() -> Object {

@@ -1,23 +1,46 @@
-//! Monitors that sign that they are at work. For people and for numbers: no decision of a recovery rests on it.
+//! Heartbeats of monitors. Those of the suspect's own monitors can contradict a claim that it is off (R15); the rest is for people and
+//! for numbers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::situation::Monitor;
+use tokio::time::Instant;
 
 use super::JournalError;
+
+/// A heartbeat that waits longer than this to be written is dropped: nobody could date it any more.
+pub const HEARTBEAT_WRITE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A heartbeat, dated by its receipt.
+#[derive(Clone, Debug)]
+pub struct ReceivedHeartbeat {
+    /// What the monitor sent.
+    pub signature: Signature,
+    /// When the API received it.
+    pub received: Instant,
+}
+
+impl ReceivedHeartbeat {
+    /// True if it can still be written.
+    pub fn is_current(&self) -> bool {
+        self.received.elapsed() < HEARTBEAT_WRITE_LIMIT
+    }
+}
 
 /// Where they sign.
 #[async_trait]
 pub trait Monitors: Send + Sync {
-    /// Writes signatures; each replaces the one before of the same monitor. Gives the hosts that are in no segment: theirs are
-    /// not written.
+    /// Writes heartbeats, each over the one before of the same monitor, and drops those that are too old. Returns the hosts that
+    /// are in no segment: theirs are not written.
     ///
     /// # Errors
     ///
     /// The database failed. Some may be written.
-    async fn sign_monitors(&self, signatures: &[Signature]) -> Result<BTreeSet<String>, JournalError>;
+    async fn sign_monitors(&self, heartbeats: &[ReceivedHeartbeat])
+    -> Result<BTreeSet<String>, JournalError>;
 
     /// Those that have ever signed, by host.
     ///

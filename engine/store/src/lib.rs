@@ -31,6 +31,7 @@ mod facts;
 mod files;
 mod freezes;
 mod grants;
+mod heartbeats;
 mod insert;
 mod jobs;
 mod journal;

@@ -10,16 +10,18 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::monitor::{Guests, MonitorKind, Notice, Signature};
+use tachi_domain::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Signature};
 use tachi_domain::situation::Monitor;
-use tachi_engine::ports::{JournalError, Monitors};
+use tachi_engine::ports::{JournalError, Monitors, ReceivedHeartbeat};
 use tracing::instrument;
 
+use crate::clock;
 use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::host;
 use crate::entity::monitor::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
+use crate::heartbeats::{self, Kept};
 use crate::work::{Tx, Verdict, Work};
 
 /// So many are written with one statement.
@@ -40,12 +42,15 @@ impl MonitorTable {
 
 #[async_trait]
 impl Monitors for MonitorTable {
-    #[instrument(name = "store::sign_monitors", level = "debug", skip_all, fields(count = signatures.len()))]
-    async fn sign_monitors(&self, signatures: &[Signature]) -> Result<BTreeSet<String>, JournalError> {
+    #[instrument(name = "store::sign_monitors", level = "debug", skip_all, fields(count = heartbeats.len()))]
+    async fn sign_monitors(
+        &self,
+        heartbeats: &[ReceivedHeartbeat],
+    ) -> Result<BTreeSet<String>, JournalError> {
         let now = self.db.now();
         let mut strangers = BTreeSet::new();
-        for signatures in signatures.chunks(BATCH) {
-            let written = self.db.write(&Sign { signatures, now }).await;
+        for received in heartbeats.chunks(BATCH) {
+            let written = self.db.write(&Sign { received, now }).await;
             strangers.extend(written.map_err(|stop| stop.journal("writing the signatures of monitors"))?);
         }
         Ok(strangers)
@@ -102,6 +107,8 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
             watching: row.watching,
             guests: says.guests,
             notice: says.notice,
+            boot: None,
+            heartbeat_use: says.heartbeats,
         },
     })
 }
@@ -113,6 +120,8 @@ struct Says {
     guests: Option<Guests>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notice: Option<Notice>,
+    #[serde(default)]
+    heartbeats: HeartbeatUse,
 }
 
 impl Says {
@@ -120,13 +129,46 @@ impl Says {
         Self {
             guests: signature.guests.clone(),
             notice: signature.notice.clone(),
+            heartbeats: signature.heartbeat_use,
         }
     }
 }
 
 struct Sign<'a> {
-    signatures: &'a [Signature],
+    received: &'a [ReceivedHeartbeat],
     now: Timestamp,
+}
+
+impl Sign<'_> {
+    /// The heartbeats that are kept of these monitors, by host and kind, if they are of the boot that is named.
+    async fn kept(
+        tx: &Tx,
+        last: &BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat>,
+    ) -> Result<BTreeMap<(String, String), (String, Vec<Kept>)>, Stop> {
+        let hosts: BTreeSet<&str> = last
+            .iter()
+            .filter(|(_, one)| one.signature.boot.is_some())
+            .map(|((host, _), _)| *host)
+            .collect();
+        if hosts.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows: Vec<(String, String, Option<String>, Option<String>)> = Entity::find()
+            .select_only()
+            .column(Column::Host)
+            .column(Column::Kind)
+            .column(Column::BootId)
+            .column(Column::Beats)
+            .filter(Column::Host.is_in(hosts))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let readable = rows.into_iter().filter_map(|(host, kind, boot, beats)| {
+            let kept = serde_json::from_str(&beats?).ok()?;
+            Some(((host, kind), (boot?, kept)))
+        });
+        Ok(readable.collect())
+    }
 }
 
 #[async_trait]
@@ -134,7 +176,12 @@ impl Work for Sign<'_> {
     type Output = BTreeSet<String>;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<BTreeSet<String>>, Stop> {
-        let names: BTreeSet<&str> = self.signatures.iter().map(|one| one.host.as_str()).collect();
+        let names: BTreeSet<&str> = self
+            .received
+            .iter()
+            .map(|one| one.signature.host.as_str())
+            .collect();
+        let now = clock::now(tx, self.now).await?;
         let known: Vec<String> = host::Entity::find()
             .select_only()
             .column(host::Column::Name)
@@ -145,14 +192,29 @@ impl Work for Sign<'_> {
             .await?;
         let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
         // Each once, the last one: a statement cannot write the same row twice.
-        let last: BTreeMap<(&str, MonitorKind), &Signature> = self
-            .signatures
+        let last: BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat> = self
+            .received
             .iter()
-            .filter(|one| known.contains(one.host.as_str()))
-            .map(|one| ((one.host.as_str(), one.kind), one))
+            .filter(|one| known.contains(one.signature.host.as_str()) && one.is_current())
+            .map(|one| ((one.signature.host.as_str(), one.signature.kind), one))
             .collect();
+        let mut before = Self::kept(tx, &last).await?;
+        let mut beats = |received: &ReceivedHeartbeat| {
+            let one = &received.signature;
+            let boot = one.boot.as_ref()?;
+            let key = (one.host.clone(), one.kind.as_str().to_owned());
+            let before = before.remove(&key).filter(|(id, _)| *id == boot.id);
+            let age = i64::try_from(received.received.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let at = Timestamp::from_micros(now.micros().saturating_sub(age));
+            let before = before.map(|(_, kept)| kept).unwrap_or_default();
+            let kept = heartbeats::with(before, Kept::new(boot.up, at));
+            Some(serde_json::json!(kept).to_string())
+        };
         if !last.is_empty() {
-            let rows = last.values().map(|one| ActiveModel {
+            let rows = last
+                .values()
+                .map(|received| (beats(received), &received.signature));
+            let rows = rows.map(|(beats, one)| ActiveModel {
                 host: Set(one.host.clone()),
                 kind: Set(one.kind.as_str().to_owned()),
                 version: Set(one.version.clone()),
@@ -161,6 +223,8 @@ impl Work for Sign<'_> {
                 watching: Set(one.watching),
                 says: Set(Some(serde_json::json!(Says::of(one)).to_string())),
                 signed_at: Set(self.now.micros()),
+                boot_id: Set(one.boot.as_ref().map(|boot| boot.id.clone())),
+                beats: Set(beats),
             });
             let over = OnConflict::columns([Column::Host, Column::Kind])
                 .update_columns([
@@ -170,6 +234,8 @@ impl Work for Sign<'_> {
                     Column::Watching,
                     Column::Says,
                     Column::SignedAt,
+                    Column::BootId,
+                    Column::Beats,
                 ])
                 .to_owned();
             let insert = Entity::insert_many(rows).on_conflict(over);
@@ -201,7 +267,11 @@ impl Work for Forget<'_> {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::monitor::Resume;
+    use std::time::Duration;
+
+    use tachi_domain::monitor::{Boot, BootHeartbeats, Resume};
+    use tachi_engine::ports::Journal as _;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::testing::Bench;
@@ -216,7 +286,125 @@ mod tests {
             watching: kind == MonitorKind::Host,
             guests: None,
             notice: None,
+            boot: None,
+            heartbeat_use: HeartbeatUse::Unknown,
         }
+    }
+
+    fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
+        let one = |signature: &Signature| ReceivedHeartbeat {
+            signature: signature.clone(),
+            received: Instant::now(),
+        };
+        signatures.iter().map(one).collect()
+    }
+
+    fn beating(boot: &str, seconds: u64) -> Signature {
+        Signature {
+            boot: Some(Boot {
+                id: boot.to_owned(),
+                up: Duration::from_secs(seconds),
+            }),
+            heartbeat_use: HeartbeatUse::Counts,
+            ..signature("cmp1", MonitorKind::Instance, &[])
+        }
+    }
+
+    async fn shown(bench: &Bench) -> BootHeartbeats {
+        let standing = bench
+            .store
+            .journal()
+            .standing(Duration::from_secs(60))
+            .await
+            .unwrap();
+        let host = standing
+            .hosts
+            .into_iter()
+            .find(|host| host.name == "cmp1")
+            .unwrap();
+        host.heartbeats
+    }
+
+    #[tokio::test]
+    async fn r15_heartbeats_of_the_boot_that_was_stored_with_the_report_are_shown_with_its_recovery() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let table = bench.store.monitors();
+        let beat = async |boot: &str, seconds: u64| {
+            let all = received(&[beating(boot, seconds)]);
+            assert!(table.sign_monitors(&all).await.unwrap().is_empty());
+        };
+        beat("first", 100).await;
+        assert_eq!(
+            shown(&bench).await,
+            BootHeartbeats::default(),
+            "no recovery is open"
+        );
+        let reported = bench.clock_wall();
+        bench.stopped(&host).await;
+        bench.clock.set_wall_on(10);
+        beat("first", 110).await;
+        beat("first", 110).await;
+        let seen = shown(&bench).await;
+        assert_eq!(seen.reported, Some(reported));
+        let beats = &seen.monitors[&MonitorKind::Instance];
+        let ups: Vec<u64> = beats.iter().map(|beat| beat.up.as_secs()).collect();
+        assert_eq!(ups, [100, 110], "one that is delivered again is one");
+        assert!(bench.clock_wall().micros_since(beats[1].received) < 5_000_000);
+        bench.clock.set_wall_on(7);
+        let age = shown(&bench).await.monitors[&MonitorKind::Instance][1].age;
+        assert!((7..12).contains(&age.as_secs()), "{age:?}");
+        beat("second", 5).await;
+        let seen = shown(&bench).await;
+        assert!(
+            seen.reported.is_some() && seen.monitors.is_empty(),
+            "it has started again: {seen:?}"
+        );
+        // One that is not bound, or an older one, in its place.
+        let plain = received(&[signature("cmp1", MonitorKind::Instance, &[])]);
+        table.sign_monitors(&plain).await.unwrap();
+        assert!(shown(&bench).await.monitors.is_empty());
+    }
+
+    #[tokio::test]
+    async fn r15_a_heartbeat_is_dated_by_its_receipt_and_dropped_when_it_waits_too_long() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let table = bench.store.monitors();
+        let first = received(&[beating("boot", 1)]);
+        table.sign_monitors(&first).await.unwrap();
+        bench.stopped(&host).await;
+        let waiting = |seconds: u64, ago: u64| {
+            let mut waits = received(&[beating("boot", seconds)]);
+            waits[0].received -= Duration::from_secs(ago);
+            waits
+        };
+        table.sign_monitors(&waiting(30, 2)).await.unwrap();
+        let beats = shown(&bench).await.monitors[&MonitorKind::Instance].clone();
+        let before = bench.clock_wall().micros_since(beats[1].received);
+        assert!((2_000_000..5_000_000).contains(&before), "{before}");
+        table.sign_monitors(&waiting(60, 5)).await.unwrap();
+        assert_eq!(shown(&bench).await.monitors[&MonitorKind::Instance].len(), 2);
+    }
+
+    #[tokio::test]
+    async fn r15_of_a_host_whose_monitors_send_no_boot_nothing_is_stored() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let table = bench.store.monitors();
+        table
+            .sign_monitors(&received(&[signature("cmp1", MonitorKind::Host, &[])]))
+            .await
+            .unwrap();
+        bench.stopped(&host).await;
+        table
+            .sign_monitors(&received(&[beating("boot", 100)]))
+            .await
+            .unwrap();
+        assert_eq!(shown(&bench).await, BootHeartbeats::default());
     }
 
     #[tokio::test]
@@ -230,7 +418,7 @@ mod tests {
         let many: Vec<Signature> = (0..70)
             .map(|n| signature(&format!("cmp{n}"), MonitorKind::Instance, &[]))
             .collect();
-        assert!(table.sign_monitors(&many).await.unwrap().is_empty());
+        assert!(table.sign_monitors(&received(&many)).await.unwrap().is_empty());
         let mut twice = vec![
             signature("cmp1", MonitorKind::Host, &["cmp2"]),
             signature("nobody", MonitorKind::Host, &[]),
@@ -247,7 +435,7 @@ mod tests {
             seconds: 6,
             ..Notice::default()
         });
-        let strangers = table.sign_monitors(&twice).await.unwrap();
+        let strangers = table.sign_monitors(&received(&twice)).await.unwrap();
         assert_eq!(strangers.into_iter().collect::<Vec<_>>(), ["nobody"]);
         let all = table.monitors().await.unwrap();
         assert_eq!(all.len(), 71);

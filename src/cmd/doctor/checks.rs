@@ -1,6 +1,8 @@
 //! The checks: each is a function of what was read, and reads nothing itself.
 
-use tachi_domain::monitor::Resume;
+use std::collections::BTreeSet;
+
+use tachi_domain::monitor::{HeartbeatUse, Resume};
 use tachi_domain::situation::{Aspect, Code, Grade};
 use tachi_operator::{FindingView, SituationView};
 
@@ -81,11 +83,67 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
         Ok((_, None)) => check(worst::NAME, Grade::Unknown, NOT_READ),
         Ok((situation, Some(rules))) => worst::of(rules, situation),
     });
+    all.push(match situation {
+        Err(why) => check(HEARTBEATS, Grade::Unknown, why),
+        Ok((situation, _)) => heartbeats(situation),
+    });
     all.extend(codes().map(|code| match situation {
         Err(why) => check(name_of(code), Grade::Unknown, why),
         Ok((situation, _)) => found(code, situation),
     }));
     all
+}
+
+/// The check of what monitors' heartbeats count for (R15).
+const HEARTBEATS: &str = "monitor-heartbeats";
+
+/// The hosts none of whose monitors can contradict a claim that the host is off.
+fn heartbeats(situation: &SituationView) -> Check {
+    let alive = || situation.monitors.iter().filter(|one| one.grade != Grade::Err);
+    if alive().next().is_none() {
+        let why = "no monitor sends heartbeats: those of Masakari do not";
+        return check(HEARTBEATS, Grade::Unknown, why);
+    }
+    let counts =
+        |host: &str| alive().any(|one| one.host == host && one.heartbeat_use == HeartbeatUse::Counts);
+    let without = |why: HeartbeatUse| -> Vec<&str> {
+        let hosts = alive().filter(|one| one.heartbeat_use == why && !counts(&one.host));
+        hosts
+            .map(|one| one.host.as_str())
+            .collect::<BTreeSet<&str>>()
+            .into_iter()
+            .collect()
+    };
+    let unbound = without(HeartbeatUse::Unbound);
+    let mut old = without(HeartbeatUse::NoBootId);
+    old.extend(without(HeartbeatUse::Unknown));
+    let mut found = Vec::new();
+    if !unbound.is_empty() {
+        found.push(format!(
+            "{}: the monitors are bound to no host ([api] reporter_binding), so their heartbeats count for nothing when the host is \
+             said to be off",
+            named(&unbound)
+        ));
+    }
+    if !old.is_empty() {
+        found.push(format!(
+            "{}: the monitors send no boot_id, so their heartbeats count for nothing when the host is said to be off",
+            named(&old)
+        ));
+    }
+    if found.is_empty() {
+        return check(HEARTBEATS, Grade::Ok, "");
+    }
+    let fix = if unbound.is_empty() {
+        "upgrade tachi-monitor on these hosts"
+    } else {
+        "tachi init monitors, and give each host credentials of its own"
+    };
+    Check {
+        fix: Some(fix.to_owned()),
+        page: Some("docs/monitors.md".to_owned()),
+        ..check(HEARTBEATS, Grade::Warn, found.join("; "))
+    }
 }
 
 /// What can be found. That an instance is being moved is never found by itself: it is a reason that the instance has.
@@ -230,9 +288,7 @@ fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use tachi_domain::monitor::MonitorKind;
+    use tachi_domain::monitor::{HeartbeatUse, MonitorKind};
     use tachi_operator::{GuestsView, MonitorView, NoticeView};
 
     use super::super::super::status::seen::tests::fine;
@@ -260,6 +316,7 @@ mod tests {
                 by: "looks".into(),
                 beside: String::new(),
             }),
+            heartbeat_use: HeartbeatUse::Counts,
         };
         situation.monitors = vec![
             monitor("a", MonitorKind::Host, 2),
@@ -345,6 +402,39 @@ mod tests {
             let one = all.iter().find(|one| one.name == name_of(code)).unwrap();
             assert_eq!(one.fix.as_deref(), Some("do"));
             assert_eq!(one.details, "a, b, a, b: so");
+        }
+    }
+
+    #[test]
+    fn r15_hosts_whose_monitors_count_for_nothing_are_named() {
+        for (uses, grade, part) in [
+            (
+                [HeartbeatUse::Counts, HeartbeatUse::Unbound],
+                Grade::Warn,
+                "b: the monitors are bound to no host",
+            ),
+            (
+                [HeartbeatUse::Counts, HeartbeatUse::NoBootId],
+                Grade::Warn,
+                "b: the monitors send no boot_id",
+            ),
+            (
+                [HeartbeatUse::Unknown, HeartbeatUse::Counts],
+                Grade::Warn,
+                "a: the monitors send no boot_id",
+            ),
+            ([HeartbeatUse::Counts; 2], Grade::Ok, ""),
+        ] {
+            let mut read = good();
+            if let Some(Ok((situation, _))) = &mut read.situation {
+                for (monitor, heartbeat_use) in situation.monitors.iter_mut().zip(uses) {
+                    monitor.heartbeat_use = heartbeat_use;
+                }
+            }
+            let all = all(&read);
+            let one = all.iter().find(|one| one.name == HEARTBEATS).unwrap();
+            assert_eq!(one.grade, grade, "{uses:?}");
+            assert!(one.details.starts_with(part), "{}", one.details);
         }
     }
 

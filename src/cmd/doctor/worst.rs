@@ -223,6 +223,7 @@ pub(super) mod tests {
                 by: "looks".into(),
                 beside: (*beside).to_owned(),
             }),
+            heartbeat_use: tachi_domain::monitor::HeartbeatUse::Unknown,
         };
         situation.monitors = notices.iter().map(monitor).collect();
         situation

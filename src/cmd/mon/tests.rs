@@ -352,6 +352,7 @@ fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
         watches: 3,
         guests: None,
         notice: None,
+        heartbeat_use: tachi_domain::monitor::HeartbeatUse::Unknown,
     };
     seen.monitors = vec![monitor(Grade::Ok), monitor(Grade::Err)];
     let mut mon = Mon::new(Options::default());

@@ -188,5 +188,7 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
             )
         }),
         notice_beside: None,
+        boot_id: None,
+        uptime_ms: None,
     }
 }

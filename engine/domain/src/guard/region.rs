@@ -7,6 +7,7 @@ use super::domain::DomainLoss;
 use super::facts::{Count, GuardFacts, NovaFacts, Own, Witness, some};
 use super::pattern;
 use crate::id::{HostId, RecoveryId, SegmentId};
+use crate::monitor::BootHeartbeats;
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::reporter::Reporter;
@@ -38,6 +39,8 @@ pub struct RegionHost {
     pub reported_ago: Option<Duration>,
     /// Who has reported it since that recovery was opened, each voice once.
     pub reporters: Vec<Reporter>,
+    /// What its own monitors have sent in the boot in which it was reported.
+    pub heartbeats: BootHeartbeats,
 }
 
 /// Something that happened to a host.
@@ -129,6 +132,12 @@ impl Region {
             (None, _) | (_, None) => true,
         };
         !pulse.stale && (since || Self::is_only_suspected(one))
+    }
+
+    /// What the monitors of this host have sent in the boot in which it was reported.
+    pub fn heartbeats(&self, host: HostId) -> Option<&BootHeartbeats> {
+        let found = self.hosts.iter().find(|one| one.id == host)?;
+        Some(&found.heartbeats)
     }
 
     /// Whether Nova hears this host.

@@ -9,6 +9,7 @@
 mod acting;
 mod devices;
 mod failing;
+pub(super) mod monitors;
 mod reading;
 pub(super) mod vouch;
 

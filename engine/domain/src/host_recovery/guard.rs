@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use lookout::Lookout;
 
 use self::off_word::{Said, outlives};
+use super::monitor_heartbeats::MonitorHeartbeats;
 use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::turn::Turn;
 use super::{Hold, HoldKind, Stage};
@@ -64,6 +65,8 @@ pub struct GuardTrack {
     pub warned: BTreeSet<Guard>,
     /// The order of this episode has been counted.
     pub counted: bool,
+    /// Heartbeats of the host's own monitors.
+    pub heartbeats: MonitorHeartbeats,
     #[serde(skip)]
     pub(super) lookout: Lookout,
 }
@@ -204,6 +207,7 @@ impl GuardTrack {
         lookout.begin_anew();
         *self = Self {
             lookout,
+            heartbeats: std::mem::take(&mut self.heartbeats),
             ..Self::default()
         };
     }

@@ -27,7 +27,11 @@ impl HostRecovery {
             Observation::Rewound => rewound(self, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
             Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
-            Observation::Region(region) => self.guard.lookout.looked_around(region),
+            Observation::Region(region) => {
+                self.guard.lookout.looked_around(region);
+                let shown = self.guard.lookout.heartbeats(self.host_id);
+                self.guard.heartbeats.looked(shown);
+            }
             Observation::OrderRefused => {
                 self.fence.orders_refused(now.elapsed);
                 self.guard.order_refused(&mut turn);

@@ -20,6 +20,7 @@ mod joining;
 mod levels;
 mod locks;
 mod looking;
+mod monitor_heartbeats;
 mod neighbours;
 mod off_words;
 mod pacing;

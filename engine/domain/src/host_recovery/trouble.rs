@@ -15,6 +15,8 @@ pub(super) enum Topic {
     PowerOff,
     /// Nova hears a host that is reported dead.
     Heard,
+    /// Monitors of a host that is said to be off send heartbeats.
+    Monitors,
     /// A word that counts only after a while.
     BareWord,
     /// Nova's record of the host cannot be read.

@@ -43,6 +43,8 @@ impl HostRecovery {
             record.head = true;
             record.heard(said.word.to_string(), &said.by);
             tell_word(said, &mut turn!(self, now, record));
+            let mut turn = turn!(self, now, record);
+            self.guard.heartbeats.heard(said, &mut turn);
             match said.word {
                 Word::Approve => {
                     if let Some(freeze) = pulse.frozen.of_host() {

@@ -81,6 +81,7 @@ fn region() -> Region {
         recovering: false,
         reported_ago: None,
         reporters: Vec::new(),
+        heartbeats: crate::monitor::BootHeartbeats::default(),
     };
     Region {
         running_for: Duration::from_hours(1),

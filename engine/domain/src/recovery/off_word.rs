@@ -12,6 +12,9 @@ use crate::timestamp::Timestamp;
 pub struct OffWord {
     /// The latest moment of which any of them speaks. Every clock on a report's way may make it older, none younger (R16).
     pub dated: Timestamp,
+    /// When the report that speaks of it was accepted, by the database's clock; `None` if it is the one that opened the recovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<Timestamp>,
     /// The latest evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Box<GivenEvidence>>,
@@ -24,13 +27,18 @@ impl OffWord {
         let dated = evidence
             .as_ref()
             .map_or(new.generated_time.min(arrived), |given| given.dated());
-        says_off(&new.payload).then_some(Self { dated, evidence })
+        says_off(&new.payload).then_some(Self {
+            dated,
+            arrived: None,
+            evidence,
+        })
     }
 
     /// What a report says of which the row is left.
     pub fn of(notification: &Notification) -> Option<Self> {
         let word = Self {
             dated: dated(notification),
+            arrived: None,
             evidence: None,
         };
         says_off(&notification.payload).then_some(word)
@@ -39,8 +47,14 @@ impl OffWord {
     /// What both say together.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
+        let arrived = if other.dated > self.dated {
+            other.arrived
+        } else {
+            self.arrived
+        };
         Self {
             dated: self.dated.max(other.dated),
+            arrived,
             evidence: match (self.evidence, other.evidence) {
                 (Some(one), Some(other)) => Some(Box::new(one.later(*other))),
                 (one, other) => one.or(other),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Code, FRESH, Finding, Findings, Grade, Look, Monitor, Protection, Standing};
-use crate::monitor::{Guests, MonitorKind, Notice, Resume};
+use crate::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Resume};
 use crate::timestamp::Timestamp;
 
 /// A monitor, as its signatures tell.
@@ -33,6 +33,8 @@ pub struct MonitorSituation {
     pub guests: Option<Guests>,
     /// How soon it would report a host.
     pub notice: Option<Notice>,
+    /// Whether its heartbeats can contradict a claim that its host is off.
+    pub heartbeat_use: HeartbeatUse,
 }
 
 impl Monitor {
@@ -59,6 +61,7 @@ impl Monitor {
             watches: self.said.watches.len() as u64,
             guests: self.said.guests.clone(),
             notice: self.said.notice.clone(),
+            heartbeat_use: self.said.heartbeat_use,
         }
     }
 }

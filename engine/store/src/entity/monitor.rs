@@ -19,6 +19,10 @@ pub struct Model {
     /// A JSON object: what it says beside that; NULL if an API wrote the row that knew of nothing.
     pub(crate) says: Option<String>,
     pub(crate) signed_at: i64,
+    /// The boot of its host; NULL unless its heartbeats count.
+    pub(crate) boot_id: Option<String>,
+    /// A JSON array: the last few heartbeats of that boot.
+    pub(crate) beats: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! `notifications`, as Masakari has it, and two columns more.
+//! `notifications`, as Masakari has it, and three columns more.
 
 use sea_orm::entity::prelude::*;
 
@@ -28,6 +28,8 @@ pub struct Model {
     pub(crate) repeat_key: Option<i64>,
     /// Ours: JSON of a `Reporter`.
     pub(crate) reporter: Option<String>,
+    /// Ours: JSON of the boot of the host when it was reported, as its monitors tell it, and when that was.
+    pub(crate) reported_boot: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

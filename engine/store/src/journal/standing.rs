@@ -17,6 +17,7 @@ use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
 use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
+use crate::heartbeats;
 use crate::reporters::{key, set_aside};
 use crate::store::FirstStart;
 
@@ -48,6 +49,7 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, St
         Ok((host, reporters))
     });
     let reporters = reporters.collect::<Result<_, Failure>>()?;
+    let mut heartbeats = heartbeats::of_recoveries(reader, &rows, now).await?;
     let recovering: BTreeMap<String, i64> = rows.into_iter().map(|row| (row.host_uuid, row.id)).collect();
     let states = host_state::Entity::find().all(reader).await?;
     let reasons: BTreeMap<&str, &str> = states
@@ -81,6 +83,7 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, St
             recovering: recovering.contains_key(&row.uuid),
             reported_ago: None,
             reporters: Vec::new(),
+            heartbeats: heartbeats.remove(&id).unwrap_or_default(),
             name: row.name,
         });
     }

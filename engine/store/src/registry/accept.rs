@@ -19,9 +19,11 @@ use tachi_engine::ports::RegistryError;
 use uuid::Uuid;
 
 use super::maintenance;
+use crate::clock;
 use crate::convert::{self, Cell};
 use crate::entity::{host, notification, recovery, recovery_move};
 use crate::error::{Stop, is_unique_violation};
+use crate::heartbeats::{self, ReportedBoot};
 use crate::journal::off_word;
 use crate::lock;
 use crate::reporters;
@@ -58,7 +60,7 @@ impl Work for Accept<'_> {
             column: "uuid",
         };
         let host_id: HostId = cell.id(&host.uuid)?;
-        let case = self.case(host, host_id);
+        let mut case = self.case(host, host_id);
         if self.unheard.is_some() {
             return keep(tx, &case).await;
         }
@@ -77,7 +79,7 @@ impl Work for Accept<'_> {
         if let Some(key) = &case.key
             && let Some(holder) = holder(tx, key).await?
         {
-            let Some(more) = self.says_more(&holder)? else {
+            let Some(more) = self.says_more(tx, &holder).await? else {
                 return Err(RegistryError::Duplicate.into());
             };
             // Unless the recovery has ended this very moment: then this one is accepted.
@@ -89,6 +91,7 @@ impl Work for Accept<'_> {
         if case.is_repeated(&earlier)? {
             return Err(RegistryError::Duplicate.into());
         }
+        note_boots(tx, std::iter::once(&mut case)).await?;
         let row = case.notification_row()?.insert(tx).await?;
         let heard = case.heard()?;
         open(tx, &case.host, &row, case.kind, case.key, heard, self.now).await?;
@@ -112,10 +115,11 @@ impl<'a> Accept<'a> {
     }
 
     /// What an open recovery does not know yet: that its host is off, or that one more reporter says the same.
-    fn says_more(&self, holder: &recovery::Model) -> Result<Option<More>, Stop> {
+    async fn says_more(&self, tx: &Tx, holder: &recovery::Model) -> Result<Option<More>, Stop> {
         let word = match OffWord::reported(self.new, self.now) {
             None => None,
-            Some(word) => {
+            Some(mut word) => {
+                word.arrived = Some(clock::now(tx, self.now).await?);
                 let known = off_word(holder)?;
                 let is_new = known.is_none_or(|known| known.clone().with(word.clone()) != known);
                 (is_new || !holder.joined_normal).then_some(word)
@@ -150,6 +154,7 @@ impl<'a> Accept<'a> {
             kind,
             host_stopped: kind == RecoveryKind::Host && key.is_some(),
             key,
+            reported_boot: None,
         }
     }
 }
@@ -177,6 +182,28 @@ struct Case<'a> {
     kind: RecoveryKind,
     key: Option<String>,
     host_stopped: bool,
+    /// The boot of the host that has stopped, if its monitors have told it.
+    reported_boot: Option<ReportedBoot>,
+}
+
+/// Notes the boots in which these hosts are reported (R15).
+async fn note_boots<'a, 'b: 'a>(tx: &Tx, cases: impl Iterator<Item = &'a mut Case<'b>>) -> Result<(), Stop> {
+    let stopped: Vec<&mut Case<'_>> = cases.filter(|case| case.host_stopped).collect();
+    let names: Vec<&str> = stopped.iter().map(|case| case.host.name.as_str()).collect();
+    let Some(own) = stopped.first().map(|case| case.accept.now) else {
+        return Ok(());
+    };
+    let mut boots = heartbeats::boots(tx, &names).await?;
+    if boots.is_empty() {
+        return Ok(());
+    }
+    let at = clock::now(tx, own).await?.micros();
+    for case in stopped {
+        case.reported_boot = boots
+            .remove(&case.host.name)
+            .map(|boot_id| ReportedBoot { boot_id, at });
+    }
+    Ok(())
 }
 
 impl Case<'_> {
@@ -217,6 +244,7 @@ impl Case<'_> {
             deleted: Set(Some(0)),
             repeat_key: Set(Some(self.repeat_key())),
             reporter: Set(reporter.as_ref().map(json).transpose()?),
+            reported_boot: Set(self.reported_boot.as_ref().map(json).transpose()?),
             ..Default::default()
         })
     }

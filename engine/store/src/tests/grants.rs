@@ -1,16 +1,20 @@
 //! What users with the grants of `tachi db grants` may not do. What they may is in `journal/contract.rs`, which runs all of a store's
 //! work with them. On `SQLite` there are no users.
 
+use std::time::Duration;
+
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::monitor::{Boot, HeartbeatUse, MonitorKind, Signature};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, HostWrite, Write};
 use tachi_engine::ports::operator::Retried;
 use tachi_engine::ports::{
-    Monitors as _, Notifications as _, OperatorDesk as _, Reports as _, Roll as _, Segments as _,
+    Journal as _, Monitors as _, Notifications as _, OperatorDesk as _, ReceivedHeartbeat, Reports as _,
+    Roll as _, Segments as _,
 };
+use tokio::time::Instant;
 
 use crate::testing::{Bench, all, new_segment, stopped};
 use crate::{Role, Store};
@@ -262,8 +266,17 @@ async fn t2_the_api_forgets_monitors_and_leaves_words_that_begin_something_to_a_
         watching: true,
         guests: None,
         notice: None,
+        boot: Some(Boot {
+            id: "boot".to_owned(),
+            up: Duration::from_secs(9),
+        }),
+        heartbeat_use: HeartbeatUse::Counts,
     };
-    api.monitors().sign_monitors(&[signature]).await.unwrap();
+    let received = ReceivedHeartbeat {
+        signature,
+        received: Instant::now(),
+    };
+    api.monitors().sign_monitors(&[received]).await.unwrap();
     assert!(
         api.monitors()
             .forget_monitor("cmp1", MonitorKind::Host)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::freezing;
 use super::super::guard::{GuardTrack, Suspect, suspect};
+use super::super::monitor_heartbeats::Verdict;
 use super::super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::super::trouble::Topic;
 use super::super::turn::{Turn, turn};
@@ -116,6 +117,7 @@ impl HostRecovery {
         self.asks.troubles.end(Topic::Power);
         self.asks.troubles.end(Topic::PowerOff);
         self.asks.troubles.end(Topic::Heard);
+        self.asks.troubles.end(Topic::Monitors);
         self.fence.has_come_true(&mut turn!(self, now, record));
         // Clients see from now on that the host is not protected any more.
         record.host = Some(MaintenanceReason::Recovery);
@@ -146,6 +148,20 @@ fn believed_word(
     if let Some(heard) = suspect.said.outlived_word() {
         suspect.contradicted(&heard, began, guard, turn);
         return None;
+    }
+    if let Some(claim) = suspect.said.claim() {
+        let shown = guard.lookout.heartbeats(turn.host_id);
+        match guard.heartbeats.judge(&claim, began, shown, turn) {
+            Verdict::Silent => turn.troubles.end(Topic::Monitors),
+            Verdict::Undecided(why) => {
+                turn.troubles.begin(Topic::Monitors, turn.now, || why);
+                return None;
+            }
+            Verdict::Contradicted(why) => {
+                turn.hold_fence(&why);
+                return None;
+            }
+        }
     }
     let evidence = suspect.said.standing_evidence();
     let answered_for = vouch.is_some() || evidence.is_some();

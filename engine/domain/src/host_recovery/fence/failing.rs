@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::guard::{HELD_APART, suspect};
+use super::super::monitor_heartbeats::Verdict;
 use super::super::turn::{Turn, said_no, turn};
 use super::super::{HoldKind, HostRecovery, asks_for_confirmation};
 use super::{Failure, Fence};
@@ -35,7 +36,14 @@ impl HostRecovery {
                 }
                 // Nova misses the host, but has heard it since the time of which the report speaks: who says that it is off now
                 // frees it.
-                let younger = suspect!(self).said.outlived_word().is_none();
+                let said = suspect!(self).said;
+                let claim = said.claim();
+                let younger = said.outlived_word().is_none();
+                let turn = turn!(self, now, record);
+                let guard = &mut self.guard;
+                let shown = guard.lookout.heartbeats(turn.host_id);
+                let verdict = claim.map(|claim| guard.heartbeats.judge(&claim, now.elapsed, shown, &turn));
+                let younger = younger && verdict.is_none_or(|verdict| verdict == Verdict::Silent);
                 if younger {
                     self.service.want(now, self.policy.heartbeat_poll, commands);
                 }
@@ -55,7 +63,7 @@ impl HostRecovery {
             return;
         }
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        if !self.fence.ordered {
+        if !self.fence.ordered || self.guard.heartbeats.shown.is_some() {
             self.guard.lookout.want(now, Duration::from_secs(1), commands);
         }
         if let Some(heard) = self.service.heard(now.elapsed) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::guard::{GuardTrack, Suspect, suspect};
+use super::super::monitor_heartbeats::{Claim, Verdict};
 use super::super::service::heartbeat::{renew_proof, seen_alive};
 use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn, turn};
@@ -222,6 +223,17 @@ impl Fence {
         if !suspect.is_silent_beside(&proof, self, guard, turn) {
             let soon = suspect.service.silent_in(now.elapsed).unwrap_or(LISTEN);
             self.post(index).not_before = now.elapsed.plus(soon.clamp(LISTEN, poll.max(LISTEN)));
+            return None;
+        }
+        let shown = guard.lookout.heartbeats(turn.host_id);
+        if let Some(claim) = Claim::of(&proof, None)
+            && let Verdict::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, turn)
+        {
+            let said = proof.said();
+            self.post(index).failed = Some(Failure {
+                why: format!("{said}, but {why}"),
+                lasting: false,
+            });
             return None;
         }
         // Nobody has ordered it off: whether it may be taken for lost is for the guards to say, by a young look around.

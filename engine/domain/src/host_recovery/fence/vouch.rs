@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Stage;
 use super::super::guard::{GuardTrack, Suspect};
+use super::super::monitor_heartbeats::{Claim, Verdict};
 use super::super::service::CONTRADICTED_LIMIT;
+use super::super::trouble::Topic;
 use super::super::turn::Turn;
 use super::Fence;
 use crate::elapsed::Elapsed;
@@ -86,6 +88,22 @@ pub(super) fn act(
     if let Some(heard) = suspect.said.outlived(vouch.said) {
         gainsaid(known, &heard, fence, turn);
         return None;
+    }
+    let claim = Claim::Word {
+        arrived: Some(vouch.said),
+        dated: vouch.said,
+    };
+    let shown = guard.lookout.heartbeats(turn.host_id);
+    match guard.heartbeats.judge(&claim, vouch.heard, shown, turn) {
+        Verdict::Silent => turn.troubles.end(Topic::Monitors),
+        Verdict::Undecided(why) => {
+            turn.troubles.begin(Topic::Monitors, now, || why);
+            return None;
+        }
+        Verdict::Contradicted(why) => {
+            gainsaid(known, &why, fence, turn);
+            return None;
+        }
     }
     if !fence.ordered && !guard.are_content(Moment::Proof, suspect, turn) {
         return None;

@@ -8,6 +8,7 @@ use super::{FRESH, LOOKS_APART};
 use crate::elapsed::Elapsed;
 use crate::guard::Region;
 use crate::id::HostId;
+use crate::monitor::BootHeartbeats;
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::{Command, Now};
@@ -85,6 +86,12 @@ impl Lookout {
     pub(in super::super) fn fresh(&self, now: Now) -> Option<Arc<Region>> {
         let (asked, region) = self.counted.as_ref()?;
         (now.elapsed.since(*asked) <= FRESH).then(|| region.clone())
+    }
+
+    /// The heartbeats of a host's own monitors as the last look showed them, however old, and when that was asked for.
+    pub(in super::super) fn heartbeats(&self, host: HostId) -> Option<(Elapsed, &BootHeartbeats)> {
+        let (asked, region) = self.counted.as_ref()?;
+        Some((*asked, region.heartbeats(host)?))
     }
 
     /// Whether the host's heartbeat has moved since a look shortly before this one.

@@ -1,5 +1,6 @@
 //! What reports say of the host's fence, held against what Nova has heard of the host since (R16).
 
+use super::super::monitor_heartbeats::Claim;
 use super::super::service::ServiceTrack;
 use crate::evidence::{GivenEvidence, time_text};
 use crate::recovery::{OffWord, OperatorWord, Record, StepKind, Task};
@@ -38,6 +39,7 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffWord>, said: &OffWo
 pub(in super::super) fn vouched(known: &mut Option<OffWord>, said: &OperatorWord) {
     let now = OffWord {
         dated: said.at,
+        arrived: Some(said.at),
         evidence: None,
     };
     *known = Some(match known.take() {
@@ -70,12 +72,25 @@ impl<'a> Said<'a> {
     /// Why what the reports say is true of the past only, if Nova has heard the host since. What an older version has begun
     /// is not dated.
     pub(in super::super) fn outlived_word(&self) -> Option<String> {
-        let dated = match self.off_word {
-            Some(word) if word.evidence.is_some() => word.dated,
-            Some(word) => self.reported_at.map_or(word.dated, |at| at.max(word.dated)),
-            None => self.reported_at?,
-        };
-        self.outlived(dated)
+        self.outlived(self.dated()?)
+    }
+
+    /// The moment of which it speaks.
+    fn dated(&self) -> Option<Timestamp> {
+        match self.off_word {
+            Some(word) if word.evidence.is_some() => Some(word.dated),
+            Some(word) => Some(self.reported_at.map_or(word.dated, |at| at.max(word.dated))),
+            None => self.reported_at,
+        }
+    }
+
+    /// The same as a claim. What is said again without evidence arrived with the first report: being repeated makes it no younger.
+    pub(in super::super) fn claim(&self) -> Option<Claim> {
+        let word = self.off_word.filter(|word| word.evidence.is_some());
+        Some(Claim::Word {
+            arrived: word.and_then(|word| word.arrived),
+            dated: self.dated()?,
+        })
     }
 
     /// Evidence of a fence that the host has not outlived, as far as Nova was asked.

@@ -87,6 +87,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
         recovering: ix < out,
         reported_ago: Some(Duration::ZERO),
         reporters: Vec::new(),
+        heartbeats: crate::monitor::BootHeartbeats::default(),
     });
     let services = (0..of.max(2)).map(|ix| (name(ix), Some(heard(&name(ix)))));
     Region {

@@ -24,6 +24,7 @@ fn fenced(at: Timestamp) -> OffWord {
         arrived: at,
     };
     OffWord {
+        arrived: None,
         dated: given.dated(),
         evidence: Some(Box::new(given)),
     }
@@ -32,6 +33,7 @@ fn fenced(at: Timestamp) -> OffWord {
 /// An operator, or a report that has joined, says so as of that time.
 fn said(at: Timestamp) -> OffWord {
     OffWord {
+        arrived: None,
         dated: at,
         evidence: None,
     }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, computes, fine};
 use super::super::{Aspect, assess};
 use super::*;
-use crate::monitor::{Guests, Resume, Signature};
+use crate::monitor::{Guests, HeartbeatUse, Resume, Signature};
 
 fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Monitor {
     Monitor {
@@ -16,6 +16,8 @@ fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Mon
             watching: kind == MonitorKind::Host,
             guests: None,
             notice: None,
+            boot: None,
+            heartbeat_use: HeartbeatUse::Unknown,
         },
         signed_at: ago(seconds),
     }

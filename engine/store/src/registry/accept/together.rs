@@ -25,7 +25,7 @@ use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
 
-use super::{Accept, Accepted, Case, duplicates, recovery_row};
+use super::{Accept, Accepted, Case, duplicates, note_boots, recovery_row};
 use crate::convert;
 use crate::entity::{host, notification, recovery};
 use crate::error::{Failure, Stop};
@@ -263,6 +263,7 @@ impl Work for Together<'_> {
                 *slot = None;
             }
         }
+        note_boots(tx, cases.iter_mut().flatten()).await?;
         let rows: Vec<notification::ActiveModel> = cases
             .iter()
             .flatten()

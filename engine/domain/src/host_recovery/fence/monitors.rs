@@ -1,0 +1,38 @@
+//! The heartbeats of the host's own monitors once it is proven off.
+
+use std::time::Duration;
+
+use super::super::guard::suspect;
+use super::super::monitor_heartbeats::{Claim, Verdict};
+use super::super::service::heartbeat::seen_alive;
+use super::super::turn::turn;
+use super::super::{HostRecovery, Stage};
+use crate::recovery::{Command, Now, Record};
+
+/// Between two looks at them.
+const LOOKS_APART: Duration = Duration::from_secs(10);
+
+/// A monitor that goes on sending heartbeats takes the proof away, as Nova's heartbeat does (R15).
+pub(in super::super) fn watch(
+    recovery: &mut HostRecovery,
+    now: Now,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) {
+    let acts = matches!(recovery.stage, Stage::Disabling | Stage::Listing | Stage::Moving);
+    let watches = recovery.guard.heartbeats.known && !recovery.guard.heartbeats.overridden;
+    if !acts || !watches || recovery.rejected.is_some() {
+        return;
+    }
+    let word = suspect!(recovery).said.claim();
+    let Some(claim) = recovery.proof.as_ref().and_then(|proof| Claim::of(proof, word)) else {
+        return;
+    };
+    recovery.guard.lookout.want(now, LOOKS_APART, commands);
+    let mut turn = turn!(recovery, now, record);
+    let guard = &mut recovery.guard;
+    let shown = guard.lookout.heartbeats(turn.host_id);
+    if let Verdict::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, &turn) {
+        seen_alive(&mut recovery.proof, &recovery.moves, &why, &mut turn);
+    }
+}

@@ -1,0 +1,210 @@
+//! Heartbeats of a host's own monitors (R15): the last few of each monitor in the boot of its host, and the boot in which a host
+//! was reported.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use serde::{Deserialize, Serialize};
+use tachi_domain::monitor::{BootHeartbeats, Heartbeat, MonitorKind};
+use tachi_domain::{HostId, Timestamp};
+
+use crate::batches::batches;
+use crate::convert::{Cell, recovery_cell};
+use crate::entity::{monitor, notification, recovery};
+use crate::error::Stop;
+
+/// A heartbeat gives way to the next one of its monitor if it came less than this after the one before: what is kept spans more than
+/// the 8 s that two must be apart, however often a monitor sends.
+const APART_MS: u64 = 4_000;
+
+/// How many are kept of each monitor.
+const KEPT: usize = 4;
+
+/// A heartbeat as `tachi_monitor.beats` keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// The boot-time counter, in milliseconds.
+    up: u64,
+    /// When the API received it, by the database's clock, in microseconds.
+    at: i64,
+}
+
+impl Kept {
+    pub(crate) fn new(up: Duration, received: Timestamp) -> Self {
+        Self {
+            up: u64::try_from(up.as_millis()).unwrap_or(u64::MAX),
+            at: received.micros(),
+        }
+    }
+}
+
+/// Adds a heartbeat of the same boot. One whose counter has not advanced is a repetition, or was overtaken, and adds nothing.
+pub(crate) fn with(mut kept: Vec<Kept>, new: Kept) -> Vec<Kept> {
+    if kept.last().is_some_and(|last| new.up <= last.up) {
+        return kept;
+    }
+    if let [.., before, last] = kept[..]
+        && last.up - before.up < APART_MS
+    {
+        kept.pop();
+    }
+    kept.push(new);
+    let from = kept.len().saturating_sub(KEPT);
+    kept.split_off(from)
+}
+
+/// The boot in which a host was reported, as `notifications.reported_boot` keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReportedBoot {
+    pub(crate) boot_id: String,
+    /// When the report was accepted, by the database's clock, in microseconds.
+    pub(crate) at: i64,
+}
+
+/// The boot of each of these hosts whose monitors send it: that of the latest heartbeat, by host name.
+pub(crate) async fn boots(
+    db: &impl ConnectionTrait,
+    hosts: &[&str],
+) -> Result<BTreeMap<String, String>, Stop> {
+    let mut latest: BTreeMap<String, (i64, String)> = BTreeMap::new();
+    for row in rows(db, hosts).await? {
+        let at = row.beats.last().map_or(i64::MIN, |last| last.at);
+        let one = latest.entry(row.host).or_insert((at, row.boot_id.clone()));
+        if at > one.0 {
+            *one = (at, row.boot_id);
+        }
+    }
+    Ok(latest.into_iter().map(|(host, (_, boot))| (host, boot)).collect())
+}
+
+struct Row {
+    host: String,
+    kind: MonitorKind,
+    boot_id: String,
+    beats: Vec<Kept>,
+}
+
+/// The monitors of these hosts whose heartbeats count. A row that cannot be read counts for nothing: another version wrote it.
+async fn rows(db: &impl ConnectionTrait, hosts: &[&str]) -> Result<Vec<Row>, Stop> {
+    type Columns = (String, String, Option<String>, Option<String>);
+    let mut found = Vec::new();
+    for batch in batches(hosts) {
+        let read: Vec<Columns> = monitor::Entity::find()
+            .select_only()
+            .column(monitor::Column::Host)
+            .column(monitor::Column::Kind)
+            .column(monitor::Column::BootId)
+            .column(monitor::Column::Beats)
+            .filter(monitor::Column::Host.is_in(batch))
+            .filter(monitor::Column::BootId.is_not_null())
+            .into_tuple()
+            .all(db)
+            .await?;
+        found.extend(read.into_iter().filter_map(|(host, kind, boot_id, beats)| {
+            Some(Row {
+                kind: MonitorKind::from_word(&kind)?,
+                boot_id: boot_id?,
+                beats: serde_json::from_str(&beats?).ok()?,
+                host,
+            })
+        }));
+    }
+    Ok(found)
+}
+
+/// What the monitors of hosts under recovery have sent in the boot in which each host was reported.
+pub(crate) async fn of_recoveries(
+    db: &impl ConnectionTrait,
+    recoveries: &[recovery::Model],
+    now: Timestamp,
+) -> Result<BTreeMap<HostId, BootHeartbeats>, Stop> {
+    let uuids: Vec<&str> = recoveries
+        .iter()
+        .map(|row| row.notification_uuid.as_str())
+        .collect();
+    let mut reported: BTreeMap<String, ReportedBoot> = BTreeMap::new();
+    for batch in batches(&uuids) {
+        let read: Vec<(String, Option<String>)> = notification::Entity::find()
+            .select_only()
+            .column(notification::Column::NotificationUuid)
+            .column(notification::Column::ReportedBoot)
+            .filter(notification::Column::NotificationUuid.is_in(batch))
+            .filter(notification::Column::ReportedBoot.is_not_null())
+            .into_tuple()
+            .all(db)
+            .await?;
+        for (uuid, text) in read {
+            let Some(text) = text else { continue };
+            let cell = Cell {
+                table: "notifications",
+                row: &uuid,
+                column: "reported_boot",
+            };
+            let boot = cell.json(&text)?;
+            reported.insert(uuid, boot);
+        }
+    }
+    let known: Vec<(&recovery::Model, &ReportedBoot)> = recoveries
+        .iter()
+        .filter_map(|row| Some((row, reported.get(&row.notification_uuid)?)))
+        .collect();
+    let names: Vec<&str> = known.iter().map(|(row, _)| row.host_name.as_str()).collect();
+    let monitors = rows(db, &names).await?;
+    let of = |row: &recovery::Model, boot: &ReportedBoot| BootHeartbeats {
+        reported: Some(Timestamp::from_micros(boot.at)),
+        monitors: monitors
+            .iter()
+            .filter(|one| one.host == row.host_name && one.boot_id == boot.boot_id)
+            .map(|one| (one.kind, one.beats.iter().map(|kept| kept.read(now)).collect()))
+            .collect(),
+    };
+    known
+        .into_iter()
+        .map(|(row, boot)| Ok((recovery_cell(row, "host_uuid").id(&row.host_uuid)?, of(row, boot))))
+        .collect()
+}
+
+impl Kept {
+    fn read(self, now: Timestamp) -> Heartbeat {
+        let age = now.micros().saturating_sub(self.at);
+        Heartbeat {
+            up: Duration::from_millis(self.up),
+            received: Timestamp::from_micros(self.at),
+            age: Duration::from_micros(u64::try_from(age).unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(seconds: &[u64]) -> Vec<Kept> {
+        let one = |second: &u64| Kept {
+            up: second * 1_000,
+            at: 0,
+        };
+        seconds.iter().map(one).collect()
+    }
+
+    #[test]
+    fn r15_what_is_kept_of_a_monitor_spans_8_s_however_often_it_sends() {
+        for every in [1, 2, 3, 5, 10, 60] {
+            let all = (0..50).map(|n| n * every).collect::<Vec<u64>>();
+            let sent = kept(&all).into_iter().fold(Vec::new(), with);
+            assert!(sent.len() <= KEPT, "{sent:?}");
+            let (first, last) = (sent[0].up, sent[sent.len() - 1].up);
+            assert_eq!(last, 49 * every * 1_000, "the last is among them");
+            assert!(last - first >= 8_000, "every {every} s: {sent:?}");
+        }
+    }
+
+    #[test]
+    fn r15_a_heartbeat_that_is_delivered_again_adds_nothing() {
+        let once = kept(&[10, 20]);
+        for again in kept(&[20, 15]) {
+            assert_eq!(with(once.clone(), again), once);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Monitors that are bound to their host, by the real API and the real engine: what they send contradicts a report that the host is off.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_engine::ports::Clock as _;
+
+use super::support::{Api, Stage, json as told, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn append(stage: &Stage, text: &str) {
+    let conf = std::fs::read_to_string(stage.conf()).unwrap();
+    std::fs::write(stage.conf(), conf + text).unwrap();
+}
+
+/// The three monitors of the host send a heartbeat each, at this boot-time counter.
+async fn beat(monitors: &Api, seconds: u64) {
+    for kind in ["host", "process", "instance"] {
+        let says = json!({
+            "version": "test", "watching": false, "boot_id": "8f4d7e0e-0000-4000-8000-000000000001", "uptime_ms": seconds * 1_000,
+        });
+        assert_eq!(monitors.sign_with(HOST, kind, says).await, 204);
+    }
+}
+
+/// nova-compute is stopped for an upgrade, the guests run on, and a control node says NORMAL without evidence.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_r15_a_host_whose_monitors_go_on_is_not_evacuated_on_a_bare_normal() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let conf = std::fs::read_to_string(stage.conf()).unwrap();
+    let external = "[fencing]\nmode = external\nnormal_without_evidence = wait\n";
+    std::fs::write(stage.conf(), conf.replace("[fencing]\n", external)).unwrap();
+    append(&stage, "[DEFAULT]\nwait_period_after_service_update = 25\n");
+    let (_api, _engine) = (stage.spawn("api"), stage.spawn("engine"));
+    let monitors = stage.api_of_monitor(HOST).await;
+    beat(&monitors, 1_000).await;
+    until("the heartbeats to be written", LIMIT, async || {
+        let listed = told(&stage, &["monitor", "list"]);
+        let counts = |one: &serde_json::Value| one["heartbeat_use"] == "counts";
+        listed
+            .as_array()
+            .is_some_and(|all| all.len() == 3 && all.iter().all(counts))
+    })
+    .await;
+    stage.sandbox.region().faults().agent_stop(HOST).unwrap();
+    // It has lain in a spool for a minute: so the margin of the date is over soon.
+    let notification = stage
+        .report_seen(HOST, tachi_engine::SystemClock.wall().minus_seconds(62))
+        .await;
+    let began = std::time::Instant::now();
+    let mut hold = String::new();
+    until("the recovery to be on hold", LIMIT, async || {
+        beat(&monitors, 1_010 + began.elapsed().as_secs()).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        hold = told(&stage, &["recovery", "list", "--state", "held"]).to_string();
+        hold.contains("sent heartbeats at")
+    })
+    .await;
+    assert!(
+        began.elapsed() >= Duration::from_secs(20),
+        "{:?}: {hold}",
+        began.elapsed()
+    );
+    assert_eq!(stage.status(notification).await.0, NotificationStatus::Running);
+    let region = stage.sandbox.region();
+    assert_eq!(region.requests().count("#evacuate"), 0);
+    assert_eq!(region.ledger().double_runs, 0);
+    assert_eq!(region.lost(&servers), Vec::<uuid::Uuid>::new());
+}
