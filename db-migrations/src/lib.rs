@@ -43,6 +43,7 @@ mod m20261123_0060_plans;
 mod m20261124_0010_refusals;
 mod m20261125_0010_monitors_say;
 mod m20261127_0040_monitor_heartbeats;
+mod m20261127_0041_running_again;
 mod m20261127_0086_rewinds;
 mod origin;
 mod statement;
@@ -94,6 +95,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_0010_refusals::Migration),
             Box::new(m20261125_0010_monitors_say::Migration),
             Box::new(m20261127_0040_monitor_heartbeats::Migration),
+            Box::new(m20261127_0041_running_again::Migration),
             Box::new(m20261127_0086_rewinds::Migration),
         ]
     }

@@ -105,8 +105,12 @@ impl Outlet for Reports {
 
     async fn back(&self, process: &str) {
         self.given_up.remove(process);
-        let subject = Notification::process_subject(&self.hostname, process);
-        if let Err(error) = self.reporter.overtaken(&subject, "the process runs again").await {
+        let started = Notification::process_started(&self.hostname, process, self.clock.generated()).minor();
+        if let Err(error) = self
+            .reporter
+            .report_instead(&started, "the process runs again")
+            .await
+        {
             tracing::warn!(%error, process, "a report that is not so any more could not be taken back");
         }
     }

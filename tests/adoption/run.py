@@ -96,6 +96,8 @@ def wanted(table, row, hosts):
         # Ours; what Masakari has written has none.
         row.setdefault("repeat_key", None)
         row.setdefault("reporter", None)
+        row.setdefault("reported_boot", None)
+        row.setdefault("running_again", None)
         if row.get("failover_segment_uuid") is None:
             row["failover_segment_uuid"] = hosts.get(row["source_host_uuid"])
     return row

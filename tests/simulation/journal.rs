@@ -147,7 +147,7 @@ pub(crate) struct Rec {
     pub reporters: Vec<Reporter>,
     /// The event of the notification.
     pub event: &'static str,
-    /// The boot in which its host was reported.
+    pub running_again: bool,
     pub boot: Option<u32>,
     /// Which owner has died, and when.
     pub died: Option<(usize, u64)>,
@@ -315,8 +315,7 @@ impl Journal {
         {
             return self.join(open, report);
         }
-        // As the API has it: the same report, of a time less than a window before this one's or after it, and it has not failed.
-        // Whatever a reporter's clock says, no report was made after it came.
+        // As the API has it: of a time less than a window before this one's or after it, and it has not failed. No report was made after it came.
         let at = report.seen.min(report.now);
         let may_know_more = |rec: &Rec| {
             let both = report.reporter.as_ref().zip(rec.reporter.as_ref());
@@ -331,6 +330,7 @@ impl Journal {
                 && (rec.event, rec.reported) == (report.event, report.reported)
                 && !(stopped && rec.status == NotificationStatus::Failed)
                 && !(stopped && may_know_more(rec))
+                && !(rec.running_again && !rec.status.is_open() && rec.seen != report.seen)
                 && rec.seen.min(rec.opened) + window >= at
         };
         if (kind == RecoveryKind::Host || report.reporter.is_some()) && self.recs.iter().any(repeated) {
@@ -368,6 +368,7 @@ impl Journal {
             reporters: report.reporter.iter().cloned().collect(),
             reporter: report.reporter,
             event: report.event,
+            running_again: false,
             boot: self.boot_of(host),
             died: None,
             before: None,
@@ -648,6 +649,7 @@ impl Journal {
             }
             self.reserve.free(rec);
         }
+        self.recs[rec].running_again |= write.running_again;
         if let Some(server) = write.restarted {
             self.restarts.entry(rec).or_insert((server, now));
         }

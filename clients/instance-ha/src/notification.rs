@@ -157,10 +157,21 @@ impl Notification {
 
     /// A process on a host has stopped and could not be started again. `process_name` has no folder.
     pub fn process(hostname: &str, process_name: &str, generated: GeneratedTime) -> Self {
-        let payload = ProcessPayload {
-            event: "STOPPED",
-            process_name,
-        };
+        Self::about_process("STOPPED", hostname, process_name, generated)
+    }
+
+    /// A process that was reported runs again: if it stops once more, that is another failure.
+    pub fn process_started(hostname: &str, process_name: &str, generated: GeneratedTime) -> Self {
+        Self::about_process("STARTED", hostname, process_name, generated)
+    }
+
+    fn about_process(
+        event: &'static str,
+        hostname: &str,
+        process_name: &str,
+        generated: GeneratedTime,
+    ) -> Self {
+        let payload = ProcessPayload { event, process_name };
         let subject = Self::process_subject(hostname, process_name);
         Self::new("PROCESS", hostname, generated, payload, subject)
     }

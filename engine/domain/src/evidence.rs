@@ -132,6 +132,9 @@ pub struct GivenEvidence {
     pub arrived: Timestamp,
 }
 
+/// How far the dates of one fencing may be apart, in seconds: no host is fenced, starts and is fenced again within that.
+const SAME_FENCING_WITHIN: i64 = 60;
+
 impl GivenEvidence {
     /// The moment it speaks of. Every clock on its way may make it older, and none younger (R16).
     pub fn dated(&self) -> Timestamp {
@@ -140,6 +143,15 @@ impl GivenEvidence {
             .min(self.evidence.observed_at)
             .min(self.generated)
             .min(self.arrived)
+    }
+
+    /// True if it is evidence of a later fencing than this one, and not the same fencing as another reporter dates it.
+    pub fn is_of_another_fencing(&self, earlier: &Self) -> bool {
+        let apart = self
+            .evidence
+            .completed_at
+            .micros_since(earlier.evidence.completed_at);
+        apart > SAME_FENCING_WITHIN * 1_000_000
     }
 
     /// Whichever speaks of the later fence.

@@ -254,6 +254,8 @@ pub struct Write {
     pub reservations: Vec<ReservationWrite>,
     /// This host goes off maintenance, if it was this recovery that has put it there.
     pub host_back: Option<HostId>,
+    /// What the recovery is about was seen running again: another report of it is another failure (R19).
+    pub running_again: bool,
     /// The recovery's host is about to be ordered off: one more on the account, or the whole write is refused.
     pub order: Option<FenceOrder>,
     /// Refuse the whole write if something of this is frozen.

@@ -97,6 +97,7 @@ pub(crate) fn write_of(
             .map(|taken| reservation_of(taken, wall))
             .collect(),
         host_back: host.filter(|_| record.host_back),
+        running_again: record.running_again,
         order: record.order,
         unless_frozen: record.unless_frozen.clone(),
         worse: record.worse.iter().copied().collect(),

@@ -169,6 +169,8 @@ pub struct Record {
     pub reservations: BTreeSet<HostId>,
     /// The host is in service again: off maintenance, if this recovery has put it there.
     pub host_back: bool,
+    /// What the recovery is about was seen running again: another report of it is another failure (R19).
+    pub running_again: bool,
     /// The host is about to be ordered off.
     pub order: Option<FenceOrder>,
     /// What came of fence devices; for the numbers.
@@ -224,6 +226,7 @@ impl Record {
         self.life = later.life.or(self.life);
         self.reservations.extend(later.reservations);
         self.host_back |= later.host_back;
+        self.running_again |= later.running_again;
         self.fenced.extend(later.fenced);
         self.contradicted |= later.contradicted;
         self.words.extend(later.words);

@@ -75,6 +75,7 @@ impl VmRecovery {
         if seen.vm_state == VmState::Active && seen.task_state.is_none() {
             record.step(Task::StartInstance, StepKind::Outcome, 1.0, "Started instance");
             record.head = true;
+            record.running_again = true;
             self.active = true;
             return self.close(now, record, commands);
         }

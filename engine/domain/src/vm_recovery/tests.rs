@@ -401,6 +401,10 @@ fn a_crashed_instance_is_stopped_and_started_once_each() {
     run.at(1700, shown(server(VmState::Stopped, Some("powering-on"))));
     run.at(2200, is(VmState::Active));
     run.assert_end("", NotificationStatus::Finished, "stopped and started");
+    assert!(
+        run.record.running_again,
+        "what is reported of it from now on is another failure (R19)"
+    );
     assert_eq!(
         run.calls,
         [

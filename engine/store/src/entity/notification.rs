@@ -1,4 +1,4 @@
-//! `notifications`, as Masakari has it, and three columns more.
+//! `notifications`, as Masakari has it, and four columns more.
 
 use sea_orm::entity::prelude::*;
 
@@ -30,6 +30,8 @@ pub struct Model {
     pub(crate) reporter: Option<String>,
     /// Ours: JSON of the boot of the host when it was reported, as its monitors tell it, and when that was.
     pub(crate) reported_boot: Option<String>,
+    /// Ours: what it reports was seen running again since.
+    pub(crate) running_again: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

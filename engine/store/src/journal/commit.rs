@@ -92,6 +92,9 @@ impl Work for Commit<'_> {
         if let Some((status, message)) = &write.notification {
             self.notification(tx, &row, *status, message.as_deref()).await?;
         }
+        if write.running_again {
+            running_again(tx, &row).await?;
+        }
         if let Some(server) = write.restarted {
             restarts::add(tx, &row, server, self.now).await?;
         }
@@ -282,6 +285,16 @@ async fn instances_recovered(tx: &Tx, row: &recovery::Model) -> Result<Vec<Serve
     Ok(keys
         .filter_map(|key| key.strip_prefix("vm:")?.parse().ok())
         .collect())
+}
+
+/// Notes that what was reported runs again.
+async fn running_again(tx: &Tx, row: &recovery::Model) -> Result<(), Stop> {
+    notification::Entity::update_many()
+        .col_expr(notification::Column::RunningAgain, Expr::value(true))
+        .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+        .exec(tx)
+        .await?;
+    Ok(())
 }
 
 async fn steps(tx: &Tx, row: &recovery::Model, steps: &[StepWrite]) -> Result<(), Stop> {

@@ -144,6 +144,7 @@ fn everything(host: HostId) -> Write {
         restarted: None,
         reservations: Vec::new(),
         host_back: None,
+        running_again: false,
         order: None,
         unless_frozen: tachi_domain::freeze::UnlessFrozen::default(),
         worse: Vec::new(),

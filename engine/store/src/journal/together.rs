@@ -83,6 +83,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         restarted,
         reservations,
         host_back,
+        running_again,
         order,
         unless_frozen,
         worse,
@@ -101,6 +102,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         || proven_off.is_some()
         || host.is_some()
         || host_back.is_some()
+        || *running_again
         || restarted.is_some()
         || order.is_some()
         || freeze.is_some();

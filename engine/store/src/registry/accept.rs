@@ -70,7 +70,9 @@ impl Work for Accept<'_> {
             Some(MaintenanceReason::Operator) => true,
             Some(MaintenanceReason::Recovery) => !case.host_stopped,
             // Its instances run on: a process that has failed, or is said to have, makes nobody deaf to theirs.
-            Some(MaintenanceReason::Process) => case.kind != RecoveryKind::Vm && !case.host_stopped,
+            Some(MaintenanceReason::Process) => {
+                case.kind != RecoveryKind::Vm && !case.host_stopped && !case.has_started()
+            }
         };
         if refused {
             let name = new.hostname.clone();
@@ -207,6 +209,12 @@ async fn note_boots<'a, 'b: 'a>(tx: &Tx, cases: impl Iterator<Item = &'a mut Cas
 }
 
 impl Case<'_> {
+    /// True if a process is reported that has started again: the next report of it is another failure.
+    fn has_started(&self) -> bool {
+        let event = self.accept.new.payload.get("event");
+        self.kind == RecoveryKind::Process && event.is_some_and(|event| event == "STARTED")
+    }
+
     /// What is kept of it beside its row: its evidence, for the rest of its word stands there, and who says so.
     fn heard(&self) -> Result<Heard, Stop> {
         let word = OffWord::reported(self.accept.new, self.accept.now);
@@ -367,6 +375,8 @@ pub(crate) async fn free_moves(tx: &impl ConnectionTrait, recovery: i64) -> Resu
     Ok(())
 }
 
+#[cfg(test)]
+mod again;
 #[cfg(test)]
 mod joining;
 #[cfg(test)]

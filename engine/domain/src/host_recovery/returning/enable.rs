@@ -35,6 +35,7 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
 impl ServiceTrack {
     /// `forced_down` has been cleared by us.
     pub(in super::super) fn cleared(&mut self, seen: Service, turn: &mut Turn<'_>) {
+        turn.record.running_again = true;
         let Some(stable) = turn.policy.enable_after_return else {
             return turn.returned(CLEARED);
         };
@@ -71,6 +72,7 @@ impl ServiceTrack {
             Verdict::Leave(why) => {
                 // By an unanswered call of ours: what goes with it is done now.
                 turn.record.host_back = seen.enabled && self.enable_asked;
+                turn.record.running_again |= self.heard(now.elapsed).is_some();
                 turn.returned(why);
             }
             Verdict::Down => {
@@ -78,6 +80,7 @@ impl ServiceTrack {
             }
             Verdict::UpSince(since) => {
                 turn.record.head |= self.back.is_none();
+                turn.record.running_again |= self.back.is_none();
                 self.back = Some(since);
                 let due = now.elapsed.since(since) >= stable && now.elapsed >= self.not_before;
                 let age = self.question.age(now.elapsed);

@@ -475,6 +475,10 @@ fn r22_an_enabling_without_an_answer_is_looked_for() {
     bed.tick(5_000);
     bed.heartbeat_age(0).service();
     assert!(bed.record.host_back, "what goes with it is done, too");
+    assert!(
+        bed.record.running_again,
+        "what is reported of it from now on is another failure (R19)"
+    );
     assert_eq!(bed.state.stage, Stage::Over);
 }
 

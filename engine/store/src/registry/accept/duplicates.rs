@@ -5,6 +5,8 @@
 //! equal, and only rows of the same key are read and compared. Rows that Masakari's own API has written have no key: of
 //! these, those of the host are read.
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::{SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, FromQueryResult as _,
@@ -13,13 +15,25 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+use tachi_domain::evidence::GivenEvidence;
+use tachi_domain::recovery::RecoveryKind;
 
 use super::Case;
+use crate::batches::batches;
 use crate::convert::{self, Cell};
-use crate::entity::notification;
+use crate::entity::{notification, recovery};
 use crate::error::{Failure, Stop};
+use crate::journal::off_word;
 use crate::time::{from_column, to_column};
 use crate::work::Tx;
+
+/// What earlier notifications say that others may repeat.
+#[derive(Default)]
+pub(super) struct Earlier {
+    rows: Vec<notification::Model>,
+    /// The evidence that the recoveries of these notifications know of, by notification.
+    evidence: BTreeMap<String, GivenEvidence>,
+}
 
 /// What all that may repeat each other have in common: type, host and payload, as a number. Others may have it too.
 pub(super) fn repeat_key(new: &NewNotification, host: &str) -> i64 {
@@ -45,18 +59,18 @@ fn number(texts: &[&str]) -> i64 {
 }
 
 /// The notifications of which [`Case::is_repeated`] has to know for these, and perhaps some more.
-pub(super) async fn earlier<'a>(
-    tx: &Tx,
-    cases: impl Iterator<Item = &'a Case<'a>>,
-) -> Result<Vec<notification::Model>, Stop> {
+pub(super) async fn earlier<'a>(tx: &Tx, cases: impl Iterator<Item = &'a Case<'a>>) -> Result<Earlier, Stop> {
     let (mut keys, mut hosts, mut since) = (Vec::new(), Vec::new(), None::<Timestamp>);
+    let mut brings_evidence = false;
     for case in cases {
         keys.push(case.repeat_key());
+        keys.extend(case.opposite_key());
+        brings_evidence |= case.accept.new.evidence.is_some();
         hosts.push(case.host.uuid.as_str());
         since = Some(since.map_or(case.from(), |since| since.min(case.from())));
     }
     let (Some(since), Some(&key), Some(&host)) = (since, keys.first(), hosts.first()) else {
-        return Ok(Vec::new());
+        return Ok(Earlier::default());
     };
     // Some of a batch may have been left out: the statement's text stays the same, see `Waiting::next`.
     keys.resize(keys.len().next_power_of_two(), key);
@@ -66,7 +80,30 @@ pub(super) async fn earlier<'a>(
     let mut rows = notification::Model::find_by_statement(statement).all(tx).await?;
     // Not by the statement: of many keys SQLite would then read every row that is not deleted.
     rows.retain(|row| row.deleted == Some(0));
-    Ok(rows)
+    let evidence = if brings_evidence {
+        evidence_of(tx, &rows).await?
+    } else {
+        BTreeMap::new()
+    };
+    Ok(Earlier { rows, evidence })
+}
+
+/// What the recoveries of these notifications know of fences.
+async fn evidence_of(tx: &Tx, rows: &[notification::Model]) -> Result<BTreeMap<String, GivenEvidence>, Stop> {
+    let uuids: Vec<&str> = rows.iter().map(|row| row.notification_uuid.as_str()).collect();
+    let mut evidence = BTreeMap::new();
+    for batch in batches(&uuids) {
+        let found = recovery::Entity::find()
+            .filter(recovery::Column::NotificationUuid.is_in(batch))
+            .filter(recovery::Column::OffWord.is_not_null())
+            .all(tx)
+            .await?;
+        for row in found {
+            let word = off_word(&row)?.and_then(|word| word.evidence);
+            evidence.extend(word.map(|given| (row.notification_uuid, *given)));
+        }
+    }
+    Ok(evidence)
 }
 
 fn statement(
@@ -104,6 +141,26 @@ impl Case<'_> {
             .map_or(key, |voice| number(&[&key.to_string(), voice]))
     }
 
+    /// The key of what reports the opposite of a process: that it has started, or stopped.
+    fn opposite_key(&self) -> Option<i64> {
+        Some(repeat_key(&self.opposite()?, &self.host.uuid))
+    }
+
+    /// What reports the opposite of a process.
+    fn opposite(&self) -> Option<NewNotification> {
+        if self.kind != RecoveryKind::Process || self.accept.unheard.is_some() {
+            return None;
+        }
+        let event = match self.accept.new.payload.get("event")?.as_str() {
+            "STOPPED" => "STARTED",
+            "STARTED" => "STOPPED",
+            _ => return None,
+        };
+        let mut opposite = self.accept.new.clone();
+        opposite.payload.insert("event".to_owned(), event.to_owned());
+        Some(opposite)
+    }
+
     /// From when on an equal notification makes this one a repetition.
     fn from(&self) -> Timestamp {
         let window = i64::from(self.accept.window_seconds);
@@ -113,11 +170,12 @@ impl Case<'_> {
 
     /// Masakari's rule: same type, host and payload, generated less than a window before this one or at any time after
     /// it. Whatever its reporter's clock says, a report was not made after it arrived: one that is dated in the future would
-    /// else mute its host until then. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for.
-    pub(super) fn is_repeated(&self, earlier: &[notification::Model]) -> Result<bool, Stop> {
+    /// else mute its host until then. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for. Nor
+    /// does one since which the host, the instance or the process was seen running (R19), unless this is that very report again.
+    pub(super) fn is_repeated(&self, earlier: &Earlier) -> Result<bool, Stop> {
         let from = self.from();
         let new = self.accept.new;
-        for row in earlier {
+        for row in &earlier.rows {
             if row.source_host_uuid != self.host.uuid || row.kind != new.kind.as_str() {
                 continue;
             }
@@ -136,7 +194,53 @@ impl Case<'_> {
                 row: &row.notification_uuid,
                 column: "payload",
             };
-            if convert::payload(cell, row.payload.as_deref())? == new.payload {
+            if convert::payload(cell, row.payload.as_deref())? != new.payload {
+                continue;
+            }
+            let generated = from_column(row.generated_time);
+            // Of a `DATETIME` that has no fraction.
+            let is_same = generated == new.generated_time
+                || generated == generated.whole_seconds() && generated == new.generated_time.whole_seconds();
+            if is_same || !self.is_another_failure(row, earlier)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether what `row` reported has run since that was seen to, so that this is reported of another failure.
+    fn is_another_failure(&self, row: &notification::Model, earlier: &Earlier) -> Result<bool, Stop> {
+        let cell = |column| Cell {
+            table: "notifications",
+            row: &row.notification_uuid,
+            column,
+        };
+        let status = cell("status").word(&row.status, NotificationStatus::from_word)?;
+        if status.is_open() {
+            return Ok(false);
+        }
+        let fencing = self
+            .accept
+            .new
+            .evidence
+            .as_deref()
+            .zip(earlier.evidence.get(&row.notification_uuid));
+        if row.running_again == Some(true) || fencing.is_some_and(|(new, old)| new.is_of_another_fencing(old))
+        {
+            return Ok(true);
+        }
+        let Some(opposite) = self.opposite() else {
+            return Ok(false);
+        };
+        for other in &earlier.rows {
+            let later =
+                other.id > row.id && other.source_host_uuid == row.source_host_uuid && other.kind == row.kind;
+            let cell = Cell {
+                table: "notifications",
+                row: &other.notification_uuid,
+                column: "payload",
+            };
+            if later && convert::payload(cell, other.payload.as_deref())? == opposite.payload {
                 return Ok(true);
             }
         }

@@ -1,0 +1,154 @@
+//! A second failure within the window of the first one: no repetition, if what failed ran in between (R19).
+
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::NotificationType::{ComputeHost, Process, Vm};
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+use tachi_domain::evidence::{FenceEvidence, GivenEvidence};
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::journal::{Committed, Write};
+use tachi_engine::ports::{Journal as _, RegistryError};
+
+use crate::testing::{Bench, notification};
+
+async fn bench() -> Bench {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    bench.host(&segment, "cmp1").await;
+    bench
+}
+
+/// The recovery of the newest report ends well; whether what was reported was seen running.
+async fn ends(bench: &Bench, running_again: bool) {
+    let claimed = bench.claim_newest("engine").await;
+    let write = Write {
+        life: Some(Life::Closed),
+        notification: Some((NotificationStatus::Finished, None)),
+        running_again,
+        ..Write::default()
+    };
+    let journal = bench.store.journal();
+    let ended = journal.commit(claimed.id, claimed.epoch, &write).await.unwrap();
+    assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
+}
+
+async fn is_accepted(bench: &Bench, new: &NewNotification) -> bool {
+    match bench.accept(new).await {
+        Ok(_) => true,
+        Err(RegistryError::Duplicate) => false,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn later(new: &NewNotification, bench: &Bench) -> NewNotification {
+    NewNotification {
+        generated_time: bench.clock_wall(),
+        ..new.clone()
+    }
+}
+
+#[tokio::test]
+async fn r19_ew16_a_second_failure_is_accepted_once_what_failed_was_seen_running_again() {
+    let host = [("event", "STOPPED"), ("host_status", "NORMAL")];
+    let instance = [
+        ("event", "LIFECYCLE"),
+        ("instance_uuid", "x"),
+        ("vir_domain_event", "STOPPED_FAILED"),
+    ];
+    for (kind, payload) in [(ComputeHost, &host[..]), (Vm, &instance)] {
+        for running in [false, true] {
+            let bench = bench().await;
+            let first = notification(kind, "cmp1", bench.clock_wall(), payload);
+            assert!(is_accepted(&bench, &first).await);
+            bench.clock.set_wall_on(20);
+            assert!(
+                !is_accepted(&bench, &later(&first, &bench)).await,
+                "{kind}: it is being seen to"
+            );
+            ends(&bench, running).await;
+            bench.clock.set_wall_on(20);
+            let second = later(&first, &bench);
+            assert_eq!(is_accepted(&bench, &second).await, running, "{kind}");
+            assert!(!is_accepted(&bench, &first).await, "{kind}: delivered once more");
+            assert!(!is_accepted(&bench, &second).await, "{kind}: delivered once more");
+            // The second one has not been seen to.
+            bench.clock.set_wall_on(20);
+            assert!(!is_accepted(&bench, &later(&first, &bench)).await, "{kind}");
+        }
+    }
+}
+
+/// Dated by whole seconds, as in a column that Masakari has made.
+#[tokio::test]
+async fn r19_a_report_that_is_delivered_again_stays_a_repetition_whatever_was_seen_since() {
+    let bench = bench().await;
+    let payload = [("event", "LIFECYCLE"), ("instance_uuid", "x")];
+    let first = notification(Vm, "cmp1", bench.clock_wall().whole_seconds(), &payload);
+    assert!(is_accepted(&bench, &first).await);
+    ends(&bench, true).await;
+    for _ in 0..3 {
+        bench.clock.set_wall_on(20);
+        assert!(!is_accepted(&bench, &first).await);
+    }
+}
+
+#[tokio::test]
+async fn r19_ew16_a_process_that_was_reported_started_may_stop_again() {
+    let bench = bench().await;
+    let of = |bench: &Bench, event, process| {
+        let payload = [("event", event), ("process_name", process)];
+        notification(Process, "cmp1", bench.clock_wall(), &payload)
+    };
+    for (event, process, accepted) in [
+        ("STOPPED", "libvirtd", true),
+        ("STOPPED", "libvirtd", false),
+        ("STARTED", "nova-compute", true),
+        ("STOPPED", "libvirtd", false),
+        ("STARTED", "libvirtd", true),
+        ("STARTED", "libvirtd", false),
+        ("STOPPED", "libvirtd", true),
+        ("STOPPED", "libvirtd", false),
+        ("STARTED", "libvirtd", true),
+        ("STOPPED", "libvirtd", true),
+    ] {
+        bench.clock.set_wall_on(10);
+        let new = of(&bench, event, process);
+        assert_eq!(is_accepted(&bench, &new).await, accepted, "{event} of {process}");
+        if accepted {
+            ends(&bench, false).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn r19_evidence_of_another_fencing_is_no_repetition_of_the_first() {
+    let fenced = |bench: &Bench, at: Timestamp| {
+        let json = include_bytes!("../../../../../docs/examples/fence-evidence.json");
+        let mut evidence = FenceEvidence::from_json(json).unwrap();
+        (evidence.completed_at, evidence.observed_at) = (at, at);
+        let payload = [("event", "STOPPED"), ("host_status", "NORMAL")];
+        NewNotification {
+            evidence: Some(Box::new(GivenEvidence {
+                evidence,
+                by: "bridge".into(),
+                generated: bench.clock_wall(),
+                arrived: bench.clock_wall(),
+            })),
+            ..notification(ComputeHost, "cmp1", bench.clock_wall(), &payload)
+        }
+    };
+    let bench = bench().await;
+    let first = bench.clock_wall().minus_seconds(5);
+    assert!(is_accepted(&bench, &fenced(&bench, first)).await);
+    ends(&bench, false).await;
+    bench.clock.set_wall_on(90);
+    for (case, at, accepted) in [
+        (
+            "the same, as another reporter dates it",
+            first.minus_seconds(-3),
+            false,
+        ),
+        ("another", bench.clock_wall().minus_seconds(3), true),
+    ] {
+        assert_eq!(is_accepted(&bench, &fenced(&bench, at)).await, accepted, "{case}");
+    }
+}
