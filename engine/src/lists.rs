@@ -340,6 +340,7 @@ mod tests {
             source: Some("a".into()),
             dest: None,
             created_at: Some(at(minutes)),
+            updated_at: None,
         }
     }
 

@@ -164,6 +164,7 @@ impl Nova {
             source: Some(host_name(row.source)),
             dest: row.dest.map(host_name),
             created_at: Some(stamp(row.created)),
+            updated_at: None,
         }
     }
 

@@ -24,6 +24,8 @@ struct Record {
     dest_compute: Option<String>,
     #[serde(default)]
     created_at: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
 }
 
 pub(super) async fn touching(nova: &Nova, host: &str) -> Result<Vec<Migration>, CallError> {
@@ -161,13 +163,15 @@ async fn pages_of(
 }
 
 fn understood(answer: &Answer, record: Record) -> Result<Migration, CallError> {
-    let created_at = match record.created_at.as_deref() {
-        None => None,
+    let dated = |text: Option<&str>, what: &str| match text {
+        None => Ok(None),
         Some(text) => match time::parse(text) {
-            Some(at) => Some(at),
-            None => return Err(answer.senseless(&format!("a migration made at {text}"))),
+            Some(at) => Ok(Some(at)),
+            None => Err(answer.senseless(&format!("a migration {what} at {text}"))),
         },
     };
+    let created_at = dated(record.created_at.as_deref(), "made")?;
+    let updated_at = dated(record.updated_at.as_deref(), "changed")?;
     let named = |host: Option<String>| host.filter(|host| !host.is_empty());
     Ok(Migration {
         id: MigrationId(record.id),
@@ -177,5 +181,6 @@ fn understood(answer: &Answer, record: Record) -> Result<Migration, CallError> {
         source: named(record.source_compute),
         dest: named(record.dest_compute),
         created_at,
+        updated_at,
     })
 }

@@ -188,9 +188,17 @@ pub struct Migration {
     pub dest: Option<String>,
     /// When the record was made, by Nova's clock.
     pub created_at: Option<Timestamp>,
+    /// When the record last changed, by Nova's clock; unset until a compute host has changed it.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
 }
 
 impl Migration {
+    /// When it was last touched, by Nova's clock. A new record has no `updated_at`.
+    pub fn touched_at(&self) -> Option<Timestamp> {
+        self.updated_at.or(self.created_at)
+    }
+
     /// Whether it is an evacuation that no conductor has picked up.
     pub fn is_unpicked(&self) -> bool {
         self.status == MigrationStatus::Accepted && self.dest.is_none()

@@ -210,6 +210,7 @@ impl Bench {
             source: self.servers[&server].host.clone(),
             dest: Some(target.unwrap_or(OTHER).to_owned()),
             created_at: None,
+            updated_at: None,
         });
         self.servers.get_mut(&server).unwrap().task_state = Some("migrating".into());
         self.begun.insert(server, self.now);

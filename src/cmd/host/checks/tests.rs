@@ -26,6 +26,7 @@ pub(in super::super) fn evacuation(status: &str) -> Migration {
         source: Some("cmp1".into()),
         dest: Some("cmp2".into()),
         created_at: None,
+        updated_at: None,
     }
 }
 

@@ -14,6 +14,7 @@ fn on_its_way(number: u128, kind: MigrationType) -> (Server, Migration) {
         source: shown.host.clone(),
         dest: Some(HOST.to_owned()),
         created_at: None,
+        updated_at: None,
     };
     (shown, record)
 }

@@ -81,6 +81,7 @@ pub(in crate::host_recovery::tests) fn evacuation(
         source: Some(HOST.into()),
         dest: dest.map(Into::into),
         created_at: Some(nova_time(0)),
+        updated_at: None,
     }
 }
 
