@@ -309,6 +309,11 @@ impl ServiceTrack {
                     self.put_answered();
                 }
                 self.update_failed(&fault, now);
+                if fault.class == FaultClass::Permanent {
+                    // The record may be gone, and the host registered again under another id.
+                    self.seen = None;
+                    self.question.seen = None;
+                }
                 let text = fault.text;
                 turn.troubles.begin(Topic::Update, now, || {
                     format!("the host's service cannot be forced down yet: {text}")

@@ -28,6 +28,7 @@ mod planning;
 mod powering_on;
 mod properties;
 mod refusals;
+mod registered;
 mod reserving;
 mod restoring;
 mod returning;

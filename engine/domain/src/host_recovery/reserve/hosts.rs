@@ -231,7 +231,11 @@ impl Reserve {
                     return;
                 };
                 taken.asked = false;
-                let result = result.map(|view| taken.seen = Some(view));
+                let result = result.map(|view| {
+                    // The host may have been registered again, under another id.
+                    taken.service = view.service.as_ref().map_or(taken.service, |seen| seen.id);
+                    taken.seen = Some(view);
+                });
                 return self.call_answered(&host, result, false, turn);
             }
             ReserveAnswer::StatusSet { host, result } => {

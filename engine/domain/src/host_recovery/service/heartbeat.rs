@@ -6,7 +6,7 @@ use super::super::deadlines::refusals_explained;
 use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn};
 use super::super::{HoldKind, Move, MoveStep, Stage};
-use super::{CONTRADICTED_LIMIT, ServiceTrack};
+use super::{CONTRADICTED_LIMIT, ServiceTrack, reason_of};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::Fault;
@@ -113,10 +113,13 @@ impl ServiceTrack {
 
     /// A copy of Nova's database that lags behind: it shows what was there before our change. Somebody who clears
     /// `forced_down` dates the record anew.
-    fn is_outdated(&self, seen: &Service) -> bool {
+    fn is_outdated(&self, seen: &Service, mark: &str) -> bool {
         let told_apart = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
         let before = self.before.filter(told_apart);
-        self.in_force && !seen.forced_down && before.is_some_and(|before| before == seen.beat())
+        // The mark of an earlier recovery, which ours has taken the place of.
+        let unmarked = self.marked && !reason_of(seen).contains(mark);
+        let is_before = before.is_some_and(|before| before == seen.beat());
+        self.in_force && (!seen.forced_down || unmarked) && is_before
     }
 
     /// Whether it has moved. A look is made between its question and its answer: it stands still from the answer to the first
@@ -250,6 +253,9 @@ impl ServiceTrack {
         self.stale_after = policy.silent_after();
         self.look_counts_for = policy.heartbeat_poll + policy.call_deadline;
         if self.id != Some(seen.id) {
+            // What the last record refused, this one may take.
+            self.faults = 0;
+            self.not_before = now.elapsed;
             self.id = Some(seen.id);
             turn.record.head = true;
         }
@@ -257,7 +263,7 @@ impl ServiceTrack {
             self.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
             turn.record.head = true;
         }
-        if self.is_outdated(&seen) {
+        if self.is_outdated(&seen, &turn.mark()) {
             self.question.not_before = now.elapsed.plus(OUTDATED);
             return;
         }

@@ -494,3 +494,29 @@ fn r22_somebody_who_enables_it_first_has_the_last_word() {
         "who enables it clears its maintenance, too"
     );
 }
+
+#[test]
+fn c6_a_copy_that_shows_the_mark_from_before_our_change_shows_no_younger_recovery() {
+    let mut bed = Bed::engine().proven();
+    let earlier = "down [tachi 00000000-0000-0000-0000-0000000000ff]";
+    bed.service.disabled_reason = Some(earlier.into());
+    bed.service.enabled = false;
+    bed.service.forced_down = true;
+    bed.service();
+    let before = bed.service.last_heartbeat;
+    if bed.updates().is_none() {
+        bed.power(Power::Off);
+    }
+    bed.service.disabled_reason = Some(format!("down [{}]", bed.mark()));
+    bed.forced_down().inventory(vec![], vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning);
+    let now = bed.service.clone();
+    bed.tick(6_000);
+    bed.service.disabled_reason = Some(earlier.into());
+    bed.service.last_heartbeat = before;
+    bed.service();
+    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.record.steps);
+    bed.service = now;
+    bed.tick(1_000).service();
+    assert_eq!(bed.state.stage, Stage::Returning);
+}
