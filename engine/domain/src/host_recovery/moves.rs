@@ -207,6 +207,9 @@ pub struct Move {
     /// failed. Then it is looked at before it is taken off.
     #[serde(default)]
     pub lock_in_doubt: bool,
+    /// When Nova answered that it has set our lock.
+    #[serde(default)]
+    pub locked_at: Option<Elapsed>,
     /// A lock is not asked for before this moment, once the evacuation is under way.
     pub lock_not_before: Elapsed,
     /// Nova evacuates no instance in some states.

@@ -330,6 +330,7 @@ fn plan_one(
         lock_loose: None,
         unlock_loose: None,
         lock_in_doubt: false,
+        locked_at: None,
         lock_not_before: now.elapsed,
         preparation: if needs_preparation(&server.vm_state) {
             Preparation::Wanted

@@ -112,6 +112,7 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record
     match call {
         ServerCall::Lock => {
             one.lock = Lock::Ours;
+            one.locked_at = Some(now.elapsed);
             // Its owner's lock on top of it changes nothing, and nobody else takes it off.
             one.lock_in_doubt = false;
         }

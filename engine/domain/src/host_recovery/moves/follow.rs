@@ -27,6 +27,10 @@ const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
 /// Between the first time Nova says that it does not know an instance, and the one that counts.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
 
+/// Nova's API may read a copy of its database that is up to this old. An instance that is shown without a lock sooner after ours was
+/// set may be shown as it was before.
+const READS_LAG: Duration = Duration::from_secs(30);
+
 impl MoveTrack {
     /// Whether every move is over. Those that are not are followed, by records that are younger than `since`. `listed`: when the
     /// instances of the host were listed.
@@ -200,9 +204,20 @@ impl MoveTrack {
                     self.stays.insert(server);
                 }
             }
-            (MoveStep::Unlocking { asked: false, .. }, seen) if self.locks.remove(&server) => {
+            (
+                &MoveStep::Unlocking {
+                    asked: false, sent, ..
+                },
+                seen,
+            ) if self.locks.remove(&server) => {
+                let seen_after_lock = one.locked_at.map(|at| at.plus(READS_LAG));
+                let is_unlocked = seen.as_ref().is_some_and(|seen| !seen.locked);
                 if seen.as_ref().is_some_and(|seen| is_our_lock(seen, &mark)) {
                     self.ours.insert(server);
+                } else if let Some(after) = seen_after_lock.filter(|after| is_unlocked && sent < *after) {
+                    if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
+                        *not_before = after;
+                    }
                 } else {
                     if seen.is_none() {
                         one.lock_loose = None;

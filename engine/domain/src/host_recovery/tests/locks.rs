@@ -55,6 +55,22 @@ fn c12_an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
 }
 
 #[test]
+fn c7_a_copy_of_the_database_that_lags_behind_hides_no_lock_of_ours() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&bed));
+    // Nova has refused it, and shows the instance as it was before it was locked.
+    let refused = fault(Some(503), FaultClass::Transient, false);
+    bed.answer(1, ServerCall::Unlock, Err(refused)).tick(2_000);
+    bed.lock_is(1, None);
+    assert!(!bed.one(1).is_over(), "{:?}", bed.step(1));
+    bed.tick(30_000).lock_is_ours(1);
+    assert!(unlocks(&bed));
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+#[test]
 fn c12_the_next_owner_looks_before_it_unlocks() {
     let mut bed = Bed::engine().asked();
     bed.take_over().tick(500);
