@@ -107,7 +107,9 @@ impl Teller {
         if write.host.is_some() {
             self.put_on_maintenance(at);
         }
-        if let Some(proven) = write.proven_off {
+        if let Some(proven_off) = write.proven_off {
+            // A bare NORMAL is a proof that other recoveries do not count on.
+            let proven = proven_off || !write.proofs.is_empty();
             if proven && !self.proven {
                 self.turn(Turn::Proof, None, None, at);
             }

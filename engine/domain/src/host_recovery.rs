@@ -297,10 +297,11 @@ impl HostRecovery {
         waiting.filter(|_| matches!(self.stage, Stage::Begin | Stage::Fencing))
     }
 
-    /// Whether other recoveries may take the host for off (R10): there is a proof that its owner has seen confirmed. The first
-    /// sign of life takes it away, and so does a take-over until the new owner has looked.
+    /// Whether other recoveries may take the host for off (R10): there is a proof that its owner has seen confirmed, and that is
+    /// no bare NORMAL (R29). The first sign of life takes it away, and so does a take-over until the new owner has looked.
     pub fn is_proven_off(&self) -> bool {
-        self.stage != Stage::Over && self.proof.as_ref().is_some_and(Proof::is_confirmed)
+        let shows_absence = |proof: &Proof| proof.is_confirmed() && proof.shows_absence();
+        self.stage != Stage::Over && self.proof.as_ref().is_some_and(shows_absence)
     }
 
     /// Whether it knows already what a report that joins it could say (R19).

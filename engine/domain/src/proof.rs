@@ -182,6 +182,15 @@ impl Proof {
         matches!(self.basis, Basis::Word { .. })
     }
 
+    /// Whether it shows that nothing runs on the host (R29): a device's readings, a cluster's evidence or a person's word do. A bare
+    /// NORMAL does not.
+    pub(crate) fn shows_absence(&self) -> bool {
+        match &self.basis {
+            Basis::Device { .. } => true,
+            Basis::Word { evidence, person, .. } => evidence.is_some() || person.is_some(),
+        }
+    }
+
     /// Whether it must be looked at again so that it does not run out while there is work left.
     pub(crate) fn wants_renewal(&self, now: Elapsed, limit: Duration) -> bool {
         !self.is_fresh(now, limit / 2)

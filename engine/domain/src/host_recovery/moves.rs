@@ -221,6 +221,9 @@ pub struct Move {
     /// Other hosts on which it may run, because Nova has recorded an evacuation to them as failed (R10).
     #[serde(default)]
     pub may_run: BTreeSet<String>,
+    /// Those of them that are proven off, for as long as they are (R29).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub counted_off: BTreeSet<String>,
     /// Other hosts on which it may run, because another move to or from them was unfinished when the host died (R11).
     #[serde(default)]
     pub elsewhere: BTreeSet<String>,

@@ -340,6 +340,7 @@ fn plan_one(
         known,
         written_off: written_off.to_vec(),
         may_run: BTreeSet::new(),
+        counted_off: BTreeSet::new(),
         elsewhere: elsewhere(host, migrations)
             .map(|(_, other)| other.clone())
             .collect(),
@@ -433,10 +434,15 @@ fn look_at_held(
         if !on_host.contains(&server) {
             // A list may lack what is there: it is looked at by itself.
             move_track.look.insert(server);
-        } else if one.may_run.is_empty()
+        } else if one.has_no_doubt()
             && elsewhere(turn.host, &migrations)
                 .all(|(_, other)| off.contains(other) || one.absent.contains(other))
         {
+            for (_, other) in elsewhere(turn.host, &migrations) {
+                if !one.absent.contains(other) {
+                    one.note_may_run_on(other, &off);
+                }
+            }
             one.note = None;
             one.remark_nature();
             one.step = MoveStep::Waiting {

@@ -18,11 +18,11 @@ impl Move {
     fn waits(&self, stuck: Option<bool>) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
         match self.step {
-            MoveStep::Held if self.may_run.is_empty() => {
+            MoveStep::Held if self.has_no_doubt() => {
                 let others = self.elsewhere.difference(&self.absent);
                 (WaitsFor::Record, others.cloned().collect())
             }
-            MoveStep::Held => (WaitsFor::Absence, self.may_run.clone()),
+            MoveStep::Held => (WaitsFor::Absence, self.doubts().cloned().collect()),
             MoveStep::Asked { .. } => {
                 let before = self.wait.as_ref().map(|wait| wait.what);
                 if stuck.unwrap_or(before == Some(WaitsFor::Progress)) {

@@ -10,15 +10,6 @@ use super::super::{Move, MoveStep};
 use crate::nova::Migration;
 use crate::recovery::{Record, StepKind, Task};
 
-/// How it is known that an instance does not run on a host. Whatever else can answer that, such as libvirt there, comes here.
-#[derive(Clone, Copy, Debug)]
-pub(in super::super) enum Absence<'a> {
-    /// The host has a proof of its own that it is off.
-    ProvenOff,
-    /// A person has looked.
-    Person(&'a str),
-}
-
 impl Move {
     /// Notes where `records` may have left it, as far as they are younger than `floor`.
     pub(in super::super) fn note_failed_at(
@@ -30,39 +21,74 @@ impl Move {
         let dests = records
             .iter()
             .filter(|record| record.status.may_have_spawned() && is_new(record))
-            .filter_map(|record| record.dest.clone())
-            .filter(|dest| !dead.contains(dest));
+            .filter_map(|record| record.dest.as_ref());
         let before = self.may_run.len();
-        self.may_run.extend(dests);
+        for dest in dests {
+            self.note_may_run_on(dest, dead);
+        }
         self.may_run.len() != before
+    }
+
+    /// It may run on `host`, unless that is one of the dead, for as long as it is.
+    pub(in super::super) fn note_may_run_on(&mut self, host: &str, dead: &BTreeSet<String>) {
+        self.may_run.insert(host.to_owned());
+        if dead.contains(host) {
+            self.counted_off.insert(host.to_owned());
+        }
+    }
+
+    /// The hosts on which it may run now: not those that are proven off.
+    pub(in super::super) fn doubts(&self) -> impl Iterator<Item = &String> {
+        self.may_run.difference(&self.counted_off)
+    }
+
+    /// Nothing is known of a host on which it may run now.
+    pub(in super::super) fn has_no_doubt(&self) -> bool {
+        self.doubts().next().is_none()
+    }
+
+    /// Nothing runs on the `dead` hosts, which have proofs of their own. A proof can be taken back: then it may run there again
+    /// (R29), until it has been confirmed elsewhere. Once monitors tell by its boot id that a host has started again since, and its
+    /// guests do not start at boot, that host belongs among the dead too.
+    pub(in super::super) fn count_off(&mut self, dead: &BTreeSet<String>, record: &mut Record) {
+        let off: BTreeSet<String> = self.may_run.intersection(dead).cloned().collect();
+        if off == self.counted_off {
+            return;
+        }
+        let before = std::mem::replace(&mut self.counted_off, off);
+        record.moves.insert(self.server);
+        let proven = self
+            .counted_off
+            .difference(&before)
+            .map(|host| format!("{} does not run on {host}: {host} is proven off", self.name));
+        let taken_back = before
+            .difference(&self.counted_off)
+            .map(|host| format!("{} may run on {host}: it is not proven off any more", self.name));
+        for text in proven.chain(taken_back) {
+            record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
+        }
+        note_doubts_ended(self);
     }
 
     /// The only host it may be asked for on, if it may run on one; `Err` if it may be asked for nowhere.
     pub(in super::super) fn bound_to(&self) -> Result<Option<&String>, ()> {
-        let mut hosts = self.may_run.iter();
+        let mut hosts = self.doubts();
         match (hosts.next(), hosts.next()) {
             (only, None) => Ok(only),
             (_, Some(_)) => Err(()),
         }
     }
 
-    /// It is known not to run on `host`.
-    pub(in super::super) fn is_absent_from(&mut self, host: &str, how: Absence<'_>, record: &mut Record) {
+    /// A person has looked, and it does not run on `host`.
+    pub(in super::super) fn is_absent_from(&mut self, host: &str, by: &str, record: &mut Record) {
+        self.counted_off.remove(host);
         if !self.may_run.remove(host) {
             return;
         }
         record.moves.insert(self.server);
-        let why = match how {
-            Absence::ProvenOff => format!("{host} is proven off"),
-            Absence::Person(by) => format!("said by {by}"),
-        };
-        let text = format!("{} does not run on {host}: {why}", self.name);
+        let text = format!("{} does not run on {host}: said by {by}", self.name);
         record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
-        if self.may_run.is_empty() {
-            // What failed there says nothing of other hosts.
-            self.failures = 0;
-            self.failed_first = None;
-        }
+        note_doubts_ended(self);
     }
 
     /// Nothing more can be done without knowing whether it runs there.
@@ -89,6 +115,7 @@ impl Move {
             "{by} says that it runs on {host}, but Nova shows it on {shown}: look there (virsh domstate {})",
             self.server
         );
+        self.counted_off.remove(&host);
         self.may_run.insert(host);
         self.held_until_looked(&seen, record);
     }
@@ -110,7 +137,7 @@ impl Move {
 
     /// The hosts, for people.
     pub(in super::super) fn where_it_may_run(&self) -> String {
-        let hosts: Vec<&str> = self.may_run.iter().map(String::as_str).collect();
+        let hosts: Vec<&str> = self.doubts().map(String::as_str).collect();
         hosts.join(" or ")
     }
 
@@ -119,11 +146,21 @@ impl Move {
         if let Some(dest) = dest {
             self.may_run.remove(dest);
         }
+        let off = std::mem::take(&mut self.counted_off);
+        self.may_run.retain(|host| !off.contains(host));
         if !self.may_run.is_empty() {
             let hosts = self.where_it_may_run();
             self.remark(&format!(
                 "an earlier evacuation may have left it running on {hosts} too: look there"
             ));
         }
+    }
+}
+
+fn note_doubts_ended(one: &mut Move) {
+    if one.has_no_doubt() {
+        // What failed there says nothing of other hosts.
+        one.failures = 0;
+        one.failed_first = None;
     }
 }

@@ -25,7 +25,7 @@ pub(in super::super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now
 /// The move ends. While our lock is on it, it is not over: nothing is written before the lock is off (R7, R12).
 pub(in super::super) fn finish(one: &mut Move, end: End, now: Now, record: &mut Record) {
     one.over_at = Some(now.wall);
-    if end == End::Person && !one.may_run.is_empty() {
+    if end == End::Person && !one.has_no_doubt() {
         let hosts = one.where_it_may_run();
         one.remark(&format!(
             "it may run on {hosts}: look there before it is started anywhere else"

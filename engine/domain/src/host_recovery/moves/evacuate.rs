@@ -22,6 +22,9 @@ const HELD_LOOK: Duration = Duration::from_secs(10);
 /// Nothing is asked for on lists older than this: somebody else may have begun meanwhile.
 pub(in super::super) const LISTS_AGE: Duration = Duration::from_secs(30);
 
+/// Nothing that is counted on not to run on a host is asked for elsewhere on a look older than this at which hosts are proven off.
+const COUNTED_OFF_AGE: Duration = Duration::from_secs(15);
+
 /// So many locks, or unlockings, may be under way for instances whose turn is not near while others wait to be asked for: Nova answers
 /// them from the same processors, and nobody is back sooner for them.
 pub(super) const ASIDE: usize = 1;
@@ -239,6 +242,10 @@ impl MoveTrack {
             if matches!(one.lock, Lock::Wanted | Lock::Asked) {
                 // Its place is kept: those behind it are not to go first because their locks were answered sooner.
                 room.evacuations = room.evacuations.saturating_sub(1);
+                continue;
+            }
+            if !one.counted_off.is_empty() && !self.lists_within(COUNTED_OFF_AGE, now) {
+                self.lists_due = true;
                 continue;
             }
             let Some((target, reserved)) = where_to(one, leave.places.get(&server), record) else {

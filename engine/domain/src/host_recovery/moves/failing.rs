@@ -40,7 +40,7 @@ pub(in super::super) fn nova_failed(
     };
     let text = format!("Nova failed the evacuation of {} ({attempts}): {why}", one.name);
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
-    if !one.may_run.is_empty() {
+    if !one.has_no_doubt() {
         // It is asked for where it may run and nowhere else, so no other way is taken and no other host can cure it.
         if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
             one.hold_for_absence(&text, record);

@@ -108,6 +108,13 @@ impl Look {
         record.dest.as_ref().is_some_and(|dest| self.dead.contains(dest))
     }
 
+    /// Its destination may have spawned it. It runs there as little as anything does, for as long as that host is proven off.
+    fn may_run_where_it_went(&self, one: &mut Move, record: &Migration) {
+        if let Some(dest) = record.dest.as_ref().filter(|_| self.goes_to_the_dead(record)) {
+            one.note_may_run_on(dest, &self.dead);
+        }
+    }
+
     /// R10: accepted, and never picked up: Nova has answered the call, so that its API does not hold the message any more; its
     /// messages have got through for long enough since, longer after they have not; and it waits in the queue of no host. In
     /// which order records were picked up says nothing: what was held is let go in any order.
@@ -241,6 +248,7 @@ impl Look {
             for dead in open.into_iter().filter(|record| self.goes_to_the_dead(record)) {
                 one.written_off.retain(|off| off.id != dead.id);
                 one.written_off.push(WrittenOff::of(dead));
+                self.may_run_where_it_went(one, dead);
                 record.moves.insert(one.server);
             }
             return;
@@ -257,6 +265,9 @@ impl Look {
         one.dest = None;
         one.written_off
             .retain(|off| !effects.iter().any(|record| record.id == off.id));
+        for record in &open {
+            self.may_run_where_it_went(one, record);
+        }
         one.written_off.extend(open.into_iter().map(WrittenOff::of));
         // A conductor has taken up an older record in the place of this one, and failed it: that was an attempt.
         let failed = effects.iter().rev().find(|record| record.status.is_failed());

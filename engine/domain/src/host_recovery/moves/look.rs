@@ -9,7 +9,6 @@ use super::super::method::Patience;
 use super::super::trouble::{Topic, Troubles};
 use super::super::turn::{Moves, Turn};
 use super::super::{Lock, Move, MoveStep};
-use super::absence::Absence;
 use super::answers::tell_calls;
 use super::judge::{Look, Seen};
 use super::track::MoveTrack;
@@ -91,9 +90,8 @@ impl MoveTrack {
             dead,
         };
         for one in moves.values_mut() {
-            let absent = one.may_run.intersection(&look.dead).filter(|_| !one.is_over());
-            for host in absent.cloned().collect::<Vec<_>>() {
-                one.is_absent_from(&host, Absence::ProvenOff, record);
+            if !one.is_over() {
+                one.count_off(&look.dead, record);
             }
             let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
             let here = on_host.get(&one.server).copied();

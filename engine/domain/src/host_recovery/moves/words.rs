@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::turn::{Moves, Turn};
 use super::super::{End, Move, MoveStep, Preparation};
-use super::absence::Absence;
 use super::finish;
 use super::track::MoveTrack;
 use crate::nova::Migration;
@@ -36,7 +35,7 @@ impl Move {
                 "Nova may be at work on {}: say --failure of where it went, once it is certain that nothing runs there",
                 self.name
             )),
-            MoveVerdict::Retry if self.step == MoveStep::Held && self.may_run.is_empty() => Err(format!(
+            MoveVerdict::Retry if self.step == MoveStep::Held && self.has_no_doubt() => Err(format!(
                 "{} may run elsewhere: {}",
                 self.name,
                 self.note.as_deref().unwrap_or_default()
@@ -46,9 +45,7 @@ impl Move {
                 self.name,
                 self.note.as_deref().unwrap_or_default()
             )),
-            MoveVerdict::Failure
-                if matches!(self.step, MoveStep::Waiting { .. }) && self.may_run.is_empty() =>
-            {
+            MoveVerdict::Failure if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_doubt() => {
                 Err(format!("{} is about to be asked for anyway", self.name))
             }
             MoveVerdict::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
@@ -59,7 +56,7 @@ impl Move {
                 ))
             }
             MoveVerdict::Failure
-                if !self.may_run.is_empty() && on.is_none_or(|host| !self.may_run.contains(host)) =>
+                if !self.has_no_doubt() && on.is_none_or(|host| !self.may_run.contains(host)) =>
             {
                 Err(format!(
                     "it may run on {}: name that host",
@@ -165,7 +162,7 @@ impl MoveTrack {
             }
             MoveVerdict::Failure => {
                 if let Some(host) = on {
-                    one.is_absent_from(host, Absence::Person(&said.by), record);
+                    one.is_absent_from(host, &said.by, record);
                     one.absent.insert(host.to_owned());
                 }
                 if one.is_in_flight() {

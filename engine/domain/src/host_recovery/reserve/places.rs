@@ -30,7 +30,7 @@ const SURVEYS: u32 = 3;
 impl Move {
     fn waits_for_reserve(&self) -> bool {
         let waits = matches!(self.step, MoveStep::Waiting { .. });
-        self.route.way == Way::Reserved && waits && self.may_run.is_empty()
+        self.route.way == Way::Reserved && waits && self.has_no_doubt()
     }
 
     /// Whether it takes room on `host`, or is about to.

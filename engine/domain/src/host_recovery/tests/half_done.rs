@@ -125,7 +125,87 @@ fn c1_a_destination_that_is_proven_off_runs_nothing_and_sets_free() {
         &messages(true),
     );
     assert_eq!(asked, [None], "{:?}", bed.one(1));
-    assert_eq!(bed.one(1).may_run, BTreeSet::new());
+    assert_eq!(bed.one(1).doubts().count(), 0);
+}
+
+/// Where it is asked for now.
+fn targets(bed: &Bed) -> Vec<Option<String>> {
+    let targets = bed.commands.iter().filter_map(|command| match command {
+        Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
+        _ => None,
+    });
+    targets.collect()
+}
+
+/// Nothing may be begun, and "b" is proven off for a while.
+fn held_back_while_b_is_off(records: &[Migration]) -> Bed {
+    let mut bed = failed_at_b();
+    bed.pulse(false, false);
+    let asked = look(&mut bed, 12_000, &[in_error(1)], records, &["b"], &messages(true));
+    assert_eq!(asked, []);
+    assert_eq!(bed.one(1).doubts().count(), 0);
+    bed
+}
+
+#[test]
+fn r29_absence_is_given_back_with_the_proof_that_it_rests_on() {
+    let records = vec![evacuation(1, 1, "failed", Some("b"))];
+    let mut bed = held_back_while_b_is_off(&records);
+    // "b" beats again before the instance is asked for.
+    look(&mut bed, 1_000, &[in_error(1)], &records, &[], &messages(true));
+    assert!(bed.one(1).doubts().eq(["b"]), "{:?}", bed.one(1));
+    bed.pulse(true, false);
+    assert_eq!(targets(&bed), [Some("b".to_owned())]);
+}
+
+#[test]
+fn r29_what_is_asked_for_elsewhere_on_absence_needs_a_look_of_just_now() {
+    let records = vec![evacuation(1, 1, "failed", Some("b"))];
+    let mut bed = held_back_while_b_is_off(&records);
+    bed.at += 16_000;
+    bed.service().power(Power::Off).records(records);
+    bed.pulse(true, false);
+    assert!(!bed.evacuates(1), "{:?}", bed.commands);
+    bed.tick(500);
+    assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
+}
+
+#[test]
+fn r29_what_was_asked_for_elsewhere_is_followed_and_names_the_host_that_is_back() {
+    let records = vec![evacuation(1, 1, "failed", Some("b"))];
+    let mut bed = held_back_while_b_is_off(&records);
+    bed.pulse(true, false);
+    assert_eq!(targets(&bed), [None]);
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    let under_way = evacuation(2, 1, "pre-migrating", Some("c"));
+    let records = vec![records[0].clone(), under_way];
+    bed.lists(vec![rebuilding(1)], records.clone());
+    assert!(bed.is_asked(1));
+    assert!(bed.one(1).doubts().eq(["b"]));
+    bed.tick(1_000).lists(
+        vec![],
+        vec![records[0].clone(), evacuation(2, 1, "done", Some("c"))],
+    );
+    let note = bed.one(1).note.clone().unwrap_or_default();
+    assert!(note.contains("running on b too"), "{note}");
+}
+
+#[test]
+fn r29_a_destination_that_died_in_mid_rebuild_and_lives_again_may_run_it() {
+    let mut bed = Bed::engine().asked();
+    let records = vec![evacuation(1, 1, "pre-migrating", Some("b"))];
+    bed.pulse(false, false);
+    look(
+        &mut bed,
+        12_000,
+        &[rebuilding(1)],
+        &records,
+        &["b"],
+        &messages(true),
+    );
+    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
+    look(&mut bed, 1_000, &[rebuilding(1)], &records, &[], &messages(true));
+    assert!(bed.one(1).doubts().eq(["b"]), "{:?}", bed.one(1));
 }
 
 #[test]

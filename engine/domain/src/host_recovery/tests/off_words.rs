@@ -59,6 +59,20 @@ fn r16_a_report_delivered_late_is_no_proof_once_nova_has_heard_the_host_since() 
     }
 }
 
+#[test]
+fn r29_a_bare_normal_frees_no_instance_of_another_recovery() {
+    let mut bed = external();
+    assert!(silent_after(&mut bed, 10_000));
+    assert!(
+        !bed.state.is_proven_off(),
+        "it is evacuated, and shows nothing to others"
+    );
+    let mut bed = external();
+    bed.hears(fenced(nova_time(100_000)));
+    assert!(silent_after(&mut bed, 10_000));
+    assert!(bed.state.is_proven_off());
+}
+
 /// Nova has heard it since the report, as far as one can see, and misses it now. `true` if the recovery waits for a person.
 fn outlived_and_missed(bed: &mut Bed) -> bool {
     for _ in 0..600 {

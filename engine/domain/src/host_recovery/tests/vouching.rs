@@ -47,6 +47,7 @@ fn r17_a_persons_word_is_believed_if_no_device_can_tell_and_nova_does_not_hear_t
     assert!(bed.state.proof.is_none());
     bed.device_fails("pdu", dead());
     assert!(is_proven_by_word(&bed), "{:?}", bed.state);
+    assert!(bed.state.is_proven_off(), "R29: for others too");
     assert_eq!(bed.state.stage, Stage::Disabling);
     assert!(bed.state.hold.is_none() && !bed.orders_off());
     let sentence = bed.state.proof.as_ref().unwrap().sentence("compute-1");
