@@ -246,6 +246,11 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(d.conductors_up)
             .range(LONG)
             .help("how long every nova-conductor must be up before an evacuation nobody picked up is asked for again").get(),
+        nova_long_rpc_timeout: r
+            .seconds(G, "nova_long_rpc_timeout")
+            .default(d.nova_long_rpc_timeout)
+            .range(LONG)
+            .help("how long an instance that Nova was moving to a host when it died is watched. Not below Nova's `long_rpc_timeout`").get(),
         stop_limit: limit(
             "wait_period_after_power_off",
             "how long an instance may take to stop, or to be brought to what it was. 0 or less: the default",

@@ -10,6 +10,7 @@
 //!    \________________\____ held, until an operator speaks ____________________________/
 //! ```
 
+mod arrivals;
 mod asks;
 mod begin;
 mod deadlines;
@@ -17,6 +18,7 @@ mod fence;
 mod freezing;
 mod guard;
 mod hooks;
+mod late;
 mod learn;
 mod messaging;
 mod method;
@@ -38,6 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use arrivals::{Arrival, Arrivals, Sighting};
 pub use fence::vouch::Vouch;
 pub use fence::{Fence, OffIntent, Order};
 pub use freezing::FreezeTrack;
@@ -200,6 +203,9 @@ pub struct HostRecovery {
     /// The journal has lost what earlier owners wrote last: Nova may show evacuations that no move tells of (R33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
+    /// What is on its way to the host.
+    #[serde(default)]
+    pub arrivals: Arrivals,
     /// What it waits for; `None` in what an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -256,6 +262,7 @@ impl HostRecovery {
             freeze: FreezeTrack::default(),
             retry: retry::is_retry(&notification.payload),
             rewound: false,
+            arrivals: Arrivals::default(),
             wait: None,
             moves: BTreeMap::new(),
             asks: Asks::default(),
@@ -379,6 +386,9 @@ impl HostRecovery {
             self.give_up_late(now, record);
         }
         fence::monitors::watch(self, now, record, commands);
+        if self.stage == Stage::Moving {
+            late::leave_if_unproven(self, now, record);
+        }
         // A stage that is left makes way for the next one at once; there are seven.
         for _ in 0..8 {
             let before = self.stage;
@@ -395,7 +405,9 @@ impl HostRecovery {
                 break;
             }
         }
-        if self.stage != Stage::Returning && self.stage != Stage::Over {
+        if self.arrivals.settled {
+            late::correct(self, now, record);
+        } else if self.stage != Stage::Returning && self.stage != Stage::Over {
             let message = self.current_message(now);
             turn!(self, now, record).say(message);
         }

@@ -126,6 +126,8 @@ pub struct Policy {
     pub heartbeat_poll: Duration,
     /// How long every nova-conductor must have been up before an evacuation nobody has picked up is asked for again.
     pub conductors_up: Duration,
+    /// Nova's `long_rpc_timeout`: how long after a host has died the source of a migration may still write that an instance is there.
+    pub nova_long_rpc_timeout: Duration,
     /// How long an instance may take to stop.
     pub stop_limit: Duration,
     /// How long an instance may take to become active.
@@ -243,6 +245,7 @@ impl Default for Policy {
             heartbeat_age_usual: Duration::ZERO,
             heartbeat_poll: Duration::from_secs(5),
             conductors_up: Duration::from_mins(1),
+            nova_long_rpc_timeout: Duration::from_mins(30),
             stop_limit: Duration::from_mins(3),
             start_limit: Duration::from_mins(1),
             segment_percent: 34,

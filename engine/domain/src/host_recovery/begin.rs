@@ -23,7 +23,7 @@ impl HostRecovery {
             return;
         }
         if self.rejected.is_some() {
-            self.settle_now(record);
+            self.settle_now(now, record);
             return;
         }
         if self.hold.is_some() {

@@ -3,7 +3,7 @@
 use super::plan::lost::adopt_lost;
 use super::turn::turn;
 use super::words::rewound;
-use super::{HostRecovery, Stage, freezing};
+use super::{HostRecovery, Stage, freezing, late};
 use crate::recovery::{Command, Now, Observation, Record, ServerCall};
 
 impl HostRecovery {
@@ -65,17 +65,25 @@ impl HostRecovery {
                 self.service.updated(result, self.proof.is_some(), &mut turn);
             }
             Observation::Inventory(result) => {
+                late::judge(self);
+                let before = self.stage;
+                let mut turn = turn!(self, now, record);
+                let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
                 let asked = self.asks.listing.question.sent();
                 let shown = result.as_ref().ok().and_then(|it| it.service.clone());
                 let migrations = result.as_ref().ok().map(|it| it.migrations.clone());
                 let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
-                listing.answered(result, move_track, moves, since, &mut turn);
+                listing.answered(result, track, moves, since, &mut turn);
                 if self.rewound
                     && *turn.stage == Stage::Moving
                     && let Some(migrations) = migrations
                 {
                     self.rewound = false;
                     adopt_lost(&migrations, moves, self.reported_at, since, &mut turn);
+                }
+                if (before, *turn.stage) == (Stage::Returning, Stage::Moving) {
+                    late::begin(self, now);
+                    turn = turn!(self, now, record);
                 }
                 if let (Some(asked), Some(shown)) = (asked, shown) {
                     let (proof, moves) = (&mut self.proof, &mut self.moves);
@@ -93,11 +101,16 @@ impl HostRecovery {
                 move_track.evacuations_read(result, moves, &mut turn);
             }
             Observation::ServerIds(result) => {
-                move_track.server_ids_read(result, moves, &mut turn);
+                if !self.arrivals.ids_read(&result, moves, now.elapsed) {
+                    move_track.server_ids_read(result, moves, &mut turn);
+                }
             }
             Observation::Permits(permits) => move_track.pace.permits = Some(permits),
             Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
             Observation::Server { server, result } => {
+                if self.arrivals.server_read(server, &result, moves, &mut turn) {
+                    return;
+                }
                 move_track.server_read(server, result, moves, &mut turn);
             }
             Observation::ServerCall { server, call, result } => {
@@ -141,9 +154,16 @@ impl HostRecovery {
             Command::TakeInventory { .. } => self.asks.listing.question.not_sent(),
             Command::ReadLists { .. } => self.asks.move_track.lists.not_sent(),
             Command::ReadEvacuations { .. } => self.asks.move_track.evacuations.not_sent(),
-            Command::ReadServerIds => self.asks.move_track.server_ids.not_sent(),
+            Command::ReadServerIds => {
+                if !self.arrivals.ids_not_read() {
+                    self.asks.move_track.server_ids.not_sent();
+                }
+            }
             Command::ReadConductors => self.asks.messaging.question.not_sent(),
             Command::ReadServer(server) => {
+                if self.arrivals.not_read(*server) {
+                    return;
+                }
                 self.asks.move_track.servers.remove(server);
             }
             Command::Lock { .. }

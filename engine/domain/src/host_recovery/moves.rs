@@ -2,6 +2,7 @@
 
 pub(super) mod absence;
 pub(super) mod answers;
+pub(super) mod blank;
 mod done;
 mod ending;
 pub(super) mod evacuate;
@@ -233,6 +234,9 @@ pub struct Move {
     /// It is over because Nova did not know it any more, more than once.
     #[serde(default)]
     pub deleted: bool,
+    /// Nova was moving it to the host when that died, and has never shown it there (R28).
+    #[serde(default)]
+    pub awaited: bool,
     /// Its task_state said `rebuilding` before it was asked for, so that this says nothing about what came of it.
     pub busy_before: bool,
     /// How far it is.

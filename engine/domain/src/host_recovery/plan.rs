@@ -6,9 +6,9 @@ pub(super) mod order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use uuid::Uuid;
-
+use super::arrivals::{Arrivals, came_again, has_landed};
 use super::method::Route;
+use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
@@ -19,11 +19,10 @@ use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
 use crate::count;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
-use crate::id::{MigrationId, ServerId, VmoveId};
+use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationType, Server};
 use crate::question::Question;
 use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task, WrittenOff};
-use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 
 /// Between the first list without an instance, and the one that counts.
@@ -50,6 +49,7 @@ fn elsewhere<'a>(
     migrations
         .iter()
         .filter(|one| one.kind != MigrationType::Evacuation && !one.status.is_over())
+        .filter(move |one| !has_landed(one, host))
         .filter(move |one| !arrived_since(one))
         .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
         .filter_map(|(one, other)| Some((one, other.as_ref()?)))
@@ -142,7 +142,7 @@ impl Listing {
 impl HostRecovery {
     pub(super) fn act_listing(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if self.rejected.is_some() {
-            self.settle_now(record);
+            self.settle_now(now, record);
             return;
         }
         // Listing changes nothing, so it goes on while something forbids to act.
@@ -160,7 +160,7 @@ impl Listing {
     pub(super) fn answered(
         &mut self,
         result: Result<Inventory, Fault>,
-        move_track: &mut MoveTrack,
+        (move_track, arrivals): (&mut MoveTrack, &mut Arrivals),
         moves: &mut Moves,
         since: &mut Option<Timestamp>,
         turn: &mut Turn<'_>,
@@ -190,13 +190,25 @@ impl Listing {
         }
         match *turn.stage {
             Stage::Listing => {
+                arrivals.listed(&inventory, turn);
                 plan(&inventory, moves, since, turn);
                 turn.enter(Stage::Moving);
             }
             Stage::Moving => {
-                plan(&inventory, moves, since, turn);
+                arrivals.listed(&inventory, turn);
+                // What a host has that may be alive again is not ours.
+                if !turn.settled || arrivals.may_move() {
+                    plan(&inventory, moves, since, turn);
+                }
                 look_at_held(&inventory, move_track, moves, since, turn);
                 self.last_look = last && moves.values().all(Move::is_over);
+            }
+            Stage::Returning if arrivals.may_move() => {
+                arrivals.listed(&inventory, turn);
+                plan(&inventory, moves, since, turn);
+                if !moves.values().all(Move::is_over) {
+                    turn.enter(Stage::Moving);
+                }
             }
             Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
         }
@@ -245,11 +257,11 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
     let mut fresh: Vec<&Server> = inventory
         .servers
         .iter()
-        // What Nova once did not know and shows on the host all the same was not deleted.
         .filter(|server| {
+            let records = by_server.get(&server.id).map_or(&[][..], Vec::as_slice);
             moves
                 .get(&server.id)
-                .is_none_or(|one| one.deleted && one.is_over())
+                .is_none_or(|one| one.is_over() && is_here_again(one, records, turn.host))
         })
         .collect();
     order::in_order(turn.policy, &mut fresh);
@@ -289,6 +301,12 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
     }
 }
 
+/// What Nova once did not know, or did not show on the host, and shows there all the same was not deleted, and has arrived. And what
+/// was moved may have come back by another migration.
+fn is_here_again(one: &Move, records: &[&Migration], host: &str) -> bool {
+    one.deleted || one.awaited || (one.step == MoveStep::Over(End::Moved) && came_again(records, host))
+}
+
 fn plan_one(
     server: &Server,
     rank: u32,
@@ -308,18 +326,13 @@ fn plan_one(
         .max()
         .unwrap_or(MigrationId(0));
     let reason = server.locked_reason.as_deref().unwrap_or_default();
+    let was = Was {
+        vm_state: server.vm_state.clone(),
+        power_state: server.power_state,
+    };
     let mut one = Move {
-        version: StateVersion,
-        server: server.id,
-        name: server.name.clone(),
-        vmove: VmoveId(Uuid::new_v5(&turn.id.0, server.id.0.as_bytes())),
-        rank,
         tagged: policy.marks(server),
         priority: order::priority(policy, server),
-        was: Was {
-            vm_state: server.vm_state.clone(),
-            power_state: server.power_state,
-        },
         image_backed: !server.volume_backed,
         // A lock of an earlier recovery is made this one's: that one may be about to take it off.
         lock: match server.locked {
@@ -327,11 +340,6 @@ fn plan_one(
             true if !reason.starts_with("tachi ") => Lock::Owners,
             true | false => Lock::Wanted,
         },
-        lock_loose: None,
-        unlock_loose: None,
-        lock_in_doubt: false,
-        locked_at: None,
-        lock_not_before: now.elapsed,
         preparation: if needs_preparation(&server.vm_state) {
             Preparation::Wanted
         } else {
@@ -339,31 +347,12 @@ fn plan_one(
         },
         known,
         written_off: written_off.to_vec(),
-        may_run: BTreeSet::new(),
-        counted_off: BTreeSet::new(),
         elsewhere: elsewhere(host, migrations)
             .map(|(_, other)| other.clone())
             .collect(),
-        absent: BTreeSet::new(),
-        deleted: false,
         busy_before: server.is_rebuilding(),
-        step: MoveStep::Waiting {
-            not_before: now.elapsed,
-        },
-        failures: 0,
-        failed_first: None,
-        faults: 0,
-        failing_since: None,
-        task: None,
-        refused: None,
-        dest: None,
-        proof: None,
-        note: None,
-        fault: None,
-        asked_at: None,
-        over_at: None,
         route: Route::new(turn.method, server.needs),
-        wait: None,
+        ..blank(server.id, server.name.clone(), was, rank, turn)
     };
     if let Some(why) = policy.leaves(server) {
         // A lock left over from an earlier recovery is not left on an instance that is left.

@@ -6,7 +6,7 @@ pub(super) mod power_on;
 
 use super::service::{ServiceTrack, reason_of};
 use super::turn::{Turn, turn};
-use super::{HostRecovery, Stage};
+use super::{HostRecovery, Stage, late};
 use crate::elapsed::Elapsed;
 use crate::recovery::{
     Command, Life, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked, mark,
@@ -24,6 +24,10 @@ impl HostRecovery {
                 .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         }
         if record.life.is_none() {
+            late::watch(self, now, commands);
+        }
+        // Nothing is powered on while something is on its way to it.
+        if record.life.is_none() && self.arrivals.expected.is_empty() {
             let mut turn = turn!(self, now, record);
             let (is_back, fence, proof) = (self.service.is_back(), &mut self.fence, &mut self.proof);
             let power_on = &mut self.power_on;

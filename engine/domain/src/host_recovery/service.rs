@@ -183,7 +183,7 @@ pub(super) fn reason_of(seen: &Service) -> &str {
 impl HostRecovery {
     pub(super) fn act_disabling(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if self.rejected.is_some() {
-            self.settle_now(record);
+            self.settle_now(now, record);
             return;
         }
         self.follow_moves(now, record, commands);

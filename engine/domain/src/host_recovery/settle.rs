@@ -1,52 +1,22 @@
 //! The end of a recovery, as the notification tells it.
 
+use super::arrivals::lost::name_all;
 use super::turn::Moves;
 use super::{End, Fence, HostRecovery, MoveStep, Stage};
 use crate::count;
 use crate::entity::notification::NotificationStatus;
-use crate::recovery::{Life, Record, StepKind, Task};
+use crate::recovery::{Life, Now, Record, StepKind, Task};
 
 /// Names in a message; the rest is counted.
 const NAMED: usize = 5;
 
 impl HostRecovery {
     /// Every move is over.
-    pub(super) fn settle(&mut self, record: &mut Record) {
-        let ended = |end: End| {
-            self.moves
-                .values()
-                .filter(|one| one.step == MoveStep::Over(end))
-                .count()
-        };
-        let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
-        let summary = format!(
-            "{} moved, {}, {}",
-            count(moved, "instance", "instances"),
-            count(left, "left where it was", "left where they were"),
-            count(person, "needs a person", "need a person")
-        );
-        let (status, message) = if let Some(by) = &self.rejected {
-            (
-                NotificationStatus::Failed,
-                format!(
-                    "rejected by {by}: {summary}{}{}",
-                    names(&self.moves),
-                    left_off(&self.host, &self.fence, &self.moves)
-                ),
-            )
-        } else if person > 0 {
-            let lack = self.reserve.lack.as_ref();
-            let lack = lack
-                .map(|why| format!("; no reserved host: {why}"))
-                .unwrap_or_default();
-            (
-                NotificationStatus::Failed,
-                format!("{summary}{}{lack}", names(&self.moves)),
-            )
-        } else {
-            (NotificationStatus::Finished, summary)
-        };
-        let (status, message) = self.hooks.last_word(status, message);
+    pub(super) fn settle(&mut self, now: Now, record: &mut Record) {
+        if self.rejected.is_some() {
+            name_all(self, now, record);
+        }
+        let (status, message) = last_word(self);
         if status == NotificationStatus::Failed {
             record.failed(Task::Evacuate, message.clone());
         } else {
@@ -55,6 +25,7 @@ impl HostRecovery {
         self.message = Some(message.clone());
         record.notification = Some((status, Some(message)));
         self.hold = None;
+        self.arrivals.settled = true;
         self.service.faults = 0;
         if self.service.put.is_some() {
             record.life = Some(Life::Watching);
@@ -66,14 +37,57 @@ impl HostRecovery {
     }
 
     /// Rejected before there was a plan, or with one that is over.
-    pub(super) fn settle_now(&mut self, record: &mut Record) {
+    pub(super) fn settle_now(&mut self, now: Now, record: &mut Record) {
         if self.moves.values().all(super::Move::is_over) && self.reserve.is_settled() {
-            self.settle(record);
+            self.settle(now, record);
         } else {
             // Moves of an earlier episode are still followed, and the reserved hosts taken in it given back.
             self.enter(Stage::Moving, record);
         }
     }
+}
+
+/// How the notification ends, by the moves and what is on its way.
+pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
+    let ended = |end: End| {
+        state
+            .moves
+            .values()
+            .filter(|one| one.step == MoveStep::Over(end))
+            .count()
+    };
+    let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
+    let summary = format!(
+        "{} moved, {}, {}",
+        count(moved, "instance", "instances"),
+        count(left, "left where it was", "left where they were"),
+        count(person, "needs a person", "need a person")
+    );
+    let (status, message) = if let Some(by) = &state.rejected {
+        (
+            NotificationStatus::Failed,
+            format!(
+                "rejected by {by}: {summary}{}{}",
+                names(&state.moves),
+                left_off(&state.host, &state.fence, &state.moves)
+            ),
+        )
+    } else if person > 0 {
+        let lack = state.reserve.lack.as_ref();
+        let lack = lack
+            .map(|why| format!("; no reserved host: {why}"))
+            .unwrap_or_default();
+        (
+            NotificationStatus::Failed,
+            format!("{summary}{}{lack}", names(&state.moves)),
+        )
+    } else {
+        (NotificationStatus::Finished, summary)
+    };
+    let coming = state
+        .arrivals
+        .told(&state.host, state.policy.nova_long_rpc_timeout);
+    state.hooks.last_word(status, message + &coming)
 }
 
 /// Of a host that was ordered off, and nobody has seen what was on it.

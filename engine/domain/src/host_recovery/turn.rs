@@ -28,6 +28,8 @@ pub(super) struct Turn<'a> {
     pub(super) rejected: Option<&'a str>,
     /// An operator has stopped all fencing.
     pub(super) stopped: bool,
+    /// The notification has ended.
+    pub(super) settled: bool,
     pub(super) stage: &'a mut Stage,
     pub(super) hold: &'a mut Option<Hold>,
     /// What the notification shows.
@@ -50,6 +52,7 @@ macro_rules! turn {
             pulse: $recovery.pulse.as_ref(),
             rejected: $recovery.rejected.as_deref(),
             stopped: $recovery.asks.stopped,
+            settled: $recovery.arrivals.settled,
             stage: &mut $recovery.stage,
             hold: &mut $recovery.hold,
             message: &mut $recovery.message,

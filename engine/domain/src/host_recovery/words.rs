@@ -19,6 +19,7 @@ impl HostRecovery {
         self.hooks.forget_answers();
         self.reserve.forget_answers();
         self.power_on.forget_answers();
+        self.arrivals.forget_answers();
         // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
         renew_proof(&mut self.proof, record, Proof::forget);
         // What it waits for is shown as this owner sees it, whatever the last one has left there.
@@ -29,6 +30,7 @@ impl HostRecovery {
         // The heartbeat was never noted after the host was forced down: whatever it did since, nobody has seen.
         if self.service.in_force
             && self.service.mark.is_none()
+            && !self.arrivals.settled
             && matches!(self.stage, Stage::Listing | Stage::Moving)
         {
             self.service.in_force = false;

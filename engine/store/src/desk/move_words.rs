@@ -34,7 +34,8 @@ impl Work for SayOf<'_> {
             let Some(row) = found else {
                 return Ok(Verdict::Undo(Said::Unknown));
             };
-            if row.life != Life::Open.as_str() {
+            // One that waits for its host's return may be moving what has come to it since.
+            if row.life == Life::Closed.as_str() {
                 return Ok(Verdict::Undo(Said::Over));
             }
             let mut words = move_words(&row)?;
@@ -54,7 +55,7 @@ impl Work for SayOf<'_> {
             let said = recovery::Entity::update_many()
                 .col_expr(recovery::Column::MoveWords, Expr::value(text))
                 .filter(recovery::Column::Uuid.eq(&id))
-                .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+                .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
                 .filter(unchanged)
                 .exec(tx)
                 .await?;

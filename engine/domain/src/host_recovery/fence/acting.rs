@@ -34,7 +34,7 @@ impl HostRecovery {
         commands: &mut Vec<Command>,
     ) {
         if self.rejected.is_some() {
-            self.settle_now(record);
+            self.settle_now(now, record);
             return;
         }
         self.follow_moves(now, record, commands);

@@ -39,6 +39,7 @@ impl HostRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
+        self.arrivals.want_servers(commands);
         let mut turn = turn!(self, now, record);
         self.asks.move_track.give_up_rejected(&mut self.moves, &mut turn);
         let ready = self
@@ -76,12 +77,14 @@ impl HostRecovery {
         if !self.reserve.hand_back(&self.moves, &mut turn, commands) {
             return;
         }
-        if self.asks.listing.last_look || self.rejected.is_some() || empty {
+        // A host that is not proven off any more is not looked at for what it may run.
+        let unproven = self.arrivals.settled && self.proof.is_none();
+        if self.asks.listing.last_look || self.rejected.is_some() || empty || unproven {
             if self
                 .hooks
                 .after_moves(&self.moves, self.proof.as_ref(), &mut turn, commands)
             {
-                self.settle(record);
+                self.settle(now, record);
             }
         } else {
             self.asks.listing.want_last(&self.service, now, commands);

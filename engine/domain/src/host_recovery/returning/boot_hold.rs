@@ -1,6 +1,6 @@
 //! Whether nova-compute of the host may start, as far as one recovery of it is concerned: what the boot guard is told.
 
-use super::super::HostRecovery;
+use super::super::{HostRecovery, Stage};
 use crate::elapsed::Elapsed;
 use crate::recovery::Life;
 use crate::words::words;
@@ -27,6 +27,8 @@ impl HostRecovery {
                 may_come.then_some(BootHeldFor::PowerOff)
             }
             Life::Open => Some(BootHeldFor::Recovery),
+            // What has come late is being moved.
+            Life::Watching if self.stage == Stage::Moving => Some(BootHeldFor::Recovery),
             Life::Watching if may_come => Some(BootHeldFor::PowerOff),
             Life::Watching => Some(BootHeldFor::Queue),
             Life::Closed => may_come.then_some(BootHeldFor::PowerOff),

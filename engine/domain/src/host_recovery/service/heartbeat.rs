@@ -281,7 +281,7 @@ impl ServiceTrack {
         if gone {
             refusals_explained(moves, asked, turn.record);
         }
-        if gone && counted_on && proof.is_some() && !self.sets_again(turn) {
+        if gone && counted_on && proof.is_some() && (turn.settled || !self.sets_again(turn)) {
             seen_alive(
                 proof,
                 moves,
@@ -388,7 +388,8 @@ pub(in super::super) fn seen_alive(proof: &mut Option<Proof>, moves: &Moves, how
     }
     // Other recoveries must not count on it any more (R10).
     turn.record.head = true;
-    if matches!(*turn.stage, Stage::Returning | Stage::Over) || turn.rejected.is_some() {
+    // After the end of the notification there is nobody to be asked: what is left is named.
+    if matches!(*turn.stage, Stage::Returning | Stage::Over) || turn.rejected.is_some() || turn.settled {
         return;
     }
     turn.troubles.end(Topic::Heard);

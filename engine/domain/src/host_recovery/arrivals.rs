@@ -1,0 +1,451 @@
+//! Instances that Nova was moving to the host when it died (R28).
+//!
+//! The source of a migration writes where an instance is, and does not ask the destination: up to its long RPC timeout later, and after
+//! the recovery of the destination has finished. A live migration may have switched its guest to the host that died, and Nova goes on
+//! showing it at its source. So a recovery remembers each migration that names its host as the destination, and watches it while it
+//! waits for the host's return. What Nova then shows on the host is moved like the rest, under a proof that was read again. What may
+//! have run on the host and does not run at its source needs an operator.
+
+pub(super) mod lost;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::turn::{Moves, Turn};
+use super::{Move, MoveStep, Was};
+use crate::elapsed::Elapsed;
+use crate::fault::Fault;
+use crate::id::{MigrationId, ServerId};
+use crate::nova::{Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
+use crate::question::Question;
+use crate::recovery::{Command, Inventory, ServerIds, StepKind, Task};
+use crate::timestamp::Timestamp;
+
+/// Between two lists of the host while something is on its way to it.
+pub(super) const LIST_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Between two looks at which instances are on the host while nothing is.
+const ID_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Instances that are read at once.
+const READS: usize = 4;
+
+/// Between the first time Nova says that it does not know an instance, and the one that counts.
+const GONE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Names in a message; the rest is counted.
+const NAMED: usize = 5;
+
+/// What Nova last showed of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Its name.
+    pub name: String,
+    /// Its service host.
+    pub host: Option<String>,
+    /// Its states.
+    pub was: Was,
+    /// Nova's task.
+    pub task: Option<String>,
+}
+
+impl Sighting {
+    fn of(seen: &Server) -> Self {
+        Self {
+            name: seen.name.clone(),
+            host: seen.host.clone(),
+            was: Was {
+                vm_state: seen.vm_state.clone(),
+                power_state: seen.power_state,
+            },
+            task: seen.task_state.clone(),
+        }
+    }
+
+    /// True if Nova shows it running, or bound to no host, and works on it no more.
+    fn is_settled(&self) -> bool {
+        let runs = match self.was.vm_state {
+            VmState::Active | VmState::Paused | VmState::Rescued | VmState::Resized => {
+                self.was.power_state != PowerState::Shutdown
+            }
+            VmState::ShelvedOffloaded | VmState::Deleted => true,
+            VmState::Stopped
+            | VmState::Error
+            | VmState::Suspended
+            | VmState::Shelved
+            | VmState::Building
+            | VmState::Other(_) => false,
+        };
+        runs && self.task.is_none()
+    }
+
+    fn is_rebuilding(&self) -> bool {
+        self.task
+            .as_deref()
+            .is_some_and(|task| task.starts_with("rebuil"))
+    }
+}
+
+/// An instance that Nova was moving to the host, and does not show there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Nova's record of the migration.
+    pub migration: MigrationId,
+    /// How far that is.
+    pub status: MigrationStatus,
+    /// The other host of it.
+    pub from: Option<String>,
+    /// It is taken back, so that it comes to the source of its record.
+    #[serde(default)]
+    pub reverts: bool,
+    /// Since when it is watched.
+    pub since: Elapsed,
+    /// What Nova last showed of the instance; `None` before it was read.
+    pub shown: Option<Sighting>,
+    /// The record has not changed for Nova's long RPC timeout.
+    #[serde(skip)]
+    overdue: bool,
+}
+
+impl Arrival {
+    /// True if it is lost unless it lands: what its source shuts down or switches has a task until then.
+    fn may_be_lost(&self) -> bool {
+        self.shown.as_ref().is_none_or(|shown| !shown.is_settled())
+    }
+
+    /// Without its status, which changes: each change would be a write of the notification.
+    fn told(&self, server: ServerId) -> String {
+        let name = self.shown.as_ref().map(|shown| shown.name.as_str());
+        let from = self.from.as_deref().map(|host| format!(" from {host}"));
+        format!(
+            "{} ({server}, migration {}{})",
+            name.unwrap_or("instance"),
+            self.migration,
+            from.unwrap_or_default()
+        )
+    }
+}
+
+/// The instances on their way to a host, and what is done about them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Arrivals {
+    /// The notification has ended. What comes to the host since then is moved while its return is waited for.
+    pub settled: bool,
+    /// What is watched.
+    pub expected: BTreeMap<ServerId, Arrival>,
+    /// Unfinished records that were too old to be watched, and were reported.
+    pub reported: BTreeSet<MigrationId>,
+    /// Instances to be read.
+    #[serde(skip)]
+    due: BTreeSet<ServerId>,
+    /// Instances that are being read.
+    #[serde(skip)]
+    reading: BTreeSet<ServerId>,
+    /// Instances that Nova did not know, and when that was seen first.
+    #[serde(skip)]
+    gone: BTreeMap<ServerId, Elapsed>,
+    /// Finished migrations whose instance runs elsewhere.
+    #[serde(skip)]
+    harmless: BTreeSet<MigrationId>,
+    /// Which instances are on the host.
+    #[serde(skip)]
+    ids: Question,
+    /// They are not those that are known.
+    #[serde(skip)]
+    list_due: bool,
+    /// What is found on the host may be moved now.
+    #[serde(skip)]
+    may_move: bool,
+}
+
+/// True if the migration brings its instance to `host`. One that is taken back brings it to its source.
+fn brings(record: &Migration, host: &str) -> bool {
+    let place = match record.status {
+        MigrationStatus::Reverting | MigrationStatus::Reverted => &record.source,
+        MigrationStatus::Queued
+        | MigrationStatus::Accepted
+        | MigrationStatus::Preparing
+        | MigrationStatus::PreMigrating
+        | MigrationStatus::Migrating
+        | MigrationStatus::Running
+        | MigrationStatus::PostMigrating
+        | MigrationStatus::Finished
+        | MigrationStatus::Confirming
+        | MigrationStatus::Confirmed
+        | MigrationStatus::Done
+        | MigrationStatus::Completed
+        | MigrationStatus::Failed
+        | MigrationStatus::Error
+        | MigrationStatus::Cancelled
+        | MigrationStatus::Other(_) => &record.dest,
+    };
+    record.kind != MigrationType::Evacuation && place.as_deref() == Some(host)
+}
+
+/// True if a later record shows that the instance was on `host` after `record`, and was taken away from it.
+fn has_left_since(record: &Migration, all: &[&Migration], host: &str) -> bool {
+    let leaves = |later: &&Migration| {
+        let moved = later.status.has_moved() || later.status == MigrationStatus::Finished;
+        later.source.as_deref() == Some(host) && (moved || later.kind == MigrationType::Evacuation)
+    };
+    all.iter()
+        .filter(|later| later.id > record.id)
+        .any(|later| leaves(later))
+}
+
+/// True if a migration of the instance has brought it to `host` after its latest evacuation from there.
+pub(super) fn came_again(records: &[&Migration], host: &str) -> bool {
+    records
+        .iter()
+        .any(|record| brings(record, host) && !has_left_since(record, records, host))
+}
+
+/// True if the source has shut the guest down: it does so before it writes that the instance is on `host`.
+pub(super) fn has_landed(record: &Migration, host: &str) -> bool {
+    matches!(record.kind, MigrationType::Resize | MigrationType::Migration)
+        && record.status == MigrationStatus::PostMigrating
+        && record.dest.as_deref() == Some(host)
+}
+
+impl Arrivals {
+    /// True if a recovery whose notification has ended moves what it finds on the host.
+    pub(super) fn may_move(&self) -> bool {
+        self.may_move
+    }
+
+    /// Whether it does, from now on.
+    pub(super) fn judged(&mut self, may_move: bool) {
+        self.may_move = may_move;
+    }
+
+    /// True if an instance is on the host that the last list did not show there.
+    pub(super) fn is_list_due(&self) -> bool {
+        self.list_due
+    }
+
+    /// The new owner reads for itself.
+    pub(super) fn forget_answers(&mut self) {
+        *self = Self {
+            settled: self.settled,
+            expected: std::mem::take(&mut self.expected),
+            reported: std::mem::take(&mut self.reported),
+            ..Self::default()
+        };
+    }
+
+    /// Takes note of what an inventory shows on its way to the host.
+    pub(super) fn listed(&mut self, inventory: &Inventory, turn: &mut Turn<'_>) {
+        self.list_due = false;
+        let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
+        let clock = clock.unwrap_or(turn.now.wall);
+        let here: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
+        let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+        for record in &inventory.migrations {
+            by_server.entry(record.server).or_default().push(record);
+        }
+        by_server.retain(|server, _| !here.contains(server));
+        let coming: BTreeMap<ServerId, &Migration> = by_server
+            .iter()
+            .filter_map(|(server, records)| {
+                let latest = records
+                    .iter()
+                    // A revert that has failed looks like any other that has.
+                    .filter(|one| brings(one, turn.host) || self.knows_as_revert(one))
+                    .filter(|one| !has_left_since(one, records, turn.host))
+                    .filter(|one| !self.harmless.contains(&one.id))
+                    .max_by_key(|one| one.id);
+                latest.map(|record| (*server, *record))
+            })
+            .collect();
+        let known = self.expected.len();
+        self.expected.retain(|server, _| coming.contains_key(server));
+        turn.record.head |= self.expected.len() != known;
+        for (server, record) in coming {
+            self.expect(server, record, clock, turn);
+        }
+        self.due = self.expected.keys().copied().collect();
+    }
+
+    fn knows_as_revert(&self, record: &Migration) -> bool {
+        let known = self.expected.get(&record.server);
+        known.is_some_and(|known| known.reverts && known.migration == record.id)
+    }
+
+    fn expect(&mut self, server: ServerId, record: &Migration, clock: Timestamp, turn: &mut Turn<'_>) {
+        let (now, window) = (turn.now.elapsed, turn.policy.nova_long_rpc_timeout);
+        let is_old = record.touched_at().is_some_and(|at| at.plus(window) <= clock);
+        if let Some(known) = self.expected.get_mut(&server) {
+            let undated = record.touched_at().is_none() && now.since(known.since) >= window;
+            known.overdue = is_old || undated;
+            known.reverts |= record.status == MigrationStatus::Reverting;
+            if (known.migration, &known.status) != (record.id, &record.status) {
+                known.migration = record.id;
+                known.status = record.status.clone();
+                turn.record.head = true;
+            }
+            return;
+        }
+        if is_old {
+            if !record.status.is_over() && self.reported.insert(record.id) {
+                let text = format!(
+                    "migration {} of instance {server} to {} is unfinished ({}), and has not changed for {} s: it is not waited for",
+                    record.id,
+                    turn.host,
+                    record.status,
+                    window.as_secs()
+                );
+                turn.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+                turn.record.head = true;
+            }
+            return;
+        }
+        let from = [&record.source, &record.dest].into_iter().flatten();
+        let arrival = Arrival {
+            migration: record.id,
+            status: record.status.clone(),
+            from: from.filter(|host| *host != turn.host).next().cloned(),
+            reverts: record.status == MigrationStatus::Reverting,
+            since: now,
+            shown: None,
+            overdue: false,
+        };
+        self.expected.insert(server, arrival);
+        turn.record.head = true;
+    }
+
+    /// Reads the instances that are due.
+    pub(super) fn want_servers(&mut self, commands: &mut Vec<Command>) {
+        while self.reading.len() < READS
+            && let Some(server) = self.due.pop_first()
+        {
+            self.reading.insert(server);
+            commands.push(Command::ReadServer(server));
+        }
+    }
+
+    /// A look was not made. True if it was ours.
+    pub(super) fn not_read(&mut self, server: ServerId) -> bool {
+        let ours = self.reading.remove(&server);
+        if ours {
+            self.due.insert(server);
+        }
+        ours
+    }
+
+    /// Takes the answer of a look. True if it was ours.
+    pub(super) fn server_read(
+        &mut self,
+        server: ServerId,
+        result: &Result<Option<Server>, Fault>,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        if !self.reading.remove(&server) {
+            return false;
+        }
+        let now = turn.now.elapsed;
+        let (Ok(seen), Some(arrival)) = (result, self.expected.get_mut(&server)) else {
+            // It is read again after the next list.
+            return true;
+        };
+        let Some(seen) = seen else {
+            let first = *self.gone.entry(server).or_insert(now);
+            if now.since(first) >= GONE_AGAIN {
+                self.expected.remove(&server);
+                turn.record.head = true;
+            }
+            return true;
+        };
+        self.gone.remove(&server);
+        if seen.host.as_deref() == Some(turn.host) {
+            self.list_due = true;
+            return true;
+        }
+        let sighting = Sighting::of(seen);
+        if arrival.shown.as_ref() != Some(&sighting) {
+            arrival.shown = Some(sighting.clone());
+            turn.record.head = true;
+        }
+        if (arrival.status.is_over() || arrival.overdue) && sighting.is_settled() {
+            self.harmless.insert(arrival.migration);
+            self.expected.remove(&server);
+            turn.record.head = true;
+        } else if arrival.overdue && !sighting.is_rebuilding() {
+            // What is being rebuilt belongs to another recovery, which names it if that fails.
+            self.name(server, moves, turn);
+        }
+        true
+    }
+
+    fn name(&mut self, server: ServerId, moves: &mut Moves, turn: &mut Turn<'_>) {
+        let Some(arrival) = self.expected.remove(&server).filter(Arrival::may_be_lost) else {
+            return;
+        };
+        self.harmless.insert(arrival.migration);
+        let rank = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+        moves.insert(server, lost::lost(server, arrival, rank, turn));
+        turn.record.head = true;
+    }
+
+    /// What is said of it when the notification ends.
+    pub(super) fn told(&self, host: &str, window: Duration) -> String {
+        let lost = self.expected.iter().filter(|(_, one)| one.may_be_lost());
+        let all = lost.clone().count();
+        if all == 0 {
+            return String::new();
+        }
+        let mut names: Vec<String> = lost.take(NAMED).map(|(server, one)| one.told(*server)).collect();
+        if all > NAMED {
+            names.push(format!("and {} more", all - NAMED));
+        }
+        format!(
+            "; on the way to {host} when it died, and watched for up to {} s: {}",
+            window.as_secs(),
+            names.join(", ")
+        )
+    }
+
+    /// Asks which instances are on the host, if it is time.
+    pub(super) fn want_ids(&mut self, now: Elapsed, commands: &mut Vec<Command>) {
+        if self.ids.send(now) {
+            commands.push(Command::ReadServerIds);
+        }
+    }
+
+    /// Takes which instances are on the host. True if it was asked here.
+    pub(super) fn ids_read(
+        &mut self,
+        result: &Result<ServerIds, Fault>,
+        moves: &Moves,
+        now: Elapsed,
+    ) -> bool {
+        if self.ids.sent().is_none() {
+            return false;
+        }
+        self.ids.answered();
+        match result {
+            Ok(read) => {
+                self.ids.succeeded();
+                self.ids.not_before = now.plus(ID_INTERVAL);
+                self.list_due |= read.ids.iter().any(|server| is_unexpected(moves.get(server)));
+            }
+            Err(_) => self.ids.failed(now),
+        }
+        true
+    }
+
+    /// The same of a look that was not made.
+    pub(super) fn ids_not_read(&mut self) -> bool {
+        let ours = self.ids.sent().is_some();
+        self.ids.not_sent();
+        ours
+    }
+}
+
+/// True if an instance was not known to be on the host, or has left it.
+fn is_unexpected(known: Option<&Move>) -> bool {
+    known.is_none_or(|one| one.awaited || one.step == MoveStep::Over(super::End::Moved))
+}

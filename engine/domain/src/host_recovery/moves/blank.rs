@@ -1,0 +1,58 @@
+//! What every move begins with.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::super::method::Route;
+use super::super::turn::Turn;
+use super::{Lock, Move, MoveStep, Preparation, Was};
+use crate::id::{MigrationId, ServerId, VmoveId};
+use crate::state_version::StateVersion;
+
+/// A move of which nothing is known yet.
+pub(in super::super) fn blank(server: ServerId, name: String, was: Was, rank: u32, turn: &Turn<'_>) -> Move {
+    let now = turn.now.elapsed;
+    Move {
+        version: StateVersion,
+        server,
+        name,
+        vmove: VmoveId(Uuid::new_v5(&turn.id.0, server.0.as_bytes())),
+        rank,
+        tagged: false,
+        priority: 0,
+        was,
+        image_backed: false,
+        lock: Lock::None,
+        lock_loose: None,
+        unlock_loose: None,
+        lock_in_doubt: false,
+        locked_at: None,
+        lock_not_before: now,
+        preparation: Preparation::NotNeeded,
+        known: MigrationId(0),
+        written_off: Vec::new(),
+        may_run: BTreeSet::new(),
+        counted_off: BTreeSet::new(),
+        elsewhere: BTreeSet::new(),
+        absent: BTreeSet::new(),
+        deleted: false,
+        awaited: false,
+        busy_before: false,
+        step: MoveStep::Waiting { not_before: now },
+        failures: 0,
+        failed_first: None,
+        faults: 0,
+        failing_since: None,
+        task: None,
+        refused: None,
+        dest: None,
+        proof: None,
+        note: None,
+        fault: None,
+        asked_at: None,
+        over_at: None,
+        route: Route::new(turn.method, None),
+        wait: None,
+    }
+}

@@ -1,0 +1,354 @@
+//! What was on its way to the host when that died (R28).
+
+use super::bed::{Bed, HOST, evacuation, id, nova_time, server};
+use crate::elapsed::Elapsed;
+use crate::entity::notification::NotificationStatus;
+use crate::host_recovery::{End, MoveStep, Stage};
+use crate::id::MigrationId;
+use crate::nova::{Migration, MigrationType, PowerState, Server};
+use crate::power::Power;
+use crate::recovery::{Command, InCell, Life, Observation, ServerCall, ServerIds, Word};
+
+/// A record of what is on its way from "b" to the host.
+fn inbound(kind: MigrationType, status: &str) -> Migration {
+    Migration {
+        id: MigrationId(9),
+        kind,
+        status: status.into(),
+        source: Some("b".into()),
+        dest: Some(HOST.into()),
+        ..evacuation(9, 77, "running", None)
+    }
+}
+
+/// vm-77 as Nova shows it at "b".
+fn at_b(task: Option<&str>, power_state: PowerState) -> Server {
+    Server {
+        host: Some("b".into()),
+        task_state: task.map(Into::into),
+        power_state,
+        ..server(77)
+    }
+}
+
+fn lists(bed: &Bed) -> bool {
+    bed.wants(|command| matches!(command, Command::TakeInventory { .. }))
+}
+
+fn reads(bed: &Bed) -> bool {
+    bed.wants(|command| *command == Command::ReadServer(id(77)))
+}
+
+/// The host was empty when it was listed, and this was on its way to it.
+fn empty_with(record: Migration) -> Bed {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![record]);
+    bed
+}
+
+/// Answers what is asked, `millis` later.
+fn round(bed: &mut Bed, millis: u64, here: &[Server], record: &Migration, shown: &Server) {
+    bed.service.nova_now = Some(nova_time(bed.at + millis + 100_000));
+    bed.tick(millis);
+    for _ in 0..4 {
+        if lists(bed) {
+            bed.inventory(here.to_vec(), vec![record.clone()]);
+        } else if reads(bed) {
+            bed.reads(77, Some(shown.clone()));
+        } else {
+            bed.service();
+        }
+    }
+}
+
+/// So many rounds ten seconds apart, each of which shows the same.
+fn watch(bed: &mut Bed, rounds: u32, record: &Migration, shown: &Server) {
+    for _ in 0..rounds {
+        round(bed, 10_000, &[], record, shown);
+    }
+}
+
+fn ids(bed: &mut Bed, numbers: &[u128]) {
+    let read = ServerIds {
+        started: Elapsed::from_millis(bed.at),
+        ids: numbers.iter().map(|number| id(*number)).collect(),
+    };
+    bed.see(Observation::ServerIds(Ok(read)));
+}
+
+fn asks_for_its_evacuation(bed: &Bed) -> bool {
+    bed.evacuates(77)
+}
+
+#[test]
+fn r28_a_notification_ends_without_waiting_and_names_what_was_on_its_way() {
+    for kind in [
+        MigrationType::LiveMigration,
+        MigrationType::Resize,
+        MigrationType::Migration,
+    ] {
+        let bed = empty_with(inbound(kind.clone(), "running"));
+        assert_eq!(bed.status, NotificationStatus::Finished, "{kind:?}");
+        assert_eq!(bed.record.life, Some(Life::Watching), "{kind:?}");
+        let said = bed.message.clone().unwrap();
+        for word in [id(77).to_string().as_str(), "migration 9", "from b"] {
+            assert!(said.contains(word), "{kind:?}: {word}: {said}");
+        }
+    }
+    let bed = empty_with(evacuation(9, 77, "done", Some("b")));
+    assert_eq!(
+        bed.message.as_deref(),
+        Some("0 instances moved, 0 left where they were, 0 need a person")
+    );
+}
+
+#[test]
+fn r28_what_lands_later_is_moved_under_a_proof_that_was_read_again() {
+    let sets_out = inbound(MigrationType::Resize, "migrating");
+    let shown = at_b(Some("resize_migrating"), PowerState::Running);
+    let mut bed = empty_with(sets_out.clone());
+    watch(&mut bed, 6, &sets_out, &shown);
+    let landed = inbound(MigrationType::Resize, "post-migrating");
+    round(&mut bed, 10_000, &[server(77)], &landed, &shown);
+    assert_eq!(bed.state.stage, Stage::Moving);
+    bed.answer(77, ServerCall::Lock, Ok(()));
+    assert!(!asks_for_its_evacuation(&bed), "the proof is a minute old");
+    bed.power(Power::Off);
+    assert!(asks_for_its_evacuation(&bed), "{:?}", bed.commands);
+    assert_eq!(bed.record.life, None, "it blocks nobody");
+    assert_eq!(
+        bed.record.notification, None,
+        "its end stands until they are over"
+    );
+    bed.answer(77, ServerCall::Evacuate, Ok(())).tick(1_000);
+    bed.lists(vec![], vec![evacuation(12, 77, "done", Some("c"))]);
+    bed.over(vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.step(77));
+    assert_eq!(bed.status, NotificationStatus::Finished);
+    assert_eq!(
+        bed.message.as_deref(),
+        Some("1 instance moved, 0 left where they were, 0 need a person")
+    );
+}
+
+#[test]
+fn r28_what_may_have_run_here_needs_an_operator_when_nova_has_given_it_up() {
+    // Nova goes on showing it at its source, with a task, after its call to the dead host has timed out.
+    let record = Migration {
+        updated_at: Some(nova_time(120_000)),
+        ..inbound(MigrationType::LiveMigration, "completed")
+    };
+    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    watch(
+        &mut bed,
+        100,
+        &record,
+        &at_b(Some("migrating"), PowerState::Running),
+    );
+    assert_eq!(bed.status, NotificationStatus::Finished, "it may still land");
+    watch(
+        &mut bed,
+        100,
+        &record,
+        &at_b(Some("migrating"), PowerState::Running),
+    );
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    let note = bed.one(77).note.clone().unwrap();
+    for word in ["from b", "may have run there", "virsh domstate"] {
+        assert!(note.contains(word), "{word}: {note}");
+    }
+    // And lands all the same.
+    bed.tick(60_000);
+    ids(&mut bed, &[77]);
+    assert!(lists(&bed));
+    bed.inventory(vec![server(77)], vec![record]);
+    assert!(bed.is_waiting(77), "{:?}", bed.step(77));
+}
+
+#[test]
+fn r28_what_runs_at_its_source_is_nobodys_business() {
+    let failed = inbound(MigrationType::LiveMigration, "error");
+    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    watch(&mut bed, 2, &failed, &at_b(None, PowerState::Running));
+    assert_eq!(
+        bed.message.as_deref(),
+        Some("0 instances moved, 0 left where they were, 0 need a person")
+    );
+    assert!(bed.state.arrivals.expected.is_empty());
+    // Shut down by Nova, which has found no guest at its source.
+    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    watch(&mut bed, 200, &failed, &at_b(None, PowerState::Shutdown));
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    // Another recovery moves it, which tells of it itself.
+    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    watch(
+        &mut bed,
+        200,
+        &failed,
+        &at_b(Some("rebuilding"), PowerState::Running),
+    );
+    assert!(bed.state.moves.is_empty());
+}
+
+#[test]
+fn r28_a_revert_comes_to_its_source_and_old_records_are_reported_only() {
+    let reverting = Migration {
+        source: Some(HOST.into()),
+        dest: Some("b".into()),
+        ..inbound(MigrationType::Resize, "reverting")
+    };
+    let mut bed = empty_with(reverting.clone());
+    assert!(bed.message.clone().unwrap().contains("on the way to"));
+    let failed = Migration {
+        status: "error".into(),
+        ..reverting
+    };
+    watch(
+        &mut bed,
+        200,
+        &failed,
+        &at_b(Some("resize_reverting"), PowerState::Running),
+    );
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    let leaves = Migration {
+        source: Some(HOST.into()),
+        dest: Some("b".into()),
+        ..inbound(MigrationType::Resize, "finished")
+    };
+    assert!(empty_with(leaves).state.arrivals.expected.is_empty());
+    let old = |status: &str| Migration {
+        created_at: Some(nova_time(0).minus_seconds(1_801)),
+        ..inbound(MigrationType::Resize, status)
+    };
+    let mut bed = Bed::engine().proven();
+    bed.forced_down();
+    bed.service.nova_now = Some(nova_time(0));
+    bed.inventory(vec![], vec![old("migrating")]);
+    assert!(bed.state.arrivals.expected.is_empty());
+    let told = |bed: &Bed| {
+        bed.record
+            .steps
+            .iter()
+            .any(|step| step.text.contains("not waited for"))
+    };
+    assert!(told(&bed), "{:?}", bed.record.steps);
+    let mut bed = Bed::engine().proven();
+    bed.forced_down();
+    bed.service.nova_now = Some(nova_time(0));
+    bed.inventory(vec![], vec![old("error")]);
+    assert!(!told(&bed), "history");
+}
+
+#[test]
+fn r28_what_left_the_host_since_is_not_on_its_way_to_it() {
+    let arrived = inbound(MigrationType::Resize, "confirmed");
+    let gone = Migration {
+        id: MigrationId(10),
+        source: Some(HOST.into()),
+        dest: Some("c".into()),
+        ..inbound(MigrationType::LiveMigration, "completed")
+    };
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![arrived.clone(), gone]);
+    assert!(bed.state.arrivals.expected.is_empty());
+    let mut bed = Bed::engine().proven();
+    bed.forced_down()
+        .inventory(vec![], vec![arrived, evacuation(10, 77, "running", Some("c"))]);
+    assert!(bed.state.arrivals.expected.is_empty());
+}
+
+#[test]
+fn r28_the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    bed.tick(500);
+    assert!(bed.wants(|command| *command == Command::ReadServerIds));
+    ids(&mut bed, &[]);
+    let mut asked = 0;
+    for _ in 0..600 {
+        bed.tick(1_000);
+        if bed.wants(|command| *command == Command::ReadServerIds) {
+            asked += 1;
+            ids(&mut bed, &[]);
+        }
+        assert!(!lists(&bed));
+        bed.service();
+    }
+    assert!((9..=11).contains(&asked), "{asked} in ten minutes");
+    // Once it is back, what it runs is its own.
+    bed.beats();
+    for _ in 0..120 {
+        bed.tick(1_000);
+        assert!(!bed.wants(|command| *command == Command::ReadServerIds));
+    }
+}
+
+#[test]
+fn r28_what_is_on_its_way_when_the_host_is_back_is_named() {
+    let record = inbound(MigrationType::LiveMigration, "running");
+    let mut bed = empty_with(record.clone());
+    watch(
+        &mut bed,
+        3,
+        &record,
+        &at_b(Some("migrating"), PowerState::Running),
+    );
+    bed.beats();
+    assert!(bed.clears());
+    bed.service.forced_down = false;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    assert_eq!(bed.record.life, Some(Life::Closed));
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(bed.status, NotificationStatus::Failed);
+}
+
+#[test]
+fn r28_nothing_that_comes_late_is_moved_from_a_host_that_lives_again() {
+    let record = inbound(MigrationType::Resize, "post-migrating");
+    let mut bed = empty_with(record.clone());
+    round(&mut bed, 40_000, &[server(77)], &record, &server(77));
+    assert_eq!(bed.state.stage, Stage::Moving);
+    bed.answer(77, ServerCall::Lock, Ok(()));
+    bed.beats();
+    bed.power(Power::Off);
+    assert!(!asks_for_its_evacuation(&bed));
+    assert!(
+        bed.state.hold.is_none(),
+        "its notification has ended: nobody is asked"
+    );
+    bed.tick(1_000).over(vec![server(77)]);
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(bed.state.stage, Stage::Returning);
+}
+
+#[test]
+fn r28_a_take_over_goes_on_watching_and_a_rejection_ends_it() {
+    let record = inbound(MigrationType::LiveMigration, "running");
+    let mut bed = empty_with(record.clone());
+    bed.take_over();
+    assert!(lists(&bed), "{:?}", bed.commands);
+    assert!(bed.state.arrivals.expected.contains_key(&id(77)));
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().pulse(false, false);
+    bed.inventory(vec![server(1)], vec![record]).say(Word::Reject);
+    assert_eq!(bed.state.stage, Stage::Returning);
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    for _ in 0..100 {
+        bed.tick(1_000);
+        assert!(!lists(&bed) && !bed.wants(|command| *command == Command::ReadServerIds));
+    }
+}
+
+#[test]
+fn r28_a_cell_that_is_away_hides_nothing() {
+    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    while !lists(&bed) {
+        bed.tick(1_000);
+    }
+    bed.empty(InCell::Has(1));
+    assert!(bed.state.arrivals.expected.contains_key(&id(77)));
+    bed.tick(2_000);
+    assert!(lists(&bed));
+}
