@@ -302,11 +302,11 @@ impl Arrivals {
             }
             return;
         }
-        let from = [&record.source, &record.dest].into_iter().flatten();
+        let mut hosts = [&record.source, &record.dest].into_iter().flatten();
         let arrival = Arrival {
             migration: record.id,
             status: record.status.clone(),
-            from: from.filter(|host| *host != turn.host).next().cloned(),
+            from: hosts.find(|host| *host != turn.host).cloned(),
             reverts: record.status == MigrationStatus::Reverting,
             since: now,
             shown: None,

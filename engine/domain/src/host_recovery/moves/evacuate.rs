@@ -79,7 +79,9 @@ impl HostRecovery {
         }
         // A host that is not proven off any more is not looked at for what it may run.
         let unproven = self.arrivals.settled && self.proof.is_none();
-        if self.asks.listing.last_look || self.rejected.is_some() || empty || unproven {
+        // Nova deletes no service with instances, and lists of a host without one are not believed.
+        let unlisted = unproven || self.service.is_gone();
+        if self.asks.listing.last_look || self.rejected.is_some() || empty || unlisted {
             if self
                 .hooks
                 .after_moves(&self.moves, self.proof.as_ref(), &mut turn, commands)
@@ -88,6 +90,9 @@ impl HostRecovery {
             }
         } else {
             self.asks.listing.want_last(&self.service, now, commands);
+            if self.asks.listing.question.failures() > 0 {
+                self.service.want(now, self.policy.heartbeat_poll, commands);
+            }
         }
     }
 

@@ -61,6 +61,11 @@ impl ServiceTrack {
         self.question.sent().is_some()
     }
 
+    /// True if Nova has known of no service on the host for several looks.
+    pub(in super::super) fn is_gone(&self) -> bool {
+        self.missing >= MISSING
+    }
+
     /// The record was seen so short a while ago that what is asked now needs no look at it before.
     pub(in super::super) fn was_shown_just_now(&self, now: Elapsed) -> bool {
         self.question.age(now).is_some_and(|age| age <= JUST_NOW)
@@ -313,6 +318,13 @@ impl ServiceTrack {
                     self.missing = 0;
                     turn.hold_fence(&message);
                 }
+            }
+            // The lists of a host without one are not believed, and nobody but an operator can say what has become of it.
+            Stage::Listing if turn.hold.is_none() => {
+                self.missing = 0;
+                turn.hold_fence(&format!(
+                    "Nova knows no nova-compute service on host {host} any more"
+                ));
             }
             // The operator has deleted the service: there is nothing left to hand back.
             Stage::Returning => turn.returned("its service record is gone"),

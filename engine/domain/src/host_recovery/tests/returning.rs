@@ -497,16 +497,14 @@ fn r22_somebody_who_enables_it_first_has_the_last_word() {
 
 #[test]
 fn c6_a_copy_that_shows_the_mark_from_before_our_change_shows_no_younger_recovery() {
-    let mut bed = Bed::engine().proven();
     let earlier = "down [tachi 00000000-0000-0000-0000-0000000000ff]";
+    let mut bed = Bed::engine().begun();
     bed.service.disabled_reason = Some(earlier.into());
     bed.service.enabled = false;
     bed.service.forced_down = true;
-    bed.service();
+    bed.heartbeat_age(20_000).service();
+    bed.power(Power::Off).tick(3_000).power(Power::Off);
     let before = bed.service.last_heartbeat;
-    if bed.updates().is_none() {
-        bed.power(Power::Off);
-    }
     bed.service.disabled_reason = Some(format!("down [{}]", bed.mark()));
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
