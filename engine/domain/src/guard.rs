@@ -18,6 +18,7 @@ mod facts;
 mod flap;
 mod global;
 mod observer;
+mod out;
 mod pattern;
 pub mod process;
 mod protected;

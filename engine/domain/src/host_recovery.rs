@@ -44,7 +44,7 @@ pub use arrivals::{Arrival, Arrivals, Sighting};
 pub use fence::vouch::Vouch;
 pub use fence::{Fence, OffIntent, Order};
 pub use freezing::FreezeTrack;
-pub use guard::{GuardTrack, GuardWait};
+pub use guard::{Approval, GuardTrack, GuardWait};
 pub use method::{Route, Way};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was};
@@ -160,7 +160,7 @@ pub struct HostRecovery {
     /// The number of the last word heard of a single instance.
     #[serde(default)]
     pub heard_moves: u64,
-    /// An operator has let it through the storm guards.
+    /// An operator has let it through the storm guards: written by versions that named no guards.
     pub storm_approved: bool,
     /// Who has rejected it, if somebody has: nothing new is begun any more.
     pub rejected: Option<String>,

@@ -368,7 +368,7 @@ impl Region {
     }
 
     /// Each domain with its hosts. A file goes before what aggregates say of the same name.
-    fn domains(&self, rules: &Policy) -> BTreeMap<&str, &BTreeSet<String>> {
+    pub(super) fn domains(&self, rules: &Policy) -> BTreeMap<&str, &BTreeSet<String>> {
         let mut domains = BTreeMap::new();
         let key = &rules.guards.domain_key;
         if let Ok(nova) = &self.nova

@@ -13,12 +13,13 @@ pub(super) mod monitors;
 mod reading;
 pub(super) mod vouch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::elapsed::Elapsed;
+use crate::guard::Guard;
 use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::DatedReading;
@@ -80,7 +81,7 @@ pub struct Fence {
     /// See [`OffIntent`]; becomes one of `orders`.
     #[serde(skip_serializing)]
     pub off: Option<OffIntent>,
-    /// A power-off has been ordered, in this try or an earlier one.
+    /// A power-off may have gone out, in this try or an earlier one (R27).
     pub ordered: bool,
     /// What a device said last, or why it did not.
     pub last_word: Option<String>,
@@ -100,6 +101,11 @@ pub struct Fence {
     pub passing: bool,
     /// They are being tried again just now, while the recovery is held.
     pub retrying: bool,
+    /// The guards that an approval had lifted when this try gave its first order: its further levels need no other approval.
+    pub approved: BTreeSet<Guard>,
+    /// One that is not listed any more, or was an earlier owner's, may have gone out.
+    #[serde(skip)]
+    ordered_before: bool,
     /// Which levels it has.
     #[serde(skip)]
     pub(super) question: Question,
@@ -112,12 +118,15 @@ impl Fence {
     /// A new try, with the levels as they are configured now. An order that may still take effect is not forgotten.
     pub(super) fn begin_again(&mut self, now: Elapsed, policy: &Policy) {
         let mut orders = std::mem::take(&mut self.orders);
+        let listed = orders.len();
         orders.retain(|order| order.may_come(now, policy));
+        let ordered_before = self.ordered_before || orders.len() < listed;
         *self = Self {
             began: now,
             level_began: now,
             orders,
             ordered: self.ordered,
+            ordered_before,
             ..Self::default()
         };
     }
@@ -133,6 +142,8 @@ impl Fence {
     /// A new owner knows of no question under way, and reads what an earlier version wrote in its own words.
     pub(super) fn forget_answers(&mut self) {
         self.forget_devices();
+        // What the last owner has journalled may have gone out.
+        self.ordered_before = self.ordered;
         if let Some(off) = self.off.take() {
             self.orders.push(Order {
                 target: None,
@@ -146,13 +157,17 @@ impl Fence {
         }
     }
 
-    /// The orders that were about to be given are not, and none is for a moment.
+    /// No order is given for a moment.
     pub(super) fn orders_refused(&mut self, now: Elapsed) {
-        self.orders.retain(|order| order.answered || order.at < now);
-        self.ordered = !self.orders.is_empty();
         for post in self.posts.values_mut() {
             post.off_not_before = now.plus(REFUSED);
         }
+    }
+
+    /// An order that was never sent is none (R27).
+    fn take_back(&mut self, at: usize) {
+        self.orders.remove(at);
+        self.ordered = self.ordered_before || !self.orders.is_empty();
     }
 
     /// Whether no order may take effect any more (R5).

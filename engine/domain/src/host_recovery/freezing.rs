@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::asks::Asks;
 use super::deadlines::stop_the_clocks;
 use super::trouble::Topic;
-use super::turn::{Turn, said_no};
+use super::turn::{Turn, said_no, turn};
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::freeze::{Freeze, FreezeScope};
 use crate::id::ServerId;
-use crate::recovery::{Command, Now, Record, StepKind, Task};
+use crate::recovery::{Command, Now, Pulse, Record, StepKind, Task};
 
 /// How often all hosts are looked at while that can end a freeze.
 const LOOKS_APART: Duration = Duration::from_secs(5);
@@ -32,18 +32,6 @@ pub struct FreezeTrack {
     pub seen_only: bool,
     /// What was asked before this moment counts for nothing.
     pub anew: Elapsed,
-    /// The order under way is the first that the host is given, and the change under way the first of Nova's record.
-    #[serde(skip)]
-    pub(super) first: First,
-    /// Those have not been sent.
-    #[serde(skip)]
-    withdrawn: First,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct First {
-    pub(super) order: bool,
-    pub(super) put: bool,
 }
 
 /// What holds its host just now, whether it minds or not.
@@ -83,7 +71,7 @@ pub(super) fn act(
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) -> bool {
-    take_back(state, record);
+    end_approvals(state, now, record);
     hear_thaw(state, now, record);
     let frozen: Vec<ServerId> = moves(state).map(|one| one.server).collect();
     if !frozen.is_empty() {
@@ -107,6 +95,18 @@ pub(super) fn act(
     stop_the_clocks(&mut state.deadline_from, &mut state.moves, now);
     look_whether_worse(state, now, record, commands);
     true
+}
+
+/// An approval is of what was seen before the freeze: it ends with its beginning, seen or not (R27).
+fn end_approvals(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    let thawed = |pulse: &Pulse| pulse.frozen.thawed > state.freeze.thawed;
+    if over(state).is_some() || state.pulse.as_ref().is_some_and(thawed) {
+        state.fence.approved.clear();
+        let mut turn = turn!(state, now, record);
+        state
+            .guard
+            .end_approval("the host was frozen after it", &mut turn);
+    }
 }
 
 /// The end of a freeze is heard once.
@@ -142,7 +142,6 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
     state.asks.move_track.pace.permits = before.move_track.pace.permits;
     state.freeze.anew = now.elapsed;
     state.hold = None;
-    state.storm_approved = false;
     state.guard.begin_anew();
     state.proof = None;
     state.fence.begin_again(now.elapsed, &state.policy);
@@ -186,34 +185,4 @@ pub(super) fn lets_order(turn: &mut Turn<'_>) -> bool {
         format!("{text}: it is not told to power off again before that is over")
     });
     false
-}
-
-/// An order has not been sent.
-pub(super) fn order_withdrawn(state: &mut HostRecovery) {
-    if state.fence.orders.is_empty() {
-        // Where the journal has refused the write, it is on nobody's account either. To count it twice does no harm.
-        state.guard.counted = false;
-        state.freeze.withdrawn.order |= std::mem::take(&mut state.freeze.first.order);
-    }
-}
-
-/// The same of a change of Nova's record.
-pub(super) fn update_not_sent(state: &mut HostRecovery) {
-    state.service.not_sent();
-    state.freeze.withdrawn.put |= std::mem::take(&mut state.freeze.first.put);
-}
-
-/// What the journal has refused because of a freeze was never begun.
-fn take_back(state: &mut HostRecovery, record: &mut Record) {
-    let withdrawn = std::mem::take(&mut state.freeze.withdrawn);
-    if withdrawn == First::default() || over(state).is_none() {
-        return;
-    }
-    record.head = true;
-    if withdrawn.order {
-        state.fence.ordered = false;
-    }
-    if withdrawn.put {
-        state.service.put = None;
-    }
 }

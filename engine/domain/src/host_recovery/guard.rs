@@ -2,6 +2,7 @@
 //! was found off is taken for lost. Once a host has been ordered off there is nothing left to guard: its instances are down,
 //! and the fence is followed to its end (I4).
 
+mod approval;
 mod heard;
 mod lookout;
 pub(super) mod neighbours;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use approval::Approval;
 pub(super) use lookout::Lookout;
 
 use self::off_word::{Said, outlives};
@@ -67,33 +69,19 @@ pub struct GuardTrack {
     pub counted: bool,
     /// Heartbeats of the host's own monitors.
     pub heartbeats: MonitorHeartbeats,
+    /// What the approval counts for that has lifted guards.
+    pub approval: Option<Approval>,
     #[serde(skip)]
     pub(super) lookout: Lookout,
 }
 
 impl GuardTrack {
-    fn lifted(&self, storm_approved: bool) -> BTreeSet<Guard> {
-        let mut lifted = self.lifted.clone();
-        if storm_approved {
-            // Said to a version that knew of no others.
-            lifted.extend([Guard::Segment, Guard::Global]);
-        }
-        lifted
-    }
-
-    /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).
-    pub(super) fn lift(&mut self, guards: impl IntoIterator<Item = Guard>) {
-        self.lifted
-            .extend(guards.into_iter().filter(|guard| guard.can_be_lifted()));
-        self.waiting = None;
-    }
-
     /// A host is about to be ordered off: once for each episode, however many devices and tries that takes.
-    pub(super) fn count_order(&mut self, rules: &GuardPolicy, record: &mut Record) {
+    pub(super) fn count_order(&mut self, lifted: &BTreeSet<Guard>, rules: &GuardPolicy, record: &mut Record) {
         if std::mem::replace(&mut self.counted, true) {
             return;
         }
-        let unlimited = rules.fences == 0 || self.lifted.contains(&Guard::Rate);
+        let unlimited = rules.fences == 0 || lifted.contains(&Guard::Rate);
         record.order = Some(FenceOrder {
             at_most: (!unlimited).then_some(rules.fences),
             within: rules.window,
@@ -110,8 +98,18 @@ impl GuardTrack {
         }
     }
 
+    /// No order is wanted just now that a guard could delay.
+    pub(super) fn waits_no_more(&mut self, record: &mut Record) {
+        record.head |= self.waiting.take().is_some();
+    }
+
     fn wait_for(&mut self, ruling: &Ruling, now: Now, record: &mut Record) {
         let guards: BTreeSet<Guard> = ruling.waits.iter().map(|one| one.0).collect();
+        if guards.contains(&Guard::Rate)
+            && let Some(approval) = &mut self.approval
+        {
+            approval.since = now.elapsed;
+        }
         if guards.is_empty() {
             if self.waiting.take().is_some() {
                 record.head = true;
@@ -158,8 +156,6 @@ pub(super) struct Suspect<'a> {
     pub(super) seen_only: bool,
     /// Neither Nova nor its power has been touched.
     pub(super) untouched: bool,
-    /// An operator has let it through the storm guards.
-    pub(super) storm_approved: bool,
 }
 
 /// The host of a recovery, which leaves its other stages to be borrowed beside it.
@@ -175,7 +171,6 @@ macro_rules! suspect {
             ),
             seen_only: $recovery.freeze.seen_only,
             untouched,
-            storm_approved: $recovery.storm_approved,
         }
     }};
 }
@@ -224,8 +219,30 @@ impl GuardTrack {
         self.are_content(moment, suspect, turn)
     }
 
+    /// The same before an order of a try that began with these lifted.
+    pub(super) fn lets_order(
+        &mut self,
+        approved: &BTreeSet<Guard>,
+        suspect: &Suspect<'_>,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        self.lookout.want(turn.now, LOOKS_APART, commands);
+        self.judge(Moment::Order, approved, suspect, turn)
+    }
+
     /// The same by the last look; `false` if that is too old.
     pub(super) fn are_content(&mut self, moment: Moment, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> bool {
+        self.judge(moment, &BTreeSet::new(), suspect, turn)
+    }
+
+    fn judge(
+        &mut self,
+        moment: Moment,
+        approved: &BTreeSet<Guard>,
+        suspect: &Suspect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         // A host that could not be proven off is tried again while that is told to a person.
         if turn
             .hold
@@ -238,7 +255,8 @@ impl GuardTrack {
             return false;
         };
         let facts = self.facts(&region, suspect, turn);
-        let ruling = self.rule(&facts, moment, suspect, turn);
+        let lifted = self.lifted.union(approved).copied().collect();
+        let ruling = guard::rule(&facts, turn.policy, moment, &lifted);
         self.warn(&ruling, turn.record);
         if !ruling.holds.is_empty() {
             self.waiting = None;
@@ -249,8 +267,8 @@ impl GuardTrack {
         ruling.waits.is_empty()
     }
 
-    fn rule(&self, facts: &GuardFacts, moment: Moment, suspect: &Suspect<'_>, turn: &Turn<'_>) -> Ruling {
-        guard::rule(facts, turn.policy, moment, &self.lifted(suspect.storm_approved))
+    fn rule(&self, facts: &GuardFacts, moment: Moment, turn: &Turn<'_>) -> Ruling {
+        guard::rule(facts, turn.policy, moment, &self.lifted)
     }
 
     /// While an operator is asked the event may grow: the reason goes with it. Whether the storm is over, and it goes on.
@@ -280,8 +298,8 @@ impl GuardTrack {
             Moment::Proof
         };
         let facts = self.facts(&region, suspect, turn);
-        let ruling = self.rule(&facts, moment, suspect, turn);
-        if self.storm_is_over(&region, &facts, moment, suspect, turn) {
+        let ruling = self.rule(&facts, moment, turn);
+        if self.storm_is_over(&region, &facts, moment, turn) {
             return true;
         }
         let Some(hold) = turn.hold.as_ref() else {
@@ -310,13 +328,12 @@ impl GuardTrack {
         region: &Region,
         facts: &GuardFacts,
         moment: Moment,
-        suspect: &Suspect<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
         let calm = region
             .lasting_facts(turn.host_id, policy, facts)
-            .is_some_and(|lasting| self.rule(&lasting, moment, suspect, turn).holds.is_empty());
+            .is_some_and(|lasting| self.rule(&lasting, moment, turn).holds.is_empty());
         if !calm {
             self.lookout.calm_since = None;
             return false;
@@ -389,6 +406,7 @@ impl GuardTrack {
 
     fn facts(&mut self, region: &Region, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> GuardFacts {
         let now = turn.now;
+        self.keep_approval(region, turn);
         let own = Own {
             silent: suspect.service.is_silent(now.elapsed),
             evidence: suspect.said.standing_evidence().is_some(),

@@ -3,7 +3,7 @@
 use super::plan::lost::adopt_lost;
 use super::turn::turn;
 use super::words::rewound;
-use super::{HostRecovery, Stage, freezing, late};
+use super::{HostRecovery, Stage, late};
 use crate::recovery::{Command, Now, Observation, Record, ServerCall};
 
 impl HostRecovery {
@@ -53,7 +53,6 @@ impl HostRecovery {
                 result,
             } => self.power_read(&target, (started, waited), result, now, record),
             Observation::PowerOff { target, result } => {
-                self.freeze.first.order = false;
                 self.fence.order_answered(&target, result, &mut turn);
             }
             Observation::PowerOn { target, result } => {
@@ -61,7 +60,6 @@ impl HostRecovery {
                     .answered(&target, result, &mut self.fence, &mut turn);
             }
             Observation::ServiceUpdated(result) => {
-                self.freeze.first.put = false;
                 self.service.updated(result, self.proof.is_some(), &mut turn);
             }
             Observation::Inventory(result) => {
@@ -147,10 +145,15 @@ impl HostRecovery {
             Command::ReadPower(target) => self.fence.not_asked(target),
             Command::PowerOff { target, .. } => {
                 self.fence.not_sent(target);
-                freezing::order_withdrawn(self);
+                // To count one twice does no harm, and where the journal has refused the write it is on nobody's account.
+                self.guard.counted &= !self.fence.orders.is_empty();
+                record.head = true;
             }
             Command::PowerOn { .. } => self.power_on.not_sent(),
-            Command::UpdateService { .. } => freezing::update_not_sent(self),
+            Command::UpdateService { .. } => {
+                self.service.not_sent();
+                record.head = true;
+            }
             Command::TakeInventory { .. } => self.asks.listing.question.not_sent(),
             Command::ReadLists { .. } => self.asks.move_track.lists.not_sent(),
             Command::ReadEvacuations { .. } => self.asks.move_track.evacuations.not_sent(),

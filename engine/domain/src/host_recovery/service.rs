@@ -86,6 +86,9 @@ pub struct ServiceTrack {
     pub(super) look_counts_for: Duration,
     #[serde(skip)]
     pub(super) updating: bool,
+    /// The attempt before the one under way that sets `forced_down`.
+    #[serde(skip)]
+    put_before: Option<Option<Put>>,
     #[serde(skip)]
     pub(super) not_before: Elapsed,
     /// When the last change was answered: a reading asked for before it may show the row as it was.
@@ -128,8 +131,12 @@ impl ServiceTrack {
         }
     }
 
+    /// A change that was never sent is none.
     pub(super) fn not_sent(&mut self) {
         self.updating = false;
+        if let Some(before) = self.put_before.take() {
+            self.put = before;
+        }
     }
 
     /// Looks at the record unless it was looked at within `every`.
@@ -211,12 +218,11 @@ impl HostRecovery {
         }
         let untouched = self.is_untouched();
         let mut turn = turn!(self, now, record);
-        self.freeze.first.put = self.service.force_down(id, &seen, untouched, &mut turn, commands);
+        self.service.force_down(id, &seen, untouched, &mut turn, commands);
     }
 }
 
 impl ServiceTrack {
-    /// Whether it is the first change of the record.
     fn force_down(
         &mut self,
         id: ServiceId,
@@ -224,12 +230,12 @@ impl ServiceTrack {
         untouched: bool,
         turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
-    ) -> bool {
+    ) {
         self.updating = true;
         self.clearing = false;
         self.enabling = false;
         turn.record.unless_frozen.own |= untouched;
-        let first = self.put.is_none();
+        self.put_before = Some(self.put);
         self.put = Some(Put {
             at: turn.now.elapsed,
             answered: false,
@@ -255,13 +261,13 @@ impl ServiceTrack {
         turn.record
             .step(Task::DisableService, StepKind::Intent, 0.5, text);
         commands.push(Command::UpdateService { id, update });
-        first
     }
 
     /// `is_proven`: there is a proof that the change counts for.
     pub(super) fn updated(&mut self, result: Result<Service, Fault>, is_proven: bool, turn: &mut Turn<'_>) {
         let now = turn.now;
         self.updating = false;
+        self.put_before = None;
         if std::mem::take(&mut self.enabling) {
             return self.enabled(result, turn);
         }

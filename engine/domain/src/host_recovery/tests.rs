@@ -24,6 +24,7 @@ mod looking;
 mod monitor_heartbeats;
 mod neighbours;
 mod off_words;
+mod ordering;
 mod pacing;
 mod planning;
 mod powering_on;

@@ -6,8 +6,12 @@ use super::guard::off_word::{heard_off_word, vouched};
 use super::service::heartbeat::renew_proof;
 use super::turn::{Turn, turn};
 use super::{HoldKind, HostRecovery, Stage};
+use crate::guard::Guard;
 use crate::proof::Proof;
 use crate::recovery::{Now, OperatorWord, Pulse, REWOUND, Record, StepKind, Task, Word};
+
+/// What an approval lifted in a version that named no guards.
+const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
 
 impl HostRecovery {
     /// A new owner knows of no question under way, and of no answer to what was under way (R5).
@@ -20,6 +24,9 @@ impl HostRecovery {
         self.reserve.forget_answers();
         self.power_on.forget_answers();
         self.arrivals.forget_answers();
+        if std::mem::take(&mut self.storm_approved) {
+            self.guard.lift(STORM, None, &turn!(self, now, record));
+        }
         // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
         renew_proof(&mut self.proof, record, Proof::forget);
         // What it waits for is shown as this owner sees it, whatever the last one has left there.
@@ -120,7 +127,7 @@ impl HostRecovery {
     fn approved(&mut self, now: Now, record: &mut Record) {
         let Some(hold) = self.hold.take() else {
             if let Some(waiting) = self.guarded().cloned() {
-                self.guard.lift(waiting.guards);
+                self.guard.lift(waiting.guards, None, &turn!(self, now, record));
                 self.guard.lookout.forget();
             }
             return;
@@ -132,8 +139,13 @@ impl HostRecovery {
         self.service.not_before = now.elapsed;
         match hold.kind {
             HoldKind::Storm => {
-                self.storm_approved |= hold.guards.is_empty();
-                self.guard.lift(hold.guards);
+                let guards = if hold.guards.is_empty() {
+                    STORM.into()
+                } else {
+                    hold.guards
+                };
+                self.guard
+                    .lift(guards, hold.domain.as_ref(), &turn!(self, now, record));
                 self.guard.lookout.forget();
                 if self.stage == Stage::Fencing {
                     self.fence.begin_again(now.elapsed, &self.policy);

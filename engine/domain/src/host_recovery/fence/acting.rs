@@ -45,6 +45,13 @@ impl HostRecovery {
                 self.fence.begin_again(now.elapsed, &self.policy);
             }
             self.act_held_fence(now, record, commands);
+            if self
+                .hold
+                .as_ref()
+                .is_some_and(|hold| hold.kind == HoldKind::Storm)
+            {
+                self.follow_orders(now, commands);
+            }
             return;
         }
         if let Some(why) = self.forbidden() {
@@ -52,20 +59,15 @@ impl HostRecovery {
             // proof, and nothing more is begun until it may.
             if self.is_untouched() {
                 turn!(self, now, record).end(NotificationStatus::Ignored, Some(why));
-            } else if self.fence.ordered
-                && self.policy.fencing.asks_devices()
-                && self.fence.want_levels(now, commands)
-            {
-                self.fence.read_devices(now, commands);
+            } else {
+                self.follow_orders(now, commands);
             }
             return;
         }
         if self.asks.stopped {
             return;
         }
-        if !self.fence.ordered {
-            self.guard.lookout.want(now, Duration::from_secs(1), commands);
-        }
+        self.guard.lookout.want(now, Duration::from_secs(1), commands);
         let every = match (self.policy.fencing, self.policy.bare_normal) {
             (FencingMode::External, BareNormal::Wait(limit))
                 if self.service.may_be_still_for(limit, now.elapsed) =>
@@ -86,8 +88,7 @@ impl HostRecovery {
                 vouch::act(&mut self.vouch, fence, guard, &suspect, &mut turn, commands)
             }
             FencingMode::Engine | FencingMode::DryRun => {
-                let first = &mut self.freeze.first.order;
-                fence.act_levels(guard, &suspect, first, &mut turn, commands);
+                fence.act_levels(guard, &suspect, &mut turn, commands);
                 None
             }
             FencingMode::External => {
@@ -96,6 +97,17 @@ impl HostRecovery {
         };
         if let Some(proof) = proof {
             self.proven(proof, now, record);
+        }
+    }
+
+    /// Nothing may be begun, but what was ordered is followed to its proof.
+    fn follow_orders(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if !self.fence.ordered || !self.policy.fencing.asks_devices() {
+            return;
+        }
+        self.service.want(now, self.policy.heartbeat_poll, commands);
+        if self.fence.want_levels(now, commands) {
+            self.fence.read_devices(now, commands);
         }
     }
 
@@ -177,12 +189,10 @@ fn believed_word(
 
 impl Fence {
     /// Works at the current level, and at the next when it has failed.
-    /// `first`: whether its order is the first that the host is given.
     pub(super) fn act_levels(
         &mut self,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        first: &mut bool,
         turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) {
@@ -205,19 +215,24 @@ impl Fence {
             }
         }
         if self.wants_order(policy, now) {
-            // What was begun is gone on with although Nova has stopped answering.
-            let begun = self.ordered && suspect.service.was_silent();
-            if begun || guard.is_corroborated(suspect, turn) {
-                if self.ordered || guard.let_through(Moment::Order, suspect, turn, commands) {
-                    self.order_off(guard, suspect, first, turn, commands);
+            // Each order by itself, whatever was ordered before (R27).
+            if guard.is_corroborated(suspect, turn) {
+                if guard.lets_order(&self.approved, suspect, turn, commands) {
+                    self.order_off(guard, suspect, turn, commands);
                 }
             } else if let Some(heard) = suspect.service.heard(now.elapsed) {
                 suspect.contradicted(&heard, self.began, guard, turn);
             }
-            // It has ended, or waits for a person: nothing more is asked.
-            if *turn.stage != Stage::Fencing || (turn.hold.is_some() && !self.retrying) {
+            // It has ended, or waits for a person: nothing more is asked. But what was ordered before may have done its work.
+            let waits = turn.hold.as_ref().is_some_and(|hold| match hold.kind {
+                HoldKind::Storm => !self.ordered,
+                HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => !self.retrying,
+            });
+            if *turn.stage != Stage::Fencing || waits {
                 return;
             }
+        } else if self.ordered {
+            guard.waits_no_more(turn.record);
         }
         self.read_devices(now, commands);
     }
@@ -226,7 +241,6 @@ impl Fence {
         &mut self,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        first: &mut bool,
         turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) {
@@ -263,9 +277,10 @@ impl Fence {
                 answered: false,
                 seen_off: false,
             });
-            *first |= !std::mem::replace(&mut self.ordered, true);
+            self.ordered = true;
+            self.approved.extend(guard.lifted.iter().copied());
             record.unless_frozen.own = true;
-            guard.count_order(&policy.guards, record);
+            guard.count_order(&self.approved, &policy.guards, record);
             let post = self.post(index);
             post.ordering = true;
             post.first_off = None;

@@ -220,7 +220,7 @@ impl Fence {
     pub(in super::super) fn not_sent(&mut self, target: &Target) {
         let ours = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
         if let Some(last) = self.orders.iter().rposition(ours) {
-            self.orders.remove(last);
+            self.take_back(last);
         }
         if let Some(index) = self.index_of(target) {
             self.post(index).ordering = false;

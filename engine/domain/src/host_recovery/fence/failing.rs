@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::guard::{HELD_APART, suspect};
 use super::super::monitor_heartbeats::Verdict;
 use super::super::turn::{Turn, said_no, turn};
-use super::super::{HoldKind, HostRecovery, asks_for_confirmation};
+use super::super::{Hold, HoldKind, HostRecovery, asks_for_confirmation};
 use super::{Failure, Fence};
 use crate::policy::FencingMode;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
@@ -63,9 +63,7 @@ impl HostRecovery {
             return;
         }
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        if !self.fence.ordered || self.guard.heartbeats.shown.is_some() {
-            self.guard.lookout.want(now, Duration::from_secs(1), commands);
-        }
+        self.guard.lookout.want(now, Duration::from_secs(1), commands);
         if let Some(heard) = self.service.heard(now.elapsed) {
             let mut turn = turn!(self, now, record);
             return self.fence.stays_manual(&heard, &mut turn);
@@ -78,8 +76,8 @@ impl HostRecovery {
         if self.fence.retrying {
             let suspect = suspect!(self);
             let mut turn = turn!(self, now, record);
-            let (guard, first) = (&mut self.guard, &mut self.freeze.first.order);
-            self.fence.act_levels(guard, &suspect, first, &mut turn, commands);
+            self.fence
+                .act_levels(&mut self.guard, &suspect, &mut turn, commands);
         }
     }
 }
@@ -156,9 +154,11 @@ impl Fence {
     pub(super) fn has_come_true(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
         self.tell(true, now, turn.record);
-        if let Some(hold) = turn.hold.take_if(|hold| hold.kind == HoldKind::Fence) {
+        // By guards it is held only before a further order, and what was ordered before has done its work.
+        let by_proof = |hold: &mut Hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
+        if let Some(hold) = turn.hold.take_if(by_proof) {
             let waited = now.elapsed.since(hold.since).as_secs();
-            let text = format!("proven off by a later try, after it was held for {waited} s");
+            let text = format!("proven off after it was held for {waited} s");
             turn.record.step(Task::Fence, StepKind::Note, 1.0, text);
         }
         self.retry_at = None;

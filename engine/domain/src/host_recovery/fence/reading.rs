@@ -282,6 +282,8 @@ impl Fence {
             return;
         }
         self.orders.remove(at);
+        // It was sent.
+        self.ordered_before = true;
         let Some(index) = index else { return };
         let hopeless = self.is_hopeless(index, &fault);
         let post = self.post(index);

@@ -265,6 +265,14 @@ impl Bed {
             self.commands.remove(asked);
             self.decide_too(Observation::Levels(self.levels.clone()));
         }
+        // Whoever has ordered it off has looked around shortly before a further order.
+        if self.state.fence.ordered
+            && self.looks_around()
+            && let Some(around) = self.around.clone()
+        {
+            self.commands.retain(|command| *command != Command::CountHosts);
+            self.decide_too(Observation::Region(around));
+        }
         while let Some(leave) = self.leave() {
             self.decide_too(leave);
         }
@@ -490,6 +498,11 @@ impl Bed {
     pub(super) fn around_later(&mut self, region: Region) -> &mut Self {
         self.around = Some(Arc::new(region));
         self
+    }
+
+    /// No look around is answered any more.
+    pub(super) fn nobody_looks_around(&mut self) {
+        self.around = None;
     }
 
     /// The service as it is set down, read now.

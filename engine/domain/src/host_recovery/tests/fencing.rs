@@ -196,6 +196,8 @@ fn r5_an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
         assert!(!bed.orders_off(), "at {}", bed.at);
     }
     bed.tick(5_000);
+    assert!(!bed.orders_off(), "whether Nova hears it was not seen since");
+    bed.heartbeat_age(100_000).service();
     assert!(bed.orders_off(), "D + Q are over");
 }
 

@@ -104,10 +104,10 @@ fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
 }
 
 #[test]
-fn i8_a_storm_that_grows_after_approval_does_not_ask_again_and_another_guard_does() {
+fn i8_r27_a_storm_that_grows_after_approval_asks_again_and_so_does_another_guard() {
     let mut bed = Bed::engine();
     bed.claim().around(region(4, 10)).say(Word::Approve);
-    let mut flaps = region(9, 10);
+    let mut flaps = region(4, 10);
     for number in 0..2 {
         flaps.proofs.push(Dated {
             host: bed.state.host_id,
@@ -115,9 +115,13 @@ fn i8_a_storm_that_grows_after_approval_does_not_ask_again_and_another_guard_doe
             age: Duration::from_secs(600),
         });
     }
-    bed.around_later(flaps).tick(0);
-    bed.tick(0);
+    bed.around_later(flaps.clone()).tick(0).tick(0);
     assert_eq!(held_by(&bed), [Guard::Flap]);
+    for host in &mut flaps.hosts {
+        host.recovering = true;
+    }
+    bed.say(Word::Approve).around_later(flaps).tick(0).tick(0);
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global, Guard::Flap]);
 }
 
 #[test]

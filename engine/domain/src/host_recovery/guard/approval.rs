@@ -1,0 +1,97 @@
+//! What an operator's approval counts for, and when it ends (R27).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::GuardTrack;
+use crate::elapsed::Elapsed;
+use crate::guard::{DomainLoss, Guard, Region};
+use crate::host_recovery::turn::Turn;
+use crate::recovery::{StepKind, Task};
+
+/// How long it counts once the rate of orders makes it wait no more.
+const LASTS: Duration = Duration::from_mins(10);
+
+/// It is of a storm as large as the operator has seen it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Approval {
+    /// The hosts that were out or silent when it was given; `None` until the first look after it.
+    pub hosts: Option<BTreeSet<String>>,
+    /// The failure domain that it was given for.
+    pub domain: Option<String>,
+    /// When it was given, or when G6 made it wait last.
+    pub since: Elapsed,
+}
+
+impl GuardTrack {
+    /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).
+    pub(in super::super) fn lift(
+        &mut self,
+        guards: impl IntoIterator<Item = Guard>,
+        domain: Option<&DomainLoss>,
+        turn: &Turn<'_>,
+    ) {
+        let lifted = guards.into_iter().filter(|guard| guard.can_be_lifted());
+        self.lifted.extend(lifted);
+        self.waiting = None;
+        let domain = domain.map(|domain| domain.name.clone());
+        let seen = self.lookout.fresh(turn.now).filter(|region| region.nova.is_ok());
+        let hosts = seen.map(|region| hosts_of(&region, domain.as_deref(), turn));
+        // Without a look an earlier one counts for no more than it did.
+        let before = self.approval.take().and_then(|before| before.hosts);
+        self.approval = Some(Approval {
+            hosts: hosts.or(before),
+            domain,
+            since: turn.now.elapsed,
+        });
+    }
+
+    /// Ends it once what is seen is more than was approved, or long after.
+    pub(super) fn keep_approval(&mut self, region: &Region, turn: &mut Turn<'_>) {
+        // Without Nova nothing goes on in any case.
+        if self.lifted.is_empty() || region.nova.is_err() {
+            return;
+        }
+        let now = turn.now.elapsed;
+        // One that an older version has heard is of what is seen first.
+        let approval = self.approval.get_or_insert_with(|| Approval {
+            since: now,
+            ..Approval::default()
+        });
+        let Some(hosts) = &approval.hosts else {
+            let hosts = hosts_of(region, approval.domain.as_deref(), turn);
+            approval.hosts = Some(hosts);
+            turn.record.head = true;
+            return;
+        };
+        let further = region
+            .out(turn.policy)
+            .find(|host| *host != turn.host && !hosts.contains(*host));
+        if let Some(host) = further {
+            self.end_approval(&format!("{host} has gone out since"), turn);
+        } else if now.since(approval.since) >= LASTS {
+            let minutes = LASTS.as_secs() / 60;
+            self.end_approval(&format!("it is {minutes} min old"), turn);
+        }
+    }
+
+    /// Every guard is asked again.
+    pub(in super::super) fn end_approval(&mut self, why: &str, turn: &mut Turn<'_>) {
+        self.approval = None;
+        if std::mem::take(&mut self.lifted).is_empty() {
+            return;
+        }
+        turn.record.head = true;
+        let text = format!("the approval counts no more: {why}");
+        turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+    }
+}
+
+fn hosts_of(region: &Region, domain: Option<&str>, turn: &Turn<'_>) -> BTreeSet<String> {
+    let silent = region.out_or_silent(turn.policy).map(str::to_owned);
+    let domain = domain.map(|domain| region.hosts_of_domain(domain, turn.policy));
+    silent.chain(domain.into_iter().flatten()).collect()
+}

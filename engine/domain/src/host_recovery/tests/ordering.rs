@@ -1,0 +1,378 @@
+//! Which orders count as given, what is asked before each, and how long an approval counts (R27).
+
+use std::time::Duration;
+
+use super::bed::{Bed, fault, heard, levels, nova_time, region};
+use crate::Timestamp;
+use crate::fault::FaultClass;
+use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::guard::{Guard, Region};
+use crate::host_recovery::{HoldKind, Stage};
+use crate::power::Power;
+use crate::recovery::{Command, Observation, Word};
+
+/// A second for an answer, and the half of the device's time after which it is told once more.
+const HALF: u64 = 76_000;
+
+fn frozen(bed: &mut Bed, number: i64) {
+    let freeze = Freeze {
+        number,
+        scope: FreezeScope::Host,
+        name: "compute-1".into(),
+        until: Timestamp::from_micros(3_600_000_000),
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    };
+    bed.pulse.frozen = Frozen {
+        over: vec![freeze],
+        ..Frozen::NOTHING
+    };
+    let pulse = bed.pulse.clone();
+    bed.see(Observation::Pulse(pulse));
+}
+
+fn thawed(bed: &mut Bed, number: i64) {
+    bed.pulse.frozen = Frozen {
+        thawed: number,
+        ..Frozen::NOTHING
+    };
+    let pulse = bed.pulse.clone();
+    bed.see(Observation::Pulse(pulse));
+}
+
+/// Silent, looked around just now, and this device says that it is on: which orders that leads to.
+fn on(bed: &mut Bed, device: &str) -> Vec<Command> {
+    type Step = fn(&mut Bed, &str);
+    let steps: [Step; 5] = [
+        |bed, _| _ = bed.heartbeat_age(90_000).service(),
+        |bed, _| _ = bed.service(),
+        |bed, _| _ = bed.tick(0),
+        |bed, device| _ = bed.device(device, Power::On),
+        |bed, _| _ = bed.tick(0),
+    ];
+    let mut orders = Vec::new();
+    for step in steps {
+        step(bed, device);
+        let order = |one: &&Command| matches!(one, Command::PowerOff { .. });
+        orders.extend(bed.commands.iter().filter(order).cloned());
+    }
+    orders
+}
+
+/// It is told to power off, by this device, once.
+fn is_told(bed: &mut Bed, device: &str) -> bool {
+    match on(bed, device).as_slice() {
+        [] => false,
+        [Command::PowerOff { target, .. }] => {
+            assert_eq!(target.device, device);
+            true
+        }
+        more => panic!("{more:?}"),
+    }
+}
+
+fn write(bed: &Bed) -> Command {
+    bed.commands.iter().find(|one| one.is_write()).cloned().unwrap()
+}
+
+fn held_by(bed: &Bed) -> Vec<Guard> {
+    let hold = bed.state.hold.iter();
+    hold.flat_map(|hold| hold.guards.iter().copied()).collect()
+}
+
+/// It is told to power off, by a device that has accepted that.
+fn ordered() -> Bed {
+    let mut bed = Bed::engine();
+    bed.levels = levels(&[&["bmc"], &["pdu"]]);
+    let mut bed = bed.begun();
+    bed.heartbeat_age(90_000).service_now().device("bmc", Power::On);
+    assert_eq!(bed.told(), ["bmc"]);
+    bed.ordered("bmc", Ok(()));
+    bed
+}
+
+/// The first level fails after its order, and the second says that the host is on: whether that is told to power off.
+fn at_the_second_level(bed: &mut Bed) -> bool {
+    bed.at += 1_000;
+    bed.device_fails("bmc", fault(Some(401), FaultClass::Fatal, false));
+    assert_eq!(bed.state.fence.level, 1);
+    is_told(bed, "pdu")
+}
+
+#[test]
+fn r27_an_order_that_was_never_sent_is_none_whether_it_was_frozen_then_or_not() {
+    for freeze in [false, true] {
+        let mut bed = Bed::engine().begun();
+        bed.heartbeat_age(90_000).service_now().power(Power::On);
+        let order = write(&bed);
+        assert!(matches!(order, Command::PowerOff { .. }));
+        // The process was stopped after the commit, so its call was not made (R4).
+        bed.at += 90_000;
+        bed.see(Observation::NotSent(order));
+        assert!(!bed.state.fence.ordered && bed.record.head);
+        if freeze {
+            // At the next decision, and not at the one that took it back.
+            frozen(&mut bed, 1);
+            assert_eq!(bed.state.stage, Stage::Begin);
+            thawed(&mut bed, 1);
+        }
+        bed.around_later(region(5, 10)).tick(4_000).tick(0);
+        assert!(!is_told(&mut bed, "bmc"));
+        assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+    }
+}
+
+#[test]
+fn r27_what_was_never_sent_has_used_none_of_the_devices_time() {
+    let mut bed = Bed::engine();
+    bed.levels = levels(&[&["bmc"], &["pdu"]]);
+    let mut bed = bed.begun();
+    bed.heartbeat_age(90_000).service_now().device("bmc", Power::On);
+    let order = write(&bed);
+    bed.at += 200_000;
+    bed.see(Observation::NotSent(order));
+    assert!(is_told(&mut bed, "bmc"));
+    assert_eq!(bed.state.fence.level, 0, "{:?}", bed.state.fence.failures);
+}
+
+#[test]
+fn r27_an_order_of_an_earlier_owner_may_have_gone_out() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(90_000).service_now().power(Power::On);
+    assert!(bed.orders_off());
+    bed.take_over();
+    assert!(bed.state.fence.ordered);
+    // Another one is not sent: that takes back itself, and not the first.
+    bed.at += 100_000;
+    bed.tick(0).tick(0);
+    let [order] = on(&mut bed, "bmc").try_into().unwrap();
+    bed.see(Observation::NotSent(order));
+    assert!(bed.state.fence.ordered);
+}
+
+#[test]
+fn r27_a_change_of_novas_record_that_was_never_sent_is_none() {
+    let mut bed = Bed::engine().proven();
+    let change = write(&bed);
+    assert!(matches!(change, Command::UpdateService { .. }));
+    bed.see(Observation::NotSent(change));
+    let change = write(&bed);
+    assert!(
+        bed.record.unless_frozen.own,
+        "the first once more: the journal looks for freezes"
+    );
+    bed.at += 40_000;
+    bed.see(Observation::NotSent(change));
+    assert!(bed.state.service.put.is_none());
+    frozen(&mut bed, 1);
+    assert_eq!(bed.state.stage, Stage::Begin, "nothing of it had begun");
+}
+
+#[test]
+fn r27_guards_are_asked_before_a_repeated_order_and_what_reads_off_meanwhile_is_proven() {
+    let mut bed = ordered();
+    bed.around_later(region(5, 10));
+    let mut asked = 0;
+    for _ in 0..HALF / 2_000 {
+        bed.heartbeat_age(90_000).service_now();
+        bed.device("bmc", Power::On).tick(2_000);
+        assert!(!bed.orders_off(), "at {}", bed.at);
+        asked += u64::from(bed.reads_power() && bed.state.hold.is_some());
+    }
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+    bed.tick(5_000);
+    assert!(asked > 0 || bed.reads_power(), "what was ordered is followed");
+    bed.device("bmc", Power::Off)
+        .tick(3_000)
+        .device("bmc", Power::Off);
+    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+    assert!(bed.state.hold.is_none());
+    assert_eq!(bed.state.stage, Stage::Disabling);
+}
+
+#[test]
+fn r27_guards_are_asked_before_the_order_of_a_further_level() {
+    for (storm, told) in [(false, true), (true, false)] {
+        let mut bed = ordered();
+        let out = if storm { 5 } else { 1 };
+        bed.around_later(region(out, 10));
+        assert_eq!(at_the_second_level(&mut bed), told, "{:?}", bed.state.hold);
+        assert_eq!(held_by(&bed).contains(&Guard::Global), storm);
+    }
+}
+
+#[test]
+fn r27_no_order_goes_out_on_a_look_that_is_older_than_three_seconds() {
+    let mut bed = ordered();
+    bed.nobody_looks_around();
+    bed.at += 10_000;
+    for _ in 0..20 {
+        bed.at += 5_000;
+        bed.heartbeat_age(90_000);
+        assert!(!at_the_second_level_or_still(&mut bed), "at {}", bed.at);
+    }
+    assert_eq!(bed.state.fence.level, 1);
+}
+
+fn at_the_second_level_or_still(bed: &mut Bed) -> bool {
+    if bed.state.fence.level == 0 {
+        at_the_second_level(bed)
+    } else {
+        is_told(bed, "pdu")
+    }
+}
+
+#[test]
+fn r27_guards_are_asked_before_what_a_device_has_refused_is_ordered_again() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(90_000).service_now().power(Power::On);
+    assert!(bed.orders_off());
+    bed.powered_off(Err(fault(Some(429), FaultClass::Transient, false)));
+    frozen(&mut bed, 1);
+    bed.tick(60_000);
+    thawed(&mut bed, 1);
+    bed.around_later(region(5, 10)).tick(20_000);
+    assert!(!is_told(&mut bed, "bmc"));
+    assert!(held_by(&bed).contains(&Guard::Segment));
+}
+
+/// Five of ten are out, and that is approved.
+fn approved(mut bed: Bed) -> Bed {
+    bed.claim().around(region(5, 10));
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+    bed.say(Word::Approve).tick(0).tick(0);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    bed
+}
+
+fn two_levels() -> Bed {
+    let mut bed = Bed::engine();
+    bed.levels = levels(&[&["bmc"], &["pdu"]]);
+    bed
+}
+
+#[test]
+fn r27_an_approval_is_of_the_hosts_that_were_out_or_silent() {
+    let mut bed = approved(Bed::engine());
+    let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
+    assert_eq!(hosts.len(), 5, "{hosts:?}");
+    assert!(hosts.contains("compute-5") && !hosts.contains("compute-6"));
+    // Fewer are out: that is no more than was approved.
+    bed.around_later(region(4, 10)).tick(4_000).tick(0);
+    assert!(is_told(&mut bed, "bmc"), "{:?}", bed.message);
+}
+
+#[test]
+fn r27_an_approval_ends_when_a_further_host_goes_out() {
+    let mut bed = approved(Bed::engine());
+    bed.take_over();
+    bed.around_later(region(6, 10)).tick(4_000).tick(0);
+    assert!(!is_told(&mut bed, "bmc"));
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+    let told = bed.state.hold.as_ref().unwrap().reason.clone();
+    assert!(told.contains("6 of the segment's 10 hosts"), "{told}");
+    assert!(bed.state.guard.approval.is_none());
+    bed.say(Word::Approve).tick(0).tick(0);
+    assert!(
+        is_told(&mut bed, "bmc"),
+        "approved as it is now: {:?}",
+        bed.message
+    );
+}
+
+#[test]
+fn r27_an_approval_of_a_domain_is_of_all_its_hosts() {
+    let rack = |out: usize, silent: usize| {
+        let mut seen = region(out, 20);
+        let nova = seen.nova.as_mut().unwrap();
+        for number in 1..=silent {
+            let name = format!("compute-{number}");
+            let mut service = heard(&name);
+            service.last_heartbeat = Some(nova_time(70_000));
+            nova.services.insert(name, Some(service));
+        }
+        let hosts = (1..=8).map(|number| format!("compute-{number}")).collect();
+        seen.domains.insert("rack:r7".into(), hosts);
+        seen
+    };
+    let mut bed = Bed::engine();
+    bed.claim().around(rack(8, 8));
+    assert!(bed.state.hold.as_ref().unwrap().domain.is_some());
+    // The look that is pinned shows one of them heard again for a moment.
+    bed.around_later(rack(7, 7)).tick(4_000).tick(0);
+    bed.say(Word::Approve).tick(0).tick(0);
+    let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
+    assert!(hosts.contains("compute-8"), "{hosts:?}");
+}
+
+#[test]
+fn r27_an_approval_ends_with_a_freeze_of_the_host() {
+    let mut bed = approved(two_levels());
+    assert!(is_told(&mut bed, "bmc"));
+    bed.ordered("bmc", Ok(()));
+    frozen(&mut bed, 1);
+    assert!(bed.state.guard.lifted.is_empty() && bed.state.fence.approved.is_empty());
+    thawed(&mut bed, 1);
+    assert!(!at_the_second_level(&mut bed));
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+}
+
+#[test]
+fn r27_a_try_that_began_under_an_approval_orders_its_further_levels_and_a_new_try_does_not() {
+    let mut bed = approved(two_levels());
+    assert!(is_told(&mut bed, "bmc"));
+    bed.ordered("bmc", Ok(()));
+    bed.around_later(region(6, 10));
+    assert!(at_the_second_level(&mut bed), "{:?}", bed.state.hold);
+    bed.ordered("pdu", Ok(()));
+    let failed = |bed: &Bed| bed.state.hold.as_ref().map(|hold| hold.kind);
+    for _ in 0..80 {
+        if failed(&bed).is_some() {
+            break;
+        }
+        bed.heartbeat_age(90_000).service_now();
+        bed.device("pdu", Power::On).tick(5_000);
+    }
+    assert_eq!(failed(&bed), Some(HoldKind::Fence));
+    for _ in 0..40 {
+        bed.heartbeat_age(90_000).service_now();
+        bed.device("bmc", Power::On).tick(5_000);
+        assert!(!bed.orders_off(), "{:?}", bed.commands);
+    }
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+}
+
+#[test]
+fn r27_an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
+    let crowded = |orders: bool| -> Region {
+        let mut seen = region(5, 10);
+        if orders {
+            seen.orders = (0..3_u128)
+                .map(|number| crate::guard::Dated {
+                    host: crate::HostId(uuid::Uuid::from_u128(100 + number)),
+                    recovery: crate::RecoveryId(uuid::Uuid::from_u128(100 + number)),
+                    age: Duration::from_secs(1),
+                })
+                .collect();
+        }
+        seen
+    };
+    // For an hour the rate makes it wait; then it goes on.
+    let mut bed = approved(Bed::engine());
+    bed.around_later(crowded(true));
+    for _ in 0..720 {
+        bed.tick(5_000);
+        assert!(!is_told(&mut bed, "bmc"));
+    }
+    let waiting = bed.state.guard.waiting.clone().unwrap();
+    assert!(waiting.guards.contains(&Guard::Rate));
+    bed.around_later(crowded(false)).tick(5_000);
+    assert!(is_told(&mut bed, "bmc"), "{:?}", bed.message);
+    // Nothing makes it wait but a device that does not answer.
+    let mut bed = approved(Bed::engine());
+    bed.at += 601_000;
+    bed.tick(0).tick(0);
+    assert!(!is_told(&mut bed, "bmc"));
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+}
