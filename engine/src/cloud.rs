@@ -74,7 +74,11 @@ impl CloudCache {
 
     /// The rules for a recovery of `host`, with what was learnt of heartbeats.
     pub(crate) fn rules_for(&self, host: &str, policy: Policy) -> Policy {
-        policy.hearing(&self.seen.borrow().cadences, host)
+        let seen = self.seen.borrow();
+        Policy {
+            watched: seen.cadences.watched(host, self.clock.boot()),
+            ..policy.hearing(&seen.cadences, host)
+        }
     }
 
     /// Returns after the next look, and after none that was before. May be dropped at any time.

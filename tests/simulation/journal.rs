@@ -245,9 +245,10 @@ impl Journal {
             let over = rec.ended.filter(|_| rec.life == Life::Closed);
             let since = over.map_or(0, |ended| now.saturating_sub(ended));
             let elapsed = rec.elapsed.plus(Duration::from_millis(since));
-            let waits_for = HostRecovery::restore(head, &[])
-                .unwrap()
-                .holds_boot(rec.life, elapsed);
+            let waits_for =
+                HostRecovery::restore(head, &[])
+                    .unwrap()
+                    .holds_boot(rec.life, elapsed, stamp(now));
             waits_for.is_some_and(|what| what != BootHeldFor::Queue)
         })
     }

@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::nova::Service;
 use crate::timestamp::Timestamp;
 
@@ -17,13 +19,50 @@ const KEPT: usize = 16;
 /// With fewer nothing is said.
 const ENOUGH: usize = 4;
 
+/// A look so long after the last one says nothing about the time between. They are up to 19 s apart.
+const UNSEEN: Duration = Duration::from_secs(25);
+
+/// How often a nova-compute beats unless something else was learnt.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a look may differ from a cadence by.
+const LATE: Duration = Duration::from_secs(5);
+
+pub(crate) fn usual_or_default(usual: Duration) -> Duration {
+    usual.max(REPORT_INTERVAL)
+}
+
+/// With most other stamps older than this Nova is deaf, where that is the usual cadence (R26).
+pub(crate) fn deaf_after(usual: Duration) -> Duration {
+    usual_or_default(usual) + LATE
+}
+
 /// What was learnt of each host.
 #[derive(Clone, Debug, Default)]
-pub struct Cadences(BTreeMap<String, Heard>);
+pub struct Cadences {
+    hosts: BTreeMap<String, Heard>,
+    /// When Nova was looked at last.
+    looked: Option<Duration>,
+}
+
+/// What was seen of a host's heartbeat by the looks up to some moment (R26).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingHeartbeat {
+    /// The heartbeat that was shown.
+    pub stamp: Timestamp,
+    /// Over what time it was seen to stand still.
+    pub stood: Duration,
+    /// How long ago Nova was deaf, if it was.
+    pub deaf_ago: Option<Duration>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Heard {
     beat: Option<Beat>,
+    /// The heartbeat that is shown, whether it is a living host's or not, and since when.
+    stands: Option<(Timestamp, Duration)>,
+    /// When Nova was deaf to most others.
+    deaf: Option<Duration>,
     /// How old each heartbeat got before the next one came, as far as it was seen.
     ages: VecDeque<Duration>,
 }
@@ -41,32 +80,106 @@ struct Beat {
 impl Cadences {
     /// Takes one look at all services, made at `now` by any clock that does not jump. Hosts that are not shown are forgotten.
     pub fn look(&mut self, services: &BTreeMap<String, Option<Service>>, now: Duration) {
-        let mut before = std::mem::take(&mut self.0);
+        let late = self
+            .looked
+            .is_some_and(|looked| now.saturating_sub(looked) > UNSEEN);
+        self.looked = Some(now);
+        let mut before = std::mem::take(&mut self.hosts);
+        let deaf = Deafness::of(services, deaf_after(usual_age(&before).unwrap_or_default()));
         for (host, service) in services {
             let mut heard = before.remove(host).unwrap_or_default();
+            if late {
+                heard.stands = None;
+            }
+            if deaf.is_to_all_but(service.as_ref()) {
+                heard.deaf = Some(now);
+            }
             // A cell that is down says nothing about its hosts.
             if let Some(service) = service {
                 heard.look(service, now);
             }
-            self.0.insert(host.clone(), heard);
+            self.hosts.insert(host.clone(), heard);
         }
+    }
+
+    /// What was seen of this host's heartbeat, unless the last look is too long ago to say anything about `now`.
+    pub fn watched(&self, host: &str, now: Duration) -> Option<StandingHeartbeat> {
+        let looked = self
+            .looked
+            .filter(|looked| now.saturating_sub(*looked) <= UNSEEN)?;
+        let heard = self.hosts.get(host)?;
+        let (stamp, since) = heard.stands?;
+        Some(StandingHeartbeat {
+            stamp,
+            stood: looked.saturating_sub(since),
+            deaf_ago: heard.deaf.map(|deaf| now.saturating_sub(deaf)),
+        })
     }
 
     /// The age up to which this host's heartbeats were seen while it lived.
     pub fn of(&self, host: &str) -> Option<Duration> {
-        self.0.get(host)?.age()
+        self.hosts.get(host)?.age()
     }
 
     /// The same for half of all hosts, so that no single one decides for the others.
     pub fn usual(&self) -> Option<Duration> {
-        let mut ages: Vec<Duration> = self.0.values().filter_map(Heard::age).collect();
-        ages.sort_unstable();
-        ages.get(ages.len() / 2).copied()
+        usual_age(&self.hosts)
+    }
+}
+
+fn usual_age(hosts: &BTreeMap<String, Heard>) -> Option<Duration> {
+    let mut ages: Vec<Duration> = hosts.values().filter_map(Heard::age).collect();
+    ages.sort_unstable();
+    ages.get(ages.len() / 2).copied()
+}
+
+/// To how many of its services Nova is deaf at one moment (R26).
+pub(crate) struct Deafness {
+    late_after: Duration,
+    unforced: u64,
+    late: u64,
+}
+
+impl Deafness {
+    /// `late_after`: a stamp that is older was missed.
+    pub(crate) fn of(services: &BTreeMap<String, Option<Service>>, late_after: Duration) -> Self {
+        let mut all = Self {
+            late_after,
+            unforced: 0,
+            late: 0,
+        };
+        for service in services.values().flatten() {
+            all.unforced += u64::from(!service.forced_down);
+            all.late += u64::from(all.is_late(service));
+        }
+        all
+    }
+
+    /// One that nobody has forced down, and Nova has not heard. A Nova that tells no time shows it down in the end.
+    fn is_late(&self, service: &Service) -> bool {
+        let age = service
+            .heartbeat_age_micros()
+            .map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
+        !service.forced_down && age.map_or(!service.up, |age| age > self.late_after)
+    }
+
+    /// Whether it hears less than half of the others.
+    pub(crate) fn is_to_all_but(&self, own: Option<&Service>) -> bool {
+        let own = own.filter(|own| !own.forced_down);
+        let others = self.unforced.saturating_sub(u64::from(own.is_some()));
+        let late = self
+            .late
+            .saturating_sub(u64::from(own.is_some_and(|own| self.is_late(own))));
+        late.saturating_mul(2) > others
     }
 }
 
 impl Heard {
     fn look(&mut self, service: &Service, now: Duration) {
+        let beat = service.beat();
+        if self.stands.is_none_or(|(stamp, _)| stamp != beat) {
+            self.stands = Some((beat, now));
+        }
         let shown = service
             .last_heartbeat
             .filter(|_| service.up && !service.forced_down);
@@ -164,6 +277,35 @@ mod tests {
             let well = learnt.is_some_and(|age| (from..=to).contains(&age));
             assert!(well, "every {every} s, {ahead:?}: {learnt:?}");
         }
+    }
+
+    #[test]
+    fn r26_since_when_a_heartbeat_stands_and_when_nova_was_deaf_is_remembered() {
+        let clock = Duration::from_secs;
+        let mut cadences = Cadences::default();
+        let look = |cadences: &mut Cadences, at: i64, beats: [i64; 3]| {
+            let services = ["a", "b", "c"].into_iter().zip(beats);
+            let services = services.map(|(name, beat)| (name.to_owned(), Some(service(beat, Some(at)))));
+            cadences.look(&services.collect(), clock(at.unsigned_abs()));
+        };
+        let seen = |cadences: &Cadences, at: u64| {
+            let watched = cadences.watched("a", clock(at));
+            watched.map(|watched| (watched.stood.as_secs(), watched.deaf_ago.map(|ago| ago.as_secs())))
+        };
+        look(&mut cadences, 1_000, [995, 995, 995]);
+        look(&mut cadences, 1_015, [995, 1_010, 1_010]);
+        look(&mut cadences, 1_030, [995, 1_025, 1_025]);
+        assert_eq!(seen(&cadences, 1_035), Some((30, None)));
+        look(&mut cadences, 1_050, [995, 1_025, 1_025]);
+        look(&mut cadences, 1_065, [995, 1_060, 1_060]);
+        assert_eq!(seen(&cadences, 1_070), Some((65, Some(20))));
+        assert_eq!(seen(&cadences, 1_100), None, "nobody has looked since");
+        look(&mut cadences, 1_200, [995, 1_195, 1_195]);
+        assert_eq!(
+            seen(&cadences, 1_200),
+            Some((0, Some(150))),
+            "nor what was in between"
+        );
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod reserve;
 mod returning;
 mod service;
 mod settle;
+mod silence;
 mod tasks;
 mod trouble;
 mod turn;
@@ -53,6 +54,7 @@ pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use returning::boot_hold::BootHeldFor;
 pub use returning::power_on::PowerOn;
 pub use service::{Put, ServiceTrack};
+pub use silence::SilenceTrack;
 
 use crate::elapsed::Elapsed;
 use crate::entity::segment::RecoveryMethod;
@@ -220,7 +222,11 @@ pub struct HostRecovery {
 
 impl HostRecovery {
     /// A recovery as it begins.
-    pub fn new(id: RecoveryId, notification: &Notification, host: &Host, policy: Policy) -> Self {
+    pub fn new(id: RecoveryId, notification: &Notification, host: &Host, mut policy: Policy) -> Self {
+        let service = ServiceTrack {
+            watched: policy.watched.take(),
+            ..ServiceTrack::default()
+        };
         let upper = |key: &str| {
             notification
                 .payload
@@ -250,7 +256,7 @@ impl HostRecovery {
             proofs: 0,
             service: ServiceTrack {
                 own_stamp: retry::own_stamp(&notification.payload),
-                ..ServiceTrack::default()
+                ..service
             },
             reserve: Reserve::default(),
             message: None,
@@ -380,6 +386,7 @@ impl HostRecovery {
             let message = self.current_message(now);
             return turn!(self, now, record).say(message);
         }
+        fence::vouch::end_confirmation(self, now, record);
         if self.forbidden().is_some() || self.guarded().is_some() {
             deadlines::stop_the_clocks(&mut self.deadline_from, &mut self.moves, now);
         } else {

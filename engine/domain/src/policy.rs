@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use guards::{Doubts, GuardPolicy};
 pub use leave::{LeaveRules, MetadataPair, NoKey};
 
-use crate::cadence::Cadences;
+use crate::cadence::{self, Cadences, StandingHeartbeat};
 use crate::hooks::Flows;
 
 /// Whose word is proof that a host is off (R15).
@@ -43,6 +43,9 @@ pub enum BareNormal {
 /// What is learnt of heartbeats makes silence no longer than this: a report is given up for a host that is heard for two minutes,
 /// and one that has died has to be silent before.
 const LONGEST_LEARNT: Duration = Duration::from_secs(100);
+
+/// How long a nova-compute may take to be back at its broker.
+const RECONNECTED: Duration = Duration::from_mins(1);
 
 impl FencingMode {
     /// As it is written in the configuration.
@@ -122,6 +125,9 @@ pub struct Policy {
     pub heartbeat_age: Duration,
     /// The same of most hosts.
     pub heartbeat_age_usual: Duration,
+    /// What was seen of the host's heartbeat before its recovery began; that takes it over.
+    #[serde(skip)]
+    pub watched: Option<StandingHeartbeat>,
     /// Between two looks at the host's service record.
     pub heartbeat_poll: Duration,
     /// How long every nova-conductor must have been up before an evacuation nobody has picked up is asked for again.
@@ -243,6 +249,7 @@ impl Default for Policy {
             heartbeat_stale_is_set: false,
             heartbeat_age: Duration::ZERO,
             heartbeat_age_usual: Duration::ZERO,
+            watched: None,
             heartbeat_poll: Duration::from_secs(5),
             conductors_up: Duration::from_mins(1),
             nova_long_rpc_timeout: Duration::from_mins(30),
@@ -296,6 +303,21 @@ impl Policy {
     /// The same for other hosts.
     pub fn others_silent_after(&self) -> Duration {
         self.learnt(self.heartbeat_age_usual)
+    }
+
+    /// How often a nova-compute beats, by what was learnt of most.
+    fn usual_cadence(&self) -> Duration {
+        cadence::usual_or_default(self.heartbeat_age_usual)
+    }
+
+    /// With most other stamps older than this Nova is deaf, however many of its services it still shows up (R26).
+    pub fn deaf_after(&self) -> Duration {
+        cadence::deaf_after(self.heartbeat_age_usual)
+    }
+
+    /// How long after Nova was deaf a silence counts again: as long as a nova-compute takes to come back to its broker, and to beat.
+    pub fn silent_after_deafness(&self) -> Duration {
+        self.silent_after().max(RECONNECTED + self.usual_cadence())
     }
 
     /// Heartbeats that stop at one moment were sent within one interval of each other: the one that is told, or the one that was

@@ -198,6 +198,8 @@ impl Work for Say<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
         let id = self.id.to_string();
+        // A word is judged by the clock that has dated it (R26).
+        let at = crate::clock::now(tx, self.at).await?;
         let said = recovery::Entity::update_many()
             .col_expr(
                 recovery::Column::WordNumber,
@@ -205,7 +207,7 @@ impl Work for Say<'_> {
             )
             .col_expr(recovery::Column::Word, Expr::value(self.word.as_str()))
             .col_expr(recovery::Column::WordBy, Expr::value(self.by))
-            .col_expr(recovery::Column::WordAt, Expr::value(self.at.micros()))
+            .col_expr(recovery::Column::WordAt, Expr::value(at.micros()))
             .filter(recovery::Column::Uuid.eq(&id))
             .filter(recovery::Column::Life.eq(Life::Open.as_str()))
             .exec(tx)

@@ -1,6 +1,7 @@
 //! Which hosts are out, by name: what an approval is of.
 
 use super::Region;
+use crate::cadence::Deafness;
 use crate::policy::Policy;
 
 impl Region {
@@ -17,6 +18,13 @@ impl Region {
             .iter()
             .filter(|one| self.is_out(one, rules) || !self.hears(&one.name, rules));
         missed.map(|one| one.name.as_str())
+    }
+
+    /// Whether Nova does not hear most of the other hosts that nobody has forced down (R26).
+    pub fn is_deaf_to_all_but(&self, host: &str, rules: &Policy) -> bool {
+        let Ok(nova) = &self.nova else { return true };
+        let own = nova.services.get(host).and_then(Option::as_ref);
+        Deafness::of(&nova.services, rules.deaf_after()).is_to_all_but(own)
     }
 
     /// The hosts of a failure domain.

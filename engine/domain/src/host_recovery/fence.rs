@@ -73,6 +73,10 @@ impl Order {
 }
 
 /// What is known on the way to a proof.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own about what was ordered or tried"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fence {
@@ -162,12 +166,6 @@ impl Fence {
         for post in self.posts.values_mut() {
             post.off_not_before = now.plus(REFUSED);
         }
-    }
-
-    /// An order that was never sent is none (R27).
-    fn take_back(&mut self, at: usize) {
-        self.orders.remove(at);
-        self.ordered = self.ordered_before || !self.orders.is_empty();
     }
 
     /// Whether no order may take effect any more (R5).
@@ -271,6 +269,26 @@ impl Post {
         }
         let unclear = self.unclear_since.is_some() || self.failed.is_some() || self.not_off;
         unclear.then_some(false)
+    }
+
+    /// The host's heartbeat has moved: what read "off" before says nothing (R26).
+    fn forget_readings(&mut self, now: Elapsed) {
+        self.first_off = None;
+        self.latest_off = None;
+        self.not_before = now;
+    }
+
+    /// Whether "off" was read first before this moment.
+    fn read_off_before(&self, moment: Elapsed) -> bool {
+        self.first_off
+            .as_ref()
+            .is_some_and(|first| first.started < moment)
+    }
+
+    /// Whether what it says names the machine.
+    fn names_machine(&self) -> bool {
+        let latest = self.latest_off.as_ref();
+        latest.is_some_and(|dated| dated.reading.machine.is_some())
     }
 
     fn not_clear(&mut self, now: Elapsed) {

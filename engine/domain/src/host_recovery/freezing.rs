@@ -142,7 +142,8 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
     state.asks.move_track.pace.permits = before.move_track.pace.permits;
     state.freeze.anew = now.elapsed;
     state.hold = None;
-    state.guard.begin_anew();
+    state.guard.begin_anew(now.elapsed);
+    state.vouch = None;
     state.proof = None;
     state.fence.begin_again(now.elapsed, &state.policy);
     state.service.seen = None;

@@ -7,6 +7,7 @@ mod heard;
 mod lookout;
 pub(super) mod neighbours;
 pub(super) mod off_word;
+mod silence;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(super) use lookout::Lookout;
 use self::off_word::{Said, outlives};
 use super::monitor_heartbeats::MonitorHeartbeats;
 use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
+use super::silence::SilenceTrack;
 use super::turn::Turn;
 use super::{Hold, HoldKind, Stage};
 use crate::elapsed::Elapsed;
@@ -37,7 +39,8 @@ const LOOKS_APART: Duration = Duration::from_secs(1);
 /// The same while it is held: for so long after the beginning of the hold the event may still be growing.
 const GROWING: Duration = Duration::from_mins(2);
 const GROWING_APART: Duration = Duration::from_secs(2);
-pub(super) const HELD_APART: Duration = Duration::from_mins(1);
+/// Silence counts only while looks are no further apart than twenty seconds.
+pub(super) const HELD_APART: Duration = Duration::from_secs(15);
 
 /// How much longer than a heartbeat counts a storm must be over.
 const CALM: Duration = Duration::from_secs(5);
@@ -69,6 +72,8 @@ pub struct GuardTrack {
     pub counted: bool,
     /// Heartbeats of the host's own monitors.
     pub heartbeats: MonitorHeartbeats,
+    /// Since when Nova's silence says something.
+    pub silence: SilenceTrack,
     /// What the approval counts for that has lifted guards.
     pub approval: Option<Approval>,
     #[serde(skip)]
@@ -152,6 +157,7 @@ impl GuardTrack {
 pub(super) struct Suspect<'a> {
     pub(super) service: &'a ServiceTrack,
     pub(super) said: Said<'a>,
+    pub(super) silence: SilenceTrack,
     /// What reports say speaks for nothing any more.
     pub(super) seen_only: bool,
     /// Neither Nova nor its power has been touched.
@@ -169,6 +175,7 @@ macro_rules! suspect {
                 $recovery.reported_at,
                 &$recovery.service,
             ),
+            silence: $recovery.guard.silence,
             seen_only: $recovery.freeze.seen_only,
             untouched,
         }
@@ -192,15 +199,21 @@ impl Suspect<'_> {
 
 impl GuardTrack {
     /// A new owner looks for itself.
-    pub(super) fn forget_answers(&mut self) {
+    pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lookout = Lookout::default();
+        self.silence.claimed(now);
     }
 
     /// As if nobody had looked yet, and nobody had approved anything.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn begin_anew(&mut self, now: Elapsed) {
         let mut lookout = std::mem::take(&mut self.lookout);
         lookout.begin_anew();
+        let silence = SilenceTrack {
+            again: Some(now),
+            ..SilenceTrack::default()
+        };
         *self = Self {
+            silence,
             lookout,
             heartbeats: std::mem::take(&mut self.heartbeats),
             ..Self::default()
@@ -408,7 +421,7 @@ impl GuardTrack {
         let now = turn.now;
         self.keep_approval(region, turn);
         let own = Own {
-            silent: suspect.service.is_silent(now.elapsed),
+            silent: suspect.is_surely_silent(now.elapsed, turn.policy),
             evidence: suspect.said.standing_evidence().is_some(),
             cliff_for: Duration::ZERO,
         };
@@ -423,7 +436,7 @@ impl GuardTrack {
     /// Whether more than one report speaks for it (R24, G3).
     pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, turn: &Turn<'_>) -> bool {
         let reports = !suspect.seen_only;
-        suspect.service.is_silent(turn.now.elapsed)
+        suspect.is_surely_silent(turn.now.elapsed, turn.policy)
             || reports && suspect.said.standing_evidence().is_some()
             || reports && self.lookout.reported_twice(turn.host_id, turn.policy)
     }

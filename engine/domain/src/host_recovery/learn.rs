@@ -31,6 +31,7 @@ impl HostRecovery {
                 self.guard.lookout.looked_around(region);
                 let shown = self.guard.lookout.heartbeats(self.host_id);
                 self.guard.heartbeats.looked(shown);
+                self.guard.note_silence(&mut turn);
             }
             Observation::OrderRefused => {
                 self.fence.orders_refused(now.elapsed);

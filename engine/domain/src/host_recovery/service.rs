@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::trouble::Topic;
 use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
+use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServiceId;
@@ -88,7 +89,7 @@ pub struct ServiceTrack {
     pub(super) updating: bool,
     /// The attempt before the one under way that sets `forced_down`.
     #[serde(skip)]
-    put_before: Option<Option<Put>>,
+    pub(super) put_before: Option<Put>,
     #[serde(skip)]
     pub(super) not_before: Elapsed,
     /// When the last change was answered: a reading asked for before it may show the row as it was.
@@ -115,12 +116,21 @@ pub struct ServiceTrack {
     /// When it was seen last.
     #[serde(skip)]
     pub(super) looked: Elapsed,
+    /// When it was last seen to have moved between two looks.
+    #[serde(skip)]
+    pub(super) moved: Option<Elapsed>,
+    /// What this owner had seen of it before it claimed the recovery, which was then.
+    #[serde(skip)]
+    pub watched: Option<StandingHeartbeat>,
+    #[serde(skip)]
+    pub(super) watched_until: Elapsed,
 }
 
 impl ServiceTrack {
     /// The last owner's change may or may not have been made, and may yet be. A change moves the heartbeat that Nova shows,
     /// so one noted before it is worth nothing.
-    pub(super) fn forget_answers(&mut self) {
+    pub(super) fn forget_answers(&mut self, now: Elapsed) {
+        self.watched_until = now;
         self.question = Question::default();
         self.missing = 0;
         self.updating = false;
@@ -134,8 +144,8 @@ impl ServiceTrack {
     /// A change that was never sent is none.
     pub(super) fn not_sent(&mut self) {
         self.updating = false;
-        if let Some(before) = self.put_before.take() {
-            self.put = before;
+        if !self.clearing && !self.enabling {
+            self.put = self.put_before.take();
         }
     }
 
@@ -235,7 +245,7 @@ impl ServiceTrack {
         self.clearing = false;
         self.enabling = false;
         turn.record.unless_frozen.own |= untouched;
-        self.put_before = Some(self.put);
+        self.put_before = self.put;
         self.put = Some(Put {
             at: turn.now.elapsed,
             answered: false,
@@ -267,7 +277,6 @@ impl ServiceTrack {
     pub(super) fn updated(&mut self, result: Result<Service, Fault>, is_proven: bool, turn: &mut Turn<'_>) {
         let now = turn.now;
         self.updating = false;
-        self.put_before = None;
         if std::mem::take(&mut self.enabling) {
             return self.enabled(result, turn);
         }

@@ -9,6 +9,7 @@ mod arriving;
 mod bed;
 mod booting;
 mod choosing;
+mod confirming;
 mod enduring;
 mod fencing;
 mod following;

@@ -17,9 +17,9 @@ impl HostRecovery {
     /// A new owner knows of no question under way, and of no answer to what was under way (R5).
     pub(super) fn claimed(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
         self.asks = Asks::default();
-        self.guard.forget_answers();
+        self.guard.forget_answers(now.elapsed);
         self.fence.forget_answers();
-        self.service.forget_answers();
+        self.service.forget_answers(now.elapsed);
         self.hooks.forget_answers();
         self.reserve.forget_answers();
         self.power_on.forget_answers();
@@ -65,7 +65,10 @@ impl HostRecovery {
                 }
                 Word::HostIsOff => {
                     vouched(&mut self.off_word, said);
-                    self.approved(now, record);
+                    // It is no approval of what guards wait for: who has seen one host does not know of the others.
+                    if self.hold.is_some() {
+                        self.approved(now, record);
+                    }
                     let mut turn = turn!(self, now, record);
                     if vouch::hear(&mut self.vouch, said, &mut turn) {
                         // Nova is asked after the word, as the devices are.

@@ -61,7 +61,11 @@ pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Box<dyn Recovery>, Unu
     }
     if let Some(head) = &claimed.state {
         return Ok(match claimed.kind {
-            RecoveryKind::Host => Box::new(HostRecovery::restore(head, &claimed.moves)?),
+            RecoveryKind::Host => {
+                let mut state = HostRecovery::restore(head, &claimed.moves)?;
+                state.service.watched = policy.watched;
+                Box::new(state)
+            }
             RecoveryKind::Vm => Box::new(VmRecovery::restore(head)?),
             RecoveryKind::Process => Box::new(ProcessRecovery::restore(head)?),
             RecoveryKind::Drain | RecoveryKind::Giveback => Box::new(Planned::restore(head)?),

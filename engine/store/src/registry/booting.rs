@@ -4,8 +4,8 @@ use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
-use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::host_recovery::{BootHeldFor, HostRecovery, Vouch};
+use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_engine::ports::registry::BootHold;
 
@@ -43,9 +43,11 @@ pub(super) async fn hold(
         .await?;
     let over = all().filter(recovery::Column::Life.eq(Life::Closed.as_str()));
     rows.extend(over.limit(LOOKED_AT).all(db).await?);
+    // A person's word is judged by the clock that has dated it.
+    let clock = crate::clock::now(db, now).await?;
     let mut weightiest: Option<BootHold> = None;
     for row in rows {
-        if let Some(waits_for) = waits_for(db, &row, now).await?
+        if let Some(waits_for) = waits_for(db, &row, (now, clock)).await?
             && weightiest.is_none_or(|known| rank(waits_for) < rank(known.waits_for))
         {
             let recovery = recovery_cell(&row, "uuid").id(&row.uuid)?;
@@ -67,23 +69,35 @@ fn rank(waits_for: BootHeldFor) -> u8 {
 async fn waits_for(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
-    now: Timestamp,
+    (now, clock): (Timestamp, Timestamp),
 ) -> Result<Option<BootHeldFor>, Stop> {
     let life = convert::life(row)?;
     // Nobody has taken it up, so nothing has been done.
     let Some(state) = &row.state else {
-        return Ok(None);
+        let confirmed = life == Life::Open && is_confirmed_off(row, 0, clock)?;
+        return Ok(confirmed.then_some(BootHeldFor::Recovery));
     };
     let mut elapsed = Elapsed::from_millis(recovery_cell(row, "elapsed_ms").count(row.elapsed_ms)?);
     if life == Life::Closed {
         elapsed = elapsed.plus(since_the_end(db, row, now).await?);
     }
     match HostRecovery::restore(state, &[]) {
-        Ok(recovery) => Ok(recovery.holds_boot(life, elapsed)),
+        Ok(recovery) if life == Life::Open && is_confirmed_off(row, recovery.heard, clock)? => {
+            Ok(Some(BootHeldFor::Recovery))
+        }
+        Ok(recovery) => Ok(recovery.holds_boot(life, elapsed, clock)),
         // A newer engine's. What it has done to the host is not known, and not that it is over either.
         Err(_) if life != Life::Closed => Ok(Some(BootHeldFor::Recovery)),
         Err(_) => Ok(None),
     }
+}
+
+/// Whether a person has said that it is off, which no engine has heard yet (R26).
+fn is_confirmed_off(row: &recovery::Model, heard: u64, clock: Timestamp) -> Result<bool, Stop> {
+    let said = Timestamp::from_micros(row.word_at.unwrap_or_default());
+    let is_new = recovery_cell(row, "word_number").count(row.word_number)? > heard;
+    let is_off = row.word.as_deref() == Some(Word::HostIsOff.as_str());
+    Ok(is_new && is_off && Vouch::lasts(said, clock))
 }
 
 /// How long it has been over: its own time stands still then. A clock that was put back makes it less, never more.
@@ -112,6 +126,8 @@ mod tests {
     use tachi_domain::policy::Policy;
     use tachi_engine::ports::BootHolds as _;
     use tachi_engine::ports::journal::{Claimed, Committed, Write};
+    use tachi_engine::ports::operator::Said;
+    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
 
     use super::*;
     use crate::testing::Bench;
@@ -219,5 +235,34 @@ mod tests {
         );
         bench.clock.set_wall_on(3_600 + 82);
         assert_eq!(bench.store.registry().boot_hold("cmp1").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn r26_a_word_that_it_is_off_holds_a_host_before_and_after_an_engine_has_heard_it() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let id = bench.newest().await;
+        let said = bench.store.desk().say(id, Word::HostIsOff, "ada").await.unwrap();
+        assert!(matches!(said, Said::Heard), "{said:?}");
+        let held = |what: &'static str| {
+            let registry = bench.store.registry();
+            async move {
+                let hold = registry.boot_hold("cmp1").await.unwrap();
+                (what, hold.map(|hold| hold.waits_for))
+            }
+        };
+        let recovery = Some(BootHeldFor::Recovery);
+        assert_eq!(held("not taken up").await, ("not taken up", recovery));
+        let claimed = bench.claim_newest("engine").await;
+        write(&bench, &claimed, Life::Open, head(&claimed, |_| {})).await;
+        assert_eq!(held("not heard").await, ("not heard", recovery));
+        let heard = head(&claimed, |state| state.heard = 1);
+        write(&bench, &claimed, Life::Open, heard).await;
+        assert_eq!(held("given up").await, ("given up", None));
+        write(&bench, &claimed, Life::Open, head(&claimed, |_| {})).await;
+        bench.clock.set_wall_on(601);
+        assert_eq!(held("expired").await, ("expired", None));
     }
 }

@@ -50,7 +50,7 @@ impl HostRecovery {
                 .as_ref()
                 .is_some_and(|hold| hold.kind == HoldKind::Storm)
             {
-                self.follow_orders(now, commands);
+                follow_orders(self, now, commands);
             }
             return;
         }
@@ -60,14 +60,15 @@ impl HostRecovery {
             if self.is_untouched() {
                 turn!(self, now, record).end(NotificationStatus::Ignored, Some(why));
             } else {
-                self.follow_orders(now, commands);
+                follow_orders(self, now, commands);
             }
             return;
         }
         if self.asks.stopped {
             return;
         }
-        self.guard.lookout.want(now, Duration::from_secs(1), commands);
+        let ordered = self.fence.ordered;
+        self.guard.lookout.want_for_order(ordered, now, commands);
         let every = match (self.policy.fencing, self.policy.bare_normal) {
             (FencingMode::External, BareNormal::Wait(limit))
                 if self.service.may_be_still_for(limit, now.elapsed) =>
@@ -92,22 +93,11 @@ impl HostRecovery {
                 None
             }
             FencingMode::External => {
-                believed_word(self.vouch.as_ref(), fence.began, guard, &suspect, &mut turn)
+                believed_word(self.vouch.as_mut(), fence.began, guard, &suspect, &mut turn)
             }
         };
         if let Some(proof) = proof {
             self.proven(proof, now, record);
-        }
-    }
-
-    /// Nothing may be begun, but what was ordered is followed to its proof.
-    fn follow_orders(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if !self.fence.ordered || !self.policy.fencing.asks_devices() {
-            return;
-        }
-        self.service.want(now, self.policy.heartbeat_poll, commands);
-        if self.fence.want_levels(now, commands) {
-            self.fence.read_devices(now, commands);
         }
     }
 
@@ -142,15 +132,29 @@ impl HostRecovery {
     }
 }
 
+/// Nothing may be begun, but what was ordered is followed to its proof.
+fn follow_orders(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>) {
+    if !state.fence.ordered || !state.policy.fencing.asks_devices() {
+        return;
+    }
+    state.service.want(now, state.policy.heartbeat_poll, commands);
+    if state.fence.want_levels(now, commands) {
+        state.fence.read_devices(now, commands);
+    }
+}
+
 /// Mode `external`: the notification's word, once it counts.
 fn believed_word(
-    vouch: Option<&Vouch>,
+    mut vouch: Option<&mut Vouch>,
     began: Elapsed,
     guard: &mut GuardTrack,
     suspect: &Suspect<'_>,
     turn: &mut Turn<'_>,
 ) -> Option<Proof> {
     let now = turn.now.elapsed;
+    if let Some(vouch) = vouch.as_deref_mut() {
+        vouch.waits_for_silence = true;
+    }
     if !suspect.service.is_silent(now) {
         if let Some(heard) = suspect.service.heard(now) {
             suspect.contradicted(&heard, began, guard, turn);
@@ -175,7 +179,14 @@ fn believed_word(
             }
         }
     }
+    if !suspect.is_surely_silent(now, turn.policy) {
+        guard.wait_for_silence(suspect, turn);
+        return None;
+    }
     let evidence = suspect.said.standing_evidence();
+    if let Some(vouch) = vouch.as_deref_mut() {
+        vouch.waits_for_silence = false;
+    }
     let answered_for = vouch.is_some() || evidence.is_some();
     if suspect.service.bare_word_waits(answered_for, turn) || !guard.are_content(Moment::Proof, suspect, turn)
     {
@@ -222,6 +233,8 @@ impl Fence {
                 }
             } else if let Some(heard) = suspect.service.heard(now.elapsed) {
                 suspect.contradicted(&heard, self.began, guard, turn);
+            } else {
+                guard.wait_for_silence(suspect, turn);
             }
             // It has ended, or waits for a person: nothing more is asked. But what was ordered before may have done its work.
             let waits = turn.hold.as_ref().is_some_and(|hold| match hold.kind {

@@ -220,7 +220,9 @@ impl Fence {
     pub(in super::super) fn not_sent(&mut self, target: &Target) {
         let ours = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
         if let Some(last) = self.orders.iter().rposition(ours) {
-            self.take_back(last);
+            self.orders.remove(last);
+            // What was never sent was not ordered (R27).
+            self.ordered = self.ordered_before || !self.orders.is_empty();
         }
         if let Some(index) = self.index_of(target) {
             self.post(index).ordering = false;

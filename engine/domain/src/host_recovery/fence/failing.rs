@@ -1,7 +1,5 @@
 //! When a level fails, and when all have: held, told, and tried again from time to time.
 
-use std::time::Duration;
-
 use super::super::guard::{HELD_APART, suspect};
 use super::super::monitor_heartbeats::Verdict;
 use super::super::turn::{Turn, said_no, turn};
@@ -63,7 +61,8 @@ impl HostRecovery {
             return;
         }
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        self.guard.lookout.want(now, Duration::from_secs(1), commands);
+        let ordered = self.fence.ordered;
+        self.guard.lookout.want_for_order(ordered, now, commands);
         if let Some(heard) = self.service.heard(now.elapsed) {
             let mut turn = turn!(self, now, record);
             return self.fence.stays_manual(&heard, &mut turn);

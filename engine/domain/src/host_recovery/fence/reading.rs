@@ -220,7 +220,8 @@ impl Fence {
         post.not_before = now.elapsed.plus(poll);
         post.latest_off = Some(dated);
         let proof = self.level_is_off(policy, now)?;
-        if !suspect.is_silent_beside(&proof, self, guard, turn) {
+        let named = (0..self.devices().len()).all(|index| self.post(index).names_machine());
+        if !suspect.is_silent_beside(&proof, named, self, guard, turn) {
             let soon = suspect.service.silent_in(now.elapsed).unwrap_or(LISTEN);
             self.post(index).not_before = now.elapsed.plus(soon.clamp(LISTEN, poll.max(LISTEN)));
             return None;
@@ -234,6 +235,12 @@ impl Fence {
                 why: format!("{said}, but {why}"),
                 lasting: false,
             });
+            return None;
+        }
+        let read_before = |moved: Elapsed| self.posts.values().any(|post| post.read_off_before(moved));
+        if suspect.service.moved.is_some_and(read_before) {
+            let posts = self.posts.values_mut();
+            posts.for_each(|post| post.forget_readings(now.elapsed));
             return None;
         }
         // Nobody has ordered it off: whether it may be taken for lost is for the guards to say, by a young look around.
@@ -306,15 +313,23 @@ impl Suspect<'_> {
     fn is_silent_beside(
         &self,
         proof: &Proof,
+        named: bool,
         fence: &Fence,
-        guard: &GuardTrack,
+        guard: &mut GuardTrack,
         turn: &mut Turn<'_>,
     ) -> bool {
         let now = turn.now;
+        // One that does not name the machine may be about any.
+        let silent = if named {
+            self.service.is_silent(now.elapsed)
+        } else {
+            self.is_surely_silent(now.elapsed, turn.policy)
+        };
         // What was begun in silence is gone on with although Nova has stopped answering.
-        if self.service.is_silent(now.elapsed) || (fence.ordered && self.service.was_silent()) {
+        if silent || (fence.ordered && self.service.was_silent()) {
             return true;
         }
+        guard.wait_for_silence(self, turn);
         if let Some(heard) = self.service.heard(now.elapsed) {
             let said = proof.said();
             let heard = format!("{heard} while {said} (of another machine? see `tachi fence check`)");

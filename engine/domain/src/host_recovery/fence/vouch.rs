@@ -4,20 +4,22 @@
 //! stands still (R17). Every level is asked once more before: a device that says "on" gainsays it, and one that says "off" is
 //! the better proof.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::super::Stage;
 use super::super::guard::{GuardTrack, Suspect};
 use super::super::monitor_heartbeats::{Claim, Verdict};
 use super::super::service::CONTRADICTED_LIMIT;
 use super::super::trouble::Topic;
-use super::super::turn::Turn;
+use super::super::turn::{Turn, turn};
+use super::super::{HostRecovery, Stage};
 use super::Fence;
 use crate::elapsed::Elapsed;
 use crate::guard::Moment;
 use crate::policy::FencingMode;
 use crate::proof::Proof;
-use crate::recovery::{Command, OperatorWord, StepKind, Task};
+use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// The word of a person, until it is believed or gainsaid.
@@ -29,6 +31,56 @@ pub struct Vouch {
     pub said: Timestamp,
     /// When it was heard.
     pub heard: Elapsed,
+    /// How long it has waited for anything but devices and silence.
+    #[serde(default)]
+    pub waited: Duration,
+    /// Until when that is counted.
+    #[serde(default)]
+    pub counted: Elapsed,
+    /// What it waits for since is devices or silence.
+    #[serde(skip)]
+    pub(super) waits_for_silence: bool,
+}
+
+/// How long it counts in any case, by the database's clock.
+const LASTS: Duration = Duration::from_mins(10);
+
+/// How long it may wait for anything but devices and silence.
+const WAITS: Duration = Duration::from_mins(2);
+
+impl Vouch {
+    /// Whether one that was given then may still be acted on, by the clock of the database.
+    pub fn lasts(said: Timestamp, clock: Timestamp) -> bool {
+        clock <= said.plus(LASTS)
+    }
+
+    /// Whether it may still be acted on.
+    fn is_pending(&mut self, clock: Timestamp, now: Elapsed) -> bool {
+        if !std::mem::take(&mut self.waits_for_silence) {
+            self.waited += now.since(self.counted);
+        }
+        self.counted = now;
+        self.waited < WAITS && Self::lasts(self.said, clock)
+    }
+}
+
+/// What a person has seen may be so no more: one that could not be acted on is asked for again (R26).
+pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
+    let clock = clock.unwrap_or(now.wall);
+    let Some(vouch) = &mut state.vouch else { return };
+    if vouch.is_pending(clock, now.elapsed) {
+        return;
+    }
+    let why = "that could not be acted on in time: look at the host, and say so again";
+    let text = format!("{} vouches for its being off, but {why}", vouch.by);
+    let mut turn = turn!(state, now, record);
+    if *turn.stage == Stage::Fencing && turn.hold.is_none() {
+        return gainsaid(&mut state.vouch, why, &mut state.fence, &mut turn);
+    }
+    state.vouch = None;
+    record.head = true;
+    record.step(Task::Fence, StepKind::Note, 0.0, text);
 }
 
 /// A person's word is heard: whether it is to be looked into.
@@ -50,6 +102,9 @@ pub(in super::super) fn hear(known: &mut Option<Vouch>, said: &OperatorWord, tur
         by: said.by.clone(),
         said: said.at,
         heard: turn.now.elapsed,
+        waited: Duration::ZERO,
+        counted: turn.now.elapsed,
+        waits_for_silence: false,
     });
     true
 }
@@ -64,6 +119,9 @@ pub(super) fn act(
     commands: &mut Vec<Command>,
 ) -> Option<Proof> {
     let now = turn.now;
+    if let Some(vouch) = known {
+        vouch.waits_for_silence = true;
+    }
     if !fence.want_levels(now, commands) {
         return None;
     }
@@ -105,9 +163,17 @@ pub(super) fn act(
             return None;
         }
     }
-    if !fence.ordered && !guard.are_content(Moment::Proof, suspect, turn) {
+    if !suspect.is_surely_silent(now.elapsed, turn.policy) {
+        guard.wait_for_silence(suspect, turn);
         return None;
     }
+    if let Some(vouch) = known {
+        vouch.waits_for_silence = false;
+    }
+    if !guard.are_content(Moment::Proof, suspect, turn) {
+        return None;
+    }
+    let vouch = known.as_ref()?;
     Some(Proof::from_person(turn.notification, &vouch.by, now.elapsed))
 }
 

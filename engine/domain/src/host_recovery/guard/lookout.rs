@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::heard::Heard;
-use super::{FRESH, LOOKS_APART};
+use super::{FRESH, HELD_APART, LOOKS_APART};
 use crate::elapsed::Elapsed;
 use crate::guard::Region;
 use crate::id::HostId;
@@ -45,6 +45,12 @@ impl Lookout {
         }
     }
 
+    /// Looks around while a host is being fenced: often until it is `ordered` off. A further order asks for a look of its own.
+    pub(in super::super) fn want_for_order(&mut self, ordered: bool, now: Now, commands: &mut Vec<Command>) {
+        let every = if ordered { HELD_APART } else { LOOKS_APART };
+        self.want(now, every, commands);
+    }
+
     /// Looks around, unless a look is under way or was asked for within the last second.
     pub(in super::super) fn want_now(&mut self, now: Now, commands: &mut Vec<Command>) {
         self.want(now, LOOKS_APART, commands);
@@ -80,6 +86,11 @@ impl Lookout {
     /// What was seen counts no more.
     pub(in super::super) fn forget(&mut self) {
         self.counted = None;
+    }
+
+    /// The last look, and when it was asked for.
+    pub(in super::super) fn last(&self) -> Option<(Elapsed, Arc<Region>)> {
+        self.counted.clone()
     }
 
     /// The last look, if it is young.

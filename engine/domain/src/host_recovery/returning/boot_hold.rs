@@ -1,8 +1,9 @@
 //! Whether nova-compute of the host may start, as far as one recovery of it is concerned: what the boot guard is told.
 
-use super::super::{HostRecovery, Stage};
+use super::super::{HostRecovery, Stage, Vouch};
 use crate::elapsed::Elapsed;
 use crate::recovery::Life;
+use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
@@ -18,11 +19,20 @@ words! {
 }
 
 impl HostRecovery {
-    /// What has to come first, if anything has. `now` is as old as the recovery is.
-    pub fn holds_boot(&self, life: Life, now: Elapsed) -> Option<BootHeldFor> {
+    /// What has to come first, if anything has. `now` is as old as the recovery is, and `clock` the database's.
+    pub fn holds_boot(&self, life: Life, now: Elapsed, clock: Timestamp) -> Option<BootHeldFor> {
         let may_come = self.fence.off.is_some() || !self.fence.is_quiet(now, &self.policy);
         match life {
             // What has neither touched the host nor believed that it is off holds nobody: a host that only seems dead goes on.
+            // A person has said that it is off, and that is being looked into: it must not be switched on meanwhile.
+            Life::Open
+                if self
+                    .vouch
+                    .as_ref()
+                    .is_some_and(|vouch| Vouch::lasts(vouch.said, clock)) =>
+            {
+                Some(BootHeldFor::Recovery)
+            }
             Life::Open if self.is_untouched() && self.proof.is_none() => {
                 may_come.then_some(BootHeldFor::PowerOff)
             }

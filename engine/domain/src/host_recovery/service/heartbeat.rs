@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use super::super::deadlines::refusals_explained;
+use super::super::silence::SilenceTrack;
 use super::super::trouble::Topic;
 use super::super::turn::{Moves, Turn};
 use super::super::{HoldKind, Move, MoveStep, Stage};
 use super::{CONTRADICTED_LIMIT, ServiceTrack, reason_of};
+use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::Fault;
 use crate::nova::Service;
+use crate::policy::Policy;
 use crate::proof::Proof;
 use crate::recovery::{Record, Task};
 use crate::timestamp::Timestamp;
@@ -133,9 +136,31 @@ impl ServiceTrack {
         self.looked = asked;
         let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
         if moved {
+            self.moved = self.still.map(|_| answered).or(self.moved);
             self.still = Some((heartbeat, answered));
         }
+        // One that comes back after another, as from a copy that lags behind, was not watched.
+        self.watched = self.watched.filter(|watched| watched.stamp == heartbeat);
         moved
+    }
+
+    /// Whether it has been seen to stand still for as long as silence lasts, while Nova heard others (R26). No lag of what Nova reads
+    /// makes that of a heartbeat that moves, as the age in one answer would.
+    pub(in super::super) fn has_stood(&self, silence: &SilenceTrack, rules: &Policy) -> bool {
+        let lasts = |stood: Duration| stood >= rules.silent_after();
+        let heard_others =
+            |deaf_ago: Option<Duration>| deaf_ago.is_none_or(|ago| ago >= rules.silent_after_deafness());
+        let since = |from: Elapsed| self.looked.since(from);
+        let own = |(_, from): (Timestamp, Elapsed)| {
+            lasts(since(silence.again.map_or(from, |again| from.max(again))))
+        };
+        let before = |watched: StandingHeartbeat| {
+            let unbroken = silence.again.is_none_or(|again| again <= self.watched_until);
+            let until = since(self.watched_until);
+            unbroken && lasts(watched.stood + until) && heard_others(watched.deaf_ago.map(|ago| ago + until))
+        };
+        heard_others(silence.deaf_ago(self.looked))
+            && (self.still.is_some_and(own) || self.watched.is_some_and(before))
     }
 
     /// Its heartbeat is not the one noted any more. Once may be somebody's change of the record, which moves the same

@@ -72,6 +72,8 @@ pub(super) struct Bed {
     leave: Option<Permits>,
     /// By the test itself; otherwise it is as much as the rules allow at any time.
     pub(super) leave_is_given: bool,
+    /// Its engine has always looked at the host's heartbeat, and at those of others.
+    pub(super) watched: bool,
 }
 
 /// A segment of so many hosts that Nova hears, of which so many are being recovered; nothing else is the matter.
@@ -229,6 +231,7 @@ impl Bed {
             levels: levels(&[&["bmc"]]),
             leave: None,
             leave_is_given: false,
+            watched: true,
         }
     }
 
@@ -500,17 +503,13 @@ impl Bed {
         self
     }
 
-    /// No look around is answered any more.
-    pub(super) fn nobody_looks_around(&mut self) {
-        self.around = None;
-    }
-
     /// The service as it is set down, read now.
     pub(super) fn service(&mut self) -> &mut Self {
         let seen = Service {
             nova_now: Some(nova_time(self.at + 100_000)),
             ..self.service.clone()
         };
+        self.watch(&seen);
         self.see(Observation::Service(Ok(Some(seen))))
     }
 

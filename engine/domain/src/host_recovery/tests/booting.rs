@@ -1,13 +1,14 @@
 //! What the boot guard is told.
 
-use super::bed::{Bed, server, timeout};
+use super::bed::{Bed, nova_time, server, timeout};
 use crate::Elapsed;
 use crate::host_recovery::BootHeldFor;
 use crate::power::Power;
-use crate::recovery::Life;
+use crate::recovery::{Life, Word};
 
 fn holds(bed: &Bed, life: Life) -> Option<BootHeldFor> {
-    bed.state.holds_boot(life, Elapsed::from_millis(bed.at))
+    bed.state
+        .holds_boot(life, Elapsed::from_millis(bed.at), nova_time(bed.at + 100_000))
 }
 
 #[test]
@@ -52,4 +53,18 @@ fn r25_an_external_word_holds_the_host_once_it_is_believed() {
     bed.heartbeat_age(20_000).service();
     assert!(bed.state.proof.is_some());
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
+}
+
+#[test]
+fn r26_a_host_that_a_person_says_is_off_is_held_while_that_is_looked_into() {
+    let mut bed = Bed::engine().begun();
+    assert_eq!(holds(&bed, Life::Open), None);
+    bed.say(Word::HostIsOff);
+    assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
+    bed.at += 601_000;
+    assert_eq!(
+        holds(&bed, Life::Open),
+        None,
+        "the boot guard judges by itself whether it still counts"
+    );
 }

@@ -193,7 +193,9 @@ fn a_freeze_before_the_first_order_or_change_takes_back_what_was_believed() {
         assert_eq!(bed.state.stage, Stage::Begin);
         assert!(bed.state.proof.is_none() && bed.state.hold.is_none() && !bed.acts());
         assert_eq!(bed.record.host_back, disabling, "it is no lost host any more");
-        bed.tick(60_000).power(Power::Off).heartbeat_age(90_000).service();
+        bed.tick(60_000).power(Power::Off);
+        let age = bed.at + 20_000;
+        bed.heartbeat_age(age).service();
         assert!(bed.commands.is_empty(), "{:?}", bed.commands);
         bed.around_later(region(1, 10)).thaw().tick(1_000);
         bed.power(Power::Off).tick(3_000);

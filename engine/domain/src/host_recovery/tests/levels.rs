@@ -46,17 +46,18 @@ fn off(bed: &mut Bed, name: &str) {
 
 /// The device says on for so long, asked every five seconds; the orders it was given meanwhile.
 fn on_for(bed: &mut Bed, name: &str, seconds: u64) -> usize {
-    let mut orders = 0;
-    for _ in 0..seconds / 5 {
-        bed.tick(5_000);
-        orders += bed.told().len();
-        if bed.told().is_empty() {
-            bed.device(name, Power::On);
-            orders += bed.told().len();
-        }
-        if !bed.told().is_empty() {
+    let answered = |bed: &mut Bed| {
+        let told = bed.told().len();
+        if told > 0 {
             bed.ordered(name, Ok(()));
         }
+        told
+    };
+    let mut orders = 0;
+    for _ in 0..seconds / 5 {
+        bed.at += 5_000;
+        orders += answered(bed.service());
+        orders += answered(bed.device(name, Power::On));
     }
     orders
 }
@@ -92,7 +93,8 @@ fn row02_off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_l
         bed.ordered("bmc", Ok(()));
         let mut fell = None;
         while bed.at < ordered + after && fell.is_none() {
-            bed.tick(1_000);
+            bed.at += 1_000;
+            bed.service();
             fell = (bed.asked_devices() == ["pdu"]).then_some(bed.at - ordered);
             if bed.told() == ["bmc"] {
                 bed.ordered("bmc", Ok(()));
@@ -320,7 +322,7 @@ fn row07_when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_
     for _ in 0..130 {
         bed.tick(1_000);
         if bed.wants(|command| *command == Command::ReadService) {
-            bed.heartbeat_age(60_000).service();
+            bed.service();
         }
         for name in ["bmc", "pdu"] {
             if bed.asked_devices() == [name] {
@@ -344,12 +346,12 @@ fn row07_when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_
         bed.said - said
     );
     // The device is repaired: nobody has to say so.
-    bed.heartbeat_age(60_000).service_now();
+    bed.service_now();
     for _ in 0..300 {
         let asked = |bed: &Bed| -> Vec<String> { bed.asked_devices().into_iter().map(Into::into).collect() };
         let mut names = asked(bed.tick(1_000));
         if bed.wants(|command| *command == Command::ReadService) {
-            names.extend(asked(bed.heartbeat_age(60_000).service()));
+            names.extend(asked(bed.service()));
         }
         for name in names {
             bed.device(&name, Power::Off);

@@ -1,6 +1,8 @@
 //! What a cloud consists of: devices, instances, records, faults.
 
 use super::*;
+use crate::cadence::StandingHeartbeat;
+use crate::host_recovery::SilenceTrack;
 
 /// A device of a level.
 pub(in crate::host_recovery::tests) fn device(name: &str) -> Device {
@@ -104,4 +106,26 @@ pub(in crate::host_recovery::tests) fn timeout() -> Fault {
 
 pub(in crate::host_recovery::tests) fn unavailable() -> Fault {
     fault(Some(429), FaultClass::Transient, false)
+}
+
+impl Bed {
+    /// No look around is answered any more.
+    pub(in crate::host_recovery::tests) fn nobody_looks_around(&mut self) {
+        self.around = None;
+    }
+
+    /// Its engine has looked at the heartbeat for as long as it stands.
+    pub(super) fn watch(&mut self, seen: &Service) {
+        if !self.watched {
+            return;
+        }
+        let age = seen.heartbeat_age_micros().unwrap_or_default();
+        self.state.guard.silence = SilenceTrack::default();
+        self.state.service.watched_until = Elapsed::ZERO;
+        self.state.service.watched = Some(StandingHeartbeat {
+            stamp: seen.beat(),
+            stood: Duration::from_micros(u64::try_from(age).unwrap_or_default()),
+            deaf_ago: None,
+        });
+    }
 }

@@ -1,0 +1,78 @@
+//! Whether Nova's silence about the host says anything (R26).
+
+use std::collections::BTreeSet;
+
+use super::super::trouble::Topic;
+use super::super::turn::Turn;
+use super::{GuardTrack, Suspect};
+use crate::elapsed::Elapsed;
+use crate::guard::{Guard, GuardFacts, Region, Ruling, Verdict, sees_cliff};
+use crate::policy::Policy;
+
+/// Whether what Nova shows says nothing about single hosts. An operator may have let the recovery past all but G1.
+fn is_deaf(
+    facts: &GuardFacts,
+    region: &Region,
+    host: &str,
+    lifted: &BTreeSet<Guard>,
+    rules: &Policy,
+) -> bool {
+    let trips = |guard: Guard| !matches!(guard.check(facts, rules), Verdict::Pass);
+    let approved = lifted.contains(&Guard::AllStale) || lifted.contains(&Guard::Cliff);
+    trips(Guard::Observer)
+        || (!lifted.contains(&Guard::AllStale) && trips(Guard::AllStale))
+        || (!lifted.contains(&Guard::Cliff) && sees_cliff(facts, rules))
+        || (!approved && region.is_deaf_to_all_but(host, rules))
+}
+
+impl GuardTrack {
+    /// A look around has been answered.
+    pub(in super::super) fn note_silence(&mut self, turn: &mut Turn<'_>) {
+        let Some((asked, region)) = self.lookout.last() else {
+            return;
+        };
+        let rules = turn.policy;
+        let is_deaf = region.nova.is_ok().then(|| {
+            let own = crate::guard::Own::default();
+            let facts = region.facts(turn.host_id, turn.host, turn.id, own, rules);
+            is_deaf(&facts, &region, turn.host, &self.lifted, rules)
+        });
+        turn.record.head |= self.silence.look(asked, is_deaf);
+    }
+
+    /// Nova misses the host, which says nothing yet.
+    pub(in super::super) fn wait_for_silence(&mut self, suspect: &Suspect<'_>, turn: &mut Turn<'_>) {
+        if !suspect.service.is_silent(turn.now.elapsed) {
+            return;
+        }
+        let (host, rules) = (turn.host, turn.policy);
+        if self.silence.is_deaf_now() {
+            let reason =
+                "Nova does not hear most of its other compute services: that it misses this one says nothing";
+            let ruling = Ruling {
+                waits: vec![(Guard::AllStale, reason.into())],
+                ..Ruling::default()
+            };
+            return self.wait_for(&ruling, turn.now, turn.record);
+        }
+        self.waits_no_more(turn.record);
+        let after = if self.silence.deaf.is_some() {
+            rules.silent_after_deafness()
+        } else {
+            rules.silent_after()
+        };
+        turn.troubles.begin(Topic::Heard, turn.now, || {
+            format!(
+                "Nova misses {host}: that counts once its heartbeat has been seen to stand still for {} s",
+                after.as_secs()
+            )
+        });
+    }
+}
+
+impl Suspect<'_> {
+    /// Nova does not hear it, has been seen not to for long enough, and hears others (R26).
+    pub(in super::super) fn is_surely_silent(&self, now: Elapsed, rules: &Policy) -> bool {
+        self.service.is_silent(now) && self.service.has_stood(&self.silence, rules)
+    }
+}

@@ -1,0 +1,289 @@
+//! How long Nova must have been seen not to hear a host, and how long a person's word waits for it (R26).
+
+use super::bed::{Bed, fault, nova_time, region};
+use crate::fault::FaultClass;
+use crate::guard::{Guard, Region};
+use crate::host_recovery::HoldKind;
+use crate::machine_id::MachineId;
+use crate::power::{Power, PowerReading};
+use crate::recovery::{Observation, Word};
+use crate::{Elapsed, Timestamp};
+
+/// Nobody has looked at its host before the recovery.
+fn unwatched(mut bed: Bed) -> Bed {
+    bed.watched = false;
+    bed.begun()
+}
+
+/// Of the others so many were heard just now, and the rest some minutes ago.
+fn heard(count: usize) -> Region {
+    let mut seen = region(1, 10);
+    let nova = seen.nova.as_mut().unwrap();
+    for service in nova.services.values_mut().flatten() {
+        let number: usize = service.host.rsplit('-').next().unwrap().parse().unwrap();
+        if number > count + 1 {
+            let late = nova_time(0).micros() - 400_000_000;
+            service.last_heartbeat = Some(Timestamp::from_micros(late));
+        }
+    }
+    seen
+}
+
+/// Its last heartbeat was sent so long ago, and Nova shows none later.
+fn beat(bed: &mut Bed, seconds_ago: u64) {
+    bed.heartbeat_age(seconds_ago * 1_000);
+}
+
+/// A second passes in which Nova, the hosts around and this device are looked at. Whether it is told to power off then.
+fn second(bed: &mut Bed, says: Power) -> bool {
+    bed.at += 1_000;
+    let mut ordered = bed.service().orders_off();
+    ordered |= bed.tick(0).orders_off();
+    ordered |= bed.power(says).orders_off();
+    ordered
+}
+
+fn waits_for(bed: &Bed) -> Vec<Guard> {
+    let waiting = bed.state.guard.waiting.iter();
+    waiting
+        .flat_map(|waiting| waiting.guards.iter().copied())
+        .collect()
+}
+
+/// The second in which something is so first.
+fn first(seconds: u64, mut is_so: impl FnMut(u64) -> bool) -> Option<u64> {
+    (1..=seconds).find(|number| is_so(*number))
+}
+
+fn dead_device(bed: &mut Bed) {
+    bed.power_fails(fault(Some(401), FaultClass::Fatal, false));
+}
+
+#[test]
+fn r26_a_host_that_reads_on_is_ordered_off_once_its_heartbeat_was_seen_to_stand_still() {
+    let mut bed = unwatched(Bed::engine());
+    // Nova shows it stale at once; that it stands still is to be seen.
+    beat(&mut bed, 60);
+    let ordered = first(60, |_| second(&mut bed, Power::On));
+    assert!(matches!(ordered, Some(15..=18)), "{ordered:?}");
+}
+
+#[test]
+fn r26_what_its_engine_has_watched_before_counts() {
+    let mut bed = unwatched(Bed::engine());
+    beat(&mut bed, 60);
+    bed.watched = true;
+    let ordered = first(60, |_| second(&mut bed, Power::On));
+    assert!(matches!(ordered, Some(1..=2)), "{ordered:?}");
+}
+
+/// A copy of Nova's database that lags behind by a constant time shows each heartbeat as old; but it shows each.
+#[test]
+fn r26_no_constant_lag_of_novas_reads_has_a_living_host_ordered_off() {
+    for lag in [16, 20, 60] {
+        let mut bed = unwatched(Bed::engine());
+        for number in 0..300_u64 {
+            let sent = (bed.at + 101_000) / 10_000 * 10_000;
+            bed.service.last_heartbeat = Some(nova_time(sent - lag * 1_000));
+            assert!(!second(&mut bed, Power::On), "lag {lag}, second {number}");
+        }
+    }
+}
+
+#[test]
+fn r26_silence_counts_only_a_minute_after_nova_was_deaf() {
+    for (others, guard) in [(0, Guard::Observer), (3, Guard::AllStale)] {
+        let mut bed = unwatched(Bed::engine());
+        bed.around_later(heard(others));
+        beat(&mut bed, 60);
+        for _ in 0..40 {
+            assert!(!second(&mut bed, Power::On));
+        }
+        if others > 0 {
+            assert_eq!(waits_for(&bed), [guard], "{:?}", bed.message);
+        }
+        // The others have been heard, and it has not yet.
+        bed.around_later(region(1, 10));
+        let ordered = first(120, |_| second(&mut bed, Power::On));
+        assert!(matches!(ordered, Some(70..=74)), "{others}: {ordered:?}");
+    }
+}
+
+#[test]
+fn r26_an_operator_who_lets_it_past_g2_takes_novas_deafness_upon_himself() {
+    let mut bed = unwatched(Bed::engine());
+    bed.around_later(heard(3));
+    beat(&mut bed, 60);
+    for _ in 0..100 {
+        assert!(!second(&mut bed, Power::On));
+    }
+    bed.say(Word::Approve);
+    let ordered = first(120, |_| second(&mut bed, Power::On));
+    assert!(
+        matches!(ordered, Some(60..=74)),
+        "the hosts never come back: {ordered:?}"
+    );
+}
+
+/// Seed 920007859 of the simulation.
+#[test]
+fn r26_a_persons_word_is_not_believed_right_after_nova_was_deaf() {
+    let mut bed = unwatched(Bed::engine());
+    beat(&mut bed, 20);
+    for _ in 0..20 {
+        bed.at += 1_000;
+        bed.service();
+        dead_device(&mut bed);
+    }
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Fence)
+    );
+    bed.around_later(heard(0)).say(Word::HostIsOff);
+    let step = |bed: &mut Bed| {
+        bed.at += 1_000;
+        bed.service().tick(0);
+        dead_device(bed);
+        bed.tick(0);
+        bed.state.proof.is_some()
+    };
+    for _ in 0..40 {
+        assert!(!step(&mut bed));
+    }
+    // Somebody has switched it on; the others have been heard, and its first heartbeat is not due yet.
+    bed.around_later(region(1, 10));
+    for _ in 0..12 {
+        assert!(!step(&mut bed), "{:?}", bed.message);
+    }
+    // Off after all: no later heartbeat comes.
+    let believed = first(120, |_| step(&mut bed));
+    assert!(matches!(believed, Some(57..=62)), "{believed:?}");
+}
+
+#[test]
+fn r26_a_reports_word_is_not_believed_right_after_nova_was_deaf() {
+    let mut bed = unwatched(Bed::external());
+    beat(&mut bed, 20);
+    bed.around_later(heard(3));
+    for _ in 0..40 {
+        second(&mut bed, Power::Unknown);
+        assert!(bed.state.proof.is_none());
+    }
+    bed.around_later(region(1, 10));
+    let believed = first(120, |_| {
+        second(&mut bed, Power::Unknown);
+        bed.state.proof.is_some()
+    });
+    assert!(matches!(believed, Some(70..=74)), "{believed:?}");
+}
+
+fn off(bed: &mut Bed, machine: Option<&str>) {
+    let reading = PowerReading {
+        power: Power::Off,
+        raw: "off".into(),
+        device: "bmc".into(),
+        at: Timestamp::from_micros(0),
+        machine: machine.map(|text| text.parse::<MachineId>().unwrap()),
+    };
+    bed.see(Observation::Power {
+        target: super::bed::target("bmc"),
+        started: Elapsed::from_millis(bed.at),
+        waited: std::time::Duration::ZERO,
+        result: Ok(reading),
+    });
+}
+
+#[test]
+fn r26_a_device_that_names_its_machine_waits_for_one_look_and_one_that_does_not_for_silence() {
+    for (machine, from, to) in [(Some("guid=a"), 3, 5), (None, 15, 18)] {
+        let mut bed = unwatched(Bed::engine());
+        beat(&mut bed, 60);
+        let proven = first(60, |_| {
+            bed.at += 1_000;
+            bed.service().tick(0);
+            off(&mut bed, machine);
+            bed.state.proof.is_some()
+        });
+        assert!(
+            proven.is_some_and(|number| (from..=to).contains(&number)),
+            "{machine:?}: {proven:?}"
+        );
+    }
+}
+
+#[test]
+fn r26_a_heartbeat_that_moves_after_the_first_reading_voids_both() {
+    let mut bed = Bed::engine().begun();
+    beat(&mut bed, 60);
+    bed.service().power(Power::Off);
+    // A copy that lags: it is old, and it has moved.
+    bed.tick(2_000);
+    beat(&mut bed, 50);
+    bed.service().tick(1_000).power(Power::Off);
+    assert!(bed.state.proof.is_none(), "both begin again");
+    bed.service().power(Power::Off).tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+}
+
+#[test]
+fn r26_a_word_that_waits_two_minutes_for_anything_but_silence_is_asked_for_again() {
+    let mut bed = Bed::engine().begun();
+    beat(&mut bed, 60);
+    bed.service().say(Word::HostIsOff);
+    bed.see(Observation::FencingStopped(true));
+    for _ in 0..118 {
+        bed.tick(1_000);
+        assert!(bed.state.vouch.is_some(), "at {}", bed.at);
+    }
+    bed.tick(2_000);
+    assert!(bed.state.vouch.is_none());
+    let hold = bed.state.hold.clone().unwrap();
+    assert!(
+        hold.kind == HoldKind::Fence && hold.reason.contains("say so again"),
+        "{}",
+        hold.reason
+    );
+}
+
+#[test]
+fn r26_a_word_ends_ten_minutes_after_it_was_given_by_the_databases_clock() {
+    let mut bed = Bed::engine().begun();
+    beat(&mut bed, 60);
+    bed.service().say(Word::HostIsOff);
+    // The device takes its time, which does not count.
+    for _ in 0..300 {
+        bed.tick(1_000);
+        assert!(bed.state.vouch.is_some(), "at {}", bed.at);
+    }
+    bed.pulse.clock = Some(nova_time(bed.at + 100_000 + 301_000));
+    let pulse = bed.pulse.clone();
+    bed.see(Observation::Pulse(pulse));
+    assert!(bed.state.vouch.is_none());
+    // One that is heard only then was never good.
+    bed.say(Word::HostIsOff);
+    let mut late = bed.pulse.clone();
+    late.word = late.word.map(|word| crate::recovery::OperatorWord {
+        number: word.number + 1,
+        at: nova_time(bed.at),
+        ..word
+    });
+    late.clock = Some(nova_time(bed.at + 601_000));
+    bed.see(Observation::Pulse(late));
+    assert!(bed.state.vouch.is_none());
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Fence)
+    );
+}
+
+#[test]
+fn r26_a_new_owner_counts_by_what_it_has_seen_itself() {
+    let mut bed = unwatched(Bed::engine());
+    beat(&mut bed, 60);
+    for _ in 0..10 {
+        assert!(!second(&mut bed, Power::On));
+    }
+    bed.take_over();
+    let ordered = first(60, |_| second(&mut bed, Power::On));
+    assert!(matches!(ordered, Some(15..=19)), "{ordered:?}");
+}
