@@ -123,6 +123,9 @@ pub struct Hold {
     /// The failure domain that was lost as a whole, if that is what they have met.
     #[serde(default)]
     pub domain: Option<DomainLoss>,
+    /// The hosts that were out then, if it is guards that ask.
+    #[serde(default)]
+    pub hosts: BTreeSet<String>,
 }
 
 /// What a host recovery must not forget.

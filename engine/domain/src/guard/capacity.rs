@@ -9,7 +9,8 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     let Ok(nova) = &facts.nova else {
         return Verdict::Pass;
     };
-    let left = facts.segment.hosts.saturating_sub(facts.segment.out);
+    let gone = facts.segment.out.saturating_add(facts.segment_away);
+    let left = facts.segment.hosts.saturating_sub(gone);
     if facts.segment.hosts == 0 || nova.segment_targets.saturating_mul(2) > left.min(nova.services) {
         return Verdict::Pass;
     }

@@ -77,6 +77,8 @@ pub struct GuardFacts {
     pub segment: Count,
     /// Some of those that are out, by name, for people: nothing is decided by them.
     pub segment_out: Vec<String>,
+    /// Hosts of the segment that are not out and take no instances: on maintenance, or away for repair.
+    pub segment_away: u64,
     /// The hosts of all segments.
     pub all: Count,
     /// How long ago other hosts were ordered off, each counted once.

@@ -173,16 +173,30 @@ impl Region {
             || (!one.by_operator && self.fell_silent(&one.name, rules))
     }
 
-    /// What [`Region::facts`] says if a host counts for as long as Nova does not hear it, however long ago it fell silent; `None` if
-    /// Nova does not say. So a storm that goes on is told from one that is over.
-    pub fn lasting_facts(&self, host: HostId, rules: &Policy, facts: &GuardFacts) -> Option<GuardFacts> {
+    /// What [`Region::facts`] says if each of these hosts counts for as long as Nova does not hear it, however long ago it fell silent;
+    /// `None` if Nova does not say. So a storm that goes on is told from one that is over. Without hosts, as an older version has held
+    /// it, any host counts that no operator has put on maintenance.
+    pub fn lasting_facts(
+        &self,
+        host: HostId,
+        hosts: &BTreeSet<String>,
+        rules: &Policy,
+        facts: &GuardFacts,
+    ) -> Option<GuardFacts> {
         self.nova.as_ref().ok()?;
         let segment = self.hosts.iter().find(|one| one.id == host)?.segment;
+        let counts = |one: &RegionHost| {
+            if hosts.is_empty() {
+                !one.by_operator
+            } else {
+                hosts.contains(&one.name)
+            }
+        };
         let missed = |one: &RegionHost| {
             let service = self.service(&one.name);
             one.id == host
                 || self.is_out(one, rules)
-                || (!one.by_operator && service.is_none_or(|service| pulse(service, rules).stale))
+                || (counts(one) && service.is_none_or(|service| pulse(service, rules).stale))
         };
         let out = |of: &dyn Fn(&RegionHost) -> bool| {
             let count = self.hosts.iter().filter(|one| of(one) && missed(one)).count();
@@ -261,7 +275,7 @@ impl Region {
         let (mut of_segment, mut of_all) = (Count::default(), Count::default());
         // By name, for the domains.
         let mut out_lately: BTreeSet<&str> = BTreeSet::new();
-        let mut segment_out: Vec<&str> = Vec::new();
+        let (mut segment_out, mut segment_away): (Vec<&str>, u64) = (Vec::new(), 0);
         for one in &self.hosts {
             let lately = one.id == host || self.is_out(one, rules);
             if lately {
@@ -271,11 +285,12 @@ impl Region {
             of_all.out += u64::from(lately);
             if Some(one.segment) == segment {
                 of_segment.hosts += 1;
-                // What a failed process leads to has guards of its own.
-                if lately || (one.on_maintenance && !one.by_process) {
+                if lately {
                     of_segment.out += 1;
                     segment_out.push(&one.name);
                 }
+                // What a failed process leads to has guards of its own.
+                segment_away += u64::from(!lately && one.on_maintenance && !one.by_process);
             }
         }
         let mut ordered: BTreeMap<(HostId, RecoveryId), Duration> = BTreeMap::new();
@@ -299,6 +314,7 @@ impl Region {
             witnesses: self.witnesses.clone(),
             segment: of_segment,
             segment_out: some(segment_out.into_iter()),
+            segment_away,
             all: of_all,
             ordered: ordered.into_values().collect(),
             fenced: u64::try_from(earlier.len()).unwrap_or(u64::MAX),

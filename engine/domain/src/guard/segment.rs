@@ -1,4 +1,4 @@
-//! G4. Hosts of the segment that have failed or are on maintenance.
+//! G4. Hosts of the segment that have failed. Those on maintenance and away for repair only leave less room.
 
 use super::{GuardFacts, NOT_THE_HOSTS, Verdict, is_over};
 use crate::policy::Policy;

@@ -28,6 +28,7 @@ fn calm() -> GuardFacts {
         witnesses: Vec::new(),
         segment: Count { hosts: 10, out: 1 },
         segment_out: Vec::new(),
+        segment_away: 0,
         all: Count { hosts: 10, out: 1 },
         ordered: Vec::new(),
         fenced: 0,

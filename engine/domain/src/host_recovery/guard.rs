@@ -273,7 +273,7 @@ impl GuardTrack {
         self.warn(&ruling, turn.record);
         if !ruling.holds.is_empty() {
             self.waiting = None;
-            hold_by(&ruling, &facts, turn);
+            hold_by(&ruling, &facts, &region, turn);
             return false;
         }
         self.wait_for(&ruling, turn.now, turn.record);
@@ -323,10 +323,11 @@ impl GuardTrack {
         let lost = |domain: Option<&DomainLoss>| domain.map_or(0, |domain| domain.lost);
         let grown = domain_of(&ruling, &facts).is_some_and(|now| now.lost > lost(hold.domain.as_ref()));
         if more || grown {
-            let (since, before) = (hold.since, hold.guards.clone());
-            hold_by(&ruling, &facts, turn);
+            let (since, before, hosts) = (hold.since, hold.guards.clone(), hold.hosts.clone());
+            hold_by(&ruling, &facts, &region, turn);
             if let Some(hold) = turn.hold.as_mut() {
                 hold.since = since;
+                hold.hosts.extend(hosts);
                 // What an operator has been told of stays named.
                 hold.guards.extend(before);
             }
@@ -344,8 +345,10 @@ impl GuardTrack {
         turn: &mut Turn<'_>,
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
+        let nobody = BTreeSet::new();
+        let hosts = turn.hold.as_ref().map_or(&nobody, |hold| &hold.hosts);
         let calm = region
-            .lasting_facts(turn.host_id, policy, facts)
+            .lasting_facts(turn.host_id, hosts, policy, facts)
             .is_some_and(|lasting| self.rule(&lasting, moment, turn).holds.is_empty());
         if !calm {
             self.lookout.calm_since = None;
@@ -442,7 +445,7 @@ impl GuardTrack {
     }
 }
 
-fn hold_by(ruling: &Ruling, facts: &GuardFacts, turn: &mut Turn<'_>) {
+fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, turn: &mut Turn<'_>) {
     let domain = domain_of(ruling, facts);
     let mut reason = reasons(&ruling.holds);
     if let Some(domain) = &domain {
@@ -460,6 +463,7 @@ fn hold_by(ruling: &Ruling, facts: &GuardFacts, turn: &mut Turn<'_>) {
         since: turn.now.elapsed,
         guards: ruling.holds.iter().map(|one| one.0).collect(),
         domain,
+        hosts: region.out(turn.policy).map(str::to_owned).collect(),
     });
     turn.record.head = true;
 }

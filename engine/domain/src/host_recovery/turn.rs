@@ -98,6 +98,7 @@ impl Turn<'_> {
             since: self.now.elapsed,
             guards: BTreeSet::new(),
             domain: None,
+            hosts: BTreeSet::new(),
         });
         self.record.head = true;
     }

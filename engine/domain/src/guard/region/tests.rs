@@ -153,9 +153,18 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
             1,
         ),
         (
-            "on maintenance",
-            Box::new(|r| r.hosts[1].on_maintenance = true),
-            2,
+            "away for repair",
+            Box::new(|r| {
+                r.hosts[1].on_maintenance = true;
+                age(r, 1, 3_000);
+            }),
+            1,
+            1,
+        ),
+        (
+            "on maintenance by an operator, and heard",
+            Box::new(|r| (r.hosts[1].on_maintenance, r.hosts[1].by_operator) = (true, true)),
+            1,
             1,
         ),
         ("of another segment", Box::new(|r| suspect(r, 7, 0)), 1, 2),
@@ -179,7 +188,7 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
                 (r.hosts[1].on_maintenance, r.hosts[1].by_operator) = (true, true);
                 age(r, 1, 20);
             }),
-            2,
+            1,
             1,
         ),
         (
@@ -246,6 +255,51 @@ fn heartbeats_that_stopped_within_one_interval_of_this_hosts_are_a_cliff() {
     let facts = facts(&region).nova.unwrap();
     assert_eq!((facts.services, facts.stale, facts.vanished), (9, 5, 3));
     assert_eq!((facts.heard, facts.targets, facts.segment_targets), (4, 4, 0));
+}
+
+#[test]
+fn r24_one_death_is_no_storm_whatever_the_size_of_its_segment_and_whoever_is_away() {
+    for away in 0..4 {
+        let mut region = region();
+        suspect(&mut region, 0, 0);
+        for number in 1..=away {
+            region.hosts[number].on_maintenance = true;
+            if number % 2 == 0 {
+                region.hosts[number].by_operator = true;
+            } else {
+                // Recovered long ago, and not back.
+                age(&mut region, number, 90_000);
+            }
+        }
+        let facts = facts(&region);
+        assert_eq!((facts.segment.out, facts.all.out), (1, 1), "{away}");
+        assert_eq!(facts.segment_away, u64::try_from(away).unwrap());
+        for guard in [crate::guard::Guard::Segment, crate::guard::Guard::Global] {
+            let rules = Policy {
+                segment_percent: 1,
+                global_percent: 1,
+                ..Policy::default()
+            };
+            assert_eq!(guard.check(&facts, &rules), crate::guard::Verdict::Pass, "{away}");
+        }
+    }
+}
+
+#[test]
+fn r24_a_standing_hold_counts_its_hosts_for_as_long_as_nova_does_not_hear_them() {
+    let mut region = region();
+    for number in [1, 2, 3] {
+        age(&mut region, number, 3_000);
+    }
+    let lasting = |hosts: &[usize]| {
+        let hosts = hosts.iter().map(|number| name(*number)).collect();
+        let rules = Policy::default();
+        let lasting = region.lasting_facts(id(0), &hosts, &rules, &facts(&region));
+        lasting.unwrap().segment.out
+    };
+    assert_eq!(lasting(&[0, 1, 2]), 3, "the third was silent long before");
+    assert_eq!(lasting(&[0, 4]), 1, "it is heard again");
+    assert_eq!(lasting(&[]), 4, "held by an older version");
 }
 
 #[test]
