@@ -1,5 +1,4 @@
 //! A copy of Nova's database answers questions, and is behind: by a moment or by some seconds, now and then or always by as much.
-//! What docs/guarantees.md says is carried.
 
 use std::collections::VecDeque;
 
