@@ -69,6 +69,7 @@ fn resized(status: &str) -> (Server, Migration) {
         source: Some(HOST.to_owned()),
         dest: Some("compute-9".to_owned()),
         created_at: Some(Timestamp::from_micros(0)),
+        updated_at: None,
     };
     (shown, record)
 }
