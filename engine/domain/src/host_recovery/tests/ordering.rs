@@ -94,7 +94,7 @@ fn ordered() -> Bed {
 
 /// The first level fails after its order, and the second says that the host is on: whether that is told to power off.
 fn at_the_second_level(bed: &mut Bed) -> bool {
-    bed.at += 1_000;
+    bed.at += 4_000;
     bed.device_fails("bmc", fault(Some(401), FaultClass::Fatal, false));
     assert_eq!(bed.state.fence.level, 1);
     is_told(bed, "pdu")
