@@ -157,7 +157,7 @@ impl World {
         }
         match self.rng.between(0, 11) {
             0 | 1 if may_conflict => 409,
-            2 if matches!(command, Command::Evacuate(_)) => 400,
+            2 | 9 if matches!(command, Command::Evacuate(_)) => 400,
             3 => 401,
             4 => 500,
             5 => 502,

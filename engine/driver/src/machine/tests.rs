@@ -215,7 +215,7 @@ fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
     let limit = ("limit_seconds".to_owned(), "600".to_owned());
     claimed.notification.payload.extend([lasts, limit]);
     let state = open(&claimed, &Policy::default()).unwrap();
-    let mut driver = Driver::new("engine", &claimed, state, Duration::from_millis(CLAIMED_AT));
+    let mut driver = Driver::new(&claimed, state, Duration::from_millis(CLAIMED_AT));
     let service = Service {
         id: ServiceId(Uuid::from_u128(9)),
         host: "compute-1".into(),
@@ -248,7 +248,7 @@ fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
         settle(&mut driver, effects, now);
     }
     let effects = driver.handle(empty(), at(16_100));
-    let Some(Effect::Commit(write)) = effects.last() else {
+    let Some(Effect::Commit(_, write)) = effects.last() else {
         panic!("{effects:?}");
     };
     assert!(write.freeze.is_some() && write.life == Some(Life::Closed));
@@ -259,7 +259,7 @@ fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
         )])),
     };
     let effects = driver.handle(refused, at(16_150));
-    let Some(Effect::Commit(write)) = effects.last() else {
+    let Some(Effect::Commit(_, write)) = effects.last() else {
         panic!("{effects:?}");
     };
     assert_eq!((write.freeze.is_some(), write.life), (false, None));

@@ -125,9 +125,9 @@ mod tests {
     use tachi_domain::host_recovery::Stage;
     use tachi_domain::policy::Policy;
     use tachi_engine::ports::BootHolds as _;
+    use tachi_engine::ports::OperatorDesk as _;
     use tachi_engine::ports::journal::{Claimed, Committed, Write};
     use tachi_engine::ports::operator::Said;
-    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
 
     use super::*;
     use crate::testing::Bench;

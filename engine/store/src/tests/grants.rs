@@ -11,8 +11,8 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, HostWrite, Write};
 use tachi_engine::ports::operator::Retried;
 use tachi_engine::ports::{
-    Journal as _, Monitors as _, Notifications as _, OperatorDesk as _, ReceivedHeartbeat, Reports as _,
-    Roll as _, Segments as _,
+    Monitors as _, Notifications as _, OperatorDesk as _, ReceivedHeartbeat, Reports as _, Roll as _,
+    Segments as _,
 };
 use tokio::time::Instant;
 

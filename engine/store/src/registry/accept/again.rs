@@ -27,7 +27,7 @@ async fn ends(bench: &Bench, running_again: bool) {
         ..Write::default()
     };
     let journal = bench.store.journal();
-    let ended = journal.commit(claimed.id, claimed.epoch, &write).await.unwrap();
+    let ended = journal.commit(&claimed.claim(), &write).await.unwrap();
     assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
 }
 
