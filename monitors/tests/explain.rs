@@ -144,6 +144,7 @@ fn f3_what_takes_a_proof_its_worth() {
     const HYP8: &str = r#"<nvpair id="f21" name="pcmk_host_list" value="hyp8"/>"#;
     let reboot = state("mon-fenced").replace(r#"action="off""#, r#"action="reboot""#);
     let with = |options: &[(&str, &str)], list: &str| {
+        #[expect(clippy::format_collect, reason = "a few options of a test")]
         let more: String = options
             .iter()
             .map(|(name, value)| format!(r#"<nvpair id="x-{name}" name="{name}" value="{value}"/>"#))

@@ -47,6 +47,7 @@ impl Bed {
         opened.map_or(Answer::NotOpened, Answer::Opened)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn apply(&mut self, operation: &Operation) -> Answer {
         let (journal, now) = (&mut self.journal, self.now);
         match operation {

@@ -103,6 +103,7 @@ pub(crate) enum Accepted {
 type Before = (Option<String>, BTreeMap<ServerId, MoveRow>);
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a row has them")]
 pub(crate) struct Rec {
     pub kind: RecoveryKind,
     pub host: HostIx,

@@ -25,7 +25,7 @@ impl Unsent {
             rng.between(600, 10_000)
         };
         let frozen = rng.between(0, 2_000);
-        let fail = (0..1 + rng.below(2))
+        let fail = (0..=rng.below(2))
             .map(|_| (1 + rng.below(HOSTS - 1), rng.between(0, millis)))
             .collect();
         let (freezes, storms) = match rng.between(0, 2) {

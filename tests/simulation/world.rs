@@ -646,6 +646,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     fn happen(&mut self, event: Event) {
         match event {
             Event::Sweep { engine, life } => self.sweep(engine, life),

@@ -165,7 +165,7 @@ fn plain(name: &str) -> String {
 pub fn is_set(options: &BTreeMap<String, String>, name: &str) -> bool {
     options.iter().any(|(key, value)| {
         let yes = |word: &&str| value.trim().eq_ignore_ascii_case(word);
-        plain(key) == name && ["1", "yes", "on", "true"].iter().any(|word| yes(word))
+        plain(key) == name && ["1", "yes", "on", "true"].iter().any(yes)
     })
 }
 

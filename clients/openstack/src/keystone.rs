@@ -21,6 +21,7 @@ use crate::session::SetupError;
 
 /// Keystone, seen from one user.
 pub(crate) struct Keystone {
+    #[expect(clippy::struct_field_names, reason = "the other crate's type of this name")]
     keystone: tachi_keystone::Keystone,
     compute: CatalogInfo,
     region: Region,

@@ -296,6 +296,7 @@ impl ProcessRecovery {
         });
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     fn learn(
         &mut self,
         observation: Observation,

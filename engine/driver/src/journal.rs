@@ -214,6 +214,10 @@ pub struct HostWrite {
 
 /// One transaction of a claimed recovery.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a change or a condition of one transaction"
+)]
 pub struct Write {
     /// The recovery's own time.
     pub elapsed: Elapsed,

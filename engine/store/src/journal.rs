@@ -207,6 +207,7 @@ const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
 
 pub(crate) async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
     // Not the whole rows: engines ask for this all the time, and states can be long.
+    #[expect(clippy::type_complexity, reason = "the columns of one query")]
     let rows: Vec<(String, i64, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
         .select_only()
         .columns([

@@ -24,7 +24,7 @@ pub(crate) struct ExplainArgs {
     /// When a node was last seen up, such as cmp1=2026-11-20T07:06:43Z; may be repeated
     #[arg(long, value_name = "NODE=TIME", value_parser = last_up)]
     last_up: Vec<(String, Time)>,
-    /// A fence agent that switches power, as in [host] power_fence_agents; may be repeated
+    /// A fence agent that switches power, besides those that are known; may be repeated
     #[arg(long, value_name = "AGENT")]
     power_agent: Vec<String>,
     /// Form of the answer

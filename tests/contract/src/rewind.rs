@@ -33,6 +33,7 @@ impl Script {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as scripts write it")]
 fn found(epoch: u64, rewound: bool) -> Option<Found> {
     Some(Found {
         epoch,

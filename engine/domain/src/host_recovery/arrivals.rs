@@ -191,9 +191,7 @@ fn has_left_since(record: &Migration, all: &[&Migration], host: &str) -> bool {
         let moved = later.status.has_moved() || later.status == MigrationStatus::Finished;
         later.source.as_deref() == Some(host) && (moved || later.kind == MigrationType::Evacuation)
     };
-    all.iter()
-        .filter(|later| later.id > record.id)
-        .any(|later| leaves(later))
+    all.iter().filter(|later| later.id > record.id).any(leaves)
 }
 
 /// True if a migration of the instance has brought it to `host` after its latest evacuation from there.

@@ -7,6 +7,7 @@ use super::{HostRecovery, Stage, late};
 use crate::recovery::{Command, Now, Observation, Record, ServerCall};
 
 impl HostRecovery {
+    #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
         // What is done for all of a recovery needs no turn.
         let mut turn = turn!(self, now, record);

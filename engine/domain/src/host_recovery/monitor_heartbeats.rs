@@ -225,8 +225,8 @@ impl MonitorHeartbeats {
     pub(super) fn heard(&mut self, said: &OperatorWord, turn: &mut Turn<'_>) {
         let now = turn.now.elapsed;
         let shown = self.shown.is_some_and(|shown| now.since(shown) >= SHOWN_AFTER);
-        let shows = |hold: &Hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);
-        if !shown || !turn.hold.as_ref().is_some_and(shows) {
+        let lists_them = |hold: &Hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);
+        if !shown || !turn.hold.as_ref().is_some_and(lists_them) {
             return;
         }
         match said.word {

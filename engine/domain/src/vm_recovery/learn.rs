@@ -7,6 +7,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Command, Now, Observation, Pulse, REWOUND, Record, Word};
 
 impl VmRecovery {
+    #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
         match observation {
             Observation::Claimed(pulse) => {

@@ -25,6 +25,7 @@ use crate::registry::RegistryTables;
 use crate::reporters::{key, set_aside};
 use crate::work::{Tx, Verdict, Work};
 
+#[expect(clippy::too_many_lines, reason = "one transaction")]
 pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -> Result<Retried, Stop> {
     let db = &registry.db;
     let reader = db.reader();

@@ -116,6 +116,7 @@ impl MoveTrack {
         self.unpicked.iter().any(picked_up_late)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each step of a move")]
     pub(in super::super) fn server_read(
         &mut self,
         server: ServerId,
