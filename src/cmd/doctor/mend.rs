@@ -113,9 +113,7 @@ async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result
         return Ok(0);
     }
     // The settings are used up; they are read again as they were.
-    let made = missing
-        .put(command_settings(&args.source.config)?, base, COMMAND)
-        .await?;
+    let made = Box::pin(missing.put(command_settings(&args.source.config)?, base, COMMAND)).await?;
     out::line(format!(
         "mended: {} in segments now",
         count(made, "host is", "hosts are")
