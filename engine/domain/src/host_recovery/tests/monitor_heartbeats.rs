@@ -237,10 +237,12 @@ fn r15_after_the_proof_monitors_that_go_on_end_all_further_evacuations() {
     let mut bed = Bed::engine().begun();
     look_at(&mut bed, &[]);
     for _ in 0..4 {
-        if bed.state.stage != Stage::Disabling {
-            bed.device("bmc", Power::Off).tick(3_000);
-            look_at(&mut bed, &[1]);
+        bed.device("bmc", Power::Off);
+        if bed.state.stage == Stage::Disabling {
+            break;
         }
+        bed.tick(3_000);
+        look_at(&mut bed, &[1]);
     }
     assert_eq!(bed.state.stage, Stage::Disabling);
     bed.forced_down().service();

@@ -272,7 +272,7 @@ fn r33_an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
     bed.tick(1_000);
     looked |= looks(&bed);
     bed.lists(vec![server(1)], records);
-    for _ in 0..5 {
+    for _ in 0..60 {
         looked |= looks(&bed);
         bed.tick(1_000);
     }
