@@ -75,14 +75,14 @@ pub(crate) fn by_its_owner(script: &mut Script) {
     script.claim(0, 6, found(7, true));
     // An older claim than the one that was lost is on the row.
     script.commit_past(9, 6, 0, Outcome::Rewound);
-    script.views(vec![view(10, 9, false)]);
+    script.views(vec![view(10, 10, false)]);
     script.claim(0, 10, found(11, true));
     // Heartbeats show it too; if only those were lost, there is nothing to wait for, and the claim is still on the row.
     script.beat_past(11, 10, (0, 0), Outcome::Written(CALM));
     script.beat_past(11, 10, (0, 3), Outcome::Rewound);
-    script.views(vec![view(11, 11, true)]);
+    script.views(vec![view(11, 12, true)]);
     script.beat_past(11, 10, (1, 1), Outcome::Rewound);
-    script.views(vec![view(12, 11, false)]);
+    script.views(vec![view(12, 12, false)]);
 }
 
 pub(crate) fn by_another(script: &mut Script) {
