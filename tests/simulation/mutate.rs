@@ -41,11 +41,6 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
         "a power controller is believed although it names another machine",
     ),
     (
-        "monitors",
-        "R15",
-        "the heartbeats of a host's own monitors are not seen",
-    ),
-    (
         "joined",
         "R19",
         "a recovery ends for want of a word that has just joined it",
