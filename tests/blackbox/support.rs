@@ -414,7 +414,7 @@ impl Stage {
     /// The same for somebody else.
     pub(crate) async fn api_of(&self, login: &tachi_sandbox::Credentials) -> Api {
         let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(30))
             .build()
             .unwrap();
         let base = format!("http://127.0.0.1:{}", self.api_port);

@@ -95,7 +95,7 @@ const VALUES: &[&str] = &[
     "mon@{host}",
     "daily 03:00",
     "600",
-    "disable_by_file",
+    "enable_by_files",
     "syslog",
     "messagingv2",
 ];

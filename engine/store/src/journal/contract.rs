@@ -197,6 +197,7 @@ impl Bed {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation of the script")]
     async fn apply(&mut self, operation: &Operation) -> Answer {
         let store = self.engine.clone();
         let (journal, api) = (store.journal(), self.api.registry());
