@@ -101,7 +101,8 @@ fn f3_every_row_of_the_table_is_judged_as_it_says() {
 
 #[test]
 fn f3_agent_options_and_action_answer_whether_the_power_is_off() {
-    let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
+    let cases: &[Case<'_>] = &[
         ("fence_ipmilan", "off", &[], true),
         ("fence_ipmilan", "OFF", &[], true),
         ("fence_ipmilan", "reboot", &[], true),

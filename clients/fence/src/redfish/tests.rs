@@ -263,7 +263,7 @@ async fn power_off_is_forced_and_power_on_is_plain() {
     );
 }
 
-/// A service of one system that is as this file shows it, and answers `info` for its ActionInfo.
+/// A service of one system that is as this file shows it, and answers `info` for its `ActionInfo`.
 async fn blade(shown: &'static str, info: Option<(u16, String)>) -> Fake {
     let system: Value = serde_json::from_str(shown).unwrap();
     Fake::start(move |seen| match seen.line.as_str() {

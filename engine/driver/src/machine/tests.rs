@@ -382,8 +382,11 @@ fn rewound() -> Driver {
     Driver::new(&claimed, state, Duration::from_millis(CLAIMED_AT))
 }
 
+/// With when each was.
+type Timed<T> = Vec<(u64, T)>;
+
 /// As it goes on for itself: every transaction is written. The calls with when they were made, and every commit.
-fn runs(driver: &mut Driver, until: u64) -> (Vec<(u64, Command)>, Vec<(u64, Arc<journal::Write>)>) {
+fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::Write>>) {
     let mut now = CLAIMED_AT;
     let (mut calls, mut writes) = (Vec::new(), Vec::new());
     let mut effects = driver.handle(Event::Observed(Vec::new()), at(now));
@@ -403,7 +406,13 @@ fn runs(driver: &mut Driver, until: u64) -> (Vec<(u64, Command)>, Vec<(u64, Arc<
                 now = wake;
                 driver.handle(Event::Observed(Vec::new()), at(now))
             }
-            other => panic!("{other:?}"),
+            other @ (Effect::Demand(..)
+            | Effect::Audit(_)
+            | Effect::Written(_)
+            | Effect::Alarm { .. }
+            | Effect::Call(_)
+            | Effect::LetGo
+            | Effect::End(_)) => panic!("{other:?}"),
         };
     }
     (calls, writes)

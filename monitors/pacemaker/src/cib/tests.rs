@@ -198,10 +198,11 @@ fn who_is_stopped_by_an_operator() {
 #[test]
 fn options_of_the_cluster() {
     let options = |pairs: &[(&str, &str)]| {
-        let pairs: String = pairs
+        let pairs: Vec<String> = pairs
             .iter()
             .map(|(name, value)| format!(r#"<nvpair id="{name}" name="{name}" value="{value}"/>"#))
             .collect();
+        let pairs = pairs.concat();
         cib(&format!(
             r#"<crm_config><cluster_property_set id="o">{pairs}</cluster_property_set></crm_config>"#
         ))

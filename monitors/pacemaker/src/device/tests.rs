@@ -460,8 +460,8 @@ fn f3_levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
 #[test]
 fn f3_the_watchdog_of_a_node_can_have_done_it() {
     let cib = |watchdog, devices| Cib {
-        watchdog,
         devices,
+        watchdog,
         ..Cib::default()
     };
     let named = |list| device("watchdog", "fence_watchdog", &[("pcmk_host_list", list)]);

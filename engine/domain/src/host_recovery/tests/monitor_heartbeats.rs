@@ -222,7 +222,7 @@ fn r15_a_device_that_was_contradicted_is_believed_again_only_when_the_heartbeats
     while bed.state.proof.is_none() && bed.at < 900_000 {
         bed.tick(1_000);
         let at = bed.at / 1_000;
-        if at < 400 && at % 10 == 0 {
+        if at < 400 && at.is_multiple_of(10) {
             beating = at;
         }
         look_at(&mut bed, &[beating - 10, beating]);
