@@ -8,7 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use super::support::{Api, Stage, json as told, quick_region, until};
 
 const HOST: &str = "compute-001";
-/// A heartbeat counts 80 s after the date of the report.
+/// Heartbeats contradict a report only when they are received more than 80 s after its date.
 const LIMIT: Duration = Duration::from_secs(240);
 
 fn append(stage: &Stage, text: &str) {
