@@ -513,7 +513,7 @@ mod tests {
     fn operator_api_each_command_that_asks_no_api_has_its_reason_in_the_book() {
         let mut all = BTreeMap::new();
         leaves(&Cli::command(), "", &mut all);
-        let page = include_str!("../docs/operator-api.md");
+        let page = include_str!("../docs/reference/operator-api.md");
         let table = page.split("These are for a controller only").nth(1).unwrap();
         let table = table.split("\n\n").nth(1).unwrap();
         let rows: Vec<(&str, &str)> = table

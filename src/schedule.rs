@@ -44,11 +44,11 @@ impl Job {
     pub(crate) const fn help(self) -> &'static str {
         match self {
             Self::Doctor => {
-                "when engines check everything that `tachi doctor` checks: `daily 03:00`, `weekly sun 04:00`, `every 6h` ([schedule.md](schedule.md))"
+                "when engines check everything that `tachi doctor` checks: `daily 03:00`, `weekly sun 04:00`, `every 6h` ([drills.md](../drills.md))"
             }
             Self::Purge => "when engines remove what `tachi db purge` removes",
             Self::Drill => {
-                "when engines [drill](drills.md) one host of each segment in the shadow: nothing is switched"
+                "when engines [drill](../drills.md) one host of each segment in the shadow: nothing is switched"
             }
         }
     }

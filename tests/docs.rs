@@ -211,7 +211,7 @@ fn quoted(cell: &str) -> Vec<&str> {
 #[test]
 fn who_searches_for_an_answer_finds_the_place_that_the_book_names() {
     let root = root();
-    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let page = std::fs::read_to_string(root.join("docs/design/architecture.md")).unwrap();
     let (_, table) = page.split_once("## Where is the answer to").unwrap();
     let (table, _) = table.split_once("\n## ").unwrap();
     let folders = ["api", "clients", "engine", "monitors", "src"];

@@ -1,7 +1,7 @@
 #!/bin/bash
 # cell2.sh start HOST... | discover | gone | hang | refuse | back | stop HOST... | remove HOST... : a second cell of Nova, with a
 # database server, a queue and nova-computes of its own. Its database goes away in three ways, which Nova answers in three ways
-# (docs/nova-behaviours.md): gone: nothing listens; hang: connections are taken and nothing is answered; refuse: the login is
+# (docs/design/nova-behaviours.md): gone: nothing listens; hang: connections are taken and nothing is answered; refuse: the login is
 # denied. back: it answers again.
 # shellcheck source=devstack/minicloud/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -220,7 +220,7 @@ fn written(pattern: &Regex) -> String {
 fn board(r: &mut Reader<'_>) -> WebBoard {
     let enabled = r.bool("board", "enabled").default(false);
     let enabled = enabled
-        .help("serves the web board at /board ([board.md](board.md))")
+        .help("serves the web board at /board ([observe.md](../observe.md))")
         .get();
     let actions = r.bool("board", "actions").default(false);
     let actions = actions

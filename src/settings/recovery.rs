@@ -81,7 +81,7 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         .choice(G, "mode", &["engine", "external", "dry-run"])
         .default(default)
         .varies("engine with a device, else external")
-        .help("who proves that a host is off: the engine by its devices, somebody else, or nobody, for a trial ([fencing.md](fencing.md)). `engine` if a device is configured").get();
+        .help("who proves that a host is off: the engine by its devices, somebody else, or nobody, for a trial ([fencing.md](../fencing.md)). `engine` if a device is configured").get();
     let power_on = r
         .choice(G, "after_recovery", &["leave_off", "power_on"])
         .default("leave_off")
@@ -205,12 +205,12 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
             .int(G, "evacuations_in_flight")
             .default(threads.unwrap_or(d.in_flight))
             .range(1..=10_000)
-            .unit("instances").help("evacuations under way at once: where the window begins, and if it is not the default also its upper bound ([pace.md](pace.md)). Unless set it is `host_failure_recovery_threads`").get(),
+            .unit("instances").help("evacuations under way at once: where the window begins, and if it is not the default also its upper bound ([pace.md](../design/pace.md)). Unless set it is `host_failure_recovery_threads`").get(),
         queued: r
             .int(G, "evacuations_queued")
             .default(d.queued)
             .range(1..=10_000)
-            .unit("instances").help("evacuations that Nova has accepted and no destination has taken up yet: where the window begins, and if it is not the default also its upper bound ([pace.md](pace.md))").get(),
+            .unit("instances").help("evacuations that Nova has accepted and no destination has taken up yet: where the window begins, and if it is not the default also its upper bound ([pace.md](../design/pace.md))").get(),
         attempts: r
             .int(G, "evacuation_attempts")
             .default(d.attempts)

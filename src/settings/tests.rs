@@ -380,8 +380,8 @@ fn options_say_what_they_are_and_the_pages_repeat_it() {
         "packaging/examples/masakari.conf.sample",
         &tachi_config::sample(&options),
     );
-    let page = include_str!("../../docs/tuning.md");
-    is_written("docs/tuning.md", &tachi_config::with_rows(page, &options));
+    let page = include_str!("../../docs/reference/tuning.md");
+    is_written("docs/reference/tuning.md", &tachi_config::with_rows(page, &options));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what was measured into docs/benchmarks.md: each table between `<!-- NAME -->` and `<!-- end -->` is made from NAME.json, where there is one."""
+"""Writes what was measured into docs/design/benchmarks.md: each table between `<!-- NAME -->` and `<!-- end -->` is made from NAME.json, where there is one."""
 import argparse
 import json
 import os

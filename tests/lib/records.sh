@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# records.sh MODE PASSED FAILED SECONDS : notes when and where a run that CI does not do was done (docs/test-runs.md, meant to be
+# records.sh MODE PASSED FAILED SECONDS : notes when and where a run that CI does not do was done (docs/design/test-runs.md, meant to be
 # committed), and prints the last one of each kind.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 mode="$1" passed="$2" failed="$3" seconds="$4"
-file="$REPO/docs/test-runs.md"
+file="$REPO/docs/design/test-runs.md"
 
 case "$mode" in all | quick | partial) record=no ;; *) record=yes ;; esac
 if [ "$record" = yes ]; then

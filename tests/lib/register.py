@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Keeps the registers of docs/ true, such as docs/protocol-tests.md (R1-R36): the column of tests is made of the tests there
+"""Keeps the registers of docs/ true, such as docs/design/protocol-tests.md (R1-R36): the column of tests is made of the tests there
 are, by the numbers in their names. Without an option it says what is wrong; `--write` renews the columns."""
 
 import argparse
@@ -12,11 +12,11 @@ import tomllib
 REPO = pathlib.Path(__file__).resolve().parents[2]
 # Each page, with what it numbers and how many there are.
 REGISTERS = {
-    "docs/engine-defects.md": {"EW": 37},
-    "docs/fencing-tests.md": {"I": 10, "ROW": 14},
-    "docs/hostile-world.md": {"T": 9, "C": 19, "F": 16},
-    "docs/monitor-defects.md": {"MW": 27},
-    "docs/protocol-tests.md": {"R": 36},
+    "docs/design/engine-defects.md": {"EW": 37},
+    "docs/design/fencing-tests.md": {"I": 10, "ROW": 14},
+    "docs/design/hostile-world.md": {"T": 9, "C": 19, "F": 16},
+    "docs/design/monitor-defects.md": {"MW": 27},
+    "docs/design/protocol-tests.md": {"R": 36},
 }
 # fn ew09_r02_... / def test_r19_...: every number at the beginning of a name counts.
 TEST = re.compile(r"\b(?:fn|def)\s+((?:test_|slow_)*(?:(?:ew|i|mw|row|r|t|c|f)\d+_)+\w*)\s*\(")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A real Nova that fails after it has done the work, forgets what it was doing, hides a cell or loses its broker, while a host
-of it is recovered (docs/hostile-world.md, by the numbers in the names). What counts is what the hypervisors ran, by their own
+of it is recovered (docs/design/hostile-world.md, by the numbers in the names). What counts is what the hypervisors ran, by their own
 lists, and what Nova's evacuation records overlap; Tachi's word counts for nothing. See run.sh."""
 import datetime
 import json

@@ -166,7 +166,7 @@ pub(crate) struct Told {
     /// Recoveries that have heard of a real failure, and when.
     real: BTreeMap<RecIx, u64>,
     /// Instances evacuated from a living host whose nova-compute was silent for as long as Masakari waits, on a control
-    /// node's bare word: docs/guarantees.md.
+    /// node's bare word: docs/design/guarantees.md.
     pub at_word: BTreeSet<ServerIx>,
     /// What was on the host of each recovery when that was proven off.
     pub victims: BTreeMap<RecIx, BTreeSet<ServerIx>>,
@@ -250,7 +250,7 @@ impl World {
             server,
             status: if self.rng.percent(60) { "NORMAL" } else { "UNKNOWN" },
             seen,
-            // A control node's evidence is believed: docs/guarantees.md.
+            // A control node's evidence is believed: docs/design/guarantees.md.
             evidence: !who.is_admitted() && self.rng.percent(50),
         };
         self.mishap(Mishap::Lie);
@@ -558,7 +558,7 @@ impl World {
         }
     }
 
-    /// What docs/guarantees.md names: a control node's NORMAL without evidence, and a host that has not been heard for as long as
+    /// What docs/design/guarantees.md names: a control node's NORMAL without evidence, and a host that has not been heard for as long as
     /// Masakari waits. A heartbeat that comes only now has not been looked at yet.
     pub(crate) fn is_taken_at_word(&self, rec: RecIx, host: HostIx) -> bool {
         let row = &self.journal.recs[rec];

@@ -79,7 +79,7 @@ impl Cost {
         let laps = self.laps_a_seed();
         assert!(
             laps.is_some_and(|laps| laps <= DEAREST),
-            "{}: the simulation, the driver or the domain has become slower (docs/simulation.md)",
+            "{}: the simulation, the driver or the domain has become slower (docs/design/simulation.md)",
             self.line()
         );
     }

@@ -560,7 +560,7 @@ impl World {
 
     pub(crate) fn violate(&mut self, text: String) {
         if self.slips > 0 {
-            // Known, stated and counted: docs/guarantees.md.
+            // Known, stated and counted: docs/design/guarantees.md.
             note!(self, "after a call that could not be held back: {text}");
             self.slip_harm.get_or_insert(text);
             return;

@@ -1,4 +1,4 @@
-//! What a reporter knows of a host that was fenced, beside what its notification's body can say (R18, docs/evidence.md).
+//! What a reporter knows of a host that was fenced, beside what its notification's body can say (R18, docs/reference/evidence.md).
 //!
 //! A reporter's word is read strictly: whoever means something by a member that this program does not know, or says one
 //! thing twice, would be misunderstood, and instances would start a second time.
@@ -36,7 +36,7 @@ words! {
     }
 }
 
-/// Evidence, version 1. The members are those of docs/evidence.md.
+/// Evidence, version 1. The members are those of docs/reference/evidence.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceEvidence {
     /// Who answers for it.
@@ -78,7 +78,7 @@ impl FenceEvidence {
     ///
     /// # Errors
     ///
-    /// It is not as docs/evidence.md says.
+    /// It is not as docs/reference/evidence.md says.
     pub fn from_json(json: &[u8]) -> Result<Self, EvidenceError> {
         read::read(json)
     }

@@ -1,5 +1,5 @@
 //! Makes messages of events: the versioned notifications that Masakari sends, under the same names, versions and
-//! envelopes, and our own beside them (`docs/events.md` lists them all).
+//! envelopes, and our own beside them (`docs/reference/events.md` lists them all).
 //!
 //! An [`Emitter`] is the engine's and the API's port. It takes an event, renders it, and hands it to each [`Outlet`]; none
 //! of that waits for anything, so nothing that recovers instances ever waits for it. What sends to a broker has a bounded

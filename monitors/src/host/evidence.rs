@@ -10,7 +10,7 @@ use tachi_pacemaker::{Proof, Said, Time};
 /// Longer texts are not taken by the API.
 const LONGEST: usize = 255;
 
-/// Evidence, version 1, as docs/evidence.md has it.
+/// Evidence, version 1, as docs/reference/evidence.md has it.
 #[derive(Serialize)]
 struct Evidence<'e> {
     version: u8,

@@ -225,10 +225,10 @@ fn options_say_what_they_are_and_the_pages_repeat_it() {
     );
     for page in [
         "monitors.md",
-        "monitor-host.md",
-        "monitor-process.md",
-        "monitor-instance.md",
-        "monitor-introspective.md",
+        "reference/monitor-host.md",
+        "reference/monitor-process.md",
+        "reference/monitor-instance.md",
+        "reference/monitor-introspective.md",
     ] {
         let path = format!("../docs/{page}");
         let there = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path)).unwrap();

@@ -490,7 +490,7 @@ mod tests {
     /// The page of the book: each check in a row that begins with its name.
     #[test]
     fn the_page_lists_every_check_and_no_other_in_the_same_order() {
-        let page = include_str!("../../../docs/doctor.md");
+        let page = include_str!("../../../docs/reference/doctor.md");
         let (_, page) = page.split_once("## Files and what they say").unwrap();
         let rows: Vec<Vec<&str>> = page
             .lines()
@@ -505,10 +505,10 @@ mod tests {
         let findings = &rows[rows.len() - codes().count()..];
         for (code, cells) in codes().zip(findings) {
             let name = name_of(code);
-            assert_eq!(cells[1], format!("[`{name}`](findings/{name}.md)"));
+            assert_eq!(cells[1], format!("[`{name}`](../findings/{name}.md)"));
             assert_eq!(cells[2], code.grade().as_str(), "{name}");
         }
-        let (fix, _) = include_str!("../../../docs/doctor.md")
+        let (fix, _) = include_str!("../../../docs/reference/doctor.md")
             .split_once("All others are mended by hand")
             .unwrap();
         let (_, fix) = fix.split_once("| check | what is done |").unwrap();

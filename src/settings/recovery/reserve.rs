@@ -27,7 +27,7 @@ pub(super) fn reserve(r: &mut Reader<'_>, d: Policy) -> Policy {
         join_aggregates: r
             .bool(G, "add_reserved_host_to_aggregate")
             .default(d.join_aggregates)
-            .help("puts a reserved host into the aggregates of the failed one; see [reserved-hosts.md](reserved-hosts.md)").get(),
+            .help("puts a reserved host into the aggregates of the failed one; see [reserved-hosts.md](../reserved-hosts.md)").get(),
         reserved_wait: r
             .seconds(G, "reserved_host_wait")
             .default(d.reserved_wait)

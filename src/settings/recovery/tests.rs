@@ -9,7 +9,7 @@ fn read(text: &str) -> Result<Settings, ConfigErrors> {
     Settings::parse("test.conf", text)
 }
 
-const PAGE: &str = include_str!("../../../docs/tuning.md");
+const PAGE: &str = include_str!("../../../docs/reference/tuning.md");
 
 /// Options outside the sections that belong to recoveries as a whole.
 const OLD: [&str; 10] = [

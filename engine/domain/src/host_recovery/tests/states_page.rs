@@ -1,4 +1,4 @@
-//! The table of `docs/instance-states.md` is the one of `restoration`.
+//! The table of `docs/reference/instance-states.md` is the one of `restoration`.
 
 use super::bed::server;
 use crate::host_recovery::Was;
@@ -6,7 +6,7 @@ use crate::host_recovery::moves::restoration::{Rest, needs_preparation, remark, 
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::Restoration;
 
-const PAGE: &str = include_str!("../../../../../docs/instance-states.md");
+const PAGE: &str = include_str!("../../../../../docs/reference/instance-states.md");
 const BEGIN: &str = "<!-- table -->\n";
 const END: &str = "<!-- end -->";
 
