@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the pictures of docs/board.md and README.md: a region of six hosts, one of which dies."""
+"""Makes the pictures of docs/observe.md and README.md: a region of six hosts, one of which dies."""
 import argparse
 import os
 import subprocess
