@@ -381,7 +381,10 @@ fn options_say_what_they_are_and_the_pages_repeat_it() {
         &tachi_config::sample(&options),
     );
     let page = include_str!("../../docs/reference/tuning.md");
-    is_written("docs/reference/tuning.md", &tachi_config::with_rows(page, &options));
+    is_written(
+        "docs/reference/tuning.md",
+        &tachi_config::with_rows(page, &options),
+    );
 }
 
 #[test]
