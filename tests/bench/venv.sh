@@ -6,4 +6,4 @@
 . "$REPO/tests/lib/python.sh"
 # uWSGI is built on the spot.
 have cc || apt_need cc gcc libc6-dev >&2
-python_environment "$REPO/target/bench-venv" "$REPO/tests/bench/requirements.txt" "$REPO/tests/bench/constraints.txt"
+python_environment bench "$REPO/tests/bench/requirements.txt" "$REPO/tests/bench/constraints.txt"

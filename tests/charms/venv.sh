@@ -4,5 +4,5 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
-python_environment "${TACHI_CHARMS_CACHE:-$REPO/target/charms-venv}" \
+python_environment charms \
   "$REPO/tests/charms/requirements.txt" "$REPO/tests/charms/constraints.txt"

@@ -4,5 +4,5 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
-python_environment "$REPO/target/dashboard-venv" "$REPO/tests/dashboard/requirements.txt" \
+python_environment dashboard "$REPO/tests/dashboard/requirements.txt" \
   "$REPO/tests/dashboard/constraints.txt"

@@ -4,5 +4,5 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
-python_environment "${TACHI_FENCERS_CACHE:-$REPO/target/test-fencers}" \
+python_environment fencers \
   "$REPO/tests/fencers/requirements.txt" "$REPO/tests/fencers/constraints.txt"

@@ -4,5 +4,5 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
-python_environment "${TACHI_TEST_CACHE:-$REPO/target/test-venv}" \
+python_environment openstack \
   "$REPO/tests/client/requirements.txt" "$REPO/tests/client/constraints.txt"

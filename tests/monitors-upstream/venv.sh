@@ -4,5 +4,5 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
-python_environment "$REPO/target/monitors-venv" "$REPO/tests/monitors-upstream/requirements.txt" \
+python_environment masakari-monitors "$REPO/tests/monitors-upstream/requirements.txt" \
   "$REPO/tests/monitors-upstream/constraints.txt"

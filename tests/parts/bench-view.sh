@@ -14,7 +14,7 @@
 binary="${TACHI_BIN:-$TARGET/${TACHI_BENCH_PROFILE:-dist}/tachi}"
 [ -x "$binary" ] || die "there is no $binary: tests/parts/build-dist.sh builds it"
 apt_need chromium chromium
-python="$(python_environment "$REPO/target/board-venv" "$REPO/tests/board/requirements.txt" "$REPO/tests/board/constraints.txt")/bin/python"
+python="$(python_environment board "$REPO/tests/board/requirements.txt" "$REPO/tests/board/constraints.txt")/bin/python"
 measure() {
   script_counted "$python" "$REPO/tests/bench/view.py" --tachi "$binary" --hosts "${TACHI_BENCH_VIEW_HOSTS:-1000}" --json "$TARGET/$1" "${@:2}"
 }

@@ -7,5 +7,5 @@
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
 apt_need chromium chromium
-python="$(python_environment "$REPO/target/board-venv" "$REPO/tests/board/requirements.txt" "$REPO/tests/board/constraints.txt")"
+python="$(python_environment board "$REPO/tests/board/requirements.txt" "$REPO/tests/board/constraints.txt")"
 script_counted "$python/bin/python" "$REPO/tests/board/board.py" --tachi "$TACHI"

@@ -8,9 +8,9 @@
 . "$REPO/tests/lib/python.sh"
 apt_need openssl openssl
 apt_need ip iproute2
-python="$(python_environment "$TARGET/deployments-venv" "$REPO/tests/deployments/requirements.txt" /dev/null)"
+python="$(python_environment deployments "$REPO/tests/deployments/requirements.txt" /dev/null)"
 # Its templates are in its wheel; what it depends on (a whole Ansible) is not needed to render them.
-kolla="$TARGET/kolla-ansible-22.2.0"
+kolla="$CACHE/kolla-ansible-22.2.0"
 if [ ! -d "$kolla" ]; then
   wheel="$(mktemp -d)"
   "$python/bin/pip" download --disable-pip-version-check --no-input --quiet --no-deps -d "$wheel" kolla-ansible==22.2.0 ||

@@ -4,7 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
-venv="$(python_environment "${TACHI_SCHEMATHESIS_CACHE:-$REPO/target/schemathesis-venv}" \
+venv="$(python_environment schemathesis \
   "$REPO/tests/schemathesis/requirements.txt" "$REPO/tests/schemathesis/constraints.txt")"
 
 kept() { diff "$REPO/docs/$1" <("$TACHI" openapi --format "$2") | head -n 20; }

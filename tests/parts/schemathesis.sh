@@ -6,7 +6,7 @@
 . "$REPO/tests/lib/python.sh"
 # shellcheck source=tests/lib/script-counts.sh
 . "$REPO/tests/lib/script-counts.sh"
-venv="$(python_environment "${TACHI_SCHEMATHESIS_CACHE:-$REPO/target/schemathesis-venv}" \
+venv="$(python_environment schemathesis \
   "$REPO/tests/schemathesis/requirements.txt" "$REPO/tests/schemathesis/constraints.txt")"
 # A sample of each operation's cases; all of them in --long. The seed is the commit's.
 examples=20 seed=0

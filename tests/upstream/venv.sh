@@ -4,5 +4,5 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/python.sh
 . "$REPO/tests/lib/python.sh"
-python_environment "${TACHI_UPSTREAM_CACHE:-$REPO/target/upstream-venv}" "$REPO/tests/upstream/requirements.txt" \
+python_environment masakari "$REPO/tests/upstream/requirements.txt" \
   "$REPO/tests/upstream/constraints.txt"
