@@ -121,11 +121,15 @@ def name_hosts_that_exist(case):
 
 
 def write_what_is_printable(value):
-    # The generator takes \p{...} of a pattern for blocks that are not quite it: some of what is in them is not assigned.
+    # The generator takes \p{...} of a pattern for blocks that are not quite it: some of what is in them is not assigned, or is a line
+    # feed or a blank. Only a description may have line feeds, and blanks at its ends.
     for key, inner in value.items() if isinstance(value, dict) else ():
         if isinstance(inner, str):
-            value[key] = "".join(c if c == "\n" or unicodedata.category(c)[0] in "LMNPS" or unicodedata.category(c) == "Zs" else "x"
-                                 for c in inner)
+            more = ("Zs",) if key != "description" else ("Zs", "\n")
+            text = "".join(c if unicodedata.category(c)[0] in "LMNPS" or unicodedata.category(c) in more or c in more else "x" for c in inner)
+            if key != "description" and text.strip() != text:
+                text = "x" + text[1:-1] + "x"
+            value[key] = text
         else:
             write_what_is_printable(inner)
 
