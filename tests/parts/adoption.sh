@@ -20,5 +20,5 @@ failed=0
 # `--workspace`, so that nothing is built twice; the filter leaves the tests of the migrations.
 TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace -E 'package(tachi-migrations)' || failed=1
 script_counted "$clients/bin/python" "$REPO/tests/adoption/run.py" --tachi "$TACHI" --openstack "$clients/bin/openstack" \
-  --upstream "$upstream/bin/python" || failed=1
+  --upstream "$upstream/bin/python" --sample "${TACHI_SAMPLE:-everything}" || failed=1
 exit "$failed"
