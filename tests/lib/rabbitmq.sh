@@ -63,7 +63,7 @@ export HOME="$RABBIT_DIR" RABBITMQ_NODENAME="tachi-$$@localhost" RABBITMQ_MNESIA
 export RABBITMQ_LOG_BASE="$RABBIT_DIR/log" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$amqp" RABBITMQ_DIST_PORT="$dist"
 export RABBITMQ_CONFIG_FILE="$RABBIT_DIR/rabbitmq" RABBITMQ_ENABLED_PLUGINS_FILE="$RABBIT_DIR/enabled_plugins"
 if [ "\${1:-}" = ctl ]; then shift; exec "$bin/rabbitmqctl" -n "\$RABBITMQ_NODENAME" "\$@"; fi
-export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +sbwt none"
+export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
 exec "$bin/rabbitmq-server"
 X
   chmod +x "$RABBIT_DIR/start"
