@@ -48,7 +48,7 @@ use tokio::sync::watch;
 use crate::cli::{
     Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, is_meant,
 };
-use crate::logging::{self, Logging};
+use crate::logging;
 use crate::out;
 use crate::settings::Settings;
 
@@ -131,20 +131,8 @@ fn reload_tls(settings: &Settings) {
 fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> {
     let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
     let name = args.program.map_or(name, |program| program.name());
-    let logging = Logging {
-        debug: settings.debug,
-        json: settings.use_json,
-        quiet: false,
-    };
-    match settings.log_file(name) {
-        None => logging::start(logging),
-        Some(path) => logging::start_in(&path, logging).map_err(|error| {
-            Failure::new(
-                format!("opening the log {} (log_file, log_dir)", path.display()),
-                error,
-            )
-        })?,
-    }
+    logging::start(&settings.log, name, args.program.is_some())
+        .map_err(|error| Failure::new("opening the log", error))?;
     for exposed in settings.exposed() {
         tracing::warn!("{exposed}");
     }
@@ -163,11 +151,12 @@ fn command_settings(args: &ConfigArgs) -> Result<Settings, Failure> {
     Settings::load(args).map_err(|errors| Failure::config(&errors))
 }
 
-/// SIGHUP: reads the configuration again. Its rules count for recoveries that begin from now on; one with problems changes
-/// nothing.
+/// SIGHUP: reads the configuration again. Its rules count for recoveries that begin from now on, and so does the level of the log; one
+/// with problems changes nothing.
 fn reload_rules(args: &ConfigArgs, rules: &watch::Sender<Policy>) {
     match Settings::load(args) {
         Ok(settings) => {
+            tachi_log::set_level(settings.log.debug);
             let changed = rules.send_if_modified(|policy| {
                 let differs = *policy != settings.policy;
                 *policy = settings.policy;

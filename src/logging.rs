@@ -1,95 +1,62 @@
-//! The log: standard error or a file, text or JSON, filtered by `RUST_LOG` or by `debug`.
+//! The log of this program: how much is logged, and where a command logs that reads no options.
 
-use std::io::{self, IsTerminal as _};
-use std::path::Path;
-use std::sync::OnceLock;
+use std::io;
 
-use tachi_config::LogFile;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tachi_log::{Form, Levels, LogSettings, Program};
 
-/// How much and in which form.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Logging {
-    /// Everything of ours, not only what an operator wants at 3 a.m.
-    pub(crate) debug: bool,
-    /// One JSON object a line.
-    pub(crate) json: bool,
-    /// Only warnings and worse: the demo speaks for itself.
-    pub(crate) quiet: bool,
-}
+/// The name of a log nobody has named.
+const NAME: &str = "tachi";
 
-/// The file of this process's log.
-static FILE: OnceLock<LogFile> = OnceLock::new();
+// The broker client calls every "no such queue" an error; what is one is told by the bus itself.
+const SERVICE: Levels = Levels {
+    normal: "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,osauth=warn,lapin=off",
+    debug: "info,tachi=debug,tachi_engine=debug,tachi_api=debug,tachi_openstack=debug,tachi_fence=debug,tachi_store=debug",
+};
+const WARNINGS: &str = "warn,lapin=off";
 
-/// Starts the log on standard error. A second call changes nothing.
-pub(crate) fn start(logging: Logging) {
-    // Colours are for eyes, not for files.
-    begin(
-        logging,
-        BoxMakeWriter::new(io::stderr),
-        io::stderr().is_terminal(),
-    );
-}
-
-/// Tells warnings on standard error: for a command that may have to wait.
-pub(crate) fn start_with_warnings() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lapin=off"));
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
-    if let Err(error) = started {
-        tracing::debug!(%error, "the log was already started");
-    }
-}
-
-/// Starts the log in a file, at its end.
+/// Starts the log of the service `name`; `masakari` if it was started by a name of Masakari's.
 ///
 /// # Errors
 ///
 /// The file cannot be opened.
-pub(crate) fn start_in(path: &Path, logging: Logging) -> io::Result<()> {
-    let file = LogFile::open(path)?;
-    let file = FILE.get_or_init(|| file);
-    begin(logging, BoxMakeWriter::new(move || file.clone()), false);
-    Ok(())
+pub(crate) fn start(settings: &LogSettings, name: &str, masakari: bool) -> io::Result<()> {
+    let form = if masakari { Form::Oslo } else { Form::Text };
+    let program = Program {
+        name,
+        form,
+        levels: SERVICE,
+    };
+    tachi_log::start(settings, program)
 }
 
-fn begin(logging: Logging, writer: BoxMakeWriter, colours: bool) {
-    let default = match logging {
-        Logging { quiet: true, .. } => "off",
-        Logging { debug: true, .. } => {
-            "info,tachi=debug,tachi_engine=debug,tachi_api=debug,tachi_openstack=debug,tachi_fence=debug,tachi_store=debug"
-        }
-        // The broker client calls every "no such queue" an error; what is one is told by the bus itself.
-        Logging { .. } => "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,osauth=warn,lapin=off",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(colours)
-        .with_span_events(FmtSpan::NONE)
-        .with_target(logging.debug);
-    let started = if logging.json {
-        builder.json().try_init()
-    } else {
-        builder.try_init()
-    };
-    if let Err(error) = started {
-        tracing::debug!(%error, "the log was already started");
-    }
+/// Starts the log of a simulated region, on standard error.
+pub(crate) fn start_on_stderr() {
+    on_stderr(SERVICE);
 }
 
-/// SIGHUP: logrotate may have moved the file away.
-pub(crate) fn reopen() {
-    if let Some(file) = FILE.get()
-        && let Err(error) = file.reopen()
-    {
-        tracing::error!(%error, "SIGHUP: the log cannot be opened anew, the old file is still written");
+/// Starts no log but for what `RUST_LOG` asks for: the demo speaks for itself.
+pub(crate) fn start_quietly() {
+    on_stderr(Levels {
+        normal: "off",
+        debug: "off",
+    });
+}
+
+/// Logs warnings on standard error: for a command that may have to wait.
+pub(crate) fn start_with_warnings() {
+    on_stderr(Levels {
+        normal: WARNINGS,
+        debug: WARNINGS,
+    });
+}
+
+fn on_stderr(levels: Levels) {
+    let program = Program {
+        name: NAME,
+        form: Form::Text,
+        levels,
+    };
+    if let Err(error) = tachi_log::start(&LogSettings::default(), program) {
+        tracing::debug!(%error, "the log was not started");
     }
 }

@@ -28,6 +28,7 @@ use tachi_config::{
     ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal, default_search,
 };
 use tachi_domain::policy::Policy;
+use tachi_log::LogSettings;
 
 use crate::cli::ConfigArgs;
 
@@ -103,14 +104,8 @@ pub(crate) struct Settings {
     pub(crate) schedule: crate::schedule::Schedule,
     /// The audit log of power commands.
     pub(crate) audit: Audit,
-    /// Everything of ours in the log.
-    pub(crate) debug: bool,
-    /// `log_file`.
-    log_file: Option<PathBuf>,
-    /// `log_dir`: where `log_file` is, or a file named after the program.
-    log_dir: Option<PathBuf>,
-    /// The log in JSON.
-    pub(crate) use_json: bool,
+    /// The log.
+    pub(crate) log: LogSettings,
     /// What was read, for `tachi config show`.
     pub(crate) report: ConfigReport,
 }
@@ -168,15 +163,6 @@ impl Settings {
         let ini = Ini::load(&args.config_file, &args.config_dir, &default_search()).ok()?;
         let ini = ini.with_environment(std::env::vars_os());
         http::workers(&mut Reader::new(&ini, &KnownOptions::masakari()))
-    }
-
-    /// The file of the log of the program `name`; `None` for standard error.
-    pub(crate) fn log_file(&self, name: &str) -> Option<PathBuf> {
-        match (&self.log_dir, &self.log_file) {
-            (Some(folder), Some(file)) => Some(folder.join(file)),
-            (Some(folder), None) => Some(folder.join(name).with_extension("log")),
-            (None, file) => file.clone(),
-        }
     }
 
     /// Reads one text, as the sandbox writes it.
@@ -283,31 +269,10 @@ impl Settings {
             "RabbitMQ, as rabbit://user:password@host:5672/; without, engines find what is to do by looking",
             &host,
         );
-        let debug = r
-            .bool("DEFAULT", "debug")
-            .default(false)
-            .help("logs everything of our own")
-            .get();
-        let use_json = r
-            .bool("DEFAULT", "use_json")
-            .default(false)
-            .help("logs a JSON object a line")
-            .get();
-        let log_file = r
-            .string("DEFAULT", "log_file")
-            .unit("path")
-            .help("file of the log, below `log_dir` if that is set; standard error without both")
-            .optional()
-            .map(PathBuf::from);
-        let log_dir = r
-            .string("DEFAULT", "log_dir")
-            .unit("path")
-            .help("folder of the log, where the file is named after the program")
-            .optional()
-            .map(PathBuf::from);
+        let log = LogSettings::read(r);
         // `worker_threads` reads it before anything else; here it is checked and shown.
         http::workers(r);
-        let http = http::http(r, ini, use_json);
+        let http = http::http(r, ini, log.is_json());
         let database = database::database(r, &state_path);
         let authtoken = identity::keystone_authtoken(r);
         let auth = identity::auth_strategy(r, authtoken.as_ref());
@@ -363,10 +328,7 @@ impl Settings {
             surroundings,
             schedule,
             audit,
-            debug,
-            log_file,
-            log_dir,
-            use_json,
+            log,
             report: ConfigReport::default(),
         }
     }

@@ -19,6 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // What operators are told, for those that tell it: the API and the commands.
     ("tachi-operator", &["tachi-domain", "tachi-engine"]),
     ("tachi-config", &[]),
+    // The log of both programs, with its options.
+    ("tachi-log", &["tachi-config"]),
     ("tachi-migrations", &[]),
     ("tachi-sandbox", &[]),
     // Adapters know the engine's ports, and the store its schema; none knows another.
@@ -64,6 +66,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-instance-ha",
             "tachi-keystone",
             "tachi-libvirt",
+            "tachi-log",
             "tachi-pacemaker",
             "tachi-spool",
         ],
@@ -84,6 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-hooks",
             "tachi-instance-ha",
             "tachi-keystone",
+            "tachi-log",
             "tachi-openstack",
             "tachi-operator",
             "tachi-policy",

@@ -132,7 +132,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
 }
 
 fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Words), Failure> {
-    let settings = Settings::load(args, None)?;
+    let settings = Settings::load(args)?;
     let client = Client::new(settings.api.clone()).map_err(|error| Failure::new("[api]", error))?;
     let file = settings.state_path.join("boot-guard").join("last.json");
     let ask = Api {

@@ -96,7 +96,7 @@ pub trait Check: Send + Sync {
 
 /// `tachi-monitor check`.
 pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
-    let settings = Settings::load(&args.config, None)?;
+    let settings = Settings::load(&args.config)?;
     let mut findings = vec![Finding::good("configuration", sources(&settings))];
     for warning in settings
         .report

@@ -57,6 +57,9 @@ pub(crate) struct ConfigArgs {
     /// What Masakari's command line says beside the files.
     #[arg(skip)]
     pub(crate) log: LogArgs,
+    /// True if started by a name of Masakari's.
+    #[arg(skip)]
+    pub(crate) masakari: bool,
 }
 
 /// `tachi-monitor host`.

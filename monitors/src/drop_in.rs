@@ -35,6 +35,7 @@ pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
         config_file: matched.oslo.config_file,
         config_dir: matched.oslo.config_dir,
         log: matched.oslo.log,
+        masakari: true,
     })
 }
 

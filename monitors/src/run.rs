@@ -129,8 +129,8 @@ fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box<dyn Monito
 }
 
 async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
-    let settings = Settings::load(args, Some(kind))?;
-    logging::start(&settings.log);
+    let settings = Settings::load(args)?;
+    logging::start(&settings.log, kind, args.masakari);
     for warning in &settings.report.warnings {
         if warning.is_notice() {
             tracing::debug!("{warning}");
@@ -160,13 +160,22 @@ async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
         monitor = kind.name(), hostname = %settings.hostname, waiting = opened.records,
         version = env!("CARGO_PKG_VERSION"), "starting"
     );
-    serve(kind, &settings, clock, monitor, client, (spool, opened.unusable)).await?;
+    let reread = || reread(args);
+    serve(
+        kind,
+        (&settings, &reread),
+        clock,
+        monitor,
+        client,
+        (spool, opened.unusable),
+    )
+    .await?;
     Ok(out::DONE)
 }
 
 async fn serve(
     kind: Kind,
-    settings: &Settings,
+    (settings, reread): (&Settings, &dyn Fn()),
     clock: Clock,
     monitor: Box<dyn Monitor>,
     client: Client,
@@ -226,7 +235,7 @@ async fn serve(
     let ended = loop {
         // A signal that is not taken now is taken the next time, and the others only wait.
         tokio::select! {
-            stopping = signals.next() => if stopping { break None } else { logging::reopen() },
+            stopping = signals.next() => if stopping { break None } else { reread() },
             ended = &mut watching => break Some(ended),
         }
     };
@@ -258,6 +267,18 @@ async fn serve(
     }
 }
 
+/// SIGHUP: opens the log again, and reads how much is logged.
+fn reread(args: &ConfigArgs) {
+    tachi_log::reopen();
+    match Settings::load(args) {
+        Ok(settings) => tachi_log::set_level(settings.log.debug),
+        Err(failure) => tracing::error!(
+            why = failure.chain(),
+            "SIGHUP: the configuration has problems, the old one stays in force"
+        ),
+    }
+}
+
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     // Without systemd this does nothing.
     if let Err(error) = sd_notify::notify(states) {
@@ -265,7 +286,7 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-/// SIGTERM and SIGINT stop, SIGHUP opens the log anew.
+/// SIGTERM and SIGINT stop, SIGHUP opens the log again and reads its level.
 struct Signals {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tachi_config::{ConfigReport, Effective, Ini, KnownOptions, Reader};
+use tachi_log::LogSettings;
 use tachi_spool::Limits;
 
 use crate::cli::ConfigArgs;
@@ -80,28 +81,20 @@ pub(crate) struct DeliverySettings {
     pub(crate) drain: Duration,
 }
 
-/// The log.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LogSettings {
-    pub(crate) debug: bool,
-    pub(crate) json: bool,
-    pub(crate) file: Option<PathBuf>,
-}
-
 impl Settings {
     /// Reads what the command line names, or the file that is found.
-    pub(crate) fn load(args: &ConfigArgs, kind: Option<Kind>) -> Result<Self, Failure> {
+    pub(crate) fn load(args: &ConfigArgs) -> Result<Self, Failure> {
         let mut ini = Ini::load(&args.config_file, &args.config_dir, &search())
             .map_err(|errors| Failure::usage(errors.to_string()))?;
         args.log.apply(&mut ini);
-        Self::read(&ini.with_environment(std::env::vars()), kind)
+        Self::read(&ini.with_environment(std::env::vars()))
     }
 
-    /// Reads it from `ini`; `kind` is who reads.
-    pub(crate) fn read(ini: &Ini, kind: Option<Kind>) -> Result<Self, Failure> {
+    /// Reads it from `ini`.
+    pub(crate) fn read(ini: &Ini) -> Result<Self, Failure> {
         let known = known()?;
         let mut r = Reader::new(ini, &known);
-        let mut settings = Self::ask(&mut r, kind);
+        let mut settings = Self::ask(&mut r);
         settings.report = r.finish().map_err(|errors| Failure::usage(errors.to_string()))?;
         Ok(settings)
     }
@@ -110,12 +103,12 @@ impl Settings {
     pub(crate) fn declared() -> Result<Vec<Effective>, Failure> {
         let (ini, known) = (Ini::default(), known()?);
         let mut r = Reader::new(&ini, &known);
-        Self::ask(&mut r, None);
+        Self::ask(&mut r);
         Ok(r.declared())
     }
 
-    fn ask(r: &mut Reader<'_>, kind: Option<Kind>) -> Self {
-        let common = common::read(r, kind);
+    fn ask(r: &mut Reader<'_>) -> Self {
+        let common = common::read(r);
         Self {
             hostname: common.hostname,
             state_path: common.state_path,

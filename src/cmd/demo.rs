@@ -15,7 +15,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use crate::cli::{DemoArgs, DemoFault};
-use crate::logging::{self, Logging};
+use crate::logging;
 use crate::out;
 
 use super::Failure;
@@ -37,11 +37,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
             "--fault rack-loss needs --hosts 3 or more: a rack holds two, and somebody has to be left to take their instances",
         ));
     }
-    logging::start(Logging {
-        debug: false,
-        json: false,
-        quiet: true,
-    });
+    logging::start_quietly();
     let mut view = View::new(args.json, std::io::stdout().is_terminal());
     let began = Instant::now();
     // Dropping what is half way removes its folder and ends its servers with it.

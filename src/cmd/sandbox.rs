@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::Failure;
 use crate::cli::SandboxArgs;
-use crate::logging::{self, Logging};
+use crate::logging;
 use crate::out;
 use crate::wiring::Process;
 
@@ -253,11 +253,7 @@ pub(crate) fn warn_if_open(args: &SandboxArgs) {
 
 /// Runs a region until told to stop.
 pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
-    logging::start(Logging {
-        debug: false,
-        json: false,
-        quiet: false,
-    });
+    logging::start_on_stderr();
     warn_if_open(&args);
     check_clouds(&args)?;
     let api = free_port(args.listen)?;

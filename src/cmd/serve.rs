@@ -12,7 +12,7 @@ use super::init::protect_all;
 use super::sandbox::{self, Region, RegionPlan};
 use super::{Failure, service_settings};
 use crate::cli::{ConfigArgs, ServeArgs, UpstreamArgs};
-use crate::logging::{self, Logging};
+use crate::logging;
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
@@ -51,11 +51,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
             "--sandbox makes its own configuration: leave --config-file and --config-dir out",
         ));
     }
-    logging::start(Logging {
-        debug: false,
-        json: false,
-        quiet: false,
-    });
+    logging::start_on_stderr();
     sandbox::warn_if_open(&args.region);
     sandbox::check_clouds(&args.region)?;
     let api = sandbox::free_port(args.region.listen)?;

@@ -255,7 +255,7 @@ fn the_log_goes_where_oslo_would_write_it() {
     for (lines, expected) in cases {
         let settings = read(&format!("[DEFAULT]\n{lines}\n")).unwrap();
         assert_eq!(
-            settings.log_file("tachi-api"),
+            settings.log.file("tachi-api"),
             expected.map(PathBuf::from),
             "{lines}"
         );

@@ -25,7 +25,6 @@ use super::roll::{Fact, Health, Signer};
 use super::situation::Measured;
 use super::{Base, cloud, listen};
 use crate::cmd::Failure;
-use crate::logging;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 
@@ -255,7 +254,7 @@ impl Process {
                 () = self.stop.cancelled() => break,
                 _ = hup.recv() => {
                     Manager::reloading();
-                    logging::reopen();
+                    tachi_log::reopen();
                     reload();
                     Manager::ready(&status);
                 }

@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -260,6 +261,117 @@ def starts(tachi, work):
         hearing.close()
 
 
+# oslo.log's handler of the journal sends these; what it calls LOGGER_NAME is TARGET here.
+JOURNAL = ("MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "SYSLOG_IDENTIFIER", "TARGET")
+
+
+def journal(datagram):
+    """The fields of an entry, as sd-journal's protocol has them."""
+    fields = {}
+    while datagram:
+        name, _, datagram = datagram.partition(b"\n")
+        if b"=" in name:
+            name, _, value = name.partition(b"=")
+        else:
+            length = int.from_bytes(datagram[:8], "little")
+            value, datagram = datagram[8:8 + length], datagram[9 + length:]
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+def listening(path):
+    """A datagram socket where the system's own would be; run.sh gives us a /run and a /dev/log of our own."""
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).unlink(missing_ok=True)
+    hearing = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    hearing.bind(path)
+    hearing.settimeout(30)
+    return hearing
+
+
+def heard(hearing, wanted):
+    """What is said until `wanted` says yes to it; the last is it."""
+    found = []
+    try:
+        while not found or not wanted(found[-1]):
+            found.append(hearing.recv(1 << 18))
+    except TimeoutError:
+        pass
+    return found
+
+
+def expression(kolla, name):
+    """A regular expression of kolla-ansible's fluentd, with Python's names of groups."""
+    text = next(kolla.glob("*.data/data/share/kolla-ansible/ansible/roles/*/templates/conf/input/00-global.conf.j2")).read_text()
+    return re.compile(re.search(r"^ *%s /(.*)/$" % name, text, re.M)[1].replace("(?<", "(?P<"))
+
+
+def logs(tachi, kolla, work):
+    """The log as the deployers' own tools take it: kolla's fluentd reads the file, journald and syslog have severities, SIGHUP changes the level."""
+    place = work / "logs"
+    place.mkdir()
+    told, system = listening("/run/systemd/journal/socket"), listening("/dev/log")
+    conf = place / "masakari.conf"
+
+    def started(program, more, environment=None):
+        text = (CONFIGURATIONS / "osa.conf").read_text().replace("/etc/masakari/masakari.pem", str(work / "cert.pem")).replace(
+            "/etc/masakari/masakari.key", str(work / "key.pem"))
+        conf.write_text(text.replace("use_journal = true\n", more))
+        return subprocess.Popen([tachi, program, "--config-file", conf], env={
+            "PATH": os.environ["PATH"], "OS_DATABASE__CONNECTION": "sqlite:///%s/tachi.sqlite" % place, "OS_DEFAULT__STATE_PATH": str(place),
+            "OS_DEFAULT__MASAKARI_API_LISTEN": "127.0.0.1", **(environment or {})},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    running = started("masakari-engine", "use_journal = true\n")
+    entries = [journal(one) for one in heard(told, lambda one: b"PRIORITY\n" in one and journal(one)["PRIORITY"] == "6") if one]
+    running.terminate()
+    said = running.communicate(timeout=60)[1]
+    missing = [entry for entry in entries if not set(JOURNAL) <= set(entry)]
+    check("use_journal, which openstack-ansible sets: entries have oslo.log's fields", entries and not missing, "%s %s" % (missing, said))
+    check("and its priorities: `journalctl -p warning` finds our warnings", {entry["PRIORITY"] for entry in entries} == {"6", "4"}, entries)
+    check("under the program's name", {entry["SYSLOG_IDENTIFIER"] for entry in entries} == {"masakari-engine"}, entries)
+    check("and nothing is said a second time on standard error", not said, said)
+
+    running = started("masakari-api", "use_syslog = true\nsyslog_log_facility = LOG_LOCAL3\n")
+    line = heard(system, lambda one: b"API listens" in one)[-1].decode()
+    answer("https://127.0.0.1:15868/healthcheck")
+    lines = [one.decode() for one in heard(system, lambda one: b"/healthcheck" in one)]
+    running.terminate()
+    said = running.communicate(timeout=60)[1]
+    # 8 * 19 for LOG_LOCAL3, and 6 for what informs.
+    check("use_syslog: facility, severity and program", re.match(r"<158>masakari-api\[%d\]: INFO \S+ \[.*\] API listens" % running.pid, line), line)
+    check("and the request's ids", re.search(r" \[None req-[-0-9a-f]{36} - - - - - -\] .*/healthcheck", lines[-1]), lines)
+    check("use_syslog: nothing on standard error", not said, said)
+
+    first, whole = expression(kolla, "format_firstline"), expression(kolla, "format1")
+    file = place / "masakari-api.log"
+    running = started("masakari-api", "log_dir = %s\n" % place)
+    answer("https://127.0.0.1:15868/healthcheck")
+    before = len(file.read_text().splitlines())
+    conf.write_text(conf.read_text().replace("debug = False", "debug = True"))
+    running.send_signal(signal.SIGHUP)
+    until(lambda: "the level of the log was read again" in file.read_text())
+    answer("https://127.0.0.1:15868/v1/")
+    until(lambda: " DEBUG " in file.read_text())
+    running.terminate()
+    running.communicate(timeout=60)
+    lines = file.read_text().splitlines()
+    wrong = [line for line in lines if not first.match(line) or not whole.match(line)]
+    check("kolla's fluentd takes each of %d lines" % len(lines), lines and not wrong, wrong)
+    fields = [whole.match(line).groupdict() for line in lines if whole.match(line)]
+    check("and finds the request's id", any(one["request_id"] for one in fields), lines)
+    check("and the level", {"INFO"} <= {one["log_level"] for one in fields} <= {"DEBUG", "INFO", "WARNING", "ERROR"}, lines)
+    check("SIGHUP changes the level", not any(" DEBUG " in line for line in lines[:before]) and any(" DEBUG " in line for line in lines[before:]), lines)
+    told.close()
+    system.close()
+
+
+def until(good):
+    end = time.monotonic() + 30
+    while not good() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def overlays(work):
     """What the kits of openstack-ansible and openstack-helm put over the monitors' configuration; gives a file for each golden."""
     variables = yaml.safe_load((REPO / "packaging/openstack-ansible/user_variables.yml").read_text())
@@ -331,6 +443,7 @@ def main():
     share = next(asked.kolla.glob("*.data/data/share/kolla-ansible"))
     environment = templates(share, asked.kolla)
     starts(asked.tachi, work)
+    logs(asked.tachi, asked.kolla, work)
     monitors(asked.monitor, work)
     kits()
     strictness(asked.tachi)

@@ -228,10 +228,11 @@ def it_logs_and_counts(check, binary):
         service.get("/v1/segments?name=" + query, *headers)
         line = wait(lambda: [l for l in service.output().splitlines() if asked in l], "a line in the log")[0]
         entry = json.loads(line)
-        fields = entry["fields"]
+        fields = entry["extra"] | entry["context"]
         got = [fields.get(name) for name in ("client", "method", "path", "route", "status", "bytes", "user_id")]
         check.equal("the log in JSON has fields", got, ["127.0.0.1", "GET", "/v1/segments", "/v1/segments", 200, 15, "someone"])
-        check.equal("and the request's ids", entry["span"]["global_request_id"], asked)
+        check.equal("and the request's ids", entry["context"]["global_request_id"], asked)
+        check.equal("as oslo.log writes them", [entry[name] for name in ("message", "levelname", "name")], ["answered", "INFO", "tachi_api.access_log"])
         check.that("every line is JSON", all(json.loads(l) for l in service.output().splitlines()))
         check.equal("metrics can be switched off", status(service.get("/metrics")), "300")
         check.that("no token, query or password is logged in JSON", not any(word in service.output() for word in (token, query, SECRET)))

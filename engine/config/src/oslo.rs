@@ -43,22 +43,22 @@ pub struct LogArgs {
     /// Accepted; the filter of the log is `RUST_LOG`
     #[arg(long, aliases = ["log-config", "log_config"], value_name = "PATH")]
     log_config_append: Option<String>,
-    /// Accepted; times are RFC 3339
+    /// Accepted; times are as `log_form` has them
     #[arg(long, value_name = "DATE_FORMAT")]
     log_date_format: Option<String>,
-    /// Accepted; the service manager takes the log from standard error
+    /// Log to systemd's journal
     #[arg(long, overrides_with = "nouse_journal")]
     use_journal: bool,
     /// The inverse of --use-journal
     #[arg(long, overrides_with = "use_journal")]
     nouse_journal: bool,
-    /// Accepted; the service manager takes the log from standard error
+    /// Log to syslog
     #[arg(long, overrides_with = "nouse_syslog")]
     use_syslog: bool,
     /// The inverse of --use-syslog
     #[arg(long, overrides_with = "use_syslog")]
     nouse_syslog: bool,
-    /// Accepted; the service manager takes the log from standard error
+    /// Facility of what goes to syslog
     #[arg(long, value_name = "FACILITY")]
     syslog_log_facility: Option<String>,
 }
@@ -77,6 +77,13 @@ impl LogArgs {
         for (option, on, off, flag) in [
             ("debug", self.debug, self.nodebug, "--debug"),
             ("use_json", self.use_json, self.nouse_json, "--use-json"),
+            (
+                "use_journal",
+                self.use_journal,
+                self.nouse_journal,
+                "--use-journal",
+            ),
+            ("use_syslog", self.use_syslog, self.nouse_syslog, "--use-syslog"),
         ] {
             if on || off {
                 given.push((option, on.to_string(), flag));
@@ -85,6 +92,11 @@ impl LogArgs {
         for (option, value, flag) in [
             ("log_file", &self.log_file, "--log-file"),
             ("log_dir", &self.log_dir, "--log-dir"),
+            (
+                "syslog_log_facility",
+                &self.syslog_log_facility,
+                "--syslog-log-facility",
+            ),
         ] {
             if let Some(value) = value {
                 given.push((option, value.clone(), flag));
@@ -125,7 +137,10 @@ mod tests {
         assert_eq!(given(&["--nodebug", "--debug"]), ["debug=true"]);
         assert_eq!(
             given(&["--log-file=/var/log/masakari/masakari-engine.log", "--use-syslog"]),
-            ["log_file=/var/log/masakari/masakari-engine.log"]
+            [
+                "use_syslog=true",
+                "log_file=/var/log/masakari/masakari-engine.log"
+            ]
         );
         assert_eq!(
             given(&["--logdir", "/var/log", "--use-js"]).len(),

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
+use tachi_log::LogSettings;
 use tachi_spool::Limits;
 
-use super::{DeliverySettings, LogSettings};
+use super::DeliverySettings;
 use crate::kind::Kind;
 
 pub(super) struct Common {
@@ -23,7 +24,7 @@ pub(super) struct Common {
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[allow(clippy::too_many_lines, reason = "a few lines for each option")]
-pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
+pub(super) fn read(r: &mut Reader<'_>) -> Common {
     const G: &str = "monitor";
     let hostname = r
         .string("DEFAULT", "hostname")
@@ -38,7 +39,7 @@ pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
         .help("accepted; a folder that is named has to be writable")
         .optional()
         .map(PathBuf::from);
-    let log = log(r, kind);
+    let log = LogSettings::read(r);
     let state_path = PathBuf::from(
         r.string(G, "state_path")
             .default(state_path())
@@ -131,39 +132,6 @@ pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
         tempdir,
         nova: nova.into_iter().map(PathBuf::from).collect(),
     }
-}
-
-fn log(r: &mut Reader<'_>, kind: Option<Kind>) -> LogSettings {
-    let debug = r
-        .bool("DEFAULT", "debug")
-        .default(false)
-        .help("logs everything of our own")
-        .get();
-    let json = r
-        .bool("DEFAULT", "use_json")
-        .default(false)
-        .help("logs a JSON object a line")
-        .get();
-    let file = r
-        .string("DEFAULT", "log_file")
-        .unit("path")
-        .help("file of the log, below `log_dir` if that is set; standard error without both")
-        .optional()
-        .map(PathBuf::from);
-    let folder = r
-        .string("DEFAULT", "log_dir")
-        .unit("path")
-        .help("folder of the log, where the file is named after the monitor")
-        .optional()
-        .map(PathBuf::from);
-    let file = match (file, folder) {
-        // An absolute file stays where it is, as in oslo.log.
-        (Some(file), Some(folder)) => Some(folder.join(file)),
-        (Some(file), None) => Some(file),
-        (None, Some(folder)) => kind.map(|kind| folder.join(format!("tachi-{}-monitor.log", kind.name()))),
-        (None, None) => None,
-    };
-    LogSettings { debug, json, file }
 }
 
 /// What the API takes for the name of a host.

@@ -9,7 +9,7 @@ pub(crate) fn settings(text: &str) -> Settings {
 }
 
 fn read(text: &str) -> Result<Settings, Failure> {
-    Settings::read(&Ini::parse("m.conf", text).unwrap(), Some(Kind::Host))
+    Settings::read(&Ini::parse("m.conf", text).unwrap())
 }
 
 /// As the charm renders it.
@@ -178,7 +178,7 @@ fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let ini = Ini::load(std::slice::from_ref(&path), &[], &[]).unwrap();
-        Settings::read(&ini, None).unwrap().exposed()
+        Settings::read(&ini).unwrap().exposed()
     };
     let with = "[api]\nauth_url = http://127.0.0.1/v3\nusername = u\nproject_name = p\npassword = hunter2\n";
     for mode in [0o600, 0o640, 0o660] {

@@ -1,4 +1,4 @@
-//! A log in a file (`[DEFAULT] log_file`), which is opened anew when logrotate has moved it away.
+//! A log in a file (`[DEFAULT] log_file`), which is opened again when logrotate has moved it away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The file. Clones write to the same.
 #[derive(Clone, Debug)]
-pub struct LogFile {
+pub(crate) struct LogFile {
     path: PathBuf,
     file: Arc<Mutex<File>>,
 }
@@ -18,7 +18,7 @@ impl LogFile {
     /// # Errors
     ///
     /// When it cannot be opened for writing.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             file: Arc::new(Mutex::new(append(path)?)),
             path: path.to_owned(),
@@ -30,7 +30,7 @@ impl LogFile {
     /// # Errors
     ///
     /// When it cannot be opened for writing.
-    pub fn reopen(&self) -> io::Result<()> {
+    pub(crate) fn reopen(&self) -> io::Result<()> {
         let file = append(&self.path)?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         Ok(())

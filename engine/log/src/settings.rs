@@ -1,0 +1,147 @@
+//! oslo.log's options.
+
+use std::path::PathBuf;
+
+use tachi_config::{Reader, Refusal};
+
+use crate::syslog::Facility;
+
+/// Form of a line in a file and on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// oslo.log's lines.
+    Oslo,
+    /// oslo.log's JSON objects.
+    Json,
+}
+
+/// `debug`, `log_file` and the others of `[DEFAULT]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Everything of ours is logged.
+    pub debug: bool,
+    form: Option<Form>,
+    file: Option<PathBuf>,
+    folder: Option<PathBuf>,
+    stderr: bool,
+    pub(crate) journal: bool,
+    pub(crate) syslog: Option<Facility>,
+}
+
+impl LogSettings {
+    /// Reads the options.
+    pub fn read(r: &mut Reader<'_>) -> Self {
+        const G: &str = "DEFAULT";
+        let debug = r
+            .bool(G, "debug")
+            .default(false)
+            .help("logs everything of our own; SIGHUP reads it again")
+            .get();
+        let use_json = r
+            .bool(G, "use_json")
+            .default(false)
+            .help("logs a JSON object a line, as oslo.log does")
+            .get();
+        let form = r
+            .choice(G, "log_form", &["text", "oslo"])
+            .help("form of a line: `text` for people, or `oslo` as oslo.log writes it. Unset, `oslo` where the program was started by a name of Masakari's")
+            .optional();
+        let file = r
+            .string(G, "log_file")
+            .unit("path")
+            .help("file of the log, below `log_dir` if that is set")
+            .optional()
+            .map(PathBuf::from);
+        let folder = r
+            .string(G, "log_dir")
+            .unit("path")
+            .help("folder of the log, where the file is named after the program")
+            .optional()
+            .map(PathBuf::from);
+        let journal = r
+            .bool(G, "use_journal")
+            .default(false)
+            .help("logs to systemd's journal, with priorities and fields")
+            .get();
+        let use_syslog = r
+            .bool(G, "use_syslog")
+            .default(false)
+            .help("logs to syslog (`/dev/log`)")
+            .get();
+        let facility = r
+            .parsed(
+                G,
+                "syslog_log_facility",
+                |text| {
+                    Facility::named(text).ok_or_else(|| {
+                        Refusal::new(
+                            "is no facility of syslog",
+                            "write LOG_USER, LOG_DAEMON or LOG_LOCAL0 to LOG_LOCAL7",
+                        )
+                    })
+                },
+                Facility::to_string,
+            )
+            .default(Facility::default())
+            .unit("facility")
+            .help("facility of what goes to syslog")
+            .get();
+        let stderr = r
+            .bool(G, "use_stderr")
+            .default(false)
+            .help("logs to standard error also if there is another place; without any other place it always does")
+            .get();
+        let form = match (use_json, form) {
+            (true, _) => Some(Form::Json),
+            (false, Some("oslo")) => Some(Form::Oslo),
+            (false, Some(_)) => Some(Form::Text),
+            (false, None) => None,
+        };
+        Self {
+            debug,
+            form,
+            file,
+            folder,
+            stderr,
+            journal,
+            syslog: use_syslog.then_some(facility),
+        }
+    }
+
+    /// True if lines are JSON objects.
+    pub fn is_json(&self) -> bool {
+        self.form == Some(Form::Json)
+    }
+
+    /// Form of a line, where a program has `usual` unless the options name one.
+    pub(crate) fn form(&self, usual: Form) -> Form {
+        self.form.unwrap_or(usual)
+    }
+
+    /// The file for a program of this name. An absolute `log_file` stays where it is, as in oslo.log.
+    pub fn file(&self, program: &str) -> Option<PathBuf> {
+        match (&self.folder, &self.file) {
+            (Some(folder), Some(file)) => Some(folder.join(file)),
+            (Some(folder), None) => Some(folder.join(program).with_extension("log")),
+            (None, file) => file.clone(),
+        }
+    }
+
+    /// True if lines go to standard error.
+    pub(crate) fn has_stderr(&self) -> bool {
+        let elsewhere = self.file.is_some() || self.folder.is_some() || self.journal || self.syslog.is_some();
+        self.stderr || !elsewhere
+    }
+
+    /// The same, with standard error in place of the file, the journal and syslog.
+    #[must_use]
+    pub fn on_stderr(&self) -> Self {
+        Self {
+            debug: self.debug,
+            form: self.form,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Starts the log of this process, and changes it on SIGHUP.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
+
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+use crate::event::Spans;
+use crate::file::LogFile;
+use crate::journal::Journal;
+use crate::oslo::Oslo;
+use crate::settings::{Form, LogSettings};
+use crate::syslog::Syslog;
+
+/// Who logs.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'p> {
+    /// Name of the log file and in the journal.
+    pub name: &'p str,
+    /// Form of its lines unless the options name one.
+    pub form: Form,
+    /// How much is logged.
+    pub levels: Levels,
+}
+
+/// Filters, as `RUST_LOG` has them; a `RUST_LOG` that is set counts before both.
+#[derive(Clone, Copy, Debug)]
+pub struct Levels {
+    /// What an operator wants at 3 a.m.
+    pub normal: &'static str,
+    /// With `debug`.
+    pub debug: &'static str,
+}
+
+impl Levels {
+    const fn of(self, debug: bool) -> &'static str {
+        if debug { self.debug } else { self.normal }
+    }
+}
+
+/// What SIGHUP changes.
+struct Running {
+    file: Option<LogFile>,
+    filter: reload::Handle<EnvFilter, Registry>,
+    levels: Levels,
+}
+
+/// The log of this process.
+static RUNNING: OnceLock<Running> = OnceLock::new();
+
+type Sink<S> = Box<dyn Layer<S> + Send + Sync>;
+
+/// Starts the log. A second call changes nothing.
+///
+/// # Errors
+///
+/// The file cannot be opened.
+pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
+    let named =
+        |what: String| move |error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+    let file = match settings.file(program.name) {
+        None => None,
+        Some(path) => {
+            Some(LogFile::open(&path).map_err(named(format!("{} (log_file, log_dir)", path.display())))?)
+        }
+    };
+    let mut sinks: Vec<Sink<_>> = Vec::new();
+    let form = settings.form(program.form);
+    if let Some(file) = file.clone() {
+        sinks.push(lines(form, settings.debug, false, move || file.clone()));
+    }
+    let mut no_journal = None;
+    if settings.journal {
+        match Journal::open(program.name) {
+            Ok(journal) => sinks.push(journal.boxed()),
+            // In a container there is none, and the service manager takes standard error.
+            Err(error) => no_journal = Some(error),
+        }
+    }
+    if settings.has_stderr() || no_journal.is_some() {
+        // Colours are for eyes, not for files.
+        let colours = sinks.is_empty() && io::stderr().is_terminal();
+        sinks.push(lines(form, settings.debug, colours, io::stderr));
+    }
+    if let Some(facility) = settings.syslog {
+        let syslog = Syslog::open(facility, program.name)?;
+        let form = if form == Form::Json {
+            Oslo::Json
+        } else {
+            Oslo::Bare
+        };
+        sinks.push(
+            fmt::layer()
+                .with_ansi(false)
+                .event_format(form)
+                .with_writer(syslog)
+                .boxed(),
+        );
+    }
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(program.levels.of(settings.debug)));
+    let (filter, handle) = reload::Layer::new(filter);
+    let started = Registry::default()
+        .with(filter)
+        .with(Spans)
+        .with(sinks)
+        .try_init();
+    if let Err(error) = started {
+        tracing::debug!(%error, "the log was already started");
+        return Ok(());
+    }
+    RUNNING.get_or_init(|| Running {
+        file,
+        filter: handle,
+        levels: program.levels,
+    });
+    if let Some(error) = no_journal {
+        tracing::warn!(%error, "there is no journal (use_journal), the log goes to standard error");
+    }
+    Ok(())
+}
+
+fn lines<S, W>(form: Form, targets: bool, colours: bool, writer: W) -> Sink<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = fmt::layer()
+        .with_ansi(colours && form == Form::Text)
+        .with_writer(writer);
+    match form {
+        Form::Text => layer.with_target(targets).boxed(),
+        Form::Oslo => layer.event_format(Oslo::Line).boxed(),
+        Form::Json => layer.event_format(Oslo::Json).boxed(),
+    }
+}
+
+/// SIGHUP: logrotate may have moved the file away.
+pub fn reopen() {
+    if let Some(file) = RUNNING.get().and_then(|running| running.file.as_ref())
+        && let Err(error) = file.reopen()
+    {
+        tracing::error!(%error, "SIGHUP: the log cannot be opened anew, the old file is still written");
+    }
+}
+
+/// SIGHUP: logs as much as `debug` says from now on.
+pub fn set_level(verbose: bool) {
+    let Some(running) = RUNNING.get() else { return };
+    // Whoever has set it has started us with it, and has it still.
+    if EnvFilter::try_from_default_env().is_ok() {
+        return;
+    }
+    match running.filter.reload(EnvFilter::new(running.levels.of(verbose))) {
+        Ok(()) => tracing::info!(debug = verbose, "SIGHUP: the level of the log was read again"),
+        Err(error) => tracing::error!(%error, "SIGHUP: the level of the log stays as it is"),
+    }
+}
