@@ -140,97 +140,99 @@ impl Code {
         }
     }
 
-    /// What it means, in a sentence. The page of the book says it too.
+    /// Returns the meaning in a sentence, which also opens the code's page in `docs/findings`.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::MoveNeedsPerson => {
-                "An instance of a failed host may run on another host, so it is not started a second time until somebody has looked."
+                "An instance of a failed host may run on another host, so it is not started until an operator has checked."
             }
-            Self::MoveFailed => "A recovery has given an instance up, and nobody has seen to it since.",
-            Self::RecoveryHeld => "A recovery goes on only when a person says a word.",
-            Self::NoEngine => "No engine runs, so a host that dies now is not recovered.",
+            Self::MoveFailed => "A recovery gave an instance up, and no operator has handled it since.",
+            Self::RecoveryHeld => "A recovery is on hold and waits for an operator.",
+            Self::NoEngine => "No engine runs, so a host that fails now is not recovered.",
             Self::NovaAway => {
-                "Nova, or Keystone before it, answers no engine, so a host that dies now is not recovered."
+                "Nova, or Keystone, does not answer any engine, so a host that fails now is not recovered."
             }
-            Self::QueueStalls => "Notifications are accepted, and no engine begins to work on them.",
+            Self::QueueStalls => "Notifications are accepted, and no engine starts them.",
             Self::FencingStopped => {
-                "All fencing is stopped by [fencing] enabled = false, so every recovery is held."
+                "All fencing is stopped by [fencing] enabled = false, so every recovery goes on hold."
             }
-            Self::FencingDryRun => "In mode dry-run nothing is switched off and nothing is recovered.",
+            Self::FencingDryRun => "In mode dry-run no host is powered off and nothing is recovered.",
             Self::NoFenceDevice => {
-                "In mode engine a host is proven off by a power controller, and none is configured."
+                "Mode engine needs a fence device to confirm a host off, and none is configured."
             }
             Self::FenceFileUnreadable => {
-                "The file of fence devices has problems, so an older one is in force, or none."
+                "The file of fence devices has errors, so an older version of it is in force, or none."
             }
             Self::NoHosts => "No host is registered in any segment, so no failure can be reported.",
-            Self::HostDown => "Nova does not hear a host, and no recovery of it is open.",
-            Self::HostNotInSegment => "A host of Nova's is registered in no segment, so it is not recovered.",
-            Self::HostWithoutFence => "No fence device is configured for a host, so it cannot be proven off.",
+            Self::HostDown => "A host is down in Nova, and no recovery of it is open.",
+            Self::HostNotInSegment => "A host of Nova is registered in no segment, so it is not recovered.",
+            Self::HostWithoutFence => {
+                "No fence device is configured for a host, so it cannot be confirmed off."
+            }
             Self::FenceForeignMachine => {
-                "A fence device answers for another machine than its host, so nothing that it says or does counts."
+                "A fence device answers for another machine than its host, so its answers are ignored."
             }
             Self::FenceFailing => {
-                "No fence device of a host can be counted on, so it cannot be proven off now."
+                "All fence devices of a host fail their tests, so it cannot be confirmed off now."
             }
             Self::NoReservedHost => "A segment that recovers to reserved hosts has none that is ready.",
-            Self::FactsOld => "What is known of Nova is too old to be believed.",
+            Self::FactsOld => "The data about Nova is too old to be used.",
             Self::InstancesNotListed => {
-                "Not all instances have been listed yet, so how many are protected is not known."
+                "Not all instances have been read yet, so the number of protected ones is unknown."
             }
-            Self::HostCellDown => "Nova cannot reach the cell of a host, so nothing is known of it.",
+            Self::HostCellDown => "Nova cannot reach the cell of a host, so its state is unknown.",
             Self::FenceNotTested => {
-                "No fence device of a host was tested lately, so whether it can be proven off is not known."
+                "No fence device of a host was tested recently, so it is unknown whether it can be confirmed off."
             }
             Self::FenceLevelFailing => {
-                "A fence device of a host has failed its test; another one works, or it has failed only once."
+                "A fence device of a host failed its test; another one works, or it failed only once."
             }
-            Self::SegmentDisabled => "A segment is disabled, so nothing of it is recovered.",
+            Self::SegmentDisabled => "A segment is disabled, so none of its hosts is recovered.",
             Self::FewHosts => {
-                "Fewer than two hosts of a segment work, so its instances may have nowhere to go."
+                "Fewer than two hosts of a segment are running, so its instances may have nowhere to go."
             }
-            Self::NoRoom => "If a host died now, not all of its instances would find room on others.",
-            Self::RoomTight => {
-                "If a host died now, its instances would find room only if Nova places them well."
+            Self::NoRoom => {
+                "If a host failed now, other hosts would not have capacity for all of its instances."
             }
-            Self::RoomUnknown => "Whether there is room for the instances of a host that dies is not known.",
-            Self::HostUnknownToNova => {
-                "A host is registered, and Nova knows no compute service of that name."
+            Self::RoomTight => "If a host failed now, its instances would fit only if Nova places them well.",
+            Self::RoomUnknown => {
+                "It is unknown whether other hosts have capacity for the instances of a failed host."
             }
-            Self::HostOnMaintenance => "An operator has put a host on maintenance, so it is not recovered.",
+            Self::HostUnknownToNova => "A host is registered, and Nova has no compute service of that name.",
+            Self::HostOnMaintenance => "An operator has set maintenance for a host, so it is not recovered.",
             Self::Frozen => {
-                "Somebody has frozen it, so nothing of it is fenced or moved before that is over."
+                "It is frozen, so no host is fenced and no instance is moved until the freeze ends."
             }
             Self::HostNotBack => {
-                "A host was recovered, or one of its processes has failed, and it is not back at work."
+                "A host was recovered, or one of its processes failed, and it has not been returned to service."
             }
-            Self::HostDisabled => "A host is disabled at Nova, so it takes no instances of a host that dies.",
+            Self::HostDisabled => "A host is disabled in Nova, so it takes no instances of a failed host.",
             Self::HostNotWatched => {
-                "The host monitors that watched a host are silent, or watch it no more, so its death would not be reported."
+                "No host monitor watches a host any more, so its failure would not be reported."
             }
             Self::GuestsResume => {
-                "The guests of a host start by themselves when it does, so they may run there and where they were moved to."
+                "The guests of a host start when it boots, so an instance may run there and on the host it was moved to."
             }
             Self::MonitorUnknown => {
-                "Host monitors sign that they are at work, and none of them has ever watched this host."
+                "Host monitors send heartbeats, and none of them has ever watched this host."
             }
-            Self::ReporterDoubted => "A reporter says what Nova contradicts.",
+            Self::ReporterDoubted => "A reporter reports failures that Nova contradicts.",
             Self::MonitorSilent => {
-                "A monitor that has signed that it is at work does so no more: it has died, hangs, or does not reach the API."
+                "A monitor no longer sends heartbeats: it is down, hangs, or cannot reach the API."
             }
-            Self::MonitorPart => "A monitor is at work, and a part of it is not.",
+            Self::MonitorPart => "A monitor is running, and a part of it does not work.",
             Self::EngineSilent => {
-                "An engine has not signed for a while, and none has been started in its place."
+                "An engine has sent no heartbeat for a while, and none has been started in its place."
             }
             Self::EnginePart => "A part of an engine does not work.",
-            Self::HostUnderRecovery => "A host is being recovered, or a report about it is being examined.",
+            Self::HostUnderRecovery => "A host is being recovered, or a report about it is being checked.",
             Self::InstanceMoving => {
-                "An instance is being moved by somebody; if its host died just now, it might wait for a person."
+                "An instance is being migrated or resized; if its host failed now, it might need an operator."
             }
         }
     }
 
-    /// The page of the book about it.
+    /// Returns the path of the code's page.
     pub fn page(self) -> String {
         let name = self.as_str().to_ascii_lowercase().replace('_', "-");
         format!("docs/findings/{name}.md")
