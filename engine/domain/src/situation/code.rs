@@ -154,7 +154,7 @@ impl Code {
             }
             Self::QueueStalls => "Notifications are accepted, and no engine starts them.",
             Self::FencingStopped => {
-                "All fencing is stopped by [fencing] enabled = false, so every recovery goes on hold."
+                "All fencing is stopped by [fencing] enabled = false, so every recovery is put on hold."
             }
             Self::FencingDryRun => "In mode dry-run no host is powered off and nothing is recovered.",
             Self::NoFenceDevice => {
