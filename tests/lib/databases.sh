@@ -20,6 +20,15 @@
 DATABASE_PIDS=()
 DATABASES_DIR=""
 
+# server_of_the_turn : mysql or postgres, drawn from the commit that is sampled; all where nothing is sampled
+server_of_the_turn() {
+  case "${TACHI_SAMPLE:-everything}" in
+    everything) echo all ;;
+    [02468aceACE]*) echo mysql ;;
+    *) echo postgres ;;
+  esac
+}
+
 # The folder that both users can pass through; tests/run removes the run's folder at its end.
 databases_dir() {
   if [ -n "$DATABASES_DIR" ]; then return 0; fi

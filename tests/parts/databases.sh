@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The store's whole suite on MariaDB and on PostgreSQL, and those of API, engines and commands in processes of their own; the part
-# `unit` runs all of it on SQLite, and the part `timed` what is timed. Of the processes' tests each server has its half, drawn from
-# the commit; in --long both have all.
+# The store's suite on MariaDB and on PostgreSQL, and those of API, engines and commands in processes of their own; the part `unit` runs
+# all of it on SQLite, and the part `timed` what is timed. Each server has its half, by turns from commit to commit; in --long both have
+# all.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/cargo-counts.sh
@@ -22,26 +22,23 @@ on() {
   say "$1: $((SECONDS - start)) s"
   return "$rc"
 }
-# half DATABASE : the partition of the processes' tests that this server has, by turns from commit to commit
+# half DATABASE : the partition of the tests that this server has
 half() {
-  local first second
-  if [ "$TACHI_SAMPLE" = everything ]; then
-    printf 'count:1/1'
-    return
-  fi
-  first=$((16#${TACHI_SAMPLE:0:1} % 2 + 1))
-  second=$((3 - first))
-  if [ "$1" = mysql ]; then printf 'count:%d/2' "$first"; else printf 'count:%d/2' "$second"; fi
+  case "$(server_of_the_turn)" in
+    all) printf 'count:1/1' ;;
+    "$1") printf 'count:1/2' ;;
+    *) printf 'count:2/2' ;;
+  esac
 }
 failed=0
 # Most of them wait, for the disk and for one another: both at once. The first builds what there is to build.
-on mysql -E "$store" >"$DATABASES_DIR/mysql.out" 2>&1 &
+on mysql -E "$store" --partition "$(half mysql)" >"$DATABASES_DIR/mysql.out" 2>&1 &
 mysql=$!
-on postgres -E "$store" || failed=1
+on postgres -E "$store" --partition "$(half postgres)" || failed=1
 wait "$mysql" || failed=1
 cat "$DATABASES_DIR/mysql.out"
 for database in mysql postgres; do
-  say "of the processes' tests $database has the partition $(half "$database")"
+  say "$database has the partition $(half "$database")"
   on "$database" -E "$processes" --partition "$(half "$database")" || failed=1
 done
 exit "$failed"
