@@ -239,7 +239,9 @@ class Run:
         took = [1000 * (accepted[made] - happened[made]) for made in names]
         self.told("libvirt's event to notification accepted, %d guests: median %.0f ms, p99 %.0f ms, worst %.0f ms" % (
             len(took), percentile(took, 0.5), percentile(took, 0.99), max(took)))
-        self.check.that("p99 from libvirt's event to acceptance is below 200 ms", percentile(took, 0.99) < 200, took)
+        # The figure is for a machine that has nothing else to do; beside other parts this tells when something waits for a timer.
+        most = 200 if self.packaged else 2000
+        self.check.that("p99 from libvirt's event to acceptance is below %d ms" % most, percentile(took, 0.99) < most, took)
         self.check.equal("each told once", collections.Counter(api.words()), {FAILED: 200})
         monitor.stop()
 
