@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What measures time, or uses all processors by itself: the simulation, answers within a second, and three engines as processes of their
-# own that are killed and stopped all along a recovery, on SQLite, on MariaDB and on PostgreSQL, with the server killed in the middle of
-# one. Nothing runs beside it.
+# What measures time: answers within a second, and three engines as processes of their own that are killed and stopped all along a
+# recovery, with the database's server killed in the middle of one. On SQLite and on MariaDB or PostgreSQL, by turns from commit to
+# commit; in --long on all three. Nothing runs beside it.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/cargo-counts.sh
@@ -21,9 +21,15 @@ on() {
 }
 three='package(tachi) & test(/^three::/)'
 timed='test(/_in_less_than_a_second$/)'
-on sqlite "($three) | binary(simulation) | ($timed)"
+on sqlite "($three) | ($timed)"
 trap stop_databases EXIT
-start_mariadb
-start_postgres
-for database in mysql postgres; do on "$database" "($three) | (package(tachi-store) & $timed)"; done
+turn="$(server_of_the_turn)"
+if [ "$turn" != postgres ]; then
+  start_mariadb
+  on mysql "($three) | (package(tachi-store) & $timed)"
+fi
+if [ "$turn" != mysql ]; then
+  start_postgres
+  on postgres "($three) | (package(tachi-store) & $timed)"
+fi
 exit "$failed"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Unit, property and black-box tests written in Rust. In the full run what is timed runs in the part `timed`.
+# Unit, property and black-box tests written in Rust. In the full run what is timed runs in the part
+# `timed`, and the simulation in `simulation`.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/cargo-counts.sh
