@@ -54,7 +54,7 @@ pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 
 /// Instance high availability for OpenStack: when a hypervisor dies, its instances run again on another one, exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "tachi", version, max_term_width = 110)]
+#[command(name = "tachi", version = crate::VERSION, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

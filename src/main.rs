@@ -17,6 +17,12 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command, DropIn, FenceAgentArgs};
 
+/// Our version. Packages build with `TACHI_VERSION`, which names the commit; a plain `cargo build` has the number alone, so that a commit compiles nothing.
+const VERSION: &str = match option_env!("TACHI_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Done.
 const DONE: u8 = 0;
 /// Failed.

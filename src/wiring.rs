@@ -79,7 +79,8 @@ pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
 /// Begins to count, before anything that counts: what is set earlier is lost.
 pub(crate) fn count(settings: &Settings) -> Result<(), Failure> {
     if settings.http.metrics.is_some() {
-        tachi_api::Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
+        tachi_api::Metrics::start(crate::VERSION)
+            .map_err(|error| Failure::new("setting up metrics", error))?;
     }
     Ok(())
 }
@@ -412,8 +413,8 @@ pub(crate) async fn router(
         actions: board == WebBoard::Acts,
     });
     if let Some(wanted) = &settings.http.metrics {
-        let metrics =
-            tachi_api::Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
+        let metrics = tachi_api::Metrics::start(crate::VERSION)
+            .map_err(|error| Failure::new("setting up metrics", error))?;
         options.metrics = Some(wanted.access(metrics));
     }
     tachi_api::router(options, ports).map_err(|error| Failure::new("building the API", error))

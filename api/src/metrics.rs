@@ -72,7 +72,7 @@ impl Metrics {
     /// # Errors
     ///
     /// Something else in this process counts already.
-    pub fn start() -> Result<Self, MetricsError> {
+    pub fn start(version: &'static str) -> Result<Self, MetricsError> {
         static STARTED: OnceLock<Metrics> = OnceLock::new();
         if let Some(metrics) = STARTED.get() {
             return Ok(metrics.clone());
@@ -80,7 +80,7 @@ impl Metrics {
         let (recorder, metrics) = Self::apart()?;
         match metrics::set_global_recorder(recorder) {
             Ok(()) => {
-                describe();
+                describe(version);
                 Ok(STARTED.get_or_init(|| metrics).clone())
             }
             // Another thread was quicker by a hair, or there is another recorder.
@@ -127,7 +127,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-pub(crate) fn describe() {
+pub(crate) fn describe(version: &'static str) {
     describe_counter!(REQUESTS, "Requests by method, route and status");
     describe_histogram!(DURATION, "Seconds from a request's head to its answer");
     describe_gauge!(IN_FLIGHT, "Requests being worked on");
@@ -143,7 +143,7 @@ pub(crate) fn describe() {
     describe_gauge!(POOL, "Connections to the database, by state");
     describe_gauge!(POOL_MAX, "The most connections to the database there may be");
     describe_gauge!(BUILD, "Always 1; the version is in the label");
-    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!(BUILD, "version" => version).set(1.0);
 }
 
 /// Who may read `/metrics`.

@@ -89,7 +89,7 @@ function build_tachi {
     install_tachi_toolchain
     local options=(--locked)
     if [[ "$OFFLINE" == "True" ]]; then options+=(--offline); fi
-    (cd "$TACHI_DIR" && cargo build "${options[@]}" --profile "$TACHI_CARGO_PROFILE" --target-dir "$TACHI_TARGET_DIR" \
+    (cd "$TACHI_DIR" && TACHI_VERSION="$(packaging/version)" cargo build "${options[@]}" --profile "$TACHI_CARGO_PROFILE" --target-dir "$TACHI_TARGET_DIR" \
         -p tachi -p tachi-monitor) || die $LINENO "cargo could not build $TACHI_DIR"
 }
 

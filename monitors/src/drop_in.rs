@@ -41,7 +41,7 @@ pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
 
 fn say(kind: Kind, error: &clap::Error) -> u8 {
     if error.kind() == ErrorKind::DisplayVersion {
-        out::line(env!("CARGO_PKG_VERSION"));
+        out::line(crate::VERSION);
         return out::DONE;
     }
     // One command line for all four: what is shown is to name the one that was started.
@@ -58,7 +58,7 @@ const PLACEHOLDER: &str = "masakari-monitor";
 
 /// A monitor of the Instance-HA service of OpenStack (Tachi)
 #[derive(Debug, Parser)]
-#[command(name = PLACEHOLDER, version, max_term_width = 110, infer_long_args = true)]
+#[command(name = PLACEHOLDER, version = crate::VERSION, max_term_width = 110, infer_long_args = true)]
 struct Monitor {
     #[command(flatten)]
     oslo: OsloArgs,

@@ -148,7 +148,7 @@ impl Signing {
         let stamp = self.clock.stamp();
         let has_boot = !stamp.boot.is_empty();
         MonitorSignature {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::VERSION.to_owned(),
             troubles: troubles
                 .into_iter()
                 .map(|(part, why)| (part.to_owned(), short(&why)))

@@ -90,7 +90,7 @@ impl DropIn {
     /// Prints what clap has to say; gives the exit code, which is argparse's.
     pub(crate) fn say(error: &clap::Error) -> u8 {
         if error.kind() == ErrorKind::DisplayVersion {
-            crate::out::line(env!("CARGO_PKG_VERSION"));
+            crate::out::line(crate::VERSION);
             return crate::DONE;
         }
         // Nobody is left to tell if this fails.
@@ -101,7 +101,7 @@ impl DropIn {
 
 /// Instance-HA API of OpenStack (Tachi)
 #[derive(Debug, Parser)]
-#[command(name = "masakari-api", version, max_term_width = 110, infer_long_args = true)]
+#[command(name = "masakari-api", version = crate::VERSION, max_term_width = 110, infer_long_args = true)]
 struct Api {
     #[command(flatten)]
     oslo: OsloArgs,
@@ -111,7 +111,7 @@ struct Api {
 #[derive(Debug, Parser)]
 #[command(
     name = "masakari-engine",
-    version,
+    version = crate::VERSION,
     max_term_width = 110,
     infer_long_args = true
 )]
@@ -124,7 +124,7 @@ struct Engine {
 #[derive(Debug, Parser)]
 #[command(
     name = "masakari-manage",
-    version,
+    version = crate::VERSION,
     max_term_width = 110,
     infer_long_args = true
 )]
@@ -169,7 +169,7 @@ pub(crate) enum ManageDb {
 #[derive(Debug, Parser)]
 #[command(
     name = "masakari-status",
-    version,
+    version = crate::VERSION,
     max_term_width = 110,
     infer_long_args = true
 )]

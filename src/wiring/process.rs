@@ -168,7 +168,8 @@ impl Process {
         };
         let mut router = Router::new();
         if let Some(wanted) = wanted {
-            let metrics = Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
+            let metrics =
+                Metrics::start(crate::VERSION).map_err(|error| Failure::new("setting up metrics", error))?;
             let (stop, upkeep) = (self.stop.clone(), metrics.clone().upkeep());
             self.tasks.spawn(async move {
                 // The upkeep only tidies up, so it may be dropped at any time.

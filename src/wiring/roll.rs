@@ -114,7 +114,7 @@ impl Signer {
         let facts = self.facts.iter().map(|(part, how)| (part.clone(), how()));
         let signature = EngineSignature {
             name: self.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::VERSION.to_owned(),
             started_at,
             facts: facts.collect(),
         };

@@ -3,6 +3,7 @@
 same bytes twice; and what it refuses."""
 import argparse
 import fnmatch
+import importlib
 import json
 import os
 import re
@@ -105,8 +106,8 @@ def refused(out, work, binaries):
 
 def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
-    with open(os.path.join(REPO, "Cargo.toml"), "rb") as f:
-        version = tomllib.load(f)["workspace"]["package"]["version"]
+    sys.path.insert(0, os.path.join(REPO, "packaging/lib"))
+    version = importlib.import_module("versions").version()
     with tempfile.TemporaryDirectory(prefix="tachi-release.") as work:
         binaries = stubs(work)
         outs = [os.path.join(work, name) for name in ("first", "second")]

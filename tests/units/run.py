@@ -2,6 +2,8 @@
 """What packages bring beside the binaries: units, users, presets; and that they are made of the same bytes each time."""
 import argparse
 import hashlib
+import importlib
+import itertools
 import os
 import re
 import shutil
@@ -201,6 +203,49 @@ def same_bytes(check, work):
     check.that("a folder without binaries is refused", done.returncode == 1 and "no tachi" in done.stderr, done.stderr)
 
 
+def test_deploy18_a_version_names_its_commit_and_sorts_by_it(check, work):
+    """Whoever installs the package of a later commit gets it; its release sorts before what comes after it."""
+    sys.path.insert(0, os.path.join(PACKAGING, "lib"))
+    versions = importlib.import_module("versions")
+    folder = os.path.join(work, "history")
+    os.mkdir(folder)
+    here, versions.REPO = versions.REPO, folder
+    try:
+        with open(os.path.join(folder, "Cargo.toml"), "w", encoding="utf-8") as f:
+            f.write('[workspace.package]\nversion = "0.9.0"\n')
+        check.that("outside of git it is Cargo.toml's", versions.version() == "0.9.0", versions.version())
+
+        def git(*words, date="2026-11-27T00:00:00Z"):
+            env = dict(os.environ, GIT_COMMITTER_DATE=date, GIT_AUTHOR_DATE=date, GIT_CONFIG_GLOBAL="/dev/null")
+            done = subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *words], cwd=folder, env=env, capture_output=True, check=False)
+            check.that("git " + words[0], done.returncode == 0, done.stderr)
+
+        git("init", "-q")
+        git("add", ".")
+        git("commit", "-q", "-m", "released")
+        git("tag", "v0.9.0")
+        made = [versions.version()]
+        check.that("with its tag it is the release", made[0] == "0.9.0", made[0])
+        # The second is later by its clock and looks earlier by its zone.
+        for number, date in enumerate(("2026-11-27T14:36:44+00:00", "2026-11-27T09:36:45-05:00", "2026-11-28T00:00:00+09:00")):
+            git("commit", "-q", "--allow-empty", "-m", str(number), date=date)
+            made.append(versions.version())
+        check.that("each commit has its own, with its time and id", re.fullmatch(r"0\.9\.0\+git20261127143644\.[0-9a-f]{9}", made[1]), made)
+        for first, second in itertools.pairwise(made):
+            check.that("dpkg: %s is before %s" % (first, second), tried("dpkg", "--compare-versions", first + "-1", "lt", second + "-1").returncode == 0)
+            if shutil.which("rpm"):
+                said = tried("rpm", "--eval", '%%{lua: print(rpm.vercmp("%s", "%s"))}' % (first, second)).stdout.strip()
+                check.that("rpm: %s is before %s" % (first, second), said == "-1", said)
+        with open(os.path.join(folder, "Cargo.toml"), "a", encoding="utf-8") as f:
+            f.write("# changed\n")
+        check.that("what differs from its commit says so", versions.version() == made[-1] + ".dirty", versions.version())
+        os.mkdir(os.path.join(folder, "inside"))
+        versions.REPO = os.path.join(folder, "inside")
+        check.that("another project's commits do not count", not versions.commit(), versions.commit())
+    finally:
+        versions.REPO = here
+
+
 def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
     check = Checks()
@@ -211,6 +256,7 @@ def main():
         users(check, work)
         test_deploy09_a_binary_that_needs_more_than_the_packages_say_is_refused(check, work)
         same_bytes(check, work)
+        test_deploy18_a_version_names_its_commit_and_sorts_by_it(check, work)
     print("%d passed, %d failed" % (check.passed, check.failed))
     return 1 if check.failed else 0
 

@@ -174,7 +174,7 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
         .iter()
         .filter(|one| is_host && one.zone == host.zone && one.name != host.name);
     MonitorSignature {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: crate::VERSION.to_owned(),
         troubles: BTreeMap::new(),
         watches: others.map(|one| one.name.clone()).collect(),
         watching: is_host,
