@@ -10,7 +10,7 @@ use crate::kind::Kind;
 
 /// What happens on a hypervisor is told to the Instance-HA API.
 #[derive(Debug, Parser)]
-#[command(name = "tachi-monitor", version, max_term_width = 110)]
+#[command(name = "tachi-monitor", version = crate::VERSION, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -35,6 +35,9 @@ pub(crate) enum Command {
     BootGuard(ConfigArgs),
     /// Tell whether failures would be noticed and reported, and how soon
     Check(CheckArgs),
+    /// Print files that let monitors work on this host
+    #[command(subcommand)]
+    Init(InitCommand),
     /// Print a configuration file with every option, what it does, its limits and its default, all commented out
     Sample,
     /// Print what completes our commands and options in a shell
@@ -79,6 +82,51 @@ pub(crate) enum HostCommand {
     Explain(ExplainArgs),
     /// What Pacemaker starts as an alert agent: has the host monitor of this machine look at once
     Alert,
+}
+
+/// `tachi-monitor init`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InitCommand {
+    /// Print the polkit rule that lets the process monitor start and restart the units of its list
+    ///
+    /// Redirect it into the file that its first lines name. `--form pkla` is for polkit before 0.106 (Ubuntu 22.04), which cannot name units:
+    /// the user may then start, stop and restart every unit of the host.
+    Polkit(PolkitArgs),
+}
+
+/// `tachi-monitor init polkit`.
+#[derive(Debug, Args)]
+pub(crate) struct PolkitArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Read this list instead of the configuration's process_list_path
+    #[arg(long, value_name = "FILE")]
+    pub(crate) process_list: Option<PathBuf>,
+    /// Form of the rule
+    #[arg(long, value_enum, default_value_t = PolkitForm::Rules)]
+    pub(crate) form: PolkitForm,
+    /// User of the process monitor
+    #[arg(long, default_value = "masakarimonitors", value_parser = user_name)]
+    pub(crate) user: String,
+}
+
+/// Form of a polkit rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolkitForm {
+    /// JavaScript, for polkit 0.106 and later
+    Rules,
+    /// A local authority file, for polkit 0.105
+    Pkla,
+}
+
+/// A name that cannot end a line or a string of the rule.
+fn user_name(text: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
+    if !text.is_empty() && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no name of a user".to_owned())
+    }
 }
 
 /// `tachi-monitor check`.

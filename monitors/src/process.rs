@@ -11,6 +11,7 @@ mod given_up;
 mod hands;
 mod list;
 mod pid;
+mod polkit;
 mod probe;
 mod systemd;
 mod watch;
@@ -34,11 +35,13 @@ use self::probe::{Outlet, Probe, State};
 use self::systemd::{Systemd, UnitProbe};
 use self::watch::{Pace, Watch};
 use crate::check::{Check, Finding};
+use crate::cli::PolkitArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::kind::Kind;
 use crate::monitor::Monitor;
+use crate::out;
 use crate::reporter::Reporter;
 use crate::settings::{ProcessSettings, Settings};
 
@@ -302,6 +305,9 @@ impl Check for Checks {
                 State::Unknown(why) => Finding::wrong(PART, format!("{name}: {why}")),
             });
         }
+        if !settings.process.watch_only {
+            findings.extend(polkit::check(&entries, &systemd).await);
+        }
         let pace = settings.process.pace();
         findings.push(Finding::noticed(
             PART,
@@ -318,6 +324,16 @@ impl Check for Checks {
         ));
         findings
     }
+}
+
+/// `tachi-monitor init polkit`.
+pub(crate) fn polkit_rule(args: &PolkitArgs) -> Result<u8, Failure> {
+    let entries = match &args.process_list {
+        Some(path) => list::read(path)?,
+        None => list::read(&Settings::load(&args.config)?.process.list)?,
+    };
+    out::line(polkit::rule(&entries, &args.user, args.form)?.trim_end());
+    Ok(out::DONE)
 }
 
 /// A process, as it was started.

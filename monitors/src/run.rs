@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cli::{Cli, Command, ConfigArgs, HostArgs};
+use crate::cli::{Cli, Command, ConfigArgs, HostArgs, InitCommand};
 use crate::clock::Clock;
 use crate::delivery::{Courier, Store};
 use crate::failure::Failure;
@@ -103,6 +103,7 @@ async fn command(command: Command) -> Result<u8, Failure> {
         Command::Introspective(args) => monitor(Kind::Introspective, &args).await,
         Command::BootGuard(args) => boot_guard::run(&args).await,
         Command::Check(args) => check::run(&args).await,
+        Command::Init(InitCommand::Polkit(args)) => process::polkit_rule(&args),
         Command::Sample => {
             out::line(tachi_config::sample(&Settings::declared()?).trim_end());
             Ok(out::DONE)
@@ -158,7 +159,7 @@ async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
     }
     tracing::info!(
         monitor = kind.name(), hostname = %settings.hostname, waiting = opened.records,
-        version = env!("CARGO_PKG_VERSION"), "starting"
+        version = crate::VERSION, "starting"
     );
     let reread = || reread(args);
     serve(

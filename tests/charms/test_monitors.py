@@ -137,6 +137,30 @@ def test_the_process_monitor_runs_where_there_is_a_list(unit):
     assert "masakari-process-monitor" not in unit.machine.units
 
 
+@pytest.mark.parametrize(("release", "form", "other"), [("24.04", "rules", "pkla"), ("22.04", "pkla", "rules")])
+def test_the_process_monitor_may_restart_what_its_list_names_and_no_longer_than_there_is_one(unit, release, form, other):
+    text = "- process_name: nova-compute\n  start_command: systemctl start nova-compute\n"
+    files = {
+        "rules": "/etc/polkit-1/rules.d/49-tachi-process-monitor.rules",
+        "pkla": "/etc/polkit-1/localauthority/50-local.d/49-tachi-process-monitor.pkla",
+    }
+    unit.machine.write("/etc/os-release", f'VERSION_ID="{release}"\n')
+    unit.machine.answers["tachi-monitor init polkit"] = (0, "the rule\n", "")
+    out = unit.run(unit.on.config_changed(), whole(config={"process-list": text}))
+    assert unit.read(files[form]) == "the rule\n" and unit.read(files[other]) is None
+    assert unit.machine.modes[files[form]] == (0o644, "root", "root")
+    asked = f"tachi-monitor init polkit --process-list /etc/masakarimonitors/process_list.yaml --form {form}"
+    assert set(unit.machine.did("tachi-monitor init")) == {asked}
+    unit.machine.answers["tachi-monitor init polkit"] = (1, "", "no rule is needed")
+    unit.run(unit.on.config_changed(), dataclasses.replace(out, config={"process-list": "- process_name: own\n"}))
+    assert unit.read(files[form]) is None
+    unit.machine.answers["tachi-monitor init polkit"] = (0, "the rule\n", "")
+    out = unit.run(unit.on.config_changed(), whole(config={"process-list": text}))
+    assert unit.read(files[form]) == "the rule\n"
+    unit.run(unit.on.config_changed(), dataclasses.replace(out, config={}))
+    assert unit.read(files[form]) is None
+
+
 def test_the_boot_guard_is_enabled_and_never_started_or_stopped(unit):
     out = unit.run(unit.on.config_changed(), whole(config={"boot-guard": True}))
     assert "tachi-boot-guard.service" in unit.machine.at_boot

@@ -14,6 +14,11 @@ from tachi_charm.problem import Failed, Problem
 log = logging.getLogger(__name__)
 HOST, INSTANCE, PROCESS = "masakari-host-monitor", "masakari-instance-monitor", "masakari-process-monitor"
 BOOT_GUARD = "tachi-boot-guard.service"
+# These let the process monitor, which is not root, restart units. polkit of 22.04 reads no JavaScript; its form names no units.
+POLKIT = {
+    "rules": "/etc/polkit-1/rules.d/49-tachi-process-monitor.rules",
+    "pkla": "/etc/polkit-1/localauthority/50-local.d/49-tachi-process-monitor.pkla",
+}
 # Removed together with the arrival of ours; some own the names in /usr/bin that ours has too.
 UPSTREAM = (
     HOST,
@@ -99,6 +104,7 @@ class MasakariMonitorsCharm(base.Charm):
             # Its package ships an example, which nobody has asked to be watched.
             if self.machine.running(PROCESS) or self.machine.enabled(PROCESS):
                 self.machine.stop(PROCESS, mask=False)
+            self._polkit(None)
             return False
         try:
             told = yaml.safe_load(text)
@@ -106,7 +112,19 @@ class MasakariMonitorsCharm(base.Charm):
             raise Problem(f"option process-list is no YAML: {' '.join(str(e).split())}") from e
         if not isinstance(told, list) or not all(isinstance(one, dict) and one.get("process_name") for one in told):
             raise Problem("option process-list is no list of processes, each with a process_name")
-        return self.machine.write(settings.PROCESSES, text.rstrip("\n") + "\n", 0o640, "root", settings.GROUP)
+        changed = self.machine.write(settings.PROCESSES, text.rstrip("\n") + "\n", 0o640, "root", settings.GROUP)
+        self._polkit("pkla" if '"22.04"' in (self.machine.read("/etc/os-release") or "") else "rules")
+        return changed
+
+    def _polkit(self, wanted: str | None) -> None:
+        """Without a list, or with one that starts no units, there is no rule."""
+        for form, file in POLKIT.items():
+            command = ["tachi-monitor", "init", "polkit", "--process-list", settings.PROCESSES, "--form", form]
+            made = self.machine.run(command, check=False) if form == wanted else None
+            if made and made.returncode == 0:
+                self.machine.write(file, made.stdout, 0o644)
+            else:
+                self.machine.remove(file)
 
     def _boot_guard(self) -> None:
         """Started by the next boot: starting it now asks for nothing, and stopping it stops nova-compute."""

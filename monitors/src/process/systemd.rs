@@ -88,7 +88,7 @@ impl Systemd {
         }
     }
 
-    async fn connection(&self) -> Result<Connection, String> {
+    pub(super) async fn connection(&self) -> Result<Connection, String> {
         let mut held = self.connection.lock().await;
         if let Some(connection) = &*held {
             return Ok(connection.clone());
@@ -191,7 +191,10 @@ async fn manager(connection: &Connection) -> Result<ManagerProxy<'static>, Strin
 }
 
 /// What systemd says, or why it says nothing.
-async fn answered<T>(what: &str, asked: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
+pub(super) async fn answered<T>(
+    what: &str,
+    asked: impl Future<Output = zbus::Result<T>>,
+) -> Result<T, String> {
     match timeout(ANSWER, asked).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{what}: {}", told(&error))),
@@ -209,7 +212,7 @@ fn told(error: &zbus::Error) -> String {
         || name.ends_with(".AccessDenied")
         || matches!(error, zbus::Error::FDO(error) if matches!(**error, fdo::Error::AccessDenied(_)));
     let hint = if refused {
-        " (is there a polkit rule for this user and unit?)"
+        " (is there a polkit rule for this user and unit? `tachi-monitor init polkit` prints it)"
     } else {
         ""
     };

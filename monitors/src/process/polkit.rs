@@ -1,0 +1,248 @@
+//! polkit: the rule that lets the process monitor start and restart units, and whether it may.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+use tokio::process::{Child, Command as Program};
+use zbus::Connection;
+use zbus::Variant;
+use zbus::proxy::CacheProperties;
+
+use super::list::{Command, Entry};
+use super::systemd::{Systemd, answered};
+use crate::check::Finding;
+use crate::cli::PolkitForm;
+use crate::failure::Failure;
+
+/// What systemd asks polkit.
+const ACTION: &str = "org.freedesktop.systemd1.manage-units";
+
+/// Users of the monitors, of our packages and of openstack-ansible's units.
+const USERS: [&str; 2] = ["masakarimonitors", "masakari"];
+
+/// A unit and what is done with it.
+type Act<'e> = (&'e str, &'static str);
+
+/// Every unit that the list starts or restarts.
+fn acts(entries: &[Entry]) -> BTreeSet<Act<'_>> {
+    let steps = entries.iter().flat_map(|entry| [&entry.start, &entry.restart]);
+    let commands = steps.flat_map(|steps| [&steps.before, &steps.main, &steps.after]);
+    let acts = commands.filter_map(|command| match command {
+        Command::Unit { restart, unit } => Some((unit.as_str(), if *restart { "restart" } else { "start" })),
+        Command::Nothing | Command::Program(_) => None,
+    });
+    acts.collect()
+}
+
+/// The rule for `user` and the units of the list, as a file of polkit's.
+///
+/// # Errors
+///
+/// The list starts no unit.
+pub(super) fn rule(entries: &[Entry], user: &str, form: PolkitForm) -> Result<String, Failure> {
+    let units: BTreeSet<&str> = acts(entries).into_iter().map(|(unit, _)| unit).collect();
+    if units.is_empty() {
+        return Err(Failure::told(
+            "the list starts and restarts no unit, so no rule is needed",
+        ));
+    }
+    Ok(match form {
+        PolkitForm::Rules => javascript(&units, user),
+        PolkitForm::Pkla => pkla(&units, user),
+    })
+}
+
+fn javascript(units: &BTreeSet<&str>, user: &str) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let units: Vec<String> = units.iter().map(|unit| quoted(unit)).collect();
+    format!(
+        r#"// Lets the process monitor start and restart the units of its process_list.yaml, and nothing else.
+// Written by `tachi-monitor init polkit`. Its place is /etc/polkit-1/rules.d/49-tachi-process-monitor.rules.
+polkit.addRule(function (action, subject) {{
+    var units = [{}];
+    if (action.id === "{ACTION}" &&
+        subject.user === {} &&
+        units.indexOf(action.lookup("unit")) >= 0 &&
+        ["start", "restart"].indexOf(action.lookup("verb")) >= 0) {{
+        return polkit.Result.YES;
+    }}
+    return polkit.Result.NOT_HANDLED;
+}});
+"#,
+        units.join(", "),
+        quoted(user)
+    )
+}
+
+fn pkla(units: &BTreeSet<&str>, user: &str) -> String {
+    let mut text = String::from(
+        "# For polkit before 0.106 (Ubuntu 22.04), which reads no JavaScript. THIS FORM CANNOT NAME UNITS: the user may start, stop and restart every\n\
+         # unit of this host. The process monitor restarts these:\n",
+    );
+    for unit in units {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "#   {unit}");
+    }
+    let _ = write!(
+        text,
+        "# Written by `tachi-monitor init polkit --form pkla`. Its place is\n\
+         # /etc/polkit-1/localauthority/50-local.d/49-tachi-process-monitor.pkla.\n\
+         [Tachi's process monitor]\n\
+         Identity=unix-user:{user}\n\
+         Action={ACTION}\n\
+         ResultAny=yes\n\
+         ResultInactive=yes\n\
+         ResultActive=yes\n"
+    );
+    text
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.PolicyKit1.Authority",
+    default_service = "org.freedesktop.PolicyKit1",
+    default_path = "/org/freedesktop/PolicyKit1/Authority"
+)]
+trait Authority {
+    fn check_authorization(
+        &self,
+        subject: &(&str, HashMap<&str, Variant<'_>>),
+        action_id: &str,
+        details: &HashMap<&str, &str>,
+        flags: u32,
+        cancellation_id: &str,
+    ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
+}
+
+/// A process of a user, whom polkit is asked about.
+#[derive(Clone, Copy)]
+struct Subject {
+    pid: u32,
+    started: u64,
+    uid: u32,
+}
+
+/// What the monitor is refused.
+async fn refused<'e>(
+    connection: &Connection,
+    subject: Subject,
+    acts: &BTreeSet<Act<'e>>,
+) -> Result<Vec<Act<'e>>, String> {
+    let authority = AuthorityProxy::builder(connection)
+        .cache_properties(CacheProperties::No)
+        .build();
+    let authority = answered("reaching polkit", authority).await?;
+    let mut refused = Vec::new();
+    for (unit, verb) in acts {
+        let process = HashMap::from([
+            ("pid", Variant::from(subject.pid)),
+            ("start-time", Variant::from(subject.started)),
+            ("uid", Variant::from(i32::try_from(subject.uid).unwrap_or(-1))),
+        ]);
+        let process = ("unix-process", process);
+        let details = HashMap::from([("unit", *unit), ("verb", *verb)]);
+        let asked = authority.check_authorization(&process, ACTION, &details, 0, "");
+        let (may, _, _) = answered("asking polkit", asked).await?;
+        if !may {
+            refused.push((*unit, *verb));
+        }
+    }
+    Ok(refused)
+}
+
+/// A process that does nothing, under the user's id, until it is dropped: polkit answers for processes.
+async fn stand_in(uid: u32) -> Result<(Child, Subject), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("starting a process as user {uid}: {error}");
+    let child = Program::new("sleep")
+        .arg("60")
+        .uid(uid)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    let pid = child.id().unwrap_or_default();
+    let stat = i32::try_from(pid)
+        .map_err(|error| failed(&error))
+        .and_then(|pid| {
+            procfs::process::Process::new(pid)
+                .and_then(|process| process.stat())
+                .map_err(|error| failed(&error))
+        })?;
+    let subject = Subject {
+        pid,
+        started: stat.starttime,
+        uid,
+    };
+    Ok((child, subject))
+}
+
+/// The first of our users that this machine has.
+fn user() -> Option<(String, u32)> {
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    USERS
+        .iter()
+        .find_map(|user| Some(((*user).to_owned(), uid_of(&text, user)?)))
+}
+
+fn uid_of(passwd: &str, user: &str) -> Option<u32> {
+    let mut lines = passwd.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        (fields.next()? == user)
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
+    })
+}
+
+/// Whether polkit lets the monitor do what the list says.
+pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Finding> {
+    const PART: &str = "process";
+    let acts = acts(entries);
+    if acts.is_empty() {
+        return None;
+    }
+    if !rustix::process::geteuid().is_root() {
+        let text = "polkit tells only root whether the monitor may restart its units: sudo tachi-monitor check process";
+        return Some(Finding::note(PART, text));
+    }
+    let Some((user, uid)) = user() else {
+        let text = format!(
+            "there is no user {}: whether the monitor may restart its units is not known",
+            USERS.join(" and no user ")
+        );
+        return Some(Finding::note(PART, text));
+    };
+    let asked = async {
+        let (_child, subject) = stand_in(uid).await?;
+        refused(&systemd.connection().await?, subject, &acts).await
+    };
+    Some(finding(&user, asked.await))
+}
+
+fn finding(user: &str, asked: Result<Vec<Act<'_>>, String>) -> Finding {
+    const PART: &str = "process";
+    match asked {
+        Ok(refused) if refused.is_empty() => Finding::good(
+            PART,
+            format!("polkit lets {user} start and restart the units of the list"),
+        ),
+        Ok(refused) => {
+            let acts: Vec<String> = refused
+                .iter()
+                .map(|(unit, verb)| format!("{verb} {unit}"))
+                .collect();
+            Finding::wrong(
+                PART,
+                format!(
+                    "polkit does not let {user} {}: each restart fails, and the process is reported: tachi-monitor init polkit prints the rule",
+                    acts.join(", ")
+                ),
+            )
+        }
+        Err(why) => Finding::wrong(
+            PART,
+            format!("{why}: whether {user} may restart the units of the list is not known"),
+        ),
+    }
+}
+
+#[cfg(test)]
+#[path = "polkit/tests.rs"]
+mod tests;
