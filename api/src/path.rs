@@ -56,7 +56,7 @@ fn take_apart(
         path = below;
     }
     if by_media_type
-        && !["/v1", "/healthcheck", "/operator", "/board"]
+        && !["/v1", "/healthcheck", "/healthz", "/operator", "/board"]
             .iter()
             .any(|root| is_below(&path, root))
     {
@@ -236,6 +236,7 @@ mod tests {
             ("/v1", None, "/v1"),
             ("/operator/v1/hosts", None, "/operator/v1/hosts"),
             ("/healthcheck", None, "/healthcheck"),
+            ("/healthz", None, "/healthz"),
             ("/healthchecks", None, "/v1/healthchecks"),
         ];
         for (path, project, expected) in cases {

@@ -135,6 +135,8 @@ fn beside_v1(app: App) -> Router {
     router
         .route("/", any(versions::list))
         .route("/healthcheck", any(healthcheck::answer))
+        // The name that engines and monitors have for it, and probes.
+        .route("/healthz", any(healthcheck::answer))
         .route("/healthcheck/", any(healthcheck::answer))
         .route("/healthcheck/{*rest}", any(healthcheck::answer))
         .route("/openapi.json", get(openapi::serve).fallback(versions::choices))

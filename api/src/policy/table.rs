@@ -3,6 +3,8 @@
 use tachi_policy::{Operation, RuleDefault};
 
 const ADMIN: &str = "rule:admin_api";
+const VIEWING: &str =
+    "rule:admin_api or (role:reader and is_service_project:True and not role:masakari_monitor)";
 const CREATE: &str = "rule:os_masakari_api:notifications:create";
 const ANYBODY: &str = "@";
 const READING: &str =
@@ -67,9 +69,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("admin_api", "is_admin:True",
         "What the rules below stand on.", &[]),
 
-    RuleDefault::new("os_masakari_api:segments:index", ADMIN,
+    RuleDefault::new("os_masakari_api:segments:index", VIEWING,
         "List failover segments.", &[op("GET", SEGMENTS)]),
-    RuleDefault::new("os_masakari_api:segments:detail", ADMIN,
+    RuleDefault::new("os_masakari_api:segments:detail", VIEWING,
         "Show a failover segment.", &[op("GET", SEGMENT)]),
     RuleDefault::new("os_masakari_api:segments:create", ADMIN,
         "Create a failover segment.", &[op("POST", SEGMENTS)]),
@@ -80,9 +82,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:segments:discoverable", ADMIN,
         "See segments in the list of extensions.", &[]),
 
-    RuleDefault::new("os_masakari_api:os-hosts:index", ADMIN,
+    RuleDefault::new("os_masakari_api:os-hosts:index", VIEWING,
         "List the hosts of a segment.", &[op("GET", HOSTS)]),
-    RuleDefault::new("os_masakari_api:os-hosts:detail", ADMIN,
+    RuleDefault::new("os_masakari_api:os-hosts:detail", VIEWING,
         "Show a host.", &[op("GET", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:create", ADMIN,
         "Add a host to a segment.", &[op("POST", HOSTS)]),
@@ -93,9 +95,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:os-hosts:discoverable", ADMIN,
         "See hosts in the list of extensions.", &[]),
 
-    RuleDefault::new("os_masakari_api:notifications:index", ADMIN,
+    RuleDefault::new("os_masakari_api:notifications:index", VIEWING,
         "List notifications.", &[op("GET", NOTIFICATIONS)]),
-    RuleDefault::new("os_masakari_api:notifications:detail", ADMIN,
+    RuleDefault::new("os_masakari_api:notifications:detail", VIEWING,
         "Show a notification and how its recovery goes.", &[op("GET", NOTIFICATION)]),
     RuleDefault::new("os_masakari_api:notifications:create", ADMIN,
         "Report a failure: what monitors do. Add \" or role:masakari_monitor\" to let monitors have a user that can do \
@@ -110,9 +112,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:notifications:discoverable", ADMIN,
         "See notifications in the list of extensions.", &[]),
 
-    RuleDefault::new("os_masakari_api:vmoves:index", ADMIN,
+    RuleDefault::new("os_masakari_api:vmoves:index", VIEWING,
         "List the moves of instances that a notification caused.", &[op("GET", VMOVES)]),
-    RuleDefault::new("os_masakari_api:vmoves:detail", ADMIN,
+    RuleDefault::new("os_masakari_api:vmoves:detail", VIEWING,
         "Show a move.", &[op("GET", VMOVE)]),
     RuleDefault::new("os_masakari_api:vmoves:discoverable", ADMIN,
         "See moves in the list of extensions.", &[]),

@@ -129,6 +129,8 @@ async fn s6_4_healthcheck_backends() {
             options
         });
         let got = from(&bench, "127.0.0.1:1", "/healthcheck", &[]).await;
+        let probed = from(&bench, "127.0.0.1:1", "/healthz", &[]).await;
+        assert_eq!(probed, got, "engines and monitors have that name");
         assert_eq!(got, (status, text.to_owned()), "{name}");
     }
 }

@@ -80,6 +80,33 @@ async fn s6_3_every_rule_forbids_and_admits() {
     }
 }
 
+/// Whoever may read what the engine does may read what it does it to; nobody else, and no monitor.
+#[tokio::test]
+async fn deploy19_a_reader_of_the_service_project_reads_masakaris_routes() {
+    let bench = Bench::new();
+    let mut read = 0;
+    for route in routes() {
+        let Some(rule) = route.rule.filter(|rule| rule.starts_with("os_masakari_api:")) else {
+            continue;
+        };
+        let extends = rule.starts_with("os_masakari_api:extensions");
+        let may = rule.ends_with(":read") || route.method == "GET" && !extends;
+        for token in ["reader", "service-monitor", "masakari_monitor"] {
+            assert_eq!(ask(&bench, &route, token).await.status, 403, "{token} {route:?}");
+        }
+        assert_eq!(
+            ask(&bench, &route, "service-reader").await.status != 403,
+            may,
+            "{route:?}"
+        );
+        read += usize::from(may && route.path.starts_with("/v1/"));
+    }
+    assert_eq!(
+        read, 8,
+        "index and detail of segments, hosts, notifications and moves"
+    );
+}
+
 #[test]
 fn s6_3_only_these_routes_have_no_rule() {
     let open: Vec<_> = routes()
@@ -239,8 +266,15 @@ fn s6_3_names_and_defaults_are_masakaris() {
         .flat_map(|(resource, actions, check)| {
             let names = actions
                 .iter()
-                .map(move |action| format!("os_masakari_api:{resource}:{action}"));
-            names.map(move |name| (name, *check))
+                .map(move |action| (format!("os_masakari_api:{resource}:{action}"), *action));
+            // Ours: a reader of the service project.
+            names.map(move |(name, action)| match (*resource, action) {
+                ("segments" | "os-hosts" | "notifications" | "vmoves", "index" | "detail") => (
+                    name,
+                    "rule:admin_api or (role:reader and is_service_project:True and not role:masakari_monitor)",
+                ),
+                _ => (name, *check),
+            })
         })
         .collect();
     expected.extend([
