@@ -9,31 +9,31 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a success of an agent means, by its name.
+/// The meaning of an agent's success, by the agent's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// The agent switches the power of a machine and confirms it.
     Power(Aim),
     /// The machine's own watchdog resets it. The agent waits for that, but its `status` reads no power.
     Watchdog,
-    /// The power may be on: what the agent does instead, to be read after "which".
+    /// The power may be on. The text completes "which ...": what the agent does instead.
     NotPower(&'static str),
     /// The table does not know the agent.
     Unknown,
 }
 
-/// How an agent knows which machine is meant.
+/// The way an agent identifies the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
     /// By the parameter `plug`, also called `port`.
     Plug,
-    /// Not at all: it talks to the power controller of one machine, unless `port_as_ip` is set.
+    /// By its own address: it connects to the power controller of one machine, unless `port_as_ip` is set.
     Machine,
-    /// By the node's name, in a list of its own: agents of cluster-glue.
+    /// By the node's name, in a list of its own (agents of cluster-glue).
     List,
 }
 
-/// Returns what a success of this agent means, by its name in `/usr/sbin` or in a CIB.
+/// Returns the meaning of an agent's success, by its name in `/usr/sbin` or in a CIB.
 pub fn effect(agent: &str) -> Effect {
     if table::PLUG.contains(&agent) {
         Effect::Power(Aim::Plug)
@@ -51,22 +51,22 @@ pub fn effect(agent: &str) -> Effect {
     }
 }
 
-/// Why a success does not mean that the power is off. Its text follows the agent's name and a comma.
+/// A reason why success does not prove that the power is off. Its text follows the agent's name and a comma.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// The agent does something else than switch the power.
+    /// The agent does something other than switching the power.
     NotPower(&'static str),
-    /// The table does not know the agent. An operator may.
+    /// The table does not know the agent.
     Unknown,
-    /// The agent is asked for another action than off.
+    /// The agent was run with another action than off.
     Action(String),
     /// A reboot by a power cycle: nothing confirms that the power was off in between.
     Cycle,
     /// An option makes the agent report success while the power may be on.
     Option {
-        /// The option, as it is written.
+        /// The option as written.
         name: String,
-        /// Its effect, to be read after "with NAME".
+        /// Its effect; completes "with NAME ...".
         why: &'static str,
     },
 }
@@ -85,9 +85,10 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// Judges a success of `agent` with these options: it was asked for `action`.
+/// Judges a success of `agent` that ran `action` with these options.
 ///
-/// `trusted`: an operator has said that this agent switches power. Its options and action are judged all the same.
+/// `trusted`: an operator has declared that this agent switches power. Its options and action are checked
+/// nevertheless.
 ///
 /// # Errors
 ///
@@ -110,7 +111,7 @@ pub fn judge(
             return Err(doubt);
         }
     }
-    // The library of the agents compares in small letters.
+    // The agents' library compares in lower case.
     match action.to_ascii_lowercase().as_str() {
         "off" => Ok(()),
         "reboot" if effect == Effect::Watchdog => Ok(()),
@@ -129,14 +130,14 @@ pub fn judge(
     }
 }
 
-/// Options that turn a power agent into one whose success proves nothing.
+/// Returns the reason if this option makes the success of a power agent prove nothing.
 fn option(name: &str, value: &str) -> Option<Doubt> {
     let value = value.trim();
     let off = ["", "0", "no", "off", "false"]
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word));
     let why = match plain(name).as_str() {
-        // The agents' library takes a flag for set even where its value is "0".
+        // The agents' library treats a flag as set even where its value is "0".
         "network_fencing" => "cuts the network of a machine: its guests may run on",
         "missing_as_off" => "takes a machine that it does not find for off",
         "earlyexit" if !off => "returns before the power is off",
@@ -156,7 +157,7 @@ fn option(name: &str, value: &str) -> Option<Doubt> {
     })
 }
 
-/// An option's name as the agents' library takes it.
+/// Normalizes an option's name as the agents' library does.
 fn plain(name: &str) -> String {
     name.trim().to_ascii_lowercase().replace('-', "_")
 }

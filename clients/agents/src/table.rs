@@ -1,6 +1,6 @@
-//! The table. `tests/makers.tsv` holds what the makers' metadata say; a test compares the two.
+//! The table of agents. A test compares it with the makers' metadata in `tests/makers.tsv`.
 
-/// Power agents that are told the machine by `plug`: those of fence-agents and our own.
+/// Power agents of fence-agents and Tachi that identify the machine by `plug`.
 pub(super) const PLUG: &[&str] = &[
     "fence_aliyun",
     "fence_apc",
@@ -127,7 +127,7 @@ pub(super) const WATCHDOG: &[&str] = &["external/sbd", "fence_sbd", "fence_watch
 /// Agents whose reboot is a power cycle unless `method` says otherwise.
 pub(super) const CYCLE_BY_DEFAULT: &[&str] = &["fence_gce"];
 
-/// Agents whose success does not mean that the power is off, by what they do instead.
+/// Agents whose success does not prove that the power is off, grouped by their actual effect.
 pub(super) const NOT_POWER: &[(&str, &[&str])] = &[
     (
         "cuts a host off from its storage or network: its guests may run on",

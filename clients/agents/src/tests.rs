@@ -7,7 +7,7 @@ fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// One line of `tests/makers.tsv`: what the maker says of its agent.
+/// A line of `tests/makers.tsv`: an agent's properties according to its maker.
 struct Maker {
     agent: &'static str,
     off: bool,
@@ -51,7 +51,7 @@ fn f3_the_table_agrees_with_what_the_makers_say() {
             assert!(!maker.lets_in, "{name} lets a node in again: it cuts hosts off");
             let cycles = maker.method == "cycle";
             assert_eq!(cycles, table::CYCLE_BY_DEFAULT.contains(&name), "{name}: method");
-            // These two have port_as_ip, and name a machine of many by plug all the same.
+            // These two have port_as_ip, but still select one of many machines by plug.
             let named = ["fence_powerman", "fence_vmware"].contains(&name);
             let expected = if maker.aim == "own" && !named {
                 Aim::Machine
@@ -63,7 +63,7 @@ fn f3_the_table_agrees_with_what_the_makers_say() {
         if maker.lets_in {
             assert!(matches!(effect, Effect::NotPower(_)), "{name}");
         }
-        // What cluster-glue's plugins do is judged by their own names, so its wrapper stays unknown.
+        // cluster-glue's plugins are judged by their own names, so its wrapper stays unknown.
         assert_eq!(effect == Effect::Unknown, name == "fence_legacy", "{name}");
     }
 }
