@@ -1,14 +1,14 @@
-//! As whom a cloud is asked: `auth`, and what of it stands beside.
+//! The credentials of a cloud: `auth`, and the authentication settings beside it.
 
 use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
 
 use crate::node::{Map, Node};
 
-/// How one logs in.
+/// The authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Password,
-    /// The same without what only the generic plugin knows.
+    /// A password without the settings that only the generic plugin knows.
     PasswordOfV3,
     ApplicationCredential,
 }
@@ -18,7 +18,7 @@ pub(crate) fn kind(config: &Map) -> Result<Kind, String> {
     let word = |key: &str| config.get(key).and_then(Node::as_text);
     let (kind, old) = (word("auth_type"), word("auth_plugin"));
     let named = kind.unwrap_or("password");
-    // openstacksdk reads the old word, and then does not use it.
+    // openstacksdk reads the old option, and then does not use it.
     if old.is_some_and(|old| old != named) {
         return Err("auth_plugin is set: write auth_type in its place".to_owned());
     }
@@ -32,13 +32,13 @@ pub(crate) fn kind(config: &Map) -> Result<Kind, String> {
     }
 }
 
-/// The two places of a setting: `auth`, and beside it.
+/// The two places of an authentication setting: `auth`, and beside it.
 pub(crate) struct Layers<'a> {
     pub(crate) auth: &'a Map,
     pub(crate) beside: &'a Map,
 }
 
-/// Settings by all their names. Those of `auth` that are in none of these are refused.
+/// Settings with their aliases. A setting in `auth` that is in none of these lists is refused.
 const USERNAME: &[&str] = &["username", "user_name"];
 const USER_ID: &[&str] = &["user_id"];
 const PROJECT_ID: &[&str] = &["project_id", "tenant_id"];
@@ -65,11 +65,11 @@ const APPLICATION: &[&[&str]] = &[
     &["application_credential_name"],
     &["application_credential_secret"],
 ];
-/// Settings beside `auth` that openstacksdk takes for a part of it.
+/// Settings beside `auth` that openstacksdk treats as part of it.
 const TOKENS: &[&str] = &["auth_token", "token", "passcode"];
 
 impl Layers<'_> {
-    /// The value of a setting, wherever and by whichever of its names it is written.
+    /// Returns the value of a setting, from either place and under any of its names.
     pub(crate) fn get(&self, names: &[&str]) -> Result<Option<&str>, String> {
         let mut found: Option<&str> = None;
         for map in [self.auth, self.beside] {
@@ -99,7 +99,7 @@ impl Layers<'_> {
         self.get(names)?.ok_or_else(missing)
     }
 
-    /// A thing by id, or by name and domain. The id wins, as in keystoneauth.
+    /// Reads an id, or a name with its domain. The id wins, as in keystoneauth.
     fn named(&self, id: &[&str], name: &[&str], domain: Option<Domain>) -> Result<Option<Named>, String> {
         if let Some(id) = self.get(id)? {
             return Ok(Some(Named::Id(id.to_owned())));
@@ -108,7 +108,7 @@ impl Layers<'_> {
         Ok(name.map(|name| Named::name(name, domain)))
     }
 
-    /// The domain of a user or project: its own, else the one that is written for both, else the default. The id wins, as in
+    /// Reads the domain of a user or project: its own, else the shared one, else the default. The id wins, as in
     /// keystoneauth.
     fn domain(&self, own: [&str; 2], others: &[[&str; 2]]) -> Result<Option<Domain>, String> {
         let all = || std::iter::once(&own).chain(others);
@@ -125,7 +125,7 @@ impl Layers<'_> {
         Ok(None)
     }
 
-    /// Refuses what would be dropped.
+    /// Refuses settings that would be dropped.
     fn check(&self, kind: Kind) -> Result<(), String> {
         let more = match kind {
             Kind::Password => DEFAULTS,
@@ -157,11 +157,11 @@ impl Layers<'_> {
     }
 }
 
-/// Reads who asks.
+/// Reads the credentials.
 pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials, String> {
     layers.check(kind)?;
     let of_project = layers.get(PROJECT_ID)?.is_some() || layers.get(PROJECT_NAME)?.is_some();
-    // Where a project is named, a domain without a word before it is that of both user and project.
+    // If a project is named, an unprefixed domain applies to both user and project.
     let mut others: Vec<[&str; 2]> = Vec::new();
     others.extend(of_project.then_some(["domain_id", "domain_name"]));
     others.extend((kind == Kind::Password).then_some(["default_domain_id", "default_domain_name"]));
@@ -213,7 +213,7 @@ pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials
     }
 }
 
-/// What the token is for. keystoneauth refuses several, too.
+/// Reads the scope of the token. keystoneauth refuses more than one, too.
 fn scope(layers: &Layers<'_>, project: Option<Named>, of_project: bool) -> Result<Scope, String> {
     let mut all: Vec<(&str, Scope)> = Vec::new();
     all.extend(project.map(|project| ("a project", Scope::Project(project))));

@@ -1,4 +1,4 @@
-//! The settings of one cloud, put together.
+//! The merged settings of one cloud.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use crate::files::Found;
 use crate::node::{Map, Node};
 use crate::regions::Chosen;
 
-/// The prefixes of settings that are the Instance-HA API's alone.
+/// Prefixes of settings that belong to the Instance-HA API.
 const SERVICE: [&str; 2] = ["instance_ha", "ha"];
 
-/// Where a cloud is, and as whom it is asked.
+/// The address and credentials of a cloud.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    /// Keystone.
+    /// Address of Keystone.
     pub auth_url: String,
-    /// Who asks.
+    /// Credentials for Keystone.
     pub credentials: Credentials,
-    /// The region that is meant.
+    /// The selected region.
     pub region: Region,
-    /// Which of the API's addresses in the catalogue.
+    /// The endpoint interface to use from the catalogue.
     pub interface: Interface,
-    /// The API's address, in place of the catalogue's.
+    /// Address of the API that overrides the catalogue.
     pub endpoint: Option<String>,
-    /// How servers are known, and how we are.
+    /// Trusted authorities and the client certificate.
     pub tls: Tls,
-    /// How long an answer may take.
+    /// Timeout of one request.
     pub timeout: Option<Duration>,
-    /// Where it is written, for messages.
+    /// The file or variables that define the cloud, for messages.
     pub written_in: String,
 }
 
-/// Puts a cloud together, as openstacksdk's `get_one` does.
+/// Merges a cloud's settings, as openstacksdk's `get_one` does.
 pub(crate) fn assemble(found: &Found, region: &Chosen) -> Result<Cloud, String> {
     let mut config = normalized(&found.profile)?;
     overlay(&mut config, normalized(&found.own)?);
@@ -88,7 +88,7 @@ pub(crate) fn assemble(found: &Found, region: &Chosen) -> Result<Cloud, String> 
     })
 }
 
-/// `map` with underscores for dashes in its names.
+/// Returns `map` with underscores for dashes in its names.
 fn normalized(map: &Map) -> Result<Map, String> {
     let mut all = Map::new();
     for (key, value) in map {
@@ -106,7 +106,7 @@ fn normalized(map: &Map) -> Result<Map, String> {
     Ok(all)
 }
 
-/// What `over` says counts; of `auth` each setting by itself.
+/// Overlays `under` with `over`; `auth` is merged setting by setting.
 fn overlay(under: &mut Map, over: Map) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
@@ -118,7 +118,7 @@ fn overlay(under: &mut Map, over: Map) {
     }
 }
 
-/// A text beside `auth`, with what it refers to.
+/// Reads a text beside `auth` and expands its references.
 fn text(config: &Map, key: &str) -> Result<Option<String>, String> {
     match config.get(key) {
         None | Some(Node::Null) => Ok(None),
@@ -130,7 +130,7 @@ fn text(config: &Map, key: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// A setting of the Instance-HA API alone.
+/// Reads a setting that belongs to the Instance-HA API.
 fn own_setting(config: &Map, what: &str) -> Result<Option<String>, String> {
     let mut found: Option<(String, String)> = None;
     for prefix in SERVICE {
@@ -195,7 +195,7 @@ fn tls(config: &Map, is_environment: bool) -> Result<Tls, String> {
     })
 }
 
-/// A variable holds a text, of which openstacksdk knows `true` alone; in a file the words of YAML count.
+/// Reads a boolean. In a variable openstacksdk accepts only `true`; in a file it accepts YAML's forms.
 fn truth(config: &Map, key: &str, is_environment: bool) -> Result<Option<bool>, String> {
     let Some(word) = text(config, key)? else {
         return Ok(None);
@@ -215,7 +215,7 @@ fn seconds(text: &str) -> Option<Duration> {
     (!span.is_zero()).then_some(span)
 }
 
-/// `path` with the user's home for `~`.
+/// Replaces `~` in `path` by the user's home.
 fn at_home(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
@@ -223,7 +223,7 @@ fn at_home(path: &str) -> PathBuf {
     }
 }
 
-/// `value` with the settings to which it refers as `{name}`, the way Python formats.
+/// Expands references of the form `{name}` in `value`, as Python's formatting does.
 fn expanded(config: &Map, key: &str, value: &str) -> Result<String, String> {
     let wrong = |what: &str| format!("{key} refers to {{{what}}}, which is no text of this cloud");
     let mut whole = String::new();

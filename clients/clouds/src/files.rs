@@ -1,4 +1,4 @@
-//! Where clouds are written: `clouds.yaml`, `secure.yaml`, `clouds-public.yaml`, and the variables of the shell.
+//! Sources of cloud settings: `clouds.yaml`, `secure.yaml`, `clouds-public.yaml`, and environment variables.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::CloudError;
 use crate::node::{self, Map, Node};
 
-/// The cloud that the `OS_*` variables make, unless `OS_CLOUD_NAME` names it otherwise.
+/// Default name of the cloud that the `OS_*` variables define; `OS_CLOUD_NAME` overrides it.
 pub const ENVIRONMENT: &str = "envvars";
 
-/// Variables that choose a cloud and make none.
+/// Variables that select a cloud but do not define one.
 const SELECTORS: [&str; 5] = [
     "OS_CLOUD",
     "OS_REGION_NAME",
@@ -18,20 +18,20 @@ const SELECTORS: [&str; 5] = [
     "OS_CLOUD_NAME",
 ];
 
-/// Prefixes of variables that are no settings of a cloud.
+/// Prefixes of variables that are not settings of a cloud.
 const OTHERS: [&str; 3] = ["OS_TEST", "OS_STD", "OS_LOG"];
 
-/// What a command finds around it.
+/// The process environment that a command reads.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// The variables of the shell.
+    /// Environment variables.
     pub variables: BTreeMap<String, String>,
-    /// The folders in which files are looked for, the first one first.
+    /// Folders that are searched for files, in this order.
     pub folders: Vec<PathBuf>,
 }
 
 impl Surroundings {
-    /// Those of this process.
+    /// Reads the environment of this process.
     pub fn here() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -59,20 +59,20 @@ impl Surroundings {
         }
     }
 
-    /// A variable that is set, and not to nothing.
+    /// Returns a variable that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(name)?;
         (!value.is_empty()).then_some(value.as_str())
     }
 
-    /// The name of the cloud that the `OS_*` variables make.
+    /// Returns the name of the cloud that the `OS_*` variables define.
     pub fn environment(&self) -> &str {
         self.variable("OS_CLOUD_NAME").unwrap_or(ENVIRONMENT)
     }
 
-    /// The cloud that the `OS_*` variables make; `None` if they make none.
+    /// Returns the cloud that the `OS_*` variables define, if any.
     fn made(&self) -> Option<Map> {
-        // Two underscores are in the names of oslo.config's variables, which are a service's options.
+        // Two underscores occur in oslo.config's variables, which are a service's options.
         let is_setting = |name: &str| {
             name.starts_with("OS_")
                 && !name.contains("__")
@@ -98,7 +98,7 @@ impl Surroundings {
         all.join(", ")
     }
 
-    /// The first file of a kind.
+    /// Returns the first file of a kind.
     fn file(&self, kind: &str, variable: Option<&str>) -> Option<PathBuf> {
         let named = variable
             .and_then(|variable| self.variable(variable))
@@ -108,15 +108,15 @@ impl Surroundings {
     }
 }
 
-/// A cloud as it is written.
+/// A cloud's settings before they are merged.
 pub(crate) struct Found {
     /// The cloud's own settings.
     pub(crate) own: Map,
     /// The settings that its profile adds.
     pub(crate) profile: Map,
-    /// Where it is written, for messages.
+    /// The file or variables that define the cloud, for messages.
     pub(crate) written_in: String,
-    /// True if it is made of variables.
+    /// True if environment variables define the cloud.
     pub(crate) is_environment: bool,
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn find(name: &str, around: &Surroundings) -> Result<Found, CloudErro
     })
 }
 
-/// The clouds of a file.
+/// Reads the clouds of a file.
 fn clouds_of(path: &Path) -> Result<Map, CloudError> {
     match section(path, "clouds")? {
         Some(Node::Map(clouds)) => Ok(clouds),
@@ -197,9 +197,9 @@ fn section(path: &Path, name: &str) -> Result<Option<Node>, CloudError> {
     }
 }
 
-/// What the cloud's profile says.
+/// Reads the cloud's profile.
 fn profile_of(own: &Map, around: &Surroundings) -> Result<Map, String> {
-    // `cloud` is the old word for it.
+    // `cloud` is the old name of this setting.
     let named = ["profile", "cloud"]
         .into_iter()
         .find_map(|key| own.get(key)?.as_text());

@@ -1,9 +1,8 @@
-//! `clouds.yaml`, its companions and the `OS_*` variables of a shell: where a cloud's Keystone is, as whom it is asked, and which
-//! region is meant.
+//! Reads `clouds.yaml`, its companions and the `OS_*` variables: Keystone's address, credentials and region.
 //!
-//! openstacksdk's loader is the standard: `tests/clients-config/table.json` holds what it makes of each case. A setting that
-//! chooses whom a command reaches is used or refused by its name, and never dropped (R35). Where the loader picks the first of
-//! several, or goes on without a file that cannot be read, this one refuses.
+//! openstacksdk's loader is the standard: `tests/clients-config/table.json` holds its result for each case. A setting
+//! that selects the target of a command is used or refused by its name, and never dropped (R35). Where openstacksdk
+//! picks the first of several, or continues without a file that it cannot read, this loader refuses.
 
 mod auth;
 mod cloud;
@@ -14,7 +13,7 @@ mod regions;
 pub use cloud::Cloud;
 pub use files::{ENVIRONMENT, Surroundings};
 
-/// Why a cloud cannot be used, with the file and the setting. Values are not repeated: they may be passwords.
+/// An error in a cloud's settings, with file and setting. It omits values, which may be passwords.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CloudError(String);

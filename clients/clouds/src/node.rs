@@ -1,4 +1,4 @@
-//! A YAML document in which every scalar is the text that was written: a password of digits is no number.
+//! A YAML document whose scalars keep the text as written, so that a password of digits stays text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{Options, Spanned};
 
-/// A part of a document.
+/// A node of a document.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Node {
     Null,
@@ -26,7 +26,7 @@ impl Node {
         }
     }
 
-    /// A text that is not empty.
+    /// Returns the text, unless it is empty.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text).filter(|text| !text.is_empty()).map(String::as_str),
@@ -34,7 +34,7 @@ impl Node {
         }
     }
 
-    /// True for what counts as not set.
+    /// True for values that count as unset.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Null => true,
@@ -47,7 +47,7 @@ impl Node {
 
 /// Reads a document.
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
-    // The parser's own message shows a part of the text, which may be a password.
+    // The parser's own message quotes the text, which may be a password.
     let wrong = |error: serde_saphyr::Error| match error.location() {
         Some(at) => format!("line {} is not YAML that can be read", at.line()),
         None => "this is not YAML that can be read".to_owned(),
@@ -71,20 +71,20 @@ pub(crate) fn merge(under: &mut Map, over: Map) {
     }
 }
 
-/// A node with its place in the text.
+/// A node with its position in the text.
 struct Spot(Spanned<Shape>);
 
 enum Shape {
     Null,
     Text(String),
-    /// A scalar to which the parser gives a type of its own.
+    /// A scalar to which the parser gives its own type.
     Typed(String),
     List(Vec<Spot>),
     Map(BTreeMap<String, Spot>),
 }
 
 impl Spot {
-    /// The node, its scalars as they stand in the text.
+    /// Converts the node, with its scalars as they are in the text.
     fn written(self, text: &str) -> Node {
         let span = self.0.defined.span();
         match self.0.value {

@@ -1,4 +1,4 @@
-//! Which of a cloud's regions is meant.
+//! Selection of a cloud's region.
 
 use crate::files::{Found, Surroundings};
 use crate::node::{Map, Node};
@@ -6,20 +6,20 @@ use crate::node::{Map, Node};
 /// A region of a cloud.
 #[derive(Clone, Default)]
 pub(crate) struct Chosen {
-    /// Its name; `None` if the cloud states none.
+    /// Its name; `None` if the cloud sets none.
     pub(crate) name: Option<String>,
-    /// Settings for this region alone.
+    /// Settings of this region only.
     pub(crate) values: Map,
 }
 
-/// Chooses the region. openstacksdk takes the first of several; that is refused here (R35).
+/// Selects the region. openstacksdk takes the first of several; this loader refuses (R35).
 pub(crate) fn choose(found: &Found, around: &Surroundings) -> Result<Chosen, String> {
     let mut all = regions(&found.own)?;
     if all.is_empty() {
         all = regions(&found.profile)?;
     }
     let wanted = around.variable("OS_REGION_NAME").filter(|wanted| {
-        // Beside a whole cloud of variables it is that cloud's.
+        // If variables define the whole cloud, this variable is that cloud's setting.
         let is_listed = all.iter().any(|one| one.name.as_deref() == Some(wanted));
         !found.is_environment && (is_listed || !around.makes_cloud())
     });
@@ -44,7 +44,7 @@ pub(crate) fn choose(found: &Found, around: &Surroundings) -> Result<Chosen, Str
     }
 }
 
-/// The regions that a cloud or a profile lists.
+/// Returns the regions that a cloud or a profile lists.
 fn regions(map: &Map) -> Result<Vec<Chosen>, String> {
     let single: Vec<&str> = match map.get("region_name").or_else(|| map.get("region-name")) {
         None | Some(Node::Null) => Vec::new(),
@@ -82,7 +82,7 @@ fn regions(map: &Map) -> Result<Vec<Chosen>, String> {
     ))
 }
 
-/// An entry of `regions`: a name, or a mapping of `name` and `values`.
+/// Parses an entry of `regions`: a name, or a mapping of `name` and `values`.
 fn region(entry: &Node) -> Result<Chosen, String> {
     const WRONG: &str = "an entry of regions is neither a name nor a mapping of name and values";
     let Some(map) = entry.as_map() else {

@@ -1,4 +1,4 @@
-//! `tests/clients-config/table.json`: what openstacksdk makes of each case, and where this loader differs on purpose.
+//! Compares this loader with openstacksdk by `tests/clients-config/table.json`, and lists the intended differences.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tachi_clouds::{Cloud, Surroundings, read};
 use tachi_keystone::Interface;
 
-/// Cases that are refused here although openstacksdk takes them, each with a part of the reason.
+/// Cases that openstacksdk accepts and this loader refuses, each with a part of the reason.
 const REFUSED: &[(&str, &str)] = &[
-    // It picks the first of several, or one of two that contradict each other.
+    // openstacksdk picks the first of several, or one of two that contradict each other.
     ("regions-two", "several regions: south, north. Set OS_REGION_NAME"),
     ("regions-two-by-comma", "several regions: south, north"),
     ("regions-two-as-list", "several regions: south, north"),
@@ -39,35 +39,35 @@ const REFUSED: &[(&str, &str)] = &[
         "interface-of-both-types",
         "instance_ha_interface and ha_interface differ",
     ),
-    // It drops something without a word.
+    // openstacksdk drops a setting silently.
     ("auth-plugin", "auth_plugin is set"),
     ("profile-unknown", "profile nirgends is not in clouds-public.yaml"),
     ("insecure-number", "insecure is neither true nor false"),
     ("openrc-insecure-yes", "insecure is neither true nor false"),
-    // It asks what Keystone refuses.
+    // openstacksdk sends a request that Keystone refuses.
     (
         "application-credential-by-name-alone",
         "application_credential_name, and no username",
     ),
     ("application-credential-and-project", "its own project only"),
-    // It can what this loader cannot.
+    // openstacksdk supports a method that this loader does not.
     ("token-type", "auth_type \"token\" is not supported"),
     ("interface-list", "interface is a list"),
     ("override-placeholder", "%(placeholder), which is not supported"),
 ];
 
-/// Cases in which this loader takes what is written, and openstacksdk something else: pointers into its answer, with our values.
+/// Returns the values that this loader reads differently from openstacksdk, as pointers into its result.
 fn otherwise(name: &str) -> Option<(&'static str, Value)> {
     const PASSWORD: &str = "/body/auth/identity/password/user/password";
     Some(match name {
-        // YAML 1.1 makes numbers, truths and times of them.
+        // YAML 1.1 reads numbers, booleans and times.
         "password-octal" => (PASSWORD, json!("0123456701")),
         "password-grouped" => (PASSWORD, json!("1_000")),
         "password-fraction" => (PASSWORD, json!("1.10")),
         "password-hex" => (PASSWORD, json!("0x1F")),
         "password-yes" => (PASSWORD, json!("yes")),
         "password-sixty" => (PASSWORD, json!("1:30")),
-        // As the `openstack` command has it, and not the library.
+        // As the `openstack` command does, unlike the library.
         "region-by-variable" | "regions-two-by-variable" => ("/region", json!("north")),
         _ => return None,
     })
