@@ -1,14 +1,14 @@
-//! What other programs and services say, made fit for one line of a log.
+//! Sanitizes text from other programs and services for one log line.
 //!
-//! The adapters that talk to the outside (`tachi-openstack`, `tachi-fence`, `tachi-hooks`, `tachi-instance-ha`) must not let
-//! it write lines of its own into our log, fill it, or repeat a secret there. None of them may depend on another, and the
-//! monitor must not link what the engine needs for OpenStack; so what they have in common stands here, and depends on no
-//! crate of ours.
+//! The adapters that talk to the outside (`tachi-openstack`, `tachi-fence`, `tachi-hooks`, `tachi-instance-ha`) must
+//! not let it inject lines into our log, fill it, or leak a secret there. None of them may depend on another, and the
+//! monitor must not link what the engine needs for OpenStack; so the shared code is here, and depends on no crate of
+//! ours.
 
-/// Longest remote text that is kept, in characters.
+/// Longest remote text to keep, in characters.
 const LIMIT: usize = 400;
 
-/// One line without control characters, cut at 400 characters, with each of `secrets` blotted out.
+/// Returns one line without control characters, cut at 400 characters, with each of `secrets` masked.
 pub fn one_line(text: &str, secrets: &[&str]) -> String {
     let mut clean = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -17,7 +17,7 @@ pub fn one_line(text: &str, secrets: &[&str]) -> String {
     short(&clean, LIMIT)
 }
 
-/// One line without control characters, cut at `limit` characters.
+/// Returns one line without control characters, cut at `limit` characters.
 pub fn short(text: &str, limit: usize) -> String {
     let clean: String = text
         .chars()
@@ -30,7 +30,7 @@ pub fn short(text: &str, limit: usize) -> String {
     joined.chars().take(limit).chain("...".chars()).collect()
 }
 
-/// What a service says in an error body: the message inside one of the usual shapes, or the body itself.
+/// Extracts the message from a service's error body: from one of the usual shapes, or the body itself.
 pub fn message_of(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
@@ -56,7 +56,7 @@ pub fn message_of(body: &[u8]) -> String {
     inner.or(listed).unwrap_or_else(|| text.into_owned())
 }
 
-/// An error and everything below it, without what an error repeats of the one below.
+/// Renders an error and its sources, without repeating a source that its parent already quotes.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
