@@ -1,12 +1,12 @@
-//! What should be said of a hook before it is needed.
+//! Checks of configured hooks before they are needed.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tachi_domain::hooks::{Hook, HookTarget};
 
-/// Why a hook will probably not do what is expected of it; `None` if nothing speaks against it. It is no reason not to start:
-/// an engine that is there and says so is better than none.
+/// Returns the reason why a hook will probably fail, if any. The engine starts nevertheless: a running engine that
+/// warns is better than none.
 pub fn doubt(hook: &Hook) -> Option<String> {
     match &hook.target {
         HookTarget::Exec { program, .. } => match std::fs::metadata(Path::new(program)) {

@@ -1,8 +1,7 @@
-//! Programs.
+//! Hooks that run programs.
 //!
-//! `timeout` stands between the engine and the program: it ends the program when its time is over, whether or not the engine
-//! is still there to see it (R4). The program is asked to end first and killed five seconds later, with everything it has
-//! started in its process group.
+//! `timeout` wraps each program and ends it at its deadline, even if the engine has died meanwhile (R4). It sends
+//! SIGTERM first and SIGKILL five seconds later, to the program's whole process group.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
@@ -17,21 +16,21 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
 use crate::failed;
-use crate::text::{KEPT, chain, told};
+use crate::text::{MAX_OUTPUT, chain, with_output};
 
-/// Between the request to end and the kill.
+/// Time between SIGTERM and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(5);
 
-/// How long what a program has said may still be on its way after its end: something it has left behind may hold the pipe.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Time to wait for output after the program's end: a process that it left behind may keep the pipe open.
+const OUTPUT_GRACE: Duration = Duration::from_millis(200);
 
-/// Where programs are looked for, by `timeout` and by the program itself.
+/// Search path for `timeout` and for the program.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Kills the process group of a program that is not waited for any more.
-struct Leash(Option<Pid>);
+/// Kills a program's process group when dropped.
+struct ChildGuard(Option<Pid>);
 
-impl Leash {
+impl ChildGuard {
     fn on(child: &Child) -> Self {
         Self(
             child
@@ -42,10 +41,10 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // The process has not been waited for, so its number is still its own. Gone already is fine, too.
+            // The child has not been reaped, so its id is still its own. An error because it has exited is harmless.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -77,15 +76,15 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
         Ok(child) => child,
         Err(error) => return failed(format!("it could not be started: {}", chain(&error))),
     };
-    // After the child, so that it is dropped before it.
-    let mut leash = Leash::on(&child);
+    // Declared after the child, so that it is dropped first.
+    let mut guard = ChildGuard::on(&child);
     let kept = Kept::default();
     let talk = talk(&mut child, &run.document, &kept);
     tokio::pin!(talk);
     let mut talked = false;
     let ended = timeout(limit + KILL_AFTER + Duration::from_secs(1), async {
         loop {
-            // Waiting is cancel-safe, and the talk is not dropped.
+            // `wait` is cancel-safe, and the reader is not dropped.
             tokio::select! {
                 status = child.wait() => return status,
                 () = &mut talk, if !talked => talked = true,
@@ -95,7 +94,7 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
     .await;
     let status = match ended {
         Ok(Ok(status)) => {
-            leash.0 = None;
+            guard.0 = None;
             status
         }
         Ok(Err(error)) => return failed(format!("it could not be waited for: {}", chain(&error))),
@@ -107,23 +106,23 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
         }
     };
     if !talked {
-        let _ = timeout(LAST_WORDS, talk).await;
+        let _ = timeout(OUTPUT_GRACE, talk).await;
     }
     let (verdict, end) = judge(status, limit, began.elapsed());
     HookOutcome {
         verdict,
-        text: told(&end, &kept.take()),
+        text: with_output(&end, &kept.take()),
     }
 }
 
-/// The beginning of what a program says, on either of its outputs.
+/// The first bytes of a program's output, stdout and stderr together.
 #[derive(Default)]
 struct Kept(Mutex<Vec<u8>>);
 
 impl Kept {
     fn add(&self, said: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = KEPT.saturating_sub(kept.len());
+        let room = MAX_OUTPUT.saturating_sub(kept.len());
         kept.extend(said.iter().take(room));
     }
 
@@ -132,7 +131,8 @@ impl Kept {
     }
 }
 
-/// Hands the document over and listens, to the end of both outputs: a program that says much must not wait for a reader.
+/// Writes the document and reads both outputs to their end, so that a program with much output never blocks on a full
+/// pipe.
 fn talk<'k>(child: &mut Child, document: &str, kept: &'k Kept) -> impl Future<Output = ()> + use<'k> {
     let stdin = child.stdin.take();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -140,7 +140,7 @@ fn talk<'k>(child: &mut Child, document: &str, kept: &'k Kept) -> impl Future<Ou
     async move {
         let hand_over = async {
             if let Some(mut stdin) = stdin {
-                // It may end without reading, which is its own business.
+                // The program may exit without reading its input.
                 let _ = stdin.write_all(&document).await;
                 let _ = stdin.shutdown().await;
             }
@@ -160,7 +160,8 @@ async fn listen(output: Option<impl AsyncRead + Unpin>, kept: &Kept) {
     }
 }
 
-/// `timeout` ends as the program did; 124 or a kill when the time was over, 125 to 127 when it could not be run.
+/// Maps the exit status: `timeout` exits like the program; 124 or a kill means the deadline passed, 125 to 127 that
+/// the program could not be run.
 fn judge(status: ExitStatus, limit: Duration, took: Duration) -> (HookVerdict, String) {
     let late = took >= limit;
     match (status.code(), status.signal()) {

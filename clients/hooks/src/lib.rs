@@ -1,12 +1,14 @@
-//! Hooks: the adapter behind [`tachi_engine::ports::Hooks`]. It runs programs and asks web addresses that operators have
-//! put into the way of a recovery; when, how often, and what follows from the answer is decided in the domain.
+//! Hooks: the adapter behind [`tachi_engine::ports::Hooks`]. It runs the programs and posts to the web addresses that
+//! operators have configured as steps of a recovery. The domain decides when and how often, and what follows from the
+//! result.
 //!
 //! ```text
 //! tachi (binary) -> tachi-hooks -> engine -> domain
 //! ```
 //!
-//! A program is run without a shell, in a process group and an environment of its own, under `timeout`, so that it ends even
-//! if the engine is killed. An address is asked by POST, over verified TLS where it says `https`, and never redirected.
+//! A program runs without a shell, in its own process group and environment, under `timeout`, so that it ends even if
+//! the engine is killed. An address receives a POST, over verified TLS if it is `https`, and redirects are not
+//! followed.
 
 mod doubt;
 mod exec;
@@ -24,32 +26,32 @@ use tachi_engine::ports::Hooks;
 use tachi_engine::ports::hooks::HookRun;
 use tokio::sync::Semaphore;
 
-/// How many hooks run at once in one engine: each may be a process.
-const AT_ONCE: usize = 64;
+/// Limit of concurrent hooks in one engine: each may be a process.
+const MAX_CONCURRENT: usize = 64;
 
-/// Why hooks cannot be set up.
+/// An error in setting up hooks.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The file with certificate authorities.
+    /// The file with certificate authorities cannot be read.
     #[error("reading the certificate authorities of hooks from {}", path.display())]
     Authorities {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
-    /// It holds no certificate that can be used.
+    /// The file contains no usable certificate.
     #[error("the certificate authorities of hooks in {} cannot be used", path.display())]
     Certificate {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the TLS library said; `None` if there is no certificate in it at all.
+        /// The TLS library's error; `None` if the file contains no certificate.
         #[source]
         source: Option<reqwest::Error>,
     },
-    /// The HTTP client.
+    /// The HTTP client could not be set up.
     #[error("setting up the HTTP client of hooks")]
     Client(#[source] reqwest::Error),
 }
@@ -58,11 +60,11 @@ pub enum SetupError {
 #[derive(Debug)]
 pub struct Runner {
     web: web::Web,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 impl Runner {
-    /// A runner that trusts the system's certificate authorities and those in `ca_file`.
+    /// Creates a runner that trusts the system's certificate authorities and those in `ca_file`.
     ///
     /// # Errors
     ///
@@ -70,14 +72,14 @@ impl Runner {
     pub fn new(ca_file: Option<PathBuf>) -> Result<Self, SetupError> {
         Ok(Self {
             web: web::Web::new(ca_file)?,
-            places: Semaphore::new(AT_ONCE),
+            permits: Semaphore::new(MAX_CONCURRENT),
         })
     }
 
     #[cfg(test)]
-    fn with_places(places: usize) -> Self {
+    fn with_permits(permits: usize) -> Self {
         Self {
-            places: Semaphore::new(places),
+            permits: Semaphore::new(permits),
             ..Self::new(None).unwrap()
         }
     }
@@ -87,16 +89,19 @@ impl Runner {
 impl Hooks for Runner {
     #[tracing::instrument(name = "hooks::run", skip_all, fields(hook = %run.hook.name(), key = %run.key))]
     async fn run(&self, run: HookRun) -> Option<HookOutcome> {
-        let Ok(_place) = self.places.try_acquire() else {
-            tracing::warn!("not begun: {AT_ONCE} hooks are running already");
+        let Ok(_permit) = self.permits.try_acquire() else {
+            tracing::warn!(
+                limit = MAX_CONCURRENT,
+                "hook not started: too many hooks are running"
+            );
             return None;
         };
-        tracing::debug!("hook begins");
+        tracing::debug!("starting hook");
         let outcome = match &run.hook.target {
             HookTarget::Exec { program, args } => exec::run(program, args, &run).await,
             HookTarget::Http { url, token_file } => self.web.run(url, token_file.as_deref(), &run).await,
         };
-        tracing::debug!(verdict = ?outcome.verdict, "hook ended: {}", outcome.text);
+        tracing::debug!(verdict = ?outcome.verdict, text = outcome.text, "hook finished");
         Some(outcome)
     }
 }

@@ -13,17 +13,17 @@ pub(crate) fn run_of(entry: &str) -> HookRun {
 
 #[tokio::test]
 async fn one_too_many_at_once_is_not_begun() {
-    let runner = Runner::with_places(1);
+    let runner = Runner::with_permits(1);
     let first = runner.run(run_of("exec:/bin/sleep 5"));
     tokio::pin!(first);
-    // Polled once, it holds the place.
+    // The first poll takes the permit.
     assert!(futures_poll(&mut first).await.is_none());
     assert_eq!(runner.run(run_of("exec:/bin/true")).await, None);
 }
 
 #[tokio::test]
 async fn a_place_is_given_back() {
-    let runner = Runner::with_places(1);
+    let runner = Runner::with_permits(1);
     for _ in 0..3 {
         let outcome = runner.run(run_of("exec:/bin/true")).await.unwrap();
         assert_eq!(
@@ -33,7 +33,7 @@ async fn a_place_is_given_back() {
     }
 }
 
-/// One poll of a future.
+/// Polls a future once.
 async fn futures_poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     std::future::poll_fn(|context| {
         std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(context) {

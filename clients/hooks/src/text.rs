@@ -1,15 +1,15 @@
-//! What hooks say, made fit for one line of a message.
+//! Sanitizes the output of hooks for one line of a message.
 
 use std::error::Error;
 
-/// The most of what a hook says that is kept, in bytes.
-pub(crate) const KEPT: usize = 2048;
+/// Limit of a hook's output to keep, in bytes.
+pub(crate) const MAX_OUTPUT: usize = 2048;
 
-/// The most of it that is shown, in characters.
-const SHOWN: usize = 300;
+/// Limit of a hook's output to show, in characters.
+const MAX_SHOWN: usize = 300;
 
-/// How it ended, and what it said if it said anything.
-pub(crate) fn told(end: &str, said: &[u8]) -> String {
+/// Renders the result, followed by the output if there is any.
+pub(crate) fn with_output(end: &str, said: &[u8]) -> String {
     let said = one_line(&String::from_utf8_lossy(said));
     if said.is_empty() {
         end.to_owned()
@@ -18,12 +18,12 @@ pub(crate) fn told(end: &str, said: &[u8]) -> String {
     }
 }
 
-/// One line without control characters, cut at a limit.
+/// Returns one line without control characters, cut at a limit.
 pub(crate) fn one_line(text: &str) -> String {
-    tachi_text::short(text, SHOWN)
+    tachi_text::short(text, MAX_SHOWN)
 }
 
-/// An error and everything below it, as one such line.
+/// Renders an error and its sources on one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     one_line(&tachi_text::chain(error))
 }
@@ -41,8 +41,8 @@ mod tests {
             (b"\xff\xfe", "exit 3: \u{fffd}\u{fffd}"),
         ];
         for (said, expected) in cases {
-            assert_eq!(told("exit 3", said), expected);
+            assert_eq!(with_output("exit 3", said), expected);
         }
-        assert_eq!(one_line(&"é".repeat(5000)).chars().count(), SHOWN + 3);
+        assert_eq!(one_line(&"é".repeat(5000)).chars().count(), MAX_SHOWN + 3);
     }
 }

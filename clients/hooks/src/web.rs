@@ -1,4 +1,4 @@
-//! Web addresses.
+//! Hooks that post to web addresses.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use tachi_domain::hooks::{HookOutcome, HookVerdict};
 use tachi_engine::ports::hooks::HookRun;
 use tokio::time::timeout;
 
-use crate::text::{KEPT, chain, told};
+use crate::text::{MAX_OUTPUT, chain, with_output};
 use crate::{SetupError, failed};
 
-/// The longest bearer token, in bytes.
+/// Longest bearer token, in bytes.
 const TOKEN_LIMIT: u64 = 16 << 10;
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Web {
     pub(crate) fn new(ca_file: Option<PathBuf>) -> Result<Self, SetupError> {
         let mut builder = Client::builder()
             .user_agent(concat!("tachi/", env!("CARGO_PKG_VERSION")))
-            // A redirected POST may end anywhere, over anything.
+            // A redirect could send the document to any server, without TLS.
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(Duration::from_secs(10));
@@ -77,24 +77,24 @@ impl Web {
         };
         Ok(HookOutcome {
             verdict,
-            text: told(&end, &said),
+            text: with_output(&end, &said),
         })
     }
 }
 
-/// The beginning of the body; a connection that breaks in it has said what it has said.
+/// Reads the first bytes of the body; on a broken connection, what arrived before.
 async fn beginning(response: &mut Response) -> Vec<u8> {
     let mut kept = Vec::new();
-    while kept.len() < KEPT {
+    while kept.len() < MAX_OUTPUT {
         match response.chunk().await {
-            Ok(Some(chunk)) => kept.extend(chunk.iter().take(KEPT - kept.len())),
+            Ok(Some(chunk)) => kept.extend(chunk.iter().take(MAX_OUTPUT - kept.len())),
             Ok(None) | Err(_) => break,
         }
     }
     kept
 }
 
-/// The token is read anew each time, so that it can be changed.
+/// Reads the token for each request, so that it can be replaced.
 async fn bearer(path: &str) -> Result<HeaderValue, String> {
     let wrong = |why: &str| format!("not asked: the token in {path} {why}");
     let unread = |error: std::io::Error| wrong(&format!("cannot be read: {error}"));

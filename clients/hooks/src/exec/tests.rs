@@ -46,7 +46,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a process with this number runs, zombies aside.
+/// True if a process with this id runs; zombies do not count.
 fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat")).unwrap_or_default();
     stat.rsplit_once(") ")
@@ -159,7 +159,7 @@ async fn a_program_whose_time_is_over_is_asked_to_end() {
     let cleaned = script.path("cleaned");
     let (verdict, text) = script.run("timeout=0.5", &[cleaned.to_str().unwrap()]).await;
     assert_eq!(verdict, HookVerdict::Failed);
-    // The shell may have a word about what it has started, which was told to end, too.
+    // The shell may report the child that was terminated, too.
     assert!(text.starts_with("took longer than 0.5 s"), "{text}");
     assert!(!text.contains("killed"), "{text}");
     assert_eq!(std::fs::read_to_string(cleaned).unwrap(), "cleaned\n");

@@ -14,7 +14,7 @@ use crate::tests::run_of;
 
 type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
-/// Answers as the path says.
+/// Answers as the request's path selects.
 async fn answer(State(seen): State<Seen>, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
     seen.lock().unwrap().push((uri.to_string(), headers, body));
     match uri.path() {
@@ -28,7 +28,7 @@ async fn answer(State(seen): State<Seen>, uri: Uri, headers: HeaderMap, body: By
     }
 }
 
-/// A server, and what it has been asked.
+/// Starts a server and returns its recorded requests.
 async fn server() -> (String, Seen) {
     let seen = Seen::default();
     let router = Router::new()
@@ -150,7 +150,7 @@ async fn an_address_that_does_not_answer_has_failed() {
 
 #[tokio::test]
 async fn a_certificate_nobody_vouches_for_is_refused() {
-    // A server that speaks no TLS at all: what matters is that nothing of the document reaches it.
+    // A server without TLS. The test checks that no part of the document reaches it.
     let (url, seen) = server().await;
     let (verdict, text) = ask(&format!("{}/created", url.replace("http:", "https:")), "").await;
     assert_eq!(verdict, HookVerdict::Failed);
