@@ -1,10 +1,10 @@
-//! Keystone's address, brought to one form.
+//! Normalization of Keystone's address.
 
 use reqwest::Url;
 
 use crate::failure::SetupError;
 
-/// `https://host/identity`, with or without a version and slashes, to `https://host/identity/v3`.
+/// Converts `https://host/identity`, with or without a version and slashes, to `https://host/identity/v3`.
 pub(crate) fn base_url(text: &str) -> Result<Url, SetupError> {
     let wrong = |why: String| SetupError::AuthUrl {
         url: without_userinfo(text),
@@ -27,7 +27,7 @@ pub(crate) fn base_url(text: &str) -> Result<Url, SetupError> {
         .filter(|segment| !segment.is_empty())
         .map(ToOwned::to_owned)
         .collect();
-    // Configurations that were never touched name v2.0, which is gone; Python's clients discover v3 from there too.
+    // Old configurations name v2.0, which no longer exists; Python's clients discover v3 from there, too.
     segments.pop_if(|last| matches!(last.as_str(), "v3" | "v2.0"));
     segments.push("v3".to_owned());
     url.set_path(&segments.join("/"));

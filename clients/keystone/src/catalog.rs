@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::options::{Interface, Region};
 
-/// The services a token can be used with.
+/// The services that a token can be used with.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Catalog(Vec<Entry>);
@@ -32,14 +32,14 @@ struct Endpoint {
     url: String,
 }
 
-/// The service that is looked for.
+/// The service to find.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Types by which the service goes, the best first.
+    /// Types of the service, the preferred one first.
     pub types: &'a [&'a str],
-    /// Its name; `None` takes any.
+    /// Its name; `None` matches any.
     pub name: Option<&'a str>,
-    /// Which of its addresses.
+    /// The interface to use.
     pub interface: Interface,
     /// The region whose endpoints count.
     pub region: &'a Region,
@@ -58,7 +58,7 @@ impl Wanted<'_> {
     fn is_named(&self, entry: &Entry) -> bool {
         match (self.name, &entry.name) {
             (Some(wanted), Some(name)) => wanted == name,
-            // Catalogues without names match by type, as keystoneauth does it.
+            // Catalogues without names match by type, as in keystoneauth.
             _ => true,
         }
     }
@@ -83,17 +83,17 @@ impl Endpoint {
 pub struct Located {
     /// Its address.
     pub url: Url,
-    /// Its region; `None` if the catalogue states none, or has this address in several.
+    /// Its region; `None` if the catalogue states none, or lists this address in several.
     pub region: Option<String>,
 }
 
-/// Why the catalogue gives no endpoint. The text is for people.
+/// An error in finding an endpoint. The text is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
-    /// It has no such endpoint.
+    /// The catalogue has no such endpoint.
     #[error("{0}")]
     Missing(String),
-    /// It has several such endpoints, and nothing tells which one is meant (R35).
+    /// It has several such endpoints, and no setting selects one (R35).
     #[error("{0}")]
     Ambiguous(String),
     /// The endpoint's address cannot be used.
@@ -102,12 +102,12 @@ pub enum CatalogError {
 }
 
 impl Catalog {
-    /// Finds the one endpoint of a service. The order of the catalogue decides nothing: another region may have hosts and
-    /// instances of the same names.
+    /// Finds the one endpoint of a service. The order of the catalogue does not matter: another region may have hosts
+    /// and instances of the same names.
     ///
     /// # Errors
     ///
-    /// There is no such endpoint, there are several, or its address cannot be used.
+    /// There is no such endpoint, there are several, or its address is invalid.
     pub fn find(&self, wanted: &Wanted<'_>) -> Result<Located, CatalogError> {
         let (region, by_type) = match wanted.region {
             Region::Unset => (None, self.endpoints(wanted, None)),
@@ -139,7 +139,7 @@ impl Catalog {
         })
     }
 
-    /// The endpoints that fit, by type, the best type first. Types without any are left out.
+    /// Returns the matching endpoints by type, the best type first. Types without an endpoint are omitted.
     fn endpoints(&self, wanted: &Wanted<'_>, region: Option<&String>) -> Vec<Vec<&Endpoint>> {
         let region = region.map(String::as_str);
         let of_type = |service_type: &&str| -> Vec<&Endpoint> {
@@ -188,7 +188,7 @@ impl Catalog {
     }
 }
 
-/// True if `part` is not the same of all.
+/// True if `part` differs between endpoints.
 fn differ<'a>(all: &[&'a Endpoint], part: impl Fn(&'a Endpoint) -> Option<&'a str>) -> bool {
     all.iter().map(|one| part(one)).collect::<BTreeSet<_>>().len() > 1
 }

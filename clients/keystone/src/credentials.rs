@@ -1,9 +1,9 @@
-//! Who we are.
+//! Credentials for Keystone.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-/// Something of Keystone's that has an id, and a name that is unique within a domain.
+/// A Keystone resource with an id, and a name that is unique within a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
     /// By id.
@@ -26,7 +26,7 @@ pub enum Domain {
     Name(String),
 }
 
-/// What a token is for.
+/// The scope of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// A project.
@@ -35,13 +35,13 @@ pub enum Scope {
     Domain(Domain),
     /// The whole system.
     System,
-    /// What a trust delegates, by its id.
+    /// A trust, by its id.
     Trust(String),
-    /// What Keystone takes for the user's default.
+    /// The user's default scope, chosen by Keystone.
     Default,
 }
 
-/// Who we are. Secrets do not show in `Debug`.
+/// Credentials for Keystone. `Debug` hides the secrets.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Credentials {
@@ -51,10 +51,10 @@ pub enum Credentials {
         user: Named,
         /// The password.
         password: SecretString,
-        /// What for.
+        /// Scope of the token.
         scope: Scope,
     },
-    /// An application credential, which knows its project.
+    /// An application credential, which includes its project.
     ApplicationCredential {
         /// Its id, or its name and its user.
         credential: ApplicationCredential,
@@ -85,7 +85,7 @@ impl Credentials {
         }
     }
 
-    /// The body of the request for a token. It holds the secret.
+    /// Builds the body of the token request. It contains the secret.
     pub fn body(&self) -> Value {
         match self {
             Self::Password {
@@ -121,7 +121,7 @@ impl Credentials {
 }
 
 impl Named {
-    /// Something of this name, which may be unique in its domain only.
+    /// Creates a reference by name; the name may be unique in its domain only.
     pub fn name(name: impl Into<String>, domain: Option<Domain>) -> Self {
         Self::Name {
             name: name.into(),
@@ -129,7 +129,7 @@ impl Named {
         }
     }
 
-    /// Keystone refuses a domain beside an id on some releases and ignores it on others.
+    /// Some Keystone releases refuse a domain beside an id, others ignore it.
     fn body(&self) -> Value {
         match self {
             Self::Id(id) => json!({"id": id}),

@@ -1,63 +1,63 @@
-//! What goes wrong with Keystone.
+//! Errors of Keystone requests.
 
 use std::path::PathBuf;
 
 use reqwest::StatusCode;
 
-/// Why a client cannot be made.
+/// An error in setting up a client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// Keystone's address is none.
+    /// The address of Keystone is invalid.
     #[error("using {url:?} as auth_url: {why}")]
     AuthUrl {
         /// The address, without credentials.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// A service's address is none.
+    /// The address of a service is invalid.
     #[error("using {url:?} as the API's address: {why}")]
     Address {
         /// The address.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// A file cannot be read.
     #[error("reading {what} {}", path.display())]
     File {
-        /// Which file it is, for people.
+        /// The kind of file, for messages.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: std::io::Error,
     },
-    /// The CA file has something else in it.
+    /// The CA file is not a list of certificates.
     #[error("reading the certificates in {}", path.display())]
     CaCertificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: reqwest::Error,
     },
-    /// The CA file has no certificate in it.
+    /// The CA file contains no certificate.
     #[error("there is no PEM certificate in {}", path.display())]
     CaEmpty {
         /// The file.
         path: PathBuf,
     },
-    /// The files are no certificate with its key.
+    /// The files do not contain a certificate with its key.
     #[error("using the certificate in {} with the key in {}", certificate.display(), key.display())]
     Certificate {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: reqwest::Error,
     },
@@ -66,37 +66,37 @@ pub enum SetupError {
     Client(#[source] reqwest::Error),
 }
 
-/// Why there is no token.
+/// The cause of a failed token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// No answer came.
+    /// There was no answer.
     Unanswered {
-        /// It was waited for as long as may be.
+        /// True if the request timed out.
         late: bool,
-        /// No request could be made of what is configured.
+        /// True if the configured values do not form a valid request.
         senseless: bool,
     },
-    /// Keystone said no.
+    /// Keystone refused the request.
     Refused(StatusCode),
-    /// An answer that makes no sense.
+    /// Keystone sent an invalid answer.
     Senseless(StatusCode),
 }
 
-/// No token. Its text holds no secret.
+/// A failed token request. Its text contains no secret.
 #[derive(Debug)]
 pub struct Failure {
-    /// Why.
+    /// The cause.
     pub cause: Cause,
-    /// What Keystone or the connection said, on one line.
+    /// The message of Keystone or of the connection, on one line.
     pub text: String,
-    /// The id of the request, as Keystone gave it.
+    /// The request id that Keystone returned.
     pub request_id: Option<String>,
-    /// What the HTTP client said, for whoever asked and not for those who waited with it.
+    /// The HTTP client's error: for the caller that sent the request, not for callers that waited for it.
     pub source: Option<reqwest::Error>,
 }
 
 impl Failure {
-    /// What is logged of the request.
+    /// The request as named in logs.
     pub const LINE: &str = "keystone: POST /auth/tokens";
 
     pub(crate) fn new(cause: Cause, text: String) -> Self {
@@ -121,7 +121,7 @@ impl Failure {
         }
     }
 
-    /// For those who waited with whoever asked.
+    /// Copies the failure for callers that waited for the same request.
     pub(crate) fn shared(&self) -> Self {
         Self {
             cause: self.cause,
@@ -131,7 +131,7 @@ impl Failure {
         }
     }
 
-    /// The status of the answer, if there was one.
+    /// Returns the status of the answer, if there was one.
     pub fn status(&self) -> Option<StatusCode> {
         match self.cause {
             Cause::Unanswered { .. } => None,
@@ -139,7 +139,7 @@ impl Failure {
         }
     }
 
-    /// Whether the same request will be refused again.
+    /// True if Keystone will refuse the same request again.
     pub fn lasts(&self) -> bool {
         let Cause::Refused(status) = self.cause else {
             return false;

@@ -1,4 +1,4 @@
-//! How servers are known and how we are, and bodies with a limit.
+//! TLS settings, and bodies with a size limit.
 
 use std::path::{Path, PathBuf};
 
@@ -7,21 +7,21 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, Response};
 
 use crate::failure::SetupError;
 
-/// How servers are known, and how we are.
+/// TLS settings: trusted authorities and the client certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// PEM file with the certificate authorities to trust *instead of* the system's.
+    /// PEM file with the certificate authorities to trust, *instead of* the system's.
     pub ca_file: Option<PathBuf>,
-    /// PEM files with our own certificate and its key, for servers that ask for one. One file may hold both.
+    /// PEM files with the client certificate and its key, for servers that request one. One file may contain both.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Accept any certificate. Logged at each start.
     pub insecure: bool,
 }
 
-/// The same, with what the files hold.
+/// TLS settings with the loaded files.
 #[derive(Debug)]
 pub struct Trust {
-    /// In place of the system's, if a file is named.
+    /// Replace the system's authorities if a file is named.
     authorities: Option<Vec<Certificate>>,
     own: Option<Identity>,
     insecure: bool,
@@ -32,7 +32,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// A file cannot serve.
+    /// A file cannot be used.
     pub fn load(&self, auth_url: &str) -> Result<Trust, SetupError> {
         if self.insecure {
             tracing::warn!(
@@ -41,13 +41,10 @@ impl Tls {
             );
         }
         let authorities = match &self.ca_file {
-            // Without TLS nobody asks for it: it is missed when somebody does, and then nobody is trusted.
+            // Without TLS the file is not needed. If a server uses TLS later, no authority is trusted.
             Some(path) if !path.exists() && auth_url.starts_with("http://") => {
                 let path = path.display();
-                tracing::warn!(
-                    auth_url,
-                    "the file of authorities {path} is not there: nobody who speaks TLS is trusted"
-                );
+                tracing::warn!(auth_url, %path, "CA file not found; TLS connections will fail");
                 Some(Vec::new())
             }
             Some(path) => Some(authorities(path)?),
@@ -65,7 +62,7 @@ impl Tls {
 }
 
 impl Trust {
-    /// The beginning of a client that follows no redirect: that would carry the token elsewhere.
+    /// Returns a builder for a client that follows no redirects: a redirect would carry the token elsewhere.
     pub fn builder(&self) -> ClientBuilder {
         let mut builder = Client::builder()
             .redirect(Policy::none())
@@ -115,13 +112,13 @@ fn own_certificate(certificate: &Path, key: &Path) -> Result<Identity, SetupErro
     })
 }
 
-/// Why a body could not be read.
+/// An error in reading a body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The connection broke.
     #[error("reading the answer")]
     Broken(#[source] reqwest::Error),
-    /// It does not end where it should.
+    /// The body exceeds the limit.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
         /// In bytes.
@@ -129,11 +126,11 @@ pub enum BodyError {
     },
 }
 
-/// Reads a body up to `limit` bytes.
+/// Reads a body of up to `limit` bytes.
 ///
 /// # Errors
 ///
-/// It is longer, or the connection broke.
+/// The body is larger, or the connection broke.
 pub async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(chunk) = response
@@ -254,7 +251,7 @@ mod tests {
             let client = tls.load("http://127.0.0.1").unwrap().builder().build().unwrap();
             match client.get(&url).send().await {
                 Ok(answer) => assert!(good && answer.status() == 204, "{ca} {insecure}"),
-                // Not trusted, so nothing was sent.
+                // Untrusted, so nothing was sent.
                 Err(error) => assert!(!good && error.is_connect(), "{ca} {insecure}: {error:?}"),
             }
         }

@@ -1,7 +1,7 @@
-//! The token: got once, renewed before it ends and when it was refused, by one task at a time.
+//! The token: fetched once, renewed before it expires and after a refusal, by one task at a time.
 //!
-//! A renewal that others wait for is shared with them, failures too: forty calls that find a revoked token cause one
-//! request, and forty calls with a wrong password do not lock the account.
+//! Concurrent callers share a renewal, including its failure: forty calls with a revoked token cause one request, and
+//! forty calls with a wrong password do not lock the account.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,37 +17,37 @@ use crate::options::Options;
 use crate::request;
 use crate::token::Token;
 
-/// Longest time a call may spend on renewing a token that is still good.
+/// Longest time that a call may spend on renewing a token that is still valid.
 const EARLY_RENEWAL_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long an early renewal that failed is not tried again.
+/// Pause after a failed early renewal.
 const EARLY_RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long credentials that Keystone refused are not shown to it again: accounts are locked for less.
+/// Pause after Keystone refused the credentials. More frequent attempts may lock the account.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(5);
 
-/// Which token a caller can use.
+/// The freshness of the token that a caller needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Renews a token that will end soon.
+    /// Renews a token that expires soon.
     Fresh,
-    /// Takes any token that is still good, to lose no time (R4).
+    /// Accepts any valid token, to lose no time (R4).
     Quick,
 }
 
-/// Keystone, seen from one user.
+/// A client of Keystone for one user.
 pub struct Keystone {
     client: Client,
-    /// With `/v3` and without a slash at the end.
+    /// With `/v3`, without a trailing slash.
     base: Url,
     credentials: Credentials,
-    /// A clock that nobody sets.
+    /// A monotonic clock.
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
-    /// The id of the work that a request is part of.
+    /// Returns the id of the work that a request is part of.
     request_id: fn() -> Option<String>,
     current: Mutex<Option<Arc<Token>>>,
     renewal: tokio::sync::Mutex<Renewal>,
-    /// Renewals that ended, so that a waiter can tell whether one ended while it waited.
+    /// Counts finished renewals, so that a waiter can see whether one finished while it waited.
     renewals: AtomicU64,
 }
 
@@ -67,11 +67,12 @@ impl std::fmt::Debug for Keystone {
 }
 
 impl Keystone {
-    /// Keystone, of which nothing is asked yet. `clock` must never go back; `request_id` names the work that a request is part of.
+    /// Creates a client without sending a request. `clock` must be monotonic; `request_id` names the work that a
+    /// request is part of.
     ///
     /// # Errors
     ///
-    /// The address is none.
+    /// The address is invalid.
     pub fn new(
         options: &Options,
         client: Client,
@@ -90,16 +91,16 @@ impl Keystone {
         })
     }
 
-    /// Its address, with `/v3`.
+    /// Returns Keystone's address, with `/v3`.
     pub fn base(&self) -> &Url {
         &self.base
     }
 
-    /// A token that is good for at least the next seconds.
+    /// Returns a token that is valid for at least the next few seconds.
     ///
     /// # Errors
     ///
-    /// There is none that is still good, and Keystone gave no other.
+    /// No valid token is left, and Keystone returned no other.
     pub async fn token(&self, need: Need) -> Result<Arc<Token>, Failure> {
         let now = (self.clock)();
         let Some(token) = self.current() else {
@@ -114,16 +115,16 @@ impl Keystone {
         Ok(token)
     }
 
-    /// A token other than `refused`, which a service did not accept.
+    /// Returns a token other than `refused`, which a service did not accept.
     ///
     /// # Errors
     ///
-    /// Keystone gave none.
+    /// Keystone returned none.
     pub async fn replace(&self, refused: &HeaderValue) -> Result<Arc<Token>, Failure> {
         self.renew(Some(refused)).await
     }
 
-    /// Does not use a token any more that nobody has refused: the next call asks for another.
+    /// Drops a token that no service has refused: the next call requests another.
     pub fn forget(&self, token: &HeaderValue) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.take_if(|known| known.value == *token);
@@ -136,7 +137,7 @@ impl Keystone {
             .clone()
     }
 
-    /// Cancel safe: a renewal that is dropped half way has not happened.
+    /// Cancel safe: a renewal that is dropped half-way leaves no trace.
     async fn renew(&self, stale: Option<&HeaderValue>) -> Result<Arc<Token>, Failure> {
         let seen = self.renewals.load(Ordering::SeqCst);
         let mut renewal = self.renewal.lock().await;
@@ -152,7 +153,7 @@ impl Keystone {
         self.fetch(&mut renewal).await
     }
 
-    /// Renews a token that is still good, unless somebody is about it; Keystone being down is no reason to fail.
+    /// Renews a token that is still valid, unless a renewal is running. An unreachable Keystone is not an error here.
     async fn renew_early(&self, token: Arc<Token>) -> Arc<Token> {
         let Ok(mut renewal) = self.renewal.try_lock() else {
             return token;
@@ -167,7 +168,7 @@ impl Keystone {
             Err(_) => format!("no answer within {} s", EARLY_RENEWAL_LIMIT.as_secs()),
         };
         renewal.not_early_before = (self.clock)() + EARLY_RENEWAL_PAUSE;
-        tracing::warn!(%reason, "the token ends soon and could not be renewed; using it as long as it lasts");
+        tracing::warn!(%reason, "failed to renew the token early; using it until it expires");
         token
     }
 
@@ -192,11 +193,11 @@ impl Keystone {
         }
     }
 
-    /// A token for whoever has these credentials. Nothing is kept of it.
+    /// Requests a token for these credentials, without caching it.
     ///
     /// # Errors
     ///
-    /// Keystone gave none.
+    /// Keystone returned none.
     pub async fn log_in(&self, credentials: &Credentials) -> Result<Token, Failure> {
         self.ask(credentials, 0).await
     }

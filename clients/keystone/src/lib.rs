@@ -1,10 +1,11 @@
-//! Keystone, as every client of an OpenStack service needs it: who we are, a token, and where the service is.
+//! Keystone client for clients of OpenStack services: credentials, tokens and endpoints.
 //!
 //! ```text
 //! tachi (binary) -> tachi-openstack, tachi-instance-ha -> tachi-keystone
 //! ```
 //!
-//! It knows neither engine nor domain, and nothing of the `openstack` crate, so that a monitor pays for none of them (ADR 0065).
+//! It knows neither engine nor domain, and nothing of the `openstack` crate, so that a monitor pays for none of them
+//! (ADR 0065).
 
 mod address;
 mod catalog;

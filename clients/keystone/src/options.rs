@@ -1,33 +1,33 @@
-//! Where Keystone is, and how it and the services are reached.
+//! Connection options for Keystone and the services.
 
 use std::time::Duration;
 
 use crate::credentials::Credentials;
 use crate::http::Tls;
 
-/// Where and as whom.
+/// Address, credentials and connection settings.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Keystone, with or without `/v3`.
+    /// Address of Keystone, with or without `/v3`.
     pub auth_url: String,
-    /// Who we are.
+    /// The credentials.
     pub credentials: Credentials,
     /// The region whose endpoints are used.
     pub region: Region,
     /// The option that sets the region, for messages.
     pub region_option: &'static str,
-    /// How servers are known, and how we are.
+    /// TLS settings.
     pub tls: Tls,
-    /// Who asks, in the logs of whoever is asked.
+    /// User agent, for the services' logs.
     pub user_agent: &'static str,
-    /// How long a connection may take to be set up.
+    /// Timeout for establishing a connection.
     pub connect_timeout: Duration,
-    /// How long a request may take.
+    /// Timeout of a request.
     pub timeout: Duration,
 }
 
 impl Options {
-    /// With the defaults.
+    /// Creates options with the defaults.
     pub fn new(auth_url: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             auth_url: auth_url.into(),
@@ -48,15 +48,15 @@ pub enum Region {
     /// None is set: the catalogue must have a service in one region only.
     #[default]
     Unset,
-    /// Set for the services themselves: no other region counts.
+    /// Set for the services: only this region counts.
     Named(String),
-    /// Set for Keystone alone, which may have a region of its own: counts for a service that has an endpoint there. Otherwise
+    /// Set for Keystone alone, which may have its own region. Applies to a service with an endpoint there; otherwise
     /// as if none were set.
     Preferred(String),
 }
 
 impl Region {
-    /// The region that is set, if any.
+    /// Returns the configured region, if any.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Unset => None,
@@ -71,20 +71,20 @@ impl From<Option<String>> for Region {
     }
 }
 
-/// Which of an endpoint's addresses to use.
+/// The endpoint interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Interface {
-    /// For everybody.
+    /// The public interface.
     #[default]
     Public,
-    /// For services.
+    /// The internal interface.
     Internal,
-    /// For administrators.
+    /// The admin interface.
     Admin,
 }
 
 impl Interface {
-    /// Keystone's word.
+    /// Returns Keystone's name of the interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -93,7 +93,7 @@ impl Interface {
         }
     }
 
-    /// By Keystone's word, with or without the `URL` of older catalogues.
+    /// Parses Keystone's name of the interface, with or without the `URL` suffix of older catalogues.
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.strip_suffix("URL").unwrap_or(word);
         [Self::Public, Self::Internal, Self::Admin]

@@ -13,10 +13,10 @@ use crate::failure::{Cause, Failure};
 use crate::http::read_body;
 use crate::token::Token;
 
-/// Largest answer that is read, in bytes: a token's catalogue of a large cloud is 100 KB.
+/// Largest answer to read, in bytes. A large cloud's catalogue is 100 KB.
 const BODY_LIMIT: usize = 4 << 20;
 
-/// Largest refusal that is read, in bytes.
+/// Largest error answer to read, in bytes.
 const ERROR_BODY_LIMIT: usize = 64 << 10;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct ReplyToken {
     catalog: Catalog,
 }
 
-/// Asks for a token.
+/// Requests a token.
 pub(crate) async fn fetch(
     client: &Client,
     base: &Url,
@@ -77,7 +77,8 @@ pub(crate) async fn fetch(
     })
 }
 
-/// How long a token lives: by Keystone's clock alone if it says when it began, else as if it began when it was asked for.
+/// Returns the lifetime of a token: by Keystone's clock if the answer states when it was issued, else counted from
+/// the request.
 fn life(token: &ReplyToken, asked: DateTime<Utc>) -> Option<Duration> {
     let end = parse(&token.expires_at)?;
     let begin = token.issued_at.as_deref().and_then(parse).unwrap_or(asked);
@@ -97,12 +98,12 @@ fn date_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc2822(date).ok()?.to_utc())
 }
 
-/// Our clock, to be compared with a server's.
+/// Reads the local clock, for comparison with a server's.
 fn now() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }
 
-/// A server's clock minus ours, in seconds, by the `Date` of an answer that came just now.
+/// Returns a server's clock minus the local one, in seconds, by the `Date` of an answer that arrived just now.
 pub fn skew(headers: &HeaderMap) -> Option<i64> {
     Some(date_of(headers)?.timestamp() - now().timestamp())
 }

@@ -1,4 +1,4 @@
-//! Who we are and how servers are known, in the words of keystoneauth.
+//! Credentials and TLS settings, with keystoneauth's option names.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use tachi_config::{Reader, Refusal, Setting};
 use crate::credentials::{ApplicationCredential, Domain, Named};
 use crate::http::Tls;
 
-/// What one section says of who we are, before it is known what for.
+/// The credentials of one section, before the scope is known.
 #[derive(Debug)]
 pub struct Identity {
     /// The user.
@@ -17,12 +17,12 @@ pub struct Identity {
     pub project: Option<Named>,
     /// An application credential, by id or by name and user.
     pub credential: Option<ApplicationCredential>,
-    /// The name of one, whoever it belongs to.
+    /// The name of an application credential, without its user.
     pub credential_name: Option<String>,
 }
 
 impl Identity {
-    /// Reads user, project and application credential. `default` is the domain of what is given without one.
+    /// Reads user, project and application credential. `default` is the domain for names without one.
     pub fn read(r: &mut Reader<'_>, section: &str, default: Option<&Domain>) -> Self {
         let mut thing = |what: &'static str, id: &str, name: &str, domain: &str| {
             let id = r
@@ -32,7 +32,7 @@ impl Identity {
             let name = r.string(section, name).help(format!("the {what}, by name"));
             let name = name.optional();
             let domain = self::domain(r, section, domain).or_else(|| default.cloned());
-            // The id wins where templates render both.
+            // The id wins if a template renders both.
             id.map(Named::Id)
                 .or_else(|| name.map(|name| Named::name(name, domain)))
         };
@@ -61,18 +61,18 @@ impl Identity {
     }
 }
 
-/// `password`, about to be read.
+/// Returns the setting `password`.
 pub fn password<'r, 'i>(r: &'r mut Reader<'i>, section: &str) -> Setting<'r, 'i, SecretString> {
     r.secret(section, "password").help("the user's password")
 }
 
-/// `application_credential_secret`, about to be read.
+/// Returns the setting `application_credential_secret`.
 pub fn credential_secret<'r, 'i>(r: &'r mut Reader<'i>, section: &str) -> Setting<'r, 'i, SecretString> {
     let secret = r.secret(section, "application_credential_secret");
     secret.help("the secret of the application credential")
 }
 
-/// A domain by `WHAT_id`, else by `WHAT_name`.
+/// Reads a domain by `WHAT_id`, else by `WHAT_name`.
 pub fn domain(r: &mut Reader<'_>, section: &str, what: &str) -> Option<Domain> {
     let of = what.replace('_', " ");
     let id = r.string(section, &format!("{what}_id"));

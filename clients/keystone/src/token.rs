@@ -1,4 +1,4 @@
-//! A token and how long it is good.
+//! A token and its lifetime.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use crate::catalog::Catalog;
 /// A token with its catalogue.
 #[derive(Debug)]
 pub struct Token {
-    /// The value, marked as sensitive: it does not show in `Debug`.
+    /// The value, marked as sensitive: `Debug` hides it.
     pub value: HeaderValue,
-    /// Counts renewals, so that what was derived from an older token can be told.
+    /// Number of the renewal, to recognize what was derived from an older token.
     pub generation: u64,
-    /// The services it can be used with.
+    /// The catalogue of services.
     pub catalog: Catalog,
-    /// Keystone's clock minus ours when it was given, in seconds, if Keystone said a time.
+    /// Keystone's clock minus the local one when the token was issued, in seconds, if known.
     pub skew_seconds: Option<i64>,
-    /// When it was got, by the caller's clock.
+    /// Time of receipt, by the caller's clock.
     pub(crate) born: Duration,
-    /// How long it lives by Keystone's word.
+    /// Lifetime according to Keystone.
     pub(crate) life: Duration,
 }
 
 impl Token {
-    /// Whether it can be used for a call that begins now: it outlives the call by some seconds.
+    /// True if the token is valid for a call that starts now: it outlives the call by some seconds.
     pub(crate) fn is_good(&self, now: Duration) -> bool {
         now.saturating_sub(self.born)
             < self
@@ -32,7 +32,7 @@ impl Token {
                 .saturating_sub(Duration::from_mins(1).min(self.life / 10))
     }
 
-    /// Whether it is time to think of a new one: ten minutes before the end, or a quarter of a short life.
+    /// True if the token should be renewed: ten minutes before it expires, or a quarter of a short lifetime.
     pub(crate) fn ends_soon(&self, now: Duration) -> bool {
         now.saturating_sub(self.born)
             >= self

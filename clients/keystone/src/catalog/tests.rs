@@ -185,7 +185,7 @@ fn of_several_endpoints_none_is_picked_by_its_order() {
                 "compute in several regions, and no region is set: one (http://public.one/v2.1), two (http://public.two/v2.1). Set os_region_name",
             )),
         ),
-        // Of any name.
+        // Any name.
         (
             NOVA,
             None,
@@ -193,7 +193,7 @@ fn of_several_endpoints_none_is_picked_by_its_order() {
             named("one"),
             Err(("ambiguous", "several public endpoints of compute in one region")),
         ),
-        // The region of an older type counts too.
+        // The region of an older type counts, too.
         (
             &["elsewhere", "old"],
             None,
@@ -223,7 +223,7 @@ fn of_several_endpoints_none_is_picked_by_its_order() {
             named("one"),
             Ok(("http://shared/", Some("one"))),
         ),
-        // The region of Keystone counts where the service is there, and does not hide a choice where it is not.
+        // Keystone's region counts if the service is there, and hides no ambiguity if it is not.
         (
             NOVA,
             Some("nova"),
