@@ -1,4 +1,4 @@
-//! Whether nova-compute of a host may start: what the boot guard asks.
+//! The boot guard's query: may nova-compute of a host start?
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -7,16 +7,16 @@ use serde::Deserialize;
 use crate::client::{Client, refused};
 use crate::error::{Class, Failed};
 
-/// What the API says of a host that boots.
+/// The API's answer about a booting host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootGuard {
-    /// Whether nova-compute has to wait.
+    /// True if nova-compute must wait.
     pub hold: bool,
-    /// In words, on one line.
+    /// The reason, on one line.
     pub reason: String,
-    /// Whether all that is left to wait for is that somebody empties the host's queue.
+    /// True if the only thing left is that an operator purges the host's queue.
     pub queue_only: bool,
-    /// The recovery that says so.
+    /// The recovery that holds the host.
     pub recovery: Option<String>,
 }
 
@@ -36,7 +36,7 @@ struct Body {
     recovery: Option<String>,
 }
 
-/// A host's name that means nothing else in a path.
+/// Checks that a host's name has no special meaning in a path.
 pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), Failed> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if !hostname.chars().all(plain) || hostname.trim_matches('.').is_empty() {
@@ -47,11 +47,11 @@ pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), Failed> {
 }
 
 impl Client {
-    /// Asks whether nova-compute of a host may start.
+    /// Asks the API whether nova-compute of a host may start.
     ///
     /// # Errors
     ///
-    /// The API does not answer, does not let us ask, or is one that does not know the question.
+    /// The API does not answer, refuses the user, or does not support the query.
     pub async fn boot_guard(&self, hostname: &str) -> Result<BootGuard, Failed> {
         stands_in_a_path(hostname)?;
         let path = format!("/boot-guard/{hostname}");

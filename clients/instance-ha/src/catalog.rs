@@ -1,12 +1,13 @@
-//! The service catalogue, and what an address in it stands for.
+//! Lookup of the API in the service catalogue, and the paths below its address.
 
 use reqwest::Url;
 use tachi_keystone::{Catalog, CatalogError, Interface, Region, SetupError, Wanted};
 
-/// The type of the service, and what it was called before it had an official one.
+/// The official type of the service, and its earlier name.
 const TYPES: [&str; 2] = ["instance-ha", "ha"];
 
-/// The API's address, with its version and, if the entry has one, the project; or what is wrong, for a person.
+/// Finds the API's address, with its version and, if the entry has one, the project; or returns the reason for an
+/// operator.
 pub(crate) fn find(
     catalog: &Catalog,
     interface: Interface,
@@ -23,10 +24,10 @@ pub(crate) fn find(
     catalog.find(&wanted).map(|located| versioned(located.url))
 }
 
-/// The address that is written in place of the catalogue's.
+/// Parses the configured address that overrides the catalogue.
 pub(crate) fn overridden(address: &str) -> Result<Url, SetupError> {
     let wrong = |why: String| SetupError::Address {
-        // Up to where a password may begin.
+        // Omits the part in which a password may be.
         url: address.split('@').next_back().unwrap_or_default().to_owned(),
         why,
     };
@@ -45,14 +46,14 @@ fn is_version(part: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// What is beside the version: `path` below where `/v1` is, of an address that [`find`] gave. Each part of the path is
-/// one, whatever it holds.
+/// Builds the address of `path` beside `/v1`, from an address that [`find`] returned. Special characters in a segment
+/// of the path are escaped.
 pub(crate) fn beside(endpoint: &Url, path: &[&str], query: &[(&str, String)]) -> Url {
     let parts: Vec<&str> = endpoint.path_segments().into_iter().flatten().collect();
     let version = parts.iter().rposition(|part| is_version(part));
     let before = parts.get(..version.unwrap_or(parts.len())).unwrap_or_default();
     let mut url = endpoint.clone();
-    // An http address has a path.
+    // An http address always has a path.
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.clear().extend(before).extend(path);
     }
@@ -62,7 +63,7 @@ pub(crate) fn beside(endpoint: &Url, path: &[&str], query: &[(&str, String)]) ->
     url
 }
 
-/// Adds `/v1` where an entry stops before it.
+/// Appends `/v1` if an entry lacks it.
 fn versioned(mut url: Url) -> Url {
     let mut parts: Vec<String> = url
         .path_segments()
@@ -71,7 +72,7 @@ fn versioned(mut url: Url) -> Url {
         .filter(|part| !part.is_empty())
         .map(ToOwned::to_owned)
         .collect();
-    // The version is last, or before the project.
+    // The version is the last segment, or the one before the project.
     if !parts.iter().rev().take(2).any(|part| is_version(part)) {
         parts.push("v1".to_owned());
     }

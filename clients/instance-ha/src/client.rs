@@ -15,30 +15,30 @@ use crate::http;
 use crate::notification::EVIDENCE_HEADER;
 use crate::options::Options;
 
-/// Longest wait that the API is granted when it asks for one.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Longest wait to accept from the API's `Retry-After`.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// No clock was compared yet.
-const NO_SKEW: i64 = i64::MIN;
+/// Value before the first clock comparison.
+const UNKNOWN_SKEW: i64 = i64::MIN;
 
-/// What the API said to a notification.
+/// The API's answer to a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It will look after it.
+    /// The API will process it.
     Accepted {
-        /// What it calls it.
+        /// The notification's id.
         uuid: Option<String>,
     },
-    /// It knows already: the same was reported before, or the host is on maintenance.
+    /// The API ignores it: it is a duplicate, or the host is in maintenance.
     Known,
 }
 
-/// What a log-in gave.
+/// The result of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// Where the API is.
+    /// Address of the API.
     pub endpoint: String,
-    /// Keystone's clock minus ours, in seconds.
+    /// Keystone's clock minus the local one, in seconds.
     pub skew_seconds: Option<i64>,
 }
 
@@ -47,7 +47,7 @@ pub struct Client {
     http: reqwest::Client,
     keystone: Keystone,
     options: Options,
-    /// The address that is written in place of the catalogue's.
+    /// The configured address that overrides the catalogue.
     endpoint: Option<Url>,
     skew_seconds: AtomicI64,
 }
@@ -68,11 +68,11 @@ pub(crate) struct Reply {
 }
 
 impl Client {
-    /// A client. Nothing is asked yet.
+    /// Creates a client without sending a request.
     ///
     /// # Errors
     ///
-    /// An address or a certificate is wrong.
+    /// An address or a certificate is invalid.
     pub fn new(options: Options) -> Result<Self, SetupError> {
         let http = http::client(&options.keystone)?;
         let began = Instant::now();
@@ -81,19 +81,20 @@ impl Client {
             http,
             endpoint: options.endpoint.as_deref().map(catalog::overridden).transpose()?,
             options,
-            skew_seconds: AtomicI64::new(NO_SKEW),
+            skew_seconds: AtomicI64::new(UNKNOWN_SKEW),
         })
     }
 
-    /// Sends a notification's body, and the evidence for it beside it.
+    /// Sends a notification's body, with the evidence for it in a header.
     ///
     /// # Errors
     ///
-    /// What came of it instead, with its meaning for trying again.
+    /// The failure, classified for retries.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, the API may have accepted the notification. Sending it again is harmless: it is known then.
+    /// If it is dropped, the API may have accepted the notification. Sending it again is harmless: the API detects
+    /// the duplicate.
     pub async fn notify(&self, body: &str, evidence: Option<&str>) -> Result<Answer, Failed> {
         let line = "POST /notifications";
         let mut headers = HeaderMap::new();
@@ -115,11 +116,11 @@ impl Client {
         }
     }
 
-    /// Logs in, if that was not done yet, and finds the API.
+    /// Logs in if necessary, and finds the API.
     ///
     /// # Errors
     ///
-    /// Keystone does not answer, does not let us in, or does not know the service.
+    /// Keystone does not answer, refuses the login, or does not list the service.
     pub async fn login(&self) -> Result<Login, Failed> {
         let (token, endpoint) = self.token(None).await?;
         Ok(Login {
@@ -128,13 +129,13 @@ impl Client {
         })
     }
 
-    /// The server's clock minus ours, in seconds, as of the last answer that told its time.
+    /// Returns the server's clock minus the local one, in seconds, by the last answer with a `Date`.
     pub fn skew_seconds(&self) -> Option<i64> {
         let skew = self.skew_seconds.load(Ordering::Relaxed);
-        (skew != NO_SKEW).then_some(skew)
+        (skew != UNKNOWN_SKEW).then_some(skew)
     }
 
-    /// One call to the API; once more with a new token when the first was refused.
+    /// Sends one request to the API; retries once with a new token if the first was refused.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -148,7 +149,7 @@ impl Client {
         .await
     }
 
-    /// The same at the address that `at` makes of the API's.
+    /// Like [`Self::call`], with an address that `at` derives from the API's.
     pub(crate) async fn call_at(
         &self,
         method: Method,
@@ -202,7 +203,7 @@ impl Client {
         })
     }
 
-    /// A token that is not `refused`, and the API's address.
+    /// Returns a token other than `refused`, and the API's address.
     async fn token(&self, refused: Option<&HeaderValue>) -> Result<(Arc<Token>, Url), Failed> {
         let token = match refused {
             None => self.keystone.token(Need::Fresh).await,
@@ -223,7 +224,7 @@ impl Client {
         ) {
             Ok(endpoint) => Ok((token, endpoint)),
             Err(why) => {
-                // A catalogue without the API may have it later: the next call asks for another.
+                // The API may be added to the catalogue later: the next call requests a new token.
                 self.keystone.forget(&token.value);
                 Err(Failed::new(Class::Barred, why.to_string()))
             }
@@ -237,7 +238,7 @@ fn uuid_of(body: &[u8]) -> Option<String> {
     Some(tachi_text::one_line(uuid, &[]))
 }
 
-/// What an answer other than success means.
+/// Classifies an error answer.
 pub(crate) fn refused(line: &str, reply: &Reply) -> Failed {
     let status = reply.status;
     let class = match status.as_u16() {
@@ -258,7 +259,7 @@ pub(crate) fn refused(line: &str, reply: &Reply) -> Failed {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! What went wrong, and what it means for trying again.
+//! Errors, classified for retries.
 
 use std::time::Duration;
 
-/// What a failure means for trying again.
+/// The consequence of a failure for retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Class {
-    /// Nobody answered, or nobody who could do anything: nothing else will fare better now.
+    /// No answer, or none from a working service: other requests would fail now, too.
     Away,
-    /// We were not let in: wrong credentials, a missing role, or a service that is not in the catalogue.
+    /// Refused: wrong credentials, a missing role, or a service that is not in the catalogue.
     Barred,
-    /// The API asked for patience.
+    /// The API asked to retry later.
     Busy,
-    /// The API failed over this one; others may fare better.
+    /// The API failed on this request; others may succeed.
     Broken,
-    /// The API finds it wrong: it knows no such host (yet), or will never take it. The two look the same.
+    /// The API rejects the request: the host is not known (yet), or the request is invalid. The two look the same.
     Rejected,
 }
 
 impl Class {
-    /// For metrics and logs.
+    /// Returns the name for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Away => "away",
@@ -31,15 +31,15 @@ impl Class {
     }
 }
 
-/// A call that failed. Its text fits on a line and holds no secret.
+/// A failed call. Its text fits on one line and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Failed {
-    /// What it means.
+    /// The classification.
     pub class: Class,
-    /// What was tried and what came of it.
+    /// The request and the failure.
     pub text: String,
-    /// When the API wants to be asked again.
+    /// The retry delay that the API asked for.
     pub retry_after: Option<Duration>,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,

@@ -1,4 +1,4 @@
-//! A Keystone and an API on a port, which answer what they are told to and remember what they were asked.
+//! A fake Keystone and API on a port, with scripted answers and recorded requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     /// Method and path.
@@ -28,12 +28,12 @@ impl Asked {
 #[derive(Default)]
 struct State {
     asked: Vec<Asked>,
-    /// Answers to what is no log-in, in order: status line, headers, body. `None` closes the connection.
+    /// Answers to requests other than logins, in order: status line, headers, body. `None` closes the connection.
     script: VecDeque<Option<(String, String, String)>>,
     tokens: usize,
     keystone: Option<u16>,
     no_catalog: bool,
-    /// Tokens that live so many seconds; an hour if not set.
+    /// Lifetime of tokens in seconds; an hour if unset.
     life: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP client, and what comes over it.
+//! The HTTP client and its answers.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tachi_keystone::{Cause, Failure, SetupError};
 
 use crate::error::{Class, Failed};
 
-/// Largest body that is read, in bytes: a page of 1000 hosts is about 0.5 MB.
+/// Largest body to read, in bytes: a page of 1000 hosts is about 0.5 MB.
 pub(crate) const BODY_LIMIT: usize = 4 << 20;
 
 pub(crate) fn client(options: &tachi_keystone::Options) -> Result<Client, SetupError> {
@@ -17,15 +17,15 @@ pub(crate) fn client(options: &tachi_keystone::Options) -> Result<Client, SetupE
         .user_agent(options.user_agent)
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
-        // Apache closes idle connections after 5 s; a request on a connection that is just being closed fails without
-        // telling whether it was read.
+        // Apache closes idle connections after 5 s. A request on a connection that is being closed fails, and it is
+        // unknown whether the server read it.
         .pool_idle_timeout(Duration::from_secs(4))
         .pool_max_idle_per_host(2)
         .build()
         .map_err(SetupError::Client)
 }
 
-/// A request that got no answer.
+/// Converts a request without an answer.
 pub(crate) fn unanswered(line: &str, error: reqwest::Error) -> Failed {
     let late = error.is_timeout();
     silence(line, late, &tachi_text::chain(&error.without_url()))
@@ -36,7 +36,7 @@ fn silence(line: &str, late: bool, why: &str) -> Failed {
     Failed::new(Class::Away, format!("{line}: {how}: {why}"))
 }
 
-/// No token. `written_in` says where a person has written who we are.
+/// Converts a failed login. `written_in` is the place where the user configured the credentials.
 pub(crate) fn without_token(failure: &Failure, written_in: &str) -> Failed {
     let (line, text) = (Failure::LINE, &failure.text);
     let failed = match failure.cause {

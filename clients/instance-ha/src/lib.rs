@@ -1,13 +1,12 @@
-//! A client of the Instance-HA API: what the monitors say to it, and what they ask.
+//! A client of the Instance-HA API, for the monitors and the command line.
 //!
-//! One [`Client`] has one token and one pool of connections. It finds the API in Keystone's catalogue by type, region and
-//! interface, renews the token before it ends and when it is refused, and puts a deadline on everything. It tries a call
-//! once (and once more with a new token): when to try again, and for how long, is the business of whoever has the report
-//! on disk.
+//! One [`Client`] has one token and one pool of connections. It finds the API in Keystone's catalogue by type, region
+//! and interface, renews the token before it expires and when it is refused, and applies a timeout to each request.
+//! It sends a request once (and again with a new token): the caller, who has the report on disk, decides on retries.
 //!
 //! ```text
 //! Notification -> body, as the Python monitors write it
-//! Client::notify(body, evidence) -> Accepted | Known | Failed { what it means for trying again }
+//! Client::notify(body, evidence) -> Accepted | Known | Failed { class for retries }
 //! ```
 
 mod booting;

@@ -1,4 +1,4 @@
-//! Whether a host is protected: what `tachi-monitor check` asks.
+//! Registration of hosts, as `tachi-monitor check` reads it.
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -7,36 +7,36 @@ use serde::Deserialize;
 use crate::client::{Client, Reply, refused};
 use crate::error::{Class, Failed};
 
-/// More pages than a list of segments or hosts has.
-const MOST_PAGES: usize = 1000;
+/// Limit of pages to read, above any real list of segments or hosts.
+const MAX_PAGES: usize = 1000;
 
 /// A host of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    /// Its name, as Nova knows it.
+    /// Its name in Nova.
     pub name: String,
     /// The segment's name.
     pub segment: String,
-    /// Whether it is on maintenance: reports about it cause nothing then.
+    /// True if it is in maintenance: reports about it have no effect then.
     pub on_maintenance: bool,
 }
 
-/// How a host is registered.
+/// The registration of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registration {
-    /// In a segment.
+    /// Registered in a segment.
     In(Registered),
-    /// Not under this name.
+    /// Not registered under this name.
     Not {
-        /// A registered name that is the same but for its domain or its case.
+        /// A registered name that differs only in its domain or its case.
         similar: Option<String>,
-        /// How many hosts are registered.
+        /// Number of registered hosts.
         hosts: usize,
     },
 }
 
 impl Registration {
-    /// Looks for a host among all that are registered.
+    /// Finds a host among all registered hosts.
     pub fn of(hostname: &str, all: &[Registered]) -> Self {
         if let Some(found) = all.iter().find(|host| host.name == hostname) {
             return Self::In(found.clone());
@@ -51,7 +51,7 @@ impl Registration {
 
 #[derive(Deserialize)]
 struct Segment {
-    /// The number by which a list goes on.
+    /// The marker for the next page.
     id: Option<u64>,
     uuid: String,
     #[serde(default)]
@@ -79,11 +79,11 @@ struct Hosts {
 }
 
 impl Client {
-    /// The hosts of all segments. The user needs to be allowed to list segments and hosts.
+    /// Lists the hosts of all segments. The user must be allowed to list segments and hosts.
     ///
     /// # Errors
     ///
-    /// The API does not answer, or does not say.
+    /// The API does not answer, or refuses.
     pub async fn registered(&self) -> Result<Vec<Registered>, Failed> {
         let mut all = Vec::new();
         let segments = self
@@ -94,7 +94,7 @@ impl Client {
             )
             .await?;
         for segment in segments {
-            // The uuid comes from the API; only what can stand in a path is used.
+            // The id comes from the API, so it is checked before it is put into a path.
             if !segment
                 .uuid
                 .chars()
@@ -125,7 +125,7 @@ impl Client {
         id: impl Fn(&T) -> String,
     ) -> Result<Vec<T>, Failed> {
         let mut all: Vec<T> = Vec::new();
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let asked = match all.last() {
                 Some(last) => format!("{path}?sort_key=id&sort_dir=asc&marker={}", id(last)),
                 None => format!("{path}?sort_key=id&sort_dir=asc"),
@@ -150,14 +150,14 @@ impl Client {
     }
 }
 
-/// By what a list goes on: Masakari takes the number and nothing else.
+/// Returns the marker of the next page. Masakari accepts only the number.
 fn marker(id: Option<u64>, uuid: &str) -> String {
-    // What comes from the API stands in an address only where it can.
+    // Values from the API are put into an address only if they need no escaping.
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
     id.map_or_else(|| uuid.chars().filter(plain).collect(), |id| id.to_string())
 }
 
-/// The same name but for its domain or its case.
+/// True if the names differ only in their domain or case.
 fn alike(one: &str, other: &str) -> bool {
     let short = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     short(one) == short(other) && !short(one).is_empty()

@@ -1,30 +1,30 @@
-//! What a monitor reports.
+//! The notifications that monitors send.
 
 use chrono::{DateTime, Timelike as _, Utc};
 use serde::Serialize;
 
 use crate::python;
 
-/// The request header in which the evidence for a report travels, beside a body that is upstream's.
+/// Request header with the evidence for a report. The body stays as upstream's.
 pub const EVIDENCE_HEADER: &str = "X-Tachi-Fence-Evidence";
 
-/// When something was seen, by this machine's clock, to the microsecond.
+/// Time of an observation by the local clock, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GeneratedTime(i64);
 
 impl GeneratedTime {
-    /// From microseconds since the epoch.
+    /// Creates a time from microseconds since the epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since the epoch.
+    /// Returns microseconds since the epoch.
     pub const fn micros(self) -> i64 {
         self.0
     }
 }
 
-/// As Python's `isoformat` writes a time without a zone: the fraction only where there is one.
+/// Formats like Python's `isoformat` without a zone: the fraction only if it is not zero.
 impl std::fmt::Display for GeneratedTime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let time: DateTime<Utc> = DateTime::from_timestamp_micros(self.0).unwrap_or_default();
@@ -36,33 +36,33 @@ impl std::fmt::Display for GeneratedTime {
     }
 }
 
-/// What happened to a host.
+/// The event of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HostEvent {
-    /// It runs again.
+    /// The host runs again.
     Started,
-    /// It is gone.
+    /// The host stopped.
     Stopped,
 }
 
-/// What the cluster says about its member.
+/// The cluster's state of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ClusterStatus {
-    /// There.
+    /// A member.
     Online,
-    /// Not there.
+    /// Not a member.
     Offline,
 }
 
-/// What is known about a host.
+/// The confirmed state of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HostStatus {
-    /// For a host that stopped: it is known to be off.
+    /// The stopped host is confirmed off.
     Normal,
-    /// Nothing.
+    /// Unknown.
     Unknown,
 }
 
@@ -101,7 +101,7 @@ struct ProcessPayload<'a> {
     process_name: &'a str,
 }
 
-/// A report: the body as it goes over the wire, what it is about, and what goes beside it.
+/// A report: the request's body, the subject, and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     subject: String,
@@ -111,7 +111,7 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// About a host. The driver for Kubernetes says no `cluster_status`, the others do.
+    /// Creates a report about a host. The driver for Kubernetes sends no `cluster_status`, the others do.
     pub fn host(
         hostname: &str,
         event: HostEvent,
@@ -133,7 +133,8 @@ impl Notification {
         )
     }
 
-    /// About an instance on a host: `event` and `vir_domain_event` are libvirt's words as upstream writes them.
+    /// Creates a report about an instance on a host: `event` and `vir_domain_event` are libvirt's names as upstream
+    /// writes them.
     pub fn vm(
         hostname: &str,
         event: &str,
@@ -155,12 +156,12 @@ impl Notification {
         )
     }
 
-    /// A process on a host has stopped and could not be started again. `process_name` has no folder.
+    /// Creates a report of a process that stopped and could not be restarted. `process_name` has no folder.
     pub fn process(hostname: &str, process_name: &str, generated: GeneratedTime) -> Self {
         Self::about_process("STOPPED", hostname, process_name, generated)
     }
 
-    /// A process that was reported runs again: if it stops once more, that is another failure.
+    /// Creates a report that a reported process runs again: its next stop is a new failure.
     pub fn process_started(hostname: &str, process_name: &str, generated: GeneratedTime) -> Self {
         Self::about_process("STARTED", hostname, process_name, generated)
     }
@@ -199,51 +200,52 @@ impl Notification {
         }
     }
 
-    /// With the evidence for it: the value of [`EVIDENCE_HEADER`].
+    /// Adds the evidence: the value of [`EVIDENCE_HEADER`].
     #[must_use]
     pub fn with_evidence(mut self, header: String) -> Self {
         self.evidence = Some(header);
         self
     }
 
-    /// Causes no recovery: if there is too much to keep, it may be lost.
+    /// Marks a report that causes no recovery: a full spool may drop it.
     #[must_use]
     pub fn minor(mut self) -> Self {
         self.minor = true;
         self
     }
 
-    /// The subject of reports about a host.
+    /// Returns the subject of reports about a host.
     pub fn host_subject(hostname: &str) -> String {
         format!("COMPUTE_HOST/{hostname}")
     }
 
-    /// The subject of reports about an instance.
+    /// Returns the subject of reports about an instance.
     pub fn vm_subject(instance_uuid: &str) -> String {
         format!("VM/{instance_uuid}")
     }
 
-    /// The subject of reports about a process.
+    /// Returns the subject of reports about a process.
     pub fn process_subject(hostname: &str, process_name: &str) -> String {
         format!("PROCESS/{hostname}/{process_name}")
     }
 
-    /// What it is about. Reports about one thing are delivered in their order and can be overtaken together.
+    /// Returns the subject. Reports with one subject are delivered in order, and a later one may replace earlier
+    /// ones.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The request's body.
+    /// Returns the request's body.
     pub fn body(&self) -> &str {
         &self.body
     }
 
-    /// The value of [`EVIDENCE_HEADER`], if there is evidence.
+    /// Returns the value of [`EVIDENCE_HEADER`], if there is evidence.
     pub fn evidence(&self) -> Option<&str> {
         self.evidence.as_deref()
     }
 
-    /// Whether it may be lost.
+    /// True if a full spool may drop it.
     pub fn is_minor(&self) -> bool {
         self.minor
     }

@@ -1,4 +1,4 @@
-//! What operators ask and say: `/operator/v1`, which is beside the versioned API and has no project in its path.
+//! Requests of operators: `/operator/v1`, which is beside the versioned API and has no project in its path.
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -10,37 +10,37 @@ use crate::error::Failed;
 const ROOT: [&str; 2] = ["operator", "v1"];
 
 impl Client {
-    /// Asks for `path`, a part of it each, below `/operator/v1`; gives the body of a success.
+    /// Reads `path`, given as segments below `/operator/v1`, and returns the body.
     ///
     /// # Errors
     ///
-    /// What came of it instead.
+    /// The failed request.
     pub async fn ask_operator(&self, path: &[&str], query: &[(&str, String)]) -> Result<Vec<u8>, Failed> {
         self.operator(Method::GET, path, query, None).await
     }
 
-    /// Says something to `path`, as JSON; gives the body of a success.
+    /// Posts a JSON body to `path` and returns the answer's body.
     ///
     /// # Errors
     ///
-    /// What came of it instead. Without an answer it may have been said.
+    /// The failed request. Without an answer it may have taken effect.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, it may have been said. Saying it again is harmless.
+    /// If it is dropped, it may have taken effect. Sending it again is harmless.
     pub async fn say_operator(&self, path: &[&str], body: &str) -> Result<Vec<u8>, Failed> {
         self.operator(Method::POST, path, &[], Some(body)).await
     }
 
-    /// Ends what `path` names; gives the body of a success.
+    /// Deletes `path` and returns the answer's body.
     ///
     /// # Errors
     ///
-    /// What came of it instead. Without an answer it may have ended.
+    /// The failed request. Without an answer it may have taken effect.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, it may have ended. Asking for it again is harmless.
+    /// If it is dropped, it may have taken effect. Sending it again is harmless.
     pub async fn end_operator(&self, path: &[&str]) -> Result<Vec<u8>, Failed> {
         self.operator(Method::DELETE, path, &[], None).await
     }

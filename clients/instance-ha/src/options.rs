@@ -1,22 +1,22 @@
-//! What a client needs to know.
+//! Options of the client.
 
 use tachi_keystone::{Credentials, Interface};
 
-/// Where and as whom.
+/// Address, credentials and connection settings.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Keystone, and how everybody is reached. Masakari's API waits up to 5 s before it looks at a notification.
+    /// Keystone and connection settings. Masakari's API may take 5 s before it handles a notification.
     pub keystone: tachi_keystone::Options,
-    /// Which of the API's addresses.
+    /// The endpoint interface to use.
     pub interface: Interface,
-    /// The API's address, in place of the catalogue's.
+    /// Address of the API that overrides the catalogue.
     pub endpoint: Option<String>,
-    /// Where a person has written user and password, for what is said when Keystone refuses them.
+    /// The place where the user configured the credentials, for messages about a refused login.
     pub written_in: String,
 }
 
 impl Options {
-    /// With the defaults.
+    /// Creates options with the defaults.
     pub fn new(auth_url: impl Into<String>, credentials: Credentials) -> Self {
         let mut keystone = tachi_keystone::Options::new(auth_url, credentials);
         keystone.user_agent = concat!("tachi-monitor/", env!("CARGO_PKG_VERSION"));

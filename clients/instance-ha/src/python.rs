@@ -1,4 +1,4 @@
-//! JSON as Python's `json.dumps` writes it: a blank behind commas and colons, nothing but ASCII.
+//! JSON as Python's `json.dumps` writes it: a space after commas and colons, and only ASCII.
 
 use std::io;
 
@@ -43,7 +43,7 @@ impl Formatter for Python {
 /// Writes `value`.
 pub(crate) fn dumps(value: &impl Serialize) -> String {
     let mut out = Vec::new();
-    // Neither maps with odd keys nor a failing writer: this cannot fail, and if it did the API would say what is missing.
+    // The maps have string keys and the writer is a vector: this cannot fail.
     let _ = value.serialize(&mut Serializer::with_formatter(&mut out, Python));
     String::from_utf8(out).unwrap_or_default()
 }
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn it_is_what_python_writes() {
-        // What `json.dumps` of Python 3.11 gave for each.
+        // The output of `json.dumps` of Python 3.11.
         let cases = [
             (
                 json!({"a": 1, "b": [1, 2], "c": {}}),

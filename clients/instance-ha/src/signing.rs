@@ -1,4 +1,4 @@
-//! A monitor tells that it is at work.
+//! Heartbeats of monitors.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use crate::booting::stands_in_a_path;
 use crate::client::{Client, refused};
 use crate::error::{Class, Failed};
 
-/// What a monitor says of itself.
+/// The state that a monitor reports in its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MonitorSignature {
     /// Its version.
     pub version: String,
-    /// What does not work, by part, in words.
+    /// Problems by subsystem.
     pub troubles: BTreeMap<String, String>,
-    /// The hosts that it watches, or did when it could last.
+    /// The hosts that it watches, or the last ones that it could watch.
     pub watches: Vec<String>,
-    /// Whether it can judge them now.
+    /// True if it can judge them now.
     pub watching: bool,
-    /// Whether the guests of its host start by themselves when it does: `yes`, `no` or `unknown`. Nothing, if it says nothing of them.
+    /// Whether the host starts its guests at boot: `yes`, `no` or `unknown`. `None` if not reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guests_resume: Option<&'static str>,
-    /// Where that is said, or why it is not known.
+    /// The source of this setting, or the reason why it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guests_by: Option<String>,
-    /// How many seconds it takes at most from the power loss of a host until it has reported it, as far as that is known.
+    /// Longest time in seconds from a host's power loss to its report, as far as known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice_seconds: Option<u32>,
-    /// What these are.
+    /// The parts of this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice_by: Option<String>,
-    /// What comes on top, and is not known; empty if nothing does.
+    /// Additional parts of unknown length; empty if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice_beside: Option<String>,
     /// The kernel's `boot_id`; with `uptime_ms` it lets two heartbeats show that the host has not been off between them.
@@ -50,11 +50,11 @@ struct Body<'a> {
 }
 
 impl Client {
-    /// Tells that the monitor `kind` of a host is at work.
+    /// Sends the heartbeat of the monitor `kind` on a host.
     ///
     /// # Errors
     ///
-    /// The API does not answer, does not let us, or does not take signatures.
+    /// The API does not answer, refuses, or does not support heartbeats.
     pub async fn sign_monitor(
         &self,
         hostname: &str,

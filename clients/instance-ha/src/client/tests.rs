@@ -42,7 +42,7 @@ async fn a_notification_goes_out_as_upstream_sends_it() {
     assert_eq!(asked[1].body, BODY);
     assert_eq!(asked[1].header("x-auth-token"), Some("token-1"));
     assert_eq!(asked[1].header("content-type"), Some("application/json"));
-    // The server applies its smallest microversion, as for upstream.
+    // The server applies its smallest microversion, as upstream does.
     assert_eq!(asked[1].header("openstack-api-version"), None);
     assert_eq!(asked[1].header(EVIDENCE_HEADER), None);
     client.notify(BODY, Some("e30=")).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_refused_token_is_replaced_once() {
 
 #[tokio::test]
 async fn mw04_nobody_is_waited_for_without_end() {
-    // Accepts connections and says nothing.
+    // Accepts connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = options(&format!("http://{}", silent.local_addr().unwrap()));
     options.keystone.timeout = Duration::from_millis(200);
@@ -145,7 +145,7 @@ async fn what_is_away_or_barred_is_told_without_secrets() {
     let failed = client.login().await.unwrap_err();
     assert_eq!(failed.class, Class::Barred);
     fake.without_catalog(false);
-    // A service that was entered into the catalogue meanwhile is found.
+    // Finds a service that was added to the catalogue meanwhile.
     assert!(client.login().await.unwrap().endpoint.ends_with("/v1/project"));
     fake.then_close();
     assert_eq!(client.notify(BODY, None).await.unwrap_err().class, Class::Away);
@@ -219,7 +219,7 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
 #[tokio::test]
 async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
     let fake = Fake::start().await;
-    // Renewed after a second and a half, and good for a little more.
+    // The token is renewed after 1.5 s, and stays valid a little longer.
     fake.tokens_live(2);
     let client = Client::new(options(&fake.url)).unwrap();
     client.notify(BODY, None).await.unwrap();
@@ -232,7 +232,7 @@ async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
             asked.extend(lines(&fake));
             tokio::task::yield_now().await;
         }
-        // It has ended: there is none any more.
+        // The token has expired, and there is no other.
         while client.notify(BODY, None).await.is_ok() {
             tokio::task::yield_now().await;
         }
@@ -257,7 +257,7 @@ async fn r25_the_boot_guard_reads_the_answer_and_takes_nothing_else_for_one() {
     assert_eq!(lines(&fake)[1], "GET /v1/project/boot-guard/cmp-1");
     fake.then("200 OK", "", r#"{"boot_guard": {"hold": false}}"#);
     assert!(!client.boot_guard("cmp-1").await.unwrap().hold);
-    // Masakari's API, an API that may not be asked, an API in trouble, and something else altogether.
+    // Masakari's API, a forbidden one, a failing one, and another service.
     for (status, body, class) in [
         ("404 Not Found", "{}", Class::Barred),
         ("403 Forbidden", "{}", Class::Barred),
