@@ -8,15 +8,15 @@ use crate::fault;
 
 /// An answer of 2xx with its body.
 pub(crate) struct Answer {
-    /// What was asked, for error texts.
+    /// The request, for error texts.
     pub(crate) line: String,
     /// The status.
     pub(crate) status: u16,
     /// The `Date` header.
     pub(crate) date: Option<Timestamp>,
-    /// The body; empty after a call whose body nobody needs.
+    /// The body; empty after a call whose caller does not need it.
     pub(crate) body: Vec<u8>,
-    /// Whether the call changed something.
+    /// True if the call changed something.
     pub(crate) wrote: bool,
 }
 

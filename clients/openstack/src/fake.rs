@@ -1,4 +1,4 @@
-//! A scripted cloud for tests: Keystone is built in, Nova is whatever the test says. It records what it is sent.
+//! A scripted cloud for tests, with a built-in Keystone and a Nova that the test scripts. It records all requests.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ pub(crate) const PASSWORD: &str = "pa55-of-the-fixture";
 /// A private certificate authority.
 pub(crate) const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../keystone/testdata/ca.pem");
 
-/// What the fake was sent.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
@@ -42,13 +42,13 @@ impl Seen {
     }
 }
 
-/// What the fake answers.
+/// An answer of the fake.
 pub(crate) enum Reply {
     /// A status with a JSON body.
     Json(u16, Value),
     /// A status with headers and a body of any kind.
     Raw(u16, Vec<(&'static str, String)>, String),
-    /// What the fake answers of itself: a version document, or 404.
+    /// The fake's own answer: a version document, or 404.
     Unscripted,
     /// Nothing, ever.
     Hang,
@@ -76,10 +76,10 @@ struct State {
     regions: Mutex<Vec<&'static str>>,
 }
 
-/// How the built-in Keystone behaves.
+/// The behaviour of the built-in Keystone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeystoneMode {
-    /// Gives tokens of so many seconds.
+    /// Issues tokens that are valid for this many seconds.
     Good(i64),
     /// Answers with a status.
     Status(u16),
@@ -90,7 +90,8 @@ pub(crate) enum KeystoneMode {
 }
 
 impl Fake {
-    /// Starts a fake whose Nova answers by `script`. Version documents offer 2.1 to 2.96 unless the script says more.
+    /// Starts a fake whose Nova answers by `script`. Version documents offer 2.1 to 2.96 unless the script offers
+    /// more.
     pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             script: Arc::new(script),
@@ -168,7 +169,7 @@ impl Fake {
         self.state.seen.lock().unwrap().clone()
     }
 
-    /// How many tokens were given out or refused.
+    /// Returns the number of token requests, granted or refused.
     pub(crate) fn token_requests(&self) -> usize {
         let asked = |seen: &&Seen| seen.path == "/v3/auth/tokens" && seen.method == Method::POST;
         self.state.seen.lock().unwrap().iter().filter(asked).count()

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_engine::ports::{CallError, Pushback};
 
-/// What a call does, which says what a failure of it can mean.
+/// The effect of a call, which decides how its failure is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Changes nothing.
@@ -24,10 +24,10 @@ impl Effect {
     }
 }
 
-/// What a refusal is about.
+/// The scope of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
-    /// One object: 403 and 404 say something of this object only.
+    /// One object: 403 and 404 apply to this object only.
     Object,
     /// The whole service: 403 and 404 will meet every such call.
     Service,
@@ -41,7 +41,7 @@ pub(crate) fn class_of(status: StatusCode, about: About) -> FaultClass {
         403 | 404 if about == About::Service => FaultClass::Fatal,
         409 => FaultClass::Conflict,
         501 | 505 => FaultClass::Permanent,
-        // 406: the microversion is gone, so Nova was exchanged; it is negotiated anew. 413: over quota or limit.
+        // 406: the microversion is gone, so Nova was replaced; it is negotiated again. 413: over quota or limit.
         406 | 408 | 413 | 425 | 429 | 500..=599 => FaultClass::Transient,
         _ => FaultClass::Permanent,
     }
@@ -95,17 +95,17 @@ pub(crate) fn refusal(
     }
 }
 
-/// What a refusal said besides its status.
+/// Details of a refusal besides its status.
 #[derive(Debug, Default)]
 pub(crate) struct Details {
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) request_id: Option<String>,
-    /// A 404 without Nova's own body: it comes from whatever stands before Nova, and says nothing of the object.
+    /// A 404 without Nova's own body: it comes from a proxy, and is no evidence about the object.
     pub(crate) foreign: bool,
 }
 
-/// Whether a body is Nova's own word that there is no such object.
+/// True if a body is Nova's own statement that the object does not exist.
 pub(crate) fn is_item_not_found(body: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(body)
         .is_ok_and(|body| body.get("itemNotFound").is_some_and(serde_json::Value::is_object))

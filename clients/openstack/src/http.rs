@@ -15,8 +15,8 @@ pub(crate) const BODY_LIMIT: usize = 64 << 20;
 /// Largest error body that is read, in bytes.
 pub(crate) const ERROR_BODY_LIMIT: usize = 64 << 10;
 
-/// How long a connection may be set up for a call that must not be late (R4): with the 0.5 s before it, the first byte
-/// leaves before another engine can have taken over.
+/// Connect timeout for a call that must not be late (R4): with the 0.5 s before it, the first byte leaves before
+/// another engine can have taken over.
 const WRITE_CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Two clients: `reads`, and `writes` for calls that leave soon or not at all.

@@ -1,4 +1,4 @@
-//! Keystone, seen from one user: what `tachi-keystone` says of it, in the engine's words.
+//! Keystone for one user: `tachi-keystone` behind the engine's types.
 
 pub(crate) mod admin;
 mod login;

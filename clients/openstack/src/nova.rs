@@ -68,7 +68,7 @@ struct Request<'a> {
     body: Option<Value>,
     effect: Effect,
     about: About,
-    /// See [`Call::begun`]. The negotiation of the microversion comes after it.
+    /// See [`Call::begun`]. The microversion is negotiated after it.
     begun: Duration,
 }
 
@@ -107,7 +107,7 @@ impl Nova {
         }
     }
 
-    /// Whether Nova knows a compute service on a host of exactly this name, be it up or not.
+    /// Returns true if Nova has a compute service on a host of exactly this name, whether up or down.
     ///
     /// # Errors
     ///

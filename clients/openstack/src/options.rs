@@ -1,4 +1,4 @@
-//! What a session needs to know; filled in by the wiring from the configuration.
+//! Options of a session, filled in from the configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use tachi_keystone::{Credentials, Interface};
 
-/// How to reach and use a cloud.
+/// Connection options of a cloud.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Keystone, and how everybody is reached. Its `timeout` is of a call altogether, with a new token and a replay.
     pub keystone: tachi_keystone::Options,
-    /// Which catalogue entry is Nova.
+    /// The catalogue entry of Nova.
     pub compute: CatalogInfo,
     /// Nova's versioned endpoint, such as `https://nova.example/v2.1`, instead of the catalogue's.
     pub compute_endpoint: Option<String>,
-    /// How long all pages of a list may take together.
+    /// Timeout for all pages of a list together.
     pub list_timeout: Duration,
-    /// How many items a page of a list is asked to have; Nova may give less.
+    /// Page size to request; Nova may return less.
     pub page_size: u32,
 }
 
@@ -41,7 +41,7 @@ pub struct CatalogInfo {
     pub service_type: String,
     /// Such as `nova`; `None` takes any.
     pub service_name: Option<String>,
-    /// Which address.
+    /// The endpoint interface.
     pub interface: Interface,
 }
 
@@ -61,7 +61,7 @@ impl Default for CatalogInfo {
     "{text:?} is not `service type:service name:interface` with an interface of publicURL, internalURL or adminURL"
 )]
 pub struct CatalogInfoError {
-    /// What was given.
+    /// The configured text.
     pub text: String,
 }
 

@@ -28,8 +28,8 @@ use crate::time;
 pub(crate) use call::{Call, Place};
 pub use setup::SetupError;
 
-/// How long after its beginning a call that changes something may still leave (R4).
-const LATEST: Duration = Duration::from_millis(500);
+/// Latest time after its start at which a call that changes something may be sent (R4).
+const SEND_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Longest wait that a service's `Retry-After` can impose on the other calls to it.
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What came of one sending.
+/// The result of one sending.
 enum Sent {
     Answered(Answer),
     /// 401, with the token that was refused.
@@ -111,7 +111,7 @@ impl Session {
         &self.inner.keystone
     }
 
-    /// How long a call may take.
+    /// Returns the timeout of a call.
     pub(crate) fn timeout(&self) -> Duration {
         self.inner.timeout
     }
@@ -124,8 +124,8 @@ impl Session {
         self.inner.page_size
     }
 
-    /// Returns why it is not clear which of several endpoints is meant, with the candidates. `None` if it is clear, and also
-    /// if Keystone does not answer in time: calls are refused then until it is clear.
+    /// Returns the candidates and the reason if several endpoints match. `None` if the endpoint is unambiguous, and
+    /// also if Keystone does not answer in time: calls are refused until then.
     pub async fn ambiguity(&self, limit: Duration) -> Option<String> {
         let asked = self.inner.keystone.ambiguity();
         tokio::time::timeout(limit, asked).await.ok().flatten()
@@ -236,7 +236,7 @@ impl Session {
         }
         if let Some(subject) = &call.subject {
             request = request.header("x-subject-token", subject.clone());
-            // Says that we look at access rules; without it Keystone hides tokens that have some.
+            // Announces support for access rules; without this header Keystone hides tokens that have some.
             request = request.header("openstack-identity-access-rules", "1.0");
         }
         if let Some(body) = &call.body {
@@ -251,7 +251,7 @@ impl Session {
             .map_err(|error| fault::broken(line, error, call.effect))?;
         let token = request.headers().get("x-auth-token").cloned();
         let waited = self.now().saturating_sub(call.begun);
-        if call.effect.writes() && waited > LATEST {
+        if call.effect.writes() && waited > SEND_DEADLINE {
             let text = format!(
                 "{line} was not sent: it was prepared for {waited:?}, its intent must be written anew"
             );
@@ -308,7 +308,7 @@ impl Session {
         fault::refusal(line, status, call.effect, call.about, &details)
     }
 
-    /// osauth's session, with an empty cache after the catalogue came anew.
+    /// Returns osauth's session, with an empty cache after the catalogue has been renewed.
     fn os(&self, generation: u64) -> OsSession {
         let mut os = self.inner.os.lock().unwrap_or_else(PoisonError::into_inner);
         if os.0 != generation {
@@ -352,7 +352,7 @@ async fn answered(response: Response, line: &str, call: &Call<'_>) -> Result<Ans
     let date = header(response.headers(), "date").and_then(time::parse_http_date);
     let body = match bodies::read_body(response, bodies::BODY_LIMIT).await {
         Ok(body) => body,
-        // The status says it all: nobody reads the body of such a call.
+        // The status suffices: no caller reads the body of such a call.
         Err(_) if call.effect == Effect::Once => Vec::new(),
         Err(error) => {
             let mut senseless = fault::senseless(

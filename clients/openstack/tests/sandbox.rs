@@ -44,7 +44,7 @@ async fn admin(sandbox: &Sandbox) -> Nova {
     Nova::new(session_as(sandbox, "admin", "admin").await)
 }
 
-/// Asks until `done` says so; the sandbox's clock is the real one.
+/// Polls until `done` is true; the sandbox uses the real clock.
 async fn until<T, F: Future<Output = T>>(ask: impl Fn() -> F, done: impl Fn(&T) -> bool) -> T {
     let asking = async {
         loop {

@@ -1,4 +1,4 @@
-//! What an administrator does at Keystone so that monitors can report: a role, a user, application credentials.
+//! Administration of Keystone for the monitors: a role, a user, application credentials.
 
 use http::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,11 +14,11 @@ use crate::session::{Call, Place, Session};
 /// A thing of Keystone's, as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Named {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What somebody wrote of it.
+    /// The description.
     #[serde(default)]
     pub description: Option<String>,
 }
@@ -26,9 +26,9 @@ pub struct Named {
 /// A new application credential.
 #[derive(Clone, Debug)]
 pub struct NewCredential {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its secret, which is told once.
+    /// The secret, which Keystone returns only once.
     pub secret: SecretString,
 }
 

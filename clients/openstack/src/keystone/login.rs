@@ -1,4 +1,4 @@
-//! A token for a person, who says who it is.
+//! Login of a user with their own credentials.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::fault;
 use crate::session::Session;
 
 impl Session {
-    /// A token for whoever has these credentials; `None` if Keystone does not accept them. This session's own token has no part
-    /// in it, and nothing is kept.
+    /// Requests a token for these credentials; `None` if Keystone refuses them. This session's own token is not used,
+    /// and nothing is cached.
     ///
     /// # Errors
     ///
@@ -19,7 +19,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// May be dropped; Keystone may have made a token that nobody gets.
+    /// May be dropped; Keystone may have issued a token that is never used.
     #[tracing::instrument(name = "keystone::log_in", skip_all, err(level = "debug"))]
     pub async fn log_in(&self, credentials: &Credentials) -> Result<Option<String>, CallError> {
         self.keystone().token_for(credentials, self.timeout()).await

@@ -13,7 +13,8 @@ use tachi_keystone::{Catalog, CatalogError, Located, Need, Region, Wanted};
 
 use super::Keystone;
 
-/// What is called through the session. osauth's own service types would discover versions and with them another host.
+/// A service that is called through the session. osauth's own service types would discover versions, and with them
+/// another host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     /// Nova, wherever the catalogue has it.

@@ -34,7 +34,7 @@ pub struct AccessRule {
     pub path: String,
 }
 
-/// Whose token it is and what it may do.
+/// The user and permissions of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenInfo {
     /// The user.
@@ -49,13 +49,13 @@ pub struct TokenInfo {
     pub domain: Option<Identity>,
     /// The system it is scoped to: `all`.
     pub system_scope: Option<String>,
-    /// Whether it is scoped to the project that Keystone calls the administrators' own; true where there is none.
+    /// True if it is scoped to Keystone's admin project, or if none is configured.
     pub is_admin_project: bool,
     /// The names of the roles.
     pub roles: Vec<String>,
     /// The name of the application credential it was got with.
     pub application_credential: Option<String>,
-    /// What it is good for, if that is limited; an empty list is good for nothing.
+    /// The access rules that limit it, if any; an empty list permits nothing.
     pub access_rules: Option<Vec<AccessRule>>,
     /// When it ends, by Keystone's clock.
     pub expires_at: Timestamp,
@@ -121,8 +121,8 @@ impl Session {
         self.validate(token, false).await
     }
 
-    /// As [`Session::validate_token`], but Keystone accepts a token that has ended not long ago. Only for requests that
-    /// carry a valid service token besides.
+    /// Like [`Session::validate_token`], but also accepts a token that has expired recently. Only for requests that
+    /// also carry a valid service token.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Session {
                 subject: Some(subject),
                 body: None,
                 effect: Effect::Read,
-                // Whoever may not check this token may check none.
+                // A user who may not check this token may check no token.
                 about: About::Service,
                 begun: self.now(),
             })

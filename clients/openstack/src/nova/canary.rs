@@ -14,12 +14,12 @@ use super::version::Feature;
 use super::{Nova, Request, placement, server};
 use crate::fault::{About, Effect};
 
-/// What a canary is connected to.
+/// The networks of a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Networks {
     /// Nothing.
     None,
-    /// What Nova chooses for the project.
+    /// Nova selects the project's network.
     Auto,
     /// This network, by its id.
     Of(String),
@@ -28,7 +28,7 @@ pub enum Networks {
 /// A server to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanaryOrder {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The service host that it is to be built on.
     pub host: String,
@@ -36,9 +36,9 @@ pub struct CanaryOrder {
     pub image: String,
     /// The flavor, by its id.
     pub flavor: String,
-    /// What it is connected to.
+    /// The networks.
     pub networks: Networks,
-    /// Its key/value pairs.
+    /// The metadata.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -66,7 +66,7 @@ struct Id {
     id: ServerId,
 }
 
-/// What a live drill asks of Nova and Placement.
+/// A client of Nova and Placement for live drills.
 #[derive(Clone, Copy, Debug)]
 pub struct Canaries<'a>(&'a Nova);
 
@@ -132,7 +132,8 @@ impl Canaries<'_> {
         server::own(self.0).await
     }
 
-    /// The ids of all that Placement has put on a host: servers, and migrations that hold room there. `None` if that cannot be told.
+    /// Returns the ids of a host's consumers in Placement: servers, and migrations that hold allocations there.
+    /// `None` if they cannot be determined.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is on a host and what touches it, between two looks at its service record.
+//! The instances on a host and the operations that affect it, read between two reads of its service record.
 
 use tachi_engine::ports::{CallError, Contents};
 

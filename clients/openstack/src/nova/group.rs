@@ -11,11 +11,11 @@ use super::version::Feature;
 use super::{Nova, Request};
 use crate::fault::About;
 
-/// Nova gives as many in a page at most, unless it was told otherwise.
+/// Nova's default limit of entries per page.
 const PAGE: usize = 1_000;
 
 /// More pages than this are no list any more.
-const MOST_PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 
 #[derive(Deserialize)]
 struct List {
@@ -47,7 +47,7 @@ pub(super) async fn list(nova: &Nova) -> Result<Vec<Group>, CallError> {
     let mut groups = Vec::new();
     // Offsets are all that Nova has here. A group that is deleted meanwhile moves the others, so that one may be missed for a while.
     let mut offset = 0;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let query = [
             ("all_projects", "True".to_owned()),
             ("limit", PAGE.to_string()),

@@ -27,7 +27,7 @@ struct Hypervisor {
     servers: Vec<Value>,
 }
 
-/// How many servers are on the host; `None` if Nova knows no node there.
+/// Returns the number of servers on the host; `None` if Nova has no node there.
 pub(super) async fn count_servers(nova: &Nova, host: &str) -> Result<Option<usize>, CallError> {
     // Whichever node it is: the servers are the host's.
     let mut nodes = named(nova, host).await?;
@@ -79,7 +79,8 @@ pub(super) async fn all(nova: &Nova, host: &str) -> Result<Vec<String>, CallErro
     Ok(whole.await?.items)
 }
 
-/// The service host of each node, by the node's id; without hosts that have several, whose instances nobody can tell apart.
+/// Returns the service host of each node, by the node's id. Omits hosts with several nodes, whose instances cannot be
+/// told apart.
 pub(super) async fn nodes(nova: &Nova) -> Result<BTreeMap<String, String>, CallError> {
     let list = List {
         feature: Feature::AGGREGATES,

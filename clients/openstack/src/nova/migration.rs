@@ -52,7 +52,7 @@ pub(super) async fn evacuations_from(
     whole(nova, host, found).await
 }
 
-/// Those of every host. Whether a cell is down is not asked: what is missing says nothing here.
+/// Lists the evacuations of all hosts. Does not check for down cells: a missing entry proves nothing here.
 pub(super) async fn evacuations(nova: &Nova, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError> {
     let query = vec![("migration_type", "evacuation".to_owned())];
     let (migrations, _) = pages_of(nova, query, since.map(Timestamp::whole_seconds)).await?;

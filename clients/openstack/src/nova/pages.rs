@@ -15,10 +15,10 @@ use super::{Nova, Request};
 use crate::answer::Answer;
 use crate::fault::{self, About};
 
-/// How often a list is begun anew because its marker was deleted in between.
-const RESTARTS: u32 = 3;
+/// Limit of restarts of a list whose marker was deleted meanwhile.
+const MAX_RESTARTS: u32 = 3;
 
-/// What to list.
+/// A list to read.
 pub(super) struct List<'a> {
     pub(super) feature: Feature,
     pub(super) path: &'a [&'a str],
@@ -29,9 +29,9 @@ pub(super) struct List<'a> {
     pub(super) marker: &'static str,
 }
 
-/// What a reader of pages says to an item.
+/// A page reader's decision about an item.
 pub(super) enum Take {
-    /// Go on.
+    /// Continue.
     More,
     /// The items from here on are of no interest.
     Enough,
@@ -74,7 +74,7 @@ where
     loop {
         match once(nova, list, read).await? {
             Some(whole) => return Ok(whole),
-            None if restarts < RESTARTS => restarts += 1,
+            None if restarts < MAX_RESTARTS => restarts += 1,
             None => {
                 let text = format!("nova: GET /{}: page markers keep vanishing", list.path.join("/"));
                 return Err(fault::unsent(FaultClass::Transient, text));

@@ -1,7 +1,7 @@
-//! What is left on a host, as Placement counts it.
+//! Free capacity of a host, by Placement's accounting.
 //!
-//! Placement names its providers after Nova's nodes. Those mostly bear the service host's name; where they do not, Nova's
-//! list of hypervisors says which node is on which host, by the id that both use.
+//! Placement names its providers after Nova's nodes. Those mostly have the service host's name; where they do not,
+//! Nova's list of hypervisors maps nodes to hosts, by the id that both use.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -158,8 +158,9 @@ struct Allocations {
     allocations: HashMap<String, serde_json::Value>,
 }
 
-/// Who takes something of the host: what runs there, what is being built, and what migrates to it. The scheduler writes it down before
-/// it tells the host, so it is known earlier than in Nova's list of servers. `None` if the host has not exactly one provider.
+/// Returns the consumers of the host's resources: what runs there, what is being built, and what migrates to it. The
+/// scheduler writes allocations before it calls the host, so they appear earlier than in Nova's list of servers.
+/// `None` if the host does not have exactly one provider.
 pub(super) async fn consumers_on(nova: &Nova, host: &str) -> Result<Option<BTreeSet<String>>, CallError> {
     let Some(provider) = provider_of(nova, host).await? else {
         return Ok(None);
@@ -215,7 +216,7 @@ fn room(inventories: &HashMap<String, Inventory>, usages: &HashMap<String, u64>)
     }
 }
 
-/// As Placement reckons it: rounded down. Ratios have a few decimals at most.
+/// Applies a ratio as Placement does: rounded down. Ratios have a few decimals at most.
 fn scaled(amount: u64, ratio: f64) -> u64 {
     let thousandths = (ratio * 1_000.0).round();
     // What is no number or far too large is no ratio either.

@@ -95,7 +95,7 @@ struct One {
     server: Record,
 }
 
-/// Where a server is.
+/// The location of a server.
 #[derive(Default)]
 enum Host {
     /// The key is missing: Nova shows it to administrators only.
@@ -292,7 +292,8 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
     })
 }
 
-/// What Placement takes for it: from 2.47 on its flavor is part of it. A volume is none of the host's disk.
+/// Returns the server's resources for Placement: from 2.47 on, the record includes its flavor. A volume does not use
+/// the host's disk.
 fn needs_of(flavor: Option<&FlavorRecord>, volume_backed: bool) -> Option<Resources> {
     let flavor = flavor?;
     let root = if volume_backed { 0 } else { flavor.disk? };
@@ -306,7 +307,8 @@ fn needs_of(flavor: Option<&FlavorRecord>, volume_backed: bool) -> Option<Resour
     })
 }
 
-/// What rules about instances look at. Nothing of it is worth failing a list for: what is odd counts as not shown.
+/// Returns the properties that rules about instances use. An invalid property counts as absent, so that it never
+/// fails a whole list.
 fn nature(record: &Record) -> Nature {
     let image = record.image.as_ref().and_then(Value::as_object);
     let properties = image

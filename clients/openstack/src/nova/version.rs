@@ -1,4 +1,4 @@
-//! Which microversions a cloud offers.
+//! Negotiation of microversions.
 
 use http::Method;
 use osauth::ApiVersion;
@@ -67,7 +67,7 @@ impl Feature {
         needs: ApiVersion(2, 53),
         wants: ApiVersion(2, 68),
     };
-    /// The first with which a server is built on a host that is named, and the scheduler still has its say.
+    /// The first microversion that builds a server on a named host with the scheduler's checks.
     pub(super) const CANARIES: Self = Self {
         what: "canaries of a live drill",
         needs: ApiVersion(2, 74),
@@ -92,7 +92,7 @@ struct Range {
     max: ApiVersion,
 }
 
-/// What was negotiated, once for all tasks.
+/// The negotiated version, shared by all tasks.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     range: Mutex<Option<Range>>,

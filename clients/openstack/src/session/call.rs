@@ -11,12 +11,12 @@ use serde_json::Value;
 use crate::fault::{About, Effect};
 use crate::keystone::plugin::Service;
 
-/// Where a request goes, seen from the service's endpoint.
+/// The path of a request, relative to the service's endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
     /// Below it. Each segment is percent-encoded.
     Path(&'a [&'a str]),
-    /// Itself (0), or so many path segments above it; with a slash at the end.
+    /// This many path segments above the endpoint (0: the endpoint itself), with a trailing slash.
     Above(usize),
 }
 
@@ -65,7 +65,7 @@ impl Call<'_> {
         tachi_text::one_line(&whole, &[])
     }
 
-    /// Its address.
+    /// Builds the address.
     pub(super) async fn url(&self, os: &OsSession) -> Result<Url, openstack::Error> {
         match self.place {
             Place::Path(segments) => os.get_endpoint(self.service, segments).await,

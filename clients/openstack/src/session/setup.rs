@@ -1,6 +1,6 @@
-//! What can be wrong before the first call.
+//! Errors in setting up a session.
 
-/// Why a session cannot be made.
+/// An error in setting up a session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
@@ -12,13 +12,13 @@ pub enum SetupError {
     Endpoint {
         /// The address.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// osauth's session could not be set up.
     #[error("setting up the OpenStack session")]
     Session {
-        /// What it said.
+        /// The error.
         #[source]
         source: openstack::Error,
     },

@@ -1,8 +1,9 @@
-//! What is on a host, between two looks at its service record.
+//! Tests of a host's contents, read between two reads of its service record.
 
 use super::*;
 
-/// A Nova with nothing on the host, whose looks at services tell these in turn; and the lists it was asked for.
+/// Starts a Nova with an empty host, whose service reads return these states in turn, and returns the recorded list
+/// requests.
 async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Contents, CallError>, Vec<String>) {
     let told = AtomicUsize::new(0);
     let fake = Fake::start(move |seen| match seen.path.as_str() {

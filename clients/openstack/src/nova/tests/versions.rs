@@ -1,4 +1,4 @@
-//! Which microversion is spoken, and how that is found.
+//! Tests of the negotiation of microversions.
 
 use super::*;
 

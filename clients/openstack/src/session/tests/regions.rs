@@ -83,7 +83,7 @@ async fn all_services_are_asked_in_the_region_that_is_set() {
     }
 }
 
-/// R35: of two regions with Placement, that of the only Nova is meant.
+/// R35: of two regions with Placement, the one with the only Nova is used.
 #[tokio::test]
 async fn placement_is_asked_in_the_region_of_nova() {
     let (fake, session) = two_regions(Region::Unset).await;
