@@ -1,8 +1,8 @@
-//! What becomes part of a command line or of an address is looked at first.
+//! Validation of values that become part of a command line or an address.
 
 use std::net::IpAddr;
 
-/// Whether this names one machine: an IP address or a DNS name, and no option, user, path or port.
+/// True if this names one machine: an IP address or a DNS name, and no option, user, path or port.
 pub(crate) fn is_host(text: &str) -> bool {
     if text.parse::<IpAddr>().is_ok() {
         return true;
@@ -18,7 +18,7 @@ pub(crate) fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
-/// Whether this can be a user's name on a command line.
+/// True if this can be a user's name on a command line.
 pub(crate) fn is_user(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && text.chars().all(|c| c.is_ascii_graphic())
 }

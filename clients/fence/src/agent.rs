@@ -1,7 +1,7 @@
 //! Fence agents: our devices for Pacemaker, by the contract of the `fence_*` programs.
 //!
-//! An agent reads its parameters from standard input, does one action, and answers by its exit code. Pacemaker believes
-//! a 0 of `off`, so it is given only after two readings in a row that say so.
+//! An agent reads its parameters from standard input, performs one action, and answers by its exit code. Pacemaker
+//! trusts a 0 of `off`, so the agent returns it only after two consecutive readings of off.
 
 mod act;
 mod maas;
@@ -13,17 +13,17 @@ use std::io::{Read, Write};
 use act::{Patience, Voice};
 use params::{Form, Given, Param, Wrong};
 
-/// How an agent was started.
+/// The invocation of an agent.
 pub struct Invocation<'a> {
     /// The arguments, without the program's name.
     pub args: Vec<String>,
-    /// Where parameters come from when there are no arguments.
+    /// The source of parameters if there are no arguments.
     pub input: &'a mut (dyn Read + Send),
-    /// Where successes are said.
+    /// Output for successes.
     pub out: &'a mut (dyn Write + Send),
-    /// Where failures are said.
+    /// Output for failures.
     pub err: &'a mut (dyn Write + Send),
-    /// Whether Pacemaker's fencer runs it (`PCMK_service`), which kills it when its time is over.
+    /// True if Pacemaker's fencer runs it (`PCMK_service`) and kills it at its timeout.
     pub by_pacemaker: bool,
 }
 
@@ -65,7 +65,7 @@ fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Given, Str
     Ok(Given::from_input(&String::from_utf8_lossy(&bytes), params))
 }
 
-/// What all agents understand.
+/// Parameters that all agents accept.
 const COMMON: [Param; 14] = [
     Param {
         aliases: &["option"],

@@ -1,8 +1,8 @@
 //! Children: `ipmitool` and fence agents.
 //!
-//! A child gets its secrets on standard input, where nobody else can read them: not by arguments, not by its environment.
-//! It leads a process group of its own under `timeout`, so that what it starts ends with it: when its time is over, when
-//! nobody waits for it any more, and when we are killed ourselves (R4; `setpriv --pdeathsig`, of util-linux).
+//! A child gets its secrets on standard input, where no other process can read them, unlike arguments and
+//! environment. It leads its own process group under `timeout`, so that everything it starts ends with it: at its
+//! deadline, when its caller is dropped, and when the engine is killed (R4; `setpriv --pdeathsig`, of util-linux).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,25 +14,25 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-/// What children find on their path.
+/// The children's search path.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How much later than we `timeout` ends the group: it is there for the case that we are gone.
-const SPARE: Duration = Duration::from_secs(1);
+/// Additional time until `timeout` ends the group itself, in case the engine has died.
+const TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
 
-/// How long the output of a child that has ended is waited for: what it left behind may hold it open.
-const LEFT_BEHIND: Duration = Duration::from_millis(500);
+/// Time to wait for output after a child's end: a process that it left behind may keep the pipe open.
+const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
-/// How much of each output is kept, in bytes.
-const KEPT: usize = 64 << 10;
+/// Limit of each output to keep, in bytes.
+const MAX_OUTPUT: usize = 64 << 10;
 
-/// What to run.
+/// The program to run.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     /// Seen by everybody on this machine, like the arguments.
     pub(crate) program: &'a Path,
     pub(crate) args: Vec<String>,
-    /// What the child reads.
+    /// The child's input.
     pub(crate) input: SecretString,
     /// Then the whole group is killed.
     pub(crate) limit: Duration,
@@ -51,35 +51,35 @@ pub(crate) struct Finished {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChildError {
-    /// It was not started.
+    /// It could not be started.
     #[error("starting {}", program.display())]
     Start {
-        /// What was to be run.
+        /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
-    /// It was not there, or may not be run.
+    /// It does not exist or is not executable.
     #[error("{} is not installed, or may not be run", program.display())]
     Missing {
-        /// What was to be run.
+        /// The program.
         program: PathBuf,
     },
-    /// It took too long and was killed with all it had started.
+    /// It took too long and was killed with its process group.
     #[error("{} took longer than {limit:?} and was killed", program.display())]
     TooLong {
-        /// What was run.
+        /// The program.
         program: PathBuf,
-        /// How long it was given.
+        /// Its time limit.
         limit: Duration,
     },
-    /// It could not be waited for.
+    /// Waiting for it failed.
     #[error("waiting for {}", program.display())]
     Wait {
-        /// What was run.
+        /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
@@ -124,9 +124,9 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Finished, ChildError> {
 }
 
 fn command(call: &Call<'_>) -> Command {
-    let seconds = (call.limit + SPARE).as_secs_f64();
-    // The kernel tells `timeout` when we die, which hands that on to the whole group and kills what is left a second later: an
-    // order of an engine that is gone ends with it, however long it was given.
+    let seconds = (call.limit + TIMEOUT_MARGIN).as_secs_f64();
+    // When the engine dies, the kernel signals `timeout`, which forwards the signal to the whole group and kills the
+    // rest a second later: a power command of a dead engine ends with it, whatever its time limit.
     let mut command = Command::new("/usr/bin/setpriv");
     command
         .args(["--pdeathsig", "TERM", "/usr/bin/timeout"])
@@ -159,12 +159,12 @@ async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io:
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let read = async { tokio::join!(write, keep(out, &mut stdout), keep(err, &mut stderr)) };
         tokio::pin!(read);
-        // Both branches may be dropped and begun again: `wait` is cancel safe, and `read` is pinned outside.
+        // Both branches may be dropped and restarted: `wait` is cancel-safe, and `read` is pinned outside.
         tokio::select! {
             _ = &mut read => child.wait().await,
             status = child.wait() => {
-                if tokio::time::timeout(LEFT_BEHIND, &mut read).await.is_err() {
-                    // Something of the group lives and holds the pipes, so the group's number is still its own.
+                if tokio::time::timeout(OUTPUT_GRACE, &mut read).await.is_err() {
+                    // A process of the group holds the pipes, so the group's id has not been reused.
                     group.kill();
                 }
                 status
@@ -179,17 +179,17 @@ async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io:
     })
 }
 
-/// Reads to the end and keeps the beginning: a child must not stand still because nobody reads what it says.
+/// Reads to the end and keeps the beginning, so that a child never blocks on a full pipe.
 async fn keep(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = [0; 4096];
     while let Ok(got @ 1..) = pipe.read(&mut buffer).await {
-        let room = KEPT.saturating_sub(kept.len()).min(got);
+        let room = MAX_OUTPUT.saturating_sub(kept.len()).min(got);
         kept.extend(buffer.iter().take(room));
     }
 }
 
-/// A process group whose leader has not been collected yet, so that its number is nobody else's.
+/// A process group whose leader has not been reaped, so that its id is not reused.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -271,7 +271,7 @@ mod tests {
         );
     }
 
-    /// The kernel goes by the thread that has begun it, which spares this test to kill itself.
+    /// The kernel watches the thread that started the child, so this test need not kill its own process.
     #[tokio::test]
     async fn c11_a_child_and_all_it_has_started_end_with_whoever_began_it() {
         let mark = format!("61.{}", std::process::id());
@@ -288,12 +288,12 @@ mod tests {
                     .spawn()
                     .unwrap();
                 started(&file).await;
-                // Before it waits, `timeout` does not know yet whom it has begun, and would end alone.
+                // Before it waits, `timeout` does not know its child yet, and would end alone.
                 let state = format!("/proc/{}/stat", child.id().unwrap());
                 while !fs::read_to_string(&state).unwrap().contains(") S ") {
                     tokio::task::yield_now().await;
                 }
-                // Nobody is left to kill it.
+                // The child has no owner left that would kill it.
                 std::mem::forget(child);
             });
             std::mem::forget(runtime);
@@ -321,7 +321,7 @@ mod tests {
         );
         call.input = "x".repeat(1 << 20).into();
         let done = run(&call).await.unwrap();
-        assert_eq!((done.code, done.stdout.len()), (Some(0), KEPT));
+        assert_eq!((done.code, done.stdout.len()), (Some(0), MAX_OUTPUT));
     }
 
     #[tokio::test]

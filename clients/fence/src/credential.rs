@@ -1,6 +1,6 @@
-//! Where a secret comes from.
+//! Sources of secrets.
 //!
-//! Never from the environment or the command line: both can be read in `/proc`.
+//! Never the environment or the command line: `/proc` shows both.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -14,7 +14,7 @@ use secrecy::SecretString;
 /// Largest secret that is read, in bytes.
 const LARGEST: u64 = 64 << 10;
 
-/// Where a secret comes from: `file:/path`, `cred:name` for a systemd credential, or the secret itself.
+/// The source of a secret: `file:/path`, `cred:name` for a systemd credential, or the secret itself.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Source {
@@ -61,7 +61,7 @@ impl FromStr for Source {
     }
 }
 
-/// Why there is no secret.
+/// An error in loading a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
@@ -88,7 +88,7 @@ pub enum CredentialError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: std::io::Error,
     },
@@ -100,7 +100,7 @@ pub enum CredentialError {
         /// Its mode.
         mode: u32,
     },
-    /// Somebody else owns the file.
+    /// Another user owns the file.
     #[error("{} belongs to user {owner}, not to root or the user that runs this", path.display())]
     Owner {
         /// The file.
@@ -113,7 +113,7 @@ pub enum CredentialError {
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
 }
@@ -178,7 +178,7 @@ fn read(
 
 fn check(path: &Path, metadata: &Metadata) -> Result<(), CredentialError> {
     let mode = metadata.permissions().mode() & 0o7777;
-    // The owner may write; the group may read; nobody else may do anything.
+    // The owner may write; the group may read; others may do nothing.
     if mode & 0o037 != 0 {
         return Err(CredentialError::Mode {
             path: path.into(),

@@ -1,9 +1,8 @@
-//! One power controller.
+//! A power controller.
 //!
-//! A device reads and commands, no more. When a host counts as off (two readings in a row), when a command is given
-//! again, and which device comes next is decided in the domain; how many calls one endpoint bears at a time is watched
-//! over by whoever holds the devices. So every method here is one exchange with the outside, bounded in time, and safe
-//! to repeat.
+//! A device reads and commands only. The domain decides when a host counts as off (two consecutive readings of off),
+//! when a command is repeated, and which device is next; the devices' owner limits the concurrent calls per endpoint.
+//! So every method here is one exchange with the outside, bounded in time, and safe to repeat.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +14,7 @@ use tachi_domain::power::PowerReading;
 use tachi_engine::ports::CallError;
 use tokio::time::Instant;
 
-/// What sort of device it is.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Kind {
@@ -43,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// What a device of this kind is given unless its entry says otherwise.
+    /// Returns the default limits of this kind.
     pub const fn limits(self) -> Limits {
         let (timeout, poll, parallel) = match self {
             Self::Ipmi => (30, 1, 1),
@@ -84,20 +83,20 @@ impl FromStr for Kind {
     }
 }
 
-/// How much patience and how many calls a device gets.
+/// Timeouts and concurrency of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// From the first command to the confirmed "off"; then the level has failed.
     pub timeout: Duration,
-    /// How often a level is tried while its faults are transient.
+    /// Limit of attempts at a level whose faults are transient.
     pub attempts: u8,
     /// Between two readings while the device is not off yet.
     pub poll: Duration,
-    /// How many calls one endpoint bears at a time.
+    /// Limit of concurrent calls to one endpoint.
     pub parallel: usize,
 }
 
-/// What is switched: a host, and its name at the device.
+/// The switched host, and its name at the device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Plug {
     host: String,
@@ -108,9 +107,9 @@ pub struct Plug {
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} cannot name a host or a plug: {why}")]
 pub struct PlugError {
-    /// What was given.
+    /// The configured text.
     pub text: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: &'static str,
 }
 
@@ -136,12 +135,12 @@ impl Plug {
         &self.host
     }
 
-    /// What the device calls it, if that was said.
+    /// Returns the device's name for it, if configured.
     pub fn at_device(&self) -> Option<&str> {
         self.at_device.as_deref()
     }
 
-    /// What the device is asked for: its own name for the host, else the host's name.
+    /// Returns the name to send to the device: its own name for the host, else the host's name.
     pub fn name(&self) -> &str {
         self.at_device.as_deref().unwrap_or(&self.host)
     }
@@ -176,26 +175,26 @@ fn checked(text: String) -> Result<String, PlugError> {
 /// The outcome of a self-test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// What the device said.
+    /// The device's reading.
     pub reading: PowerReading,
-    /// How long the whole test took.
+    /// Duration of the whole test.
     pub latency: Duration,
-    /// What works today and may not when it is needed, a sentence each.
+    /// Problems that may prevent a later power-off, a sentence each.
     pub warnings: Vec<String>,
-    /// Why a power-off would be refused, if that is known before it is asked for.
+    /// The reason why a power-off would be refused, if known in advance.
     pub obstacle: Option<String>,
 }
 
 /// A power controller. Calls are bounded in time by the device itself and safe to repeat.
 #[async_trait]
 pub trait Device: Send + Sync + fmt::Debug {
-    /// Its name in the devices' file.
+    /// Returns the name in the devices' file.
     fn name(&self) -> &str;
 
-    /// What sort of device it is.
+    /// Returns the kind of the device.
     fn kind(&self) -> Kind;
 
-    /// What is spoken to, in one form for all devices that speak to the same: limits are counted by it.
+    /// Returns the endpoint, normalized so that devices that share it compare equal: limits apply per endpoint.
     fn endpoint(&self) -> &str;
 
     /// Patience and parallel calls.
@@ -211,8 +210,8 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// credentials.
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError>;
 
-    /// Which machine the plug switches, by the device's own word, asked for now; `None` if it has no word for that. Readings bring it
-    /// along.
+    /// Reads which machine the plug switches, as the device identifies it; `None` if the device cannot identify it.
+    /// Readings include it.
     ///
     /// # Errors
     ///

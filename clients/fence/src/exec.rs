@@ -1,10 +1,10 @@
-//! Any installed `fence_*` agent.
+//! Devices behind any installed `fence_*` agent.
 //!
-//! An agent gets everything on its standard input, as Pacemaker does it. What it says is for people; what counts is its
-//! exit code: `status` ends with 0 for on and 2 for off, and everything else is a failure. Only an "off" has to be said in
-//! words besides.
+//! An agent gets all parameters on its standard input, as from Pacemaker. Its output is for people; its exit code
+//! decides: `status` exits with 0 for on and 2 for off, and everything else is a failure. Only an off also needs a
+//! `Status:` line.
 
-mod said;
+mod output;
 #[cfg(test)]
 mod tests;
 
@@ -39,7 +39,7 @@ const SHOW_THE_PASSWORD: &[&str] = &[
     "fence_amt",
 ];
 
-/// How to run an agent.
+/// Options of an agent.
 #[derive(Clone, Debug)]
 pub struct ExecOptions {
     /// The device's name.
@@ -52,13 +52,13 @@ pub struct ExecOptions {
     pub secrets: BTreeMap<String, SecretString>,
     /// The parameter that names the plug, for agents that have one.
     pub plug_param: Option<String>,
-    /// What the limit of one call at a time is counted by, if it is not to be made of `ip` and `ipport`.
+    /// The endpoint for the limit of one call at a time, if not derived from `ip` and `ipport`.
     pub endpoint: Option<String>,
-    /// How long `status` may take.
+    /// Timeout of `status`.
     pub status_timeout: Duration,
-    /// How long `off` and `on` may take: agents wait until they see it.
+    /// Timeout of `off` and `on`: agents wait for the effect.
     pub command_timeout: Duration,
-    /// Why its "off" would prove nothing, if an operator has said that it does (`proves_off`).
+    /// The reason why its off would prove nothing, if an operator has overridden it (`proves_off`).
     pub doubt: Option<String>,
 }
 
@@ -78,7 +78,7 @@ impl ExecOptions {
         }
     }
 
-    /// What an operator vouches for against what is known of the agent.
+    /// Returns a warning if an operator overrides what is known of the agent.
     pub(crate) fn warning(&self) -> Option<String> {
         let doubt = self.doubt.as_ref()?;
         Some(format!(
@@ -98,7 +98,7 @@ impl ExecOptions {
     }
 }
 
-/// Why an "off" of this agent with these options does not mean that the power is off.
+/// Returns the reason why an off of this agent with these options does not prove that the power is off.
 pub(crate) fn doubt(options: &ExecOptions) -> Option<String> {
     let agent = options.agent_name();
     if tachi_agents::effect(agent) == Effect::Watchdog {
@@ -117,14 +117,14 @@ pub(crate) fn one_machine(options: &ExecOptions) -> bool {
     own && !tachi_agents::is_set(&options.params, "port_as_ip")
 }
 
-/// Why the device cannot be made.
+/// An error in the options of a device.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecError {
     /// The agent is none.
     #[error("{agent:?} is not a fence agent: the name or the whole path of a file called fence_...")]
     Agent {
-        /// What was given.
+        /// The configured text.
         agent: String,
     },
     /// A parameter cannot be given.
@@ -132,7 +132,7 @@ pub enum ExecError {
     Parameter {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
 }
@@ -235,7 +235,7 @@ impl Exec {
         for (name, value) in &self.options.secrets {
             say(name, value.expose_secret());
         }
-        // A plug that stands in the parameters is for an agent of one host, and is left alone.
+        // A plug in the parameters is for an agent of one host, and is kept.
         if let Some(param) = &self.options.plug_param
             && !self.options.params.contains_key(param)
         {
@@ -277,9 +277,9 @@ impl Exec {
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let said = self.scrub.line(&said::without_noise(&output));
+        let said = self.scrub.line(&output::without_noise(&output));
         let text = format!("{} action={action} of {plug} ended {ended}: {said}", self.agent());
-        let class = said::class(&output);
+        let class = output::class(&output);
         let maybe_done = action != "status" && class != FaultClass::Permanent;
         fault(class, None, maybe_done, text)
     }
@@ -315,9 +315,9 @@ impl Device for Exec {
             Some(2) => Power::Off,
             _ => return Err(self.failed("status", plug, &finished)),
         };
-        // A shell ends with 2 for a script it cannot read, and Python for options it does not know: an "off" has to be said
-        // in words too, and an "on" must not be gainsaid.
-        let power = match (power, said::status(&finished.stdout)) {
+        // A shell exits with 2 for a script it cannot read, and Python for unknown options: an off also needs a
+        // `Status:` line, and no line may contradict an on.
+        let power = match (power, output::status(&finished.stdout)) {
             (power, Some(word)) if word == power => power,
             (Power::On, None) => Power::On,
             (Power::On | Power::Off | Power::Unknown, _) => Power::Unknown,

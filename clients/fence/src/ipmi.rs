@@ -1,10 +1,10 @@
 //! A BMC by IPMI 2.0, through `ipmitool`.
 //!
-//! `ipmitool` says "Down/Off" as soon as the BMC has taken the command, and some BMCs take it and do nothing: only a
-//! later `chassis power status` shows "off". Every call is a session of its own, also a reading is opened with the level
-//! that switching needs: a BMC that keeps its users to their levels refuses it long before it matters.
+//! `ipmitool` prints "Down/Off" as soon as the BMC has accepted the command, and some BMCs accept it without effect:
+//! only a later `chassis power status` shows off. Every call is its own session. Readings use the privilege level
+//! that switching needs, too: a BMC that does not grant the user this level refuses it long before it matters.
 
-mod said;
+mod output;
 #[cfg(test)]
 mod tests;
 
@@ -49,7 +49,7 @@ pub enum Privilege {
     Administrator,
 }
 
-/// How to reach a BMC.
+/// Options of a BMC.
 #[derive(Clone, Debug)]
 pub struct IpmiOptions {
     /// The device's name.
@@ -66,7 +66,7 @@ pub struct IpmiOptions {
     pub cipher_suite: u8,
     /// The level a session asks for.
     pub privilege: Privilege,
-    /// How long one call may take.
+    /// Timeout of one call.
     pub call_timeout: Duration,
     /// The tool.
     pub program: PathBuf,
@@ -94,20 +94,20 @@ impl IpmiOptions {
     }
 }
 
-/// Why the device cannot be made.
+/// An error in the options of a device.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IpmiError {
     /// The address is none.
     #[error("{host:?} is not the address of a BMC")]
     Host {
-        /// What was given.
+        /// The configured text.
         host: String,
     },
     /// The user is none.
     #[error("{user:?} is not an IPMI user: 1 to 16 characters without blanks, and no minus at the front")]
     User {
-        /// What was given.
+        /// The configured text.
         user: String,
     },
     /// The password is none.
@@ -116,7 +116,7 @@ pub enum IpmiError {
     /// The suite is not one of ours.
     #[error("cipher suite {suite} is not one of 3, 8, 12 and 17: the others do not encrypt")]
     Suite {
-        /// What was given.
+        /// The configured number.
         suite: u8,
     },
 }
@@ -185,7 +185,7 @@ impl Ipmi {
         .map(ToOwned::to_owned)
         .into();
         args.extend(["-U", &options.user, "-f", "/dev/stdin", "-L", level].map(ToOwned::to_owned));
-        // One more try for a lost packet; -v makes it say why a session was refused.
+        // One retry for a lost packet; -v prints why a session was refused.
         args.extend(
             [
                 "-C",
@@ -212,17 +212,17 @@ impl Ipmi {
         self.run(&["chassis", "power", verb], verb != "status").await
     }
 
-    /// What the BMC answers to one of the two commands for a GUID; `None` if it has none to tell.
+    /// Reads the GUID by one of two commands; `None` if the BMC has none.
     async fn guid(&self, command: &str) -> Result<Option<MachineId>, CallError> {
         let words = ["raw", "0x06", command];
         let finished = self.finish(&words, false).await?;
-        if finished.code != Some(0) && said::has_nothing(&finished.stderr) {
+        if finished.code != Some(0) && output::has_nothing(&finished.stderr) {
             return Ok(None);
         }
         let finished = self.done(&words, false, finished)?;
         Ok(MachineId::of([(
             Mark::Guid,
-            said::bytes(&finished.stdout).as_str(),
+            output::bytes(&finished.stdout).as_str(),
         )]))
     }
 
@@ -255,12 +255,12 @@ impl Ipmi {
         if finished.code == Some(0) {
             return Ok(finished);
         }
-        let why = said::why(&finished.stderr);
+        let why = output::why(&finished.stderr);
         let maybe_done = switches && why.in_session && why.class != FaultClass::Permanent;
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let said = self.scrub.line(&said::without_noise(&finished.stderr));
+        let said = self.scrub.line(&output::without_noise(&finished.stderr));
         let advice = why
             .advice
             .map(|advice| format!(" ({advice})"))
@@ -300,14 +300,14 @@ impl Device for Ipmi {
 
     #[instrument(name = "ipmi::read_power", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
-        // The machine first: what it says of its power is then the later, and what counts.
+        // The machine is read first, so that the decisive reading of the power is the later one.
         let machine = self.machine(plug).await?;
         let finished = self.power("status").await?;
-        let power = said::power(&finished.stdout);
+        let power = output::power(&finished.stdout);
         let raw = if power == Power::Unknown {
             self.scrub.line(&finished.stdout)
         } else {
-            said::line_about_power(&finished.stdout)
+            output::line_about_power(&finished.stdout)
         };
         Ok(PowerReading {
             power,

@@ -1,18 +1,18 @@
-//! Fencers: the adapters behind [`tachi_engine::ports::Fencer`]. They read and switch the power of hosts; when a host
-//! counts as off is decided in the domain.
+//! Fencers: the adapters behind [`tachi_engine::ports::Fencer`]. They read and switch the power of hosts; the domain
+//! decides when a host counts as off.
 //!
 //! ```text
 //! tachi (binary) -> tachi-fence -> engine -> domain
 //! ```
 //!
-//! * [`Topology`] is the devices' file: which host has which devices, in which order.
-//! * [`Fencers`] asks and commands the device that is meant, when its turn has come, and writes the audit lines.
-//! * [`Maas`] asks a MAAS region controller, which asks the host's power controller.
-//! * [`Device`] is one power controller: it reads and commands, and decides nothing.
+//! * [`Topology`] is the devices' file: the devices of each host, in order.
+//! * [`Fencers`] calls the devices within their limits, and writes the audit lines.
+//! * [`Maas`] calls a MAAS region controller, which calls the host's power controller.
+//! * [`Device`] is one power controller, without decisions of its own.
 //! * [`Ipmi`] is a BMC behind `ipmitool`, [`Redfish`] one that speaks HTTP.
 //! * [`Exec`] runs any installed fence agent.
-//! * [`agent`] is the other way round: our devices as fence agents for Pacemaker.
-//! * [`Source`] is where a secret comes from, with the checks that keep it one.
+//! * [`agent`] offers our devices as fence agents for Pacemaker.
+//! * [`Source`] is the source of a secret, with checks of its permissions.
 
 mod address;
 pub mod agent;

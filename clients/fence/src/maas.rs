@@ -1,11 +1,12 @@
 //! MAAS as a fencer.
 //!
-//! MAAS knows a machine by its system id and asks the machine's power controller when told to. What MAAS *shows* as a
-//! machine's power is a cache that is minutes old; only `query_power_state` asks the controller, so only that counts.
+//! MAAS identifies a machine by its system id and queries the machine's power controller on request. The power that
+//! MAAS *shows* is a cache that may be minutes old; only `query_power_state` queries the controller, so only that
+//! counts.
 //!
-//! A machine is found by its short host name, once, and looked at again before anything depends on its identity: before
-//! every power-off, and before an "off" is believed. Names move between machines, and the wrong machine being off proves
-//! nothing about ours.
+//! A machine is found by its short host name, once, and re-checked before anything depends on its identity: before
+//! every power-off, and before an off is trusted. Names move between machines, and an off of another machine proves
+//! nothing.
 
 mod client;
 mod key;
@@ -35,23 +36,23 @@ use crate::device::{Checked, Device, Kind, Plug};
 use crate::fault::fault;
 use crate::web::AuthorityError;
 
-/// How long a host's system id is used for readings without looking at the machine.
-const REMEMBERED: Duration = Duration::from_hours(1);
+/// Time for which a cached system id is used for readings without re-checking the machine.
+const SYSTEM_ID_MAX_AGE: Duration = Duration::from_hours(1);
 
-/// How long a look at the machine is good enough to believe an "off".
-const IDENTITY_FRESH: Duration = Duration::from_secs(10);
+/// Maximum age of a check of the machine for an off to be trusted.
+const IDENTITY_MAX_AGE: Duration = Duration::from_secs(10);
 
-/// How long a self-test counts on the last look at a machine, and on who we were to MAAS. A thousand hosts are tested 25 times a
-/// second, and what is news is what their power controllers say.
-const TEST_FRESH: Duration = Duration::from_mins(1);
+/// Maximum age of the checks of a machine and of our user for a self-test. A thousand hosts are tested 25 times a
+/// second, and only their power controllers change.
+const TEST_MAX_AGE: Duration = Duration::from_mins(1);
 
-/// From this difference of the clocks on the self-test speaks up, in seconds.
-const SKEW_WORTH_SAYING: u64 = 60;
+/// Difference of the clocks from which the self-test warns, in seconds.
+const SKEW_WARNING_SECONDS: u64 = 60;
 
 /// Longest comment MAAS takes with a power command, in characters.
 const LONGEST_COMMENT: usize = 255;
 
-/// How to reach MAAS.
+/// Options of MAAS.
 #[derive(Clone, Debug)]
 pub struct MaasOptions {
     /// The device's name.
@@ -66,13 +67,13 @@ pub struct MaasOptions {
     pub allow_http: bool,
     /// Hosts whose system id is given rather than looked up by name.
     pub system_ids: BTreeMap<String, String>,
-    /// How long a connection may take to be set up.
+    /// Timeout for establishing a connection.
     pub connect_timeout: Duration,
-    /// How long finding a machine or sending a command may take.
+    /// Timeout for finding a machine or sending a command.
     pub timeout: Duration,
-    /// How long a query may take: MAAS itself waits up to 60 s for a power controller.
+    /// Timeout of a query: MAAS itself waits up to 60 s for a power controller.
     pub query_timeout: Duration,
-    /// How many requests may be under way at once.
+    /// Limit of concurrent requests.
     pub concurrency: usize,
 }
 
@@ -94,7 +95,7 @@ impl MaasOptions {
     }
 }
 
-/// Why the fencer cannot be made.
+/// An error in the options of MAAS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
@@ -103,7 +104,7 @@ pub enum SetupError {
     Url {
         /// The address.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// The key is none.
@@ -114,13 +115,13 @@ pub enum SetupError {
     SystemId {
         /// The host.
         host: String,
-        /// What was given.
+        /// The configured text.
         system_id: String,
     },
     /// The CA file is none.
     #[error("using maas_ca_file")]
     Authorities {
-        /// What is wrong with it.
+        /// The error.
         #[from]
         #[source]
         source: AuthorityError,
@@ -128,7 +129,7 @@ pub enum SetupError {
     /// The HTTP client could not be set up.
     #[error("setting up the HTTP client for MAAS")]
     Client {
-        /// What it said.
+        /// The error.
         #[source]
         source: reqwest::Error,
     },
@@ -141,7 +142,7 @@ pub struct Maas {
     client: Client,
     system_ids: BTreeMap<String, String>,
     known: Mutex<HashMap<Plug, Known>>,
-    /// Who we were, and when that was asked.
+    /// The MAAS user, and the time of the check.
     user: Mutex<Option<(User, Duration)>>,
     clock: Arc<dyn Clock>,
 }
@@ -175,7 +176,7 @@ impl std::fmt::Debug for Maas {
 }
 
 impl Maas {
-    /// Whether all is right that can be seen without asking.
+    /// Checks everything that can be checked without a request.
     ///
     /// # Errors
     ///
@@ -267,7 +268,7 @@ impl Maas {
         Ok(machine)
     }
 
-    /// The machine, looked at if it was not for so long.
+    /// Returns the machine, re-checked if the last check is older than `fresh`.
     async fn known_or_look(&self, plug: &Plug, fresh: Duration) -> Result<Known, CallError> {
         let known = self.known().get(plug).cloned();
         if let Some(known) = known.filter(|known| self.since(known.looked_at) < fresh) {
@@ -277,11 +278,11 @@ impl Maas {
         Ok(Known::of(&machine, self.clock.boot()))
     }
 
-    /// Who we are, asked if it was not lately.
+    /// Returns the MAAS user, re-checked if the last check is old.
     async fn user_of_late(&self) -> Result<User, CallError> {
         let lock = || self.user.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().clone();
-        if let Some((user, _)) = known.filter(|(_, at)| self.since(*at) < TEST_FRESH) {
+        if let Some((user, _)) = known.filter(|(_, at)| self.since(*at) < TEST_MAX_AGE) {
             return Ok(user);
         }
         let user = self.user().await?;
@@ -320,7 +321,7 @@ impl Maas {
             "off" => Power::Off,
             _ => Power::Unknown,
         };
-        if power == Power::Off && self.since(known.looked_at) > IDENTITY_FRESH {
+        if power == Power::Off && self.since(known.looked_at) > IDENTITY_MAX_AGE {
             let machine = self.look(plug).await?;
             if machine.system_id != known.system_id {
                 let text = format!(
@@ -382,7 +383,7 @@ impl Maas {
     }
 }
 
-/// Who we are to MAAS.
+/// The MAAS user of the API key.
 #[derive(Clone, Debug, Deserialize)]
 struct User {
     username: String,
@@ -410,12 +411,12 @@ impl Device for Maas {
 
     #[instrument(name = "maas::read_power", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
-        let known = self.known_or_look(plug, REMEMBERED).await?;
+        let known = self.known_or_look(plug, SYSTEM_ID_MAX_AGE).await?;
         match self.read_known(plug, known).await {
-            // The machine was deleted and perhaps enlisted anew.
+            // The machine was deleted and perhaps enlisted again.
             Err(error) if error.fault.status == Some(404) => {
                 self.forget(plug);
-                let known = self.known_or_look(plug, REMEMBERED).await?;
+                let known = self.known_or_look(plug, SYSTEM_ID_MAX_AGE).await?;
                 self.read_known(plug, known).await
             }
             outcome => outcome,
@@ -453,7 +454,7 @@ impl Device for Maas {
     #[instrument(name = "maas::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
         let begun = Instant::now();
-        let known = self.known_or_look(plug, TEST_FRESH).await?;
+        let known = self.known_or_look(plug, TEST_MAX_AGE).await?;
         let reading = Device::read_power(self, plug).await?;
         let mut warnings = Vec::new();
         let user = self.user_of_late().await?;
@@ -466,7 +467,7 @@ impl Device for Maas {
         if let Some(skew) = self
             .client
             .skew()
-            .filter(|skew| skew.unsigned_abs() >= SKEW_WORTH_SAYING)
+            .filter(|skew| skew.unsigned_abs() >= SKEW_WARNING_SECONDS)
         {
             let side = if skew > 0 { "ahead of" } else { "behind" };
             warnings.push(format!(

@@ -1,7 +1,7 @@
 //! A BMC or a chassis manager by Redfish.
 //!
-//! A service may have many systems; which one is the host's is said, or there is only one. The accepted reset is no proof:
-//! only a `PowerState` read later is one, and only the word `Off`.
+//! A service may have many systems; the host's is configured, or is the only one. An accepted reset proves nothing:
+//! only a `PowerState` read later does, and only the value `Off`.
 
 mod client;
 mod system;
@@ -36,10 +36,10 @@ pub use trust::{Fingerprint, FingerprintError, Trust, WebClients};
 /// The reset that a power-off asks for.
 const OFF: [&str; 1] = ["ForceOff"];
 
-/// How long giving a session back may take.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Timeout for closing a session.
+const SESSION_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a service knows us.
+/// The login method of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedfishLogin {
@@ -50,7 +50,7 @@ pub enum RedfishLogin {
     Session,
 }
 
-/// How to reach a Redfish service.
+/// Options of a Redfish service.
 #[derive(Clone, Debug)]
 pub struct RedfishOptions {
     /// The device's name.
@@ -61,13 +61,13 @@ pub struct RedfishOptions {
     pub user: String,
     /// The password.
     pub password: SecretString,
-    /// Who the service has to be.
+    /// Trust in the service's certificate.
     pub trust: Trust,
-    /// How it knows us.
+    /// The login method.
     pub login: RedfishLogin,
     /// Accept http to another machine: password and commands can be read and changed on the way.
     pub allow_http: bool,
-    /// How long one call may take, with all its requests.
+    /// Timeout of one call, with all its requests.
     pub call_timeout: Duration,
     /// Share it among devices.
     pub clients: WebClients,
@@ -95,7 +95,7 @@ impl RedfishOptions {
     }
 }
 
-/// Why the device cannot be made.
+/// An error in the options of a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedfishError {
@@ -104,7 +104,7 @@ pub enum RedfishError {
     Url {
         /// The address, or nothing if it may hold a password.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// User or password is empty, or the user has a colon in it.
@@ -113,7 +113,7 @@ pub enum RedfishError {
     /// The CA file is none.
     #[error("using ca_file")]
     Authorities {
-        /// What is wrong with it.
+        /// The reason.
         #[from]
         #[source]
         source: AuthorityError,
@@ -121,14 +121,14 @@ pub enum RedfishError {
     /// TLS could not be set up.
     #[error("setting up TLS for a pinned certificate")]
     Tls {
-        /// What it said.
+        /// The error.
         #[source]
         source: rustls::Error,
     },
     /// The HTTP client could not be set up.
     #[error("setting up the HTTP client for Redfish")]
     Client {
-        /// What it said.
+        /// The error.
         #[source]
         source: reqwest::Error,
     },
@@ -149,7 +149,7 @@ pub struct Redfish {
 #[derive(Clone, Debug)]
 struct Known {
     path: String,
-    /// What the hardware called itself when it was found.
+    /// The hardware's UUID as of discovery.
     uuid: Option<String>,
 }
 
@@ -185,7 +185,7 @@ impl Redfish {
         };
         let endpoint = format!("redfish:{}", client.authority());
         if options.trust == Trust::Insecure {
-            tracing::warn!(device = %options.name, %endpoint, "the certificate of this Redfish service is not checked");
+            tracing::warn!(device = %options.name, %endpoint, "certificate check is disabled for a Redfish service");
         }
         Ok(Self {
             name: options.name,
@@ -211,17 +211,17 @@ impl Redfish {
             let session = self.client.begin().await?;
             let outcome = tokio::time::timeout(self.call_timeout, work(&session.login)).await;
             // The BMC's few sessions come before its patience with ours.
-            if tokio::time::timeout(FAREWELL, self.client.end(&session))
+            if tokio::time::timeout(SESSION_CLOSE_TIMEOUT, self.client.end(&session))
                 .await
                 .is_err()
             {
-                tracing::debug!(device = %self.name, "a Redfish session was not given back in time");
+                tracing::debug!(device = %self.name, "closing a Redfish session timed out");
             }
             outcome.unwrap_or_else(|_| Err(self.too_long(switches)))
         };
         let limit = match self.login {
             RedfishLogin::Basic => self.call_timeout,
-            RedfishLogin::Session => self.call_timeout * 2 + FAREWELL,
+            RedfishLogin::Session => self.call_timeout * 2 + SESSION_CLOSE_TIMEOUT,
         };
         let outcome = tokio::time::timeout(limit, logged_in).await;
         outcome.unwrap_or_else(|_| Err(self.too_long(switches)))

@@ -1,4 +1,4 @@
-//! Which device is for which host, whose turn it is, and what is asked of it.
+//! Selection of devices for hosts, queueing, and calls.
 
 mod check;
 
@@ -19,11 +19,11 @@ use crate::topology::{Resolved, Topology};
 
 pub use check::{Alarm, Progress, Report};
 
-/// How many files from before are kept for the recoveries that began under them.
-const KEPT: usize = 4;
+/// Number of earlier files to keep for the recoveries that started under them.
+const MAX_EARLIER_FILES: usize = 4;
 
-/// How many power commands may be under way at once unless it is said otherwise.
-const AT_ONCE: usize = 4;
+/// Default limit of concurrent power commands.
+const MAX_POWER_COMMANDS: usize = 4;
 
 /// All fence devices, as the file has them now, and as it had them before.
 pub struct Fencers {
@@ -58,12 +58,12 @@ impl Fencers {
             files: RwLock::new(vec![Arc::new(File::new(topology))]),
             places: Places::default(),
             tests: Places::default(),
-            commands: Arc::new(Semaphore::new(AT_ONCE)),
+            commands: Arc::new(Semaphore::new(MAX_POWER_COMMANDS)),
             clock,
         }
     }
 
-    /// With so many power commands at once, over all devices.
+    /// Sets the limit of concurrent power commands over all devices.
     #[must_use]
     pub fn at_once(self, commands: usize) -> Self {
         Self {
@@ -72,14 +72,14 @@ impl Fencers {
         }
     }
 
-    /// Another file is in force. Recoveries that began under the one before go on with its devices (I10).
+    /// Activates another file. Recoveries that started under the previous one keep its devices (I10).
     pub fn replace(&self, topology: Topology) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         files.insert(0, Arc::new(File::new(topology)));
-        files.truncate(KEPT);
+        files.truncate(MAX_EARLIER_FILES);
     }
 
-    /// Whether no device is configured at all (R15).
+    /// True if no device is configured (R15).
     pub fn is_empty(&self) -> bool {
         self.newest().topology.is_empty()
     }
@@ -98,7 +98,7 @@ impl Fencers {
             .collect()
     }
 
-    /// Where the devices are written down.
+    /// Returns the source of the devices' configuration.
     pub fn source(&self) -> String {
         self.newest().topology.source().to_owned()
     }
@@ -180,7 +180,7 @@ impl Fencers {
 struct Places(Mutex<HashMap<String, Arc<Semaphore>>>);
 
 impl Places {
-    /// One of so many places.
+    /// Waits for one of `parallel` permits.
     async fn one(&self, endpoint: &str, parallel: usize) -> Option<OwnedSemaphorePermit> {
         let place = {
             let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +189,7 @@ impl Places {
                 .or_insert_with(|| Arc::new(Semaphore::new(parallel.max(1))));
             Arc::clone(place)
         };
-        // Nobody closes it.
+        // The semaphore is never closed.
         place.acquire_owned().await.ok()
     }
 }
@@ -231,8 +231,8 @@ impl File {
     }
 }
 
-/// What a turn holds.
-struct Held {
+/// The permits of one call.
+struct CallPermits {
     _device: Option<OwnedSemaphorePermit>,
     _command: Option<OwnedSemaphorePermit>,
 }
@@ -242,22 +242,27 @@ impl Fencer for Fencers {
     fn levels(&self, host: &str) -> Vec<Level> {
         let resolved = self.resolve(host);
         for (number, why) in &resolved.notes {
-            tracing::warn!(host, level = number, "this level cannot be used: {why}");
+            tracing::warn!(
+                host,
+                level = number,
+                why,
+                "ignoring an invalid level of fence devices"
+            );
         }
         resolved.levels()
     }
 
     async fn turn(&self, host: &str, target: &Target, work: Work) -> Turn {
-        // What cannot be found is told by the call itself.
+        // The call itself reports a device that cannot be found.
         let Ok((device, _)) = self.device(host, target) else {
             return Turn::free();
         };
-        // First the place that is scarce for everybody: whoever waits for it must not keep a device waiting.
+        // The global permit comes first: a call that waits for it must not block a device.
         let command = match work {
             Work::Switch => Arc::clone(&self.commands).acquire_owned().await.ok(),
             Work::Read => None,
         };
-        Turn::with(Held {
+        Turn::with(CallPermits {
             _device: self.place(device.as_ref()).await,
             _command: command,
         })
@@ -294,8 +299,8 @@ impl Fencer for Fencers {
     }
 }
 
-/// How long one look at a device may take beside its wait for a turn: every call has an end of its own, this is the last.
-const LOOK: Duration = Duration::from_mins(5);
+/// Last-resort timeout of one test of a device, without its wait for a permit: every call has its own timeout.
+const TEST_TIMEOUT: Duration = Duration::from_mins(5);
 
 #[cfg(test)]
 mod tests;

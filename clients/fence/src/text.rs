@@ -1,4 +1,4 @@
-//! What fencing devices say, made fit for one line of a log.
+//! Sanitizes text from fencing devices for one line of a log.
 
 use std::fmt;
 
@@ -7,8 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use tachi_text::one_line;
 
-/// Blots out what a device must not say aloud: the secrets in every form in which they travel, and passwords in
-/// addresses.
+/// Masks secrets in a device's text, in every encoding in which they are sent, and passwords in addresses.
 #[derive(Clone, Default)]
 pub(crate) struct Scrub {
     forms: Vec<SecretString>,

@@ -1,9 +1,9 @@
-//! The devices' file (`fencing.toml`): which devices there are, which host has which of them, and in which order they are
+//! The devices' file (`fencing.toml`): the devices, and for each host its devices in the order in which they are
 //! tried.
 //!
-//! A thousand hosts are a few lines: hosts are named by patterns, and what a pattern catches of a host's name becomes part
-//! of addresses and plugs. What comes out for a host is looked at again before it is used, for a host's name comes from
-//! outside. A file is taken as a whole or not at all, and every problem of it is told at once, with its line.
+//! A few lines cover a thousand hosts: patterns match hosts, and their captures become part of addresses and plugs.
+//! The result for a host is validated before use, because a host's name comes from outside. A file is accepted as a
+//! whole or not at all, and all its problems are reported at once, with their lines.
 
 mod build;
 mod fields;
@@ -42,7 +42,7 @@ pub(crate) struct Entry {
     how: How,
 }
 
-/// Which hosts have which levels.
+/// The devices and the hosts that use them.
 #[derive(Debug)]
 struct Rule {
     patterns: Vec<Pattern>,
@@ -54,7 +54,7 @@ struct Rule {
 pub struct Topology {
     devices: Vec<Arc<Entry>>,
     rules: Vec<Rule>,
-    /// Where it comes from, for people.
+    /// The source, for messages.
     source: String,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Fitting {
     pub(crate) plug: Plug,
 }
 
-/// What a host has.
+/// The levels of a host.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
     pub(crate) levels: Vec<(u32, Vec<Fitting>)>,
@@ -84,7 +84,8 @@ impl Topology {
         read::read(source, text)
     }
 
-    /// As if a file had one MAAS in it, for every host: what `[fencing] maas_url` is. Its patience is the policy's.
+    /// Creates a topology with one MAAS for every host: the option `[fencing] maas_url`. Its timeouts are the
+    /// policy's.
     pub fn of_maas(options: MaasOptions) -> Self {
         let entry = Arc::new(Entry {
             name: "maas".to_owned(),
@@ -109,12 +110,12 @@ impl Topology {
         }
     }
 
-    /// Whether it names no device at all.
+    /// True if it has no device.
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }
 
-    /// Where it comes from.
+    /// Returns the source.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -124,7 +125,7 @@ impl Topology {
         self.devices.iter().map(|entry| (entry.name.as_str(), entry.kind))
     }
 
-    /// What an operator vouches for against what is known, a sentence for each device.
+    /// Returns the warnings about operators' overrides, a sentence for each device.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.devices.iter().filter_map(|entry| {
             let warning = entry.how.warning()?;
@@ -133,7 +134,7 @@ impl Topology {
         warnings.collect()
     }
 
-    /// What `host` has.
+    /// Returns the levels of `host`.
     pub fn resolve(&self, host: &str) -> Resolved {
         let mut resolved = Resolved::default();
         if !pattern::is_plain(host) {
@@ -173,7 +174,7 @@ impl Entry {
 }
 
 impl Resolved {
-    /// As a recovery keeps it.
+    /// Converts the levels to the form that a recovery stores.
     pub fn levels(&self) -> Vec<Level> {
         let level = |(number, fittings): &(u32, Vec<Fitting>)| Level {
             number: *number,

@@ -1,4 +1,4 @@
-//! What the devices that are asked over HTTP share.
+//! Shared code of the devices behind HTTP.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use reqwest::{Certificate, Response, Url};
 /// Largest body that is read, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
 
-/// Why there are no authorities.
+/// An error in loading authorities.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorityError {
@@ -16,7 +16,7 @@ pub enum AuthorityError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: std::io::Error,
     },
@@ -25,7 +25,7 @@ pub enum AuthorityError {
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: reqwest::Error,
     },
@@ -70,7 +70,7 @@ pub(crate) async fn read(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// Whether the address stays on this machine.
+/// True if the address is on this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or("");
     let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,5 +1,5 @@
-//! What an agent does: the actions of the contract over a device. Unlike a device, an agent decides: it is off when two
-//! readings in a row say so.
+//! The actions of the contract, over a device. Unlike a device, an agent decides: the host is off after two
+//! consecutive readings of off.
 
 use std::io::Write;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) struct Patience {
     pub(super) delay: Duration,
 }
 
-/// Where an agent speaks.
+/// The output of an agent.
 pub(super) struct Voice<'a> {
     pub(super) out: &'a mut (dyn Write + Send),
     pub(super) err: &'a mut (dyn Write + Send),
@@ -40,7 +40,7 @@ pub(super) struct Voice<'a> {
 }
 
 impl Voice<'_> {
-    /// A success. A closed pipe is nobody's failure: the exit code is the answer.
+    /// Prints a success. A closed pipe is not an error: the exit code is the answer.
     pub(super) fn say(&mut self, text: &str) {
         if !self.quiet {
             let _ = writeln!(self.out, "{text}");
@@ -58,7 +58,7 @@ impl Voice<'_> {
     }
 }
 
-/// Powers off until two readings in a row say so.
+/// Powers off until two consecutive readings are off.
 pub(super) async fn off(device: &dyn Device, plug: &Plug, patience: Patience, voice: &mut Voice<'_>) -> u8 {
     sleep(patience.delay).await;
     match make_off(device, plug, patience, voice).await {
@@ -77,7 +77,7 @@ pub(super) async fn off(device: &dyn Device, plug: &Plug, patience: Patience, vo
     }
 }
 
-/// Powers on and waits until a reading says so.
+/// Powers on and waits for a reading of on.
 pub(super) async fn on(device: &dyn Device, plug: &Plug, patience: Patience, voice: &mut Voice<'_>) -> u8 {
     match make_on(device, plug, patience, voice).await {
         Ok(was) => {
@@ -95,7 +95,7 @@ pub(super) async fn on(device: &dyn Device, plug: &Plug, patience: Patience, voi
     }
 }
 
-/// Off, then on. The cluster asks for the first half: that the second one failed is said, and no more.
+/// Powers off, then on. The cluster needs the first half: a failure of the second one is only printed.
 pub(super) async fn reboot(
     device: &dyn Device,
     plug: &Plug,
@@ -114,7 +114,7 @@ pub(super) async fn reboot(
     DONE
 }
 
-/// Tells whether it is on.
+/// Prints whether the plug is on.
 pub(super) async fn status(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> u8 {
     match device.read_power(plug).await {
         Ok(reading) => match reading.power {
@@ -145,7 +145,7 @@ fn failed(error: &CallError) -> String {
     format!("Failed: {}", error.fault.text)
 }
 
-/// Whether it was off already.
+/// Powers off; true if it was off already.
 async fn make_off(
     device: &dyn Device,
     plug: &Plug,
@@ -180,7 +180,7 @@ async fn make_off(
         if !patience.power.is_zero() && gone >= patience.power {
             return Err("Failed: Timed out waiting to power OFF".to_owned());
         }
-        // A command that was not taken is given again at once, one that had no effect once more, at half time.
+        // A rejected command is repeated at once; one without effect is repeated once, after half of the time.
         let late = !repeated && gone >= patience.power / 2;
         if offs == 0 && (again || late) {
             repeated |= late;
@@ -190,7 +190,7 @@ async fn make_off(
     }
 }
 
-/// Whether it was on already.
+/// Powers on; true if it was on already.
 async fn make_on(
     device: &dyn Device,
     plug: &Plug,
@@ -232,7 +232,7 @@ async fn read(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> Result
     }
 }
 
-/// Whether a command was taken, as far as one can know.
+/// Returns true if the device accepted the command, as far as known.
 fn command(outcome: Result<(), CallError>, voice: &mut Voice<'_>) -> Result<bool, String> {
     match outcome {
         Ok(()) => Ok(true),
@@ -256,12 +256,12 @@ mod tests {
     use crate::device::Kind;
     use crate::fault::fault;
 
-    /// A device that says what it is told to, and its last word for ever.
+    /// A scripted device, which repeats its last answer for ever.
     #[derive(Debug, Default)]
     struct Fake {
         /// `on`, `off`, `?` (unknown), `!` (transient fault), `x` (permanent fault).
         says: Mutex<Vec<&'static str>>,
-        /// What becomes of commands, likewise; `ok` when nothing is left.
+        /// Scripted results of commands; `ok` at the end of the script.
         takes: Mutex<Vec<&'static str>>,
         did: Mutex<Vec<(&'static str, Duration)>>,
         began: Mutex<Option<Instant>>,
@@ -380,7 +380,7 @@ mod tests {
         )
     }
 
-    /// Case, action, readings, what becomes of commands, exit code, what is said, commands that were given.
+    /// Case, action, readings, results of commands, exit code, output, sent commands.
     type Case = (&'static str, &'static str, Words, Words, u8, &'static str, Words);
     type Words = &'static [&'static str];
 

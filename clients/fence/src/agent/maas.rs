@@ -117,7 +117,7 @@ async fn answer(
     let told = |wrong: Wrong| wrong.to_string();
     let action = given.text("action").unwrap_or("reboot").to_ascii_lowercase();
     let help = given.flag("help").unwrap_or_default() || action == "manpage";
-    // What says something about the agent needs no parameters.
+    // Actions that describe the agent need no parameters.
     if help {
         voice.say(metadata::help(&ABOUT, params).trim_end());
         return Ok(DONE);
@@ -136,7 +136,7 @@ async fn answer(
     let maas = maas(given, params).await?;
     match action.as_str() {
         "validate-all" => {
-            // What needs no host is said to be good without one.
+            // Actions without a host succeed without one.
             if given.text("plug").is_some() {
                 plug(given)?;
             }
@@ -199,7 +199,7 @@ async fn maas(given: &Given, params: &[Param]) -> Result<Maas, String> {
     let mut options = MaasOptions::new(url, key(given).await?);
     options.ca_file = given.text("ca_file").map(Into::into);
     options.allow_http = given.flag("allow_http").unwrap_or_default();
-    // Zero is for ever in the contract; a request that never ends helps nobody.
+    // In the contract zero means no limit, but a request needs one.
     let at_least = |name, least| given.seconds(name, params).max(Duration::from_secs(least));
     options.connect_timeout = at_least("login_timeout", 1);
     options.timeout = at_least("shell_timeout", 1);

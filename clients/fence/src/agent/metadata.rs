@@ -1,4 +1,4 @@
-//! What an agent says about itself, in the form that Pacemaker and its tools read.
+//! The agent's metadata, in the form that Pacemaker and its tools read.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub(super) struct About {
     pub(super) long: &'static str,
 }
 
-/// What an agent can do, in the order in which the metadata name it.
+/// The agent's actions, in the order of the metadata.
 pub(super) const ACTIONS: &[&str] = &[
     "on",
     "off",
@@ -73,7 +73,7 @@ pub(super) fn xml(about: &About, params: &[Param]) -> String {
 
 fn parameter(text: &mut String, param: &Param, name: &str, instead: Option<&str>) {
     let required = i32::from(param.required && instead.is_none());
-    // A name that replaces another says so, and the other one says that it is out of use.
+    // A name that replaces another names it, and the replaced one is marked as deprecated.
     let mut more = String::new();
     if instead.is_some() {
         more.push_str(" deprecated=\"1\"");

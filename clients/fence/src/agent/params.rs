@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-/// What a value has to be.
+/// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Text,
@@ -52,7 +52,7 @@ impl Param {
     }
 }
 
-/// Why the parameters are no good.
+/// An error in the parameters.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Wrong {
     #[error("there is no option {option:?}")]
@@ -78,7 +78,7 @@ pub(super) enum Wrong {
 pub(super) struct Given {
     values: BTreeMap<&'static str, String>,
     secrets: BTreeMap<&'static str, SecretString>,
-    /// What was said in vain, a sentence each.
+    /// Ignored parameters, a sentence each.
     pub(super) warnings: Vec<String>,
 }
 
@@ -143,7 +143,7 @@ impl Given {
         }
     }
 
-    /// Whether every value has its form.
+    /// Checks the form of every value.
     pub(super) fn check(&self, params: &[Param]) -> Result<(), Wrong> {
         for param in params {
             let Some(value) = self.values.get(param.name) else {
@@ -169,7 +169,7 @@ impl Given {
         Ok(())
     }
 
-    /// Whether everything is there that has to be.
+    /// Checks that all required parameters are set.
     pub(super) fn complete(&self, params: &[Param]) -> Result<(), Wrong> {
         let missing = |param: &&Param| {
             param.required && self.text(param.name).is_none() && !self.secrets.contains_key(param.name)
@@ -210,7 +210,7 @@ impl Given {
 /// An option and the value behind its `=`, if there is one.
 fn option<'p>(arg: &str, params: &'p [Param]) -> Result<(&'p Param, Option<String>), Wrong> {
     let unknown = || Wrong::Option {
-        // What stands behind the name may be a secret.
+        // The value after the name may be a secret.
         option: arg.split('=').next().unwrap_or_default().to_owned(),
     };
     if let Some(long) = arg.strip_prefix("--") {

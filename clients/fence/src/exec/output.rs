@@ -1,5 +1,5 @@
-//! What fence agents say. Those of the common library have a sentence for each of their failures; the exit code is the
-//! same for all.
+//! Parser of fence agents' output. Agents of the common library have a sentence for each failure; the exit code is
+//! always the same.
 
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
@@ -19,8 +19,8 @@ const PERMANENT: &[&str] = &[
     "unknown plug",
 ];
 
-/// The class of a failure, as far as the agent tells. "Unable to connect/login" stands for a wrong password and for a lost
-/// packet alike, so it is tried again, as often as the level allows.
+/// Classifies a failure as far as the agent shows it. "Unable to connect/login" covers both a wrong password and a
+/// lost packet, so it is retried, as often as the level allows.
 pub(super) fn class(output: &str) -> FaultClass {
     let text = output.to_ascii_lowercase();
     if PERMANENT.iter().any(|part| text.contains(part)) {
@@ -30,7 +30,7 @@ pub(super) fn class(output: &str) -> FaultClass {
     }
 }
 
-/// The power the last `Status:` line tells, if there is one.
+/// Returns the power of the last `Status:` line, if there is one.
 pub(super) fn status(stdout: &str) -> Option<Power> {
     let word = stdout.lines().rev().find_map(|line| {
         let (name, word) = line.split_once(':')?;
@@ -45,7 +45,7 @@ pub(super) fn status(stdout: &str) -> Option<Power> {
     })
 }
 
-/// The lines that say something about the failure.
+/// Returns the lines that describe the failure.
 pub(super) fn without_noise(output: &str) -> String {
     let noise = |line: &&str| {
         let lower = line.to_ascii_lowercase();

@@ -1,20 +1,20 @@
-//! What `ipmitool` says, and what it means. It has no error codes: its texts are looked at here and nowhere else, and all
-//! of them were seen with version 1.8.19.
+//! Parser of `ipmitool`'s output. It has no error codes: its texts are parsed here and nowhere else, and all of them
+//! were seen with version 1.8.19.
 
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
 
-/// Why a call failed.
+/// The cause of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Why {
     pub(super) class: FaultClass,
-    /// Whether the BMC had let us in, so that it may have got the command.
+    /// True if the BMC had opened the session, so that it may have received the command.
     pub(super) in_session: bool,
-    /// What to do about it.
+    /// Advice for the operator.
     pub(super) advice: Option<&'static str>,
 }
 
-/// What refuses a session: (text, class, advice).
+/// Texts of a refused session: (text, class, advice).
 const REFUSALS: &[(&str, FaultClass, &str)] = &[
     ("hmac is invalid", FaultClass::Permanent, "the password is wrong"),
     (
@@ -79,7 +79,7 @@ const REFUSALS: &[(&str, FaultClass, &str)] = &[
     ),
 ];
 
-/// What standard error means, after a failure.
+/// Classifies standard error after a failure.
 pub(super) fn why(stderr: &str) -> Why {
     let text = stderr.to_ascii_lowercase();
     let in_session = !text.contains("unable to establish");
@@ -90,8 +90,8 @@ pub(super) fn why(stderr: &str) -> Why {
             advice: Some(advice),
         };
     }
-    // In a session the BMC's completion code stands in the line about the command; other lines are about things we did
-    // not ask for.
+    // In a session the BMC's completion code is on the line about the command; other lines are about queries that
+    // ipmitool adds.
     let about_power = text.lines().filter(|line| line.contains("chassis power"));
     for line in about_power {
         if line.contains("insufficient privilege") {
@@ -116,7 +116,7 @@ pub(super) fn why(stderr: &str) -> Why {
     }
 }
 
-/// The lines that say something about the failure.
+/// Returns the lines that describe the failure.
 pub(super) fn without_noise(stderr: &str) -> String {
     let noise = [
         "loading iana",
@@ -134,7 +134,7 @@ pub(super) fn without_noise(stderr: &str) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// The power a status tells. Two lines that differ tell nothing.
+/// Parses the power of a status. Two lines that differ give no reading.
 pub(super) fn power(stdout: &str) -> Power {
     let mut found = Vec::new();
     for line in stdout.lines() {
@@ -155,15 +155,15 @@ pub(super) fn bytes(stdout: &str) -> String {
     stdout.split_whitespace().collect()
 }
 
-/// Whether the BMC has answered a raw command, and not by what was asked for: it does not know it, does not let us ask, or has
-/// nothing to tell. Busy (0xc0) and out of time (0xc3) may pass.
+/// True if the BMC has answered a raw command without the requested value: it does not support it, refuses it, or has
+/// no value. Busy (0xc0) and timeout (0xc3) are transient.
 pub(super) fn has_nothing(stderr: &str) -> bool {
     let code = |line: &str| Some(line.split_once("rsp=0x")?.1.get(..2)?.to_ascii_lowercase());
     let mut codes = stderr.lines().filter_map(code);
     codes.any(|code| code != "c0" && code != "c3")
 }
 
-/// The line the power was told by.
+/// Returns the line with the power.
 pub(super) fn line_about_power(stdout: &str) -> String {
     let told = |line: &&str| line.to_ascii_lowercase().contains("chassis power is");
     stdout.lines().find(told).unwrap_or_default().trim().to_owned()

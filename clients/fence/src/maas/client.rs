@@ -22,7 +22,7 @@ use crate::web::{authorities, read};
 /// From this difference of the clocks on a refused key may be the clocks' fault: MAAS allows 300 s.
 const SKEW_SECONDS: i64 = 240;
 
-/// What a request does.
+/// The effect of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Reads what MAAS knows.
@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// MAAS's API. At most so many requests are under way as the options allow.
+/// MAAS's API. The options limit the concurrent requests.
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
@@ -74,7 +74,7 @@ pub(super) struct Client {
     permits: Semaphore,
     timeout: Duration,
     query_timeout: Duration,
-    /// How far this clock was ahead of MAAS's when it last answered, in seconds.
+    /// This clock minus MAAS's at its last answer, in seconds.
     skew: Mutex<Option<i64>>,
 }
 
@@ -86,7 +86,8 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Whether nobody has asked before in this process: an engine, its devices' tests and its doctor make a client each, over and over.
+/// True for the first client of this address in the process: an engine, its devices' tests and its doctor create
+/// many.
 fn is_new(base: &Url) -> bool {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,8 +95,8 @@ fn is_new(base: &Url) -> bool {
 }
 
 impl Client {
-    /// Whether one could be made. The system's own authorities are not read for that: it takes longer than MAAS to answer, and
-    /// every look at the file of devices would.
+    /// Checks that a client could be created. Skips loading the system's authorities: that takes longer than a
+    /// request to MAAS, and would be repeated at every reload of the devices' file.
     pub(super) fn check(options: &MaasOptions) -> Result<(), SetupError> {
         url::normalise(&options.url, options.allow_http)?;
         options
@@ -112,7 +113,7 @@ impl Client {
             .timeout(options.timeout.max(options.query_timeout))
             .pool_idle_timeout(Duration::from_secs(4))
             .redirect(Policy::none())
-            // The key is sent in clear: never through somebody else.
+            // The key is sent in clear text: never through a proxy.
             .no_proxy();
         if let Some(path) = &options.ca_file {
             builder = builder.tls_built_in_root_certs(false);
@@ -233,7 +234,7 @@ impl Client {
         Err(self.refused(response, line, request.effect).await)
     }
 
-    /// How far this clock was ahead of MAAS's at the last answer that had a date, in seconds.
+    /// Returns this clock minus MAAS's at the last answer with a date, in seconds.
     pub(super) fn skew(&self) -> Option<i64> {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
     }

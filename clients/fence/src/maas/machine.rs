@@ -21,13 +21,13 @@ pub(super) struct Machine {
     /// The user the machine is given to.
     #[serde(default)]
     pub(super) owner: Option<String>,
-    /// What the hardware called itself when it was commissioned.
+    /// The hardware's UUID as of commissioning.
     #[serde(default)]
     pub(super) hardware_uuid: Option<String>,
 }
 
 impl Machine {
-    /// Which machine it is.
+    /// Returns the machine's identity.
     pub(super) fn id(&self) -> Option<MachineId> {
         let uuid = self.hardware_uuid.as_deref().unwrap_or_default();
         MachineId::of([(Mark::System, self.system_id.as_str()), (Mark::Uuid, uuid)])
@@ -46,7 +46,7 @@ impl Machine {
     }
 }
 
-/// Whether this can be a system id: it becomes part of a path.
+/// True if this can be a system id, which becomes part of a path.
 pub(super) fn is_system_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric())
 }

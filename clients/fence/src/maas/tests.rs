@@ -37,7 +37,7 @@ struct Seen {
 
 type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
 
-/// A MAAS with one machine, `c1`, unless the script says otherwise.
+/// A MAAS with one machine, `c1`, unless the script differs.
 struct Fake {
     url: String,
     clock: Arc<HandClock>,
@@ -122,7 +122,7 @@ const OFF: &str = "POST machines/abc/?op=power_off";
 
 #[tokio::test]
 async fn i6_the_device_is_asked_and_never_the_cache() {
-    // (what the controller says, what it means)
+    // (the controller's state, the expected power)
     for (state, want) in [
         ("on", Power::On),
         ("off", Power::Off),
@@ -424,7 +424,7 @@ async fn each_request_has_a_nonce_of_its_own_and_the_time() {
 
 #[tokio::test]
 async fn row10_a_refused_key_is_told_from_a_wrong_clock() {
-    // (MAAS's date, what the message says): the clock here is at 22:13:20
+    // (MAAS's date, the expected message): the clock here is at 22:13:20
     for (date, want) in [
         ("Tue, 14 Nov 2023 22:13:20 GMT", "check maas_api_key"),
         ("Tue, 14 Nov 2023 22:12:20 GMT", "check maas_api_key"),
@@ -587,7 +587,7 @@ impl Log {
 fn that_maas_is_without_tls_is_told_once_of_each_address() {
     let log = Log::default();
     let _guard = log.listen();
-    // Nobody else's addresses: what was told is of the process.
+    // Addresses that no other test uses: the set of known addresses belongs to the process.
     for url in [
         "http://once-1.example/MAAS",
         "http://once-1.example/MAAS",

@@ -15,11 +15,11 @@ use crate::fault::{class_of, fault};
 use crate::text::Scrub;
 use crate::web::read;
 
-/// How many times a request is sent on to another path of the same host.
-const HOPS: usize = 3;
+/// Limit of redirects to other paths of the same host.
+const MAX_REDIRECTS: usize = 3;
 
-/// Where sessions are made, if the service does not say.
-const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+/// Default path of sessions, if the service does not state it.
+const SESSIONS_PATH: &str = "/redfish/v1/SessionService/Sessions";
 
 /// A Redfish service.
 pub(super) struct Client {
@@ -31,7 +31,7 @@ pub(super) struct Client {
     pub(super) scrub: Scrub,
 }
 
-/// What a request shows of itself.
+/// The authentication of a request.
 pub(super) enum Login {
     /// User and password each time.
     Basic,
@@ -73,14 +73,14 @@ impl Client {
     /// Begins a session.
     pub(super) async fn begin(&self) -> Result<Session, CallError> {
         let body = json!({"UserName": self.user, "Password": self.password.expose_secret()});
-        let line = self.line(&Method::POST, SESSIONS);
+        let line = self.line(&Method::POST, SESSIONS_PATH);
         // It changes nothing but the number of sessions, so its loss is the loss of a reading.
         let harmless = |mut error: CallError| {
             error.fault.maybe_done = false;
             error
         };
         let answer = self
-            .exchange(None, Method::POST, SESSIONS, Some(&body))
+            .exchange(None, Method::POST, SESSIONS_PATH, Some(&body))
             .await
             .map_err(harmless)?;
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
@@ -101,7 +101,7 @@ impl Client {
     pub(super) async fn end(&self, session: &Session) {
         let Some(path) = &session.path else { return };
         if let Err(error) = self.send(&session.login, Method::DELETE, path, None).await {
-            tracing::debug!(%error, "a Redfish session was not given back");
+            tracing::debug!(%error, "failed to close a Redfish session");
         }
     }
 
@@ -124,7 +124,7 @@ impl Client {
     ) -> Result<Answer, CallError> {
         let line = self.line(&method, path);
         let mut path = path.to_owned();
-        for _ in 0..=HOPS {
+        for _ in 0..=MAX_REDIRECTS {
             let response = self.once(login, &method, &path, body, &line).await?;
             let status = response.status();
             if status.is_success() {
@@ -135,7 +135,7 @@ impl Client {
             }
             path = self.next(&response, &method, &line)?;
         }
-        let text = format!("{line} was sent on more than {HOPS} times");
+        let text = format!("{line} was sent on more than {MAX_REDIRECTS} times");
         Err(fault(FaultClass::Permanent, None, false, text))
     }
 
@@ -203,7 +203,7 @@ impl Client {
         }
     }
 
-    /// Where a redirect leads, if it is a path of this service and keeps the method.
+    /// Returns the target of a redirect if it is a path of this service and keeps the method.
     fn next(&self, response: &Response, method: &Method, line: &str) -> Result<String, CallError> {
         let status = response.status();
         let location = response

@@ -1,4 +1,4 @@
-//! Which system of a service is a host's, and what it says about its power.
+//! Selection of a host's system, and its power state.
 
 use serde_json::Value;
 use tachi_domain::fault::FaultClass;
@@ -10,11 +10,11 @@ use super::client::{Client, Login};
 use crate::device::Plug;
 use crate::fault::fault;
 
-/// How many systems are looked through.
-const MOST: usize = 256;
+/// Limit of systems to search.
+const MAX_SYSTEMS: usize = 256;
 
-/// The path of a plug's system. Several systems and no way to tell them apart is a configuration that has to be
-/// mended, never a guess: the last one of a list is as likely the neighbour.
+/// Finds the path of a plug's system. Several systems that cannot be told apart are a configuration error, never a
+/// guess: the last one of a list is as likely the neighbour.
 pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<String, CallError> {
     if let Some(given) = plug.at_device().filter(|given| given.starts_with('/')) {
         return client.own_path(given).ok_or_else(|| {
@@ -103,7 +103,7 @@ async fn members(client: &Client, login: &Login) -> Result<Vec<String>, CallErro
                 .ok_or_else(|| broken("the list of systems has a member without a path of this service"))?;
             found.push(path);
         }
-        if found.len() > MOST {
+        if found.len() > MAX_SYSTEMS {
             return Err(broken("there are too many systems here"));
         }
         match list.get("Members@odata.nextLink").and_then(Value::as_str) {
@@ -119,7 +119,7 @@ async fn members(client: &Client, login: &Login) -> Result<Vec<String>, CallErro
     }
 }
 
-/// What a system says about itself.
+/// The fields of a system.
 pub(super) struct System {
     pub(super) path: String,
     pub(super) resource: Value,
@@ -131,7 +131,7 @@ impl System {
         Ok(Self { path, resource })
     }
 
-    /// The device's own word; empty if it says none.
+    /// Returns the device's own text; empty if it has none.
     pub(super) fn raw(&self) -> &str {
         self.resource
             .get("PowerState")
@@ -148,13 +148,13 @@ impl System {
         }
     }
 
-    /// What the hardware calls itself, if it does.
+    /// Returns the hardware's UUID, if it has one.
     pub(super) fn uuid(&self) -> Option<String> {
         let uuid = self.resource.get("UUID").and_then(Value::as_str)?;
         Some(uuid.to_ascii_lowercase()).filter(|uuid| !uuid.is_empty())
     }
 
-    /// Which machine it is, if it says so in a way that tells it from others.
+    /// Returns the machine's identity, if the system states one that is unique.
     pub(super) fn machine(&self) -> Option<MachineId> {
         let text = |name: &str| {
             self.resource
@@ -165,7 +165,7 @@ impl System {
         MachineId::of([(Mark::Uuid, text("UUID")), (Mark::Serial, text("SerialNumber"))])
     }
 
-    /// Where a reset is asked for.
+    /// Returns the path for resets.
     pub(super) fn target(&self, client: &Client) -> Result<String, CallError> {
         let target = self
             .resource
@@ -181,8 +181,8 @@ impl System {
         })
     }
 
-    /// Which of the wanted resets the system takes: the first one of them that it lists, or the first one at all if it
-    /// lists none. A list that the service announces and does not have is none: it must not stop an order.
+    /// Selects a reset type: the first wanted one that the system lists, or the first one if it lists none. An
+    /// announced list that does not exist counts as none: it must not prevent a power-off.
     pub(super) async fn reset_type<'a>(
         &self,
         client: &Client,

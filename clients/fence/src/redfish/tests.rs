@@ -20,7 +20,7 @@ type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
 /// Class and `maybe_done` of the fault, if there is to be one.
 type Want = Option<(FaultClass, bool)>;
 
-/// A service with one system, `1`, unless the script says otherwise.
+/// A service with one system, `1`, unless the script differs.
 struct Fake {
     url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -138,7 +138,7 @@ async fn the_one_system_of_a_service_is_found_once_and_read_each_time() {
 
 #[tokio::test]
 async fn a_system_of_several_is_chosen_by_what_was_said_and_never_guessed() {
-    // (what was said, the systems, the chosen one or a part of the refusal)
+    // (configuration, systems, the chosen one or a part of the refusal)
     type Case = (
         Option<&'static str>,
         &'static [&'static str],

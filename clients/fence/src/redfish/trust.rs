@@ -84,9 +84,9 @@ pub enum Trust {
     System,
     /// The authorities of this PEM file, instead.
     CaFile(PathBuf),
-    /// This certificate alone, whatever it says and however long ago it ended: BMCs sign their own.
+    /// This certificate only, whatever its names and even if expired: BMCs use self-signed ones.
     Fingerprint(Fingerprint),
-    /// Everybody. Whoever is on the way reads the password; said in the log at each start.
+    /// Any certificate. An attacker on the network can read the password; logged at each start.
     Insecure,
 }
 
@@ -208,7 +208,7 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Whether a connection failed because of who the other side is, which waiting does not change.
+/// True if a connection failed on the certificate, which does not change by waiting.
 pub(super) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>() {
         return true;

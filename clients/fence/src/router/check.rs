@@ -11,19 +11,19 @@ use tachi_engine::ports::CallError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::{Fencers, LOOK};
+use super::{Fencers, TEST_TIMEOUT};
 use crate::device::{Checked, Device, Plug};
 
-/// What may take a device's word about another machine for one about the host.
+/// A reason to suspect that a device's reading is of another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alarm {
     /// Another machine answers than is expected.
     ForeignMachine,
-    /// It says "off" while Nova hears the host.
+    /// It reads off while the host is up in Nova.
     OffWhileHeard,
 }
 
-/// What a look at one device of one host has come to.
+/// The result of testing one device of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The host.
@@ -32,25 +32,25 @@ pub struct Report {
     pub level: u32,
     /// The device's name; empty if there is none.
     pub device: String,
-    /// What sort of device it is.
+    /// The kind of the device.
     pub kind: String,
-    /// Where it is, and what it calls the host.
+    /// Its endpoint, and its name for the host.
     pub target: Option<Target>,
-    /// What it says, if it does.
+    /// The reading, if there is one.
     pub power: Option<Power>,
-    /// Its own word.
+    /// The device's own text.
     pub raw: String,
-    /// Which machine answers, if the device says so.
+    /// The identity of the machine that answered, if the device states one.
     pub machine: Option<MachineId>,
-    /// How long it took, without the wait for its turn.
+    /// Duration, without the wait for a permit.
     pub latency: Duration,
-    /// Why it could not be counted on now.
+    /// The reason why it could not be relied on.
     pub fault: Option<String>,
-    /// The fault is no passing one, and is told at once.
+    /// Set if the fault is permanent and is reported at once.
     pub alarm: Option<Alarm>,
-    /// What works today and may not when it is needed.
+    /// Problems that may prevent a later power-off.
     pub warnings: Vec<String>,
-    /// Why a power-off would be refused. It is among the warnings too.
+    /// The reason why a power-off would be refused. It is among the warnings, too.
     pub obstacle: Option<String>,
 }
 
@@ -110,12 +110,12 @@ impl Report {
     }
 }
 
-/// Told of every look as it comes in: the report, how many are done, and how many there are.
+/// Called for every finished test: the report, the number done, and the total.
 pub type Progress<'a> = &'a mut (dyn FnMut(&Report, usize, usize) + Send);
 
 impl Fencers {
-    /// Asks every device of these hosts, as many at a time as the devices bear, and says what each has come to: in the order
-    /// of the hosts and their levels. Nothing is switched.
+    /// Tests every device of these hosts, within the devices' limits, and returns the reports in the order of the
+    /// hosts and their levels. Switches nothing.
     ///
     /// # Cancel safety
     ///
@@ -144,8 +144,8 @@ impl Fencers {
         reports
     }
 
-    /// What needs no look, for it is wrong by itself, and what does, of these hosts: all there are, because two that have the same
-    /// plug are wrong.
+    /// Returns the reports of these hosts that need no test because the configuration is wrong, and those that need
+    /// one. Compares with all hosts, because two hosts with the same plug are an error.
     pub fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
         let (mut wrong, mut wanted) = (Vec::new(), Vec::new());
         let mut owners: HashMap<Target, &str> = HashMap::new();
@@ -161,7 +161,7 @@ impl Fencers {
             }
             for (level, fittings) in &resolved.levels {
                 for target in fittings.iter().map(|fitting| &fitting.target) {
-                    // MAAS tells hosts apart by their names; everything else that is the same is one machine.
+                    // MAAS distinguishes hosts by their names; any other shared target is one machine.
                     let by_name = target.plug.is_none() && target.kind == "maas";
                     let other = owners.insert(target.clone(), host);
                     match other.filter(|other| !by_name && *other != host.as_str()) {
@@ -189,13 +189,13 @@ impl Fencers {
         }
     }
 
-    /// One look of [`Fencers::plan`], as it is made all the time: a device that bears several calls at once is left more than half of
-    /// them for recoveries. If there is no answer after `patience` that is told, and waited on: the device decides when its time
-    /// is over.
+    /// Runs one test of [`Fencers::plan`], for continuous testing: on a device with several permits it leaves more
+    /// than half of them for recoveries. If there is no answer after `patience`, that is reported, and the test keeps
+    /// waiting: the device decides on its timeout.
     ///
     /// # Cancel safety
     ///
-    /// The call under way ends with it.
+    /// The running call ends with it.
     pub async fn test(
         &self,
         report: Report,
@@ -226,8 +226,8 @@ impl Fencers {
 
 async fn asked(report: Report, device: &dyn Device, plug: &Plug) -> Report {
     let begun = Instant::now();
-    let looked = timeout(LOOK, device.check(plug)).await;
-    let late = || CallError::refused(format!("no answer within {} s", LOOK.as_secs()));
+    let looked = timeout(TEST_TIMEOUT, device.check(plug)).await;
+    let late = || CallError::refused(format!("no answer within {} s", TEST_TIMEOUT.as_secs()));
     let mut report = report.seen(looked.unwrap_or_else(|_| Err(late())));
     report.latency = begun.elapsed();
     report

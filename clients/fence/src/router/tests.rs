@@ -182,10 +182,10 @@ async fn i10_an_episode_keeps_its_device_when_the_file_changes_and_is_told_when_
         "c1.other",
         "who begins now has the new one"
     );
-    // Somebody else's target is nobody's.
+    // A target of another host is rejected.
     let error = fencers.power_off("c2", &old, "r").await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Permanent);
-    for _ in 0..KEPT {
+    for _ in 0..MAX_EARLIER_FILES {
         fencers.replace(bed.topology("c*", "{host}.other"));
     }
     let error = fencers.power_off("c1", &old, "r").await.unwrap_err();
@@ -286,7 +286,7 @@ async fn two_hosts_with_the_same_plug_are_a_fault() {
          \"{{1}}\"\ncredential = \"file:{}\"\n[[hosts]]\nmatch = \"*-?\"\nlevels = [[\"bmc\"]]\n",
         bed.folder.path().join("password").display()
     );
-    // What the pattern catches first is not what tells these hosts apart.
+    // The first capture of the pattern does not distinguish these hosts.
     let topology = Topology::parse("test", &text).unwrap();
     let fencers = Arc::new(Fencers::new(topology, Arc::<HandClock>::default()));
     put(&fencers, "shared.bmc");

@@ -1,4 +1,4 @@
-//! What each kind of device needs beside its endpoint, and the devices themselves.
+//! The fields of each kind of device beside its endpoint, and the devices themselves.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use crate::ipmi::{Ipmi, IpmiOptions, Privilege};
 use crate::maas::{Maas, MaasOptions};
 use crate::redfish::{Redfish, RedfishLogin, RedfishOptions, Trust, WebClients};
 
-/// How long one call may take.
+/// Range of the timeout of one call.
 const CALL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 
-/// What a kind of device needs beside its endpoint. Secrets are loaded with the file.
+/// The fields of a kind of device beside its endpoint. Secrets are loaded with the file.
 #[derive(Debug)]
 pub(super) enum How {
     Ipmi(IpmiOptions),
@@ -185,7 +185,7 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
                 format!("{}: parameter {name} has a line break in it", fields.what),
             );
         }
-        // Whoever can list processes or read the file must not find one here.
+        // Other users can list processes and read the file, so it must not contain a secret.
         if name.contains("passw") || matches!(name.as_str(), "action" | "option" | "plug" | "port") {
             let text =
                 format!("parameter {name} does not belong here: secrets go into secrets, the plug into plug");
@@ -223,7 +223,7 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
 }
 
 impl How {
-    /// How long an order may be under way before it is answered, as it is configured; `None` where nothing is called.
+    /// Returns the configured time until a power command is answered; `None` if the kind sends none.
     pub(super) fn call_limit(&self) -> Option<Duration> {
         match self {
             // Before it is ordered a device names its machine.
@@ -245,7 +245,7 @@ impl How {
         }
     }
 
-    /// What an operator vouches for against what is known of an agent.
+    /// Returns a warning if an operator overrides what is known of an agent.
     pub(super) fn warning(&self) -> Option<String> {
         match self {
             Self::Exec(options) => options.warning(),
@@ -253,12 +253,12 @@ impl How {
         }
     }
 
-    /// Whether a device of this kind is nowhere without an endpoint.
+    /// True if a device of this kind requires an endpoint.
     pub(super) const fn wants_endpoint(&self) -> bool {
         matches!(self, Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_))
     }
 
-    /// Whether a device could be made at an endpoint.
+    /// Checks that a device can be created at an endpoint.
     pub(super) fn check(&self, endpoint: &str, clock: &Arc<dyn Clock>) -> Result<(), String> {
         let Self::Maas(options) = self else {
             return self.build("sample", endpoint, clock).map(drop);

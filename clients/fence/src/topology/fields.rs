@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 pub struct Problem {
     /// The line, from 1; 0 is the file as a whole.
     pub line: usize,
-    /// What is wrong.
+    /// The problem.
     pub text: String,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Findings<'a> {
         });
     }
 
-    /// What was found, in the order of the file.
+    /// Returns the problems in the order of the file.
     pub(super) fn end(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.line);
         self.problems
@@ -69,9 +69,9 @@ impl<'a> Findings<'a> {
 
 /// One table. What is not taken out of it by the end is unknown, and refused.
 pub(super) struct Fields<'t, 'i> {
-    /// What it is, for people: `device "bmc"`.
+    /// The name for messages: `device "bmc"`.
     pub(super) what: String,
-    /// Where it begins.
+    /// The start of the table.
     pub(super) at: usize,
     left: BTreeMap<&'t str, &'t Spanned<DeValue<'i>>>,
 }
@@ -89,7 +89,7 @@ impl<'t, 'i> Fields<'t, 'i> {
         }
     }
 
-    /// Where a field is, or the table if it is not there.
+    /// Returns the position of a field, or of the table if the field is missing.
     pub(super) fn place(&self, key: &str) -> usize {
         self.left.get(key).map_or(self.at, |value| value.span().start)
     }
@@ -173,7 +173,7 @@ impl<'t, 'i> Fields<'t, 'i> {
         good
     }
 
-    /// A table of texts: where each is, and what it says.
+    /// Reads a table of texts, with their positions.
     pub(super) fn texts(&mut self, key: &str, found: &mut Findings<'_>) -> BTreeMap<String, (usize, String)> {
         let Some(value) = self.left.remove(key) else {
             return BTreeMap::new();
@@ -247,7 +247,7 @@ impl<'t, 'i> Fields<'t, 'i> {
         })
     }
 
-    /// Whatever is left is not known.
+    /// Reports all remaining fields as unknown.
     pub(super) fn end(self, found: &mut Findings<'_>) {
         for (key, value) in &self.left {
             self.wrong(found, value.span().start, format!("{key} is not known here"));

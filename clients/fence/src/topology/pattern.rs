@@ -7,8 +7,8 @@ use regex::Regex;
 /// Longest name, in bytes.
 const LONGEST: usize = 253;
 
-/// Whether a host's name may become part of an address, a plug or a command: nothing in it ends a word, begins an option or
-/// names another place.
+/// True if a host's name may become part of an address, a plug or a command: no character in it ends a word, starts
+/// an option or names another place.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= LONGEST
@@ -19,12 +19,12 @@ pub(super) fn is_plain(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
 }
 
-/// What host names look like: a glob (`compute-*`), or a regular expression between slashes (`/^r(\d+)-c(\d+)$/`).
+/// A pattern for host names: a glob (`compute-*`), or a regular expression between slashes (`/^r(\d+)-c(\d+)$/`).
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     /// `None` admits everything.
     regex: Option<Regex>,
-    /// It admits one name and no other.
+    /// True if it matches exactly one name.
     exact: bool,
 }
 
@@ -82,7 +82,7 @@ impl Pattern {
         regex.map_or(0, |regex| regex.captures_len().saturating_sub(1))
     }
 
-    /// What it catches of a host's name, if it admits it.
+    /// Returns the captures if the pattern matches a host's name.
     pub(super) fn catch(&self, host: &str) -> Option<Vec<String>> {
         let Some(regex) = &self.regex else {
             return Some(Vec::new());
@@ -154,7 +154,7 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// Whether it is another one for every host, if its patterns are.
+    /// True if its result differs for every host that its patterns match.
     pub(super) fn varies(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, Part::Text(_)))
     }

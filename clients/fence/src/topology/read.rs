@@ -118,7 +118,7 @@ fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule
     }
 }
 
-/// A device that is the same machine whichever host is meant must not be given to many: each would switch off the same.
+/// Rejects a device that is the same machine for several hosts: each of them would switch off the same.
 fn same_machine(at: usize, entry: &Entry, one_host: bool, found: &mut Findings<'_>) {
     // A BMC has one machine: what its plug is called makes no difference.
     let plug = entry.plug.as_ref().filter(|_| !entry.how.one_machine());
@@ -265,7 +265,7 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
             format!("{what}: a BMC has one machine and no plug; its hosts differ by endpoint"),
         );
     }
-    // Without a kind, nobody knows which of the other fields belong to it.
+    // Without a kind it is unknown which of the other fields belong to it.
     let (Some((name_at, name)), Some(kind)) = (name, kind) else {
         return None;
     };

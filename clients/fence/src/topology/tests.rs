@@ -482,7 +482,7 @@ fn f3_an_agent_that_does_not_switch_power_is_refused_unless_an_operator_vouches_
     assert_eq!(vouched.warnings(), Vec::<String>::new(), "nothing to vouch for");
 }
 
-/// Such an agent is told a plug and does not look at it: every host would switch off the same machine.
+/// Such an agent takes a plug and ignores it: every host would switch off the same machine.
 #[test]
 fn f3_an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
     let file = |more: &str| {

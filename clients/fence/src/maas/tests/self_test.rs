@@ -1,4 +1,4 @@
-//! What the self-test finds.
+//! Findings of the self-test.
 
 use super::*;
 
@@ -126,7 +126,7 @@ async fn a_test_within_the_minute_asks_the_power_controller_and_nothing_else() {
     );
 }
 
-/// What is no news must not hide what is.
+/// A known problem must not hide a new one.
 #[tokio::test]
 async fn a_test_within_the_minute_finds_a_machine_that_is_gone_or_off() {
     let state = Arc::new(Mutex::new("on"));
