@@ -1,14 +1,13 @@
-//! RabbitMQ: what makes wake-ups reach engines on other machines, what carries events out, and what lets an API of
-//! upstream stand beside our engines.
+//! RabbitMQ: wake-ups between engines on different machines, events, and interoperation with an upstream API.
 //!
-//! Nothing depends on a message. Whoever publishes puts it into a bounded buffer and goes on; a task of its own keeps one
-//! connection to whichever broker answers, and empties the buffer through it. Who consumes does so on a second connection,
-//! because a broker that is short of memory stops reading from connections that publish.
+//! Nothing depends on a message. A publisher puts it into a bounded buffer and continues; a separate task keeps one
+//! connection to the first broker that answers, and sends the buffer's contents. The consumer uses a second
+//! connection, because a broker that is short of memory stops reading from connections that publish.
 //!
 //! ```text
 //! API, engine -> Publisher (bounded buffer) -> PublisherTask -> broker -> Listener -> LocalWake -> engine
 //!                                                                 ^
-//! API of upstream ------------------------------------------------+  (casts and calls on `ha_engine`)
+//! upstream API ---------------------------------------------------+  (casts and calls on `ha_engine`)
 //! ```
 
 mod answer;

@@ -1,4 +1,4 @@
-//! What can go wrong with wake-ups.
+//! Errors of wake-ups.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ pub enum BusError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -20,14 +20,14 @@ pub enum BusError {
     Bind {
         /// The socket.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
     /// No socket to send from.
     #[error("opening a socket to send wake-ups from")]
     Open {
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },

@@ -1,5 +1,5 @@
-//! Wake-ups between the API and the engines: they make things quick, nothing depends on their arrival. An engine that
-//! hears none still finds its work with its next sweep.
+//! Wake-ups between the API and the engines. They make things fast, and nothing depends on their arrival: an engine
+//! that receives none finds its work with its next sweep.
 //!
 //! * [`LocalWake`] reaches the engine in the same process.
 //! * [`SocketPoke`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].

@@ -12,7 +12,7 @@ pub struct LocalWake(Arc<Notify>);
 
 impl Poke for LocalWake {
     fn poke(&self) {
-        // Keeps one permit if nobody waits just now.
+        // Stores one permit if there is no waiter.
         self.0.notify_one();
     }
 }
@@ -28,7 +28,7 @@ impl Wake for LocalWake {
 mod tests {
     use super::*;
 
-    /// Whether `woken` is over at once.
+    /// True if `woken` returns at once.
     async fn is_woken(wake: &LocalWake) -> bool {
         tokio::select! {
             biased;

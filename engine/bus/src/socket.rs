@@ -1,8 +1,8 @@
 //! Wake-ups between the processes of one machine: Unix datagrams.
 //!
-//! Each engine binds a socket of its own, `<pid>-<n>.sock`, in one folder. Who pokes sends a byte to every socket there
-//! and waits for nobody: a socket whose queue is full is about to be woken anyway. A socket that nobody listens on any
-//! more is removed by whoever notices.
+//! Each engine binds its own socket, `<pid>-<n>.sock`, in one folder. A sender writes a byte to every socket there
+//! without blocking: a socket with a full queue is about to wake its engine anyway. A sender removes sockets without
+//! a listener.
 
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
@@ -18,10 +18,10 @@ use tokio::net::UnixDatagram;
 
 use crate::BusError;
 
-/// How many engines of one process may listen in one folder; far more than anybody runs.
+/// Limit of engines of one process that listen in one folder; far above any real number.
 const MOST: u32 = 1000;
 
-/// What is sent: its arrival is all that counts.
+/// Datagram of a wake-up: only its arrival counts.
 const POKE: [u8; 1] = [1];
 
 /// The socket of one engine. It is removed when this is dropped.
@@ -46,8 +46,8 @@ impl SocketWake {
             let path = folder.join(format!("{pid}-{number}.sock"));
             match UnixDatagram::bind(&path) {
                 Ok(socket) => break Self { socket, path },
-                // In use, or left behind by an earlier process with our number. Its name is not used again while it is
-                // there, so that nobody who is about to remove it can remove ours instead.
+                // In use, or left behind by an earlier process with our id. The name is not reused while it exists,
+                // so that a sender that is about to remove the old socket cannot remove ours instead.
                 Err(error) if error.kind() == ErrorKind::AddrInUse && number < MOST => number += 1,
                 Err(source) => return Err(BusError::Bind { path, source }),
             }
@@ -58,7 +58,7 @@ impl SocketWake {
         Ok(wake)
     }
 
-    /// Where it listens.
+    /// Returns the path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -127,7 +127,7 @@ impl SocketPoke {
         };
         let kind = error.kind();
         if kind == ErrorKind::ConnectionRefused {
-            // Nobody has it open any more.
+            // No process has it open.
             remove(path);
         } else if kind != ErrorKind::WouldBlock && kind != ErrorKind::NotFound {
             // Those two are nothing: its queue is full, so it will wake; or it was removed meanwhile.
@@ -140,7 +140,7 @@ impl Poke for SocketPoke {
     fn poke(&self) {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            // Nobody has listened here yet.
+            // No engine has listened here yet.
             Err(error) if error.kind() == ErrorKind::NotFound => return,
             Err(error) => {
                 tracing::warn!(%error, folder = %self.folder.display(), "nobody could be woken");

@@ -7,13 +7,13 @@ use tachi_domain::entity::{Notification, TaskProgress};
 
 use super::request::Call;
 
-/// What there is to say.
+/// The result of a progress query.
 pub(crate) enum Said<'a> {
-    /// How far it is.
+    /// The progress.
     Progress(&'a Notification, &'a [TaskProgress]),
     /// There is no such notification.
     NotFound,
-    /// It cannot be known just now.
+    /// It is unknown at the moment.
     Failed,
 }
 
@@ -111,7 +111,7 @@ fn versioned(name: &str, version: &str, data: &Map<String, Value>) -> Value {
     })
 }
 
-/// As Python writes a float.
+/// Formats a float as Python does.
 fn number(number: f64) -> String {
     format!("{number:?}")
 }

@@ -1,4 +1,4 @@
-//! How long to wait between two attempts: longer each time, and never quite as long as somebody else.
+//! Pauses between attempts: exponential, with jitter, so that engines do not retry in step.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Backoff {
         }
     }
 
-    /// It worked: the next failure waits for as long as the first one.
+    /// Resets after a success: the next failure starts with the first pause.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }

@@ -1,8 +1,8 @@
-//! Making a connection, and ending one for certain.
+//! Opening connections, and closing them reliably.
 //!
-//! The client runs each connection on a thread of its own, which lives for as long as its socket does: one that waits
-//! for a broker that says nothing would stay for ever. So we keep a second handle of the socket, and close the socket
-//! itself whenever we are done with a connection, however it is.
+//! The client runs each connection on its own thread, which lives as long as its socket: a thread that waits for an
+//! unresponsive broker would never end. So we keep a second handle of the socket, and close the socket itself when we
+//! are done with the connection, in every case.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd as _;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::fault::AmqpError;
 use super::options::{AmqpOptions, Broker};
 
-/// How long a goodbye may take.
+/// Timeout of an orderly close.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Handles of the sockets of one attempt. They are closed when this is dropped.
@@ -38,7 +38,7 @@ impl Sockets {
     }
 }
 
-/// Closes the sockets when dropped, so that a connection that nobody waits for any more ends with its thread.
+/// Closes the sockets when dropped, so that the thread of an abandoned connection ends.
 struct CloseAtEnd(Sockets);
 
 impl Drop for CloseAtEnd {
@@ -56,7 +56,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Says goodbye, if the broker still listens.
+    /// Closes the connection in an orderly way, if the broker still answers.
     pub(crate) async fn close(self) {
         let goodbye = self.connection.close(200, "bye".into());
         match timeout(GOODBYE, goodbye).await {
@@ -71,7 +71,7 @@ impl Live {
 #[derive(Debug)]
 pub(crate) struct Dialer {
     options: Arc<AmqpOptions>,
-    /// What the connection is for, as the broker shows it.
+    /// The purpose of the connection, as the broker shows it.
     link: &'static str,
     next: usize,
 }
@@ -133,7 +133,7 @@ async fn connect(options: &AmqpOptions, broker: &Broker, link: &str) -> Result<L
         uri(options, broker),
         runtime,
         async move |_, runtime| {
-            // On the connection's own thread, which must end even if nobody waits for it any more.
+            // On the connection's own thread, which must end even if its caller is dropped.
             let connecting = AsyncTcpStream::connect(&runtime, addresses.clone());
             let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
             let stream = timeout(limit, connecting).await.map_err(late)??;

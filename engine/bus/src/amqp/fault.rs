@@ -1,4 +1,4 @@
-//! What can go wrong with the broker.
+//! Errors of the broker.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub enum AmqpError {
     Lookup {
         /// Host and port.
         broker: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -21,16 +21,16 @@ pub enum AmqpError {
     Connect {
         /// Host and port.
         broker: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: lapin::Error,
     },
-    /// A broker took the connection and said nothing.
+    /// A broker accepted the connection and did not answer.
     #[error("connecting to the broker {broker}: no answer within {limit:?}")]
     Silent {
         /// Host and port.
         broker: String,
-        /// How long it was waited for.
+        /// The timeout.
         limit: Duration,
     },
     /// A connection ended without a word.
@@ -45,29 +45,29 @@ pub enum AmqpError {
     /// The broker refused something, or went away meanwhile.
     #[error("{what}")]
     Refused {
-        /// What was asked of it.
+        /// The request.
         what: String,
-        /// What it said.
+        /// The error.
         #[source]
         source: lapin::Error,
     },
     /// The broker did not answer in time.
     #[error("{what}: no answer within {limit:?}")]
     NoAnswer {
-        /// What was asked of it.
+        /// The request.
         what: String,
-        /// How long it was waited for.
+        /// The timeout.
         limit: Duration,
     },
     /// A name is too long for the protocol, which has 255 bytes for it.
     #[error("{what} `{name}` is longer than 255 bytes")]
     Name {
-        /// What it is the name of.
+        /// The kind of name.
         what: &'static str,
         /// The beginning of the name.
         name: String,
     },
-    /// Nobody named a broker.
+    /// No broker is configured.
     #[error("no broker is configured")]
     NoBroker,
     /// A file of TLS cannot be used.
@@ -75,14 +75,14 @@ pub enum AmqpError {
     TlsFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// TLS cannot be set up at all.
     #[error("setting up TLS to the broker")]
     Tls {
-        /// What is wrong.
+        /// The reason.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -95,7 +95,7 @@ impl AmqpError {
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
             let more = error.to_string();
-            // The client's errors say what their own source says.
+            // The client's errors quote their own source.
             if !text.ends_with(&more) {
                 text.push_str(": ");
                 text.push_str(&more);

@@ -29,19 +29,19 @@ use super::topology::{Queue, Topology, ask, name};
 use super::upstream::{Consumers, Upstream, presence};
 use crate::LocalWake;
 
-/// How many of upstream's messages are worked on at once.
+/// Limit of upstream's messages that are processed concurrently.
 const PREFETCH: u16 = 16;
 
-/// How often it is looked whether an engine of upstream has come.
+/// Interval of the check for an upstream engine.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How long a queue of ours is kept by the broker without a consumer, in milliseconds.
+/// Expiry of our own queue without a consumer, in milliseconds.
 const KEPT: i32 = 1_800_000;
 
 /// The most wake-ups that wait in a queue: one would do.
 const WAITING: i32 = 100;
 
-/// How long an answer is worth sending if the caller does not say for how long it waits.
+/// Time for which an answer is worth sending if the caller states no timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The broker does not let us.
@@ -51,9 +51,9 @@ const ACCESS_REFUSED: u16 = 403;
 pub struct Ends {
     /// Woken by a wake-up: the engine looks for work.
     pub work: LocalWake,
-    /// Woken by a cast of upstream: rows that nobody has taken up are looked for.
+    /// Woken by a cast of upstream: the engine scans for unclaimed rows.
     pub take_up: LocalWake,
-    /// Says how far recoveries are.
+    /// Source of the progress of recoveries.
     pub progress: Arc<dyn Progress>,
     /// Sends the answers.
     pub publisher: Publisher,
@@ -67,12 +67,12 @@ pub struct Listener {
     upstream: Upstream,
 }
 
-/// Why a connection is over.
+/// The reason why a connection ended.
 enum Over {
     Stopped,
     Lost(AmqpError),
-    /// The broker says nothing about our own queue for wake-ups, and may never: a quorum queue whose broker was killed
-    /// while it was being made was seen to be listed as running and to answer nobody who wants to consume it.
+    /// The broker does not answer requests about our own wake-up queue, and may never: a quorum queue whose broker
+    /// was killed during its creation was seen to be listed as running without answering any consumer.
     Stuck(AmqpError),
 }
 
@@ -87,17 +87,17 @@ impl Listener {
         }
     }
 
-    /// How the connection is.
+    /// Returns the status of the connection.
     pub fn status(&self) -> LinkStatus {
         self.status.clone()
     }
 
-    /// Whether an engine of upstream was seen.
+    /// Returns whether an upstream engine was seen.
     pub fn upstream(&self) -> Upstream {
         self.upstream.clone()
     }
 
-    /// Listens until told to stop, on one connection after the other.
+    /// Consumes until cancelled, reconnecting as necessary.
     pub async fn run(self, stop: CancellationToken) {
         numbers::describe();
         let mut dialer = Dialer::new(self.options.clone(), "listener");
@@ -187,12 +187,12 @@ impl Listener {
                 Some(_) = answers.join_next() => {}
                 _ = looks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
                     Ok(consumers) => self.upstream.saw(consumers),
-                    // A broker that says nothing is gone, whatever its socket says.
+                    // A broker that does not answer counts as gone, whatever the state of its socket.
                     Err(error @ AmqpError::NoAnswer { .. }) => return Over::Lost(error),
                     Err(error) => tracing::debug!(why = error.chain(), "counting engines of upstream"),
                 },
             }
-            // A consumer whose queue somebody deletes ends without an error.
+            // A consumer whose queue was deleted ends without an error.
             if casts.wanted > casts.consumers.len() {
                 return Over::Lost(AmqpError::QueueGone);
             }
@@ -311,7 +311,7 @@ impl Listener {
                 return;
             }
             Err(unread) => {
-                // Nothing of the message is told: it may hold somebody's token (EW27).
+                // Logs no part of the message: it may contain a user's token (EW27).
                 tracing::warn!(
                     why = unread.word(),
                     bytes = delivery.data.len(),
@@ -371,7 +371,7 @@ async fn acknowledge(delivery: &Delivery) {
     }
 }
 
-/// Tells a caller how far a recovery is.
+/// Answers a caller with the progress of a recovery.
 async fn answer(ends: &Ends, call: &Call) {
     let patience = call.within.unwrap_or(PATIENCE).min(PATIENCE);
     let until = Instant::now() + patience;
@@ -382,7 +382,7 @@ async fn answer(ends: &Ends, call: &Call) {
             tracing::warn!(notification = %call.notification, %error, "telling an API of upstream how far it is");
             answer::body(call, &Said::Failed)
         }
-        // Nobody waits any more.
+        // The caller no longer waits.
         Err(_) => return,
     };
     let mut message = Outgoing::json(Lane::Reply, "", call.reply_to.as_str(), body);

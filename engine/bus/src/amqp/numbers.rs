@@ -1,4 +1,4 @@
-//! What is counted.
+//! Metrics.
 
 use std::sync::Once;
 
@@ -17,7 +17,7 @@ pub(crate) const CONSUMED: &str = "tachi_bus_consumed_total";
 /// Engines of upstream.
 pub(crate) const FOREIGN: &str = "tachi_bus_upstream_engines";
 
-/// Says what each is. To be called when counting has begun: before, there is nobody to say it to.
+/// Registers the descriptions. Must run after the recorder is installed: earlier ones are lost.
 pub(crate) fn describe() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,4 +1,4 @@
-//! How the broker is reached and what its queues are like.
+//! Options of the broker and its queues.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct Broker {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Who we are to it.
+    /// The user.
     pub user: String,
     /// The password.
     pub password: SecretString,
@@ -31,7 +31,7 @@ pub struct TlsOptions {
     pub key: Option<PathBuf>,
 }
 
-/// What kind of queue is declared where there is none yet.
+/// The type of queue to declare if it does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueKind {
     /// A quorum queue: it survives the loss of a broker of a cluster.
@@ -49,8 +49,8 @@ pub struct UpstreamQueues {
     pub exchange: String,
     /// `masakari_topic`.
     pub topic: String,
-    /// What they are like if nobody has declared them yet. An API of upstream declares its exchange by its own options
-    /// and fails on another kind, so both have to read the same.
+    /// The queues' type if they must be declared. An upstream API declares its exchange by its own options and fails
+    /// on another type, so both must be configured alike.
     pub kind: QueueKind,
 }
 
@@ -63,19 +63,19 @@ pub struct AmqpOptions {
     pub virtual_host: String,
     /// TLS, if it is wanted.
     pub tls: Option<BrokerTls>,
-    /// `heartbeat_timeout_threshold`: silence for longer than this is the end of a connection; zero waits for ever.
+    /// `heartbeat_timeout_threshold`: longer silence ends the connection; zero disables it.
     pub heartbeat: Duration,
-    /// How long a connection may take to be made.
+    /// Timeout for establishing a connection.
     pub connect_limit: Duration,
-    /// How long the broker may take to confirm a message, or to answer anything else.
+    /// Timeout for a confirmation or any other answer of the broker.
     pub answer_limit: Duration,
-    /// How long after a failure the next broker is tried; twice as long after each further one.
+    /// Pause after a failure before the next broker is tried; it doubles with each further failure.
     pub first_pause: Duration,
     /// The longest such pause.
     pub longest_pause: Duration,
-    /// What our own queues are.
+    /// The type of our own queues.
     pub queues: QueueKind,
-    /// Where casts of an API of upstream are.
+    /// The queues of an upstream API's casts.
     pub upstream: UpstreamQueues,
     /// `host`: part of the names of queues.
     pub host: String,

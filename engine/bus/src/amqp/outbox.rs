@@ -1,4 +1,4 @@
-//! What waits to be published: bounded, and never in anybody's way.
+//! Buffer of messages to publish: bounded, and without blocking the caller.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::numbers::{MESSAGES, WAITING};
 
-/// What a message is for, which says how long it may wait and what becomes of it when there is no room.
+/// The purpose of a message, which decides its timeout and what is dropped if the buffer is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// The answer to somebody who waits.
+    /// The answer to a waiting caller.
     Reply,
     /// A wake-up. One that waits is as good as many, so there is never more than one.
     WakeUp,
@@ -44,26 +44,26 @@ impl Lane {
     }
 }
 
-/// A queue that has to be there before a message is published, so that the message is kept until somebody consumes it.
+/// A queue that must exist before a message is published, so that the message is kept until it is consumed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueFirst {
-    /// Its name; also the routing key it is bound by.
+    /// Its name, which is also its routing key.
     pub name: String,
 }
 
 /// Something to publish.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// What it is for.
+    /// The purpose.
     pub lane: Lane,
     /// The exchange; it is declared as a durable or transient topic exchange if it is missing. Empty for the default
     /// one.
     pub exchange: String,
     /// The routing key.
     pub key: String,
-    /// What is in it.
+    /// The body.
     pub body: Vec<u8>,
-    /// Its properties; see [`Outgoing::json`].
+    /// The properties; see [`Outgoing::json`].
     pub properties: BasicProperties,
     /// Declared and bound to the exchange before the first such message of a connection.
     pub queue_first: Option<QueueFirst>,
@@ -114,7 +114,7 @@ impl Lanes {
     }
 }
 
-/// The buffer. Whoever puts something in waits for nobody.
+/// The buffer. Adding a message never blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     lanes: Mutex<Lanes>,
@@ -126,7 +126,7 @@ impl Outbox {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing had to go for it.
+    /// Adds a message; true if nothing was dropped for it.
     pub(crate) fn put(&self, message: Outgoing) -> bool {
         let lane = message.lane;
         let dropped = {
@@ -148,7 +148,7 @@ impl Outbox {
         !dropped
     }
 
-    /// What could not be sent goes to the front again, in the same order, as far as there is room.
+    /// Returns unsent messages to the front, in their order, as far as there is room.
     pub(crate) fn put_back(&self, messages: Vec<Outgoing>) {
         for message in messages.into_iter().rev() {
             let lane = message.lane;
@@ -192,7 +192,7 @@ impl Outbox {
         }
     }
 
-    /// How many wait.
+    /// Returns the number of messages.
     pub(crate) fn len(&self) -> usize {
         let mut lanes = self.lanes();
         Lane::ALL.into_iter().map(|lane| lanes.of(lane).len()).sum()

@@ -6,7 +6,7 @@ use tachi_engine::ports::Poke;
 use super::outbox::{Lane, Outgoing};
 use super::publisher::{Publisher, WAKE_EXCHANGE};
 
-/// What is in a wake-up: its arrival is all that counts.
+/// Body of a wake-up: only its arrival counts.
 const BODY: &[u8] = b"{\"tachi.wake\": 1}";
 
 /// Pokes every host that has an engine.
@@ -23,7 +23,7 @@ impl AmqpPoke {
 impl Poke for AmqpPoke {
     fn poke(&self) {
         let mut message = Outgoing::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
-        // Whoever is not there to hear it looks for work when it comes.
+        // An engine that is not connected polls for work when it starts.
         message.properties = BasicProperties::default().with_content_type("application/json".into());
         self.0.publish(message);
     }

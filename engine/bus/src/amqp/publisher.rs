@@ -20,16 +20,16 @@ use super::outbox::{Lane, Outbox, Outgoing, QueueFirst, count};
 use super::status::LinkStatus;
 use super::topology::{Queue, Topology, ask, name};
 
-/// How many messages may be on their way without a confirmation.
+/// Limit of unconfirmed messages.
 const WINDOW: usize = 64;
 
-/// How long what waits may take to be sent after we were told to stop.
+/// Time after cancellation to send the rest of the buffer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// On how many connections a message is tried.
 const MOST_TRIES: u8 = 20;
 
-/// Where wake-ups go: to every host that has an engine.
+/// Exchange of wake-ups to every host with an engine.
 pub(crate) const WAKE_EXCHANGE: &str = "tachi.wake";
 
 /// The sending end. Clones share it.
@@ -59,12 +59,12 @@ impl Publisher {
         self.outbox.put(message)
     }
 
-    /// How the connection is.
+    /// Returns the status of the connection.
     pub fn status(&self) -> LinkStatus {
         self.status.clone()
     }
 
-    /// How many messages wait to be sent.
+    /// Returns the number of messages to send.
     pub fn waiting(&self) -> usize {
         self.outbox.len()
     }
@@ -77,14 +77,14 @@ pub struct PublisherTask {
     options: Arc<AmqpOptions>,
 }
 
-/// Why a connection is over.
+/// The reason why a connection ended.
 enum Over {
     Stopped,
     Lost(AmqpError),
 }
 
 impl PublisherTask {
-    /// Publishes until told to stop, and then what is still waiting if that takes no longer than a second.
+    /// Publishes until cancelled, and then sends the rest of the buffer within a second.
     pub async fn run(self, stop: CancellationToken) {
         numbers::describe();
         let mut dialer = Dialer::new(self.options.clone(), "publisher");
@@ -117,7 +117,7 @@ impl PublisherTask {
         }
     }
 
-    /// Works on one connection for as long as it lasts. Also says whether a message got through.
+    /// Works on one connection until it ends. Also returns whether a message was sent.
     async fn session(&self, live: &Live, stop: &CancellationToken) -> (Over, bool) {
         let mut session = Session {
             outbox: &self.publisher.outbox,
@@ -136,7 +136,7 @@ impl PublisherTask {
     }
 }
 
-/// What is declared on this connection already.
+/// The declarations that are done on this connection.
 type Declared = BTreeSet<(String, Option<QueueFirst>)>;
 
 struct Session<'s> {
@@ -192,13 +192,13 @@ impl Session<'_> {
         }
     }
 
-    /// What the broker says of the connection; `Some` if it is over.
+    /// Handles an event of the connection; `Some` if it ended.
     fn event(&self, status: &LinkStatus, event: Option<Event>) -> Option<Over> {
         let broker = &self.live.broker;
         match event {
             Some(Event::ConnectionBlocked(why)) => status.blocked(broker, &why),
             Some(Event::ConnectionUnblocked) => status.unblocked(broker),
-            // The broker also tells so of a channel that it closed; whoever asked there has heard it.
+            // The broker also reports a closed channel here; the caller on that channel has got the error.
             Some(Event::Error(source)) if source.is_amqp_soft_error() => {}
             Some(Event::Error(source)) => {
                 return Some(Over::Lost(AmqpError::Connect {
@@ -211,13 +211,13 @@ impl Session<'_> {
                     broker: broker.clone(),
                 }));
             }
-            // Connected, told to go slower, or something newer: nothing to do.
+            // Connected, flow control, or a newer event: nothing to do.
             Some(_) => {}
         }
         None
     }
 
-    /// Hands over what waits when we are told to stop.
+    /// Sends the rest of the buffer after cancellation.
     async fn last_words(&mut self, until: Option<Instant>) -> Result<(), AmqpError> {
         while self.outbox.len() > 0
             && self.sent.len() < WINDOW
@@ -235,7 +235,7 @@ impl Session<'_> {
         self.sent.push_back(message.clone());
         self.declare(&message).await?;
         let channel = self.channel().await?;
-        // A reply that nobody waits for any more comes back, which is how we learn it.
+        // A reply without a waiting caller is returned, which shows that it is not needed.
         let options = BasicPublishOptions {
             mandatory: message.lane == Lane::Reply,
             ..BasicPublishOptions::default()
@@ -278,7 +278,7 @@ impl Session<'_> {
         let acked = confirmation.is_ack();
         let returned = confirmation.take_message().is_some();
         match (acked, returned) {
-            // A broker that keeps nothing has nobody who consumes it.
+            // If the broker drops it, nothing consumes it.
             (true, true) => count(message.lane, "unroutable"),
             (true, false) => count(message.lane, "published"),
             (false, _) => {
@@ -341,8 +341,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// What was on its way and not confirmed is sent again: at least once. What no broker seems to take is given up, so
-    /// that it does not stand in the way of the rest for ever.
+    /// Resends unconfirmed messages: delivery is at least once. Drops a message that no broker seems to accept, so
+    /// that it does not block the others for ever.
     fn put_back(&mut self) {
         let mut again = Vec::with_capacity(self.sent.len());
         for mut message in self.sent.drain(..) {

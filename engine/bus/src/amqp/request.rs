@@ -1,7 +1,7 @@
-//! What an API of upstream sends: envelopes, casts and calls.
+//! Messages of an upstream API: envelopes, casts and calls.
 //!
-//! Of all that is in a message only the notification's id is believed, and the row that it names. The rest is whatever
-//! somebody with access to the broker wrote, the bearer token of a caller among it: nothing of it goes into the log.
+//! Of a message only the notification's id is trusted, and the row that it names. The rest may be written by anyone
+//! with access to the broker, and may contain a caller's bearer token: nothing of it is logged.
 
 use std::time::Duration;
 
@@ -18,23 +18,23 @@ const LONGEST_TEXT: usize = 255;
 /// The newest version of the notification object that we know how to fill.
 const NEWEST_OBJECT: u32 = 3;
 
-/// What somebody wants.
+/// The request in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// `process_notification`: there is a new row.
     Process(NotificationId),
-    /// `get_notification_recovery_workflow_details`: somebody waits to hear how far it is.
+    /// `get_notification_recovery_workflow_details`: a caller waits for the progress.
     Details(Call),
 }
 
-/// Somebody waits for an answer.
+/// A call that waits for an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
     /// About which notification.
     pub(crate) notification: NotificationId,
     /// The queue of the answer.
     pub(crate) reply_to: ShortString,
-    /// What the caller knows the answer by.
+    /// The id by which the caller matches the answer.
     pub(crate) message: String,
     /// For how long it is waited for.
     pub(crate) within: Option<Duration>,
@@ -42,7 +42,7 @@ pub(crate) struct Call {
     pub(crate) object_minor: u32,
 }
 
-/// Why a message is none of ours. A word for metrics and the log; nothing of the message is in it.
+/// The reason why a message is rejected, as a name for metrics and the log, without any part of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     TooLong,

@@ -1,4 +1,4 @@
-//! How a connection is, for whoever wants to know: `/healthcheck`, metrics, the log.
+//! Status of a connection, for `/healthcheck`, metrics and the log.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,18 +20,18 @@ pub enum LinkState {
     },
     /// Connected, but the broker takes nothing: it is short of memory or of disk.
     Blocked {
-        /// Which broker.
+        /// The broker.
         broker: String,
     },
     /// Not connected; the next attempt is under way or soon to come.
     Down {
-        /// Why the last attempt failed or the connection ended.
+        /// The reason of the last failure.
         why: String,
     },
 }
 
 impl LinkState {
-    /// Whether messages get through.
+    /// True if messages can be sent.
     pub const fn is_up(&self) -> bool {
         matches!(self, Self::Up { .. })
     }
@@ -39,7 +39,7 @@ impl LinkState {
 
 #[derive(Debug)]
 struct Inner {
-    /// Which connection it is: a label of metrics and a word in the log.
+    /// Name of the connection in metrics and the log.
     link: &'static str,
     state: Mutex<(LinkState, Option<Instant>)>,
 }
@@ -57,7 +57,7 @@ impl LinkStatus {
         }))
     }
 
-    /// How it is now.
+    /// Returns the current state.
     pub fn state(&self) -> LinkState {
         self.0
             .state
@@ -110,7 +110,7 @@ impl LinkStatus {
         }
     }
 
-    /// An attempt failed, or a connection ended. Told once, however often it fails.
+    /// Records a failed attempt or a lost connection. Logs a warning once, however often it fails.
     pub(crate) fn down(&self, error: &AmqpError) {
         counter!(CONNECTIONS, "link" => self.0.link, "result" => "failed").increment(1);
         let why = error.chain();

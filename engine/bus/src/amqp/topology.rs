@@ -18,7 +18,7 @@ use super::options::QueueKind;
 /// The broker's numbers.
 const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
-/// RabbitMQ answers so to a kind of queue that it was told not to have any more.
+/// RabbitMQ's answer to a queue type that is no longer permitted.
 const INTERNAL_ERROR: u16 = 541;
 
 /// A name of the protocol, which is no longer than 255 bytes.
@@ -48,14 +48,14 @@ pub(crate) async fn ask<T>(
     }
 }
 
-/// What a queue is to be like if it is not there yet.
+/// The properties of a queue if it must be declared.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: QueueKind,
     /// Further arguments, such as how long it is kept without a consumer.
     pub(crate) arguments: BTreeMap<&'static str, AMQPValue>,
-    /// What it is bound to: exchange and routing key.
+    /// Its binding: exchange and routing key.
     pub(crate) bound_to: Option<(&'a str, &'a str)>,
 }
 
@@ -113,7 +113,7 @@ impl Topology<'_> {
             other => return other,
         }
         match declare(false).await {
-            // Somebody else was quicker, with other flags.
+            // Another program was faster, with other flags.
             Err(error) if error.code() == Some(PRECONDITION_FAILED) => {
                 as_it_is("exchange", exchange, &error);
                 declare(true).await
@@ -122,7 +122,7 @@ impl Topology<'_> {
         }
     }
 
-    /// What is in a queue, and how many consume it; `None` if there is none.
+    /// Returns a queue's numbers of messages and consumers; `None` if it does not exist.
     pub(crate) async fn look(&self, queue: &str) -> Result<Option<Seen>, AmqpError> {
         match self.declare(&Queue::new(queue, QueueKind::Durable), true).await {
             Ok(seen) => Ok(Some(seen)),
@@ -171,8 +171,8 @@ impl Topology<'_> {
         Ok(())
     }
 
-    /// Takes a queue that does not answer off its exchange, or what is published there is never confirmed again, and
-    /// deletes it. Whatever of it fails, nobody waits for that queue any more.
+    /// Unbinds an unresponsive queue from its exchange, since a message that is published there is never confirmed,
+    /// and deletes it. Failures are ignored: the queue is no longer used.
     pub(crate) async fn forsake(&self, queue: &str, exchange: &str) {
         let unbind = async {
             let channel = self.channel().await?;

@@ -1,7 +1,7 @@
-//! Whether an engine of upstream is at work (R21).
+//! Detection of a running upstream engine (R21).
 //!
-//! Each of our engines that consumes upstream's queue also consumes one of our own, which nobody publishes to. So whoever
-//! consumes upstream's and is not counted by ours is an engine of upstream.
+//! Each of our engines that consumes upstream's queue also consumes one of our own, to which nothing is published. So
+//! a consumer of upstream's queue that is missing in ours is an upstream engine.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use super::numbers::FOREIGN;
 use super::options::{AmqpOptions, UpstreamQueues};
 use super::topology::Topology;
 
-/// How often it is said again.
+/// Interval of repeating the message.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// The queue that only our engines consume.
@@ -24,7 +24,7 @@ pub(crate) fn presence(queues: &UpstreamQueues) -> String {
     format!("tachi.present.{}", queues.topic)
 }
 
-/// Who consumes upstream's queue.
+/// The consumers of upstream's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consumers {
     /// All of them.
@@ -83,16 +83,16 @@ impl Consumers {
 #[derive(Debug, Default)]
 struct Inner {
     engines: AtomicU32,
-    /// For how many looks in a row there was one, and when it was last said.
+    /// Number of consecutive polls that saw one, and the time of the last message.
     told: Mutex<(u32, Option<Instant>)>,
 }
 
-/// What was seen last. Clones share it.
+/// The last observation, shared between clones.
 #[derive(Clone, Debug, Default)]
 pub struct Upstream(Arc<Inner>);
 
 impl Upstream {
-    /// Whether rows that an API of upstream writes may be taken up: nobody else would be working on them.
+    /// True if rows of an upstream API may be adopted: no other engine works on them.
     pub fn is_gone(&self) -> bool {
         self.0.engines.load(Ordering::Relaxed) == 0
     }

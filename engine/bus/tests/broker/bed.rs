@@ -13,7 +13,7 @@ use tachi_bus::amqp::{AmqpOptions, Broker};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// How long anything may take here.
+/// Timeout of every step of these tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A name that no other test has.

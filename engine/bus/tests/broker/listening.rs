@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::bed::{LIMIT, Other, options, shared, unique, until};
 use crate::registry::{ID, OneNotification};
 
-/// A listener and its publisher at work.
+/// A running listener and its publisher.
 struct Ears {
     options: Arc<AmqpOptions>,
     work: LocalWake,
@@ -54,7 +54,7 @@ impl Ears {
         }
     }
 
-    /// Whoever connects is woken, because it may have missed something.
+    /// A new connection wakes the engine, which may have missed a message.
     async fn connected(&self) {
         timeout(LIMIT, self.work.woken()).await.expect("connected");
         timeout(LIMIT, self.take_up.woken()).await.expect("connected");
@@ -143,7 +143,7 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
     declared.await.unwrap();
     let more = json!({"version": "1.1", "_msg_id": "m1", "_reply_q": reply, "_timeout": 60});
     let call = message("get_notification_recovery_workflow_details", &more);
-    // The first one's queue is gone, which stops nobody.
+    // The first caller's queue is gone; the others still get their answers.
     let mut lost = call.clone();
     lost["_reply_q"] = json!("nobody");
     for call in [&lost, &call] {

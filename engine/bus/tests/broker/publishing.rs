@@ -43,7 +43,7 @@ async fn a_message_waits_for_the_broker_and_its_queue_is_made_first() {
     assert_eq!(other.get(&queue).await.data, b"2");
     assert!(publisher.status().state().is_up());
     assert_eq!(publisher.waiting(), 0);
-    // What is there when we are told to stop is still said.
+    // The buffer is still sent after cancellation.
     publisher.publish(event(&exchange, &queue, "3"));
     stop.cancel();
     tasks.close();
