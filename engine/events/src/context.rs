@@ -1,4 +1,4 @@
-//! What a message tells of its cause: the fields of oslo.context that are no secret.
+//! The context of a message: the fields of oslo.context that are not secret.
 
 use serde_json::{Map, Value, json};
 use tachi_domain::Timestamp;
@@ -19,7 +19,7 @@ pub(crate) fn context(cause: &Cause, at: Timestamp) -> Map<String, Value> {
         "_context_is_admin": cause.is_admin,
         "_context_read_only": false,
         "_context_show_deleted": false,
-        // Never told.
+        // Never sent.
         "_context_auth_token": null,
         "_context_request_id": cause.request_id,
         "_context_global_request_id": cause.global_request_id,

@@ -8,14 +8,15 @@ use tachi_engine::ports::Events;
 use crate::message::Message;
 use crate::outlet::Outlet;
 
-/// Tells every outlet of every event.
+/// Emits every event to every outlet.
 pub struct Emitter {
     outlets: Vec<Arc<dyn Outlet>>,
     hostname: String,
 }
 
 impl Emitter {
-    /// For events of the machine `hostname`, which is part of their `publisher_id`. Without an outlet nobody listens.
+    /// Creates an emitter for the machine `hostname`, which is part of the `publisher_id`. Without an outlet events
+    /// are dropped.
     pub fn new(hostname: impl Into<String>, outlets: Vec<Arc<dyn Outlet>>) -> Self {
         Self {
             outlets,

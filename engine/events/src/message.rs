@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{context, payload, time};
 
-/// What is around a message.
+/// The envelope of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Nothing: driver `messaging`.
@@ -28,7 +28,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message that tells of `event` from the machine `hostname`.
+    /// Renders `event` of the machine `hostname`.
     pub fn of(event: &Event, hostname: &str) -> Self {
         Self {
             event_type: event.name(),
@@ -46,7 +46,7 @@ impl Message {
         &self.event_type
     }
 
-    /// How loud it is.
+    /// Returns the priority.
     pub const fn priority(&self) -> Priority {
         self.priority
     }

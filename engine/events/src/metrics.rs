@@ -6,7 +6,7 @@ use metrics::{counter, describe_counter};
 
 const EVENTS: &str = "tachi_events_total";
 
-/// At the first event there is somebody to describe it to, if there ever is.
+/// At the first event the recorder is installed, if there is one.
 static DESCRIBED: Once = Once::new();
 
 pub(crate) fn count(driver: &'static str, kept: bool) {

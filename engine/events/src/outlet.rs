@@ -1,4 +1,4 @@
-//! Where messages go.
+//! Destinations of messages.
 
 mod broker;
 mod log;

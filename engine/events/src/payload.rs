@@ -29,7 +29,7 @@ pub(crate) fn of(event: &Event) -> Value {
         Subject::Freeze(_, one) => (OURS, "FreezePayload", "1.0", freeze(one)),
     };
     if event.begins_making() {
-        // It may have been made by the time that this is told.
+        // The object may have been created meanwhile.
         for id in ["id", "uuid", "notification_uuid"] {
             data.shift_remove(id);
         }
@@ -104,7 +104,7 @@ fn host(known: &ShownHost) -> Map<String, Value> {
     })
 }
 
-/// A segment inside a host: the object itself, not what is told of it.
+/// Renders a segment inside a host: the object itself, not its notification's payload.
 fn nested(segment: &Segment) -> Value {
     let data = json!({
         "id": segment.row,

@@ -132,7 +132,7 @@ fn event(subject: Subject, phase: Phase) -> Event {
     }
 }
 
-/// Every event of upstream's, told of the same things by us.
+/// Returns every event of upstream's, with the same subjects.
 fn ours() -> Vec<Event> {
     let (segment, host, notification) = (segment(), host(), notification());
     let described = Segment {
@@ -245,7 +245,7 @@ fn a_payload_is_byte_for_byte_upstreams_but_for_what_was_wrong() {
             theirs["masakari_object.data"].as_object_mut().unwrap(),
         );
         if name.ends_with(".create.end") {
-            // Upstream tells of what it has made before it knows its ids.
+            // Upstream sends some messages before the object's ids are known.
             let id = ["uuid", "notification_uuid"]
                 .iter()
                 .find_map(|key| data.remove(*key));

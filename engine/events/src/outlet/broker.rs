@@ -10,18 +10,18 @@ use super::Outlet;
 use crate::message::{Format, Message};
 use crate::metrics;
 
-/// How often losses are told.
+/// Interval of messages about losses.
 const TELL: Duration = Duration::from_secs(60);
 
 /// A bounded buffer in front of a broker.
 pub trait Carrier: Send + Sync {
-    /// Takes `body`, to be published to `exchange` under `key`, to a queue of that name which is there and bound first:
-    /// what is told before anybody listens is kept. Returns at once, whatever the broker does; whether nothing older had
-    /// to go for it.
+    /// Queues `body` for publication to `exchange` under `key`, and to a queue of that name, which is declared and
+    /// bound first, so that messages are kept before there is a consumer. Never blocks. Returns true if no older
+    /// message was dropped.
     fn publish(&self, exchange: &str, key: &str, body: Vec<u8>) -> bool;
 }
 
-/// What was lost, and when that was last told.
+/// The number of lost messages, and the time of the last log message about them.
 #[derive(Debug, Default)]
 struct Losses {
     untold: u64,
@@ -61,7 +61,7 @@ impl Broker {
         }
     }
 
-    /// Counts a loss; how many are to be told now, if any.
+    /// Counts a loss; returns the number to log now, if any.
     fn lose(&self) -> Option<u64> {
         // Two numbers that belong to no invariant: a poisoned lock guards them just as well.
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
