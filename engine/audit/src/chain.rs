@@ -6,13 +6,13 @@ use sha2::{Digest as _, Sha256};
 use crate::hex;
 use crate::keys::Keys;
 
-/// What the first line of a chain hangs on.
+/// Predecessor hash of a chain's first line.
 pub(crate) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Between what is hashed and the hash: the last member of every line.
 const SEAL: &str = ",\"hash\":\"";
 
-/// Where a chain has got to.
+/// The last line of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// The number of the last line.
@@ -30,7 +30,7 @@ impl Default for Head {
     }
 }
 
-/// What of a line its place in the chain is read from.
+/// The fields of a line that define its place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Line {
     /// Counted from 1 over the whole chain, through all rotated files.
@@ -82,18 +82,18 @@ pub(crate) fn seal(
     Ok((line, Head { seq, hash }))
 }
 
-/// Whether the hash of a line was looked at.
+/// The result of checking a line's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
-    /// It is that of its text, which anybody can make.
+    /// The hash of its text, which anyone can compute.
     Plain,
-    /// It is that of its text and a key of this age, 0 for the newest.
+    /// The hash of its text with a key of this age, 0 for the newest.
     Keyed(usize),
-    /// It needs a key, and there is none to check it with.
+    /// It needs a key that is not available.
     No,
 }
 
-/// Reads a line back, without its end; an error says what is wrong with it by itself.
+/// Parses a line without its line end; the error is a problem of the line itself.
 pub(crate) fn open(line: &[u8], keys: Option<&Keys>) -> Result<(Line, Checked), String> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
     let parsed: Line =

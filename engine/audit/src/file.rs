@@ -1,4 +1,5 @@
-//! The file: opened with its lock, continued where it ends, found anew after a rotation, and cut back after a failure.
+//! The log file: opens it with its lock, continues at its end, reopens it after a rotation, and truncates it after a
+//! failure.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -13,14 +14,14 @@ use crate::keys::Keys;
 /// The longest line there can be; an end of a file that is longer without one is no log of ours.
 pub(crate) const LONGEST: u64 = 1 << 20;
 
-/// How many engines of one machine may write beside each other.
+/// Limit of engines of one machine that write concurrently.
 const WRITERS: u32 = 16;
 
 /// A log that this process alone writes.
 pub(crate) struct LogFile {
     path: PathBuf,
     file: File,
-    /// Where the next line begins.
+    /// Position of the next line.
     end: u64,
     head: Head,
     /// Bytes of an unfinished line that were found and cut off.
@@ -96,7 +97,8 @@ impl LogFile {
             .write_all(text.as_bytes())
             .and_then(|()| self.file.sync_data());
         if let Err(error) = written {
-            // What a failed write has left, in the cache or on the disk, nobody knows: cut it off, and look anew.
+            // The state after a failed write is unknown, in the cache and on the disk: truncate it and read the end
+            // again.
             let _ = self.file.set_len(self.end).and_then(|()| self.file.sync_data());
             return Err(error);
         }
@@ -107,7 +109,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// After a rotation lines go to the new file, and the chain goes on through both.
+    /// Switches to the new file after a rotation; the chain continues through both.
     fn follow_rotation(&mut self) -> io::Result<()> {
         let ours = self.file.metadata()?;
         let there = std::fs::metadata(&self.path);
@@ -124,7 +126,7 @@ impl LogFile {
             // Copied and emptied.
             self.end = ours.len();
         } else if ours.len() > self.end {
-            // A failed write could not be cut off, or somebody else has written: never after half a line.
+            // A failed write could not be truncated, or another process has written: never append to half a line.
             self.file.set_len(self.end)?;
         }
         Ok(())
@@ -184,12 +186,12 @@ pub(crate) fn kept_head(path: &Path) -> Option<Head> {
     serde_json::from_slice(&std::fs::read(beside(path, "head")).ok()?).ok()
 }
 
-/// How far a log has got.
+/// The end of a log.
 struct Found {
     head: Head,
-    /// Where its last whole line ends.
+    /// End of its last complete line.
     end: u64,
-    /// How many bytes follow that.
+    /// Number of bytes after it.
     cut: u64,
     /// The key of that line.
     key: Option<String>,
@@ -205,7 +207,7 @@ fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found>
         if from > 0 {
             return Err(strange(path, "it ends with something that is no line"));
         }
-        // Empty, or the very first line was cut short: the chain goes on from the file before this one.
+        // Empty, or the first line was truncated: the chain continues from the previous file.
         return Ok(Found {
             head: kept_head(path).unwrap_or_default(),
             end: 0,

@@ -1,7 +1,8 @@
-//! The keys that lines are sealed with: without one whoever may write the folder can write the whole log anew.
+//! The keys that seal lines: without one, anyone who may write the folder can rewrite the whole log.
 //!
-//! A file has one key in each line, the newest first: it seals, and all of them are known when a log is read. A key that got out is
-//! replaced by a new one above it: what it sealed before hangs on the first line of the new one, and nothing counts after that.
+//! A file has one key per line, the newest first: the first one seals, and all are accepted in reading. A leaked key
+//! is replaced by a new one above it: the lines that it sealed before are covered by the first line with the new key,
+//! and none is accepted after that.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -26,13 +27,13 @@ const LONGEST: u64 = 64 * 1024;
 pub struct KeyError {
     /// The file as the configuration names it.
     pub path: PathBuf,
-    /// What is wrong with it, and what to do.
+    /// The problem and its fix.
     pub why: String,
 }
 
 /// One of them.
 struct Key {
-    /// What lines call it; it says nothing of the key.
+    /// The id of the key in lines; it does not reveal the key.
     id: String,
     secret: SecretSlice<u8>,
 }
@@ -48,11 +49,11 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Reads a file that nobody but its owner and its group can read, and nobody but its owner can write.
+    /// Reads a file that only its owner and group can read, and only its owner can write.
     ///
     /// # Errors
     ///
-    /// It cannot be read, is open to others, or holds no key.
+    /// The file cannot be read, is open to others, or contains no key.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let wrong = |why: String| KeyError {
             path: path.to_owned(),
@@ -74,7 +75,7 @@ impl Keys {
         Self::parse(&text).map_err(wrong)
     }
 
-    /// Reads a text; an error says what is wrong with it, and shows nothing of it.
+    /// Parses the keys; the error states the problem without quoting the text.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut keys = Vec::new();
         for (at, line) in text.lines().enumerate() {
@@ -103,7 +104,7 @@ impl Keys {
         self.0.first().map_or("", |key| key.id.as_str())
     }
 
-    /// How old a key is: 0 is the newest. `None` if it is not one of these.
+    /// Returns the age of a key: 0 is the newest. `None` if it is unknown.
     pub(crate) fn age_of(&self, id: &str) -> Option<usize> {
         self.0.iter().position(|key| key.id == id)
     }
@@ -192,7 +193,7 @@ mod tests {
             keys.seal(keys.newest(), "text"),
             other.seal(other.newest(), "text")
         );
-        // As Python's `hmac` says.
+        // The result of Python's `hmac`.
         assert_eq!(
             other.seal(other.newest(), "text").unwrap(),
             "27a0eabaf34a3623827e82713f146e82e8c1a889564c6df9e5045f5fc6f61709"

@@ -22,27 +22,27 @@ use crate::second::{Second, Teller};
 const LINES: &str = "tachi_audit_lines_total";
 pub(crate) const FAILED: &str = "tachi_audit_failures_total";
 
-/// How many lines may wait for the disk.
+/// Limit of pending lines.
 const WAITING: usize = 4_096;
 
-/// How many lines go to the disk together.
+/// Limit of lines per write.
 const TOGETHER: usize = 256;
 
-/// How long a line may take: a power command waits for it, and so does the recovery's beat.
+/// Timeout of a line: a power command waits for it, and so does the recovery's heartbeat.
 const LIMIT: Duration = Duration::from_millis(1_500);
 
-/// Where and how to write.
+/// Options of the log.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The file. If another process writes it already, the next free one of its kind is taken.
     pub path: PathBuf,
-    /// Who writes: the name under which the engine claims, or the user of a command.
+    /// The writer: the engine's name in its claims, or the user of a command.
     pub actor: String,
-    /// Whether what cannot be written must not be done.
+    /// True if an action is refused when its line cannot be written.
     pub required: bool,
     /// The keys that lines are sealed with.
     pub key_file: Option<PathBuf>,
-    /// Where lines are told a second time.
+    /// The second place of lines.
     pub second: Option<Second>,
 }
 
@@ -52,12 +52,12 @@ pub struct Options {
 pub struct OpenError {
     /// The file as the configuration names it.
     pub path: PathBuf,
-    /// What the system said.
+    /// The I/O error.
     #[source]
     pub source: std::io::Error,
 }
 
-/// Why a line is not known to be on the disk.
+/// A line that is not confirmed on disk.
 #[derive(Debug, thiserror::Error)]
 enum Unwritten {
     #[error("{0}")]
@@ -77,7 +77,7 @@ struct Job {
 
 /// The audit log of this process.
 pub struct AuditLog {
-    /// As it was asked for; the file may be another one.
+    /// The configured options; the open file may be another one after a rotation.
     options: Options,
     /// Boxed, for the channel has room for all that may wait from the first moment on.
     jobs: SyncSender<Box<Job>>,
@@ -92,12 +92,12 @@ impl std::fmt::Debug for AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the log. One that cannot be opened yet is tried again with each line, so that an engine starts all the same and
-    /// says what it cannot do.
+    /// Opens the log. A log that cannot be opened is retried with each line, so that an engine starts nevertheless
+    /// and reports the problem.
     ///
     /// # Errors
     ///
-    /// No thread could be started.
+    /// The thread could not be started.
     pub fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         describe_counter!(LINES, "Lines of the audit log that are on the disk");
         describe_counter!(FAILED, "Lines of the audit log that could not be written");
@@ -234,18 +234,18 @@ impl Writer {
                 Err(why) => {
                     counter!(FAILED).increment(count);
                     tracing::error!(log = %self.options.path.display(), why, "the audit log cannot be written");
-                    // Opened anew for the next line: what the disk has made of this one is read from it then.
+                    // Reopened for the next line: the end is read from the disk again.
                     self.file = None;
                 }
             }
             for done in jobs.into_iter().filter_map(|job| job.done) {
-                // Whoever waited may have given up.
+                // The caller may have given up.
                 let _ = done.send(outcome.clone());
             }
         }
     }
 
-    /// Writes them; `awaited` says whether somebody waits for that.
+    /// Writes the entries; `awaited` is true if a caller waits.
     fn put(&mut self, entries: &[&AuditEntry], awaited: bool) -> Result<(), String> {
         let now = self.clock.wall().micros();
         let at = DateTime::from_timestamp_micros(now)

@@ -9,7 +9,7 @@ use crate::file::beside;
 use crate::hex;
 use crate::keys::{KeyError, Keys};
 
-/// How long a key is, in bytes.
+/// Length of a key, in bytes.
 const LONG: usize = 32;
 
 /// Makes the file, or puts a new key above those that it has; gives the new key's id. The file is replaced as a whole, with the
@@ -36,7 +36,7 @@ fn write(path: &Path, there: bool) -> std::io::Result<()> {
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let mut text = format!("{}\n", hex::text(&random));
     let new = beside(path, "new");
-    // One that a crash has left is nobody's.
+    // Left behind by a crash.
     let _ = std::fs::remove_file(&new);
     let mut file = OpenOptions::new()
         .write(true)

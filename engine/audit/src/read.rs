@@ -1,4 +1,5 @@
-//! What is in logs, the newest line first, page by page. Whether it is what was written is [`verify`](crate::verify::verify)'s to say.
+//! Lists the lines of logs, the newest first, page by page. [`verify`](crate::verify::verify) checks that they are
+//! unchanged.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::file::LONGEST;
 
-/// Where a line stands among those of all logs: by its time, as far as the clocks of their writers agree, then by its number.
+/// Position of a line among those of all logs: by its time, as far as the writers' clocks agree, then by its number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPlace {
     at: String,
@@ -27,7 +28,7 @@ impl fmt::Display for LogPlace {
     }
 }
 
-/// It names no place.
+/// An invalid position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is no marker of an audit log's page")]
 pub struct NoPlace;
@@ -50,7 +51,7 @@ impl FromStr for LogPlace {
     }
 }
 
-/// Which lines are wanted.
+/// A query for lines.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Only those about this host.
@@ -59,7 +60,7 @@ pub struct Wanted {
     pub recovery: Option<String>,
     /// Only those before this one.
     pub before: Option<LogPlace>,
-    /// At most so many, the newest.
+    /// Limit of lines; the newest are returned.
     pub limit: usize,
 }
 
@@ -74,7 +75,7 @@ pub struct LogPage {
     pub unread: Vec<(PathBuf, String)>,
 }
 
-/// What of a line is looked at before it is kept.
+/// The fields of a line that the filter uses.
 #[derive(Deserialize)]
 struct Look<'a> {
     #[serde(borrow)]
@@ -98,7 +99,7 @@ impl Wanted {
     }
 }
 
-/// The lines that are kept, at most so many.
+/// The selected lines, up to the limit.
 struct Kept {
     lines: BTreeMap<LogPlace, String>,
     more: bool,
@@ -132,7 +133,7 @@ pub fn newest(paths: &[PathBuf], wanted: &Wanted) -> LogPage {
     page
 }
 
-/// An error says why not all of it was read.
+/// Reads a log; the error states why it was not read completely.
 fn read(path: &Path, wanted: &Wanted, kept: &mut Kept) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut reader = BufReader::new(file);
@@ -146,7 +147,7 @@ fn read(path: &Path, wanted: &Wanted, kept: &mut Kept) -> Result<(), String> {
         }
         number += 1;
         if bytes.pop() != Some(b'\n') {
-            // It is being written at this moment, or was cut short and never told to be written.
+            // It is being written at this moment, or was truncated and never confirmed.
             break;
         }
         let text = std::str::from_utf8(&bytes).ok();

@@ -1,5 +1,6 @@
-//! The second place for lines, where whoever breaks this machine does not get at them: the system's log, or a file of another file
-//! system. It is told of what stands in the first, and nothing waits for it: no power command fails for its sake.
+//! The second place of lines, out of reach of an attacker on this machine: the system's log, or a file on another
+//! file system. It gets the lines that are in the log, and nothing waits for it: its failure never blocks a power
+//! command.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -14,19 +15,19 @@ use metrics::counter;
 
 use crate::log::FAILED;
 
-/// Where the system's log listens.
+/// Socket of the system's log.
 const SYSLOG: &str = "/dev/log";
 
 /// Facility 10, which is for what only administrators may read, and severity 5.
 const PRIORITY: u8 = 10 * 8 + 5;
 
-/// How many batches may wait for it.
+/// Limit of pending batches.
 const WAITING: usize = 1_024;
 
-/// How long a process that may end at once waits for it.
+/// Time that a process that may exit at once waits for it.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// Where lines go a second time.
+/// The target of the second copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Second {
     /// A file, to which whole lines are added. They hang together as in the first.
@@ -35,7 +36,7 @@ pub enum Second {
     Syslog(PathBuf),
 }
 
-/// Why a text names no second place.
+/// An invalid second place.
 #[derive(Debug, thiserror::Error)]
 #[error("is neither syslog, syslog:/path/of/its/socket nor file:/path")]
 pub struct SecondError;
@@ -66,11 +67,11 @@ impl std::fmt::Display for Second {
     }
 }
 
-/// Tells it, on a thread of its own: a file system that hangs holds up nothing else.
+/// Writes the second copy on its own thread, so that a hanging file system blocks nothing else.
 pub(crate) struct Teller {
     batches: SyncSender<Batch>,
     place: Second,
-    /// It was waited for in vain, and is not waited for again.
+    /// True after a wait has timed out; there is no further wait.
     hangs: bool,
 }
 
@@ -93,7 +94,7 @@ impl Teller {
         })
     }
 
-    /// Tells whole lines. With `linger` it waits a moment until they are there: a command ends when it has its answer.
+    /// Writes whole lines. With `linger` it waits briefly until they are written: a command exits after its answer.
     pub(crate) fn tell(&mut self, text: &str, linger: bool) {
         let (done, told) = sync_channel(1);
         let batch = Batch {
@@ -120,7 +121,7 @@ fn run(place: &Second, inbox: &Receiver<Batch>) {
             failed(place, &batch.text, &error.to_string());
         }
         if let Some(done) = batch.done {
-            // Whoever waited may have given up.
+            // The caller may have given up.
             let _ = done.try_send(());
         }
     }

@@ -1,4 +1,4 @@
-//! Reading a log: is it what was written, and what does it say?
+//! Verification of a log.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -8,7 +8,7 @@ use crate::chain::{self, Checked};
 use crate::file::{LONGEST, kept_head};
 use crate::keys::Keys;
 
-/// What a log was found to be.
+/// The result of verifying a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogReport {
     /// Whole lines that hang together.
@@ -25,11 +25,11 @@ pub struct LogReport {
     pub unchecked: u64,
 }
 
-/// Where the log before this one has ended, for a log that continues it.
+/// The end of the previous log, for a log that continues it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEnd {
     head: chain::Head,
-    /// How old the key of its last keyed line was.
+    /// Age of the key of its last keyed line.
     age: Option<usize>,
 }
 
@@ -38,11 +38,12 @@ pub fn logs(path: &Path) -> Vec<PathBuf> {
     crate::log::siblings(path)
 }
 
-/// Reads `path` from its beginning. `before` is the end of the file that it continues, if that is known. `newest` says whether
-/// nothing was rotated away after it, so that its end must be the head that is kept beside it.
+/// Verifies `path` from its beginning. `before` is the end of the file that it continues, if known. `newest`: no
+/// later file exists, so that its end must be the head that is kept beside it.
 ///
-/// With `keys` a line without a key counts only before the first that has one, and one with an older key only before the first
-/// with a newer one. Without them lines that have a key are followed, and not checked.
+/// With `keys` a line without a key is valid only before the first line with one, and a line with an older key only
+/// before the first line with a newer one. Without `keys` the hashes of lines with a key are followed, but not
+/// checked.
 ///
 /// # Errors
 ///
@@ -125,7 +126,7 @@ pub fn verify(
     Ok((report, head.map(|head| LogEnd { head, age })))
 }
 
-/// What is wrong with a line that is sealed worse than one before it.
+/// Returns the problem of a line that is sealed with a weaker key than an earlier one.
 fn weaker(checked: Checked, age: &mut Option<usize>) -> Option<String> {
     match (checked, *age) {
         (Checked::Keyed(now), Some(before)) if now > before => Some(

@@ -61,7 +61,8 @@ impl Place {
     }
 }
 
-/// The whole log from `from` on made anew, as somebody does who may write the file and has no key, or an old one.
+/// Returns the log rewritten from `from` on, as an attacker would who may write the file and has no key, or an old
+/// one.
 fn forged(lines: &[String], from: usize, keys: Option<&Keys>) -> Vec<String> {
     let mut made = lines[..from].to_vec();
     let mut head = chain::Head::default();
@@ -120,7 +121,7 @@ async fn a_log_that_was_made_anew_is_found_with_the_key_and_not_without() {
     place.write(&forged(&whole, 2, Some(&other)));
     let (_, told) = place.verify().broken.unwrap();
     assert!(told.contains("which the key file does not hold"), "{told}");
-    // With the right key's name and a seal of one's own.
+    // With the right key's id and another seal.
     let mut row = whole.clone();
     row[2] = row[2].replace("\"host\":\"b\"", "\"host\":\"x\"");
     place.write(&row);
@@ -135,7 +136,7 @@ async fn without_the_key_a_keyed_log_is_followed_and_said_not_to_be_checked() {
     place.fill(true, &["a", "b"]).await;
     let (report, _) = verify(&place.path(), None, true, None).unwrap();
     assert_eq!((report.lines, report.unchecked, report.broken), (3, 3, None));
-    // Nor is it continued by somebody without it.
+    // Nor can a writer without the key continue it.
     let error = place.start(false, None).write(line("c")).await.unwrap_err();
     assert!(
         error.source.to_string().contains("audit_key_file"),
@@ -160,7 +161,7 @@ async fn a_log_gets_its_key_later_and_a_new_one_while_it_is_written() {
     assert!(text[1].contains(&first) && text[3].contains(&second), "{text:#?}");
     let report = place.verify();
     assert_eq!((report.lines, report.keyed, report.broken), (5, 4, None));
-    // Whoever has the old key makes nothing that counts after the new one, nor what hangs before it.
+    // A holder of the old key cannot add valid lines after the new one, nor before it.
     place.write(&forged(&text, 4, Some(&old)));
     assert!(place.verify().broken.unwrap().1.contains("older key"));
     place.write(
@@ -227,7 +228,7 @@ async fn a_second_place_is_told_every_line_and_holds_nothing_up() {
     );
     ended(log, &place.path()).await;
 
-    // One that cannot be told keeps no power command from being sent.
+    // A second place that cannot be written does not block a power command.
     let nowhere = place.folder.path().join("nowhere/log");
     let log = place.start(true, Some(Second::Syslog(nowhere)));
     log.write(line("c")).await.unwrap();
