@@ -1,4 +1,4 @@
-//! What a rule can ask of a caller and of the object of a request.
+//! Attributes of the caller and of the target of a request.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub trait Attributes {
     /// The value of this name; `None` if there is none of this name, null if it is empty.
     fn attribute(&self, name: &str) -> Option<Cow<'_, Value>>;
 
-    /// Whether this role is held. Case does not matter.
+    /// True if the caller has this role, ignoring case.
     fn has_role(&self, role: &str) -> bool {
         let Some(roles) = self.attribute("roles") else {
             return false;
@@ -22,7 +22,7 @@ pub trait Attributes {
         roles.any(|held| python::same_but_for_case(held, role))
     }
 
-    /// Whether this is an administrator; `None` while that is being found out.
+    /// True for an administrator; `None` while the admin rule is being evaluated.
     fn is_admin(&self) -> Option<bool> {
         self.attribute("is_admin").and_then(|value| value.as_bool())
     }

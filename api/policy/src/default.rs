@@ -1,6 +1,6 @@
 //! A rule as the code knows it: the one list from which defaults, samples and documents come.
 
-/// What a rule guards.
+/// An operation that a rule protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// Such as `GET`.
@@ -9,7 +9,7 @@ pub struct Operation {
     pub path: &'static str,
 }
 
-/// What a rule was called, or what its default was, in an earlier release.
+/// A rule's name or default in an earlier release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deprecated {
     /// The old name; the same as the new one if only the default has changed.
@@ -27,13 +27,13 @@ pub struct Deprecated {
 pub struct RuleDefault {
     /// Such as `os_masakari_api:segments:index`.
     pub name: &'static str,
-    /// What counts as long as no file says otherwise.
+    /// The default check, unless a file overrides it.
     pub check: &'static str,
     /// For operators.
     pub description: &'static str,
-    /// What it guards; empty if it is no route's.
+    /// The protected operations; empty if the rule protects no route.
     pub operations: &'static [Operation],
-    /// What it was before.
+    /// The rule's earlier name or default.
     pub deprecated: Option<Deprecated>,
 }
 

@@ -16,12 +16,12 @@ const MOST_STEPS: u32 = 10_000;
 /// Deepest nesting of checks in checks, and of rules in rules.
 const DEEPEST: u32 = 200;
 
-/// What a check says.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allow,
     Deny,
-    /// Nobody can tell; denies in the end.
+    /// Undecidable; denies in the end.
     Unclear,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Goes on until a check says `decides`; if none does it is `otherwise`, or unclear if any was.
+    /// Evaluates checks until one returns `decides`; otherwise returns `otherwise`, or unclear if any was.
     fn until(
         &self,
         checks: &[Check],
@@ -152,7 +152,7 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Whether the caller's attribute at the end of `path` is `expected`; in a list, whether any is.
+/// Compares the caller's attribute at the end of `path` with `expected`; in a list, any element.
 fn attribute(caller: &dyn Attributes, path: &[String], expected: &str) -> Verdict {
     let Some((first, rest)) = path.split_first() else {
         return Verdict::Unclear;
@@ -180,7 +180,7 @@ fn follow(value: &Value, path: &[String], expected: &str) -> Verdict {
 
 fn inside(value: &Value, path: &[String], expected: &str) -> Verdict {
     match (path.split_first(), value) {
-        // Nobody compares with a whole list or object.
+        // A check never compares with a whole list or object.
         (None, value) => Verdict::of(python::text(value).is_some_and(|text| text == expected)),
         (Some((first, rest)), Value::Object(values)) => match values.get(first) {
             Some(value) => follow(value, rest, expected),

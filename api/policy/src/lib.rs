@@ -1,7 +1,7 @@
-//! The policy language of oslo.policy: who may do what, as operators write it in `policy.yaml`.
+//! The policy language of oslo.policy, for authorization rules in `policy.yaml`.
 //!
-//! Files come in as text and answers go out; nothing here reads a file, a clock or the network, so a rule that asks
-//! another server (`http:`) is refused.
+//! This crate reads no file, clock or network: the caller passes files as text, and a remote check (`http:`) is
+//! refused.
 //!
 //! ```text
 //! RuleDefault (in code) --+
@@ -9,9 +9,9 @@
 //!                                        \-> Warning (file, line, rule)
 //! ```
 //!
-//! One thing is stricter than upstream: what cannot be understood (a check without a colon, a rule that is not defined,
-//! a circle, a remote check) lets nobody in, not even below `not`. Between allowing and denying there is a third verdict
-//! for it, which `not` leaves as it is, and which denies in the end.
+//! One thing is stricter than upstream: a check that cannot be evaluated (without a colon, an undefined rule, a
+//! cycle, a remote check) denies access, even below `not`. It has a third verdict between allowing and denying, which
+//! `not` keeps, and which denies in the end.
 //!
 //! ```
 //! use tachi_policy::{Options, RuleDefault, Rules, Source};

@@ -1,8 +1,8 @@
-//! What stands left of the colon, where Python would read a literal.
+//! The left side of a check, where Python would read a literal.
 
 use crate::python;
 
-/// What is left of the colon.
+/// The left side of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
     /// A literal, as `str()` writes it.

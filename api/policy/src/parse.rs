@@ -18,9 +18,9 @@ const DEEPEST: usize = 100;
 /// A rule that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parsed {
-    /// What is evaluated.
+    /// The parsed check.
     pub(crate) check: Check,
-    /// What was not understood of it.
+    /// The parts that could not be parsed.
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn value(value: &Value) -> Parsed {
     match value {
         Value::String(rule) => text(rule),
         Value::Array(alternatives) => list(alternatives),
-        // An empty value in YAML, which upstream takes for an empty rule; a warning tells of it.
+        // An empty value in YAML, which upstream accepts as an empty rule; a warning reports it.
         Value::Null => Parsed {
             check: Check::Allow,
             problems: Vec::new(),
@@ -216,7 +216,7 @@ fn understood(text: &str) -> Result<Check, Problem> {
     }
 }
 
-/// What has been read and not yet joined. An item knows its depth.
+/// The items that are read but not yet joined, with their depths.
 #[derive(Default)]
 struct Stack(Vec<Item>);
 
@@ -316,7 +316,7 @@ impl Stack {
         }
     }
 
-    /// A whole check has come: joins it with what stands before it.
+    /// Joins a complete check with the items before it.
     fn whole(&mut self, mut check: Check, mut depth: usize) -> Result<(), Problem> {
         while matches!(self.0.last(), Some(Item::Word(Token::Not))) {
             self.0.pop();

@@ -1,6 +1,6 @@
-//! What can be wrong with a rule.
+//! Problems of rules.
 
-/// Why a rule, or a part of it, lets nobody in.
+/// A reason why a rule, or a part of it, denies access.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -28,18 +28,18 @@ pub enum Problem {
         /// The check.
         check: String,
     },
-    /// What stands left of the colon is neither a name nor a literal.
+    /// The left side of the colon is neither a name nor a literal.
     #[error("`{kind}`, left of the colon, is neither a name nor a literal")]
     Left {
-        /// What stands there.
+        /// The left side.
         kind: String,
     },
-    /// What stands right of the colon has a `%` that is not of the form `%(name)s`.
+    /// The right side of the colon has a `%` that is not of the form `%(name)s`.
     #[error(
         "`{text}`, right of the colon, has a `%` that does not begin `%(name)s`; write `%%` for the character"
     )]
     Right {
-        /// What stands there.
+        /// The right side.
         text: String,
     },
     /// A check that asks another server.

@@ -1,8 +1,8 @@
-//! How Python writes values, for the language compares texts.
+//! Formatting of values as in Python, because the language compares texts.
 
 use serde_json::Value;
 
-/// What `str()` makes of a value; `None` for lists and objects, which no rule can sensibly be compared with.
+/// Formats a value as `str()` does; `None` for lists and objects, with which no rule can be compared.
 pub(crate) fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some("None".to_owned()),
@@ -15,7 +15,7 @@ pub(crate) fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// What `repr()` makes of a float: the shortest digits, with an exponent below 1e-4 and from 1e16.
+/// Formats a float as `repr()` does: the shortest digits, with an exponent below 1e-4 and from 1e16.
 pub(crate) fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
@@ -36,7 +36,7 @@ pub(crate) fn float(number: f64) -> String {
     }
 }
 
-/// Whether two names of roles differ at most in case.
+/// True if two names of roles differ at most in case.
 pub fn same_but_for_case(a: &str, b: &str) -> bool {
     if a.is_ascii() && b.is_ascii() {
         return a.eq_ignore_ascii_case(b);
@@ -44,7 +44,7 @@ pub fn same_but_for_case(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// What `\s` matches.
+/// True if `\s` matches.
 pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

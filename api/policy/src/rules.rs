@@ -1,4 +1,4 @@
-//! The rules in force: the defaults, and what files say instead.
+//! The effective rules: the defaults, overridden by files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::references;
 use crate::source::{self, Source, SourceError};
 use crate::warning::{Place, Warning};
 
-/// How files are read.
+/// Options of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `policy_default_rule`: stands in for a rule that is not defined, if it is itself.
+    /// `policy_default_rule`: replaces an undefined rule, if it is defined itself.
     pub default_rule: String,
     /// `enforce_new_defaults`: the old default of a rule counts no more.
     pub enforce_new_defaults: bool,
@@ -31,7 +31,7 @@ impl Default for Options {
     }
 }
 
-/// The rules in force. Without any, nobody may do anything.
+/// The effective rules. An empty set denies everything.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: BTreeMap<String, Rule>,
@@ -45,13 +45,13 @@ struct Rule {
     place: Place,
 }
 
-/// Rules, and what is to be said of them.
+/// The rules and their warnings.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Loaded {
     /// The rules.
     pub rules: Rules,
-    /// What an operator should know, files first.
+    /// Warnings for the operator, those of files first.
     pub warnings: Vec<Warning>,
 }
 
@@ -63,16 +63,16 @@ pub struct Listed<'a> {
     pub name: &'a str,
     /// The rule, as it is written.
     pub text: &'a str,
-    /// Where it stands.
+    /// Its position.
     pub place: &'a Place,
 }
 
 impl Rules {
-    /// The defaults, with what `sources` say instead; of two files that name one rule the later counts.
+    /// Loads the defaults, overridden by `sources`; if two files define one rule, the later one applies.
     ///
     /// # Errors
     ///
-    /// A file is no policy file. A rule in it that makes no sense is no error: it lets nobody in, and is warned of.
+    /// A file is not a policy file. An invalid rule is not an error: it denies access and causes a warning.
     pub fn load(
         defaults: &[RuleDefault],
         sources: &[Source],
@@ -97,7 +97,7 @@ impl Rules {
         })
     }
 
-    /// Whether the rule of this name lets `caller` do it to `target`.
+    /// True if the rule of this name permits `caller` to act on `target`.
     pub fn allows(&self, rule: &str, caller: &dyn Attributes, target: &dyn Attributes) -> bool {
         Question::new(self, caller, target).rule(rule) == Verdict::Allow
     }
@@ -111,7 +111,7 @@ impl Rules {
         })
     }
 
-    /// The rule, or the one that stands in for it.
+    /// Finds the rule, or the one that replaces it.
     pub(crate) fn find(&self, name: &str) -> Option<(&str, &Check)> {
         let found = self.rules.get_key_value(name);
         let (name, rule) = found.or_else(|| self.rules.get_key_value(&self.default_rule))?;
@@ -203,7 +203,7 @@ impl Loading {
         self.insert(default.name.to_owned(), text, Place::Default, parsed);
     }
 
-    /// What a file says by the old name, unless it says nothing new: the old default, or that the new name counts.
+    /// Returns a file's rule under the old name, unless it equals the old default or refers to the new name.
     fn said_by_old_name(&self, old: &Deprecated, name: &str) -> Option<Rule> {
         let rule = self.rules.get(old.name)?;
         let says_nothing =

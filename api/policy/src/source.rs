@@ -13,7 +13,7 @@ const LONGEST: usize = 1 << 20;
 pub struct Source {
     /// Its path.
     pub name: String,
-    /// What it says.
+    /// Its content.
     pub text: String,
 }
 
@@ -27,22 +27,22 @@ impl Source {
     }
 }
 
-/// Why a file is no policy file. None of its rules count then.
+/// An error that makes a policy file invalid. None of its rules apply then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It is no YAML, or no mapping from names to rules.
+    /// It is not YAML, or not a mapping from names to rules.
     #[error("{name}:{line}: reading the policy file")]
     Yaml {
         /// Its path.
         name: String,
         /// Where.
         line: u64,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It is longer than any policy file has reason to be.
+    /// It exceeds the limit, which is above any real policy file.
     #[error("{name}: reading the policy file: it is longer than {limit} bytes")]
     TooLong {
         /// Its path.

@@ -1,4 +1,4 @@
-//! What stands right of the colon: text with `%(name)s` in it.
+//! The right side of a check: text with `%(name)s` in it.
 
 use crate::attributes::Attributes;
 use crate::python;
@@ -13,13 +13,13 @@ enum Part {
     Attribute(String),
 }
 
-/// What came of filling in.
+/// The result of a substitution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
     Text(String),
     /// The target has no attribute of that name.
     Missing,
-    /// It has one that is no text.
+    /// It refers to a value that is not text.
     Unclear,
 }
 

@@ -1,8 +1,8 @@
-//! What an operator should know of a policy that can be used.
+//! Warnings about a policy that can be used.
 
 use crate::problem::Problem;
 
-/// Where a rule stands.
+/// The position of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In a file.
@@ -32,23 +32,23 @@ pub enum Warning {
     /// A rule that nothing asks for.
     #[error("{place}: nothing asks for the rule {rule}{}", meant(nearest.as_deref()))]
     Unknown {
-        /// Where it stands.
+        /// The position.
         place: Place,
         /// Its name.
         rule: String,
-        /// What was probably meant.
+        /// The most similar name.
         nearest: Option<String>,
     },
-    /// A rule, or a part of one, that lets nobody in because it was not understood.
+    /// A rule, or a part of one, that denies access because it is invalid.
     #[error("{place}: in the rule {rule}, `{text}`: {problem}; it lets nobody in")]
     Problem {
-        /// Where it stands.
+        /// The position.
         place: Place,
         /// Its name.
         rule: String,
         /// The rule.
         text: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: Problem,
     },
     /// A rule that refers to one that is not there.
@@ -57,13 +57,13 @@ pub enum Warning {
         meant(nearest.as_deref())
     )]
     Undefined {
-        /// Where it stands.
+        /// The position.
         place: Place,
         /// Its name.
         rule: String,
-        /// What it refers to.
+        /// The referenced rule.
         reference: String,
-        /// What was probably meant.
+        /// The most similar name.
         nearest: Option<String>,
     },
     /// A rule that comes back to itself.
@@ -71,7 +71,7 @@ pub enum Warning {
         "{place}: the rule {rule} refers to itself, directly or through others, and lets nobody in on that way"
     )]
     Circular {
-        /// Where it stands.
+        /// The position.
         place: Place,
         /// Its name.
         rule: String,
@@ -81,7 +81,7 @@ pub enum Warning {
         "{place}: the rule {rule} is empty and lets everybody with a valid token in; write \"@\" if that is meant"
     )]
     Empty {
-        /// Where it stands.
+        /// The position.
         place: Place,
         /// Its name.
         rule: String,
@@ -89,7 +89,7 @@ pub enum Warning {
     /// A rule that goes by an old name.
     #[error("{place}: the rule {old} is called {rule} since {since}: {reason}")]
     OldName {
-        /// Where it stands.
+        /// The position.
         place: Place,
         /// The old name.
         old: String,

@@ -15,7 +15,7 @@ fn answers_are_those_of_oslo_policy() {
         let allowed = rules.allows(case["ask"].as_str().unwrap(), &case["caller"], &case["target"]);
         match (case["answer"].as_str().unwrap(), allowed) {
             ("allow", true) | ("deny", false) => same += 1,
-            // Not understood, so it lets nobody in, not even below `not`.
+            // Undecidable, so it denies access, even below `not`.
             ("allow", false) if case["complained"] == true => stricter += 1,
             ("raised", _) => {}
             (answer, _) => panic!("oslo.policy says {answer}, we say {allowed}: {line}"),
