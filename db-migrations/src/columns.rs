@@ -51,13 +51,13 @@ pub(crate) struct Enumeration {
     pub(crate) words: &'static [&'static str],
 }
 
-/// How a segment's instances are recovered.
+/// A segment's recovery method.
 pub(crate) const RECOVERY_METHODS: Enumeration = Enumeration {
     type_name: "recovery_methods",
     words: &["auto", "reserved_host", "auto_priority", "rh_priority"],
 };
 
-/// Where a notification is.
+/// A notification's status.
 pub(crate) const NOTIFICATION_STATUS: Enumeration = Enumeration {
     type_name: "notification_status",
     words: &["new", "running", "error", "failed", "ignored", "finished"],
@@ -74,7 +74,7 @@ impl Enumeration {
         word(backend, name, self.words)
     }
 
-    /// What makes the type on `PostgreSQL`.
+    /// Returns the statement that creates the type on `PostgreSQL`.
     pub(crate) fn create_type(&self) -> String {
         let words: Vec<String> = self.words.iter().map(|word| format!("'{word}'")).collect();
         format!(
@@ -100,7 +100,7 @@ pub(crate) fn word(backend: DbBackend, name: &'static str, words: &[&'static str
     column
 }
 
-/// How tables are made on `MariaDB`; elsewhere there is nothing to choose.
+/// Storage options of tables on `MariaDB`; the other databases have none.
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     pub(crate) backend: DbBackend,

@@ -1,4 +1,4 @@
-//! Why a schema was not brought up to date.
+//! Errors of bringing a schema up to date.
 
 use sea_orm_migration::sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm_migration::sea_orm::{DbErr, RuntimeErr};
@@ -7,10 +7,10 @@ use sea_orm_migration::sea_orm::{DbErr, RuntimeErr};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The database belongs to somebody else. Nothing was changed.
+    /// The database belongs to another application. Nothing was changed.
     #[error("refusing to touch this database: {reason}")]
     Unknown {
-        /// What was found.
+        /// The finding.
         reason: String,
     },
     /// The database was migrated by a later version of this program. Nothing was changed.
@@ -25,7 +25,7 @@ pub enum SyncError {
     /// Another process held the lock for too long. Nothing was changed.
     #[error("another process has been migrating this database for {seconds} s")]
     Locked {
-        /// How long it was waited for.
+        /// The timeout in seconds.
         seconds: u32,
     },
     /// This user may not change the schema, and it is older than this program. Nothing was changed.
@@ -35,18 +35,18 @@ pub enum SyncError {
         pending.join(", ")
     )]
     Forbidden {
-        /// What is to be applied.
+        /// The migrations to apply.
         pending: Vec<String>,
-        /// What the database said.
+        /// The database's error.
         #[source]
         source: DbErr,
     },
     /// The database failed.
     #[error("{operation}")]
     Database {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// What the database said.
+        /// The database's error.
         #[source]
         source: DbErr,
     },
@@ -71,7 +71,7 @@ impl SyncError {
         }
     }
 
-    /// What the database said, if it was the database that failed.
+    /// Returns the database's error, if the database failed.
     pub fn database(&self) -> Option<&DbErr> {
         match self {
             Self::Database { source, .. } | Self::Forbidden { source, .. } => Some(source),
@@ -80,7 +80,7 @@ impl SyncError {
     }
 }
 
-/// Whether the database has refused a statement for want of a grant.
+/// True if the database has refused a statement because a grant is missing.
 fn is_forbidden(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {

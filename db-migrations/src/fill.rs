@@ -10,21 +10,21 @@ use crate::inspect::tables;
 use crate::origin::{ALEMBIC, Revision};
 use crate::statement::{change, number, quoted, texts};
 
-/// How many values were filled in.
+/// The numbers of filled-in values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Filled {
     /// Notifications whose segment was taken from their host.
     pub notification_segments: u64,
-    /// Segments that are enabled because nothing else was said.
+    /// Segments that are enabled by default.
     pub segments_enabled: u64,
-    /// Hosts that are not reserved because nothing else was said.
+    /// Hosts that are not reserved by default.
     pub hosts_reserved: u64,
-    /// Hosts that are not on maintenance because nothing else was said.
+    /// Hosts that are not in maintenance by default.
     pub hosts_on_maintenance: u64,
     /// Hosts that a recovery of Masakari's has put on maintenance, and no operator.
     pub hosts_recovered: u64,
-    /// Rows of any table that are not deleted because nothing else was said.
+    /// Rows of any table that are not deleted by default.
     pub deleted: u64,
 }
 
@@ -86,8 +86,9 @@ async fn segments_of_notifications(db: &impl ConnectionTrait) -> Result<u64, DbE
     change(db, &sql).await
 }
 
-/// Masakari notes no reason. It puts a host on maintenance while it works on its notification, so a host that was last
-/// changed between that one's coming and its end is no operator's doing; what an operator says later is the last change.
+/// Masakari stores no reason. It puts a host in maintenance while it processes its notification, so a host whose last
+/// change was between the notification's creation and its end was not changed by an operator; an operator's later
+/// change would be the last one.
 async fn put_on_maintenance(db: &impl ConnectionTrait, kind: &str, why: &str) -> Result<u64, DbErr> {
     let column = quoted(db.get_database_backend(), "type");
     let found = format!(

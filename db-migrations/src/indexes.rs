@@ -43,7 +43,7 @@ impl Plain {
     }
 }
 
-/// What a table is created with to let each combination of values in once.
+/// Returns the constraint that makes each combination of values unique when the table is created.
 pub(crate) fn unique(name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
     index.name(name).unique();

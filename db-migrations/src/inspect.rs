@@ -1,6 +1,6 @@
-//! What a database holds, as its own catalogue tells it.
+//! Reads of the database's own catalogue.
 //!
-//! Names go into the questions as they are: they all come from this crate.
+//! Names are put into the queries unescaped: they all come from this crate.
 
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr};
 use sea_orm_migration::sea_orm::{DbBackend, Statement};
@@ -40,7 +40,7 @@ pub(crate) async fn columns(db: &impl ConnectionTrait, table: &str) -> Result<Ve
     texts(db, &sql).await
 }
 
-/// Whether a table has an index of that name.
+/// True if a table has an index of that name.
 pub(crate) async fn has_index(db: &impl ConnectionTrait, table: &str, name: &str) -> Result<bool, DbErr> {
     let sql = match db.get_database_backend() {
         DbBackend::MySql => format!(
@@ -58,7 +58,7 @@ pub(crate) async fn has_index(db: &impl ConnectionTrait, table: &str, name: &str
     Ok(number(db, &sql).await? > 0)
 }
 
-/// Whether `PostgreSQL` has an enumeration of that name.
+/// True if `PostgreSQL` has an enumeration of that name.
 pub(crate) async fn has_enumeration(db: &impl ConnectionTrait, name: &str) -> Result<bool, DbErr> {
     let sql = format!(
         "SELECT COUNT(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace \

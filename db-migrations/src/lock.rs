@@ -17,10 +17,10 @@ use sea_orm_migration::sea_orm::{
 use crate::error::{SyncError, While as _};
 use crate::statement::number;
 
-/// How long to wait for another process. Taking over a large database takes minutes.
+/// Time to wait for another process. Adopting a large database takes minutes.
 const WAIT_SECONDS: u32 = 900;
 
-/// Any number, as long as nobody else's advisory lock has it: "tachimig" in ASCII.
+/// An arbitrary number that no other advisory lock uses: "tachimig" in ASCII.
 const ADVISORY: i64 = 0x7461_6368_696d_6967;
 
 /// The name has to differ from database to database, and may have 64 characters.
@@ -68,7 +68,7 @@ impl Lock {
         }
     }
 
-    /// What to run statements on.
+    /// Returns the connection that holds the lock.
     pub(crate) fn connection(&self) -> &DatabaseTransaction {
         &self.tx
     }

@@ -107,7 +107,7 @@ fn notifications(storage: &Storage) -> TableCreateStatement {
     table
 }
 
-/// What Masakari's last migration added to the table.
+/// Adds the columns of Masakari's last migration to the table.
 async fn late_columns(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let found = columns(db, "notifications").await?;
     let late = [

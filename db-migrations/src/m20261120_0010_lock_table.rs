@@ -1,7 +1,8 @@
-//! Rows that are written to be locked: whoever wants to be alone with a host or a segment raises its counter.
+//! Rows that serve as locks: a writer that needs exclusive access to a host or a segment increments its counter.
 //!
-//! `SELECT ... FOR UPDATE` would not do: Galera does not carry it to the other nodes, while two writes of one row never
-//! both commit. The rows of Masakari's tables would not do either, as a write shows in their `updated_at`.
+//! `SELECT ... FOR UPDATE` would not suffice: Galera does not replicate it to the other nodes, while of two writes to
+//! one row only one commits. The rows of Masakari's tables would not do either, as a write shows in their
+//! `updated_at`.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,6 +1,6 @@
-//! Which recovery holds a reserved host, and what the host was before.
+//! Reservations of hosts: the recovery that holds a reserved host, and the host's original state.
 //!
-//! `open_key` is the host while it is held, and nothing afterwards (R6): two recoveries never hold the same one.
+//! `open_key` is the host while it is held, and NULL afterwards (R6): two recoveries never hold the same one.
 
 use sea_orm_migration::prelude::*;
 

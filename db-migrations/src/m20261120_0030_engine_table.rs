@@ -1,4 +1,4 @@
-//! Which engines run: each signs here every few seconds, for people. No decision rests on it.
+//! Heartbeats of engines, every few seconds, for operators. No decision depends on them.
 
 use sea_orm_migration::prelude::*;
 

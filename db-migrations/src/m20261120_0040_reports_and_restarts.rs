@@ -1,4 +1,4 @@
-//! What a report has to say that joined an open recovery, and how often an instance was restarted.
+//! Data of reports that joined an open recovery, and counts of an instance's restarts.
 
 use sea_orm_migration::prelude::*;
 

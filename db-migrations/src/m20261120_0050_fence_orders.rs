@@ -1,5 +1,5 @@
-//! Which hosts were ordered off, and when: engines count them together (R24). No foreign key: the account outlives recoveries
-//! that are purged.
+//! Power-off orders with their times: engines count them together (R24). No foreign key: the records outlive
+//! recoveries that are purged.
 
 use sea_orm_migration::prelude::*;
 

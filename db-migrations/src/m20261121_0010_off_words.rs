@@ -1,4 +1,4 @@
-//! What reports say of a host's fence, with the evidence that came with them.
+//! Fencing claims of reports, with their evidence.
 
 use sea_orm_migration::prelude::*;
 

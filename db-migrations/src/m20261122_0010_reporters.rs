@@ -1,5 +1,5 @@
-//! Who reported: with each notification, and together for a recovery, whose guards count them. NULL in what Masakari's own API
-//! or an older version has written.
+//! Reporters: one per notification, and all of a recovery, whose guards count them. NULL in rows of Masakari's own
+//! API or an older version.
 
 use sea_orm_migration::prelude::*;
 

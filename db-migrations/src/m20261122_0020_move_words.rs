@@ -1,4 +1,4 @@
-//! What operators say of single instances of a recovery, and the moves of an instance found by its id.
+//! Operators' resolutions for single instances of a recovery, and an index of an instance's moves by its id.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Claims that Nova has contradicted, and the reporters that are set aside for them until a person lifts it. No foreign keys: the
-//! account outlives recoveries that are purged.
+//! Claims that Nova has contradicted, and the reporters that are quarantined for them until an operator releases
+//! them. No foreign keys: the records outlive recoveries that are purged.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,5 @@
-//! What recoveries and moves wait for, and what was given up of Nova's records, in columns of their own. The store fills them in
-//! for what older versions have ended; an engine writes them for what is open with its first decision.
+//! Blockers of recoveries and moves, and abandoned Nova records, in separate columns. The store fills them in for
+//! rows that older versions have finished; an engine writes them for open ones with its first decision.
 
 use sea_orm_migration::prelude::*;
 

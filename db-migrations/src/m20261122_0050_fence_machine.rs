@@ -1,5 +1,5 @@
-//! Which machine each device of a host switches, by the device's own word: what is expected, since when and by whom, and what
-//! answers instead. No foreign key: devices are written down by the names of hosts, which come and go.
+//! Identity of the machine behind each device of a host: the expected one, since when and by whom, and the one that
+//! answers instead. No foreign key: the devices' file refers to hosts by names, which come and go.
 
 use sea_orm_migration::prelude::*;
 

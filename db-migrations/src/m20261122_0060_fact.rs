@@ -1,4 +1,4 @@
-//! What one engine at a time sees of the cloud, for people and for numbers. No decision rests on it.
+//! Facts about the cloud, from one engine at a time, for operators and metrics. No decision depends on them.
 
 use sea_orm_migration::prelude::*;
 

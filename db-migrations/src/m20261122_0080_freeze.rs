@@ -1,5 +1,5 @@
-//! What operators have frozen, and until when. No foreign keys: hosts and segments come and go, and instances are Nova's. Those that
-//! have ended stay for a while, so that whoever looks later knows of them.
+//! Freezes of operators, with their expiry. No foreign keys: hosts and segments come and go, and instances are
+//! Nova's. Expired ones stay for a while, for a later look at the history.
 
 use sea_orm_migration::prelude::*;
 

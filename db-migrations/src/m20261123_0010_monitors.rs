@@ -1,4 +1,4 @@
-//! Monitors that sign that they are at work. No foreign keys: a host may leave its segment while its monitors run on.
+//! Heartbeats of monitors. No foreign keys: a host may leave its segment while its monitors still run.
 
 use sea_orm_migration::prelude::*;
 

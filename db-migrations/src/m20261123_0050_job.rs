@@ -1,4 +1,4 @@
-//! What engines do by the clock, and what came of it the last time: a row for each job.
+//! Scheduled jobs of engines, with the result of the last run: a row per job.
 
 use sea_orm_migration::prelude::*;
 

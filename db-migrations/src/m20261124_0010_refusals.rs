@@ -1,4 +1,4 @@
-//! Reports that were not accepted, counted by ten minutes: for whoever asks later why nothing happened.
+//! Rejected reports, counted per ten minutes, to explain later why nothing happened.
 
 use sea_orm_migration::prelude::*;
 
@@ -14,7 +14,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         let storage = storage(db).await?;
-        // Names are hostile and long, so the key has none: whoever counts numbers what it counts.
+        // Names are untrusted and long, so they are not in the key: the writer assigns numbers.
         let mut key = Index::create();
         key.col("slot").col("writer").col("number");
         let mut table = storage.table("tachi_refusal");

@@ -1,4 +1,4 @@
-//! What a monitor says beside how it is: of the guests of its host, and how soon it would report one.
+//! Additional fields of a monitor's heartbeat: the guests' autostart, and the detection latency.
 
 use sea_orm_migration::prelude::*;
 

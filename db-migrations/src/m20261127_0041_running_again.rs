@@ -1,4 +1,4 @@
-//! Whether what a notification reports was seen running again since; NULL until it was.
+//! Whether the subject of a notification was seen running again since; NULL before.
 
 use sea_orm_migration::prelude::*;
 

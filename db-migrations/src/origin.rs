@@ -1,4 +1,4 @@
-//! Whose database this is: nobody's yet, Masakari's, or ours. Anything else is left alone.
+//! The owner of a database: empty, Masakari's, or ours. Any other database is refused.
 
 use sea_orm_migration::prelude::{ConnectionTrait, MigratorTrait as _};
 
@@ -10,7 +10,7 @@ use crate::{Migrator, TABLE};
 /// A table of Masakari's.
 pub(crate) struct MasakariTable {
     pub(crate) name: &'static str,
-    /// What its first revision made it with, `id` and the times of every table left out.
+    /// The columns of its first revision, without `id` and the times that every table has.
     columns: &'static [&'static str],
     /// The first revision that has it.
     since: Revision,
@@ -75,10 +75,10 @@ pub(crate) const MASAKARI_TABLES: &[MasakariTable] = &[
 
 const COMMON_COLUMNS: &[&str] = &["id", "created_at", "updated_at", "deleted_at", "deleted"];
 
-/// Where Masakari's own migrations note how far they came.
+/// Version table of Masakari's own migrations.
 pub(crate) const ALEMBIC: &str = "masakari_alembic_version";
 
-/// Where those of its first releases did.
+/// Version table of its first releases.
 const LEGACY: &str = "migrate_version";
 
 /// The tables of the workflow library, which may stand in the same database.
@@ -122,7 +122,7 @@ impl Revision {
 
     const ALL: [Self; 3] = [Self::Initial, Self::Vmoves, Self::Messages];
 
-    /// As alembic calls it.
+    /// Returns alembic's name of the revision.
     pub const fn id(self) -> &'static str {
         match self {
             Self::Initial => "8f848eb45d03",
@@ -151,7 +151,7 @@ impl std::fmt::Display for Revision {
     }
 }
 
-/// What a database was before anything was done to it.
+/// The state of a database before any change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
@@ -161,11 +161,11 @@ pub struct Origin {
     pub tachi: Option<String>,
 }
 
-/// Finds out whose database it is. Writes nothing.
+/// Detects a database's owner. Writes nothing.
 ///
 /// # Errors
 ///
-/// `Unknown` if it is somebody else's or of a version nobody here knows, `Newer`, `Database`.
+/// `Unknown` for another application's database or an unknown version, `Newer`, `Database`.
 pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
     let there = tables(db).await.while_("listing the tables")?;
     let has = |name: &str| there.iter().any(|table| table == name);

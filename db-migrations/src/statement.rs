@@ -12,10 +12,10 @@ pub(crate) fn quoted(backend: DbBackend, name: &str) -> String {
     }
 }
 
-/// Runs a statement that changes something; gives the number of rows it changed.
+/// Runs a statement that changes something, and returns the number of changed rows.
 ///
-/// On `MariaDB` every one that touches the schema commits by itself, so a crash may come after any of them: whoever
-/// calls this looks first whether it is still to be done.
+/// On `MariaDB` every schema change commits by itself, so a crash may come after any of them: the caller checks first
+/// whether the change is still needed.
 pub(crate) async fn change(db: &impl ConnectionTrait, sql: &str) -> Result<u64, DbErr> {
     let done = db.execute_unprepared(sql).await?;
     #[cfg(test)]

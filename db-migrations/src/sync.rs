@@ -11,25 +11,25 @@ use crate::origin::{Origin, origin};
 use crate::statement::number;
 use crate::{Migrator, pending};
 
-/// How often it is tried when a node of the same cluster migrates at the same time.
+/// Limit of attempts while a node of the same cluster migrates concurrently.
 const ATTEMPTS: u32 = 3;
 
-/// What was found and done.
+/// The findings and changes of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// What the database was before.
+    /// The state of the database before.
     pub origin: Origin,
     /// The migrations that were applied.
     pub applied: Vec<String>,
-    /// What was filled in.
+    /// The numbers of filled-in values.
     pub filled: Filled,
-    /// What the database holds now.
+    /// The contents of the database now.
     pub holds: Holds,
 }
 
 impl Report {
-    /// Whether a database of Masakari's was taken over just now.
+    /// True if this run adopted a database of Masakari's.
     pub fn took_over(&self) -> bool {
         self.origin.masakari.is_some() && self.origin.tachi.is_none()
     }
@@ -49,13 +49,13 @@ pub struct Holds {
     pub vmoves: i64,
 }
 
-/// Creates the schema, takes over Masakari's, or applies what is missing. Any number of processes may try at the same
-/// time; those who come later find nothing to do. What a crash left half done is finished.
+/// Creates the schema, adopts Masakari's, or applies missing migrations. Any number of processes may run it
+/// concurrently; later ones find nothing to do. Completes the work of a crashed run.
 ///
 /// # Errors
 ///
-/// `Unknown`, `Newer` and `Locked`: nothing was changed. `Database`: on `SQLite` and `PostgreSQL` nothing was changed; on
-/// `MariaDB` the next call goes on where this one ended.
+/// `Unknown`, `Newer` and `Locked`: nothing was changed. `Database`: on `SQLite` and `PostgreSQL` nothing was
+/// changed; on `MariaDB` the next call continues from there.
 ///
 /// # Cancel safety
 ///

@@ -34,7 +34,7 @@ async fn columns(db: &DatabaseConnection, table: &str) -> Vec<String> {
     texts(db, &sql).await
 }
 
-/// What Masakari's first migration makes on `SQLite`.
+/// The tables of Masakari's first migration on `SQLite`.
 const FIRST_REVISION: &[&str] = &[
     "CREATE TABLE failover_segments (created_at DATETIME, updated_at DATETIME, deleted_at DATETIME, deleted INTEGER, \
      id INTEGER NOT NULL, uuid VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, service_type VARCHAR(255) NOT NULL, \
@@ -63,7 +63,7 @@ const FIRST_REVISION: &[&str] = &[
      'u-host', 'COMPUTE_HOST', '{\"event\": \"STOPPED\"}', 'finished')",
 ];
 
-/// What its later ones add.
+/// The additions of its later migrations.
 const LAST_REVISION: &[&str] = &[
     "CREATE TABLE vmoves (created_at DATETIME, updated_at DATETIME, deleted_at DATETIME, deleted INTEGER, \
      id INTEGER NOT NULL, uuid VARCHAR(36) NOT NULL, notification_uuid VARCHAR(36) NOT NULL, \
@@ -135,7 +135,7 @@ async fn an_existing_masakari_database_is_taken_over_without_loss() {
         sync(&db).await.unwrap();
         for table in ["failover_segments", "hosts", "notifications", "vmoves"] {
             let names = |columns: Vec<String>| -> Vec<String> {
-                // An id that is the primary key is never NULL, whether the schema says so or not.
+                // An id that is the primary key is never NULL, whatever the schema declares.
                 columns
                     .into_iter()
                     .filter(|column| !column.starts_with("id "))

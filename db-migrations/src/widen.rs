@@ -20,7 +20,7 @@ use crate::statement::{change, number, texts};
 /// The collation of new databases. Names that differ only in case are the same, as Masakari always had it here.
 const COLLATION: &str = "utf8mb4_general_ci";
 
-/// How tables are to be made in this database: as those that are there.
+/// Returns the storage options for new tables: those of the existing ones.
 pub(crate) async fn storage(db: &impl ConnectionTrait) -> Result<Storage, DbErr> {
     let backend = db.get_database_backend();
     let found = if backend == DbBackend::MySql {

@@ -69,7 +69,7 @@ impl Bench {
         Database::connect(options).await.unwrap()
     }
 
-    /// Makes the database anew.
+    /// Drops and creates the database.
     pub(crate) async fn empty(&self) {
         if let Some((server, name)) = &self.server {
             let db = Database::connect(server).await.unwrap();

@@ -8,7 +8,7 @@ use crate::inspect::{columns, has_index, tables};
 use crate::{Migrator, Origin, Report, Revision, SyncError, sync};
 use sea_orm_migration::prelude::MigratorTrait as _;
 
-/// What Masakari's own migrations make of an empty database, as far as `revision`, with rows in it.
+/// Runs Masakari's own migrations on an empty database, up to `revision`, and inserts rows.
 async fn masakari(db: &DatabaseConnection, revision: Revision) {
     let backend = db.get_database_backend();
     let (id, enum_method, enum_status) = match backend {
@@ -110,7 +110,7 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     crate::statement::texts(db, sql).await.unwrap()
 }
 
-/// Everything a database's catalogue says about our tables, in a form that can be compared.
+/// Returns our tables' definitions from the database's catalogue, in a comparable form.
 async fn schema(db: &DatabaseConnection) -> Vec<String> {
     let sql = match db.get_database_backend() {
         DbBackend::MySql => {
@@ -244,7 +244,7 @@ async fn ew21_each_revision_of_masakari_becomes_what_an_empty_database_becomes()
     }
 }
 
-/// What Masakari left NULL: the segment of a notification comes from its host, where there is one.
+/// Checks values that Masakari left NULL: a notification's segment comes from its host, if there is one.
 async fn filled_in(db: &DatabaseConnection, report: &Report, case: &str) {
     let segments =
         "SELECT COALESCE(failover_segment_uuid, '-') FROM notifications ORDER BY notification_uuid";
