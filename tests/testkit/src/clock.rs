@@ -4,7 +4,7 @@ use std::time::Duration;
 use tachi_domain::Timestamp;
 use tachi_engine::ports::Clock;
 
-/// For so long the machine has run when a test begins.
+/// The machine's uptime at the start of a test.
 pub const BOOTED: Duration = Duration::from_hours(1);
 
 /// 2023-11-14 22:13:20, if a test does not care.

@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 use tachi_domain::event::Event;
 use tachi_engine::ports::Events;
 
-/// Keeps what it is told.
+/// Records the events.
 #[derive(Debug, Default)]
 pub struct Ear(Mutex<Vec<Event>>);
 
@@ -18,17 +18,17 @@ impl Events for Ear {
 }
 
 impl Ear {
-    /// What it was told since it was asked last.
+    /// Returns the events since the last call.
     pub fn heard(&self) -> Vec<Event> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// All that it has been told, as long as nobody has asked what it has heard.
+    /// Returns all events, unless `heard` has taken them.
     pub fn all(&self) -> Vec<Event> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What it has heard, by names.
+    /// Returns the names of the events since the last call.
     pub fn names(&self) -> Vec<String> {
         self.heard().iter().map(Event::name).collect()
     }

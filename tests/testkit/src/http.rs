@@ -1,4 +1,4 @@
-//! A server on a port that answers as a test says, and remembers what it was asked.
+//! A server on a port with scripted answers, which records its requests.
 
 #![allow(
     clippy::unwrap_used,
@@ -62,7 +62,7 @@ pub enum Reply {
 
 /// The server; it ends with this.
 pub struct FakeHttp {
-    /// Where it listens, without a slash at the end.
+    /// Its address, without a trailing slash.
     pub url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     server: JoinHandle<()>,

@@ -1,7 +1,8 @@
-//! What tests of several crates share: a clock that is moved by hand, somebody who hears events, rows as the API
-//! accepts them, and a server that answers as a test says.
+//! Test helpers for several crates: a manual clock, an event recorder, rows as the API accepts them, and a scripted
+//! server.
 //!
-//! A crate's own tests cannot use what here implements a trait of that crate: it is compiled a second time for them.
+//! A crate's own tests cannot use a helper that implements a trait of that crate: it is compiled a second time for
+//! them.
 
 mod clock;
 mod events;

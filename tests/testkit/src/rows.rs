@@ -1,4 +1,4 @@
-//! A host that was reported, as it stands in the tables.
+//! A reported host, as in the tables.
 
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{RecoveryMethod, Segment};
@@ -62,7 +62,7 @@ pub fn stopped(at: Timestamp) -> Notification {
     }
 }
 
-/// Its recovery, claimed and not begun.
+/// Returns its recovery, claimed and not started.
 pub fn claimed(kind: RecoveryKind, at: Timestamp) -> Claimed {
     Claimed {
         id: RecoveryId(Uuid::from_u128(3)),
