@@ -1,4 +1,4 @@
-//! What is frozen.
+//! Scenarios of freezes.
 
 use tachi_domain::freeze::{FreezeScope, Frozen};
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -6,7 +6,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use crate::scenarios::{Script, ends, fresh};
 use crate::{Answer, CALM, Draft, Found, Operation, Outcome, Said, number};
 
-/// What can be frozen.
+/// The target of a freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Everything.
@@ -20,7 +20,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// How much that is.
+    /// Returns the scope.
     pub const fn scope(self) -> FreezeScope {
         match self {
             Self::Region => FreezeScope::Region,
@@ -31,10 +31,10 @@ impl Target {
     }
 }
 
-/// What a recovery is told of it.
+/// The freezes that a recovery sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceTold {
-    /// Of its host, the segment and everything, in the order in which it was said.
+    /// Those of its host, the segment and the region, in the order of their creation.
     pub over: Vec<FreezeScope>,
     /// Instances.
     pub instances: Vec<u32>,
@@ -80,16 +80,16 @@ pub(crate) fn freezes(script: &mut Script) {
         script.line(Operation::Freeze { what, minutes }, Answer::Done);
     };
     let thaw = |script: &mut Script, what| script.line(Operation::Thaw { what }, Answer::Done);
-    // One that has ended before anything was reported is nobody's business.
+    // A freeze that had expired before the report does not matter.
     freeze(script, Target::Host(0), 1);
     script.pass(120);
     script.opened(0, 0);
     script.beat(0, 1, 1_000, Outcome::Written(CALM));
-    // Each that matters is told, and no other.
+    // Returns each relevant freeze, and no other.
     freeze(script, Target::Host(0), 60);
     freeze(script, Target::Host(1), 60);
     script.beat(0, 1, 2_000, Outcome::Written(said(&[Host], false)));
-    // What begins something is refused as a whole, whoever decided it; what does not is written.
+    // A write that starts something is refused as a whole, whatever decided it; any other is written.
     let begins = |servers: &[u32]| Draft {
         unless_frozen: Some(servers.to_vec()),
         order: Some((Some(1), 600)),
@@ -107,7 +107,7 @@ pub(crate) fn freezes(script: &mut Script) {
         Draft::default(),
         Outcome::Written(said(&[Host, Region, Segment], false)),
     );
-    // Who takes over hears it with the claim.
+    // A new owner gets it with the claim.
     let found = Found {
         epoch: 2,
         millis: 0,
@@ -116,13 +116,13 @@ pub(crate) fn freezes(script: &mut Script) {
         ..fresh()
     };
     script.claim(0, 1, Some(found));
-    // Over by time, whoever has noted it or not.
+    // Expired, whether or not its end was recorded.
     script.pass(300);
     script.beat(0, 2, 3_000, Outcome::Written(said(&[Host, Segment], true)));
     thaw(script, Target::Segment);
     thaw(script, Target::Segment);
     script.beat(0, 2, 4_000, Outcome::Written(said(&[Host], true)));
-    // The same anew, in place of the first; then it has become worse. Once more is no harm.
+    // The same target again replaces the first; a worse state since then. A repetition does no harm.
     freeze(script, Target::Host(0), 90);
     script.beat(0, 2, 5_000, Outcome::Written(said(&[Host], true)));
     let worse = |script: &mut Script, made| {
@@ -142,7 +142,7 @@ pub(crate) fn freezes(script: &mut Script) {
     };
     script.commit(0, 2, late, Outcome::Written(said(&[Host], true)));
     thaw(script, Target::Host(0));
-    // Instances are told by themselves, and other hosts to whoever may find its instance there.
+    // Instances are reported separately, and other hosts to the recoveries that may find their instance there.
     freeze(script, Target::Instance(7), 60);
     let mut told = said(&[], true);
     told.ice.instances = vec![7];
@@ -165,7 +165,7 @@ pub(crate) fn freezes(script: &mut Script) {
     script.beat(1, 1, 1_000, Outcome::Written(told));
 }
 
-/// What a drain freezes as it ends.
+/// Checks the freeze at the end of a drain.
 pub(crate) fn drained(script: &mut Script) {
     let ends_frozen = |minutes| Draft {
         freeze: Some(minutes),
@@ -175,7 +175,7 @@ pub(crate) fn drained(script: &mut Script) {
     let of = |kind| Found { kind, ..fresh() };
     script.drain(0, Some(0));
     script.claim(0, 0, Some(of(RecoveryKind::Drain)));
-    // An instance of it is being recovered, and may be stopped and started by that; one of another host is nobody's business.
+    // An instance of it is being recovered, which may stop and start it; one of another host does not matter.
     script.report_instance(1, 2, Some(1));
     script.report_instance(0, 1, Some(2));
     let refused = Outcome::InstancesUnderRecovery(vec![1]);

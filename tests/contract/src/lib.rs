@@ -1,5 +1,6 @@
-//! What every journal has to answer: operations with their answers, run against the store on each database and against the
-//! journal of the simulation. Hosts, recoveries and instances have numbers here; what they are called is each journal's own.
+//! The contract of every journal: operations with their answers, run against the store on each database and against
+//! the simulation's journal. Hosts, recoveries and instances have numbers here; each journal maps them to its own
+//! ids.
 
 mod freezes;
 mod rewind;
@@ -23,7 +24,7 @@ use uuid::Uuid;
 pub use freezes::{IceTold, Target};
 pub use scenarios::scenarios;
 
-/// So many hosts, `compute-0` and so on, in one segment. The last is in reserve.
+/// Number of hosts, `compute-0` and so on, in one segment. The last one is reserved.
 pub const HOSTS: usize = 5;
 
 /// The host that is in reserve.
@@ -47,14 +48,14 @@ pub fn host_name(host: usize) -> String {
 /// One story, on a journal of its own in which nothing has happened.
 #[derive(Debug)]
 pub struct Scenario {
-    /// What it is about.
+    /// The subject.
     pub name: &'static str,
     /// In this order.
     pub lines: Vec<Line>,
 }
 
 impl Scenario {
-    /// What `apply` has answered otherwise, line by line.
+    /// Returns the differences from `apply`'s answers, line by line.
     pub fn differences(&self, answers: &[Answer]) -> Vec<String> {
         let lines = self.lines.iter().enumerate().zip(answers);
         let wrong = lines.filter(|((_, line), answer)| line.answer != **answer);
@@ -75,13 +76,13 @@ impl Scenario {
 /// One operation and what it must come to.
 #[derive(Debug)]
 pub struct Line {
-    /// What is done.
+    /// The operation.
     pub operation: Operation,
-    /// What comes of it.
+    /// The expected answer.
     pub answer: Answer,
 }
 
-/// What is done to a journal.
+/// An operation on a journal.
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// Seconds pass.
@@ -118,7 +119,7 @@ pub enum Operation {
     },
     /// The owner of an epoch commits.
     Commit {
-        /// Which recovery.
+        /// The recovery.
         recovery: usize,
         /// The owner's.
         epoch: u64,
@@ -127,56 +128,56 @@ pub enum Operation {
     },
     /// The owner of an epoch raises the beat.
     Beat {
-        /// Which recovery.
+        /// The recovery.
         recovery: usize,
         /// The owner's.
         epoch: u64,
         /// The recovery's own time.
         millis: u64,
     },
-    /// The owner of an epoch commits, knowing of so many writes that the journal does not have: a failover has lost them.
+    /// The owner of an epoch commits with knowledge of commits that a database failover has lost.
     CommitPast {
-        /// Which recovery.
+        /// The recovery.
         recovery: usize,
         /// The owner's.
         epoch: u64,
-        /// As it is called in [`Operation::Claim`].
+        /// The owner's number in [`Operation::Claim`].
         owner: usize,
-        /// How many commits were lost.
+        /// Number of lost commits.
         lost: u64,
         /// All that goes into the transaction.
         draft: Box<Draft>,
     },
-    /// The owner of an epoch raises the beat, knowing of so many beats that the journal does not have.
+    /// The owner of an epoch renews its lease with knowledge of renewals that a database failover has lost.
     BeatPast {
-        /// Which recovery.
+        /// The recovery.
         recovery: usize,
         /// The owner's.
         epoch: u64,
-        /// As it is called in [`Operation::Claim`].
+        /// The owner's number in [`Operation::Claim`].
         owner: usize,
-        /// How many commits were lost, and how many beats.
+        /// Numbers of lost commits and lost renewals.
         lost: (u64, u64),
     },
     /// An engine sees a recovery at an older state than it once knew.
     MarkRewound {
-        /// Which recovery.
+        /// The recovery.
         recovery: usize,
         /// By how many commits it is older.
         lost: u64,
     },
     /// The owner of an epoch lets go.
     Release {
-        /// Which recovery.
+        /// The recovery.
         recovery: usize,
         /// The owner's.
         epoch: u64,
     },
-    /// An operator says something.
+    /// An operator's action.
     Say {
         /// About which recovery.
         recovery: usize,
-        /// As a command or the API says it.
+        /// The action as the command line or the API sends it.
         word: Word,
     },
     /// An operator switches the segment.
@@ -189,7 +190,7 @@ pub enum Operation {
         /// Its number among the script's hosts.
         host: usize,
     },
-    /// An operator freezes something for so many minutes.
+    /// An operator freezes a target for some minutes.
     Freeze {
         /// A freeze is of one of them alone.
         what: Target,
@@ -201,13 +202,13 @@ pub enum Operation {
         /// Of what.
         what: Target,
     },
-    /// Somebody asks which hosts are proven off.
+    /// Query of the hosts that are confirmed off.
     ProvenOff,
-    /// Somebody asks which recoveries are held, and which instances wait for a person.
+    /// Query of the recoveries on hold, and of the instances that wait for an operator.
     Waits,
-    /// Somebody asks what recoveries of a host have given up of Nova's records.
+    /// Query of the Nova records that recoveries of a host have abandoned.
     WrittenOff {
-        /// Which host.
+        /// The host.
         host: usize,
     },
 }
@@ -238,24 +239,24 @@ pub struct Draft {
     pub restarted: Option<u32>,
     /// Reserved hosts.
     pub reservations: Vec<(usize, ReservationState)>,
-    /// The host goes on maintenance.
+    /// Puts the host in maintenance.
     pub put: Option<(usize, MaintenanceReason)>,
     /// The host comes off it.
     pub back: Option<usize>,
-    /// Orders its host off, if fewer than so many others have within so many seconds.
+    /// Orders its host off, if fewer than this many other hosts were within this many seconds.
     pub order: Option<(Option<u32>, u64)>,
     /// See [`Write::unless_frozen`]: its own, and instances.
     pub unless_frozen: Option<Vec<u32>>,
     /// Ends these freezes, by the order in which they were made.
     pub worse: Vec<usize>,
-    /// Freezes its host for so many minutes.
+    /// Freezes its host for this many minutes.
     pub freeze: Option<u32>,
     pub rewind_over: bool,
 }
 
 impl Draft {
-    /// As a journal takes it of a recovery. `host_id` says what a host is called there, `now` when it is.
-    /// `freezes` are the numbers of those that were made.
+    /// Converts to a recovery's write. `host_id` maps a host to its id, `now` is the current time, and `freezes` are
+    /// the numbers of the freezes so far.
     pub fn write(
         &self,
         recovery: usize,
@@ -363,10 +364,10 @@ impl Draft {
     }
 }
 
-/// What comes of it.
+/// The answer to an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Nothing to be told.
+    /// No result.
     Done,
     /// A report has opened the recovery of this number.
     Opened(usize),
@@ -398,15 +399,15 @@ pub struct View {
     pub recovery: usize,
     /// Its epoch.
     pub epoch: u64,
-    /// Its beat.
+    /// Its heartbeat counter.
     pub beat: u64,
-    /// Whether somebody owns it.
+    /// True if it has an owner.
     pub owned: bool,
     /// Open or watching.
     pub life: Life,
 }
 
-/// What an operator or a report may have changed.
+/// The state that an operator or a report may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The segment is enabled.
@@ -415,13 +416,13 @@ pub struct Said {
     pub maintenance: bool,
     /// The latest word and its number.
     pub word: Option<(u64, Word)>,
-    /// A report has joined that says that the host is off.
+    /// True if a report that the host is off has joined.
     pub joined: bool,
-    /// What is frozen.
+    /// The freezes.
     pub ice: IceTold,
 }
 
-/// Nobody has said anything.
+/// The state without any action or report.
 pub const CALM: Said = Said {
     enabled: true,
     maintenance: false,
@@ -447,7 +448,7 @@ impl From<Pulse> for Said {
 pub struct Found {
     /// The new owner's epoch.
     pub epoch: u64,
-    /// What it is about.
+    /// The kind.
     pub kind: RecoveryKind,
     /// The journal has lost writes of an earlier owner.
     pub rewound: bool,
@@ -461,11 +462,11 @@ pub struct Found {
     pub state: Option<String>,
     /// The states of its moves, in the order of their ranks.
     pub moves: Vec<String>,
-    /// Whether its host is on maintenance, for whatever reason.
+    /// True if its host is in maintenance, for any reason.
     pub on_maintenance: bool,
-    /// How many seconds ago others have restarted its instance.
+    /// Ages of the instance's restarts by other recoveries, in seconds.
     pub restarts: Vec<u64>,
-    /// What was said.
+    /// The operators' and reports' state.
     pub said: Said,
 }
 
@@ -487,7 +488,7 @@ impl From<Claimed> for Found {
     }
 }
 
-/// What came of a transaction.
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Durable.
@@ -500,7 +501,7 @@ pub enum Outcome {
     MovesTaken(Vec<u32>),
     /// The host is being recovered.
     HostUnderRecovery,
-    /// Nothing was written: it would have frozen a host of which these instances are being recovered.
+    /// Nothing was written: it would have frozen a host whose instances listed here are being recovered.
     InstancesUnderRecovery(Vec<u32>),
     /// Nothing was written: instances may run on these other hosts.
     MayRunOn(BTreeSet<String>),
@@ -517,7 +518,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `host` says which host an id is.
+    /// Converts a result; `host` maps an id to a host's number.
     pub fn of(committed: Committed, host: impl Fn(HostId) -> usize) -> Self {
         match committed {
             Committed::Written(pulse) => Self::Written(pulse.into()),

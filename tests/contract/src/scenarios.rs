@@ -14,7 +14,7 @@ use crate::{
 /// Longer than reports count as repetitions of one another.
 const WINDOW: u32 = 200;
 
-/// What an owner finds that is the first.
+/// Returns what the first owner finds.
 pub(crate) fn fresh() -> Found {
     Found {
         epoch: 1,
@@ -430,7 +430,7 @@ fn given_up(script: &mut Script) {
     script.written(0, write);
     script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(vec![1]));
     script.line(Operation::WrittenOff { host: 1 }, Answer::Servers(Vec::new()));
-    // After so many further recoveries nobody waits for it any more.
+    // After this many further recoveries it is no longer waited for.
     for recovery in 1..=5 {
         script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(vec![1]));
         script.pass(WINDOW);
@@ -494,7 +494,7 @@ fn waits(script: &mut Script) {
         ..ends(Life::Closed)
     };
     script.written(0, end);
-    // Nobody hears a word about what was held; what was given up is still to be seen to.
+    // An action on a held recovery no longer matters; abandoned records still need attention.
     told(script, &[], &[(3, WaitsFor::GivenUp)]);
     script.pass(WINDOW);
     script.opened(0, 1);
@@ -531,7 +531,7 @@ fn exclusion(script: &mut Script) {
     script.opened(0, 2);
     script.refused(1, unless(0), Outcome::HostUnderRecovery);
     script.written(2, ends(Life::Watching));
-    // Of two that watch the host the younger has the say; an instance's recovery minds neither.
+    // Of two recoveries that watch the host the newer one decides; an instance's recovery is not affected.
     script.refused(1, unless(0), Outcome::HostUnderRecovery);
     script.written(2, unless(0));
     script.written(0, unless(0));
@@ -603,7 +603,7 @@ fn joined(script: &mut Script) {
     };
     script.claim(0, 1, Some(found));
     script.commit(0, 2, unless(), Outcome::Joined);
-    // What it has heard of it does not forbid.
+    // Its own state of the freeze does not block the write.
     script.commit(0, 2, ends(Life::Closed), Outcome::Written(heard));
 }
 
@@ -625,7 +625,7 @@ fn maintenance(script: &mut Script) {
     script.opened(0, 0);
     script.written(0, put(Recovery));
     script.claim(0, 1, Some(on(2)));
-    // Instances of a host that is being recovered are seen to with it; that it has stopped is heard again.
+    // Instances of a recovering host are handled with it; a report that it stopped is delivered again.
     script.report_instance(0, 1, None);
     script.commit(0, 2, ends(Life::Watching), Outcome::Written(CALM));
     script.pass(WINDOW);
@@ -640,7 +640,7 @@ fn maintenance(script: &mut Script) {
     script.commit(1, 3, put(Process), Outcome::Written(CALM));
     script.commit(1, 3, back(), Outcome::Written(CALM));
     script.claim(1, 3, Some(on(4)));
-    // An operator's reason is never undone, and nothing about the host is heard.
+    // An operator's reason is never undone, and the host's state is not delivered.
     script.line(Operation::Maintenance { host: 0 }, Answer::Done);
     let said = Said {
         maintenance: true,
@@ -648,7 +648,7 @@ fn maintenance(script: &mut Script) {
     };
     script.commit(1, 4, put(Recovery), Outcome::Written(said.clone()));
     script.commit(1, 4, back(), Outcome::Written(said));
-    // What ends hears nothing more of its host.
+    // A finished recovery gets no further state of its host.
     script.commit(1, 4, ends(Life::Closed), Outcome::Written(CALM));
     script.pass(WINDOW);
     script.report(0, true, None);
@@ -785,7 +785,7 @@ fn counted(script: &mut Script) {
     script.claim(3, 0, Some(vm(&[])));
     script.written(3, restarts(None));
     script.pass(50);
-    // Told twice it is one, and the first time counts.
+    // Two records of one restart count once, with the first time.
     script.written(3, restarts(Some(Life::Closed)));
     script.pass(WINDOW);
     script.report_instance(3, 1, Some(4));
