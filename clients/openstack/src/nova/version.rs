@@ -139,7 +139,7 @@ impl Versions {
             return Ok(range);
         }
         let range = negotiate(session).await?;
-        tracing::info!(min = %range.min, max = %range.max, "Nova's microversions");
+        tracing::info!(min = %range.min, max = %range.max, "negotiated Nova's microversions");
         *known = Some(range);
         Ok(range)
     }
