@@ -84,7 +84,7 @@ impl Lock {
     pub(crate) async fn give_up(self) {
         let released = self.release().await;
         if let Err(error) = released.and(self.tx.rollback().await) {
-            tracing::warn!(%error, "ending a failed migration");
+            tracing::warn!(%error, "failed to end a failed migration");
         }
     }
 

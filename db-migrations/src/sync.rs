@@ -65,7 +65,7 @@ pub async fn sync(db: &DatabaseConnection) -> Result<Report, SyncError> {
     loop {
         match once(db).await {
             Err(error) if attempt < ATTEMPTS && error.database().is_some_and(overtaken) => {
-                tracing::debug!(attempt, %error, "another node of the cluster was faster, looking again");
+                tracing::debug!(attempt, %error, "another node of the cluster was faster; checking again");
                 attempt += 1;
             }
             outcome => return outcome,
