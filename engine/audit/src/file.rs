@@ -141,7 +141,7 @@ impl LogFile {
             .and_then(|bytes| std::fs::write(&new, bytes))
             .and_then(|()| std::fs::rename(&new, &path));
         if let Err(error) = kept {
-            tracing::debug!(path = %path.display(), %error, "the head of the audit log is not kept");
+            tracing::debug!(path = %path.display(), %error, "failed to save the head of the audit log");
         }
     }
 }

@@ -152,7 +152,7 @@ impl KeyFile {
             match Keys::read(&self.path) {
                 Ok(keys) => self.keys = keys,
                 Err(error) => {
-                    tracing::error!(%error, "the audit log goes on with the keys that were read before");
+                    tracing::error!(%error, "failed to reload the audit keys; using the earlier ones");
                 }
             }
             self.seen = seen;

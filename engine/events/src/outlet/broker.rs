@@ -87,7 +87,7 @@ impl Outlet for Broker {
                 tracing::warn!(
                     driver = self.driver(),
                     lost,
-                    "more events than the broker takes: the oldest are dropped; no recovery depends on them"
+                    "dropped the oldest events: broker is too slow or down; no recovery depends on them"
                 );
             }
         }
