@@ -255,7 +255,7 @@ def upstream_api(checks, tachi, broker, venv):
         checks.that("ew27 nor is the broker's password", "guest:guest" not in engine.said(), "it is")
         # A message that nobody understands is thrown away, and the next one is heard.
         upstream.publish(b"\xff\xfe{", b"[" * 100000, b'{"oslo.version": "2.0", "oslo.message": "{\\"method\\": \\"x\\"}"}')
-        engine.until_said("a message that is none of upstream's was thrown away")
+        engine.until_said("dropped a message that is not upstream's")
         wait(lambda: engine.said().count("was thrown away") == 3, "all of them")
         took = field.begun(field.report(upstream.api)[0])
         checks.that("ew10 hostile messages are counted and stop nobody (%.2f s)" % took, took < 3)
@@ -283,7 +283,7 @@ def r21(checks, field, broker, upstream, engine):
     checks.that("r21 unless somebody says that it is none", sure.process.poll() is None)
     sure.stop()
     upstream.stop_engine()
-    engine.until_said("no engine of upstream is at work any more")
+    engine.until_said("no upstream engine is running any more")
     field.engine("four")
     checks.that("r21 and starts beside engines of ours", True)
 

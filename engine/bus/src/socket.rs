@@ -80,7 +80,7 @@ impl Wake for SocketWake {
         loop {
             // Dropping this loses nothing: datagrams are only taken afterwards, without waiting in between.
             if let Err(error) = self.socket.readable().await {
-                tracing::warn!(%error, path = %self.path.display(), "waiting for wake-ups");
+                tracing::warn!(%error, path = %self.path.display(), "failed to wait for wake-ups");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             if self.drain() {
@@ -131,7 +131,7 @@ impl SocketPoke {
             remove(path);
         } else if kind != ErrorKind::WouldBlock && kind != ErrorKind::NotFound {
             // Those two are nothing: its queue is full, so it will wake; or it was removed meanwhile.
-            tracing::debug!(%error, path = %path.display(), "a wake-up was not sent");
+            tracing::debug!(%error, path = %path.display(), "failed to send a wake-up");
         }
     }
 }
@@ -143,7 +143,7 @@ impl Poke for SocketPoke {
             // No engine has listened here yet.
             Err(error) if error.kind() == ErrorKind::NotFound => return,
             Err(error) => {
-                tracing::warn!(%error, folder = %self.folder.display(), "nobody could be woken");
+                tracing::warn!(%error, folder = %self.folder.display(), "failed to send wake-ups");
                 return;
             }
         };
@@ -171,7 +171,7 @@ fn remove(path: &Path) {
     match std::fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => tracing::debug!(%error, path = %path.display(), "removing a wake-up socket"),
+        Err(error) => tracing::debug!(%error, path = %path.display(), "failed to remove a wake-up socket"),
     }
 }
 

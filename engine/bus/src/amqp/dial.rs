@@ -61,8 +61,11 @@ impl Live {
         let goodbye = self.connection.close(200, "bye".into());
         match timeout(GOODBYE, goodbye).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, broker = self.broker, "closing a connection"),
-            Err(_) => tracing::debug!(broker = self.broker, "the broker did not answer our goodbye"),
+            Ok(Err(error)) => tracing::debug!(%error, broker = self.broker, "failed to close a connection"),
+            Err(_) => tracing::debug!(
+                broker = self.broker,
+                "broker did not answer the close of a connection"
+            ),
         }
     }
 }

@@ -189,7 +189,7 @@ impl Listener {
                     Ok(consumers) => self.upstream.saw(consumers),
                     // A broker that does not answer counts as gone, whatever the state of its socket.
                     Err(error @ AmqpError::NoAnswer { .. }) => return Over::Lost(error),
-                    Err(error) => tracing::debug!(why = error.chain(), "counting engines of upstream"),
+                    Err(error) => tracing::debug!(why = error.chain(), "failed to count upstream engines"),
                 },
             }
             // A consumer whose queue was deleted ends without an error.
@@ -223,7 +223,7 @@ impl Listener {
             Err(error) if error.code() == Some(ACCESS_REFUSED) => {
                 tracing::warn!(
                     why = error.chain(),
-                    "casts of an API of upstream are not heard; what it accepts is found by the next sweep"
+                    "not consuming the casts of an upstream API; the next sweep finds what it accepts"
                 );
                 Ok(Casts {
                     consumers: SelectAll::new(),
@@ -297,7 +297,7 @@ impl Listener {
     fn cast(&self, delivery: Delivery, answers: &mut JoinSet<()>) {
         let kind = match read(&delivery.data) {
             Ok(Request::Process(notification)) => {
-                tracing::debug!(%notification, "an API of upstream has accepted a notification");
+                tracing::debug!(%notification, "upstream API accepted a notification");
                 self.ends.take_up.poke();
                 "cast"
             }
@@ -315,7 +315,7 @@ impl Listener {
                 tracing::warn!(
                     why = unread.word(),
                     bytes = delivery.data.len(),
-                    "a message that is none of upstream's was thrown away"
+                    "dropped a message that is not upstream's"
                 );
                 unread.word()
             }
@@ -346,7 +346,7 @@ impl WakeQueue {
         tracing::warn!(
             left,
             queue = self.name,
-            "the broker says nothing about our queue for wake-ups: another one is used from now on"
+            "broker does not answer for the wake-up queue; using another queue"
         );
     }
 }
@@ -367,7 +367,7 @@ fn gone(source: lapin::Error) -> Over {
 async fn acknowledge(delivery: &Delivery) {
     if let Err(error) = delivery.acker.ack(BasicAckOptions::default()).await {
         // It comes again, and does no harm.
-        tracing::debug!(%error, "acknowledging a message");
+        tracing::debug!(%error, "failed to acknowledge a message");
     }
 }
 
@@ -379,7 +379,7 @@ async fn answer(ends: &Ends, call: &Call) {
         Ok(Ok(Some((notification, tasks)))) => answer::body(call, &Said::Progress(&notification, &tasks)),
         Ok(Ok(None)) => answer::body(call, &Said::NotFound),
         Ok(Err(error)) => {
-            tracing::warn!(notification = %call.notification, %error, "telling an API of upstream how far it is");
+            tracing::warn!(notification = %call.notification, %error, "failed to answer a progress query of an upstream API");
             answer::body(call, &Said::Failed)
         }
         // The caller no longer waits.

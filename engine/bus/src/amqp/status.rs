@@ -92,7 +92,7 @@ impl LinkStatus {
         if self.set(LinkState::Up {
             broker: broker.clone(),
         }) {
-            tracing::info!(broker, link = self.0.link, "the broker takes messages again");
+            tracing::info!(broker, link = self.0.link, "broker accepts messages again");
         }
     }
 
@@ -105,7 +105,7 @@ impl LinkStatus {
                 broker,
                 link = self.0.link,
                 why,
-                "the broker takes no messages: wake-ups cost up to a sweep interval until it does"
+                "broker blocks publishing: wake-ups take up to a sweep interval until it accepts messages"
             );
         }
     }
@@ -118,7 +118,7 @@ impl LinkStatus {
             tracing::warn!(
                 link = self.0.link,
                 why,
-                "no connection to the broker: wake-ups cost up to a sweep interval until there is one"
+                "no connection to the broker: wake-ups take up to a sweep interval until there is one"
             );
         } else {
             tracing::debug!(link = self.0.link, why, "still no connection to the broker");

@@ -147,7 +147,7 @@ impl Topology<'_> {
                     tracing::warn!(
                         queue = queue.name,
                         why = error.chain(),
-                        "the broker has no such queues any more: declaring a durable one"
+                        "broker no longer supports this queue type; declaring a durable queue"
                     );
                     self.declare(&durable, false).await?;
                 }
@@ -186,11 +186,7 @@ impl Topology<'_> {
             ask(what, self.limit, asked).await
         };
         if let Err(error) = unbind.await {
-            tracing::warn!(
-                queue,
-                why = error.chain(),
-                "a queue that does not answer stays bound"
-            );
+            tracing::warn!(queue, why = error.chain(), "failed to unbind unresponsive queue");
         }
         let delete = async {
             let channel = self.channel().await?;
@@ -198,7 +194,7 @@ impl Topology<'_> {
             ask(format!("deleting the queue {queue}"), self.limit, asked).await
         };
         if let Err(error) = delete.await {
-            tracing::warn!(queue, why = error.chain(), "a queue that does not answer stays");
+            tracing::warn!(queue, why = error.chain(), "failed to delete unresponsive queue");
         }
     }
 
@@ -241,6 +237,6 @@ fn as_it_is(what: &str, name: &str, error: &AmqpError) {
 /// A channel that is done with; its end is not worth waiting for long, nor failing for.
 async fn close(channel: &Channel) {
     if let Err(error) = channel.close(200, "done".into()).await {
-        tracing::debug!(%error, "closing a channel");
+        tracing::debug!(%error, "failed to close a channel");
     }
 }

@@ -104,7 +104,7 @@ impl Upstream {
         let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
         if engines == 0 {
             if before > 0 && told.1.is_some() {
-                tracing::info!("no engine of upstream is at work any more");
+                tracing::info!("no upstream engine is running any more");
             }
             *told = (0, None);
             return;
