@@ -86,7 +86,7 @@ impl IntoResponse for SandboxError {
     }
 }
 
-/// What a change answers with when there is nothing to say.
+/// The result of a change without an answer body.
 pub(super) type Done = Result<Json<Value>, SandboxError>;
 
 pub(super) fn done() -> Json<Value> {

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::moment::Moment;
 
-/// Maps region time to tokio time (for sleeping) and to wall time (for what the APIs print).
+/// Maps region time to tokio time (for sleeping) and to wall time (for times in the APIs).
 ///
-/// With a scale of 4 the region lives four seconds in each real one. Tokens and MAAS signatures are checked against
-/// the unscaled clock, because their other end reads a real clock.
+/// With a scale of 4 the region runs four times as fast as real time. Tokens and MAAS signatures are checked against
+/// the unscaled clock, because their clients use a real clock.
 #[derive(Debug, Clone)]
 pub struct Clock {
     started: Instant,

@@ -1,4 +1,4 @@
-//! What can go wrong with the sandbox itself.
+//! Errors of the sandbox itself.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ pub enum SandboxError {
     Listen {
         /// Where.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -45,7 +45,7 @@ pub enum SandboxError {
     /// There is no such flavor, image, project or controller.
     #[error("the sandbox has no {what} {name:?}")]
     NoSuchThing {
-        /// What kind of thing.
+        /// The kind of object.
         what: &'static str,
         /// Name asked for.
         name: String,

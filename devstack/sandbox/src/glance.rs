@@ -1,4 +1,4 @@
-//! As much of Glance as naming an image needs.
+//! The part of Glance that is needed to name an image.
 
 use axum::Json;
 use axum::Router;

@@ -39,7 +39,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(admin::router())
 }
 
-/// What Keystone refuses, in its own shape.
+/// A refusal of Keystone, in its own format.
 #[derive(Debug)]
 pub(crate) struct Denied {
     status: StatusCode,

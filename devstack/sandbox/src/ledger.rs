@@ -18,7 +18,7 @@ pub struct Run {
     pub host: Arc<str>,
     /// When the guest began to execute.
     pub from: Moment,
-    /// When it ended; `None` while it goes on.
+    /// Its end; `None` if it still runs.
     pub to: Option<Moment>,
 }
 
@@ -33,7 +33,7 @@ pub struct DoubleRun {
     pub at_seconds: f64,
 }
 
-/// What the ledger says about the whole region.
+/// The ledger's report about the whole region.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LedgerReport {
     /// Instances that at any moment ran on two hosts.

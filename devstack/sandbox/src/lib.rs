@@ -1,7 +1,7 @@
 //! A simulated `OpenStack` region: Keystone, Nova, hypervisors and MAAS in one process that speaks real HTTP.
 //!
-//! The demo and the tests of a recovery engine run against it. It depends on nothing of the engine, so that what it
-//! says about a recovery is an independent truth.
+//! The demo and the tests of a recovery engine run against it. It does not depend on the engine, so that it is an
+//! independent witness of a recovery.
 //!
 //! ```text
 //!   HTTP   keystone   nova   glance/neutron/placement   maas   admin
@@ -11,9 +11,9 @@
 //!   model      State: hosts, guests, servers, migrations, agenda of due events   -> Ledger (who ran where)
 //! ```
 //!
-//! Two truths are kept apart. Nova's records say where an instance is *meant* to be; the ledger says where its guest
-//! *executed*, and is written by the machines' side only. [`Region::double_runs`] and [`Region::lost`] read the
-//! ledger, never Nova.
+//! Two states are separate. Nova's records hold where an instance *should* be; the ledger holds where its guest
+//! *executed*, and only the machines write it. [`Region::double_runs`] and [`Region::lost`] read the ledger, never
+//! Nova.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tachi_sandbox::SandboxError> {
@@ -31,10 +31,10 @@
 //! # Names and places
 //!
 //! Hypervisors are `compute-001` and on (Nova's service host, MAAS's host name), their nodes `compute-001.sandbox`
-//! (Nova's hypervisor host name): the two differ on purpose. Racks are `rack-1` and on, conductors `control-1` and
+//! (Nova's hypervisor host name): the two differ intentionally. Racks are `rack-1` and on, conductors `control-1` and
 //! `control-2`. Users: `admin`, `demo`, `masakari`, `nova`, `masakari-monitor`, all with the sandbox's one password.
-//! The services live under `/identity`, `/compute`, `/image`, `/network`, `/placement` and `/MAAS` of one listener, and
-//! under `/PDU/MAAS` the outlets the machines are plugged into, as a second way to their power.
+//! The services live under `/identity`, `/compute`, `/image`, `/network`, `/placement` and `/MAAS` of one listener,
+//! and under `/PDU/MAAS` the outlets the machines are plugged into, as a second way to their power.
 //!
 //! # The admin interface
 //!
@@ -47,27 +47,31 @@
 //! | `POST /admin/hosts/{name}/power` | `{"on": false}` | pulls or plugs |
 //! | `POST /admin/hosts/{name}/link` | `{"up": false}` | cuts or mends the control network |
 //! | `POST /admin/hosts/{name}/agent` | `{"running": false}` | ends or starts nova-compute |
-//! | `POST /admin/hosts/{name}/bmc` | any of `powered`, `query` [`PowerQuery`], `query_delay_millis`, `command` [`PowerCommand`], `power_type` | how MAAS and BMC behave |
+//! | `POST /admin/hosts/{name}/bmc` | any of `powered`, `query` [`PowerQuery`], `query_delay_millis`, `command`
+//! [`PowerCommand`], `power_type` | how MAAS and BMC behave |
 //! | `DELETE /admin/hosts/{name}/queue` | | empties `compute.<host>` |
 //! | `POST /admin/racks/{name}/power` | `{"on": false}` | a rack with its BMCs |
 //! | `POST /admin/controllers/{name}` | `{"up": false}` | conductors and scheduler |
 //! | `GET /admin/servers[/{id}]` | | Nova's belief and the ledger side by side |
 //! | `POST /admin/servers` | [`Boot`] | servers that run at once |
 //! | `POST /admin/servers/{id}/state` | `{"vm_state": "error"}` | writes Nova's record |
-//! | `POST /admin/servers/{id}/half-move` | `{"dest": "compute-002", "kind": "live-migration", "guest_at_dest": true}` | a move caught half-way |
+//! | `POST /admin/servers/{id}/half-move` | `{"dest": "compute-002", "kind": "live-migration", "guest_at_dest":
+//! true}` | a move caught half-way |
 //! | `POST /admin/servers/{id}/crash` | | the guest ends, Nova does not notice |
 //! | `GET /admin/ledger` | | [`LedgerReport`] |
 //! | `POST /admin/ledger/lost` | `{"servers": [...]}` | those that run nowhere |
 //! | `GET /admin/requests[?journal=true]`, `DELETE` | | counters per route, and the journal |
-//! | `GET /admin/faults`, `POST`, `DELETE` | `{"move": `[`MoveFaultRule`]`}` or `{"api": `[`ApiFault`]`}` | faults in force |
-//! | `POST /admin/settings` | any of `rebuild_millis`, `rebuild_spread_millis`, `conductor_millis`, `conductor_rate`, `action_millis`, `boot_millis`, `service_down_millis`, `resume_guests` | speeds |
+//! | `GET /admin/faults`, `POST`, `DELETE` | `{"move": `[`MoveFaultRule`]`}` or `{"api": `[`ApiFault`]`}` | faults in
+//! force |
+//! | `POST /admin/settings` | any of `rebuild_millis`, `rebuild_spread_millis`, `conductor_millis`, `conductor_rate`,
+//! `action_millis`, `boot_millis`, `service_down_millis`, `resume_guests` | speeds |
 //! | `DELETE /admin/tokens` | | ends every token |
 //! | `POST /admin/endpoints` | `{"type": "instance-ha", "name": "masakari", "url": "..."}` | the catalog |
 //!
 //! # What it does not simulate
 //!
-//! Cells, making of server groups over the API, quotas, networks, volumes, most of Placement's own API, console, resize and shelve. BMCs are reached
-//! through MAAS only.
+//! Cells, making of server groups over the API, quotas, networks, volumes, most of Placement's own API, console,
+//! resize and shelve. BMCs are reached through MAAS only.
 
 mod admin;
 mod clock;

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::model::tenants::plain_id;
 use crate::web::App;
 
-/// Said of requests under `/PDU`: they go to the outlets the machines are plugged into, and no BMC's fault is in their way.
+/// Marks requests under `/PDU`: they go to the outlets of the machines, and no fault of a BMC applies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlets;
 
@@ -64,7 +64,7 @@ impl MaasServer {
         format!("{}:{}:{}", self.consumer, self.token, self.secret)
     }
 
-    /// Whether nobody has used this nonce yet. Old ones are forgotten: their timestamp alone refuses them.
+    /// True if this nonce is new. Old ones are dropped: their timestamps are refused anyway.
     fn is_fresh(&self, nonce: &str, timestamp: i64, now: i64) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() > 4096 {

@@ -1,4 +1,4 @@
-//! As much of Neutron as a server without networks needs: lists that are empty.
+//! The part of Neutron that a server without networks needs: empty lists.
 
 use axum::Json;
 use axum::Router;

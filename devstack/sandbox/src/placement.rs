@@ -1,5 +1,5 @@
-//! As much of Placement as discovery and a look at the room on a host need: providers, inventories, usages, allocations and traits that
-//! follow the simulated hosts' load.
+//! The part of Placement that discovery and a check of a host's capacity need: providers, inventories, usages,
+//! allocations and traits that follow the simulated hosts' load.
 
 use std::collections::BTreeMap;
 

@@ -26,12 +26,12 @@ use crate::settings::RegionSettings;
 use crate::web::faults::ApiFaults;
 use crate::web::requests::RequestLog;
 
-/// How often a wait looks when nothing happens.
+/// Poll interval of a wait without changes.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// A handle on the simulated region; clones are handles on the same one.
+/// A handle to the simulated region; clones share the region.
 ///
-/// Every call first lets happen what is due by the clock, so that what it sees is exact however busy the machine is.
+/// Every call first executes all due events, so that its result is exact, however busy the machine is.
 #[derive(Debug, Clone)]
 pub struct Region {
     inner: Arc<Inner>,
@@ -120,7 +120,7 @@ impl Region {
         &self.inner.api_faults
     }
 
-    /// What was asked of the APIs.
+    /// Returns the log of API requests.
     pub fn requests(&self) -> &RequestLog {
         &self.inner.requests
     }
@@ -139,19 +139,19 @@ impl Region {
                 if holds(self) {
                     return;
                 }
-                // Either way round the loop looks again; the sender lives as long as this region.
+                // In both cases the loop checks again; the sender lives as long as this region.
                 let _ = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await;
             }
         };
         tokio::time::timeout(limit, watching).await.is_ok()
     }
 
-    /// Changes speeds and rules while the region lives. Seed, scale and fleet are read at the start only.
+    /// Changes speeds and rules of the running region. Seed, scale and fleet apply at the start only.
     pub fn tune(&self, change: impl FnOnce(&mut RegionSettings)) {
         self.change(|state| change(&mut state.world.settings));
     }
 
-    /// What the ledger says: double runs, and how many instances execute.
+    /// Returns the ledger's report: double runs, and the number of running instances.
     pub fn ledger(&self) -> LedgerReport {
         self.read(|state| state.world.hosts.ledger.report())
     }

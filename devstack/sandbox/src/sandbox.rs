@@ -21,21 +21,21 @@ use crate::region::Region;
 use crate::settings::RegionSettings;
 use crate::web::{App, gate, router};
 
-/// How long a stop waits for connections before it cuts them.
+/// Time to finish connections at a stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How to start a sandbox.
+/// Options of a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
     /// The region itself.
     pub region: RegionSettings,
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: IpAddr,
     /// Port; 0 takes a free one.
     pub port: u16,
     /// Password of every user, and key of `/admin`; random if not given.
     pub password: Option<String>,
-    /// How long tokens live (real time).
+    /// Lifetime of tokens (real time).
     pub token_lifetime: Duration,
 }
 
@@ -51,7 +51,7 @@ impl Default for SandboxOptions {
     }
 }
 
-/// Where the services are.
+/// Addresses of the services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Urls {
     /// The listener: `http://127.0.0.1:PORT`.
@@ -68,7 +68,7 @@ pub struct Urls {
     pub admin: String,
 }
 
-/// What a client needs to log in.
+/// Credentials for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// Keystone's URL.
@@ -174,7 +174,7 @@ impl Sandbox {
         self.address
     }
 
-    /// Where the services are.
+    /// Returns the addresses of the services.
     pub fn urls(&self) -> Urls {
         let base = self.app.base.to_string();
         Urls {
@@ -238,7 +238,7 @@ impl Sandbox {
         self.app.keystone.add_app_credential(user, name, secret)
     }
 
-    /// Ends every token, as a rotation of Keystone's keys does. Says how many there were.
+    /// Revokes every token, as a rotation of Keystone's keys does. Returns their number.
     pub fn revoke_tokens(&self) -> usize {
         self.app.keystone.revoke_all()
     }
@@ -294,7 +294,7 @@ fn serve(listener: TcpListener, app: App) -> JoinHandle<Result<(), std::io::Erro
 }
 
 fn base_url(address: SocketAddr) -> String {
-    // Whoever listens everywhere is still reached at one address.
+    // A listener on all addresses is still reached at one.
     let ip = if address.ip().is_unspecified() {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     } else {

@@ -1,8 +1,8 @@
-//! What may be set about a region: sizes, speeds, seed.
+//! Settings of a region: sizes, speeds, seed.
 
 use std::time::Duration;
 
-/// How many hypervisors a region has and how large they are.
+/// Number and size of a region's hypervisors.
 #[derive(Debug, Clone)]
 pub struct Fleet {
     /// Number of hypervisors, named `compute-001` and on.
@@ -43,25 +43,25 @@ pub struct RegionSettings {
     pub conductor_delay: Duration,
     /// Evacuations the conductors handle per second; `None` is no limit.
     pub conductor_rate: Option<f64>,
-    /// How long a destination needs to rebuild one instance.
+    /// Duration of rebuilding an instance on its destination.
     pub rebuild_time: Duration,
     /// Up to this much is added to each rebuild, drawn from the seed.
     pub rebuild_spread: Duration,
     /// Rebuilds a destination does at a time; `None` is no limit.
     pub rebuild_concurrency: Option<usize>,
-    /// How long a power action on an instance takes.
+    /// Duration of a power action on an instance.
     pub action_time: Duration,
-    /// How long a new server builds.
+    /// Duration of building a new server.
     pub build_time: Duration,
-    /// How long a live migration takes.
+    /// Duration of a live migration.
     pub live_migration_time: Duration,
     /// From power on to nova-compute's start.
     pub boot_time: Duration,
-    /// Whether nova-compute starts the guests again that Nova believes to run (`resume_guests_state_on_host_boot`).
+    /// True if nova-compute starts the guests that Nova believes to run (`resume_guests_state_on_host_boot`).
     pub resume_guests: bool,
     /// From nova-compute's start to its first comparison of power states.
     pub power_sync_interval: Duration,
-    /// How long a machine takes to obey MAAS.
+    /// Delay of a machine after MAAS's command.
     pub maas_power_time: Duration,
     /// Nova's and Glance's largest page.
     pub max_limit: usize,

@@ -16,7 +16,7 @@ use crate::keystone::Keystone;
 use crate::maas::MaasServer;
 use crate::region::Region;
 
-/// What every handler may reach.
+/// State that every handler can use.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub(crate) region: Region,

@@ -1,4 +1,4 @@
-//! What was, by the ledger and the journal.
+//! Reports from the ledger and the journal.
 
 use axum::Json;
 use axum::extract::Query;

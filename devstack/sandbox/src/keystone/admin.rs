@@ -1,4 +1,4 @@
-//! What an administrator changes: roles, users, grants.
+//! Changes by an administrator: roles, users, grants.
 
 use std::collections::HashMap;
 

@@ -75,7 +75,7 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
 
-/// There is one domain; whoever names another one names nobody.
+/// True if the user is in the only domain, the default one.
 fn in_default_domain(value: &Value) -> bool {
     let Some(domain) = value.get("domain") else {
         return true;

@@ -159,7 +159,7 @@ async fn create(
     if !credential.access_rules.is_null() {
         shown["access_rules"] = credential.access_rules.clone();
     }
-    // The one time the secret is told.
+    // The only answer with the secret.
     shown["secret"] = json!(secret);
     store.app_credentials.push(credential);
     Ok((

@@ -46,11 +46,11 @@ pub(crate) struct AppCredential {
     pub(crate) user_id: String,
     pub(crate) project_id: String,
     pub(crate) roles: Vec<String>,
-    /// What its tokens are good for, as it was given; null for everything.
+    /// The access rules of its tokens, as given; null for no limit.
     pub(crate) access_rules: serde_json::Value,
 }
 
-/// What a token is good for.
+/// The scope of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
     Project(String),
@@ -254,7 +254,7 @@ impl Keystone {
         self.token(id, now - ALLOW_EXPIRED_WINDOW)
     }
 
-    /// Ends every token, as after a rotation of Fernet keys. Says how many there were.
+    /// Revokes every token, as a rotation of Fernet keys does. Returns their number.
     pub(crate) fn revoke_all(&self) -> usize {
         let mut store = self.lock();
         let count = store.tokens.len();

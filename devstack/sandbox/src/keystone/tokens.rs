@@ -118,7 +118,7 @@ pub(super) async fn validate(
     let token = found.ok_or_else(nobody)?;
     let with_catalog = !query.iter().any(|(key, _)| key == "nocatalog");
     let body = body(&app.keystone.lock(), &token, with_catalog);
-    // Whoever does not say that it looks at access rules is not shown tokens that have some.
+    // A client that does not support access rules does not see tokens with some.
     let has_rules = body
         .pointer("/token/application_credential/access_rules")
         .is_some();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::MaasServer;
 use crate::web::encode::decode;
 
-/// How far a timestamp may be from MAAS's clock, in seconds.
+/// Limit of the difference between a timestamp and MAAS's clock, in seconds.
 pub(super) const WINDOW_SECONDS: i64 = 300;
 
 /// Checks an `Authorization` header.

@@ -71,7 +71,7 @@ impl GuestAction {
         }
     }
 
-    /// A hard reboot may overtake reboots and their like; everything else waits for its turn.
+    /// A hard reboot may overtake reboots and the like; everything else waits.
     fn allowed_during(self, task: Option<TaskState>) -> bool {
         use TaskState as T;
         match task {
@@ -104,7 +104,7 @@ impl State {
         Ok(server)
     }
 
-    /// Checks an action and casts it. Whether the host lives is not asked: the message waits for it.
+    /// Checks an action and casts it, even to a dead host: the message is queued.
     pub(crate) fn act(&mut self, caller: &Caller, id: Uuid, action: GuestAction) -> Result<(), Refusal> {
         let server = self.find_unlocked(caller, id)?;
         let no = server.no;

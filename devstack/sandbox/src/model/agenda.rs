@@ -1,4 +1,4 @@
-//! What is due when: one heap for the whole region.
+//! The events that are due: one heap for the whole region.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

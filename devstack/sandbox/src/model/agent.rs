@@ -1,4 +1,4 @@
-//! What nova-compute does when it starts.
+//! The start of nova-compute.
 
 use std::collections::{BTreeMap, BTreeSet};
 

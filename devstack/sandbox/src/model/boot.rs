@@ -126,7 +126,7 @@ impl State {
     }
 }
 
-/// What a guest does when Nova says this of it and is right.
+/// Returns a guest's power state for a correct record of Nova.
 pub(crate) fn guest_power(vm_state: VmState) -> GuestPower {
     match vm_state {
         VmState::Active | VmState::Rescued | VmState::Error | VmState::Resized | VmState::Building => {

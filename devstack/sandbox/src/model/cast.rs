@@ -1,8 +1,8 @@
-//! Messages to `compute.<host>`: queued while nobody takes them, run when somebody does.
+//! Messages to `compute.<host>`: queued until nova-compute consumes them.
 //!
-//! Nova's API casts and forgets. A start sent to a dead host waits in the broker and is carried out when nova-compute
-//! returns, whether or not the instance still lives there: `start_instance` powers on first and looks at the task
-//! state only when it saves.
+//! Nova's API casts without waiting. A start that is sent to a dead host stays in the broker and is executed when
+//! nova-compute returns, even if the instance has moved: `start_instance` powers on first and checks the task state
+//! only when it saves.
 
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use crate::model::live_migration::LiveMove;
 use crate::model::server::{TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
 
-/// What nova-compute is asked to do.
+/// A message to nova-compute.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CastKind {
     Start,
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// Powers on without asking whether the instance still lives here; only the save afterwards may fail.
+    /// Powers on without checking that the instance is still on this host; only the save afterwards may fail.
     pub(crate) fn start_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
         let Some(server) = self.servers.get(no) else {
             return;

@@ -1,4 +1,4 @@
-//! What the seed decides.
+//! Random values from the seed.
 
 use std::time::Duration;
 

@@ -99,7 +99,7 @@ impl State {
             return;
         };
         let (server_id, source) = (server.id, server.host);
-        // Nova takes the first record that is `accepted`, whoever made it and whatever it is about.
+        // Nova takes the first record that is `accepted`, whatever its origin and purpose.
         order.migration = self
             .world
             .migrations

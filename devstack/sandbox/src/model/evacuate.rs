@@ -1,4 +1,4 @@
-//! What the API checks and does when an evacuation is asked for.
+//! The API's checks and changes for an evacuation.
 
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What happens to an evacuation.
+/// The effect of a fault on an evacuation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -62,10 +62,10 @@ impl MoveFault {
     }
 }
 
-/// Which evacuations a fault strikes.
+/// The evacuations that a fault affects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MoveFaultRule {
-    /// What happens.
+    /// The effect.
     #[serde(flatten)]
     pub fault: MoveFault,
     /// Only this instance.
@@ -74,7 +74,7 @@ pub struct MoveFaultRule {
     /// Only this destination (not for faults of the conductor, which strike before there is one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dest: Option<String>,
-    /// How often it strikes; `None` is always.
+    /// The number of uses; `None` is unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
 }

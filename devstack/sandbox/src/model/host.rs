@@ -29,7 +29,7 @@ pub(crate) struct Guest {
     pub(crate) power: GuestPower,
 }
 
-/// What a guest does, as the hypervisor knows it.
+/// A guest's state in the hypervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GuestPower {
     Running,
@@ -39,8 +39,8 @@ pub(crate) enum GuestPower {
 }
 
 impl GuestPower {
-    /// Whether there is a process that holds the disk. A paused guest does: resuming it beside another copy is as bad
-    /// as running it.
+    /// True if a process holds the disk. A paused guest has one: resuming it beside another copy is as bad as running
+    /// it.
     pub(crate) fn executes(self) -> bool {
         matches!(self, Self::Running | Self::Paused)
     }
@@ -122,13 +122,13 @@ pub(crate) struct Host {
     pub(crate) link: bool,
     /// Since when nova-compute runs.
     pub(crate) agent: Option<Moment>,
-    /// Whether nova-compute starts with the machine.
+    /// True if nova-compute starts at boot.
     pub(crate) agent_at_boot: bool,
     /// Counts nova-compute's ends: work planned in an earlier life is void.
     pub(crate) life: u64,
     pub(crate) guests: BTreeMap<ServerNo, Guest>,
     pub(crate) machine: Machine,
-    /// Messages nobody has taken yet: the broker's queue `compute.<host>`.
+    /// Unconsumed messages: the broker's queue `compute.<host>`.
     pub(crate) queue: VecDeque<Cast>,
     pub(crate) rebuilding: usize,
     pub(crate) waiting: VecDeque<RebuildOrder>,
@@ -147,7 +147,7 @@ pub(crate) struct Host {
     pub(crate) inventory: Inventory,
 }
 
-/// What a new host looks like.
+/// The properties of a new host.
 #[derive(Debug)]
 pub(crate) struct NewHost {
     pub(crate) name: String,
@@ -196,18 +196,18 @@ impl Host {
         }
     }
 
-    /// Whether nova-compute has worked since it was in this life. One that has died or is cut off does nothing more, and leaves its
-    /// records as they are.
+    /// True if nova-compute has run since this life. A dead or isolated one does nothing more, and leaves its records
+    /// unchanged.
     pub(crate) fn works_since(&self, life: u64) -> bool {
         self.life == life && self.reachable()
     }
 
-    /// What this machine's hypervisor says about a guest.
+    /// Returns a guest's state in this machine's hypervisor.
     pub(crate) fn guest(&self, no: ServerNo) -> Option<GuestPower> {
         self.guests.get(&no).map(|guest| guest.power)
     }
 
-    /// Whether nova-compute takes messages and can write to Nova's database.
+    /// True if nova-compute consumes messages and can write to Nova's database.
     pub(crate) fn reachable(&self) -> bool {
         self.power && self.link && self.agent.is_some()
     }

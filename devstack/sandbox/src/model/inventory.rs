@@ -1,4 +1,4 @@
-//! What Placement knows of a host: inventories, what is allocated of them, traits.
+//! Placement's data of a host: inventories, allocations, traits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,7 +33,7 @@ impl Terms {
         self.max_unit.unwrap_or(total)
     }
 
-    /// Whether Placement would let one more take so much. It does not ask where nothing is asked for.
+    /// True if Placement would allocate this much more. It checks nothing if nothing is requested.
     #[expect(
         clippy::cast_precision_loss,
         reason = "Placement compares so, in its database"
@@ -48,7 +48,7 @@ impl Terms {
     }
 }
 
-/// What an instance takes.
+/// The resources of an instance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Amounts {
     pub(crate) vcpus: u32,
@@ -114,7 +114,7 @@ impl Inventory {
         }
     }
 
-    /// What each of its servers takes.
+    /// Returns the resources of each of its servers.
     pub(crate) fn allocations(&self) -> impl Iterator<Item = (ServerNo, Amounts)> {
         self.allocations.iter().map(|(no, taken)| (*no, *taken))
     }

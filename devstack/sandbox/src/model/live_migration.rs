@@ -24,7 +24,7 @@ pub(crate) struct LiveMove {
 }
 
 impl State {
-    /// Aborts a live migration that copies. One whose guest is about to go on at its destination is past that.
+    /// Aborts a live migration that copies. After the switch it is too late.
     pub(crate) fn abort_live_migration(
         &mut self,
         caller: &Caller,
@@ -184,7 +184,7 @@ impl World {
         self.fail_server(no, "The live migration found the server elsewhere");
     }
 
-    /// The memory is copied: the guest goes on at the destination.
+    /// The memory is copied: the guest continues on the destination.
     pub(crate) fn live_switch(&mut self, live: Box<LiveMove>) {
         let alive = self.hosts[live.source].works_since(live.source_life)
             && self.hosts[live.dest].works_since(live.dest_life);
@@ -225,7 +225,7 @@ impl World {
         self.agenda.plan(at, Event::LiveFinish { live });
     }
 
-    /// The source writes down where the guest is. If it has died first, nobody does.
+    /// The source records the guest's location. If it dies first, the record stays.
     pub(crate) fn live_finish(&mut self, live: &LiveMove) {
         if !self.hosts[live.source].works_since(live.source_life) || self.servers.get(live.server).is_none() {
             return;
@@ -243,8 +243,8 @@ impl World {
             .set_status(live.migration, MigrationStatus::Completed, self.now);
     }
 
-    /// Makes an unfinished move appear: the record names `dest`, Nova still says source, and the guest runs where
-    /// `guest_at_dest` says.
+    /// Creates an unfinished move: the record names `dest`, Nova still has the source, and the guest runs on the host
+    /// that `guest_at_dest` selects.
     pub(crate) fn half_move(
         &mut self,
         no: ServerNo,

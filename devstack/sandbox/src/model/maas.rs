@@ -6,12 +6,12 @@ use crate::model::agenda::Event;
 use crate::model::host::Host;
 use crate::model::{HostIx, World};
 
-/// How MAAS and the BMC answer a power query.
+/// The answer of MAAS and the BMC to a power query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PowerQuery {
-    /// What is so.
+    /// The real state.
     Truth,
     /// Always this word.
     Says {
@@ -20,7 +20,7 @@ pub enum PowerQuery {
     },
     /// These words in turn, then the truth.
     Script {
-        /// What is answered, first to last.
+        /// The answers, in order.
         states: Vec<String>,
     },
     /// An error status.
@@ -32,7 +32,7 @@ pub enum PowerQuery {
     Hangs,
 }
 
-/// What becomes of a power command.
+/// The effect of a power command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -56,7 +56,7 @@ pub enum PowerCommand {
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     pub(crate) system_id: String,
-    /// What MAAS remembers; nobody tells it when a plug is pulled.
+    /// MAAS's cached state, which does not follow a pulled plug.
     pub(crate) cached_power: String,
     pub(crate) bmc_powered: bool,
     pub(crate) query: PowerQuery,
@@ -96,7 +96,7 @@ impl Host {
         let machine = &mut self.machine;
         let truth = if self.power { "on" } else { "off" };
         let said = match &mut machine.query {
-            // Nobody can ask a BMC without power; what lies is MAAS, and it may go on lying.
+            // A BMC without power cannot answer; the lie is MAAS's, which may continue.
             PowerQuery::Truth if !machine.bmc_powered => return QueryAnswer::Status(503),
             PowerQuery::Truth => truth.to_owned(),
             PowerQuery::Says { state } => state.clone(),
@@ -109,7 +109,7 @@ impl Host {
         QueryAnswer::State(said)
     }
 
-    /// What the outlet of a machine says.
+    /// Returns the state of a machine's outlet.
     pub(crate) fn outlet_word(&self) -> &'static str {
         if self.power { "on" } else { "off" }
     }
@@ -123,7 +123,7 @@ impl World {
         PowerCommand::Works
     }
 
-    /// Gives a power command, and says what becomes of it.
+    /// Sends a power command, and returns its effect.
     pub(crate) fn command_power(&mut self, ix: HostIx, on: bool) -> PowerCommand {
         let machine = &self.hosts[ix].machine;
         let command = if machine.command != PowerCommand::Works {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::model::ServerNo;
 use crate::moment::Moment;
 
-/// What moves, in Nova's words.
+/// The kind of a move, with Nova's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -35,7 +35,7 @@ impl MigrationKind {
     }
 }
 
-/// Where a migration is.
+/// The status of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MigrationStatus {
     Accepted,
@@ -80,7 +80,7 @@ pub(crate) struct Migration {
     pub(crate) dest_node: Option<String>,
     pub(crate) dest_host: Option<String>,
     pub(crate) created: Moment,
-    /// NULL until somebody has written the record a second time.
+    /// NULL until the record's first update.
     pub(crate) updated: Option<Moment>,
     pub(crate) user_id: String,
     pub(crate) project_id: String,
@@ -118,7 +118,7 @@ impl MigrationFilter {
             && is(&self.kind, row.kind.as_str())
             && is(&self.user_id, &row.user_id)
             && is(&self.project_id, &row.project_id)
-            // SQL compares with NULL and so hides records nobody has updated yet.
+            // SQL compares with NULL and so hides records without an update.
             && self.changes_since.is_none_or(|since| row.updated.is_some_and(|updated| updated >= since))
             && self.changes_before.is_none_or(|before| row.updated.is_some_and(|updated| updated <= before))
     }
@@ -196,7 +196,7 @@ impl Migrations {
         }
     }
 
-    /// Whether evacuations of this host have been done that it has not cleaned up after.
+    /// True if there are finished evacuations of this host that it has not cleaned up after.
     pub(crate) fn has_done_evacuations(&self, source: &str) -> bool {
         self.of_source(source)
             .any(|row| row.kind == MigrationKind::Evacuation && row.status == MigrationStatus::Done)

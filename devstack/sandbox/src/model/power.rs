@@ -37,7 +37,7 @@ impl World {
         }
     }
 
-    /// Ends nova-compute; guests go on if the machine does.
+    /// Stops nova-compute; guests run on if the machine does.
     pub(crate) fn end_agent(&mut self, ix: HostIx) {
         let (now, interval) = (self.now, self.settings.report_interval);
         let host = &mut self.hosts[ix];
@@ -45,7 +45,7 @@ impl World {
         host.life += 1;
         host.rebuilding = 0;
         host.rivals.clear();
-        // Orders that waited for a free slot were never begun: the broker hands them out again.
+        // Messages that waited for a free slot were not started: the broker redelivers them.
         let waiting: Vec<_> = host.waiting.drain(..).collect();
         host.queue.extend(
             waiting
@@ -81,7 +81,7 @@ impl World {
         members.len()
     }
 
-    /// The rack's power is back; machines stay off until somebody switches them on.
+    /// Restores the rack's power; machines stay off until they are switched on.
     pub(crate) fn restore_rack(&mut self, rack: &str) {
         for ix in self.hosts.indexes() {
             let host = &mut self.hosts[ix];

@@ -102,7 +102,7 @@ impl World {
         let total =
             self.settings.rebuild_time + spread + fault.map_or(std::time::Duration::ZERO, MoveFault::extra);
         self.hosts[dest].rivals.begin(no, self.now);
-        // The guest starts a little before Nova writes down where: that gap is where late trouble lives.
+        // The guest starts shortly before Nova records its host: late failures happen in that gap.
         let finish_delay = total / 10;
         let rebuild = Box::new(Rebuild {
             server: no,
@@ -144,7 +144,7 @@ impl World {
         self.hosts
             .set_guest(dest, no, rebuild.server_id, GuestPower::Running, self.now);
         if !expected {
-            // Somebody else has changed the task state: Nova gives up, and the guest it has started runs on.
+            // The task state was changed meanwhile: Nova gives up, and the started guest runs on.
             self.end_failed(dest, no, rebuild.migration);
             self.fail_server(no, "Unexpected task state");
             self.end_rivals(dest, no, rebuild.began);

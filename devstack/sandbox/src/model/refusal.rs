@@ -1,4 +1,4 @@
-//! How the model says no: with the status and the sentence the API answers with.
+//! Refusals of the model: with the API's status and message.
 
 use http::StatusCode;
 
@@ -39,7 +39,7 @@ impl Refusal {
     }
 }
 
-/// Who asks.
+/// The caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) user_id: String,

@@ -13,7 +13,7 @@ use crate::model::server::{Fault, TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
 use crate::moment::Moment;
 
-/// Rebuilds a destination has begun, with the orders behind them.
+/// Running rebuilds of a destination, with the messages behind them.
 #[derive(Debug, Default)]
 pub(crate) struct Rivals {
     begun: HashMap<ServerNo, Begun>,
@@ -27,7 +27,7 @@ struct Begun {
 }
 
 impl Rivals {
-    /// A rebuild has begun. Orders behind an earlier one of the same server fail when this one ends.
+    /// Records a started rebuild. Messages behind an earlier one of the same server fail when this one ends.
     pub(crate) fn begin(&mut self, no: ServerNo, at: Moment) {
         self.begun
             .entry(no)
@@ -38,7 +38,7 @@ impl Rivals {
             .at = at;
     }
 
-    /// Takes an order that has come together with the rebuild under way, and says whether there is one.
+    /// Adds a message behind a running rebuild of the same server; true if there is one.
     pub(crate) fn join(&mut self, no: ServerNo, migration: Option<u64>, now: Moment) -> bool {
         let Some(begun) = self.begun.get_mut(&no).filter(|begun| begun.at == now) else {
             return false;
@@ -55,7 +55,7 @@ impl Rivals {
         self.begun.remove(&no).map_or_else(Vec::new, |begun| begun.behind)
     }
 
-    /// nova-compute has ended, and what it had begun with it.
+    /// Clears the rebuilds of a nova-compute that has stopped.
     pub(crate) fn clear(&mut self) {
         self.begun.clear();
     }

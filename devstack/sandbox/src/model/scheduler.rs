@@ -14,7 +14,7 @@ use crate::model::{HostIx, ServerNo, State};
 const SCOPE: &str = "aggregate_instance_extra_specs:";
 const TENANT: &str = "filter_tenant_id";
 
-/// How the members of a group are to be placed.
+/// The policy of a server group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     not(test),
@@ -26,9 +26,9 @@ const TENANT: &str = "filter_tenant_id";
 pub(crate) enum GroupPolicy {
     /// All on one host.
     Affinity,
-    /// So many on one host at most.
+    /// At most this many on one host.
     AntiAffinity { per_host: usize },
-    /// Wishes that bind nobody.
+    /// A soft policy.
     Soft,
 }
 
@@ -68,7 +68,7 @@ impl State {
         }
     }
 
-    /// Whether the scheduler would place the server on this host.
+    /// True if the scheduler would place the server on this host.
     pub(crate) fn admits(&self, ix: HostIx, no: ServerNo) -> bool {
         let Some((server, flavor)) = self.with_flavor(no) else {
             return false;

@@ -29,7 +29,7 @@ pub enum VmState {
     Suspended,
     /// In rescue mode.
     Rescued,
-    /// A resize waits for its confirmation.
+    /// A resize awaits its confirmation.
     Resized,
     /// Shelved.
     Shelved,
@@ -127,7 +127,7 @@ pub(crate) fn status(vm_state: VmState, task_state: Option<TaskState>) -> &'stat
     }
 }
 
-/// Who locked a server, and why.
+/// The lock of a server: its owner and reason.
 #[derive(Debug, Clone)]
 pub(crate) struct Lock {
     pub(crate) by_owner: bool,

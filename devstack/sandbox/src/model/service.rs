@@ -18,7 +18,7 @@ pub(crate) enum ServiceStatus {
 }
 
 impl State {
-    /// Whether Nova takes nova-compute of this host for alive.
+    /// True if Nova considers this host's nova-compute up.
     pub(crate) fn service_up(&self, ix: HostIx) -> bool {
         let host = &self.world.hosts[ix];
         !host.forced_down
@@ -28,7 +28,7 @@ impl State {
             )
     }
 
-    /// Whether a heartbeat is young enough.
+    /// True if a heartbeat is recent enough.
     pub(crate) fn beats(&self, last: Moment) -> bool {
         self.world.now.since(last) <= self.world.settings.service_down_time
     }

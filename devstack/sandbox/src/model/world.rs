@@ -9,8 +9,8 @@ use crate::model::server::Servers;
 use crate::moment::Moment;
 use crate::settings::RegionSettings;
 
-/// What machines and nova-computes work on. They know nothing of API, conductor and scheduler: a message reaches them
-/// ([`World::cast`]), and time passes.
+/// The state that machines and nova-computes change. It is independent of API, conductor and scheduler: messages
+/// arrive ([`World::cast`]), and time passes.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: RegionSettings,
@@ -37,7 +37,7 @@ impl World {
         }
     }
 
-    /// What happens on a machine; gives back what is not for machines.
+    /// Handles an event of a machine; returns any other event.
     pub(crate) fn happen(&mut self, event: Event) -> Option<Event> {
         match event {
             Event::AgentStart { host, life } => {

@@ -132,7 +132,7 @@ fn evacuate(context: &Context, id: uuid::Uuid, argument: &Value) -> Result<Respo
         .region
         .change(|state| state.evacuate(&context.caller, id, &request));
     accepted?;
-    // 200, although the work has only begun: so it is in Nova.
+    // 200, although the action has only started: as in Nova.
     if version.at_least(14) {
         return Ok(StatusCode::OK.into_response());
     }

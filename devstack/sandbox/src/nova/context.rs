@@ -1,4 +1,4 @@
-//! Who asks Nova, and in which version.
+//! The caller of Nova, and the microversion.
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};

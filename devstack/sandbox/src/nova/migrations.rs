@@ -16,7 +16,7 @@ use crate::moment::Moment;
 
 /// A time in any of the forms clients send; without a zone it is UTC.
 pub(super) fn time(context: &Context, text: &str) -> Option<Moment> {
-    // A `+` that nobody encoded arrives as a space.
+    // An unencoded `+` arrives as a space.
     let text = text.replace(' ', "+");
     let wall = DateTime::parse_from_rfc3339(&text)
         .map(|time| time.with_timezone(&Utc))
@@ -186,7 +186,7 @@ pub(super) async fn list(
     })
 }
 
-/// What a live migration copies.
+/// Memory that a live migration copies.
 const MEMORY_KIB: u32 = 1024 * 1024;
 
 /// `DELETE /servers/{id}/migrations/{migration}`: aborts a live migration.

@@ -29,7 +29,7 @@ impl Page {
         self.pairs.iter().map(|(key, _)| key.as_str())
     }
 
-    /// How many rows a page has: what is asked for, at most `most`.
+    /// Returns the page size: the requested one, at most `most`.
     pub(super) fn limit(&self, most: usize) -> Result<usize, Answer> {
         match self.get("limit") {
             None => Ok(most),

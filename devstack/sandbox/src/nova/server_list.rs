@@ -18,7 +18,7 @@ use crate::moment::Moment;
 
 type Pairs = Query<Vec<(String, String)>>;
 
-/// What the query asks for.
+/// The filters of a query.
 #[derive(Debug, Default)]
 struct Filter {
     project: Option<String>,

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::model::State;
 use crate::model::server::{Server, TaskState};
 
-/// What decides how much of a server is shown.
+/// The level of detail of a server.
 #[derive(Debug)]
 pub(super) struct Lens<'a> {
     version: Microversion,

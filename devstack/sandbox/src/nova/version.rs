@@ -28,12 +28,12 @@ impl std::fmt::Display for Microversion {
 }
 
 impl Microversion {
-    /// Whether this is `2.minor` or later.
+    /// True if this is `2.minor` or later.
     pub(super) fn at_least(self, minor: u16) -> bool {
         self.0 >= minor
     }
 
-    /// What the headers ask for: the common one before Nova's old one, 2.1 if none speaks of compute.
+    /// Parses the headers: the common one before Nova's old one, 2.1 if neither names compute.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Answer> {
         let common = headers
             .get_all("openstack-api-version")

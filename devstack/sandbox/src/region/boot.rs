@@ -12,17 +12,17 @@ use crate::model::inventory::Amounts;
 use crate::model::server::VmState;
 use crate::model::{HostIx, State};
 
-/// Which servers to boot.
+/// The servers to boot.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Boot {
     /// Where; `None` spreads them over all hosts that are on.
     pub host: Option<String>,
-    /// How many.
+    /// Their number.
     pub count: usize,
     /// Names are this and a number.
     pub name: String,
-    /// Whether the number is added.
+    /// True to append a number to the name.
     pub numbered: bool,
     /// Metadata of each of them.
     pub metadata: BTreeMap<String, String>,
@@ -30,11 +30,11 @@ pub struct Boot {
     pub project: String,
     /// Flavor name.
     pub flavor: String,
-    /// Whether they boot from a volume instead of an image.
+    /// True to boot from a volume instead of an image.
     pub volume_backed: bool,
     /// Availability zone asked for at creation; evacuations stay inside it.
     pub zone: Option<String>,
-    /// What they are from the start.
+    /// The initial state.
     pub vm_state: VmState,
 }
 

@@ -1,4 +1,4 @@
-//! The one task that lets due events happen when nobody asks.
+//! The task that executes due events between calls.
 
 use tokio_util::sync::CancellationToken;
 

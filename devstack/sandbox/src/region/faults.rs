@@ -20,7 +20,7 @@ impl From<Refusal> for SandboxError {
     }
 }
 
-/// What may go wrong in the region: power, links, agents, moves, BMCs.
+/// Faults of the region: power, links, agents, moves, BMCs.
 #[derive(Debug, Clone, Copy)]
 pub struct Faults<'a>(&'a Region);
 
@@ -32,11 +32,11 @@ impl Region {
 }
 
 impl Faults<'_> {
-    /// Pulls the plug of a host: guests and nova-compute end at once, the BMC goes on.
+    /// Pulls the plug of a host: guests and nova-compute end at once, the BMC keeps running.
     ///
     /// # Errors
     ///
-    /// When there is no such host; so for every call here that names one.
+    /// There is no such host; the same applies to every call here with a host.
     pub fn power_loss(self, host: &str) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| state.world.power_off(ix))
     }
@@ -59,7 +59,7 @@ impl Faults<'_> {
         self.0.on_host(host, |state, ix| state.world.set_link(ix, false))
     }
 
-    /// Mends the link; nova-compute goes on without a restart, and so without its cleanup.
+    /// Restores the link; nova-compute continues without a restart, and so without its cleanup.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Faults<'_> {
         self.0.on_host(host, |state, ix| state.world.start_agent(ix))
     }
 
-    /// Whether nova-compute starts with the machine. With `false` a host may be powered on without its cleanup.
+    /// Sets whether nova-compute starts at boot. With `false` a host may be powered on without its cleanup.
     ///
     /// # Errors
     ///
@@ -96,7 +96,8 @@ impl Faults<'_> {
             .on_host(host, |state, ix| state.world.hosts[ix].agent_at_boot = starts)
     }
 
-    /// Empties the queue `compute.<host>`, as an operator does before a host returns. Says how many messages went.
+    /// Empties the queue `compute.<host>`, as an operator does before a host returns. Returns the number of dropped
+    /// messages.
     ///
     /// # Errors
     ///
@@ -109,7 +110,7 @@ impl Faults<'_> {
         })
     }
 
-    /// Takes the power from a whole rack, BMCs included. Says how many hosts that was.
+    /// Takes the power from a whole rack, BMCs included. Returns the number of affected hosts.
     ///
     /// # Errors
     ///
@@ -244,8 +245,8 @@ impl Faults<'_> {
             .on_host(host, |state, ix| state.world.hosts[ix].cell_away = away)
     }
 
-    /// Leaves a live migration, cold migration or resize caught half-way: the record names `dest`, Nova still says
-    /// the source, and the guest runs at `dest` if `guest_at_dest`.
+    /// Creates an unfinished live migration, cold migration or resize: the record names `dest`, Nova still has the
+    /// source, and the guest runs at `dest` if `guest_at_dest`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What an operator of the cloud does to Nova.
+//! Changes by an operator of the cloud in Nova.
 
 use uuid::Uuid;
 
@@ -38,8 +38,8 @@ impl Operator<'_> {
         Ok(())
     }
 
-    /// Writes into Nova's record that a server is on this host and has no task, as somebody does who has looked where it runs. No guest is
-    /// touched.
+    /// Sets a server's host in Nova's record and clears its task, as an operator does after checking where it runs.
+    /// Changes no guest.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Operator<'_> {
         Ok(())
     }
 
-    /// Which hosts are in an aggregate; none if there is no such aggregate.
+    /// Returns the hosts of an aggregate; none if it does not exist.
     pub fn aggregate_hosts(self, id: u64) -> Vec<String> {
         self.0.read(|state| {
             let hosts = state.aggregates.get(id).map(|row| &row.hosts);

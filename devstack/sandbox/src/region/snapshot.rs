@@ -1,4 +1,4 @@
-//! What there is, side by side: Nova's belief and the machines' truth.
+//! The state of the region: Nova's records and the machines' state side by side.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +14,25 @@ use crate::model::{HostIx, State};
 /// One server.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServerSnapshot {
-    /// Its id.
+    /// The id.
     pub id: Uuid,
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Owner.
     pub project_id: String,
-    /// Where Nova says it is.
+    /// The host in Nova's record.
     pub host: Option<String>,
     /// Nova's state.
     pub vm_state: VmState,
     /// Nova's task.
     pub task_state: Option<TaskState>,
-    /// Whether it is locked.
+    /// True if it is locked.
     pub locked: bool,
     /// The lock's reason.
     pub locked_reason: Option<String>,
-    /// Its metadata.
+    /// The metadata.
     pub metadata: BTreeMap<String, String>,
-    /// Where it executes, by the ledger.
+    /// The hosts on which it executes, by the ledger.
     pub runs_on: Vec<String>,
 }
 
@@ -55,25 +55,25 @@ pub struct HostSnapshot {
     pub service_id: Uuid,
     /// MAAS's id of the machine.
     pub system_id: String,
-    /// Whether it has power.
+    /// True if it has power.
     pub power: bool,
-    /// Whether it reaches the control network.
+    /// True if it reaches the control network.
     pub link: bool,
-    /// Whether nova-compute runs.
+    /// True if nova-compute runs.
     pub agent: bool,
-    /// Whether Nova takes it for up.
+    /// True if Nova considers it up.
     pub up: bool,
-    /// Whether its service is enabled.
+    /// True if its service is enabled.
     pub enabled: bool,
-    /// Why not.
+    /// The reason of disabling it.
     pub disabled_reason: Option<String>,
-    /// Whether it is forced down.
+    /// True if it is forced down.
     pub forced_down: bool,
     /// Servers Nova has here.
     pub servers: usize,
     /// Guests that execute here.
     pub running: usize,
-    /// Messages nobody has taken.
+    /// Number of unconsumed messages.
     pub queued: usize,
 }
 
@@ -84,7 +84,7 @@ pub struct MigrationSnapshot {
     pub id: u64,
     /// The server.
     pub server: Uuid,
-    /// What kind.
+    /// The kind.
     pub kind: MigrationKind,
     /// Nova's status word.
     pub status: String,

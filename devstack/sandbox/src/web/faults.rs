@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to a request.
+/// The effect on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -44,20 +44,20 @@ pub enum ApiEffect {
     },
 }
 
-/// Which requests are struck.
+/// The requests that a fault affects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApiFault {
-    /// What happens.
+    /// The effect.
     #[serde(flatten)]
     pub effect: ApiEffect,
     /// Only routes whose name contains this, as in [`crate::RequestEntry::route`]: `#evacuate`, `GET /compute`,
     /// `/MAAS`. Empty strikes everything but `/admin`.
     #[serde(default)]
     pub route: String,
-    /// How many requests pass before it strikes.
+    /// Number of requests to skip first.
     #[serde(default)]
     pub skip: u32,
-    /// How many it strikes; `None` is all.
+    /// Number of requests to affect; `None` is unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
 }
@@ -108,7 +108,7 @@ impl ApiFaults {
         self.lock().clear();
     }
 
-    /// What strikes a request on this route.
+    /// Returns the fault for a request on this route.
     pub(crate) fn strike(&self, route: &str) -> Option<ApiEffect> {
         let mut rules = self.lock();
         let position = rules.iter().position(|rule| route.contains(&rule.route))?;

@@ -1,11 +1,11 @@
-//! Who asked what: counters per route, and a journal.
+//! Log of requests: counters per route, and a journal.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-/// How many requests the journal keeps.
+/// Limit of the journal.
 const KEPT: usize = 50_000;
 
 /// One answered request.
@@ -70,7 +70,7 @@ impl RequestLog {
             .sum()
     }
 
-    /// How many requests on routes that contain `part` were under way at the same moment, at most; of those in the journal.
+    /// Returns the maximum of concurrent requests on routes that contain `part`, among those in the journal.
     pub fn most_at_once(&self, part: &str) -> usize {
         let log = self.lock();
         let entries = || log.journal.iter().filter(|entry| entry.route.contains(part));
@@ -90,7 +90,7 @@ impl RequestLog {
         self.lock().journal.iter().cloned().collect()
     }
 
-    /// Begins anew.
+    /// Clears the log.
     pub fn clear(&self) {
         *self.lock() = Log::default();
     }

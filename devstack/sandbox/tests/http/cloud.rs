@@ -6,7 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tachi_sandbox::{Fleet, Region, RegionSettings, Sandbox, SandboxOptions};
 
-/// How long a test waits for something that should happen at once.
+/// Time to wait for something that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer: status and body.
@@ -155,7 +155,7 @@ impl Cloud {
         );
     }
 
-    /// Pulls a plug, and waits for the clock to pass the time Nova needs to notice.
+    /// Pulls a plug, and waits until Nova notices.
     pub(crate) async fn kill(&self, host: &str) {
         self.region().faults().power_loss(host).unwrap();
         self.unheard(host).await;

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use crate::cloud::{Cloud, ids, quick};
 
-/// What a debug build on two busy cores may take. A release build needs a tenth.
+/// Time limit for a debug build on two busy cores. A release build needs a tenth.
 const WHOLE_LIST: Duration = Duration::from_mins(2);
 const ONE_HOST: Duration = Duration::from_secs(3);
 
-/// What paging needs of a page: reading all of it into a tree would measure the client.
+/// The fields of a page that paging needs: parsing all of it would measure the client.
 #[derive(Deserialize)]
 struct Page {
     servers: Vec<Row>,

@@ -6,7 +6,7 @@ use super::*;
 use crate::model::server::VmState;
 use crate::model::testing::region;
 
-/// Whether the second host takes the server of the first after this change.
+/// Returns whether the second host gets the first one's server after this change.
 fn taken(change: impl FnOnce(&mut State, ServerNo)) -> bool {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);

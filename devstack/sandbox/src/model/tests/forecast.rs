@@ -1,4 +1,4 @@
-//! What the forecast promises, against what this scheduler then does: a thousand regions by seed.
+//! Compares the forecast with the scheduler's results, over a thousand regions by seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -174,7 +174,7 @@ fn demand(state: &State, server: &Server) -> Demand {
     }
 }
 
-/// As an engine would see it.
+/// Converts to an engine's view.
 fn seen(state: &State) -> Cloud {
     let mut cloud = Cloud::default();
     for (ix, host) in state.world.hosts.iter() {
@@ -272,16 +272,16 @@ fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
 struct Score {
     promised: usize,
     broken: Vec<u64>,
-    /// Nothing was promised, and all fitted.
+    /// No promise, and all servers fitted.
     careful: usize,
-    /// Nothing was promised, and some found no host.
+    /// No promise, and some servers found no host.
     right: usize,
 }
 
 /// Takes something away from what is seen.
 type Blind = fn(&mut Cloud);
 
-/// What is promised from what `blind` leaves to be seen.
+/// Scores forecasts from the data that `blind` leaves visible.
 fn score(seeds: std::ops::Range<u64>, blind: Blind) -> Score {
     let mut score = Score::default();
     for seed in seeds {

@@ -1,4 +1,4 @@
-//! What is refused, and with which status.
+//! Refusals, with their statuses.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Power, racks and what MAAS says about them.
+//! Power, racks and MAAS's view of them.
 
 use crate::model::State;
 use crate::model::maas::{PowerCommand, PowerQuery, QueryAnswer};

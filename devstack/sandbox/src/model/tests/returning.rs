@@ -1,4 +1,4 @@
-//! What happens when the source comes back.
+//! The return of the source.
 
 use uuid::Uuid;
 
@@ -121,7 +121,7 @@ fn of_two_done_records_of_one_instance_a_start_completes_the_last() {
     state.kill(1);
     evacuate(&mut state, id);
     state.pass(3_000);
-    // Back on the first host by hand, as an operator may write it, and evacuated once more.
+    // Back on the first host by an operator's change of the record, and evacuated again.
     let (source, dest) = (state.h(1), state.world.servers.get(no).unwrap().host.unwrap());
     state.world.hosts.destroy_guest(dest, no, state.world.now);
     state.world.hosts[dest].servers.remove(&no);
