@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where libvirt's daemons put their sockets.
+/// Folder of the libvirt daemons' sockets.
 const FOLDER: &str = "/run/libvirt";
 
 /// Sockets to try, in order, and the name to ask for.
@@ -10,7 +10,7 @@ const FOLDER: &str = "/run/libvirt";
 pub struct Address {
     /// Sockets; the first that can be connected to is used.
     pub sockets: Vec<PathBuf>,
-    /// What the daemon is asked to open, such as `qemu:///system`.
+    /// The connection URI, such as `qemu:///system`.
     pub name: String,
     /// Ask for nothing that changes anything.
     pub read_only: bool,

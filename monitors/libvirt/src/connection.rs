@@ -23,19 +23,19 @@ use task::{Request, Task};
 
 /// libvirtd stops reading from a client with more than five calls in flight, its pings' answers included.
 const CALLS_IN_FLIGHT: usize = 4;
-/// How long libvirt waits, whatever it is told, for an agent to find back into step after a command it did not answer.
+/// Time that libvirt waits, whatever the call's timeout, for an agent to resynchronize after an unanswered command.
 pub const AGENT_SYNC: Duration = Duration::from_secs(5);
 /// The longest list of domains libvirt sends.
 const DOMAINS_MAX: u32 = 16_384;
 
-/// How a connection behaves.
+/// Options of a connection.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long a call may take.
+    /// Timeout of a call.
     pub call_timeout: Duration,
     /// Pings of this side; `None` sends none.
     pub keepalive: Option<Keepalive>,
-    /// How many events may wait to be taken.
+    /// Limit of queued events.
     pub queue: usize,
 }
 
@@ -49,12 +49,12 @@ impl Default for Options {
     }
 }
 
-/// When a silent daemon is asked whether it lives, and when it is given up: after (count + 1) intervals.
+/// Keepalive: an unresponsive daemon is given up after (count + 1) intervals.
 #[derive(Debug, Clone, Copy)]
 pub struct Keepalive {
-    /// How long nothing must have come.
+    /// Silence before a ping.
     pub interval: Duration,
-    /// How many pings may stay unanswered.
+    /// Limit of unanswered pings.
     pub count: u32,
 }
 
@@ -86,7 +86,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Why the connection ended, once it has.
+/// The reason why the connection ended, once it has.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Closed(Arc<OnceLock<Arc<CloseReason>>>);
 
@@ -115,7 +115,7 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// When the connection has ended and every event that came before has been taken.
+    /// The connection has ended and all earlier events have been taken.
     ///
     /// # Cancel safety
     ///
@@ -223,7 +223,7 @@ impl Connection {
         })
     }
 
-    /// Asks to be told of events of every domain.
+    /// Subscribes to events of every domain.
     ///
     /// # Errors
     ///
@@ -280,8 +280,8 @@ impl Connection {
             .transpose()
     }
 
-    /// What a domain does, and libvirt's number for why (see [`crate::shutoff`], [`crate::paused`]); `None` when it is
-    /// gone.
+    /// Returns a domain's state, and libvirt's number of the reason (see [`crate::shutoff`], [`crate::paused`]);
+    /// `None` if the domain no longer exists.
     ///
     /// # Errors
     ///
@@ -301,7 +301,7 @@ impl Connection {
             .transpose()
     }
 
-    /// The metadata somebody stored with a domain under a namespace; `None` when there is none, or no domain.
+    /// Returns a domain's metadata of a namespace; `None` if there is none, or no domain.
     ///
     /// # Errors
     ///
@@ -366,7 +366,7 @@ impl Connection {
         })
     }
 
-    /// Tells the daemon that this side goes. Dropping the connection does as well, less politely.
+    /// Closes the connection in an orderly way. Dropping it closes it, too.
     pub async fn close(self) {
         let body = Writer::default();
         // It goes either way.

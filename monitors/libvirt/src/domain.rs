@@ -4,14 +4,14 @@ use uuid::Uuid;
 
 use crate::xdr::{Malformed, Reader, Writer};
 
-/// Which domain.
+/// The identity of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
-    /// Its name, such as `instance-0000002a`.
+    /// The name, such as `instance-0000002a`.
     pub name: String,
-    /// Its UUID, which Nova makes the instance's.
+    /// The UUID, which Nova sets to the instance's.
     pub uuid: Uuid,
-    /// Its number while it runs, new at each start; -1 when it does not run.
+    /// The number while it runs, new at each start; -1 when it does not run.
     pub id: i32,
 }
 
@@ -32,22 +32,22 @@ impl Domain {
     }
 }
 
-/// What a domain does.
+/// The state of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DomainState {
-    /// Nothing is known.
+    /// Unknown.
     None,
-    /// It runs.
+    /// Running.
     Running,
-    /// It waits for a resource.
+    /// Blocked on a resource.
     Blocked,
-    /// It is paused.
+    /// Paused.
     Paused,
-    /// It is going down.
+    /// Shutting down.
     ShuttingDown,
-    /// It does not run.
+    /// Shut off.
     Shutoff,
-    /// It crashed and is kept as it is.
+    /// Crashed, and kept for inspection.
     Crashed,
     /// The guest sleeps.
     PmSuspended,
@@ -71,43 +71,43 @@ impl DomainState {
     }
 }
 
-/// Why a domain is off.
+/// Reasons of a shut-off domain.
 pub mod shutoff {
     /// libvirt does not know: it was off when libvirtd started.
     pub const UNKNOWN: i32 = 0;
     /// The guest shut down.
     pub const SHUTDOWN: i32 = 1;
-    /// Somebody destroyed it.
+    /// Destroyed.
     pub const DESTROYED: i32 = 2;
     /// Its process is gone, or the guest panicked.
     pub const CRASHED: i32 = 3;
-    /// It runs elsewhere.
+    /// Migrated to another host.
     pub const MIGRATED: i32 = 4;
-    /// It was saved to a file.
+    /// Saved to a file.
     pub const SAVED: i32 = 5;
-    /// It could not be started, or ended by an error.
+    /// Failed to start, or ended by an error.
     pub const FAILED: i32 = 6;
-    /// It was taken from a snapshot.
+    /// Restored from a snapshot.
     pub const FROM_SNAPSHOT: i32 = 7;
     /// libvirtd ended it when it found it again.
     pub const DAEMON: i32 = 8;
 }
 
-/// Why a domain is paused.
+/// Reasons of a paused domain.
 pub mod paused {
-    /// Its memory is moving.
+    /// Its memory is being migrated.
     pub const MIGRATION: i32 = 2;
     /// A disk failed.
     pub const IO_ERROR: i32 = 5;
-    /// Its watchdog bit.
+    /// Paused by its watchdog.
     pub const WATCHDOG: i32 = 6;
-    /// It is about to run.
+    /// Starting up.
     pub const STARTING_UP: i32 = 11;
-    /// Its memory is moving after it.
+    /// Its memory is being migrated after the switch.
     pub const POSTCOPY: i32 = 12;
 }
 
-/// Which domains a list holds.
+/// A filter of domains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
     /// Those with a definition on disk, running or not.

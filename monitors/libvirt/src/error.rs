@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors of libvirt calls.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub enum OpenError {
     Connect {
         /// The socket that was tried last.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -37,7 +37,7 @@ pub enum OpenError {
         uri: String,
         /// The socket.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         #[source]
         source: CallError,
     },
@@ -52,9 +52,9 @@ pub enum CallError {
     Refused {
         /// The call.
         what: &'static str,
-        /// Its number for the reason.
+        /// libvirt's number of the error.
         code: ErrorCode,
-        /// Its words for the reason.
+        /// libvirt's message.
         message: String,
     },
     /// No answer came in time.
@@ -62,7 +62,7 @@ pub enum CallError {
     Timeout {
         /// The call.
         what: &'static str,
-        /// How long was waited.
+        /// The timeout.
         limit: Duration,
     },
     /// The answer makes no sense.
@@ -70,7 +70,7 @@ pub enum CallError {
     Malformed {
         /// The call.
         what: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// The connection ended before.
@@ -78,7 +78,7 @@ pub enum CallError {
     Closed {
         /// The call.
         what: &'static str,
-        /// Why it ended.
+        /// The reason.
         #[source]
         source: Arc<CloseReason>,
     },
@@ -115,13 +115,13 @@ impl ErrorCode {
     pub const NO_DOMAIN_METADATA: Self = Self(80);
     /// The guest agent does not answer.
     pub const AGENT_UNRESPONSIVE: Self = Self(86);
-    /// The guest agent has not answered this command in time; said apart by newer daemons.
+    /// The guest agent has not answered this command in time; newer daemons have this number for it.
     pub const AGENT_COMMAND_TIMEOUT: Self = Self(112);
     /// The guest agent answered that it cannot.
     pub const AGENT_COMMAND_FAILED: Self = Self(113);
 }
 
-/// Why a connection ended.
+/// The reason why a connection ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -134,16 +134,16 @@ pub enum CloseReason {
     /// The daemon answers nothing.
     #[error("libvirtd answered no ping for {} s", silent.as_secs_f32())]
     Silent {
-        /// How long nothing came.
+        /// Length of the silence.
         silent: Duration,
     },
-    /// Bytes that cannot be understood; what they said is lost.
+    /// Data that cannot be parsed; its content is lost.
     #[error("libvirtd sent what cannot be read: {0}")]
     Malformed(&'static str),
     /// Events came faster than they were taken; those that did not fit are lost.
     #[error("more than {limit} events waited to be taken")]
     Overflow {
-        /// How many may wait.
+        /// The limit.
         limit: usize,
     },
     /// The daemon reads nothing.

@@ -1,4 +1,4 @@
-//! Events: what libvirt tells by itself.
+//! Events that libvirt sends.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use crate::domain::Domain;
 use crate::procedure as proc;
 use crate::xdr::{Malformed, Reader};
 
-/// What can be asked to be told of.
+/// Events that can be subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// Started, stopped, suspended and so on.
@@ -19,7 +19,7 @@ pub enum EventKind {
     Watchdog,
     /// A disk failed.
     IoError,
-    /// Somebody looked at the guest's screen.
+    /// A client connected to the guest's screen.
     Graphics,
     /// A disk failed, with the reason.
     IoErrorReason,
@@ -55,14 +55,14 @@ pub struct Event {
     pub domain: Domain,
     /// When it was read from the socket.
     pub at: SystemTime,
-    /// What happened.
+    /// The event.
     pub what: What,
 }
 
-/// What happened.
+/// The event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// The domain's life went on; the detail is one of those in [`lifecycle`].
+    /// A change of the domain's state; the detail is one of those in [`lifecycle`].
     Lifecycle(Lifecycle, i32),
     /// The guest was reset.
     Reboot,
@@ -70,9 +70,9 @@ pub enum What {
     RtcChange,
     /// The guest's watchdog bit: 0 none, 1 pause, 2 reset, 3 poweroff, 4 shutdown, 5 debug, 6 inject NMI.
     Watchdog(i32),
-    /// A disk failed: 0 none, 1 the guest is paused, 2 the guest was told.
+    /// A disk failed: 0 none, 1 the guest is paused, 2 the guest got the error.
     IoError(i32),
-    /// Somebody looked at the guest's screen.
+    /// A client connected to the guest's screen.
     Graphics,
     /// A disk failed, with the action of [`What::IoError`] and the reason (`enospc` or nothing).
     IoErrorReason(i32, String),
@@ -87,17 +87,17 @@ pub enum What {
 /// A turn in a domain's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// Its definition was written.
+    /// Defined.
     Defined,
-    /// Its definition was removed.
+    /// Undefined.
     Undefined,
-    /// It started.
+    /// Started.
     Started,
-    /// It was paused.
+    /// Suspended.
     Suspended,
-    /// It goes on.
+    /// Resumed.
     Resumed,
-    /// It ended.
+    /// Stopped.
     Stopped,
     /// The guest shut down, its process is about to end.
     Shutdown,
@@ -126,7 +126,7 @@ impl Lifecycle {
     }
 }
 
-/// The details of [`Lifecycle`] that say why.
+/// Details of [`Lifecycle`]: the reasons.
 pub mod lifecycle {
     /// Of `Started`: its memory comes from another host.
     pub const STARTED_MIGRATED: i32 = 1;
@@ -138,7 +138,7 @@ pub mod lifecycle {
     pub const SUSPENDED_WATCHDOG: i32 = 3;
     /// Of `Suspended`: a call of libvirt's interface failed half way.
     pub const SUSPENDED_API_ERROR: i32 = 6;
-    /// Of `Resumed`: somebody let it go on.
+    /// Of `Resumed`: resumed by a request.
     pub const RESUMED_UNPAUSED: i32 = 0;
     /// Of `Resumed`: its memory is here.
     pub const RESUMED_MIGRATED: i32 = 1;
@@ -146,7 +146,7 @@ pub mod lifecycle {
     pub const RESUMED_POSTCOPY: i32 = 3;
     /// Of `Stopped`: the guest shut down.
     pub const STOPPED_SHUTDOWN: i32 = 0;
-    /// Of `Stopped`: somebody destroyed it.
+    /// Of `Stopped`: destroyed by a request.
     pub const STOPPED_DESTROYED: i32 = 1;
     /// Of `Stopped`: the guest panicked.
     pub const STOPPED_CRASHED: i32 = 2;
@@ -162,7 +162,7 @@ pub mod lifecycle {
     pub const CRASHED_PANICKED: i32 = 0;
 }
 
-/// Reads an event. `None`: a procedure nobody registered for.
+/// Parses an event. `None`: a procedure without a subscription.
 pub(crate) fn read(procedure: i32, body: &[u8], at: SystemTime) -> Result<Option<Event>, Malformed> {
     let known = proc::EVENT_LIFECYCLE..=proc::EVENT_CONTROL_ERROR;
     if !known.contains(&procedure)

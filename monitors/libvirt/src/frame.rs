@@ -8,7 +8,7 @@ const FRAME_MAX: usize = 8 * 1024 * 1024;
 /// The length and the six numbers.
 const HEADER: usize = 28;
 
-/// What a frame is.
+/// The type of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Asks for something.
@@ -36,7 +36,7 @@ pub(crate) struct Frame {
     pub(crate) procedure: i32,
     pub(crate) kind: Kind,
     pub(crate) serial: u32,
-    /// A reply that tells an error.
+    /// True for an error reply.
     pub(crate) failed: bool,
     pub(crate) body: Vec<u8>,
 }
@@ -91,7 +91,7 @@ impl Frame {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     bytes: Vec<u8>,
-    /// What is taken already.
+    /// Number of consumed bytes.
     taken: usize,
 }
 

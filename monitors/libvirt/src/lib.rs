@@ -1,7 +1,7 @@
 //! A client of libvirtd's RPC protocol over its Unix socket, without any C library.
 //!
-//! What the monitors need and nothing else: open, list, look at a domain, be told of events, ask a guest agent. No thread
-//! of libvirt's, no event loop of libvirt's, no licence of libvirt's in the binary.
+//! It covers what the monitors need: open, list, inspect a domain, subscribe to events, and call a guest agent. The
+//! binary contains no thread, event loop or licensed code of libvirt.
 //!
 //! ```text
 //! Connection (cheap handle) --calls--> task that owns the socket --frames--> libvirtd
@@ -9,14 +9,14 @@
 //!                                             +--> Events (bounded queue, in order)
 //! ```
 //!
-//! One task reads and writes. It answers the daemon's keepalive pings and sends its own, so that a daemon that is frozen
-//! is noticed. It never waits for a consumer: when the queue of events is full, or a frame cannot be understood, the
-//! connection *ends* with a reason, after everything that was read before it. Nothing is dropped while the connection
-//! looks well; whoever uses it compares what is there when it connects again.
+//! One task reads and writes. It answers the daemon's keepalive pings and sends its own, so that it detects a frozen
+//! daemon. It never waits for a consumer: if the queue of events is full, or a frame cannot be parsed, the connection
+//! *ends* with a reason, after all earlier events. Nothing is dropped while the connection is up; the caller compares
+//! the domains after a reconnect.
 //!
-//! Numbers and layouts are those of libvirt's `remote_protocol.x`, `qemu_protocol.x` and `virkeepaliveprotocol.x`, which
-//! libvirt keeps stable. They were checked against libvirtd 9.0.0 (Debian 12); `tests/parts/libvirt.sh` checks them
-//! against the installed one each time.
+//! Numbers and layouts are those of libvirt's `remote_protocol.x`, `qemu_protocol.x` and `virkeepaliveprotocol.x`,
+//! which libvirt keeps stable. They were checked against libvirtd 9.0.0 (Debian 12); `tests/parts/libvirt.sh` checks
+//! them against the installed one each time.
 
 mod address;
 mod connection;

@@ -2,7 +2,7 @@
 
 /// The main program.
 pub(crate) const REMOTE: u32 = 0x2000_8086;
-/// What only the QEMU driver offers.
+/// Program number of calls that only the QEMU driver supports.
 pub(crate) const QEMU: u32 = 0x2000_8087;
 /// Pings, in both directions.
 pub(crate) const KEEPALIVE: u32 = 0x6b65_6570;

@@ -14,12 +14,12 @@ use crate::event::{self, Event};
 use crate::frame::{Frame, Inbox, Kind};
 use crate::procedure as proc;
 
-/// A daemon that does not read what is sent is given up when so much waits for it.
+/// Limit of unsent bytes, above which a daemon that does not read is given up.
 const UNSENT_MAX: usize = 1024 * 1024;
-/// What is read at once.
+/// Size of one read.
 const CHUNK: usize = 16 * 1024;
 
-/// What the handles ask of the task.
+/// A request from a handle to the task.
 #[derive(Debug)]
 pub(super) enum Request {
     /// Send a call. The answer is whether it failed, and its body.
@@ -67,7 +67,7 @@ impl Pulse {
         }
     }
 
-    /// Anything that comes shows that the daemon lives.
+    /// Resets the keepalive: any data shows that the daemon is alive.
     fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.unanswered = 0;
@@ -108,8 +108,8 @@ impl Task {
         }
     }
 
-    /// Serves until the connection ends. The reason is set before the ends of the channels drop, so that whoever finds one
-    /// dropped finds the reason.
+    /// Serves until the connection ends. The reason is set before the channels' ends drop, so that a handle that
+    /// finds its channel closed finds the reason.
     pub(super) async fn run(mut self) {
         let reason = self.serve().await;
         tracing::debug!(%reason, "connection to libvirt ended");
@@ -145,7 +145,7 @@ impl Task {
                 body,
                 reply,
             } => {
-                // Whoever gave up waiting leaves nothing behind.
+                // Drops the entries of callers that gave up.
                 self.pending.retain(|_, waiting| !waiting.is_closed());
                 self.serial = self.serial.wrapping_add(1);
                 self.pending.insert(self.serial, reply);
@@ -214,7 +214,7 @@ impl Task {
                 self.send(&heartbeat(proc::PONG))
             }
             (_, Kind::Reply) => {
-                // An answer nobody waits for any more came late.
+                // An answer without a waiting caller came late.
                 if let Some(waiting) = self.pending.remove(&frame.serial) {
                     let _ = waiting.send((frame.failed, frame.body));
                 }
@@ -231,7 +231,7 @@ impl Task {
             .map_err(|malformed| CloseReason::Malformed(malformed.0))?;
         let Some(event) = event else { return Ok(()) };
         match self.events.try_send(event) {
-            // Whoever dropped the queue wants no events.
+            // The consumer dropped the queue.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(CloseReason::Overflow { limit: self.queue }),
         }

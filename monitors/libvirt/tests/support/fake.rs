@@ -1,6 +1,6 @@
-//! A daemon that is no libvirtd: speaks the protocol from a description of its own, and does what a test tells it.
+//! A fake libvirtd: speaks the protocol from its own description, and behaves as a test scripts it.
 //!
-//! It writes its bytes by hand instead of with the client's code, so that a mistake made twice cannot hide.
+//! It encodes its bytes by hand instead of with the client's code, so that no mistake cancels out.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct Guest {
     pub broken: bool,
 }
 
-/// What its agent does.
+/// The behaviour of its agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agent {
     Answers,
@@ -111,7 +111,7 @@ impl Fake {
         format!("qemu+unix:///system?socket={}", self.socket.display())
     }
 
-    /// Begins to listen; guests live on while nobody does.
+    /// Starts to listen; guests run on while the fake does not listen.
     pub fn start(&self) {
         let _ = std::fs::remove_file(&self.socket);
         let listener = UnixListener::bind(&self.socket).unwrap();
@@ -165,7 +165,7 @@ impl Fake {
         change(state.guests.iter_mut().find(|guest| guest.uuid == uuid).unwrap());
     }
 
-    /// How often a procedure of the main program was called.
+    /// Returns the number of calls of a procedure of the main program.
     pub fn calls(&self, procedure: u32) -> usize {
         self.state
             .lock()
@@ -422,7 +422,7 @@ fn domain(guest: &Guest) -> Vec<u8> {
     bytes
 }
 
-/// How every event starts: a callback's number, the domain.
+/// Encodes the start of every event: a callback's number, the domain.
 fn start(guest: &Guest) -> Vec<u8> {
     let mut body = 7_i32.to_be_bytes().to_vec();
     body.extend(domain(guest));
