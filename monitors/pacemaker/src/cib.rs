@@ -1,6 +1,6 @@
-//! What `cibadmin --query` prints: the cluster's configuration and its own notes about the nodes.
+//! Parser of `cibadmin --query`: the cluster's configuration and its own records of the nodes.
 //!
-//! The notes change from version to version (booleans became epochs in 2.1.7), so they are a second witness beside
+//! The records change from version to version (booleans became epochs in 2.1.7), so they are a second witness beside
 //! `crm_mon`, never the only one.
 
 mod read;
@@ -19,7 +19,7 @@ const WHAT: &str = "the CIB";
 /// The cluster's note about one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeState {
-    /// In the membership. `None` if the note does not say.
+    /// True if it is in the membership; `None` if the CIB does not state it.
     pub in_ccm: Option<bool>,
     /// The controller runs; members only.
     pub crmd: Option<bool>,
@@ -34,9 +34,9 @@ pub struct Device {
     pub id: String,
     /// The agent, such as `fence_ipmilan` or `external/ipmi`.
     pub agent: String,
-    /// Its parameters. May hold passwords: never to be logged.
+    /// Its parameters. They may contain passwords: never log them.
     pub parameters: BTreeMap<String, String>,
-    /// Why its parameters are not all known, to be read after "which".
+    /// The reason why some parameters are unknown; completes "which ...".
     pub unclear: Option<String>,
     /// Its `target-role` is `Stopped`: the fencer does not use it.
     pub disabled: bool,
@@ -51,12 +51,12 @@ pub enum Target {
     Pattern(String),
     /// The nodes with this attribute.
     Attribute {
-        /// Its name.
+        /// The attribute's name.
         name: String,
-        /// Its value.
+        /// The attribute's value.
         value: String,
     },
-    /// The level does not say it in a known way.
+    /// The level uses an unknown form.
     Unreadable,
 }
 
@@ -74,7 +74,7 @@ pub struct Level {
 pub struct Cib {
     /// The partition that printed this has quorum.
     pub quorate: bool,
-    /// The CIB does not say whether it has.
+    /// The CIB does not state whether it has quorum.
     pub unstated: bool,
     /// Notes by node name, in small letters: see [`Cib::note`].
     pub nodes: BTreeMap<String, NodeState>,
@@ -94,12 +94,12 @@ pub struct Cib {
     pub fences_by: &'static str,
     /// The cluster counts on the watchdog of a node that no device can reach.
     pub watchdog: bool,
-    /// How long the cluster takes at most to see that a remote node is gone, by its name: the interval of its connection's monitor and
-    /// the time that one may take. A connection that nothing monitors is not there.
+    /// Longest time until the cluster detects the loss of a remote node, by its name: interval plus timeout of its
+    /// connection's monitor. A connection without a monitor is missing.
     pub remotes: BTreeMap<String, Duration>,
 }
 
-/// What a monitor may take unless it is said.
+/// Default timeout of a monitor.
 const MONITOR: Duration = Duration::from_secs(20);
 
 impl Cib {

@@ -1,4 +1,4 @@
-//! What `crm_mon --output-as=xml` prints, and `crm_mon -X` before it.
+//! Parser of `crm_mon --output-as=xml`, and of the older `crm_mon -X`.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::{Error, Time, parse_time};
 
 const WHAT: &str = "the output of crm_mon";
 
-/// What kind of node it is.
+/// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -35,7 +35,7 @@ pub struct Node {
     pub kind: Kind,
     /// The cluster takes it for reachable. Also `true` for seconds on end while a dead remote is being reconnected.
     pub online: bool,
-    /// Its state is unknown and it waits to be fenced.
+    /// Its state is unknown and its fencing is pending.
     pub unclean: bool,
     /// It is joining.
     pub pending: bool,
@@ -45,14 +45,14 @@ pub struct Node {
     pub shutdown: bool,
 }
 
-/// A resource, wherever in groups, clones and bundles it stands.
+/// A resource, at any depth of groups, clones and bundles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
     /// Its name; of a remote's connection, the remote's name.
     pub id: String,
     /// `Started`, `Stopped`, `Starting`, ...
     pub role: String,
-    /// What an operator wants it to be.
+    /// The role that an operator has set.
     pub target_role: Option<String>,
     /// Pacemaker may start and stop it.
     pub managed: bool,
@@ -62,11 +62,11 @@ pub struct Resource {
     pub nodes: Vec<String>,
 }
 
-/// What became of an attempt to fence.
+/// The result of a fencing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FenceStatus {
-    /// The device says that it is done.
+    /// The device reports success.
     Success,
     /// The device refused or did not answer.
     Failed,
@@ -81,13 +81,13 @@ pub struct FenceEvent {
     pub action: String,
     /// The node's name.
     pub target: String,
-    /// How it ended.
+    /// The result.
     pub status: FenceStatus,
-    /// Which node's fencer executed it; `a human` if an operator confirmed by hand.
+    /// The node whose fencer executed it; `a human` if an operator confirmed it by hand.
     pub delegate: Option<String>,
-    /// Which program asked for it.
+    /// The requesting program.
     pub client: Option<String>,
-    /// Which node asked for it.
+    /// The requesting node.
     pub origin: Option<String>,
     /// When it ended, by the cluster's clock; never there while pending.
     pub completed: Option<Time>,
@@ -102,17 +102,17 @@ pub struct FenceEvent {
 pub struct CrmMon {
     /// A DC is there and its partition has quorum.
     pub quorate: bool,
-    /// The output does not say whether it has.
+    /// The output does not state whether it has quorum.
     pub unstated: bool,
     /// The DC's name.
     pub dc: Option<String>,
-    /// What pacemakerd says about itself; nothing if asked on a remote.
+    /// The state of pacemakerd; `None` on a remote.
     pub pacemakerd: Option<String>,
     /// The cluster fences at all.
     pub stonith_enabled: bool,
     /// The whole cluster is in maintenance.
     pub maintenance: bool,
-    /// When this was printed, if it says so.
+    /// The time of the output, if stated.
     pub at: Option<Time>,
     /// All nodes.
     pub nodes: Vec<Node>,

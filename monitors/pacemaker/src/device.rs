@@ -1,7 +1,7 @@
-//! Which fencing devices can have turned a node off, and whether they really can.
+//! Analysis of fencing devices: which of them may have turned a node off, and whether their success proves it.
 //!
-//! Follows the fencer (`daemons/fenced` of Pacemaker): it compares names of nodes without regard to case and names of devices
-//! with it, asks a topology's levels before anything else, and hands each option that begins with `pcmk_` to itself.
+//! Follows the fencer (`daemons/fenced` of Pacemaker): it compares names of nodes ignoring case and names of devices
+//! exactly, uses a topology's levels first, and keeps each option that begins with `pcmk_` for itself.
 
 mod aim;
 mod covers;
@@ -16,11 +16,11 @@ use crate::{Cib, Rules};
 
 pub(crate) use covers::{Coverage, coverage};
 
-/// The name of the device that stands for the watchdogs of the nodes.
+/// Name of the device that represents the nodes' watchdogs.
 const WATCHDOG: &str = "watchdog";
 
-/// Why a fencing of this node by `action` proves nothing: a device that does not switch its power may have done it, or none of
-/// the devices can.
+/// Returns the reason why a fencing of this node by `action` proves nothing: a device that does not switch its power
+/// may have done it, or no device can.
 pub fn unproven(cib: &Cib, node: &str, action: &str, rules: &Rules) -> Option<String> {
     Fencing {
         cib,
@@ -31,7 +31,7 @@ pub fn unproven(cib: &Cib, node: &str, action: &str, rules: &Rules) -> Option<St
     .doubt()
 }
 
-/// True if it is not known whether this agent switches power, and no operator has said so either.
+/// True if it is unknown whether this agent switches power, and no operator has declared it either.
 pub fn is_unknown_agent(agent: &str, rules: &Rules) -> bool {
     let said = [&rules.power_agents, &rules.null_agents];
     effect(agent) == Effect::Unknown
@@ -54,11 +54,11 @@ pub(crate) fn same_node(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// Whether a level of the topology is for the node.
+/// The match of a topology's level with the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Match {
     No,
-    /// That cannot be decided.
+    /// Undecidable.
     Maybe,
     Yes,
 }
@@ -130,7 +130,8 @@ impl Fencing<'_> {
         if sure { Match::Yes } else { Match::No }
     }
 
-    /// Why a success of this level proves nothing. All of its devices must succeed: one that switches the power is enough.
+    /// Returns the reason why a success of this level proves nothing. All of its devices must succeed, so one that
+    /// switches the power is enough.
     fn level(&self, level: &Level) -> Option<String> {
         let many = level.devices.len() > 1;
         let by_name = matches!(&level.target, Target::Name(name) if same_node(name, self.node));
@@ -168,7 +169,7 @@ impl Fencing<'_> {
         ))
     }
 
-    /// Why a success of this device does not mean that the node's power is off.
+    /// Returns the reason why a success of this device does not prove that the node's power is off.
     fn device(&self, device: &Device, many: bool, by_name: bool) -> Option<String> {
         let named = |why: String| format!("{} ({}), {why}", device.id, device.agent);
         if let Some(why) = &device.unclear {
@@ -206,8 +207,8 @@ fn asked<'d>(device: &'d Device, action: &'d str, many: bool) -> &'d str {
     instead.map_or(action, String::as_str)
 }
 
-/// Whether a pattern of the topology matches a node's name. The fencer reads it as a POSIX extended expression, without
-/// regard to anything but its letters; where that and ours may differ, it may match.
+/// Matches a pattern of the topology with a node's name. The fencer reads it as a POSIX extended expression, ignoring
+/// case; where that and Rust's syntax may differ, the result is `Maybe`.
 fn matches(pattern: &str, node: &str) -> Match {
     let mut before = ' ';
     let differs = pattern.chars().any(|c| {

@@ -1,35 +1,35 @@
-//! Why a text could not be read.
+//! Errors of parsing.
 
-/// Why the output of a Pacemaker tool could not be read. The caller sees nothing then: every node is `blind`.
+/// The output of a Pacemaker tool cannot be parsed. The caller then knows nothing: every node is `blind`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Not XML, or cut off.
     #[error("reading {what} as XML")]
     Xml {
-        /// Which text.
+        /// The text.
         what: &'static str,
-        /// What the parser said.
+        /// The parser's error.
         #[source]
         source: quick_xml::Error,
     },
     /// An attribute is malformed, or there twice.
     #[error("reading the attributes of <{element}> in {what}")]
     Attribute {
-        /// Which text.
+        /// The text.
         what: &'static str,
         /// The element's name.
         element: String,
-        /// What the parser said.
+        /// The parser's error.
         #[source]
         source: quick_xml::Error,
     },
     /// Well-formed XML that is not what was asked for.
     #[error("{what} {problem}")]
     Shape {
-        /// Which text.
+        /// The text.
         what: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// A time that no version of Pacemaker prints.

@@ -1,5 +1,5 @@
-//! What was seen before, as far as a verdict needs it. Belongs on disk: a bridge that forgets when a host was last up
-//! can no longer tell an old fencing from a new one.
+//! The earlier observations that a verdict needs. Must be stored on disk: a bridge that forgets when a host was last
+//! up cannot distinguish an old fencing from a new one.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FenceStatus, Judgement, Snapshot, Time, Verdict};
 
-/// What is remembered of one node.
+/// The earlier observations of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeHistory {
     /// When it was last seen up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_up: Option<Time>,
-    /// Whether the fencing history was looked at when it was last up. Then a success that is not `known` came later,
-    /// whatever the clocks say.
+    /// True if the fencing history was read when the node was last up. Then a success that is not `known` came later,
+    /// whatever the clocks show.
     #[serde(default)]
     pub watched: bool,
-    /// The newest success that the cluster already told of when the node was last up.
+    /// The newest success in the fencing history when the node was last up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<Time>,
-    /// The newest success told of, and when it was first seen.
+    /// The newest success, and the time of its first observation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<(Time, Time)>,
     /// The last verdict that was not `keep` or `blind`.
@@ -28,7 +28,7 @@ pub struct NodeHistory {
     pub verdict: Option<Verdict>,
 }
 
-/// What is remembered of a cluster.
+/// The earlier observations of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// By the cluster's names.
@@ -37,7 +37,7 @@ pub struct History {
 }
 
 impl History {
-    /// Says when a node was last up, for someone who did not watch it.
+    /// Sets when a node was last up, for a caller that did not watch it.
     #[must_use]
     pub fn with_last_up(mut self, name: &str, at: Time) -> Self {
         self.nodes.entry(name.to_owned()).or_default().last_up = Some(at);

@@ -1,20 +1,21 @@
-//! What a Pacemaker cluster says about its nodes: pure, without any input or output.
+//! Verdicts about the nodes of a Pacemaker cluster: pure, without any input or output.
 //!
-//! A node that Pacemaker shows as offline may be dead, taken out on purpose, out of reach and running, or merely unseen
-//! because the cluster lost its quorum. Only one of these may be evacuated: the one that was *fenced* since it was last
-//! up. This crate tells them apart:
+//! A node that Pacemaker shows as offline may be dead, taken out on purpose, unreachable but running, or merely
+//! unseen because the cluster lost its quorum. Only one of these may be evacuated: the one that was *fenced* since it
+//! was last up. This crate distinguishes them:
 //!
 //! ```text
 //! crm_mon --output-as=xml -> CrmMon --+
 //!                                     +-> Snapshot --+
-//! cibadmin --query --------> Cib -----+              +-> verdict() -> Judgement of each node (verdict, reason, proof)
+//! cibadmin --query --------> Cib -----+              +-> verdict() -> Judgement of each node (verdict, reason,
+//! proof)
 //!                            History, Rules ---------+
 //!                                                           |
-//!                            Ledger, Told ------------------+-> plan() -> what to tell the Instance-HA API
+//!                            Ledger, Told ------------------+-> plan() -> reports to the Instance-HA API
 //! ```
 //!
-//! Running the tools, the clock, the disk and the API belong to the caller. All functions are total: whatever the XML
-//! holds, the answer is a verdict or an error, never a panic, and the work is bounded by the size of the text.
+//! The caller runs the tools and owns the clock, the disk and the API. All functions are total: whatever the XML
+//! contains, the answer is a verdict or an error, never a panic, and the work is bounded by the size of the text.
 //!
 //! ```
 //! use tachi_pacemaker::{CrmMon, History, Rules, Snapshot, Verdict, verdict};

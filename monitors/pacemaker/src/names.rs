@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-/// How names of the cluster become names of hosts.
+/// The mapping from names of the cluster to names of hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Said by an operator: cluster's name to host's name.
+    /// Configured by an operator: cluster's name to host's name.
     pub map: BTreeMap<String, String>,
     /// All hosts there are, if they are known.
     pub hosts: Vec<String>,
 }
 
-/// Why a node of the cluster is no host.
+/// The reason why a node of the cluster is not a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -20,7 +20,7 @@ pub enum NameError {
     Ambiguous {
         /// The cluster's name.
         node: String,
-        /// What fits.
+        /// The matching hosts.
         hosts: Vec<String>,
     },
     /// No host fits.
@@ -32,8 +32,8 @@ pub enum NameError {
 }
 
 impl Names {
-    /// The host's name: the very name, then what the map says, then the one host that differs by its domain only.
-    /// Without a list of hosts, the map or the very name.
+    /// Returns the host's name: the identical name, then the map's, then the one host that differs only in its
+    /// domain. Without a list of hosts, the map's or the identical name.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Names {
         }
     }
 
-    /// What the map says of a node. Pacemaker compares names of nodes without regard to case.
+    /// Returns the map's entry of a node. Pacemaker compares names of nodes ignoring case.
     fn mapped(&self, node: &str) -> Option<&str> {
         let pair = self
             .map
@@ -74,7 +74,7 @@ impl Names {
         Some(pair.1)
     }
 
-    /// Which node of the cluster the machine of this host name is.
+    /// Returns the cluster's node on the machine of this host name.
     pub fn node_of<'n>(&self, host: &str, nodes: &[&'n str]) -> Option<&'n str> {
         let nodes = nodes.iter().copied();
         let exact = nodes.clone().find(|node| *node == host);

@@ -1,4 +1,4 @@
-//! What to tell the API, given what it was told before: each change once.
+//! Planning of reports from verdicts and earlier reports: each change once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::publisher::same_event;
 use crate::{Brake, Judgement, Proof, Time, Verdict};
 
-/// What was told of a node.
+/// The reported state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
@@ -20,10 +20,10 @@ pub enum Said {
     Started,
 }
 
-/// The last thing told of a node.
+/// The last report about a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// What the notification said.
+    /// The reported state.
     pub said: Said,
     /// The same for every bridge that reports the same event.
     pub key: String,
@@ -32,7 +32,7 @@ pub struct Told {
     /// The node was seen up since.
     #[serde(default)]
     pub returned: bool,
-    /// It is known to have left this process.
+    /// True if it is known to have left this process.
     #[serde(default)]
     pub handed_over: bool,
     /// The evidence that went with it, to repeat it to the letter.
@@ -40,22 +40,23 @@ pub struct Told {
     pub proof: Option<Proof>,
 }
 
-/// Everything told, by the cluster's names. Belongs on disk, beside the [`crate::History`].
+/// The last reports, by the cluster's names. Must be stored on disk, beside the [`crate::History`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// The last thing told of each node.
+    /// The last report about each node.
     #[serde(default)]
     pub nodes: BTreeMap<String, Told>,
 }
 
-/// When something is told.
+/// Delays of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// A node must be up for so long before it is told as started.
+    /// Time that a node must be up before it is reported as started.
     pub started_after: Duration,
-    /// A node must be lost for so long before that is told; `None` never tells.
+    /// Time that a node must be lost before that is reported; `None` disables it.
     pub lost_after: Option<Duration>,
-    /// A node that left in order, without an operator's mark, must be gone for so long before it is told as lost; `None` never tells.
+    /// Time that a node that left in order, without an operator's mark, must be gone before it is reported as lost;
+    /// `None` disables it.
     pub left_after: Option<Duration>,
     /// Too many at once.
     pub brake: Brake,
@@ -72,7 +73,7 @@ impl Default for Pace {
     }
 }
 
-/// What is to be told.
+/// The report to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// Stopped, offline, normal: proven off.
@@ -84,7 +85,7 @@ pub enum Report {
 }
 
 impl Report {
-    /// What the ledger will say.
+    /// Returns the state for the ledger.
     pub fn said(&self) -> Said {
         match self {
             Self::Fenced(_) => Said::Fenced,
@@ -94,7 +95,7 @@ impl Report {
     }
 }
 
-/// One thing to tell.
+/// One report to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The cluster's name of the node.
@@ -105,17 +106,17 @@ pub struct Change {
     pub key: String,
 }
 
-/// What `plan` came to.
+/// The result of `plan`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Planned {
-    /// To be told now.
+    /// The reports to send now.
     pub changes: Vec<Change>,
     /// Held back by the storm brake.
     pub held: Vec<Change>,
 }
 
-/// How long verdicts have stood, and a storm lasts. Begins anew with the process.
+/// Durations of the verdicts and of a storm. In memory only: restarts with the process.
 #[derive(Debug, Clone, Default)]
 pub struct Streaks {
     nodes: BTreeMap<String, (Verdict, Duration)>,
@@ -139,7 +140,7 @@ impl Streaks {
             .map_or(Duration::ZERO, |(_, since)| now.saturating_sub(*since))
     }
 
-    /// How long the brake has been holding reports back.
+    /// Returns the time since the brake started to delay reports.
     pub fn storm(&self, now: Duration) -> Option<Duration> {
         self.storm.map(|since| now.saturating_sub(since))
     }
@@ -148,7 +149,7 @@ impl Streaks {
 /// The moment of a plan, on two clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
-    /// For people, and to compare with what the ledger says of a former process.
+    /// The wall clock, for people, and for comparison with the ledger of an earlier process.
     pub wall: Time,
     /// For durations.
     pub steady: Duration,
@@ -167,7 +168,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that something was told, by this bridge or another.
+    /// Records a report by this bridge or another.
     pub fn tell(&mut self, change: &Change, at: Time, handed_over: bool) {
         let proof = match &change.report {
             Report::Fenced(proof) => Some(proof.clone()),
@@ -184,7 +185,7 @@ impl Ledger {
         self.nodes.insert(change.node.clone(), told);
     }
 
-    /// Another bridge has told what has come after all that is known here: this one has slept through something.
+    /// Records that another bridge has reported a later event than any known here: this one has missed something.
     pub fn catch_up(&mut self, node: &str, key: &str, at: Time) {
         let said = match key.split(':').next() {
             Some("started") => Said::Started,
@@ -208,7 +209,7 @@ impl Ledger {
     }
 }
 
-/// What must be told of the nodes in `judged`: only those that are hosts, and not the teller's own.
+/// Plans the reports about the nodes in `judged`: only hosts, and never the bridge's own.
 pub fn plan(
     ledger: &Ledger,
     judged: &BTreeMap<String, Judgement>,

@@ -1,8 +1,9 @@
-//! One bridge tells, the others stand by.
+//! Election of the bridge that reports.
 //!
-//! Bridges see each other through node attributes that the cluster keeps in memory (they never reach the CIB). The
-//! first in line tells at once and says so in an attribute; the others wait their turn and tell only if by then nobody
-//! has, or if the one who began has stopped working on it. The API's own rule against duplicates is the last net.
+//! Bridges see each other through node attributes that the cluster keeps in memory (they are never in the CIB). The
+//! first in line reports at once and announces it in an attribute; the others wait their turn and report only if no
+//! other has by then, or if the one that started has stopped. The API's own rejection of duplicates is the last
+//! safety net.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -12,18 +13,18 @@ use crate::{Kind, Time};
 /// The longest wait of the last in a long line.
 const LONGEST: u32 = 12;
 
-/// A bridge that is there to tell.
+/// A bridge that can report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge {
     /// Its node.
     pub node: String,
-    /// Member or remote. Members hear of a fencing first, through the cluster's alerts.
+    /// Member or remote. Members learn of a fencing first, through the cluster's alerts.
     pub kind: Kind,
-    /// It runs on the cluster's DC.
+    /// True if it runs on the cluster's DC.
     pub dc: bool,
 }
 
-/// Whether a bridge is on a remote, and its node, in the order in which they go: the one on the DC first, then members, then
+/// Returns whether each bridge is on a remote, and its node, in order: the one on the DC first, then members, then
 /// remotes.
 fn before<'a>(me: &str, bridges: &'a [Bridge]) -> Vec<(bool, &'a str)> {
     let mut line: Vec<_> = bridges
@@ -39,20 +40,21 @@ fn before<'a>(me: &str, bridges: &'a [Bridge]) -> Vec<(bool, &'a str)> {
         .collect()
 }
 
-/// How long the bridge on `me` leaves the word to others: the one on the DC goes first, then members, then remotes.
+/// Returns the delay of the bridge on `me`: the one on the DC is first, then members, then remotes.
 pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
     let place = before(me, bridges).len();
     turn * u32::try_from(place).unwrap_or(LONGEST).min(LONGEST)
 }
 
-/// Whether the bridge on `me` is not needed as long as nobody fails: a member's is before it in line, or two on remotes are.
-/// One of those may be on the very host that dies.
+/// True if the bridge on `me` is not needed while no other fails: a member's is before it in line, or two on remotes
+/// are. One of those may be on the very host that dies.
 pub fn is_spare(me: &str, bridges: &[Bridge]) -> bool {
     let before = before(me, bridges);
     before.len() >= 2 || before.iter().any(|(remote, _)| !remote)
 }
 
-/// How far apart, in seconds, two nodes may date one fencing. No node is fenced, back, and fenced again so soon.
+/// Limit of the difference, in seconds, between two nodes' times of one fencing. No node is fenced, back, and fenced
+/// again within this time.
 const DATED_APART: u64 = 5;
 
 /// A key without its date, and the date, if that is a fencing's: `started:fenced` and 7 of `started:fenced:7`.
@@ -63,8 +65,8 @@ fn dated(key: &str) -> Option<(&str, i64)> {
     fencing.then_some((what, at))
 }
 
-/// Whether two bridges' keys mean the same event. Each node's fencer dates a fencing by its own clock, when it hears of its
-/// end: what ends close to a full second has two keys.
+/// True if two bridges' keys mean the same event. Each node's fencer dates a fencing by its own clock, at the end of
+/// it: one that ends close to a full second has two keys.
 pub fn same_event(one: &str, other: &str) -> bool {
     one == other
         || dated(one)
@@ -72,8 +74,8 @@ pub fn same_event(one: &str, other: &str) -> bool {
             .is_some_and(|((what, at), (also, then))| what == also && at.abs_diff(then) <= DATED_APART)
 }
 
-/// Whether `other` tells of the same node what has come after `one`: a later fencing, or what followed on the same one. Keys
-/// that no fencing dates follow on nothing.
+/// True if `other` is a later event of the same node than `one`: a later fencing, or a state that followed the same
+/// one. Keys without a fencing's time never follow.
 fn follows(other: &str, one: &str) -> bool {
     dated(other)
         .zip(dated(one))
@@ -86,8 +88,8 @@ fn follows(other: &str, one: &str) -> bool {
         })
 }
 
-/// Which of `claims` tells best what has come after the event `key`: of several the latest. One that is dated later than `now`
-/// is by a clock that is ahead, and says nothing of the order.
+/// Returns the claim of the latest event after the event `key`. One that is dated later than `now` comes from a clock
+/// that is ahead, and shows nothing about the order.
 pub fn overtaking<T>(
     key: &str,
     now: Time,
@@ -109,23 +111,23 @@ pub fn overtaking<T>(
     })
 }
 
-/// How far a bridge is with a report.
+/// The progress of a bridge's report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimState {
-    /// It is going to take it on, unless a bridge before it in line does.
+    /// It will report, unless a bridge before it in line does.
     Intended,
-    /// It has it, on its disk.
+    /// The report is on its disk.
     Spooled,
     /// The API has answered.
     Accepted,
 }
 
-/// What a bridge says about a report that it has taken on.
+/// A bridge's claim of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Which report.
+    /// The report's key.
     pub key: String,
-    /// How far it is.
+    /// The progress.
     pub state: ClaimState,
     /// Counts on while the report is not yet accepted, so that others see that someone works on it.
     pub beat: u64,

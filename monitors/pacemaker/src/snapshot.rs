@@ -1,4 +1,4 @@
-//! What the cluster said at one moment.
+//! A snapshot of the cluster's state.
 
 use crate::cib::NodeState;
 use crate::{Cib, CrmMon, Time};

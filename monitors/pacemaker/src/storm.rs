@@ -7,11 +7,11 @@ use std::time::Duration;
 pub struct Brake {
     /// More than this share of the hosts, in percent. 100 never holds.
     pub percent: u8,
-    /// That many may always go.
+    /// Number of hosts that are never too many.
     pub floor: usize,
-    /// Gone within so long counts as at once.
+    /// Window in which failures count as concurrent.
     pub window: Duration,
-    /// A fencing that still stands after so long is told all the same: a rack does die.
+    /// Time after which a lasting fencing is reported nevertheless: a rack may fail.
     pub hold: Duration,
 }
 
@@ -27,7 +27,7 @@ impl Default for Brake {
 }
 
 impl Brake {
-    /// Whether `gone` of `hosts` hosts at once are too many.
+    /// True if `gone` of `hosts` hosts at once are too many.
     pub fn holds(&self, gone: usize, hosts: usize) -> bool {
         let share = hosts.saturating_mul(usize::from(self.percent.min(100))) / 100;
         gone > share.max(self.floor)

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::Error;
 
-/// A moment, as some clock of the cluster told it.
+/// A time by some clock of the cluster.
 pub type Time = DateTime<Utc>;
 
 /// Longer texts are no times.

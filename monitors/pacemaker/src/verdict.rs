@@ -19,7 +19,7 @@ use crate::{History, Snapshot, Time};
 
 use case::Case;
 
-/// What a node is.
+/// The verdict about a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -60,11 +60,11 @@ pub struct Proof {
     pub action: String,
     /// When, by the cluster's clock.
     pub completed: Time,
-    /// Which node's fencer executed it.
+    /// The node whose fencer executed it.
     pub delegate: Option<String>,
-    /// Which node asked for it.
+    /// The requesting node.
     pub origin: Option<String>,
-    /// Which program asked for it.
+    /// The requesting program.
     pub client: Option<String>,
     /// An operator confirmed by hand that the node is off: a word, not a device.
     pub by_operator: bool,
@@ -82,27 +82,27 @@ pub struct Proof {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Judgement {
-    /// What the node is.
+    /// The verdict.
     pub verdict: Verdict,
     /// Why, for people.
     pub reason: String,
     /// There if and only if the verdict is [`Verdict::Fenced`].
     pub proof: Option<Proof>,
-    /// Of [`Verdict::Planned`] and [`Verdict::Lost`]: it was up not long ago, it left in order as far as is known, and no operator's
-    /// mark says that it was meant. A UPS, or somebody at its power button, does the same.
+    /// Of [`Verdict::Planned`] and [`Verdict::Lost`]: it was up recently, it left in order as far as is known, and
+    /// has no operator's mark. A UPS or a press of its power button has the same effect.
     pub left: bool,
 }
 
-/// What the verdict may be tuned with.
+/// Tunables of the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// How far the cluster's clocks and the taker's may differ.
+    /// Limit of the difference between the cluster's clocks and the local one.
     pub skew: TimeDelta,
-    /// How long a node must look up after a fencing before it counts as back: the views lag behind the device.
+    /// Time that a node must be shown up after a fencing before it counts as back: the views lag behind the device.
     pub settle: TimeDelta,
-    /// A fencing of a member that was first heard of so much later proves nothing any more.
+    /// Age at first observation from which a fencing of a member proves nothing.
     pub late: TimeDelta,
-    /// A node that left in order so long ago is no news any more.
+    /// Age from which a node's orderly leave is not reported.
     pub news: TimeDelta,
     /// Agents, beside those that are known, whose success turns nothing off.
     pub null_agents: Vec<String>,
@@ -126,10 +126,10 @@ impl Default for Rules {
     }
 }
 
-/// What `stonith_admin --confirm` leaves as the name of the node that executed it.
+/// Name of the executing node after `stonith_admin --confirm`.
 const A_HUMAN: &str = "a human";
 
-/// Whether this is a fencing after which the node's guests cannot run on.
+/// True if the node's guests cannot run after this fencing.
 pub(crate) fn kills(fence: &FenceEvent) -> bool {
     fence.action == "off" || fence.action == "reboot"
 }
@@ -169,7 +169,7 @@ fn plain(verdict: Verdict, reason: impl Into<String>) -> Judgement {
     }
 }
 
-/// Why nothing that this snapshot shows means anything.
+/// Returns the reason why this snapshot proves nothing.
 fn blindness(snapshot: &Snapshot, rules: &Rules) -> Option<String> {
     let mon = &snapshot.mon;
     // Without quorum all remotes look cleanly offline.

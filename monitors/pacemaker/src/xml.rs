@@ -1,4 +1,4 @@
-//! Walking through XML that nobody vouches for: bounded in size and depth, without recursion, without entities.
+//! Traversal of untrusted XML: bounded in size and depth, without recursion, without entities.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

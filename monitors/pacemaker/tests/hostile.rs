@@ -1,4 +1,4 @@
-//! XML that nobody vouches for: an answer or an error, never a panic, and never a false proof.
+//! Untrusted XML: an answer or an error, never a panic, and never a false proof.
 
 #![allow(
     clippy::unwrap_used,

@@ -135,7 +135,7 @@ fn without_a_cib_nothing_that_runs_is_called_fenced() {
         if row.power == "on" {
             assert_ne!(verdict, "fenced", "{} {}: {reason}", row.file, row.node);
         }
-        // Only `in_ccm` tells a connection that is being moved from one that is up.
+        // Only `in_ccm` distinguishes a connection that is being moved from one that is up.
         if row.verdict != "keep" {
             assert_eq!(*verdict, row.verdict, "{} {}: {reason}", row.file, row.node);
         }

@@ -89,7 +89,7 @@ impl<'t> Index<'t> {
 pub(super) struct Attributes {
     /// All values that the sets give to a name: Pacemaker takes one by score and order.
     values: BTreeMap<String, BTreeSet<String>>,
-    /// Why they are not all known.
+    /// The reason why some are unknown.
     pub(super) unclear: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the machine that a device turned off is the node's.
+//! Check that the machine that a device turned off is the node's.
 
 use tachi_agents::{Aim, Effect, effect, is_set};
 
@@ -6,9 +6,10 @@ use super::covers::names;
 use crate::cib::Device;
 use crate::names::same_machine;
 
-/// Why the machine may have been another one. `alone`: the configuration leaves no doubt that the device is for this node.
+/// Returns the reason why the machine may have been another one. `alone`: by the configuration the device is for this
+/// node only.
 pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> {
-    // Where an operator's word stands for the agent, it stands for that too.
+    // An operator's declaration for the agent covers this, too.
     let Effect::Power(aim) = effect(&device.agent) else {
         return None;
     };

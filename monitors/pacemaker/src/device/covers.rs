@@ -5,7 +5,7 @@ use tachi_agents::{Aim, Effect, effect};
 use super::same_node;
 use crate::cib::Device;
 
-/// Whether the fencer may use a device for a node.
+/// The fencer's use of a device for a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coverage {
     No,
@@ -17,7 +17,7 @@ pub(crate) enum Coverage {
 /// Parameters in which agents of cluster-glue list their nodes.
 const LISTS: [&str; 3] = ["hostlist", "hostnames", "hostname"];
 
-/// Whether Pacemaker may ask this device to fence this node.
+/// Returns whether Pacemaker may use this device to fence this node.
 pub(crate) fn coverage(device: &Device, node: &str) -> Coverage {
     if device.unclear.is_some() {
         return Coverage::Maybe;
@@ -67,7 +67,7 @@ pub(crate) fn coverage(device: &Device, node: &str) -> Coverage {
     }
 }
 
-/// What an agent of cluster-glue lists.
+/// Returns the list of nodes of a cluster-glue agent.
 fn own_list(device: &Device) -> Option<Vec<&str>> {
     if !matches!(effect(&device.agent), Effect::Power(Aim::List)) && device.agent.starts_with("fence_") {
         return None;

@@ -445,7 +445,7 @@ fn f3_levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
         let doubt = unproven(&cib, "cmp1", "off", &rules());
         assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
     }
-    // A level that may not be the node's leaves what stands beside it.
+    // A level that may not be the node's does not affect the others.
     let cib = Cib {
         devices: vec![
             device("power", "external/maas", &[]),

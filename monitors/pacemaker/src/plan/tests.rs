@@ -33,7 +33,7 @@ fn judgement(verdict: Verdict, fenced_at: i64) -> Judgement {
     }
 }
 
-/// A bridge that tells what it plans at once, and what it told, as (second, node, what).
+/// A bridge that reports all planned changes at once, and its reports as (second, node, state).
 #[derive(Default)]
 struct Teller {
     ledger: Ledger,
@@ -240,7 +240,7 @@ fn a_ledger_of_an_older_version_is_read() {
     assert!(!ledger.nodes["cmp1"].handed_over);
 }
 
-/// A UPS, somebody at its power button, `poweroff` by hand: it leaves in order, and its guests are down all the same.
+/// A UPS, a press of its power button, or `poweroff`: the host leaves in order, but its guests are down all the same.
 #[test]
 fn f9_a_host_that_left_in_order_without_a_word_of_an_operator_is_told_as_lost() {
     let see = |teller: &mut Teller, second, left| {

@@ -97,7 +97,7 @@ impl Case<'_> {
         self.offline_and_clean(success, failures)
     }
 
-    /// What a success says about a node that is not up, if it says anything.
+    /// Returns the judgement of a node that is not up from a success, if it allows one.
     fn by_success(&self, fence: &FenceEvent, completed: Time, age: Age) -> Option<Judgement> {
         let at = show(completed);
         let lost = |why: String| {
@@ -118,7 +118,7 @@ impl Case<'_> {
                 );
                 return Some(plain(Verdict::Keep, reason));
             }
-            // Nobody saw it up. Only a remote's note says that it has not been back since.
+            // The node was not seen up. Only a remote's record shows that it has not been back since.
             Age::Unknown => {
                 let note = self.node_fenced().unwrap_or(0);
                 if self.node.kind != Kind::Remote || note < second(completed - self.rules.skew) || note == 0 {
@@ -231,7 +231,7 @@ impl Case<'_> {
         }
     }
 
-    /// It was taken out by an operator, or shut down in order.
+    /// Judges a node that was taken out by an operator, or shut down in order.
     fn planned(&self) -> Option<Judgement> {
         let mark = self.taken_out().map(|mark| plain(Verdict::Planned, mark));
         mark.or_else(|| {
@@ -240,7 +240,7 @@ impl Case<'_> {
         })
     }
 
-    /// It went in order, and nobody has said in the cluster that it should.
+    /// Judges a node that left in order, without an operator's mark in the cluster.
     fn left(&self, reason: String) -> Judgement {
         let lately = |up: Time| self.snapshot.at.is_some_and(|now| now - up < self.rules.news);
         Judgement {

@@ -7,13 +7,13 @@ use crate::{Rules, Time};
 /// A success, beside the moment the node was last up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Age {
-    /// It came after.
+    /// Later.
     Newer,
-    /// The same second, or the clocks differ within what is allowed while the order of events says "after".
+    /// The same second, or the clocks differ within the tolerance while the order of events is "after".
     Tie,
-    /// It came before: of an earlier life.
+    /// Earlier: of a previous life.
     Older,
-    /// Nobody knows when the node was last up.
+    /// It is unknown when the node was last up.
     Unknown,
 }
 
@@ -23,7 +23,7 @@ pub(super) fn age(completed: Time, past: &NodeHistory, noted: bool, rules: &Rule
     let Some(up) = past.last_up else {
         return Age::Unknown;
     };
-    // Already told when the node was up: not even a clock that ran ahead makes it newer.
+    // Already in the history while the node was up: not even a clock that ran ahead makes it newer.
     if past.known.is_some_and(|known| completed <= known) {
         return Age::Older;
     }

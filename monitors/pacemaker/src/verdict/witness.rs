@@ -1,4 +1,4 @@
-//! What the witnesses say about one node.
+//! The witnesses' evidence about one node.
 
 use chrono::TimeDelta;
 
@@ -11,7 +11,7 @@ use super::case::Case;
 use super::kills;
 
 impl Case<'_> {
-    /// What happened after a success and takes its worth away.
+    /// Returns an event after a success that invalidates it.
     pub(super) fn undone_after(&self, completed: Time) -> Option<String> {
         let later = self.fences().find(|fence| {
             fence.completed.is_some_and(|at| at > completed)
@@ -25,7 +25,7 @@ impl Case<'_> {
         })
     }
 
-    /// What the CIB has against a success.
+    /// Returns the CIB's contradiction of a success.
     pub(super) fn second_witness(&self, completed: Time) -> Option<String> {
         let note = self.snapshot.note(&self.node.name);
         match self.node.kind {
@@ -34,7 +34,7 @@ impl Case<'_> {
                 if fenced <= 0 {
                     return Some("the CIB does not note it as fenced".to_owned());
                 }
-                // It was not noted when the node was last up: no clock says more than that.
+                // It was not in the history when the node was last up, which is stronger than any clock.
                 if self.past.watched {
                     return None;
                 }
@@ -182,8 +182,8 @@ impl Case<'_> {
         self.node.kind == Kind::Remote && self.node_fenced().is_some_and(|fenced| fenced > 0)
     }
 
-    /// A member's success that was first seen long after it happened: nobody knows whether the node was back since. Of a
-    /// remote the CIB's note says so.
+    /// Returns the reason if a member's success was first seen long after it happened: it is unknown whether the node
+    /// was back since. For a remote the CIB's record shows it.
     pub(super) fn heard_late(&self, completed: Time) -> Option<String> {
         if self.node.kind == Kind::Remote {
             return None;
