@@ -1,4 +1,4 @@
-//! The file, seen as little more than: append, sync, write anew.
+//! The file, behind a minimal interface: append, sync, rewrite.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -12,7 +12,7 @@ use crate::error::SpoolError;
 /// More than the limits of a queue allow, several times over: what is larger is not ours.
 const LONGEST: u64 = 256 << 20;
 
-/// What the queue asks of a disk. The real one is [`FileDisk`]; tests have one that fails.
+/// The queue's interface of a disk. The real one is [`FileDisk`]; tests have one that fails.
 pub(crate) trait Disk: Send {
     /// Writes at the end and syncs.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
@@ -24,7 +24,7 @@ pub(crate) trait Disk: Send {
 pub(crate) struct FileDisk {
     folder: PathBuf,
     file: File,
-    /// Held as long as this lives.
+    /// Locked while this value exists.
     _lock: File,
 }
 
@@ -95,7 +95,7 @@ impl FileDisk {
 /// A folder that could not be used at the start, and perhaps can later: a disk that is full or read-only.
 pub(crate) struct LateDisk {
     folder: PathBuf,
-    /// What stands there was read at the start.
+    /// True if the content was read at the start.
     known: bool,
     disk: Option<FileDisk>,
 }

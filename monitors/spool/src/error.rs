@@ -1,9 +1,9 @@
-//! What can go wrong with the spool.
+//! Errors of the spool.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why something could not be kept.
+/// An error in storing a record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpoolError {
@@ -12,7 +12,7 @@ pub enum SpoolError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
@@ -27,7 +27,7 @@ pub enum SpoolError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
@@ -36,27 +36,27 @@ pub enum SpoolError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
-    /// As much is kept as may be.
+    /// The limit is reached.
     #[error("the spool is full: {records} records, {bytes} bytes")]
     Full {
-        /// How many there are.
+        /// Number of records.
         records: usize,
-        /// What they take.
+        /// Their size in bytes.
         bytes: usize,
     },
     /// A record alone is larger than the spool.
     #[error("a record of {bytes} bytes is larger than the {limit} that one may have")]
     TooLarge {
-        /// What it takes.
+        /// Its size.
         bytes: usize,
-        /// What it may take.
+        /// The limit.
         limit: usize,
     },
-    /// It could not be written down.
+    /// It could not be serialized.
     #[error("writing a record as JSON")]
     Encode(#[source] serde_json::Error),
 }

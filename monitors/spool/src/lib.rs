@@ -1,23 +1,24 @@
 //! A durable, bounded, ordered queue of notifications in a folder.
 //!
-//! What a monitor has seen must reach the API although the API is away, the machine loses power or the monitor is killed.
-//! So it is written and synced here before anybody relies on it, and stays until the API has answered for it, it is
-//! overtaken by what happened since, or it is too old.
+//! A monitor's report must reach the API even if the API is down, the machine loses power or the monitor is killed.
+//! So it is written and synced here first, and stays until the API has answered, a later event replaces it, or it is
+//! too old.
 //!
-//! One file, `queue`, holds a line per event: a record was put, or records are gone. Each line carries its checksum, so a line
-//! that was torn by a crash, and whatever a broken disk made of one, is recognized and skipped; every other line still
-//! counts. When most of the file is about records that are gone it is written anew beside itself, synced and renamed.
+//! One file, `queue`, holds a line per event: a record was put, or records are gone. Each line carries its checksum,
+//! so a line that a crash or a broken disk has damaged is detected and skipped; every other line still counts. When
+//! most of the file is about removed records, it is rewritten beside itself, synced and renamed.
 //!
 //! ```text
-//! put(entries) -> append + fsync -> seq            the caller may now forget what it saw
+//! put(entries) -> append + fsync -> seq            the caller may now forget the event
 //! gone(seqs)   -> append + fsync                   delivered, overtaken, too old
 //! open(folder) -> lock, read, repair, fsync folder
 //! ```
 //!
-//! A write or sync that fails leaves the file in doubt: nothing of it is believed until all of it was written anew.
+//! A write or sync that fails leaves the file in an unknown state: it is not trusted until all of it has been
+//! rewritten.
 //!
-//! This crate knows nothing of the network, and nothing here is asynchronous: callers run it where waiting for a disk
-//! holds up nobody.
+//! This crate knows nothing of the network, and nothing here is asynchronous: callers run it on a thread that may
+//! block.
 
 mod disk;
 mod error;

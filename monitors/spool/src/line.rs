@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue::Record;
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Line {
@@ -12,7 +12,7 @@ pub(crate) enum Line {
     Put(Record),
     /// These are not any more.
     Gone(Vec<u64>),
-    /// Numbers below this were given; written when the file is written anew, so that none is given twice.
+    /// Numbers below this were used; written when the file is rewritten, so that none is reused.
     Next(u64),
 }
 

@@ -10,43 +10,43 @@ use crate::error::SpoolError;
 use crate::line::{self, Line};
 use crate::stamp::Stamp;
 
-/// The file is written anew when it holds more bytes of what is gone than this, and more than of what is there.
+/// The file is rewritten when its removed records exceed this many bytes, and the remaining ones.
 const GARBAGE: usize = 256 << 10;
 
-/// So many entries that were delivered before the disk took them are remembered, so that they are not put again.
+/// Number of remembered entries that were delivered before they were written, so that a repetition is not stored.
 const DELIVERED: usize = 1024;
 
-/// What the lines around a record take, roughly.
+/// Approximate overhead of a record's lines, in bytes.
 const OVERHEAD: usize = 160;
 
-/// What is to be kept.
+/// An entry to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is about. Records about one thing keep their order and can be overtaken together.
+    /// The subject. Records with one subject keep their order and can be replaced together.
     pub subject: String,
-    /// What to send.
+    /// The body to send.
     pub body: String,
-    /// What to send beside it.
+    /// The header to send with it.
     pub header: Option<String>,
-    /// Nothing is lost when it is: it makes room for others when the queue is full.
+    /// True if it may be dropped to make room when the queue is full.
     pub minor: bool,
 }
 
-/// What is kept.
+/// A stored record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Its number; later ones are larger. None is given twice.
+    /// Its number, which increases and is never reused.
     pub seq: u64,
     /// When it was put here.
     pub at: Stamp,
-    /// What it is about.
+    /// The subject.
     pub subject: String,
-    /// What to send.
+    /// The body to send.
     pub body: String,
-    /// What to send beside it.
+    /// The header to send with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// Nothing is lost when it is.
+    /// True if it may be dropped.
     #[serde(default)]
     pub minor: bool,
 }
@@ -57,7 +57,7 @@ impl Record {
     }
 }
 
-/// How much is kept.
+/// Limits of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Records.
@@ -67,7 +67,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// What a monitor can hold in memory too without being noticed.
+    /// Returns limits that are small enough to hold in memory, too.
     fn default() -> Self {
         Self {
             records: 4096,
@@ -76,16 +76,16 @@ impl Default for Limits {
     }
 }
 
-/// What was found when a queue was opened.
+/// The findings of opening a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
     /// Records that wait.
     pub records: usize,
-    /// The last line was torn by a crash: nobody relied on it.
+    /// True if a crash damaged the last line, which no caller relied on.
     pub torn: bool,
     /// Lines within that are none; the file is kept at `kept`.
     pub damaged: usize,
-    /// Where the damaged file is.
+    /// The path of the damaged file.
     pub kept: Option<PathBuf>,
     /// The folder cannot be used, and why: until it can, everything is held in memory alone.
     pub unusable: Option<String>,
@@ -98,15 +98,15 @@ pub struct Spool {
     limits: Limits,
     records: BTreeMap<u64, Record>,
     next: u64,
-    /// What `records` take, by [`Record::size`].
+    /// Size of `records`, by [`Record::size`].
     live: usize,
-    /// What the file holds, about.
+    /// Approximate size of the file.
     written: usize,
-    /// What the file holds is not known; it is written anew before anything else.
+    /// True if the file's content is unknown; it is rewritten before anything else.
     in_doubt: bool,
     /// Records that are in memory alone, because the disk did not take them.
     held: BTreeSet<u64>,
-    /// Entries that were held and are done: whoever repeats them is told that they are kept.
+    /// Entries that were in memory and are delivered: a repetition is confirmed as stored.
     delivered: VecDeque<(String, String)>,
 }
 
@@ -144,7 +144,7 @@ impl Spool {
             match disk.keep_damaged(&bytes) {
                 Ok(path) => opened.kept = Some(path),
                 Err(error) => {
-                    tracing::error!(%error, "the damaged spool cannot be kept for a person to look at");
+                    tracing::error!(%error, "failed to keep a copy of the damaged spool");
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Spool {
         if spool.in_doubt
             && let Err(error) = spool.rewrite()
         {
-            // Written anew before anything else is.
+            // Rewritten before anything else.
             opened.unusable = Some(chain(&error));
         }
         Ok((spool, opened))
@@ -190,7 +190,7 @@ impl Spool {
         }
     }
 
-    /// How many records wait in `folder`, without taking or changing it: whoever looks may be another user than the owner.
+    /// Counts the records in `folder`, without locking or changing it: the reader may be another user than the owner.
     ///
     /// # Errors
     ///
@@ -204,14 +204,15 @@ impl Spool {
         }
     }
 
-    /// Keeps `entries`, all of them or none. When this returns they are on the disk, or were delivered meanwhile.
+    /// Stores `entries`, all of them or none. When this returns they are on the disk, or were delivered meanwhile.
     ///
-    /// When there is no room, the oldest minor records go, if that is enough and the new ones are not minor themselves.
+    /// If there is no room, the oldest minor records are dropped, if that is enough and the new ones are not minor
+    /// themselves.
     ///
     /// # Errors
     ///
-    /// There is no room. Or the disk did not take them ([`SpoolError::Write`]): then they are held in memory, where they can be
-    /// delivered from, and written with the next write that succeeds. Whoever repeats them, because they are not kept, finds them there.
+    /// There is no room. Or writing failed ([`SpoolError::Write`]): then they stay in memory, can be delivered from
+    /// there, and are written with the next successful write. A caller that repeats them finds them there.
     pub fn put(&mut self, mut entries: Vec<Entry>, at: &Stamp) -> Result<Vec<u64>, SpoolError> {
         let held: Vec<u64> = entries.iter().filter_map(|entry| self.holds(entry)).collect();
         entries.retain(|entry| self.holds(entry).is_none() && !self.was_delivered(entry));
@@ -259,7 +260,7 @@ impl Spool {
         if !evicted.is_empty() {
             tracing::warn!(
                 records = evicted.len(),
-                "the spool is full: the oldest reports that cause no recovery made room and are lost"
+                "spool is full; dropped the oldest reports that cause no recovery"
             );
         }
         for seq in &evicted {
@@ -293,7 +294,7 @@ impl Spool {
             .any(|(subject, body)| *subject == entry.subject && *body == entry.body)
     }
 
-    /// Which records have to go so that `fresh` have room.
+    /// Returns the records to drop to make room for `fresh`.
     fn room_for(&self, fresh: &[Record]) -> Result<Vec<u64>, SpoolError> {
         let mut records = self.records.len() + fresh.len();
         let mut bytes = self.live + fresh.iter().map(Record::size).sum::<usize>();
@@ -366,17 +367,17 @@ impl Spool {
         self.records.get(&seq)
     }
 
-    /// How many records there are.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Whether the file holds what this queue holds.
+    /// True if the file matches this queue.
     pub fn is_written(&self) -> bool {
         !self.in_doubt
     }
@@ -424,7 +425,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     below.fold(error.to_string(), |text, error| format!("{text}: {error}"))
 }
 
-/// What a file says.
+/// The parsed content of a file.
 #[derive(Debug, Default)]
 struct Read {
     records: BTreeMap<u64, Record>,

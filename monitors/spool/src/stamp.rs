@@ -1,4 +1,4 @@
-//! How old a record is, whatever the clock of the machine does meanwhile.
+//! The age of a record, independent of changes of the machine's clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 pub struct Stamp {
     /// Microseconds since the epoch, as the machine believed.
     pub wall: i64,
-    /// Microseconds since it was started, sleep included. Nobody sets this clock.
+    /// Microseconds since boot, including suspend: a monotonic clock.
     pub up: u64,
-    /// Which start that was.
+    /// The boot's id.
     pub boot: String,
 }
 
 impl Stamp {
-    /// How long ago `then` was. Within one start of the machine this is exact; across starts the wall clock is all there
-    /// is, and what it says lay in the future is not old at all.
+    /// Returns the time since `then`. Within one boot this is exact; across boots only the wall clock is available,
+    /// and a time in the future counts as now.
     pub fn since(&self, then: &Self) -> Duration {
         let micros = if self.boot == then.boot && !self.boot.is_empty() {
             self.up.saturating_sub(then.up)
@@ -42,7 +42,7 @@ impl Default for Stamps {
 }
 
 impl Stamps {
-    /// Asks the system which start of the machine this is. Where it does not say, only the wall clock counts.
+    /// Reads the system's boot id. Without one only the wall clock counts.
     pub fn new() -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self {

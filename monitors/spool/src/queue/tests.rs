@@ -89,7 +89,7 @@ fn one_process_has_it() {
     open(folder.path());
 }
 
-/// What the queue must hold after each step of a history, and the bytes of the file then.
+/// Returns the expected queue after each step of a history, with the file's size.
 fn history(folder: &Path) -> Vec<(usize, Vec<String>)> {
     let (mut spool, _) = open(folder);
     let file = folder.join("queue");
@@ -111,7 +111,7 @@ fn history(folder: &Path) -> Vec<(usize, Vec<String>)> {
     steps
 }
 
-/// A crash leaves a file that ends anywhere: every step that was told done counts, and the next works.
+/// After a crash the file may end anywhere: every completed step counts, and the next one works.
 #[test]
 fn mw03_a_file_that_ends_at_any_byte_holds_all_that_was_told_done() {
     let folder = tempfile::tempdir().unwrap();
@@ -143,7 +143,7 @@ fn mw03_a_file_that_ends_at_any_byte_holds_all_that_was_told_done() {
     }
 }
 
-/// What a disk makes of one byte costs the line it is in, and is kept for a person.
+/// A changed byte costs its line, and the file is kept for an operator.
 #[test]
 fn a_damaged_line_costs_no_other() {
     let folder = tempfile::tempdir().unwrap();
@@ -226,7 +226,7 @@ fn mw11_a_queue_with_much_traffic_stays_small() {
     assert_eq!(bodies(&open(folder.path()).0), ["waits"]);
 }
 
-/// A crash while the file is written anew leaves the old one.
+/// A crash during a rewrite leaves the old file.
 #[test]
 fn what_was_left_half_written_anew_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -238,7 +238,7 @@ fn what_was_left_half_written_anew_is_not_read() {
     assert_eq!(bodies(&open(folder.path()).0), ["a"]);
 }
 
-/// A disk that fails when told to, in the way of a full one: half of what is written stays.
+/// A disk with scripted failures, like a full one: half of a write remains.
 #[derive(Clone, Default)]
 struct Faulty(Arc<Mutex<(Vec<u8>, bool)>>);
 
@@ -400,7 +400,7 @@ fn mw03_killed_again_and_again_it_holds_all_that_was_told_done() {
             }
         }
         child.kill().unwrap();
-        // What it told before the signal came counts too.
+        // Steps that it printed before the signal count, too.
         for line in lines.map_while(Result::ok) {
             take(&line);
         }
@@ -409,7 +409,7 @@ fn mw03_killed_again_and_again_it_holds_all_that_was_told_done() {
         let (spool, opened) = open(folder.path());
         assert_eq!(opened.damaged, 0);
         let there: std::collections::BTreeSet<u64> = spool.iter().map(|record| record.seq).collect();
-        // One step more may have been done without being told: two put, or two gone.
+        // One more step may have completed without being printed: two stored, or two removed.
         let differ: Vec<_> = there.symmetric_difference(&expected).collect();
         assert!(differ.len() <= 2, "round {round}: {differ:?}");
         let last = told.iter().max().copied().unwrap_or(0);
