@@ -1,9 +1,9 @@
-//! `tachi-monitor boot-guard`: nova-compute of a fenced host does not start before its recovery is over and its queue is empty
+//! `tachi-monitor boot-guard`: delays nova-compute of a fenced host until its recovery is done and its queue is empty
 //! (R12, R25).
 //!
-//! It asks the API until it hears that the host may start, and ends; systemd starts nova-compute after that. Without an answer
-//! the last one counts: a host that was held stays held, any other goes on after two minutes, because a region whose API is
-//! away must be able to boot.
+//! It polls the API until the host may start, and exits; systemd starts nova-compute after that. Without an answer
+//! the last one counts: a host that was held stays held, any other starts after two minutes, because a region whose
+//! API is down must be able to boot.
 
 mod wait;
 
@@ -24,10 +24,10 @@ use crate::{out, saved};
 /// A question that takes longer is given up: the next one may reach another API.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What is remembered from one boot to the next.
+/// The state that is kept from one boot to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
-    /// Whether the host was held when the API last answered.
+    /// True if the host was held at the API's last answer.
     held: bool,
     /// The recovery that held it.
     #[serde(default)]
@@ -79,7 +79,7 @@ impl Ask for Api {
     }
 }
 
-/// What a person says to it.
+/// The signals of an operator.
 struct Words {
     emptied: Signal,
     anyway: Signal,
@@ -145,7 +145,7 @@ fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Words), Failure> {
     ))
 }
 
-/// It will never hear an answer: as after two minutes without one, but there is nothing to wait for.
+/// No answer is possible: as after two minutes without one, but without waiting.
 fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
     let last = memory.read();
     let why = failure.chain();

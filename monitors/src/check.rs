@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::settings::Settings;
 use crate::{host, instance, introspective, out, process};
 
-/// What a finding means.
+/// The meaning of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Told {
@@ -27,9 +27,9 @@ pub enum Told {
 /// Something that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
+    /// The checked subsystem.
     pub part: String,
-    /// How it is.
+    /// The severity.
     pub told: Told,
     /// In words.
     pub text: String,
@@ -39,7 +39,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// As it should be.
+    /// Creates a finding without a problem.
     pub fn good(part: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(part, Told::Good, text)
     }
@@ -89,8 +89,8 @@ impl Finding {
 /// Looks at what one monitor needs.
 #[async_trait::async_trait]
 pub trait Check: Send + Sync {
-    /// What there is to say. Takes no longer than a few seconds, whatever hangs. `registered` are the hosts of all segments,
-    /// if that is known.
+    /// Checks the monitor. Takes no longer than a few seconds, whatever hangs. `registered` are the hosts of all
+    /// segments, if known.
     async fn check(&self, settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding>;
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     Ok(if good { out::DONE } else { out::FAILED })
 }
 
-/// What becomes of guests when this host starts.
+/// Checks the guests' state at the boot of this host.
 async fn guests(settings: &Settings) -> Option<Finding> {
     const PART: &str = "guests";
     let nova = settings.nova.clone();
@@ -180,7 +180,7 @@ fn sources(settings: &Settings) -> String {
     }
 }
 
-/// What there is to say about the API, and the registered hosts.
+/// Checks the API, and returns the registered hosts.
 async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<Registered>>) {
     let client = match Client::new(settings.api.clone()) {
         Ok(client) => client,

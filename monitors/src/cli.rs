@@ -8,7 +8,7 @@ use tachi_config::LogArgs;
 use crate::host::ExplainArgs;
 use crate::kind::Kind;
 
-/// What happens on a hypervisor is told to the Instance-HA API.
+/// Reports failures on a hypervisor to the Instance-HA API.
 #[derive(Debug, Parser)]
 #[command(name = "tachi-monitor", version = crate::VERSION, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -16,10 +16,10 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Watch the other hosts, by what a cluster says of them
+    /// Watch the other hosts through a cluster
     Host(HostArgs),
     /// Watch processes of this host
     Process(ConfigArgs),
@@ -27,13 +27,14 @@ pub(crate) enum Command {
     Instance(ConfigArgs),
     /// Ask the guest agents of the instances of this host
     Introspective(ConfigArgs),
-    /// Wait until nova-compute of this host may start: what systemd runs before it
+    /// Hold nova-compute of this host until it may start (for systemd)
     ///
-    /// Ends with 0 when it may: the API says so, a person does, or nobody has answered for 120 s and this host was not held the
-    /// last time. Ends with 1 if it was stopped before that, and with 1 or 2 if it cannot be set up and the host was held the
-    /// last time. SIGUSR1 says that the host's queue is empty, SIGUSR2 that nova-compute is to start whatever the API says.
+    /// Exits with 0 when it may start: by the API's answer, by an operator's signal, or after 120 s without an answer
+    /// if this host was not held the last time. Exits with 1 if it was stopped before that, and with 1 or 2 if it
+    /// cannot be set up and the host was held the last time. SIGUSR1 confirms that the host's queue is empty, SIGUSR2
+    /// starts nova-compute whatever the API answers.
     BootGuard(ConfigArgs),
-    /// Tell whether failures would be noticed and reported, and how soon
+    /// Check whether failures would be noticed and reported, and how soon
     Check(CheckArgs),
     /// Print files that let monitors work on this host
     #[command(subcommand)]
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Where the configuration is.
+/// The configuration's files.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArgs {
     /// Read this file; may be repeated, later ones win. Default: the first of /etc/tachi/tachi-monitor.conf and
@@ -57,7 +58,7 @@ pub(crate) struct ConfigArgs {
     /// Read every *.conf in this folder, after the files; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Vec<PathBuf>,
-    /// What Masakari's command line says beside the files.
+    /// Options of Masakari's command line beside the files.
     #[arg(skip)]
     pub(crate) log: LogArgs,
     /// True if started by a name of Masakari's.
@@ -75,12 +76,12 @@ pub(crate) struct HostArgs {
     pub(crate) config: ConfigArgs,
 }
 
-/// What to do instead of watching.
+/// The command, in place of watching.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
     /// Print the verdict on each node of a saved `crm_mon` output, and why
     Explain(ExplainArgs),
-    /// What Pacemaker starts as an alert agent: has the host monitor of this machine look at once
+    /// Run as Pacemaker's alert agent: wake this machine's host monitor
     Alert,
 }
 

@@ -1,7 +1,7 @@
-//! Delivers reports: one task, in their order, until the API has answered.
+//! Delivers reports: one task, in order, until the API has answered.
 //!
-//! Reports about one thing keep their order. While nobody answers, or nobody lets us in, everything waits, longer each time;
-//! when the API cannot cope with one report, or rejects it, only what is about the same thing waits for it.
+//! Reports with one subject keep their order. While the API is unreachable or refuses the login, all reports wait,
+//! longer each time; if the API fails on one report, or rejects it, only reports with its subject wait for it.
 
 mod choose;
 mod post;
@@ -24,16 +24,16 @@ use crate::clock::Clock;
 use crate::health::Health;
 use crate::settings::DeliverySettings;
 
-/// How often the loop comes round when there is nothing to do.
+/// Interval of the loop when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// How often it is made sure that there is a good token, so that no report has to wait for one.
+/// Interval of checking that there is a valid token, so that no report has to wait for one.
 const WARM: Duration = Duration::from_secs(30);
 
-/// A report of a host is tried again after this, however long the API asks to wait.
+/// A report of a host is tried again after this, however long API asks to retry later.
 const HOSTS_WAIT: Duration = Duration::from_secs(5);
 
-/// A clock that differs by more than this, in seconds, is told.
+/// Difference of the clocks, in seconds, above which a warning is logged.
 const SKEW: i64 = 2;
 
 /// Counts reports that are not delivered, by why.
@@ -54,13 +54,13 @@ pub(crate) struct Courier {
     pub(crate) jitter: fn() -> f64,
 }
 
-/// What it remembers between two reports.
+/// The delivery's state between two reports.
 #[derive(Default)]
 struct Memory {
     tries: HashMap<u64, Tries>,
     /// Failures in a row that nothing else would fare better than.
     failures: u32,
-    /// Nobody answers, or nobody lets us in.
+    /// Set while the API is unreachable or refuses the login.
     not_before: Option<Instant>,
     /// The API has asked to wait with these.
     hosts_not_before: Option<Instant>,
@@ -123,7 +123,7 @@ impl Courier {
         if left > 0 {
             tracing::warn!(
                 reports = left,
-                "stopped before everything was delivered; it is kept for the next start"
+                "stopped with undelivered reports; they are kept for the next start"
             );
         }
     }
@@ -142,8 +142,8 @@ impl Courier {
         }
     }
 
-    /// What is answered; `None` if it is not, and the process has to end. A slow answer is no stuck loop: everything that is
-    /// asked has a deadline. What is not waited for any more may have been taken, and is known the next time.
+    /// Waits for an answer; `None` if the process must end first. A slow answer is no stuck loop: every request has a
+    /// timeout. An abandoned report may have been accepted; the API detects the repetition.
     async fn answered<T>(&self, asked: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
         let mut asked = std::pin::pin!(asked);
         let mut last = std::pin::pin!(async {
@@ -159,7 +159,7 @@ impl Courier {
         }
     }
 
-    /// What to deliver next; what is too old goes.
+    /// Chooses the next report; drops those that are too old.
     async fn next(&self, memory: &Memory) -> Choice {
         let now = self.clock.stamp();
         let (max_age, tries) = (self.settings.max_age, memory.tries.clone());
@@ -189,7 +189,7 @@ impl Courier {
         for record in &old {
             tracing::error!(
                 subject = %record.subject, body = %record.body,
-                "a report is too old to be delivered and is dropped"
+                "dropping a report that is too old"
             );
         }
         dropped("too_old", old.len());
@@ -231,7 +231,7 @@ impl Courier {
             subject = %record.subject, answer = word, notification = uuid,
             waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
             evidence = record.header.is_some(), body = %record.body,
-            "delivered"
+            "report delivered"
         );
     }
 
@@ -254,7 +254,7 @@ impl Courier {
                 if age >= self.settings.rejected_max_age {
                     tracing::error!(
                         subject = %record.subject, body = %record.body, answer = %failed.text,
-                        "the API rejects a report: it is dropped"
+                        "API rejects a report; dropping it"
                     );
                     dropped("rejected", 1);
                     memory.tries.remove(&record.seq);
@@ -273,7 +273,7 @@ impl Courier {
                 tries.not_before = Some(Instant::now() + self.pause(count));
             }
             Class::Broken => {
-                tracing::warn!(subject = %record.subject, answer = %failed.text, "the API failed over a report");
+                tracing::warn!(subject = %record.subject, answer = %failed.text, "API failed on a report; retrying");
                 self.health.bad("api", failed.text);
                 tries.not_before = Some(Instant::now() + self.pause(count));
             }
@@ -284,21 +284,21 @@ impl Courier {
                     Lane::Hosts => asked.min(self.spread(HOSTS_WAIT)),
                     Lane::Others => asked,
                 };
-                tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "the API asks to wait");
+                tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "API asks to retry later");
                 self.health.bad("api", failed.text);
                 *memory.of(lane) = Some(Instant::now() + pause);
             }
             Class::Away | Class::Barred | _ => {
                 memory.failures = memory.failures.saturating_add(1);
                 let pause = self.pause(memory.failures);
-                tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "not delivered");
+                tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "report not delivered; retrying");
                 self.health.bad("api", failed.text);
                 memory.not_before = Some(Instant::now() + pause);
             }
         }
     }
 
-    /// How long to wait after so many failures: twice as long each time, and never the same for all monitors.
+    /// Returns the pause after this many failures: doubled each time, with jitter.
     fn pause(&self, failures: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
         let whole = self
@@ -309,12 +309,12 @@ impl Courier {
         whole.mul_f64(0.5 + (self.jitter)().clamp(0.0, 1.0) / 2.0)
     }
 
-    /// Up to a quarter longer: whoever was asked to wait equally long must not come back in the same moment.
+    /// Adds up to a quarter: monitors with the same pause must not return at the same moment.
     fn spread(&self, pause: Duration) -> Duration {
         pause.mul_f64(1.0 + (self.jitter)().clamp(0.0, 1.0) / 4.0)
     }
 
-    /// MW27: what a report says about when it was is worth as much as the clock.
+    /// MW27: a report's times are only as good as the clock.
     fn look_at_the_clock(&self, memory: &mut Memory) {
         let Some(skew) = self.post.skew_seconds() else {
             return;
@@ -325,7 +325,7 @@ impl Courier {
         if skewed && !memory.skewed {
             tracing::warn!(
                 seconds = skew,
-                "this host's clock differs from that of the API: reports say a wrong time; is it synchronized?"
+                "clock differs from the API's: reports have wrong times; check the time synchronization"
             );
         }
         memory.skewed = skewed;

@@ -27,7 +27,7 @@ pub(crate) fn started(given: &[OsString]) -> Option<(Kind, &[OsString])> {
     Some((kind, words))
 }
 
-/// What its words say; the exit code if they ask for nothing to be watched.
+/// Parses the arguments; returns the exit code if they do not ask for watching.
 pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
     let words = std::iter::once(OsString::from(kind.upstream())).chain(words.iter().cloned());
     let matched = Monitor::try_parse_from(words).map_err(|error| say(kind, &error))?;

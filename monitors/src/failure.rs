@@ -1,8 +1,8 @@
-//! Why a monitor ended.
+//! Failures that end a monitor.
 
 use std::error::Error;
 
-/// A failure, told from the outside in.
+/// A failure with its causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct Failure {
@@ -22,7 +22,7 @@ impl Failure {
         }
     }
 
-    /// All there is to say.
+    /// Creates a failure from a message.
     pub fn told(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -39,12 +39,12 @@ impl Failure {
         }
     }
 
-    /// Whether the configuration or the command line is wrong: exit code 2.
+    /// True if the configuration or the command line is invalid: exit code 2.
     pub fn is_usage(&self) -> bool {
         self.usage
     }
 
-    /// It and everything below it, on one line.
+    /// Returns the message and all causes, on one line.
     pub fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut below = self.source();

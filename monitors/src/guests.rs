@@ -1,7 +1,7 @@
-//! Whether the guests of this host start by themselves when it does: `resume_guests_state_on_host_boot`, where its nova-compute reads it.
+//! The guests' state at the boot of this host: `resume_guests_state_on_host_boot`, as its nova-compute reads it.
 //!
-//! A host that was fenced and whose instances run elsewhere must not start them again. What nova-compute reads is known from how it was
-//! started; what cannot be read is not known, and never taken for good.
+//! A host that was fenced and whose instances run elsewhere must not start them again. The files that nova-compute
+//! reads follow from its command line; an unreadable setting is unknown, and never taken for safe.
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,16 @@ use crate::process::{Running, running};
 const OPTION: &str = "resume_guests_state_on_host_boot";
 const PROGRAM: &str = "nova-compute";
 
-/// A process that is always there, and somebody else's.
+/// A process that always exists, and belongs to another user.
 const FIRST: &str = "/proc/1";
 
-/// Where oslo.config looks for a service of Nova's that is given no file; its user's home is the same on all distributions.
+/// oslo.config's search path for a Nova service without a file argument; its user's home is the same on all
+/// distributions.
 const FOLDERS: [&str; 4] = ["var/lib/nova/.nova", "var/lib/nova", "etc/nova", "etc"];
 /// Under which names, those of the project and of the program. All that are there are read.
 const NAMES: [&str; 2] = ["nova", PROGRAM];
 
-/// Whether they do.
+/// The setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resume {
     Yes,
@@ -30,7 +31,7 @@ pub(crate) enum Resume {
 }
 
 impl Resume {
-    /// As the API takes it.
+    /// Returns the API's name of the value.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Yes => "yes",
@@ -40,7 +41,7 @@ impl Resume {
     }
 }
 
-/// What was found, and where, or why nothing was.
+/// The finding, with its source or the reason why it is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Guests {
     pub(crate) resume: Resume,
@@ -93,7 +94,7 @@ fn of(compute: Option<&Running>, root: &Path) -> Option<Guests> {
     Some(read(&given))
 }
 
-/// Whether a path means the same to that process. If nothing can be said of it, it does not.
+/// True if a path means the same to that process. If this cannot be determined, it does not.
 fn is_in_our_tree(pid: i32) -> bool {
     let root = |process: Result<Process, procfs::ProcError>| {
         let mounts = process.and_then(|process| process.mountinfo()).ok()?;

@@ -1,7 +1,7 @@
-//! How a monitor is: for `/healthz`, for systemd, and for its log.
+//! Health of a monitor, for `/healthz`, systemd and its log.
 //!
-//! systemd's watchdog is fed by the loop that watches, and only while the delivery goes round as well: a loop that is stuck
-//! gets the whole process restarted, which loses nothing.
+//! The loop that watches feeds systemd's watchdog, and only while the delivery's loop runs as well: a stuck loop gets
+//! the process restarted, which loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A loop that has not come round for so long is stuck.
+/// Time without a turn after which a loop is stuck.
 const STUCK: Duration = Duration::from_secs(30);
 
 /// The loop of the monitor itself.
 const WATCHING: &str = "watching";
 
-/// How a monitor is. Clones are about the same monitor.
+/// Health of a monitor. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Health(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     loops: BTreeMap<&'static str, Instant>,
-    /// What is wrong, by part; parts that are well have nothing.
+    /// Problems by subsystem; `None` for a healthy one.
     parts: BTreeMap<&'static str, Option<String>>,
-    /// How often systemd wants to hear something.
+    /// Interval of systemd's watchdog.
     watchdog: Option<Duration>,
     fed: Instant,
     status: String,
@@ -32,21 +32,21 @@ struct State {
     misses_within: Option<Duration>,
 }
 
-/// What a host monitor watches.
+/// The hosts that a host monitor watches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Watch {
     /// The hosts, by their names in Nova; as they were when they could be judged last.
     pub(crate) hosts: BTreeSet<String>,
-    /// Whether it can judge them now.
+    /// True if it can judge them now.
     pub(crate) now: bool,
 }
 
-/// How a monitor is, at a moment.
+/// A snapshot of the health.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Condition {
-    /// Whether all is well.
+    /// True if there is no problem.
     pub(crate) healthy: bool,
-    /// What is wrong, by part.
+    /// Problems by subsystem.
     pub(crate) parts: BTreeMap<&'static str, String>,
 }
 
@@ -57,7 +57,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// A monitor that has just started; systemd wants to hear from it this often.
+    /// Creates the health of a starting monitor, with systemd's watchdog interval.
     pub(crate) fn new(watchdog: Option<Duration>) -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(State {
@@ -93,28 +93,28 @@ impl Health {
             state.fed = now;
             drop(state);
             if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
-                tracing::warn!(%error, "systemd's watchdog cannot be fed");
+                tracing::warn!(%error, "failed to feed systemd's watchdog");
             }
         }
     }
 
-    /// A part of the monitor works: a connection, a tool, the API. Said once in the log when it did not before.
+    /// Marks a subsystem as working: a connection, a tool, the API. Logged on a change only.
     pub fn good(&self, part: &'static str) {
         let before = self.state().parts.insert(part, None);
         gauge(part, true);
         if let Some(Some(_)) = before {
-            tracing::info!(part, "works again");
+            tracing::info!(part, "part of the monitor works again");
             self.tell();
         }
     }
 
-    /// A part of the monitor does not work. Said in the log when it did before, or when it is something else now.
+    /// Marks a subsystem as failed. Logged on a change of the state or the reason only.
     pub fn bad(&self, part: &'static str, why: impl Into<String>) {
         let why = why.into();
         let before = self.state().parts.insert(part, Some(why.clone()));
         gauge(part, false);
         if before.flatten().as_ref() != Some(&why) {
-            tracing::error!(part, %why, "does not work");
+            tracing::error!(part, %why, "part of the monitor failed");
             self.tell();
         }
     }
@@ -134,17 +134,17 @@ impl Health {
         self.state().watch.now = false;
     }
 
-    /// How long its cluster takes at most to see that a host is gone; `None` if that is not known.
+    /// Sets the longest time until the cluster detects the loss of a host; `None` if unknown.
     pub(crate) fn misses_within(&self, time: Option<Duration>) {
         self.state().misses_within = time;
     }
 
-    /// As it was told last.
+    /// Returns the last value of [`Self::misses_within`].
     pub(crate) fn missed_within(&self) -> Option<Duration> {
         self.state().misses_within
     }
 
-    /// What it watches. One whose loop is stuck judges nothing.
+    /// Returns the watched hosts. A monitor with a stuck loop judges none.
     pub(crate) fn watch(&self) -> Watch {
         let now = Instant::now();
         let state = self.state();
@@ -155,13 +155,13 @@ impl Health {
         }
     }
 
-    /// What is wrong with a part, for tests.
+    /// Returns the problem of a subsystem, for tests.
     #[cfg(test)]
     pub(crate) fn trouble(&self, part: &str) -> Option<String> {
         self.state().parts.get(part).cloned().flatten()
     }
 
-    /// What the service manager shows about the monitor while all is well.
+    /// Sets the status that the service manager shows while there is no problem.
     pub fn status(&self, status: impl Into<String>) {
         let status = status.into();
         let mut state = self.state();
@@ -182,11 +182,11 @@ impl Health {
         };
         // Without systemd this does nothing.
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Status(&text)]) {
-            tracing::debug!(%error, "systemd cannot be told the status");
+            tracing::debug!(%error, "failed to send the status to systemd");
         }
     }
 
-    /// How it is now.
+    /// Returns the current health.
     pub(crate) fn condition(&self) -> Condition {
         let now = Instant::now();
         let state = self.state();
@@ -270,7 +270,7 @@ mod tests {
         );
     }
 
-    /// What systemd hears, on a socket of the test's own, would need an environment variable: the decision is looked at.
+    /// A test of systemd's socket would need an environment variable, so this tests the decision.
     #[tokio::test(start_paused = true)]
     async fn mw25_the_watchdog_is_not_fed_while_a_loop_is_stuck() {
         let health = Health::new(Some(Duration::from_secs(60)));

@@ -1,4 +1,4 @@
-//! The host monitor: watches the other hosts, by what a cluster says of them.
+//! The host monitor: watches the other hosts through a cluster.
 //!
 //! ```text
 //! alert agent -> poke --+
@@ -44,7 +44,7 @@ use ipmi::PowerCheck;
 use poke::Pokes;
 use tools::Programs;
 
-/// Attributes decide only who speaks first: not waited for longer than this.
+/// Timeout of reading attributes: they only decide which bridge reports first.
 const ATTRIBUTES: Duration = Duration::from_secs(2);
 
 /// The monitor.
@@ -66,7 +66,7 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
         Ok(pokes) => Some(pokes),
         // The timer alone is enough, only slower.
         Err(failure) => {
-            tracing::warn!("no alert agent can wake this monitor: {}", failure.chain());
+            tracing::warn!(error = %failure.chain(), "failed to set up wake-ups by alert agents");
             None
         }
     };
@@ -80,7 +80,7 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
     Ok(Box::new(bridge))
 }
 
-/// How long it takes at most until a host that has lost its power is reported.
+/// Returns the longest time until a host that has lost its power is reported.
 pub(crate) fn notice(settings: &Settings) -> Notice {
     match settings.host.driver {
         "consul" => consul::notice(settings),
@@ -99,7 +99,7 @@ fn setup(settings: &Settings) -> Setup {
     };
     rules.null_agents.extend(bridge.null_agents.iter().cloned());
     rules.power_agents.extend(bridge.power_agents.iter().cloned());
-    // Upstream's samples: so many looks must agree before something without proof is told.
+    // Upstream's samples: this many equal results are needed before a report without proof.
     let samples = bridge.poll * u32::try_from(host.samples.saturating_sub(1)).unwrap_or(u32::MAX);
     Setup {
         hostname: settings.hostname.clone(),
@@ -138,7 +138,7 @@ pub(crate) fn command(command: &HostCommand) -> Result<u8, Failure> {
     }
 }
 
-/// Whether Pacemaker has started this process as its alert agent.
+/// True if Pacemaker has started this process as its alert agent.
 pub(crate) fn is_alert_agent() -> bool {
     poke::is_agent(std::env::args_os().next().as_deref())
 }

@@ -1,9 +1,9 @@
-//! The instance monitor: what libvirt says of the guests of this host.
+//! The instance monitor: reports failed guests of this host, through libvirt.
 //!
 //! ```text
-//! libvirtd -> watch (listens, looks) -> judge (pure: what does it mean) -> Reporter
+//! libvirtd -> watch (subscribes, lists) -> judge (pure decisions) -> Reporter
 //!                    |
-//!                    +-> inventory (on disk: what ran when it was seen last)
+//!                    +-> inventory (on disk: the guests as last seen)
 //! ```
 
 mod inventory;
@@ -40,7 +40,7 @@ pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Moni
     }))
 }
 
-/// What `tachi-monitor check` looks at.
+/// Checks of `tachi-monitor check`.
 pub(crate) struct Checks;
 
 #[async_trait::async_trait]
@@ -54,7 +54,7 @@ impl Check for Checks {
         }
         let mut findings = vec![libvirt];
         for (failure, worst) in [
-            // libvirt itself takes up to 2.4 s where nobody collects dead processes at once.
+            // libvirt itself takes up to 2.4 s if dead processes are not reaped at once.
             ("the process of an instance dies", Duration::from_millis(2600)),
             (
                 "an instance died while libvirtd was away, from its return",

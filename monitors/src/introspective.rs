@@ -47,7 +47,7 @@ pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Moni
     }))
 }
 
-/// What `tachi-monitor check` looks at.
+/// Checks of `tachi-monitor check`.
 pub(crate) struct Checks;
 
 #[async_trait::async_trait]
@@ -80,7 +80,7 @@ impl Check for Checks {
     }
 }
 
-/// How long it takes at most until the last of so many guests that hang at once is told.
+/// Returns the longest time until the last of `hung` guests that hang at once is reported.
 fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Duration {
     let at_once = u32::try_from(ask::OPEN).unwrap_or(u32::MAX);
     let round = timeout.max(AGENT_SYNC) * hung.div_ceil(at_once);

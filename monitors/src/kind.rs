@@ -1,9 +1,9 @@
-//! Which monitor.
+//! The kinds of monitors.
 
 /// One of the four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
-    /// Watches the other hosts, by what a cluster says of them
+    /// Watches the other hosts through a cluster.
     Host,
     /// Watches processes of this host
     Process,
@@ -17,7 +17,7 @@ impl Kind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Host, Self::Process, Self::Instance, Self::Introspective];
 
-    /// Its name, on the command line and in paths.
+    /// Returns its name, on the command line and in paths.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// Where its health is served unless the configuration says otherwise.
+    /// Returns the default port of its health endpoint.
     pub const fn port(self) -> u16 {
         match self {
             Self::Host => 15871,

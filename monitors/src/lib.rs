@@ -1,16 +1,16 @@
-//! The monitors: what happens on a hypervisor is told to the Instance-HA API, once, and never wrongly.
+//! The monitors: they report failures on a hypervisor to the Instance-HA API, once, and never wrongly.
 //!
-//! One binary, `tachi-monitor`, runs one of four [monitors](Monitor): `host`, `process`, `instance`, `introspective`. What they
-//! share is here: the configuration of the Python monitors, the [`Reporter`] that keeps a report on disk until the API has
-//! answered for it, [`Health`], logs, signals, and `tachi-monitor check`.
+//! One binary, `tachi-monitor`, runs one of four [monitors](Monitor): `host`, `process`, `instance`, `introspective`.
+//! This crate contains the shared code: the configuration of the Python monitors, the [`Reporter`] that keeps a
+//! report on disk until the API has answered, [`Health`], logs, signals, and `tachi-monitor check`.
 //!
 //! ```text
 //! Monitor::run -> Reporter::report -> spool (fsync) -> delivery, one task, in order -> Instance-HA API
 //!            \--> Health: /healthz, /metrics, systemd's watchdog
 //! ```
 //!
-//! A monitor may forget what it saw as soon as [`Reporter::report`] has returned. Everything runs on one thread; what may
-//! block (the disk, other programs) is done elsewhere.
+//! A monitor may forget an event as soon as [`Reporter::report`] has returned. Everything runs on one thread, except
+//! what may block (the disk, other programs).
 
 mod boot_guard;
 mod check;

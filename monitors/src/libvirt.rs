@@ -1,4 +1,4 @@
-//! What both monitors of instances need of libvirt.
+//! Shared code of the two monitors of instances.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use tachi_libvirt::{Address, CallError, Connection, Domain, Listing, Options};
 
 use crate::check::Finding;
 
-/// Where Nova keeps what it knows of a guest, newest first.
+/// Nova's metadata namespaces of a guest, newest first.
 const NAMESPACES: [&str; 2] = [
     "http://openstack.org/xmlns/libvirt/nova/1.1",
     "http://openstack.org/xmlns/libvirt/nova/1.0",
 ];
 
-/// Whether a guest is an instance of Nova's. One that is gone already may have been.
+/// Returns whether a guest is an instance of Nova's. One that no longer exists may have been.
 pub(crate) async fn is_nova(connection: &Connection, domain: &Domain) -> Result<bool, CallError> {
     for namespace in NAMESPACES {
         if connection.metadata(domain, namespace).await?.is_some() {
             return Ok(true);
         }
     }
-    // No metadata: somebody else's, unless it is not there to be asked.
+    // No metadata: another owner's, unless the guest no longer exists.
     Ok(connection.lookup(domain.uuid).await?.is_none())
 }
 
-/// Whether nothing more can be asked on this connection. Any other failure is about one guest.
+/// True if the connection cannot be used any more. Any other failure is about one guest.
 pub(crate) fn ended(error: &CallError) -> bool {
     matches!(error, CallError::Closed { .. })
 }
 
-/// Whether libvirt is there, for `tachi-monitor check`.
+/// Checks libvirt, for `tachi-monitor check`.
 pub(crate) async fn check(part: &'static str, uri: &str, read_only: bool) -> Finding {
     let options = Options {
         call_timeout: Duration::from_secs(3),
@@ -86,8 +86,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Pauses between attempts to connect, each longer than the last, none so long that a daemon that is back is not heard
-/// within five seconds.
+/// Pauses between attempts to connect: increasing, and short enough that a returned daemon is used within five
+/// seconds.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,

@@ -1,4 +1,4 @@
-//! What a monitor is.
+//! The interface of a monitor.
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -10,14 +10,14 @@ use crate::reporter::Reporter;
 /// Watches something and reports what happens.
 #[async_trait]
 pub trait Monitor: Send {
-    /// Watches until `stop`, or until it cannot go on.
+    /// Watches until `stop`, or until it cannot continue.
     ///
-    /// What it watches may be away when it starts and go away later: that is told to `health` and tried again, and is no
-    /// reason to end. [`Health::beat`] is called each time its loop comes round, at least every few seconds.
+    /// The watched service may be down at the start and later: the monitor reports that to `health` and retries, and
+    /// does not end. It calls [`Health::beat`] at each turn of its loop, at least every few seconds.
     ///
     /// # Errors
     ///
-    /// It can never work like this: the service manager is to start it anew, or a person to look at it.
+    /// It can never work like this: the service manager must restart it, or an operator must fix it.
     async fn run(
         self: Box<Self>,
         reporter: Reporter,

@@ -19,11 +19,11 @@ pub(crate) fn line(text: impl AsRef<str>) {
 
 /// Writes a line to standard error.
 pub(crate) fn note(text: impl AsRef<str>) {
-    // Nobody is left to tell if this fails.
+    // There is no other output for this failure.
     let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
 }
 
-/// Says why, and gives the exit code.
+/// Prints the reason, and returns the exit code.
 pub(crate) fn fail(code: u8, why: &str) -> ExitCode {
     note(format!("tachi-monitor: {why}"));
     ExitCode::from(code)

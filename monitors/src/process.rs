@@ -1,9 +1,9 @@
-//! The process monitor: daemons of this host are restarted when they go, and reported when that does not help.
+//! The process monitor: restarts failed daemons of this host, and reports those that cannot be restarted.
 //!
 //! ```text
-//! process_list.yaml -> Watch per entry -> Probe (systemd unit, or pidfd) : how it is, told when it changes
+//! process_list.yaml -> Watch per entry -> Probe (systemd unit, or pidfd) : the state, with its changes
 //!                                      -> Hands (systemd, programs)      : start and restart
-//!                                      -> Outlet                         : reported once, taken back when it is back
+//!                                      -> Outlet                         : one report, withdrawn when it runs again
 //! ```
 
 mod find;
@@ -45,10 +45,10 @@ use crate::out;
 use crate::reporter::Reporter;
 use crate::settings::{ProcessSettings, Settings};
 
-/// A process that is gone may come back by itself so long.
+/// Time in which a process may come back by itself.
 const CONFIRM: Duration = Duration::from_secs(1);
 
-/// How often the list is looked at, and the loop comes round.
+/// Interval of checking the list, and of the loop.
 const ROUND: Duration = Duration::from_secs(5);
 
 /// The part of the health that the list is.
@@ -114,7 +114,7 @@ impl Outlet for Reports {
             .report_instead(&started, "the process runs again")
             .await
         {
-            tracing::warn!(%error, process, "a report that is not so any more could not be taken back");
+            tracing::warn!(%error, process, "failed to withdraw an obsolete report");
         }
     }
 }
@@ -170,11 +170,11 @@ struct Team {
     given_up: GivenUp,
     at: BTreeMap<String, (Entry, AbortHandle)>,
     tasks: JoinSet<()>,
-    /// Nothing was read yet: what does not run is started.
+    /// True before the first read: processes that do not run are started.
     first: bool,
 }
 
-/// Which file it was.
+/// The identity of a file.
 type FileId = (u64, u64, i64, i64);
 
 fn file_id(path: &std::path::Path) -> Option<FileId> {
@@ -212,18 +212,18 @@ impl Team {
         *seen = id;
         health.good(LIST);
         if entries.is_empty() {
-            tracing::warn!(list = %path.display(), "the process list is empty: nothing is watched");
+            tracing::warn!(list = %path.display(), "process list is empty; watching nothing");
         }
         health.status(format!("{} processes are watched", entries.len()));
         self.take(entries);
     }
 
-    /// Entries that are the same go on undisturbed.
+    /// Unchanged entries keep their tasks.
     fn take(&mut self, entries: Vec<Entry>) {
         self.at.retain(|name, (old, task)| {
             let stays = !task.is_finished() && entries.iter().any(|entry| entry == old);
             if !stays {
-                tracing::info!(process = %name, "is not watched any more as it was");
+                tracing::info!(process = %name, "process entry removed or changed");
                 task.abort();
             }
             stays
@@ -236,7 +236,7 @@ impl Team {
                 Some(unit) => Box::new(UnitProbe::new(unit, self.systemd.clone())),
                 None => Box::new(PidProbe::new(&entry.name)),
             };
-            tracing::info!(process = %entry.name, unit = entry.unit.as_deref().unwrap_or("-"), "is watched");
+            tracing::info!(process = %entry.name, unit = entry.unit.as_deref().unwrap_or("-"), "watching process");
             let mut watch = Watch {
                 given_up: self.given_up.has(entry.short()),
                 entry: entry.clone(),
@@ -259,7 +259,7 @@ impl Team {
     }
 }
 
-/// What `tachi-monitor check` looks at.
+/// Checks of `tachi-monitor check`.
 pub(crate) struct Checks;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Where a monitor puts what it has seen.
+//! Storing of reports.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::clock::Clock;
 use crate::delivery::Store;
 use crate::health::Health;
 
-/// Reports that wait to be written; who reports more waits for the disk.
+/// Limit of reports that wait to be written; further ones wait for the disk.
 const WAITING: usize = 256;
 
-/// So many are written with one sync.
+/// Limit of reports per sync.
 const BATCH: usize = 64;
 
-/// Why a report was not kept: the monitor still has it, and tries again.
+/// The reason why a report was not stored: the monitor still has it, and retries.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
@@ -34,7 +34,7 @@ struct Message {
     entry: Option<Entry>,
     /// Reports about this that wait are dropped, for this reason.
     overtakes: Option<(String, String)>,
-    /// Nothing is written: how many reports about this wait?
+    /// Query of the number of reports with this subject; writes nothing.
     asks: Option<String>,
     kept: Kept,
 }
@@ -52,27 +52,27 @@ impl std::fmt::Debug for Reporter {
 }
 
 impl Reporter {
-    /// Keeps a report. When this returns it is on the disk and will be delivered, in its order, whatever happens: the monitor
-    /// may forget what it saw.
+    /// Stores a report. When this returns it is on the disk and will be delivered, in order, whatever happens: the
+    /// monitor may forget the event.
     ///
     /// # Errors
     ///
-    /// It is not kept. If it was the disk that did not take it, it is delivered from memory nevertheless: say it again, to the letter, until
-    /// it is on the disk or delivered.
+    /// It is not stored. If writing failed, it is nevertheless delivered from memory: repeat it, unchanged, until it
+    /// is on the disk or delivered.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, the report may have been kept.
+    /// If it is dropped, the report may have been stored.
     pub async fn report(&self, notification: &Notification) -> Result<(), ReportError> {
         self.send(Some(entry(notification)), None).await.map(|_| ())
     }
 
-    /// Keeps a report and drops those about the same thing that were not delivered yet, in one step: what they say is not so any
-    /// more. `why` is told in the log. Gives how many were dropped.
+    /// Stores a report and drops undelivered ones with the same subject, in one step: they are obsolete. `why` is
+    /// logged. Returns the number of dropped reports.
     ///
     /// # Errors
     ///
-    /// As [`report`](Self::report); nothing is dropped then.
+    /// As for [`report`](Self::report); nothing is dropped then.
     pub async fn report_instead(&self, notification: &Notification, why: &str) -> Result<usize, ReportError> {
         let overtakes = (notification.subject().to_owned(), why.to_owned());
         self.send(Some(entry(notification)), Some(overtakes)).await
@@ -87,11 +87,11 @@ impl Reporter {
         self.send(None, Some((subject.to_owned(), why.to_owned()))).await
     }
 
-    /// How many reports about `subject` are not delivered yet.
+    /// Returns the number of undelivered reports about `subject`.
     ///
     /// # Errors
     ///
-    /// Nobody knows: the monitor is stopping.
+    /// Unknown: the monitor is stopping.
     pub async fn waiting(&self, subject: &str) -> Result<usize, ReportError> {
         let (kept, answer) = oneshot::channel();
         let message = Message {
@@ -146,7 +146,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper, and the way to it. `fresh` is told when there is something to deliver.
+    /// Creates a keeper, and the handle to it. `fresh` is notified when there is something to deliver.
     pub(crate) fn new(store: Store, fresh: Arc<Notify>, health: Health, clock: Clock) -> (Self, Reporter) {
         let (sender, queue) = mpsc::channel(WAITING);
         let keeper = Self {
@@ -159,7 +159,7 @@ impl Keeper {
         (keeper, Reporter { queue: sender })
     }
 
-    /// Keeps what is reported until nobody can report any more.
+    /// Stores reports until all handles are dropped.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.queue.recv_many(&mut batch, BATCH).await > 0 {
@@ -195,7 +195,7 @@ impl Keeper {
                     Some((subject, _)) => about(spool, subject),
                     None => Vec::new(),
                 };
-                // What is said again because the disk did not take it does not overtake itself.
+                // A repetition after a failed write does not replace itself.
                 let again = |seq: &u64| {
                     let record = spool.get(*seq);
                     record.is_some_and(|record| entries.iter().any(|entry| entry.body == record.body))
@@ -215,12 +215,12 @@ impl Keeper {
         let (outcome, written) = outcome;
         match &outcome {
             Ok(dropped) => {
-                // What was delivered from memory is kept well enough, and says nothing of the disk.
+                // A report that was delivered from memory is safe, and is no evidence about the disk.
                 if written {
                     self.health.good("spool");
                 }
                 if let (Some((subject, why)), true) = (&overtakes, *dropped > 0) {
-                    tracing::info!(%subject, %why, reports = dropped, "reports that were not delivered yet are overtaken");
+                    tracing::info!(%subject, %why, reports = dropped, "dropping obsolete undelivered reports");
                     crate::delivery::dropped("overtaken", *dropped);
                 }
             }
@@ -244,7 +244,7 @@ fn plain(message: &Message) -> bool {
     message.overtakes.is_none() && message.asks.is_none()
 }
 
-/// What can be written with one sync: plain reports together, one that overtakes alone.
+/// Groups messages for one sync: plain reports together, one that replaces others alone.
 fn groups(batch: Vec<Message>) -> Vec<Vec<Message>> {
     let mut groups: Vec<Vec<Message>> = Vec::new();
     for message in batch {

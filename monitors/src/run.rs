@@ -1,4 +1,4 @@
-//! A process: one monitor, its reports, its health, and how it is told to stop.
+//! The process: one monitor, its reports, its health, and its shutdown.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ use crate::{
     boot_guard, check, drop_in, guests, host, instance, introspective, logging, out, process, telling,
 };
 
-/// How long the tasks of a monitor that has ended may still report.
+/// Time for a finished monitor's tasks to report.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The `tachi-monitor` program.
@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for.
+/// The command.
 enum Asked {
     /// By the name of a monitor of Masakari's.
     Watch(Kind, ConfigArgs),
@@ -150,12 +150,10 @@ async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
     let (spool, opened) = Spool::open(&folder, settings.delivery.limits)
         .map_err(|error| Failure::new("opening the spool", error))?;
     if opened.torn {
-        tracing::info!(
-            "the last line of the spool was torn when the monitor was killed; nobody relied on it"
-        );
+        tracing::info!("last line of the spool was incomplete after a kill; no caller relied on it");
     }
     if let Some(kept) = &opened.kept {
-        tracing::error!(lines = opened.damaged, kept = %kept.display(), "lines of the spool are damaged and not delivered");
+        tracing::error!(lines = opened.damaged, kept = %kept.display(), "spool has damaged lines, which are not delivered");
     }
     tracing::info!(
         monitor = kind.name(), hostname = %settings.hostname, waiting = opened.records,
@@ -193,7 +191,7 @@ async fn serve(
     if let Some(address) = settings.listen(kind) {
         match TcpListener::bind(address).await {
             Ok(listener) => {
-                tracing::info!("health is on http://{address}/healthz");
+                tracing::info!(%address, "serving /healthz and /metrics");
                 tasks.spawn(telling::serve(listener, health.clone(), numbers, over.clone()));
             }
             // Watching is worth more than being watched.
@@ -240,7 +238,7 @@ async fn serve(
             ended = &mut watching => break Some(ended),
         }
     };
-    tracing::info!("stopping: reports that wait are delivered if the API answers");
+    tracing::info!("stopping; delivering pending reports if the API answers");
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
     let ending = async {
@@ -248,10 +246,10 @@ async fn serve(
             Some(ended) => ended,
             None => watching.await,
         };
-        // Nobody can report any more; what was reported is written, then delivered.
-        // A task that a monitor has left behind is not waited for.
+        // No further reports are possible; the existing ones are written, then delivered.
+        // A task that a monitor has left behind is not awaited.
         if tokio::time::timeout(LAST_WORDS, keeping).await.is_err() {
-            tracing::warn!("something of the monitor still runs");
+            tracing::warn!("a task of the monitor did not stop in time");
         }
         told.cancel();
         let _ = delivering.await;
@@ -283,7 +281,7 @@ fn reread(args: &ConfigArgs) {
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     // Without systemd this does nothing.
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd cannot be told");
+        tracing::warn!(%error, "failed to notify systemd");
     }
 }
 
@@ -304,7 +302,7 @@ impl Signals {
         })
     }
 
-    /// Whether the next one says to stop.
+    /// Returns true if the next signal stops the process.
     async fn next(&mut self) -> bool {
         tokio::select! {
             _ = self.term.recv() => true,

@@ -1,4 +1,4 @@
-//! Small files that say what a monitor has seen, there after a crash: all of it, or what was there before.
+//! Small state files of a monitor, replaced atomically: after a crash there is the new content or the old one.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

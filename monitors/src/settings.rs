@@ -32,19 +32,19 @@ pub use watch::{
 pub struct Settings {
     /// The name of this host in reports: that under which it is registered in a segment, which is Nova's.
     pub hostname: String,
-    /// Where a monitor may keep what it has to remember, a folder for each.
+    /// Folder of the monitors' state, with a subfolder for each.
     pub state_path: PathBuf,
-    /// How the API is reached.
+    /// Connection to the API.
     pub api: tachi_instance_ha::Options,
-    /// How reports are delivered.
+    /// Delivery of reports.
     pub(crate) delivery: DeliverySettings,
     /// The log.
     pub(crate) log: LogSettings,
-    /// Where health is served, by monitor.
+    /// Addresses of the health endpoints, by monitor.
     listen: Vec<(Kind, Option<String>)>,
-    /// What this host's nova-compute reads, if somebody says so.
+    /// The configured files of this host's nova-compute.
     pub(crate) nova: Vec<PathBuf>,
-    /// A folder that has to be there, because the file says so.
+    /// A folder that the configuration requires.
     tempdir: Option<PathBuf>,
     /// `[host]`.
     pub host: HostSettings,
@@ -60,24 +60,24 @@ pub struct Settings {
     pub guest: GuestSettings,
     /// `[process]`.
     pub process: ProcessSettings,
-    /// What was read, and what is strange about it.
+    /// The options that were read, with warnings.
     pub(crate) report: ConfigReport,
 }
 
-/// How reports are delivered.
+/// Delivery of reports.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliverySettings {
-    /// How many are kept.
+    /// Limits of the spool.
     pub(crate) limits: Limits,
     /// A report that is older is dropped.
     pub(crate) max_age: Duration,
-    /// A report that the API rejected is tried again for so long: the host may be registered yet.
+    /// Time for which a rejected report is retried: the host may be registered meanwhile.
     pub(crate) rejected_max_age: Duration,
     /// The first pause after a failure; each further one is twice as long.
     pub(crate) retry_min: Duration,
     /// The longest.
     pub(crate) retry_max: Duration,
-    /// How long reports are still delivered after the word to stop.
+    /// Time to deliver reports after the signal to stop.
     pub(crate) drain: Duration,
 }
 
@@ -148,12 +148,12 @@ impl Settings {
         told.collect()
     }
 
-    /// Where this monitor keeps what it has to remember.
+    /// Returns the folder of this monitor's state.
     pub fn folder(&self, kind: Kind) -> PathBuf {
         self.state_path.join(kind.name())
     }
 
-    /// Where this monitor's health is served; `None` if it is not.
+    /// Returns the address of this monitor's health endpoint; `None` if it is disabled.
     pub(crate) fn listen(&self, kind: Kind) -> Option<&str> {
         let found = self.listen.iter().find(|(of, _)| *of == kind);
         found.and_then(|(_, address)| address.as_deref())
@@ -182,7 +182,7 @@ fn known() -> Result<KnownOptions, Failure> {
         .map_err(|errors| Failure::told(format!("the table of options is wrong: {errors}")))
 }
 
-/// Where the configuration is looked for when none is named.
+/// Returns the default paths of the configuration.
 fn search() -> Vec<PathBuf> {
     const NAME: &str = "masakarimonitors.conf";
     let mut paths = vec![PathBuf::from("/etc/tachi/tachi-monitor.conf")];

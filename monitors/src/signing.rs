@@ -1,9 +1,9 @@
-//! The monitor tells the API every ten seconds that it is at work, what of it does not work, and which hosts it watches, so that
-//! operators see a monitor that has died before a failure goes unreported.
+//! Heartbeat of the monitor: every ten seconds it reports to the API that it runs, its problems, and the hosts that
+//! it watches, so that operators see a dead monitor before a failure goes unreported.
 //!
-//! What cannot be told is told the next time, and no report waits for it. It tells two things more that only its host
-//! knows: what comes of guests there when it boots, and how soon a host would be reported. With the `boot_id` and the boot-time
-//! counter of its host a heartbeat can contradict a claim that the host is off.
+//! A heartbeat that cannot be sent is skipped, and no report waits for it. It has two more facts that only its host
+//! knows: the guests' state at boot, and how soon a host would be reported. With the `boot_id` and the uptime of its
+//! host a heartbeat can contradict a claim that the host is off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::guests::Guests;
 use crate::health::Health;
 use crate::kind::Kind;
 
-/// How often it tells.
+/// Interval of heartbeats.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// An API that does not take signatures, as Masakari's, or knows no such host yet, is asked again after this.
@@ -30,22 +30,22 @@ const WITHOUT_BOOT: Duration = Duration::from_mins(10);
 /// A host in a region that does not answer is not counted as silent for one answer that came late.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// How often it looks what nova-compute reads.
+/// Interval of checking nova-compute's configuration.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// How long that may take: a process may be stuck in the kernel. Then what was seen last is told.
+/// Timeout of that check: a process may be stuck in the kernel. The last result is used then.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
-/// So many hosts are told.
+/// Limit of reported hosts.
 const MOST: usize = 1_000;
 
-/// So many seconds are told.
+/// Limit of reported seconds.
 const MOST_SECONDS: u32 = 86_400;
 
-/// So many characters of a text are told.
+/// Limit of a text, in characters.
 const LONGEST: usize = 255;
 
-/// Where signatures go.
+/// The destination of heartbeats.
 #[async_trait]
 pub(crate) trait Book: Send + Sync {
     /// Writes one.
@@ -59,16 +59,16 @@ impl Book for Client {
     }
 }
 
-/// How long it takes at most from the power loss of a host until it is reported.
+/// Longest time from the power loss of a host to its report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
-    /// As far as that is known.
+    /// The known part.
     pub(crate) within: Duration,
-    /// What that is.
+    /// Its components.
     pub(crate) by: String,
-    /// Who has to miss the host before, as long as it is not known how long that takes; empty if nobody has to.
+    /// The component that must detect the loss first, if its time is unknown; empty if there is none.
     pub(crate) unseen: String,
-    /// What comes on top, and is not known; empty if nothing does.
+    /// Additional components of unknown length; empty if there are none.
     pub(crate) beside: String,
 }
 
@@ -81,14 +81,14 @@ pub(crate) struct Signing {
     pub(crate) clock: Clock,
     /// Looks what comes of guests.
     pub(crate) look: Arc<dyn Fn() -> Option<Guests> + Send + Sync>,
-    /// How soon it would report a host, if it watches others.
+    /// The longest time to a report, if it watches others.
     pub(crate) notice: Option<Notice>,
     /// Between 0 and 1: hosts that start together do not sign together.
     pub(crate) jitter: fn() -> f64,
 }
 
 impl Signing {
-    /// Signs until told to stop.
+    /// Sends heartbeats until cancelled.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut told: Option<String> = None;
         let mut guests: (Option<Guests>, Option<Instant>) = (None, None);
@@ -128,9 +128,9 @@ impl Signing {
             };
             pause = next;
             match (&told, &trouble) {
-                (Some(_), None) => tracing::info!("the API is told again that this monitor is at work"),
+                (Some(_), None) => tracing::info!("heartbeats reach the API again"),
                 (before, Some(why)) if before.as_ref() != Some(why) => tracing::info!(
-                    %why, "the API was not told that this monitor is at work: operators may see it as silent; reports are not affected"
+                    %why, "failed to send heartbeat: operators may see this monitor as silent; reports are not affected"
                 ),
                 _ => {}
             }

@@ -55,13 +55,13 @@ impl Stage {
         Running { health, stop, task }
     }
 
-    /// What waits to be delivered.
+    /// Returns the bodies of undelivered reports.
     pub(crate) async fn bodies(&self) -> Vec<String> {
         let bodies = |spool: &mut Spool| spool.iter().map(|record| record.body.clone()).collect();
         self.store.with(bodies).await
     }
 
-    /// Instances that are told, in their order.
+    /// Returns the reported instances, in order.
     pub(crate) async fn told(&self) -> Vec<String> {
         let bodies = self.bodies().await;
         let uuid = |body: &String| {
@@ -72,7 +72,7 @@ impl Stage {
         bodies.iter().map(uuid).collect()
     }
 
-    /// Waits until so many wait to be delivered.
+    /// Waits for this many undelivered reports.
     pub(crate) async fn until_told(&self, count: usize) {
         until(async || self.bodies().await.len() >= count).await;
         assert_eq!(self.bodies().await.len(), count, "{:?}", self.bodies().await);
@@ -94,13 +94,13 @@ impl Running {
         until(is).await;
     }
 
-    /// As SIGTERM does.
+    /// Stops it like SIGTERM.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
 
-    /// As SIGKILL does.
+    /// Stops it like SIGKILL.
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -111,7 +111,7 @@ impl Running {
     }
 }
 
-/// Waits for a condition; a test whose condition never comes fails.
+/// Waits for a condition; fails the test on a timeout.
 pub(crate) async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     let limit = Duration::from_secs(20);
     let wait = async {

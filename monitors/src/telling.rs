@@ -1,4 +1,4 @@
-//! `/healthz` and `/metrics`, on an address that only this machine reaches unless the configuration says otherwise.
+//! `/healthz` and `/metrics`, on an address that is local unless the configuration differs.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::health::Health;
 /// Connections at a time; a monitor has few listeners.
 const CONNECTIONS: usize = 8;
 
-/// How long a connection may last.
+/// Longest duration of a connection.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Bounds of the histograms, in seconds.
@@ -33,12 +33,12 @@ pub(crate) fn count() -> Result<PrometheusHandle, BuildError> {
         .build_recorder();
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
-        tracing::debug!("something counts already");
+        tracing::debug!("a metrics recorder is already installed");
     }
     Ok(handle)
 }
 
-/// Serves until told to stop.
+/// Serves until cancelled.
 pub(crate) async fn serve(
     listener: TcpListener,
     health: Health,
@@ -57,7 +57,7 @@ pub(crate) async fn serve(
             () = stop.cancelled() => return,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, say: it will not get better by trying at once.
+            // Out of file descriptors, for example: an immediate retry would not help.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -74,7 +74,7 @@ pub(crate) async fn serve(
                 .serve_connection(TokioIo::new(stream), service);
             match tokio::time::timeout(LONGEST, connection).await {
                 Ok(Ok(())) | Err(_) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "a connection to the health listener broke"),
+                Ok(Err(error)) => tracing::debug!(%error, "connection to the health listener broke"),
             }
             drop(permit);
         });

@@ -116,7 +116,7 @@ class Monitor:
 
     def listening(self, seconds=20):
         """Waits until it has looked at all guests."""
-        until("the monitor to hear libvirtd\n" + self.log()[-800:], lambda: "all guests were looked at" in self.log(), seconds)
+        until("the monitor to hear libvirtd\n" + self.log()[-800:], lambda: "all guests were compared" in self.log(), seconds)
         return self
 
     def log(self):

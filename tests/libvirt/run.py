@@ -200,7 +200,7 @@ class Run:
         self.told("f16: after the thaw libvirt notices a death after %.1f s, and it is told %.1f s later" % (
             noticed - begun, max(0.0, time.monotonic() - noticed)))
         self.check.that("f16: after a freeze deaths are told by events, not by looking again",
-                        monitor.log().count("all guests were looked at") == 2, monitor.log()[-1500:])
+                        monitor.log().count("all guests were compared") == 2, monitor.log()[-1500:])
         self.check.equal("each told once", api.words(), [FAILED, FAILED])
         monitor.stop()
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Remembered, say};
 use crate::out;
 
-/// Without an answer for so long, a host that was not held the last time goes on.
+/// Time without an answer after which a host that was not held starts.
 pub(super) const OPENS_AFTER: Duration = Duration::from_secs(120);
 
 /// While it is held, the API is asked so often.
@@ -18,17 +18,17 @@ const HELD: Duration = Duration::from_secs(5);
 /// The first pause after a failure, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
-/// What has been said is said again after so long, for whoever looks at the console only now.
+/// Interval of repeating the last message, for an operator who opens the console later.
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// The API.
 #[async_trait]
 pub(super) trait Ask: Send + Sync {
-    /// What it says, or why it does not. Takes a bounded time.
+    /// Returns the API's answer, or the failure. Takes a bounded time.
     async fn ask(&self) -> Result<BootGuard, String>;
 }
 
-/// What outlives the boot.
+/// State that outlives the boot.
 pub(super) trait Memory: Send + Sync {
     fn read(&self) -> Remembered;
     fn write(&self, now: &Remembered);
@@ -39,13 +39,13 @@ pub(super) trait Memory: Send + Sync {
 pub(super) enum Came {
     /// The host's queue is empty.
     Emptied,
-    /// Start it whatever the API says.
+    /// Start it whatever the API answers.
     Anyway,
     /// Give it up.
     Stop,
 }
 
-/// Where that comes from.
+/// The source of signals.
 #[async_trait]
 pub(super) trait Listen: Send {
     /// The next one. Nothing is lost if it is dropped.
@@ -72,7 +72,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         }
     }
 
-    /// Until nova-compute may start, or nobody waits for it any more; the exit code.
+    /// Waits until nova-compute may start, or the wait is cancelled; returns the exit code.
     pub(super) async fn run(mut self, words: &mut impl Listen) -> u8 {
         let mut last = self.memory.read();
         let silent_since = Instant::now();
@@ -82,7 +82,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         let name = self.hostname.clone();
         say(&format!("asking whether nova-compute of {name} may start"));
         loop {
-            // A question is never interrupted: it ends by itself within seconds, and what a person says waits.
+            // A request is never interrupted: it ends within seconds, and signals wait.
             let wait = match self.api.ask().await {
                 Ok(now) => {
                     pause = PAUSES.0;
@@ -92,7 +92,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                         return out::DONE;
                     }
                     if emptied && now.queue_only {
-                        // All of it is behind us; nobody would tell it to this file later.
+                        // All of it is in the past; nothing would reset this file later.
                         self.memory.write(&Remembered::default());
                         say(&format!(
                             "nova-compute of {name} may start: its queue has been emptied"
@@ -149,7 +149,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                     return out::DONE;
                 }
                 Ok(Came::Emptied) => {
-                    // What was heard some seconds ago may be overtaken by a new recovery, so it is asked once more.
+                    // An answer of some seconds ago may be outdated by a new recovery, so the API is queried again.
                     emptied = true;
                     if !answer.as_ref().is_some_and(|held| held.queue_only) {
                         say("noted that the queue is empty; whether more has to be waited for is asked now");
@@ -159,7 +159,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         }
     }
 
-    /// Before it is acted on: the next boot may find nobody to ask.
+    /// Before it has an effect: at the next boot the API may be down.
     fn remember(&self, last: &mut Remembered, now: &BootGuard) {
         let now = Remembered {
             held: now.hold,

@@ -1,18 +1,18 @@
-//! Which report is next.
+//! Choice of the next report.
 
 use std::collections::{HashMap, HashSet};
 
 use tachi_spool::Record;
 use tokio::time::Instant;
 
-/// How often one was tried, and when it is tried again.
+/// Number of attempts, and the time of the next one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tries {
     pub(super) count: u32,
     pub(super) not_before: Option<Instant>,
 }
 
-/// What is waited for together.
+/// The scope of a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Reports of hosts: a host that is down costs all of its instances.
@@ -31,12 +31,12 @@ impl Lane {
     }
 }
 
-/// What to do now.
+/// The next action.
 #[derive(Debug)]
 pub(super) enum Choice {
     /// This one.
     Deliver(Box<Record>),
-    /// Nothing before then.
+    /// Wait until then.
     Wait(Instant),
     /// There is none.
     Nothing,

@@ -1,4 +1,4 @@
-//! Who takes reports.
+//! Sending reports.
 
 use async_trait::async_trait;
 use tachi_instance_ha::{Answer, Class, Client, Failed};
@@ -11,12 +11,12 @@ pub(crate) trait Post: Send + Sync {
     async fn post(&self, record: &Record) -> Result<Answer, Failed>;
     /// Makes sure that the next one need not wait.
     async fn warm(&self) -> Result<(), Failed>;
-    /// Its clock minus ours, in seconds.
+    /// Returns the API's clock minus the local one, in seconds.
     fn skew_seconds(&self) -> Option<i64>;
 }
 
-/// Whether the API rejects a report for the evidence beside it. It says so in words only; a report that causes no recovery
-/// because of a header would be worse than one without.
+/// True if the API rejects a report for its evidence. It states this only in its message. A report without the header
+/// is better than one that causes no recovery.
 fn is_about_evidence(failed: &Failed) -> bool {
     failed.class == Class::Rejected && failed.text.to_ascii_lowercase().contains("evidence")
 }
@@ -29,7 +29,7 @@ impl Post for Client {
             Err(failed) if record.header.is_some() && is_about_evidence(&failed) => {
                 tracing::error!(
                     subject = %record.subject, answer = %failed.text,
-                    "the API does not understand the evidence; the report goes without it"
+                    "API rejects the evidence; sending the report without it"
                 );
                 self.notify(&record.body, None).await
             }

@@ -1,4 +1,4 @@
-//! The spool, used where waiting for a disk holds up nobody.
+//! The spool, on a thread that may block.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +13,13 @@ impl Store {
         Self(Arc::new(Mutex::new(spool)))
     }
 
-    /// Whether nobody else has it.
+    /// True if there is no other handle.
     #[cfg(test)]
     pub(super) fn is_alone(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Does something with it, on a thread that may wait. Once begun it is done, also if nobody waits for it any more.
+    /// Runs a closure with it on a thread that may block. Once started it completes, even if the caller is dropped.
     pub(crate) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Spool) -> T + Send + 'static,

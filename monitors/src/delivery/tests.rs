@@ -9,17 +9,17 @@ use super::*;
 use crate::reporter::{Keeper, ReportError, Reporter};
 use crate::settings::tests::settings;
 
-/// An API that answers what it is told to, then accepts.
+/// An API with scripted answers, which then accepts.
 #[derive(Default)]
 struct Api {
     script: Mutex<VecDeque<Result<Answer, Failed>>>,
-    /// What it answers when the script is over; accepts if there is nothing.
+    /// The answer after the end of the script; accepts if `None`.
     always: Mutex<Option<Failed>>,
     /// By subject.
     never: Mutex<Option<(String, Failed)>>,
     asked: Mutex<Vec<(String, Instant)>>,
     took: Mutex<Vec<String>>,
-    /// It takes this long to answer.
+    /// Duration of an answer.
     slow: Mutex<Duration>,
 }
 
@@ -138,12 +138,12 @@ impl Rig {
         self.api.asked.lock().unwrap().len()
     }
 
-    /// As SIGKILL does it: nobody gets to say a last word.
+    /// Ends it like SIGKILL: without any shutdown.
     async fn kill(self) {
         self.courier.abort();
         self.keeper.abort();
         let _ = (self.courier.await, self.keeper.await);
-        // Work that was begun on another thread ends by itself.
+        // Work on another thread completes by itself.
         while !self.store.is_alone() {
             tokio::task::yield_now().await;
         }
@@ -505,7 +505,7 @@ async fn f4_a_report_that_the_disk_refuses_is_delivered_from_memory_once() {
     rig.until("both to be taken", |api| api.took.lock().unwrap().len() == 2)
         .await;
     assert!(rig.health.trouble("spool").is_some());
-    // The monitors say it again until it is kept; delivered is more than kept.
+    // The monitors repeat it until it is stored; a delivered report counts as stored.
     for name in ["cmp1", "cmp2"] {
         rig.reporter
             .report_instead(&stopped(name), "newer")

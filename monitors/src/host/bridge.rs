@@ -1,4 +1,4 @@
-//! The bridge: looks at the cluster, judges, and tells each change once.
+//! The bridge: polls the cluster, judges, and reports each change once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::health::Health;
 use crate::monitor::Monitor;
 use crate::reporter::{ReportError, Reporter};
 
-/// A look at the CIB serves so long while `crm_mon` shows no change and all is well.
+/// Maximum age of the CIB while `crm_mon` shows no change and there is no problem.
 const CIB_AGES: Duration = Duration::from_secs(10);
 /// While a fencing is expected the cluster is looked at this often,
 const HASTE: Duration = Duration::from_millis(250);
@@ -33,18 +33,18 @@ const HASTE: Duration = Duration::from_millis(250);
 const LONGEST_HASTE: Duration = Duration::from_secs(120);
 /// When a node was last up is written to the disk this often; every change is written at once.
 const KEEP: Duration = Duration::from_secs(60);
-/// Whether the API has answered is looked after this often while it has not. Other bridges tell it too if this one cannot say
-/// so any more, because it dies or its next look at the cluster hangs.
+/// Interval of checking for the API's answer. Other bridges report, too, if this one can no longer claim it, because
+/// it dies or its next poll of the cluster hangs.
 const SOON: Duration = Duration::from_millis(100);
 /// Pokes that come closer together are answered together.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Where reports go.
+/// The destination of reports.
 #[async_trait]
 pub(crate) trait Sink: Send + Sync {
     /// Kept on disk when this returns; what was reported about the same host and not delivered yet is dropped.
     async fn tell(&self, report: &Notification, why: &str) -> Result<(), ReportError>;
-    /// Whether a report about this is not delivered yet.
+    /// True if a report with this subject is not delivered yet.
     async fn waits(&self, subject: &str) -> bool;
 }
 
@@ -59,7 +59,7 @@ impl Sink for Reporter {
     }
 }
 
-/// What a bridge is set up with.
+/// The bridge's configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     /// This machine's name as a host.
@@ -67,7 +67,7 @@ pub(crate) struct Setup {
     /// Only remotes are hosts.
     pub(crate) restrict_to_remotes: bool,
     pub(crate) poll: Duration,
-    /// The same while it stands by on a remote.
+    /// Poll interval while it stands by on a remote.
     pub(crate) standby: Duration,
     pub(crate) turn: Duration,
     pub(crate) pace: Pace,
@@ -77,7 +77,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Whether nodes of this kind are hosts.
+    /// True if nodes of this kind are hosts.
     pub(crate) fn watches(&self, kind: Kind) -> bool {
         match kind {
             Kind::Remote => true,
@@ -104,7 +104,7 @@ pub(crate) struct Bridge {
     /// Every verdict is one that may last for days.
     calm: bool,
     duty: Duty,
-    /// Whether enough others are before it in line, and when it was looked at.
+    /// True if enough others are before it in line, with the time of this check.
     spare: Option<(bool, Instant)>,
     strangers: BTreeSet<String>,
     /// Unknown fence agents of this cluster that were logged.
@@ -115,18 +115,18 @@ pub(crate) struct Bridge {
     corosync: Option<Duration>,
 }
 
-/// What this bridge is there for just now.
+/// The current role of this bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Duty {
-    /// To tell what there is to tell.
+    /// It reports.
     First,
-    /// There is something to tell, and it is not known whose word it is.
+    /// There is a report to send, and it is not known yet which bridge sends it.
     Undecided,
     /// To wait until it is needed; see [`Bridge::may_stand_by`].
     StandsBy,
 }
 
-/// Why there is no snapshot.
+/// The reason why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 enum Unseen {
     #[error(transparent)]
@@ -146,7 +146,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl Bridge {
-    /// A bridge that goes on where the process before it ended.
+    /// Creates a bridge that continues from the state of the process before it.
     pub(crate) fn new(
         setup: Setup,
         cluster: Arc<dyn Cluster>,
@@ -185,12 +185,12 @@ impl Bridge {
         chrono::DateTime::from_timestamp_micros(self.clock.generated().micros()).unwrap_or_default()
     }
 
-    /// Looks until told to stop.
+    /// Polls until cancelled.
     pub(crate) async fn watch(&mut self, sink: &dyn Sink, health: &Health, stop: &CancellationToken) {
         'watching: loop {
             let began = Instant::now();
             health.beat();
-            // A look that is not finished when the process is to stop has told nobody anything.
+            // An interrupted poll has reported nothing.
             tokio::select! {
                 () = self.look(sink, health) => {}
                 () = stop.cancelled() => break,
@@ -339,11 +339,11 @@ impl Bridge {
         self.save(health, false).await;
     }
 
-    /// Whether the cluster can be left alone for a while, because others are there to tell and nothing waits.
+    /// Returns true if this bridge may poll seldom, because others can report and nothing is pending.
     ///
-    /// A question from a remote goes through the connection that a cluster node's controller keeps to it. If the remote dies
-    /// while one is under way, that controller waits for the dead connection and does nothing else; it may be taken for failed,
-    /// and its node fenced. So a bridge on a remote asks as seldom as it can.
+    /// A request from a remote uses the connection that a cluster node's controller keeps to it. If the remote dies
+    /// during one, that controller waits for the dead connection and does nothing else; it may be considered failed,
+    /// and its node fenced. So a bridge on a remote polls as seldom as possible.
     async fn may_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
         let remote = |node: &Node| node.name == me && node.kind == Kind::Remote;
         let kept = self.memory.ledger.nodes.values().all(|told| told.handed_over);
@@ -354,7 +354,7 @@ impl Bridge {
         {
             return false;
         }
-        // The line is a question too, and changes seldom: who goes on asking each second does not ask for it each time.
+        // The line is a request, too, and changes seldom: a bridge that polls each second does not read it each time.
         if let Some((spare, at)) = self.spare
             && at.elapsed() < self.setup.standby
         {
@@ -380,7 +380,7 @@ impl Bridge {
             }
             if let Err(error) = self.setup.names.host(&node.name) {
                 if self.strangers.insert(node.name.clone()) {
-                    tracing::error!(%error, "a node of the cluster is not watched");
+                    tracing::error!(%error, "a node of the cluster is not a host; not watching it");
                 }
                 continue;
             }
@@ -392,7 +392,7 @@ impl Bridge {
         hosts
     }
 
-    /// Tells which hosts are watched. Of those that it cannot judge it would report nothing.
+    /// Sets the watched hosts. Of those that it cannot judge it would report nothing.
     fn tell_watch(&self, hosts: &BTreeMap<String, Judgement>, health: &Health) {
         let seen = hosts
             .iter()
@@ -430,7 +430,7 @@ impl Bridge {
     }
 }
 
-/// What must be on the disk at once: everything but when a node that is still up was last seen so.
+/// Returns the part that must be written at once: everything but the last times of nodes that are still up.
 fn lasting(memory: &Memory) -> Memory {
     let mut memory = memory.clone();
     for past in memory.history.nodes.values_mut() {
@@ -439,8 +439,8 @@ fn lasting(memory: &Memory) -> Memory {
     memory
 }
 
-/// Not one that the next look at the CIB may change: what both programs say agrees. A node that is off by the CIB alone may be
-/// back already: the CIB was read a moment before.
+/// True unless the next read of the CIB may change it: both programs agree. A node that is off by the CIB alone may
+/// be back already: the CIB was read a moment before.
 fn lasts(node: &Node, judgement: Option<&Judgement>) -> bool {
     match judgement.map(|judgement| judgement.verdict) {
         Some(Verdict::Up) => true,
@@ -449,7 +449,7 @@ fn lasts(node: &Node, judgement: Option<&Judgement>) -> bool {
     }
 }
 
-/// Nothing moves: the CIB's notes of a moment ago still hold.
+/// True if nothing changes: the CIB's earlier records are still valid.
 fn same(before: &CrmMon, now: &CrmMon) -> bool {
     let dated = CrmMon {
         at: before.at,

@@ -1,4 +1,4 @@
-//! What `tachi-monitor check` looks at for the host monitor.
+//! Checks of `tachi-monitor check` for the host monitor.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::signing::Notice;
 
 /// A check answers soon, whatever hangs.
 const LIMIT: Duration = Duration::from_secs(5);
-/// What a process start, two programs and the disk take together on a busy machine.
+/// Time for starting two programs and for the disk on a busy machine.
 const OVERHEAD: Duration = Duration::from_secs(1);
 
 const PART: &str = "host";
-/// So many names are told of hosts that are no nodes.
+/// Limit of listed names of hosts that are not nodes.
 const NAMED: usize = 5;
 
 /// The checks.
@@ -41,17 +41,17 @@ impl Check for Checks {
     }
 }
 
-/// What follows where no host is ever proven off, and what to do.
+/// The consequence if no host is ever confirmed off, and the fix.
 const NOTHING_PROVEN: &str = "hosts that fail are told as UNKNOWN, from which an engine in mode external recovers nothing: give the \
                               engine the hosts' power controllers ([fencing] mode = engine)";
 
-/// Whoever asks nobody's power proves nothing.
+/// A driver that reads no power proves nothing.
 fn unproven(who: &str, settings: &Settings) -> Option<Finding> {
     let text = format!("{who} proves nothing: {NOTHING_PROVEN}");
     (!settings.host.normal_without_proof).then(|| Finding::note(PART, text))
 }
 
-/// Whether the cluster's fencing can prove a host off.
+/// Checks that the cluster's fencing can prove a host off.
 fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
     if !mon.stonith_enabled {
         let text = format!(
@@ -164,7 +164,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     format!("{error}{below}")
 }
 
-/// How long it takes at most until a host that is gone is reported, be it fenced or not.
+/// Returns the longest time until a failed host is reported, fenced or not.
 pub(super) fn notice(settings: &Settings) -> Notice {
     let looks = settings.bridge.poll + OVERHEAD + settings.bridge.turn;
     let lost = super::setup(settings).pace.lost_after;
@@ -191,7 +191,7 @@ pub(super) fn notice(settings: &Settings) -> Notice {
     }
 }
 
-/// How long it takes at most until a fenced host is reported.
+/// Returns the longest time until a fenced host is reported.
 fn how_soon(settings: &Settings, alerts: bool) -> [Finding; 2] {
     let eyes = if alerts {
         "through an alert, or at the next look"
@@ -209,8 +209,8 @@ fn how_soon(settings: &Settings, alerts: bool) -> [Finding; 2] {
     ]
 }
 
-/// Whether the nodes are registered under the names they would be reported by, and who of the registered hosts is no node.
-/// This machine's own name is looked at in any case.
+/// Checks that the nodes are registered under the names of their reports, and lists registered hosts that are not
+/// nodes. Always checks this machine's own name.
 fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Registered]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut reported = Vec::new();
@@ -322,7 +322,7 @@ mod tests {
             (Told::Note, "registered hosts that are no nodes of this cluster, so that it tells nothing about them: \
                           cmp2.maas, a, b, c, d and 1 more".to_owned()),
         ]);
-        // This machine's own name is told of by `registration`, and members are nothing to a bridge that watches remotes.
+        // `registration` checks this machine's own name, and members do not matter to a bridge that watches remotes.
         let told = told(&format!("{map}restrict_to_remotes = true\n"), Some("cmp3"));
         assert!(
             !told
@@ -342,7 +342,7 @@ mod tests {
         assert!(never.beside.ends_with("has fenced a node"), "{never:?}");
     }
 
-    /// The charms' default has no fencing, and nobody said that nothing is recovered then.
+    /// The charms' default has no fencing, and no warning that nothing is recovered then.
     #[test]
     fn f14_a_cluster_that_never_proves_a_host_off_is_told_with_what_to_do() {
         let mon = |stonith: bool| {

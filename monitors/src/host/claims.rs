@@ -1,8 +1,8 @@
-//! Which of the bridges tells.
+//! Claims: which of the bridges reports.
 //!
-//! Every bridge sets one private attribute on its node: that it is there, and what it has taken on. Private attributes live
-//! in the memory of the cluster and cost no change of the CIB. They are read when there is something to tell, and by those
-//! who may stand by.
+//! Every bridge sets one private attribute on its node: its presence, and its claims. Private attributes are in the
+//! memory of the cluster and cost no change of the CIB. They are read when there is a report to send, and by bridges
+//! that may stand by.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use super::tools::Cluster;
 
 /// The attribute's name.
 const ATTRIBUTE: &str = "tachi-bridge";
-/// What a claim is kept for after the API has answered: longer than any other bridge waits.
+/// Time for which a claim is kept after the API has answered: longer than any other bridge waits.
 pub(crate) const KEPT: Duration = Duration::from_secs(600);
-/// Attributes of a node that rejoins are gone: said anew this often.
+/// Interval of repeating the attribute: a node that rejoins loses its own.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// For so many turns after its own the word of one remote alone is waited upon.
+/// Number of turns after its own that a bridge waits for the claim of a single remote.
 const PATIENCE: u32 = 2;
 
-/// Whose word it is.
+/// The bridge that reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
     /// This bridge's, now.
     Mine,
     /// Not decided yet.
     Wait,
-    /// Another bridge has told it, and the API has answered.
+    /// Another bridge has reported it, and the API has answered.
     Told(String),
-    /// Another bridge has told what came after it, and the API has answered.
+    /// Another bridge has reported a later event, and the API has answered.
     Overtaken {
-        /// Which bridge.
+        /// The bridge.
         bridge: String,
-        /// The key of what it has told last.
+        /// The key of its last report.
         key: String,
     },
 }
@@ -59,13 +59,13 @@ struct Mine {
 struct Wait {
     key: String,
     due: Instant,
-    /// Nobody is before this bridge in line.
+    /// True if no bridge is before this one in line.
     first: bool,
-    /// Who else works on it, how far he was, and when that was first seen.
+    /// Another bridge that claims it, its progress, and when that was first seen.
     other: Option<(String, u64, Instant)>,
 }
 
-/// What this bridge knows of the others.
+/// This bridge's knowledge of the others.
 #[derive(Debug)]
 pub(crate) struct Claims {
     turn: Duration,
@@ -85,18 +85,18 @@ impl Claims {
         }
     }
 
-    /// Reads what all bridges say; nothing if that cannot be had.
+    /// Reads all bridges' attributes; `None` if that fails.
     pub(crate) async fn read(&self, cluster: &dyn Cluster) -> Option<Vec<(String, String)>> {
         match cluster.attributes(ATTRIBUTE).await {
             Ok(attributes) => Some(attributes),
             Err(error) => {
-                tracing::warn!(error = %error, "the other bridges cannot be asked; the API knows duplicates");
+                tracing::warn!(error = %error, "failed to read the other bridges' claims; the API rejects duplicates");
                 None
             }
         }
     }
 
-    /// Whose word the report `key` about `node` is, given what all bridges said.
+    /// Decides which bridge sends the report `key` about `node`, given all bridges' attributes.
     pub(crate) fn whose(
         &mut self,
         me: &str,
@@ -106,7 +106,7 @@ impl Claims {
         key: &str,
         now: Moment,
     ) -> Word {
-        // Nobody tells of himself: who is dead has not, and who is not is no judge of it.
+        // No bridge reports its own node: a dead one has not, and a running one is no judge of it.
         let others: Vec<_> = said
             .unwrap_or_default()
             .iter()
@@ -141,7 +141,7 @@ impl Claims {
         if fresh {
             let wait = match said {
                 Some(said) => {
-                    // Nobody tells of himself, and he may still be shown online.
+                    // No bridge reports its own node, and that node may still be shown online.
                     let mut line = line(me, mon, said);
                     line.retain(|bridge| bridge.node != node);
                     delay(me, &line, turn)
@@ -176,7 +176,7 @@ impl Claims {
             }
         }
         let (due, first) = (now >= wait.due, wait.first);
-        // It counts on every half turn while it lives.
+        // A running bridge increments it at every half turn.
         let worked_on = taken.is_some()
             && wait
                 .other
@@ -194,8 +194,8 @@ impl Claims {
             self.waits.remove(node);
             return Word::Mine;
         }
-        // Who is not the first in line says what he is going to do, and listens once more: two that see the same at the
-        // same moment would both tell.
+        // A bridge that is not the first in line announces its intention, and reads again: otherwise two that see the
+        // same event at the same moment would both report.
         let intended = self
             .mine
             .get(node)
@@ -231,19 +231,19 @@ impl Claims {
         }
     }
 
-    /// Forgets what it waited for about nodes of which there is nothing to tell any more.
+    /// Forgets the waits about nodes without a pending report.
     pub(crate) fn settle(&mut self, open: impl Fn(&str) -> bool) {
         self.waits.retain(|node, _| open(node));
         self.mine
             .retain(|node, mine| mine.claim.state != ClaimState::Intended || open(node));
     }
 
-    /// This bridge tells it.
+    /// Claims the report for this bridge.
     pub(crate) fn take(&mut self, node: &str, key: &str, now: Instant) {
         self.claim(node, key, ClaimState::Spooled, now);
     }
 
-    /// What this bridge has taken on and the API has not answered yet.
+    /// Returns this bridge's claims that the API has not answered yet.
     pub(crate) fn open(&self) -> Vec<String> {
         let open = self
             .mine
@@ -259,7 +259,7 @@ impl Claims {
         }
     }
 
-    /// Tells the others, if there is anything new.
+    /// Announces the claims to the others, if they have changed.
     pub(crate) async fn announce(&mut self, cluster: &dyn Cluster, now: Instant) {
         let turn = self.turn;
         self.mine
@@ -286,7 +286,7 @@ impl Claims {
         match cluster.set_attribute(ATTRIBUTE, &value).await {
             Ok(()) => self.announced = Some((now, value)),
             Err(error) => {
-                tracing::warn!(error = %error, "the other bridges cannot be told; the API knows duplicates");
+                tracing::warn!(error = %error, "failed to announce claims to the other bridges; the API rejects duplicates");
                 // Tried again with the next beat, not at once.
                 self.announced = Some((now, String::new()));
             }
@@ -296,11 +296,11 @@ impl Claims {
     /// Leaves the line.
     pub(crate) async fn leave(&self, cluster: &dyn Cluster) {
         if let Err(error) = cluster.set_attribute(ATTRIBUTE, &self.value(false)).await {
-            tracing::debug!(error = %error, "the other bridges cannot be told that this one ends");
+            tracing::debug!(error = %error, "failed to announce the shutdown to the other bridges");
         }
     }
 
-    /// What others read: whether this bridge is in line, and what it has told.
+    /// Returns the attribute's value: the presence of this bridge, and its claims.
     fn value(&self, there: bool) -> String {
         let claims = self.mine.iter().filter(|(node, _)| !node.contains([';', '=']));
         let claims = claims.map(|(node, mine)| format!(";{node}={}", mine.claim));
@@ -310,11 +310,11 @@ impl Claims {
     }
 }
 
-/// Whose word about another bridge's report counts.
+/// Trust in another bridge's claims.
 ///
-/// Whoever is root on a remote may write anything into its attribute. A bridge on a member believes members only. One on a
-/// remote, which may be alone with other remotes, believes two of them; the word of one alone only makes it wait. What is
-/// told twice because of that is known to the API.
+/// Root on a remote can write anything into its attribute. A bridge on a member trusts members only. One on a remote,
+/// which may be alone with other remotes, trusts two of them; the claim of a single one only makes it wait. The API
+/// rejects the resulting duplicates.
 struct Trust<'m> {
     mon: &'m CrmMon,
     me: &'m str,
@@ -330,12 +330,12 @@ impl Trust<'_> {
         self.kind(bridge) == Some(Kind::Member)
     }
 
-    /// Whether this bridge's word counts at all.
+    /// True if this bridge's claims count.
     fn weighs(&self, bridge: &str) -> bool {
         self.is_member(bridge) || (self.kind(bridge) == Some(Kind::Remote) && !self.is_member(self.me))
     }
 
-    /// What others have told for good, if they are believed: the report itself, or what has come `since`.
+    /// Returns the final reports of trusted bridges: the report itself, or a later one (`since`).
     fn settled(
         &self,
         claims: &[(&str, Claim)],
@@ -371,12 +371,12 @@ impl Trust<'_> {
     }
 }
 
-/// Whether enough others are before the bridge on `me` in line, given what all bridges said.
+/// True if enough others are before the bridge on `me` in line, given all bridges' attributes.
 pub(crate) fn is_spare(me: &str, mon: &CrmMon, said: &[(String, String)]) -> bool {
     tachi_pacemaker::is_spare(me, &line(me, mon, said))
 }
 
-/// What a bridge says about a node, in the value of its attribute.
+/// Parses a bridge's claim about a node from the value of its attribute.
 fn claim_about(value: &str, node: &str) -> Option<Claim> {
     let mut parts = value.split(';').filter_map(|part| part.split_once('='));
     let (_, claim) = parts.find(|(of, _)| *of == node)?;

@@ -1,10 +1,10 @@
-//! The Consul driver: up to three networks, each with a Consul cluster of its own, and a matrix that says which of them
-//! must have lost a host before it is told as stopped.
+//! The Consul driver: up to three networks, each with its own Consul cluster, and a matrix of the networks that must
+//! have lost a host before it is reported as stopped.
 //!
-//! What differs from the Python monitor: a member that left in order (`leaving`, `left`) has not failed; a host that an
-//! agent does not list is unknown there, and its place in the vector stays; an agent that does not answer, lists nobody, or
-//! sees most others gone makes its network unknown and no other; of a vector with unknown places only what holds whatever
-//! they are is said.
+//! Differences from the Python monitor: a member that left in order (`leaving`, `left`) has not failed; a host that
+//! an agent does not list is unknown there, and its place in the vector remains; an agent that does not answer, lists
+//! no member, or sees most others gone makes its network unknown and no other; a vector with unknown places is
+//! decided only if all their values give the same result.
 
 mod agent;
 mod matrix;
@@ -36,7 +36,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// As configured.
+    /// Creates the driver from the configuration.
     pub(crate) fn new(settings: &Settings, clock: &Clock) -> Result<Self, Failure> {
         let consul = &settings.consul;
         let matrix = Matrix::load(consul.matrix.as_deref())?;
@@ -77,7 +77,7 @@ impl Driver {
 
 #[async_trait]
 impl Eyes for Driver {
-    /// How every host is, over all networks.
+    /// Returns every host's state over all networks.
     async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
         let mut networks = Vec::new();
         let mut trouble = Vec::new();
@@ -129,7 +129,7 @@ impl Eyes for Driver {
     }
 }
 
-/// How long a failure may take to be noticed.
+/// Returns the longest time until a failure is noticed.
 pub(crate) fn worst(settings: &Settings) -> Finding {
     Finding::noticed(
         "host",
@@ -138,7 +138,7 @@ pub(crate) fn worst(settings: &Settings) -> Finding {
     )
 }
 
-/// The same, for whoever adds it up.
+/// Returns the longest time until a failure is noticed, as a value.
 pub(crate) fn notice(settings: &Settings) -> Notice {
     Notice {
         within: within(settings),

@@ -1,7 +1,7 @@
-//! How long the cluster takes at most to see that a node is gone, as far as its configuration says.
+//! Longest time until the cluster detects the loss of a node, by its configuration.
 //!
-//! A remote is missed by the monitor of its connection, which is in the CIB; a member by corosync, whose file says how long a token may be
-//! away. Where neither says so, it is not known.
+//! The monitor of its connection, in the CIB, detects a remote; corosync, by the token timeout in its file, a member.
+//! If neither states it, it is unknown.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::bridge::Setup;
 
 const FILE: &str = "/etc/corosync/corosync.conf";
 
-/// What corosync 3 takes unless its file says otherwise, and what each node beyond two adds, in milliseconds.
+/// corosync 3's default timeout, and the addition per node beyond two, in milliseconds.
 const TOKEN: u64 = 3_000;
 const COEFFICIENT: u64 = 650;
 
@@ -22,7 +22,7 @@ pub(super) fn corosync() -> Option<Duration> {
     Some(missed(&text))
 }
 
-/// The token is lost, and those that are left agree on it: 1.2 tokens more unless the file says otherwise.
+/// Returns the time to lose the token plus the consensus of the remaining nodes: 1.2 tokens unless the file differs.
 fn missed(text: &str) -> Duration {
     let values = |name: &str| {
         let lines = text.lines().filter_map(|line| line.split_once(':'));

@@ -1,4 +1,4 @@
-//! What goes to the API about a node: upstream's body, and the evidence beside it.
+//! The request to the API about a node: upstream's body, and the evidence beside it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,12 +34,12 @@ struct Evidence<'e> {
     reporter: String,
 }
 
-/// What is known beside the proof itself.
+/// Data beside the proof itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Circumstances<'c> {
     /// The cluster's name.
     pub(crate) cluster: &'c str,
-    /// Who reports.
+    /// The reporter.
     pub(crate) reporter: &'c str,
     /// When the node was last up, by this machine's clock.
     pub(crate) last_up: Option<Time>,
@@ -83,7 +83,7 @@ fn header(host: &str, at: Time, proof: &Proof, about: Circumstances<'_>) -> Opti
             "pacemaker_fence"
         },
         cluster: text(about.cluster)?,
-        // A person vouches for the machine by its host's name.
+        // An operator confirms the machine by its host's name.
         target: text(if proof.by_operator { host } else { &proof.target })?,
         host,
         action: text(&proof.action)?,
@@ -102,7 +102,7 @@ fn header(host: &str, at: Time, proof: &Proof, about: Circumstances<'_>) -> Opti
         .map(|json| STANDARD.encode(json))
 }
 
-/// As the API takes it: 1 to 255 characters, none of them a control character.
+/// Returns the text if the API accepts it: 1 to 255 characters without control characters.
 fn text(text: &str) -> Option<String> {
     let clean: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     Some(clean).filter(|clean| !clean.is_empty())

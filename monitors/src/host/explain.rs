@@ -15,10 +15,10 @@ use crate::out;
 /// `tachi-monitor host explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// What `crm_mon --output-as=xml` printed; - is standard input
+    /// Output of `crm_mon --output-as=xml`; - is standard input
     #[arg(long, value_name = "FILE")]
     crm_mon: PathBuf,
-    /// What `cibadmin --query` printed in the same moment. A bridge never goes without it
+    /// Output of `cibadmin --query` at the same moment. A bridge always reads both
     #[arg(long, value_name = "FILE")]
     cib: Option<PathBuf>,
     /// When a node was last seen up, such as cmp1=2026-11-20T07:06:43Z; may be repeated
@@ -118,7 +118,7 @@ fn read(path: &Path) -> Result<String, Failure> {
         std::fs::read(path).map(|read| bytes = read)
     };
     outcome.map_err(|error| Failure::new(format!("reading {}", path.display()), error))?;
-    // What is no text is no XML either: told as such, not as an input that is not there.
+    // Binary input is invalid XML: reported as such, not as a missing input.
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

@@ -1,7 +1,7 @@
-//! `disable_ipmi_check = false`: a look at the host's own power controller before it is told as off.
+//! `disable_ipmi_check = false`: reads the host's own power controller before it is reported as off.
 //!
-//! As the Python monitor does it, with the parameters the CIB holds for a device of the host, but it can only forbid:
-//! the proof is the cluster's. A controller that does not answer, and a host that has none in the CIB, change nothing.
+//! As in the Python monitor, with the parameters of a device of the host in the CIB, but it can only veto: the proof
+//! is the cluster's. A controller that does not answer, and a host without one in the CIB, change nothing.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::tools::run;
 /// Devices whose parameters `ipmitool` understands.
 const AGENTS: [&str; 3] = ["external/ipmi", "fence_ipmilan", "fence_ipmilanplus"];
 
-/// What a power controller says.
+/// A power controller's reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Power {
     On,
     Off,
 }
 
-/// How power controllers are asked.
+/// Options of reading power controllers.
 #[derive(Debug, Clone)]
 pub(crate) struct PowerCheck {
     pub(crate) program: String,
@@ -28,11 +28,11 @@ pub(crate) struct PowerCheck {
     pub(crate) interval: Duration,
 }
 
-/// All attempts together end after this: a fenced host waits for us.
+/// Timeout of all attempts together: the recovery of a fenced host waits for them.
 const LONGEST: Duration = Duration::from_secs(15);
 
 impl PowerCheck {
-    /// What the power controller of this node says; nothing if it has none or does not answer.
+    /// Reads the power controller of this node; `None` if it has none or does not answer.
     pub(crate) async fn ask(&self, cib: &Cib, node: &str) -> Option<Power> {
         let call = cib.devices.iter().find_map(|device| call(device, node))?;
         let attempts = async {
@@ -57,7 +57,7 @@ impl PowerCheck {
             Ok(text) if text.contains("Power is on") => Some(Power::On),
             Ok(_) => None,
             Err(error) => {
-                tracing::warn!(%error, "a power controller does not answer");
+                tracing::warn!(%error, "power controller does not answer");
                 None
             }
         }

@@ -1,8 +1,9 @@
-//! The Kubernetes driver: nodes that are not `Ready` any more.
+//! The Kubernetes driver: nodes that are no longer `Ready`.
 //!
-//! As the Python monitor, it runs in the cluster under a service account, says STOPPED and never STARTED, and sends no
-//! `cluster_status`. What differs: every node has a beginning of its own, so that none is told as stopped that was never
-//! seen alive; long lists are read to their end; the token is read anew, because it is changed every hour.
+//! Like the Python monitor, it runs in the cluster under a service account, reports STOPPED and never STARTED, and
+//! sends no `cluster_status`. Differences: every node has its own initial state, so that a node that was never seen
+//! alive is not reported as stopped; long lists are read completely; the token is read for each request, because it
+//! is rotated every hour.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,9 +21,9 @@ use crate::health::Health;
 use crate::settings::Settings;
 use crate::signing::Notice;
 
-/// Where a pod finds who it is.
+/// Folder of a pod's service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// How long one page may take.
+/// Timeout of one page.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Nodes on one page; a node is some ten kilobytes.
 const PAGE: usize = 50;
@@ -78,7 +79,7 @@ impl Node {
             .find(|condition| condition.kind == "Ready")
         {
             Some(ready) if ready.status == "True" => State::Up,
-            // `False` and `Unknown`: its kubelet says no, or nothing.
+            // `False` and `Unknown`: its kubelet reports a failure, or nothing.
             Some(_) => State::Down,
             None => State::Unknown,
         }
@@ -97,7 +98,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// As configured, in the pod it runs in.
+    /// Creates the driver from the configuration, in its pod.
     pub(crate) fn new(settings: &Settings, clock: &Clock) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let (Some(host), Some(port)) = (
@@ -214,7 +215,7 @@ impl Eyes for Driver {
                 return None;
             }
         };
-        // Whose own kubelet is not heard is in no place to judge others.
+        // A monitor whose own kubelet is silent cannot judge others.
         if states.remove(&self.hostname) == Some(State::Down) {
             health.bad(
                 "kubernetes",
@@ -244,7 +245,7 @@ impl Eyes for Driver {
     }
 }
 
-/// How long a failure may take to be noticed.
+/// Returns the longest time until a failure is noticed.
 pub(crate) fn worst(settings: &Settings) -> Finding {
     Finding::noticed(
         "host",
@@ -253,7 +254,7 @@ pub(crate) fn worst(settings: &Settings) -> Finding {
     )
 }
 
-/// The same, for whoever adds it up.
+/// Returns the longest time until a failure is noticed, as a value.
 pub(crate) fn notice(settings: &Settings) -> Notice {
     Notice {
         within: within(settings),

@@ -1,9 +1,9 @@
-//! Pacemaker's alert agents poke the bridge.
+//! Wake-ups from Pacemaker's alert agents.
 //!
-//! Pacemaker starts a program at every change of a node and every fencing, on all cluster nodes (never on remotes), and
-//! waits for it. That program is this binary: it sends one datagram to a local socket and ends, whether anyone listens or
-//! not. The bridge then looks at the cluster at once instead of at its next turn. A poke carries no facts, so a forged one
-//! costs a look and nothing else.
+//! Pacemaker starts a program at every change of a node and every fencing, on all cluster nodes (never on remotes),
+//! and waits for it. That program is this binary: it sends one datagram to a local socket and exits, with or without
+//! a listener. The bridge then polls the cluster at once instead of at its next turn. A wake-up carries no data, so a
+//! forged one only costs a poll.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use tokio::net::UnixDatagram;
 
 use crate::failure::Failure;
 
-/// Where a bridge listens if nothing else is said.
+/// Default socket of a bridge.
 pub(crate) const SOCKET: &str = "/run/tachi-monitor/host/pacemaker-alert.sock";
 
 /// Under this name the binary is the alert agent.
@@ -22,12 +22,12 @@ pub(crate) const AGENT: &str = "tachi-pacemaker-alert";
 /// The alerts after which it is worth to look.
 const WORTH: [&str; 2] = ["node", "fencing"];
 
-/// Whether this process was started as the alert agent.
+/// True if this process was started as the alert agent.
 pub(crate) fn is_agent(program: Option<&OsStr>) -> bool {
     program.is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new(AGENT)))
 }
 
-/// The alert agent. Never waits and never fails: the cluster has better things to do than to hear about it.
+/// Runs the alert agent. Never waits and never fails: the cluster must not wait for it.
 pub(crate) fn alert(kind: Option<&str>, recipient: Option<&str>) {
     if !kind.is_none_or(|kind| WORTH.contains(&kind)) {
         return;
@@ -37,7 +37,7 @@ pub(crate) fn alert(kind: Option<&str>, recipient: Option<&str>) {
         return;
     };
     if socket.set_nonblocking(true).is_ok() {
-        // Nobody listens, or enough pokes wait already.
+        // There is no listener, or its queue is full.
         let _ = socket.send_to(b"poke", path);
     }
 }
@@ -72,7 +72,7 @@ impl Pokes {
         })
     }
 
-    /// Waits for a poke, and takes all that have come: they ask for one look.
+    /// Waits for a wake-up, and drains the queue: several wake-ups cause one poll.
     ///
     /// # Cancel safety
     ///

@@ -24,7 +24,7 @@ pub(super) const STORM: &str = "storm";
 /// Part of the health: whether what was seen is kept for the next start.
 const MEMORY: &str = "memory";
 
-/// What a host is at one look.
+/// A host's state at one poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
@@ -32,11 +32,11 @@ pub(crate) enum State {
     Down,
     /// Something of it is lost, but not what matters: neither.
     Other,
-    /// Nobody knows: the sample does not count.
+    /// Unknown: the sample does not count.
     Unknown,
 }
 
-/// What became of a host.
+/// A change of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Change {
@@ -46,14 +46,14 @@ pub(crate) enum Change {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Host {
-    /// The same state so many times in a row.
+    /// Number of consecutive equal states.
     #[serde(skip)]
     run: Option<(State, usize)>,
-    /// What it is taken for: the last state that stood for all samples.
+    /// The stable state: the last one that was equal for all samples.
     stable: Option<State>,
-    /// What was told last.
+    /// The last report.
     told: Option<Change>,
-    /// When it was told as stopped.
+    /// Time of the report as stopped.
     #[serde(skip)]
     stopped: Option<Instant>,
 }
@@ -76,7 +76,8 @@ impl Hosts {
         }
     }
 
-    /// What is to be told after a look. What is not [`told`](Self::told) is named again at the next one.
+    /// Returns the reports to send after a poll. One that is not [`told`](Self::told) is returned again at the next
+    /// one.
     pub(crate) fn see(&mut self, states: &BTreeMap<String, State>) -> Vec<(String, Change)> {
         let mut changes = Vec::new();
         for (name, state) in states {
@@ -92,8 +93,8 @@ impl Hosts {
             if run < self.samples {
                 continue;
             }
-            // The first state that is known is where a host begins, not a change. A host that is down already cannot be
-            // told from one that was never there.
+            // The first known state is a host's initial state, not a change. A host that is down already looks like
+            // one that never existed.
             let began = host.stable.is_none();
             self.changed |= host.stable != Some(*state);
             host.stable = Some(*state);
@@ -112,7 +113,8 @@ impl Hosts {
         changes
     }
 
-    /// How many hosts are gone at once, with those in `changes`, if they are too many to be believed.
+    /// Returns the number of hosts that are gone at once, including those in `changes`, if there are too many to
+    /// trust.
     fn storm(&self, changes: &[(String, Change)], brake: &Brake) -> Option<usize> {
         let fresh = changes
             .iter()
@@ -130,7 +132,7 @@ impl Hosts {
         self.changed |= self.all.len() != before;
     }
 
-    /// It was told.
+    /// Records a sent report.
     pub(crate) fn told(&mut self, name: &str, change: Change) {
         if let Some(host) = self.all.get_mut(name) {
             host.told = Some(change);
@@ -140,16 +142,16 @@ impl Hosts {
     }
 }
 
-/// Whoever looks at the hosts, and how he words what became of one.
+/// A driver: polls the hosts, and renders the reports.
 #[async_trait]
 pub(crate) trait Eyes: Send {
-    /// How every host but this machine is; nothing if that cannot be known now, which the health says.
+    /// Returns every host's state except this machine's; `None` if unknown, with the reason in the health.
     async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>>;
     /// The report, if there is one.
     fn report(&self, host: &str, change: Change) -> Option<Notification>;
     /// A host that is not listed any more is gone, and not only unseen.
     fn lists_all(&self) -> bool;
-    /// What everybody should know who relies on it.
+    /// Returns the limitation that operators should know.
     fn warning(&self) -> &'static str;
 }
 
@@ -163,7 +165,8 @@ pub(crate) struct Sampler<E> {
 }
 
 impl<E: Eyes> Sampler<E> {
-    /// One that goes on where the process before it ended: a host that died meanwhile is told.
+    /// Creates a monitor that continues from the state of the process before it: a host that died meanwhile is
+    /// reported.
     pub(crate) fn new(eyes: E, settings: &Settings) -> Result<Self, Failure> {
         let file = settings
             .folder(Kind::Host)
@@ -187,8 +190,8 @@ impl<E: Eyes> Sampler<E> {
         })
     }
 
-    /// One look, and what is to be told of it. Without proof a storm is never told: more probably it is this machine that is
-    /// cut off, and what remains of it when it has passed is named again.
+    /// Polls once and returns the reports to send. Without proof a storm is never reported: more probably this
+    /// machine is isolated, and remaining failures are returned after it.
     pub(crate) async fn round(&mut self, health: &Health) -> Vec<(String, Change)> {
         let Some(states) = self.eyes.look(health).await else {
             health.is_blind();
@@ -226,7 +229,7 @@ impl<E: Eyes> Sampler<E> {
         self.hosts.told(host, change);
     }
 
-    /// Keeps what was seen and told for the next start.
+    /// Saves the state for the next start.
     pub(super) async fn save(&mut self, health: &Health) {
         if !std::mem::take(&mut self.hosts.changed) {
             return;
@@ -249,8 +252,8 @@ impl<E: Eyes> Sampler<E> {
             };
             match reporter.report_instead(&report, "it changed again").await {
                 Ok(_) => self.told(&host, change),
-                // Not told: seen as a change again at the next look.
-                Err(error) => tracing::error!(%error, %host, "a report is not kept"),
+                // Not recorded: the next poll returns the change again.
+                Err(error) => tracing::error!(%error, %host, "failed to store a report"),
             }
         }
     }
@@ -279,7 +282,7 @@ impl<E: Eyes> Monitor for Sampler<E> {
     }
 }
 
-/// What a host that answers no more is told as: nobody has proven that it is off.
+/// Returns the status to report for a host that does not answer: it is not confirmed off.
 pub(super) fn stopped_status(settings: &Settings) -> HostStatus {
     if settings.host.normal_without_proof {
         HostStatus::Normal
@@ -310,7 +313,7 @@ async fn rest(interval: Duration, health: &Health, stop: &CancellationToken) -> 
 mod tests {
     use super::*;
 
-    /// What one host's states, one look after the other, come to.
+    /// Returns the reports for one host's states, poll by poll.
     fn story(samples: usize, states: &[State]) -> Vec<Option<Change>> {
         let mut hosts = Hosts::new(samples);
         states

@@ -1,4 +1,4 @@
-//! What a bridge remembers across restarts, on disk.
+//! The state of a bridge on disk.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use crate::failure::Failure;
 
 const NAME: &str = "pacemaker.json";
 
-/// What was seen, and what was told.
+/// The observations and the reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
-    /// What was seen.
+    /// The observations.
     #[serde(default)]
     pub(crate) history: History,
-    /// What was told.
+    /// The reports.
     #[serde(default)]
     pub(crate) ledger: Ledger,
 }
@@ -35,8 +35,8 @@ impl File {
         }
     }
 
-    /// What was kept. A file that cannot be understood is put aside: without it nothing is told that is not proven, and a
-    /// bridge that does not start tells nothing at all.
+    /// Loads the state. An invalid file is moved aside: without it only proven failures are reported, while a bridge
+    /// that does not start reports nothing at all.
     pub(crate) fn load(&self) -> Result<Memory, Failure> {
         let path = self.folder.join(NAME);
         let text = match std::fs::read(&path) {
@@ -48,9 +48,9 @@ impl File {
             Ok(memory) => Ok(memory),
             Err(error) => {
                 let aside = self.folder.join(format!("{NAME}.damaged"));
-                tracing::error!(%error, kept = %aside.display(), "what the bridge remembered cannot be read; it begins anew");
+                tracing::error!(%error, kept = %aside.display(), "failed to read the bridge's state; starting without it");
                 std::fs::rename(&path, &aside)
-                    .map_err(|error| Failure::new(format!("putting {} aside", path.display()), error))?;
+                    .map_err(|error| Failure::new(format!("moving {} aside", path.display()), error))?;
                 Ok(Memory::default())
             }
         }

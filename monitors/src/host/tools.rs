@@ -15,40 +15,40 @@ const LONGEST_OUTPUT: u64 = 64 << 20;
 /// Of the complaints the beginning is enough.
 const LONGEST_COMPLAINT: u64 = 4096;
 
-/// Why a program gave no answer.
+/// An error in running a program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ToolError {
-    /// It is not there, or may not be run.
+    /// It does not exist or is not executable.
     #[error("starting {program}")]
     Start {
         program: String,
         #[source]
         source: std::io::Error,
     },
-    /// It did not end in time and was killed.
+    /// It timed out and was killed.
     #[error("{program} has not answered within {} s and was killed", .limit.as_secs_f64())]
     Slow { program: String, limit: Duration },
-    /// It says that it failed.
+    /// It failed.
     #[error("{program} failed ({status}): {complaint}")]
     Failed {
         program: String,
         status: String,
         complaint: String,
     },
-    /// What it printed cannot be read.
+    /// Its output cannot be parsed.
     #[error("reading what {program} prints")]
     Output {
         program: String,
         #[source]
         source: std::io::Error,
     },
-    /// What it printed is no text, or too much of it.
+    /// Its output is not text, or too long.
     #[error("{program} prints {what}")]
     Unreadable { program: String, what: &'static str },
 }
 
-/// What can be asked of the cluster, from the node this runs on.
+/// The cluster's interface on the node of this process.
 #[async_trait]
 pub(crate) trait Cluster: Send + Sync {
     /// `crm_mon`, as XML.
@@ -66,7 +66,7 @@ pub(crate) trait Cluster: Send + Sync {
 pub(crate) struct Programs {
     /// For `crm_mon` and `cibadmin`.
     pub(crate) limit: Duration,
-    /// For attributes, which only decide who speaks first.
+    /// Timeout for attributes, which only decide which bridge reports first.
     pub(crate) short: Duration,
 }
 
@@ -87,7 +87,7 @@ impl Cluster for Programs {
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError> {
         match run("attrd_updater", &["-n", name, "-Q", "-A"], None, self.short).await {
             Ok(text) => Ok(text.lines().filter_map(attribute).collect()),
-            // Nobody has set it yet.
+            // It is not set yet.
             Err(ToolError::Failed { complaint, .. }) if complaint.contains("does not exist") => {
                 Ok(Vec::new())
             }
@@ -166,7 +166,7 @@ struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Once it has been waited for there is no id any more, and nobody else's group is hit.
+        // After it has been reaped there is no id, so no other process group is hit.
         let id = self.0.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
             // It may have ended by itself in this moment.
@@ -201,7 +201,7 @@ async fn finish(program: &str, child: &mut Child) -> Result<String, ToolError> {
     String::from_utf8(output).map_err(|_| unreadable("what is no text"))
 }
 
-/// Says a line to a program. One that does not listen says why itself.
+/// Writes a line to a program. One that does not read it reports its own error.
 async fn tell(to: Option<ChildStdin>, line: Option<&str>) {
     if let (Some(mut to), Some(line)) = (to, line) {
         let _ = to.write_all(format!("{line}\n").as_bytes()).await;
@@ -256,7 +256,7 @@ mod tests {
         );
         let hung = run("sh", &["-c", &script], None, Duration::from_millis(300)).await;
         assert!(matches!(hung, Err(ToolError::Slow { .. })), "{hung:?}");
-        // Opening for reading sees the end of the file once nobody holds it for writing, or waits for ever.
+        // A reader gets the end of file when no writer is left, or waits for ever.
         let reader = tokio::task::spawn_blocking(move || {
             let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
             let fifo = rustix::fs::open(&marker, flags, rustix::fs::Mode::empty()).unwrap();

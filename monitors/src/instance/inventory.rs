@@ -1,7 +1,7 @@
-//! The guests of this host as they were last seen, kept on disk.
+//! The guests of this host as last seen, on disk.
 //!
-//! libvirt tells nothing of what happened while nobody listened. So what was running is written down, synced, before
-//! anything is said about it, and compared with what is there when the connection is back.
+//! libvirt does not report events from before a connection. So the running guests are written and synced before any
+//! report about them, and compared with the current ones after a reconnect.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::saved::{self, SavedError};
 
-/// What was written by a version that is not understood is not used.
+/// An inventory of another version is not used.
 const VERSION: u32 = 1;
 /// Of the file.
 const NAME: &str = "guests.json";
@@ -22,34 +22,34 @@ const NAME: &str = "guests.json";
 pub(crate) enum Life {
     /// It has a process on this host.
     Up,
-    /// Its memory comes from another host, where it still runs.
+    /// Its memory is migrating from another host, where it still runs.
     Incoming,
-    /// It panicked; whether libvirt ends it, restarts it or keeps it is not known yet.
+    /// It panicked; it is unknown whether libvirt ends, restarts or keeps it.
     Panicked,
-    /// It died, and this is being told. Should this process die now, it is told again with the very same time, by which
-    /// the API knows that it is no second death.
+    /// It died, and the report is being sent. If this process dies now, the report is repeated with the same time, by
+    /// which the API detects the duplicate.
     Dying {
         /// When that was seen, in microseconds since the epoch.
         seen: i64,
     },
-    /// It does not run because it died, and that was told or is no news.
+    /// It does not run because it died; reported, or found in this state at first.
     Dead,
-    /// It does not run because somebody wanted that, as far as anybody knows.
+    /// It does not run on purpose, as far as known.
     Down,
 }
 
 /// A guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Guest {
-    /// Its name, for the log.
+    /// The name, for the log.
     pub(crate) name: String,
-    /// It is an instance of Nova's.
+    /// True for an instance of Nova's.
     pub(crate) nova: bool,
-    /// It has a definition that outlives it.
+    /// True if its definition is persistent.
     pub(crate) persistent: bool,
-    /// Its life.
+    /// Its state.
     pub(crate) life: Life,
-    /// It is paused by a fault of its disk or by its watchdog, and that was told or is no news.
+    /// True if a disk fault or its watchdog has paused it; reported, or found in this state at first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) halted: bool,
 }
@@ -58,18 +58,18 @@ pub(crate) struct Guest {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Inventory {
     version: u32,
-    /// Which start of the machine this was. Whoever ran then does not run now, and why is told by who watches hosts.
+    /// The boot's id. A guest of another boot does not run now, and the host monitors report the reason.
     boot: String,
     /// By the UUID that is the instance's.
     pub(crate) guests: BTreeMap<Uuid, Guest>,
 }
 
-/// What was found on disk.
+/// The inventory on disk.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// The guests of this start of the machine.
     Known(Inventory),
-    /// Nothing that can be compared with: why.
+    /// Nothing to compare with, for this reason.
     Nothing(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! What an event, or a look at all guests, means. Pure: what it decides is carried out by [`super::watch`].
+//! Decisions on events and lists of guests. Pure: [`super::watch`] carries them out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,25 +10,25 @@ use uuid::Uuid;
 use crate::instance::inventory::{Guest, Inventory, Life};
 use crate::instance::words::{Words, words};
 
-/// What is told and what is not.
+/// The rules for reports.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Rules {
-    /// Whatever upstream told, also what its engine always ignores.
+    /// Report all events that upstream reports, also those that its engine always ignores.
     pub(crate) all_events: bool,
     /// Only of instances of Nova's.
     pub(crate) nova_only: bool,
-    /// A guest that panicked is told like one whose process died.
+    /// Report a guest that panicked as dead.
     pub(crate) panics: bool,
-    /// A guest that its watchdog paused is told like one whose process died.
+    /// Report a guest that its watchdog paused as dead.
     pub(crate) watchdog_pause: bool,
-    /// A guest that was paused because a disk failed is told like one that was told so.
+    /// Report a guest that a disk fault paused like one that got the error.
     pub(crate) io_error_pause: bool,
-    /// The same words about the same guest are not told again so soon.
+    /// Time in which equal reports about one guest are sent once.
     pub(crate) coalesce: Duration,
-    /// A running guest whose disk fails again is not told again so soon.
+    /// Time in which disk faults of a running guest are reported once.
     pub(crate) io_error_interval: Duration,
-    /// How long a guest that panicked may be left as it is before it is told.
+    /// Time until a guest that panicked and is kept is reported.
     pub(crate) panic_wait: Duration,
 }
 
@@ -47,14 +47,14 @@ impl Default for Rules {
     }
 }
 
-/// What happened to a guest.
+/// An event of a guest.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen<'a> {
     /// Whose.
     pub(crate) uuid: Uuid,
     /// Its name.
     pub(crate) name: &'a str,
-    /// What libvirt said.
+    /// The event.
     pub(crate) what: &'a What,
     /// When it was read, in microseconds since the epoch.
     pub(crate) micros: i64,
@@ -67,17 +67,17 @@ pub(crate) struct Listed {
     pub(crate) uuid: Uuid,
     /// Its name.
     pub(crate) name: String,
-    /// It has a definition that outlives it.
+    /// True if its definition is persistent.
     pub(crate) persistent: bool,
-    /// It is an instance of Nova's.
+    /// True for an instance of Nova's.
     pub(crate) nova: bool,
-    /// What it does.
+    /// Its state.
     pub(crate) state: DomainState,
     /// libvirt's reason for that.
     pub(crate) reason: i32,
 }
 
-/// What is to be told.
+/// A report to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     /// Of which instance.
@@ -86,18 +86,18 @@ pub(crate) struct Report {
     pub(crate) words: Words,
     /// When it was seen, in microseconds since the epoch.
     pub(crate) micros: i64,
-    /// How it is known, for the log.
+    /// The evidence, for the log.
     pub(crate) because: &'static str,
 }
 
-/// What follows.
+/// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Tell it.
+    /// Send it.
     Tell(Report),
-    /// The guest runs (again): what was told of it and has not arrived is overtaken.
+    /// The guest runs (again): undelivered reports about it are obsolete.
     Overtaken(Uuid),
-    /// Nothing is told of this guest, and this is why.
+    /// Nothing to report about this guest, for this reason.
     Skip(Uuid, &'static str),
 }
 
@@ -106,7 +106,7 @@ pub(crate) enum Act {
 pub(crate) struct Judge {
     rules: Rules,
     inventory: Inventory,
-    /// Nothing was known of this host before: what it looks like is no news.
+    /// Nothing was known of this host before: the states found are initial ones.
     blank: bool,
     /// The inventory is not as it was written last.
     changed: bool,
@@ -126,12 +126,12 @@ impl Judge {
         }
     }
 
-    /// Whether the guest was heard of.
+    /// True if the guest is known.
     pub(crate) fn knows(&self, uuid: Uuid) -> bool {
         self.inventory.guests.contains_key(&uuid)
     }
 
-    /// Whether the guest is an instance of Nova's; `None` for one that was not heard of.
+    /// True if the guest is an instance of Nova's; `None` for an unknown one.
     pub(crate) fn is_nova(&self, uuid: Uuid) -> Option<bool> {
         self.inventory.guests.get(&uuid).map(|guest| guest.nova)
     }
@@ -146,7 +146,7 @@ impl Judge {
         self.changed = true;
     }
 
-    /// A guest that was not heard of, by its first event. It runs, unless the event is about its definition.
+    /// Adds an unknown guest by its first event. It runs, unless the event is about its definition.
     pub(crate) fn meet(&mut self, seen: &Seen<'_>, nova: bool) {
         let paper = matches!(
             seen.what,
@@ -163,7 +163,7 @@ impl Judge {
         self.changed = true;
     }
 
-    /// What an event means.
+    /// Decides on an event.
     pub(crate) fn event(&mut self, seen: &Seen<'_>, now: Instant) -> Vec<Act> {
         if !self.knows(seen.uuid) {
             self.meet(seen, true);
@@ -183,7 +183,7 @@ impl Judge {
         acts.into_iter().map(|act| self.filter(act, now)).collect()
     }
 
-    /// Events that say by themselves what is to be told.
+    /// Decides on events that need no state.
     fn plain(&self, seen: &Seen<'_>) -> Option<Act> {
         let tell = |words, because| {
             Some(Act::Tell(Report {
@@ -295,7 +295,7 @@ impl Judge {
         if !self.rules.all_events && !report.words.acted_upon() {
             return Some("noise");
         }
-        // A death is told once by the guest's life, and a guest may die twice in a second.
+        // A death is reported once by the guest's state, and a guest may die twice in a second.
         if report.words == Words::FAILED {
             return None;
         }
@@ -310,7 +310,7 @@ impl Judge {
         (now.duration_since(*last) < quiet).then_some("repeated")
     }
 
-    /// What was told of a death is safe: it is not told again.
+    /// Records that the report of a death is stored: it is not repeated.
     pub(crate) fn done(&mut self, uuid: Uuid) {
         if let Some(guest) = self.inventory.guests.get_mut(&uuid)
             && matches!(guest.life, Life::Dying { .. })
@@ -335,7 +335,7 @@ impl Judge {
         due
     }
 
-    /// A guest that panicked is kept by libvirt as it is, and nobody else will do anything about it.
+    /// Decides on a guest that panicked and that libvirt keeps: no other program handles it.
     pub(crate) fn kept(&mut self, uuid: Uuid, micros: i64, now: Instant) -> Option<Act> {
         let guest = self.inventory.guests.get_mut(&uuid)?;
         if guest.life != Life::Panicked {
@@ -347,7 +347,7 @@ impl Judge {
         Some(self.filter(act, now))
     }
 
-    /// Compares all guests with what was known before. What died meanwhile is told once.
+    /// Compares all guests with the earlier state. Reports each death meanwhile once.
     pub(crate) fn compare(&mut self, listed: &[Listed], micros: i64, now: Instant) -> Vec<Act> {
         let before = std::mem::take(&mut self.inventory.guests);
         let mut acts = Vec::new();
@@ -385,7 +385,7 @@ impl Judge {
             }
             let seen = match guest.life {
                 Life::Dying { seen } => Some((seen, "it died, and whether that was told is not known")),
-                // One with a definition was moved or deleted by somebody, who took that away too.
+                // A missing one with a persistent definition was moved or deleted on purpose, with its definition.
                 Life::Up | Life::Panicked if !guest.persistent => {
                     Some((micros, "it is gone without a trace"))
                 }
@@ -402,7 +402,7 @@ impl Judge {
         acts.into_iter().map(|act| self.filter(act, now)).collect()
     }
 
-    /// How a guest that is found paused is told, if it is paused by a fault that is to be told.
+    /// Returns the report for a paused guest, if it is paused by a fault that is to be reported.
     fn halt(&self, guest: &Listed) -> Option<(Words, &'static str)> {
         match (guest.state, guest.reason) {
             (DomainState::Paused, paused::IO_ERROR) if self.rules.io_error_pause => Some((
@@ -435,7 +435,8 @@ impl Judge {
                     }
                     Some(Life::Down) if by_force => dying("it came and died while libvirtd was not heard"),
                     None if by_force && !self.blank => dying("it came and died while libvirtd was not heard"),
-                    // libvirtd forgets reasons when it is started twice. Whoever stopped the guest may have meant it.
+                    // libvirtd loses the reasons when it is restarted twice. The guest may have been stopped on
+                    // purpose.
                     Some(Life::Up | Life::Panicked) if guest.reason == shutoff::UNKNOWN => {
                         (quiet, Some(Act::Skip(guest.uuid, "unexplained")))
                     }
@@ -450,7 +451,7 @@ impl Judge {
                 Some(_) | None => (Life::Dead, None),
             },
             DomainState::Paused if paused_for_arrival(guest.reason, old_life) => (Life::Incoming, None),
-            // libvirt does not say: nothing has changed as far as anybody knows.
+            // libvirt does not state it: as far as known nothing has changed.
             DomainState::None => match old_life {
                 Some(Life::Dying { .. }) => dying("it died, and whether that was told is not known"),
                 Some(life) => (life, None),
@@ -486,7 +487,7 @@ fn died(guest: &mut Guest, seen: &Seen<'_>, because: &'static str) -> Act {
             guest.life = Life::Dead;
             Act::Skip(seen.uuid, "migration")
         }
-        // It could not even start, which whoever started it was told.
+        // It could not start, and the caller of the start got the error.
         Life::Down => {
             guest.life = Life::Dead;
             Act::Skip(seen.uuid, "known")

@@ -1,4 +1,4 @@
-//! Listens to libvirtd, asks [`Judge`] what it means, and sees to it that it is told.
+//! Subscribes to libvirtd, passes events to [`Judge`], and carries out its decisions.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -27,11 +27,11 @@ use crate::reporter::{ReportError, Reporter};
 pub(super) const LIBVIRT: &str = "libvirt";
 /// Part of the health.
 const INVENTORY: &str = "inventory";
-/// How often the loop comes round when nothing happens.
+/// Interval of the loop without events.
 const TURN: Duration = Duration::from_secs(1);
-/// So many events are decided upon before the inventory is written once for all of them.
+/// Limit of events for which the inventory is written once.
 const BATCH: usize = 64;
-/// How long a call may take: longer than a busy libvirtd needs, shorter than the loop may stand still.
+/// Timeout of a call: longer than a busy libvirtd needs, shorter than the loop may block.
 const CALL: Duration = Duration::from_secs(5);
 /// The pause before a report that the disk did not take is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ impl InstanceMonitor {
         Ok(match found {
             Found::Known(inventory) => Judge::new(self.rules.clone(), inventory, false),
             Found::Nothing(why) => {
-                tracing::info!(%why, "guests are watched from here on; none is told that is dead already");
+                tracing::info!(%why, "starting without saved state; guests that are already stopped will not be reported");
                 Judge::new(self.rules.clone(), Inventory::new(&boot), true)
             }
         })
@@ -90,7 +90,7 @@ impl InstanceMonitor {
         }
     }
 
-    /// What libvirt is asked to tell. What nobody is told of need not be sent.
+    /// Returns the events to subscribe to. Events that are never reported are omitted.
     fn kinds(&self) -> Vec<EventKind> {
         let mut kinds = vec![EventKind::Lifecycle, EventKind::IoError];
         if self.rules.all_events {
@@ -148,7 +148,7 @@ impl Watch {
 
     /// Until the connection ends (the reason), or this process is to (nothing).
     async fn session(&mut self, connection: Connection, mut events: Events) -> Result<(), String> {
-        // First the ear, then the eye: what happens between the two is heard.
+        // Subscribe first, list then: what happens between the two is received.
         for kind in self.monitor.kinds() {
             connection.register(kind).await.map_err(|error| chain(&error))?;
         }
@@ -191,11 +191,11 @@ impl Watch {
                     Err(error) if ended(&error) => return Err(error),
                     // One guest of which nothing can be learnt must not hide the others.
                     Err(error) => {
-                        tracing::warn!(instance = %domain.uuid, error = %chain(&error), "its state is not known");
+                        tracing::warn!(instance = %domain.uuid, error = %chain(&error), "failed to read the state of a guest");
                         Some((DomainState::None, 0))
                     }
                 };
-                // One that went between the two calls is heard of.
+                // One that ended between the two calls causes an event.
                 let Some((state, reason)) = state else { continue };
                 let nova = self.belongs(connection, &domain).await?;
                 listed.push(Listed {
@@ -212,13 +212,13 @@ impl Watch {
         let acts = self.judge.compare(&listed, micros, Instant::now());
         tracing::info!(
             guests = listed.len(),
-            "libvirtd is heard; all guests were looked at"
+            "connected to libvirtd; all guests were compared"
         );
         self.carry_out(acts).await;
         Ok(())
     }
 
-    /// Whether it is an instance of Nova's. If libvirt does not say whose it is, it is told rather than lost.
+    /// Returns whether it is an instance of Nova's. If libvirt does not state it, it is reported rather than lost.
     async fn belongs(&self, connection: &Connection, domain: &Domain) -> Result<bool, CallError> {
         if let Some(nova) = self.judge.is_nova(domain.uuid) {
             return Ok(nova);
@@ -228,7 +228,7 @@ impl Watch {
         }
         match is_nova(connection, domain).await {
             Err(error) if !ended(&error) => {
-                tracing::warn!(instance = %domain.uuid, error = %chain(&error), "taken for an instance of Nova's");
+                tracing::warn!(instance = %domain.uuid, error = %chain(&error), "failed to read the owner of a guest; treating it as an instance of Nova");
                 Ok(true)
             }
             nova => nova,
@@ -244,7 +244,7 @@ impl Watch {
                 what: &event.what,
                 micros: micros(event.at),
             };
-            tracing::debug!(instance = %seen.uuid, name = seen.name, what = ?seen.what, "libvirt tells");
+            tracing::debug!(instance = %seen.uuid, name = seen.name, what = ?seen.what, "libvirt event");
             if !self.judge.knows(seen.uuid) {
                 let nova = self.belongs(connection, &event.domain).await.unwrap_or(true);
                 self.judge.meet(&seen, nova);
@@ -254,7 +254,7 @@ impl Watch {
         self.carry_out(acts).await;
     }
 
-    /// Guests that panicked: libvirt ends or restarts them at once, or was told to keep them.
+    /// Checks guests that panicked: libvirt ends or restarts them at once, or is configured to keep them.
     async fn ask_after_the_panicked(&mut self, connection: &Connection) -> Result<(), CallError> {
         let mut acts = Vec::new();
         for uuid in self.judge.panicked(Instant::now()) {
@@ -266,7 +266,7 @@ impl Watch {
                 Ok(_) => {}
                 Err(error) if ended(&error) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(instance = %uuid, error = %chain(&error), "its state is not known");
+                    tracing::warn!(instance = %uuid, error = %chain(&error), "failed to read the state of a guest");
                 }
             }
         }
@@ -274,8 +274,8 @@ impl Watch {
         Ok(())
     }
 
-    /// What was decided is written first, then told, then written to be told: whenever this process dies, each death is
-    /// told once, or twice as the same.
+    /// Writes the decisions, then sends the reports, then records them: whenever this process dies, each death is
+    /// reported once, or twice as the same.
     async fn carry_out(&mut self, acts: Vec<Act>) {
         self.write().await;
         let mut reports = Vec::new();
@@ -284,7 +284,7 @@ impl Watch {
                 Act::Tell(report) => {
                     tracing::warn!(
                         instance = %report.uuid, event = report.words.event, detail = report.words.detail,
-                        because = report.because, "telling"
+                        because = report.because, "reporting a guest"
                     );
                     reports.push(report);
                 }
@@ -295,9 +295,9 @@ impl Watch {
                 Act::Skip(uuid, why) => {
                     metrics::counter!("tachi_monitor_skipped_total", "why" => why).increment(1);
                     if why == "unexplained" {
-                        tracing::warn!(instance = %uuid, "does not run any more, and libvirtd has forgotten why: not told");
+                        tracing::warn!(instance = %uuid, "domain stopped with unknown reason; not reporting it");
                     } else {
-                        tracing::debug!(instance = %uuid, %why, "not told");
+                        tracing::debug!(instance = %uuid, %why, "not reporting a guest");
                     }
                 }
             }
@@ -322,7 +322,7 @@ impl Watch {
             for ((report, notification), outcome) in left.into_iter().zip(kept) {
                 match outcome {
                     Ok(()) => self.judge.done(report.uuid),
-                    // Its death is in the inventory: it is told at the next start.
+                    // Its death is in the inventory: it is reported at the next start.
                     Err(ReportError::Stopping) => {}
                     Err(ReportError::NotKept(_)) => again.push((report, notification)),
                 }
@@ -342,7 +342,7 @@ impl Watch {
         let subject = Notification::vm_subject(&uuid.to_string());
         // If the disk does not take it, the engine finds that the instance runs.
         if let Err(error) = self.reporter.overtaken(&subject, "the instance runs again").await {
-            tracing::warn!(instance = %uuid, error = %chain(&error), "what was told of it is delivered though it runs again");
+            tracing::warn!(instance = %uuid, error = %chain(&error), "failed to withdraw the report of a guest that runs again");
         }
     }
 
@@ -375,13 +375,13 @@ impl Watch {
             Ok(Err(error)) => chain(&error),
             Err(error) => error.to_string(),
         };
-        // Telling goes on: a report that is lost is worse than one that is told twice after a crash.
+        // Continue to report: a lost report is worse than a duplicate after a crash.
         self.judge.not_written();
         self.health.bad(INVENTORY, error);
     }
 }
 
-/// What a guest does; nothing if it is gone.
+/// Returns a guest's state; `None` if it no longer exists.
 async fn state_of(connection: &Connection, uuid: Uuid) -> Result<Option<DomainState>, CallError> {
     let Some(domain) = connection.lookup(uuid).await? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What upstream's monitor calls an event of libvirt's, to the letter: the API's schema knows no other words.
+//! Upstream's names for libvirt's events, exactly: the API's schema accepts no others.
 
 use tachi_libvirt::{Lifecycle, What, lifecycle};
 
@@ -18,16 +18,16 @@ impl Words {
 
     /// The guest's process is gone.
     pub(crate) const FAILED: Self = Self::new("LIFECYCLE", "STOPPED_FAILED");
-    /// A disk failed and the guest was told.
+    /// A disk failed and the guest got the error.
     pub(crate) const IO_ERROR: Self = Self::new("IO_ERROR", "IO_ERROR_REPORT");
 
-    /// Whether the engine does anything about it. Everything else it stores and ignores.
+    /// True if the engine acts on it. It stores and ignores all others.
     pub(crate) fn acted_upon(self) -> bool {
         self == Self::FAILED || self == Self::IO_ERROR
     }
 }
 
-/// The words for an event; `None` where upstream says nothing.
+/// Returns the names for an event; `None` if upstream reports nothing.
 pub(crate) fn words(what: &What) -> Option<Words> {
     let (event, detail) = match what {
         What::Lifecycle(Lifecycle::Suspended, detail) => ("LIFECYCLE", suspended(*detail)?),
@@ -102,7 +102,7 @@ const fn io_error(action: i32) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// The whole table of upstream's mapping, and everything beside it that libvirt may say.
+    /// The whole table of upstream's mapping, and all other events of libvirt's.
     #[test]
     fn every_event_has_upstreams_words_or_none() {
         use Lifecycle::{

@@ -31,16 +31,16 @@ const LIBVIRT: &str = "libvirt";
 const MEMORY: &str = "memory";
 /// The question. It changes nothing in the guest.
 const PING: &str = r#"{"execute":"guest-ping"}"#;
-/// Whether more guests than one by one may be are silent at once.
+/// Subsystem: more guests are silent at once than single failures explain.
 const GUESTS: &str = "guests";
-/// Whether libvirt lets agents be asked at all.
+/// Subsystem: libvirt permits calls to agents.
 const AGENTS: &str = "agents";
-/// So many questions are open at once. An agent that hangs holds one of libvirtd's threads for seconds; it has twenty for all
+/// Limit of concurrent calls. An agent that hangs blocks one of libvirtd's threads for seconds; it has twenty for all
 /// of its clients, Nova among them, and serves five calls of one client at a time.
 pub(super) const OPEN: usize = 4;
-/// How long any other call may take.
+/// Timeout of any other call.
 const CALL: Duration = Duration::from_secs(5);
-/// How often the loop comes round when nothing happens.
+/// Interval of the loop without events.
 const TURN: Duration = Duration::from_secs(1);
 
 /// The introspective monitor.
@@ -84,25 +84,25 @@ impl Monitor for IntrospectiveMonitor {
     }
 }
 
-/// What came of a question.
+/// The result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {
     /// The guest has no agent's socket.
     NoAgent,
     /// Its agent answered.
     Yes,
-    /// libvirt says that its agent did not.
+    /// libvirt reports that its agent did not answer.
     No,
-    /// libvirt does not let it be asked, and says why; that says nothing about the agent.
+    /// libvirt does not permit the call, for this reason; no evidence about the agent.
     Refused(String),
-    /// The guest went or is paused, or libvirtd was too slow: that says nothing about the agent.
+    /// The guest ended or is paused, or libvirtd was too slow: no evidence about the agent.
     Unknown,
 }
 
 struct Ask {
     monitor: IntrospectiveMonitor,
     roster: Roster,
-    /// Too many guests are silent at once: nobody is told.
+    /// True while too many guests are silent at once: none is reported.
     many: bool,
     boot: String,
     reporter: Reporter,
@@ -134,7 +134,8 @@ impl Ask {
         }
     }
 
-    /// Until a connection ends. Dropping it half way is safe: what was told and not written is told again as a repetition.
+    /// Runs until a connection ends. Dropping it is safe: a report that was sent and not recorded is repeated as a
+    /// duplicate.
     async fn session(&mut self) -> Result<(), String> {
         let options = Options {
             call_timeout: CALL,
@@ -228,8 +229,8 @@ impl Ask {
         }
     }
 
-    /// Tells of those that are due, unless so many are silent at once that the reason is rather the host's: its storage, its
-    /// libvirtd. That is said once, and nobody is restarted for it.
+    /// Reports those that are due, unless so many are silent at once that the cause is rather the host: its storage,
+    /// or its libvirtd. That is logged once, and no guest is restarted for it.
     async fn decide(&mut self, due: Vec<Uuid>) {
         let many = self.roster.silent_at_once(self.monitor.at_once);
         let silent = u32::try_from(many.unwrap_or(0)).unwrap_or(u32::MAX);
@@ -262,7 +263,7 @@ impl Ask {
         }
     }
 
-    /// Takes an answer. Gives whether the guest is due to be told.
+    /// Records an answer. Returns true if the guest is due for a report.
     async fn take(&mut self, uuid: Uuid, agent: Option<bool>, answer: Answer) -> bool {
         if agent.is_none() && answer != Answer::Unknown {
             self.roster.looked(uuid, answer != Answer::NoAgent);
@@ -282,16 +283,17 @@ impl Ask {
                     .overtaken(&subject, "the guest agent answers again")
                     .await
                 {
-                    tracing::warn!(instance = %uuid, error = %chain(&error), "what was told of it is delivered though it answers again");
+                    tracing::warn!(instance = %uuid, error = %chain(&error), "failed to withdraw the report of a guest whose agent answers again");
                 }
             }
         }
         false
     }
 
-    /// Written, told, written to be told: whenever this process dies, it is told once, or twice as the same.
+    /// Writes, reports, and records the report: whenever this process dies, it is reported once, or twice as the
+    /// same.
     async fn tell(&mut self, uuid: Uuid, seen: GeneratedTime) {
-        tracing::warn!(instance = %uuid, "the guest agent answers no more: telling");
+        tracing::warn!(instance = %uuid, "guest agent stopped answering; reporting the guest");
         self.roster.telling(uuid, seen.micros());
         self.write().await;
         let notification = Notification::vm(

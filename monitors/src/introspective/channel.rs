@@ -1,11 +1,11 @@
-//! Which guests have an agent: by the sockets in their descriptions.
+//! Detection of guests with an agent, by the sockets in their definitions.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use regex::Regex;
 
-/// Whether one of a guest's channels is a socket of libvirt's whose path the pattern matches from its start. Upstream looks at
-/// the first channel only, which may be that of a console.
+/// True if one of a guest's channels is a socket of libvirt's whose path matches the pattern from its start. Upstream
+/// checks the first channel only, which may be a console's.
 pub(crate) fn has_agent(xml: &str, socket: &Regex) -> bool {
     let mut reader = Reader::from_str(xml);
     let mut path: Vec<String> = Vec::new();
@@ -32,7 +32,7 @@ pub(crate) fn has_agent(xml: &str, socket: &Regex) -> bool {
     }
 }
 
-/// Whether a tag is the source of an agent's channel.
+/// True if a tag is the source of an agent's channel.
 fn source(path: &[String], tag: &BytesStart<'_>, socket: &Regex) -> bool {
     const CHANNEL: [&str; 3] = ["domain", "devices", "channel"];
     if tag.name().as_ref() != "source" || !path.iter().map(String::as_str).eq(CHANNEL) {

@@ -1,4 +1,4 @@
-//! How a guest's agent answers over time, and when that is to be told. Pure.
+//! State of a guest's agent over time, and the time of its report. Pure.
 //!
 //! | mood | answers | does not | told |
 //! |---|---|---|---|
@@ -9,34 +9,34 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a guest's agent is.
+/// The state of a guest's agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mood {
-    /// It has not answered since the guest started: it may have no agent.
+    /// It has not answered since the guest started: there may be no agent.
     Unheard,
     /// It answers.
     Answers,
-    /// It did not answer so many times in a row.
+    /// It did not answer this many times in a row.
     Silent(u32),
-    /// That is being told. Should this process die now, it is told again with the very same time, by which the API knows that
-    /// it is the same.
+    /// The report is being sent. If this process dies now, the report is repeated with the same time, by which the
+    /// API detects the duplicate.
     Telling {
         /// When it was decided, in microseconds since the epoch.
         seen: i64,
     },
-    /// That was told.
+    /// It was reported.
     Told,
 }
 
-/// What follows from an answer or its absence.
+/// The consequence of an answer or a missing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Nothing.
     Nothing,
-    /// It is due to be told.
+    /// It is due for a report.
     Tell,
-    /// It answers again: what was told of it and has not arrived is overtaken.
+    /// It answers again: undelivered reports about it are obsolete.
     Back,
 }
 
@@ -61,7 +61,7 @@ impl Mood {
     }
 }
 
-/// So many questions in a row stay unanswered before it is told, as upstream counts.
+/// Returns the number of consecutive missing answers that causes a report, counted as upstream does.
 pub(crate) const fn needed(threshold: u32) -> u32 {
     threshold.saturating_add(2)
 }
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// The question, counted from one, with which each is told.
+    /// Returns the calls, counted from one, that cause a report.
     fn told(answers: &str, threshold: u32) -> Vec<usize> {
         let mut mood = Mood::Unheard;
         let mut told = Vec::new();

@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use crate::introspective::mood::{Mood, Turn};
 
-/// A guest that has no agent's socket is looked at again after so many rounds: a channel may be plugged in.
+/// Number of rounds after which a guest without an agent's socket is checked again: a channel may be hot-plugged.
 const LOOK_AGAIN: u32 = 6;
 
-/// Guests of which it was told within so many rounds fell silent at once with those that are silent now: five minutes, by the
-/// default interval.
+/// Number of rounds within which reported guests count as silent at the same time as current ones: five minutes, by
+/// the default interval.
 const AT_ONCE: u64 = 30;
 
 /// A guest, as long as it runs.
@@ -20,12 +20,12 @@ const AT_ONCE: u64 = 30;
 struct Guest {
     /// libvirt's number of this run: another one is another run.
     id: i32,
-    /// Whether it has an agent's socket; `None` when that is to be found out.
+    /// True if it has an agent's socket; `None` if unknown.
     agent: Option<bool>,
-    /// How old that is, in rounds.
+    /// Age of this, in rounds.
     age: u32,
     mood: Mood,
-    /// The round in which that was told.
+    /// The round of the report.
     told: u64,
     /// The last round before which what is known was forgotten.
     forgot: u64,
@@ -38,11 +38,11 @@ pub(crate) struct Moods {
     guests: BTreeMap<Uuid, (i32, Mood)>,
 }
 
-/// What is asked in a round.
+/// A guest to call in a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) domain: Domain,
-    /// Whether it has an agent's socket; `None`: look first.
+    /// True if it has an agent's socket; `None`: check first.
     pub(crate) agent: Option<bool>,
 }
 
@@ -56,8 +56,8 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// With what a process before this one knew of guests that still run: a guest that hangs while the monitor is restarted
-    /// is not taken for one without agent, and not told twice.
+    /// Creates a roster with an earlier process's state of guests that still run: a guest that hangs during a restart
+    /// of the monitor is not taken for one without an agent, and not reported twice.
     pub(crate) fn new(moods: Option<Moods>, boot: &str) -> Self {
         let before = moods
             .filter(|moods| moods.boot == boot)
@@ -68,7 +68,7 @@ impl Roster {
         }
     }
 
-    /// A round begins: who runs now, whoever was silent first.
+    /// Starts a round with the running guests, the silent ones first.
     pub(crate) fn round(&mut self, running: Vec<Domain>) -> Vec<Question> {
         self.round += 1;
         let old = std::mem::take(&mut self.guests);
@@ -110,7 +110,7 @@ impl Roster {
         self.guests.get(&uuid).map(|guest| guest.mood)
     }
 
-    /// Whether a guest has an agent's socket.
+    /// Records whether a guest has an agent's socket.
     pub(crate) fn looked(&mut self, uuid: Uuid, agent: bool) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
             guest.agent = Some(agent);
@@ -141,7 +141,7 @@ impl Roster {
         turn
     }
 
-    /// It is being told that a guest is silent, since then.
+    /// Records that the report of a silent guest is being sent, with its time.
     pub(crate) fn telling(&mut self, uuid: Uuid, seen: i64) {
         let round = self.round;
         if let Some(guest) = self.guests.get_mut(&uuid) {
@@ -150,8 +150,8 @@ impl Roster {
         self.set(uuid, Mood::Telling { seen });
     }
 
-    /// How many guests are silent, if they are too many to have fallen silent each for itself: more than `at_most`, or more
-    /// than one and most of those that were heard.
+    /// Returns the number of silent guests if they are too many for independent failures: more than `at_most`, or
+    /// more than one and most of those with an agent.
     pub(crate) fn silent_at_once(&self, at_most: usize) -> Option<usize> {
         let lately = |guest: &&Guest| match guest.mood {
             Mood::Silent(_) => true,
@@ -162,7 +162,7 @@ impl Roster {
         (silent > at_most || (silent > 1 && silent * 2 > self.heard())).then_some(silent)
     }
 
-    /// What hit many is over: whoever is still silent is counted anew.
+    /// Restarts all counts after a common failure.
     pub(crate) fn count_anew(&mut self) {
         for guest in self.guests.values_mut() {
             if matches!(guest.mood, Mood::Silent(_)) {
@@ -172,7 +172,7 @@ impl Roster {
         }
     }
 
-    /// What was being told is safe.
+    /// Records that the report is stored.
     pub(crate) fn told(&mut self, uuid: Uuid) {
         if matches!(self.mood(uuid), Some(Mood::Telling { .. })) {
             self.set(uuid, Mood::Told);
@@ -186,7 +186,7 @@ impl Roster {
         }
     }
 
-    /// What a process before this one was telling when it died, of guests that still run.
+    /// Returns the reports that an earlier process was sending when it died, of guests that still run.
     pub(crate) fn interrupted(&self) -> Vec<(Uuid, i64)> {
         let telling = |(uuid, guest): (&Uuid, &Guest)| match guest.mood {
             Mood::Telling { seen } => Some((*uuid, seen)),
@@ -195,7 +195,7 @@ impl Roster {
         self.guests.iter().filter_map(telling).collect()
     }
 
-    /// What is to be written for the next process, if it changed.
+    /// Returns the state to write for the next process, if it changed.
     pub(crate) fn take_changed(&mut self, boot: &str) -> Option<Moods> {
         std::mem::take(&mut self.changed).then(|| Moods {
             boot: boot.to_owned(),
@@ -208,7 +208,7 @@ impl Roster {
         })
     }
 
-    /// How many guests have an agent that was heard.
+    /// Returns the number of guests whose agent has answered.
     pub(crate) fn heard(&self) -> usize {
         self.guests
             .values()
@@ -242,7 +242,7 @@ mod tests {
             .collect()
     }
 
-    /// One round with one guest; whether it is told.
+    /// Runs one round with one guest; true if it is reported.
     fn round(roster: &mut Roster, id: i32, answers: bool) -> Turn {
         asked(roster, &[(1, id)]);
         let turn = roster.answered(uuid(1), answers, 3);
@@ -284,7 +284,7 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(round(&mut roster, 1, false), Turn::Nothing);
         }
-        // It was restarted before the fifth: nothing is told for a long time.
+        // It was restarted before the fifth: there is no report for a long time.
         for _ in 0..20 {
             assert_eq!(round(&mut roster, 2, false), Turn::Nothing);
         }

@@ -1,29 +1,29 @@
-//! Which of the machine's processes is meant (MW17).
+//! Identification of a daemon among the machine's processes (MW17).
 //!
-//! A process is meant by its program, not by any text on its command line: an editor with the file open, a `grep` for the
-//! name, or a dead child nobody has looked after are not the daemon.
+//! A process is identified by its program, not by any text on its command line: an editor with the file open, a
+//! `grep` for the name, or a zombie are not the daemon.
 
 use std::path::PathBuf;
 
-/// What is known of a process.
+/// The known properties of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) pid: i32,
     /// When it was started, in ticks since the machine was: with it a number is one process for good.
     pub(super) started: u64,
-    /// As `/proc` writes it: `R`, `S`, `D`, `Z` and so on.
+    /// The state in `/proc`: `R`, `S`, `D`, `Z` and so on.
     pub(super) state: char,
-    /// Its program, if we may know it.
+    /// Its program, if readable.
     pub(super) exe: Option<PathBuf>,
     pub(super) command: Vec<String>,
 }
 
-/// Programs that run scripts: what is meant is their first argument that is no option.
+/// Interpreters: the daemon is their first argument that is not an option.
 const INTERPRETERS: [&str; 9] = [
     "python", "perl", "ruby", "bash", "sh", "dash", "node", "php", "java",
 ];
 
-/// Whether `seen` is what `name` means, and alive.
+/// True if `seen` is the daemon `name`, and alive.
 pub(super) fn matches(name: &str, seen: &Seen) -> bool {
     !matches!(seen.state, 'Z' | 'X' | 'x') && means(name, seen)
 }
@@ -46,7 +46,7 @@ fn means(name: &str, seen: &Seen) -> bool {
     })
 }
 
-/// What a process runs, as paths, each with the arguments that follow.
+/// Returns the programs of a process, as paths, each with the arguments that follow.
 fn programs(seen: &Seen) -> Vec<(&str, &[String])> {
     let (first, rest) = match seen.command.split_first() {
         Some((first, rest)) => (first.as_str(), rest),
@@ -104,7 +104,7 @@ pub(super) fn find(name: &str) -> Result<Vec<Seen>, procfs::ProcError> {
     Ok(found)
 }
 
-/// What this process is now.
+/// Reads this process again.
 pub(super) fn again(pid: i32) -> Option<Seen> {
     look(&procfs::process::Process::new(pid).ok()?)
 }

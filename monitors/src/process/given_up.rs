@@ -1,4 +1,4 @@
-//! Which processes were reported and are not back yet, so that a monitor that is started anew does not report them again.
+//! Processes that were reported and are not back yet, so that a restarted monitor does not report them again.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ impl GivenUp {
     pub(super) fn open(path: PathBuf) -> Self {
         let names = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(%error, path = %path.display(), "what was reported before is not known");
+                tracing::warn!(%error, path = %path.display(), "failed to read the reported processes; starting empty");
                 BTreeSet::new()
             }),
             Err(_) => BTreeSet::new(),
@@ -52,7 +52,7 @@ impl GivenUp {
 
     fn write(&self, names: &BTreeSet<String>) {
         if let Err(error) = replace(&self.path, &serde_json::to_vec(names).unwrap_or_default()) {
-            tracing::warn!(%error, path = %self.path.display(), "what was reported cannot be remembered");
+            tracing::warn!(%error, path = %self.path.display(), "failed to save the reported processes");
         }
     }
 }

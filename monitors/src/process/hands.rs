@@ -10,10 +10,10 @@ use super::list::Command;
 use super::probe::Hands;
 use super::systemd::Systemd;
 
-/// Runs what entries say.
+/// Runs the commands of entries.
 pub(super) struct Machine {
     pub(super) systemd: Systemd,
-    /// How long one command may take.
+    /// Timeout of one command.
     pub(super) timeout: Duration,
 }
 
@@ -28,8 +28,8 @@ impl Hands for Machine {
     }
 }
 
-/// Runs a program. Only its exit code says whether it went well (MW18); what it prints goes where our log goes, because a
-/// daemon that it leaves behind keeps its output.
+/// Runs a program. Only its exit code decides (MW18); its output goes to the monitor's own, because a daemon that it
+/// leaves behind keeps it.
 async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(), String> {
     let shown = words.join(" ");
     let sudo = ["sudo".to_owned(), "-n".to_owned()];
@@ -42,7 +42,7 @@ async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(
     let Some(name) = words.next() else {
         return Ok(());
     };
-    tracing::info!(command = %shown, as_root, "runs");
+    tracing::info!(command = %shown, as_root, "running command");
     let mut child = tokio::process::Command::new(name)
         .args(words)
         .stdin(Stdio::null())
@@ -59,7 +59,7 @@ async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(
         Ok(Err(error)) => Err(format!("`{shown}`: {error}")),
         Err(_) => {
             if let Some(Err(error)) = group.map(|group| kill_process_group(group, Signal::KILL)) {
-                tracing::warn!(%error, command = %shown, "cannot be killed");
+                tracing::warn!(%error, command = %shown, "failed to kill command");
             }
             // It is waited for, so that it leaves no zombie; a killed process ends, or is stuck in the kernel.
             let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// More than any list has.
 const LONGEST: u64 = 1 << 20;
 
-/// What there may be at most.
+/// Limit of entries.
 const MOST: usize = 512;
 
 /// An entry, as written. What is missing counts as empty.
@@ -30,20 +30,20 @@ struct Raw {
 /// A program and its arguments, split at blanks: no shell, no quotation marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Nothing is to be done.
+    /// Do nothing.
     Nothing,
-    /// What `systemctl` would ask of systemd, asked of it directly.
+    /// A `systemctl` command, sent to systemd directly.
     Unit {
-        /// Start what runs anew.
+        /// True to restart a running unit.
         restart: bool,
-        /// As `systemctl` takes it.
+        /// The unit as `systemctl` accepts it.
         unit: String,
     },
     /// A program.
     Program(Vec<String>),
 }
 
-/// What is done in a row: each has to go well for the next.
+/// Commands to run in sequence, until one fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Steps {
     pub(super) before: Command,
@@ -54,7 +54,7 @@ pub(super) struct Steps {
 /// A process to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// As written.
+    /// The name as written.
     pub(super) name: String,
     /// The systemd unit that runs it.
     pub(super) unit: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// What reports call it: without a folder.
+    /// Returns the name in reports: without a folder.
     pub(super) fn short(&self) -> &str {
         self.name.rsplit('/').next().unwrap_or(&self.name)
     }
@@ -151,7 +151,7 @@ fn command(text: &str, may_be_unit: bool) -> Command {
     systemctl.unwrap_or(Command::Program(words))
 }
 
-/// What `systemctl restart UNIT` and `service NAME restart` ask for, perhaps behind `sudo`.
+/// Parses `systemctl restart UNIT` and `service NAME restart`, perhaps behind `sudo`.
 fn systemctl(words: &[String]) -> Option<Command> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut words = words.as_slice();
@@ -200,7 +200,7 @@ fn full_name(unit: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As upstream documents it.
+    /// Upstream's documented sample.
     pub(super) const SAMPLE: &str = "
 # nova-compute
 -

@@ -14,7 +14,7 @@ use super::probe::{Probe, State};
 /// A look at all processes takes milliseconds, unless one of them is stuck in the kernel with its memory locked.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
-/// So many looks in a row may find a process that waits for a disk before that is told.
+/// Number of consecutive polls in uninterruptible sleep after which that is logged.
 const STUCK_LOOKS: u32 = 6;
 
 /// Looks for a process by its program.
@@ -59,7 +59,7 @@ impl PidProbe {
             0
         };
         if self.stuck == STUCK_LOOKS {
-            tracing::warn!(process = %self.name, pid, "waits for a device and does nothing else (state D)");
+            tracing::warn!(process = %self.name, pid, "process is stuck in uninterruptible sleep (state D)");
         }
         Some(State::Up)
     }
@@ -89,7 +89,9 @@ impl PidProbe {
                     self.held = Some(Held { seen, fd });
                     return true;
                 }
-                Err(error) => tracing::warn!(%error, process = %self.name, "its end cannot be waited for"),
+                Err(error) => {
+                    tracing::warn!(%error, process = %self.name, "failed to wait for the end of the process")
+                }
             }
         }
         false
@@ -131,7 +133,7 @@ impl Probe for PidProbe {
                 if self.hold(found) {
                     State::Up
                 } else if any {
-                    // It ended while it was looked at, or cannot be held: the next look tells.
+                    // It exited during the check, or cannot be held: the next poll decides.
                     State::Changing
                 } else {
                     State::Down("no such process".to_owned())
@@ -147,7 +149,7 @@ impl Probe for PidProbe {
             // Readable once the process has ended.
             Some(held) => {
                 if let Err(error) = held.fd.readable().await {
-                    tracing::debug!(%error, "waiting for the end of a process");
+                    tracing::debug!(%error, "failed to wait for the end of a process");
                     std::future::pending::<()>().await;
                 }
             }
@@ -204,7 +206,7 @@ mod tests {
         );
         let killed = Instant::now();
         child.kill().unwrap();
-        // Nobody has looked after the child yet: it is a zombie, and dead.
+        // The child has not been reaped yet: it is a zombie, and dead.
         tokio::time::timeout(Duration::from_secs(10), probe.changed())
             .await
             .unwrap();

@@ -1,24 +1,24 @@
-//! How a process is, and when that may have changed.
+//! Probes: the state of a process, and its changes.
 
 use async_trait::async_trait;
 
-/// How it is.
+/// The state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// It runs.
     Up,
-    /// It is on its way, and somebody else sees to it.
+    /// It is changing, by another program.
     Changing,
-    /// It does not, because of this.
+    /// It does not run, for this reason.
     Down(String),
-    /// That cannot be told now.
+    /// Unknown at the moment.
     Unknown(String),
 }
 
 /// Looks at one process.
 #[async_trait]
 pub(super) trait Probe: Send {
-    /// How it is now. Takes no longer than a few seconds.
+    /// Returns the current state. Takes no longer than a few seconds.
     async fn state(&mut self) -> State;
 
     /// Ends when it may be otherwise than it was; perhaps never.
@@ -29,18 +29,18 @@ pub(super) trait Probe: Send {
     async fn changed(&mut self);
 }
 
-/// Does what an entry says.
+/// Runs the commands of an entry.
 #[async_trait]
 pub(super) trait Hands: Send + Sync {
     /// Does one thing. Takes no longer than the configuration allows.
     async fn run(&self, command: &super::list::Command, as_root: bool) -> Result<(), String>;
 }
 
-/// Where it is told that a process is gone for good, or is back.
+/// The destination of reports.
 #[async_trait]
 pub(super) trait Outlet: Send + Sync {
-    /// It is gone. Fails if that could not be kept.
+    /// Reports that it could not be restarted. Fails if the report cannot be stored.
     async fn gone(&self, process: &str) -> Result<(), String>;
-    /// It is back: what was said before and not heard yet is not so any more.
+    /// Reports that it is back, and withdraws an undelivered report.
     async fn back(&self, process: &str);
 }

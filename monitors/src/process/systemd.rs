@@ -1,4 +1,4 @@
-//! systemd over D-Bus: how a unit is, told when it changes, and the word to start it.
+//! systemd over D-Bus: the state of a unit, its changes, and starting it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use zbus::{Connection, OwnedObjectPath, fdo};
 use super::probe::{Probe, State};
 use crate::health::Health;
 
-/// How long systemd may take to answer.
+/// Timeout of an answer of systemd's.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How often a job is looked at while it runs.
+/// Poll interval of a running job.
 const LOOK: Duration = Duration::from_millis(200);
 
 #[zbus::proxy(
@@ -51,7 +51,7 @@ trait Unit {
 
 type Connected = dyn Fn() -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> + Send + Sync;
 
-/// The way to systemd: one connection for all entries, made anew when it broke.
+/// The connection to systemd: one for all entries, reopened after a failure.
 #[derive(Clone)]
 pub(super) struct Systemd {
     connect: Arc<Connected>,
@@ -59,7 +59,7 @@ pub(super) struct Systemd {
     health: Health,
 }
 
-/// How a unit is.
+/// The state of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Standing {
     active: String,
@@ -111,12 +111,12 @@ impl Systemd {
         Ok(connection)
     }
 
-    /// What broke is made anew the next time.
+    /// Drops a broken connection, which is reopened at the next use.
     async fn forget(&self) {
         *self.connection.lock().await = None;
     }
 
-    /// Whether systemd can be reached.
+    /// Checks that systemd can be reached.
     pub(super) async fn is_there(&self) -> Result<(), String> {
         self.connection().await.map(|_| ())
     }
@@ -153,7 +153,7 @@ impl Systemd {
         standing
     }
 
-    /// Starts a unit, or starts it anew, and waits until it runs.
+    /// Starts or restarts a unit, and waits until it runs.
     pub(super) async fn set_going(&self, name: &str, restart: bool, within: Duration) -> Result<(), String> {
         let (connection, path) = self.unit(name).await?;
         let manager = manager(&connection).await?;
@@ -190,7 +190,7 @@ async fn manager(connection: &Connection) -> Result<ManagerProxy<'static>, Strin
     answered("reaching systemd", made).await
 }
 
-/// What systemd says, or why it says nothing.
+/// Waits for systemd's answer, or returns the reason for a missing one.
 pub(super) async fn answered<T>(
     what: &str,
     asked: impl Future<Output = zbus::Result<T>>,
@@ -227,7 +227,7 @@ impl Standing {
             ("not-found", _) => State::Unknown("systemd knows no such unit".to_owned()),
             (_, "active" | "reloading" | "refreshing") => State::Up,
             (_, "activating" | "deactivating" | "maintenance") => State::Changing,
-            // A job will start it, somebody else's perhaps.
+            // A job will start it, perhaps another program's.
             _ if self.job => State::Changing,
             _ => down(),
         }

@@ -1,6 +1,6 @@
-//! One entry's life: up; gone and started anew, in rounds; given up and reported once; back.
+//! The states of one entry: up; failed and restarted, in rounds; given up and reported once; back.
 //!
-//! Every entry has a task of its own, so that one that takes long to restart keeps no other waiting.
+//! Every entry has its own task, so that a slow restart delays no other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::list::{Command, Entry, Steps};
 use super::probe::{Hands, Outlet, Probe, State};
 
-/// How often a process that was just started is looked for.
+/// Poll interval of a process that was just started.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The pauses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// Between two looks when nothing says that something changed. A process that is started has so long to appear.
+    /// Poll interval without notifications of changes, and the time for a started process to appear.
     pub(super) interval: Duration,
-    /// A process that is gone may come back by itself so long: an upgrade restarts it, or systemd does.
+    /// Time in which a process may come back by itself: an upgrade restarts it, or systemd does.
     pub(super) confirm: Duration,
     /// Restarts after the first.
     pub(super) retries: u32,
@@ -26,7 +26,7 @@ pub(super) struct Pace {
     pub(super) pause: Duration,
     /// The longest pause.
     pub(super) pause_max: Duration,
-    /// Nothing is started or restarted.
+    /// True if nothing is started or restarted.
     pub(super) watch_only: bool,
 }
 
@@ -37,16 +37,16 @@ pub(super) struct Watch {
     pub(super) hands: Arc<dyn Hands>,
     pub(super) outlet: Arc<dyn Outlet>,
     pub(super) pace: Pace,
-    /// It was reported, before this process began perhaps.
+    /// True if it was reported, perhaps by an earlier process.
     pub(super) given_up: bool,
 }
 
-/// How a round of restarts ended.
+/// The result of a round of restarts.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     /// It runs.
     Up,
-    /// It does not.
+    /// It does not run.
     Failed,
 }
 
@@ -57,9 +57,9 @@ impl Watch {
             return;
         }
         if matches!(self.probe.state().await, State::Down(_)) {
-            tracing::info!(process = %self.entry.name, "does not run and is started");
+            tracing::info!(process = %self.entry.name, "process is not running; starting it");
             if let Err(why) = self.steps(self.entry.start.clone()).await {
-                tracing::warn!(process = %self.entry.name, %why, "not started");
+                tracing::warn!(process = %self.entry.name, %why, "failed to start process");
             }
             self.appears().await;
         }
@@ -78,7 +78,7 @@ impl Watch {
                 State::Changing => self.wait().await,
                 State::Unknown(why) => {
                     if told.as_ref() != Some(&why) {
-                        tracing::error!(process = %self.entry.name, %why, "cannot be watched");
+                        tracing::error!(process = %self.entry.name, %why, "failed to watch process");
                         told = Some(why);
                     }
                     sleep(self.pace.interval).await;
@@ -102,7 +102,7 @@ impl Watch {
 
     async fn is_up(&mut self) {
         if std::mem::take(&mut self.given_up) {
-            tracing::info!(process = %self.entry.name, "runs again");
+            tracing::info!(process = %self.entry.name, "process is running again");
             self.outlet.back(self.entry.short()).await;
         }
         up(self.entry.short(), true);
@@ -110,26 +110,26 @@ impl Watch {
 
     async fn is_down(&mut self, why: &str) {
         up(self.entry.short(), false);
-        tracing::warn!(process = %self.entry.name, %why, "is gone");
+        tracing::warn!(process = %self.entry.name, %why, "process exited");
         let ended = if self.pace.watch_only {
             Ended::Failed
         } else {
             self.restart().await
         };
         if ended == Ended::Up {
-            tracing::info!(process = %self.entry.name, "runs again");
+            tracing::info!(process = %self.entry.name, "process is running again");
             return;
         }
         // Not before it is kept; and not at all if it comes back meanwhile.
         loop {
             match self.outlet.gone(self.entry.short()).await {
                 Ok(()) => {
-                    tracing::error!(process = %self.entry.name, "is gone for good and was reported");
+                    tracing::error!(process = %self.entry.name, "process could not be restarted; reported");
                     self.given_up = true;
                     return;
                 }
                 Err(why) => {
-                    tracing::error!(process = %self.entry.name, %why, "is gone, and that could not be kept yet");
+                    tracing::error!(process = %self.entry.name, %why, "process could not be restarted; failed to store the report");
                     self.wait().await;
                     if self.probe.state().await == State::Up {
                         return;
@@ -151,7 +151,7 @@ impl Watch {
                 return Ended::Up;
             }
             let why = went.err().unwrap_or_else(|| "it does not appear".to_owned());
-            tracing::warn!(process = %self.entry.name, %why, round = round + 1, "not restarted");
+            tracing::warn!(process = %self.entry.name, %why, round = round + 1, "failed to restart process");
             if round < self.pace.retries {
                 let doubled = 2_u32.saturating_pow(round.min(16));
                 sleep(
@@ -162,7 +162,7 @@ impl Watch {
                 )
                 .await;
             }
-            // Somebody else may have seen to it.
+            // Another program may have started it.
             if self.probe.state().await == State::Up {
                 return Ended::Up;
             }
@@ -181,7 +181,7 @@ impl Watch {
         }
     }
 
-    /// Whether it runs soon after it was started.
+    /// Returns whether it runs soon after it was started.
     async fn appears(&mut self) -> bool {
         let deadline = Instant::now() + self.pace.interval;
         loop {

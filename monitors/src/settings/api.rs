@@ -80,7 +80,7 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
             r.miss(g, "application_credential_secret");
         }
         if identity.credential.is_none() {
-            // A name says which one only together with a user.
+            // A name identifies a credential only together with a user.
             let named = identity.credential_name.is_some();
             r.miss(
                 g,

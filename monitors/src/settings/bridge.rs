@@ -11,29 +11,29 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Our own options of `[host]`.
 #[derive(Debug, Clone)]
 pub struct BridgeSettings {
-    /// How often the cluster is looked at.
+    /// Poll interval of the cluster.
     pub poll: Duration,
-    /// The same on a remote, while another bridge is there to tell.
+    /// Poll interval on a remote, while another bridge can report.
     pub standby: Duration,
-    /// How long one of its programs may take.
+    /// Timeout of a cluster program.
     pub limit: Duration,
-    /// A host must be up for so long before it is told as started.
+    /// Time that a host must be up before it is reported as started.
     pub started_after: Duration,
-    /// A host must be lost for so long before that is told without proof; zero never tells.
+    /// Time that a host must be lost before that is reported without proof; zero disables it.
     pub lost_after: Duration,
-    /// The same for one that left in order without an operator's mark; zero never tells.
+    /// Time for a host that left in order without an operator's mark; zero disables it.
     pub left_after: Duration,
     /// More than this share of the hosts gone at once, in percent, is a storm.
     pub storm_percent: u8,
-    /// That many may always go.
+    /// Number of hosts that are never too many.
     pub storm_floor: usize,
-    /// Within so long is at once.
+    /// Window in which failures count as concurrent.
     pub storm_window: Duration,
-    /// What still stands after so long is told all the same.
+    /// Time after which a lasting failure is reported nevertheless.
     pub storm_hold: Duration,
-    /// How much longer than the one before it a bridge in line waits.
+    /// Additional delay of each bridge in line.
     pub turn: Duration,
-    /// How far the clocks of the cluster and of this machine may differ.
+    /// Limit of the difference between the cluster's clocks and the local one.
     pub skew: Duration,
     /// Fence agents, beside those that are known, whose success turns nothing off.
     pub null_agents: Vec<String>,
@@ -41,9 +41,9 @@ pub struct BridgeSettings {
     pub power_agents: Vec<String>,
     /// Names of the cluster and the hosts they are.
     pub node_map: Vec<(String, String)>,
-    /// The cluster's name, if it does not say it itself.
+    /// The cluster's name, if it does not state it.
     pub cluster: Option<String>,
-    /// Where alert agents poke.
+    /// Socket for alert agents.
     pub socket: PathBuf,
 }
 

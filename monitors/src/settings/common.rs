@@ -134,7 +134,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Common {
     }
 }
 
-/// What the API takes for the name of a host.
+/// Checks a host's name as the API does.
 fn name_check(name: &str) -> Result<(), Refusal> {
     let good = name
         .chars()
@@ -155,12 +155,12 @@ fn listen_check(text: &str) -> Result<(), Refusal> {
     Err(Refusal::new("is no address", "write ADDRESS:PORT, or off"))
 }
 
-/// What the machine calls itself.
+/// Returns the machine's own name.
 fn own_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// As the service manager gives it, or for trying things out.
+/// Returns the folder from the service manager, or a default for trials.
 pub(crate) fn state_path() -> String {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     if let Some(state) = of("XDG_STATE_HOME") {

@@ -1,4 +1,4 @@
-//! `[instance]`: what the instance monitor tells.
+//! `[instance]`: the reports of the instance monitor.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What every configuration needs.
+/// Options that every configuration needs.
 pub(crate) const API: &str = "[api]\nauth_url = http://127.0.0.1:5000\nusername = u\npassword = p\n";
 
 /// Settings with `text` behind what every configuration needs.
@@ -12,7 +12,7 @@ fn read(text: &str) -> Result<Settings, Failure> {
     Settings::read(&Ini::parse("m.conf", text).unwrap())
 }
 
-/// As the charm renders it.
+/// The charm's template.
 const CHARM: &str = "
 [DEFAULT]
 debug = False
@@ -193,7 +193,7 @@ fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
     }
 }
 
-/// Sample and tables are made of what the options say of themselves: `WRITE_PAGES=1 cargo nextest run -E 'test(options_say)'`.
+/// Sample and tables are generated from the options: `WRITE_PAGES=1 cargo nextest run -E 'test(options_say)'`.
 fn is_written(path: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("WRITE_PAGES").is_some() {

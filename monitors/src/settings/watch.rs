@@ -1,4 +1,4 @@
-//! What each monitor watches.
+//! Options of the monitors.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use tachi_config::Reader;
 /// `[host]`.
 #[derive(Debug, Clone)]
 pub struct HostSettings {
-    /// Consul and Kubernetes tell a host that does not answer as NORMAL, as upstream does: safe to evacuate.
+    /// Consul and Kubernetes report a host that does not answer as NORMAL, as upstream does: safe to evacuate.
     pub normal_without_proof: bool,
     /// `default`, `simple` (both are Pacemaker), `consul` or `kubernetes`.
     pub driver: &'static str,
-    /// How often Consul and Kubernetes are asked.
+    /// Poll interval of Consul and Kubernetes.
     pub interval: Duration,
-    /// So many equal answers are needed.
+    /// Number of equal answers that are needed.
     pub samples: usize,
     /// Declares a host off without a look at its power controller.
     pub disable_ipmi_check: bool,
     /// Only nodes that run `pacemaker-remoted` are looked at.
     pub restrict_to_remotes: bool,
-    /// How long one look at a power controller may take.
+    /// Timeout of reading a power controller.
     pub ipmi_timeout: Duration,
-    /// How often it is repeated.
+    /// Limit of retries.
     pub ipmi_retry_max: u32,
     /// The pause before it is repeated.
     pub ipmi_retry_interval: Duration,
@@ -35,11 +35,11 @@ pub struct HostSettings {
 pub struct ConsulSettings {
     /// The agent in the management network, as `host[:port]`.
     pub manage: Option<String>,
-    /// That in the tenants' network.
+    /// The agent in the tenants' network.
     pub tenant: Option<String>,
-    /// That in the storage network.
+    /// The agent in the storage network.
     pub storage: Option<String>,
-    /// What is done about which networks.
+    /// The matrix of networks and actions.
     pub matrix: Option<PathBuf>,
 }
 
@@ -55,18 +55,18 @@ pub struct KubernetesSettings {
 pub struct InstanceSettings {
     /// libvirt's name for where it is.
     pub uri: String,
-    /// What is told.
+    /// The rules for reports.
     pub(crate) rules: crate::instance::Rules,
 }
 
 /// `[introspectiveinstancemonitor]`.
 #[derive(Debug, Clone)]
 pub struct GuestSettings {
-    /// How often each guest is asked.
+    /// Interval of calling each guest.
     pub interval: Duration,
-    /// How long an answer may take.
+    /// Timeout of an answer.
     pub timeout: Duration,
-    /// So many missing answers in a row are borne.
+    /// Number of consecutive missing answers that are tolerated.
     pub threshold: u32,
     /// More guests than this that fall silent at once are one event of the host.
     pub at_once: usize,
@@ -77,17 +77,17 @@ pub struct GuestSettings {
 /// `[process]`.
 #[derive(Debug, Clone)]
 pub struct ProcessSettings {
-    /// How often a process that cannot be waited for is looked for.
+    /// Poll interval of a process that cannot be waited for.
     pub interval: Duration,
-    /// How often a restart is repeated.
+    /// Limit of restarts.
     pub retries: u32,
     /// The first pause before it is repeated; each further one is twice as long.
     pub restart_interval: Duration,
     /// The longest pause.
     pub restart_interval_max: Duration,
-    /// How long a command may take.
+    /// Timeout of a command.
     pub command_timeout: Duration,
-    /// Nothing is started or restarted.
+    /// True if nothing is started or restarted.
     pub watch_only: bool,
     /// The list.
     pub list: PathBuf,

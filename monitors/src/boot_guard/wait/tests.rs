@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// What the API says to each question in turn; the last answer is said again and again.
+/// The API's answers in turn; the last one repeats.
 #[derive(Clone)]
 struct Api {
     script: Arc<Mutex<VecDeque<Result<BootGuard, String>>>>,
@@ -37,7 +37,7 @@ impl Memory for Disk {
     }
 }
 
-/// What a person says, so many seconds after the one before.
+/// The operator's signals, each some seconds after the one before.
 struct Person(VecDeque<(u64, Came)>, Option<Instant>);
 
 impl Person {

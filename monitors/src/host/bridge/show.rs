@@ -1,4 +1,4 @@
-//! What people and their tools see of a bridge.
+//! Rendering of a bridge's state for people and their tools.
 
 use std::collections::BTreeMap;
 

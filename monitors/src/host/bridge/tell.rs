@@ -1,4 +1,4 @@
-//! From what is to be told to what was told.
+//! Sending of planned reports.
 
 use tachi_instance_ha::Notification;
 use tachi_pacemaker::{Change, Report, Said, Snapshot, Time};
@@ -37,14 +37,14 @@ impl Bridge {
             {
                 Word::Wait => self.duty = Duty::Undecided,
                 Word::Told(bridge) => {
-                    tracing::info!(node = %change.node, report = %change.key, %bridge, "told by another bridge");
+                    tracing::info!(node = %change.node, report = %change.key, %bridge, "report was sent by another bridge");
                     let at = self.wall();
                     self.memory.ledger.tell(&change, at, true);
                 }
                 Word::Overtaken { bridge, key } => {
                     let known = self.memory.ledger.nodes.get(&change.node);
                     if known.is_none_or(|told| told.key != key) {
-                        tracing::info!(node = %change.node, report = %change.key, %bridge, since = %key, "another bridge has told more of it since");
+                        tracing::info!(node = %change.node, report = %change.key, %bridge, since = %key, "another bridge has sent a later report");
                         let at = self.wall();
                         self.memory.ledger.catch_up(&change.node, &key, at);
                     }
@@ -61,7 +61,7 @@ impl Bridge {
                             .get(&change.node)
                             .and_then(|past| past.last_up),
                     );
-                    tracing::warn!(node = %change.node, report = %change.key, %reason, "telling");
+                    tracing::warn!(node = %change.node, report = %change.key, %reason, "sending a report");
                     let at = self.wall();
                     self.memory.ledger.tell(&change, at, false);
                     // First the intent, so that a process that dies in between repeats it to the letter.
@@ -73,7 +73,8 @@ impl Bridge {
         }
     }
 
-    /// Whether the host's own power controller says that it is on. A controller that does not answer contradicts nobody.
+    /// Returns true if the host's own power controller reads on. A controller that does not answer contradicts
+    /// nothing.
     pub(super) async fn contradicted(&self, change: &Change, snapshot: &Snapshot, health: &Health) -> bool {
         let (Some(check), Said::Fenced) = (&self.power, change.report.said()) else {
             return false;
@@ -120,7 +121,7 @@ impl Bridge {
             let host = match self.setup.names.host(&node) {
                 Ok(host) => host,
                 Err(error) => {
-                    tracing::error!(%error, "a node of which something was to be told is no host any more");
+                    tracing::error!(%error, "a node with a pending report is no longer a host");
                     self.memory.ledger.retain(|name| name != node);
                     continue;
                 }
@@ -148,7 +149,7 @@ impl Bridge {
                     self.save(health, true).await;
                 }
                 Err(error) => {
-                    tracing::error!(error = %chain(&error), %node, "a report is not kept; it is tried again");
+                    tracing::error!(error = %chain(&error), %node, "failed to store a report; retrying");
                 }
             }
         }
@@ -171,7 +172,7 @@ impl Bridge {
         }
     }
 
-    /// Tells the other bridges how far this one is.
+    /// Announces this bridge's progress to the others.
     pub(super) async fn follow(&mut self, sink: &dyn Sink) {
         for node in self.claims.open() {
             let Ok(host) = self.setup.names.host(&node) else {

@@ -14,16 +14,16 @@ struct Fake {
 
 #[derive(Default)]
 struct State {
-    /// What stands in the place of a remote that is up.
+    /// The nodes that replace a remote that is up.
     nodes: BTreeMap<String, Node>,
     no_quorum: bool,
     hung: bool,
-    /// The CIB as `cibadmin` prints it once more, for `crm_mon` was read a moment later.
+    /// The CIB's next output, since `crm_mon` was read a moment later.
     late: Option<String>,
     attributes: HashMap<(String, String), String>,
     looks: usize,
     cibs: usize,
-    /// How often what bridges say was asked for.
+    /// Number of reads of the bridges' attributes.
     asked: usize,
     /// The only fence agent.
     agent: Option<&'static str>,
@@ -33,7 +33,7 @@ struct State {
 enum Node {
     Pending,
     Fenced(i64),
-    /// Up again, and its fencing is still told of.
+    /// Up again, with its fencing still in the history.
     Back(i64),
     Stopped,
 }
@@ -186,7 +186,7 @@ impl Sink for Post {
 }
 
 impl Post {
-    /// What was told, as (host, event, `host_status`).
+    /// Returns the reports, as (host, event, `host_status`).
     fn told(&self) -> Vec<(String, String, String)> {
         let reports = self.reports.lock().unwrap();
         let words = reports.iter().map(|report| {
@@ -288,7 +288,7 @@ async fn mw02_a_return_is_told_after_it_held() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
-    // Long ago by the clock, so that the views have caught up when it looks up again.
+    // Long ago by the clock, so that the views have settled when it is up again.
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     world.looks(&mut bridge, 2).await;
     world.cluster.heal("cmp1");
@@ -299,15 +299,16 @@ async fn mw02_a_return_is_told_after_it_held() {
     assert_eq!(world.post.told(), [stopped("cmp1"), started]);
 }
 
-/// Seen on a real cluster, round after round: the note in the CIB was read just before a remote was back and `crm_mon` just
-/// after, and as `crm_mon` said the same from then on, the note was not read again for ten seconds. The bridge took the
-/// host for off, and never saw that it was back before it died again.
+/// Seen on a real cluster, repeatedly: the CIB's record was read just before a remote was back and `crm_mon` just
+/// after, and as `crm_mon` did not change from then on, the record was not read again for ten seconds. The bridge
+/// considered the host off, and never saw that it was back before it died again.
 #[tokio::test(start_paused = true)]
 async fn mw02_a_return_between_the_two_readings_is_seen_at_the_next_look() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
-    // The clock that dates what is seen stands still here: it was up a minute ago, was fenced, and is back for long enough.
+    // The clock of observations does not move here: the host was up a minute ago, was fenced, and is back for long
+    // enough.
     bridge.setup.rules.settle = chrono::TimeDelta::zero();
     let fenced = World::second();
     let past = bridge.memory.history.nodes.get_mut("cmp1").unwrap();
@@ -382,14 +383,14 @@ async fn mw08_three_bridges_tell_once() {
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
-/// Seen on a real cluster on a busy machine: a member's bridge saw nothing for a hundred seconds, and then told that a host was back from
-/// the fencing before the last.
+/// Seen on a real cluster on a busy machine: a member's bridge saw nothing for a hundred seconds, and then reported
+/// that a host was back from the fencing before the last.
 #[tokio::test(start_paused = true)]
 async fn mw08_a_bridge_that_has_slept_through_a_fencing_tells_nothing_of_it() {
     let world = World::new();
     let (mut awake, mut asleep) = (world.bridge("ctl1"), world.bridge("ctl2"));
     awake.look(&world.post, &world.health).await;
-    // The clock stands still here, and what is dated later than now is nobody's to believe.
+    // The clock does not move here, and later dates are not trusted.
     let first = World::second() - 600;
     world.cluster.set("cmp1", Node::Fenced(first));
     world.looks(&mut awake, 2).await;
@@ -406,7 +407,7 @@ async fn mw08_a_bridge_that_has_slept_through_a_fencing_tells_nothing_of_it() {
     assert_eq!(told.len(), 4, "{told:?}");
     world.looks(&mut asleep, 60).await;
     assert_eq!(world.post.told(), told, "it is back, and that was told");
-    // It knows what there was to know now: if the other dies, it tells what comes next.
+    // It has all state up to now: if the other dies, it reports the next event.
     drop(awake);
     world.cluster.set("cmp1", Node::Fenced(first + 300));
     world.looks(&mut asleep, 20).await;
@@ -425,7 +426,7 @@ async fn mw08_a_bridge_that_died_is_stood_in_for() {
     assert!(world.post.told().is_empty(), "it still waits for the first");
     world.looks(&mut second, 3).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
-    // The first comes back and hears that it was told.
+    // The first returns and sees that it was reported.
     let mut first = world.bridge("ctl1");
     world.looks(&mut first, 10).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
@@ -444,7 +445,7 @@ async fn mw04_on_a_remote_the_cluster_is_asked_seldom_while_another_bridge_is_th
     assert_eq!((pause(&member), pause(&remote)), (1_000, 10_000));
     let asked = world.cluster.with(|state| state.asked) - asked;
     assert_eq!(asked, 1, "the line, once in ten seconds");
-    // The other has died without a word: what is to be told is waited for at the usual pace, and told.
+    // The other has died silently: the report is delayed as usual, and sent.
     drop(member);
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     remote.look(&world.post, &world.health).await;

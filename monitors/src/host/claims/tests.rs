@@ -155,7 +155,7 @@ async fn mw08_a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
         );
         now += TURN / 2;
     }
-    // It died: its beat stands still.
+    // It died: its counter does not move.
     let claim = [("ctl1", "1;cmp2=fenced:7/spooled/19"), ("ctl2", "1")];
     assert_eq!(whose(&mut other, "ctl2", &claim, now), Word::Wait);
     let later = now + TURN * 2;
@@ -210,15 +210,15 @@ async fn t8_a_remote_that_claims_to_have_told_silences_nobody() {
         let said = [("cmp1", lie), ("ctl1", "1"), ("ctl2", "1"), ("cmp3", "1")];
         let word = whose(&mut Claims::new(TURN), "ctl1", &said, start);
         assert_eq!(word, Word::Mine, "{name}: the bridge on the DC");
-        // Those on members that are not the first tell in their turn.
+        // Those on members that are not the first report at their turn.
         assert!(tells_within(&said, "ctl2", 2), "{name}: a member");
-        // Of remotes alone the next in line waits a while longer, and tells.
+        // With remotes only, the next in line waits a while longer, and reports.
         let remotes = [("cmp1", lie), ("cmp3", "1")];
         assert!(tells_within(&remotes, "cmp3", 5), "{name}: a remote");
     }
 }
 
-/// A beat that goes on for ever keeps nobody waiting for ever.
+/// A counter that moves for ever delays the others only for a limited time.
 #[tokio::test(start_paused = true)]
 async fn t8_a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
     let start = Instant::now();
@@ -231,7 +231,7 @@ async fn t8_a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
     assert!(told.is_some(), "it tells in the end");
 }
 
-/// A false attribute of the host that died, whoever wrote it.
+/// A false attribute of the dead host, from any writer.
 #[tokio::test(start_paused = true)]
 async fn t8_nobody_is_believed_about_himself() {
     for who in ["ctl1", "cmp3"] {
@@ -264,7 +264,7 @@ async fn t8_of_remotes_alone_two_are_believed() {
     );
 }
 
-/// Whether the bridge on `me` tells within so many turns while all others go on saying the same.
+/// Returns whether the bridge on `me` reports within this many turns while all others keep their attributes.
 fn tells_within(said: &[(&str, &str)], me: &str, turns: u32) -> bool {
     let start = Instant::now();
     let mut claims = Claims::new(TURN);

@@ -13,10 +13,10 @@ use crate::failure::Failure;
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// A list of members is some hundred bytes each.
 const LONGEST: usize = 16 << 20;
-/// Where an agent listens if nothing else is said.
+/// Default port of an agent.
 const PORT: u16 = 8500;
 
-/// How a member is in one network.
+/// The state of a member in one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Link {
     Up,
@@ -43,7 +43,7 @@ fn link(status: i64) -> Link {
     }
 }
 
-/// How agents are asked, in the variables that Consul's own programs read.
+/// Connection settings of agents, from the environment variables of Consul's own programs.
 #[derive(Debug, Default)]
 pub(super) struct Access {
     token: Option<String>,
@@ -106,7 +106,9 @@ impl Agents {
             http = http.identity(reqwest::Identity::from_pem(&pem).map_err(setting_up)?);
         }
         if access.unverified {
-            tracing::warn!("CONSUL_HTTP_SSL_VERIFY is false: whoever is on the way may answer for Consul");
+            tracing::warn!(
+                "CONSUL_HTTP_SSL_VERIFY is false: an attacker on the network can answer for Consul"
+            );
             http = http.danger_accept_invalid_certs(true);
         }
         Ok(Self {
@@ -117,7 +119,7 @@ impl Agents {
         })
     }
 
-    /// Where the agent at this address tells its members.
+    /// Returns the address of the agent's list of members.
     pub(super) fn url(&self, address: &str) -> Result<String, &'static str> {
         Ok(format!(
             "{}://{}/v1/agent/members",
@@ -167,12 +169,12 @@ impl Agents {
     }
 }
 
-/// Whether an agent that sees its network so is in a place to judge others.
+/// Checks that an agent with this view of its network can judge others.
 fn trusted(members: &BTreeMap<String, Link>) -> Result<(), String> {
     let count = |wanted: Link| members.values().filter(|link| **link == wanted).count();
     let (up, down) = (count(Link::Up), count(Link::Down));
     if up == 0 {
-        // Itself it sees up. A token without the permission to read nodes sees nobody.
+        // The agent sees itself up. A token without the permission to read nodes lists none.
         return Err(
             "lists nobody who is up, not even itself: may its token (CONSUL_HTTP_TOKEN) read nodes?"
                 .to_owned(),

@@ -1,4 +1,4 @@
-//! Which networks must have lost a host.
+//! The networks that must have lost a host.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ struct Row {
     action: Vec<String>,
 }
 
-/// The networks in their order, and the vectors upon which a host is told as stopped.
+/// The networks in order, and the vectors for which a host is reported as stopped.
 #[derive(Debug)]
 pub(crate) struct Matrix {
     sequence: Vec<String>,
@@ -40,14 +40,14 @@ impl Matrix {
                 Self::parse(&text).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), "there is no such matrix; the built-in one is used");
+                tracing::warn!(path = %path.display(), "matrix not found; using the built-in one");
                 Ok(Self::built_in())
             }
             Err(error) => Err(Failure::new(format!("reading {}", path.display()), error)),
         }
     }
 
-    /// A host is told as stopped when the storage network has lost it, whatever the others say.
+    /// A host is reported as stopped when the storage network has lost it, whatever the others show.
     fn built_in() -> Self {
         let both = [Link::Up, Link::Down];
         let recovery = both
@@ -100,7 +100,8 @@ impl Matrix {
         &self.sequence
     }
 
-    /// What a host is, by all networks. Of a vector with unknown places: what it is whatever they are.
+    /// Returns a host's state over all networks; of a vector with unknown places, the state that all their values
+    /// give.
     pub(crate) fn state(&self, vector: &[Link]) -> State {
         let Some(place) = vector.iter().position(|link| *link == Link::Unknown) else {
             return self.complete(vector);
@@ -156,7 +157,7 @@ mod tests {
             ([Down, Down, Up], State::Other),
             ([Up, Up, Down], State::Down),
             ([Down, Down, Down], State::Down),
-            // Whatever the unknown network says.
+            // Whatever the unknown network would show.
             ([Up, Unknown, Down], State::Down),
             ([Unknown, Unknown, Down], State::Down),
             ([Up, Up, Unknown], State::Unknown),

@@ -43,7 +43,7 @@ impl Nets {
         self.sampler = Driver::monitor(&self.settings, &Clock::new()).unwrap();
     }
 
-    /// What one look comes to, given each network's members with their status.
+    /// Returns the reports of one poll, given each network's members with their status.
     async fn look(&mut self, networks: [&[(&str, i64)]; 3]) -> Vec<(String, Change)> {
         for (server, members) in self.servers.iter().zip(networks) {
             server.answer(PATH, &self::members(members));
@@ -61,7 +61,7 @@ impl Nets {
     }
 }
 
-/// As an agent lists them.
+/// Renders members as an agent lists them.
 fn members(members: &[(&str, i64)]) -> String {
     let members: Vec<_> = members
         .iter()
@@ -146,7 +146,7 @@ async fn f2_who_is_cut_off_himself_tells_of_nobody() {
     assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
 }
 
-/// So many at once that they are no single deaths, though most members are up.
+/// Too many at once for single failures, though most members are up.
 #[tokio::test]
 async fn f2_more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
     let mut nets = Nets::new().await;
@@ -165,7 +165,7 @@ async fn f2_more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
         (told.len(), nets.health.trouble(STORM).is_some())
     };
     assert_eq!(look(0).await, (0, false));
-    // Nine of eighteen hosts may go; told in pieces they are as many.
+    // Nine of eighteen hosts may fail; several small batches count together.
     assert_eq!(look(5).await, (5, false));
     assert_eq!(look(8).await, (3, false));
     let mut nets = Nets::new().await;
@@ -186,7 +186,7 @@ async fn f2_more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
     assert_eq!(look(4, 20).await, (0, true), "with those of a moment ago");
 }
 
-/// What a token gets that may not read nodes, and what an agent says that knows nobody any more.
+/// The answer for a token without the permission to read nodes, and of an agent that has lost all members.
 #[tokio::test]
 async fn f7_a_list_without_anybody_is_no_list() {
     let mut nets = Nets::new().await;

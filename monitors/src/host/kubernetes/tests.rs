@@ -53,7 +53,7 @@ impl Pod {
         self.sampler = Self::sampler(&self.server, &token, &self.settings);
     }
 
-    /// The hosts told after one look at these nodes.
+    /// Returns the reported hosts after one poll of these nodes.
     async fn look(&mut self, nodes: &[(&str, &str)]) -> Vec<String> {
         let nodes: Vec<_> = nodes.iter().map(|(name, ready)| node(name, ready)).collect();
         self.server.answer(FIRST, &list(&nodes, ""));

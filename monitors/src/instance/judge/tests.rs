@@ -31,7 +31,7 @@ fn hear_at(judge: &mut Judge, uuid: Uuid, what: &What, micros: i64, now: Instant
     judge.event(&seen, now)
 }
 
-/// What is told, in upstream's words.
+/// Returns the reports, with upstream's names.
 fn told(acts: &[Act]) -> Vec<&'static str> {
     acts.iter()
         .filter_map(|act| match act {
@@ -41,7 +41,7 @@ fn told(acts: &[Act]) -> Vec<&'static str> {
         .collect()
 }
 
-/// What is told of one guest, event by event; what is told is done at once.
+/// Returns the reports about one guest, event by event; each report is stored at once.
 fn hear(judge: &mut Judge, events: &[What]) -> Vec<&'static str> {
     let now = Instant::now();
     let mut all = Vec::new();
@@ -73,7 +73,7 @@ fn look(judge: &mut Judge, guests: &[Listed]) -> Vec<&'static str> {
     told(&acts)
 }
 
-/// A cause, its events, what is told by default and with everything upstream told.
+/// A cause, its events, the reports by default and with all of upstream's events.
 type Cause = (
     &'static str,
     Vec<What>,
@@ -89,7 +89,7 @@ async fn mw12_by_default_only_what_the_engine_acts_upon_is_told() {
         coalesce: Duration::ZERO,
         ..rules()
     };
-    // What a real libvirt emitted, by cause: default, and with everything upstream told.
+    // The events of a real libvirt, by cause: default, and with all of upstream's events.
     let causes: [Cause; 10] = [
         ("killed", vec![failed()], &["STOPPED_FAILED"], &["STOPPED_FAILED"]),
         (
@@ -233,7 +233,7 @@ async fn mw15_what_paused_a_guest_is_told_where_the_operator_says_so_and_not_too
         told(&hear_at(&mut judge, ONE, &What::IoError(action), 1, now))
     };
     assert_eq!(disk(0, 1), ["IO_ERROR_REPORT"]);
-    // A guest that goes on writing to a broken disk fails a thousand times a second.
+    // A guest that keeps writing to a broken disk fails a thousand times a second.
     assert_eq!(disk(1, 2), NOTHING);
     assert_eq!(disk(179, 2), NOTHING);
     assert_eq!(disk(180, 2), ["IO_ERROR_REPORT"]);
@@ -372,7 +372,7 @@ async fn mw11_a_death_whose_telling_was_interrupted_is_told_again_as_the_same() 
     let mut before = judge(Rules::default());
     hear(&mut before, &[life(Lifecycle::Defined, 0), started()]);
     let first = hear_at(&mut before, ONE, &failed(), 77, Instant::now());
-    // The process dies here: what is on disk is what was written before it told.
+    // The process dies here: the disk has the state from before the report.
     let disk = before.take_changed().unwrap().clone();
     let mut after = Judge::new(Rules::default(), disk, false);
     let again = after.compare(
@@ -384,7 +384,7 @@ async fn mw11_a_death_whose_telling_was_interrupted_is_told_again_as_the_same() 
         panic!("{first:?} {again:?}");
     };
     assert_eq!((first.micros, again.micros), (77, 77));
-    // Had it been started meanwhile, nothing was to be told any more.
+    // If it had been started meanwhile, there would be nothing to report.
     let mut alive = Judge::new(Rules::default(), before.inventory.clone(), false);
     let acts = alive.compare(&[listed(ONE, DomainState::Running, 1)], 99, Instant::now());
     assert_eq!(acts, [Act::Overtaken(ONE)]);
@@ -452,7 +452,7 @@ async fn guests_that_are_gone_are_forgotten() {
     );
 }
 
-/// What can befall a guest and its monitor.
+/// An event of a guest and its monitor.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Start,
@@ -466,7 +466,7 @@ enum Step {
     Back,
 }
 
-/// Whether the monitor is killed in the middle of a step, when it has written what it decided.
+/// The point at which the monitor is killed in a step, after it has written its decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kill {
     No,
@@ -474,7 +474,7 @@ enum Kill {
     AfterTelling,
 }
 
-/// A guest as it really is, and what is known of what was told.
+/// The real state of a guest, and its reports.
 #[expect(clippy::struct_excessive_bools, reason = "they are what the world is like")]
 struct World {
     judge: Judge,
@@ -482,11 +482,11 @@ struct World {
     reason: i32,
     deaths: usize,
     away: bool,
-    /// It died in this gap and nobody looked yet.
+    /// It died in this gap and was not polled since.
     unseen: bool,
-    /// It was dead when the gap began: another death in the gap leaves nothing to tell it from the first.
+    /// It was dead when the gap began: another death in the gap cannot be distinguished from the first.
     dead_before: bool,
-    /// Times of what was told: the API takes equal ones for one.
+    /// Times of the reports: the API treats equal ones as duplicates.
     told: std::collections::BTreeSet<i64>,
     now: Instant,
 }
@@ -514,7 +514,7 @@ impl World {
             Step::Start if !self.up => {
                 self.up = true;
                 if self.unseen {
-                    // Nobody saw it die, and it lives.
+                    // Its death was not observed, and it runs.
                     self.deaths -= 1;
                     self.unseen = false;
                 }
@@ -627,9 +627,9 @@ fn any_step() -> impl Strategy<Value = (Step, Kill)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Whatever happens in whatever order: each death is told once, no life is told as a death. Two deaths leave nothing to
-    /// tell: one in a gap, when the guest was started again before anybody looked, and one in a gap that began with the guest
-    /// dead already.
+    /// In any order of events each death is reported once, and no running guest as dead. Two kinds of deaths cannot
+    /// be detected: one in a gap, if the guest was started again before the next poll, and one in a gap that began
+    /// with the guest dead.
     #[test]
     fn mw05_each_death_is_told_once(steps in proptest::collection::vec(any_step(), 1..40)) {
         let mut world = World::new();
@@ -672,7 +672,7 @@ async fn f12_what_paused_a_guest_while_nobody_listened_is_told_once() {
         hear(&mut judge, &[started(), life(Lifecycle::Defined, 0)]);
         assert_eq!(look(&mut judge, &halted()), [words]);
         assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: once");
-        // What is kept on disk says that it was told.
+        // The state on disk records the report.
         let text = serde_json::to_string(judge.take_changed().unwrap()).unwrap();
         let mut judge = Judge::new(on(), serde_json::from_str(&text).unwrap(), false);
         assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: after a restart");
@@ -681,7 +681,7 @@ async fn f12_what_paused_a_guest_while_nobody_listened_is_told_once() {
         hear(&mut judge, &[life(Lifecycle::Resumed, 0)]);
         assert_eq!(hear(&mut judge, &[live]), [words], "{words}: heard");
         assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: and then seen");
-        // Without the options nothing is told, and nothing of what is found on a host that was never watched.
+        // Without the options nothing is reported, nor any state found on a host that was never watched.
         let mut quiet = Judge::new(Rules::default(), Inventory::new("boot"), false);
         assert_eq!(look(&mut quiet, &halted()), NOTHING);
         let mut blank = Judge::new(on(), Inventory::new("boot"), true);

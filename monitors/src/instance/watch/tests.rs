@@ -39,7 +39,7 @@ async fn listening(stage: &Stage, running: &Running) {
     assert!(lists >= 2, "{lists}");
 }
 
-/// Its process is gone.
+/// Its process exits.
 fn dies(stage: &Stage, guest: &Guest) {
     stage
         .fake
@@ -106,7 +106,7 @@ async fn mw05_a_death_while_libvirtd_was_down_is_told_once_when_it_is_back() {
     stage.fake.start();
     stage.until_told(1).await;
     assert_eq!(stage.told().await, [guests[0].uuid.to_string()]);
-    // The third, after it: had the second been told, it would be there before.
+    // The third, after it: a report about the second would have been before it.
     running.until_part(LIBVIRT, true).await;
     dies(&stage, &guests[2]);
     stage.until_told(2).await;

@@ -20,7 +20,7 @@ fn monitor(stage: &Stage) -> Box<dyn Monitor> {
     })
 }
 
-/// A monitor that has heard every agent once.
+/// Starts a monitor in which every agent has answered once.
 async fn watched(guests: u32) -> (Stage, Running, Vec<Guest>) {
     let stage = Stage::set();
     let guests: Vec<Guest> = (1..=guests).map(guest).collect();
@@ -32,7 +32,7 @@ async fn watched(guests: u32) -> (Stage, Running, Vec<Guest>) {
     (stage, running, guests)
 }
 
-/// So many whole rounds go by.
+/// Waits for this many whole rounds.
 async fn rounds(stage: &Stage, count: usize) {
     // A round begins with a list: the one that runs now is not counted.
     let begun = stage.fake.calls(273);
@@ -101,7 +101,7 @@ async fn f1_guests_that_fall_silent_at_once_are_one_event_of_the_host_and_none_i
     running.until_part(GUESTS, false).await;
     rounds(&stage, 8).await;
     assert_eq!(stage.told().await, Vec::<String>::new());
-    // One does not come back with the others: it is counted anew, and told.
+    // One does not recover with the others: its count restarts, and it is reported.
     for guest in &guests[1..] {
         agent(&stage, guest, Agent::Answers);
     }
@@ -161,7 +161,7 @@ async fn guests_that_are_paused_reset_gone_or_without_agent_are_not_told() {
         stage.fake.bare(&guests[2], 319);
     }
     assert_eq!(stage.told().await, Vec::<String>::new());
-    // The fourth shows that it goes on.
+    // The fourth shows that the loop continues.
     agent(&stage, &guests[3], Agent::NotConnected);
     until(async || stage.told().await.contains(&guests[3].uuid.to_string())).await;
     running.stop().await;
@@ -192,7 +192,7 @@ async fn mw07_a_guest_that_hung_while_the_monitor_was_dead_is_told() {
     let running = stage.start(monitor(&stage));
     rounds(&stage, 8).await;
     let mut bodies = stage.bodies().await;
-    // Killed before it had noted what it told, it told the same again, which the API takes for one.
+    // Killed before it had recorded its report, it repeated the same, which the API treats as a duplicate.
     bodies.dedup();
     assert_eq!(bodies.len(), 1, "{bodies:?}");
     running.stop().await;

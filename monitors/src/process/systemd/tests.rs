@@ -8,7 +8,7 @@ use super::*;
 
 const UNIT: &str = "/org/freedesktop/systemd1/unit/nova_2dcompute_2eservice";
 
-/// What systemd was asked.
+/// The calls to systemd.
 type Asked = Arc<StdMutex<Vec<String>>>;
 
 struct FakeManager {

@@ -9,14 +9,14 @@ use crate::process::list;
 /// A command, what it does to the process, and how it ends.
 type Does = (&'static str, Option<State>, Result<(), String>);
 
-/// A process, what is done about it, and what is said about it.
+/// A process, the commands for it, and its reports.
 struct World {
     state: watch::Sender<State>,
     done: Mutex<Vec<String>>,
     said: Mutex<Vec<String>>,
-    /// What a command does: by its text, to the process and as its outcome.
+    /// The effects of commands: by their text, on the process and the result.
     commands: Mutex<Vec<Does>>,
-    /// Nothing can be kept.
+    /// True if nothing can be stored.
     disk_full: Mutex<bool>,
 }
 
