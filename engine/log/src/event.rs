@@ -43,10 +43,12 @@ impl Values {
 
     /// As a text.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.get(name).map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
+        let shown = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned)
+        };
+        self.get(name).map(shown)
     }
 
     /// The message, and ` name=value` for each field but those in `elsewhere`.
@@ -58,9 +60,9 @@ impl Values {
             }
             sentence.push_str(name);
             sentence.push('=');
-            match value {
-                Value::String(text) if is_word(text) => sentence.push_str(text),
-                other => sentence.push_str(&other.to_string()),
+            match value.as_str().filter(|text| is_word(text)) {
+                Some(word) => sentence.push_str(word),
+                None => sentence.push_str(&value.to_string()),
             }
         }
         sentence

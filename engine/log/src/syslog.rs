@@ -15,14 +15,14 @@ const SOCKET: &str = "/dev/log";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facility(u8);
 
-/// By number, as in RFC 5424; those from 16 on are LOG_LOCAL0 to LOG_LOCAL7.
+/// By number, as in RFC 5424; those from 16 on are `LOG_LOCAL0` to `LOG_LOCAL7`.
 const NAMES: [&str; 12] = [
     "KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON", "AUTHPRIV", "FTP",
 ];
 const LOCAL0: u8 = 16;
 
 impl Default for Facility {
-    /// LOG_USER.
+    /// `LOG_USER`.
     fn default() -> Self {
         Self(1)
     }

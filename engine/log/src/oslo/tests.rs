@@ -65,8 +65,9 @@ fn deploy16_a_line_has_the_form_that_kolla_parses() {
         tracing::info!("an engine is up");
         request();
     });
+    let first_line = Regex::new(FIRST_LINE).unwrap();
     for line in &lines {
-        assert!(Regex::new(FIRST_LINE).unwrap().is_match(line), "{line}");
+        assert!(first_line.is_match(line), "{line}");
     }
     let whole = Regex::new(WHOLE).unwrap();
     let first = whole.captures(&lines[0]).unwrap();
