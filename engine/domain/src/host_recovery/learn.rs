@@ -1,9 +1,12 @@
 //! What each machine of a recovery is told: the answers to its questions, and what has not left this engine.
 
+use std::collections::BTreeSet;
+
 use super::plan::lost::adopt_lost;
 use super::turn::turn;
 use super::words::rewound;
 use super::{HostRecovery, Stage, late};
+use crate::id::ServerId;
 use crate::recovery::{Command, Now, Observation, Record, ServerCall};
 
 impl HostRecovery {
@@ -73,13 +76,15 @@ impl HostRecovery {
                 let shown = result.as_ref().ok().and_then(|it| it.service.clone());
                 let migrations = result.as_ref().ok().map(|it| it.migrations.clone());
                 let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
+                let of_before = |_: &&ServerId| self.rewound;
+                let known: BTreeSet<ServerId> = moves.keys().filter(of_before).copied().collect();
                 listing.answered(result, track, moves, since, &mut turn);
                 if self.rewound
                     && *turn.stage == Stage::Moving
                     && let Some(migrations) = migrations
                 {
                     self.rewound = false;
-                    adopt_lost(&migrations, moves, self.reported_at, since, &mut turn);
+                    adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut turn);
                 }
                 if (before, *turn.stage) == (Stage::Returning, Stage::Moving) {
                     late::begin(self, now);

@@ -320,6 +320,10 @@ impl Move {
     /// looked for, never repeated at once (R5).
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lock_in_doubt = true;
+        if !self.is_over() {
+            // Its unlocking is written nowhere: one that was sent may yet take off the lock of whoever moves it next.
+            self.unlock_loose = Some(now);
+        }
         if matches!(self.lock, Lock::Wanted | Lock::Asked) && !matches!(self.step, MoveStep::Over(_)) {
             self.lock = Lock::Wanted;
             self.lock_loose = Some(now);
@@ -334,6 +338,14 @@ impl Move {
             }
             MoveStep::Unlocking { asked, .. } => *asked = false,
             MoveStep::Held | MoveStep::Waiting { .. } | MoveStep::Restoring { .. } | MoveStep::Over(_) => {}
+        }
+    }
+
+    /// Nova has not finished the move: no owner before can have unlocked what its records show as under way.
+    pub(super) fn seen_under_way(&mut self, records: &[&Migration], looked: Elapsed) {
+        let under_way = !records.is_empty() && !records.iter().any(|record| record.status.has_moved());
+        if under_way && self.is_in_flight() && self.unlock_loose.is_some_and(|at| looked >= at) {
+            self.unlock_loose = None;
         }
     }
 

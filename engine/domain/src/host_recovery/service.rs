@@ -187,6 +187,18 @@ impl ServiceTrack {
         }
     }
 
+    /// The record carries our mark, and the journal knows of no change: it has lost it (R33). What we have set we see to the end of (R22).
+    pub(super) fn adopt_lost_change(&mut self, seen: &Service, turn: &mut Turn<'_>) {
+        if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&turn.mark()) {
+            self.put = Some(Put {
+                at: turn.now.elapsed,
+                answered: true,
+            });
+            self.marked = true;
+            turn.record.head = true;
+        }
+    }
+
     /// Whether a change that sets `forced_down` may still take effect (R5).
     pub(super) fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
         self.put_loose.is_some_and(|at| now.since(at) < settle)

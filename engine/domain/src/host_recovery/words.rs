@@ -60,7 +60,14 @@ impl HostRecovery {
                         let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
                         record.step(Task::Fence, StepKind::Note, 0.0, text);
                     }
-                    vouched(&mut self.off_word, said);
+                    // What guards hold says nothing of this host: a report that was let past them has grown no younger.
+                    if self
+                        .hold
+                        .as_ref()
+                        .is_some_and(|hold| hold.kind != HoldKind::Storm)
+                    {
+                        vouched(&mut self.off_word, said);
+                    }
                     self.approved(now, record);
                 }
                 Word::HostIsOff => {

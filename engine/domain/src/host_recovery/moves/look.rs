@@ -105,6 +105,7 @@ impl MoveTrack {
                 self.progress.remove(&one.server);
             }
             one.keep_owners_lock(here);
+            one.seen_under_way(records, lists.started);
             let queued = one.queued_since();
             if look.at(one, here, records, now, record) == Seen::LookAtServer {
                 self.look.insert(one.server);

@@ -71,6 +71,7 @@ impl MoveTrack {
             let Some(records) = records.get(&one.server) else {
                 continue;
             };
+            one.seen_under_way(records, read.started);
             let queued = one.queued_since();
             self.lists_due |= match one.step {
                 MoveStep::Asked { since, floor, .. } if read.started >= since => {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::Lock;
 use super::super::turn::{Moves, Turn};
+use super::super::{Lock, Move};
 use super::plan_one;
 use crate::count;
 use crate::id::ServerId;
@@ -17,14 +17,26 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 /// What is shown of an instance that was moved by a call that the journal lost.
 const UNKNOWN_STATE: &str = "moved by a request that the database lost: what it was before is not known";
 
+/// The same of one that is in `error` where it was.
+const ERROR_OF_OURS: &str =
+    "in error since before the database lost the latest requests: what it was before them is not known";
+
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
 pub(in super::super) fn adopt_lost(
     migrations: &[Migration],
     moves: &mut Moves,
-    reported_at: Option<Timestamp>,
+    (reported_at, known): (Option<Timestamp>, &BTreeSet<ServerId>),
     since: &mut Option<Timestamp>,
     turn: &mut Turn<'_>,
 ) {
+    // Our own lost calls may have made it what it is: a failed evacuation does, and so does making one ready.
+    let made_so = |one: &&mut Move| !known.contains(&one.server) && one.was.vm_state == VmState::Error;
+    for one in moves.values_mut().filter(made_so) {
+        if one.was.power_state == PowerState::Running {
+            one.was.vm_state = VmState::Active;
+        }
+        one.remark(ERROR_OF_OURS);
+    }
     let reported = reported_at.map(|at| at.minus_seconds(CLOCK_TOLERANCE_SECONDS));
     let Some(from) = [*since, reported].into_iter().flatten().min() else {
         return;

@@ -301,6 +301,7 @@ impl ServiceTrack {
         let heartbeat = seen.beat();
         let anew = self.looked_at(heartbeat, asked, now.elapsed);
         turn.record.head |= anew && *turn.stage == Stage::Fencing;
+        self.adopt_lost_change(&seen, turn);
         self.seen = Some(seen);
         // What shows a time before our change says nothing about the heartbeat since.
         let earlier = self.mark.is_none_or(|mark| heartbeat < mark);

@@ -144,6 +144,10 @@ fn r16_external_silence_seen_before_a_hold_is_no_silence_after_it() {
     assert!(bed.state.proof.is_none(), "and it lives");
     bed.at += 20_000;
     bed.service().storm(1, 10).tick(0);
+    assert!(bed.state.proof.is_none(), "it has lived since its report");
+    bed.say(Word::HostIsOff);
+    bed.at += 20_000;
+    bed.service_now().storm(1, 10).tick(0);
     assert!(bed.state.proof.is_some(), "silent, and just looked at");
 }
 

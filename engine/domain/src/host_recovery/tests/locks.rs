@@ -78,6 +78,30 @@ fn c12_the_next_owner_looks_before_it_unlocks() {
     assert!(!unlocks(&bed), "the last one may have unlocked it already");
     bed.lock_is(1, Some("mine"));
     assert!(!unlocks(&bed));
+    bed.tick(90_000).lock_is(1, Some("mine"));
+    assert!(!unlocks(&bed));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+/// What it would take off then is the lock of whoever moves the instance next (seed 930026412).
+#[test]
+fn r12_an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
+    let mut bed = Bed::engine().asked();
+    let done = || vec![evacuation(1, 1, "done", Some("b"))];
+    bed.lists(vec![], done());
+    assert!(unlocks(&bed));
+    bed.take_over().tick(500);
+    bed.lists(vec![], done());
+    bed.lock_is(1, None);
+    assert!(!bed.one(1).is_over(), "{:?}", bed.step(1));
+    bed.tick(90_000).lock_is(1, None);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    // Nobody has unlocked what is under way.
+    let mut bed = Bed::engine().asked();
+    bed.take_over().tick(500);
+    bed.lists(vec![server(1)], vec![evacuation(1, 1, "running", Some("b"))]);
+    bed.tick(1_000).lists(vec![], done());
+    bed.lock_is(1, Some("mine"));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
 

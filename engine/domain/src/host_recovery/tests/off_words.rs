@@ -281,6 +281,31 @@ fn r19_a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
     }
 }
 
+/// Whoever lets it past the guards has not looked at the host (a false report, held until its nova-compute is stopped for an upgrade).
+#[test]
+fn r16_an_approval_of_what_guards_hold_makes_no_report_younger() {
+    let mut bed = Bed::external();
+    bed.around_later(region(5, 10)).claim();
+    for _ in 0..20 {
+        bed.at += 10_000;
+        bed.heartbeat_age(0).service().tick(0);
+    }
+    let held = |bed: &Bed, kind| bed.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
+    assert!(held(&bed, HoldKind::Storm), "{:?}", bed.state.hold);
+    bed.say(Word::Approve).around_later(region(1, 10));
+    for _ in 0..40 {
+        bed.service().tick(10_000);
+    }
+    assert!(bed.state.proof.is_none());
+    assert!(held(&bed, HoldKind::Fence), "{:?}", bed.state.hold);
+    // Here it is the host that is asked about.
+    bed.say(Word::Approve);
+    for _ in 0..10 {
+        bed.service().tick(10_000);
+    }
+    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+}
+
 /// Another attempt at the host, in mode external.
 fn retried() -> Bed {
     Bed::with_payload(&[("host_status", "UNKNOWN"), ("retry_of", "x")], |policy| {

@@ -290,3 +290,52 @@ fn r33_an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
     bed.take_over();
     assert_eq!(bed.state.stage, Stage::Moving);
 }
+
+/// A failed evacuation has left one in `error`, and making them ready the other; the journal knows of neither.
+#[test]
+fn r33_what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
+    let broken = |number, power_state| Server {
+        vm_state: VmState::Error,
+        power_state,
+        ..server(number)
+    };
+    let shown = vec![broken(1, PowerState::Running), broken(2, PowerState::Shutdown)];
+    let lost = vec![young(8, 1, "failed", "compute-8")];
+    for (rewound, was) in [(true, VmState::Active), (false, VmState::Error)] {
+        let mut bed = Bed::engine().planned(vec![]);
+        if rewound {
+            bed.see(Observation::Rewound);
+        }
+        bed.take_over().service().tick(61_000);
+        bed.inventory(shown.clone(), lost.clone());
+        assert_eq!(bed.one(1).was.vm_state, was);
+        assert_eq!(bed.one(2).was.vm_state, VmState::Error);
+        let told = |number| {
+            bed.one(number)
+                .note
+                .as_deref()
+                .is_some_and(|note| note.contains("not known"))
+        };
+        assert_eq!((told(1), told(2)), (rewound, rewound));
+    }
+    // What was planned before the loss was seen before it.
+    let mut bed = Bed::engine().planned(vec![broken(1, PowerState::Running)]);
+    bed.see(Observation::Rewound).take_over().service();
+    bed.inventory(shown.clone(), lost);
+    assert_eq!(bed.one(1).was.vm_state, VmState::Error);
+}
+
+/// It lives, and its recovery ends without a proof: what lost calls have set on its service is watched until it is cleared.
+#[test]
+fn r33_a_forced_down_of_ours_that_the_journal_has_lost_is_seen_to() {
+    for (ours, stage) in [(true, Stage::Returning), (false, Stage::Over)] {
+        let mut bed = Bed::engine().begun();
+        bed.see(Observation::Rewound).take_over();
+        bed.service.enabled = false;
+        bed.service.forced_down = true;
+        bed.service.disabled_reason = Some(if ours { bed.mark() } else { "tachi 7".to_owned() });
+        bed.heartbeat_age(0).service();
+        bed.say(Word::Reject).tick(1_000);
+        assert_eq!(bed.state.stage, stage, "{ours}: {:?}", bed.message);
+    }
+}
