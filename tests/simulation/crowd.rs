@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use tachi_contract::Target;
 use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::host_recovery::own_stamp_in;
+use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 
 use crate::guards::HEARD;
-use crate::journal::{Accepted, Journal, RecIx, Report};
+use crate::journal::{Accepted, Again, Journal, RecIx, Report};
 use crate::mishap::Mishap;
+use crate::mutate::mutated;
 use crate::nova::HostIx;
 use crate::rng::Rng;
+use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
 /// The second acts so long after the first at most.
@@ -75,6 +79,22 @@ impl Retry {
     }
 }
 
+impl Weather {
+    pub(crate) fn draw_retry(&mut self, mut rng: Rng) {
+        let retry = Retry::draw(&mut rng);
+        self.faults.compute_down = Some(retry.compute_down());
+        self.faults.retry = Some(retry);
+        // There a false report comes to nothing; where the engine fences, mostly to its host's being off.
+        if rng.percent(70) && self.liars.is_none() {
+            self.mode = FencingMode::External;
+            self.failure = Failure::Plug;
+            self.reported = "NORMAL";
+            self.resume_guests = false;
+            self.storms.deaf = None;
+        }
+    }
+}
+
 /// When the last word of each kind was said of a recovery by one of two.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
@@ -104,16 +124,28 @@ impl Crowd {
 }
 
 impl Journal {
-    /// What has failed is reported once more, as it was: no window keeps it out.
+    /// What has failed is asked for once more, as the store does it: no window keeps it out, evidence keeps its date, and without any it
+    /// claims nothing (R31).
     pub(crate) fn retry(&mut self, rec: RecIx, now: u64) -> Option<RecIx> {
         let failed = &self.recs[rec];
-        let report = Report::plain(
-            failed.kind,
-            failed.host,
-            failed.server,
-            failed.reported,
-            (now, now),
-        );
+        let word = failed.off_word.as_ref();
+        let evidence = word.and_then(|word| word.evidence.clone());
+        let claims = evidence.is_some() || mutated("retry");
+        let again = Again {
+            of: rec,
+            own_stamp: failed.head.as_deref().and_then(own_stamp_in),
+        };
+        let report = Report {
+            evidence,
+            again: (!mutated("retry")).then_some(again),
+            ..Report::plain(
+                failed.kind,
+                failed.host,
+                failed.server,
+                if claims { failed.reported } else { "UNKNOWN" },
+                (now, now),
+            )
+        };
         match self.accept_within(report, 0) {
             Accepted::Opened(rec) => Some(rec),
             Accepted::Joined(_) | Accepted::Duplicate | Accepted::OnMaintenance(_) => None,

@@ -56,15 +56,15 @@ kinds! {
     /// The record of a host's compute service is deleted, and made anew by its next start.
     Registered = "registered", 0;
     /// Somebody confirms that a host is off while Nova hears nobody.
-    DeafWord = "deaf-word", 0;
+    DeafWord = "deaf-word", 17;
     /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.
-    Unsent = "unsent", 0;
+    Unsent = "unsent", 25;
     /// Two operators act at once.
     Crowd = "crowd", 0;
     /// A host is reported off without evidence while its nova-compute is down, and it comes back.
-    BareWord = "bare-word", 0;
+    BareWord = "bare-word", 12;
     /// An operator asks for a failed recovery again.
-    Retry = "retry", 0;
+    Retry = "retry", 25;
     /// Bound monitors send heartbeats, also of a host whose nova-compute is down.
     Monitors = "monitors", 40;
     /// The destination of a drain dies while something is on its way there.
@@ -162,6 +162,9 @@ impl Weather {
         if calm {
             return;
         }
+        if let Some(rng) = drawn(seed, Kind::Retry) {
+            self.draw_retry(rng);
+        }
         let engine = self.mode == FencingMode::Engine;
         let chaos_end = self.chaos_end;
         let faults = &mut self.faults;
@@ -180,11 +183,6 @@ impl Weather {
         if let Some(mut rng) = of(Kind::Crowd) {
             let count = 1 + rng.below(3);
             faults.crowd = (0..count).map(|_| Crowd::draw(&mut rng, chaos_end)).collect();
-        }
-        if let Some(mut rng) = of(Kind::Retry) {
-            let retry = Retry::draw(&mut rng);
-            faults.compute_down = Some(retry.compute_down());
-            faults.retry = Some(retry);
         }
         faults.drain_death = of(Kind::DrainDeath);
         faults.monitors = of(Kind::Monitors).is_some();

@@ -200,7 +200,8 @@ impl World {
     fn check_reported(&mut self, owner: Owner, host: HostIx) {
         let external = self.weather.mode == FencingMode::External;
         let rec = &self.journal.recs[owner.rec];
-        if external && rec.reported == "UNKNOWN" && !rec.joined {
+        let confirmed = rec.words.contains(&Word::HostIsOff);
+        if external && rec.reported == "UNKNOWN" && !rec.joined && !confirmed {
             self.violate(format!(
                 "host {host} is evacuated on a report that says UNKNOWN (R15)"
             ));

@@ -11,6 +11,7 @@ use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
+use tachi_domain::recovery::retry::OwnStamp;
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, RecoveryKind, Word};
 use tachi_domain::{Elapsed, Reporter, ServerId, Wait, WaitsFor};
 use tachi_driver::journal::{Claim, ClaimView, Claimed, Committed, Write};
@@ -51,6 +52,15 @@ pub(crate) struct Report {
     pub now: u64,
     pub reporter: Option<Reporter>,
     pub evidence: Option<Box<GivenEvidence>>,
+    /// What it asks for again.
+    pub again: Option<Again>,
+}
+
+/// Another attempt, as the store writes it down: what has failed, and the heartbeat that its own change of Nova's record has left there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Again {
+    pub of: RecIx,
+    pub own_stamp: Option<OwnStamp>,
 }
 
 impl Report {
@@ -72,6 +82,7 @@ impl Report {
             now,
             reporter: None,
             evidence: None,
+            again: None,
         }
     }
 
@@ -148,6 +159,8 @@ pub(crate) struct Rec {
     pub reporters: Vec<Reporter>,
     /// The event of the notification.
     pub event: &'static str,
+    /// What it is another attempt at.
+    pub again: Option<Again>,
     pub running_again: bool,
     pub boot: Option<u32>,
     /// Which owner has died, and when.
@@ -370,6 +383,7 @@ impl Journal {
             reporters: report.reporter.iter().cloned().collect(),
             reporter: report.reporter,
             event: report.event,
+            again: report.again,
             running_again: false,
             boot: self.boot_of(host),
             died: None,

@@ -163,10 +163,11 @@ impl World {
                 .iter()
                 .filter(|row| row.server == server && row.kind == MigrationType::Evacuation)
                 .any(|row| row.source != self.journal.recs[rec].host);
+            // Or that the database has lost what it was (R33).
             let told = one
                 .note
                 .as_deref()
-                .is_some_and(|note| note.contains("moved, but"));
+                .is_some_and(|note| note.contains("moved, but") || note.contains("is not known"));
             let resumed = self.ever_failed.contains(&row.host);
             // One that an earlier recovery left in `error` is brought back to that.
             let left_before = (0..rec).any(|earlier| {

@@ -357,6 +357,7 @@ impl World {
             now: self.now,
             reporter: Some(reporter),
             evidence: given.then(|| Box::new(self.evidence(claim))),
+            again: None,
         };
         let accepted = self.journal.accept(report);
         note!(self, "{who:?} reports {claim:?}: {accepted:?}");

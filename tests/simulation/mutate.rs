@@ -36,6 +36,11 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
         "a host's open recovery does not keep other writes out",
     ),
     (
+        "monitors",
+        "R15",
+        "heartbeats of a host's own monitors are not seen",
+    ),
+    (
         "machine",
         "R17",
         "a power controller is believed although it names another machine",
@@ -54,6 +59,11 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
         "sweep",
         "R21",
         "nothing but a wake-up makes an engine look for work",
+    ),
+    (
+        "retry",
+        "R31",
+        "another attempt says what the failed one said of the host",
     ),
     (
         "boot-guard",

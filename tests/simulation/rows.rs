@@ -1,16 +1,19 @@
 //! A recovery's notification and its host, as a new owner reads them.
 
+use std::collections::BTreeMap;
+
 use tachi_domain::entity::Stamps;
 use tachi_domain::entity::host::Host;
 use tachi_domain::entity::notification::{Notification, NotificationType};
 use tachi_domain::entity::segment::Segment;
-use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::recovery::{RecoveryKind, retry};
 use tachi_domain::{NotificationId, SegmentId, Timestamp};
 use uuid::Uuid;
 
-use crate::journal::{Journal, RecIx};
+use crate::journal::{Again, Journal, RecIx};
 use crate::nova::{HostIx, host_name, server_id, stamp};
 use crate::reserve::host_id;
+use crate::storms::recovery_id;
 
 const SEGMENT: SegmentId = SegmentId(Uuid::from_u128(1));
 
@@ -41,6 +44,17 @@ impl Journal {
             ),
             RecoveryKind::Drain | RecoveryKind::Giveback => (NotificationType::ComputeHost, Vec::new()),
         };
+        let as_reported = || {
+            let words = payload.into_iter().map(|(key, word)| (key.into(), word.into()));
+            let words: BTreeMap<String, String> = words.collect();
+            match row.again {
+                Some(Again { of, own_stamp }) if row.kind == RecoveryKind::Host => {
+                    let has_evidence = row.off_word.as_ref().is_some_and(|word| word.evidence.is_some());
+                    retry::payload(recovery_id(of), own_stamp, has_evidence, words)
+                }
+                _ => words,
+            }
+        };
         let planned = self.plans.get(&rec).cloned();
         Notification {
             row: 1,
@@ -49,12 +63,7 @@ impl Journal {
             generated_time: stamp(row.seen),
             source_host: host_id(row.host),
             segment: Some(SEGMENT),
-            payload: planned.unwrap_or_else(|| {
-                payload
-                    .into_iter()
-                    .map(|(key, word)| (key.into(), word.into()))
-                    .collect()
-            }),
+            payload: planned.unwrap_or_else(as_reported),
             status: row.status,
             message: row.message.clone(),
             reporter: row.reporter.clone().map(Box::new),
