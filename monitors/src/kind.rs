@@ -3,7 +3,7 @@
 /// One of the four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
-    /// Watches the other hosts through a cluster.
+    /// Watches the other hosts through a cluster
     Host,
     /// Watches processes of this host
     Process,
