@@ -5,8 +5,8 @@
     crates.py keep TARGET       after a build: copies them out, where they are not kept yet
 
 They are kept in $CACHE/crates/KEY, where KEY is made of what their build depends on: Cargo.lock, the toolchain, the profiles and
-features of the root Cargo.toml, RUSTFLAGS. Crates of the workspace and of paths below it are never kept: their fingerprint has the
-clone's path. Cargo itself judges what it finds there, by its own fingerprints, so a wrong copy costs a build and nothing else.
+features of the root Cargo.toml, RUSTFLAGS. Where none of that key are kept, those kept last are taken: most of them are the same. Crates of
+the workspace and of paths below it are never kept: their fingerprint has the clone's path. Cargo itself judges what it finds there, by its own fingerprints, so a wrong copy costs a build and nothing else.
 """
 import fcntl
 import hashlib
@@ -78,6 +78,12 @@ def copy(source, target, names):
     return count
 
 
+def kept(crates):
+    """The folders, the one used last at the end."""
+    found = [entry for entry in os.scandir(crates) if entry.is_dir() and not entry.name.endswith(".making")]
+    return [entry.path for entry in sorted(found, key=lambda entry: entry.stat().st_mtime)]
+
+
 def main():
     if len(sys.argv) != 3 or sys.argv[1] not in ("restore", "keep"):
         sys.exit(__doc__)
@@ -93,8 +99,12 @@ def main():
             if os.path.isdir(os.path.join(target, "deps")):
                 return
             if not os.path.isdir(place):
-                print("no third-party crates of this lock file and toolchain are kept here: they are built")
-                return
+                others = kept(crates)
+                if not others:
+                    print("no third-party crates are kept here: they are built")
+                    return
+                place = others[-1]
+                print("no third-party crates of this lock file and toolchain are kept here: what is new is built")
             os.utime(place)
             count = copy(place, target, frozenset())
             print("third-party crates restored from %s (%d files, %.0f s)" % (place, count, time.monotonic() - began))
@@ -107,9 +117,8 @@ def main():
         else:
             copy(target, making, names)
             os.rename(making, place)
-        others = sorted((e for e in os.scandir(crates) if e.is_dir()), key=lambda e: e.stat().st_mtime)
-        for old in others[:-KEPT]:
-            shutil.rmtree(old.path, ignore_errors=True)
+        for old in kept(crates)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
         print("third-party crates are kept in %s (%.0f s)" % (place, time.monotonic() - began))
 
 
