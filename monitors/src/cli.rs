@@ -100,7 +100,7 @@ pub(crate) enum InitCommand {
 pub(crate) struct PolkitArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Read this list instead of the configuration's process_list_path
+    /// Read this list instead of the one that the configuration names
     #[arg(long, value_name = "FILE")]
     pub(crate) process_list: Option<PathBuf>,
     /// Form of the rule

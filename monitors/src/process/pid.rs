@@ -90,7 +90,7 @@ impl PidProbe {
                     return true;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, process = %self.name, "failed to wait for the end of the process")
+                    tracing::warn!(%error, process = %self.name, "failed to wait for the end of the process");
                 }
             }
         }

@@ -150,7 +150,7 @@ async fn refused<'e>(
 }
 
 /// A process that does nothing, under the user's id, until it is dropped: polkit answers for processes.
-async fn stand_in(uid: u32) -> Result<(Child, Subject), String> {
+fn stand_in(uid: u32) -> Result<(Child, Subject), String> {
     let failed = |error: &dyn std::fmt::Display| format!("starting a process as user {uid}: {error}");
     let child = Program::new("sleep")
         .arg("60")
@@ -210,7 +210,7 @@ pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Findin
         return Some(Finding::note(PART, text));
     };
     let asked = async {
-        let (_child, subject) = stand_in(uid).await?;
+        let (_child, subject) = stand_in(uid)?;
         refused(&systemd.connection().await?, subject, &acts).await
     };
     Some(finding(&user, asked.await))

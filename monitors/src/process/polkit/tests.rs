@@ -65,18 +65,18 @@ struct Authority(Vec<&'static str>);
 
 #[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]
 impl Authority {
-    #[allow(clippy::unused_self, reason = "the interface's form")]
+    #[expect(clippy::needless_pass_by_value, reason = "the interface's form")]
     fn check_authorization(
         &self,
         subject: (String, HashMap<String, OwnedVariant>),
         action_id: &str,
         details: HashMap<String, String>,
         flags: u32,
-        _cancellation_id: &str,
+        cancellation_id: &str,
     ) -> (bool, bool, HashMap<String, String>) {
         assert_eq!(
-            (subject.0.as_str(), action_id, flags),
-            ("unix-process", ACTION, 0)
+            (subject.0.as_str(), action_id, flags, cancellation_id),
+            ("unix-process", ACTION, 0, "")
         );
         assert_eq!(u32::try_from(subject.1["pid"].clone()).unwrap(), 7);
         assert_eq!(u64::try_from(subject.1["start-time"].clone()).unwrap(), 70);
