@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What measures time: answers within a second, and three engines as processes of their own that are killed and stopped all along a
+# What measures time: answers within a second, how many hosts are fenced at once, three engines as processes of their own that are killed and stopped all along a
 # recovery, with the database's server killed in the middle of one. On SQLite and on MariaDB or PostgreSQL, by turns from commit to
 # commit; in --long on all three. Nothing runs beside it.
 # shellcheck source=tests/lib/common.sh
@@ -21,7 +21,7 @@ on() {
 }
 three='package(tachi) & test(/^three::/)'
 timed='test(/_in_less_than_a_second$/)'
-on sqlite "($three) | ($timed)"
+on sqlite "($three) | ($timed) | test(/^invariants::forty_hosts_at_once/)"
 trap stop_databases EXIT
 turn="$(server_of_the_turn)"
 if [ "$turn" != postgres ]; then
