@@ -90,13 +90,13 @@ def scene(stack, base, token):
             "name": host, "type": "COMPUTE", "control_attributes": "SSH"}})
         uuids.append(made["host"]["uuid"])
     rows["host"] = uuids[0]
-    # In a segment in which nothing is recovered, or nothing could be deleted.
-    calm = must(201, "POST", base + "/v1/segments", token, {"segment": {
-        "name": "calm", "recovery_method": "auto", "service_type": "COMPUTE"}})["segment"]["uuid"]
+    # In a segment in which nothing is recovered or drained, or nothing could be deleted.
+    calm, drained = (must(201, "POST", base + "/v1/segments", token, {"segment": {
+        "name": name, "recovery_method": "auto", "service_type": "COMPUTE"}})["segment"]["uuid"] for name in ("calm", "drained"))
     deletable = [{"segment": calm, "host": must(201, "POST", base + "/v1/segments/%s/hosts" % calm, token, {"host": {
         "name": host, "type": "COMPUTE", "control_attributes": "SSH"}})["host"]["uuid"]} for host in spare]
     for host in empty:
-        must(201, "POST", base + "/v1/segments/%s/hosts" % calm, token, {"host": {
+        must(201, "POST", base + "/v1/segments/%s/hosts" % drained, token, {"host": {
             "name": host, "type": "COMPUTE", "control_attributes": "SSH"}})
     stack.admin("POST", "/servers", {"count": 3, "host": dead, "name": "lost"})
     stack.admin("POST", "/hosts/%s/power" % dead, {"on": False})
@@ -115,7 +115,7 @@ def scene(stack, base, token):
     explained = operator + "/instances/%s/explanation" % rows["instance"]
     stack.wait(lambda: call("GET", explained, token)[0] == 200, "the instances to be listed", 60)
     return {"rows": rows, "hosts": uuids, "protected": protected, "free": free, "empty": empty,
-            "segments": [segment, calm], "deletable": deletable}
+            "segments": [segment, calm, drained], "deletable": deletable}
 
 
 def moment():
