@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What measures time: answers within a second, how many hosts are fenced at once, three engines as processes of their own that are killed and stopped all along a
-# recovery, with the database's server killed in the middle of one. On SQLite and on MariaDB or PostgreSQL, by turns from commit to
+# What measures time: answers within a second, how many hosts are fenced at once, three engines as processes of their own that are killed
+# and stopped all along a recovery, with the database's server killed in the middle of one. On SQLite and on MariaDB or PostgreSQL, by turns from commit to
 # commit; in --long on all three. Nothing runs beside it.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
