@@ -343,6 +343,14 @@ def logs(tachi, kolla, work):
     check("and the request's ids", re.search(r" \[None req-[-0-9a-f]{36} - - - - - -\] .*/healthcheck", lines[-1]), lines)
     check("use_syslog: nothing on standard error", not said, said)
 
+    system.close()
+    os.unlink("/dev/log")
+    running = started("masakari-api", "use_syslog = true\n")
+    answer("https://127.0.0.1:15868/healthcheck")
+    running.terminate()
+    said = running.communicate(timeout=60)[1]
+    check("use_syslog without a syslog: standard error has the log, and says why", "option=use_syslog" in said and "API listens" in said, said)
+
     first, whole = expression(kolla, "format_firstline"), expression(kolla, "format1")
     file = place / "masakari-api.log"
     running = started("masakari-api", "log_dir = %s\n" % place)

@@ -74,33 +74,35 @@ pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
     if let Some(file) = file.clone() {
         sinks.push(lines(form, settings.debug, false, move || file.clone()));
     }
-    let mut no_journal = None;
+    let mut missing = Vec::new();
     if settings.journal {
         match Journal::open(program.name) {
             Ok(journal) => sinks.push(journal.boxed()),
-            // In a container there is none, and the service manager takes standard error.
-            Err(error) => no_journal = Some(error),
+            Err(error) => missing.push(("use_journal", error)),
         }
     }
-    if settings.has_stderr() || no_journal.is_some() {
-        // Colours are for eyes, not for files.
-        let colours = sinks.is_empty() && io::stderr().is_terminal();
-        sinks.push(lines(form, settings.debug, colours, io::stderr));
-    }
     if let Some(facility) = settings.syslog {
-        let syslog = Syslog::open(facility, program.name)?;
         let form = if form == Form::Json {
             Oslo::Json
         } else {
             Oslo::Bare
         };
-        sinks.push(
-            fmt::layer()
-                .with_ansi(false)
-                .event_format(form)
-                .with_writer(syslog)
-                .boxed(),
-        );
+        match Syslog::open(facility, program.name) {
+            Ok(syslog) => sinks.push(
+                fmt::layer()
+                    .with_ansi(false)
+                    .event_format(form)
+                    .with_writer(syslog)
+                    .boxed(),
+            ),
+            Err(error) => missing.push(("use_syslog", error)),
+        }
+    }
+    // A container has neither, and its log is standard error.
+    if settings.has_stderr() || !missing.is_empty() {
+        // Colours are for eyes, not for files.
+        let colours = sinks.is_empty() && io::stderr().is_terminal();
+        sinks.push(lines(form, settings.debug, colours, io::stderr));
     }
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new(program.levels.of(settings.debug)));
@@ -119,8 +121,8 @@ pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
         filter: handle,
         levels: program.levels,
     });
-    if let Some(error) = no_journal {
-        tracing::warn!(%error, "there is no journal (use_journal), the log goes to standard error");
+    for (option, error) in missing {
+        tracing::warn!(option, %error, "the log goes to standard error: nothing listens where the option sends it");
     }
     Ok(())
 }

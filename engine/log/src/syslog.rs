@@ -60,9 +60,15 @@ pub(crate) struct Syslog {
 }
 
 impl Syslog {
-    /// Opens it; what listens may come and go.
+    /// Opens it; what listens may come and go afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Nothing listens.
     pub(crate) fn open(facility: Facility, program: &str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
+        // Only to see that something listens: this one stays unconnected, so that a restart of the system's log ends nothing.
+        UnixDatagram::unbound()?.connect(SOCKET)?;
         // A log that hangs must not hold up a recovery: what it does not take at once is lost.
         socket.set_nonblocking(true)?;
         Ok(Self {
