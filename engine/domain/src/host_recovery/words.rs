@@ -60,11 +60,11 @@ impl HostRecovery {
                         let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
                         record.step(Task::Fence, StepKind::Note, 0.0, text);
                     }
-                    // What guards hold says nothing of this host: a report that was let past them has grown no younger.
+                    // Only these holds ask about the host: a report that was let past a guard or a dry run has grown no younger.
                     if self
                         .hold
                         .as_ref()
-                        .is_some_and(|hold| hold.kind != HoldKind::Storm)
+                        .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
                     {
                         vouched(&mut self.off_word, said);
                     }
