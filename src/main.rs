@@ -17,7 +17,8 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command, DropIn, FenceAgentArgs};
 
-/// Our version. Packages build with `TACHI_VERSION`, which names the commit; a plain `cargo build` has the number alone, so that a commit compiles nothing.
+/// The version. Packages set `TACHI_VERSION`, which names the commit; a plain `cargo build` leaves it out, so that a new commit
+/// rebuilds nothing.
 const VERSION: &str = match option_env!("TACHI_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),

@@ -135,7 +135,7 @@ fn beside_v1(app: App) -> Router {
     router
         .route("/", any(versions::list))
         .route("/healthcheck", any(healthcheck::answer))
-        // The name that engines and monitors have for it, and probes.
+        // Engines and monitors answer health probes at this path.
         .route("/healthz", any(healthcheck::answer))
         .route("/healthcheck/", any(healthcheck::answer))
         .route("/healthcheck/{*rest}", any(healthcheck::answer))

@@ -6,7 +6,8 @@
 
 They are kept in $CACHE/crates/KEY, where KEY is made of what their build depends on: Cargo.lock, the toolchain, the profiles and
 features of the root Cargo.toml, RUSTFLAGS. Where none of that key are kept, those kept last are taken: most of them are the same. Crates of
-the workspace and of paths below it are never kept: their fingerprint has the clone's path. Cargo itself judges what it finds there, by its own fingerprints, so a wrong copy costs a build and nothing else.
+the workspace and of paths below it are never kept: their fingerprint has the clone's path. Cargo itself judges what it finds there, by its own
+fingerprints, so a wrong copy costs a build and nothing else.
 """
 import fcntl
 import hashlib
