@@ -45,6 +45,7 @@ mod m20261125_0010_monitors_say;
 mod m20261127_0040_monitor_heartbeats;
 mod m20261127_0041_running_again;
 mod m20261127_0086_rewinds;
+mod m20261127_0088_actions;
 mod origin;
 mod statement;
 mod sync;
@@ -97,6 +98,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_0040_monitor_heartbeats::Migration),
             Box::new(m20261127_0041_running_again::Migration),
             Box::new(m20261127_0086_rewinds::Migration),
+            Box::new(m20261127_0088_actions::Migration),
         ]
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
 use tachi_engine::Engine;
-use tachi_engine::ports::{Events, freezes, plans};
+use tachi_engine::ports::{Events, freezes, operator, plans};
 use tachi_engine::watcher::{Sources, Watcher};
 use tachi_openstack::Nova;
 use tokio::net::TcpListener;
@@ -76,6 +76,7 @@ impl Process {
         self.manager.watch(engine.pulse(), within);
         self.fact("nova", cloud::nova(engine.cloud()));
         self.fact(freezes::KEPT, Arc::new(|| "ok: kept".to_owned()));
+        self.fact(operator::READS_ACTIONS, Arc::new(|| "ok: read".to_owned()));
         self.fact(plans::KEPT, Arc::new(|| "ok: carried out".to_owned()));
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));

@@ -276,3 +276,48 @@ async fn operator_api_row8_a_word_over_http_is_in_the_audit_log_under_keystones_
         "{lines:?}"
     );
 }
+
+/// The first operator says "wrong rack, they live", the second one approves a moment later; the engines are away.
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_r32_of_two_operators_who_say_opposite_things_both_are_heard_and_the_abort_wins() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let _api = stage.spawn("api");
+    let api = stage.api().await;
+    stage.report(HOST).await;
+    let id = told(&api, "recoveries", "recoveries").await[0]["recovery"].clone();
+    for (word, reason) in [("abort", "wrong rack"), ("approve", "go on")] {
+        let said = serde_json::json!({"word": {"word": word, "recovery": id, "reason": reason}});
+        let (status, answer) = api.say(&said).await;
+        assert_eq!(
+            (status, &answer["word"]["already"]),
+            (202, &Value::Bool(false)),
+            "{answer}"
+        );
+    }
+    let _engine = stage.spawn("engine");
+    until("the engine to hear them", LIMIT, async || {
+        told(&api, "recoveries", "recoveries").await == Value::Array(Vec::new())
+    })
+    .await;
+    until(
+        "the engine to set down that it has heard both",
+        LIMIT,
+        async || {
+            let lines = audited(&stage);
+            let heard = lines
+                .iter()
+                .filter(|line| line["action"] == "word" && line["phase"] == "outcome");
+            heard.count() == 2
+        },
+    )
+    .await;
+    let orders = audited(&stage);
+    assert!(
+        orders.iter().all(|line| line["action"] != "power_off"),
+        "{orders:?}"
+    );
+    let (_, story, _) = run(&stage, &["recovery", "show", id.as_str().unwrap()]);
+    assert!(story.contains("wrong rack") && story.contains("go on"), "{story}");
+    assert!(story.contains("not followed"), "{story}");
+}

@@ -60,7 +60,7 @@ kinds! {
     /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.
     Unsent = "unsent", 25;
     /// Two operators act at once.
-    Crowd = "crowd", 0;
+    Crowd = "crowd", 5;
     /// A host is reported off without evidence while its nova-compute is down, and it comes back.
     BareWord = "bare-word", 12;
     /// An operator asks for a failed recovery again.

@@ -12,7 +12,9 @@ use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
 use tachi_domain::recovery::retry::OwnStamp;
-use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, RecoveryKind, Word};
+use tachi_domain::recovery::{
+    Elsewhere, FenceOrder, Life, MoveWord, OperatorAction, OperatorWord, RecoveryKind, Word,
+};
 use tachi_domain::{Elapsed, Reporter, ServerId, Wait, WaitsFor};
 use tachi_driver::journal::{Claim, ClaimView, Claimed, Committed, Write};
 
@@ -148,6 +150,8 @@ pub(crate) struct Rec {
     pub status: NotificationStatus,
     pub message: Option<String>,
     pub word: Option<OperatorWord>,
+    /// What people ask for, and whether an engine has heard it.
+    pub actions: Vec<(OperatorAction, bool)>,
     pub move_words: Vec<MoveWord>,
     /// Every word that was said.
     pub words: Vec<Word>,
@@ -210,6 +214,8 @@ pub(crate) struct Journal {
     pub freezes: Freezes,
     /// What monitors have said of themselves.
     pub heartbeats: Heartbeats,
+    /// How often people have asked for anything.
+    pub actions: i64,
     /// What people have planned.
     pub plans: BTreeMap<RecIx, BTreeMap<String, String>>,
 }
@@ -244,6 +250,7 @@ impl Journal {
             proofs: Vec::new(),
             freezes: Freezes::default(),
             heartbeats: Heartbeats::default(),
+            actions: 0,
             plans: BTreeMap::new(),
         }
     }
@@ -376,6 +383,7 @@ impl Journal {
             status: NotificationStatus::New,
             message: None,
             word: None,
+            actions: Vec::new(),
             move_words: Vec::new(),
             words: Vec::new(),
             off_word,
@@ -617,6 +625,9 @@ impl Journal {
         row.seq = claim.seq + 1;
         row.beat = claim.beat + 1;
         row.rewound &= !write.rewind_over;
+        for (action, heard) in &mut row.actions {
+            *heard |= write.heard_actions.contains(&action.id);
+        }
         row.elapsed = write.elapsed;
         row.version += u64::from(write.state.is_some() || !write.moves.is_empty());
         if let Some(head) = &write.state {

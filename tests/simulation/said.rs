@@ -2,7 +2,8 @@
 
 use tachi_domain::ServerId;
 use tachi_domain::freeze::Frozen;
-use tachi_domain::recovery::{MoveVerdict, MoveWord, OperatorWord, Pulse, Word};
+use tachi_domain::recovery::action::APPROVAL_LASTS;
+use tachi_domain::recovery::{MoveVerdict, MoveWord, OperatorAction, OperatorWord, Pulse, Word};
 
 use crate::journal::{Journal, RecIx};
 use crate::nova::{HostIx, stamp};
@@ -26,6 +27,7 @@ impl Journal {
             segment_enabled: true,
             operator_maintenance: false,
             frozen: Frozen::NOTHING,
+            actions: Vec::new(),
             ..self.pulse(rec)
         }
     }
@@ -35,6 +37,7 @@ impl Journal {
             segment_enabled: self.segment_enabled,
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
             word: self.recs[rec].word.clone(),
+            actions: self.unheard(rec),
             joined_normal: self.recs[rec].joined,
             off_word: self.recs[rec].off_word.clone(),
             move_words: self.recs[rec].move_words.clone(),
@@ -44,17 +47,38 @@ impl Journal {
     }
 
     pub(crate) fn say(&mut self, rec: RecIx, word: Word, now: u64) {
-        self.recs[rec].words.push(word);
+        self.actions += 1;
+        let id = self.actions;
+        let row = &mut self.recs[rec];
+        row.words.push(word);
         if matches!(word, Word::Approve | Word::HostIsOff) {
-            self.recs[rec].approved = Some(now);
+            row.approved = Some(now);
         }
-        let number = self.recs[rec].word.as_ref().map_or(0, |said| said.number) + 1;
-        self.recs[rec].word = Some(OperatorWord {
+        let number = row.word.as_ref().map_or(0, |said| said.number) + 1;
+        let said = OperatorWord {
             number,
             word,
             by: "operator".into(),
             at: stamp(now),
-        });
+        };
+        row.word = Some(said.clone());
+        let action = OperatorAction {
+            id,
+            said,
+            hold: row.wait.clone(),
+            is_late: false,
+        };
+        row.actions.push((action, false));
+    }
+
+    fn unheard(&self, rec: RecIx) -> Vec<OperatorAction> {
+        let rows = self.recs[rec].actions.iter().filter(|(_, heard)| !heard);
+        let lasts = i64::try_from(APPROVAL_LASTS.as_micros()).unwrap();
+        rows.map(|(action, _)| OperatorAction {
+            is_late: stamp(self.now).micros_since(action.said.at) > lasts,
+            ..action.clone()
+        })
+        .collect()
     }
 
     /// A person says that nothing of `server` runs on `on`, or will.

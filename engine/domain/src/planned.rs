@@ -25,8 +25,9 @@ use crate::id::{NotificationId, RecoveryId, ServerId};
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::question::Question;
+use crate::recovery::action;
 use crate::recovery::{
-    Command, Decision, Inventory, Life, Now, Observation, Pulse, REWOUND, Record, RecoveryKind, Word,
+    Command, Decision, Inventory, Life, Now, Observation, Pulse, REWOUND, Record, RecoveryKind, Task, Word,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -280,10 +281,8 @@ impl Planned {
     }
 
     fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
-        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
-            self.heard = said.number;
-            record.head = true;
-            record.heard(said.word.to_string(), &said.by);
+        for heard in action::hear(&pulse, &mut self.heard, Task::LiveMigrate, record) {
+            let said = &heard.said;
             if said.word == Word::Reject && self.stage != PlannedStage::Over {
                 self.aborted = Some(said.by.clone());
             }

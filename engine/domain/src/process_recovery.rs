@@ -24,6 +24,7 @@ use crate::id::{HostId, NotificationId, RecoveryId};
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::question::Question;
+use crate::recovery::action;
 use crate::recovery::{
     Command, Decision, HookTrack, Life, Now, Observation, Pulse, REWOUND, Record, ServiceUpdate, StepKind,
     Task, Word, mark,
@@ -181,16 +182,16 @@ impl ProcessRecovery {
     }
 
     fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
-        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
-            self.heard = said.number;
-            record.head = true;
-            record.heard(said.word.to_string(), &said.by);
+        for heard in action::hear(&pulse, &mut self.heard, Task::DisableNode, record) {
+            let said = &heard.said;
             if said.word == Word::Reject {
                 self.end(
                     NotificationStatus::Failed,
                     format!("rejected by {}", said.by),
                     record,
                 );
+            } else if let Some(why) = heard.outlived_by(self.wait.as_ref()) {
+                record.step(Task::DisableNode, StepKind::Note, 0.0, why);
             } else {
                 self.approved(said, record);
             }

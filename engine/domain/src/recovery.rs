@@ -1,5 +1,6 @@
 //! What every kind of recovery has in common.
 
+pub mod action;
 pub mod command;
 pub mod given_up;
 pub mod hook_track;
@@ -12,6 +13,7 @@ pub mod workflow;
 
 use std::collections::BTreeMap;
 
+pub use action::OperatorAction;
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
 pub use given_up::WrittenOff;
 pub use hook_track::HookTrack;
@@ -118,8 +120,10 @@ pub struct Pulse {
     pub segment_enabled: bool,
     /// Whether an operator has put the host on maintenance.
     pub operator_maintenance: bool,
-    /// The latest word, if any.
+    /// The latest word, if any: what an older API writes.
     pub word: Option<OperatorWord>,
+    /// What operators ask for that no engine has heard, oldest first (R32).
+    pub actions: Vec<OperatorAction>,
     /// A further report of the same host has joined the recovery and says that the host is off (R19).
     pub joined_normal: bool,
     /// What reports that came with evidence, or that have joined the recovery, say of the host's fence (R16, R18).
@@ -150,6 +154,7 @@ impl Pulse {
         segment_enabled: true,
         operator_maintenance: false,
         word: None,
+        actions: Vec::new(),
         joined_normal: false,
         off_word: None,
         move_words: Vec::new(),
@@ -168,7 +173,9 @@ impl Pulse {
                 pulse.move_words.last().map(|said| said.number),
             )
         };
-        if operators(self) != operators(before) || self.frozen != before.frozen {
+        let is_known = |one: &OperatorAction| before.actions.iter().any(|old| old.id == one.id);
+        let says_more = !self.actions.iter().all(is_known);
+        if says_more || operators(self) != operators(before) || self.frozen != before.frozen {
             News::Operator
         } else if (&self.off_word, self.joined_normal) != (&before.off_word, before.joined_normal) {
             News::Reports

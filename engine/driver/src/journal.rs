@@ -270,6 +270,8 @@ pub struct Write {
     pub planned: Vec<PlannedWrite>,
     /// The recovery's host is frozen from now on.
     pub freeze: Option<FreezeOrder>,
+    /// The rows of operators' actions that were heard (R32).
+    pub heard_actions: Vec<i64>,
     /// No call that the journal lost can take effect any more: clears the rewind mark (R33).
     pub rewind_over: bool,
 }

@@ -360,6 +360,11 @@ impl Driver {
                 record.order = None;
                 record.restarted = None;
                 self.pulse = pulse.clone();
+                // What was heard is not heard again: it is written with what is decided now.
+                let mut pulse = pulse;
+                pulse
+                    .actions
+                    .retain(|one| !record.heard_actions.contains(&one.id));
                 Observation::Pulse(pulse)
             }
             Some(Committed::ReserveTaken(hosts)) => {

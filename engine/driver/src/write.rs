@@ -89,6 +89,7 @@ pub(crate) fn write_of(
         unless_evidence: record.unless_joined && !state.has_heard_evidence(),
         latest: None,
         rewind_over: false,
+        heard_actions: record.heard_actions.iter().copied().collect(),
         restarted: record.restarted,
         reservations: record
             .reservations

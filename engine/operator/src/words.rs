@@ -120,6 +120,10 @@ pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) 
         Said::Heard => Ok(()),
         Said::Unknown => Err(Unsaid::Unknown(format!("there is no recovery {id}"))),
         Said::Over => Err(over(id)),
+        Said::OlderEngine(engine) => Err(Unsaid::Refused(format!(
+            "engine {engine} is of an older version, which hears only the last of several actions: nothing was written. Upgrade or stop \
+             it and repeat this in a minute; an abort is taken all the same"
+        ))),
     }
 }
 
@@ -256,7 +260,7 @@ pub async fn say_of(
     if effect == WordEffect::SeenTo {
         return match desk.see_to(recovery, server, by).await? {
             Said::Heard => Ok(effect),
-            Said::Unknown | Said::Over => Err(Unsaid::Refused(format!(
+            Said::Unknown | Said::Over | Said::OlderEngine(_) => Err(Unsaid::Refused(format!(
                 "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
             ))),
         };
@@ -270,7 +274,7 @@ pub async fn say_of(
     };
     match desk.say_of(recovery, &said).await? {
         Said::Heard => Ok(effect),
-        Said::Unknown | Said::Over => Err(over(recovery)),
+        Said::Unknown | Said::Over | Said::OlderEngine(_) => Err(over(recovery)),
     }
 }
 

@@ -279,8 +279,11 @@ pub struct StepLine {
     pub text: String,
 }
 
+/// The part that an engine signs with if it reads operators' actions as rows (R32).
+pub const READS_ACTIONS: &str = "actions";
+
 /// What came of an operator's word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// Written; the owner hears it with its next beat.
     Heard,
@@ -288,6 +291,8 @@ pub enum Said {
     Unknown,
     /// It is not open any more.
     Over,
+    /// This engine runs, and would hear only the last of several: nothing was written. An abort is written all the same.
+    OlderEngine(String),
 }
 
 /// The operator's side of the journal.

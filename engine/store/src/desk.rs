@@ -6,13 +6,13 @@ mod moves;
 mod past;
 mod region;
 mod retry;
+mod say;
 mod story;
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::entity::Vmove;
-use tachi_domain::recovery::{Life, MoveWord, Word};
+use tachi_domain::recovery::{MoveWord, Word};
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
@@ -29,7 +29,6 @@ use crate::error::{Failure, Stop};
 use crate::journal::unsettled;
 use crate::registry::RegistryTables;
 use crate::reporters;
-use crate::work::{Tx, Verdict, Work};
 
 /// Recoveries as operators read them, and the words of operators.
 #[derive(Clone)]
@@ -118,7 +117,7 @@ impl OperatorDesk for DeskTables {
 
     #[instrument(name = "store::say", level = "debug", skip_all, fields(recovery = %id, word = word.as_str()))]
     async fn say(&self, id: RecoveryId, word: Word, by: &str) -> Result<Said, JournalError> {
-        let say = Say {
+        let say = say::Say {
             id,
             word,
             by,
@@ -185,52 +184,10 @@ fn step_line(row: recovery_step::Model) -> Result<StepLine, Failure> {
     })
 }
 
-struct Say<'a> {
-    id: RecoveryId,
-    word: Word,
-    by: &'a str,
-    at: Timestamp,
-}
-
-#[async_trait]
-impl Work for Say<'_> {
-    type Output = Said;
-
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
-        let id = self.id.to_string();
-        // A word is judged by the clock that has dated it (R26).
-        let at = crate::clock::now(tx, self.at).await?;
-        let said = recovery::Entity::update_many()
-            .col_expr(
-                recovery::Column::WordNumber,
-                Expr::col(recovery::Column::WordNumber).add(1),
-            )
-            .col_expr(recovery::Column::Word, Expr::value(self.word.as_str()))
-            .col_expr(recovery::Column::WordBy, Expr::value(self.by))
-            .col_expr(recovery::Column::WordAt, Expr::value(at.micros()))
-            .filter(recovery::Column::Uuid.eq(&id))
-            .filter(recovery::Column::Life.eq(Life::Open.as_str()))
-            .exec(tx)
-            .await?;
-        if said.rows_affected == 1 {
-            return Ok(Verdict::Keep(Said::Heard));
-        }
-        let known = recovery::Entity::find()
-            .filter(recovery::Column::Uuid.eq(&id))
-            .one(tx)
-            .await?;
-        let said = if known.is_some() {
-            Said::Over
-        } else {
-            Said::Unknown
-        };
-        Ok(Verdict::Undo(said))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::notification::NotificationStatus;
+    use tachi_domain::recovery::Life;
     use tachi_engine::ports::journal::{Committed, StepKind, StepWrite, Write};
     use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! The rows, one file per table. They never leave this crate.
 #![allow(unreachable_pub, reason = "what the derive writes is `pub`")]
 
+pub(crate) mod action;
 pub(crate) mod engine;
 pub(crate) mod fact;
 pub(crate) mod fence_machine;

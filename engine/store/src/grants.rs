@@ -44,7 +44,7 @@ const fn right(table: &'static str, insert: Columns, update: Columns, delete: bo
 }
 
 /// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 26] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -53,6 +53,7 @@ const TABLES: [&str; 25] = [
     "recovery_move",
     "recovery_step",
     "recovery_proof",
+    "tachi_action",
     "host_state",
     "host_reservation",
     "instance_restart",
@@ -116,7 +117,7 @@ const API: [Right; 9] = [
     right("tachi_lock", Columns::All, Columns::All, false, false),
 ];
 
-const ENGINE: [Right; 21] = [
+const ENGINE: [Right; 22] = [
     right("notifications", Columns::All, Columns::All, false, true),
     right(
         "hosts",
@@ -131,6 +132,8 @@ const ENGINE: [Right; 21] = [
     // What was seen, decided and proven is only ever added to.
     right("recovery_step", Columns::All, Columns::None, false, true),
     right("recovery_proof", Columns::All, Columns::None, false, true),
+    // What operators ask for, and that it was heard.
+    right("tachi_action", Columns::All, Columns::All, false, true),
     right("host_state", Columns::All, Columns::All, true, false),
     right("host_reservation", Columns::All, Columns::All, false, true),
     right("instance_restart", Columns::All, Columns::None, false, false),

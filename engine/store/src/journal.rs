@@ -1,5 +1,6 @@
 //! The journal: claims, beats and what a recovery writes.
 
+mod actions;
 mod beats;
 mod claim;
 mod commit;

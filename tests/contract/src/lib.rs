@@ -2,6 +2,7 @@
 //! the simulation's journal. Hosts, recoveries and instances have numbers here; each journal maps them to its own
 //! ids.
 
+mod actions;
 mod freezes;
 mod rewind;
 mod scenarios;
@@ -252,6 +253,8 @@ pub struct Draft {
     /// Freezes its host for this many minutes.
     pub freeze: Option<u32>,
     pub rewind_over: bool,
+    /// The actions of these numbers are heard: of a scenario the first is 1.
+    pub hears: Vec<i64>,
 }
 
 impl Draft {
@@ -355,6 +358,7 @@ impl Draft {
                 })
                 .unwrap_or_default(),
             rewind_over: self.rewind_over,
+            heard_actions: self.hears.clone(),
             worse: self
                 .worse
                 .iter()
@@ -416,6 +420,8 @@ pub struct Said {
     pub maintenance: bool,
     /// The latest word and its number.
     pub word: Option<(u64, Word)>,
+    /// The actions that no engine has heard.
+    pub actions: Vec<Word>,
     /// True if a report that the host is off has joined.
     pub joined: bool,
     /// The freezes.
@@ -427,6 +433,7 @@ pub const CALM: Said = Said {
     enabled: true,
     maintenance: false,
     word: None,
+    actions: Vec::new(),
     joined: false,
     ice: IceTold::NOTHING,
 };
@@ -436,6 +443,7 @@ impl From<Pulse> for Said {
         Self {
             enabled: pulse.segment_enabled,
             maintenance: pulse.operator_maintenance,
+            actions: pulse.actions.iter().map(|one| one.said.word).collect(),
             word: pulse.word.map(|word| (word.number, word.word)),
             joined: pulse.joined_normal,
             ice: pulse.frozen.into(),

@@ -4,11 +4,12 @@ use serde_json::json;
 use tachi_domain::WaitsFor;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_driver::journal::ReservationState;
 
 use crate::{
-    Answer, CALM, Draft, Found, Line, Operation, Outcome, RESERVED, Said, Scenario, View, rewind, server,
+    Answer, CALM, Draft, Found, Line, Operation, Outcome, RESERVED, Said, Scenario, View, actions, rewind,
+    server,
 };
 
 /// Longer than reports count as repetitions of one another.
@@ -89,7 +90,7 @@ impl Script {
         self.commit(recovery, 1, draft, Outcome::Written(CALM));
     }
 
-    fn refused(&mut self, recovery: usize, draft: Draft, outcome: Outcome) {
+    pub(crate) fn refused(&mut self, recovery: usize, draft: Draft, outcome: Outcome) {
         self.commit(recovery, 1, draft, outcome);
     }
 
@@ -168,7 +169,10 @@ pub fn scenarios() -> Vec<Scenario> {
         ("r12: where an instance may run keeps its restart out", elsewhere),
         ("r19: what joins an open recovery is heard before it ends", joined),
         ("r19: why a host is on maintenance", maintenance),
-        ("r20: an operator's change is in the next pulse", operators),
+        (
+            "r20: an operator's change is in the next pulse",
+            actions::operators,
+        ),
         ("r23: a reserved host is held by one recovery", reserve),
         (
             "r23: a reserved host is held by a recovery or drained",
@@ -652,30 +656,6 @@ fn maintenance(script: &mut Script) {
     script.commit(1, 4, ends(Life::Closed), Outcome::Written(CALM));
     script.pass(WINDOW);
     script.report(0, true, None);
-}
-
-fn operators(script: &mut Script) {
-    script.opened(0, 0);
-    script.line(Operation::Segment { enabled: false }, Answer::Done);
-    let mut said = Said {
-        enabled: false,
-        ..CALM
-    };
-    script.refused(0, Draft::default(), Outcome::Written(said.clone()));
-    script.line(Operation::Segment { enabled: true }, Answer::Done);
-    for (word, number) in [(Word::Approve, 1), (Word::Reject, 2), (Word::HostIsOff, 3)] {
-        script.line(Operation::Say { recovery: 0, word }, Answer::Done);
-        said = Said {
-            word: Some((number, word)),
-            ..CALM
-        };
-        script.beat(0, 1, 1, Outcome::Written(said.clone()));
-    }
-    script.opened(1, 1);
-    script.line(Operation::Maintenance { host: 0 }, Answer::Done);
-    said.maintenance = true;
-    script.beat(0, 1, 1, Outcome::Written(said));
-    script.beat(1, 1, 1, Outcome::Written(CALM));
 }
 
 fn reserve(script: &mut Script) {

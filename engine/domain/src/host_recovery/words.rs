@@ -8,7 +8,9 @@ use super::turn::{Turn, turn};
 use super::{HoldKind, HostRecovery, Stage};
 use crate::guard::Guard;
 use crate::proof::Proof;
+use crate::recovery::action::{self, Heard};
 use crate::recovery::{Now, OperatorWord, Pulse, REWOUND, Record, StepKind, Task, Word};
+use crate::wait::Wait;
 
 /// What an approval lifted in a version that named no guards.
 const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
@@ -47,49 +49,10 @@ impl HostRecovery {
     }
 
     pub(super) fn heard_pulse(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
-        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
-            self.heard = said.number;
-            record.head = true;
-            record.heard(said.word.to_string(), &said.by);
-            tell_word(said, &mut turn!(self, now, record));
-            let mut turn = turn!(self, now, record);
-            self.guard.heartbeats.heard(said, &mut turn);
-            match said.word {
-                Word::Approve => {
-                    if let Some(freeze) = pulse.frozen.of_host() {
-                        let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
-                        record.step(Task::Fence, StepKind::Note, 0.0, text);
-                    }
-                    // Only these holds ask about the host: a report that was let past a guard or a dry run has grown no younger.
-                    if self
-                        .hold
-                        .as_ref()
-                        .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
-                    {
-                        vouched(&mut self.off_word, said);
-                    }
-                    self.approved(now, record);
-                }
-                Word::HostIsOff => {
-                    vouched(&mut self.off_word, said);
-                    // It is no approval of what guards wait for: who has seen one host does not know of the others.
-                    if self.hold.is_some() {
-                        self.approved(now, record);
-                    }
-                    let mut turn = turn!(self, now, record);
-                    if vouch::hear(&mut self.vouch, said, &mut turn) {
-                        // Nova is asked after the word, as the devices are.
-                        self.service.seen = None;
-                        self.fence.begin_again(now.elapsed, &self.policy);
-                    }
-                }
-                Word::Reject => {
-                    if self.stage != Stage::Returning && self.stage != Stage::Over {
-                        self.rejected = Some(said.by.clone());
-                        self.hold = None;
-                    }
-                }
-            }
+        // As it was shown when they were given.
+        let wait = self.wait.clone();
+        for heard in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
+            heard_action(self, &heard, wait.as_ref(), &pulse, now, record);
         }
         let mut turn = turn!(self, now, record);
         let move_track = &mut self.asks.move_track;
@@ -182,6 +145,61 @@ pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     record.head = true;
     if state.stage == Stage::Moving {
         state.enter(Stage::Listing, record);
+    }
+}
+
+fn heard_action(
+    state: &mut HostRecovery,
+    heard: &Heard,
+    wait: Option<&Wait>,
+    pulse: &Pulse,
+    now: Now,
+    record: &mut Record,
+) {
+    let said = &heard.said;
+    tell_word(said, &mut turn!(state, now, record));
+    match said.word {
+        Word::Approve => {
+            if let Some(freeze) = pulse.frozen.of_host() {
+                let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
+                record.step(Task::Fence, StepKind::Note, 0.0, text);
+            }
+            if let Some(why) = heard.outlived_by(wait) {
+                record.step(Task::Fence, StepKind::Note, 0.0, why);
+                return;
+            }
+            state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
+            // Only these holds ask about the host: a report that was let past a guard or a dry run has grown no younger.
+            if state
+                .hold
+                .as_ref()
+                .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
+            {
+                vouched(&mut state.off_word, said);
+            }
+            state.approved(now, record);
+        }
+        Word::HostIsOff => {
+            state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
+            vouched(&mut state.off_word, said);
+            // It says that the host is off, whatever it is asked for; what else holds it meanwhile was not meant. Nor is it an
+            // approval of what guards wait for: who has seen one host does not know of the others.
+            if state.hold.is_some() && heard.is_for_this_kind(wait) {
+                state.approved(now, record);
+            }
+            let mut turn = turn!(state, now, record);
+            if vouch::hear(&mut state.vouch, said, &mut turn) {
+                // Nova is asked after the word, as the devices are.
+                state.service.seen = None;
+                state.fence.begin_again(now.elapsed, &state.policy);
+            }
+        }
+        Word::Reject => {
+            if state.stage != Stage::Returning && state.stage != Stage::Over {
+                state.rejected = Some(said.by.clone());
+                state.hold = None;
+            }
+        }
     }
 }
 

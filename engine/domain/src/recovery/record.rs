@@ -179,6 +179,8 @@ pub struct Record {
     pub contradicted: bool,
     /// What persons have said that was heard just now.
     pub words: Vec<HeardWord>,
+    /// The rows of these actions were heard (R32).
+    pub heard_actions: BTreeSet<i64>,
     /// Only if nothing of this is frozen.
     pub unless_frozen: UnlessFrozen,
     /// Freezes that end because it has become worse, by their numbers.
@@ -230,6 +232,7 @@ impl Record {
         self.fenced.extend(later.fenced);
         self.contradicted |= later.contradicted;
         self.words.extend(later.words);
+        self.heard_actions.extend(later.heard_actions);
         self.worse.extend(later.worse);
         self.freeze = later.freeze.or(self.freeze.take());
         self.unless_frozen.with(later.unless_frozen);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{About, Dated, Stage, VmRecovery, freezing, gates};
 use crate::entity::notification::NotificationStatus;
+use crate::recovery::action;
 use crate::recovery::{Command, Now, Observation, Pulse, REWOUND, Record, Word};
 
 impl VmRecovery {
@@ -119,10 +120,9 @@ impl VmRecovery {
     }
 
     fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
-        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
-            self.heard = said.number;
-            record.head = true;
-            record.heard(said.word.to_string(), &said.by);
+        let task = self.task();
+        for heard in action::hear(&pulse, &mut self.heard, task, record) {
+            let said = &heard.said;
             if said.word == Word::Reject && self.stage != Stage::Over {
                 let text = format!("rejected by {}", said.by);
                 self.end(NotificationStatus::Failed, text, record);

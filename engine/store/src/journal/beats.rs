@@ -113,7 +113,7 @@ impl Beats<'_> {
             let pulse = if freezes {
                 pulse::read(tx, &row, place, self.now).await?
             } else {
-                pulse::with(tx, &row, place, Frozen::NOTHING).await?
+                pulse::with(tx, &row, place, Frozen::NOTHING, self.now).await?
             };
             held.insert((row.uuid, row.epoch), pulse);
         }

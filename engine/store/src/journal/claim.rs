@@ -265,7 +265,7 @@ impl<'a> Reading<'a> {
         let pulse = if self.freezes {
             pulse::read(self.tx, &row, place, self.now).await?
         } else {
-            pulse::with(self.tx, &row, place, Frozen::NOTHING).await?
+            pulse::with(self.tx, &row, place, Frozen::NOTHING, self.now).await?
         };
         Ok(Claimed {
             id,

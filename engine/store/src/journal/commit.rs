@@ -13,7 +13,7 @@ use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::journal::{Claim, Committed, HostWrite, ProofWrite, StepWrite, Write};
 use tokio::time::Instant;
 
-use super::{claim, given_up, moves, orders, place, planned, pulse, reservations, restarts, rewind};
+use super::{actions, claim, given_up, moves, orders, place, planned, pulse, reservations, restarts, rewind};
 use crate::convert::{self, signed};
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -85,6 +85,7 @@ impl Work for Commit<'_> {
         {
             return Ok(Verdict::Undo(Committed::TooManyOrders));
         }
+        actions::mark(tx, &row, &write.heard_actions, self.now).await?;
         moves::write(tx, &row, &write.moves, self.now).await?;
         reservations::write(tx, &row, &write.reservations, self.now).await?;
         steps(tx, &row, &write.steps).await?;

@@ -7,8 +7,8 @@ use tachi_domain::freeze::Frozen;
 use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{MoveWord, OperatorWord, Pulse, Word};
 
-use super::frozen;
 use super::place::Place;
+use super::{actions, frozen};
 use crate::convert::{self, recovery_cell};
 use crate::entity::{notification, recovery, segment};
 use crate::error::Stop;
@@ -21,7 +21,7 @@ pub(super) async fn read(
     own: Timestamp,
 ) -> Result<Pulse, Stop> {
     let frozen = frozen::of(db, row, place.map(|place| &place.host), own).await?;
-    with(db, row, place, frozen).await
+    with(db, row, place, frozen, own).await
 }
 
 /// That of a recovery that ends with this write, and hears of nothing any more: what its row says.
@@ -30,6 +30,7 @@ pub(super) fn last(row: &recovery::Model) -> Result<Pulse, Stop> {
         segment_enabled: true,
         operator_maintenance: false,
         word: word(row)?,
+        actions: Vec::new(),
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,
@@ -44,12 +45,14 @@ pub(super) async fn with(
     row: &recovery::Model,
     place: Option<&Place>,
     frozen: Frozen,
+    own: Timestamp,
 ) -> Result<Pulse, Stop> {
     let maintenance = place.and_then(|place| place.maintenance);
     Ok(Pulse {
         segment_enabled: segment_enabled(db, row, place).await?,
         operator_maintenance: maintenance == Some(MaintenanceReason::Operator),
         word: word(row)?,
+        actions: actions::unheard(db, row, own).await?,
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,

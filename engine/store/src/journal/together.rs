@@ -90,6 +90,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         planned,
         freeze,
         rewind_over: _,
+        heard_actions: _,
     } = write;
     let lists = [
         moves.len(),

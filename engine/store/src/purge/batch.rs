@@ -12,7 +12,7 @@ use tachi_domain::recovery::Life;
 
 use super::Purged;
 use crate::entity::{
-    host, host_reservation, host_state, instance_restart, notification, recovery, recovery_move,
+    action, host, host_reservation, host_state, instance_restart, notification, recovery, recovery_move,
     recovery_proof, recovery_step, refusal, segment, vmove,
 };
 use crate::error::Stop;
@@ -164,6 +164,8 @@ impl Batch {
                 .await?;
         }
         self.remove::<recovery_step::Entity>(tx, done, recovery_step::Column::RecoveryId.is_in(ids()))
+            .await?;
+        self.remove::<action::Entity>(tx, done, action::Column::RecoveryId.is_in(ids()))
             .await?;
         self.remove::<recovery_proof::Entity>(tx, done, recovery_proof::Column::RecoveryId.is_in(ids()))
             .await?;

@@ -1,0 +1,284 @@
+//! What operators ask of a recovery (R32): rows that stand beside one another until an engine has heard each.
+
+use std::time::Duration;
+
+use super::{OperatorWord, Pulse, Record, StepKind, Task, Word};
+use crate::wait::Wait;
+
+/// An approval that is first read later than this after it was given is asked for again.
+pub const APPROVAL_LASTS: Duration = Duration::from_mins(2);
+
+/// An operator's action that no engine has heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorAction {
+    /// The row's number.
+    pub id: i64,
+    /// What was said, and by whom.
+    pub said: OperatorWord,
+    /// What the recovery waited for when it was said; `None` if nobody had decided yet.
+    pub hold: Option<Wait>,
+    /// It was given more than [`APPROVAL_LASTS`] ago, by the database's clock.
+    pub is_late: bool,
+}
+
+/// An action that a recovery hears now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) said: OperatorWord,
+    given: Given,
+}
+
+/// What it was given for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Given {
+    /// An older API does not tell.
+    Anything,
+    For(Option<Wait>),
+    /// Whatever it was, that was long ago.
+    Late,
+}
+
+impl Heard {
+    /// Why it does not count for what the recovery waits for by now, if so. A wait that has lost a guard since is the same one; one that
+    /// has got another guard is not.
+    pub(crate) fn outlived_by(&self, wait: Option<&Wait>) -> Option<String> {
+        let by = &self.said.by;
+        let why = match &self.given {
+            Given::Anything => return None,
+            Given::Late => format!(
+                "it was given more than {} s before it was read",
+                APPROVAL_LASTS.as_secs()
+            ),
+            Given::For(given) => {
+                let same = match (given, wait) {
+                    (Some(given), Some(wait)) => {
+                        given.what == wait.what && given.since == wait.since && wait.on.is_subset(&given.on)
+                    }
+                    // Whoever saw no hold approved of none.
+                    (None, Some(_)) => false,
+                    (None | Some(_), None) => true,
+                };
+                if same {
+                    return None;
+                }
+                "the recovery waits for something else by now".to_owned()
+            }
+        };
+        Some(format!(
+            "{} by {by} does not count: {why}. Say it again if that is meant",
+            self.said.word
+        ))
+    }
+
+    /// True if what the recovery waits for now is of the same kind.
+    pub(crate) fn is_for_this_kind(&self, wait: Option<&Wait>) -> bool {
+        match (&self.given, wait) {
+            (Given::For(Some(given)), Some(wait)) => given.what == wait.what,
+            (Given::Anything | Given::For(_), _) => true,
+            (Given::Late, _) => false,
+        }
+    }
+}
+
+/// Hears what no owner has heard, in the order in which it was said, and has each row marked. An abort wins over whatever else was said
+/// meanwhile. `number` is that of the last word heard of those that an older API writes.
+pub(crate) fn hear(pulse: &Pulse, number: &mut u64, task: Task, record: &mut Record) -> Vec<Heard> {
+    let mut heard: Vec<Heard> = Vec::new();
+    for action in &pulse.actions {
+        record.heard_actions.insert(action.id);
+        record.head = true;
+        *number = (*number).max(action.said.number);
+        heard.push(Heard {
+            said: action.said.clone(),
+            given: if action.is_late {
+                Given::Late
+            } else {
+                Given::For(action.hold.clone())
+            },
+        });
+    }
+    if let Some(said) = pulse.word.as_ref().filter(|said| said.number > *number) {
+        *number = said.number;
+        record.head = true;
+        heard.push(Heard {
+            said: said.clone(),
+            given: Given::Anything,
+        });
+    }
+    let abort = heard.iter().find(|one| one.said.word == Word::Reject).cloned();
+    if let Some(abort) = abort {
+        for other in heard.iter().filter(|one| one.said.word != Word::Reject) {
+            let (word, by) = (other.said.word, &other.said.by);
+            let text = format!("{word} by {by}, not followed: {} has aborted", abort.said.by);
+            record.heard(word.to_string(), by);
+            record.step(task, StepKind::Note, 0.0, text);
+        }
+        heard.retain(|one| one.said.word == Word::Reject);
+    }
+    for one in &heard {
+        record.heard(one.said.word.to_string(), &one.said.by);
+    }
+    heard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp::Timestamp;
+    use crate::wait::WaitsFor;
+
+    fn wait(what: WaitsFor, on: &[&str], since: i64) -> Wait {
+        Wait {
+            what,
+            on: on.iter().map(|name| (*name).to_owned()).collect(),
+            since: Timestamp::from_micros(since),
+        }
+    }
+
+    fn action(id: i64, word: Word, by: &str, hold: Option<Wait>) -> OperatorAction {
+        OperatorAction {
+            id,
+            said: OperatorWord {
+                number: u64::try_from(id).unwrap(),
+                word,
+                by: by.to_owned(),
+                at: Timestamp::from_micros(id),
+            },
+            hold,
+            is_late: false,
+        }
+    }
+
+    fn pulse(actions: Vec<OperatorAction>, word: Option<OperatorWord>) -> Pulse {
+        Pulse {
+            actions,
+            word,
+            ..Pulse::CALM
+        }
+    }
+
+    fn words(heard: &[Heard]) -> Vec<(Word, &str)> {
+        heard
+            .iter()
+            .map(|one| (one.said.word, one.said.by.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn r32_an_abort_wins_over_approvals_in_whatever_order_they_were_said() {
+        for (first, second) in [(Word::Reject, Word::Approve), (Word::Approve, Word::Reject)] {
+            let both = pulse(
+                vec![action(1, first, "ada", None), action(2, second, "bob", None)],
+                None,
+            );
+            let mut record = Record::default();
+            let mut number = 0;
+            let heard = hear(&both, &mut number, Task::Fence, &mut record);
+            assert_eq!(heard.len(), 1);
+            assert_eq!(heard[0].said.word, Word::Reject);
+            assert_eq!(record.heard_actions, [1, 2].into(), "each is marked");
+            assert_eq!(record.words.len(), 2, "both are told to the audit log");
+            assert!(
+                record.steps[0].text.contains("not followed"),
+                "{:?}",
+                record.steps
+            );
+        }
+    }
+
+    #[test]
+    fn r32_every_row_is_heard_and_the_column_of_an_older_api_only_if_it_is_newer() {
+        let column = |number| {
+            Some(OperatorWord {
+                number,
+                word: Word::HostIsOff,
+                by: "old".to_owned(),
+                at: Timestamp::from_micros(9),
+            })
+        };
+        let mut record = Record::default();
+        let mut number = 0;
+        let rows = vec![
+            action(1, Word::Approve, "ada", None),
+            action(2, Word::HostIsOff, "bob", None),
+        ];
+        let heard = hear(
+            &pulse(rows.clone(), column(2)),
+            &mut number,
+            Task::Fence,
+            &mut record,
+        );
+        assert_eq!(words(&heard), [(Word::Approve, "ada"), (Word::HostIsOff, "bob")]);
+        assert_eq!(number, 2);
+        let heard = hear(
+            &pulse(Vec::new(), column(2)),
+            &mut number,
+            Task::Fence,
+            &mut record,
+        );
+        assert!(heard.is_empty(), "{heard:?}");
+        let heard = hear(
+            &pulse(Vec::new(), column(3)),
+            &mut number,
+            Task::Fence,
+            &mut record,
+        );
+        assert_eq!(words(&heard), [(Word::HostIsOff, "old")]);
+        assert!(
+            heard[0]
+                .outlived_by(Some(&wait(WaitsFor::Fence, &[], 1)))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn r32_an_approval_counts_for_the_hold_that_it_was_given_for() {
+        let given = wait(WaitsFor::Approval, &["segment", "rate"], 5);
+        let cases = [
+            (
+                "the same",
+                wait(WaitsFor::Approval, &["segment", "rate"], 5),
+                true,
+            ),
+            ("with less", wait(WaitsFor::Approval, &["rate"], 5), true),
+            (
+                "with more",
+                wait(WaitsFor::Approval, &["segment", "rate", "global"], 5),
+                false,
+            ),
+            (
+                "a later one",
+                wait(WaitsFor::Approval, &["segment", "rate"], 6),
+                false,
+            ),
+            ("another", wait(WaitsFor::Alive, &[], 5), false),
+        ];
+        let unheld = action(1, Word::Approve, "ada", None);
+        let heard = hear(
+            &pulse(vec![unheld], None),
+            &mut 0,
+            Task::Fence,
+            &mut Record::default(),
+        );
+        assert!(
+            heard[0].outlived_by(Some(&given)).is_some(),
+            "given before anything held it"
+        );
+        assert!(heard[0].outlived_by(None).is_none());
+        for (name, now, counts) in cases {
+            let mut action = action(1, Word::Approve, "ada", Some(given.clone()));
+            let heard = |action: &OperatorAction| {
+                hear(
+                    &pulse(vec![action.clone()], None),
+                    &mut 0,
+                    Task::Fence,
+                    &mut Record::default(),
+                )
+                .remove(0)
+            };
+            assert_eq!(heard(&action).outlived_by(Some(&now)).is_none(), counts, "{name}");
+            action.is_late = true;
+            assert!(heard(&action).outlived_by(Some(&now)).is_some(), "{name}, late");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! An operator's action about a recovery, written as a row of its own (R32).
+//!
+//! The columns of the recovery hold the last one too: older programs show it, and an older engine hears an abort there.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
+use serde_json::Value;
+use tachi_domain::recovery::{Life, Word};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::operator::{READS_ACTIONS, Said};
+
+use crate::clock;
+use crate::entity::{action, engine, recovery};
+use crate::error::Stop;
+use crate::waits::{WaitColumns, json};
+use crate::work::{Tx, Verdict, Work};
+
+/// An engine that was seen within this time counts as running.
+const SEEN_WITHIN_MICROS: i64 = 60_000_000;
+
+pub(super) struct Say<'a> {
+    pub(super) id: RecoveryId,
+    pub(super) word: Word,
+    pub(super) by: &'a str,
+    pub(super) at: Timestamp,
+}
+
+#[async_trait]
+impl Work for Say<'_> {
+    type Output = Said;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
+        let id = self.id.to_string();
+        let now = clock::now(tx, self.at).await?;
+        // First the write, so that two of them queue.
+        let said = recovery::Entity::update_many()
+            .col_expr(
+                recovery::Column::WordNumber,
+                Expr::col(recovery::Column::WordNumber).add(1),
+            )
+            .col_expr(recovery::Column::Word, Expr::value(self.word.as_str()))
+            .col_expr(recovery::Column::WordBy, Expr::value(self.by))
+            .col_expr(recovery::Column::WordAt, Expr::value(now.micros()))
+            .filter(recovery::Column::Uuid.eq(&id))
+            .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+            .exec(tx)
+            .await?;
+        let found = recovery::Entity::find()
+            .filter(recovery::Column::Uuid.eq(&id))
+            .one(tx)
+            .await?;
+        let Some(row) = found else {
+            return Ok(Verdict::Undo(Said::Unknown));
+        };
+        if said.rows_affected == 0 {
+            return Ok(Verdict::Undo(Said::Over));
+        }
+        // It would hear the last of several only; an abort is safe whatever else is said.
+        if self.word != Word::Reject
+            && let Some(name) = older_engine(tx, self.at).await?
+        {
+            return Ok(Verdict::Undo(Said::OlderEngine(name)));
+        }
+        let wait = WaitColumns {
+            what: row.waits_for,
+            on: row.waits_on,
+            since: row.waits_since,
+        };
+        let wait = wait.read("recovery", &row.uuid)?;
+        let row = action::ActiveModel {
+            recovery_id: Set(row.id),
+            number: Set(row.word_number),
+            word: Set(self.word.as_str().to_owned()),
+            said_by: Set(self.by.to_owned()),
+            at: Set(now.micros()),
+            given_for: Set(wait.as_ref().map(json).transpose()?),
+            ..Default::default()
+        };
+        row.insert(tx).await?;
+        Ok(Verdict::Keep(Said::Heard))
+    }
+}
+
+/// A running engine that cannot read rows.
+async fn older_engine(tx: &Tx, own: Timestamp) -> Result<Option<String>, Stop> {
+    let rows = engine::Entity::find()
+        .filter(engine::Column::SeenAt.gt(own.micros().saturating_sub(SEEN_WITHIN_MICROS)))
+        .all(tx)
+        .await?;
+    let reads = |row: &engine::Model| {
+        let facts: Option<Value> = serde_json::from_str(&row.facts).ok();
+        facts.is_some_and(|facts| facts.get(READS_ACTIONS).is_some())
+    };
+    Ok(rows
+        .into_iter()
+        .find(|row| !reads(row))
+        .map(|row| format!("{} ({})", row.name, row.version)))
+}
+
+#[cfg(test)]
+mod tests;

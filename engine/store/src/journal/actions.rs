@@ -1,0 +1,76 @@
+//! Operators' actions as rows: each is read until an engine has marked it heard in its own transaction (R32).
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use tachi_domain::Timestamp;
+use tachi_domain::recovery::action::APPROVAL_LASTS;
+use tachi_domain::recovery::{OperatorAction, OperatorWord, Word};
+
+use crate::clock;
+use crate::convert::Cell;
+use crate::entity::action::{Column, Entity, Model};
+use crate::entity::recovery;
+use crate::error::Stop;
+use crate::work::Tx;
+
+/// Those that nobody has heard, oldest first. Of most recoveries nobody has ever said anything, and nothing is read.
+pub(super) async fn unheard(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    own: Timestamp,
+) -> Result<Vec<OperatorAction>, Stop> {
+    if row.word_number == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = Entity::find()
+        .filter(Column::RecoveryId.eq(row.id))
+        .filter(Column::HeardAt.is_null())
+        .order_by_asc(Column::Id)
+        .all(db)
+        .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = clock::now(db, own).await?;
+    rows.into_iter().map(|row| action(row, now)).collect()
+}
+
+fn action(row: Model, now: Timestamp) -> Result<OperatorAction, Stop> {
+    let id = row.id.to_string();
+    let cell = |column| Cell {
+        table: "tachi_action",
+        row: &id,
+        column,
+    };
+    let lasts = i64::try_from(APPROVAL_LASTS.as_micros()).unwrap_or(i64::MAX);
+    Ok(OperatorAction {
+        id: row.id,
+        said: OperatorWord {
+            number: cell("number").count(row.number)?,
+            word: cell("word").word(&row.word, Word::from_word)?,
+            by: row.said_by.clone(),
+            at: Timestamp::from_micros(row.at),
+        },
+        hold: row
+            .given_for
+            .as_deref()
+            .map(|text| cell("given_for").json(text))
+            .transpose()?,
+        is_late: now.micros().saturating_sub(row.at) > lasts,
+    })
+}
+
+/// Marks what this transaction's owner has heard.
+pub(super) async fn mark(tx: &Tx, row: &recovery::Model, heard: &[i64], now: Timestamp) -> Result<(), Stop> {
+    if heard.is_empty() {
+        return Ok(());
+    }
+    Entity::update_many()
+        .col_expr(Column::HeardAt, Expr::value(now.micros()))
+        .col_expr(Column::HeardEpoch, Expr::value(row.epoch))
+        .filter(Column::RecoveryId.eq(row.id))
+        .filter(Column::Id.is_in(heard.iter().copied()))
+        .exec(tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! What operators change, and what they ask for (R20, R32).
+
+use tachi_domain::recovery::Word;
+
+use crate::scenarios::Script;
+use crate::{Answer, CALM, Draft, Operation, Outcome, Said};
+
+pub(crate) fn operators(script: &mut Script) {
+    script.opened(0, 0);
+    script.line(Operation::Segment { enabled: false }, Answer::Done);
+    let mut said = Said {
+        enabled: false,
+        ..CALM
+    };
+    script.refused(0, Draft::default(), Outcome::Written(said.clone()));
+    script.line(Operation::Segment { enabled: true }, Answer::Done);
+    for (word, number) in [(Word::Approve, 1), (Word::Reject, 2), (Word::HostIsOff, 3)] {
+        script.line(Operation::Say { recovery: 0, word }, Answer::Done);
+        said.word = Some((number, word));
+        said.actions.push(word);
+        said.enabled = true;
+        script.beat(0, 1, 1, Outcome::Written(said.clone()));
+    }
+    // Each is heard by itself, and none takes another's place.
+    said.actions = vec![Word::Approve, Word::HostIsOff];
+    let hears = |numbers: &[i64]| Draft {
+        millis: 1,
+        hears: numbers.to_vec(),
+        ..Draft::default()
+    };
+    script.commit(0, 1, hears(&[2]), Outcome::Written(said.clone()));
+    script.beat(0, 1, 1, Outcome::Written(said.clone()));
+    script.commit(0, 0, hears(&[1]), Outcome::Lost);
+    said.actions = Vec::new();
+    script.commit(0, 1, hears(&[1, 3]), Outcome::Written(said.clone()));
+    script.opened(1, 1);
+    script.line(Operation::Maintenance { host: 0 }, Answer::Done);
+    said.maintenance = true;
+    script.beat(0, 1, 1, Outcome::Written(said));
+    script.beat(1, 1, 1, Outcome::Written(CALM));
+}
