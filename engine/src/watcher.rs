@@ -15,6 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::nova::Why;
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{ComputeService, DeviceTest, Known};
 use tokio::sync::watch;
@@ -57,6 +59,15 @@ const GATHERED: Duration = Duration::from_secs(1);
 
 /// What is known leaves Nova to a recovery's moves while it is no older: facts count for 45 s, and the next round comes within 19.
 const WAITS_SECONDS: i64 = 20;
+
+/// So often at most Nova is asked why an instance does not run.
+const WHY: Duration = Duration::from_millis(200);
+
+/// So many are asked about in a round, so that what has just stopped is understood when it is told.
+const WHY_IN_ROUND: usize = 5;
+
+/// So long it is asked nothing after it was asked in vain, or when there is only what was asked before.
+const WHY_PAUSE: Duration = Duration::from_secs(8);
 
 /// How old a list may be that somebody else has kept, to go on from it.
 const RESUMED: i64 = 3_600;
@@ -132,6 +143,8 @@ pub struct Watcher {
     roster: Roster,
     rooms: Rooms,
     computes: Option<Known<Vec<ComputeService>>>,
+    /// Before this, by our clock, nobody is asked why again.
+    why_again: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +164,7 @@ impl Watcher {
             roster: Roster::default(),
             rooms: Rooms::default(),
             computes: None,
+            why_again: Duration::ZERO,
         }
     }
 
@@ -165,11 +179,12 @@ impl Watcher {
                     tests.changed().await;
                     sleep(GATHERED).await;
                 };
-                // All branches only wait.
+                // All branches only wait, or read.
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = &mut looked => break,
                     () = changed => {}
+                    () = self.ask_whys() => {}
                 }
                 // What is not kept now is kept in the next round.
                 let kept = tokio::select! {
@@ -213,6 +228,11 @@ impl Watcher {
         // Nova brings instances back with the processors that a list of all of them takes.
         if looked && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
             self.list().await;
+            for _ in 0..WHY_IN_ROUND {
+                if !self.ask_why().await {
+                    break;
+                }
+            }
             self.rooms.look(self.sources.rooms.as_ref(), now).await;
         }
         let mut round = Round::default();
@@ -398,6 +418,51 @@ impl Watcher {
         {
             self.ask(second).await;
         }
+    }
+
+    /// Asks one after the other, for ever. May be dropped at any time: what has no answer is asked again.
+    async fn ask_whys(&mut self) {
+        loop {
+            sleep(WHY).await;
+            if matches!(self.turn, Turn::Ours(_)) && !self.sources.moves.are_under_way() {
+                self.ask_why().await;
+            }
+        }
+    }
+
+    /// Asks Nova why one instance does not run; whether it answered.
+    async fn ask_why(&mut self) -> bool {
+        let (boot, now) = (self.sources.clock.boot(), self.sources.clock.wall());
+        if boot < self.why_again {
+            return false;
+        }
+        let next = match self.roster.next_why(now) {
+            Some(next) => Some(next),
+            None => {
+                self.why_again = boot.saturating_add(WHY_PAUSE);
+                self.roster.next_again()
+            }
+        };
+        let Some(server) = next else {
+            return false;
+        };
+        let why = match self.sources.inventory.orders(server).await {
+            Ok(Some(orders)) => Why::judge(&orders),
+            // It is gone, and will be missing in the list.
+            Ok(None) => Why::Unasked,
+            // It will not be shown the next time either.
+            Err(error) if matches!(error.fault.class, FaultClass::Permanent | FaultClass::Fatal) => {
+                tracing::debug!(%error, "why an instance does not run is not shown");
+                Why::Unclear
+            }
+            Err(error) => {
+                tracing::debug!(%error, "why an instance does not run was not read");
+                self.why_again = boot.saturating_add(WHY_PAUSE);
+                return false;
+            }
+        };
+        self.roster.judged(server, why, now);
+        true
     }
 
     async fn ask(&mut self, ask: Ask) -> bool {

@@ -13,7 +13,7 @@ use tachi_sandbox::{ApiEffect, ApiFault, Boot, VmState};
 use uuid::Uuid;
 
 use super::recovery::everything;
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Stage, json, quick_policy, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(40);
@@ -367,4 +367,67 @@ async fn c15_an_instance_is_restarted_wherever_nova_shows_it() {
     assert_eq!(status, NotificationStatus::Finished, "{message}");
     assert_eq!(region.server(server).unwrap().host.as_deref(), Some(elsewhere));
     engine.stop().await;
+}
+
+/// By the ledger of the machines: whatever should run and does not is counted as down and named, and nothing else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 4);
+    let region = stage.sandbox.region();
+    let resting = region
+        .boot(&Boot::on(HOST, 1).vm_state(VmState::Stopped))
+        .unwrap();
+    let refused = ApiEffect::Status {
+        status: 400,
+        retry_after: None,
+    };
+    region.api_faults().add(ApiFault::always("#os-start", refused));
+    let _engine = stage.spawn("engine");
+    let limit = Duration::from_secs(90);
+    let counted = || json(&stage, &["status"])["instances"].clone();
+    until("all to be protected", limit, async || counted()["protected"] == 5).await;
+    crashed(&stage, servers[0]).await;
+    // A tenant's own stop is an outage to nobody.
+    assert_eq!(
+        stage.act(servers[1], &serde_json::json!({"os-stop": null})).await,
+        202
+    );
+    let found = |told: &serde_json::Value| {
+        let findings = told["findings"].as_array().unwrap().iter();
+        let down = findings.filter(|one| one["code"] == "INSTANCE_DOWN" && one["grade"] == "err");
+        down.cloned().collect::<Vec<_>>()
+    };
+    until("it to be down", limit, async || {
+        let told = json(&stage, &["status"]);
+        let stopped = region.server(servers[1]).unwrap().vm_state == VmState::Stopped;
+        stopped && !found(&told).is_empty() && told["instances"]["unknown"] == 0
+    })
+    .await;
+    let told = json(&stage, &["status"]);
+    let down = region.lost(&[servers[0], servers[2], servers[3]]);
+    assert_eq!(down, [servers[0]]);
+    let names: Vec<String> = down.iter().map(|id| region.server(*id).unwrap().name).collect();
+    assert_eq!(found(&told)[0]["subjects"], serde_json::json!(names));
+    assert_eq!(
+        (&told["instances"]["down"], &told["instances"]["protected"]),
+        (&serde_json::json!(1), &serde_json::json!(4)),
+        "{resting:?}: {told}"
+    );
+    let (code, text, _) = run(&stage, &["status", "--check"]);
+    assert_eq!(code, 2, "{text}");
+    let (_, text, _) = run(&stage, &["explain", &names[0]]);
+    assert!(text.contains("INSTANCE_DOWN"), "{text}");
+    // The command that is printed cures it.
+    let typed = found(&told)[0]["fix"].as_str().unwrap().to_owned();
+    assert_eq!(typed, format!("openstack server start {}", servers[0]));
+    region.api_faults().clear();
+    assert_eq!(
+        stage
+            .act(servers[0], &serde_json::json!({"os-start": null}))
+            .await,
+        202
+    );
+    until("it to be protected", limit, async || counted()["protected"] == 5).await;
 }

@@ -428,6 +428,16 @@ impl Stage {
         Api { http, base, token }
     }
 
+    /// An action on a server, by an administrator who is not the service's user.
+    pub(crate) async fn act(&self, server: Uuid, action: &Value) -> u16 {
+        let login = self.sandbox.credentials();
+        let http = reqwest::Client::new();
+        let token = token(&http, &login.auth_url, &password(&login)).await;
+        let url = format!("{}/servers/{server}/action", self.sandbox.urls().compute);
+        let sent = http.post(url).header("x-auth-token", token).json(action).send();
+        sent.await.unwrap().status().as_u16()
+    }
+
     /// The same for the monitors of a host, with an application credential that is bound to it.
     pub(crate) async fn api_of_monitor(&self, host: &str) -> Api {
         let login = self.sandbox.credentials();

@@ -202,6 +202,7 @@ impl Desk {
             left: None,
             moving: false,
             marked: false,
+            rest: None,
             needs: None,
         };
         Watched {

@@ -31,6 +31,13 @@ struct ReplyToken {
     issued_at: Option<String>,
     #[serde(default)]
     catalog: Catalog,
+    #[serde(default)]
+    user: Option<ReplyUser>,
+}
+
+#[derive(Deserialize)]
+struct ReplyUser {
+    id: String,
 }
 
 /// Requests a token.
@@ -70,6 +77,7 @@ pub(crate) async fn fetch(
     Ok(Token {
         value,
         generation,
+        user: reply.token.user.map(|user| user.id),
         catalog: reply.token.catalog,
         skew_seconds,
         born,
@@ -141,6 +149,7 @@ mod tests {
                 expires_at: "2024-01-01T01:00:00.000000Z".into(),
                 issued_at: issued.map(ToOwned::to_owned),
                 catalog: Catalog::default(),
+                user: None,
             };
             let want = want.map(Duration::from_secs);
             assert_eq!(life(&token, asked), want, "{issued:?}");

@@ -13,6 +13,8 @@ pub struct Token {
     pub value: HeaderValue,
     /// Number of the renewal, to recognize what was derived from an older token.
     pub generation: u64,
+    /// Id of the user that it stands for, if Keystone told.
+    pub user: Option<String>,
     /// The catalogue of services.
     pub catalog: Catalog,
     /// Keystone's clock minus the local one when the token was issued, in seconds, if known.
@@ -64,6 +66,7 @@ mod tests {
             let token = Token {
                 value: HeaderValue::from_static("t"),
                 generation: 1,
+                user: None,
                 catalog: Catalog::default(),
                 skew_seconds: None,
                 born,

@@ -14,6 +14,8 @@ use crate::options::Options;
 use crate::{Nova, Session};
 
 pub(crate) const PASSWORD: &str = "pa55-of-the-fixture";
+/// The id of the user whom the tokens speak for.
+pub(crate) const USER: &str = "0a1b2c3d";
 
 /// A private certificate authority.
 pub(crate) const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../keystone/testdata/ca.pem");
@@ -247,6 +249,7 @@ impl State {
         let body = json!({"token": {
             "issued_at": "2017-07-14T02:40:00.000000Z",
             "expires_at": end.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string(),
+            "user": {"id": USER},
             "catalog": [
                 {"type": "compute", "name": "nova", "endpoints": self.endpoints(url, "v2.1")},
                 {"type": "placement", "name": "placement", "endpoints": self.endpoints(url, "placement")},

@@ -21,6 +21,7 @@ mod contents;
 mod group;
 mod hypervisor;
 mod migration;
+mod orders;
 mod pages;
 mod placement;
 mod server;
@@ -37,7 +38,7 @@ use http::Method;
 use osauth::ApiVersion;
 use serde_json::Value;
 use tachi_domain::forecast::{Group, Provider};
-use tachi_domain::nova::{Migration, Server, Service, VmState};
+use tachi_domain::nova::{Migration, Server, ServerAction, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 use tachi_engine::ports::{
@@ -319,6 +320,11 @@ impl Inventory for Nova {
         changed_since: Option<Timestamp>,
     ) -> Result<ServerPage, CallError> {
         server::page(self, after, changed_since).await
+    }
+
+    #[instrument(name = "nova::orders", skip_all, fields(server = %server), err(level = "debug"))]
+    async fn orders(&self, server: ServerId) -> Result<Option<Vec<ServerAction>>, CallError> {
+        orders::of(self, server).await
     }
 }
 

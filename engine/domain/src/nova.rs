@@ -2,11 +2,13 @@
 
 mod about;
 mod migration;
+mod orders;
 
 use serde::{Deserialize, Serialize};
 
 pub use about::About;
 pub use migration::{Migration, MigrationStatus, MigrationType};
+pub use orders::{By, Rest, ServerAction, Why, at_rest};
 
 use crate::id::{ServerId, ServiceId};
 use crate::resources::Resources;

@@ -137,6 +137,18 @@ impl<'a> RecoveryReport<'a> {
         waits.as_ref().is_some_and(|wait| wait.needs_person)
     }
 
+    /// What puts the host to work again, while it is not.
+    fn host_return(&self) -> Option<String> {
+        let summary = &self.recovery.summary;
+        let is_away = summary.kind == RecoveryKind::Host && summary.life == Life::Watching;
+        is_away.then(|| format!("tachi host return {}", summary.host))
+    }
+
+    /// Whether nobody has anything to do.
+    fn nothing_is_left(&self) -> bool {
+        self.left.is_empty() && !self.waits_for_person() && self.host_return().is_none()
+    }
+
     /// Those that are down are not over; each with its name.
     fn downtime(&self) -> [(&'static str, Figures); 3] {
         let [marked, rest] = self.recovery.downtime.parts();

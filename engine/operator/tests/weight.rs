@@ -104,6 +104,7 @@ fn instance(number: u128) -> Instance {
         left: None,
         moving: false,
         marked: false,
+        rest: None,
         needs: Some(Arc::new(Needs {
             project: format!("{:032x}", number % 200),
             resources: Resources {

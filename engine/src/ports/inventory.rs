@@ -1,7 +1,9 @@
 //! Nova's servers, page by page.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use tachi_domain::nova::Server;
+use tachi_domain::nova::{Server, ServerAction};
 use tachi_domain::{ServerId, Timestamp};
 
 use super::CallError;
@@ -11,6 +13,8 @@ use super::CallError;
 pub struct ServerPage {
     /// The servers on it, without those of cells that are down.
     pub servers: Vec<Server>,
+    /// When each was changed last, by Nova's clock, where Nova shows it.
+    pub updated: BTreeMap<ServerId, Timestamp>,
     /// After which server the next one begins; `None` if this is the last.
     pub next: Option<ServerId>,
 }
@@ -29,4 +33,11 @@ pub trait Inventory: Send + Sync {
         after: Option<ServerId>,
         changed_since: Option<Timestamp>,
     ) -> Result<ServerPage, CallError>;
+
+    /// What was asked of a server, the latest first; `None` if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Nova or Keystone failed, or we are not let in.
+    async fn orders(&self, server: ServerId) -> Result<Option<Vec<ServerAction>>, CallError>;
 }

@@ -89,6 +89,7 @@ fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut Shared<'a, Needs>) -> O
         left: one.left,
         moving: one.moving,
         marked: one.marked,
+        rest: one.rest,
         needs,
     })
 }

@@ -1,5 +1,6 @@
 use tachi_domain::entity::Stamps;
 use tachi_domain::forecast::{Needs, Provider, Wish};
+use tachi_domain::nova::{Rest, Why};
 use tachi_domain::resources::Resources;
 use tachi_domain::situation::RoomsState;
 use tachi_domain::{HostId, RecoveryId, VmoveId};
@@ -92,6 +93,7 @@ fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
         left: None,
         moving: true,
         marked: false,
+        rest: None,
         needs: None,
     };
     let known = Known {
@@ -167,6 +169,14 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
         left: Some("because".to_owned()),
         moving: true,
         marked: true,
+        rest: Some(Rest {
+            why: Why::Due,
+            since: after(-9),
+            busy: true,
+            stopped: true,
+            seen: Some(after(-8)),
+            judged: Some(after(-8)),
+        }),
         needs,
     };
     let provider = || Provider {

@@ -3,10 +3,11 @@
 //! says what has changed too, and nothing else is asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tachi_domain::forecast::{Needs, SharedNeeds};
-use tachi_domain::nova::{Server, VmState};
+use tachi_domain::nova::{Rest, Server, VmState, Why, at_rest};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
 use tachi_domain::{ServerId, Timestamp};
@@ -47,11 +48,29 @@ pub(super) struct Roster {
     reading: Option<(Timestamp, Timestamp, ServerId)>,
     /// Hosts of which something has changed since they were taken.
     changed: BTreeSet<String>,
+    /// Instances that do not run, of which it is to be asked why.
+    why: Ring,
+    /// Those of which it was: Nova's stamps are in whole seconds, so that a change may be missed.
+    again: Ring,
 }
 
 struct Place {
     host: Arc<str>,
     walk: u64,
+}
+
+/// Instances of which something is asked, one after the other.
+#[derive(Default)]
+struct Ring(BTreeSet<ServerId>, Option<ServerId>);
+
+impl Ring {
+    /// The one after the last; the first after them all.
+    fn next(&mut self) -> Option<ServerId> {
+        let after = self.1.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.0.range((after, Bound::Unbounded)).next();
+        self.1 = next.or_else(|| self.0.first()).copied();
+        self.1
+    }
 }
 
 impl Roster {
@@ -136,12 +155,13 @@ impl Roster {
     pub(super) fn take(&mut self, ask: Ask, asked: Timestamp, page: ServerPage, policy: &Policy) {
         match ask {
             Ask::Changes(since, after) => {
+                let next = page.next;
                 let first = match (after, self.reading) {
                     (Some(_), Some((_, first, _))) => first,
                     (Some(_) | None, _) => asked,
                 };
-                self.note(page.servers, policy);
-                self.reading = page.next.map(|next| (since, first, next));
+                self.note(page, asked, policy);
+                self.reading = next.map(|next| (since, first, next));
                 if self.reading.is_none() {
                     self.changes_known = Some(first);
                 }
@@ -151,9 +171,10 @@ impl Roster {
                     self.walk += 1;
                     self.walk_began = Some(asked);
                 }
-                self.note(page.servers, policy);
-                self.one_page = after.is_none() && page.next.is_none();
-                self.after = page.next;
+                let next = page.next;
+                self.note(page, asked, policy);
+                self.one_page = after.is_none() && next.is_none();
+                self.after = next;
                 if self.after.is_none() {
                     self.walked(asked);
                 }
@@ -181,8 +202,8 @@ impl Roster {
         }
     }
 
-    fn note(&mut self, servers: Vec<Server>, policy: &Policy) {
-        for server in servers {
+    fn note(&mut self, page: ServerPage, now: Timestamp, policy: &Policy) {
+        for server in page.servers {
             let there = !matches!(server.vm_state, VmState::Deleted | VmState::ShelvedOffloaded);
             let before = self.known.get(&server.id).map(|place| Arc::clone(&place.host));
             let Some(host) = server.host.as_deref().filter(|_| there) else {
@@ -195,9 +216,23 @@ impl Roster {
             // One name for all that are there.
             let own = self.on.get_key_value(host).map(|(name, _)| Arc::clone(name));
             let host = own.unwrap_or_else(|| host.into());
+            let left = policy.leaves(&server);
+            let known = before.as_deref().and_then(|before| self.get(before, server.id));
+            let rest = rest(
+                &server,
+                known.and_then(|known| known.rest.as_ref()),
+                page.updated.get(&server.id).copied(),
+                now,
+            );
+            if left.is_none() && at_rest(&server) == Some(Why::Unasked) {
+                let is_new = rest.as_ref().is_some_and(Rest::is_to_be_asked);
+                let ring = if is_new { &mut self.why } else { &mut self.again };
+                ring.0.insert(server.id);
+            }
             let instance = Instance {
                 id: server.id,
-                left: policy.leaves(&server),
+                left,
+                rest,
                 needs: Needs::of(&server).map(|needs| self.needs.share(Arc::new(needs))),
                 moving: server.task_state.as_deref().is_some_and(is_move),
                 marked: policy.marks(&server),
@@ -216,6 +251,60 @@ impl Roster {
             };
             self.known.insert(server.id, place);
         }
+    }
+
+    /// Of whom to ask next why it does not run. Nova is not asked while it is at work on it, and not for ever.
+    pub(super) fn next_why(&mut self, now: Timestamp) -> Option<ServerId> {
+        for _ in 0..self.why.0.len() {
+            let id = self.why.next()?;
+            let Some(rest) = self.rest_of(id).filter(|rest| rest.is_to_be_asked()) else {
+                self.why.0.remove(&id);
+                continue;
+            };
+            if !rest.busy || now.micros_since(rest.since) > BUSY_MICROS {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Of whom to ask once more.
+    pub(super) fn next_again(&mut self) -> Option<ServerId> {
+        while let Some(id) = self.again.next() {
+            if self.rest_of(id).is_some_and(|rest| !rest.is_to_be_asked()) {
+                return Some(id);
+            }
+            self.again.0.remove(&id);
+        }
+        None
+    }
+
+    fn rest_of(&self, id: ServerId) -> Option<&Rest> {
+        let place = self.known.get(&id)?;
+        self.get(&place.host, id)?.rest.as_ref()
+    }
+
+    /// Why one does not run.
+    pub(super) fn judged(&mut self, id: ServerId, why: Why, now: Timestamp) {
+        let Some(place) = self.known.get(&id) else {
+            return;
+        };
+        let host = Arc::clone(&place.host);
+        let Some(before) = self.get(&host, id) else {
+            return;
+        };
+        let mut instance = before.clone();
+        let Some(rest) = &mut instance.rest else {
+            return;
+        };
+        rest.why = why;
+        rest.judged = rest.seen.or(Some(now));
+        if *before != instance {
+            self.put(&host, instance);
+            self.changed.insert(host.to_string());
+        }
+        self.why.0.remove(&id);
+        self.again.0.insert(id);
     }
 
     /// Up to when everything is known; `None` while not all were listed, or not all changes read.
@@ -254,6 +343,39 @@ impl Roster {
                 .collect(),
         }
     }
+}
+
+/// For so long Nova is at work on an instance before it is asked what for.
+const BUSY_MICROS: i64 = 300_000_000;
+
+/// That a server does not run. What was found out holds while Nova notes no change of it; that it is meant to rest does not hold longer.
+fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Timestamp) -> Option<Rest> {
+    let by_state = at_rest(server)?;
+    let unchanged = seen.is_some() && before.is_some_and(|before| before.seen == seen);
+    let mut rest = Rest {
+        why: by_state,
+        since: before
+            .filter(|before| unchanged || before.why != Why::Meant)
+            .map_or(now, |before| before.since),
+        busy: server.task_state.is_some(),
+        stopped: server.vm_state == VmState::Stopped,
+        seen,
+        judged: None,
+    };
+    if by_state == Why::Meant {
+        rest.judged = seen.or(Some(now));
+        return Some(rest);
+    }
+    let Some(before) = before else {
+        return Some(rest);
+    };
+    match before.why {
+        Why::Due | Why::Unclear => rest.why = before.why,
+        Why::Meant if unchanged => rest.why = before.why,
+        Why::Meant | Why::Unasked => {}
+    }
+    rest.judged = before.judged.filter(|_| unchanged);
+    Some(rest)
 }
 
 /// What Nova calls the work on an instance that is on its way to another host.

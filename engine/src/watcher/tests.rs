@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::forecast::{Group, Provider};
-use tachi_domain::nova::{About, PowerState, Server, Service, VmState};
+use tachi_domain::nova::{About, By, PowerState, Rest, Server, ServerAction, Service, VmState};
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
@@ -34,6 +34,10 @@ struct World {
     tests: Mutex<Option<Vec<DeviceTest>>>,
     tested: tokio::sync::Notify,
     moves: Mutex<bool>,
+    /// What was asked of each.
+    orders: Mutex<BTreeMap<ServerId, Vec<ServerAction>>>,
+    /// Of whom it was read.
+    asked: Mutex<Vec<ServerId>>,
 }
 
 impl World {
@@ -273,7 +277,20 @@ impl Inventory for World {
         let more = page.len() > PAGE;
         page.truncate(PAGE);
         let next = page.last().filter(|_| more).map(|one| one.id);
-        Ok(ServerPage { servers: page, next })
+        let updated = all.iter().map(|(one, changed)| {
+            let at = Timestamp::from_micros(START + changed * 1_000_000);
+            (one.id, at)
+        });
+        Ok(ServerPage {
+            updated: updated.collect(),
+            servers: page,
+            next,
+        })
+    }
+
+    async fn orders(&self, server: ServerId) -> Result<Option<Vec<ServerAction>>, CallError> {
+        self.asked.lock().unwrap().push(server);
+        Ok(self.orders.lock().unwrap().get(&server).cloned())
     }
 }
 
@@ -607,4 +624,135 @@ async fn whoever_looks_on_hears_that_a_round_was_not_kept() {
     let mut told = told.0.lock().unwrap().clone();
     told.dedup();
     assert_eq!(told, ["seen", "not kept", "seen"]);
+}
+
+impl World {
+    /// Nova shows it stopped, after these were asked of it, the latest first.
+    fn stop(&self, id: ServerId, orders: &[(&str, By)]) {
+        self.change(id, true, |server| {
+            server.vm_state = VmState::Stopped;
+            server.power_state = PowerState::Shutdown;
+        });
+        self.record(id, orders);
+    }
+
+    fn record(&self, id: ServerId, orders: &[(&str, By)]) {
+        let order = |(action, by): &(&str, By)| ServerAction {
+            action: (*action).to_owned(),
+            by: *by,
+        };
+        let orders = orders.iter().map(order).collect();
+        self.orders.lock().unwrap().insert(id, orders);
+    }
+
+    fn rest(&self, watcher: &Watcher, id: ServerId) -> Option<Rest> {
+        let on = watcher.watched().instances.unwrap().value.on;
+        let found = on.values().flat_map(|all| all.iter()).find(|one| one.id == id);
+        found.unwrap().rest.clone()
+    }
+}
+
+#[tokio::test]
+async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() {
+    let world = Arc::new(World::default());
+    let ids: Vec<ServerId> = (1..=3).map(|number| world.boot("a", number)).collect();
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    assert_eq!(*world.asked.lock().unwrap(), [], "what runs is asked nothing");
+    world.stop(ids[0], &[("stop", By::Person), ("create", By::Person)]);
+    world.stop(
+        ids[1],
+        &[("start", By::Ours), ("stop", By::Ours), ("create", By::Person)],
+    );
+    world.pass(15);
+    world.round(&mut watcher).await;
+    let why = |watcher: &Watcher, id| world.rest(watcher, id).map(|rest| rest.why);
+    assert_eq!(why(&watcher, ids[0]), Some(Why::Meant));
+    assert_eq!(why(&watcher, ids[1]), Some(Why::Due));
+    assert_eq!(why(&watcher, ids[2]), None);
+    assert!(world.on("a").unwrap().contains("\"why\":\"due\""), "it is kept");
+    // Its owner starts it, and that fails: nobody believes that it is meant to rest any more.
+    world.record(ids[0], &[("start", By::Person), ("stop", By::Person)]);
+    world.change(ids[0], true, |server| {
+        server.task_state = Some("powering-on".into())
+    });
+    world.pass(15);
+    world.round(&mut watcher).await;
+    assert_eq!(
+        why(&watcher, ids[0]),
+        Some(Why::Unasked),
+        "not before Nova is done"
+    );
+    world.change(ids[0], true, |server| server.task_state = None);
+    world.pass(15);
+    world.round(&mut watcher).await;
+    assert_eq!(why(&watcher, ids[0]), Some(Why::Due));
+    world.change(ids[0], true, |server| {
+        server.vm_state = VmState::Active;
+        server.power_state = PowerState::Running;
+    });
+    world.pass(15);
+    world.round(&mut watcher).await;
+    assert_eq!(why(&watcher, ids[0]), None);
+}
+
+#[tokio::test]
+async fn r36_a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
+    let world = Arc::new(World::default());
+    let one = world.boot("a", 1);
+    world.stop(one, &[("stop", By::Person)]);
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    world.record(one, &[("start", By::Person), ("stop", By::Person)]);
+    for _ in 0..3 {
+        world.pass(15);
+        world.round(&mut watcher).await;
+    }
+    assert_eq!(world.rest(&watcher, one).unwrap().why, Why::Due);
+}
+
+#[tokio::test]
+async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are_moved() {
+    let world = Arc::new(World::default());
+    let ids: Vec<ServerId> = (0..900).map(|number| world.boot("a", number)).collect();
+    for id in &ids {
+        world.stop(*id, &[("stop", By::Person)]);
+    }
+    let mut watcher = world.watcher("one");
+    *world.moves.lock().unwrap() = true;
+    world.round(&mut watcher).await;
+    world.pass(15);
+    world.round(&mut watcher).await;
+    assert!(
+        world.asked.lock().unwrap().len() <= WHY_IN_ROUND,
+        "once, before anything was known"
+    );
+    *world.moves.lock().unwrap() = false;
+    while watcher.ask_why().await && world.asked.lock().unwrap().len() < ids.len() {}
+    let why = |id| world.rest(&watcher, id).unwrap().why;
+    assert!(ids.iter().all(|id| why(*id) == Why::Meant));
+    world.asked.lock().unwrap().clear();
+    for _ in 0..60 {
+        for _ in 0..5 {
+            watcher.ask_why().await;
+        }
+        world.pass(1);
+    }
+    let asked = world.asked.lock().unwrap().len();
+    assert!(asked < 10, "{asked} requests in a minute at rest");
+}
+
+#[tokio::test]
+async fn r36_what_was_found_out_is_known_to_whoever_takes_the_turn() {
+    let world = Arc::new(World::default());
+    let one = world.boot("a", 1);
+    world.stop(one, &[("stop", By::Person)]);
+    let (mut first, mut second) = (world.watcher("one"), world.watcher("two"));
+    world.round(&mut first).await;
+    let asked = world.asked.lock().unwrap().len();
+    world.pass(5);
+    world.round(&mut second).await;
+    assert_eq!(world.rest(&second, one).unwrap().why, Why::Meant);
+    assert!(world.asked.lock().unwrap().len() <= asked + 1);
 }

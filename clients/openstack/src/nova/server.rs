@@ -52,6 +52,8 @@ struct Record {
     task_state: Option<String>,
     #[serde(default, rename = "OS-EXT-STS:power_state")]
     power_state: Option<i64>,
+    #[serde(default)]
+    updated: Option<String>,
     #[serde(default, rename = "OS-SRV-USG:launched_at")]
     launched_at: Option<String>,
 }
@@ -210,11 +212,14 @@ pub(super) async fn page(
     };
     let (answer, items, next) = pages::one(nova, &list, after.map(|id| id.to_string())).await?;
     let mut servers = Vec::with_capacity(items.len());
+    let mut updated = BTreeMap::new();
     for item in items {
         let record =
             Record::deserialize(&item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
         // Of those of a down cell nothing is known but that they are there.
         if record.status != OF_DOWN_CELL {
+            let changed = record.updated.as_deref().and_then(time::parse);
+            updated.extend(changed.map(|at| (record.id, at)));
             servers.push(understood(&answer, record)?);
         }
     }
@@ -224,6 +229,7 @@ pub(super) async fn page(
     });
     Ok(ServerPage {
         servers,
+        updated,
         next: next.transpose()?,
     })
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::model::cast::{Cast, CastKind};
 use crate::model::evacuate::{no_such_server, wrong_state};
 use crate::model::server::{ActionEntry, Lock, Server, TaskState, VmState};
+use crate::model::world::World;
 use crate::model::{Caller, Refusal, ServerNo, State};
 
 /// An action that ends in a message to nova-compute.
@@ -212,13 +213,21 @@ impl State {
 
     /// Adds to the action log.
     pub(crate) fn log_action(&mut self, no: ServerNo, caller: &Caller, action: &'static str) {
-        let (at, request_id) = (self.world.now, format!("req-{}", self.world.chance.uuid()));
-        if let Some(server) = self.world.servers.get_mut(no) {
+        let by = (caller.user_id.as_str(), caller.project_id.as_str());
+        self.world.log_action(no, Some(by), action);
+    }
+}
+
+impl World {
+    /// The same by user and project; by nobody, if Nova does it by itself.
+    pub(crate) fn log_action(&mut self, no: ServerNo, by: Option<(&str, &str)>, action: &'static str) {
+        let (at, request_id) = (self.now, format!("req-{}", self.chance.uuid()));
+        if let Some(server) = self.servers.get_mut(no) {
             server.actions.push(ActionEntry {
                 action,
                 at,
-                user_id: caller.user_id.clone(),
-                project_id: caller.project_id.clone(),
+                user_id: by.map(|(user, _)| user.to_owned()),
+                project_id: by.map(|(_, project)| project.to_owned()),
                 request_id,
             });
         }

@@ -127,6 +127,7 @@ impl World {
                     server.vm_state = VmState::Stopped;
                     server.power_state = GuestPower::Shutoff.power_state();
                 });
+                self.log_action(no, None, "stop");
             }
         }
     }

@@ -107,6 +107,17 @@ impl State {
             .get(no)
             .map_or_else(Uuid::nil, |server| server.id);
         self.settle(ix, no, id, vm_state);
+        let brought_there = match vm_state {
+            VmState::Stopped => Some("stop"),
+            VmState::Paused => Some("pause"),
+            VmState::Suspended => Some("suspend"),
+            VmState::Rescued => Some("rescue"),
+            VmState::Shelved => Some("shelve"),
+            _ => None,
+        };
+        for action in ["create"].into_iter().chain(brought_there) {
+            self.world.log_action(no, Some((user_id, project_id)), action);
+        }
         id
     }
 

@@ -146,8 +146,9 @@ pub(crate) struct Fault {
 pub(crate) struct ActionEntry {
     pub(crate) action: &'static str,
     pub(crate) at: Moment,
-    pub(crate) user_id: String,
-    pub(crate) project_id: String,
+    /// Nobody: Nova itself.
+    pub(crate) user_id: Option<String>,
+    pub(crate) project_id: Option<String>,
     pub(crate) request_id: String,
 }
 

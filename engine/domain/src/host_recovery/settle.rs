@@ -67,7 +67,15 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
         (
             NotificationStatus::Failed,
             format!(
-                "rejected by {by}: {summary}{}{}",
+                "rejected by {by}: {}{}{}",
+                if state.moves.is_empty() {
+                    format!(
+                        "nothing was moved; if {} is down, so is all that ran on it",
+                        state.host
+                    )
+                } else {
+                    summary
+                },
                 names(&state.moves),
                 left_off(&state.host, &state.fence, &state.moves)
             ),

@@ -11,6 +11,8 @@ words! {
         /// ..
         MoveFailed = "MOVE_FAILED",
         /// ..
+        InstanceDown = "INSTANCE_DOWN",
+        /// ..
         RecoveryHeld = "RECOVERY_HELD",
         /// ..
         NoEngine = "NO_ENGINE",
@@ -99,6 +101,7 @@ impl Code {
         match self {
             Self::MoveNeedsPerson
             | Self::MoveFailed
+            | Self::InstanceDown
             | Self::RecoveryHeld
             | Self::NoEngine
             | Self::NovaAway
@@ -135,8 +138,9 @@ impl Code {
             | Self::MonitorSilent
             | Self::MonitorPart
             | Self::EngineSilent
-            | Self::EnginePart => Grade::Warn,
-            Self::HostUnderRecovery | Self::RoomTight | Self::InstanceMoving => Grade::Info,
+            | Self::EnginePart
+            | Self::HostUnderRecovery => Grade::Warn,
+            Self::RoomTight | Self::InstanceMoving => Grade::Info,
         }
     }
 
@@ -147,6 +151,9 @@ impl Code {
                 "An instance of a failed host may run on another host, so it is not started until an operator has checked."
             }
             Self::MoveFailed => "A recovery gave an instance up, and no operator has handled it since.",
+            Self::InstanceDown => {
+                "An instance that should run is down, or it is not known yet whether it should run."
+            }
             Self::RecoveryHeld => "A recovery is on hold and waits for an operator.",
             Self::NoEngine => "No engine runs, so a host that fails now is not recovered.",
             Self::NovaAway => {

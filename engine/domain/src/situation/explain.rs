@@ -12,6 +12,8 @@ words! {
         Meant = "meant",
         /// Nova hears its host.
         Heard = "heard",
+        /// It runs, or a person has stopped it.
+        Runs = "runs",
         /// Its host can be proven off.
         Provable = "provable",
         /// There is a host for it.
@@ -33,6 +35,7 @@ impl Need {
         match self {
             Self::Meant => "it is to be recovered",
             Self::Heard => "Nova hears its host",
+            Self::Runs => "it runs, or a person has stopped it",
             Self::Provable => "nothing speaks against proving its host off",
             Self::Room => "there is room on other hosts",
             Self::Movable => "nothing stands in the way of moving it",
@@ -47,6 +50,7 @@ impl Need {
         match self {
             Self::Meant => "it is not to be recovered",
             Self::Heard => "Nova does not hear its host",
+            Self::Runs => "it does not run",
             Self::Provable => "its host cannot be proven off",
             Self::Room => "there may be no room for it",
             Self::Movable => "something stands in the way of moving it",
@@ -61,7 +65,13 @@ impl Need {
         match self {
             Self::Room => Some(Aspect::Room),
             Self::Watched => Some(Aspect::Monitors),
-            Self::Meant | Self::Heard | Self::Provable | Self::Movable | Self::Engine | Self::Known => None,
+            Self::Meant
+            | Self::Heard
+            | Self::Runs
+            | Self::Provable
+            | Self::Movable
+            | Self::Engine
+            | Self::Known => None,
         }
     }
 }
@@ -79,6 +89,7 @@ impl Code {
             Self::HostDown | Self::HostCellDown | Self::HostUnknownToNova | Self::HostUnderRecovery => {
                 Need::Heard
             }
+            Self::InstanceDown => Need::Runs,
             Self::FencingStopped
             | Self::FencingDryRun
             | Self::NoFenceDevice
@@ -145,6 +156,7 @@ impl Explanation<'_> {
             // Nobody looks for a reason on a host that is on maintenance, or whose instances wait for a person.
             Need::Heard => self.up,
             Need::Meant
+            | Need::Runs
             | Need::Provable
             | Need::Room
             | Need::Movable

@@ -12,6 +12,7 @@ use crate::forecast::{Group, Needs, Provider};
 use crate::freeze::Freeze;
 use crate::id::{RecoveryId, ServerId};
 use crate::monitor::Signature;
+use crate::nova::Rest;
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::reserved::Aggregate;
@@ -330,6 +331,9 @@ pub struct Instance<N = Arc<Needs>> {
     /// Its owner has marked it, so that it is among those that are moved first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marked: bool,
+    /// It does not run; `None` if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
     /// What it needs of a host; `None` if Nova does not show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<N>,

@@ -124,8 +124,8 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
     let (protection, text) = if look.is_up(name) == Some(true) {
         // What is reported of a host that Nova hears is examined first.
         (
-            Protection::Degraded,
-            "it is reported, and Nova hears it".to_owned(),
+            Protection::Unknown,
+            "it is reported, and Nova hears it: which is so is being looked into".to_owned(),
         )
     } else {
         let text = if waits {

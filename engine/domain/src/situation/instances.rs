@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::freezes::Frozen;
 use super::hosts::Assessed;
-use super::{Code, Facts, Finding, Findings, Instance, Look, Protection, Standing, Waiting};
+use super::{Code, Facts, Finding, Findings, Grade, Instance, Look, Protection, Standing, Waiting};
 use crate::id::ServerId;
+use crate::nova::{Rest, Why};
 use crate::recovery::Life;
 use crate::wait::{Wait, WaitsFor};
 
@@ -73,6 +75,9 @@ pub(super) fn assess(
         all.extend(instances.iter().map(|one| {
             let waiting = waiting.get(&one.id).copied();
             told.extend(waiting.map(|_| one.id));
+            if let Some(rest) = rests(one).filter(|_| waiting.is_none()) {
+                found.note(resting(one, rest, look));
+            }
             let (protection, reasons) = match own(one, waiting, &base, look) {
                 Some(own) => (own.protection, Arc::new(own.reasons)),
                 None => (base.protection, Arc::clone(&reasons)),
@@ -118,7 +123,8 @@ fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'
         return Some(down(Code::HostUnderRecovery));
     }
     let frozen = look.ice.servers.contains(&one.id);
-    if !frozen && !one.moving && one.left.is_none() {
+    let rest = rests(one);
+    if !frozen && !one.moving && one.left.is_none() && rest.is_none() {
         return None;
     }
     let mut standing = base.clone();
@@ -126,10 +132,79 @@ fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'
     if one.moving {
         standing.worsen(Protection::Degraded, Code::InstanceMoving);
     }
+    if let Some(rest) = rest {
+        let protection = match rest.why {
+            Why::Due => Protection::Down,
+            Why::Unasked | Why::Unclear | Why::Meant => Protection::Unknown,
+        };
+        standing.worsen(protection, Code::InstanceDown);
+    }
     if one.left.is_some() {
         standing.protection = Protection::NotMeant;
     }
     Some(standing)
+}
+
+/// That it does not run, if it is to be recovered and nobody is known to have stopped it.
+fn rests(one: &Instance) -> Option<&Rest> {
+    let rest = one.rest.as_ref().filter(|_| one.left.is_none())?;
+    match rest.why {
+        Why::Due | Why::Unasked | Why::Unclear => Some(rest),
+        Why::Meant => None,
+    }
+}
+
+/// How long Nova may be at work on an instance that is to run before that is told as an outage.
+const BUSY: Duration = Duration::from_mins(5);
+
+/// What there is to say of one that does not run.
+fn resting(one: &Instance, rest: &Rest, look: &Look<'_>) -> Finding {
+    let age = u128::from(look.now.micros_since(rest.since).unsigned_abs());
+    let fix = if rest.stopped {
+        format!("openstack server start {}", one.id)
+    } else {
+        format!("openstack server reboot --hard {}", one.id)
+    };
+    let (grade, text, fix) = match rest.why {
+        Why::Due if rest.busy && age < BUSY.as_micros() => (
+            Grade::Info,
+            "it should run and does not: Nova is at work on it",
+            None,
+        ),
+        Why::Due if rest.stopped => (
+            Grade::Err,
+            "it should run and does not: stopped, and nobody has asked for that",
+            Some(fix),
+        ),
+        Why::Due => (
+            Grade::Err,
+            "it should run and does not: in error or shut down, and nobody has asked for that",
+            Some(fix),
+        ),
+        Why::Unclear if rest.stopped => (
+            Grade::Info,
+            "Nova found it shut down and stopped it: whether its guest did that by itself is not known",
+            Some(fix),
+        ),
+        Why::Unclear => (
+            Grade::Info,
+            "it does not run, and Nova does not show why",
+            Some(fix),
+        ),
+        Why::Unasked | Why::Meant => (
+            Grade::Info,
+            "it does not run: whether somebody has stopped it is being looked up",
+            None,
+        ),
+    };
+    let finding = Finding::new(Code::InstanceDown, text)
+        .graded(grade)
+        .about(&*one.name, 1)
+        .since(rest.since);
+    match fix {
+        Some(fix) => finding.fix(fix),
+        None => finding,
+    }
 }
 
 fn down(code: Code) -> Standing {

@@ -7,6 +7,7 @@ use super::tests::{NOW, ago, compute, engine, fine, test};
 use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
+use crate::nova::{Rest, Why};
 use crate::policy::FencingMode;
 use crate::recovery::Life;
 
@@ -127,6 +128,39 @@ proptest! {
     #[test]
     fn older_facts_never_improve_the_grade(facts in facts(), seconds in 0..2_000_i64) {
         no_better(&assess(&older(&facts, seconds), NOW), &assess(&facts, NOW));
+    }
+
+    /// Whatever else is known: it is never protected, and a finding of its own or of its host names it.
+    #[test]
+    fn r36_what_should_run_and_does_not_is_never_protected_and_always_named(
+        mut facts in facts(),
+        rests in proptest::collection::vec((0..5_u8, 0..1_000_i64, any::<(bool, bool, bool)>()), 6),
+    ) {
+        let Some(known) = &mut facts.instances else {
+            return Ok(());
+        };
+        let mut all = rests.into_iter();
+        for one in known.value.on.values_mut().flat_map(|all| std::sync::Arc::make_mut(all).iter_mut()) {
+            let Some((why, seconds, (busy, stopped, left))) = all.next() else { break };
+            let why = [None, Some(Why::Unasked), Some(Why::Meant), Some(Why::Due), Some(Why::Unclear)][usize::from(why)];
+            one.rest = why.map(|why| Rest { why, since: ago(seconds), busy, stopped, seen: None, judged: None });
+            one.left = (left && seconds % 2 == 0).then(|| "by policy".to_owned());
+        }
+        let on = facts.instances.as_ref().unwrap().value.on.clone();
+        let situation = assess(&facts, NOW);
+        for one in on.values().flat_map(|all| all.iter()).filter(|one| one.left.is_none()) {
+            let told = situation.instances.iter().flatten().find(|told| told.id == one.id).unwrap();
+            let named = situation.findings.iter().any(|finding| {
+                finding.code == Code::InstanceDown && finding.subjects.contains(&one.name.to_string())
+            });
+            match one.rest.as_ref().map(|rest| rest.why) {
+                None | Some(Why::Meant) => prop_assert!(!named, "{one:?}"),
+                Some(Why::Due) => prop_assert!(named && told.protection == Protection::Down, "{told:?}"),
+                Some(Why::Unasked | Why::Unclear) => {
+                    prop_assert!(named && told.protection >= Protection::Unknown, "{told:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::freeze::{Freeze, FreezeScope};
+use crate::nova::{Rest, Why};
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::{RecoveryId, ServerId, Wait, WaitsFor};
@@ -17,7 +18,8 @@ use crate::{RecoveryId, ServerId, Wait, WaitsFor};
 mod region;
 
 pub(super) use region::{
-    ago, compute, computes, engine, failing, fine, host, ice, instance, recovery, test, tests_of, waiting,
+    ago, compute, computes, engine, failing, fine, host, ice, instance, recovery, rest, test, tests_of,
+    waiting,
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -40,6 +42,30 @@ pub(super) const NONE: [u64; 6] = [0, 0, 0, 6, 0, 0];
 fn cases() -> Vec<Case> {
     vec![
         ("all is well", |_| {}, &[], ALL_WELL),
+        (
+            "an instance that should run does not",
+            |facts| rest(facts, Why::Due, 60),
+            &[(Code::InstanceDown, "vm-1", "nobody has asked")],
+            [5, 0, 0, 0, 1, 0],
+        ),
+        (
+            "an instance rests, and why is not known yet",
+            |facts| rest(facts, Why::Unasked, 1),
+            &[(Code::InstanceDown, "vm-1", "looked up")],
+            [5, 0, 1, 0, 0, 0],
+        ),
+        (
+            "an instance rests, and whether it should is not known",
+            |facts| rest(facts, Why::Unclear, 60),
+            &[(Code::InstanceDown, "vm-1", "not known")],
+            [5, 0, 1, 0, 0, 0],
+        ),
+        (
+            "a person has stopped an instance",
+            |facts| rest(facts, Why::Meant, 60),
+            &[],
+            ALL_WELL,
+        ),
         (
             "an instance that may run elsewhere waits for a person",
             |facts| facts.waiting.push(waiting(1, WaitsFor::Absence)),
@@ -386,7 +412,7 @@ fn cases() -> Vec<Case> {
                 "a,b,c",
                 "it is reported, and Nova hears it",
             )],
-            [0, 6, 0, 0, 0, 0],
+            [0, 0, 6, 0, 0, 0],
         ),
         (
             "a host under recovery",
@@ -656,4 +682,35 @@ fn every_code_has_a_page_and_every_page_a_code() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(there, known);
+}
+
+/// An outage of one instance is an error at once, unless Nova is at work on it.
+#[test]
+fn r36_an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for_five_minutes() {
+    let grade = |busy, seconds| {
+        let mut facts = fine();
+        rest(&mut facts, Why::Due, seconds);
+        let on = &mut facts.instances.as_mut().unwrap().value.on;
+        let first = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
+        first.rest.as_mut().unwrap().busy = busy;
+        assess(&facts, NOW).grade
+    };
+    assert_eq!(grade(false, 0), Grade::Err);
+    assert_eq!(grade(true, 290), Grade::Info);
+    assert_eq!(grade(true, 310), Grade::Err);
+}
+
+/// From the first report until the last instance is back a monitoring check is not green.
+#[test]
+fn r36_a_host_that_is_reported_or_recovered_is_a_warning_and_never_merely_degraded() {
+    for up in [true, false] {
+        let mut facts = fine();
+        facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+        facts.recoveries.push(recovery("a", WaitsFor::Nothing));
+        computes(&mut facts)[0].up = up;
+        let situation = assess(&facts, NOW);
+        assert_eq!(situation.grade, Grade::Warn);
+        let expected = if up { Protection::Unknown } else { Protection::Down };
+        assert_eq!(situation.hosts[0].protection, expected);
+    }
 }

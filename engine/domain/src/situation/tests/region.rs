@@ -64,8 +64,23 @@ pub(in super::super) fn instance(number: u128) -> Instance {
         left: None,
         moving: false,
         marked: false,
+        rest: None,
         needs: None,
     }
+}
+
+/// The first instance does not run.
+pub(in super::super) fn rest(facts: &mut Facts, why: Why, seconds: i64) {
+    let on = &mut facts.instances.as_mut().unwrap().value.on;
+    let first = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
+    first.rest = Some(Rest {
+        why,
+        since: ago(seconds),
+        busy: false,
+        stopped: true,
+        seen: None,
+        judged: Some(ago(seconds)),
+    });
 }
 
 pub(in super::super) fn ice(scope: FreezeScope, name: &str) -> Ice {
