@@ -253,7 +253,15 @@ impl Source for Remote {
         if !lose.is_empty() {
             query.push(("lose", lose.join(",")));
         }
-        self.get(&["forecast"], &query, "forecast").await
+        match self.client.ask_operator(&["forecast"], &query).await {
+            Ok(body) => self.read(&body, "forecast"),
+            Err(failed) if failed.status == Some(404) => {
+                // Of a segment or host that is not there the API says so; one that does not know the path knows no other either.
+                self.get::<Value>(&["freezes"], &[], "freezes").await?;
+                Err(Failure::usage(failed.text))
+            }
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
+        }
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {

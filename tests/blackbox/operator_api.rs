@@ -6,6 +6,7 @@ use serde_json::Value;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock as _, FactStore as _, Round};
 
+use super::remote::{ADMIN, over};
 use super::support::{Api, Stage, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
@@ -141,6 +142,10 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
     let lost = json(&stage, &words);
     assert_eq!(lost["lost"]["room"], "enough", "{lost}");
     assert_eq!(lost["lost"]["instances"], 3, "{lost}");
+    for words in [&["forecast", "nosuch"][..], &["forecast", "--lose", "nosuch"]] {
+        let (_, _, why) = over(&stage, ADMIN, words);
+        assert!(why.contains("is called") && !why.contains("Upgrade it"), "{why}");
+    }
     let path = "forecast?lose=compute-001,compute-002";
     assert_eq!(told(&api, path, "forecast").await["lost"], lost["lost"]);
     let all = json(

@@ -141,8 +141,13 @@ impl Fence {
         self.retrying = false;
         // Whoever decides needs to know which device said what.
         let word = self.last_word.as_deref().unwrap_or("no device has answered");
+        let tried = if self.ordered {
+            "it could not be switched off"
+        } else {
+            "it was not switched off"
+        };
         let text = format!(
-            "it could not be switched off ({word}), and now {heard}, so it is not tried again. If the host is well, reject the recovery"
+            "{tried} ({word}), and now {heard}, so it is not tried again. If the host is well, reject the recovery"
         );
         let note = format!("host {}: {text}", turn.host);
         turn.record.step(Task::Fence, StepKind::Note, 0.3, note);

@@ -332,7 +332,13 @@ impl Suspect<'_> {
         guard.wait_for_silence(self, turn);
         if let Some(heard) = self.service.heard(now.elapsed) {
             let said = proof.said();
-            let heard = format!("{heard} while {said} (of another machine? see `tachi fence check`)");
+            // In every death the device says so before Nova's silence has lasted long enough.
+            let doubt = if now.elapsed.since(fence.began) < turn.policy.heartbeat_stale {
+                ": waiting for Nova's heartbeat to stop"
+            } else {
+                " (of another machine? see `tachi fence check`)"
+            };
+            let heard = format!("{heard} while {said}{doubt}");
             self.contradicted(&heard, fence.began, guard, turn);
         }
         false

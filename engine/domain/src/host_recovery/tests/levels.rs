@@ -373,7 +373,10 @@ fn row07_a_host_that_returns_after_all_levels_have_failed_stays_manual() {
     bed.tick(10_000).heartbeat_age(1_000).service_now();
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::Fence);
-    assert!(why.contains("Nova shows it up"), "{why}");
+    assert!(
+        why.contains("Nova shows it up") && why.contains("it could not be switched off"),
+        "{why}"
+    );
     let mut acted = 0;
     for _ in 0..300 {
         bed.tick(5_000).heartbeat_age(60_000).service();

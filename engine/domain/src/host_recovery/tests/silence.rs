@@ -18,6 +18,13 @@ fn c2_t9_a_foreign_power_controllers_word_is_no_proof_while_nova_hears_the_host(
         bed.heartbeat_age(1_000).service().power(Power::Off);
         assert!(bed.state.proof.is_none(), "{} ms", bed.at);
         assert!(bed.updates().is_none(), "{} ms", bed.at);
+        if bed.at < 10_000 {
+            let message = bed.message.clone().unwrap_or_default();
+            assert!(
+                !message.contains("another machine"),
+                "so it is in every death: {message}"
+            );
+        }
         bed.tick(3_500);
     }
     let message = bed.message.clone().unwrap();
