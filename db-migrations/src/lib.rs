@@ -46,6 +46,7 @@ mod m20261127_0040_monitor_heartbeats;
 mod m20261127_0041_running_again;
 mod m20261127_0086_rewinds;
 mod m20261127_0088_actions;
+mod m20261127_0106_first_reports;
 mod origin;
 mod statement;
 mod sync;
@@ -99,6 +100,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_0041_running_again::Migration),
             Box::new(m20261127_0086_rewinds::Migration),
             Box::new(m20261127_0088_actions::Migration),
+            Box::new(m20261127_0106_first_reports::Migration),
         ]
     }
 

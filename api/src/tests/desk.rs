@@ -116,6 +116,7 @@ pub(super) fn recovery(number: u128, host: &str) -> RecoverySummary {
         message: None,
         owner: None,
         opened_at: NOW,
+        first_reported_at: NOW,
     }
 }
 

@@ -21,7 +21,7 @@ pub fn line(down: &Downtime) -> Option<String> {
     figures(down).line()
 }
 
-/// How long instances were down, counted from the opening of their recovery, in seconds.
+/// How long instances were down, counted from the first report through all attempts, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DowntimeFigures)]
 pub struct Figures {

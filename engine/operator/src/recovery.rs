@@ -71,6 +71,10 @@ pub struct RecoveryView {
     pub owner: Option<String>,
     /// When it was opened.
     pub opened_at: Time,
+    /// When what it is about was first reported: earlier than `opened_at` in another attempt. Null if an older API does not tell.
+    #[serde(default)]
+    #[schema(required)]
+    pub first_reported_at: Option<Time>,
     /// How its instances fare.
     pub moves: MovesView,
     /// For how long those that are back were down, all together; null unless `downtime` asks for it, and of what was planned.
@@ -144,6 +148,7 @@ impl From<&RecoverySummary> for RecoveryView {
             message: row.message.clone(),
             owner: row.owner.clone(),
             opened_at: Time(row.opened_at),
+            first_reported_at: Some(Time(row.first_reported_at)),
             moves: row.moves.into(),
             down_seconds: None,
             instance: None,

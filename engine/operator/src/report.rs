@@ -45,7 +45,7 @@ pub struct Milestone {
     pub what: &'static str,
     /// When; null if it was not reached.
     pub at: Option<Time>,
-    /// After the opening of the recovery, in seconds; below zero before it.
+    /// After the first report, in seconds; below zero before it.
     pub after: Option<f64>,
     /// By what, or by whom.
     pub by: String,
@@ -239,7 +239,7 @@ fn sentence(story: &StoryView) -> String {
     if moves.total > 0 {
         if let Some(last) = story.downtime.all.last {
             // Writing to a string cannot fail.
-            let _ = write!(text, ", the last {last:.1} s after the recovery was opened");
+            let _ = write!(text, ", the last {last:.1} s after the first report");
         }
         let waiting = story.instances.iter().filter(|one| needs_person(one)).count();
         let seen_to = story.instances.iter().filter(|one| one.seen_to.is_some()).count();
@@ -274,10 +274,11 @@ fn needs_person(one: &InstanceView) -> bool {
 fn moments(story: &StoryView) -> Vec<Milestone> {
     let summary = &story.summary;
     let opened = summary.opened_at.0;
+    let first = summary.first_reported_at.map_or(opened, |first| first.0);
     let moment = |what, at: Option<Time>, by: String| Milestone {
         what,
         at,
-        after: at.map(|at| seconds_since(at.0, opened)),
+        after: at.map(|at| seconds_since(at.0, first)),
         by,
     };
     let reporters: Vec<String> = story.reporters.iter().map(ToString::to_string).collect();
@@ -289,6 +290,16 @@ fn moments(story: &StoryView) -> Vec<Milestone> {
         ),
         moment("recovery opened", Some(summary.opened_at), String::new()),
     ];
+    if first < opened {
+        all.insert(
+            0,
+            moment(
+                "first reported, in an earlier attempt",
+                summary.first_reported_at,
+                String::new(),
+            ),
+        );
+    }
     if summary.kind != RecoveryKind::Host {
         return all;
     }

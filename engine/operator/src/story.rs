@@ -183,12 +183,12 @@ fn kept(story: &Story) -> BTreeMap<&str, Kept<'_>> {
     moves.map(|one| (one.vmove.as_str(), read(one))).collect()
 }
 
-/// For how long an instance that is back was down, counted from the opening of the recovery.
+/// For how long an instance that is back was down, counted from the first report through all attempts.
 pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
     if one.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
         return None;
     }
-    let lasted = one.end_time?.micros_since(summary.opened_at);
+    let lasted = one.end_time?.micros_since(summary.first_reported_at);
     Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
 }
 
@@ -350,7 +350,7 @@ pub struct InstanceView {
     #[serde(default)]
     #[schema(required)]
     pub ha_enabled: Option<bool>,
-    /// For how long it was down, counted from the opening of the recovery; null if it is not back.
+    /// For how long it was down, counted from the first report through all attempts; null if it is not back.
     #[serde(default)]
     #[schema(required)]
     pub down_seconds: Option<f64>,

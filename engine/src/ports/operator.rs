@@ -46,6 +46,8 @@ pub struct RecoverySummary {
     pub owner: Option<String>,
     /// When it was opened.
     pub opened_at: Timestamp,
+    /// When what it is about was first reported: the opening of the first attempt.
+    pub first_reported_at: Timestamp,
 }
 
 /// The instances of a recovery, by what the API shows of them.

@@ -57,6 +57,7 @@ fn recovery(number: u128, kind: RecoveryKind, life: Life, opened: i64) -> Recove
         message: None,
         owner: None,
         opened_at: after(opened),
+        first_reported_at: after(opened),
     }
 }
 

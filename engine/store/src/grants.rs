@@ -74,7 +74,7 @@ const TABLES: [&str; 26] = [
 ];
 
 /// The columns of a recovery that a report opens.
-const OPENED: [&str; 12] = [
+const OPENED: [&str; 13] = [
     "uuid",
     "notification_uuid",
     "kind",
@@ -83,6 +83,7 @@ const OPENED: [&str; 12] = [
     "life",
     "open_key",
     "opened_at",
+    "first_reported_at",
     "off_word",
     "reporters",
     "waits_for",

@@ -56,6 +56,7 @@ fn region() -> SituationView {
         message: Some("whatever is told of it".into()),
         owner: Some("e1".into()),
         opened_at: Timestamp::from_micros(NOW - 60_000_000),
+        first_reported_at: Timestamp::from_micros(NOW - 60_000_000),
     });
     seen.situation = judged(&seen.tables);
     SituationView::from(&seen)

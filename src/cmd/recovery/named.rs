@@ -125,6 +125,7 @@ mod tests {
             message: None,
             owner: None,
             opened_at: Timestamp::from_micros(1),
+            first_reported_at: Timestamp::from_micros(1),
         })
     }
 

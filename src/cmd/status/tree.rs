@@ -349,6 +349,7 @@ mod tests {
             message: Some("whatever is told of it".into()),
             owner: None,
             opened_at: Timestamp::from_micros(1),
+            first_reported_at: Timestamp::from_micros(1),
         });
         seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
         seen.tables.segments[0].hosts[0].recovery = Some((id, Life::Open));

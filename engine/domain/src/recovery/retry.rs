@@ -12,6 +12,9 @@ const OF: &str = "retry_of";
 /// The field with the heartbeat that the failed recovery's own change of Nova's record has left there, and the last one before it.
 const OWN_STAMP: &str = "retry_own_stamp";
 
+/// The field that tells when the first attempt was opened, in microseconds.
+const FIRST_REPORTED: &str = "retry_first_reported";
+
 /// A heartbeat that a change of ours has made, and the last one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OwnStamp {
@@ -37,6 +40,17 @@ pub fn payload(
         payload.insert(OWN_STAMP.to_owned(), text);
     }
     payload
+}
+
+/// Has it tell when what it is about was first reported.
+pub fn note_first_reported(payload: &mut BTreeMap<String, String>, at: Timestamp) {
+    payload.insert(FIRST_REPORTED.to_owned(), at.micros().to_string());
+}
+
+/// When what it is about was first reported, if it is another attempt; `None` if that is said to lie ahead.
+pub fn first_reported(payload: &BTreeMap<String, String>, now: Timestamp) -> Option<Timestamp> {
+    let at = Timestamp::from_micros(payload.get(FIRST_REPORTED)?.parse().ok()?);
+    (at <= now).then_some(at)
 }
 
 /// True if it is another attempt.

@@ -232,6 +232,7 @@ mod tests {
             message: None,
             owner: Some("ctl-1:7:x".into()),
             opened_at: Timestamp::from_micros(1),
+            first_reported_at: Timestamp::from_micros(1),
         };
         let mut heard = Heard {
             recoveries: vec![

@@ -51,6 +51,7 @@ pub(super) struct Row {
     host_name: String,
     owner: Option<String>,
     opened_at: i64,
+    first_reported_at: Option<i64>,
     waits_for: Option<String>,
     waits_on: Option<String>,
     waits_since: Option<i64>,
@@ -66,8 +67,8 @@ struct Shown {
 /// What is told of the recoveries that `wanted` finds.
 pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row>> {
     use recovery::Column::{
-        HostName, HostUuid, Kind, Life, NotificationUuid, OpenedAt, Owner, Uuid, WaitsFor, WaitsOn,
-        WaitsSince,
+        FirstReportedAt, HostName, HostUuid, Kind, Life, NotificationUuid, OpenedAt, Owner, Uuid, WaitsFor,
+        WaitsOn, WaitsSince,
     };
     wanted
         .select_only()
@@ -80,6 +81,7 @@ pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row
             HostName,
             Owner,
             OpenedAt,
+            FirstReportedAt,
             WaitsFor,
             WaitsOn,
             WaitsSince,
@@ -148,6 +150,7 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
             host: row.host_name,
             owner: row.owner,
             opened_at: Timestamp::from_micros(row.opened_at),
+            first_reported_at: Timestamp::from_micros(row.first_reported_at.unwrap_or(row.opened_at)),
         })
     });
     Ok(told.collect::<Result<_, _>>()?)

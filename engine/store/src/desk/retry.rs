@@ -9,7 +9,7 @@ use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFi
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::host_recovery::own_stamp_in;
-use tachi_domain::recovery::retry::payload;
+use tachi_domain::recovery::retry::{note_first_reported, payload};
 use tachi_domain::recovery::{RecoveryKind, Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::StepKind;
@@ -89,7 +89,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         RecoveryKind::Host => standing_evidence(db, &failed).await?,
         RecoveryKind::Vm | RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => None,
     };
-    let payload = match kind {
+    let mut payload = match kind {
         RecoveryKind::Host => {
             let own_stamp = failed.state.as_deref().and_then(own_stamp_in);
             payload(id, own_stamp, evidence.is_some(), notification.payload)
@@ -98,6 +98,8 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
             notification.payload
         }
     };
+    let first_reported = failed.first_reported_at.unwrap_or(failed.opened_at);
+    note_first_reported(&mut payload, Timestamp::from_micros(first_reported));
     let new = NewNotification {
         kind: notification.kind,
         hostname: host.name,
@@ -246,6 +248,41 @@ mod tests {
             assert_eq!(old.summary.status, "failed");
             let last = &old.steps.last().unwrap().text;
             assert_eq!(last, "another attempt is asked for by alice");
+        }
+    }
+
+    #[tokio::test]
+    async fn downtime_counts_from_the_first_report_through_all_attempts() {
+        let (bench, first) = ended(NotificationStatus::Failed, Life::Closed).await;
+        let opened = |story: Option<tachi_engine::ports::operator::Story>| {
+            let summary = story.unwrap().summary;
+            (summary.opened_at, summary.first_reported_at)
+        };
+        let reported = opened(bench.store.desk().story(first).await.unwrap());
+        assert_eq!(reported.0, reported.1, "a first attempt");
+        let mut failed = first;
+        for _ in 0..2 {
+            bench.clock.advance(std::time::Duration::from_mins(1));
+            let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
+            let Retried::Begun { recovery, .. } = retried else {
+                panic!("{retried:?}");
+            };
+            let story = opened(bench.store.desk().story(recovery).await.unwrap());
+            assert_eq!(story.1, reported.0, "as the first attempt was opened");
+            assert!(story.0 > reported.0, "{story:?}");
+            let claimed = bench.claim_newest("engine").await;
+            let write = Write {
+                life: Some(Life::Closed),
+                notification: Some((NotificationStatus::Failed, None)),
+                ..Write::default()
+            };
+            let journal = bench.store.journal();
+            let written = journal
+                .commit_at(claimed.id, claimed.epoch, &write)
+                .await
+                .unwrap();
+            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            failed = claimed.id;
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Model {
     pub(crate) state: Option<String>,
     pub(crate) proven_off: bool,
     pub(crate) opened_at: i64,
+    /// When its first attempt was opened; NULL in a first attempt.
+    pub(crate) first_reported_at: Option<i64>,
     pub(crate) word_number: i64,
     pub(crate) word: Option<String>,
     /// Who has said the word; of a plan, who has asked for it.

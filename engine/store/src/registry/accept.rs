@@ -13,6 +13,7 @@ use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::recovery::OffWord;
+use tachi_domain::recovery::retry::first_reported;
 use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
 use tachi_domain::{HostId, Reporter, Timestamp, WaitsFor};
 use tachi_engine::ports::RegistryError;
@@ -223,6 +224,7 @@ impl Case<'_> {
         Ok(Heard {
             off_word: word.as_ref().map(json).transpose()?,
             reporters: reporter.map(|reporter| json(&[reporter])).transpose()?,
+            first_reported: first_reported(&self.accept.new.payload, self.accept.now),
         })
     }
 
@@ -263,6 +265,8 @@ impl Case<'_> {
 pub(crate) struct Heard {
     off_word: Option<String>,
     reporters: Option<String>,
+    /// When the first attempt was opened, if this is another one.
+    first_reported: Option<Timestamp>,
 }
 
 /// What a report says that an open recovery does not know.
@@ -318,6 +322,7 @@ pub(crate) fn recovery_row(
         life: Set(Life::Open.as_str().to_owned()),
         open_key: Set(key),
         opened_at: Set(now.micros()),
+        first_reported_at: Set(heard.first_reported.map(Timestamp::micros)),
         off_word: Set(heard.off_word),
         reporters: Set(heard.reporters),
         waits_for: Set(Some(WaitsFor::Nothing.as_str().to_owned())),

@@ -90,6 +90,7 @@ fn recovery(life: Life, status: &str, wait: WaitsFor, steps: Vec<StepLine>) -> P
             message: None,
             owner: None,
             opened_at: at(0),
+            first_reported_at: at(0),
         },
         word: None,
         before: None,

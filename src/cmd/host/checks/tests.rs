@@ -90,6 +90,7 @@ fn open() -> RecoverySummary {
         message: None,
         owner: None,
         opened_at: Timestamp::from_micros(1),
+        first_reported_at: Timestamp::from_micros(1),
     }
 }
 

@@ -27,6 +27,7 @@ fn row(number: u128, host: &str, message: Option<&str>) -> RecoveryView {
         message: message.map(str::to_owned),
         owner: None,
         opened_at,
+        first_reported_at: opened_at,
     })
 }
 

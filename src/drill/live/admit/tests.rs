@@ -57,6 +57,7 @@ fn recovery_of(host: &str, segment: SegmentId) -> RecoverySummary {
         message: None,
         owner: None,
         opened_at: Timestamp::from_micros(1),
+        first_reported_at: Timestamp::from_micros(1),
     }
 }
 
