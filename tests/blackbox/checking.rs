@@ -65,6 +65,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "the host died while an instance migrated away",
     ),
     ("move-failed", "err", "an operator has aborted the recovery"),
+    ("instance-down", "err", "an instance is in error"),
     (
         "recovery-held",
         "err",
@@ -154,7 +155,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "warn",
         "one of two engines does not reach the broker",
     ),
-    ("host-under-recovery", "info", "a host is being recovered"),
+    ("host-under-recovery", "warn", "a host is being recovered"),
     ("room-tight", "info", "one of three other hosts takes nothing"),
 ];
 

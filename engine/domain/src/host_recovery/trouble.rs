@@ -68,6 +68,12 @@ impl Troubles {
         });
     }
 
+    /// The same, in words that follow what is so now: they hold nothing that differs at each look.
+    pub(super) fn say(&mut self, topic: Topic, now: Now, text: String) {
+        let since = self.0.get(&topic).map_or(now.elapsed, |trouble| trouble.since);
+        self.0.insert(topic, Trouble { since, text });
+    }
+
     /// It does so no more.
     pub(super) fn end(&mut self, topic: Topic) {
         self.0.remove(&topic);

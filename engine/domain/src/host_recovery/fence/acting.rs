@@ -183,6 +183,7 @@ fn believed_word(
         guard.wait_for_silence(suspect, turn);
         return None;
     }
+    turn.troubles.end(Topic::Heard);
     let evidence = suspect.said.standing_evidence();
     if let Some(vouch) = vouch.as_deref_mut() {
         vouch.waits_for_silence = false;
@@ -347,9 +348,8 @@ impl Suspect<'_> {
                 turn.hold_fence(&message);
             }
         } else {
-            turn.troubles.begin(Topic::Heard, now, || {
-                format!("host {host} is reported down, but {heard}: waiting")
-            });
+            let text = format!("host {host} is reported down, but {heard}: waiting");
+            turn.troubles.say(Topic::Heard, now, text);
         }
     }
 }

@@ -327,6 +327,7 @@ impl Suspect<'_> {
         };
         // What was begun in silence is gone on with although Nova has stopped answering.
         if silent || (fence.ordered && self.service.was_silent()) {
+            turn.troubles.end(Topic::Heard);
             return true;
         }
         guard.wait_for_silence(self, turn);
@@ -334,7 +335,7 @@ impl Suspect<'_> {
             let said = proof.said();
             // In every death the device says so before Nova's silence has lasted long enough.
             let doubt = if now.elapsed.since(fence.began) < turn.policy.heartbeat_stale {
-                ": waiting for Nova's heartbeat to stop"
+                " (Nova notices a death later than its device)"
             } else {
                 " (of another machine? see `tachi fence check`)"
             };
