@@ -112,7 +112,15 @@ pub struct Arrival {
 impl Arrival {
     /// True if it is lost unless it lands: what its source shuts down or switches has a task until then.
     fn may_be_lost(&self) -> bool {
-        self.shown.as_ref().is_none_or(|shown| !shown.is_settled())
+        self.shown
+            .as_ref()
+            .is_none_or(|shown| !shown.is_settled() || self.was_shut_down(shown))
+    }
+
+    /// A host that takes a resize back shuts the guest down first. A restart of its nova-compute may hide that: no task, and a power
+    /// state of before.
+    fn was_shut_down(&self, shown: &Sighting) -> bool {
+        self.status == MigrationStatus::Reverting && shown.host == self.from
     }
 
     /// Without its status, which changes: each change would be a write of the notification.
@@ -367,7 +375,7 @@ impl Arrivals {
             arrival.shown = Some(sighting.clone());
             turn.record.head = true;
         }
-        if (arrival.status.is_over() || arrival.overdue) && sighting.is_settled() {
+        if (arrival.status.is_over() || arrival.overdue) && !arrival.may_be_lost() {
             self.harmless.insert(arrival.migration);
             self.expected.remove(&server);
             turn.record.head = true;

@@ -20,7 +20,7 @@ use crate::count;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
-use crate::nova::{Migration, MigrationType, Server};
+use crate::nova::{Migration, MigrationStatus, MigrationType, Server};
 use crate::question::Question;
 use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
@@ -32,15 +32,47 @@ const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 const LOCAL_DISK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
 
-/// The unfinished moves of another kind that make it unknown where the guest runs (R11), and the other host each names.
-fn elsewhere<'a>(
+/// Where and how Nova shows an instance.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
     host: &'a str,
+    is_migrating: bool,
+    /// What was touched since then may still be at work.
+    recent: Timestamp,
+}
+
+impl<'a> Shown<'a> {
+    fn new(server: &Server, clock: Option<Timestamp>, turn: &Turn<'a>) -> Self {
+        let window = turn.policy.nova_long_rpc_timeout.as_secs();
+        Self {
+            host: turn.host,
+            is_migrating: server.task_state.as_deref() == Some("migrating"),
+            recent: clock
+                .unwrap_or(turn.now.wall)
+                .minus_seconds(i64::try_from(window).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// True if the guest has been switched to the other host, which did not answer. Nova records that as completed, and goes on
+    /// showing the instance here; its task may be gone with a restart of nova-compute. What was shelved since leaves no record.
+    fn has_switched(self, record: &Migration) -> bool {
+        record.kind == MigrationType::LiveMigration
+            && record.status.is_done()
+            && record.source.as_deref() == Some(self.host)
+            && (self.is_migrating || record.touched_at().is_none_or(|at| at >= self.recent))
+    }
+}
+
+/// The moves of another kind that make it unknown where the guest runs (R11), and the other host each names.
+fn elsewhere<'a>(
+    shown: Shown<'a>,
     migrations: &'a [&'a Migration],
 ) -> impl Iterator<Item = (&'a Migration, &'a String)> {
+    let host = shown.host;
     // A move that was finished since has brought it here from wherever an older one had left it.
     let arrived_since = move |old: &Migration| {
         migrations.iter().any(|one| {
-            one.status.has_moved()
+            (one.status.has_moved() || one.status == MigrationStatus::Finished)
                 && one.id > old.id
                 && one.dest.as_deref() == Some(host)
                 && one.server == old.server
@@ -48,7 +80,8 @@ fn elsewhere<'a>(
     };
     migrations
         .iter()
-        .filter(|one| one.kind != MigrationType::Evacuation && !one.status.is_over())
+        .filter(|one| one.kind != MigrationType::Evacuation)
+        .filter(move |one| !one.status.is_over() || shown.has_switched(one))
         .filter(move |one| !has_landed(one, host))
         .filter(move |one| !arrived_since(one))
         .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
@@ -266,6 +299,7 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
         .collect();
     order::in_order(turn.policy, &mut fresh);
     let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+    let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let planned = fresh.len();
     for (rank, server) in (first..).zip(fresh) {
         let migrations = by_server.remove(&server.id).unwrap_or_default();
@@ -273,7 +307,8 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
             .written_off
             .get(&server.id)
             .map_or(&[][..], Vec::as_slice);
-        let mut one = plan_one(server, rank, &migrations, written_off, since, turn);
+        let shown = Shown::new(server, clock, turn);
+        let mut one = plan_one((server, shown), rank, &migrations, written_off, since, turn);
         if let Some(hosts) = inventory.may_run.get(&server.id) {
             let others = hosts.iter().filter(|host| *host != turn.host).cloned();
             one.may_run.extend(others);
@@ -308,7 +343,7 @@ fn is_here_again(one: &Move, records: &[&Migration], host: &str) -> bool {
 }
 
 fn plan_one(
-    server: &Server,
+    (server, shown): (&Server, Shown<'_>),
     rank: u32,
     migrations: &[&Migration],
     written_off: &[WrittenOff],
@@ -347,7 +382,7 @@ fn plan_one(
         },
         known,
         written_off: written_off.to_vec(),
-        elsewhere: elsewhere(host, migrations)
+        elsewhere: elsewhere(shown, migrations)
             .map(|(_, other)| other.clone())
             .collect(),
         busy_before: server.is_rebuilding(),
@@ -366,7 +401,7 @@ fn plan_one(
         one.over_at = Some(now.wall);
         return one;
     }
-    if let Some((migration, other)) = elsewhere(host, migrations).next() {
+    if let Some((migration, other)) = elsewhere(shown, migrations).next() {
         one.step = MoveStep::Held;
         one.note = Some(held_note(host, migration, other));
     } else {
@@ -407,7 +442,12 @@ fn look_at_held(
     turn: &mut Turn<'_>,
 ) {
     let now = turn.now;
-    let on_host: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
+    let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
+    let on_host: BTreeMap<ServerId, Shown<'_>> = inventory
+        .servers
+        .iter()
+        .map(|server| (server.id, Shown::new(server, clock, turn)))
+        .collect();
     let off = if move_track.lists_within(LISTS_AGE, now) {
         move_track.hosts_to_count_on(now)
     } else {
@@ -420,14 +460,16 @@ fn look_at_held(
             .iter()
             .filter(|migration| migration.server == one.server)
             .collect();
-        if !on_host.contains(&server) {
+        let Some(shown) = on_host.get(&server).copied() else {
             // A list may lack what is there: it is looked at by itself.
             move_track.look.insert(server);
-        } else if one.has_no_doubt()
-            && elsewhere(turn.host, &migrations)
+            continue;
+        };
+        if one.has_no_doubt()
+            && elsewhere(shown, &migrations)
                 .all(|(_, other)| off.contains(other) || one.absent.contains(other))
         {
-            for (_, other) in elsewhere(turn.host, &migrations) {
+            for (_, other) in elsewhere(shown, &migrations) {
                 if !one.absent.contains(other) {
                     one.note_may_run_on(other, &off);
                 }
@@ -445,6 +487,14 @@ fn look_at_held(
 }
 
 fn held_note(host: &str, migration: &Migration, other: &str) -> String {
+    if migration.status.is_over() {
+        return format!(
+            "held: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
+             may run on {other}: look there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, say \
+             tachi vmove recover {} --failure --on {other}",
+            migration.server
+        );
+    }
     format!(
         "held: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there (virsh \
          list --all); if it runs, let Nova end that move; if it does not, say tachi vmove recover {} --failure --on {other}",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::turn::{Moves, Turn};
 use super::super::{Lock, Move};
-use super::plan_one;
+use super::{Shown, plan_one};
 use crate::count;
 use crate::id::ServerId;
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, VmState};
@@ -68,7 +68,9 @@ pub(in super::super) fn adopt_lost(
         else {
             continue;
         };
-        let mut one = plan_one(&shown_nowhere(*server), next + adopted, &[], &[], since, turn);
+        let nowhere = shown_nowhere(*server);
+        let shown = Shown::new(&nowhere, None, turn);
+        let mut one = plan_one((&nowhere, shown), next + adopted, &[], &[], since, turn);
         one.adopt(first, turn.now);
         one.over_at = None;
         one.note = None;

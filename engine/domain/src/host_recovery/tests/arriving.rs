@@ -5,7 +5,7 @@ use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, MoveStep, Stage};
 use crate::id::MigrationId;
-use crate::nova::{Migration, MigrationType, PowerState, Server};
+use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
 use crate::power::Power;
 use crate::recovery::{Command, InCell, Life, Observation, ServerCall, ServerIds, Word};
 
@@ -302,6 +302,36 @@ fn r28_what_is_on_its_way_when_the_host_is_back_is_named() {
     assert_eq!(bed.record.life, Some(Life::Closed));
     assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
     assert_eq!(bed.status, NotificationStatus::Failed);
+}
+
+#[test]
+fn r28_what_was_shut_down_to_be_taken_back_is_named_whatever_nova_shows() {
+    let reverting = Migration {
+        source: Some(HOST.into()),
+        dest: Some("b".into()),
+        ..inbound(MigrationType::Resize, "reverting")
+    };
+    let shown = Server {
+        vm_state: VmState::Resized,
+        ..at_b(None, PowerState::Running)
+    };
+    let mut bed = empty_with(reverting.clone());
+    watch(&mut bed, 3, &reverting, &shown);
+    bed.beats();
+    bed.service.forced_down = false;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "the host is back");
+    let mut bed = empty_with(reverting.clone());
+    watch(&mut bed, 200, &reverting, &shown);
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "its time is over");
+    let elsewhere = Server {
+        host: Some("c".into()),
+        ..shown
+    };
+    let mut bed = empty_with(reverting.clone());
+    watch(&mut bed, 200, &reverting, &elsewhere);
+    assert!(bed.state.moves.is_empty(), "another recovery has moved it");
 }
 
 #[test]

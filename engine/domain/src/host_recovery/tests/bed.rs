@@ -625,7 +625,10 @@ impl Bed {
     }
 
     fn listed(&mut self, servers: Vec<Server>, migrations: Vec<Migration>, in_cell: InCell) -> &mut Self {
-        let service = Some(self.service.clone());
+        let service = Some(Service {
+            nova_now: Some(nova_time(self.at + 100_000)),
+            ..self.service.clone()
+        });
         self.see(Observation::Inventory(Ok(Inventory {
             migrations,
             servers,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bed::{Bed, HOST, evacuation, id, server, tagged, unavailable};
+use super::bed::{Bed, HOST, evacuation, id, nova_time, server, tagged, unavailable};
 use crate::MigrationId;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, Lock, MoveStep, Stage};
@@ -182,7 +182,17 @@ fn r11_an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_of
         );
     }
     let free = [
-        ("a finished one", live(7, 1, "completed", HOST, Some("b"))),
+        (
+            "one that has brought it",
+            live(7, 1, "completed", "b", Some(HOST)),
+        ),
+        (
+            "one that was completed long ago: it may have been shelved since",
+            Migration {
+                created_at: Some(nova_time(0).minus_seconds(1_801)),
+                ..live(7, 1, "completed", HOST, Some("b"))
+            },
+        ),
         ("one that failed", live(7, 1, "error", HOST, Some("b"))),
         (
             "one that has no other host yet",
@@ -260,6 +270,55 @@ fn r11_a_held_instance_goes_on_when_every_other_host_is_off_or_the_move_has_ende
         }
         assert_eq!(bed.step(1) != &MoveStep::Held, free, "{name}");
     }
+}
+
+#[test]
+fn r11_a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
+    let switched = |created_at| Migration {
+        created_at: Some(created_at),
+        ..live(7, 1, "completed", HOST, Some("b"))
+    };
+    let shown = |task: Option<&str>| Server {
+        task_state: task.map(Into::into),
+        ..server(1)
+    };
+    let long_ago = nova_time(0).minus_seconds(90_000);
+    let resized_back = Migration {
+        kind: MigrationType::Resize,
+        ..live(8, 1, "finished", "b", Some(HOST))
+    };
+    let cases = [
+        ("its task is left", Some("migrating"), long_ago, None, true),
+        (
+            "its task went with a restart of nova-compute",
+            None,
+            nova_time(0),
+            None,
+            true,
+        ),
+        (
+            "it has come back since",
+            None,
+            nova_time(0),
+            Some(resized_back),
+            false,
+        ),
+    ];
+    for (name, task, at, since, held) in cases {
+        let records = [switched(at)].into_iter().chain(since).collect();
+        let bed = Bed::engine().planned_with(vec![shown(task)], records);
+        assert_eq!(bed.step(1) == &MoveStep::Held, held, "{name}");
+        assert_ne!(bed.evacuates_any(), held, "{name}");
+    }
+    let mut bed = Bed::engine().planned_with(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
+    let note = bed.one(1).note.clone().unwrap();
+    assert!(note.contains("was recorded as completed"), "{note}");
+    for _ in 0..3 {
+        bed.tick(10_000)
+            .lists_with(vec![shown(Some("migrating"))], vec![], &["b"]);
+        bed.inventory(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
+    }
+    assert_ne!(bed.step(1), &MoveStep::Held, "that host is off too");
 }
 
 #[test]
