@@ -413,11 +413,14 @@ impl World {
             if !row.exists || !should_run || runs || is_back || self.is_named(server) {
                 continue;
             }
-            let recovered = self.journal.recs.iter().any(|row| {
+            // That it has started is no recovery, nor is one that a hook left out.
+            let recovered = self.journal.recs.iter().enumerate().any(|(rec, row)| {
                 row.kind == RecoveryKind::Host
+                    && row.event == "STOPPED"
                     && row.host == dead
                     && row.life == Life::Closed
                     && row.status == NotificationStatus::Finished
+                    && !self.was_skipped(rec)
             });
             if recovered {
                 return self.violate(format!(

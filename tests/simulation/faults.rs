@@ -46,9 +46,9 @@ macro_rules! kinds {
 
 kinds! {
     /// What is moved to a host that dies arrives there afterwards, or has run there before.
-    Arriving = "arriving", 0;
+    Arriving = "arriving", 20;
     /// An owner takes a resize back to a host that is being drained, or that dies.
-    Reverts = "reverts", 0;
+    Reverts = "reverts", 15;
     /// Questions are answered by a copy of Nova's database that is behind.
     Lag = "lag", 0;
     /// The journal's database fails over and loses what was committed last.
@@ -60,7 +60,7 @@ kinds! {
     /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.
     Unsent = "unsent", 25;
     /// Two operators act at once.
-    Crowd = "crowd", 5;
+    Crowd = "crowd", 7;
     /// A host is reported off without evidence while its nova-compute is down, and it comes back.
     BareWord = "bare-word", 12;
     /// An operator asks for a failed recovery again.
@@ -68,7 +68,7 @@ kinds! {
     /// Bound monitors send heartbeats, also of a host whose nova-compute is down.
     Monitors = "monitors", 40;
     /// The destination of a drain dies while something is on its way there.
-    DrainDeath = "drain-death", 0;
+    DrainDeath = "drain-death", 5;
 }
 
 /// The share of a kind, unless `SIM_SHARES=lag=100,crowd=0` says otherwise.

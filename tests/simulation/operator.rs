@@ -252,11 +252,29 @@ impl World {
                     }
                 }
             }
+            if let Some(dest) = self.switched_to(server) {
+                there = self.machines[dest].runs(server);
+                if there {
+                    self.nova.servers[server].host = dest;
+                    self.nova.servers[server].task_state = None;
+                } else {
+                    self.journal.say_failure(rec, one.server, Some(host_name(dest)));
+                }
+            }
             note!(
                 self,
                 "operator has looked after vm-{server}: runs at the destination: {there}"
             );
         }
+    }
+
+    /// Where a live migration has brought it by its record, and not by what Nova shows.
+    fn switched_to(&self, server: usize) -> Option<usize> {
+        let shown = self.nova.servers[server].host;
+        let mut rows = self.nova.migrations.iter().rev();
+        let last = rows.find(|row| row.server == server && row.kind == MigrationType::LiveMigration)?;
+        let switched = last.status == "completed" && last.source == shown;
+        last.dest.filter(|_| switched)
     }
 
     /// Somebody goes where an instance may run, ends it there if it does, sees to it that Nova does nothing more of it, and

@@ -1,4 +1,4 @@
-//! Somebody deletes the record of a dead host's compute service, as before its machine is reinstalled; the next start of its nova-compute
+//! Somebody deletes the record of a dead host's compute service, and reinstalls its machine; the next start of its nova-compute
 //! makes another one, enabled, which nobody has forced down. Nova refuses that for a host with instances; who edits its database is not
 //! asked.
 
@@ -8,6 +8,9 @@ use crate::world::{Event, World, note};
 
 /// Somebody tries again.
 const AGAIN: u64 = 5_000;
+
+/// The machine is reinstalled between so much later and twice that.
+const REINSTALLED: u64 = 300_000;
 
 impl World {
     pub(crate) fn plan_registering(&mut self) {
@@ -36,6 +39,19 @@ impl World {
         );
         self.mishap(Mishap::ServiceDeleted);
         self.nova.services[host].gone = true;
+        self.after(REINSTALLED + planned % REINSTALLED, Event::Reinstalls { host });
+    }
+
+    /// Nothing is left of what was on it.
+    pub(crate) fn reinstalls(&mut self, host: HostIx) {
+        if self.machines[host].beats() || !self.nova.services[host].gone {
+            return;
+        }
+        if self.machines[host].powered {
+            self.power_off(host, "to be reinstalled");
+        }
+        self.machines[host].guests.clear();
+        self.boot(host);
     }
 
     /// nova-compute starts, and finds no record of itself.

@@ -223,6 +223,9 @@ pub(crate) enum Event {
         away: u64,
     },
     /// Somebody deletes the record of a host's compute service.
+    Reinstalls {
+        host: HostIx,
+    },
     DeletesService {
         host: HostIx,
     },
@@ -716,6 +719,7 @@ impl World {
             Event::Fail { host } => self.fail(host),
             Event::Notify { host } => self.notify(host),
             Event::Boot { host } => self.boot(host),
+            Event::Reinstalls { host } => self.reinstalls(host),
             Event::ComputeStart { host, life } => self.compute_start(host, life),
             Event::Delete { server } => self.delete(server),
             Event::Pause { engine, millis } => {
