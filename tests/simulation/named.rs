@@ -1,5 +1,6 @@
 //! Weaknesses of other engines, each as some seeds in which it would show, and with what they must come to.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tachi_domain::entity::notification::NotificationStatus;
@@ -19,15 +20,22 @@ const SEEDS: u64 = 150;
 
 /// Runs seeds whose weather `shape` has changed; `judge` looks at each when it is over. How many it counted.
 fn seeds(shape: impl Fn(&mut World), judge: impl Fn(&World) -> bool) -> u64 {
-    let mut counted = 0;
+    u64::try_from(which(shape, judge).len()).unwrap()
+}
+
+/// Those of which that is true.
+fn which(shape: impl Fn(&mut World), judge: impl Fn(&World) -> bool) -> BTreeSet<u64> {
+    let mut found = BTreeSet::new();
     for seed in 1..=SEEDS {
         let mut world = World::new(seed, false);
         shape(&mut world);
         world.run();
         assert_eq!(world.violation, None, "seed {seed}: {}", world.mishaps.line());
-        counted += u64::from(judge(&world));
+        if judge(&world) {
+            found.insert(seed);
+        }
     }
-    counted
+    found
 }
 
 /// Nothing more goes wrong than what the seed has planned for hosts and what a test adds.
@@ -172,18 +180,21 @@ fn c7_an_api_that_lags_for_a_minute_leaves_nothing_to_a_person() {
 #[test]
 fn c7_tasks_that_a_dead_host_has_left_keep_no_instance_on_it() {
     let left = |strict: bool| {
-        seeds(
+        which(
             |world| {
                 calm(world);
                 world.weather.refusals.strict = strict;
                 world.weather.refusals.tasks = 100;
             },
-            all_moved,
+            // What a drain was moving keeps the task `migrating`, which is for a person to reset.
+            |world| world.mishaps.count(Mishap::Drained) > 0 || all_moved(world),
         )
     };
     let (without, with) = (left(false), left(true));
+    let only: Vec<&u64> = without.difference(&with).collect();
     assert!(
-        with + 5 >= without && with > SEEDS / 3,
-        "{with} of {SEEDS} seeds, {without} with a Nova that minds no task"
+        only.len() <= 5 && with.len() as u64 > SEEDS / 3,
+        "{} of {SEEDS} seeds; not, though with a Nova that minds no task: {only:?}",
+        with.len()
     );
 }

@@ -100,6 +100,9 @@ pub struct Arrival {
     /// It is taken back, so that it comes to the source of its record.
     #[serde(default)]
     pub reverts: bool,
+    /// It is a live migration.
+    #[serde(default)]
+    pub live: bool,
     /// Since when it is watched.
     pub since: Elapsed,
     /// What Nova last showed of the instance; `None` before it was read.
@@ -114,13 +117,14 @@ impl Arrival {
     fn may_be_lost(&self) -> bool {
         self.shown
             .as_ref()
-            .is_none_or(|shown| !shown.is_settled() || self.was_shut_down(shown))
+            .is_none_or(|shown| !shown.is_settled() || self.has_left(shown))
     }
 
-    /// A host that takes a resize back shuts the guest down first. A restart of its nova-compute may hide that: no task, and a power
-    /// state of before.
-    fn was_shut_down(&self, shown: &Sighting) -> bool {
-        self.status == MigrationStatus::Reverting && shown.host == self.from
+    /// True if the guest has left the host on which it is shown, although a restart of that nova-compute may hide it: no task, and a
+    /// power state of before. Who takes a resize back shuts the guest down first; a live migration that is completed has switched it.
+    fn has_left(&self, shown: &Sighting) -> bool {
+        let left = self.status == MigrationStatus::Reverting || (self.live && self.status.is_done());
+        left && shown.host == self.from
     }
 
     /// Without its status, which changes: each change would be a write of the notification.
@@ -314,6 +318,7 @@ impl Arrivals {
             status: record.status.clone(),
             from: hosts.find(|host| *host != turn.host).cloned(),
             reverts: record.status == MigrationStatus::Reverting,
+            live: record.kind == MigrationType::LiveMigration,
             since: now,
             shown: None,
             overdue: false,

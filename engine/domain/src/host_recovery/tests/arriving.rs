@@ -315,6 +315,14 @@ fn r28_what_was_shut_down_to_be_taken_back_is_named_whatever_nova_shows() {
         vm_state: VmState::Resized,
         ..at_b(None, PowerState::Running)
     };
+    let switched = Migration {
+        source: Some("b".into()),
+        dest: Some(HOST.into()),
+        ..inbound(MigrationType::LiveMigration, "completed")
+    };
+    let mut bed = empty_with(switched.clone());
+    watch(&mut bed, 200, &switched, &at_b(None, PowerState::Running));
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "it had switched");
     let mut bed = empty_with(reverting.clone());
     watch(&mut bed, 3, &reverting, &shown);
     bed.beats();

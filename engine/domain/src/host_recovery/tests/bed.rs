@@ -505,10 +505,7 @@ impl Bed {
 
     /// The service as it is set down, read now.
     pub(super) fn service(&mut self) -> &mut Self {
-        let seen = Service {
-            nova_now: Some(nova_time(self.at + 100_000)),
-            ..self.service.clone()
-        };
+        let seen = self.seen_now();
         self.watch(&seen);
         self.see(Observation::Service(Ok(Some(seen))))
     }
@@ -625,15 +622,11 @@ impl Bed {
     }
 
     fn listed(&mut self, servers: Vec<Server>, migrations: Vec<Migration>, in_cell: InCell) -> &mut Self {
-        let service = Some(Service {
-            nova_now: Some(nova_time(self.at + 100_000)),
-            ..self.service.clone()
-        });
         self.see(Observation::Inventory(Ok(Inventory {
             migrations,
             servers,
             in_cell,
-            service,
+            service: Some(self.seen_now()),
             written_off: BTreeMap::new(),
             may_run: BTreeMap::new(),
         })))

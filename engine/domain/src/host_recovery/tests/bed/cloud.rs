@@ -129,3 +129,12 @@ impl Bed {
         });
     }
 }
+
+impl super::Bed {
+    /// The service's record as Nova answers it now.
+    pub(super) fn seen_now(&self) -> Service {
+        let nova_now = Some(nova_time(self.at + 100_000));
+        let service = self.service.clone();
+        Service { nova_now, ..service }
+    }
+}
