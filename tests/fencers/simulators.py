@@ -77,8 +77,10 @@ class Process:
 class Bmc:
     """One ipmi_sim with one machine behind it."""
 
-    def __init__(self, name, work, guid="a123456789abcdefa123456789abcdef"):
+    def __init__(self, name, work, guid="a123456789abcdefa123456789abcdef", chassis=None):
+        """`chassis`: the program that switches the machine, in place of chassis.sh."""
         self.name, self.folder, self.guid = name, os.path.join(work, name), guid
+        self.chassis = chassis or "%s %s" % (os.path.join(HERE, "chassis.sh"), self.folder)
         os.makedirs(os.path.join(self.folder, "state"))
         self.machine("1", "honest")
         self.start(free_port(socket.SOCK_DGRAM))
@@ -90,7 +92,7 @@ class Bmc:
             'name "%s"' % name, "set_working_mc 0x20", "startlan 1", "addr 127.0.0.1 %d" % self.port, "priv_limit admin",
             *("allowed_auths_%s none md2 md5 straight" % level for level in ("callback", "user", "operator", "admin")),
             "guid " + self.guid, "endlan",
-            'chassis_control "%s %s 0x20"' % (os.path.join(HERE, "chassis.sh"), self.folder),
+            'chassis_control "%s 0x20"' % self.chassis,
             'user 2 true "%s" "%s" admin 10 none md2 md5 straight' % (USER, PASSWORD), ""]))
         write(emu, "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n"
                    "sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n")

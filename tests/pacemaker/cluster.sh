@@ -17,7 +17,8 @@
 #
 # Environment of up (defaults in setup below): FIXTURE_DIR FIXTURE_PREFIX FIXTURE_TTL FIXTURE_CACHE
 # ALERT_AGENT CONTROLS COMPUTES FENCE_AGENT FENCE_PARAMS FENCE_DEVICES STONITH_ENABLED STONITH_ACTION
-# REMOTE_MONITOR REMOTE_TIMEOUT REMOTE_RECONNECT CLUSTER_TOKEN PACEMAKER_REMOTED. Of exec: EXEC_TIMEOUT (15, 0 = none).
+# REMOTE_MONITOR REMOTE_TIMEOUT REMOTE_RECONNECT CLUSTER_TOKEN PACEMAKER_REMOTED NODE_BOOT (a program that a compute runs with its
+# own name whenever it is powered on). Of exec: EXEC_TIMEOUT (15, 0 = none).
 
 # shellcheck disable=SC2086  # node lists are split on purpose
 export KIT=cluster
@@ -41,7 +42,8 @@ setup() {
   [ -x "$AGENT" ] || die "fence agent $AGENT is not executable"
   AGENT_NAME=$(basename "$AGENT")
   case $AGENT_NAME in fence_*) ;; *) AGENT_NAME=fence_$AGENT_NAME ;; esac
-  declare -p PREFIX CONTROL_NODES COMPUTE_NODES AGENT AGENT_NAME FIXTURE_TTL |
+  NODE_BOOT=${NODE_BOOT:-}
+  declare -p PREFIX CONTROL_NODES COMPUTE_NODES AGENT AGENT_NAME FIXTURE_TTL NODE_BOOT |
     sed 's/^declare --/declare -g/; s/^declare -x/declare -gx/' >"$DIR/settings"
 }
 
@@ -203,7 +205,13 @@ node_start() {
     unshare --mount --uts --ipc --pid --fork --mount-proc --kill-child "$SELF" _init "$1"
 }
 
-node_kill() { stop "node-$1" KILL 2; }
+node_kill() { # returns when nothing of the node runs any more: its process 1 ends last
+  local pid
+  if pid=$(pid_of "node-$1"); then pid=$(child_of "$pid"); fi
+  stop "node-$1" KILL 2
+  if [ -n "$pid" ]; then wait_until 10 gone "$pid"; fi
+}
+gone() { ! proc_start "$1" >/dev/null; }
 
 # Process 1 of a node. All paths the daemons write are private to it; logs go to the scratch folder.
 node_init() {
@@ -235,7 +243,9 @@ node_init() {
       corosync -f >/var/log/corosync.out 2>&1 &
       wait_until 5 corosync-quorumtool -s >/dev/null 2>&1
       pacemakerd >/var/log/pacemakerd.out 2>&1 & ;;
-    *) pacemaker-remoted >/var/log/pacemaker-remoted.out 2>&1 & ;;
+    *)
+      pacemaker-remoted >/var/log/pacemaker-remoted.out 2>&1 &
+      if [ -n "$NODE_BOOT" ]; then "$NODE_BOOT" "$node" >/var/log/boot.out 2>&1; fi ;;
   esac
   SECONDS=0 # process 1 also collects orphans; it outlives neither its unshare nor the time limit
   while [ "$SECONDS" -lt "$FIXTURE_TTL" ]; do sleep 60 & wait $!; done
