@@ -68,6 +68,10 @@ clean_up() {
     say "stopping minicloud $number"
     MC_NUMBER="$number" "$REPO/devstack/minicloud/down.sh" || loud "minicloud $number could not be stopped"
   done
+  if [ -e "$RUN_DIR/region-started" ]; then
+    say "stopping the region"
+    REGION_DIR="$RUN_DIR/region" "$REPO/tests/region/region.sh" down || loud "the region could not be stopped"
+  fi
   if [ -n "$RUN_DIR" ]; then
     if [ "$IN_MEMORY" = yes ]; then umount -l "$RUN_DIR" || true; fi
     rm -rf "$RUN_DIR"

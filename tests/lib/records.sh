@@ -16,7 +16,7 @@ if [ "$record" = yes ]; then
     "$mode" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$commit" "$passed" "$failed" "$seconds" >>"$file"
 fi
 
-for kind in real-cloud long bench chain deploy; do
+for kind in real-cloud region long bench chain deploy; do
   last="$(grep -E "^\| $kind \|" "$file" 2>/dev/null | tail -n 1 || true)"
   say "not part of CI: --$kind, last run: ${last:-never}"
 done
