@@ -74,11 +74,13 @@ class Region:
 
     def start(self):
         os.environ["FIXTURE_DIR"] = self.machines.env["FIXTURE_DIR"]
-        self.bmcs = {}
+        self.bmcs, self.pdus = {}, {}
         for number, host in enumerate(self.hosts, 1):
-            self.bmcs[host] = Bmc("bmc-" + host, self.work, "a123456789abcdefa123456789ab%04x" % number,
-                                  "%s %s %s" % (os.path.join(HERE, "chassis.sh"), KIT, host))
-            self.stoppable.append(self.bmcs[host])
+            for kind, controllers in enumerate((self.bmcs, self.pdus)):
+                name = ("bmc-" if kind == 0 else "pdu-") + host
+                controllers[host] = Bmc(name, self.work, "a123456789abcdefa123456789%02x%04x" % (kind + 1, number),
+                                        "%s %s %s %s" % (os.path.join(HERE, "chassis.sh"), KIT, host, name))
+                self.stoppable.append(controllers[host])
         tachi = Tachi(self.args.tachi, [self.args.config_file, self.configure()], self.work)
         subprocess.run([self.args.tachi, "db", "sync", *tachi.configuration], check=True, timeout=120,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -111,11 +113,11 @@ class Region:
             file.write(PASSWORD)
         devices = os.path.join(folder, "fencing.toml")
         with open(os.open(devices, os.O_WRONLY | os.O_CREAT, 0o640), "w", encoding="ascii") as file:
-            for host, bmc in self.bmcs.items():
-                file.write('[[device]]\nname = "bmc-%s"\ntype = "ipmi"\nendpoint = "127.0.0.1:%d"\nusername = "%s"\ncredential = "file:%s"\n'
-                           "cipher_suite = 3\n\n" % (host, bmc.port, USER, secret))
+            for bmc in [*self.bmcs.values(), *self.pdus.values()]:
+                file.write('[[device]]\nname = "%s"\ntype = "ipmi"\nendpoint = "127.0.0.1:%d"\nusername = "%s"\ncredential = "file:%s"\n'
+                           "cipher_suite = 3\n\n" % (bmc.name, bmc.port, USER, secret))
             for host in self.bmcs:
-                file.write('[[hosts]]\nmatch = "%s"\nlevels = [["bmc-%s"]]\n\n' % (host, host))
+                file.write('[[hosts]]\nmatch = "%s"\nlevels = [["bmc-%s"], ["pdu-%s"]]\n\n' % (host, host, host))
         override = os.path.join(folder, "tachi.conf")
         with open(override, "w", encoding="ascii") as file:
             # The guards against storms would ask a person: each of three hosts is a third of all, and the cases break one after the other
@@ -183,6 +185,15 @@ class Region:
         for pid in self.machines.pids(self.victim):
             os.kill(pid, signal.SIGSTOP)
 
+    def ignored(self):
+        """The cut, and the host's BMC accepts commands and ignores them: the second level has to switch the host off."""
+        with open(self.ignores(), "w", encoding="ascii"):
+            pass
+        self.machines.kit("cut", self.victim)
+
+    def ignores(self):
+        return os.path.join(self.machines.env["FIXTURE_DIR"], "ignores-bmc-" + self.victim)
+
     # ---- a case
 
     def case(self, name, what, fault):
@@ -223,7 +234,7 @@ class Region:
         for number, server in enumerate(victims, 1):
             self.checks.that("%s: guest %d: no two writers, no lost write, two boots, nothing written after its host was off" % (name, number),
                              ledger.good(verdicts[server]), verdicts[server])
-        if fault == Region.cut:
+        if fault in (Region.cut, Region.ignored):
             last = [max(at for at, record in ledger.witnessed(self.seen, server) if record.boot == 1) for server in victims]
             self.checks.that(name + ": its guests went on writing until the host was off", min(last) > off - 2, [off - at for at in last])
         self.checks.that(name + ": the guest of another host was left alone", ledger.good(verdicts[servers[self.other][0]]),
@@ -243,6 +254,8 @@ class Region:
     def back(self):
         """The host is repaired and switched on by its BMC, as an operator does it."""
         self.machines.kit("heal", self.victim)
+        if os.path.exists(self.ignores()):
+            os.unlink(self.ignores())
         subprocess.run(["ipmitool", "-I", "lanplus", "-C", "3", "-H", "127.0.0.1", "-p", str(self.bmcs[self.victim].port), "-U", USER, "-E",
                         "chassis", "power", "on"], env=dict(os.environ, IPMI_PASSWORD=PASSWORD), check=True, timeout=60,
                        stdout=subprocess.DEVNULL)
@@ -264,6 +277,7 @@ class Region:
 CASES = {
     "power": ("the host loses its power", Region.power),
     "cut": ("the host's network is cut, its guests go on writing", Region.cut),
+    "ignored": ("the network is cut, and the BMC accepts commands and ignores them", Region.ignored),
     "hang": ("all of the host hangs (SIGSTOP)", Region.hang),
 }
 
