@@ -128,7 +128,9 @@ impl Streaks {
         self.nodes.retain(|name, _| judged.contains_key(name));
         for (name, judgement) in judged {
             let streak = self.nodes.entry(name.clone()).or_insert((judgement.verdict, now));
-            if streak.0 != judgement.verdict {
+            // A cluster that tries to reconnect shows a lost node as starting for a while: the loss goes on.
+            let reconnecting = streak.0 == Verdict::Lost && judgement.verdict == Verdict::Keep;
+            if streak.0 != judgement.verdict && !reconnecting {
                 *streak = (judgement.verdict, now);
             }
         }

@@ -163,6 +163,23 @@ fn a_loss_is_told_when_it_lasts_and_then_the_fencing() {
 }
 
 #[test]
+fn a_loss_lasts_while_the_cluster_tries_to_reconnect() {
+    let mut teller = Teller::default();
+    // As with a reconnect interval of 50 s: each attempt shows the connection as starting for a while.
+    for second in 0..60 {
+        let verdict = if second % 50 < 45 {
+            Verdict::Lost
+        } else {
+            Verdict::Keep
+        };
+        teller.see(second, &[("cmp1", verdict, 0)]);
+    }
+    assert_eq!(teller.said(), vec![]);
+    teller.see(60, &[("cmp1", Verdict::Lost, 0)]);
+    assert_eq!(teller.said(), vec![(60, Said::Lost)]);
+}
+
+#[test]
 fn mw10_a_planned_stop_is_not_told_nor_is_its_end() {
     let mut teller = Teller::default();
     for (second, verdict) in [
