@@ -100,6 +100,8 @@ for DEPLOY_SUITE in ${TACHI_DEPLOY_SUITES:-bookworm trixie}; do
   check "$DEPLOY_SUITE: dpkg -i over Debian's Masakari loses nothing of ours" taken_over "$(debian_with_masakari)"
   say "in a booted $DEPLOY_SUITE: fresh"
   script_counted in_booted "$bare" "$REPO/tests/deploy/fresh.sh" 400 || failed=1
+  say "in a booted $DEPLOY_SUITE: the process monitor's polkit rule"
+  script_counted in_booted "$bare" "$REPO/tests/deploy/polkit.sh" 300 || failed=1
   say "in a booted $DEPLOY_SUITE: in place of Debian's Masakari, and back"
   script_counted in_booted "$(debian_with_masakari)" "$REPO/tests/deploy/switch.sh" 400 || failed=1
 done
