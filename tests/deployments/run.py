@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -140,12 +141,6 @@ def strictness(tachi):
 
 def kits():
     """What a deployer leaves out by default and Tachi cannot do without, or stops too early, our kits say."""
-    helm = yaml.safe_load((REPO / "packaging/openstack-helm/values.yaml").read_text())
-    for monitor in ("host_monitor", "instance_monitor"):
-        check("openstack-helm: %s is switched on, which the chart does not" % monitor, helm["manifests"].get(monitor) is True, helm["manifests"])
-    stop = helm["pod"]["lifecycle"]["termination_grace_period"]["masakari_engine"]["timeout"]
-    unit = re.search(r"^TimeoutStopSec=(\d+)$", (REPO / "packaging/systemd/masakari-engine.service").read_text(), re.M)
-    check("openstack-helm: an engine has as long to stop as under systemd", stop == int(unit[1]), (stop, unit[1]))
     kolla = yaml.safe_load((KIT / "globals.yml").read_text())
     overlay = configparser.ConfigParser()
     overlay.read_string((KIT / "config/masakari/masakari-monitors.conf").read_text())
@@ -154,6 +149,71 @@ def kits():
         mounted = [volume.split(":")[1] for volume in kolla["masakari_%smonitor_extra_volumes" % monitor]]
         check("kolla: reports that the %s monitor keeps outlive its container" % monitor,
               any(spool.is_relative_to(place) for place in mounted), (mounted, spool))
+
+
+def programs():
+    """The names that the Containerfile makes."""
+    made = (KIT / "Containerfile").read_text()
+    names = {"uwsgi"} | {"masakari-" + n for n in re.search(r"for name in ([\w ]+); do ln -sf tachi \$", made)[1].split()}
+    return names | {"masakari-%smonitor" % n for n in re.search(r"for name in ([\w ]+); do ln -sf tachi-monitor", made)[1].split()}
+
+
+def helm(tachi, monitor, work):
+    """What Helm renders of openstack-helm's chart and our values (helm.py, which needs a checkout of the chart, keeps it)."""
+    values = yaml.safe_load((REPO / "packaging/openstack-helm/values.yaml").read_text())
+    made = json.loads((pathlib.Path(__file__).resolve().parent / "rendered-openstack-helm.json").read_text())
+    check("openstack-helm: what is kept was rendered of these values", made["values"] == values,
+          "render them anew: tests/deployments/helm.py CHECKOUT --write")
+    started = made["workloads"]
+    for name in ("masakari-host-monitor", "masakari-instance-monitor"):
+        check("openstack-helm: a DaemonSet %s, which the chart's own values do not make" % name,
+              started.get(name, {}).get("kind") == "DaemonSet" and name not in made["default"], sorted(started))
+    unit = re.search(r"^TimeoutStopSec=(\d+)$", (REPO / "packaging/systemd/masakari-engine.service").read_text(), re.M)
+    check("openstack-helm: an engine has as long to stop as under systemd", started["masakari-engine"]["grace"] == int(unit[1]), started["masakari-engine"])
+    theirs = [image for image in made["images"] if "masakari" in image and image not in values["images"]["tags"].values()]
+    check("openstack-helm: no image of Masakari is left", not theirs, theirs)
+    for name, found in started.items():
+        for one in found["containers"].values():
+            program = one["command"][0]
+            check("openstack-helm: %s starts a program that the image has" % name, program in programs() or program.startswith("/tmp/"), program)
+    asks = re.findall(r'run\("(\w+)", &\["([\w=-]+)"\]', (REPO / "monitors/src/host/tools.rs").read_text())
+    allowed = [part.strip() for line in made["files"]["masakari_sudoers"].splitlines() if "NOPASSWD:" in line
+               for part in line.split("NOPASSWD:")[1].split(",")]
+    check("openstack-helm: sudo lets the host monitor ask Pacemaker each of %s, and nothing else" % asks,
+          len(asks) == 3 and sorted(allowed) == sorted("/usr/sbin/%s %s" % ask for ask in asks), allowed)
+    uid = started["masakari-host-monitor"]["containers"]["masakari-host-monitor"]["user"]
+    check("openstack-helm: as the user that it runs as", "\n#%d ALL=(root) NOPASSWD:" % uid in made["files"]["masakari_sudoers"], uid)
+    for name in ("masakari.conf", "masakarimonitors.conf"):
+        (work / ("helm-" + name)).write_text(made["files"][name])
+    shown = run([tachi, "config", "show", "--config-file", work / "helm-masakari.conf"])
+    said = [line for line in shown.stderr.splitlines() if "has no effect" not in line]
+    check("openstack-helm: masakari.conf is read without a warning", shown.returncode == 0 and not said, shown.stderr)
+    told = run([monitor, "check", "host", "--config-file", work / "helm-masakarimonitors.conf"])
+    check("openstack-helm: masakarimonitors.conf is read", "configuration: read from" in told.stdout, told.stdout + told.stderr)
+
+
+def validated(tachi, kolla, work):
+    """`kolla-ansible validate-config` finds in the container what Tachi finds wrong, and nothing else: by kolla's own command line."""
+    roles = next(kolla.glob("*.data/data/share/kolla-ansible/ansible/roles"))
+    task = yaml.safe_load((roles / "service-config-validate/tasks/validate.yml").read_text())[1]
+    command = task["ansible.builtin.command"].split("}} ", 2)[2]
+    place = work / "validate"
+    place.mkdir()
+    for name, target in (("tachi", tachi), ("oslo-config-validator", KIT / "oslo-config-validator")):
+        (place / name).symlink_to(target)
+    conf = place / "masakari.conf"
+    good = (CONFIGURATIONS / "kolla.conf").read_text() + (KIT / "config/masakari/masakari-engine.conf").read_text()
+    for name, text, rc, wanted in (("what the kit writes is good", good, 0, ""),
+                                   ("an option that is none is told of", good + "mod = engine\n", 1, "[fencing] mod is not an option"),
+                                   ("a value that is none is told of", good.replace("mode = engine", "mode = sometimes"), 1, "write engine, external or dry-run")):
+        conf.write_text(text)
+        words = jinja2.Template(command).render(inner_item={"config": str(conf), "generator": "/masakari/etc/masakari/masakari-config-generator.conf"})
+        told = run(shlex.split(words), env={"PATH": "%s:/usr/bin:/bin" % place})
+        check("kolla-ansible validate-config: " + name, told.returncode == rc and wanted in told.stderr and bool(told.stderr) == bool(rc),
+              (words, told.returncode, told.stderr))
+    conf.unlink()
+    told = run(shlex.split(words), env={"PATH": "%s:/usr/bin:/bin" % place})
+    check("kolla-ansible validate-config: a container without the file is passed over, as kolla does", told.returncode == 1 and not told.stderr, told)
 
 
 def answer(url):
@@ -421,9 +481,7 @@ def monitors(monitor, work):
 
 def commands(environment, work):
     """config.json starts programs by names that the Containerfile makes."""
-    made = (KIT / "Containerfile").read_text()
-    names = {"uwsgi"} | {"masakari-" + n for n in re.search(r"for name in ([\w ]+); do ln -sf tachi \$", made)[1].split()}
-    names |= {"masakari-%smonitor" % n for n in re.search(r"for name in ([\w ]+); do ln -sf tachi-monitor", made)[1].split()}
+    names = programs()
     for name in ("masakari-api", "masakari-engine", "masakari-instancemonitor", "masakari-hostmonitor"):
         told = json.loads(environment.get_template(name + ".json.j2").render(variables(work)))
         words = told["command"].split()
@@ -454,6 +512,8 @@ def main():
     logs(asked.tachi, asked.kolla, work)
     monitors(asked.monitor, work)
     kits()
+    helm(asked.tachi, asked.monitor, work)
+    validated(asked.tachi, asked.kolla, work)
     strictness(asked.tachi)
     commands(environment, work)
     configurations(environment, asked.tachi, asked.monitor, work)

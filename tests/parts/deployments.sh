@@ -19,4 +19,10 @@ if [ ! -d "$kolla" ]; then
   mv "$kolla.new" "$kolla"
   rm -rf "$wheel"
 fi
-script_counted "$REPO/tests/deployments/run.sh" "$TACHI" "$MONITOR" "$python/bin/python" "$kolla"
+if [ -n "${TACHI_OPENSTACK_HELM:-}" ]; then
+  helm="$(python_environment helm "$REPO/tests/deployments/helm-requirements.txt" /dev/null)"
+  check "Helm renders the chart in $TACHI_OPENSTACK_HELM as it is kept" "$helm/bin/python" "$REPO/tests/deployments/helm.py" "$TACHI_OPENSTACK_HELM"
+fi
+failed=0
+script_counted "$REPO/tests/deployments/run.sh" "$TACHI" "$MONITOR" "$python/bin/python" "$kolla" || failed=1
+checks_done && [ "$failed" -eq 0 ]
