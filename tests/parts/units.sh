@@ -7,6 +7,7 @@
 apt_need systemd-analyze systemd
 apt_need systemd-sysusers systemd
 apt_need readelf binutils
+apt_need gpg gnupg
 failed=0
 script_counted python3 "$REPO/tests/units/run.py" || failed=1
 script_counted python3 "$REPO/tests/release/run.py" || failed=1

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """packaging/release with programs that stand for ours, without images and charms: what is in the folder, its sums, the SBOM, the licences; the
-same bytes twice; and what it refuses."""
+same bytes twice; apt takes the packages from it, and by their signature only; and what it refuses."""
 import argparse
 import fnmatch
 import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -51,7 +52,9 @@ def folder(out, version):
     wanted = {"tachi_%s-1_arm64.deb", "tachi-monitors_%s-1_arm64.deb", "tachi-%s-1.aarch64.rpm", "tachi-monitors-%s-1.aarch64.rpm",
               "tachi-%s-linux-arm64.tar.gz", "tachi-%s-source.tar.gz", "tachi-%s.cdx.json"}
     wanted = {name % version for name in wanted} | {"third-party-arm64-tachi.txt", "third-party-arm64-tachi-monitor.txt", "NOTES.md"}
-    found = set(os.listdir(out)) - {"SHA256SUMS"}
+    wanted |= {"Packages", "Packages.gz", "Release"} | {"repodata/" + name for name in ("repomd.xml", *("%s.xml.gz" % kind for kind in (
+        "primary", "filelists", "other")))}
+    found = {os.path.relpath(os.path.join(place, name), out) for place, _, names in os.walk(out) for name in names} - {"SHA256SUMS"}
     check("what is named is there, and nothing else", found == wanted, found ^ wanted)
     done = subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=out, capture_output=True, text=True, check=False)
     check("the sums are right", done.returncode == 0, done.stdout + done.stderr)
@@ -91,6 +94,68 @@ def bill(out, version):
     check("the licences are of all that is linked, and of nothing else", listed == linked, sorted(listed ^ linked))
 
 
+def apt(out, work, name, option):
+    """Whether apt takes the repository in `out` and a package of it, in a root of its own."""
+    root = os.path.join(work, "apt-" + name)
+    for folder in ("state/lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/trusted.gpg.d", "got"):
+        os.makedirs(os.path.join(root, folder))
+    for path, text in (("status", ""), ("etc/sources.list", "deb [%s] file:%s ./\n" % (option, out))):
+        with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+            f.write(text)
+    words = ["-o", "Dir::State=%s/state" % root, "-o", "Dir::State::status=%s/status" % root, "-o", "Dir::Cache=%s/cache" % root,
+             "-o", "Dir::Etc=%s/etc" % root, "-o", "APT::Architecture=arm64", "-o", "APT::Sandbox::User=root"]
+    done = [subprocess.run(["apt-get", *words, *verb], cwd=os.path.join(root, "got"), capture_output=True, text=True, check=False)
+            for verb in (["update", "-o", "APT::Update::Error-Mode=any"], ["download", "tachi", "tachi-monitors"])]
+    return [one.returncode == 0 for one in done] == [True, True] and len(os.listdir(os.path.join(root, "got"))) == 2, done
+
+
+def key_of(work, name):
+    """A key that lives as long as the test; gives its home and the public key in a file."""
+    home = os.path.join(work, "gnupg-" + name)
+    os.mkdir(home, 0o700)
+    env = {**os.environ, "GNUPGHOME": home}
+    subprocess.run(["gpg", "--batch", "--passphrase", "", "--quick-generate-key", name + "@example.org", "ed25519", "sign", "never"],
+                   env=env, capture_output=True, check=True)
+    path = os.path.join(work, name + ".gpg")
+    subprocess.run(["gpg", "--batch", "--output", path, "--export"], env=env, capture_output=True, check=True)
+    return home, path
+
+
+def signed(work, unsigned, binaries):
+    out = os.path.join(work, "signed")
+    home, public = key_of(work, "ours")
+    _, other = key_of(work, "another")
+    words = ["--binaries", binaries, "--arch", "arm64", "--uncommitted"]
+    done = release(out, *words, "--sign", "nobody@example.org", env={"GNUPGHOME": home})
+    check("a key that is not there is told of first", done.returncode == 1 and "cannot sign with nobody@example.org" in done.stderr and
+          not os.path.exists(out), done.stderr)
+    try:
+        done = release(out, *words, "--sign", "ours@example.org", env={"GNUPGHOME": home})
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], env={**os.environ, "GNUPGHOME": home}, check=False)
+    check("with a key the release is signed", done.returncode == 0, done.stdout + done.stderr)
+    if done.returncode:
+        return
+    for file in ("SHA256SUMS", "repodata/repomd.xml"):
+        for ring, good in ((public, True), (other, False)):
+            done = subprocess.run(["gpgv", "--keyring", ring, os.path.join(out, file + ".asc"), os.path.join(out, file)],
+                                  capture_output=True, text=True, check=False)
+            check("%s: %s" % (file, "the signature is by the key" if good else "another key is refused"), (done.returncode == 0) == good, done.stderr)
+    done = subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=out, capture_output=True, text=True, check=False)
+    check("the sums are right, of what signs too", done.returncode == 0 and "InRelease: OK" in done.stdout, done.stdout + done.stderr)
+    check("the public key is there", "BEGIN PGP PUBLIC KEY" in read(out, "tachi.asc"))
+    for name, option, folder, good in (("signed", "signed-by=" + public, out, True), ("another-key", "signed-by=" + other, out, False),
+                                       ("unsigned", "signed-by=" + public, unsigned, False), ("trusted", "trusted=yes", unsigned, True)):
+        taken, why = apt(folder, work, name, option)
+        check("apt %s the repository (%s)" % ("takes" if good else "refuses", name), taken == good, why)
+    shutil.copytree(out, os.path.join(work, "changed"))
+    with open(os.path.join(work, "changed", "Packages"), "a", encoding="utf-8") as f:
+        f.write("\nPackage: evil\nVersion: 1\nArchitecture: all\n")
+    os.remove(os.path.join(work, "changed", "Packages.gz"))
+    taken, why = apt(os.path.join(work, "changed"), work, "changed", "signed-by=" + public)
+    check("apt refuses a changed list", not taken, why)
+
+
 def refused(out, work, binaries):
     before = read(out, "SHA256SUMS")
     done = release(out, "--binaries", binaries, "--arch", "arm64", "--uncommitted")
@@ -122,6 +187,7 @@ def main():
                   read(outs[0], "SHA256SUMS") + read(outs[1], "SHA256SUMS"))
             folder(outs[0], version)
             bill(outs[0], version)
+            signed(work, outs[0], binaries)
             refused(outs[0], work, binaries)
     print("%d passed, %d failed" % (len(PASSED), len(FAILED)))
     return 1 if FAILED else 0
