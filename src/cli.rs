@@ -465,8 +465,8 @@ mod tests {
             let mut pages = BTreeMap::new();
             for entry in std::fs::read_dir(folder).unwrap() {
                 let entry = entry.unwrap();
-                // The program's own page is written by hand.
-                if entry.file_name() != "tachi.1" {
+                // The programs' own pages are written by hand; that of `tachi monitor` would have the name of the monitors' program, whose package has it.
+                if !["tachi.1", "tachi-monitor.1"].iter().any(|own| entry.file_name() == *own) {
                     pages.insert(entry.file_name(), std::fs::read_to_string(entry.path()).unwrap());
                 }
             }
@@ -483,7 +483,7 @@ mod tests {
         }
         assert!(
             made == pages(&kept),
-            "packaging/man/tachi is not what the command line is: WRITE_MAN_PAGES=1 cargo test -p tachi man_page writes it"
+            "packaging/man/tachi is not what the command line is: WRITE_MAN_PAGES=1 cargo test --workspace man_page writes it"
         );
     }
 

@@ -44,7 +44,8 @@ else
   strip -o "$work/bin/tachi" "$TACHI"
   strip -o "$work/bin/tachi-monitor" "$MONITOR"
   # Built for this machine's C library, which is the Debian's.
-  "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES"
+  # They say the version of Cargo.toml, and no commit.
+  "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES" --package-version "$("$TACHI" --version | cut -d ' ' -f 2)"
   "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES/next" --package-version 99.0.0
 fi
 

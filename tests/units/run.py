@@ -136,6 +136,16 @@ def scripts(check, work, out):
         check.that("%s takes the place of %s" % (package, theirs), fields.count(theirs + "\n") == 2, fields)
 
 
+def apart(check, out):
+    """A host that is controller and hypervisor has both packages."""
+    listed = []
+    for package in ("tachi", "tachi-monitors"):
+        deb = [name for name in os.listdir(out) if name.startswith(package + "_")][0]
+        lines = tried("dpkg-deb", "-c", os.path.join(out, deb)).stdout.splitlines()
+        listed.append({line.split()[5] for line in lines if not line.startswith("d")})
+    check.that("no file is in both packages", listed[0] and not listed[0] & listed[1], listed[0] & listed[1])
+
+
 def stubs(work, folder, program="/bin/true"):
     """Programs that stand for ours."""
     path = os.path.join(work, folder)
@@ -197,6 +207,7 @@ def same_bytes(check, work):
             check.that("the sum of %s is right" % name, hashlib.sha256(f.read()).hexdigest() == digest)
     scripts(check, work, os.path.join(work, "out-1"))
     shipped(check, os.path.join(work, "out-1"))
+    apart(check, os.path.join(work, "out-1"))
     empty = os.path.join(work, "nothing")
     os.mkdir(empty)
     done = tried(os.path.join(PACKAGING, "build"), "--binaries", empty, "--out", os.path.join(work, "out-3"))
