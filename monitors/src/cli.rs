@@ -194,7 +194,7 @@ mod tests {
         }
         assert!(
             made == pages(&kept),
-            "packaging/man/tachi-monitor is not what the command line is: WRITE_MAN_PAGES=1 cargo test -p tachi-monitor man_page writes it"
+            "packaging/man/tachi-monitor is not what the command line is: WRITE_MAN_PAGES=1 cargo test --workspace man_page writes it"
         );
     }
 }

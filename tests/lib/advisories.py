@@ -5,6 +5,7 @@ fetches itself. usage: advisories.py ROOT [DATABASE], or advisories.py --condens
 DATABASE is a folder with `crates/NAME/ID.md`. Without one what stands in advisories.json counts, which --condense makes of a
 checkout and which has its date. What is yanked is not looked at: that is in the registry's index only.
 """
+import datetime
 import json
 import os
 import re
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tomllib
 
+# Days after which a list no longer says much, and after which it says nothing.
+OLD, TOO_OLD = 60, 365
 KEPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "advisories.json")
 ORDER = re.compile(r"^\s*(<=|>=|<|>|=|\^|~)?\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+\S*)?\s*$")
 
@@ -78,18 +81,31 @@ def commit_date(database):
         return None
 
 
+def age(date, today):
+    """Whether a list of that date is still a list to go by: nothing, a note, or what is wrong. A checkout without git has no date."""
+    try:
+        days = (today - datetime.date.fromisoformat(date)).days
+    except ValueError:
+        return None, None
+    said = "the list of advisories is %d days old: git clone https://github.com/rustsec/advisory-db, tests/lib/advisories.py --condense advisory-db" % days
+    return (None, said) if days > TOO_OLD else (said, None) if days > OLD else (None, None)
+
+
 def self_test():
+    today = datetime.date(2027, 1, 1)
+    ages = {"2026-12-01": (False, False), "2026-08-21": (True, False), "2025-12-01": (False, True), "no earlier than 2026-01-01": (False, False)}
+    wrong = ["a list of %s: %s" % (date, age(date, today)) for date, good in ages.items() if tuple(map(bool, age(date, today))) != good]
     table = [
         ("1.2.3", ">= 1.2.3", True), ("1.2.3", "> 1.2.3", False), ("1.2.3", "^1.2", True), ("2.0.0", "^1.2", False),
         ("0.3.1", "^0.3.0", True), ("0.4.0", "^0.3.0", False), ("0.0.3", "^0.0.3", True), ("0.0.4", "^0.0.3", False),
         ("1.9.0", ">= 1.2, < 1.9", False), ("1.8.9", ">= 1.2, < 1.9", True), ("1.2.0-rc.1", ">= 1.2.0", False),
         ("1.2.0-rc.10", "> 1.2.0-rc.9", True), ("1.2.9", "~1.2.3", True), ("1.3.0", "~1.2.3", False), ("1.4.7", "1.4", True),
     ]
-    return ["%s against %s" % (have, want) for have, want, good in table if meets(version(have), want) != good]
+    return wrong + ["%s against %s" % (have, want) for have, want, good in table if meets(version(have), want) != good]
 
 
 def check(root, database=None):
-    """What is wrong, and the date of what was looked up."""
+    """What is wrong, the date of what was looked up, and a note about that."""
     wrong = self_test()
     if database is None:
         with open(KEPT, encoding="utf-8") as f:
@@ -99,7 +115,7 @@ def check(root, database=None):
     if database is None and "RUSTSEC-2025-0023" not in (one[0] for one in known["crates"].get("tokio", [])):
         wrong.append("%s is not whole" % KEPT)
     if not known["crates"]:
-        return wrong + ["%s holds no advisories: a checkout of the database has a folder `crates`" % database], "unknown"
+        return wrong + ["%s holds no advisories: a checkout of the database has a folder `crates`" % database], "unknown", None
     with open(os.path.join(root, "Cargo.lock"), "rb") as f:
         packages = tomllib.load(f)["package"]
     for package in packages:
@@ -108,7 +124,8 @@ def check(root, database=None):
         for number, kind, date, safe in known["crates"].get(package["name"], []) if "source" in package else []:
             if not any(meets(have, one) for one in safe):
                 wrong.append("%s %s: %s (%s, %s)" % (package["name"], package["version"], number, kind, date))
-    return wrong, known["of"]
+    note, too_old = age(known["of"], datetime.datetime.now(datetime.timezone.utc).date())
+    return wrong + ([too_old] if too_old else []), known["of"], note
 
 
 def keep(database):
@@ -123,6 +140,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "--condense":
         keep(sys.argv[2])
         sys.exit()
-    found, date = check(*sys.argv[1:3])
-    print("\n".join(found + ["%d found; database of %s" % (len(found), date)]))
+    found, date, note = check(*sys.argv[1:3])
+    print("\n".join(found + ([note] if note else []) + ["%d found; database of %s" % (len(found), date)]))
     sys.exit(1 if found else 0)

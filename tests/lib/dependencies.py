@@ -105,7 +105,7 @@ def main():
 
     fetched = sorted(glob.glob(os.path.expanduser("~/.cargo/advisory-db*/*/crates")))
     database = os.environ.get("TACHI_ADVISORIES") or (os.path.dirname(fetched[-1]) if fetched else None)
-    found, date = advisories.check(ROOT, database)
+    found, date, note = advisories.check(ROOT, database)
     checks.append(("advisories, by a list of %s" % date, found))
 
     failed = 0
@@ -114,6 +114,8 @@ def main():
         for problem in problems:
             print("        " + problem)
         failed += bool(problems)
+    if note:
+        print("note    " + note)
     print("%d crates read" % len(linked))
     return len(checks) - failed, failed
 

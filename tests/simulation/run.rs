@@ -172,7 +172,7 @@ impl Sum {
         for (seed, what, mishaps) in &self.broken {
             let _ = writeln!(
                 text,
-                "SIM_SEED={seed} cargo test -p tachi-tests --test simulation -- --nocapture   # {what}"
+                "SIM_SEED={seed} cargo test --workspace --test simulation -- --nocapture   # {what}"
             );
             let _ = writeln!(text, "    in it: {mishaps}");
         }

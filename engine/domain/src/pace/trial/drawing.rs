@@ -1,4 +1,4 @@
-//! The pictures of docs/design/pace.md: `TACHI_WRITE_PICTURES=yes cargo test -p tachi-domain pictures` writes them anew.
+//! The pictures of docs/design/pace.md: `TACHI_WRITE_PICTURES=yes cargo test --workspace --lib pictures` writes them anew.
 
 use std::fmt::Write as _;
 use std::path::Path;
