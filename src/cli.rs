@@ -466,7 +466,10 @@ mod tests {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let entry = entry.unwrap();
                 // The programs' own pages are written by hand; that of `tachi monitor` would have the name of the monitors' program, whose package has it.
-                if !["tachi.1", "tachi-monitor.1"].iter().any(|own| entry.file_name() == *own) {
+                if !["tachi.1", "tachi-monitor.1"]
+                    .iter()
+                    .any(|own| entry.file_name() == *own)
+                {
                     pages.insert(entry.file_name(), std::fs::read_to_string(entry.path()).unwrap());
                 }
             }

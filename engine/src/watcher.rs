@@ -436,13 +436,10 @@ impl Watcher {
         if boot < self.why_again {
             return false;
         }
-        let next = match self.roster.next_why(now) {
-            Some(next) => Some(next),
-            None => {
-                self.why_again = boot.saturating_add(WHY_PAUSE);
-                self.roster.next_again()
-            }
-        };
+        let next = self.roster.next_why(now).or_else(|| {
+            self.why_again = boot.saturating_add(WHY_PAUSE);
+            self.roster.next_again()
+        });
         let Some(server) = next else {
             return false;
         };

@@ -431,7 +431,10 @@ impl Stage {
     /// An action on a server, by an administrator who is not the service's user.
     pub(crate) async fn act(&self, server: Uuid, action: &Value) -> u16 {
         let login = self.sandbox.credentials();
-        let http = reqwest::Client::new();
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
         let token = token(&http, &login.auth_url, &password(&login)).await;
         let url = format!("{}/servers/{server}/action", self.sandbox.urls().compute);
         let sent = http.post(url).header("x-auth-token", token).json(action).send();

@@ -22,6 +22,7 @@ pub struct Time {
 
 /// What happens to a driver.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Event {
     /// Observations, as many as have come together; none when the time that was waited for has come.
     Observed(Vec<Observation>),

@@ -644,12 +644,12 @@ impl World {
         let orders = orders.iter().map(order).collect();
         self.orders.lock().unwrap().insert(id, orders);
     }
+}
 
-    fn rest(&self, watcher: &Watcher, id: ServerId) -> Option<Rest> {
-        let on = watcher.watched().instances.unwrap().value.on;
-        let found = on.values().flat_map(|all| all.iter()).find(|one| one.id == id);
-        found.unwrap().rest.clone()
-    }
+fn rest(watcher: &Watcher, id: ServerId) -> Option<Rest> {
+    let on = watcher.watched().instances.unwrap().value.on;
+    let found = on.values().flat_map(|all| all.iter()).find(|one| one.id == id);
+    found.unwrap().rest.clone()
 }
 
 #[tokio::test]
@@ -667,7 +667,7 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
     );
     world.pass(15);
     world.round(&mut watcher).await;
-    let why = |watcher: &Watcher, id| world.rest(watcher, id).map(|rest| rest.why);
+    let why = |watcher: &Watcher, id| rest(watcher, id).map(|rest| rest.why);
     assert_eq!(why(&watcher, ids[0]), Some(Why::Meant));
     assert_eq!(why(&watcher, ids[1]), Some(Why::Due));
     assert_eq!(why(&watcher, ids[2]), None);
@@ -675,7 +675,7 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
     // Its owner starts it, and that fails: nobody believes that it is meant to rest any more.
     world.record(ids[0], &[("start", By::Person), ("stop", By::Person)]);
     world.change(ids[0], true, |server| {
-        server.task_state = Some("powering-on".into())
+        server.task_state = Some("powering-on".into());
     });
     world.pass(15);
     world.round(&mut watcher).await;
@@ -709,7 +709,7 @@ async fn r36_a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
         world.pass(15);
         world.round(&mut watcher).await;
     }
-    assert_eq!(world.rest(&watcher, one).unwrap().why, Why::Due);
+    assert_eq!(rest(&watcher, one).unwrap().why, Why::Due);
 }
 
 #[tokio::test]
@@ -730,7 +730,7 @@ async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are
     );
     *world.moves.lock().unwrap() = false;
     while watcher.ask_why().await && world.asked.lock().unwrap().len() < ids.len() {}
-    let why = |id| world.rest(&watcher, id).unwrap().why;
+    let why = |id| rest(&watcher, id).unwrap().why;
     assert!(ids.iter().all(|id| why(*id) == Why::Meant));
     world.asked.lock().unwrap().clear();
     for _ in 0..60 {
@@ -753,6 +753,6 @@ async fn r36_what_was_found_out_is_known_to_whoever_takes_the_turn() {
     let asked = world.asked.lock().unwrap().len();
     world.pass(5);
     world.round(&mut second).await;
-    assert_eq!(world.rest(&second, one).unwrap().why, Why::Meant);
+    assert_eq!(rest(&second, one).unwrap().why, Why::Meant);
     assert!(world.asked.lock().unwrap().len() <= asked + 1);
 }

@@ -62,7 +62,7 @@ mod tests {
     const ONE: &str = "11111111-2222-3333-4444-555555555555";
     const GONE: &str = "11111111-2222-3333-4444-666666666666";
 
-    fn action(action: &str, second: u32, user: Value) -> Value {
+    fn action(action: &str, second: u32, user: &Value) -> Value {
         json!({"action": action, "user_id": user, "start_time": format!("2026-10-04T09:14:{second:02}.000000")})
     }
 
@@ -77,9 +77,9 @@ mod tests {
                 return Reply::Unscripted;
             }
             let rows = [
-                action("create", 1, json!("somebody")),
-                action("stop", 3, Value::Null),
-                action("start", 2, json!(crate::fake::USER)),
+                action("create", 1, &json!("somebody")),
+                action("stop", 3, &Value::Null),
+                action("start", 2, &json!(crate::fake::USER)),
             ];
             Reply::Json(200, json!({"instanceActions": rows}))
         })

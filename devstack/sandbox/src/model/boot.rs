@@ -113,7 +113,7 @@ impl State {
             VmState::Suspended => Some("suspend"),
             VmState::Rescued => Some("rescue"),
             VmState::Shelved => Some("shelve"),
-            _ => None,
+            VmState::Building | VmState::Active | VmState::Resized | VmState::Error => None,
         };
         for action in ["create"].into_iter().chain(brought_there) {
             self.world.log_action(no, Some((user_id, project_id)), action);

@@ -106,8 +106,8 @@ pub fn at_rest(server: &Server) -> Option<Why> {
             | VmState::ShelvedOffloaded,
             _,
         ) => Some(Why::Meant),
-        (VmState::Deleted | VmState::Building, _) => None,
-        (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Running | PowerState::Other)
+        (VmState::Deleted | VmState::Building, _)
+        | (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Running | PowerState::Other)
         | (VmState::Stopped | VmState::Error, PowerState::Running) => None,
         (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Shutdown)
         | (VmState::Stopped | VmState::Error, PowerState::Shutdown | PowerState::Other) => Some(Why::Unasked),

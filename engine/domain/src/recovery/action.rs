@@ -151,8 +151,8 @@ mod tests {
 
     fn pulse(actions: Vec<OperatorAction>, word: Option<OperatorWord>) -> Pulse {
         Pulse {
-            actions,
             word,
+            actions,
             ..Pulse::CALM
         }
     }

@@ -32,10 +32,10 @@ pub(super) async fn unheard(
         return Ok(Vec::new());
     }
     let now = clock::now(db, own).await?;
-    rows.into_iter().map(|row| action(row, now)).collect()
+    rows.iter().map(|row| action(row, now)).collect()
 }
 
-fn action(row: Model, now: Timestamp) -> Result<OperatorAction, Stop> {
+fn action(row: &Model, now: Timestamp) -> Result<OperatorAction, Stop> {
     let id = row.id.to_string();
     let cell = |column| Cell {
         table: "tachi_action",
