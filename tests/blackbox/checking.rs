@@ -65,7 +65,6 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "the host died while an instance migrated away",
     ),
     ("move-failed", "err", "an operator has aborted the recovery"),
-    ("instance-down", "err", "an instance is in error"),
     (
         "recovery-held",
         "err",
@@ -279,8 +278,9 @@ impl Scene<'_> {
     }
 }
 
-/// Good only with monitors that are bound to their hosts, which the monitors of these scenes are not: its grades are tested beside it.
-const HEARTBEATS: &str = "monitor-heartbeats";
+/// Their grades are tested beside them: what is good only with monitors that are bound to their hosts, which those of these scenes are
+/// not, and what needs a recovery that Nova refuses (`r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs`).
+const ELSEWHERE: [&str; 2] = ["monitor-heartbeats", "instance-down"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_each_check_fails_for_a_fault_and_is_good_without_it() {
@@ -296,7 +296,7 @@ async fn slow_operator_each_check_fails_for_a_fault_and_is_good_without_it() {
     ];
     let mut listed = join_all(scenes).await;
     for listed in &mut listed {
-        assert!(listed.remove(HEARTBEATS));
+        assert!(ELSEWHERE.iter().all(|check| listed.remove(*check)));
     }
     let table: BTreeSet<String> = FAULTS.iter().map(|(check, ..)| (*check).to_owned()).collect();
     assert_eq!(table.len(), FAULTS.len(), "each once");

@@ -100,9 +100,6 @@ pub struct Arrival {
     /// It is taken back, so that it comes to the source of its record.
     #[serde(default)]
     pub reverts: bool,
-    /// It is a live migration.
-    #[serde(default)]
-    pub live: bool,
     /// Since when it is watched.
     pub since: Elapsed,
     /// What Nova last showed of the instance; `None` before it was read.
@@ -110,6 +107,9 @@ pub struct Arrival {
     /// The record has not changed for Nova's long RPC timeout.
     #[serde(skip)]
     overdue: bool,
+    /// It is a live migration.
+    #[serde(skip)]
+    live: bool,
 }
 
 impl Arrival {
@@ -290,6 +290,7 @@ impl Arrivals {
         if let Some(known) = self.expected.get_mut(&server) {
             let undated = record.touched_at().is_none() && now.since(known.since) >= window;
             known.overdue = is_old || undated;
+            known.live = record.kind == MigrationType::LiveMigration;
             known.reverts |= record.status == MigrationStatus::Reverting;
             if (known.migration, &known.status) != (record.id, &record.status) {
                 known.migration = record.id;
@@ -318,10 +319,10 @@ impl Arrivals {
             status: record.status.clone(),
             from: hosts.find(|host| *host != turn.host).cloned(),
             reverts: record.status == MigrationStatus::Reverting,
-            live: record.kind == MigrationType::LiveMigration,
             since: now,
             shown: None,
             overdue: false,
+            live: record.kind == MigrationType::LiveMigration,
         };
         self.expected.insert(server, arrival);
         turn.record.head = true;
