@@ -10,7 +10,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
-use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, MoveWord, OperatorAction, OperatorWord, RecoveryKind, Word};
 use tachi_domain::situation::{ComputeService, Grade, Instance, Instances, Known};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
@@ -47,6 +47,8 @@ pub(super) struct Desk {
     pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
     pub(super) moves: Mutex<Vec<MoveLine>>,
     pub(super) said: Mutex<Words>,
+    /// What no engine has heard of it.
+    pub(super) unheard: Mutex<Vec<(RecoveryId, OperatorAction)>>,
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
     /// Reporters that are set aside.
@@ -82,6 +84,7 @@ impl Default for Desk {
             recoveries: Mutex::default(),
             moves: Mutex::default(),
             said: Mutex::default(),
+            unheard: Mutex::default(),
             broken: AtomicBool::default(),
             audited: Mutex::default(),
             full: AtomicBool::default(),
@@ -402,6 +405,8 @@ impl OperatorDesk for Desk {
             .cloned();
         let planned = self.planned.lock().unwrap();
         let planned = planned.iter().find(|(of, _)| *of == id);
+        let unheard = self.unheard.lock().unwrap();
+        let unheard = unheard.iter().filter(|(of, _)| *of == id);
         Ok(found.map(|summary| Story {
             notification: planned.map(|(_, new)| order_of(&summary, new)),
             summary,
@@ -410,6 +415,7 @@ impl OperatorDesk for Desk {
             beat: 1,
             elapsed: Elapsed::from_millis(1_500),
             word: self.last(id),
+            unheard: unheard.map(|(_, action)| action.clone()).collect(),
             state: Some("{\"stage\":\"begin\"}".to_owned()),
             moves: Vec::new(),
             move_words: Vec::new(),
@@ -460,7 +466,19 @@ impl OperatorDesk for Desk {
         match found {
             None => Ok(Said::Unknown),
             Some(row) if row.life != Life::Open => Ok(Said::Over),
-            Some(_) => {
+            Some(row) => {
+                let action = OperatorAction {
+                    id: 1,
+                    said: OperatorWord {
+                        number: 1,
+                        word,
+                        by: by.to_owned(),
+                        at: NOW,
+                    },
+                    hold: row.wait,
+                    is_late: false,
+                };
+                self.unheard.lock().unwrap().push((id, action));
                 let mut said = self.said.lock().unwrap();
                 said.push((id, word.as_str().to_owned(), by.to_owned()));
                 Ok(Said::Heard)

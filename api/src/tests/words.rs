@@ -137,6 +137,13 @@ async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
         assert_eq!(got.root("word")["already"], told, "held: {held}");
     }
     assert_eq!(bench.desk.said.lock().unwrap().len(), 2);
+
+    // So does a hold that an engine has heard one for, and keeps: it did not count.
+    bench.desk.unheard.lock().unwrap().clear();
+    let wait = tachi_domain::Wait::bare(WaitsFor::Approval, NOW.minus_seconds(-1));
+    bench.desk.recoveries.lock().unwrap()[0].wait = Some(wait);
+    let got = say(&bench, "admin", &approve()).await;
+    assert_eq!(got.root("word")["already"], false);
 }
 
 #[tokio::test]

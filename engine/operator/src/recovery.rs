@@ -71,7 +71,7 @@ pub struct RecoveryView {
     pub owner: Option<String>,
     /// When it was opened.
     pub opened_at: Time,
-    /// When what it is about was first reported: earlier than `opened_at` in another attempt. Null if an older API does not tell.
+    /// Opening of the first attempt: earlier than `opened_at` after a retry. Null from an older API.
     #[serde(default)]
     #[schema(required)]
     pub first_reported_at: Option<Time>,

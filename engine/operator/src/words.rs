@@ -3,7 +3,7 @@
 
 use tachi_domain::host_recovery::{Move, MoveStep};
 use tachi_domain::recovery::{Life, MoveVerdict, MoveWord, Word};
-use tachi_domain::{RecoveryId, Timestamp, WaitsFor};
+use tachi_domain::{RecoveryId, WaitsFor};
 use tachi_engine::ports::operator::{MoveFilter, Said, Story};
 use tachi_engine::ports::{AuditError, JournalError, OperatorDesk};
 
@@ -69,27 +69,23 @@ pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
     Ok(text)
 }
 
-/// For so long a word that is said again is taken for one whose answer was lost. Longer, and of two machines whose clocks differ one
-/// could take a hold that is new for the one that was ended.
-const SAID_LATELY: u64 = 60;
-
-/// Whether `word` was the last that was said of a recovery, and saying it again adds nothing: nothing waits for it any more, or it has
-/// only just been said.
-pub fn is_said(story: &Story, word: Word, now: Timestamp) -> bool {
-    let Some((_, _, at)) = story.word.as_ref().filter(|(said, ..)| said == word.as_str()) else {
-        return false;
-    };
+/// Whether saying `word` of a recovery again adds nothing: no engine has heard it yet, or nothing waits for it any more. What an engine
+/// has heard and waits after all did not count.
+pub fn is_said(story: &Story, word: Word) -> bool {
     let wait = story
         .summary
         .wait
         .as_ref()
         .filter(|wait| !wait.what.ended_by().is_empty());
     match wait {
-        Some(wait) if story.summary.life == Life::Open => {
-            let age = now.micros_since(*at).unsigned_abs() / 1_000_000;
-            wait.since <= *at && age < SAID_LATELY
-        }
-        Some(_) | None => true,
+        Some(wait) if story.summary.life == Life::Open => story
+            .unheard
+            .iter()
+            .any(|one| one.said.word == word && one.counts_for(wait)),
+        Some(_) | None => story
+            .word
+            .as_ref()
+            .is_some_and(|(said, ..)| said == word.as_str()),
     }
 }
 
@@ -282,6 +278,7 @@ pub async fn say_of(
 mod tests {
     use std::collections::BTreeSet;
 
+    use tachi_domain::Timestamp;
     use tachi_engine::ports::operator::MoveLine;
     use uuid::Uuid;
 

@@ -7,7 +7,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Vmove};
-use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, MoveWord, OperatorAction, RecoveryKind, Word};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait,
 };
@@ -46,7 +46,7 @@ pub struct RecoverySummary {
     pub owner: Option<String>,
     /// When it was opened.
     pub opened_at: Timestamp,
-    /// When what it is about was first reported: the opening of the first attempt.
+    /// Opening of the first attempt; equal to `opened_at` unless it is a retry.
     pub first_reported_at: Timestamp,
 }
 
@@ -203,6 +203,8 @@ pub struct Story {
     pub elapsed: Elapsed,
     /// The last word said about it, by whom and when.
     pub word: Option<(String, String, Timestamp)>,
+    /// What was said about it and no engine has heard yet, oldest first.
+    pub unheard: Vec<OperatorAction>,
     /// The state's head as last written; JSON.
     pub state: Option<String>,
     /// Its moves, in their order.

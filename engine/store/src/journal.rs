@@ -35,6 +35,7 @@ use tachi_engine::ports::{Doubted, Journal, JournalError};
 use tokio::time::Instant;
 use tracing::instrument;
 
+pub(crate) use actions::unheard;
 pub(crate) use orders::before;
 pub(crate) use pulse::{move_words, off_word};
 

@@ -21,6 +21,30 @@ pub struct OperatorAction {
     pub is_late: bool,
 }
 
+impl OperatorAction {
+    /// True if it will count for what the recovery waits for, once an engine hears it.
+    pub fn counts_for(&self, wait: &Wait) -> bool {
+        match self.said.word {
+            Word::Reject => true,
+            Word::HostIsOff => !self.is_late,
+            Word::Approve => !self.is_late && is_same(self.hold.as_ref(), Some(wait)),
+        }
+    }
+}
+
+/// True if what an action was given for is what is waited for. A wait that has lost a guard since is the same one; one that has got
+/// another guard is not.
+fn is_same(given: Option<&Wait>, wait: Option<&Wait>) -> bool {
+    match (given, wait) {
+        (Some(given), Some(wait)) => {
+            given.what == wait.what && given.since == wait.since && wait.on.is_subset(&given.on)
+        }
+        // Whoever saw no hold approved of none.
+        (None, Some(_)) => false,
+        (None | Some(_), None) => true,
+    }
+}
+
 /// An action that a recovery hears now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
@@ -39,8 +63,7 @@ enum Given {
 }
 
 impl Heard {
-    /// Why it does not count for what the recovery waits for by now, if so. A wait that has lost a guard since is the same one; one that
-    /// has got another guard is not.
+    /// Why it does not count for what the recovery waits for by now, if so.
     pub(crate) fn outlived_by(&self, wait: Option<&Wait>) -> Option<String> {
         let by = &self.said.by;
         let why = match &self.given {
@@ -50,15 +73,7 @@ impl Heard {
                 APPROVAL_LASTS.as_secs()
             ),
             Given::For(given) => {
-                let same = match (given, wait) {
-                    (Some(given), Some(wait)) => {
-                        given.what == wait.what && given.since == wait.since && wait.on.is_subset(&given.on)
-                    }
-                    // Whoever saw no hold approved of none.
-                    (None, Some(_)) => false,
-                    (None | Some(_), None) => true,
-                };
-                if same {
+                if is_same(given.as_ref(), wait) {
                     return None;
                 }
                 "the recovery waits for something else by now".to_owned()
@@ -277,6 +292,11 @@ mod tests {
                 .remove(0)
             };
             assert_eq!(heard(&action).outlived_by(Some(&now)).is_none(), counts, "{name}");
+            assert_eq!(
+                action.counts_for(&now),
+                counts,
+                "{name}: nobody has to say it again"
+            );
             action.is_late = true;
             assert!(heard(&action).outlived_by(Some(&now)).is_some(), "{name}, late");
         }

@@ -70,6 +70,7 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Story>
             let at = Timestamp::from_micros(row.word_at.unwrap_or_default());
             (word, by, at)
         }),
+        unheard: journal::unheard(reader, &row, db.now()).await?,
         move_words: journal::move_words(&row)?,
         state: row.state,
         moves: moves.into_iter().map(kept).collect::<Result<_, _>>()?,

@@ -14,7 +14,7 @@ use crate::error::Stop;
 use crate::work::Tx;
 
 /// Those that nobody has heard, oldest first. Of most recoveries nobody has ever said anything, and nothing is read.
-pub(super) async fn unheard(
+pub(crate) async fn unheard(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
     own: Timestamp,

@@ -77,6 +77,11 @@ async fn r32_two_operators_are_both_heard_and_each_is_marked_in_the_engines_own_
         [(Word::Approve, "bob")],
         "marked by the owner alone"
     );
+    let story = bench.store.desk().story(owner.id).await.unwrap().unwrap();
+    assert_eq!(
+        story.unheard, left.actions,
+        "the story tells what nobody has heard"
+    );
 }
 
 #[tokio::test]
