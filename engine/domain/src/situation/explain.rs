@@ -137,7 +137,7 @@ pub enum HostOrInstance<'a> {
 pub struct Explanation<'a> {
     /// A host or an instance, with its findings.
     pub subject: HostOrInstance<'a>,
-    /// Each need with what speaks against it, worst first.
+    /// Each need with what speaks against it, worst first. A host has none to run.
     pub needs: Vec<(Need, Vec<&'a Finding>)>,
     /// Whether Nova hears the host; `None` if that is not known.
     pub up: Option<bool>,
@@ -155,8 +155,12 @@ impl Explanation<'_> {
         match need {
             // Nobody looks for a reason on a host that is on maintenance, or whose instances wait for a person.
             Need::Heard => self.up,
+            // What Nova shows of an instance is of before its host fell silent, or of before it was lost on the way.
+            Need::Runs => {
+                let is_seen = self.up == Some(true) && self.subject.protection() != Protection::Down;
+                is_seen.then_some(true)
+            }
             Need::Meant
-            | Need::Runs
             | Need::Provable
             | Need::Room
             | Need::Movable
@@ -205,8 +209,12 @@ impl Situation {
             let mut subjects = finding.subjects.iter();
             subjects.any(|one| one == host || one == own || Some(one) == segment.as_ref())
         };
-        let mut needs: Vec<(Need, Vec<&Finding>)> =
-            Need::ALL.iter().map(|need| (*need, Vec::new())).collect();
+        let is_host = matches!(subject, HostOrInstance::Host(_));
+        let mut needs: Vec<(Need, Vec<&Finding>)> = Need::ALL
+            .iter()
+            .filter(|need| !(is_host && **need == Need::Runs))
+            .map(|need| (*need, Vec::new()))
+            .collect();
         // One that is down for a reason of its own has that alone, and its host its own.
         let reasons: BTreeSet<Code> = reasons
             .iter()
@@ -218,7 +226,9 @@ impl Situation {
             // What is so of the whole region names engines, or nobody.
             let own: Vec<&Finding> = of_code().filter(|finding| names(finding)).collect();
             let own = if own.is_empty() { of_code().collect() } else { own };
-            let (_, against) = &mut needs[code.need() as usize];
+            let Some((_, against)) = needs.iter_mut().find(|(need, _)| *need == code.need()) else {
+                continue;
+            };
             against.extend(own);
             against.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
         }

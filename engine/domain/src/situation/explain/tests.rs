@@ -31,7 +31,8 @@ fn who_is_protected_is_explained_by_what_holds() {
         };
         assert_eq!(one.subject.protection(), Protection::Protected);
         assert_eq!(against(one), []);
-        assert_eq!(one.needs.len(), Need::ALL.len());
+        let has_all = one.needs.len() == Need::ALL.len();
+        assert_eq!(has_all, name == "vm-1", "{name}: only an instance runs");
     }
     assert_eq!(situation.explain("0000").len(), 6, "all begin so");
     assert_eq!(situation.explain("000").len(), 0, "too short for an id");
@@ -91,18 +92,24 @@ fn whatever_is_a_reason_is_told_by_the_explanation() {
 /// An instance that waits for a person has a reason of its own: its dead host is not said to be heard for all that.
 #[test]
 fn a_need_holds_only_if_it_is_known_to() {
-    let heard = |facts: &Facts| {
+    let holds = |facts: &Facts, wanted: Need| {
         let situation = assess(facts, NOW);
         let one = &situation.explain("vm-1")[0];
-        let (need, against) = one.needs.iter().find(|(need, _)| *need == Need::Heard).unwrap();
+        let (need, against) = one.needs.iter().find(|(need, _)| *need == wanted).unwrap();
         (one.holds(*need, against), against.len())
     };
+    let heard = |facts: &Facts| holds(facts, Need::Heard);
+    let runs = |facts: &Facts| holds(facts, Need::Runs);
     let mut facts = fine();
-    assert_eq!(heard(&facts), (Some(true), 0));
+    assert_eq!((heard(&facts), runs(&facts)), ((Some(true), 0), (Some(true), 0)));
     facts.waiting.push(waiting(1, WaitsFor::Absence));
+    assert_eq!(runs(&facts), (None, 0), "it may have been lost on its way");
+    facts.waiting.clear();
     let computes = facts.computes.as_mut().unwrap();
     computes.value.iter_mut().find(|one| one.host == "a").unwrap().up = false;
-    assert_eq!(heard(&facts), (Some(false), 1));
+    assert_eq!((heard(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
+    facts.waiting.push(waiting(1, WaitsFor::Absence));
+    assert_eq!((heard(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
     facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator);
     assert_eq!(heard(&facts), (Some(false), 0), "nobody looks for a reason");
     facts.computes = None;
