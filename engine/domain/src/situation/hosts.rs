@@ -125,7 +125,7 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
         // What is reported of a host that Nova hears is examined first.
         (
             Protection::Unknown,
-            "it is reported, and Nova hears it: which is so is being looked into".to_owned(),
+            "it is reported down, but is up in Nova: the report is being checked".to_owned(),
         )
     } else {
         let text = if waits {

@@ -410,7 +410,7 @@ fn cases() -> Vec<Case> {
             &[(
                 Code::HostUnderRecovery,
                 "a,b,c",
-                "it is reported, and Nova hears it",
+                "it is reported down, but is up in Nova",
             )],
             [0, 0, 6, 0, 0, 0],
         ),

@@ -333,9 +333,9 @@ impl Suspect<'_> {
         guard.wait_for_silence(self, turn);
         if let Some(heard) = self.service.heard(now.elapsed) {
             let said = proof.said();
-            // In every death the device says so before Nova's silence has lasted long enough.
+            // In every failure the power device answers "off" before Nova's heartbeat is stale.
             let doubt = if now.elapsed.since(fence.began) < turn.policy.heartbeat_stale {
-                " (Nova notices a death later than its device)"
+                " (Nova may still show a heartbeat from before the failure)"
             } else {
                 " (of another machine? see `tachi fence check`)"
             };
