@@ -107,9 +107,6 @@ pub struct Arrival {
     /// The record has not changed for Nova's long RPC timeout.
     #[serde(skip)]
     overdue: bool,
-    /// It is a live migration.
-    #[serde(skip)]
-    live: bool,
 }
 
 impl Arrival {
@@ -123,7 +120,11 @@ impl Arrival {
     /// True if the guest has left the host on which it is shown, although a restart of that nova-compute may hide it: no task, and a
     /// power state of before. Who takes a resize back shuts the guest down first; a live migration that is completed has switched it.
     fn has_left(&self, shown: &Sighting) -> bool {
-        let left = self.status == MigrationStatus::Reverting || (self.live && self.status.is_done());
+        // Only live migrations end as `completed`.
+        let left = matches!(
+            self.status,
+            MigrationStatus::Reverting | MigrationStatus::Completed
+        );
         left && shown.host == self.from
     }
 
@@ -290,7 +291,6 @@ impl Arrivals {
         if let Some(known) = self.expected.get_mut(&server) {
             let undated = record.touched_at().is_none() && now.since(known.since) >= window;
             known.overdue = is_old || undated;
-            known.live = record.kind == MigrationType::LiveMigration;
             known.reverts |= record.status == MigrationStatus::Reverting;
             if (known.migration, &known.status) != (record.id, &record.status) {
                 known.migration = record.id;
@@ -322,7 +322,6 @@ impl Arrivals {
             since: now,
             shown: None,
             overdue: false,
-            live: record.kind == MigrationType::LiveMigration,
         };
         self.expected.insert(server, arrival);
         turn.record.head = true;

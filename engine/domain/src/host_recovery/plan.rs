@@ -32,24 +32,23 @@ const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 const LOCAL_DISK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
 
-/// Where and how Nova shows an instance.
+/// An instance as Nova shows it on the host.
 #[derive(Clone, Copy)]
 struct Shown<'a> {
+    server: &'a Server,
     host: &'a str,
-    is_migrating: bool,
     /// What was touched since then may still be at work.
     recent: Timestamp,
 }
 
 impl<'a> Shown<'a> {
-    fn new(server: &Server, clock: Option<Timestamp>, turn: &Turn<'a>) -> Self {
+    fn new(server: &'a Server, clock: Option<Timestamp>, turn: &Turn<'a>) -> Self {
         let window = turn.policy.nova_long_rpc_timeout.as_secs();
+        let clock = clock.unwrap_or(turn.now.wall);
         Self {
+            server,
             host: turn.host,
-            is_migrating: server.task_state.as_deref() == Some("migrating"),
-            recent: clock
-                .unwrap_or(turn.now.wall)
-                .minus_seconds(i64::try_from(window).unwrap_or(i64::MAX)),
+            recent: clock.minus_seconds(i64::try_from(window).unwrap_or(i64::MAX)),
         }
     }
 
@@ -59,7 +58,8 @@ impl<'a> Shown<'a> {
         record.kind == MigrationType::LiveMigration
             && record.status.is_done()
             && record.source.as_deref() == Some(self.host)
-            && (self.is_migrating || record.touched_at().is_none_or(|at| at >= self.recent))
+            && (self.server.task_state.as_deref() == Some("migrating")
+                || record.touched_at().is_none_or(|at| at >= self.recent))
     }
 }
 
@@ -308,7 +308,7 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
             .get(&server.id)
             .map_or(&[][..], Vec::as_slice);
         let shown = Shown::new(server, clock, turn);
-        let mut one = plan_one((server, shown), rank, &migrations, written_off, since, turn);
+        let mut one = plan_one(shown, rank, &migrations, written_off, since, turn);
         if let Some(hosts) = inventory.may_run.get(&server.id) {
             let others = hosts.iter().filter(|host| *host != turn.host).cloned();
             one.may_run.extend(others);
@@ -343,14 +343,15 @@ fn is_here_again(one: &Move, records: &[&Migration], host: &str) -> bool {
 }
 
 fn plan_one(
-    (server, shown): (&Server, Shown<'_>),
+    shown: Shown<'_>,
     rank: u32,
     migrations: &[&Migration],
     written_off: &[WrittenOff],
     since: &mut Option<Timestamp>,
     turn: &Turn<'_>,
 ) -> Move {
-    let (now, host, policy) = (turn.now, turn.host, turn.policy);
+    let (now, policy) = (turn.now, turn.policy);
+    let Shown { server, host, .. } = shown;
     let evacuations: Vec<&&Migration> = migrations
         .iter()
         .filter(|one| one.kind == MigrationType::Evacuation && one.source.as_deref() == Some(host))

@@ -70,7 +70,7 @@ pub(in super::super) fn adopt_lost(
         };
         let nowhere = shown_nowhere(*server);
         let shown = Shown::new(&nowhere, None, turn);
-        let mut one = plan_one((&nowhere, shown), next + adopted, &[], &[], since, turn);
+        let mut one = plan_one(shown, next + adopted, &[], &[], since, turn);
         one.adopt(first, turn.now);
         one.over_at = None;
         one.note = None;
