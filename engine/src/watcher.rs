@@ -423,7 +423,8 @@ impl Watcher {
     /// Asks one after the other, for ever. May be dropped at any time: what has no answer is asked again.
     async fn ask_whys(&mut self) {
         loop {
-            sleep(WHY).await;
+            let paused = self.why_again.saturating_sub(self.sources.clock.boot());
+            sleep(paused.max(WHY)).await;
             if matches!(self.turn, Turn::Ours(_)) && !self.sources.moves.are_under_way() {
                 self.ask_why().await;
             }

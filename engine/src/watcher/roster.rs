@@ -61,15 +61,18 @@ struct Place {
 
 /// Instances of which something is asked, one after the other.
 #[derive(Default)]
-struct Ring(BTreeSet<ServerId>, Option<ServerId>);
+struct Ring {
+    ids: BTreeSet<ServerId>,
+    last: Option<ServerId>,
+}
 
 impl Ring {
     /// The one after the last; the first after them all.
     fn next(&mut self) -> Option<ServerId> {
-        let after = self.1.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.0.range((after, Bound::Unbounded)).next();
-        self.1 = next.or_else(|| self.0.first()).copied();
-        self.1
+        let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.ids.range((after, Bound::Unbounded)).next();
+        self.last = next.or_else(|| self.ids.first()).copied();
+        self.last
     }
 }
 
@@ -227,7 +230,7 @@ impl Roster {
             if left.is_none() && at_rest(&server) == Some(Why::Unasked) {
                 let is_new = rest.as_ref().is_some_and(Rest::is_to_be_asked);
                 let ring = if is_new { &mut self.why } else { &mut self.again };
-                ring.0.insert(server.id);
+                ring.ids.insert(server.id);
             }
             let instance = Instance {
                 id: server.id,
@@ -255,10 +258,10 @@ impl Roster {
 
     /// Of whom to ask next why it does not run. Nova is not asked while it is at work on it, and not for ever.
     pub(super) fn next_why(&mut self, now: Timestamp) -> Option<ServerId> {
-        for _ in 0..self.why.0.len() {
+        for _ in 0..self.why.ids.len() {
             let id = self.why.next()?;
             let Some(rest) = self.rest_of(id).filter(|rest| rest.is_to_be_asked()) else {
-                self.why.0.remove(&id);
+                self.why.ids.remove(&id);
                 continue;
             };
             if !rest.busy || now.micros_since(rest.since) > BUSY_MICROS {
@@ -274,7 +277,7 @@ impl Roster {
             if self.rest_of(id).is_some_and(|rest| !rest.is_to_be_asked()) {
                 return Some(id);
             }
-            self.again.0.remove(&id);
+            self.again.ids.remove(&id);
         }
         None
     }
@@ -303,8 +306,8 @@ impl Roster {
             self.put(&host, instance);
             self.changed.insert(host.to_string());
         }
-        self.why.0.remove(&id);
-        self.again.0.insert(id);
+        self.why.ids.remove(&id);
+        self.again.ids.insert(id);
     }
 
     /// Up to when everything is known; `None` while not all were listed, or not all changes read.

@@ -205,7 +205,6 @@ mod tests {
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
-        let claimed = bench.claim_newest("engine").await;
         let write = Write {
             life: Some(life),
             notification: Some((status, None)),
@@ -215,14 +214,17 @@ mod tests {
             }),
             ..Write::default()
         };
-        let written = bench
-            .store
-            .journal()
-            .commit_at(claimed.id, claimed.epoch, &write)
-            .await
-            .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
-        (bench, claimed.id)
+        let id = written(&bench, &write).await;
+        (bench, id)
+    }
+
+    /// The newest recovery, claimed and written so.
+    async fn written(bench: &Bench, write: &Write) -> RecoveryId {
+        let claimed = bench.claim_newest("engine").await;
+        let journal = bench.store.journal();
+        let written = journal.commit_at(claimed.id, claimed.epoch, write).await;
+        assert!(matches!(written, Ok(Committed::Written(_))), "{written:?}");
+        claimed.id
     }
 
     #[tokio::test]
@@ -270,19 +272,12 @@ mod tests {
             let story = opened(bench.store.desk().story(recovery).await.unwrap());
             assert_eq!(story.1, reported.0, "as the first attempt was opened");
             assert!(story.0 > reported.0, "{story:?}");
-            let claimed = bench.claim_newest("engine").await;
             let write = Write {
                 life: Some(Life::Closed),
                 notification: Some((NotificationStatus::Failed, None)),
                 ..Write::default()
             };
-            let journal = bench.store.journal();
-            let written = journal
-                .commit_at(claimed.id, claimed.epoch, &write)
-                .await
-                .unwrap();
-            assert!(matches!(written, Committed::Written(_)), "{written:?}");
-            failed = claimed.id;
+            failed = written(&bench, &write).await;
         }
     }
 
