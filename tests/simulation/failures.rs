@@ -194,8 +194,8 @@ impl World {
         self.booted.insert(host);
         // With a boot guard it may be as quick as it likes: nova-compute asks first.
         let delay = match self.weather.resume_guests {
-            // As quick as machines are, so that it comes in the middle of the moves.
-            true if self.rng.percent(50) => self.rng.between(5_000, 15_000),
+            // Quicker than machines are, so that it comes in the middle of the moves.
+            true if self.rng.percent(50) => self.rng.between(200, 4_000),
             true => self.rng.between(5_000, 90_000),
             false => self.rng.between(45_000, 90_000),
         };
