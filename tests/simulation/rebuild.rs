@@ -191,6 +191,8 @@ impl World {
             return self.record_fails(job, true);
         }
         note!(self, "vm-{server} runs on host {dest}");
+        // What becomes of it now has nothing to do with the host it was once on its way to.
+        self.ways.lost.retain(|(lost, _)| *lost != server);
         self.machines[dest]
             .guests
             .insert(server, !self.jobs[job].was_stopped);
