@@ -349,7 +349,7 @@ impl World {
         };
         let when = if drains {
             let drained = 1_000 + at * 3;
-            self.at(drained, Event::Drain { host: home });
+            self.at(drained, Event::DrainOfFault { host: home });
             (drained + off).saturating_sub(4_000)
         } else {
             self.first_failure.saturating_sub(at)

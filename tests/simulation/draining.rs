@@ -300,7 +300,15 @@ impl World {
         } else {
             rng.between(1, 40_000)
         };
-        self.at(at, Event::Drain { host });
+        self.at(at, Event::DrainOfFault { host });
+    }
+
+    /// A drain that is a part of a fault, unless a test has taken the faults away since.
+    pub(crate) fn drain_of_fault(&mut self, host: HostIx) {
+        let faults = &self.weather.faults;
+        if faults.reverts || faults.drain_death.is_some() {
+            self.drain(host);
+        }
     }
 
     pub(crate) fn live_ends(&mut self, live: &LiveMove) {

@@ -186,8 +186,7 @@ fn c7_tasks_that_a_dead_host_has_left_keep_no_instance_on_it() {
                 world.weather.refusals.strict = strict;
                 world.weather.refusals.tasks = 100;
             },
-            // What a drain was moving keeps the task `migrating`, which is for a person to reset.
-            |world| world.mishaps.count(Mishap::Drained) > 0 || all_moved(world),
+            all_moved,
         )
     };
     let (without, with) = (left(false), left(true));

@@ -203,6 +203,10 @@ pub(crate) enum Event {
         millis: u64,
     },
     Operator,
+    /// The same, as a part of a fault.
+    DrainOfFault {
+        host: HostIx,
+    },
     /// Somebody plans to empty a host.
     Drain {
         host: HostIx,
@@ -731,6 +735,7 @@ impl World {
             Event::Suspend { engine, millis } => self.suspend(engine, millis),
             Event::Operator => self.operate(),
             Event::Drain { host } => self.drain(host),
+            Event::DrainOfFault { host } => self.drain_of_fault(host),
             Event::Giveback { host } => self.give_back(host),
             Event::LiveEnds(live) => self.live_ends(&live),
             Event::SetsOut(one) => self.sets_out(one),
