@@ -1,19 +1,26 @@
 //! The command line.
 
 mod audit;
+mod consent;
 mod demo;
 mod doctor;
 mod drill;
 mod drop_in;
+mod events;
 mod fence;
 mod freeze;
+mod help;
 mod here;
+mod hints;
 mod init;
+mod instance;
 mod mon;
 mod monitor;
 mod night;
 mod recovery;
 mod region;
+#[cfg(test)]
+mod renamed;
 mod reporter;
 mod schedule;
 mod shape;
@@ -22,35 +29,38 @@ mod vmove;
 
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tachi_config::LogArgs;
 
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use consent::ConsentArgs;
 pub(crate) use demo::{DemoArgs, DemoFault, Method};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use drill::DrillArgs;
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
-pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
+pub(crate) use events::EventsArgs;
+pub(crate) use fence::{FenceCommand, FenceHostArgs, FenceSwitchArgs, FenceTestArgs, FenceTrustArgs};
 pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
+pub(crate) use help::{overview, parse};
 pub(crate) use here::is_meant;
 pub(crate) use init::{By, DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs};
+pub(crate) use instance::{InstanceCommand, InstanceListArgs, ResolveArgs};
 pub(crate) use mon::MonArgs;
-pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
+pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs, MuteArgs};
 pub(crate) use night::WAY;
 pub(crate) use recovery::{
-    RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs, ReportFormat, RetryArgs, StateWord,
-    VouchArgs, WordArgs, WordsArgs,
+    ActionArgs, ApproveArgs, ConfirmOffArgs, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs,
+    ReportFormat, StateWord,
 };
 pub(crate) use region::SandboxArgs;
-pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
+pub(crate) use reporter::ReporterCommand;
 pub(crate) use schedule::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 pub(crate) use shape::{Format, ShapeArgs};
 pub(crate) use status::{
-    ExplainArgs, ForecastArgs, HostCommand, HostDrainArgs, HostFailArgs, HostGivebackArgs, HostReturnArgs,
-    PlannedArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,
+    ForecastArgs, HostCommand, HostDrainArgs, HostGivebackArgs, HostListArgs, HostReportDownArgs,
+    HostReturnArgs, HostUndrainArgs, PlannedArgs, ShowArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,
 };
-pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
+pub(crate) use vmove::VmoveCommand;
 
 /// Instance high availability for OpenStack: when a hypervisor dies, its instances run again on another one, exactly once.
 #[derive(Debug, Parser)]
@@ -63,89 +73,101 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Watch a simulated hypervisor die and its instances come back
-    Demo(DemoArgs),
-    /// Run the API and the engine in one process
+    /// Show what is protected, what is not and why
+    Status(StatusArgs),
+    /// Explain a host, an instance or a recovery
+    #[command(alias = "explain")]
+    Show(ShowArgs),
+    /// Watch the region live in the terminal
+    Mon(MonArgs),
+    /// List what happened in the region
+    Events(EventsArgs),
+    /// List hosts, report one as down, drain or return one
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// List instances, and resolve one that is in doubt
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+    /// Show recoveries, and approve, abort or retry them
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
+    /// Estimate how many host failures there is room for
+    Forecast(ForecastArgs),
+    /// Pause fencing and evacuation
+    ///
+    /// Failures that are reported meanwhile are queued, and handled if the host is still down when the freeze ends. What a
+    /// recovery has started before is followed to its end.
+    #[command(subcommand)]
+    Freeze(FreezeCommand),
+    /// End a freeze early
+    #[command(subcommand)]
+    Thaw(ThawCommand),
+    /// Rehearse the failure of a host
+    Drill(DrillArgs),
+    /// Create segments, hosts and monitor credentials
+    #[command(subcommand, alias = "init")]
+    Setup(InitCommand),
+    /// Test and use power devices
+    #[command(subcommand)]
+    Fence(FenceCommand),
+    /// List monitors, unmute a reporter, forget a monitor
+    #[command(subcommand)]
+    Monitor(MonitorCommand),
+    /// Check configuration, database, Nova and devices
+    Doctor(DoctorArgs),
+    /// Show the configuration in effect, or a sample
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Create, upgrade and purge the database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Show who may do what
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Show and verify the audit log of power commands
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Show scheduled jobs, or run one now
+    #[command(subcommand, alias = "schedule")]
+    Jobs(ScheduleCommand),
+    /// Print a shell completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Run API and engine in one process
     Serve(ServeArgs),
     /// Run the API
     Api(ConfigArgs),
     /// Run the engine
     Engine(EngineArgs),
-    /// Run a simulated OpenStack region (Keystone, Nova, hypervisors, MAAS) until stopped
-    Sandbox(SandboxArgs),
-    /// Make what a cloud needs once: segments of what Nova has, credentials for monitors
-    #[command(subcommand)]
-    Init(InitCommand),
-    /// Look after the database
-    #[command(subcommand)]
-    Db(DbCommand),
-    /// See recoveries, try one again, give one up, approve or reject one that is held
-    #[command(subcommand)]
-    Recovery(RecoveryCommand),
-    /// See the instances of recoveries, and say what is known of one that waits for a person
-    #[command(subcommand)]
-    Vmove(VmoveCommand),
-    /// See the monitors that say that they are at work, and forget one that was taken away
-    #[command(subcommand)]
-    Monitor(MonitorCommand),
-    /// See the reporters that are set aside because Nova contradicts them, and let one be heard again
-    #[command(subcommand)]
-    Reporter(ReporterCommand),
-    /// See the configuration in effect, or a sample with every option
-    #[command(subcommand)]
-    Config(ConfigCommand),
-    /// See who may do what
-    #[command(subcommand)]
-    Policy(PolicyCommand),
+    /// Watch a simulated host die and its instances return
+    Demo(DemoArgs),
     /// Print the description of the API
     Openapi(OpenapiArgs),
-    /// Say that a host is dead, and bring hosts back
-    #[command(subcommand)]
-    Host(HostCommand),
-    /// See and check the audit log of power commands
-    #[command(subcommand)]
-    Audit(AuditCommand),
-    /// See, test and use the devices that switch hosts' power
-    #[command(subcommand)]
-    Fence(FenceCommand),
-    /// Have nothing of a host, a segment, an instance or of everything fenced or moved for a while
+    /// Act as a fence agent for Pacemaker
     ///
-    /// What is reported meanwhile is kept, and what is dead at the end is recovered then. What a recovery has begun before is
-    /// followed to its end.
-    #[command(subcommand)]
-    Freeze(FreezeCommand),
-    /// End a freeze before its time is over
-    #[command(subcommand)]
-    Thaw(ThawCommand),
-    /// Tell what is protected, what is not and why, and what is being recovered
-    Status(StatusArgs),
-    /// Tell whether there is room for the instances of hosts that die, and how many hosts may: an estimate
-    Forecast(ForecastArgs),
-    /// Watch the region in the terminal, live: hosts, findings, recoveries
-    Mon(MonArgs),
-    /// Tell why a host or an instance is protected or not, what is happening to it, and what to type
-    Explain(ExplainArgs),
-    /// Check everything that can be checked: configuration, policy, database, Nova, devices and what is found of the region
-    Doctor(DoctorArgs),
-    /// Tell what would happen if a host died now, from what is known or by asking everybody; or let one die that holds canaries alone
-    Drill(DrillArgs),
-    /// See what engines do by the clock and what came of it, and do one of it now
-    #[command(subcommand)]
-    Schedule(ScheduleCommand),
-    /// Look before and after an upgrade, or a switch from Masakari
-    #[command(subcommand)]
-    Upgrade(UpgradeCommand),
-    /// Print what completes our commands and options in a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-    /// Tell what to type, in order, from an alarm at night to everything green
-    #[command(name = "3am", long_about = night::WAY)]
-    Night,
-    /// Be a fence agent for Pacemaker; a link to this binary named like the agent does the same
+    /// A link to this binary that is named like the agent does the same.
     #[command(disable_help_flag = true)]
     FenceAgent(FenceAgentArgs),
+    /// Run a simulated OpenStack region until stopped
+    #[command(hide = true)]
+    Sandbox(SandboxArgs),
+    /// List or resolve instances of recoveries (now: instance)
+    #[command(subcommand, hide = true)]
+    Vmove(VmoveCommand),
+    /// List or unmute muted reporters (now: monitor)
+    #[command(subcommand, hide = true)]
+    Reporter(ReporterCommand),
+    /// Check upgrade readiness (now: doctor --upgrade)
+    #[command(subcommand, hide = true)]
+    Upgrade(UpgradeCommand),
+    /// What to type, from an alarm at night to all green
+    #[command(name = "3am", hide = true, long_about = night::WAY)]
+    Night,
+    /// `tachi` alone.
+    #[command(skip)]
+    Overview,
     /// `masakari-manage`
     #[command(skip)]
     Manage(ConfigArgs, Option<ManageCategory>),
@@ -211,21 +233,6 @@ impl SourceArgs {
         };
         set("OS_CLOUD").or_else(sourced)
     }
-}
-
-/// What is wrong with a command line. A command that no API knows says where it works, to whoever asks an API for it.
-pub(crate) fn elsewhere(error: clap::Error) -> clap::Error {
-    let is_cloud =
-        |value: &ContextValue| matches!(value, ContextValue::String(text) if text.starts_with("--os-cloud"));
-    if error.kind() != ErrorKind::UnknownArgument || !error.get(ContextKind::InvalidArg).is_some_and(is_cloud)
-    {
-        return error;
-    }
-    clap::Error::raw(
-        ErrorKind::UnknownArgument,
-        "no API is asked for this: it works on a controller only, where the database, the configuration and the fence devices are. \
-         Log in there and type the same without --os-cloud\n",
-    )
 }
 
 /// `tachi engine`.
@@ -494,7 +501,7 @@ mod tests {
     fn leaves(command: &clap::Command, typed: &str, all: &mut BTreeMap<String, bool>) {
         let below: Vec<_> = command
             .get_subcommands()
-            .filter(|one| one.get_name() != "help")
+            .filter(|one| one.get_name() != "help" && !one.is_hide_set())
             .collect();
         if below.is_empty() {
             let asks = command

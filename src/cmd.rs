@@ -4,11 +4,13 @@ mod api;
 mod audit;
 mod completions;
 mod config;
+mod consent;
 mod db;
 mod demo;
 pub(crate) mod doctor;
 mod drill;
 mod engine;
+mod events;
 mod explain;
 mod failure;
 mod fence;
@@ -17,11 +19,13 @@ mod forecast;
 mod freeze;
 mod host;
 mod init;
+mod instance;
 mod local;
 mod manage;
 mod mon;
 mod monitor;
 mod openapi;
+mod overview;
 mod policy;
 mod recovery;
 mod reporter;
@@ -30,12 +34,12 @@ mod schedule;
 mod serve;
 mod status;
 mod upgrade;
-mod vmove;
 pub(crate) mod who;
 
+pub(crate) use consent::{asked, confirmed};
 pub(crate) use db::cut as purged_before;
 pub(crate) use failure::Failure;
-pub(crate) use fence::{confirmed, switched_off, what_runs};
+pub(crate) use fence::{switched_off, what_runs};
 pub(crate) use freeze::{after, before};
 pub(crate) use host::host_return;
 pub(crate) use init::proposal;
@@ -61,12 +65,14 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Api(args) => Box::pin(api::run(&args)).await,
         Command::Engine(args) => engine::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
-        Command::Init(command) => Box::pin(init::run(command)).await,
+        Command::Setup(command) => Box::pin(init::run(command)).await,
         Command::Db(command) => Box::pin(db::run(command)).await,
         Command::Recovery(command) => Box::pin(recovery::run(command)).await,
-        Command::Vmove(command) => Box::pin(vmove::run(command)).await,
+        Command::Instance(command) => Box::pin(instance::run(command)).await,
+        Command::Vmove(command) => Box::pin(instance::of_vmove(command)).await,
         Command::Monitor(command) => Box::pin(monitor::run(command)).await,
-        Command::Reporter(command) => Box::pin(reporter::run(command)).await,
+        Command::Reporter(command) => Box::pin(reporter::of_reporter(command)).await,
+        Command::Events(args) => Box::pin(events::run(args)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
@@ -75,12 +81,15 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Thaw(command) => Box::pin(freeze::thaw(command)).await,
         Command::Host(command) => Box::pin(host::run(command)).await,
         Command::Audit(command) => Box::pin(audit::run(command)).await,
-        Command::Explain(args) => Box::pin(explain::run(args)).await,
+        Command::Show(args) => Box::pin(explain::run(args)).await,
         Command::Forecast(args) => Box::pin(forecast::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::Mon(args) => Box::pin(mon::run(args)).await,
         Command::Drill(args) => Box::pin(drill::run(args)).await,
-        Command::Schedule(command) => Box::pin(schedule::run(command)).await,
+        Command::Jobs(command) => Box::pin(schedule::run(command)).await,
+        Command::Doctor(args) if args.upgrade => {
+            Ok(Box::pin(upgrade::run(&args.source.config, &args.shape)).await)
+        }
         Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, shape })) => {
             Ok(Box::pin(upgrade::run(&config, &shape)).await)
@@ -90,6 +99,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             out::line(WAY);
             Ok(crate::DONE)
         }
+        Command::Overview => Ok(Box::pin(overview::run()).await),
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
         Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
         Command::MasakariStatus(config, json) => {

@@ -100,7 +100,7 @@ pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failur
 /// Of such a host nothing can be tried.
 pub(crate) fn unregistered(name: &str) -> Failure {
     Failure::told(format!(
-        "{} is in no segment, so nothing of it would be recovered: tachi init from-nova",
+        "{} is in no segment, so nothing of it would be recovered: tachi setup import",
         plain(name)
     ))
 }
@@ -283,7 +283,7 @@ pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) ->
     if hosts.is_empty() {
         return Ok(Outcome {
             grade: Grade::Err,
-            details: "no enabled segment has a host: tachi init from-nova".to_owned(),
+            details: "no enabled segment has a host: tachi setup import".to_owned(),
         });
     }
     let asked = Asked::open(settings, base).await?;

@@ -13,8 +13,6 @@ mod wiring;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::{Cli, Command, DropIn, FenceAgentArgs};
 
 /// The version. Packages set `TACHI_VERSION`, which names the commit; a plain `cargo build` leaves it out, so that a new commit
@@ -71,7 +69,10 @@ fn main() -> ExitCode {
 /// The command line; started by the name of a fence agent, we are one.
 fn command_line(given: &[OsString]) -> Cli {
     match cmd::fence_agent::started_as(given.first()) {
-        None => Cli::try_parse_from(given).unwrap_or_else(|error| cli::elsewhere(error).exit()),
+        None if given.len() <= 1 => Cli {
+            command: Command::Overview,
+        },
+        None => cli::parse(given).unwrap_or_else(|error| error.exit()),
         Some(agent) => Cli {
             command: Command::FenceAgent(FenceAgentArgs {
                 name: agent.to_owned(),

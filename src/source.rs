@@ -46,6 +46,8 @@ pub(crate) struct Said {
     pub(crate) by: String,
     /// No engine has to hear of it.
     pub(crate) seen_to: bool,
+    /// It was said before: nothing was written.
+    pub(crate) already: bool,
 }
 
 #[async_trait]
@@ -128,6 +130,14 @@ fn waits_for_engines(recoveries: &[String]) {
 /// The API that is asked for; `None` if it is the database.
 pub(crate) fn cloud(args: &SourceArgs) -> Result<Option<Remote>, Failure> {
     args.cloud().map(|name| Remote::open(&name)).transpose()
+}
+
+/// The one that is asked for, without a notice of what is waited for: where a screen is the program's, or nobody waits for long.
+pub(crate) async fn open_quiet(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
+    match args.cloud() {
+        Some(name) => Ok(Box::new(Remote::open(&name)?)),
+        None => Ok(Box::new(Database::open(&args.config).await?)),
+    }
 }
 
 /// The one that is asked for.

@@ -64,7 +64,7 @@ pub(crate) fn judge(app: &App, caller: &Caller, new: &mut NewNotification) -> Re
         tracing::warn!(
             %reporter,
             "this reporter is bound to no host and may report any: give each host credentials of its own with \
-             `tachi init monitors`, then set [api] reporter_binding = enforce"
+             `tachi setup monitors`, then set [api] reporter_binding = enforce"
         );
     }
     if reporter.unheard.is_some() {

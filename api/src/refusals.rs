@@ -175,7 +175,7 @@ impl RefusalCounter {
             {
                 tracing::warn!(
                     error = error as &dyn std::error::Error,
-                    "refused reports cannot be counted for `tachi explain --at`: they are kept in memory, and tried again \
+                    "refused reports cannot be counted for `tachi show --at`: they are kept in memory, and tried again \
                      (where the API has a database user of its own: `tachi db grants`)"
                 );
             }

@@ -29,11 +29,11 @@ fn tell(ports: &Ports, recovery: RecoveryId, host: &str, one: &Doubted) {
     let (reporter, why, number) = (&one.reporter, &one.why, one.number);
     let text = if one.aside {
         format!(
-            "set aside: {why}. What it says is kept and begins nothing until a person lifts it: tachi reporter lift {number}"
+            "set aside: {why}. What it says is kept and begins nothing until a person lifts it: tachi monitor unmute {number}"
         )
     } else {
         format!(
-            "not set aside, because too many would be: {why}. Look whether Nova is right; tachi reporter lift {number} ends this \
+            "not set aside, because too many would be: {why}. Look whether Nova is right; tachi monitor unmute {number} ends this \
              warning"
         )
     };

@@ -22,6 +22,10 @@ pub(crate) struct DoctorArgs {
     /// Only say what would be mended
     #[arg(long, requires = "fix")]
     pub(crate) dry_run: bool,
+    /// Check upgrade readiness, and what Masakari has left; exits with 0 if all is well, 1 with warnings, 2 with failures, 255 if it
+    /// could not check
+    #[arg(long, conflicts_with_all = ["name", "all", "fix", "check"])]
+    pub(crate) upgrade: bool,
     /// Exit with 0 if all is well, 1 with warnings, 2 with errors, 3 if something could not be checked
     #[arg(long)]
     pub(crate) check: bool,

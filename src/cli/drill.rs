@@ -9,22 +9,25 @@ use tachi_operator::when::span;
 use super::{ShapeArgs, SourceArgs};
 
 /// `tachi drill`.
+///
+/// Without an option Nova, Placement and the fence devices are asked what a recovery of the host would ask them, and measured. Nothing
+/// is switched, moved or changed.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the kinds of drill are flags, of which clap lets one be given"
 )]
-#[command(group = ArgGroup::new("kind").required(true))]
+#[command(group = ArgGroup::new("kind"))]
 pub(crate) struct DrillArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// The host
     pub(crate) host: String,
-    /// Tell what would happen if it died now, from what is known already: nobody is asked
-    #[arg(long, group = "kind")]
+    /// Print what would happen if it died now (now: show --if-fails)
+    #[arg(long, group = "kind", hide = true)]
     pub(crate) paper: bool,
-    /// Ask everybody whom its recovery would ask before it acts, and measure it. Nothing is switched, moved or changed
-    #[arg(long, group = "kind")]
+    /// Ask Nova, Placement and the devices, as a recovery would, and measure it: so without an option
+    #[arg(long, group = "kind", hide = true)]
     pub(crate) shadow: bool,
     /// SWITCH THE HOST OFF, with canaries on it that are built for the drill, and measure how they come back. Refused while anything
     /// else is on the host
@@ -46,7 +49,7 @@ pub(crate) struct DrillArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Canaries of a live drill")]
 pub(crate) struct CanaryArgs {
-    /// So many canaries
+    /// Number of canaries
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub(crate) canary: Option<u32>,
     /// Their image, by its id
@@ -58,7 +61,7 @@ pub(crate) struct CanaryArgs {
     /// Their network, by its id; `none`, or `auto`
     #[arg(long, value_name = "ID", default_value = "none", value_parser = networks)]
     pub(crate) network: Networks,
-    /// So long monitors have to report the host; then the drill does
+    /// How long to wait for a monitor's report; then the drill reports the host itself
     #[arg(long, value_name = "TIME", default_value = "3m", value_parser = span)]
     pub(crate) notice: Duration,
 }

@@ -2,41 +2,48 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, ShapeArgs};
+use super::{ConfigArgs, ConsentArgs, ShapeArgs};
 
 /// `tachi fence`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum FenceCommand {
-    /// Show a host's levels, and what each of their devices says now
-    Status(FenceHostArgs),
-    /// Test everything a power-off of a host needs, except the command; exit code 1 if anything would fail
-    Test(FenceHostArgs),
-    /// Ask every device of these hosts, or of every registered host with --all; exit code 1 if any would fail
-    Check(FenceCheckArgs),
-    /// Power a host off, level by level, until it is confirmed off by two readings
+    /// Read and test power devices, without switching
+    ///
+    /// Everything that a power-off needs is tested, except the command. The exit code is 1 if anything would fail.
+    Test(FenceTestArgs),
+    /// Power a host off and confirm it
+    ///
+    /// Level by level, until two readings confirm it.
     Off(FenceSwitchArgs),
-    /// Power a host on that is confirmed off, unless a recovery of it is open or a power-off may still take effect
+    /// Power a host on that is confirmed off
+    ///
+    /// Refused while a recovery of it is open, or a power-off may still take effect.
     On(FenceSwitchArgs),
-    /// Say that the machine which answers behind a host's devices is the host's, after a board or a controller was changed
-    Confirm(FenceConfirmArgs),
+    /// Trust the machine that answers behind a host's devices
+    ///
+    /// For use after a board or a controller was replaced.
+    #[command(alias = "confirm")]
+    Trust(FenceTrustArgs),
+    /// Read the devices of a host (now: test)
+    #[command(hide = true)]
+    Status(FenceHostArgs),
+    /// Test the devices of hosts; an obstacle is a warning (now: test)
+    #[command(hide = true)]
+    Check(FenceTestArgs),
 }
 
-/// `tachi fence confirm`.
+/// `tachi fence trust`.
 #[derive(Debug, Args)]
-pub(crate) struct FenceConfirmArgs {
+pub(crate) struct FenceTrustArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// The host, as Nova names it
     pub(crate) host: String,
-    /// This device of it alone, by its name in the devices' file
+    /// Only this device of it, by its name in the devices' file
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Why; goes into the database and the audit log
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
@@ -52,9 +59,9 @@ pub(crate) struct FenceHostArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// `tachi fence check`.
+/// `tachi fence test`.
 #[derive(Debug, Args)]
-pub(crate) struct FenceCheckArgs {
+pub(crate) struct FenceTestArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Every registered host
@@ -73,15 +80,11 @@ pub(crate) struct FenceSwitchArgs {
     pub(crate) config: ConfigArgs,
     /// The host, as Nova names it
     pub(crate) host: String,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
     /// Do not compare which machine the devices switch: for when the database is away
     #[arg(long)]
     pub(crate) any_machine: bool,
-    /// Why; goes into the log
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }

@@ -26,13 +26,20 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         Command::Status(_)
         | Command::Forecast(_)
         | Command::Mon(_)
-        | Command::Explain(_)
+        | Command::Show(_)
+        | Command::Events(_)
+        | Command::Instance(_)
         | Command::Freeze(_)
         | Command::Thaw(_)
         | Command::Vmove(_)
-        | Command::Host(HostCommand::Fail(_) | HostCommand::Drain(_) | HostCommand::Giveback(_))
+        | Command::Host(
+            HostCommand::List(_)
+            | HostCommand::ReportDown(_)
+            | HostCommand::Drain(_)
+            | HostCommand::Giveback(_),
+        )
         | Command::Audit(AuditCommand::Show(_))
-        | Command::Schedule(ScheduleCommand::List(_))
+        | Command::Jobs(ScheduleCommand::List(_))
         | Command::Monitor(_)
         | Command::Reporter(_)
         | Command::Recovery(
@@ -44,21 +51,23 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
             | RecoveryCommand::Abort(_)
             | RecoveryCommand::Reject(_),
         ) => return None,
-        Command::Recovery(RecoveryCommand::Vouch(args)) => (Here::Acts, &args.config),
+        Command::Recovery(RecoveryCommand::ConfirmOff(args)) => (Here::Acts, &args.config),
         Command::Host(HostCommand::Return(args)) if !args.put_back => return None,
         Command::Host(HostCommand::Return(args)) => (Here::Acts, &args.source.config),
-        Command::Schedule(ScheduleCommand::Run(args)) => (Here::Acts, &args.config),
-        Command::Init(InitCommand::FromNova(args)) if !args.apply => return None,
-        Command::Init(InitCommand::FromNova(args)) => (Here::Acts, &args.source.config),
-        Command::Init(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
+        Command::Host(HostCommand::Undrain(args)) => (Here::Acts, &args.source.config),
+        Command::Jobs(ScheduleCommand::Run(args)) => (Here::Acts, &args.config),
+        Command::Setup(InitCommand::Import(args)) if !args.apply => return None,
+        Command::Setup(InitCommand::Import(args)) => (Here::Acts, &args.source.config),
+        Command::Setup(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
+        Command::Doctor(args) if args.upgrade => (Here::Tells, &args.source.config),
         Command::Doctor(args) if !args.fix => return None,
         Command::Doctor(args) => (acts(!args.dry_run), &args.source.config),
         Command::Drill(args) if args.paper => return None,
         Command::Drill(args) => (acts(args.live || args.clean_up), &args.source.config),
         Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => (Here::Acts, &args.config),
-        Command::Fence(FenceCommand::Confirm(args)) => (Here::Acts, &args.config),
-        Command::Fence(FenceCommand::Status(args) | FenceCommand::Test(args)) => (Here::Tells, &args.config),
-        Command::Fence(FenceCommand::Check(args)) => (Here::Tells, &args.config),
+        Command::Fence(FenceCommand::Trust(args)) => (Here::Acts, &args.config),
+        Command::Fence(FenceCommand::Status(args)) => (Here::Tells, &args.config),
+        Command::Fence(FenceCommand::Test(args) | FenceCommand::Check(args)) => (Here::Tells, &args.config),
         Command::Db(DbCommand::Purge(args)) => (acts(!args.dry_run), &args.config),
         Command::Db(DbCommand::Grants(args)) => (acts(args.execute), &args.config),
         // A package brings its own database up to date while it is installed, whatever the shell has.
@@ -76,6 +85,7 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         | Command::Audit(AuditCommand::Verify(_) | AuditCommand::NewKey(_))
         | Command::Completions { .. }
         | Command::Night
+        | Command::Overview
         | Command::FenceAgent(_)
         | Command::Manage(..)
         | Command::MasakariStatus(..) => return Some((Here::Own, None)),
@@ -90,7 +100,7 @@ fn elsewhere(command: &Command) -> Option<&'static str> {
     {
         (
             &args.source,
-            "an API is asked for --paper only: what asks Nova and fence devices, or switches a host off, is done on a controller",
+            "an API is asked for `tachi show HOST --if-fails` only: what asks Nova and fence devices, or switches a host off, is done on a controller",
         )
     } else if let Command::Host(HostCommand::Return(args)) = command
         && args.put_back
@@ -100,12 +110,24 @@ fn elsewhere(command: &Command) -> Option<&'static str> {
             "an API is asked for what speaks against it, without --do: putting a host to work changes its service in Nova, by what is \
              seen there at that moment, and is done on a controller",
         )
-    } else if let Command::Init(InitCommand::FromNova(args)) = command
+    } else if let Command::Host(HostCommand::Undrain(args)) = command {
+        (
+            &args.source,
+            "it changes the host's service in Nova, by its state at that moment, and is done on a controller",
+        )
+    } else if let Command::Setup(InitCommand::Import(args)) = command
         && args.apply
     {
         (
             &args.source,
-            "an API is asked for --diff only: segments and hosts are made of what Nova has on a controller",
+            "an API is asked for the plan, without --apply: segments and hosts are made of what Nova has on a controller",
+        )
+    } else if let Command::Doctor(args) = command
+        && args.upgrade
+    {
+        (
+            &args.source,
+            "an API is asked what is wrong, without --upgrade: files, database and access to Nova are checked on a controller",
         )
     } else if let Command::Doctor(args) = command
         && args.fix

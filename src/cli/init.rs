@@ -1,4 +1,4 @@
-//! `tachi init`.
+//! `tachi setup`.
 
 use std::path::PathBuf;
 
@@ -9,24 +9,24 @@ use super::{ConfigArgs, Method, ShapeArgs, SourceArgs};
 /// Nova's own default of `default_availability_zone`.
 pub(crate) const DEFAULT_ZONE: &str = "nova";
 
-/// `tachi init`.
+/// `tachi setup`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
-    /// Make segments and hosts of what Nova has; without --apply only say which
+    /// Create segments and hosts from Nova; --apply does it
     ///
     /// Nova's compute services are put into one segment for each availability zone, aggregate or rack. A host that is in a
     /// segment already stays there, and nothing is ever taken out or changed, so the command can be run again when hosts are added.
-    FromNova(FromNovaArgs),
-    /// Make credentials for the monitors: one application credential for each host, with a role that can report and do
-    /// nothing else
+    #[command(alias = "from-nova")]
+    Import(FromNovaArgs),
+    /// Create Keystone credentials for the monitors
     ///
-    /// The names of the application credentials bind each to its host (`[api] reporter_binding`): whoever breaks one host
+    /// One application credential for each host, with a role that can report and do nothing else. The names of the application credentials bind each to its host (`[api] reporter_binding`): whoever breaks one host
     /// can report for that host only. Keystone is asked with the credentials of the configuration, whose user must be an
     /// administrator. What exists is left as it is, so the command can be run again when hosts are added.
     Monitors(InitMonitorsArgs),
 }
 
-/// `tachi init from-nova`.
+/// `tachi setup import`.
 #[derive(Debug, Args)]
 pub(crate) struct FromNovaArgs {
     #[command(flatten)]
@@ -40,10 +40,10 @@ pub(crate) struct FromNovaArgs {
     /// The recovery method of segments that are made
     #[arg(long, value_enum, default_value_t = Method::Auto)]
     pub(crate) method: Method,
-    /// Only say what would be made; so without --apply
-    #[arg(long, conflicts_with = "apply")]
+    /// Only print what would be created, as without --apply
+    #[arg(long, conflicts_with = "apply", hide = true)]
     pub(crate) diff: bool,
-    /// Make it
+    /// Create it
     #[arg(long)]
     pub(crate) apply: bool,
     #[command(flatten)]
@@ -72,7 +72,7 @@ impl By {
     }
 }
 
-/// `tachi init monitors`.
+/// `tachi setup monitors`.
 #[derive(Debug, Args)]
 pub(crate) struct InitMonitorsArgs {
     #[command(flatten)]

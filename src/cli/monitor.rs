@@ -8,10 +8,12 @@ use super::{ShapeArgs, SourceArgs};
 /// `tachi monitor`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MonitorCommand {
-    /// List the monitors that have ever signed that they are at work, worst first
+    /// List monitors and their last heartbeat, worst first
     List(MonitorListArgs),
-    /// Forget a monitor that was taken away, so that it is not told as silent
+    /// Remove a decommissioned monitor
     Forget(MonitorForgetArgs),
+    /// Accept reports of a muted reporter again
+    Unmute(MuteArgs),
 }
 
 /// `tachi monitor list`.
@@ -19,6 +21,9 @@ pub(crate) enum MonitorCommand {
 pub(crate) struct MonitorListArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// The reporters that are muted, because Nova contradicts what they report
+    #[arg(long)]
+    pub(crate) muted: bool,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
@@ -33,6 +38,21 @@ pub(crate) struct MonitorForgetArgs {
     /// Which of that host's
     #[arg(value_enum)]
     pub(crate) kind: KindWord,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+}
+
+/// `tachi monitor unmute`.
+#[derive(Debug, Args)]
+pub(crate) struct MuteArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The reporter's number, as `tachi monitor list --muted` shows it, or the host that it is bound to
+    #[arg(value_name = "NUMBER|HOST")]
+    pub(crate) reporter: String,
+    /// What was found, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }

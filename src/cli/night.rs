@@ -6,19 +6,19 @@ docs/three-in-the-morning.md is such a night, line by line.
 
 What is it?
   tachi status                         what is down or waits for you, and what to type
-  tachi explain NAME                   why, what is under way, what to do
-  tachi recovery show HOST --follow    tells on until it has ended
+  tachi show NAME                      why, what is under way, what to do
+  tachi recovery show HOST --follow    follow it until it ends
 A dead host that nobody has reported
-  tachi host fail HOST --reason TEXT
-A recovery is held: look at what it says, then one of
+  tachi host report-down HOST --reason TEXT
+A recovery is on hold: look at what it says, then one of
   tachi recovery approve HOST
   tachi recovery abort HOST
-  tachi recovery vouch HOST --off HOST --reason TEXT    only of a host that you saw
+  tachi recovery confirm-off HOST --reason TEXT    only of a host that you saw
                                        without power: its instances start elsewhere
 An instance waits: look where it runs (virsh list --all), then one of
-  tachi vmove list --needs-person
-  tachi vmove recover NAME --success --on HOST
-  tachi vmove recover NAME --failure --on HOST    only if you saw that it is not there
+  tachi instance list --waiting
+  tachi instance resolve NAME --running-on HOST
+  tachi instance resolve NAME --not-running-on HOST    only if you saw that it is not
 Hands off a host while you work at it
   tachi freeze host HOST --for 2h --reason TEXT
 The host comes back: the first says each step, the second takes the last two
@@ -29,7 +29,7 @@ Is all well? 0 yes, 1 warnings, 2 errors, 3 not known
   tachi doctor
 For the morning
   tachi recovery report HOST -o report.html
-  tachi explain HOST --at 03:05        what was reported then, what came of it, and why";
+  tachi show HOST --at 03:05           what was reported then, what came of it, and why";
 
 #[cfg(test)]
 mod tests {

@@ -2,31 +2,44 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigArgs, ShapeArgs, SourceArgs};
+use super::{ConfigArgs, ConsentArgs, ShapeArgs, SourceArgs};
 use clap::{Args, Subcommand, ValueEnum};
 
 /// `tachi recovery`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RecoveryCommand {
-    /// List recoveries, newest first; without a filter those that are open or watched
-    List(RecoveryListArgs),
-    /// Tell everything of one: what was seen, decided and done, line by line, and what it waits for
-    Show(RecoveryShowArgs),
-    /// Write the report of one, for those who were not there: what happened when, how long instances were down, what is left to do
-    Report(ReportArgs),
-    /// Try again what a recovery has failed at; refused while another attempt is open
-    Retry(RetryArgs),
-    /// Give a recovery up: nothing new is begun, what is under way is followed to its end, and it ends as failed
-    Abort(WordArgs),
-    /// Let a held recovery go on: it looks again, and acts if what it sees allows it
-    Approve(WordsArgs),
-    /// The same as abort, said of a recovery that is held
-    Reject(WordsArgs),
-    /// Vouch for a host's being off when none of its devices can say so; its instances are then evacuated
+    /// List recoveries, newest first
     ///
-    /// Say this only of a host that you have seen without power. If it runs, its instances run twice and their disks are
-    /// destroyed. It is not believed if a device says that the host is on, or if Nova hears it.
-    Vouch(VouchArgs),
+    /// Without a filter those that are open or watched.
+    List(RecoveryListArgs),
+    /// Show one recovery with its timeline
+    Show(RecoveryShowArgs),
+    /// Write the report of a recovery
+    ///
+    /// It is for those who were not there: what happened when, how long instances were down, and what is left to do.
+    Report(ReportArgs),
+    /// Let recoveries that are on hold continue
+    ///
+    /// The engine checks again, and acts if what it finds allows it: it may cut the power of the host and start its instances
+    /// elsewhere.
+    Approve(ApproveArgs),
+    /// End recoveries; what is in flight is followed
+    ///
+    /// Nothing new is started, what is in flight is followed to its end, and the recovery ends as failed.
+    Abort(ActionArgs),
+    /// Start another attempt at failed recoveries
+    ///
+    /// It is refused while another attempt is open.
+    Retry(ActionArgs),
+    /// Confirm by hand that a host is off
+    ///
+    /// Do so only for a host that you have seen without power: its instances are started elsewhere. If it runs, they run twice and
+    /// their disks are destroyed. It is not accepted if a device reads on, or if Nova receives the host's heartbeat.
+    #[command(alias = "vouch")]
+    ConfirmOff(ConfirmOffArgs),
+    /// End recoveries that are on hold (now: abort)
+    #[command(hide = true)]
+    Reject(ApproveArgs),
 }
 
 /// `tachi recovery list`.
@@ -119,65 +132,54 @@ pub(crate) enum ReportFormat {
     Json,
 }
 
-/// `tachi recovery retry`.
+/// Recoveries, and an operator's consent.
 #[derive(Debug, Args)]
-pub(crate) struct RetryArgs {
+pub(crate) struct ActionArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// The recovery that failed: its id or the beginning of it, or its host's name
-    pub(crate) recovery: String,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    /// Hosts, or recoveries by their ids or the beginning of these
+    #[arg(required = true, value_name = "HOST")]
+    pub(crate) recoveries: Vec<String>,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
 
-/// A word about a recovery.
+/// `tachi recovery confirm-off`.
 #[derive(Debug, Args)]
-pub(crate) struct WordArgs {
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
-    pub(crate) recovery: String,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    #[command(flatten)]
-    pub(crate) shape: ShapeArgs,
-}
-
-/// A person's word that a host is off.
-#[derive(Debug, Args)]
-pub(crate) struct VouchArgs {
+pub(crate) struct ConfirmOffArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
+    /// The host, or its recovery by its id or the beginning of that
+    #[arg(value_name = "HOST")]
     pub(crate) recovery: String,
-    /// The host that has no power: its name, as a check against the wrong id
-    #[arg(long, value_name = "HOST")]
-    pub(crate) off: String,
-    /// What was done and seen, for the record: `both power cords pulled, rack 7`
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+    /// The host's name, typed as a check against the wrong id
+    #[arg(long, value_name = "HOST", hide = true)]
+    pub(crate) off: Option<String>,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
 
-/// A word about a recovery that is held, or about all that a lost failure domain holds.
+/// `tachi recovery approve`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["recovery", "domain"]))]
-pub(crate) struct WordsArgs {
+#[command(group = clap::ArgGroup::new("which").required(true).args(["recoveries", "domain", "all_held"]))]
+pub(crate) struct ApproveArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
-    pub(crate) recovery: Option<String>,
-    /// Every recovery that is held because this failure domain was lost as a whole, such as rack:r7
+    /// Hosts, or recoveries by their ids or the beginning of these
+    #[arg(value_name = "HOST")]
+    pub(crate) recoveries: Vec<String>,
+    /// Every recovery that is on hold because this failure domain was lost as a whole, such as rack:r7
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) domain: Option<String>,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    /// Every recovery that is on hold
+    #[arg(long)]
+    pub(crate) all_held: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }

@@ -1,38 +1,34 @@
-//! `tachi reporter`.
+//! `tachi reporter`, the old name of `tachi monitor list --muted` and `tachi monitor unmute`.
 
 use clap::{Args, Subcommand};
 
+use super::monitor::{MonitorListArgs, MuteArgs};
 use super::{ShapeArgs, SourceArgs};
 
 /// `tachi reporter`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReporterCommand {
-    /// List the reporters that are set aside because Nova contradicts what they report
+    /// List the reporters that are muted
     List(ReporterListArgs),
-    /// Let a reporter be heard again
-    Lift(ReporterLiftArgs),
+    /// Unmute a reporter
+    Lift(MuteArgs),
 }
 
 /// `tachi reporter list`.
 #[derive(Debug, Args)]
 pub(crate) struct ReporterListArgs {
     #[command(flatten)]
-    pub(crate) source: SourceArgs,
+    source: SourceArgs,
     #[command(flatten)]
-    pub(crate) shape: ShapeArgs,
+    shape: ShapeArgs,
 }
 
-/// `tachi reporter lift`.
-#[derive(Debug, Args)]
-pub(crate) struct ReporterLiftArgs {
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    /// Its number, as tachi reporter list shows it, or the host that it is bound to
-    #[arg(value_name = "NUMBER|HOST")]
-    pub(crate) reporter: String,
-    /// What was found, for the record
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    #[command(flatten)]
-    pub(crate) shape: ShapeArgs,
+impl From<ReporterListArgs> for MonitorListArgs {
+    fn from(args: ReporterListArgs) -> Self {
+        Self {
+            source: args.source,
+            muted: true,
+            shape: args.shape,
+        }
+    }
 }

@@ -1,11 +1,11 @@
-//! `tachi schedule`.
+//! `tachi jobs`.
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{ConfigArgs, ShapeArgs, SourceArgs};
 use crate::schedule::Job;
 
-/// `tachi schedule`.
+/// `tachi jobs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScheduleCommand {
     /// List what engines do by the clock: when last, what came of it, when next
@@ -14,7 +14,7 @@ pub(crate) enum ScheduleCommand {
     Run(ScheduleRunArgs),
 }
 
-/// `tachi schedule list`.
+/// `tachi jobs list`.
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleListArgs {
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(crate) struct ScheduleListArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// `tachi schedule run`.
+/// `tachi jobs run`.
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleRunArgs {
     #[command(flatten)]

@@ -1,11 +1,11 @@
-//! `tachi status`, `tachi explain`, `tachi upgrade` and `tachi host`.
+//! `tachi status`, `tachi show`, `tachi forecast` and `tachi host`.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tachi_operator::when::span;
 
-use super::{ConfigArgs, ShapeArgs, SourceArgs};
+use super::{ConfigArgs, ConsentArgs, ShapeArgs, SourceArgs};
 
 /// `tachi status`.
 #[derive(Debug, Args)]
@@ -43,21 +43,21 @@ pub(crate) struct ForecastArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// `tachi explain`.
+/// `tachi show`.
 #[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
+pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
     pub(crate) name: String,
-    /// What would come of it if the host died now: what proves it off, what is moved in which order and where there is room, what stays,
-    /// and how long it took before
-    #[arg(long, conflicts_with = "at")]
-    pub(crate) if_dies: bool,
-    /// What came of this host then: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
+    /// Simulate a failure of the host: what confirms it off, what is evacuated in which order and where there is room, what stays, and
+    /// how long it took before
+    #[arg(long, alias = "if-dies", conflicts_with = "at")]
+    pub(crate) if_fails: bool,
+    /// What happened to this host then: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
-    /// So long before and after it
+    /// How much before and after it
     #[arg(long, value_name = "TIME", default_value = "10m", requires = "at", value_parser = tachi_operator::when::span)]
     pub(crate) within: std::time::Duration,
     #[command(flatten)]
@@ -72,7 +72,7 @@ pub(crate) enum UpgradeCommand {
     Check(UpgradeCheckArgs),
 }
 
-/// `tachi upgrade check`.
+/// `tachi doctor --upgrade`.
 #[derive(Debug, Args)]
 pub(crate) struct UpgradeCheckArgs {
     #[command(flatten)]
@@ -84,48 +84,77 @@ pub(crate) struct UpgradeCheckArgs {
 /// `tachi host`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
-    /// Report a host as dead: its instances are recovered once it is proven off
+    /// List hosts, worst first
+    List(HostListArgs),
+    /// Report a host as down
     ///
-    /// It is the report that a monitor would make, and proves nothing: the engine fences the host first. It is kept with who says it
-    /// and why, and is in the audit log.
-    Fail(HostFailArgs),
-    /// Empty a living host by live migrations, for work at it
+    /// It is the report that a monitor would make, and proves nothing: the engine fences the host first. It is kept with who reported
+    /// it and why, and is in the audit log.
+    #[command(alias = "fail")]
+    ReportDown(HostReportDownArgs),
+    /// Drain a running host for maintenance
     ///
     /// Nova places nothing new on it, and each instance that can be live-migrated is. The host is frozen for --for once nothing that
     /// runs is left on it, counted from then: so nobody takes the work at it for a failure. If something stays, the host is not
     /// frozen, and what is left stays protected. Nothing is powered off, and nothing is evacuated.
     ///
-    /// `tachi recovery abort` ends it: what is under way is aborted in Nova. `tachi host return HOST --do` enables the service again.
+    /// `--abort` ends it: what is in flight is aborted in Nova. `tachi host undrain HOST` puts the host back to work.
     Drain(HostDrainArgs),
-    /// Live-migrate back to a host what recoveries and drains have moved away from it
+    /// Put a drained host back to work and refill it
     ///
-    /// Only instances that are still exactly where they were put, and nothing else has moved since.
-    Giveback(HostGivebackArgs),
-    /// Tell step by step how to bring a recovered host back, and check what can be checked
+    /// Ends its freeze, enables its service in Nova as `tachi host return --do` does, and moves back what the drain has moved away.
+    Undrain(HostUndrainArgs),
+    /// Return a recovered host to service, step by step
     Return(HostReturnArgs),
+    /// Move instances back to a returned host
+    ///
+    /// Only instances that are still exactly where recoveries and drains have put them, and nothing else has moved since.
+    Giveback(HostGivebackArgs),
 }
 
-/// `tachi host fail`.
+/// `tachi host list`.
 #[derive(Debug, Args)]
-pub(crate) struct HostFailArgs {
+pub(crate) struct HostListArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Only those of this segment
+    #[arg(long, value_name = "SEGMENT")]
+    pub(crate) segment: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+}
+
+/// `tachi host report-down`.
+#[derive(Debug, Args)]
+pub(crate) struct HostReportDownArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
-    /// What was seen, for the record: `smoke in rack 7`
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
+}
+
+/// `tachi host undrain`.
+#[derive(Debug, Args)]
+pub(crate) struct HostUndrainArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The host's name or id
+    pub(crate) host: String,
+    /// What was done at it, for the record: `new firmware`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) planned: PlannedArgs,
 }
 
 /// How instances are live-migrated.
 #[derive(Debug, Args)]
 pub(crate) struct PlannedArgs {
-    /// So many live migrations are under way at most (1 to 16)
+    /// Limit of concurrent live migrations (1 to 16)
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) at_once: u32,
     /// Have Nova abort a live migration that is not over by then. What a recovery has locked, or Nova brings to a host that is being
@@ -152,12 +181,15 @@ pub(crate) struct HostDrainArgs {
     pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
-    /// For so long the host is frozen once it is empty: 45m, 3h (1m to 24h)
-    #[arg(long = "for", value_name = "TIME", value_parser = span)]
-    pub(crate) lasts: Duration,
+    /// How long the host is frozen once it is empty: 45m, 3h (1m to 24h)
+    #[arg(long = "for", value_name = "TIME", value_parser = span, required_unless_present = "abort")]
+    pub(crate) lasts: Option<Duration>,
     /// Why, for those who meet it: `firmware`
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// End the drain of this host that is under way
+    #[arg(long, conflicts_with = "lasts")]
+    pub(crate) abort: bool,
     #[command(flatten)]
     pub(crate) planned: PlannedArgs,
 }
@@ -169,7 +201,7 @@ pub(crate) struct HostGivebackArgs {
     pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
-    /// Only say which instances would be moved back, and which not and why
+    /// Only print which instances would be moved back, and which not and why
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -183,11 +215,11 @@ pub(crate) struct HostReturnArgs {
     pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
-    /// Only check; exits 0 if nothing speaks against putting the host to work again, else 1
+    /// Only check; exits 0 if the host is ready to return to service, else 1
     #[arg(long)]
     pub(crate) check: bool,
-    /// Put the host to work again if nothing speaks against it: enable its service if a recovery has disabled it, and take it off
-    /// maintenance. Clearing `forced_down` stays the engine's
+    /// Return the host to service if nothing blocks it: enable its service if a recovery has disabled it, and end its maintenance.
+    /// The engine clears `forced_down`
     #[arg(long = "do", conflicts_with = "check", requires = "reason")]
     pub(crate) put_back: bool,
     /// What was looked at, for the record: `no old guest runs, its queue was empty`

@@ -1,18 +1,16 @@
-//! `tachi vmove`.
+//! `tachi vmove`, the old name of `tachi instance`.
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{ShapeArgs, SourceArgs};
+use super::instance::InstanceListArgs;
+use super::{ConsentArgs, ResolveArgs, ShapeArgs, SourceArgs};
 
 /// `tachi vmove`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum VmoveCommand {
     /// List the instances of recoveries that are open or watched
     List(VmoveListArgs),
-    /// Say what is known of one instance, so that its recovery goes on or ends
-    ///
-    /// Say --failure only of a host on which you have seen that the instance does not run, and of an evacuation that nothing
-    /// can come of any more. Otherwise it runs twice and its disks are destroyed.
+    /// Report what is known of an instance in doubt
     Recover(VmoveRecoverArgs),
 }
 
@@ -20,12 +18,25 @@ pub(crate) enum VmoveCommand {
 #[derive(Debug, Args)]
 pub(crate) struct VmoveListArgs {
     #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    /// Only those that wait for a person, or need one
+    source: SourceArgs,
+    /// Only those that wait for an operator
     #[arg(long)]
-    pub(crate) needs_person: bool,
+    needs_person: bool,
     #[command(flatten)]
-    pub(crate) shape: ShapeArgs,
+    shape: ShapeArgs,
+}
+
+impl From<VmoveListArgs> for InstanceListArgs {
+    fn from(args: VmoveListArgs) -> Self {
+        Self {
+            source: args.source,
+            down: false,
+            waiting: args.needs_person,
+            recovering: !args.needs_person,
+            host: None,
+            shape: args.shape,
+        }
+    }
 }
 
 /// `tachi vmove recover`.
@@ -34,30 +45,42 @@ pub(crate) struct VmoveListArgs {
 #[command(group(ArgGroup::new("word").required(true).args(["success", "failure", "retry", "ignore"])))]
 pub(crate) struct VmoveRecoverArgs {
     #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    /// Its name, its id or the beginning of that, if only one is meant
-    pub(crate) instance: String,
-    /// It runs on the host of --on: believed if Nova shows it there
+    source: SourceArgs,
+    /// Its name, its id or the beginning of that
+    instance: String,
+    /// It runs on the host of --on
     #[arg(long, requires = "on")]
-    pub(crate) success: bool,
-    /// It does not run on the host of --on, and nothing will come of its evacuation: it may be asked for elsewhere
+    success: bool,
+    /// It does not run on the host of --on
     #[arg(long)]
-    pub(crate) failure: bool,
-    /// Ask for it again where that is safe
+    failure: bool,
+    /// Ask Nova again
     #[arg(long)]
-    pub(crate) retry: bool,
-    /// Leave it: its recovery waits for it no more; of one that was given up: somebody has seen to it
+    retry: bool,
+    /// Leave it as it is
     #[arg(long)]
-    pub(crate) ignore: bool,
+    ignore: bool,
     /// The host
     #[arg(long, value_name = "HOST")]
-    pub(crate) on: Option<String>,
-    /// What was done and seen, for the record
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Do not ask for the host's name before --failure
-    #[arg(long, requires = "failure")]
-    pub(crate) yes: bool,
+    on: Option<String>,
     #[command(flatten)]
-    pub(crate) shape: ShapeArgs,
+    consent: ConsentArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
+}
+
+impl From<VmoveRecoverArgs> for ResolveArgs {
+    fn from(args: VmoveRecoverArgs) -> Self {
+        Self {
+            source: args.source,
+            instance: args.instance,
+            running_on: args.on.clone().filter(|_| args.success),
+            not_running: args.failure && args.on.is_none(),
+            not_running_on: args.on.filter(|_| args.failure),
+            retry: args.retry,
+            dismiss: args.ignore,
+            consent: args.consent,
+            shape: args.shape,
+        }
+    }
 }

@@ -23,7 +23,11 @@ pub(crate) fn run(command: ConfigCommand) -> Result<u8, Failure> {
     }
     match args.format {
         ConfigFormat::Ini => {
-            out::line(report.to_string().trim_end());
+            if report.effective.is_empty() {
+                out::note("tachi: no option is changed: each has its default");
+            } else {
+                out::line(report.to_string().trim_end());
+            }
             for warning in &report.warnings {
                 out::note(format!("tachi: {warning}"));
             }

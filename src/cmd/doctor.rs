@@ -179,11 +179,15 @@ fn lines(one: &Check) -> Vec<String> {
     lines
 }
 
+/// Whether nobody could look at it.
+fn is_unseen(one: &Check) -> bool {
+    one.grade == Grade::Unknown && one.fix.is_none() && one.page.is_none()
+}
+
 /// Takes out those that nobody could look at for the reason that most have in common, and tells them in a line.
 fn alike(told: &mut Vec<&Check>) -> Option<String> {
-    let is_unseen = |one: &&&Check| one.grade == Grade::Unknown && one.fix.is_none() && one.page.is_none();
     let mut whys: BTreeMap<&str, usize> = BTreeMap::new();
-    for one in told.iter().filter(is_unseen) {
+    for one in told.iter().filter(|one| is_unseen(one)) {
         *whys.entry(&one.details).or_default() += 1;
     }
     let (why, number) = whys.into_iter().max_by_key(|(_, number)| *number)?;
@@ -194,7 +198,7 @@ fn alike(told: &mut Vec<&Check>) -> Option<String> {
     let (alike, others): (Vec<&Check>, _) = told
         .iter()
         .copied()
-        .partition(|one| is_unseen(&one) && one.details == why);
+        .partition(|one| is_unseen(one) && one.details == why);
     *told = others;
     let names: Vec<&str> = alike.iter().map(|one| one.name.as_str()).collect();
     Some(format!(
@@ -211,11 +215,16 @@ fn sum(all: &[&Check], seconds: f64) -> String {
 
 fn counted(all: &[&Check]) -> String {
     let of = |grades: &[Grade]| all.iter().filter(|one| grades.contains(&one.grade)).count();
+    // What was checked and is not known has a remedy, or a page about it.
+    let unseen = all.iter().filter(|one| is_unseen(one)).count();
+    let unknown = match of(&[Grade::Unknown]) - unseen {
+        0 => String::new(),
+        some => format!("{some} unknown, "),
+    };
     format!(
-        "{} ok, {}, {}, {} not checkable",
+        "{} ok, {}, {}, {unknown}{unseen} not checkable",
         of(&[Grade::Ok, Grade::Info]),
         count(of(&[Grade::Warn]), "warning", "warnings"),
         count(of(&[Grade::Err]), "error", "errors"),
-        of(&[Grade::Unknown])
     )
 }

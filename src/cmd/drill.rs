@@ -34,6 +34,7 @@ pub(crate) async fn run(args: DrillArgs) -> Result<u8, Failure> {
 
 /// Switches the host off, with canaries alone on it.
 async fn live(args: &DrillArgs) -> Result<u8, Failure> {
+    // What it does is refused before it is asked for.
     let by = who(None)?;
     let (Some(count), Some(image), Some(flavor)) =
         (args.canaries.canary, &args.canaries.image, &args.canaries.flavor)

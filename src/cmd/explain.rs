@@ -1,4 +1,4 @@
-//! `tachi explain`: why a host or an instance is protected or not, what is happening to it, and what to type.
+//! `tachi show`: why a host or an instance is protected or not, what is happening to it, and what to type.
 
 mod if_dies;
 mod past;
@@ -12,19 +12,20 @@ use tachi_operator::{ExplanationView, NeedView};
 
 use super::forecast::outcome;
 use super::status::findings::{mark, since};
+use super::status::host;
 use super::when::ago;
 use super::{Failure, recovery};
-use crate::cli::ExplainArgs;
+use crate::cli::ShowArgs;
 use crate::out::{self, answer};
 use crate::source::{self, Source};
 
 /// Explains every host and instance of that name, else the recovery of that id.
-pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
+pub(crate) async fn run(args: ShowArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     if let Some(at) = &args.at {
         return past::run(source.as_ref(), &args, at).await;
     }
-    if args.if_dies {
+    if args.if_fails {
         return Box::pin(if_dies::run(source.as_ref(), &args)).await;
     }
     let found = source.explanations(args.name.trim()).await?;
@@ -32,32 +33,37 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
         return Box::pin(of_recovery(source.as_ref(), &args)).await;
     }
     let now = source.now();
-    answer::object(
-        &args.shape,
-        now,
-        || json!(found),
-        |_| {
-            let all: Vec<Vec<String>> = found.iter().map(|one| lines(one, now)).collect();
-            all.join(&String::new())
-        },
-    )?;
+    let mut all: Vec<Vec<String>> = Vec::new();
+    if args.shape.is_told() {
+        for one in &found {
+            let mut told = lines(one, now);
+            if one.kind == "host" {
+                told.extend(host::parts(source.as_ref(), one).await?);
+            }
+            all.push(told);
+        }
+    }
+    answer::object(&args.shape, now, || json!(found), |_| all.join(&String::new()))?;
     Ok(crate::DONE)
 }
 
 /// No host and no instance: the story of a recovery is its explanation.
-async fn of_recovery(source: &dyn Source, args: &ExplainArgs) -> Result<u8, Failure> {
+async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure> {
     let shown = recovery::show(source, &args.name, false, &args.shape).await;
-    if shown.is_err() {
-        let listed = match source.situation().await?.instances {
-            Some(_) => "",
-            None => " (no engine has listed Nova's instances yet)",
-        };
-        out::note(format!(
-            "tachi: no host and no instance is called {:?}{listed}",
-            args.name
-        ));
+    let Err(error) = shown else { return shown };
+    let seen = source.situation().await?;
+    let name = args.name.trim();
+    if seen.segments.iter().any(|one| one.name == name) {
+        return Err(Failure::told(format!(
+            "no host or instance named {name:?} (it is a segment: tachi status {name})"
+        )));
     }
-    shown
+    let listed = match seen.instances {
+        Some(_) => "",
+        None => " (no engine has listed Nova's instances yet)",
+    };
+    out::note(format!("tachi: no host or instance named {name:?}{listed}"));
+    Err(error)
 }
 
 fn head(one: &ExplanationView) -> String {

@@ -30,7 +30,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
         return lines;
     }
     if seen.segments.is_empty() {
-        lines.push("no segment is enabled, so nothing is recovered: tachi init from-nova".to_owned());
+        lines.push("no segment is enabled, so nothing is recovered: tachi setup import".to_owned());
         return lines;
     }
     let rows: Vec<[String; 4]> = seen.segments.iter().map(row).collect();

@@ -3,11 +3,13 @@
 mod checks;
 mod closing;
 mod facts;
-mod fail;
 mod giveback;
+mod list;
 mod planned;
 mod put_back;
+mod report_down;
 mod steps;
+mod undrain;
 
 use serde_json::json;
 use tachi_domain::Timestamp;
@@ -34,7 +36,9 @@ const LOOKED_AT: u64 = 5;
 /// Carries out one of them.
 pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
     match command {
-        HostCommand::Fail(args) => Box::pin(fail::run(args)).await,
+        HostCommand::List(args) => list::run(args).await,
+        HostCommand::ReportDown(args) => Box::pin(report_down::run(args)).await,
+        HostCommand::Undrain(args) => Box::pin(undrain::run(args)).await,
         HostCommand::Drain(args) => Box::pin(planned::drain(args)).await,
         HostCommand::Giveback(args) => Box::pin(giveback::run(args)).await,
         HostCommand::Return(args) if args.put_back => Box::pin(put_back::run(args)).await,
@@ -68,9 +72,9 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
             }
             lines.push(String::new());
             lines.push(if told.ready {
-                format!("{}: nothing speaks against putting it to work again", told.host)
+                format!("{}: ready to return to service", told.host)
             } else {
-                format!("{}: not ready to be put to work again", told.host)
+                format!("{}: not ready to return to service", told.host)
             });
             lines
         },

@@ -36,7 +36,7 @@ const RULES: &str = include_str!("../../docs/policy-monitor.yaml");
 pub(crate) async fn run(command: InitCommand) -> Result<u8, Failure> {
     match command {
         InitCommand::Monitors(args) => monitors(&args).await,
-        InitCommand::FromNova(args) => Box::pin(from_nova::run(args)).await,
+        InitCommand::Import(args) => Box::pin(from_nova::run(args)).await,
     }
 }
 

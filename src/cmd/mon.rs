@@ -62,7 +62,12 @@ pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
             "this is no terminal: `tachi mon --once` prints one frame, `tachi status --watch` goes on in lines",
         ));
     }
-    let source = source::open(&args.source).await?;
+    // A notice would be written over the screen.
+    let source = if args.once {
+        source::open(&args.source).await?
+    } else {
+        source::open_quiet(&args.source).await?
+    };
     let colours = is_screen && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut mon = Mon::new(Options {
         read_only: args.read_only,

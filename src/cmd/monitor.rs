@@ -5,7 +5,7 @@ use tachi_domain::count;
 use tachi_domain::monitor::MonitorKind;
 use tachi_operator::{ForgottenView, MonitorView, members};
 
-use super::Failure;
+use super::{Failure, reporter};
 use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
 use crate::out::{Cell, Column, Sheet, answer};
 use crate::source;
@@ -13,7 +13,9 @@ use crate::source;
 /// Carries out one of them.
 pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
     match command {
+        MonitorCommand::List(args) if args.muted => reporter::list(args).await,
         MonitorCommand::List(args) => list(args).await,
+        MonitorCommand::Unmute(args) => reporter::lift(args).await,
         MonitorCommand::Forget(args) => forget(args).await,
     }
 }

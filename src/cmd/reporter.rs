@@ -1,38 +1,33 @@
-//! `tachi reporter`: who is set aside because Nova contradicts what he reports.
+//! `tachi monitor list --muted` and `unmute`: reporters that are muted because Nova contradicts what they report.
 
 use serde_json::json;
 use tachi_operator::{LiftedView, ReporterView, members};
 
 use super::Failure;
-use crate::cli::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
+use crate::cli::{MonitorListArgs, MuteArgs, ReporterCommand};
 use crate::out::{Cell, Column, Sheet, answer};
 use crate::source;
 
-/// Carries out one of them.
-pub(crate) async fn run(command: ReporterCommand) -> Result<u8, Failure> {
+/// Carries out one of them by its old name.
+pub(crate) async fn of_reporter(command: ReporterCommand) -> Result<u8, Failure> {
     match command {
-        ReporterCommand::List(args) => list(args).await,
+        ReporterCommand::List(args) => list(args.into()).await,
         ReporterCommand::Lift(args) => lift(args).await,
     }
 }
 
-async fn list(args: ReporterListArgs) -> Result<u8, Failure> {
+pub(super) async fn list(args: MonitorListArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let listed = source.reporters().await?;
-    answer::list(
-        &args.shape,
-        source.now(),
-        &sheet(&listed),
-        "no reporter is set aside",
-    )?;
+    answer::list(&args.shape, source.now(), &sheet(&listed), "no reporter is muted")?;
     Ok(crate::DONE)
 }
 
 fn state(one: &ReporterView) -> &'static str {
     if one.set_aside {
-        "set aside"
+        "muted"
     } else {
-        "heard: too many would be set aside"
+        "trusted: muting it would exceed the limit"
     }
 }
 
@@ -58,7 +53,7 @@ fn sheet(listed: &[ReporterView]) -> Sheet<6> {
     })
 }
 
-async fn lift(args: ReporterLiftArgs) -> Result<u8, Failure> {
+pub(super) async fn lift(args: MuteArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, members::<LiftedView>())?;
     let source = source::open(&args.source).await?;
     let told = source.lift(&args.reporter, args.reason.as_deref()).await?;
@@ -68,7 +63,7 @@ async fn lift(args: ReporterLiftArgs) -> Result<u8, Failure> {
         || json!(told),
         |_| {
             vec![format!(
-                "{} is heard again from now on, by {}; {} of its reports were kept and began nothing: openstack notification list \
+                "reports of {} are accepted again, by {}; {} of its reports were kept and started nothing: openstack notification list \
              --status ignored shows them",
                 told.lifted.reporter, told.by, told.lifted.kept
             )]

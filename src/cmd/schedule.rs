@@ -1,4 +1,4 @@
-//! `tachi schedule`: what engines do by the clock.
+//! `tachi jobs`: what engines do by the clock.
 
 use serde_json::json;
 use tachi_domain::situation::Grade;

@@ -89,7 +89,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     sandbox::tell(&region, &args.region, api)?;
     if made > 0 {
         out::line(format!(
-            "segments    {} of their zones, as `tachi init from-nova --apply` puts them",
+            "segments    {} of their zones, as `tachi setup import --apply` puts them",
             count(made, "host is in the segment", "hosts are in segments")
         ));
     }

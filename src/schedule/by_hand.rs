@@ -30,7 +30,7 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
     let seen = line.map_or(0, |line| line.run);
     if !jobs.begin_job(row, seen, None, by).await.map_err(wrong)? {
         return Err(Failure::told(format!(
-            "nothing was done: somebody else has begun {} at this moment: see tachi schedule list",
+            "nothing was done: somebody else has begun {} at this moment: see tachi jobs list",
             plain(row)
         )));
     }

@@ -144,10 +144,14 @@ impl Source for Database {
     async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
         let by = who::who(reason)?;
         let desk = self.base.store.desk();
-        let (recovery, seen_to) = match saying {
+        let (recovery, seen_to, already) = match saying {
             Saying::OfRecovery(id, word) => {
-                words::say(desk, id, word, &by).await?;
-                (id, false)
+                let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
+                let already = story.is_some_and(|story| words::is_said(&story, word, self.now()));
+                if !already {
+                    words::say(desk, id, word, &by).await?;
+                }
+                (id, false, already)
             }
             Saying::OfInstance(instance, word, on) => {
                 let found = words::instance(desk, instance).await?;
@@ -156,16 +160,17 @@ impl Source for Database {
                     words::is_shown_on(&*self.look().await?, &found, host)?;
                 }
                 let effect = words::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
-                (found.line.recovery, effect == WordEffect::SeenTo)
+                (found.line.recovery, effect == WordEffect::SeenTo, false)
             }
         };
-        if !seen_to {
+        if !seen_to && !already {
             wiring::socket_poke(&self.settings)?.poke();
         }
         Ok(Said {
             recovery,
             by,
             seen_to,
+            already,
         })
     }
 
@@ -278,7 +283,7 @@ impl Source for Database {
             .binding
             .judge(reporter, || true, &mut new)
             .map_err(|why| Failure::told(format!("nothing was reported: {why}")))?;
-        let audit = wiring::audit(settings, &base.clock, "tachi host fail")?;
+        let audit = wiring::audit(settings, &base.clock, "tachi host report-down")?;
         let failing = Failing {
             desk: base.store.desk(),
             reports: base.store.registry(),

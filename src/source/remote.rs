@@ -255,11 +255,12 @@ impl Source for Remote {
         }
         match self.client.ask_operator(&["forecast"], &query).await {
             Ok(body) => self.read(&body, "forecast"),
-            Err(failed) if failed.status == Some(404) => {
-                // Of a segment or host that is not there the API says so; one that does not know the path knows no other either.
+            // An unknown segment or host is named in the answer; one that does not know the path names none.
+            Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
                 self.get::<Value>(&["freezes"], &[], "freezes").await?;
-                Err(Failure::usage(failed.text))
+                Err(self.failed(&failed, Act::Say))
             }
+            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }
@@ -378,6 +379,7 @@ impl Source for Remote {
             recovery,
             by: field("by").to_owned(),
             seen_to: false,
+            already: said["already"] == true,
         })
     }
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {

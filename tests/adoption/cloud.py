@@ -130,7 +130,7 @@ class Cloud(Field):
 
     def upgrade_check(self):
         """Exit code, and by the name of each check its result and details."""
-        done = subprocess.run([self.region.binary, "upgrade", "check", "-f", "json", *self.region.config_files()],
+        done = subprocess.run([self.region.binary, "doctor", "--upgrade", "-f", "json", *self.region.config_files()],
                               cwd=self.region.work, env=self.region.environment, stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=60, check=False)
         checks = json.loads(done.stdout)["checks"]

@@ -83,7 +83,7 @@ def take_over(tools, database):
     tools.upstream("make.py", database, "--create", "--revision", database.state, "--fill")
     before = tools.upstream("look.py", database)
     version = tools.tachi(database, "db", "version")
-    check = tools.tachi(database, "upgrade", "check", "-f", "json")
+    check = tools.tachi(database, "doctor", "--upgrade", "-f", "json")
     sync = tools.tachi(database, "db", "sync")
     after = tools.upstream("look.py", database, "--objects")
     return database, before, version, check, sync, after

@@ -2,7 +2,7 @@
 """The attacks of somebody who has broken one hypervisor, against the real binary and a simulated region.
 
 The attacker has what a monitor on that hypervisor has, and nothing else: the limited role, as a user whom all hosts share
-or as the application credential of one host that `tachi init monitors` has made. The names of the tests carry the numbers
+or as the application credential of one host that `tachi setup monitors` has made. The names of the tests carry the numbers
 of the attacks (T1 to T7).
 """
 import argparse
@@ -135,7 +135,7 @@ class Attacker:
 
     def test_init_makes_a_credential_for_each_host(self):
         out = os.path.join(self.region.work, "monitors")
-        words = [self.tachi, "init", "monitors", "--out", out, *self.region.config_files()]
+        words = [self.tachi, "setup", "monitors", "--out", out, *self.region.config_files()]
 
         def run(*more):
             return subprocess.run([*words, *more], capture_output=True, text=True, timeout=60, env=self.region.environment)
@@ -245,7 +245,7 @@ class Attacker:
                 ("VM", self.crashed(self.shared, "compute-004", self.guests["compute-004"])),
                 ("PROCESS", self.process(self.shared, "compute-004")),
                 ("COMPUTE_HOST", self.stopped(self.shared, "compute-004"))):
-            self.check.that("enforce: the shared role may not report %s" % name, status == 403 and "tachi init monitors"
+            self.check.that("enforce: the shared role may not report %s" % name, status == 403 and "tachi setup monitors"
                             in json.dumps(told), (status, told))
         status, _ = self.process(self.other, "compute-009", "enforced")
         self.check.equal("enforce: a bound monitor goes on", status, 202)
@@ -258,7 +258,7 @@ class Attacker:
     def prepare_for_power(self):
         self.prepare(("compute-006",))
         out = os.path.join(self.region.work, "monitors")
-        subprocess.run([self.tachi, "init", "monitors", "--out", out, *self.region.config_files()], check=True,
+        subprocess.run([self.tachi, "setup", "monitors", "--out", out, *self.region.config_files()], check=True,
                        capture_output=True, timeout=60, env=self.region.environment)
         self.bound = {name: self.keystone.credential(os.path.join(out, name + ".conf")) for name in self.names}
 

@@ -122,7 +122,7 @@ def row_lost(scene, dead, servers, rate):
     reported = time.time() - began
     scene.wait(lambda: held(scene, dead), "a hold of every recovery for the row", 120, 0.5)
     all_held = time.time() - began
-    code, said = tachi(scene, "recovery", "approve", "--domain", DOMAIN, "--reason", "benchmark")
+    code, said = tachi(scene, "recovery", "approve", "--domain", DOMAIN, "--yes", "--reason", "benchmark")
     if code:
         raise SystemExit("the approval failed: " + said)
     approved = time.time()

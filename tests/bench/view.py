@@ -153,8 +153,8 @@ def commands(scene, args, report):
     for name, words, target, codes in (
             ("tachi status", ("status",), 100, (0,)),
             ("tachi status HOST", ("status", host), 100, (0,)),
-            ("tachi explain HOST", ("explain", host), 100, (0,)),
-            ("tachi explain INSTANCE", ("explain", instance), 100, (0,)),
+            ("tachi show HOST", ("show", host), 100, (0,)),
+            ("tachi show INSTANCE", ("show", instance), 100, (0,)),
             ("tachi forecast", ("forecast",), 1000, (0,)),
             ("tachi mon --once", ("mon", "--once"), 250, (0,)),
             ("tachi doctor", ("doctor",), 10_000, (0, 1, 2, 3))):

@@ -15,26 +15,25 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Every command that prints a list or an object, and something that is in what it prints.
 const COMMANDS: &[(&[&str], &str)] = &[
     (&["status"], "grade"),
-    (&["explain", HOST], "protection"),
+    (&["show", HOST], "protection"),
     (&["forecast"], "segments"),
     (&["doctor"], "check"),
     (&["drill", HOST, "--paper"], "kind"),
-    (&["schedule", "list"], "next"),
+    (&["events"], "event"),
+    (&["host", "list"], "name"),
+    (&["jobs", "list"], "next"),
     (&["recovery", "list", "--all"], "opened"),
     (&["recovery", "show", HOST], "steps"),
-    (&["vmove", "list"], "instance"),
+    (&["instance", "list", "--recovering"], "instance"),
     (&["monitor", "list"], "host"),
-    (&["reporter", "list"], "number"),
     (&["policy", "list"], "rule"),
     (&["policy", "check", "--role=member"], "allowed"),
-    (&["fence", "status", HOST], "power"),
-    (&["fence", "test", HOST], "latency_ms"),
-    (&["fence", "check", "--all"], "fault"),
+    (&["fence", "test", "--all"], "fault"),
     (&["freeze", "list"], "until"),
     (&["host", "return", HOST], "ready"),
     (&["audit", "show"], "what"),
     (&["audit", "verify"], "intact"),
-    (&["upgrade", "check"], "name"),
+    (&["doctor", "--upgrade"], "name"),
     (&["db", "purge", "--dry-run"], "table"),
     (&["db", "version"], "pending"),
 ];
@@ -49,23 +48,23 @@ const ACTS: &[&str] = &[
     "thaw segment",
     "thaw host",
     "thaw instance",
-    "fence confirm",
     "fence off",
     "fence on",
+    "fence trust",
     "host drain",
-    "host fail",
     "host giveback",
-    "init from-nova",
-    "init monitors",
+    "host report-down",
+    "host undrain",
+    "instance resolve",
     "monitor forget",
+    "monitor unmute",
     "recovery abort",
     "recovery approve",
-    "recovery reject",
+    "recovery confirm-off",
     "recovery retry",
-    "recovery vouch",
-    "reporter lift",
-    "schedule run",
-    "vmove recover",
+    "jobs run",
+    "setup import",
+    "setup monitors",
 ];
 
 /// The commands that say in their man page that they keep it.
@@ -194,7 +193,7 @@ const DRAIN: [&str; 9] = [
     "--yes",
     "--no-follow",
 ];
-const OFF: [&str; 4] = ["fence", "off", "compute-003", "--yes"];
+const OFF: [&str; 6] = ["fence", "off", "compute-003", "--yes", "--reason", "drill"];
 
 /// What a command prints that goes well.
 fn told_by(stage: &Stage, words: &[&str]) -> String {
@@ -232,26 +231,26 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         power["proof"].as_str().unwrap().contains("said so twice"),
         "{power}"
     );
-    let power = object(&["fence", "on", "compute-003", "--yes"]);
+    let power = object(&["fence", "on", "compute-003", "--yes", "--reason", "drill"]);
     assert_eq!(power["power"], "on", "{power}");
-    let confirmed = object(&["fence", "confirm", "compute-003", "--yes"]);
+    let confirmed = object(&["fence", "trust", "compute-003", "--yes"]);
     assert_eq!(confirmed["confirmed"], serde_json::json!(["maas"]), "{confirmed}");
     let nothing = object(&["host", "giveback", "compute-001", "--yes", "-c", "recovery"]);
     assert_eq!(nothing, Value::Null);
-    let ran = object(&["schedule", "run", "purge"]);
+    let ran = object(&["jobs", "run", "purge"]);
     assert_eq!(
         (&ran["job"], &ran["grade"]),
         (&Value::from("purge"), &Value::from("ok")),
         "{ran}"
     );
-    let made = object(&["init", "from-nova", "--apply"]);
+    let made = object(&["setup", "import", "--apply"]);
     assert_eq!(
         (&made["stay"], &made["made"]),
         (&Value::from(3), &Value::from(0)),
         "{made}"
     );
     let folder = stage.folder.path().join("monitors").display().to_string();
-    let monitors = ["init", "monitors", "--out", &folder];
+    let monitors = ["setup", "monitors", "--out", &folder];
     let states = |words: &[&str]| {
         let told = object(words);
         let rows = told.as_array().unwrap().iter();
@@ -266,7 +265,7 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
     assert_eq!(states(&monitors), all("made"));
     assert_eq!(states(&monitors), all("there"));
     let nowhere = [
-        "init",
+        "setup",
         "monitors",
         "--out",
         "/dev/null/nowhere",
@@ -307,15 +306,15 @@ async fn operator_what_is_done_is_told_to_programs_too() {
         "firmware",
     ];
     // A column that will not be there is refused before anything is done.
-    let fail = ["host", "fail", HOST, "--reason", "smoke", "--yes"];
+    let fail = ["host", "report-down", HOST, "--reason", "smoke", "--yes"];
     let refused: [&[&str]; 19] = [
-        &["init", "from-nova", "--apply"],
-        &["init", "monitors", "--out", "/nonexistent/nowhere"],
-        &["schedule", "run", "purge"],
+        &["setup", "import", "--apply"],
+        &["setup", "monitors", "--out", "/nonexistent/nowhere"],
+        &["jobs", "run", "purge"],
         &DRAIN,
         &OFF,
         &["fence", "on", "compute-003", "--yes"],
-        &["fence", "confirm", "compute-003", "--yes"],
+        &["fence", "trust", "compute-003", "--yes"],
         &["host", "giveback", "compute-002", "--yes"],
         &[
             "host",
@@ -334,8 +333,8 @@ async fn operator_what_is_done_is_told_to_programs_too() {
         &["recovery", "approve", "--domain", "rack:1"],
         &["recovery", "retry", HOST],
         &["recovery", "vouch", HOST, "--off", HOST, "--reason", "seen"],
-        &["reporter", "lift", "1"],
-        &["vmove", "recover", "web", "--failure", "--yes"],
+        &["monitor", "unmute", "1"],
+        &["instance", "resolve", "web", "--not-running-on", "a", "--yes"],
     ];
     for words in refused {
         let all: Vec<&str> = words.iter().chain(&["-c", "nosuch"]).copied().collect();
@@ -366,7 +365,7 @@ async fn operator_what_is_done_is_told_to_programs_too() {
         (&Value::from(HOST), &Value::from(false))
     );
     let recovery = json(&stage, &["recovery", "list"])[0]["recovery"].clone();
-    let said = object(&["recovery", "abort", HOST, "--reason", "a mistake"]);
+    let said = object(&["recovery", "abort", HOST, "--yes", "--reason", "a mistake"]);
     assert_eq!(
         (&said["word"], &said["recovery"]),
         (&Value::from("abort"), &recovery)
@@ -400,7 +399,7 @@ async fn operator_row7_a_database_that_is_away_is_told_within_five_seconds() {
             &["db", "sync"],
             &["db", "purge"],
             &["freeze", "list"],
-            &["vmove", "list", "-f", "json"],
+            &["instance", "list", "--recovering", "-f", "json"],
         ];
         // Each waits five seconds for the silent one: two are enough.
         let asked = if case == "closed" { 7 } else { 2 };
@@ -419,7 +418,7 @@ async fn operator_row7_a_database_that_is_away_is_told_within_five_seconds() {
             assert!(note.matches("refused").count() <= 1, "{case} {words:?}: {note}");
         }
         // Whose answer is a list of checks says so in it, no later.
-        for (words, code) in [(&["doctor", "--check"][..], 2), (&["upgrade", "check"], 2)] {
+        for (words, code) in [(&["doctor", "--check"][..], 2), (&["doctor", "--upgrade"], 2)] {
             let began = Instant::now();
             let mut all = words.to_vec();
             all.extend(["--config-file", conf.to_str().unwrap()]);

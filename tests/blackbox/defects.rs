@@ -72,7 +72,7 @@ async fn operator_row1_instances_that_could_not_be_moved_are_told_with_what_nova
         text.contains("MOVE_FAILED") && !text.contains("unprotected: nothing"),
         "{text}"
     );
-    let needing = json(&stage, &["vmove", "list", "--needs-person"]);
+    let needing = json(&stage, &["instance", "list", "--waiting"]);
     assert_eq!(needing.as_array().unwrap().len(), 2, "{needing}");
 }
 
@@ -167,7 +167,14 @@ async fn operator_row5_what_an_abort_leaves_down_is_told_and_listed_across_recov
     assert_eq!(
         run(
             &stage,
-            &["recovery", "abort", HOST, "--reason", "the scheduler is broken"]
+            &[
+                "recovery",
+                "abort",
+                HOST,
+                "--yes",
+                "--reason",
+                "the scheduler is broken"
+            ]
         )
         .0,
         0
@@ -182,7 +189,7 @@ async fn operator_row5_what_an_abort_leaves_down_is_told_and_listed_across_recov
         told.contains("2 not moved") || told.contains("2 need a person"),
         "{told}"
     );
-    let left = json(&stage, &["vmove", "list", "--needs-person"]);
+    let left = json(&stage, &["instance", "list", "--waiting"]);
     let left = left.as_array().unwrap();
     assert_eq!(left.len(), 2, "{left:?}");
     let down = || json(&stage, &["status"])["instances"]["down"].as_u64();
@@ -199,7 +206,14 @@ async fn operator_row14_a_host_is_declared_dead_without_json_and_answers_have_a_
     let _engine = stage.spawn("engine");
     let (code, told, note) = run(
         &stage,
-        &["host", "fail", HOST, "--reason", "smoke in rack 7", "--yes"],
+        &[
+            "host",
+            "report-down",
+            HOST,
+            "--reason",
+            "smoke in rack 7",
+            "--yes",
+        ],
     );
     assert_eq!(code, 0, "{told}{note}");
     until("its instances to be back", LIMIT, async || {
@@ -273,7 +287,7 @@ async fn operator_row11_fence_off_says_what_it_would_end_before_it_asks() {
     let output = terminal.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success(), "{told}");
-    let asks = told.find("to go on: ").unwrap_or_else(|| panic!("{told}"));
+    let asks = told.find("to confirm: ").unwrap_or_else(|| panic!("{told}"));
     let before = &told[..asks];
     assert!(
         before.contains("power off compute-001: everything that runs on it ends."),
@@ -294,9 +308,9 @@ async fn operator_row11_fence_off_says_what_it_would_end_before_it_asks() {
     assert!(told.contains("nothing was done"), "{told}");
     let region = stage.sandbox.region();
     assert_eq!(region.host(HOST).unwrap().servers, servers.len());
-    let (code, _, stderr) = run(&stage, &["fence", "off", HOST]);
+    let (code, _, stderr) = run(&stage, &["fence", "off", HOST, "--reason", "x"]);
     assert_eq!(code, 2, "{stderr}");
-    assert!(stderr.contains("say --yes"), "{stderr}");
+    assert!(stderr.contains("without confirmation: add --yes"), "{stderr}");
 }
 
 #[test]
@@ -387,7 +401,7 @@ async fn operator_row18_a_command_on_a_configuration_of_masakaris_begins_with_it
         &["status"][..],
         &["recovery", "list"],
         &["fence", "check"],
-        &["vmove", "list"],
+        &["instance", "list", "--recovering"],
         &["db", "version"],
     ] {
         let (_, told, note) = run(&stage, words);

@@ -171,7 +171,7 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
     assert_eq!(stage.sandbox.region().ledger().double_runs, 0);
     let all = json(&stage, &["recovery", "list", "--all"]);
     let id = all[0]["recovery"].as_str().unwrap();
-    let (code, _, note) = run(&stage, &["recovery", "retry", id]);
+    let (code, _, note) = run(&stage, &["recovery", "retry", id, "--yes", "--reason", "again"]);
     assert_eq!(code, 1);
     assert!(
         note.contains("`tachi host drain compute-001` looks at it anew"),
@@ -199,7 +199,11 @@ async fn operator_an_aborted_drain_aborts_what_is_under_way_and_begins_nothing_m
     })
     .await;
     assert_eq!(
-        run(&stage, &["recovery", "abort", &id, "--reason", "not today"]).0,
+        run(
+            &stage,
+            &["host", "drain", HOST, "--abort", "--yes", "--reason", "not today"]
+        )
+        .0,
         0
     );
     let (code, told, _) = run(&stage, &["recovery", "show", &id, "--follow"]);

@@ -118,11 +118,11 @@ async fn operator_a_shadow_drill_tells_who_does_not_answer() {
     assert!(told.contains("NOT READY") && told.contains("✗ level 1"), "{told}");
     std::fs::write(&conf, &text).unwrap();
 
-    let (code, told, note) = run(&stage, &["schedule", "run", "drill"]);
+    let (code, told, note) = run(&stage, &["jobs", "run", "drill"]);
     assert_eq!(code, 0, "{told}{note}");
     assert!(told.contains(" ready"), "{told}");
     until("the drill to be listed", LIMIT, async || {
-        let rows = json(&stage, &["schedule", "list"]);
+        let rows = json(&stage, &["jobs", "list"]);
         rows.as_array().unwrap().iter().any(|row| row["job"] == "drill")
     })
     .await;

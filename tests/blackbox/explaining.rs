@@ -1,4 +1,4 @@
-//! `tachi explain --if-dies`, by the real binary: from the database and over HTTP, before and after a host has died.
+//! `tachi show --if-fails`, by the real binary: from the database and over HTTP, before and after a host has died.
 
 use std::time::Duration;
 
@@ -30,17 +30,17 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     stage.api().await;
 
     // Nothing has been seen yet, so nothing is promised.
-    let told = json(&stage, &["explain", HOST, "--if-dies"]);
+    let told = json(&stage, &["show", HOST, "--if-fails"]);
     assert_ne!(told[0]["recovered"], true, "{told}");
     let _engine = stage.spawn("engine");
     until("where instances may land to be known", LIMIT, async || {
-        let told = json(&stage, &["explain", HOST, "--if-dies"]);
+        let told = json(&stage, &["show", HOST, "--if-fails"]);
         let proven = told[0]["proven_off"].as_str().unwrap_or_default();
         told[0]["moved"][0]["landing"]["fits"] == 3 && proven.starts_with("by level 1, ")
     })
     .await;
 
-    let told = assert_told_the_same(&stage, &["explain", HOST, "--if-dies"]);
+    let told = assert_told_the_same(&stage, &["show", HOST, "--if-fails"]);
     assert!(
         told.starts_with("if compute-001 died now, 2 instances would be recovered\n"),
         "{told}"
@@ -54,10 +54,10 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");
     }
-    let object = json(&stage, &["explain", HOST, "--if-dies"]);
+    let object = json(&stage, &["show", HOST, "--if-fails"]);
     assert_eq!(names(&object[0]["moved"]), ["zeta", "plain"], "{object}");
     assert_eq!(object[0]["predicted"], value!(null));
-    let one = assert_told_the_same(&stage, &["explain", "plain", "--if-dies"]);
+    let one = assert_told_the_same(&stage, &["show", "plain", "--if-fails"]);
     assert!(
         one.contains("if that died now it would be recovered; how long that takes is not known"),
         "{one}"
@@ -73,7 +73,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
         &["freeze", "host", "compute-003", "--for", "1h", "--reason", "test"],
     );
     assert_eq!(code, 0, "{said}");
-    let (_, kept, _) = run(&stage, &["explain", "compute-003", "--if-dies"]);
+    let (_, kept, _) = run(&stage, &["show", "compute-003", "--if-fails"]);
     assert!(
         kept.starts_with("if compute-003 died now, nothing of it would be recovered\n"),
         "{kept}"
@@ -91,22 +91,22 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     );
     assert_eq!(home.unwrap().host.as_deref(), Some("compute-002"));
     until("the new one to be seen", LIMIT, async || {
-        let (_, told, _) = run(&stage, &["explain", "late", "--if-dies"]);
+        let (_, told, _) = run(&stage, &["show", "late", "--if-fails"]);
         told.contains("if that died now it would be back in about ")
     })
     .await;
-    let (_, late, _) = run(&stage, &["explain", "late", "--if-dies"]);
+    let (_, late, _) = run(&stage, &["show", "late", "--if-fails"]);
     assert!(
         late.contains("  takes      the last recovery of a host had half of its instances back"),
         "{late}"
     );
 
-    let (code, _, said) = run(&stage, &["explain", "nobody", "--if-dies"]);
+    let (code, _, said) = run(&stage, &["show", "nobody", "--if-fails"]);
     assert_eq!(code, 1, "{said}");
     assert!(
         said.contains("no host and no instance is called \"nobody\""),
         "{said}"
     );
-    let (code, ..) = run(&stage, &["explain", HOST, "--if-dies", "--at", "03:05"]);
+    let (code, ..) = run(&stage, &["show", HOST, "--if-fails", "--at", "03:05"]);
     assert_eq!(code, 2);
 }

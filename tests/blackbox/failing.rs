@@ -1,4 +1,4 @@
-//! `tachi host fail`: a person reports a host as dead, by the real binary.
+//! `tachi host report-down`: a person reports a host as dead, by the real binary.
 
 use std::time::Duration;
 
@@ -12,7 +12,14 @@ const LIMIT: Duration = Duration::from_secs(90);
 fn fail(stage: &Stage, host: &str) -> (i32, String, String) {
     run(
         stage,
-        &["host", "fail", host, "--reason", "smoke in rack 7", "--yes"],
+        &[
+            "host",
+            "report-down",
+            host,
+            "--reason",
+            "smoke in rack 7",
+            "--yes",
+        ],
     )
 }
 
@@ -90,14 +97,14 @@ async fn operator_host_fail_says_why_nothing_begins() {
     assert_eq!(code, 1);
     assert!(note.contains("no host is called \"nobody\""), "{note}");
     // Without a terminal nobody can be asked.
-    let (code, told, note) = run(&stage, &["host", "fail", HOST, "--reason", "smoke"]);
+    let (code, told, note) = run(&stage, &["host", "report-down", HOST, "--reason", "smoke"]);
     assert_eq!(code, 2, "{note}");
     assert!(
         told.contains("calls it up") && note.contains("--yes"),
         "{told} {note}"
     );
     assert_eq!(
-        run(&stage, &["host", "fail", HOST, "--reason", " ", "--yes"]).0,
+        run(&stage, &["host", "report-down", HOST, "--reason", " ", "--yes"]).0,
         2
     );
     assert_eq!(
@@ -144,7 +151,7 @@ async fn operator_host_fail_says_why_nothing_begins() {
         told.contains(id) && told.contains("was reported so already"),
         "{told}"
     );
-    let other = ["host", "fail", HOST, "--reason", "fire", "--yes"];
+    let other = ["host", "report-down", HOST, "--reason", "fire", "--yes"];
     let (code, _, note) = run(&stage, &other);
     assert_eq!(code, 1);
     assert!(note.contains(id) && note.contains("at work already"), "{note}");

@@ -103,7 +103,7 @@ fn refused(stage: &Stage) {
             "one line",
         ),
         (vec!["thaw", "host", HOST], 1, "no frozen host is called"),
-        (vec!["thaw", "region"], 1, "not everything is frozen"),
+        (vec!["thaw", "region"], 1, "the region is not frozen"),
     ] {
         let (got, stdout, stderr) = run(stage, &words);
         assert_eq!(got, code, "{words:?}: {stdout}{stderr}");
@@ -172,7 +172,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     // Who takes over keeps it too, and a person's word does not end it.
     engine.kill();
     let engine = stage.spawn("engine");
-    let (code, _, stderr) = run(&stage, &["recovery", "approve", HOST]);
+    let (code, _, stderr) = run(&stage, &["recovery", "approve", HOST, "--yes", "--reason", "x"]);
     assert_eq!(code, 0, "{stderr}");
     beats(&stage, 4).await;
     assert_eq!(waits_for(&stage), "frozen");
@@ -187,7 +187,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     assert_eq!(found[0]["subjects"], json!([HOST]), "{found:?}");
     assert_eq!(found[0]["fix"], "tachi thaw host compute-001");
     assert_eq!(found[0]["grade"], "warn");
-    let (_, explained, _) = run(&stage, &["explain", HOST]);
+    let (_, explained, _) = run(&stage, &["show", HOST]);
     assert!(explained.contains("FROZEN"), "{explained}");
     stage.store.roll().sign(&old).await.unwrap();
     assert_eq!(

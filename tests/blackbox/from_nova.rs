@@ -1,11 +1,11 @@
-//! `tachi init from-nova`: segments and hosts of what Nova has, by the real binary.
+//! `tachi setup import`: segments and hosts of what Nova has, by the real binary.
 
 use serde_json::Value;
 
 use super::support::{Stage, json, quick_region, run};
 
 fn from_nova(stage: &Stage, more: &[&str]) -> String {
-    let words: Vec<&str> = ["init", "from-nova"].iter().chain(more).copied().collect();
+    let words: Vec<&str> = ["setup", "import"].iter().chain(more).copied().collect();
     let (code, told, note) = run(stage, &words);
     assert_eq!(code, 0, "{words:?}: {note}");
     told
@@ -86,7 +86,7 @@ async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody
         "{told}"
     );
     // Who may not be named so is refused by the API's own rules, and nothing is half made.
-    let (code, _, note) = run(&bare, &["init", "from-nova", "--default-zone", "  ", "--apply"]);
+    let (code, _, note) = run(&bare, &["setup", "import", "--default-zone", "  ", "--apply"]);
     assert_eq!(code, 1, "{note}");
     assert!(note.contains("making segment"), "{note}");
     assert!(hosts(&bare).is_empty());
@@ -150,7 +150,7 @@ async fn operator_init_from_nova_makes_a_segment_of_each_rack_of_the_file() {
     let stage = Stage::set(quick_region(4)).await;
     let conf = stage.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
-    let by_rack = ["init", "from-nova", "--by", "rack"];
+    let by_rack = ["setup", "import", "--by", "rack"];
     let (code, _, said) = run(&stage, &by_rack);
     assert_eq!(code, 2, "{said}");
     assert!(

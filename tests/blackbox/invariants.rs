@@ -188,7 +188,7 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
         ["fence", "status", HOST].as_slice(),
         &["fence", "test", HOST],
         &["fence", "check", "--all"],
-        &["fence", "off", HOST, "--yes"],
+        &["fence", "off", HOST, "--yes", "--reason", "x"],
         &["recovery", "show", &recovery],
         &["config", "show"],
     ] {

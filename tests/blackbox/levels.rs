@@ -352,12 +352,13 @@ async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recov
     let conf = stage.conf();
     let fence = |verb: &str, more: &[&str]| {
         let mut args = vec!["fence", verb, HOST, "--config-file", conf.to_str().unwrap()];
+        args.extend(["--reason", "x"]);
         args.extend(more);
         tokio::task::block_in_place(|| Stage::command(&args))
     };
     let (code, _, err) = fence("off", &[]);
     assert!(
-        code == 2 && err.contains("say --yes"),
+        code == 2 && err.contains("without confirmation: add --yes"),
         "nobody is asked: {code} {err}"
     );
     assert_eq!(stage.sandbox.region().requests().count("POST /MAAS"), 0);

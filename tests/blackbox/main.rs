@@ -43,6 +43,7 @@ mod remote_controller;
 mod remote_draining;
 mod remote_freezing;
 mod remote_upkeep;
+mod renamed;
 mod replicas;
 mod reserved;
 mod saying;

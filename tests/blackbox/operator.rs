@@ -166,11 +166,14 @@ async fn r19_an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the
         .as_str()
         .unwrap()
         .to_owned();
-    let (code, stdout, stderr) = run(&stage, &["recovery", "abort", &id, "--reason", "wrong rack"]);
+    let (code, stdout, stderr) = run(
+        &stage,
+        &["recovery", "abort", &id, "--yes", "--reason", "wrong rack"],
+    );
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("abort: written"), "{stdout}");
+    assert!(stdout.contains("requested by"), "{stdout}");
     assert!(stderr.is_empty(), "an engine runs: {stderr}");
-    let (code, _, stderr) = run(&stage, &["recovery", "retry", &id]);
+    let (code, _, stderr) = run(&stage, &["recovery", "retry", &id, "--yes", "--reason", "again"]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("no new attempt"), "{stderr}");
 
@@ -206,7 +209,7 @@ async fn r19_an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the
         ],
     );
     assert_eq!(failed[0]["recovery"], id.as_str());
-    let (code, stdout, stderr) = run(&stage, &["recovery", "retry", &id]);
+    let (code, stdout, stderr) = run(&stage, &["recovery", "retry", &id, "--yes", "--reason", "again"]);
     assert_eq!(code, 0, "{stderr}");
     let second = stdout
         .lines()
@@ -273,10 +276,10 @@ async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
     .await;
     let (code, _, stderr) = run(&stage, &["host", "return", "compute-999"]);
     assert_eq!(code, 1, "{stderr}");
-    let (code, table, stderr) = run(&stage, &["upgrade", "check"]);
+    let (code, table, stderr) = run(&stage, &["doctor", "--upgrade"]);
     assert_eq!(code, 1, "{table}{stderr}");
     assert!(table.contains("| Upgrade Check Results "), "{table}");
-    let (_, told, _) = run(&stage, &["upgrade", "check", "-f", "json"]);
+    let (_, told, _) = run(&stage, &["doctor", "--upgrade", "-f", "json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
     let checks = told["checks"].as_array().unwrap().iter();
     let warned: Vec<_> = checks
@@ -346,7 +349,7 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     let id = stage.store.desk().recoveries(false).await.unwrap()[0]
         .id
         .to_string();
-    let (code, _, stderr) = run(&stage, &["recovery", "abort", &id]);
+    let (code, _, stderr) = run(&stage, &["recovery", "abort", &id, "--yes", "--reason", "again"]);
     assert_eq!(code, 0);
     assert!(stderr.contains("no engine has signed lately"), "{stderr}");
     let nobody = uuid::Uuid::nil().to_string();
@@ -354,14 +357,14 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
         (["recovery", "abort", nobody.as_str()], 1, "there is no recovery"),
         (["recovery", "retry", nobody.as_str()], 1, "there is no recovery"),
         (["recovery", "show", nobody.as_str()], 1, "there is no recovery"),
-        (["recovery", "show", "no-id"], 1, "no recovery has the id or host"),
+        (["recovery", "show", "no-id"], 1, "no recovery matches"),
         (["recovery", "list", "--since=never"], 2, "--since"),
     ] {
         let (got, stdout, stderr) = run(&stage, &words);
         assert_eq!(got, code, "{words:?}: {stdout}{stderr}");
         assert!(stderr.contains(part), "{words:?}: {stderr}");
     }
-    let (code, table, _) = run(&stage, &["upgrade", "check"]);
+    let (code, table, _) = run(&stage, &["doctor", "--upgrade"]);
     assert_eq!(code, 1, "no engine is a warning: {table}");
     let empty = stage.folder.path().join("empty.conf");
     std::fs::write(
@@ -370,10 +373,10 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     )
     .unwrap();
     let empty = empty.to_str().unwrap();
-    let (code, table, _) = Stage::command(&["upgrade", "check", "--config-file", empty]);
+    let (code, table, _) = Stage::command(&["doctor", "--upgrade", "--config-file", empty]);
     assert_eq!(code, 2, "{table}");
     assert!(table.contains("there is no database"), "{table}");
-    let (code, _, stderr) = Stage::command(&["upgrade", "check", "--config-file", "/nowhere/at-all.conf"]);
+    let (code, _, stderr) = Stage::command(&["doctor", "--upgrade", "--config-file", "/nowhere/at-all.conf"]);
     assert_eq!(code, 255, "{stderr}");
 }
 
@@ -439,12 +442,12 @@ async fn operator_row9_a_recovery_is_named_by_its_host_or_by_the_beginning_of_it
         let shown = json(&stage, &["recovery", "show", named]);
         assert_eq!(shown["recovery"], id.as_str(), "{named}");
     }
-    let (code, stdout, _) = run(&stage, &["recovery", "abort", "compute-002"]);
+    let (code, stdout, _) = run(
+        &stage,
+        &["recovery", "abort", "compute-002", "--yes", "--reason", "again"],
+    );
     assert_eq!(code, 0, "{stdout}");
     let (code, _, stderr) = run(&stage, &["recovery", "show", "compute-009"]);
     assert_eq!(code, 1);
-    assert!(
-        stderr.contains("no recovery has the id or host \"compute-009\""),
-        "{stderr}"
-    );
+    assert!(stderr.contains("no recovery matches \"compute-009\""), "{stderr}");
 }

@@ -57,8 +57,8 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
     assert_eq!(situation["facts"][1]["fresh"], true, "{situation}");
     let one = servers[0].to_string();
     for (words, path) in [
-        (["explain", HOST], format!("hosts/{HOST}/explanation")),
-        (["explain", one.as_str()], format!("instances/{one}/explanation")),
+        (["show", HOST], format!("hosts/{HOST}/explanation")),
+        (["show", one.as_str()], format!("instances/{one}/explanation")),
     ] {
         // A round of the engine may come between the two.
         until("both to tell the same", LIMIT, async || {
@@ -79,7 +79,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
     assert_eq!(story["instances"].as_array().unwrap().len(), 3);
     assert_eq!(
         told(&api, "instances", "instances").await,
-        json(&stage, &["vmove", "list"])
+        json(&stage, &["instance", "list", "--recovering"])
     );
 
     // What was seen grows old.
@@ -133,7 +133,7 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
         "{status}"
     );
     let id = told(&api, "hosts/compute-001/explanation", "explanations").await[0]["hosted"][0]["id"].clone();
-    let (_, explained, _) = run(&stage, &["explain", id.as_str().unwrap()]);
+    let (_, explained, _) = run(&stage, &["show", id.as_str().unwrap()]);
     assert!(
         explained.contains("it fits on 2 of 2 hosts that Nova may choose"),
         "{explained}"
@@ -163,7 +163,7 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
         findings.any(|one| one["code"] == "NO_ROOM" && one["grade"] == "warn" && one["instances"] == 3)
     })
     .await;
-    let (_, explained, _) = run(&stage, &["explain", HOST]);
+    let (_, explained, _) = run(&stage, &["show", HOST]);
     assert!(explained.contains("NO ROOM: "), "{explained}");
 }
 

@@ -1,4 +1,4 @@
-//! Reports that the API refuses, as `tachi explain --at` tells of them afterwards.
+//! Reports that the API refuses, as `tachi show --at` tells of them afterwards.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn report(api: &Api, host: &str) -> u16 {
 fn refused(stage: &Stage, host: &str, at: &str) -> Vec<(String, u64)> {
     let (code, told, said) = run(
         stage,
-        &["explain", host, "--at", at, "--within", "10m", "-f", "json"],
+        &["show", host, "--at", at, "--within", "10m", "-f", "json"],
     );
     if code != 0 {
         assert!(said.contains("nothing is kept of a host"), "{said}");
@@ -61,7 +61,7 @@ async fn operator_explain_at_tells_of_reports_that_were_refused_and_of_the_last_
     assert_eq!(refused(&stage, HOST, &at), [("duplicate".to_owned(), 3)]);
     // A span that ends now would end later for whoever asks later.
     let then = time(SystemClock.wall().minus_seconds(50).whole_seconds());
-    let told = assert_told_the_same(&stage, &["explain", HOST, "--at", &then, "--within", "50s"]);
+    let told = assert_told_the_same(&stage, &["show", HOST, "--at", &then, "--within", "50s"]);
     for wanted in [
         "1 report accepted, 3 refused, 1 recovery, no freeze",
         " report of ",
@@ -70,7 +70,7 @@ async fn operator_explain_at_tells_of_reports_that_were_refused_and_of_the_last_
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
-    let told = assert_told_the_same(&stage, &["explain", "stranger", "--at", &then, "--within", "50s"]);
+    let told = assert_told_the_same(&stage, &["show", "stranger", "--at", &then, "--within", "50s"]);
     assert!(
         told.contains("not accepted: no host was registered under this name (400)"),
         "{told}"

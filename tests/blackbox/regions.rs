@@ -52,9 +52,9 @@ async fn an_engine_starts_on_none_of_several_regions_and_acts_on_the_one_that_is
         assert!(log.contains("os_region_name"), "{log}");
     }
     for words in [
-        &["upgrade", "check"][..],
+        &["doctor", "--upgrade"][..],
         &["doctor", "nova"],
-        &["init", "from-nova", "--diff"],
+        &["setup", "import"],
     ] {
         let (code, told, note) = run(&stage, words);
         assert_names_both(&format!("{told}{note}"));

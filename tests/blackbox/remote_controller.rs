@@ -23,8 +23,8 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
     let _api = stage.spawn("api");
     stage.api().await;
     for words in [
-        &["init", "from-nova", "--diff"][..],
-        &["init", "from-nova", "--by", "zone", "--default-zone", "az 9/%"],
+        &["setup", "import"][..],
+        &["setup", "import", "--by", "zone", "--default-zone", "az 9/%"],
     ] {
         let (code, here, said) = run(&stage, words);
         assert_eq!(code, 0, "{said}");
@@ -35,15 +35,15 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
         assert!(seen.contains("  compute-003  + add"), "{seen}");
         assert!(last.contains("--apply` on a controller makes it"), "{last}");
     }
-    let racks = ["init", "from-nova", "--by", "rack"];
+    let racks = ["setup", "import", "--by", "rack"];
     assert_refused(&stage, ADMIN, &racks, 1, "storm_failure_domains_file");
-    let apply = ["init", "from-nova", "--apply"];
+    let apply = ["setup", "import", "--apply"];
     assert_refused(&stage, ADMIN, &apply, 2, "is asked for --diff only");
     let segments = &json(&stage, &["status"])["segments"];
     assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was made");
 
     stage.protect().await;
-    assert_told_the_same(&stage, &["init", "from-nova", "--diff"]);
+    assert_told_the_same(&stage, &["setup", "import"]);
     for words in [
         &["host", "return", HOST][..],
         &["host", "return", HOST, "--check"],
@@ -59,17 +59,12 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
     .await;
     let (code, told, _) = over(&stage, ADMIN, &check);
     assert_eq!((code, told.as_str()), (1, run(&stage, &check).1.as_str()));
-    assert!(told.contains("not ready to be put to work again"), "{told}");
+    assert!(told.contains("not ready to return to service"), "{told}");
 
     assert_refused(&stage, ADMIN, &["host", "return", "no/where"], 1, "no/where");
     let back = ["host", "return", HOST, "--do", "--reason", "looked", "--yes"];
     assert_refused(&stage, ADMIN, &back, 2, "without --do");
-    for words in [
-        &check[..],
-        &["init", "from-nova"],
-        &["audit", "show"],
-        &["doctor"],
-    ] {
+    for words in [&check[..], &["setup", "import"], &["audit", "show"], &["doctor"]] {
         assert_refused(&stage, DEMO, words, 1, "os_masakari_api:operator:read");
     }
     assert_eq!(audited(&stage), [] as [Value; 0]);
@@ -201,7 +196,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
     );
     assert_refused(&stage, ADMIN, &["doctor", "--fix"], 2, "without --fix");
     // What was done by the clock is told; the API may tell of a second ago.
-    run(&stage, &["schedule", "run", "doctor"]);
+    run(&stage, &["jobs", "run", "doctor"]);
     until("the doctor by the clock to be told", LIMIT, async || {
         let (_, told, _) = over(&stage, ADMIN, &["doctor", "doctor-by-the-clock"]);
         told.contains(" ago, ") && told.contains("not checkable")

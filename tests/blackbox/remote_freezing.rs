@@ -137,14 +137,21 @@ async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
         told(&stage, &["status"])["instances"]["protected"] == 2
     })
     .await;
-    let fail = ["host", "fail", HOST, "--reason", "smoke in rack 7", "--yes"];
+    let fail = [
+        "host",
+        "report-down",
+        HOST,
+        "--reason",
+        "smoke in rack 7",
+        "--yes",
+    ];
     let (code, _, said) = over(&stage, DEMO, &fail);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("os_masakari_api:operator:read"), "{said}");
     let (code, _, said) = over(
         &stage,
         ADMIN,
-        &["host", "fail", "nobody", "--reason", "x", "--yes"],
+        &["host", "report-down", "nobody", "--reason", "x", "--yes"],
     );
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("no host is called \"nobody\""), "{said}");

@@ -48,8 +48,8 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     let _api = stage.spawn("api");
     let api = stage.api().await;
     assert_eq!(api.sign(HOST, "host", &[HOST]).await, 204);
-    let none = assert_told_the_same(&stage, &["reporter", "list"]);
-    assert!(none.contains("no reporter is set aside"), "{none}");
+    let none = assert_told_the_same(&stage, &["monitor", "list", "--muted"]);
+    assert!(none.contains("no reporter is muted"), "{none}");
     let reporter = Reporter {
         host: Some(HOST.into()),
         user_name: Some("evil\u{1b}[2J".into()),
@@ -63,12 +63,12 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     ))
     .await
     .unwrap();
-    let told = assert_told_the_same(&stage, &["reporter", "list"]);
-    assert!(told.contains("set aside") && !told.contains('\u{1b}'), "{told}");
-    assert_told_the_same(&stage, &["reporter", "list", "-f", "json"]);
+    let told = assert_told_the_same(&stage, &["monitor", "list", "--muted"]);
+    assert!(told.contains("muted") && !told.contains('\u{1b}'), "{told}");
+    assert_told_the_same(&stage, &["monitor", "list", "--muted", "-f", "json"]);
 
     for words in [
-        &["reporter", "lift", HOST][..],
+        &["monitor", "unmute", HOST][..],
         &["monitor", "forget", HOST, "host"],
     ] {
         let (code, _, said) = over(&stage, DEMO, words);
@@ -76,14 +76,24 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         assert!(said.contains("os_masakari_api:operator:act"), "{said}");
     }
     for (words, part) in [
-        (&["reporter", "lift", "../x"][..], "no reporter ../x is set aside"),
+        (
+            &["monitor", "unmute", "../x"][..],
+            "no reporter ../x is set aside",
+        ),
         (
             &["monitor", "forget", "no/where", "host"],
             "no host monitor of no/where is known",
         ),
         (&["recovery", "retry", "feed"], "feed"),
+        (
+            &["forecast", "nosuch"],
+            "no segment is called \"nosuch\"; there are: ",
+        ),
         (&["drill", "nowhere", "--paper"], "is in no segment"),
-        (&["drill", HOST, "--shadow"], "an API is asked for --paper only"),
+        (
+            &["drill", HOST, "--shadow"],
+            "an API is asked for `tachi show HOST --if-fails` only",
+        ),
     ] {
         let (code, _, said) = over(&stage, ADMIN, words);
         assert_ne!(code, 0, "{words:?}: {said}");
@@ -91,11 +101,11 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     }
     assert_eq!(audited(&stage), [] as [Value; 0]);
 
-    let lift = ["reporter", "lift", HOST, "--reason", "its clock was wrong"];
+    let lift = ["monitor", "unmute", HOST, "--reason", "its clock was wrong"];
     let (code, told, said) = over(&stage, ADMIN, &lift);
     assert_eq!(code, 0, "{said}");
     assert!(
-        told.contains("is heard again from now on, by admin, Keystone user "),
+        told.contains("are accepted again, by admin, Keystone user "),
         "{told}"
     );
     assert!(told.contains("2 of its reports were kept"), "{told}");
@@ -132,7 +142,7 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
         over(
             &stage,
             ADMIN,
-            &["recovery", "abort", HOST, "--reason", "wrong rack"]
+            &["recovery", "abort", HOST, "--yes", "--reason", "wrong rack"]
         )
         .0,
         0
@@ -146,7 +156,7 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
         .as_str()
         .unwrap()
         .to_owned();
-    let retry = ["recovery", "retry", &id, "--reason", "the right rack"];
+    let retry = ["recovery", "retry", &id, "--yes", "--reason", "the right rack"];
     let (code, told, said) = over(&stage, ADMIN, &retry);
     assert_eq!(code, 0, "{said}");
     assert!(!told.contains("nothing was written"), "{told}");

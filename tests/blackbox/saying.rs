@@ -12,7 +12,10 @@ const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 fn moves(stage: &Stage) -> Vec<Value> {
-    json(stage, &["vmove", "list"]).as_array().unwrap().clone()
+    json(stage, &["instance", "list", "--recovering"])
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 /// What the story says of the words.

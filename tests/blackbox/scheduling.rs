@@ -1,4 +1,4 @@
-//! `[schedule]` and `tachi schedule`, by the real binary.
+//! `[schedule]` and `tachi jobs`, by the real binary.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::support::{Stage, json, quick_region, run, until};
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn row(stage: &Stage, job: &str) -> Option<Value> {
-    let told = json(stage, &["schedule", "list"]);
+    let told = json(stage, &["jobs", "list"]);
     let found = told.as_array().unwrap().iter().find(|row| row["job"] == job);
     found.cloned()
 }
@@ -19,7 +19,7 @@ fn row(stage: &Stage, job: &str) -> Option<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_of_it() {
     let stage = Stage::set(quick_region(3)).await;
-    let (code, told, _) = run(&stage, &["schedule", "list"]);
+    let (code, told, _) = run(&stage, &["jobs", "list"]);
     assert_eq!(code, 0);
     assert!(told.contains("nothing is done by the clock"), "{told}");
     let conf = stage.conf();
@@ -47,7 +47,7 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
     assert_eq!(lines[0].run, 1);
     assert!(row(&stage, "purge").unwrap()["next_at"].is_string());
 
-    let (code, told, note) = run(&stage, &["schedule", "run", "purge"]);
+    let (code, told, note) = run(&stage, &["jobs", "run", "purge"]);
     assert_eq!((code, told.as_str()), (0, "purge: ok: 0 rows\n"), "{note}");
     assert_eq!(row(&stage, "purge").unwrap()["result"], "0 rows");
     for engine in engines {
@@ -58,9 +58,9 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
     let _api = stage.spawn("api");
     stage.api().await;
     for words in [
-        &["schedule", "list"][..],
-        &["schedule", "list", "-f", "json"],
-        &["schedule", "list", "-f", "value"],
+        &["jobs", "list"][..],
+        &["jobs", "list", "-f", "json"],
+        &["jobs", "list", "-f", "value"],
     ] {
         let told = assert_told_the_same(&stage, words);
         assert!(
@@ -68,13 +68,13 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
             "{told}"
         );
     }
-    let (code, _, note) = over(&stage, ADMIN, &["schedule", "run", "purge"]);
+    let (code, _, note) = over(&stage, ADMIN, &["jobs", "run", "purge"]);
     assert!(code != 0 && note.contains("controller"), "{note}");
 
     // Somebody is at it.
     let begun = stage.store.jobs().begin_job("doctor", 1, None, "ctl-9:1:a").await;
     assert!(begun.unwrap());
-    let (code, _, note) = run(&stage, &["schedule", "run", "doctor"]);
+    let (code, _, note) = run(&stage, &["jobs", "run", "doctor"]);
     assert_eq!(code, 1);
     assert!(
         note.contains("nothing was done") && note.contains("ctl-9:1:a"),

@@ -9,8 +9,8 @@ const COMMANDS: [&[&str]; 7] = [
     &["status"],
     &["recovery", "list"],
     &["recovery", "show", "compute-001"],
-    &["recovery", "approve", "compute-001"],
-    &["vmove", "list"],
+    &["recovery", "approve", "compute-001", "--yes", "--reason", "x"],
+    &["instance", "list", "--recovering"],
     &["host", "return", "compute-001", "--check"],
     &["db", "purge", "--age-in-days", "1"],
 ];

@@ -130,7 +130,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         assert_eq!(code, 0, "{words:?}: {note}");
         serde_json::from_str::<Value>(&told).unwrap()
     };
-    let jobs = asked(&["schedule", "list"]);
+    let jobs = asked(&["jobs", "list"]);
     assert_eq!(jobs.as_array().unwrap().len(), 4, "{jobs}");
     until("each host's monitors to sign", LIMIT, async || {
         let monitors = asked(&["monitor", "list"]);

@@ -31,8 +31,8 @@ fn facts(stage: &Stage) -> Value {
         "status": status["needs_person"],
         "held": held,
         "shown": [shown["waits"], shown["waits_for"]],
-        "moves": pick(json(stage, &["vmove", "list"]), moves),
-        "needing": pick(json(stage, &["vmove", "list", "--needs-person"]), moves),
+        "moves": pick(json(stage, &["instance", "list", "--recovering"]), moves),
+        "needing": pick(json(stage, &["instance", "list", "--waiting"]), moves),
     })
 }
 
@@ -66,7 +66,7 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     })
     .await;
     until("the others to be moved", LIMIT, async || {
-        let moves = json(&stage, &["vmove", "list"]);
+        let moves = json(&stage, &["instance", "list", "--recovering"]);
         moves
             .as_array()
             .unwrap()
@@ -81,7 +81,10 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
         text.contains("\nWAITS FOR YOU: 1 instance is down, 1 recovery is held\n"),
         "{text}"
     );
-    let word = format!("tachi vmove recover {} --failure --on compute-002", servers[0]);
+    let word = format!(
+        "tachi instance resolve {} --not-running-on compute-002",
+        servers[0]
+    );
     assert!(text.contains(&word), "{text}");
     assert!(text.contains("✗ MOVE_NEEDS_PERSON  1 inst"), "{text}");
     assert_eq!(run(&stage, &["status", "--check"]).0, 2);
@@ -99,16 +102,24 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     let server = servers[0].to_string();
     let (code, _, stderr) = run(
         &stage,
-        &["vmove", "recover", &server, "--failure", "--on", "compute-002"],
+        &[
+            "instance",
+            "resolve",
+            &server,
+            "--not-running-on",
+            "compute-002",
+            "--reason",
+            "x",
+        ],
     );
     assert_eq!(code, 2, "{stderr}");
     assert!(
-        stderr.contains("does not run on compute-002: say --yes"),
+        stderr.contains("does not run on compute-002 without confirmation: add --yes"),
         "{stderr}"
     );
     assert_eq!(before, facts(&stage), "nothing was said");
 
-    let (code, _, stderr) = run(&stage, &["recovery", "abort", HOST]);
+    let (code, _, stderr) = run(&stage, &["recovery", "abort", HOST, "--yes", "--reason", "x"]);
     assert_eq!(code, 0, "{stderr}");
     let engine = stage.spawn("engine");
     until("the recovery to end", LIMIT, async || {
@@ -121,16 +132,16 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     assert_eq!(told["instances"][0]["waits"]["for"], "given-up", "{told}");
     let server = servers[0].to_string();
     let seen_to = [
-        "vmove",
-        "recover",
+        "instance",
+        "resolve",
         &server,
-        "--ignore",
+        "--dismiss",
         "--reason",
         "started by hand",
     ];
     let (code, text, stderr) = run(&stage, &seen_to);
     assert_eq!(code, 0, "{stderr}");
-    assert!(text.contains("seen to it"), "{text}");
+    assert!(text.contains("needs no operator any more"), "{text}");
     assert_eq!(needing(&stage)["instances"], serde_json::json!([]));
     let (code, _, stderr) = run(&stage, &seen_to);
     assert_eq!(code, 1, "once is enough: {stderr}");

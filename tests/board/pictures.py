@@ -55,7 +55,7 @@ def main():
             painter.take(painter.page(width, height, dark), name, to, text)
         painter.take(painter.page(1280, 1000), "board-host", "#/host/" + painter.hosts[0], "Fence devices")
         for job in ("doctor", "purge", "drill"):
-            subprocess.run([region.binary, "schedule", "run", job, *region.config_files()], cwd=region.work, env=region.environment, check=False)
+            subprocess.run([region.binary, "jobs", "run", job, *region.config_files()], cwd=region.work, env=region.environment, check=False)
         painter.take(painter.page(1280, 440), "board-schedule", "#/schedule", "rows")
         painter.dialog()
         pages = [painter.page(width, height, dark) for _, _, _, width, height, dark in DURING]

@@ -633,7 +633,7 @@ def test_maas_as_a_secret(unit):
     assert unit.machine.modes["/etc/masakari/fencing/maas-apikey"] == (0o440, "root", "masakari")
     assert "devices_file = /etc/masakari/fencing.toml" in unit.read(CONF)
     assert not any("a:b:c" in line for line in unit.machine.commands)
-    assert unit.machine.did("tachi fence check")
+    assert unit.machine.did("tachi fence test")
     # Taken away again: no secret stays on the disk.
     changed(unit, whole())
     assert unit.read("/etc/masakari/fencing.toml") is None and unit.machine.names("/etc/masakari/fencing") == []
@@ -656,7 +656,7 @@ def test_a_file_of_devices_that_the_engine_refuses_changes_nothing(unit):
     changed(unit, whole(config={"fencing-config": good.id}, secrets={good}))
     before = unit.read("/etc/masakari/fencing.toml")
     assert before and unit.read("/etc/masakari/fencing/bmc") == "pw"
-    unit.machine.answers["tachi fence check"] = (
+    unit.machine.answers["tachi fence test"] = (
         2,
         "",
         "tachi: /etc/masakari/.fencing.candidate.toml cannot be used:\n  line 1: nonsense",
@@ -685,14 +685,14 @@ REPORT = {
 
 def test_hosts_that_nothing_can_fence_are_named(unit):
     out = changed(unit, whole())
-    unit.machine.answers["tachi fence check"] = (1, json.dumps(REPORT), "")
+    unit.machine.answers["tachi fence test"] = (1, json.dumps(REPORT), "")
     with pytest.raises(testing.ActionFailed) as failed:
         unit.run(unit.on.action("fence-check"), out)
     assert failed.value.message == "fencing would fail for c2, c4"
     assert unit.context.action_results["unfenced"] == "c2,c4"
     out = unit.run(unit.on.update_status(), out)
     assert out.unit_status == testing.ActiveStatus("Unit is ready; nothing can fence c2, c4")
-    unit.machine.answers["tachi fence check"] = (0, json.dumps({"devices": REPORT["devices"][:1], "faults": 0}), "")
+    unit.machine.answers["tachi fence test"] = (0, json.dumps({"devices": REPORT["devices"][:1], "faults": 0}), "")
     unit.run(unit.on.action("fence-check"), out)
     out = unit.run(unit.on.update_status(), out)
     assert out.unit_status == testing.ActiveStatus("Unit is ready")
@@ -702,14 +702,14 @@ def test_a_host_is_a_name_and_no_option(unit):
     out = changed(unit, whole())
     with pytest.raises(testing.ActionFailed, match="no name of a host"):
         unit.run(unit.on.action("fence-check", params={"hosts": "c1 --config-file=/x"}), out)
-    assert unit.machine.did("tachi fence check") == []
+    assert unit.machine.did("tachi fence test") == []
 
 
 def test_preflight(unit):
     with pytest.raises(testing.ActionFailed, match="no masakari.conf yet"):
         unit.run(unit.on.action("preflight"), testing.State(networks=given.networks()))
     out = changed(unit, whole())
-    unit.machine.answers["tachi fence check"] = (0, json.dumps({"devices": REPORT["devices"][:1], "faults": 0}), "")
+    unit.machine.answers["tachi fence test"] = (0, json.dumps({"devices": REPORT["devices"][:1], "faults": 0}), "")
     unit.run(unit.on.action("preflight"), out)
     assert unit.context.action_results["outcome"] == "good"
     unit.machine.answers["masakari-status"] = (2, "Database Revision: Failure", "")

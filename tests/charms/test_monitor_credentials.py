@@ -26,7 +26,7 @@ def api(bench):
 
     def init(command, check=True, timeout=1800):
         done = run(command, check, timeout)
-        if command[:3] == ["tachi", "init", "monitors"]:
+        if command[:3] == ["tachi", "setup", "monitors"]:
             hosts = [command[at + 1] for at, word in enumerate(command) if word == "--host"]
             out = command[command.index("--out") + 1]
             for host in hosts:
@@ -89,7 +89,7 @@ def test_each_unit_gets_a_secret_that_it_alone_may_read(api):
         secret = next(found for found in out.secrets if found.id == one["secret"])
         assert secret.owner == "app" and secret.remote_grants == {relation.id: {unit}}
         assert secret.tracked_content["credential-secret"] == f"of-{one['host']}"
-    command = api.machine.did("tachi init monitors")
+    command = api.machine.did("tachi setup monitors")
     assert (
         len(command) == 1
         and "--renew --user masakari-monitors-by-host --role masakari_monitor --project services --domain d1" in command[0]

@@ -587,7 +587,7 @@ class Foreign:
         assert code == 1 and "another machine" in seen[self.HOST]["fault"], seen
         code, said = self.stack.tachi("status")
         assert "bmc-%s answers for another machine" % self.HOST in said, said
-        code, said = self.stack.tachi("fence", "off", self.HOST, "--yes")
+        code, said = self.stack.tachi("fence", "off", self.HOST, "--yes", "--reason", "test")
         assert code != 0 and "another machine" in said, said
 
     def notification(self):
@@ -607,14 +607,14 @@ class Foreign:
         message = self.stack.wait(lambda: (self.notification()["message"] or "").startswith("held") and self.notification()["message"],
                                   "the recovery to wait for a person", 60)
         for part in ("bmc-" + self.HOST, "expected guid=" + dashed(self.one.guid), "guid=%s answers" % dashed(self.two.guid),
-                     "tachi fence confirm " + self.HOST):
+                     "tachi fence trust " + self.HOST):
             assert part in message, message
         assert self.one.journal() == self.two.journal() == [], "something was switched"
         assert self.place() == self.HOST, self.place()
 
     def confirmed(self):
         self.stack.admin("POST", "/hosts/%s/power" % self.HOST, {"on": False})
-        code, said = self.stack.tachi("fence", "confirm", self.HOST, "--yes", "--reason", "new board")
+        code, said = self.stack.tachi("fence", "trust", self.HOST, "--yes", "--reason", "new board")
         assert code == 0 and "was guid=" + dashed(self.one.guid) in said and "is guid=" + dashed(self.two.guid) in said, said
         # Each process of a machine writes a log of its own.
         logs = [name for name in os.listdir(self.stack.work) if name.startswith("fencing-audit")]
@@ -623,7 +623,7 @@ class Foreign:
         assert [line["phase"] for line in lines] == ["intent", "outcome"] and "new board" in lines[0]["operator"], lines
         code, listed = self.stack.tachi("recovery", "list", "-f", "json")
         recovery = next(row for row in json.loads(listed.splitlines()[0]) if row["host"] == self.HOST)
-        code, said = self.stack.tachi("recovery", "approve", recovery["recovery"])
+        code, said = self.stack.tachi("recovery", "approve", recovery["recovery"], "--yes", "--reason", "the machine is right")
         assert code == 0, said
         self.stack.wait(lambda: self.notification()["status"] == "finished", "the recovery to end", 60)
         assert self.place() != self.HOST

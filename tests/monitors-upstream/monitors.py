@@ -338,13 +338,13 @@ class Monitors:
 
 
 class Bound(Monitors):
-    """The same with `reporter_binding = enforce`: each host has the application credential that `tachi init monitors` made."""
+    """The same with `reporter_binding = enforce`: each host has the application credential that `tachi setup monitors` made."""
 
     def __init__(self, args, region, proxy, checks):
         super().__init__(args, region, proxy, checks)
         self.out = os.path.join(region.work, "monitors")
         hosts = [word for h in region.admin("GET", "/hosts") for word in ("--host", h["name"])]
-        subprocess.run([os.path.abspath(args.tachi), "init", "monitors", "--out", self.out, *hosts, *region.config_files()],
+        subprocess.run([os.path.abspath(args.tachi), "setup", "monitors", "--out", self.out, *hosts, *region.config_files()],
                        check=True, timeout=60, env=region.environment)
 
     def login(self, host):

@@ -117,7 +117,7 @@ class Hostile(Sitting):
         """Those that need a person, as an operator is told."""
         if self.args.naive:
             return []
-        return [one for one in json.loads(self.tachi_says("vmove", "list", "--needs-person", "-f", "json"))
+        return [one for one in json.loads(self.tachi_says("instance", "list", "--waiting", "-f", "json"))
                 if one["state"] != "needs a person"]
 
     def went_to(self, server):

@@ -98,7 +98,7 @@ class Planned(Sitting):
         notification = self.ha.stopped(victim)
         wait_until("the recovery to end or to ask", lambda: self.ha.notification(notification)["status"] in ("finished", "failed")
                    or "needs" in (self.ha.notification(notification).get("message") or ""), 300, 0.5)
-        waits = {row["instance"] for row in json.loads(self.command("vmove", "list", "--needs-person", "-f", "json"))}
+        waits = {row["instance"] for row in json.loads(self.command("instance", "list", "--waiting", "-f", "json"))}
         now = self.where(servers)
         left = [server for server, on in now.items() if on == [victim] or not on]
         print("measured  drain, then death: %d of %d run elsewhere, %d wait for a person: %s" % (
@@ -205,9 +205,9 @@ class Planned(Sitting):
 
     def nobody_waits(self):
         """What no host found room for is not to keep a later case's host from its work."""
-        for row in json.loads(self.command("vmove", "list", "--needs-person", "-f", "json")):
+        for row in json.loads(self.command("instance", "list", "--waiting", "-f", "json")):
             self.command("vmove", "recover", row["instance"], "--ignore", "--reason", "end of the test")
-        wait_until("nobody to wait", lambda: not json.loads(self.command("vmove", "list", "--needs-person", "-f", "json")), 60)
+        wait_until("nobody to wait", lambda: not json.loads(self.command("instance", "list", "--waiting", "-f", "json")), 60)
 
     def begin_all(self):
         self.start_tachi()

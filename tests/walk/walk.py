@@ -34,7 +34,7 @@ SAME = [
     (r"after \d+\.\d( s)?, the median after \d+\.\d, 95 of 100 after \d+\.\d, the last after \d+\.\d", "after 5.0, the median after 5.0, 95 of 100 after 5.0, the last after 5.0"),
     (r", heartbeats up to \d+ s old", ""),
     (r"\bversion \d+\.\d+\.\d+", "version 1.0.0"),
-    (r"\b(written as|said of db-1 by) [^()]+ \(", r"\1 alice ("),
+    (r"\b(started elsewhere, by|said of db-1 by) [^()]+ \(", r"\1 alice ("),
     (r"\|  +\d+\.\d \|", "|      5.6 |"),
     (r"[\w.-]+:\d+:[0-9a-f]{8}\b", "ctl-1:4711:0a1b2c3d"),
     (r"http://127\.0\.0\.1:\d+", "http://maas.example"),
@@ -159,7 +159,7 @@ class Night:
             back = "1/2 instances back" in self.region.type("tachi recovery list")[0]
             # An engine looks at Nova and Placement every 15 s: by then it has seen web-1 where it is now, and that compute-001 is none
             # to choose any more.
-            room = "it fits on 4 of 4 hosts" in self.region.type("tachi explain db-1")[0] and self.region.headroom() == 3
+            room = "it fits on 4 of 4 hosts" in self.region.type("tachi show db-1")[0] and self.region.headroom() == 3
             return back and room and {"MOVE_NEEDS_PERSON", "FENCE_LEVEL_FAILING"} <= self.region.codes() and self.region.down() == 1
         return wait(rings, 90)
 

@@ -132,8 +132,8 @@ const RULES: &[RuleDefault] = &[
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
-        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery`, `tachi vmove list`, `tachi freeze list`, `tachi schedule list`, `tachi reporter list`, `tachi audit show`, \
-         `tachi host return` and `tachi init from-nova --diff` show: an administrator, or a reader of \
+        "See what `tachi status`, `tachi forecast`, `tachi show`, `tachi recovery`, `tachi instance list --recovering`, `tachi freeze list`, `tachi jobs list`, `tachi monitor list --muted`, `tachi audit show`, \
+         `tachi host return` and `tachi setup import` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", PAST), op("GET", OF_INSTANCE),
             op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),

@@ -118,7 +118,7 @@ async fn t5_whoever_is_bound_to_no_host_reports_as_with_masakari_until_it_is_enf
             let got = report(&bench, "masakari_monitor", kind, "cmp1").await;
             assert_eq!(got.status, monitor, "{mode:?} {kind}: {}", got.text);
             if monitor == 403 {
-                assert!(got.text.contains("tachi init monitors"), "{}", got.text);
+                assert!(got.text.contains("tachi setup monitors"), "{}", got.text);
             }
             let got = report(&bench, "admin", kind, "cmp2").await;
             assert_eq!(got.status, 202, "a control node: {}", got.text);

@@ -423,7 +423,7 @@ async fn operator_api_instances_that_wait_for_a_person_are_told_with_what_to_typ
     assert_eq!(got.as_array().unwrap().len(), 1);
     assert_eq!(
         got[0]["commands"][0],
-        format!("tachi vmove recover {SERVER} --success --on b")
+        format!("tachi instance resolve {SERVER} --running-on b")
     );
 }
 

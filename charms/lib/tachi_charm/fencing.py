@@ -86,7 +86,7 @@ def _check(machine: Machine, text: str, group: str, config: str) -> None:
     try:
         machine.write(CANDIDATE, text, 0o440, "root", group)
         machine.write(conf, f"[fencing]\ndevices_file = {CANDIDATE}\n", 0o440, "root", group)
-        said = machine.run(["tachi", "fence", "check", "--config-file", config, "--config-file", conf], check=False)
+        said = machine.run(["tachi", "fence", "test", "--config-file", config, "--config-file", conf], check=False)
         if said.returncode == 127:
             raise Problem("fencing waits for the package tachi", "waiting")
         if said.returncode:

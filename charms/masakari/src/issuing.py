@@ -72,7 +72,7 @@ def issue(charm: MasakariCharm, identity: dict[str, str]) -> list[str]:
     if not wanted.new:
         return wanted.refused
     folder = charm.machine.path(FOLDER)
-    command = ["tachi", "init", "monitors", "--config-file", settings.FILE, "--out", str(folder), "--renew"]
+    command = ["tachi", "setup", "monitors", "--config-file", settings.FILE, "--out", str(folder), "--renew"]
     command += ["--user", USER, "--role", settings.MONITOR_ROLE, "--project", identity["service_tenant"]]
     command += ["--domain", identity.get("service_domain_id") or "default"]
     for host in wanted.new:

@@ -35,7 +35,7 @@ def unfenced(report: object) -> list[str]:
 
 
 def _fence_check(charm: MasakariCharm, hosts: list[str]) -> tuple[int, list[str], str]:
-    command = ["tachi", "fence", "check", "--config-file", settings.FILE, "-f", "json", *(hosts or ["--all"])]
+    command = ["tachi", "fence", "test", "--config-file", settings.FILE, "-f", "json", *(hosts or ["--all"])]
     done = charm.machine.run(command, check=False)
     rows = _json(done.stdout)
     return done.returncode, unfenced(rows), done.stdout if rows is not None else (done.stderr or done.stdout)

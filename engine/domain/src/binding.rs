@@ -69,7 +69,7 @@ pub struct BindingOptions {
 }
 
 impl BindingOptions {
-    /// What `tachi init monitors` calls the users and the application credentials it makes.
+    /// What `tachi setup monitors` calls the users and the application credentials it makes.
     pub const PATTERN: &'static str = "masakari-monitor-{host}";
 }
 
@@ -104,7 +104,7 @@ pub enum NotYours {
     },
     /// It is bound to no host, and has to be.
     #[error(
-        "it is bound to no host: give each host credentials of its own with `tachi init monitors`, or set [api] \
+        "it is bound to no host: give each host credentials of its own with `tachi setup monitors`, or set [api] \
          reporter_binding = warn until they are there"
     )]
     Unbound,

@@ -367,11 +367,11 @@ impl HostRecovery {
             .count();
         match held {
             0 => None,
-            1 => Some(
-                "1 instance may run elsewhere and needs a person: tachi vmove list --needs-person".into(),
-            ),
+            1 => {
+                Some("1 instance may run elsewhere and needs a person: tachi instance list --waiting".into())
+            }
             _ => Some(format!(
-                "{held} instances may run elsewhere and need a person: tachi vmove list --needs-person"
+                "{held} instances may run elsewhere and need a person: tachi instance list --waiting"
             )),
         }
     }

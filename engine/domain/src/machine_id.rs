@@ -297,7 +297,7 @@ impl KnownMachine {
         };
         format!(
             "{what}. Nothing it says or does counts: look at the controller's address and cabling; if it is the host's machine all \
-             the same, say `tachi fence confirm {host}`"
+             the same, say `tachi fence trust {host}`"
         )
     }
 }
@@ -449,7 +449,7 @@ mod tests {
             "c1",
             "expected guid=a",
             "guid=b answers",
-            "tachi fence confirm c1",
+            "tachi fence trust c1",
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }

@@ -194,7 +194,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     hosts.extend(hosts::strangers(&look, &mut found));
     if facts.segments.iter().all(|segment| segment.hosts.is_empty()) {
         let text = "no host is registered, so no failure can be reported";
-        found.note(Finding::new(Code::NoHosts, text).fix("tachi init from-nova"));
+        found.note(Finding::new(Code::NoHosts, text).fix("tachi setup import"));
     }
     for assessed in &mut hosts {
         assessed.standing.and(&all);

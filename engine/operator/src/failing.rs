@@ -92,7 +92,7 @@ fn speaks_against(view: &HostView) -> Option<String> {
     let host = &view.host.name;
     if let Some((id, Life::Open)) = view.recovery {
         return Some(format!(
-            "recovery {id} of {host} is at work already: `tachi recovery show {id} --follow` tells what it does"
+            "recovery {id} of {host} is at work already: `tachi recovery show {host} --follow` tells what it does"
         ));
     }
     if !view.host.on_maintenance {
@@ -154,7 +154,7 @@ pub async fn outlook(
         ),
         FencingMode::External => format!(
             "[fencing] mode is external, so no engine switches {host} off: nothing is moved before somebody says that it is off, \
-             by a report with evidence or by `tachi recovery vouch`."
+             by a report with evidence or by `tachi recovery confirm-off`."
         ),
     };
     let mut lines = vec![nova, fencing];

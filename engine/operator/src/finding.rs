@@ -47,8 +47,8 @@ impl FindingView {
         let is_few = self.subjects.len() <= NAMED;
         Some(match (fix.strip_suffix(first.as_str()), is_few) {
             // This one takes several.
-            (Some(check @ "tachi fence check "), true) => format!("{check}{}", self.subjects.join(" ")),
-            (Some(check @ "tachi fence check "), false) => format!("{check}--all"),
+            (Some(check @ "tachi fence test "), true) => format!("{check}{}", self.subjects.join(" ")),
+            (Some(check @ "tachi fence test "), false) => format!("{check}--all"),
             (_, true) => format!("{fix}    # and the same for {}", others.join(", ")),
             (_, false) => format!("{fix}    # and the same for the other {}", others.len()),
         })
@@ -122,12 +122,12 @@ mod tests {
         for (fix, subjects, expected) in [
             ("tachi recovery list", &[][..], "tachi recovery list"),
             ("tachi recovery list", &["a", "b"], "tachi recovery list"),
-            ("tachi fence check a", &["a"], "tachi fence check a"),
-            ("tachi fence check a", &["a", "b", "c"], "tachi fence check a b c"),
+            ("tachi fence test a", &["a"], "tachi fence test a"),
+            ("tachi fence test a", &["a", "b", "c"], "tachi fence test a b c"),
             (
-                "tachi fence check a",
+                "tachi fence test a",
                 &["a", "b", "c", "d", "e"],
-                "tachi fence check --all",
+                "tachi fence test --all",
             ),
             (
                 "tachi host return a",
@@ -135,9 +135,9 @@ mod tests {
                 "tachi host return a    # and the same for b",
             ),
             (
-                "tachi host fail a --reason TEXT",
+                "tachi host report-down a --reason TEXT",
                 &["a", "b"],
-                "tachi host fail a --reason TEXT    # and the same for b",
+                "tachi host report-down a --reason TEXT    # and the same for b",
             ),
             (
                 "tachi host return a",
@@ -153,11 +153,11 @@ mod tests {
     #[test]
     fn a_command_is_made_about_another_host_whatever_hosts_are_called() {
         for (command, subject, expected) in [
-            ("tachi fence check a", "a", "tachi fence check b"),
+            ("tachi fence test a", "a", "tachi fence test b"),
             (
-                "tachi host fail host --reason TEXT",
+                "tachi host report-down host --reason TEXT",
                 "host",
-                "tachi host fail b --reason TEXT",
+                "tachi host report-down b --reason TEXT",
             ),
             ("tachi doctor", "a", "tachi doctor"),
         ] {
@@ -165,7 +165,7 @@ mod tests {
             assert_eq!(told.fix.as_deref(), Some(expected));
             assert_eq!(told.subjects, ["b"]);
         }
-        let whole = finding("tachi fence check a", &["a"]);
+        let whole = finding("tachi fence test a", &["a"]);
         assert_eq!(whole.about(|_| false), whole);
     }
 }

@@ -186,7 +186,7 @@ const NAMED: usize = 5;
 fn no_such_segment(name: &str, segments: &[Segment]) -> NotForecast {
     if segments.is_empty() {
         return NotForecast::Unknown(format!(
-            "no segment is called {name:?}, as there is none: tachi init from-nova"
+            "no segment is called {name:?}, as there is none: tachi setup import"
         ));
     }
     let some = segments.iter().take(NAMED).map(|one| one.name.as_str());

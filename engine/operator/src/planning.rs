@@ -170,7 +170,7 @@ pub fn against(
         return Some(if life == Life::Watching {
             format!("{host}: recovery {id} watches for its return: `tachi host return {host}` tells how")
         } else {
-            format!("{host}: recovery {id} is at work: `tachi recovery show {id} --follow`")
+            format!("{host}: recovery {id} is running: `tachi recovery show {host} --follow`")
         });
     }
     if let Some(line) = freezes.iter().find(|line| freezes_host(line, view)) {
@@ -196,7 +196,7 @@ pub fn against(
     };
     if !service.up {
         return Some(format!(
-            "Nova shows {host} down, and only what lives is live-migrated; `tachi host fail {host}` reports it as dead"
+            "Nova shows {host} down, and only what lives is live-migrated; `tachi host report-down {host}` reports it as dead"
         ));
     }
     if kind == RecoveryKind::Giveback && !service.enabled {
@@ -375,7 +375,7 @@ impl Planner<'_> {
                 ..self.planned(kind, host, recovery, false)
             }),
             Planning::Busy(id, of) => Err(refused(&format!(
-                "recovery {id} (kind {of}) of {host} is not over: `tachi recovery show {id} --follow`"
+                "recovery {id} (kind {of}) of {host} is not finished: `tachi recovery show {host} --follow`"
             ))),
             Planning::Held(id) => Err(refused(&format!(
                 "recovery {id} has taken {host} out of the reserve and is not over: `tachi recovery show {id} --follow`"

@@ -140,13 +140,10 @@ fn waits_for(story: &Story) -> String {
     }
     if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_held()) {
         let mut ways = waits::to_end_recovery(summary);
-        let vouched = ways.iter().any(|way| way.contains(" vouch "));
+        let vouched = ways.iter().any(|way| way.contains(" confirm-off "));
         if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !vouched {
             let host = &summary.host;
-            ways.push(format!(
-                "tachi recovery vouch {} --off {host} --reason ...",
-                summary.id
-            ));
+            ways.push(format!("tachi recovery confirm-off {host} --reason ..."));
         }
         return format!(
             "a person, because {}: `{}`",

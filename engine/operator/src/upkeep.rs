@@ -128,7 +128,7 @@ impl Upkeep<'_> {
         let all = self.desk.doubted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {
             Unsaid::Unknown(format!(
-                "no reporter {} is set aside: it was lifted, or never was; see tachi reporter list",
+                "no reporter {} is set aside: it was lifted, or never was; see tachi monitor list --muted",
                 plain(wanted)
             ))
         })?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{EndedBy, RecoveryId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
@@ -70,11 +71,16 @@ impl WaitView {
 /// What a person types, or does, about a recovery.
 pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
     let (id, host) = (row.id, &row.host);
+    // A host has one open recovery of its own, and may have several of its instances and processes.
+    let name = match row.kind {
+        RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback => host.clone(),
+        RecoveryKind::Vm | RecoveryKind::Process => id.to_string(),
+    };
     let ways = what(row.wait.as_ref()).ended_by().iter();
     ways.map(|by| match by {
-        EndedBy::Approve => format!("tachi recovery approve {id}"),
-        EndedBy::Abort => format!("tachi recovery abort {id}"),
-        EndedBy::Vouch => format!("tachi recovery vouch {id} --off {host} --reason ..."),
+        EndedBy::Approve => format!("tachi recovery approve {name}"),
+        EndedBy::Abort => format!("tachi recovery abort {name}"),
+        EndedBy::Vouch => format!("tachi recovery confirm-off {host} --reason ..."),
         EndedBy::EnableFencing => "set [fencing] enabled = true".to_owned(),
         EndedBy::EnableSegment => "openstack segment update --is_enabled True SEGMENT".to_owned(),
         EndedBy::EndMaintenance => {
@@ -84,7 +90,7 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
         EndedBy::Upgrade => "start an engine of the version that wrote it".to_owned(),
         EndedBy::RetryRecovery => format!("tachi recovery retry {id}"),
         EndedBy::MoveWords | EndedBy::Success | EndedBy::Failure | EndedBy::Retry | EndedBy::Ignore => {
-            "tachi vmove list --needs-person".to_owned()
+            "tachi instance list --waiting".to_owned()
         }
     })
     .collect()
@@ -100,17 +106,17 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
 
 /// The same of an instance by its id.
 pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<String> {
-    let say = |words: &str| format!("tachi vmove recover {instance} {words}");
+    let say = |words: &str| format!("tachi instance resolve {instance} {words}");
     let host = wait.on.first().map_or("HOST", String::as_str);
     let mut ways = wait.what.ended_by().to_vec();
     // The word that destroys a disk when it is wrong never stands first.
     ways.sort_by_key(|by| *by == EndedBy::Failure);
     let ways = ways.iter();
     ways.map(|by| match by {
-        EndedBy::Success => say(&format!("--success --on {host}")),
-        EndedBy::Failure => say(&format!("--failure --on {host}")),
+        EndedBy::Success => say(&format!("--running-on {host}")),
+        EndedBy::Failure => say(&format!("--not-running-on {host}")),
         EndedBy::Retry => say("--retry"),
-        EndedBy::Ignore => say("--ignore"),
+        EndedBy::Ignore => say("--dismiss"),
         EndedBy::RetryRecovery => format!("tachi recovery retry {recovery}"),
         EndedBy::Thaw => format!("tachi thaw instance {instance}"),
         EndedBy::Approve
@@ -128,13 +134,13 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
 /// A command with what it says, as a comment of the shell: who is woken up knows no options by heart.
 pub fn explained(way: &str) -> String {
     let says = [
-        (" --success ", "it runs there, and Nova shows it there"),
+        (" --running-on ", "it runs there, and Nova shows it there"),
         (
-            " --failure ",
+            " --not-running-on ",
             "you saw that it is not there: it is started elsewhere",
         ),
         (" --retry", "Nova is asked again"),
-        (" --ignore", "it stays as it is, and is listed no more"),
+        (" --dismiss", "it stays as it is, and is listed no more"),
     ];
     let meant = says.iter().find(|(word, _)| way.contains(word));
     meant.map_or_else(|| way.to_owned(), |(_, says)| format!("{way}    # {says}"))
@@ -174,9 +180,9 @@ mod tests {
         assert_eq!(
             absence,
             [
-                format!("tachi vmove recover {id} --success --on compute-002"),
-                format!("tachi vmove recover {id} --ignore"),
-                format!("tachi vmove recover {id} --failure --on compute-002"),
+                format!("tachi instance resolve {id} --running-on compute-002"),
+                format!("tachi instance resolve {id} --dismiss"),
+                format!("tachi instance resolve {id} --not-running-on compute-002"),
             ]
         );
         let mut told = absence.iter().map(|way| explained(way));

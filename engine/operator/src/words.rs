@@ -164,7 +164,7 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
     found.pop().ok_or_else(|| {
         Unsaid::Unknown(format!(
             "no open recovery has an instance {instance:?}, by its name, its id or the beginning of that, nor has one given it up: \
-             see `tachi vmove list`"
+             see `tachi instance list --recovering`"
         ))
     })
 }
@@ -200,7 +200,7 @@ impl VmoveLine {
     }
 }
 
-/// Whether what the engines have seen of Nova stands against `--success` on a host. Its engine looks for itself when it hears the word,
+/// Whether what the engines have seen of Nova contradicts `--running-on`. Its engine looks for itself when it hears the word,
 /// and changes nothing where Nova shows the instance elsewhere: so that is said before anything is written. What is old, and what nobody
 /// has listed, says nothing.
 ///
@@ -232,7 +232,7 @@ pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsa
         return Ok(());
     }
     Err(Unsaid::Refused(format!(
-        "nothing was written: Nova showed {name} on {} {}, and not on {host}, and --success is believed only where Nova shows it. If \
+        "nothing was written: Nova showed {name} on {} {}, and not on {host}, and --running-on is accepted only where Nova shows it. If \
          Nova shows it there by now, say it again in a minute; docs/failures/may-run-elsewhere.md says what to do if it never does",
         shown.join(" and "),
         ago(known.as_of, seen.now)

@@ -36,7 +36,7 @@ impl View {
             let all = indicatif::MultiProgress::new();
             let status = all.add(ProgressBar::new_spinner());
             let moves = all.add(ProgressBar::new(0));
-            let style = ProgressStyle::with_template("  {prefix:>12} [{bar:40}] {pos}/{len} {msg}");
+            let style = ProgressStyle::with_template("  {prefix:>5} [{bar:24}] {pos}/{len} {wide_msg}");
             if let Ok(style) = style {
                 moves.set_style(style.progress_chars("=> "));
             }
@@ -129,10 +129,15 @@ impl View {
                     });
                 }
             }
-            // A held recovery says its reason as a step and as its message, and so does the next host of its rack; once is enough.
+            // A recovery that is on hold gives its reason as a step and as its message, and so does the next host of its rack, with
+            // other numbers; once is enough.
             let message = told.message.as_deref();
-            let message =
-                message.filter(|message| !self.told.iter().any(|(_, told)| message.ends_with(told.as_str())));
+            let of_hold = |text: &str| text.starts_with("held:");
+            let is_known = |message: &str| {
+                let mut all = self.told.iter();
+                all.any(|(_, told)| message.ends_with(told.as_str()) || (of_hold(told) && of_hold(message)))
+            };
+            let message = message.filter(|message| !is_known(message));
             if let Some(message) = message
                 && self.told.insert((of, message.to_owned()))
             {
@@ -153,7 +158,7 @@ impl View {
                     .count()
             };
             bars.moves.set_message(format!(
-                "{} under way, {} waiting, {} failed",
+                "{} moving, {} waiting, {} failed",
                 of("ongoing"),
                 of("pending"),
                 of("failed")
@@ -180,7 +185,8 @@ impl View {
     pub(super) fn end(&mut self) {
         if let Some(bars) = self.bars.take() {
             bars.status.finish_and_clear();
-            bars.moves.finish();
+            // Stopped early, it shows how far it came.
+            bars.moves.abandon();
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Read {
     pub(super) devices: Option<Result<Vec<String>, String>>,
     /// What looks wrong in the policy's files.
     pub(super) policy: Option<Result<Vec<String>, String>>,
-    /// What `tachi upgrade check` finds.
+    /// What `tachi doctor --upgrade` finds.
     pub(super) upgrade: Option<Result<Vec<upgrade::Check>, String>>,
     /// How the region is, and what recoveries go by where that is configured.
     pub(super) situation: Option<Result<(SituationView, Option<Rules>), String>>,
@@ -137,7 +137,7 @@ fn heartbeats(situation: &SituationView) -> Check {
     let fix = if unbound.is_empty() {
         "upgrade tachi-monitor on these hosts"
     } else {
-        "tachi init monitors, and give each host credentials of its own"
+        "tachi setup monitors, and give each host credentials of its own"
     };
     Check {
         fix: Some(fix.to_owned()),
@@ -162,7 +162,7 @@ fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
     }
 }
 
-/// One for each of `tachi upgrade check`, which leaves out what it does not come to.
+/// One for each of `tachi doctor --upgrade`, which leaves out what it does not come to.
 fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
     let (seen, why) = match read {
         None => (&[][..], NOT_READ.to_owned()),

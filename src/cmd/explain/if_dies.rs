@@ -1,4 +1,4 @@
-//! `tachi explain HOST|INSTANCE --if-dies`: what would come of it if the host died now. It is put together from what the other commands
+//! `tachi show HOST|INSTANCE --if-fails`: what would come of it if the host died now. It is put together from what the other commands
 //! tell: nobody is asked anything new.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::super::Failure;
 use super::super::forecast::outcome;
 use super::super::when::ago;
 use super::need_lines;
-use crate::cli::ExplainArgs;
+use crate::cli::ShowArgs;
 use crate::drill::{self, Predicted};
 use crate::out::answer;
 use crate::source::Source;
@@ -77,12 +77,12 @@ struct Left {
 }
 
 /// Tells it of every host and instance of that name.
-pub(super) async fn run(source: &dyn Source, args: &ExplainArgs) -> Result<u8, Failure> {
+pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure> {
     let name = args.name.trim();
     let found = source.explanations(name).await?;
     if found.is_empty() {
         return Err(Failure::told(format!(
-            "no host and no instance is called {name:?}: --if-dies tells of what engines have seen; `tachi status --all-hosts` lists hosts"
+            "no host and no instance is called {name:?}: --if-fails tells of what engines have seen; `tachi status --all-hosts` lists hosts"
         )));
     }
     let predicted = drill::predicted(source).await?;
@@ -255,7 +255,7 @@ impl IfDies {
             }
             (Protection::Unknown, _) => "if that died now nobody knows what would become of it".to_owned(),
             (Protection::Unprotected, _) => "if that died now it would stay down".to_owned(),
-            (Protection::Down, _) => format!("it is down, or may be, already: tachi explain {}", self.name),
+            (Protection::Down, _) => format!("it is down, or may be, already: tachi show {}", self.name),
             (Protection::NotMeant, _) => "if that died now it would stay down, as policy wants".to_owned(),
         };
         format!("{} is {word} on {}; {then}", one_line(&self.name), self.host)
@@ -334,7 +334,7 @@ fn lands(one: &LandingView) -> String {
 /// By which levels: each is tried if the ones before it fail.
 fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
     if levels.is_empty() {
-        return "by nothing that was tested: see `tachi fence check`".to_owned();
+        return "by nothing that was tested: see `tachi fence test`".to_owned();
     }
     let mut by: BTreeMap<u32, Vec<&LevelView>> = BTreeMap::new();
     for one in levels {
@@ -456,7 +456,7 @@ mod tests {
             ),
             (
                 Protection::Down,
-                "a is DOWN on b; it is down, or may be, already: tachi explain a",
+                "a is DOWN on b; it is down, or may be, already: tachi show a",
             ),
         ] {
             view.protection = protection;

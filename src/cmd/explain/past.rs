@@ -1,4 +1,4 @@
-//! `tachi explain HOST --at 03:05`: what came of a host then, and what cannot be known any more.
+//! `tachi show HOST --at 03:05`: what came of a host then, and what cannot be known any more.
 
 use chrono::{DateTime, Local, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use serde_json::json;
@@ -8,14 +8,14 @@ use tachi_operator::past::{LONGEST, around};
 use tachi_operator::{PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView, StepView};
 
 use super::super::Failure;
-use crate::cli::ExplainArgs;
+use crate::cli::ShowArgs;
 use crate::out::{View, answer};
 use crate::schedule::When;
 use crate::schedule::when::moment;
 use crate::source::Source;
 
 /// Tells it.
-pub(super) async fn run(source: &dyn Source, args: &ExplainArgs, at: &str) -> Result<u8, Failure> {
+pub(super) async fn run(source: &dyn Source, args: &ShowArgs, at: &str) -> Result<u8, Failure> {
     let now = source.now();
     let at = if args.shape.utc {
         time(at, now, &Utc)

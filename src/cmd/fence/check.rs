@@ -1,4 +1,4 @@
-//! `tachi fence status`, `test` and `check`.
+//! `tachi fence test`, and its old names `status` and `check`.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tachi_fence::{Fencers, Report};
 
 use super::machines::{Book, Lines};
 use super::{devices, machines};
-use crate::cli::{FenceCheckArgs, FenceHostArgs, ShapeArgs};
+use crate::cli::{FenceHostArgs, FenceTestArgs, ShapeArgs};
 use crate::cmd::Failure;
 use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::settings::Settings;
@@ -30,18 +30,8 @@ pub(super) async fn status(args: FenceHostArgs) -> Result<u8, Failure> {
     Ok(if clear { crate::DONE } else { crate::FAILED })
 }
 
-/// Tests one host. What would refuse a power-off fails the test; `check` warns of it.
-pub(super) async fn test(args: FenceHostArgs) -> Result<u8, Failure> {
-    let (settings, fencers) = devices(&args.config)?;
-    let reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
-    let mut reports: Vec<Report> = reports.into_iter().map(Report::strict).collect();
-    let lines = examine(&mut reports, &settings, &fencers).await;
-    show(&reports, &lines, &args.shape)?;
-    Ok(verdict(&reports))
-}
-
-/// Tests many.
-pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
+/// Tests devices. What would refuse a power-off is a fault if `strict`, else a warning.
+pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     let hosts = if args.all {
         let base = wiring::existing(&settings).await?;
@@ -83,6 +73,9 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
         .await;
     if let Some(bar) = bar {
         bar.finish_and_clear();
+    }
+    if strict {
+        reports = reports.into_iter().map(Report::strict).collect();
     }
     let lines = examine(&mut reports, &settings, &fencers).await;
     show(&reports, &lines, &args.shape)?;

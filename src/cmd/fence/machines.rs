@@ -1,4 +1,4 @@
-//! `tachi fence confirm`, and which machines the devices are known to switch.
+//! `tachi fence trust`, and which machines the devices are known to switch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use tachi_engine::ports::{
 use tachi_engine::{Identified, SystemClock};
 use tachi_fence::{Fencers, Report};
 
-use super::{confirmed, devices};
-use crate::cli::FenceConfirmArgs;
-use crate::cmd::{Failure, when};
+use super::devices;
+use crate::cli::FenceTrustArgs;
+use crate::cmd::{Failure, confirmed, when};
 use crate::logging;
 use crate::out::{
     self,
@@ -157,12 +157,12 @@ struct Change {
 }
 
 /// A person says that what answers is the host's machine.
-pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
+pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, CONFIRMED)?;
     let (settings, fencers) = devices(&args.config)?;
     // What the devices say of their configuration is told by the engine, and not before a question.
     logging::start_with_warnings();
-    let by = crate::cmd::who::who(args.reason.as_deref())?;
+    let by = crate::cmd::who::who(args.consent.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;
@@ -179,7 +179,7 @@ pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
         return told(&args, &by, &changes, clock.wall());
     }
     confirmed(
-        (&args.host, args.yes),
+        (&args.host, args.consent.yes),
         "trust these devices for",
         "what they say of power is believed of this host, and it is switched by them.",
     )?;
@@ -195,7 +195,7 @@ pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
 /// What is told to programs of a host whose devices are confirmed.
 const CONFIRMED: [&str; 3] = ["host", "confirmed", "by"];
 
-fn told(args: &FenceConfirmArgs, by: &str, changes: &[Change], now: Timestamp) -> Result<u8, Failure> {
+fn told(args: &FenceTrustArgs, by: &str, changes: &[Change], now: Timestamp) -> Result<u8, Failure> {
     let devices: Vec<String> = changes.iter().map(|change| change.target.to_string()).collect();
     let object = || json!({"host": args.host, "confirmed": devices, "by": by});
     answer::object(&args.shape, now, object, |_| Vec::new())?;
@@ -203,7 +203,7 @@ fn told(args: &FenceConfirmArgs, by: &str, changes: &[Change], now: Timestamp) -
 }
 
 /// The devices of the host that answer for something else than is known, or for what others have too.
-async fn changes(args: &FenceConfirmArgs, fencers: &Fencers, book: &Book) -> Result<Vec<Change>, Failure> {
+async fn changes(args: &FenceTrustArgs, fencers: &Fencers, book: &Book) -> Result<Vec<Change>, Failure> {
     let levels = super::switch::levels(fencers, &args.host)?;
     let lines = book.lines().await?;
     let (mut found, mut changes) = (false, Vec::new());

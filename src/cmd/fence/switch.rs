@@ -19,10 +19,10 @@ use tachi_engine::ports::{
 use tachi_fence::Fencers;
 
 use super::check::word;
+use super::devices;
 use super::machines::Book;
-use super::{confirmed, devices};
-use crate::cli::{ConfigArgs, FenceSwitchArgs, ShapeArgs};
-use crate::cmd::Failure;
+use crate::cli::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
+use crate::cmd::{Failure, asked};
 use crate::logging;
 use crate::out::answer::{self, Meanwhile};
 use crate::settings::Settings;
@@ -52,13 +52,18 @@ struct Hand {
     reason: String,
 }
 
-impl Hand {
-    async fn new(args: &FenceSwitchArgs, verb: &str) -> Result<Self, Failure> {
+/// The devices, before the operator is asked.
+struct Ready {
+    fencers: Arc<Fencers>,
+    fencer: Arc<dyn Fencer>,
+    settings: Settings,
+}
+
+impl Ready {
+    async fn new(args: &FenceSwitchArgs) -> Result<Self, Failure> {
         let (settings, fencers) = devices(&args.config)?;
         // What the devices say of their configuration is told by the engine, and not before a question.
         logging::start_with_warnings();
-        let who = crate::cmd::who::who(args.reason.as_deref())?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let fencer: Arc<dyn Fencer> = if args.any_machine {
             Arc::<Fencers>::clone(&fencers)
         } else {
@@ -71,16 +76,29 @@ impl Hand {
             Arc::new(book.identified())
         };
         Ok(Self {
-            fencer,
-            audit: wiring::audit(&settings, &clock, &who)?,
             fencers,
+            fencer,
             settings,
-            host: args.host.clone(),
+        })
+    }
+
+    /// Once an operator wants it.
+    fn hand(self, host: &str, verb: &str, reason: &str) -> Result<Hand, Failure> {
+        let who = crate::cmd::who::who(Some(reason))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Ok(Hand {
+            audit: wiring::audit(&self.settings, &clock, &who)?,
+            fencer: self.fencer,
+            fencers: self.fencers,
+            settings: self.settings,
+            host: host.to_owned(),
             reason: format!("tachi fence {verb} by {who}"),
             who,
         })
     }
+}
 
+impl Hand {
     fn entry(&self, action: AuditAction, phase: AuditPhase, level: u32, target: &Target) -> AuditEntry {
         let mut entry = AuditEntry::new(action, phase, &self.host);
         entry.operator = Some(self.who.clone());
@@ -125,18 +143,16 @@ impl Hand {
 /// Powers a host off and proves it, level by level.
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, SWITCHED)?;
-    let hand = Hand::new(&args, "off").await?;
-    let levels = levels(&hand.fencers, &args.host)?;
-    let runs = if args.yes {
+    let ready = Ready::new(&args).await?;
+    let levels = levels(&ready.fencers, &args.host)?;
+    let runs = if args.consent.yes {
         String::new()
     } else {
-        what_runs(&hand.settings, &args.host).await
+        what_runs(&ready.settings, &args.host).await
     };
-    confirmed(
-        (&args.host, args.yes),
-        "power off",
-        &format!("everything that runs on it ends.\n{runs}"),
-    )?;
+    let consequence = format!("everything that runs on it ends.\n{runs}");
+    let reason = asked(&args.host, &args.consent, "power off", &consequence)?;
+    let hand = ready.hand(&args.host, "off", &reason)?;
     let now = SystemClock.wall();
     let proof = each(&hand, &levels, Meanwhile::of(&args.shape, now)).await?;
     answer::object(
@@ -153,12 +169,11 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
     let args = FenceSwitchArgs {
         config: config.clone(),
         host: host.to_owned(),
-        yes: true,
         any_machine: false,
-        reason: Some(reason.to_owned()),
+        consent: ConsentArgs::default(),
         shape: ShapeArgs::default(),
     };
-    let hand = Hand::new(&args, "off").await?;
+    let hand = Ready::new(&args).await?.hand(host, "off", reason)?;
     let levels = levels(&hand.fencers, host)?;
     each(&hand, &levels, Meanwhile::beside()).await
 }
@@ -181,12 +196,13 @@ async fn each(hand: &Hand, levels: &[Level], meanwhile: Meanwhile) -> Result<Str
 /// Powers a host on, if nothing speaks against it.
 pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, SWITCHED)?;
-    let hand = Hand::new(&args, "on").await?;
-    let levels = levels(&hand.fencers, &args.host)?;
-    if let Some(why) = forbidden(&hand.settings, &args.host).await? {
+    let ready = Ready::new(&args).await?;
+    let levels = levels(&ready.fencers, &args.host)?;
+    if let Some(why) = forbidden(&ready.settings, &args.host).await? {
         return Err(Failure::told(format!("{} is not powered on: {why}", args.host)));
     }
-    confirmed((&args.host, args.yes), "power on", "Nova may begin to use it.")?;
+    let reason = asked(&args.host, &args.consent, "power on", "Nova may begin to use it.")?;
+    let hand = ready.hand(&args.host, "on", &reason)?;
     let Some(level) = levels.first() else {
         return Err(Failure::told("it has no level"));
     };

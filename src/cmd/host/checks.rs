@@ -177,7 +177,7 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
         say(
             Verdict::Bad,
             format!(
-                "{}: {}: `tachi explain` of each says what to do, or end them in Nova",
+                "{}: {}: `tachi show` of each says what to do, or end them in Nova",
                 count(
                     open.len(),
                     "other migration with the host is unfinished, so this instance may run on two hosts",

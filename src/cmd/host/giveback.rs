@@ -10,7 +10,7 @@ use tachi_operator::when::ago;
 use tachi_operator::{AwayView, GivebackView, RecoveryView, members, one_line};
 
 use super::super::Failure;
-use super::super::fence::confirmed;
+use super::super::consent::confirmed;
 use super::planned::{begun, wish};
 use crate::cli::{HostGivebackArgs, ShapeArgs};
 use crate::out::answer::{self, Meanwhile};

@@ -8,14 +8,15 @@ use serde_json::json;
 use tachi_domain::RecoveryId;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::planning::{BadWish, PlanWish};
 use tachi_operator::when::lasting;
 use tachi_operator::{InstanceView, PlannedView, RecoveryView, StoryView, members, one_line};
 
-use super::super::Failure;
-use super::super::fence::confirmed;
+use super::super::consent::confirmed;
 use super::super::recovery::note_if_nobody_works;
-use crate::cli::{HostDrainArgs, PlannedArgs};
+use super::super::{Failure, recovery};
+use crate::cli::{ConsentArgs, HostDrainArgs, PlannedArgs};
 use crate::out;
 use crate::out::answer::{self, Meanwhile};
 use crate::source::{self, Source};
@@ -29,9 +30,12 @@ const PATIENCE: u32 = 600;
 /// What a shell says of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
 
-/// Empties a host.
+/// Drains a host, or ends its drain.
 pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
-    let wish = wish(RecoveryKind::Drain, &args.planned, args.reason, args.lasts)?;
+    let Some(lasts) = args.lasts else {
+        return abort(args).await;
+    };
+    let wish = wish(RecoveryKind::Drain, &args.planned, args.reason, lasts)?;
     answer::admits(&args.planned.shape, members::<RecoveryView>())?;
     let source = source::open(&args.source).await?;
     let meanwhile = Meanwhile::of(&args.planned.shape, source.now());
@@ -44,11 +48,40 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
             wish.at_once,
             lasting(wish.lasts)
         ));
-        confirmed((host, args.planned.yes), "drain", "what that does is told above.")?;
+        confirmed((host, args.planned.yes), "drain", "see above for what that does.")?;
     }
     // What speaks against it is refused there, unless this person has said the same already.
     let planned = source.plan(host, &wish).await?;
     begun(source.as_ref(), &planned, &args.planned).await
+}
+
+/// Ends the drain of a host that is under way.
+async fn abort(args: HostDrainArgs) -> Result<u8, Failure> {
+    let source = source::open(&args.source).await?;
+    let of_host = RecoveryFilter {
+        host: Some(args.host.clone()),
+        ..RecoveryFilter::default()
+    };
+    let open = source.recoveries(&of_host).await?;
+    let drain = open
+        .iter()
+        .find(|row| row.kind == RecoveryKind::Drain && row.life == Life::Open);
+    let Some(drain) = drain else {
+        return Err(Failure::told(format!("no drain of {} is under way", args.host)));
+    };
+    let consent = ConsentArgs {
+        reason: Some(args.reason),
+        yes: args.planned.yes,
+    };
+    let wanted = [drain.recovery.to_string()];
+    recovery::act(
+        source.as_ref(),
+        &wanted,
+        recovery::ABORT,
+        &consent,
+        &args.planned.shape,
+    )
+    .await
 }
 
 /// What is wanted, if an engine could be asked for it.
@@ -93,8 +126,11 @@ pub(super) async fn begun(
     meanwhile.say(format!("recovery      {id}"));
     note_if_nobody_works(source).await;
     let (story, code) = if args.no_follow {
-        meanwhile.say(format!("follow it     tachi recovery show {id} --follow"));
-        meanwhile.say(format!("end it        tachi recovery abort {id}"));
+        meanwhile.say(format!(
+            "follow it     tachi recovery show {} --follow",
+            planned.host
+        ));
+        meanwhile.say(format!("end it        tachi recovery abort {}", planned.host));
         let story = source.recovery(id).await?;
         (story.ok_or_else(|| gone(id))?, crate::DONE)
     } else {
@@ -107,8 +143,8 @@ pub(super) async fn begun(
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted.map_err(|error| Failure::new("waiting for Ctrl-C", error))?;
                 meanwhile.say("");
-                meanwhile.say(format!("it goes on: tachi recovery show {id} --follow"));
-                meanwhile.say(format!("end it:     tachi recovery abort {id}"));
+                meanwhile.say(format!("The operation continues. Follow: tachi recovery show {} --follow", planned.host));
+                meanwhile.say(format!("Stop: tachi recovery abort {}", planned.host));
                 return Ok(INTERRUPTED);
             }
         }

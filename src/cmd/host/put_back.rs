@@ -11,12 +11,15 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
 use tachi_domain::recovery::is_marked;
+use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine};
-use tachi_engine::ports::{AuditEntry, CloudLists as _, Compute as _, Freezes as _, OperatorDesk as _};
+use tachi_engine::ports::{
+    AuditEntry, Clock as _, CloudLists as _, Compute as _, Freezes as _, OperatorDesk as _,
+};
 
-use super::super::fence::confirmed;
+use super::super::consent::confirmed;
 use super::super::freeze::{after, before};
 use super::super::local::{Desk, Doing};
 use super::super::who::who;
@@ -40,30 +43,49 @@ const PUT_BACK: [&str; 4] = ["host", "enabled", "off_maintenance", "by"];
 const ASKED: &str = "its instances will be placed there again. You have seen that no old guest runs on it (virsh list --all), and that \
                      its queue was emptied before nova-compute started.";
 
+/// What was done of it.
+pub(super) struct PutBack {
+    host: String,
+    enabled: bool,
+    off_maintenance: bool,
+    by: String,
+}
+
 /// Puts a host to work again.
 pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, PUT_BACK)?;
+    let now = SystemClock.wall();
+    let done = put_back(&args, Meanwhile::of(&args.shape, now)).await?;
+    let object = || json!({"host": done.host, "enabled": done.enabled, "off_maintenance": done.off_maintenance, "by": done.by});
+    answer::object(&args.shape, now, object, |_| Vec::new())?;
+    Ok(crate::DONE)
+}
+
+/// The same without an answer.
+pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: Meanwhile) -> Result<PutBack, Failure> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     if reason.is_empty() {
         return Err(Failure::usage(
             "--reason: write what was looked at, such as `no old guest runs, its queue was empty`",
         ));
     }
-    answer::admits(&args.shape, PUT_BACK)?;
     let by = who(Some(reason))?;
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let facts = admitted(&settings, &base, &args.host).await?;
     let host = facts.view.host.name.clone();
     let is_enabled = facts.service().is_some_and(|service| service.enabled);
-    let meanwhile = Meanwhile::of(&args.shape, base.clock.wall());
     let done = |enabled: bool, off_maintenance: bool| {
-        let object =
-            || json!({"host": host, "enabled": enabled, "off_maintenance": off_maintenance, "by": by});
-        answer::object(&args.shape, base.clock.wall(), object, |_| Vec::new()).map(|()| crate::DONE)
+        Ok(PutBack {
+            host: host.clone(),
+            enabled,
+            off_maintenance,
+            by: by.clone(),
+        })
     };
     if is_enabled && !facts.view.host.on_maintenance {
         meanwhile.say(format!(
-            "{host}: nothing to do: it is enabled and not on maintenance"
+            "{host}: nothing to do: it is enabled and not in maintenance"
         ));
         return done(false, false);
     }
@@ -83,7 +105,9 @@ pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
     if facts.view.host.on_maintenance {
         off_maintenance(settings, &base, &facts, &by).await?;
         off = true;
-        meanwhile.say(format!("{host}: off maintenance, so it is protected again"));
+        meanwhile.say(format!(
+            "{host}: maintenance cleared, HA active (shown within 15 s)"
+        ));
     }
     done(enabled, off)
 }
@@ -108,7 +132,7 @@ async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Fact
     let is_of_it = |line: &&MoveLine| line.host == host.name || line.may_run.contains(&host.name);
     why.extend(needy.iter().filter(is_of_it).map(|line| {
         format!(
-            "instance {} ({}) waits for a person: tachi explain {}",
+            "instance {} ({}) waits for a person: tachi show {}",
             line.name, line.server, line.server
         )
     }));
@@ -116,7 +140,7 @@ async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Fact
         return Ok(facts);
     }
     Err(Failure::told(format!(
-        "nothing was done, {} is not ready to be put to work again:\n  {}",
+        "nothing was done, {} is not ready to return to service:\n  {}",
         out::plain(&host.name),
         why.iter()
             .map(|one| out::plain(one))

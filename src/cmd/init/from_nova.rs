@@ -1,4 +1,4 @@
-//! `tachi init from-nova`: segments and hosts of what Nova has. They are made by the requests that a client would send, to the API's
+//! `tachi setup import`: segments and hosts of what Nova has. They are made by the requests that a client would send, to the API's
 //! own router in this process: the same checks, events and lines of the audit log.
 
 mod plan;
@@ -40,7 +40,7 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, members::<FromNovaView>().into_iter().chain(made))?;
     if let Some(api) = source::cloud(&args.source)? {
         let told = api.proposal(args.by, &args.default_zone).await?;
-        let not_made = "nothing was made: `tachi init from-nova --apply` on a controller makes it";
+        let not_made = "nothing was made: `tachi setup import --apply` on a controller makes it";
         return say(&told, &args, not_made, api.now());
     }
     let settings = command_settings(&args.source.config)?;
@@ -166,7 +166,7 @@ impl Missing {
 }
 
 /// How `tachi init` is named in the audit log.
-const COMMAND: &str = "tachi init from-nova";
+const COMMAND: &str = "tachi setup import";
 
 /// The same as `--apply` does, without a word, for a region that is our own; gives how many hosts were made.
 pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Result<usize, Failure> {

@@ -148,29 +148,19 @@ impl Dialogue {
 
     pub(super) fn abort(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
         let what = format!(
-            "The recovery of {host} is given up: nothing new is begun, what is in flight is followed."
+            "The recovery of {host} ends: nothing new is started, what is in flight is followed. Type the host's name."
         );
-        Self::new(
-            About::Abort { recovery },
-            what,
-            vec![Field::new("reason", "")],
-            source,
-        )
+        let mut name = Field::new("host", "");
+        name.wanted = Some(host.to_owned());
+        let fields = vec![name, Field::new("reason", "")];
+        Self::new(About::Abort { recovery }, what, fields, source)
     }
 
     /// A word that is too heavy for a key.
-    pub(super) fn vouch(recovery: RecoveryId, host: &str) -> Self {
-        let command = [
-            "recovery",
-            "vouch",
-            &recovery.to_string(),
-            "--off",
-            host,
-            "--reason",
-            "...",
-        ];
+    pub(super) fn confirm_off(host: &str) -> Self {
+        let command = ["recovery", "confirm-off", host, "--reason", "..."];
         let what = format!(
-            "Your word that {host} has no power, against what no device can say. It is said at the command line of a controller:"
+            "You confirm that {host} has no power, where no device can. It is typed at the command line of a controller:"
         );
         Self::new(
             About::Shown(command.map(str::to_owned).to_vec()),
@@ -211,12 +201,15 @@ impl Dialogue {
                 "recovery".to_owned(),
                 "approve".to_owned(),
                 recovery.to_string(),
+                // The name has been typed here.
+                "--yes".to_owned(),
                 reason,
             ],
             About::Abort { recovery } => vec![
                 "recovery".to_owned(),
                 "abort".to_owned(),
                 recovery.to_string(),
+                "--yes".to_owned(),
                 reason,
             ],
         };

@@ -14,14 +14,23 @@ pub(super) enum Reach {
 /// Those that tell something and end.
 const LOOK: &[&[&str]] = &[
     &["status"],
-    &["explain"],
+    &["show"],
+    &["events"],
     &["forecast"],
+    &["host", "list"],
+    &["instance", "list"],
     &["recovery", "list"],
     &["recovery", "show"],
-    &["vmove", "list"],
     &["freeze", "list"],
-    &["schedule", "list"],
+    &["jobs", "list"],
     &["monitor", "list"],
+];
+
+/// The same by their old names.
+const LOOK_OLD: &[&[&str]] = &[
+    &["explain"],
+    &["vmove", "list"],
+    &["schedule", "list"],
     &["reporter", "list"],
 ];
 
@@ -67,7 +76,7 @@ pub(super) fn admits(words: &[String], reach: Reach) -> Result<(), String> {
             command.join(" ")
         ));
     }
-    if !known(reach).any(begins) {
+    if !known(reach).chain(LOOK_OLD.iter().copied()).any(begins) {
         let first: Vec<&str> = words.iter().take(2).map(String::as_str).collect();
         let read_only = if reach == Reach::Look {
             " (started with --read-only)"
@@ -137,7 +146,7 @@ mod tests {
     fn words_are_read_as_a_shell_reads_them() {
         let told = words("  freeze host a  --reason='new firmware'");
         assert_eq!(told, ["freeze", "host", "a", "--reason=new firmware"]);
-        assert_eq!(words("tachi explain \"it's\" ''"), ["explain", "it's", ""]);
+        assert_eq!(words("tachi show \"it's\" ''"), ["show", "it's", ""]);
         assert_eq!(words("a;$(b) *"), ["a;$(b)", "*"]);
         assert_eq!(split("a 'b").unwrap_err(), "' is not closed");
     }
@@ -153,6 +162,10 @@ mod tests {
             ("host drain a --yes", false, true),
             ("recovery", false, false),
             ("recovery vouch e87f --off a", false, false),
+            ("recovery confirm-off a", false, false),
+            ("instance resolve web --not-running-on a", false, false),
+            ("explain a", true, true),
+            ("show a", true, true),
             ("vmove recover web --failure --on a", false, false),
             ("host fail a --yes", false, false),
             ("fence off a --yes", false, false),

@@ -364,7 +364,7 @@ impl Mon {
         self.dialogue = Some(match letter {
             'a' => Dialogue::approve(recovery, &host, &self.options.source),
             'x' => Dialogue::abort(recovery, &host, &self.options.source),
-            _ => Dialogue::vouch(recovery, &host),
+            _ => Dialogue::confirm_off(&host),
         });
     }
 }

@@ -279,7 +279,7 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
     }
     let deed = press(&mut mon, "compute-003\n\n");
     let id = HELD.to_string();
-    let wanted = ["recovery", "approve", &id, "--reason=it is off"].map(str::to_owned);
+    let wanted = ["recovery", "approve", &id, "--yes", "--reason=it is off"].map(str::to_owned);
     assert_eq!(deed, Some(Deed::Run(wanted.to_vec())));
 
     // What vouches is left to the command line.
@@ -287,7 +287,7 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
     press(&mut mon, "↓↓v");
     let shown = frame(&mut mon, 120, 40);
     assert!(
-        shown.contains("tachi recovery vouch") && shown.contains("--off compute-003"),
+        shown.contains("tachi recovery confirm-off compute-003"),
         "{shown}"
     );
     assert_eq!(press(&mut mon, "compute-003\n"), None);
@@ -320,10 +320,10 @@ fn a_command_is_typed_and_what_it_says_is_shown() {
     assert_eq!(press(&mut mon, ":fence off compute-001\n"), None);
     let refused = frame(&mut mon, 120, 40);
     assert!(refused.contains("fence off: not from here"), "{refused}");
-    press(&mut mon, "\u{1b}:explain 'a b'");
-    assert!(frame(&mut mon, 120, 40).contains("tachi explain 'a b'"));
+    press(&mut mon, "\u{1b}:show 'a b'");
+    assert!(frame(&mut mon, 120, 40).contains("tachi show 'a b'"));
     let deed = press(&mut mon, "\n");
-    let wanted = ["explain", "a b"].map(str::to_owned);
+    let wanted = ["show", "a b"].map(str::to_owned);
     assert_eq!(deed, Some(Deed::Run(wanted.to_vec())));
     mon.on(Event::Ran(vec!["no host is called so".into()]), at(2));
     assert!(frame(&mut mon, 120, 40).contains("no host is called so"));

@@ -34,10 +34,16 @@ pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
         limit: args.limit,
     };
     let rows = source.recoveries(&filter).await?;
+    let everything = RecoveryFilter {
+        closed: true,
+        ..RecoveryFilter::default()
+    };
     let none = if filter == RecoveryFilter::default() {
         "no recovery is open"
+    } else if filter == everything {
+        "no recoveries yet"
     } else {
-        "there is no such recovery"
+        "no recovery matches"
     };
     answer::list(&args.shape, source.now(), &sheet(rows), none)?;
     Ok(crate::DONE)

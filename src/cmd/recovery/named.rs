@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tachi_domain::RecoveryId;
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::named::{could_be, meant};
@@ -16,7 +17,8 @@ use crate::source::Source;
 /// How many are shown if several could be meant.
 const SHOWN: u64 = 6;
 
-/// The recovery with this id or host. Of several of one host the open or watching one is meant, else the newest.
+/// The recovery with this id or host. Of several of one host its own open one is meant, then the one that is open, then the one that
+/// watches for its return, else the newest.
 pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryId, Failure> {
     let wanted = wanted.trim();
     if let Ok(id) = wanted.parse() {
@@ -28,7 +30,7 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
         ..RecoveryFilter::default()
     };
     let unsettled = source.recoveries(&of_host).await?;
-    if let Some(id) = only(wanted, &unsettled)? {
+    if let Some(id) = only(wanted, &foremost(unsettled))? {
         return Ok(id);
     }
     let closed = RecoveryFilter {
@@ -55,9 +57,23 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
         return Ok(id);
     }
     Err(Failure::told(format!(
-        "no recovery has the id or host {wanted:?}, nor one that is open such an instance (the beginning of an id is enough, {SHORTEST_ID} characters or more): see \
+        "no recovery matches {wanted:?}, by its host, its id (the first {SHORTEST_ID} characters are enough) or an instance of it: see \
          `tachi recovery list --all`"
     )))
+}
+
+/// Those of the foremost kind that is there.
+fn foremost(unsettled: Vec<RecoveryView>) -> Vec<RecoveryView> {
+    let rank = |row: &RecoveryView| match (row.life, row.kind) {
+        (Life::Open, RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback) => 0,
+        (Life::Open, RecoveryKind::Vm | RecoveryKind::Process) => 1,
+        (Life::Watching | Life::Closed, _) => 2,
+    };
+    let first = unsettled.iter().map(rank).min();
+    unsettled
+        .into_iter()
+        .filter(|row| Some(rank(row)) == first)
+        .collect()
 }
 
 /// The recovery that an instance of this name, or whose id begins so, is in.
@@ -103,7 +119,6 @@ fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Fail
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::recovery::{Life, RecoveryKind};
     use tachi_domain::{HostId, NotificationId, Timestamp};
     use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
     use uuid::Uuid;
@@ -127,6 +142,28 @@ mod tests {
             opened_at: Timestamp::from_micros(1),
             first_reported_at: Timestamp::from_micros(1),
         })
+    }
+
+    /// What is printed names the host.
+    #[test]
+    fn the_name_of_a_host_means_its_own_open_recovery() {
+        let of = |number, kind, life| RecoveryView {
+            kind,
+            life,
+            ..row(number, "a")
+        };
+        let own = of(1, RecoveryKind::Host, Life::Open);
+        let process = of(2, RecoveryKind::Process, Life::Open);
+        let before = of(3, RecoveryKind::Host, Life::Watching);
+        for (all, meant) in [
+            (vec![&before, &process, &own], vec![&own]),
+            (vec![&before, &process], vec![&process]),
+            (vec![&before], vec![&before]),
+            (vec![], vec![]),
+        ] {
+            let owned = |all: Vec<&RecoveryView>| all.into_iter().cloned().collect::<Vec<_>>();
+            assert_eq!(foremost(owned(all)), owned(meant));
+        }
     }
 
     #[test]

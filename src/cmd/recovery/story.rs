@@ -75,8 +75,8 @@ pub(in crate::cmd) fn heading(story: &StoryView, view: &View) -> Vec<String> {
     lines.push(format!("engine        {owner} (claim {})", story.claim));
     if let Some(word) = &story.word {
         lines.push(format!(
-            "last word     {} by {} at {}",
-            word.word,
+            "last action   {} by {} at {}",
+            super::action(&word.word),
             one_line(&word.by),
             view.when(word.at.0)
         ));

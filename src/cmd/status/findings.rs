@@ -79,7 +79,7 @@ fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
         }
         if own.len() > TOLD {
             let more = instances(own.len() - TOLD);
-            lines.push(format!("and {more} more: tachi vmove list --needs-person"));
+            lines.push(format!("and {more} more: tachi instance list --waiting"));
         }
         return lines;
     }

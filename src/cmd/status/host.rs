@@ -4,10 +4,12 @@ use tachi_domain::count;
 use tachi_domain::situation::{Aspect, Code, Grade, Protection};
 use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredView, SituationView, flags};
 
+use super::super::Failure;
 use super::super::when::ago;
 use super::findings::{self, mark};
-use super::part::Part;
+use super::part::{Part, running};
 use super::tree::{n_plus, note, waits};
+use crate::source::Source;
 
 /// What there is to say of a part of the region.
 pub(in crate::cmd) fn lines(
@@ -22,6 +24,16 @@ pub(in crate::cmd) fn lines(
     }
     lines.extend(findings::lines(seen));
     lines
+}
+
+/// Its devices, monitors and instances, below why it is protected or not.
+pub(in crate::cmd) async fn parts(
+    source: &dyn Source,
+    one: &ExplanationView,
+) -> Result<Vec<String>, Failure> {
+    let part = Part::Host(one.name.clone());
+    let seen = part.of(source.situation().await?, &running(Some(one)));
+    Ok(of_host(&seen, one).into_iter().skip(1).collect())
 }
 
 fn registered<'a>(seen: &'a SituationView, name: &str) -> Option<&'a RegisteredView> {
@@ -215,7 +227,7 @@ fn running_line(one: &HostedView, width: usize, now: tachi_domain::Timestamp) ->
         one.protection.as_str()
     )];
     if let Some(wait) = &one.waits {
-        lines.push(format!("info: {} -> tachi explain {short}", wait.sentence(now)));
+        lines.push(format!("info: {} -> tachi show {short}", wait.sentence(now)));
     } else if let Some(left) = &one.left {
         lines.push(format!("info: {left}"));
     } else {

@@ -53,7 +53,7 @@ pub(super) async fn lift(
     reporter: &str,
     reason: Option<&str>,
 ) -> Result<LiftedView, Failure> {
-    let desk = Desk::open(database, "tachi reporter lift", reason)?;
+    let desk = Desk::open(database, "tachi monitor unmute", reason)?;
     let done = desk.upkeep().lift(reporter).await;
     told("letting the reporter be heard again", done)
 }

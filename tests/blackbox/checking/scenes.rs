@@ -486,7 +486,7 @@ pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
         .await;
     faults.maas_query(HOST, PowerQuery::Truth).unwrap();
     scene.fails(&["move-needs-person"]).await;
-    let (code, _, note) = scene.run(&["recovery", "abort", HOST], None);
+    let (code, _, note) = scene.run(&["recovery", "abort", HOST, "--yes", "--reason", "x"], None);
     assert_eq!(code, 0, "{note}");
     scene.fails(&["move-failed", "host-not-back"]).await;
     let server = servers[0].to_string();
@@ -554,7 +554,7 @@ pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
         stage.store.journal().contradicted(row.id, rules).await.unwrap();
     }
     scene.fails(&["reporter-doubted", "queue-stalls"]).await;
-    let (code, _, note) = scene.run(&["reporter", "lift", "1"], None);
+    let (code, _, note) = scene.run(&["monitor", "unmute", "1"], None);
     assert_eq!(code, 0, "{note}");
     let _engine = stage.spawn("engine");
     scene.good(&["reporter-doubted", "queue-stalls"]).await;

@@ -70,7 +70,7 @@ pub(super) fn controller() -> Vec<Operation> {
             path: "/operator/v1/from-nova",
             id: Cow::Borrowed("showFromNova"),
             summary: "Tell which segments and hosts would be made of what Nova has",
-            about: "What `tachi init from-nova --diff` tells. Nova is asked, as the API's own user. Nothing is made.",
+            about: "What `tachi setup import` tells. Nova is asked, as the API's own user. Nothing is made.",
             asked: FROM_NOVA,
             success: Success::One(200, "from_nova", "FromNova", &[]),
             refusals: &[

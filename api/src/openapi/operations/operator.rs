@@ -115,7 +115,7 @@ pub(super) fn operator() -> Vec<Operation> {
             path: "/operator/v1/hosts/{hostname}/explanation",
             id: Cow::Borrowed("explainHost"),
             summary: "Tell why a host's instances are protected, or not",
-            about: "What `tachi explain HOST --format json` prints.",
+            about: "What `tachi show HOST --format json` prints.",
             success: Success::Many("explanations", "Explanation"),
             refusals: &[(404, "No host is called so.")],
             ..plain()
@@ -125,7 +125,7 @@ pub(super) fn operator() -> Vec<Operation> {
             path: "/operator/v1/instances",
             id: Cow::Borrowed("listRecoveredInstances"),
             summary: "List the instances that are being recovered, or wait for a person",
-            about: "What `tachi vmove list --format json` prints.",
+            about: "What `tachi instance list --recovering --format json` prints.",
             asked: INSTANCES,
             success: Success::Many("instances", "RecoveryInstance"),
             ..plain()
@@ -134,7 +134,7 @@ pub(super) fn operator() -> Vec<Operation> {
             path: "/operator/v1/instances/{instance}/explanation",
             id: Cow::Borrowed("explainInstance"),
             summary: "Tell why an instance is protected, or not, and what is under way with it",
-            about: "What `tachi explain INSTANCE --format json` prints: several if several are called so.",
+            about: "What `tachi show INSTANCE --format json` prints: several if several are called so.",
             success: Success::Many("explanations", "Explanation"),
             refusals: &[(404, "No instance is called so, or none has been listed yet.")],
             ..plain()
@@ -196,7 +196,7 @@ fn schedule() -> Operation {
         path: "/operator/v1/schedule",
         id: Cow::Borrowed("showSchedule"),
         summary: "Tell what engines do by the clock: when last, what came of it, and when next",
-        about: "What `tachi schedule list --format json` prints. `when` and `next_at` are of the `[schedule]` in the \
+        about: "What `tachi jobs list --format json` prints. `when` and `next_at` are of the `[schedule]` in the \
                 configuration of the API that answers, and of its time zone.",
         success: Success::Many("schedule", "ScheduledJob"),
         tag: "operator",
@@ -209,7 +209,7 @@ fn past() -> Operation {
         path: "/operator/v1/hosts/{hostname}/past",
         id: Cow::Borrowed("showPastOfHost"),
         summary: "Tell what was reported of a host at a time that has passed, and what came of it",
-        about: "What `tachi explain HOST --at TIME --format json` prints: reports that were accepted and reports that were refused, \
+        about: "What `tachi show HOST --at TIME --format json` prints: reports that were accepted and reports that were refused, \
                 recoveries and freezes of that time, from what the database keeps. `unknown` says what it does not keep.",
         asked: PAST,
         success: Success::One(200, "past", "Past", &[]),
@@ -328,7 +328,7 @@ fn outlook() -> Operation {
         path: FAILURE,
         id: Cow::Borrowed("showFailureOutlook"),
         summary: "Tell what would come of reporting a host as dead",
-        about: "What `tachi host fail` says before it asks. Nothing is written.",
+        about: "What `tachi host report-down` says before it asks. Nothing is written.",
         success: Success::One(200, "failure", "FailureOutlook", &[]),
         refusals: &[
             (404, NO_HOST),
@@ -345,7 +345,7 @@ fn failure() -> Operation {
         path: FAILURE,
         id: Cow::Borrowed("reportHostFailure"),
         summary: "Say that a host is dead",
-        about: "What `tachi host fail` does: a notification as a monitor's, under the name of Keystone's user and with the \
+        about: "What `tachi host report-down` does: a notification as a monitor's, under the name of Keystone's user and with the \
                 reason. It proves nothing: the engine fences the host first. It is in the audit log before it is written. \
                 What the same person has said before in the same words, and is being worked on, is not written again \
                 (`already`).",
@@ -376,7 +376,7 @@ fn words() -> Operation {
         path: "/operator/v1/words",
         id: Cow::Borrowed("sayWord"),
         summary: "Say a word about a recovery, or about one of its instances",
-        about: "What `tachi recovery approve`, `abort` and `tachi vmove recover` do. `approve` and `abort` are about a \
+        about: "What `tachi recovery approve`, `abort` and `tachi instance resolve` do. `approve` and `abort` are about a \
                 `recovery`, the others about an `instance`, by its id or name; `success` and `failure` name the host in `on`. \
                 The word is in the audit log under the name of Keystone's user before it is written; an engine hears it \
                 within a second or two, and the recovery tells what came of it. A word about a recovery that was the last \

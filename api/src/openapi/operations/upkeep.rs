@@ -24,7 +24,7 @@ pub(super) fn upkeep() -> Vec<Operation> {
             path: "/operator/v1/reporters",
             id: Cow::Borrowed("listReporters"),
             summary: "List the reporters that are set aside because Nova contradicts what they report",
-            about: "What `tachi reporter list --format json` prints.",
+            about: "What `tachi monitor list --muted --format json` prints.",
             success: Success::Many("reporters", "DoubtedReporter"),
             ..plain()
         },
@@ -33,7 +33,7 @@ pub(super) fn upkeep() -> Vec<Operation> {
             path: "/operator/v1/reporters/{reporter}/lift",
             id: Cow::Borrowed("liftReporter"),
             summary: "Let a reporter be heard again",
-            about: "What `tachi reporter lift` does. It is in the audit log under the name of Keystone's user before it is written.",
+            about: "What `tachi monitor unmute` does. It is in the audit log under the name of Keystone's user before it is written.",
             body: Some(Sent {
                 schema: schemas::body::<NewLift>,
                 examples: schemas::lift_examples,

@@ -498,7 +498,7 @@ fn held_note(host: &str, migration: &Migration, other: &str) -> String {
     }
     format!(
         "held: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there (virsh \
-         list --all); if it runs, let Nova end that move; if it does not, say tachi vmove recover {} --failure --on {other}",
+         list --all); if it runs, let Nova end that move; if it does not, say tachi instance resolve {} --not-running-on {other}",
         migration.status, migration.server
     )
 }

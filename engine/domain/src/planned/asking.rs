@@ -208,7 +208,7 @@ impl Planned {
         let Some(server) = self.asking.take() else { return };
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let text = format!(
-            "an earlier recovery may have left it running on {} too: `tachi explain {server}`",
+            "an earlier recovery may have left it running on {} too: `tachi show {server}`",
             hosts.join(" or ")
         );
         self.close(server, MoveStage::Left, &text, now, record);

@@ -139,6 +139,6 @@ fn doubted(one: &super::Doubt, found: &mut Findings) {
             .graded(Grade::Warn)
             .about(format!("reporter {}", one.reporter), 0)
             .since(one.since)
-            .fix(format!("tachi reporter lift {}", one.number)),
+            .fix(format!("tachi monitor unmute {}", one.number)),
     );
 }

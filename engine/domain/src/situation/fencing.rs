@@ -25,11 +25,11 @@ pub(super) fn assess_region(facts: &Facts, all: &mut Standing, found: &mut Findi
     if fencing.mode == FencingMode::Engine && !fencing.has_devices {
         let text =
             "fencing mode is engine and no power controller is configured, so no host can be proven off";
-        nobody(Code::NoFenceDevice, text, "tachi fence check --all");
+        nobody(Code::NoFenceDevice, text, "tachi fence test --all");
     }
     if let Some(trouble) = &fencing.trouble {
         let text = format!("the fence devices cannot be read: {trouble}");
-        found.note(Finding::new(Code::FenceFileUnreadable, text).fix("tachi fence check --all"));
+        found.note(Finding::new(Code::FenceFileUnreadable, text).fix("tachi fence test --all"));
     }
     for one in &fencing.foreign {
         let text = format!("its device {} {}; nothing it says counts", one.device, one.what);
@@ -37,7 +37,7 @@ pub(super) fn assess_region(facts: &Facts, all: &mut Standing, found: &mut Findi
             Finding::new(Code::FenceForeignMachine, text)
                 .about(&one.host, 0)
                 .since(one.since)
-                .fix(format!("tachi fence confirm {}", one.host)),
+                .fix(format!("tachi fence trust {}", one.host)),
         );
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, 
         found.note(
             Finding::new(Code::HostWithoutFence, text)
                 .about(host, instances)
-                .fix("tachi fence check --all"),
+                .fix("tachi fence test --all"),
         );
         standing.worsen(Protection::Unprotected, Code::HostWithoutFence);
         return;
@@ -81,7 +81,7 @@ pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, 
         .copied()
         .filter(|test| test.fault.is_some())
         .collect();
-    let fix = format!("tachi fence check {host}");
+    let fix = format!("tachi fence test {host}");
     let said = |test: &DeviceTest| format!("{}: {}", test.device, test.fault.as_deref().unwrap_or_default());
     if let Some(worst) = bad.iter().max_by_key(|test| test.failures) {
         let since = bad.iter().map(|test| test.as_of).min();

@@ -211,7 +211,7 @@ fn at_nova(host: &Host, look: &Look<'_>, standing: &mut Standing, found: &mut Fi
             Finding::new(Code::HostDown, text)
                 .about(name, instances)
                 .since(compute.since)
-                .fix(format!("tachi host fail {name} --reason TEXT")),
+                .fix(format!("tachi host report-down {name} --reason TEXT")),
         );
         standing.worsen(Protection::Down, Code::HostDown);
     } else if !compute.enabled && !host.reserved {
@@ -258,7 +258,7 @@ pub(super) fn strangers<'a>(look: &Look<'a>, found: &mut Findings) -> Vec<Assess
             Finding::new(Code::HostNotInSegment, text)
                 .graded(grade)
                 .about(name, instances)
-                .fix("tachi init from-nova --diff"),
+                .fix("tachi setup import"),
         );
         let mut standing = Standing::good();
         standing.worsen(Protection::Unprotected, Code::HostNotInSegment);

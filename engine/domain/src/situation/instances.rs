@@ -243,7 +243,7 @@ fn waiting(look: &Look<'_>, found: &mut Findings) {
             finding
                 .about(&one.name, 1)
                 .since(one.wait.as_ref().map(|wait| wait.since))
-                .fix("tachi vmove list --needs-person"),
+                .fix("tachi instance list --waiting"),
         );
     }
     let open = look.facts.recoveries.iter().filter(|one| one.life == Life::Open);

@@ -178,7 +178,7 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
         .0
     };
     let view = own().find(|view| id(view) == target);
-    let none = || Unsaid::Unknown("not everything is frozen: see `tachi freeze list`".to_owned());
+    let none = || Unsaid::Unknown("the region is not frozen: see `tachi freeze list`".to_owned());
     view.cloned().ok_or_else(none)
 }
 
@@ -316,6 +316,6 @@ mod tests {
         assert_eq!(find(FreezeScope::Instance, "3333"), "3333-a");
         assert!(find(FreezeScope::Instance, "vm").contains("could be several"));
         assert!(find(FreezeScope::Segment, "cmp1").contains("no frozen segment is called"));
-        assert!(find(FreezeScope::Region, "").contains("not everything is frozen"));
+        assert!(find(FreezeScope::Region, "").contains("the region is not frozen"));
     }
 }

@@ -87,7 +87,7 @@ fn what_others_have_named_stays_text() {
     let evil = story.instances[3].name.clone();
     story.summary.host.clone_from(&evil);
     story.summary.message = Some(evil.clone());
-    story.instances[2].commands = vec![format!("tachi vmove recover {evil}")];
+    story.instances[2].commands = vec![format!("tachi instance resolve {evil}")];
     for step in &mut story.steps {
         step.text.clone_from(&evil);
     }

@@ -176,7 +176,7 @@ async fn keep(tx: &Tx, case: &Case<'_>) -> Result<Verdict<Accepted>, Stop> {
 }
 
 /// What becomes of a report of one that is set aside.
-const UNHEARD: &str = "its reporter is set aside, so nothing was begun: tachi reporter list";
+const UNHEARD: &str = "its reporter is set aside, so nothing was begun: tachi monitor list --muted";
 
 /// A notification and the host it is about.
 struct Case<'a> {

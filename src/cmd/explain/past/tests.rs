@@ -248,7 +248,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     }
     let mut aside = report(
         NotificationStatus::Ignored,
-        "its reporter is set aside, so nothing was begun: tachi reporter list",
+        "its reporter is set aside, so nothing was begun: tachi monitor list --muted",
     );
     aside.recovery = None;
     if let Some(who) = aside.notification.reporter.as_mut() {

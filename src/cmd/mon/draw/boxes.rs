@@ -55,7 +55,7 @@ const KEYS: &[(&str, &str)] = &[
     ("a", "approve its recovery, which waits for a person"),
     ("x", "abort its recovery"),
     ("d", "drain the host: empty it by live migrations"),
-    ("v", "how to vouch that the host is off"),
+    ("v", "how to confirm that the host is off"),
     (":", "type a command of tachi"),
     ("q, Ctrl-C", "quit"),
 ];

@@ -337,7 +337,7 @@ impl Suspect<'_> {
             let doubt = if now.elapsed.since(fence.began) < turn.policy.heartbeat_stale {
                 " (Nova may still show a heartbeat from before the failure)"
             } else {
-                " (of another machine? see `tachi fence check`)"
+                " (of another machine? see `tachi fence test`)"
             };
             let heard = format!("{heard} while {said}{doubt}");
             self.contradicted(&heard, fence.began, guard, turn);

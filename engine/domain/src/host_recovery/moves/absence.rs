@@ -124,7 +124,7 @@ impl Move {
         let hosts = self.where_it_may_run();
         self.note = None;
         self.remark(&format!(
-            "held: {seen}; then if it runs there, stop it or move it in Nova; if it does not, say tachi vmove recover {} --failure --on HOST",
+            "held: {seen}; then if it runs there, stop it or move it in Nova; if it does not, say tachi instance resolve {} --not-running-on HOST",
             self.server
         ));
         self.over_at = None;

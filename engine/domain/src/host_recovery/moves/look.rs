@@ -190,7 +190,7 @@ impl MoveTrack {
                 "{text}; the call for {unanswered} of them was never answered, so Nova's API may hold it still"
             );
         }
-        text.push_str("; tachi vmove list --needs-person says what can be done");
+        text.push_str("; tachi instance list --waiting says what can be done");
         troubles.begin(Topic::Slow, now, || text);
     }
 }

@@ -30,9 +30,11 @@ impl Move {
         }
         let in_flight = self.is_in_flight();
         match word {
-            MoveVerdict::Success if on.is_none() => Err("say on which host it runs: --on HOST".into()),
+            MoveVerdict::Success if on.is_none() => {
+                Err("name the host that it runs on: --running-on HOST".into())
+            }
             MoveVerdict::Retry if in_flight => Err(format!(
-                "Nova may be at work on {}: say --failure of where it went, once it is certain that nothing runs there",
+                "Nova may be at work on {}: use --not-running-on with the host it went to, once it is certain that nothing runs there",
                 self.name
             )),
             MoveVerdict::Retry if self.step == MoveStep::Held && self.has_no_doubt() => Err(format!(
@@ -41,7 +43,7 @@ impl Move {
                 self.note.as_deref().unwrap_or_default()
             )),
             MoveVerdict::Failure if self.step == MoveStep::Held && on.is_none() => Err(format!(
-                "say on which host {} does not run: --on HOST; {}",
+                "name the host that {} does not run on: --not-running-on HOST; {}",
                 self.name,
                 self.note.as_deref().unwrap_or_default()
             )),
@@ -50,13 +52,13 @@ impl Move {
             }
             MoveVerdict::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
                 Err(format!(
-                    "{} goes to {}: say --failure --on that host",
+                    "{} goes to {}: use --not-running-on with that host",
                     self.name,
                     self.dest.as_deref().unwrap_or_default()
                 ))
             }
             MoveVerdict::Failure
-                if !self.has_no_doubt() && on.is_none_or(|host| !self.may_run.contains(host)) =>
+                if !self.has_no_doubt() && on.is_none_or(|host| !self.is_asked_of(host, in_flight)) =>
             {
                 Err(format!(
                     "it may run on {}: name that host",
@@ -65,6 +67,11 @@ impl Move {
             }
             MoveVerdict::Success | MoveVerdict::Failure | MoveVerdict::Retry | MoveVerdict::Ignore => Ok(()),
         }
+    }
+
+    /// Whether that it does not run on `host` says anything new: of a host that is confirmed off it is known.
+    fn is_asked_of(&self, host: &str, in_flight: bool) -> bool {
+        self.doubts().any(|doubt| doubt == host) || (in_flight && self.may_run.contains(host))
     }
 
     /// Nobody is to wait for it any more; what Nova may yet do is kept.

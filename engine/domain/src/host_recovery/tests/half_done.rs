@@ -100,7 +100,7 @@ fn c1_what_fails_there_to_the_end_is_held_and_waits_for_a_person() {
     assert_eq!(bed.step(1), &MoveStep::Held);
     assert_eq!(bed.status, NotificationStatus::Running);
     let note = bed.one(1).note.clone().unwrap();
-    for word in ["may run on b", "--failure --on HOST", "virsh domstate"] {
+    for word in ["may run on b", "--not-running-on HOST", "virsh domstate"] {
         assert!(note.contains(word), "{word}: {note}");
     }
     let asked = look(&mut bed, 200_000, &[in_error(1)], &records, &[], &messages(true));
@@ -598,6 +598,17 @@ fn c5_a_persons_failure_ends_a_stuck_move_once_it_stands_still_and_names_the_hos
     let asked = bed.evacuates(1);
     let later = look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     assert!(asked || later == [None], "{:?}", bed.one(1));
+}
+
+/// It had no effect, and was written into the story as if it had one.
+#[test]
+fn c5_a_persons_failure_names_a_host_that_is_in_doubt_and_none_that_is_confirmed_off() {
+    let mut one = failed_at_b().one(1).clone();
+    one.may_run.insert("c".into());
+    one.counted_off.insert("c".into());
+    assert_eq!(one.admits(MoveVerdict::Failure, Some("b")), Ok(()));
+    let refused = one.admits(MoveVerdict::Failure, Some("c")).unwrap_err();
+    assert!(refused.contains("may run on b: name that host"), "{refused}");
 }
 
 #[test]

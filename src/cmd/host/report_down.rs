@@ -1,26 +1,25 @@
-//! `tachi host fail`: a person says that a host is dead. It is the report that a monitor would make, and counts for no more: what
-//! proves the host off is the engine's affair.
+//! `tachi host report-down`: an operator reports a host as down. It is the report that a monitor would make, and counts for no more:
+//! the engine confirms the host off.
 
 use serde_json::json;
 use tachi_operator::{FailedView, members};
 
 use super::super::Failure;
-use super::super::fence::confirmed;
+use super::super::consent::asked;
 use super::super::recovery::note_if_nobody_works;
-use crate::cli::HostFailArgs;
+use crate::cli::HostReportDownArgs;
 use crate::out::answer;
 use crate::{out, source};
 
 /// Reports a host as failed.
-pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
-    let reason = args.reason.trim();
-    if reason.is_empty() {
-        return Err(Failure::usage("--reason: write what was seen"));
-    }
+pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, members::<FailedView>())?;
     let source = source::open(&args.source).await?;
     let outlook = source.outlook(&args.host).await?;
     let host = &outlook.host;
+    let mut consent = args.consent.clone();
+    // What blocks it is refused below, unless the same operator has just reported the same.
+    consent.yes |= outlook.against.is_some();
     if outlook.against.is_none() {
         // A program reads the answer alone.
         let tell = if args.shape.is_told() {
@@ -29,14 +28,9 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
             out::note
         };
         outlook.consequences.iter().for_each(tell);
-        confirmed(
-            (host, args.yes),
-            "report as dead",
-            "what that does is told above.",
-        )?;
     }
-    // What speaks against it is refused there, unless this person has said the same already.
-    let told = source.fail(host, reason).await?;
+    let reason = asked(host, &consent, "report as down", "see above for what that does.")?;
+    let told = source.fail(host, &reason).await?;
     answer::object(
         &args.shape,
         source.now(),
@@ -53,7 +47,7 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
             match told.recovery {
                 Some(id) => lines.extend([
                     format!("recovery      {id}"),
-                    format!("follow it     tachi recovery show {id} --follow"),
+                    format!("follow it     tachi recovery show {host} --follow"),
                 ]),
                 None => lines.push(format!(
                     "it has joined what is known of {host}: `tachi recovery list --host {host}`"
@@ -64,8 +58,8 @@ pub(super) async fn run(args: HostFailArgs) -> Result<u8, Failure> {
     )?;
     if told.set_aside {
         return Err(Failure::told(format!(
-            "the report of {host} is kept, and nothing begins: this reporter is set aside, because Nova has contradicted it too \
-             often; `tachi reporter list`"
+            "the report of {host} is kept, and nothing begins: this reporter is muted, because Nova has contradicted it too \
+             often; `tachi monitor list --muted`"
         )));
     }
     note_if_nobody_works(source.as_ref()).await;

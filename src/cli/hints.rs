@@ -1,0 +1,135 @@
+//! What is said to a word that is no command.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// What people type for what we call otherwise.
+const MEANT: &[(&str, &str)] = &[
+    ("approve", "recovery approve"),
+    ("abort", "recovery abort"),
+    ("alerts", "status"),
+    ("cancel", "recovery abort"),
+    ("check", "doctor"),
+    ("confirm", "recovery confirm-off"),
+    ("continue", "recovery approve"),
+    ("disable", "freeze"),
+    ("enable", "thaw"),
+    ("evacuate", "host drain"),
+    ("history", "events"),
+    ("hosts", "host list"),
+    ("instances", "instance list"),
+    ("list", "host list"),
+    ("log", "events"),
+    ("logs", "events"),
+    ("maintenance", "host drain"),
+    ("mute", "freeze"),
+    ("node", "host list"),
+    ("nodes", "host list"),
+    ("pause", "freeze"),
+    ("recoveries", "recovery list"),
+    ("resolve", "instance resolve"),
+    ("resume", "thaw"),
+    ("retry", "recovery retry"),
+    ("server", "instance list"),
+    ("silence", "freeze"),
+    ("start", "serve"),
+    ("top", "mon"),
+    ("undrain", "host undrain"),
+    ("unfreeze", "thaw"),
+    ("unpause", "thaw"),
+    ("unsilence", "thaw"),
+    ("watch", "mon"),
+];
+
+/// The same error, with what was probably meant. A command that no API knows says where it works, to whoever asks an API for it.
+pub(super) fn with_hint(error: clap::Error) -> clap::Error {
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => unknown(error),
+        ErrorKind::UnknownArgument => elsewhere(error),
+        _ => error,
+    }
+}
+
+fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Suggests what is meant, and never a command that only sounds alike: `fence` is no hint for `silence`.
+fn unknown(mut error: clap::Error) -> clap::Error {
+    let Some(typed) = text_of(&error, ContextKind::InvalidSubcommand).map(str::to_owned) else {
+        return error;
+    };
+    if let Some((_, meant)) = MEANT.iter().find(|(word, _)| *word == typed) {
+        return clap::Error::raw(
+            ErrorKind::InvalidSubcommand,
+            format!("unrecognized subcommand '{typed}': use `tachi {meant}`\n"),
+        );
+    }
+    if let Some(ContextValue::Strings(all)) = error.remove(ContextKind::SuggestedSubcommand) {
+        let begins = |one: &String| one.chars().next() == typed.chars().next();
+        let near: Vec<String> = all.into_iter().filter(begins).collect();
+        if !near.is_empty() {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
+        }
+    }
+    error
+}
+
+fn elsewhere(error: clap::Error) -> clap::Error {
+    if !text_of(&error, ContextKind::InvalidArg).is_some_and(|text| text.starts_with("--os-cloud")) {
+        return error;
+    }
+    clap::Error::raw(
+        ErrorKind::UnknownArgument,
+        "no API is asked for this: it works on a controller only, where the database, the configuration and the fence devices are. \
+         Log in there and type the same without --os-cloud\n",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::super::Cli;
+    use super::*;
+
+    fn said(words: &[&str]) -> String {
+        let given = std::iter::once("tachi").chain(words.iter().copied());
+        let given: Vec<_> = given.map(std::ffi::OsString::from).collect();
+        super::super::parse(&given).unwrap_err().render().to_string()
+    }
+
+    #[test]
+    fn each_hint_is_a_command_and_no_command_has_one() {
+        let command = Cli::command();
+        for (typed, meant) in MEANT {
+            assert!(command.find_subcommand(typed).is_none(), "{typed}");
+            let found = meant
+                .split(' ')
+                .try_fold(&command, |one, word| one.find_subcommand(word));
+            assert!(found.is_some(), "{meant}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_command_is_answered_with_what_is_meant() {
+        for (typed, meant) in [
+            ("resume", "tachi thaw"),
+            ("unfreeze", "tachi thaw"),
+            ("log", "tachi events"),
+        ] {
+            let said = said(&[typed]);
+            assert!(said.contains(meant), "{said}");
+        }
+        for typed in ["silence", "kill", "resume"] {
+            let said = said(&[typed]);
+            for unkind in ["'fence'", "'drill'", "'serve'"] {
+                assert!(!said.contains(unkind), "{said}");
+            }
+        }
+        assert!(said(&["statsu"]).contains("'status'"));
+        assert!(said(&["recovery", "aprove"]).contains("'approve'"));
+    }
+}

@@ -1,0 +1,87 @@
+//! `tachi instance`.
+
+use clap::{ArgGroup, Args, Subcommand};
+use tachi_domain::recovery::MoveVerdict;
+
+use super::{ConsentArgs, ShapeArgs, SourceArgs};
+
+/// `tachi instance`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InstanceCommand {
+    /// List instances: all, those down, or those waiting
+    List(InstanceListArgs),
+    /// Report what is known of an instance in doubt
+    ///
+    /// Use --not-running-on only for a host on which you have seen that the instance does not run, and for an evacuation that
+    /// nothing can come of any more. Otherwise it runs twice and its disks are destroyed.
+    Resolve(ResolveArgs),
+}
+
+/// `tachi instance list`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["down", "waiting", "recovering"])))]
+pub(crate) struct InstanceListArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Only those that are down
+    #[arg(long)]
+    pub(crate) down: bool,
+    /// Only those that wait for an operator
+    #[arg(long)]
+    pub(crate) waiting: bool,
+    /// Only those of open recoveries
+    #[arg(long)]
+    pub(crate) recovering: bool,
+    /// Only those on this host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+}
+
+/// `tachi instance resolve`.
+#[expect(clippy::struct_excessive_bools, reason = "clap's switches")]
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("resolution").required(true).args(["running_on", "not_running_on", "not_running", "retry", "dismiss"])))]
+pub(crate) struct ResolveArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The instance's name, its id or the beginning of the id
+    pub(crate) instance: String,
+    /// It runs on this host: accepted if Nova shows it there
+    #[arg(long, value_name = "HOST")]
+    pub(crate) running_on: Option<String>,
+    /// It does not run on this host, and nothing will come of its evacuation: it may be started elsewhere
+    #[arg(long, value_name = "HOST")]
+    pub(crate) not_running_on: Option<String>,
+    /// It runs nowhere, and nothing will come of an evacuation that names no host
+    #[arg(long, hide = true)]
+    pub(crate) not_running: bool,
+    /// Ask Nova again where that is safe
+    #[arg(long)]
+    pub(crate) retry: bool,
+    /// Leave it as it is: its recovery stops waiting for it
+    #[arg(long)]
+    pub(crate) dismiss: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+}
+
+impl ResolveArgs {
+    /// The resolution, and the host that it names.
+    pub(crate) fn resolution(&self) -> (MoveVerdict, Option<&str>) {
+        if let Some(host) = &self.running_on {
+            (MoveVerdict::Success, Some(host))
+        } else if let Some(host) = &self.not_running_on {
+            (MoveVerdict::Failure, Some(host))
+        } else if self.not_running {
+            (MoveVerdict::Failure, None)
+        } else if self.retry {
+            (MoveVerdict::Retry, None)
+        } else {
+            (MoveVerdict::Ignore, None)
+        }
+    }
+}

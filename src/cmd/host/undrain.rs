@@ -1,0 +1,56 @@
+//! `tachi host undrain`: the end of a drain in one command. Each step is that of the command which does it alone.
+
+use tachi_domain::freeze::FreezeScope;
+use tachi_operator::{RecoveryView, members};
+
+use super::super::Failure;
+use super::super::consent::confirmed;
+use super::{giveback, put_back};
+use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
+use crate::out::answer::{self, Meanwhile};
+use crate::source;
+
+/// Ends the freeze, enables the service, and moves back what was moved away.
+pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
+    let HostUndrainArgs {
+        source: wanted,
+        host,
+        reason,
+        mut planned,
+    } = args;
+    answer::admits(&planned.shape, members::<RecoveryView>())?;
+    if reason.trim().is_empty() {
+        return Err(Failure::usage("--reason: write what was done at it"));
+    }
+    confirmed(
+        (&host, planned.yes),
+        "put back to work",
+        "its freeze ends, Nova may place instances there, and what was moved away is live-migrated back.",
+    )?;
+    planned.yes = true;
+    let source = source::open(&wanted).await?;
+    let meanwhile = Meanwhile::of(&planned.shape, source.now());
+    let frozen = source.freezes().await?;
+    let is_its = |scope, name: Option<&str>| scope == FreezeScope::Host && name == Some(host.as_str());
+    for freeze in frozen.iter().filter(|one| is_its(one.scope, one.name.as_deref())) {
+        source.thaw(freeze).await?;
+        meanwhile.say(format!("{host}: its freeze has ended"));
+    }
+    let back = HostReturnArgs {
+        source: wanted.clone(),
+        host: host.clone(),
+        check: false,
+        put_back: true,
+        reason: Some(reason),
+        yes: true,
+        shape: planned.shape.clone(),
+    };
+    put_back::put_back(&back, meanwhile).await?;
+    giveback::run(HostGivebackArgs {
+        source: wanted,
+        host,
+        dry_run: false,
+        planned,
+    })
+    .await
+}

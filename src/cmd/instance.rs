@@ -1,0 +1,211 @@
+//! `tachi instance`: the instances of the region and of recoveries, and what an operator knows of one.
+
+use serde_json::{Value, json};
+use tachi_domain::situation::Protection;
+use tachi_domain::{Timestamp, WaitsFor};
+use tachi_operator::{HostedView, VmoveView, WaitView};
+
+use super::Failure;
+use super::consent::asked;
+use super::recovery::note_if_nobody_works;
+use crate::cli::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
+use crate::out::{Cell, Column, Sheet, answer};
+use crate::source::{self, Saying, Source};
+
+/// Carries out one of them.
+pub(crate) async fn run(command: InstanceCommand) -> Result<u8, Failure> {
+    match command {
+        InstanceCommand::List(args) => list(args).await,
+        InstanceCommand::Resolve(args) => resolve(args).await,
+    }
+}
+
+/// The same by their old names.
+pub(crate) async fn of_vmove(command: VmoveCommand) -> Result<u8, Failure> {
+    match command {
+        VmoveCommand::List(args) => list(args.into()).await,
+        VmoveCommand::Recover(args) => resolve(args.into()).await,
+    }
+}
+
+async fn list(args: InstanceListArgs) -> Result<u8, Failure> {
+    let source = source::open(&args.source).await?;
+    let now = source.now();
+    if !args.waiting && !args.recovering {
+        let (found, none) = hosted(source.as_ref(), &args).await?;
+        answer::list(&args.shape, now, &hosted_sheet(&found), none)?;
+        return Ok(crate::DONE);
+    }
+    let mut found = source.instances(args.waiting).await?;
+    if let Some(host) = &args.host {
+        found.retain(|one| one.host == *host);
+    }
+    let none = if args.waiting {
+        "no instance waits for an operator"
+    } else {
+        "no recovery with instances is open"
+    };
+    answer::list(&args.shape, now, &sheet(found, now), none)?;
+    Ok(crate::DONE)
+}
+
+/// Those on the hosts that are asked for, with their hosts; and what is said if there are none.
+async fn hosted(
+    source: &dyn Source,
+    args: &InstanceListArgs,
+) -> Result<(Vec<(String, HostedView)>, &'static str), Failure> {
+    let seen = source.situation().await?;
+    if let Some(host) = &args.host
+        && seen.hosts.iter().all(|one| one.name != *host)
+    {
+        return Err(Failure::told(format!(
+            "no host is named {host}: see `tachi host list`"
+        )));
+    }
+    let is_asked_for = |name: &str| args.host.as_deref().is_none_or(|host| host == name);
+    let mut found = Vec::new();
+    for host in seen.hosts.iter().filter(|one| is_asked_for(&one.name)) {
+        let has = host.instances.map_or(0, |counts| {
+            if args.down {
+                counts.down
+            } else {
+                counts.meant() + counts.not_meant
+            }
+        });
+        if has == 0 {
+            continue;
+        }
+        let explained = source.explanations(&host.name).await?;
+        let explained = explained
+            .into_iter()
+            .find(|one| one.kind == "host" && one.name == host.name);
+        let all = explained.and_then(|one| one.hosted).unwrap_or_default();
+        let wanted = all
+            .into_iter()
+            .filter(|one| !args.down || one.protection == Protection::Down);
+        found.extend(wanted.map(|one| (host.name.clone(), one)));
+    }
+    let none = match (seen.instances, args.down) {
+        (None, _) => "no engine has listed Nova's instances yet",
+        (Some(_), true) => "no instance is down",
+        (Some(_), false) => "there are no instances",
+    };
+    Ok((found, none))
+}
+
+fn hosted_sheet(found: &[(String, HostedView)]) -> Sheet<5> {
+    let columns = [
+        Column::new("name"),
+        Column::of("instance", "id"),
+        Column::new("host"),
+        Column::of("state", "protection"),
+        Column::of("why", "reasons"),
+    ];
+    Sheet::new(columns, found, |(host, one)| {
+        let reasons: Vec<&str> = one.reasons.iter().map(|code| code.meaning()).collect();
+        let why = match (&one.waits, &one.left) {
+            (Some(wait), _) => wait.about(),
+            (None, Some(left)) => left.clone(),
+            (None, None) => reasons.join("; "),
+        };
+        let cells = [
+            Cell::text(&one.name),
+            Cell::id(&one.id),
+            Cell::text(host),
+            Cell::text(one.protection.as_str()),
+            Cell::prose(why),
+        ];
+        let mut object = json!(one);
+        if let Value::Object(members) = &mut object {
+            members.insert("host".into(), json!(host));
+        }
+        (cells, object)
+    })
+}
+
+fn sheet(found: Vec<VmoveView>, now: Timestamp) -> Sheet<8> {
+    let columns = [
+        Column::new("instance"),
+        Column::new("name"),
+        Column::new("host"),
+        Column::new("to"),
+        Column::new("state"),
+        Column::new("recovery"),
+        Column::of("waits for", "waits"),
+        Column::of("what is known", "known"),
+    ];
+    let waits = |wait: &Option<WaitView>| {
+        let wait = wait.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
+        wait.map_or_else(String::new, |wait| wait.sentence(now))
+    };
+    Sheet::new(columns, found, |one| {
+        let cells = [
+            Cell::id(&one.instance),
+            Cell::text(&one.name),
+            Cell::text(&one.host),
+            Cell::text(one.to.clone().unwrap_or_default()),
+            Cell::text(&one.state),
+            Cell::id(&one.recovery),
+            Cell::prose(waits(&one.waits)),
+            Cell::prose(one.known.clone().unwrap_or_default()),
+        ];
+        (cells, json!(one))
+    })
+}
+
+/// Whether an instance of this name, or whose id begins so, is in a recovery or was given up by one.
+async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
+    let mut all = source.instances(false).await?;
+    all.extend(source.instances(true).await?);
+    Ok(all
+        .iter()
+        .any(|one| one.name == wanted || one.instance.starts_with(wanted)))
+}
+
+async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
+    let (word, on) = args.resolution();
+    let source = source::open(&args.source).await?;
+    let mut reason = args.consent.reason.clone();
+    // The only resolution that starts an instance while another copy of it may run.
+    if args.not_running || args.not_running_on.is_some() {
+        let (name, what) = on.map_or_else(
+            || {
+                (
+                    args.instance.as_str(),
+                    "confirm that nothing will come of the evacuation of".to_owned(),
+                )
+            },
+            |host| (host, format!("confirm that {} does not run on", args.instance)),
+        );
+        let consequence =
+            "it may be started elsewhere; if it runs after all, it runs twice, and its disks are destroyed.";
+        let mut consent = args.consent.clone();
+        // An instance that is not known is refused below, before anybody is asked about it.
+        consent.yes |= !is_known(source.as_ref(), &args.instance).await?;
+        reason = Some(asked(name, &consent, &what, consequence)?);
+    }
+    let saying = Saying::OfInstance(&args.instance, word, on);
+    let said = source.say(saying, reason.as_deref()).await?;
+    let (name, by) = (&args.instance, &said.by);
+    let object = || json!({"word": word.as_str(), "instance": name, "recovery": said.recovery, "by": by, "seen_to": said.seen_to});
+    answer::object(&args.shape, source.now(), object, |_| {
+        let what = match (&args.running_on, &args.not_running_on) {
+            (Some(host), _) => format!("{name} runs on {host}"),
+            (None, Some(host)) => format!("{name} is not running on {host}; it may be started elsewhere"),
+            (None, None) if args.not_running => format!("{name} runs nowhere; it may be started elsewhere"),
+            (None, None) if args.retry => format!("{name} is to be evacuated again"),
+            (None, None) if said.seen_to => format!("{name} needs no operator any more"),
+            (None, None) => format!("{name} is left as it is"),
+        };
+        let mut lines = vec![format!("Recorded: {what}, by {by}")];
+        if !said.seen_to {
+            lines.push(format!("Follow: tachi recovery show {name} --follow"));
+        }
+        lines
+    })?;
+    if !said.seen_to {
+        note_if_nobody_works(source.as_ref()).await;
+    }
+    Ok(crate::DONE)
+}

@@ -1,0 +1,342 @@
+//! What an operator does about recoveries: approve, abort, retry, and confirm a host off. All of them start or end a recovery, so all
+//! ask for the host's name and a reason.
+
+use serde_json::{Value, json};
+use tachi_domain::RecoveryId;
+use tachi_domain::count;
+use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
+use tachi_operator::when::time;
+use tachi_operator::{RetriedView, StoryView, members, one_line};
+
+use super::super::Failure;
+use super::super::consent::asked;
+use super::{action, domain, named, note_if_nobody_works, unknown};
+use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs};
+use crate::out::answer;
+use crate::source::{self, Database, Saying, Source};
+
+/// What is told of an action, and of each of several.
+const ONE: [&str; 4] = ["word", "recovery", "by", "already"];
+const EACH: [&str; 5] = ["word", "recovery", "host", "by", "already"];
+
+/// An action on a recovery.
+#[derive(Clone, Copy)]
+pub(in crate::cmd) struct Action {
+    word: Word,
+    /// As it was typed.
+    name: &'static str,
+    consequence: &'static str,
+}
+
+pub(super) const APPROVE: Action = Action {
+    word: Word::Approve,
+    name: "approve",
+    consequence: "the engine checks again and goes on: it may cut the power of the host, and start its instances elsewhere.",
+};
+pub(in crate::cmd) const ABORT: Action = Action {
+    word: Word::Reject,
+    name: "abort",
+    consequence: "nothing new is started, and what is in flight is followed to its end.",
+};
+pub(super) const REJECT: Action = Action {
+    name: "reject",
+    ..ABORT
+};
+const CONFIRM_OFF: Action = Action {
+    word: Word::HostIsOff,
+    name: "confirm-off",
+    consequence: "its instances are started elsewhere. If it has power they run twice, and their disks are destroyed.",
+};
+
+/// A recovery that is meant.
+struct Meant {
+    id: RecoveryId,
+    story: StoryView,
+}
+
+impl Meant {
+    fn host(&self) -> &str {
+        &self.story.summary.host
+    }
+
+    /// Who has ended it by the same action, and when: there is nothing left to do.
+    fn already(&self, action_: Action) -> Option<String> {
+        let said = self.story.word.as_ref()?;
+        let is_over = self.story.summary.life != Life::Open;
+        (is_over && said.word == action_.word.as_str()).then(|| {
+            format!(
+                "the recovery of {} was already {} at {} by {}",
+                self.host(),
+                past(action(&said.word)),
+                time(said.at.0),
+                one_line(&said.by)
+            )
+        })
+    }
+}
+
+fn past(action: &str) -> &str {
+    match action {
+        "approve" => "approved",
+        "abort" => "aborted",
+        _ => "confirmed off",
+    }
+}
+
+async fn meant(source: &dyn Source, wanted: &[String]) -> Result<Vec<Meant>, Failure> {
+    let mut all: Vec<Meant> = Vec::new();
+    for one in wanted {
+        let id = named(source, one).await?;
+        if all.iter().all(|other| other.id != id) {
+            let story = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
+            all.push(Meant { id, story });
+        }
+    }
+    Ok(all)
+}
+
+/// What has to be typed before something is done to these: the name of the one host, or how many hosts they are.
+fn token(all: &[Meant]) -> String {
+    match all {
+        [one] => one.host().to_owned(),
+        several => count(several.len(), "recovery", "recoveries"),
+    }
+}
+
+/// The consequence, with the hosts that it is about.
+fn consequence(all: &[Meant], text: &str) -> String {
+    if all.len() == 1 {
+        return text.to_owned();
+    }
+    let hosts: Vec<&str> = all.iter().map(Meant::host).collect();
+    format!("of {}: {text}", hosts.join(", "))
+}
+
+/// Does it to each of the recoveries or hosts that are named.
+pub(in crate::cmd) async fn act(
+    source: &dyn Source,
+    wanted: &[String],
+    action: Action,
+    consent: &ConsentArgs,
+    shape: &ShapeArgs,
+) -> Result<u8, Failure> {
+    answer::admits(shape, members_of(wanted.len()))?;
+    let all = meant(source, wanted).await?;
+    each(source, &all, action, consent, shape, None).await
+}
+
+fn members_of(number: usize) -> Vec<&'static str> {
+    if number == 1 { ONE.to_vec() } else { EACH.to_vec() }
+}
+
+async fn each(
+    source: &dyn Source,
+    all: &[Meant],
+    action: Action,
+    consent: &ConsentArgs,
+    shape: &ShapeArgs,
+    domain: Option<&str>,
+) -> Result<u8, Failure> {
+    let mut consent = consent.clone();
+    // Nothing is about to be done that could be done to the wrong host.
+    consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
+    let text = consequence(all, action.consequence);
+    let reason = asked(
+        &token(all),
+        &consent,
+        &format!("{} the recovery of", action.name),
+        &text,
+    )?;
+    let (mut objects, mut lines) = (Vec::new(), Vec::new());
+    for one in all {
+        let (id, host) = (one.id, one.host());
+        let (by, already) = if let Some(already) = one.already(action) {
+            lines.push(format!("{already}: nothing was written"));
+            (
+                one.story
+                    .word
+                    .as_ref()
+                    .map_or_else(String::new, |word| word.by.clone()),
+                true,
+            )
+        } else {
+            match source
+                .say(Saying::OfRecovery(id, action.word), Some(&reason))
+                .await
+            {
+                Ok(said) => {
+                    let name = action.name;
+                    lines.push(if said.already {
+                        format!("{name} of {host} was requested before: nothing was written")
+                    } else {
+                        let by = one_line(&said.by);
+                        format!(
+                            "{name} of {host} requested by {by}. Follow: tachi recovery show {host} --follow"
+                        )
+                    });
+                    (said.by, said.already)
+                }
+                Err(error) => {
+                    let story = source.recovery(id).await?;
+                    // One of a domain that has ended meanwhile needs no action.
+                    if domain.is_none() || story.is_none_or(|story| story.summary.life == Life::Open) {
+                        return Err(error);
+                    }
+                    continue;
+                }
+            }
+        };
+        objects
+            .push(json!({"word": action.name, "recovery": id, "host": host, "by": by, "already": already}));
+    }
+    let is_list = domain.is_some() || all.len() != 1;
+    let object = || match objects.pop() {
+        Some(Value::Object(mut one)) if !is_list => {
+            one.remove("host");
+            Value::Object(one)
+        }
+        last => Value::Array(objects.into_iter().chain(last).collect()),
+    };
+    answer::object(shape, source.now(), object, |_| lines)?;
+    note_if_nobody_works(source).await;
+    Ok(crate::DONE)
+}
+
+/// `tachi recovery abort`.
+pub(super) async fn abort(args: ActionArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, members_of(args.recoveries.len()))?;
+    let source = source::open(&args.source).await?;
+    act(
+        source.as_ref(),
+        &args.recoveries,
+        ABORT,
+        &args.consent,
+        &args.shape,
+    )
+    .await
+}
+
+/// `tachi recovery approve`, and the old `reject`.
+pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Failure> {
+    let ApproveArgs {
+        source,
+        recoveries,
+        domain,
+        all_held,
+        consent,
+        shape,
+    } = args;
+    let is_list = all_held || domain.is_some();
+    answer::admits(&shape, members_of(if is_list { 2 } else { recoveries.len() }))?;
+    let source = source::open(&source).await?;
+    if !is_list {
+        return act(source.as_ref(), &recoveries, action, &consent, &shape).await;
+    }
+    let mut held = held(source.as_ref()).await?;
+    let mut missing = None;
+    if let Some(domain) = &domain {
+        let states = held
+            .iter()
+            .map(|one| (one.id, one.host().to_owned(), one.story.state.clone()));
+        let of_domain = domain::held_by(domain, states.collect())?;
+        held.retain(|one| of_domain.recoveries.iter().any(|(id, _)| *id == one.id));
+        missing = of_domain.missing(domain);
+    }
+    if held.is_empty() {
+        return Err(Failure::told("no recovery is on hold"));
+    }
+    let name = domain.as_deref().unwrap_or("all that are on hold");
+    let code = each(source.as_ref(), &held, action, &consent, &shape, Some(name)).await?;
+    if let Some(missing) = missing {
+        crate::out::note(format!("tachi: {missing}"));
+    }
+    Ok(code)
+}
+
+/// Every recovery that is on hold.
+async fn held(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
+    let filter = RecoveryFilter {
+        state: Some(RecoveryState::Held),
+        ..RecoveryFilter::default()
+    };
+    let mut held = Vec::new();
+    for row in source.recoveries(&filter).await? {
+        let id = row.recovery;
+        if let Some(story) = source.recovery(id).await? {
+            held.push(Meant { id, story });
+        }
+    }
+    Ok(held)
+}
+
+/// `tachi recovery confirm-off`. Refuses what is about another host: the confirmation of the wrong one destroys disks.
+pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
+    let ConfirmOffArgs {
+        config,
+        recovery,
+        off,
+        mut consent,
+        shape,
+    } = args;
+    answer::admits(&shape, ONE)?;
+    let database = Database::open(&config).await?;
+    let all = meant(&database, std::slice::from_ref(&recovery)).await?;
+    for one in &all {
+        let id = one.id;
+        if one.story.summary.kind != RecoveryKind::Host {
+            return Err(Failure::told(format!(
+                "recovery {id} is not about a host that is down: there is nothing to confirm"
+            )));
+        }
+        match &off {
+            Some(off) if off != one.host() => {
+                return Err(Failure::told(format!(
+                    "recovery {id} is about host {}, not {off}: nothing was written",
+                    one.host()
+                )));
+            }
+            // The name has been typed.
+            Some(_) => consent.yes = true,
+            None => {}
+        }
+    }
+    each(&database, &all, CONFIRM_OFF, &consent, &shape, None).await
+}
+
+/// `tachi recovery retry`.
+pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, members::<RetriedView>())?;
+    let source = source::open(&args.source).await?;
+    let all = meant(source.as_ref(), &args.recoveries).await?;
+    let text = consequence(
+        &all,
+        "another attempt starts: it may cut the power of the host, and start its instances elsewhere.",
+    );
+    let reason = asked(&token(&all), &args.consent, "retry the recovery of", &text)?;
+    let (mut objects, mut lines) = (Vec::new(), Vec::new());
+    for one in &all {
+        let told = source.retry(one.id, Some(&reason)).await?;
+        if told.already {
+            lines.push(format!(
+                "{} has asked for the same within the last minute: nothing was written",
+                told.by
+            ));
+        }
+        lines.push(format!("recovery      {}", told.recovery));
+        lines.push(format!("notification  {}", told.notification));
+        lines.push(format!(
+            "follow it     tachi recovery show {} --follow",
+            one.host()
+        ));
+        objects.push(json!(told));
+    }
+    let is_list = objects.len() != 1;
+    let object = || match objects.pop() {
+        Some(one) if !is_list => one,
+        last => Value::Array(objects.into_iter().chain(last).collect()),
+    };
+    answer::object(&args.shape, source.now(), object, |_| lines)?;
+    note_if_nobody_works(source.as_ref()).await;
+    Ok(crate::DONE)
+}
