@@ -112,6 +112,11 @@ impl Told {
         for monitor in &mut view.monitors {
             monitor.signed_at = never;
         }
+        for held in &mut view.needs_person.recoveries {
+            for level in &mut held.evidence.levels {
+                level.tested_at = never;
+            }
+        }
         for fact in &mut view.facts {
             (fact.as_of, fact.age_seconds) = (None, None);
         }

@@ -42,18 +42,21 @@ const MEANT: &[(&str, &str)] = &[
 
 /// The same error, with what was probably meant. A command that no API knows says where it works, to whoever asks an API for it.
 pub(super) fn with_hint(error: clap::Error) -> clap::Error {
-    match error.kind() {
-        ErrorKind::InvalidSubcommand => unknown(error),
-        ErrorKind::UnknownArgument => elsewhere(error),
-        _ => error,
+    let kind = error.kind();
+    if kind == ErrorKind::InvalidSubcommand {
+        unknown(error)
+    } else if kind == ErrorKind::UnknownArgument {
+        elsewhere(error)
+    } else {
+        error
     }
 }
 
 fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
-    match error.get(kind)? {
-        ContextValue::String(text) => Some(text),
-        _ => None,
-    }
+    let ContextValue::String(text) = error.get(kind)? else {
+        return None;
+    };
+    Some(text)
 }
 
 /// Suggests what is meant, and never a command that only sounds alike: `fence` is no hint for `silence`.

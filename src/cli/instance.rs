@@ -40,7 +40,6 @@ pub(crate) struct InstanceListArgs {
 }
 
 /// `tachi instance resolve`.
-#[expect(clippy::struct_excessive_bools, reason = "clap's switches")]
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("resolution").required(true).args(["running_on", "not_running_on", "not_running", "retry", "dismiss"])))]
 pub(crate) struct ResolveArgs {

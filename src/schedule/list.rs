@@ -167,6 +167,7 @@ mod tests {
             target: "bmc".into(),
             as_of: at(0),
             counts_for: 60,
+            power: None,
             fault: None,
             failures: 0,
         };

@@ -147,7 +147,7 @@ impl Source for Database {
         let (recovery, seen_to, already) = match saying {
             Saying::OfRecovery(id, word) => {
                 let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
-                let already = story.is_some_and(|story| words::is_said(&story, word, self.now()));
+                let already = story.is_some_and(|story| words::is_said(&story, word));
                 if !already {
                     words::say(desk, id, word, &by).await?;
                 }

@@ -81,7 +81,10 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     assert_eq!(json(&stage, &["recovery", "list"]).as_array().unwrap().len(), 1);
     let (code, _, note) = drain(&stage, &["--at-once", "3"]);
     assert_eq!(code, 1);
-    assert!(note.contains("(kind drain) of compute-001 is not over"), "{note}");
+    assert!(
+        note.contains("(kind drain) of compute-001 is not finished"),
+        "{note}"
+    );
 
     let _engine = stage.spawn("engine");
     let id = json(&stage, &["recovery", "list"])[0]["recovery"]

@@ -367,7 +367,7 @@ async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recov
         code == 1 && err.contains("not off"),
         "a host that runs is not switched on: {code} {err}"
     );
-    let (code, out, err) = fence("off", &["--yes", "--reason", "disk"]);
+    let (code, out, err) = fence("off", &["--yes"]);
     assert!(code == 0 && out.contains("is off"), "{code} {out} {err}");
     // A recovery that is open keeps it off.
     let notification = stage.report(HOST).await;

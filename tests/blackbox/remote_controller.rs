@@ -38,7 +38,13 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
     let racks = ["setup", "import", "--by", "rack"];
     assert_refused(&stage, ADMIN, &racks, 1, "storm_failure_domains_file");
     let apply = ["setup", "import", "--apply"];
-    assert_refused(&stage, ADMIN, &apply, 2, "is asked for --diff only");
+    assert_refused(
+        &stage,
+        ADMIN,
+        &apply,
+        2,
+        "an API is asked for the plan, without --apply",
+    );
     let segments = &json(&stage, &["status"])["segments"];
     assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was made");
 

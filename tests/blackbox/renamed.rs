@@ -19,7 +19,7 @@ fn lasting(value: Value) -> Value {
             .map(|(name, value)| (name, lasting(value)))
             .collect(),
         Value::Array(all) => all.into_iter().map(lasting).collect(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 

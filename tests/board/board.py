@@ -43,12 +43,14 @@ SILENCE = """() => {
 }"""
 
 EVIL = "<script>document.title='broken'</script><img src=x onerror=alert(1)>"
+# What reverses a name in a browser.
+REVERSED = EVIL + "\u202e"
 
 
 class Board(Scene):
     def prepare(self):
         self.register(EVIL)
-        self.region.admin("POST", "/servers", {"count": 3, "host": self.hosts[0], "name": EVIL})
+        self.region.admin("POST", "/servers", {"count": 3, "host": self.hosts[0], "name": REVERSED})
         self.look_anew()
 
     def log_in(self, page):
@@ -63,7 +65,7 @@ class Board(Scene):
         page.keyboard.press("Tab")
         page.keyboard.type(auth["project_name"])
         page.keyboard.press("Enter")
-        self.check.that("a wrong password is told", self.seen(page, "Keystone does not accept this"), self.text(page))
+        self.check.that("a wrong password is told", self.seen(page, "Login failed"), self.text(page))
         page.fill("input[name=user]", "")
         page.focus("input[name=user]")
         page.keyboard.type(auth["username"])
@@ -71,7 +73,7 @@ class Board(Scene):
         page.focus("input[name=password]")
         page.keyboard.type(self.region.password)
         page.keyboard.press("Enter")
-        if not self.check.that("the right one leads to Now", self.seen(page, "What this rests on"), self.text(page)):
+        if not self.check.that("the right one leads to Now", self.seen(page, "Data sources"), self.text(page)):
             raise SystemExit("nobody can log in: %s\n%s" % (self.said, self.region.service_output()[-3000:]))
 
     def walk(self):
@@ -83,8 +85,14 @@ class Board(Scene):
         self.check.equal("no script sees it", page.evaluate("document.cookie"), "")
         answer = context.request.get(self.region.api + "/operator/v1/situation", headers={"Cookie": "tachi-board=" + cookie["value"]})
         self.check.equal("the cookie is nothing to the API itself", answer.status, 401)
-        self.check.that("facts are seen", self.seen(page, "fresh", 30), self.text(page))
-        self.check.that("a hostile name stays text", self.seen(page, EVIL) and page.title() == "Now · Tachi", page.title())
+        self.check.that("facts are seen", self.seen(page, "current", 30), self.text(page))
+        self.check.that("a hostile name stays text", self.seen(page, EVIL) and page.title().endswith(" · Now · Tachi"), page.title())
+        self.check.that("the head of the page has the user and the role", re.search("admin · (operator|read only)$", page.inner_text("#who")), page.inner_text("#who"))
+        icon = page.get_attribute("link[rel=icon]", "href")
+        self.check.that("the icon and the title have the state of the region", re.fullmatch("icon-(ok|warn|unknown|err).svg", icon) and page.title()[0] in "●!?✗", (icon, page.title()))
+        self.check.that("an address of no page is told", self.go(page, "#/bogus", 'There is no page "bogus"'))
+        page.goto(self.url + "#/now")
+        self.seen(page, "Data sources")
         self.check.that("the page listens, and asks no more each second", self.seen(page, "live, seen 3 s ago", 15), self.text(page))
         self.picture(page, "now-light")
         # By keyboard to the hosts.
@@ -114,7 +122,7 @@ class Board(Scene):
         self.check.that("History has it", self.seen(page, "host " + dead), self.text(page))
         self.history(page)
         self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
-        for text in ("Fence devices", "Monitors", "None has ever signed", "Instances"):
+        for text in ("Fence devices", "Monitors", "No heartbeat yet", "Instances"):
             self.check.that("a host's page has %r" % text, self.seen(page, text), self.text(page)[:1500])
         # A device is told once it has been tested: each of them every ten seconds, one after the other.
         page.wait_for_selector("td[data-head=tested]:has-text('ago')", timeout=60_000)
@@ -124,6 +132,8 @@ class Board(Scene):
         self.check.that("an instance of it leads to its own page", self.seen(page, "Its moves") and named in self.text(page), self.text(page)[:500])
         self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
         self.picture(page, "host-light")
+        recovered = self.told(context, "recovery/" + self.recovery())
+        self.check.that("what reverses a name is written out", "\\u{202e}" in recovered and "\u202e" not in recovered, recovered[:3000])
         self.printed()
         self.forecast(page)
         self.schedule(page)
@@ -135,13 +145,13 @@ class Board(Scene):
     def history(self, page):
         """What the death has cost, and its report to keep."""
         told = self.api("GET", "/operator/v1/recoveries?all=true&downtime=true")["recoveries"][0]
-        cost = page.get_attribute("td[data-head='down in all'] span", "title")
+        cost = page.get_attribute("td[data-head='total downtime'] span", "title")
         self.check.that("it tells what it cost", told["down_seconds"] > 0 and cost == "%g s" % told["down_seconds"], (told["down_seconds"], cost))
         links = page.eval_on_selector_all("a[download]", "all => all.map(a => [a.textContent, new URL(a.href).pathname + new URL(a.href).search])")
         path = "/board/api/recoveries/%s/report?format=" % told["recovery"]
         self.check.equal("and has the report to keep", links, [["html", path + "html"], ["md", path + "md"]])
         self.picture(page, "history-light")
-        self.go(page, "#/recovery/" + told["recovery"], "Who said what")
+        self.go(page, "#/recovery/" + told["recovery"], "Event log")
         text = self.text(page)
         self.check.that("a recovery tells what the devices said", 'level 1 said "off"' in text and "twice in a row, last asked" in text, text)
         self.check.that("how often Nova was asked, and how long each was down", "tries" in text and " s" in page.inner_text("tr:has-text('ha-1') td[data-head=down], td[data-head=down]"), text)
@@ -194,9 +204,21 @@ class Board(Scene):
         self.go(page, "#/hosts", "of %d hosts" % len(self.hosts))
         page.fill("#filter", self.hosts[1])
         self.check.that("the filter leaves one", self.seen(page, "1 of %d hosts" % len(self.hosts)), self.text(page)[:800])
-        self.check.equal("with its flags, its monitors and its fence level", [page.inner_text("tr:not([hidden]) td[data-head='%s']" % head) for head in ("flags", "monitors", "level 1")],
-                         [".....", "? never signed", "● works"])
+        self.check.equal("with its monitors and its fence level", [page.inner_text("tr:not([hidden]) td[data-head='%s']" % head) for head in ("monitors", "level 1")],
+                         ["? none", "● works"])
         page.fill("#filter", "")
+        names = lambda: page.eval_on_selector_all("tr[data-search]:not([hidden]) td[data-head=host]", "all => all.map(one => one.textContent)")
+        worst = names()
+        page.click("th >> text=host")
+        self.check.equal("a click on the head sorts by that column", names(), sorted(self.hosts))
+        page.click("th >> text=host")
+        self.check.equal("and another one the other way", names(), sorted(self.hosts, reverse=True))
+        self.check.equal("the head says so", page.get_attribute("th:has-text('host')", "aria-sort"), "descending")
+        page.click("[data-chip=down]")
+        down = int(re.search(r"\d+", page.inner_text("[data-chip=down]"))[0])
+        self.check.that("a chip leaves those that are down (%d)" % down, len(names()) == down and page.get_attribute("[data-chip=down]", "aria-pressed") == "true", (names(), worst))
+        page.click("[data-chip=down]")
+        self.check.equal("and gives the rest back", len(names()), len(self.hosts))
 
     def streams(self, context):
         page = context.new_page()
@@ -228,7 +250,7 @@ class Board(Scene):
             other, page = self.open(width, 800, dark)
             other.add_cookies(context.cookies())
             name = "%s-%s" % ("narrow" if width == 360 else "wide", "dark" if dark else "light")
-            for to, text in (("#/now", "What this rests on"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Story"), ("#/history", "back"), ("#/forecast", "An estimate"), ("#/schedule", "every 6h")):
+            for to, text in (("#/now", "Data sources"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Event log"), ("#/history", "back"), ("#/forecast", "An estimate"), ("#/schedule", "every 6h")):
                 page.goto(self.url + to)
                 self.seen(page, text)
                 wide = page.evaluate("document.documentElement.scrollWidth")
@@ -328,7 +350,7 @@ class Board(Scene):
         with urllib.request.urlopen(request, timeout=10) as answer:
             made = json.load(answer)["application_credential"]
         context, page = self.open()
-        for secret, text in (("wrong", "Keystone does not accept this"), ("not-the-password", "What this rests on")):
+        for secret, text in (("wrong", "Login failed"), ("not-the-password", "Data sources")):
             page.goto(self.url)
             page.select_option("#with", "application_credential")
             page.fill("input[name=id]", made["id"])
@@ -340,7 +362,7 @@ class Board(Scene):
     def strangers(self):
         context, page = self.open()
         said = len(self.said)
-        for token, text in (("gAAAAA-no-such-token", "Keystone does not accept this"),):
+        for token, text in (("gAAAAA-no-such-token", "Login failed"),):
             page.goto(self.url)
             page.select_option("#with", "token")
             page.fill("input[name=token]", token)
@@ -348,7 +370,7 @@ class Board(Scene):
             self.check.that("a token that is none is refused", self.seen(page, text), self.text(page))
         page.fill("input[name=token]", self.token)
         page.keyboard.press("Enter")
-        self.check.that("a token that is good lets in", self.seen(page, "What this rests on"), self.text(page))
+        self.check.that("a token that is good lets in", self.seen(page, "Data sources"), self.text(page))
         page.click("#logout")
         self.check.that("logging out ends it", self.seen(page, "You are logged out") and not context.cookies(), context.cookies())
         self.said[said:] = [line for line in self.said[said:] if "401" not in line]
@@ -374,14 +396,16 @@ class Board(Scene):
     def said_by_keyboard(self, page):
         host = self.hosts[3]
         self.kill(host)
-        self.go(page, "#/now", "Waits for a person")
+        self.go(page, "#/now", "Needs attention")
         self.check.that("a held recovery has a button", self.focus_on(page, "e.textContent === 'Approve…'"), self.text(page)[:1500])
         page.keyboard.press("Enter")
         page.wait_for_selector("dialog[open]")
         text = page.inner_text("dialog")
-        self.check.that("a dialog says what it does before it is done", "Approve the recovery of " + host in text and "goes on past the guards" in text, text)
-        self.check.equal("the key that has opened it says nothing", page.evaluate("document.activeElement.name"), "reason")
+        self.check.that("a dialog says what it does before it is done", "Approve the recovery of " + host in text and "it may cut the power of the host" in text, text)
+        self.check.equal("the key that has opened it says nothing", page.evaluate("document.activeElement.name"), "confirm")
         page.keyboard.press("Enter")
+        page.keyboard.type(self.hosts[0])
+        page.keyboard.press("Tab")
         page.keyboard.type("it's dead")
         recovery = self.recovery()
         self.check.that("it shows the command", "tachi recovery approve %s --reason 'it'\\''s dead'" % recovery in page.inner_text("dialog"), page.inner_text("dialog"))
@@ -394,15 +418,20 @@ class Board(Scene):
         self.check.equal("and nothing was said", story["word"], None)
         page.keyboard.press("Enter")
         page.wait_for_selector("dialog[open]")
-        page.keyboard.type("it's dead")
+        page.keyboard.type(self.hosts[0])
         page.keyboard.press("Tab")
+        page.keyboard.type("it's dead")
         page.keyboard.press("Enter")
-        self.check.that("the answer is told", self.seen(page, "Written, as admin, Keystone user"), page.inner_text("body")[-1500:])
+        self.check.that("the name of another host approves nothing", self.seen(page, "This is not " + host), page.inner_text("dialog"))
+        self.check.equal("and it was not written", self.api("GET", "/operator/v1/recoveries/" + recovery)["recovery"]["word"], None)
+        page.fill("dialog input[name=confirm]", host)
+        page.keyboard.press("Enter")
+        self.check.that("the answer is told", self.seen(page, "Requested, as admin, Keystone user"), page.inner_text("body")[-1500:])
         self.check.equal("and closing it is next", page.evaluate("document.activeElement.textContent"), "Close")
         page.keyboard.press("Enter")
         page.wait_for_selector("dialog", state="detached")
-        self.go(page, "#/recovery/" + recovery, "Story")
-        self.check.that("what was approved goes on to its end", self.seen(page, "EvacuateInstances", 60) and page.locator("tr:has-text('admin, Keystone user') td[data-head=word]", has_text="approve").count(), self.text(page)[:2500])
+        self.go(page, "#/recovery/" + recovery, "Event log")
+        self.check.that("what was approved goes on to its end", self.seen(page, "EvacuateInstances", 60) and page.locator("tr:has-text('admin, Keystone user') td[data-head=action]", has_text="approve").count(), self.text(page)[:2500])
         deadline = time.monotonic() + 60
         while (told := self.api("GET", "/operator/v1/recoveries/" + recovery)["recovery"])["life"] == "open" and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -422,7 +451,7 @@ class Board(Scene):
         if lasts:
             page.select_option("dialog select", lasts)
         if reason:
-            page.fill("dialog input", reason)
+            page.fill("dialog input[name=reason]", reason)
         page.click("dialog button.main")
 
     def close(self, page):
@@ -433,7 +462,7 @@ class Board(Scene):
         host = self.hosts[1]
         self.go(page, "#/host/" + host, "Freeze…")
         self.press(page, "freeze host " + host, EVIL, "4h")
-        self.check.that("a freeze is told when engines have heard it", self.seen(page, "host %s is frozen until" % host, 20) and self.seen(page, "nothing of it is fenced or moved"), self.text(page)[-1500:])
+        self.check.that("a freeze is told when engines have heard it", self.seen(page, "host %s is frozen until" % host, 20) and self.seen(page, "no fencing, no evacuation"), self.text(page)[-1500:])
         self.check.equal("its reason stays text in the dialog and in the shell", page.inner_text("dialog code"),
                          "tachi freeze host %s --for 4h --reason '%s'" % (host, EVIL.replace("'", "'\\''")))
         self.picture(page, "dialog-answer")
@@ -457,7 +486,7 @@ class Board(Scene):
         self.go(page, "#/now", "Freeze everything…")
         page.click("[data-key^='freeze segment']")
         self.check.that("a hostile name stays text in the dialog", "Freeze segment " + EVIL in page.inner_text("dialog"), page.inner_text("dialog"))
-        page.fill("dialog input", "a reason that is longer than the screen is wide, as they are at night")
+        page.fill("dialog input[name=reason]", "a reason that is longer than the screen is wide, as they are at night")
         box = page.eval_on_selector("dialog", "d => { const r = d.getBoundingClientRect(); return [r.left, r.right, d.scrollWidth <= d.clientWidth] }")
         self.check.that("the dialog fits 360 px", box[0] >= 0 and box[1] <= 360 and box[2] and page.evaluate("document.documentElement.scrollWidth") <= 360, box)
         self.picture(page, "dialog-narrow-dark")
@@ -473,12 +502,12 @@ class Board(Scene):
         before = self.api("GET", "/operator/v1/recoveries/" + self.recovery())["recovery"]["word"]
         context, page = self.open()
         self.enter(context, self.new_token("tachi-sandbox-demo"))
-        self.go(page, "#/now", "What this rests on")
+        self.go(page, "#/now", "Data sources")
         for to in ("#/now", "#/host/" + self.hosts[1], "#/recovery/" + self.recovery()):
             self.go(page, to, "live, seen")
             rights = context.request.get(self.url + "rights").json()
-            self.check.equal("a reader may do nothing at " + to, rights, {"rights": {"act": False}})
-            self.check.equal("and sees no button there", page.query_selector_all("main button"), [])
+            self.check.equal("a reader may do nothing at " + to, rights["rights"]["act"], False)
+            self.check.equal("and sees no action there", page.query_selector_all("main button[data-act]"), [])
         status, text = page.evaluate(self.POST, [word, headers])
         self.check.that("a reader who posts is refused", status == 403 and "os_masakari_api:operator:act" in text, (status, text))
         context.close()

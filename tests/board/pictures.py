@@ -33,7 +33,7 @@ class Painter(Scene):
         page = self.page(1280, 700)
         page.goto(self.url + "#/host/" + self.hosts[3])
         page.click("[data-key^='freeze host']")
-        page.fill("dialog input", "firmware")
+        page.fill("dialog input[name=reason]", "firmware")
         page.screenshot(path=os.path.join(self.pictures, "board-dialog.png"))
 
 

@@ -10,6 +10,7 @@ use super::Desk;
 use crate::error::ApiError;
 
 const PAGE: &str = "index.html";
+const ICON: &str = "image/svg+xml";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 const FILES: &[(&str, &str, &[u8])] = &[
@@ -23,7 +24,11 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "text/css; charset=utf-8",
         include_bytes!("files/board.css"),
     ),
-    ("icon.svg", "image/svg+xml", include_bytes!("files/icon.svg")),
+    ("icon.svg", ICON, include_bytes!("files/icon.svg")),
+    ("icon-ok.svg", ICON, include_bytes!("files/icon-ok.svg")),
+    ("icon-warn.svg", ICON, include_bytes!("files/icon-warn.svg")),
+    ("icon-unknown.svg", ICON, include_bytes!("files/icon-unknown.svg")),
+    ("icon-err.svg", ICON, include_bytes!("files/icon-err.svg")),
     ("main.js", SCRIPT, include_bytes!("files/main.js")),
     ("live.js", SCRIPT, include_bytes!("files/live.js")),
     ("draw.js", SCRIPT, include_bytes!("files/draw.js")),

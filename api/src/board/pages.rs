@@ -4,7 +4,9 @@
 //! A page has no times relative to now: the browser writes those. So it stays the same while nothing happens, and is not sent again.
 
 mod acts;
+mod events;
 mod hosts;
+mod now;
 mod pieces;
 mod timeline;
 
@@ -17,7 +19,6 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
@@ -25,24 +26,24 @@ use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Code, Grade, Need};
 use tachi_operator::{
-    ExplanationView, FactView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView,
-    NeedView, OutcomeView, RecoveryView, RoomView, SegmentForecastView, SegmentView, SituationView,
-    StoryView, UnderwayView, VmoveView, progress_of,
+    ExplanationView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView, NeedView,
+    OutcomeView, RecoveryView, RoomView, SegmentForecastView, SituationView, StoryView, VmoveView,
 };
 
 use super::assets::tag_of;
+use super::words::RightsView;
 use super::{Desk, FIRST, cookie, hand_on};
 use crate::error::ApiError;
 use acts::{freeze, of_recovery, thaw};
+use events::Events;
 use hosts::Hosts;
+use now::Now;
 use pieces::{
-    Piece, ago, clock, commands, day, fared, lasted, link, many, mark, n_plus, nova, or_nothing, room, span,
-    state, tested, tiles, until, why,
+    Piece, ago, clock, commands, escaped, fared, lasted, link, many, mark, n_plus, nova, or_nothing, reading,
+    room, span, state, tested, until, visible, ways, why,
 };
 use timeline::Timeline;
 
-/// So many hosts are named of those that a finding is about.
-const NAMED: usize = 12;
 /// So many hosts of a segment, or instances, are told one by one.
 const TOLD: usize = 100;
 /// How many hosts are lost together, in the table of segments.
@@ -70,7 +71,10 @@ pub(super) async fn show(desk: &Desk, page: &str, request: Request) -> Response 
         extensions: parts.extensions,
     };
     match made(&asking, page, name, width).await {
-        Ok(html) => answer(html, &parts.headers),
+        Ok(html) => {
+            let head = asking.head().await;
+            answer(visible(&format!("{head}{html}")), &parts.headers)
+        }
         Err(response) => response,
     }
 }
@@ -115,11 +119,30 @@ impl Asking<'_> {
         .await
     }
 
-    /// Whether words are offered.
-    async fn may(&self) -> bool {
+    /// What the caller may do, and who that is.
+    async fn rights(&self) -> Option<RightsView> {
         let told = hand_on(&self.desk.rights, self.request(), FIRST, self.token.as_ref()).await;
-        let rights: Result<Value, _> = read(told).await;
-        rights.is_ok_and(|rights| rights.get("act") == Some(&Value::Bool(true)))
+        read(told).await.ok()
+    }
+
+    /// Whether actions are offered.
+    async fn may(&self) -> bool {
+        self.rights().await.is_some_and(|rights| rights.act)
+    }
+
+    /// What the browser shows around every page: the state of the region, and who looks at it. Nothing if that is not known.
+    async fn head(&self) -> String {
+        let (Ok(seen), Some(rights)) = (self.desk.app.lookout.look().await, self.rights().await) else {
+            return String::new();
+        };
+        let waits = seen.held().count() + seen.tables.waiting.len();
+        let role = if rights.act { "operator" } else { "read only" };
+        format!(
+            "<p id=\"state\" hidden data-grade=\"{}\" data-waits=\"{waits}\" data-who=\"{}\" data-roles=\"{}\"></p>",
+            seen.situation.grade,
+            escaped(&who(seen.place.region.as_deref(), &rights.user, role)),
+            escaped(&rights.roles.join(", "))
+        )
     }
 
     /// What is frozen, if somebody could thaw it and something is.
@@ -134,6 +157,13 @@ impl Asking<'_> {
             Ok(Vec::new())
         }
     }
+}
+
+/// The region, the user and the role, as far as they are known.
+fn who(region: Option<&str>, user: &str, role: &str) -> String {
+    let all = [region.unwrap_or_default(), user, role];
+    let known: Vec<&str> = all.into_iter().filter(|text| !text.is_empty()).collect();
+    known.join(" · ")
 }
 
 /// The answer below its key.
@@ -156,13 +186,12 @@ async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result
         "now" => {
             let (seen, may): (SituationView, _) = (asking.of("situation").await?, asking.may().await);
             let freezes = asking.freezes(may, seen.findings.iter()).await?;
-            let (seen, freezes) = (&seen, &freezes);
-            rendered(&Now { seen, freezes, may })
+            rendered(&Now::of(&seen, &freezes, may))
         }
         "hosts" => rendered(&Hosts::of(&asking.of("situation").await?)),
         "instances" => {
-            let instances: Vec<VmoveView> = asking.of("instances").await?;
-            rendered(&Instances { instances })
+            let all: Vec<VmoveView> = asking.of("instances").await?;
+            rendered(&Instances::of(all))
         }
         // A name is handed on as it stands in the address: so it leads to nothing but what is called so.
         "host" => explained(asking, &format!("hosts/{name}/explanation")).await,
@@ -176,8 +205,14 @@ async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result
                 Some(timeline) => Some(rendered(&timeline)?),
                 None => None,
             };
-            let (story, timeline) = (&story, timeline.map(Piece));
-            rendered(&Recovery { story, timeline, may })
+            let (events, timeline) = (Events::of(&story.steps), timeline.map(Piece));
+            let story = &story;
+            rendered(&Recovery {
+                story,
+                events,
+                timeline,
+                may,
+            })
         }
         "forecast" => {
             let told: ForecastView = asking.of(&format!("forecast?lose={name}")).await?;
@@ -202,85 +237,19 @@ fn rendered(page: &impl Template) -> Result<String, Response> {
 }
 
 #[derive(Template)]
-#[template(path = "now.html")]
-struct Now<'a> {
-    seen: &'a SituationView,
-    freezes: &'a [FreezeView],
-    may: bool,
-}
-
-impl Now<'_> {
-    /// Whether the sentence would say something good if it were old.
-    const fn is_good(&self) -> bool {
-        matches!(self.seen.grade, Grade::Ok | Grade::Info)
-    }
-}
-
-fn waits_for_person(seen: &SituationView, one: &UnderwayView) -> bool {
-    seen.needs_person
-        .recoveries
-        .iter()
-        .any(|held| held.recovery == one.id)
-}
-
-fn under_way(one: &UnderwayView) -> Piece {
-    if pieces::is_held(&one.waits) {
-        mark("err", "held")
-    } else if one.life == Life::Watching {
-        mark("busy", "watching")
-    } else {
-        mark("busy", "running")
-    }
-}
-
-fn progress(one: &UnderwayView) -> String {
-    let told = progress_of(one.kind, one.moves);
-    told.unwrap_or_else(|| {
-        let known = if one.life == Life::Watching {
-            "no instances"
-        } else {
-            "its instances are not listed yet"
-        };
-        known.to_owned()
-    })
-}
-
-fn is_about_hosts(one: &FindingView) -> bool {
-    one.code.as_str().starts_with("HOST") && !one.subjects.is_empty()
-}
-
-fn others(one: &FindingView) -> String {
-    match one.subjects.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!("and {more} more"),
-    }
-}
-
-fn protected(one: &SegmentView) -> Piece {
-    one.instances.map_or_else(
-        || mark("unknown", ""),
-        |counts| {
-            let (good, all) = (counts.protected, counts.meant());
-            Piece(format!("<span class=\"good\">{good} of {all}</span>"))
-        },
-    )
-}
-
-fn fact(one: &FactView) -> String {
-    let what = match one.kind.as_str() {
-        "computes" => "Nova's services",
-        "instances" => "Nova's instances",
-        "tests" => "fence devices",
-        "rooms" => "room on hosts",
-        other => other,
-    };
-    what.to_owned()
-}
-
-#[derive(Template)]
 #[template(path = "instances.html")]
 struct Instances {
     instances: Vec<VmoveView>,
+}
+
+impl Instances {
+    /// Those that move, or wait for an operator.
+    fn of(all: Vec<VmoveView>) -> Self {
+        let is_done = |one: &VmoveView| !one.needs_person && ["moved", "left"].contains(&one.state.as_str());
+        Self {
+            instances: all.into_iter().filter(|one| !is_done(one)).collect(),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -318,7 +287,7 @@ async fn explained(asking: &Asking<'_>, path: &str) -> Result<String, Response> 
 fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
     let grade = one.told_of(need).map(|(grade, _)| grade);
     match (grade, need.holds) {
-        (Some(Grade::Info), _) if need.need == Need::Meant => mark("info", "not meant"),
+        (Some(Grade::Info), _) if need.need == Need::Meant => mark("info", "excluded"),
         (Some(Grade::Info), _) => mark("info", "not assessed"),
         (_, None) => mark("unknown", "not known"),
         (_, Some(true)) => mark("ok", "holds"),
@@ -328,6 +297,28 @@ fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
             mark(worst.as_str(), "does not hold")
         }
     }
+}
+
+/// All checks in a line; `None` if one of them has to be read.
+fn checks(one: &ExplanationView) -> Option<String> {
+    let grade = |need: &NeedView| one.told_of(need).map(|(grade, _)| grade);
+    let good = one
+        .needs
+        .iter()
+        .filter(|need| grade(need) == Some(Grade::Ok))
+        .count();
+    let open = one
+        .needs
+        .iter()
+        .filter(|need| need.need != Need::Meant && grade(need) == Some(Grade::Info));
+    let open = open.count();
+    let is_all = !one.needs.is_empty() && good + open == one.needs.len();
+    let not_assessed = if open > 0 {
+        format!("; {open} not assessed")
+    } else {
+        String::new()
+    };
+    is_all.then(|| format!("All {} pass{not_assessed}", many(good as u64, "check")))
 }
 
 fn fits_on(room: &RoomView) -> Option<String> {
@@ -378,8 +369,22 @@ fn reports(id: impl std::fmt::Display) -> Piece {
 #[template(path = "recovery.html")]
 struct Recovery<'a> {
     story: &'a StoryView,
+    events: Events<'a>,
     timeline: Option<Piece>,
     may: bool,
+}
+
+/// The command that shows the same.
+fn shown(story: &StoryView) -> Piece {
+    commands([&format!("tachi recovery show {}", story.summary.recovery)])
+}
+
+fn done(story: &StoryView) -> &'static str {
+    if story.summary.kind.is_planned() {
+        "moved"
+    } else {
+        "back"
+    }
 }
 
 fn failed(story: &StoryView) -> Piece {

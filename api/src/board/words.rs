@@ -12,7 +12,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Desk, FIRST, check_page, cookie, hand_on};
@@ -27,18 +27,25 @@ use crate::routes::{ACT, OPERATOR};
 /// The words about recoveries.
 const OF_RECOVERIES: [&str; 2] = ["approve", "abort"];
 
-/// What somebody may do with the board.
-#[derive(Serialize)]
-struct RightsView {
-    /// Whether words can be said.
-    act: bool,
+/// Who looks at the board, and what they may do with it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RightsView {
+    /// True if actions are allowed.
+    pub(super) act: bool,
+    /// The user's name, or their id.
+    pub(super) user: String,
+    /// Their roles.
+    pub(super) roles: Vec<String>,
 }
 
 /// Tells it. Whoever asks has to be known as for everything else.
 pub(super) fn rights_of(app: &App, actions: bool) -> Router {
     let told = move |State(app): State<App>, Extension(caller): Extension<Caller>| async move {
         let act = actions && app.policy.allows(ACT, &caller) && not_for_monitors(&app, &caller).is_ok();
-        reply::ok("rights", &RightsView { act })
+        let who = &caller.identity;
+        let user = who.user_name.clone().unwrap_or_else(|| who.user_id.clone());
+        let roles = who.roles.clone();
+        reply::ok("rights", &RightsView { act, user, roles })
     };
     Router::new()
         .fallback(get(told))

@@ -64,6 +64,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::ExplanationView>(schemas);
     view::<tachi_operator::NeedView>(schemas);
     view::<tachi_operator::RoomView>(schemas);
+    view::<tachi_operator::EvidenceView>(schemas);
     view::<tachi_operator::LevelView>(schemas);
     view::<tachi_operator::LevelSeenView>(schemas);
     view::<tachi_operator::HostedView>(schemas);

@@ -116,6 +116,10 @@ async fn board_files_are_asked_about_and_not_sent_twice() {
         "",
         "board.css",
         "icon.svg",
+        "icon-ok.svg",
+        "icon-warn.svg",
+        "icon-unknown.svg",
+        "icon-err.svg",
         "main.js",
         "live.js",
         "draw.js",
@@ -221,9 +225,9 @@ async fn board_tells_what_the_api_tells_under_the_same_rules() {
 async fn board_pages_are_made_for_who_may_read_what_they_tell() {
     let bench = bench();
     for (page, text) in [
-        ("now", "What this rests on"),
-        ("hosts", "Flags: R under recovery"),
-        ("instances", "waiting for a person"),
+        ("now", "Data sources"),
+        ("hosts", "data-chip=\"held\""),
+        ("instances", "waiting for an operator"),
         ("history", "No recovery yet."),
         ("history/250", "No recovery yet."),
         ("forecast", "An estimate"),
@@ -235,6 +239,10 @@ async fn board_pages_are_made_for_who_may_read_what_they_tell() {
         assert_eq!(got.status, 200, "{path}: {}", got.text);
         assert_eq!(got.header("content-type"), Some("text/html; charset=utf-8"));
         assert!(got.text.contains(text), "{path}: {}", got.text);
+        // Around every page stands how the region is, and who looks at it.
+        for text in ["<p id=\"state\" hidden data-grade=", " · read only\""] {
+            assert!(got.text.contains(text), "{path}: {}", got.text);
+        }
         for (token, status) in [
             ("reader", 403),
             ("member", 403),

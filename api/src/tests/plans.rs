@@ -122,7 +122,11 @@ async fn operator_api_a_drain_is_audited_with_its_speaker_and_written_once() {
     bench.desk.recoveries.lock().unwrap()[0].life = Life::Open;
     let got = post(&bench, "admin", DRAIN, other).await;
     assert_eq!(got.status, 409, "{}", got.text);
-    assert!(got.text.contains("(kind drain) of a is not over"), "{}", got.text);
+    assert!(
+        got.text.contains("(kind drain) of a is not finished"),
+        "{}",
+        got.text
+    );
     // A minute later the same is meant.
     bench.desk.recoveries.lock().unwrap()[0].opened_at = NOW.minus_seconds(60);
     assert_eq!(post(&bench, "admin", DRAIN, firmware()).await.status, 409);
@@ -147,7 +151,7 @@ async fn operator_api_only_what_is_known_to_live_and_is_left_alone_is_drained() 
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
-        got.text.contains("is at work: `tachi recovery show"),
+        got.text.contains("is running: `tachi recovery show"),
         "{}",
         got.text
     );

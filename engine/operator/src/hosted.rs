@@ -1,13 +1,15 @@
-//! What a host has: its fence devices, and the instances on it.
+//! What a host has: its fence devices, the instances on it, and what is known of it while its recovery is on hold.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use tachi_domain::power::Power;
 use tachi_domain::situation::{Code, Protection};
 use utoipa::ToSchema;
 
 use crate::schema;
 use crate::seen::Seen;
+use crate::situation::CountsView;
 use crate::waits::WaitView;
 use crate::when::Time;
 
@@ -23,6 +25,10 @@ pub struct LevelView {
     pub tested_at: Time,
     /// Whether it works, and was tested lately enough to count.
     pub good: bool,
+    /// The power that it read then; null if it read none.
+    #[serde(default)]
+    #[schema(required, schema_with = schema::power)]
+    pub power: Option<Power>,
     /// Why it cannot be counted on.
     #[schema(required)]
     pub fault: Option<String>,
@@ -39,9 +45,42 @@ impl LevelView {
                 device: test.target.clone(),
                 tested_at: Time(test.as_of),
                 good: test.is_good(seen.now),
+                power: test.power,
                 fault: test.fault.clone(),
             })
             .collect()
+    }
+}
+
+/// The evidence that a host is off, or not: for who decides about its recovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostEvidence)]
+pub struct EvidenceView {
+    /// True if the host is up in Nova; null if that is not known.
+    #[schema(required)]
+    pub up: Option<bool>,
+    /// Since when Nova shows it so, as far as an engine has seen.
+    #[schema(required)]
+    pub since: Option<Time>,
+    /// The number of its instances; null while they are not listed.
+    #[schema(required)]
+    pub instances: Option<u64>,
+    /// Its fence devices with their last readings, in the order in which they are tried.
+    pub levels: Vec<LevelView>,
+}
+
+impl EvidenceView {
+    /// Gathers what is known of one host.
+    pub(crate) fn of(seen: &Seen, host: &str) -> Self {
+        let judged = seen.situation.hosts.iter().find(|one| one.name == host);
+        let mut services = seen.facts.computes.iter().flat_map(|known| &known.value);
+        let counts = judged.and_then(|one| one.counts).map(CountsView::from);
+        Self {
+            up: judged.and_then(|one| one.up),
+            since: services.find(|one| one.host == host).map(|one| Time(one.since)),
+            instances: counts.map(|counts| counts.meant() + counts.not_meant),
+            levels: LevelView::of(seen, host),
+        }
     }
 }
 

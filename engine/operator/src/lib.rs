@@ -9,6 +9,7 @@
 //! api: /operator/v1 ──────────────────────┘
 //! ```
 
+pub mod consequence;
 mod controller;
 mod counted;
 pub mod downtime;
@@ -54,7 +55,7 @@ pub use forecast::{
     ForecastView, Forecasts, LandingView, NotForecast, OutcomeView, SegmentForecastView, headroom,
 };
 pub use freezes::{FreezeView, FrozenView};
-pub use hosted::{HostedView, LevelView};
+pub use hosted::{EvidenceView, HostedView, LevelView};
 pub use job::JobView;
 pub use judged::{HostView, LevelSeenView};
 pub use monitor::{GuestsView, MonitorView, NoticeView};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::recovery::Word;
+use tachi_domain::recovery::{MoveWord, Word};
 use tachi_engine::ports::operator::StepLine;
 use utoipa::ToSchema;
 
@@ -33,6 +33,33 @@ pub struct InstanceWordView {
     pub on: Option<String>,
     /// Who has said it, and why.
     pub by: String,
+    /// When an engine has read it; null if none has yet.
+    #[serde(default)]
+    #[schema(required)]
+    pub at: Option<Time>,
+}
+
+impl InstanceWordView {
+    /// Every action on an instance of a recovery, oldest first, each with the time of the step that records it.
+    pub(crate) fn all(actions: &[MoveWord], steps: &[StepLine]) -> Vec<Self> {
+        let mut notes: Vec<&StepLine> = steps.iter().filter(|line| line.kind == "note").collect();
+        let view = actions.iter().map(|one| {
+            let on = one
+                .on
+                .as_deref()
+                .map_or_else(String::new, |host| format!(" on {host}"));
+            let text = format!("{}{on} of instance {}{BY}", one.word, one.server);
+            let place = notes.iter().position(|line| line.text.starts_with(&text));
+            Self {
+                word: one.word.to_string(),
+                instance: one.server.to_string(),
+                on: one.on.clone(),
+                by: one.by.clone(),
+                at: place.map(|place| Time(notes.remove(place).at)),
+            }
+        });
+        view.collect()
+    }
 }
 
 /// Between a word and who has said it, in the step that tells that an engine has heard it.
@@ -73,7 +100,48 @@ pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::ServerId;
+    use tachi_domain::recovery::MoveVerdict;
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn each_action_on_an_instance_has_the_time_of_its_own_step() {
+        let server = ServerId(Uuid::from_u128(7));
+        let action = |number, word, on: Option<&str>| MoveWord {
+            number,
+            server,
+            word,
+            on: on.map(str::to_owned),
+            by: "alice".to_owned(),
+        };
+        let note = |seconds: i64, text: String| StepLine {
+            at: Timestamp::from_micros(seconds * 1_000_000),
+            epoch: 1,
+            task: "EvacuateInstancesTask".to_owned(),
+            kind: "note".to_owned(),
+            server: None,
+            text,
+        };
+        let steps = [
+            note(1, format!("retry of instance {server} by alice")),
+            note(2, format!("failure on b of instance {server} by alice")),
+            note(3, format!("retry of instance {server} by alice")),
+        ];
+        let actions = [
+            action(1, MoveVerdict::Retry, None),
+            action(2, MoveVerdict::Retry, None),
+            action(3, MoveVerdict::Failure, Some("b")),
+            action(4, MoveVerdict::Retry, None),
+        ];
+        let told = InstanceWordView::all(&actions, &steps);
+        let at: Vec<Option<i64>> = told
+            .iter()
+            .map(|one| one.at.map(|at| at.0.micros() / 1_000_000))
+            .collect();
+        assert_eq!(at, [Some(1), Some(3), Some(2), None]);
+    }
 
     #[test]
     fn every_word_is_told_in_its_order_and_none_twice() {

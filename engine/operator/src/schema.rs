@@ -7,6 +7,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
+use tachi_domain::power::Power;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
 use tachi_domain::{EndedBy, WaitsFor};
@@ -102,6 +103,22 @@ pub(crate) fn notification_kind() -> Object {
 
 pub(crate) fn kind() -> Object {
     words(RecoveryKind::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) const fn power_word(power: Power) -> &'static str {
+    match power {
+        Power::On => "on",
+        Power::Off => "off",
+        Power::Unknown => "unknown",
+    }
+}
+
+pub(crate) fn power() -> Object {
+    or_null(
+        [Power::On, Power::Off, Power::Unknown]
+            .into_iter()
+            .map(power_word),
+    )
 }
 
 pub(crate) fn life() -> Object {

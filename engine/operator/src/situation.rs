@@ -14,6 +14,7 @@ use tachi_engine::situation::is_well;
 use utoipa::ToSchema;
 
 use crate::finding::FindingView;
+use crate::hosted::EvidenceView;
 use crate::judged::HostView;
 use crate::monitor::MonitorView;
 use crate::recovery::MovesView;
@@ -229,6 +230,10 @@ pub struct WaitingRecoveryView {
     pub waits: Option<WaitView>,
     /// What to type.
     pub commands: Vec<String>,
+    /// What is known of the host.
+    #[serde(default)]
+    #[schema(required)]
+    pub evidence: EvidenceView,
 }
 
 /// An instance that waits for a person.
@@ -424,13 +429,14 @@ impl From<&RecoverySummary> for UnderwayView {
     }
 }
 
-impl From<&RecoverySummary> for WaitingRecoveryView {
-    fn from(row: &RecoverySummary) -> Self {
+impl WaitingRecoveryView {
+    fn of(seen: &Seen, row: &RecoverySummary) -> Self {
         Self {
             recovery: row.id,
             host: row.host.clone(),
             waits: row.wait.as_ref().map(WaitView::from),
             commands: waits::to_end_recovery(row),
+            evidence: EvidenceView::of(seen, &row.host),
         }
     }
 }
@@ -489,7 +495,10 @@ impl From<&Seen> for SituationView {
             monitors: seen.situation.monitors.iter().map(MonitorView::from).collect(),
             recoveries: tables.recoveries.iter().map(UnderwayView::from).collect(),
             needs_person: NeedsPersonView {
-                recoveries: seen.held().map(WaitingRecoveryView::from).collect(),
+                recoveries: seen
+                    .held()
+                    .map(|row| WaitingRecoveryView::of(seen, row))
+                    .collect(),
                 instances: tables.waiting.iter().map(WaitingInstanceView::from).collect(),
             },
             grade: seen.situation.grade,

@@ -100,12 +100,13 @@ pub fn stage(head: &Value) -> Option<String> {
     word.map(str::to_owned)
 }
 
-/// How many instances are still to be over, and how many of them are on their way.
-fn to_be_over(counts: MoveCounts, on_its_way: &str) -> String {
+/// How many instances are still to be moved, and how many of them are under way.
+fn to_be_moved(counts: MoveCounts) -> String {
     match (counts.pending + counts.ongoing, counts.ongoing) {
-        (1, 0) => "1 instance to be over".to_owned(),
-        (1, _) => format!("1 instance to be over, which is {on_its_way}"),
-        (all, some) => format!("{all} instances to be over, {some} of them {on_its_way}"),
+        (0, _) => "its last steps: every instance is moved or left".to_owned(),
+        (1, 0) => "1 instance to be moved".to_owned(),
+        (1, _) => "1 instance to be moved, which is under way".to_owned(),
+        (all, some) => format!("{all} instances to be moved, {some} of them under way"),
     }
 }
 
@@ -151,14 +152,14 @@ fn waits_for(story: &Story) -> String {
             ways.join("`, or `")
         );
     }
-    let counts = summary.moves;
     match (summary.kind, stage(&head).as_deref()) {
         (RecoveryKind::Host, Some("begin")) => "the guards".into(),
         (RecoveryKind::Host, Some("fencing")) => "a proof that the host is off".into(),
         (RecoveryKind::Host, Some("disabling")) => "Nova to show the host disabled and forced down".into(),
         (RecoveryKind::Host, Some("listing")) => "Nova's lists of instances and migrations".into(),
-        (RecoveryKind::Host, Some("moving")) => to_be_over(counts, "in flight"),
-        (RecoveryKind::Drain | RecoveryKind::Giveback, Some("moving")) => to_be_over(counts, "under way"),
+        (RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback, Some("moving")) => {
+            to_be_moved(summary.moves)
+        }
         (_, Some(stage)) => format!("the end of what is under way: {}", stage.replace('_', " ")),
         (_, None) => "the end of what is under way".into(),
     }
@@ -401,16 +402,7 @@ impl From<&Story> for StoryView {
                 at: Time(*at),
             }),
             words: words(&story.steps, story.word.as_ref()),
-            instance_words: story
-                .move_words
-                .iter()
-                .map(|said| InstanceWordView {
-                    word: said.word.to_string(),
-                    instance: said.server.to_string(),
-                    on: said.on.clone(),
-                    by: said.by.clone(),
-                })
-                .collect(),
+            instance_words: InstanceWordView::all(&story.move_words, &story.steps),
             state: head(story),
             steps: story.steps.iter().map(StepView::from).collect(),
             proofs: (1..)
@@ -440,7 +432,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_to_be_over_is_told_of_one_and_of_many() {
+    fn what_is_still_to_be_moved_is_told_of_none_one_and_many() {
         let counts = |pending, ongoing| MoveCounts {
             pending,
             ongoing,
@@ -448,12 +440,13 @@ mod tests {
             ..MoveCounts::default()
         };
         for (counts, expected) in [
-            (counts(1, 0), "1 instance to be over"),
-            (counts(0, 1), "1 instance to be over, which is under way"),
-            (counts(1, 1), "2 instances to be over, 1 of them under way"),
-            (counts(3, 0), "3 instances to be over, 0 of them under way"),
+            (counts(0, 0), "its last steps: every instance is moved or left"),
+            (counts(1, 0), "1 instance to be moved"),
+            (counts(0, 1), "1 instance to be moved, which is under way"),
+            (counts(1, 1), "2 instances to be moved, 1 of them under way"),
+            (counts(3, 0), "3 instances to be moved, 0 of them under way"),
         ] {
-            assert_eq!(to_be_over(counts, "under way"), expected);
+            assert_eq!(to_be_moved(counts), expected);
         }
     }
 

@@ -531,6 +531,7 @@ fn test_of(host: &str, fault: Option<&str>) -> DeviceTest {
         target: "bmc".into(),
         as_of: Timestamp::from_micros(START),
         counts_for: 660,
+        power: None,
         fault: fault.map(str::to_owned),
         failures: 0,
     }

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::browser::Board;
 use super::scene::Scene;
-use super::told::Seen;
+use super::told::{Seen, Told};
 use crate::cli::DemoFault;
 use crate::out;
 use tachi_domain::count;
@@ -132,12 +132,9 @@ impl View {
             // A recovery that is on hold gives its reason as a step and as its message, and so does the next host of its rack, with
             // other numbers; once is enough.
             let message = told.message.as_deref();
-            let of_hold = |text: &str| text.starts_with("held:");
-            let is_known = |message: &str| {
-                let mut all = self.told.iter();
-                all.any(|(_, told)| message.ends_with(told.as_str()) || (of_hold(told) && of_hold(message)))
-            };
-            let message = message.filter(|message| !is_known(message));
+            let by_another = told.is_held() && seen.told.iter().take(of).any(Told::is_held);
+            let is_known = |message: &str| self.told.iter().any(|(_, told)| message.ends_with(told.as_str()));
+            let message = message.filter(|message| !by_another && !is_known(message));
             if let Some(message) = message
                 && self.told.insert((of, message.to_owned()))
             {

@@ -380,6 +380,7 @@ mod tests {
             device: device.to_owned(),
             tested_at: Time(Timestamp::from_micros(0)),
             good,
+            power: None,
             fault: fault.map(str::to_owned),
         }
     }

@@ -55,7 +55,7 @@ pub(super) struct PutBack {
 pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, PUT_BACK)?;
     let now = SystemClock.wall();
-    let done = put_back(&args, Meanwhile::of(&args.shape, now)).await?;
+    let done = Box::pin(put_back(&args, Meanwhile::of(&args.shape, now))).await?;
     let object = || json!({"host": done.host, "enabled": done.enabled, "off_maintenance": done.off_maintenance, "by": done.by});
     answer::object(&args.shape, now, object, |_| Vec::new())?;
     Ok(crate::DONE)

@@ -45,7 +45,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
         yes: true,
         shape: planned.shape.clone(),
     };
-    put_back::put_back(&back, meanwhile).await?;
+    Box::pin(put_back::put_back(&back, meanwhile)).await?;
     giveback::run(HostGivebackArgs {
         source: wanted,
         host,

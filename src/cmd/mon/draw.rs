@@ -1,18 +1,22 @@
 //! A frame, out of the state alone. Each line is cut to the width, and nothing is told by colour alone.
 
 use ratatui_core::buffer::Buffer;
-use ratatui_core::layout::Rect;
-use ratatui_core::style::{Color, Modifier, Style};
-use tachi_domain::count;
+use ratatui_core::style::{Modifier, Style};
 use tachi_domain::situation::Grade;
 use textwrap::core::display_width;
 
 use super::feed::Want;
 use super::page::{Bar, Line};
-use super::region::{Region, Sign, Tone};
+use super::region::Tone;
 use super::state::Mon;
 
 mod boxes;
+mod hosts;
+mod pen;
+
+pub(in crate::cmd) use hosts::progress;
+use hosts::{WIDE, matrix};
+use pen::Pen;
 
 /// Below this nothing can be told.
 const LEAST: (u16, u16) = (40, 8);
@@ -48,81 +52,6 @@ pub(super) fn draw(mon: &mut Mon, buffer: &mut Buffer) {
     }
     if let Some(dialogue) = &mon.dialogue {
         boxes::dialogue(dialogue, &mut pen);
-    }
-}
-
-/// Writes on a buffer.
-struct Pen<'a> {
-    buffer: &'a mut Buffer,
-    colours: bool,
-    width: u16,
-    height: u16,
-}
-
-impl Pen<'_> {
-    fn style(&self, tone: Tone) -> Style {
-        let colour = match tone {
-            Tone::Good => Color::Green,
-            Tone::Quiet => return Style::new(),
-            Tone::Busy => Color::Cyan,
-            Tone::Warn => Color::Yellow,
-            Tone::Unknown => Color::Magenta,
-            Tone::Bad => Color::Red,
-        };
-        if self.colours {
-            Style::new().fg(colour)
-        } else {
-            Style::new()
-        }
-    }
-
-    /// Writes a text of at most `room` columns, and gives the column after it.
-    fn put(&mut self, x: u16, y: u16, text: &str, style: Style, room: u16) -> u16 {
-        if y >= self.height || x >= self.width {
-            return x;
-        }
-        let room = room.min(self.width - x);
-        if display_width(text) <= usize::from(room) {
-            return self.buffer.set_stringn(x, y, text, usize::from(room), style).0;
-        }
-        let (end, _) = self
-            .buffer
-            .set_stringn(x, y, text, usize::from(room.saturating_sub(1)), style);
-        self.buffer.set_stringn(end, y, "…", 1, style).0
-    }
-
-    fn line(&mut self, y: u16, text: &str, style: Style) {
-        self.put(0, y, text, style, self.width);
-    }
-
-    /// In as many lines as it takes, up to `most`; gives the line after them.
-    fn wrapped(&mut self, mut y: u16, text: &str, style: Style, most: usize) -> u16 {
-        for line in textwrap::wrap(text, usize::from(self.width)).iter().take(most) {
-            self.line(y, line, style);
-            y += 1;
-        }
-        y
-    }
-
-    /// A line over the whole width with a title in it.
-    fn rule(&mut self, y: u16, title: &str) {
-        self.line(y, &"─".repeat(usize::from(self.width)), Style::new());
-        let title = format!(" {title} ");
-        self.put(
-            1,
-            y,
-            &title,
-            Style::new().add_modifier(Modifier::BOLD),
-            self.width.saturating_sub(2),
-        );
-    }
-
-    fn blank(&mut self, area: Rect) {
-        for y in area.top()..area.bottom() {
-            let spaces = " ".repeat(usize::from(area.width));
-            self.buffer
-                .set_stringn(area.x, y, spaces, usize::from(area.width), Style::reset());
-        }
     }
 }
 
@@ -192,8 +121,9 @@ fn footer(mon: &Mon, pen: &mut Pen, y: u16) {
         (false, true) => "f freeze  d drain  a approve  x abort  ",
         (false, false) => "f freeze  a approve  x abort  ",
     };
+    let tab = if pen.width >= WIDE { "Tab findings  " } else { "" };
     let keys = if mon.view == Want::Region {
-        format!("⏎ open  / filter  e explain  {acts}: run  ? help  q quit")
+        format!("⏎ open  {tab}/ filter  e explain  {acts}: run  ? help  q quit")
     } else {
         format!("Esc back  e explain  {acts}: run  ? help  q quit")
     };
@@ -204,13 +134,26 @@ fn footer(mon: &Mon, pen: &mut Pen, y: u16) {
 fn overview(mon: &mut Mon, pen: &mut Pen, mut y: u16, foot: u16) {
     let few = if pen.height < 30 { 3 } else { 6 };
     let Some(region) = &mon.region else { return };
+    let at = mon.finding_at();
     let told = region.findings.len().min(few);
-    for (grade, text) in &region.findings[..told] {
-        pen.line(y, text, pen.style(tone(*grade)));
+    // The chosen one is always among those that are shown.
+    let first = at.map_or(0, |at| (at + 1).saturating_sub(told));
+    for (place, finding) in region.findings.iter().enumerate().skip(first).take(told) {
+        let chosen = at == Some(place);
+        let style = pen.style(tone(finding.grade));
+        let style = if chosen {
+            style.add_modifier(Modifier::REVERSED)
+        } else {
+            style
+        };
+        pen.line(y, &finding.text, style);
+        if chosen {
+            pen.put(0, y, ">", style, 1);
+        }
         y += 1;
     }
     if region.findings.len() > told {
-        let more = format!("  {} more: tachi status", region.findings.len() - told);
+        let more = format!("  {} more: Tab, then ↓", region.findings.len() - told);
         pen.line(y, &more, Style::new());
         y += 1;
     }
@@ -227,210 +170,6 @@ fn overview(mon: &mut Mon, pen: &mut Pen, mut y: u16, foot: u16) {
         pen.rule(end, "last steps");
     }
     matrix(mon, pen, y, end);
-}
-
-/// Where the columns of the hosts begin.
-struct Columns {
-    name: u16,
-    flags: u16,
-    nova: u16,
-    fence: u16,
-    /// Only where there is room.
-    monitors: Option<u16>,
-    /// The first of the fence levels: only where there is room for all of them.
-    levels: Option<u16>,
-    count: u16,
-    state: u16,
-}
-
-/// So wide a terminal shows monitors, too.
-const WIDE: u16 = 100;
-
-/// So much is left for the state.
-const STATE: u16 = 30;
-
-/// A fence level takes so much.
-const LEVEL: u16 = 4;
-
-impl Columns {
-    fn of(region: &Region, width: u16) -> Self {
-        let hosts = region.groups.iter().flat_map(|group| &group.hosts);
-        let longest = hosts.map(|host| display_width(&host.shown)).max().unwrap_or(0);
-        let most = usize::from(width / 4).max(12);
-        let name = u16::try_from(longest.clamp(8, most)).unwrap_or(12);
-        let flags = 1 + name + 1;
-        let nova = flags + 6;
-        let fence = nova + 14;
-        let mut next = fence + 12;
-        let monitors = (width >= WIDE).then_some(next);
-        next += monitors.map_or(0, |_| 10);
-        let number = u16::try_from(region.levels.len()).unwrap_or(u16::MAX);
-        let all = number.saturating_mul(LEVEL);
-        let fits = next.saturating_add(all).saturating_add(6 + STATE) <= width;
-        let levels = (number > 0 && fits).then_some(next);
-        next += levels.map_or(0, |_| all);
-        Self {
-            name,
-            flags,
-            nova,
-            fence,
-            monitors,
-            levels,
-            count: next,
-            state: next + 6,
-        }
-    }
-}
-
-fn matrix(mon: &mut Mon, pen: &mut Pen, y: u16, end: u16) {
-    if y + 2 > end {
-        return;
-    }
-    let rows = mon.rows();
-    let at = mon.at(&rows);
-    let Some(region) = &mon.region else { return };
-    // A title before each group takes a row, too: they are counted as the rows are walked.
-    let fit = usize::from(end - y - 1);
-    let top = window(
-        &rows.iter().map(|(group, _)| *group).collect::<Vec<_>>(),
-        at,
-        mon.top,
-        fit,
-    );
-    let columns = Columns::of(region, pen.width);
-    let dim = Style::new().add_modifier(Modifier::DIM);
-    for (x, title) in [
-        (1, "host"),
-        (columns.flags, "flags"),
-        (columns.nova, "nova"),
-        (columns.fence, "fencing"),
-        (columns.count, "inst"),
-        (columns.state, "state"),
-    ] {
-        pen.put(x, y, title, dim, pen.width);
-    }
-    if let Some(x) = columns.monitors {
-        pen.put(x, y, "monitors", dim, pen.width);
-    }
-    if let Some(first) = columns.levels {
-        for (x, number) in (first..).step_by(usize::from(LEVEL)).zip(&region.levels) {
-            pen.put(x, y, &format!("L{number}"), dim, LEVEL - 1);
-        }
-    }
-    let filtered = !mon.filter.is_empty();
-    if filtered {
-        let text = format!("filter {:?}: {}", mon.filter, count(rows.len(), "host", "hosts"));
-        let room = u16::try_from(display_width(&text)).unwrap_or(pen.width);
-        pen.put(pen.width.saturating_sub(room), y, &text, Style::new(), room);
-    }
-    let mut line = y + 1;
-    let mut last = None;
-    for (place, (group, host)) in rows.iter().enumerate().skip(top) {
-        if last != Some(*group) {
-            if line >= end {
-                break;
-            }
-            pen.rule(line, &region.groups[*group].title);
-            line += 1;
-            last = Some(*group);
-        }
-        if line >= end {
-            break;
-        }
-        let chosen = place == at;
-        row(mon, pen, line, &columns, host, chosen);
-        line += 1;
-    }
-    if rows.is_empty() && line < end {
-        let text = if filtered {
-            "no host has these words (Esc shows all)"
-        } else {
-            "no hosts"
-        };
-        pen.line(line, text, Style::new());
-    }
-    mon.top = top;
-    mon.fit = fit.saturating_sub(1).max(1);
-}
-
-/// The first row so that the chosen one is within `fit` lines with the titles between.
-fn window(groups: &[usize], at: usize, before: usize, fit: usize) -> usize {
-    let mut top = before.min(at).min(groups.len().saturating_sub(1));
-    let lines = |top: usize| {
-        let shown = &groups[top.min(groups.len())..groups.len().min(at + 1)];
-        let titles = shown.chunk_by(|one, other| one == other).count();
-        shown.len() + titles
-    };
-    // Each row is one line or two, so this many steps are enough.
-    if at - top >= fit {
-        top = at + 1 - fit;
-    }
-    while top < at && lines(top) > fit {
-        top += 1;
-    }
-    top
-}
-
-fn row(mon: &Mon, pen: &mut Pen, y: u16, columns: &Columns, host: &super::region::Host, chosen: bool) {
-    let old = mon.is_stale();
-    let base = if chosen {
-        Style::new().add_modifier(Modifier::REVERSED)
-    } else {
-        Style::new()
-    };
-    if chosen {
-        pen.put(0, y, ">", base, 1);
-    }
-    pen.put(1, y, &host.shown, base, columns.name);
-    pen.put(columns.flags, y, &host.flags, Style::new(), 5);
-    let sign = |pen: &mut Pen, x: u16, sign: &Sign, room: u16| {
-        let (tone, text) = sign.shown(old);
-        let style = pen.style(tone);
-        pen.put(x, y, &text, style, room)
-    };
-    sign(pen, columns.nova, &host.nova, 13);
-    sign(pen, columns.fence, &host.fence, 11);
-    if let Some(x) = columns.monitors {
-        sign(pen, x, &host.monitors, 9);
-    }
-    if let Some(first) = columns.levels {
-        for (x, level) in (first..).step_by(usize::from(LEVEL)).zip(&host.levels) {
-            // The sign alone: the number stands above it.
-            if let Some(level) = level {
-                let (tone, text) = level.shown(old);
-                let letter: String = text.chars().take(1).collect();
-                let style = pen.style(tone);
-                pen.put(x, y, &letter, style, 1);
-            }
-        }
-    }
-    pen.put(
-        columns.count,
-        y,
-        &format!("{:>4}", host.instances),
-        Style::new(),
-        5,
-    );
-    let mut x = columns.state;
-    if let Some((back, all)) = host.back {
-        x = pen.put(
-            x,
-            y,
-            &format!("{} ", progress(back, all)),
-            Style::new(),
-            pen.width,
-        );
-    }
-    let room = pen.width.saturating_sub(x);
-    sign(pen, x, &host.state, room);
-}
-
-/// `[███·····] 12/40`
-pub(in crate::cmd) fn progress(back: u64, all: u64) -> String {
-    let full = usize::try_from(back.saturating_mul(8) / all.max(1))
-        .unwrap_or(8)
-        .min(8);
-    format!("[{}{}] {back}/{all}", "█".repeat(full), "·".repeat(8 - full))
 }
 
 fn page(mon: &mut Mon, pen: &mut Pen, y: u16, foot: u16) {

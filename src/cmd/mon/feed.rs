@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tachi_domain::recovery::Life;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{ExplanationView, SituationView, StoryView};
+use tachi_operator::{ExplanationView, SituationView, StoryView, UnderwayView};
 use tokio::sync::{mpsc, watch};
 
 use super::super::Failure;
@@ -23,12 +24,14 @@ pub(super) enum Want {
     Host(String),
     Why(String),
     Recovery(RecoveryId),
+    /// A finding, by what it is opened by.
+    Finding(String),
 }
 
 /// What belongs to it beside the situation.
 #[derive(Clone, Debug)]
 pub(super) enum More {
-    /// The newest recovery, whose last steps are told.
+    /// The recovery that runs, or else the newest: its last steps are shown.
     Newest(Option<StoryView>),
     Host(Option<ExplanationView>),
     Why(Vec<ExplanationView>),
@@ -76,7 +79,8 @@ pub(super) async fn once(source: &dyn Source, want: &Want) -> Result<Told, Failu
 async fn ask(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
     let seen = source.situation().await?;
     let more = match want {
-        Want::Region => More::Newest(newest(source).await?),
+        Want::Region => More::Newest(running(source, &seen).await?),
+        Want::Finding(_) => More::Newest(None),
         Want::Host(name) => {
             let found = source.explanations(name).await?;
             More::Host(found.into_iter().find(|one| one.kind == "host"))
@@ -92,6 +96,20 @@ async fn ask(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
     })
 }
 
+/// The recovery that works: one that is on hold has no new steps, and hides the steps of one that was approved.
+async fn running(source: &dyn Source, seen: &SituationView) -> Result<Option<StoryView>, Failure> {
+    match working(seen) {
+        Some(row) => source.recovery(row.id).await,
+        None => newest(source).await,
+    }
+}
+
+fn working(seen: &SituationView) -> Option<&UnderwayView> {
+    let works =
+        |row: &&UnderwayView| row.life == Life::Open && !row.waits.as_ref().is_some_and(|wait| wait.held);
+    seen.recoveries.iter().find(works)
+}
+
 async fn newest(source: &dyn Source) -> Result<Option<StoryView>, Failure> {
     let filter = RecoveryFilter {
         limit: Some(1),
@@ -100,5 +118,21 @@ async fn newest(source: &dyn Source) -> Result<Option<StoryView>, Failure> {
     match source.recoveries(&filter).await?.first() {
         None => Ok(None),
         Some(row) => source.recovery(row.recovery).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::region;
+    use super::*;
+
+    #[test]
+    fn the_recovery_that_works_is_shown_and_not_one_that_is_on_hold() {
+        let mut seen = region();
+        assert!(working(&seen).is_none(), "the only one is on hold");
+        let mut other = seen.recoveries[0].clone();
+        (other.id, other.waits) = (RecoveryId(uuid::Uuid::from_u128(77)), None);
+        seen.recoveries.push(other);
+        assert_eq!(working(&seen).map(|row| row.id), Some(seen.recoveries[1].id));
     }
 }

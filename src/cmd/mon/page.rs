@@ -1,14 +1,17 @@
 //! What is opened: a host, its explanation, a recovery.
 
 use tachi_domain::Timestamp;
+use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::Life;
-use tachi_operator::{InstanceView, StoryView};
+use tachi_operator::{FindingView, InstanceView, StoryView};
 
 use super::super::recovery::story;
+use super::super::status::findings::{mark, since};
 use super::super::status::part::{Part, running};
 use super::super::{explain, status};
 use super::feed::{More, Told, Want};
+use super::region::Finding;
 use crate::out::{View, plain};
 
 /// A line.
@@ -64,6 +67,14 @@ impl Page {
                 format!("recovery {id}"),
                 vec![Line::Text("there is no such recovery any more".to_owned())],
             ),
+            (Want::Finding(key), _) => {
+                let found = told.seen.findings.iter().find(|one| Finding::key_of(one) == key);
+                let lines = found.map_or_else(
+                    || vec!["this finding is over".to_owned()],
+                    |one| finding(one, now),
+                );
+                (format!("finding {key}"), texts(&lines))
+            }
             (Want::Region | Want::Host(_) | Want::Why(_), _) => return None,
         };
         Some(Self {
@@ -71,6 +82,27 @@ impl Page {
             lines,
         })
     }
+}
+
+/// A finding in full: whom it is about, what to type, and where it is described.
+fn finding(one: &FindingView, now: Timestamp) -> Vec<String> {
+    let mut lines = vec![
+        format!("{} {}{}", mark(one.grade), one.code, since(one, now)),
+        String::new(),
+        one.text.clone(),
+    ];
+    if one.instances > 0 {
+        lines.push(count(one.instances, "instance", "instances"));
+    }
+    if !one.subjects.is_empty() {
+        lines.push(String::new());
+        lines.extend(one.subjects.iter().map(|name| format!("  {name}")));
+    }
+    if let Some(fix) = one.typed() {
+        lines.extend([String::new(), format!("-> {fix}")]);
+    }
+    lines.extend([String::new(), format!("see {}", one.page)]);
+    lines
 }
 
 fn texts(lines: &[String]) -> Vec<Line> {

@@ -1,5 +1,6 @@
 //! What the overview shows, made once of each answer.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tachi_domain::RecoveryId;
@@ -84,6 +85,8 @@ pub(super) struct Host {
     pub(super) back: Option<(u64, u64)>,
     /// Its recovery that is open.
     pub(super) open: Option<RecoveryId>,
+    /// The higher the worse.
+    rank: u8,
     /// Where a filter looks.
     search: String,
 }
@@ -92,6 +95,23 @@ impl Host {
     /// Whether it has each of these words, in small letters.
     pub(super) fn has(&self, words: &[String]) -> bool {
         words.iter().all(|word| self.search.contains(word))
+    }
+}
+
+/// A finding, in a line.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    /// What it is opened by.
+    pub(super) key: String,
+    pub(super) grade: Grade,
+    pub(super) text: String,
+}
+
+impl Finding {
+    /// The same for the same finding of a later answer.
+    pub(super) fn key_of(view: &FindingView) -> String {
+        let subject = view.subjects.first().map_or("", String::as_str);
+        format!("{} {subject}", view.code)
     }
 }
 
@@ -109,11 +129,11 @@ pub(super) struct Region {
     pub(super) grade: Grade,
     pub(super) sentence: String,
     pub(super) engines: Vec<Sign>,
-    pub(super) findings: Vec<(Grade, String)>,
+    pub(super) findings: Vec<Finding>,
     pub(super) groups: Vec<Group>,
     /// The numbers of the fence levels that any host has.
     pub(super) levels: Vec<u32>,
-    /// The last steps of the newest recovery.
+    /// The last steps of the recovery that runs, or else of the newest.
     pub(super) story: Vec<String>,
 }
 
@@ -142,7 +162,12 @@ impl Region {
                 host.state.words = plain(&format!("{}: {text}", host.state.words));
             }
             if let Some((good, all)) = monitors.get(view.name.as_str()) {
-                let tone = if good == all { Tone::Good } else { Tone::Bad };
+                // The heartbeats of a host that Nova shows down are from before.
+                let tone = match (good == all, view.up) {
+                    (true, Some(false)) => Tone::Unknown,
+                    (true, Some(true) | None) => Tone::Good,
+                    (false, _) => Tone::Bad,
+                };
                 host.monitors = Sign::new(tone, format!("{good}/{all}"));
             }
             host.levels = levels.iter().map(|number| level(view, *number)).collect();
@@ -167,7 +192,7 @@ impl Region {
                         tree::n_plus(seen, segment),
                         counted(segment.instances, 0)
                     )),
-                    hosts: hosts.collect(),
+                    hosts: sorted(hosts.collect()),
                 }
             })
             .collect();
@@ -180,7 +205,7 @@ impl Region {
         if !strangers.is_empty() {
             groups.push(Group {
                 title: "in no segment, so not recovered".to_owned(),
-                hosts: strangers,
+                hosts: sorted(strangers),
             });
         }
         Self {
@@ -191,12 +216,41 @@ impl Region {
             findings: seen
                 .findings
                 .iter()
-                .map(|finding| (finding.grade, plain(findings::line(finding, seen.at.0).trim())))
+                .map(|finding| Finding {
+                    key: Finding::key_of(finding),
+                    grade: finding.grade,
+                    text: plain(&format!(" {}", findings::line(finding, seen.at.0).trim())),
+                })
                 .collect(),
             groups,
             levels,
             story: newest.map(|newest| story(newest, zone)).unwrap_or_default(),
         }
+    }
+}
+
+/// The worst first; they come by name, and a stable order keeps that.
+fn sorted(mut hosts: Vec<Host>) -> Vec<Host> {
+    hosts.sort_by_key(|host| Reverse(host.rank));
+    hosts
+}
+
+/// How bad it is with a host.
+fn rank(view: &HostView, row: Option<&UnderwayView>) -> u8 {
+    let held = |row: &UnderwayView| row.waits.as_ref().is_some_and(|wait| wait.held);
+    let own = match view.protection {
+        Protection::Down => 7,
+        Protection::Unprotected => 4,
+        Protection::Unknown => 3,
+        Protection::Degraded => 2,
+        Protection::Protected => 1,
+        Protection::NotMeant => 0,
+    };
+    match (row, view.up) {
+        (Some(row), _) if held(row) => 8,
+        (Some(_), _) => 6,
+        (None, Some(false)) => own.max(5),
+        (None, Some(true) | None) => own,
     }
 }
 
@@ -401,6 +455,7 @@ fn of_host(
         },
         back,
         open: row.map(|row| row.id),
+        rank: rank(view, row),
         search: plain(&search).to_lowercase(),
     }
 }

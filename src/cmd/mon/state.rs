@@ -73,6 +73,8 @@ pub(super) struct Mon {
     pub(super) scroll: usize,
     /// The host that is chosen, by its name: rows come and go.
     chosen: Option<String>,
+    /// The finding that is chosen, by what it is opened by, while findings and not hosts are chosen from.
+    finding: Option<String>,
     /// The first row that is shown.
     pub(super) top: usize,
     /// How many rows of hosts fit, as drawn last.
@@ -96,6 +98,7 @@ impl Mon {
             page: None,
             scroll: 0,
             chosen: None,
+            finding: None,
             top: 0,
             fit: 10,
             filter: String::new(),
@@ -155,6 +158,22 @@ impl Mon {
             .iter()
             .position(|(_, host)| Some(host.name.as_str()) == chosen);
         place.unwrap_or_default()
+    }
+
+    /// The finding that is chosen; the first if that has gone.
+    pub(super) fn finding_at(&self) -> Option<usize> {
+        let wanted = self.finding.as_ref()?;
+        let all = &self.region.as_ref()?.findings;
+        let place = all.iter().position(|one| one.key == *wanted).unwrap_or_default();
+        (!all.is_empty()).then_some(place)
+    }
+
+    /// Chooses a finding, from where one stands.
+    fn choose_finding(&mut self, to: impl Fn(usize, usize) -> usize) {
+        let Some(region) = &self.region else { return };
+        let last = region.findings.len().saturating_sub(1);
+        let at = to(self.finding_at().unwrap_or_default(), last).min(last);
+        self.finding = region.findings.get(at).map(|one| one.key.clone());
     }
 
     pub(super) fn on(&mut self, event: Event, now: Duration) -> Option<Deed> {
@@ -234,7 +253,7 @@ impl Mon {
                 self.dialogue = Some(Dialogue::line(self.options.read_only, &self.options.source));
             }
             Key::Char(letter @ ('a' | 'x' | 'v')) => self.say(letter),
-            Key::Char('e') => {
+            Key::Char('e') if self.view != Want::Region || self.finding.is_none() => {
                 let host = self.host()?;
                 return Some(self.look(Want::Why(host)));
             }
@@ -258,7 +277,17 @@ impl Mon {
     fn press_region(&mut self, key: Key) -> Option<Deed> {
         match key {
             Key::Char('/') => self.is_filtering = true,
+            Key::Esc | Key::Tab if self.finding.is_some() => self.finding = None,
             Key::Esc => self.filter.clear(),
+            Key::Tab => self.choose_finding(|at, _| at),
+            Key::Enter if self.finding_at().is_some() => {
+                let key = self.finding.clone()?;
+                return Some(self.look(Want::Finding(key)));
+            }
+            Key::Up | Key::Char('k') if self.finding.is_some() => {
+                self.choose_finding(|at, _| at.saturating_sub(1));
+            }
+            Key::Down | Key::Char('j') if self.finding.is_some() => self.choose_finding(|at, _| at + 1),
             Key::Enter => {
                 let want = match (self.open(), self.host()?) {
                     (Some(recovery), _) => Want::Recovery(recovery),
@@ -282,7 +311,7 @@ impl Mon {
             }
             Key::Home => self.choose(|_, _| 0),
             Key::End => self.choose(|_, last| last),
-            Key::Char(_) | Key::Tab | Key::Backspace => {}
+            Key::Char(_) | Key::Backspace => {}
         }
         None
     }
@@ -325,6 +354,7 @@ impl Mon {
     pub(super) fn host(&self) -> Option<String> {
         match &self.view {
             Want::Host(name) | Want::Why(name) => Some(name.clone()),
+            Want::Finding(_) => None,
             Want::Recovery(id) => {
                 let all = self.region.iter().flat_map(|region| &region.groups);
                 let mut hosts = all.flat_map(|group| &group.hosts);

@@ -23,8 +23,8 @@ use super::{draw, pressed};
 const NOW: i64 = 1_700_000_000_000_000;
 const HELD: RecoveryId = RecoveryId(Uuid::from_u128(0xe241_0000_0000_0000_0000_0000_0000_0009));
 
-/// Three hosts: one is fine, one is on maintenance, one under recovery, which is held.
-fn region() -> SituationView {
+/// Four hosts: two are fine, one is on maintenance, one under recovery, which is on hold.
+pub(super) fn region() -> SituationView {
     let mut seen = fine();
     let hosts = &mut seen.tables.segments[0].hosts;
     *hosts = vec![
@@ -89,6 +89,8 @@ fn press(mon: &mut Mon, keys: &str) -> Option<Deed> {
             '\n' => Key::Enter,
             '\u{1b}' => Key::Esc,
             '↓' => Key::Down,
+            '↑' => Key::Up,
+            '\t' => Key::Tab,
             letter => Key::Char(letter),
         };
         last = mon.on(Event::Key(key), now);
@@ -120,7 +122,7 @@ fn story() -> StoryView {
         })
     };
     let rest = serde_json::json!({
-        "claim": 1, "downtime": DowntimeView::of(&[]), "elapsed_seconds": 60, "waits_for": "2 instances to be over",
+        "claim": 1, "downtime": DowntimeView::of(&[]), "elapsed_seconds": 60, "waits_for": "2 instances to be moved",
         "reported": null, "reporters": [], "word": null, "state": {"stage": "moving"}, "proofs": [], "instances": [],
         "steps": [
             {"at": second(1), "claim": 1, "task": "", "kind": "note", "instance": null, "text": "the host is proven off"},
@@ -178,7 +180,7 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
 #[test]
 fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     let mut mon = mon();
-    let deed = press(&mut mon, "↓↓\n");
+    let deed = press(&mut mon, "\n");
     assert_eq!(deed, Some(Deed::Look(Want::Recovery(HELD))));
     assert!(frame(&mut mon, 80, 24).contains("asking"));
     // The answer to what was asked before belongs to no page.
@@ -197,6 +199,51 @@ fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     // Back, one stands where one was.
     assert_eq!(press(&mut mon, "\u{1b}"), Some(Deed::Look(Want::Region)));
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
+}
+
+#[test]
+fn the_worst_host_stands_first() {
+    let mut seen = region();
+    seen.hosts[3].up = Some(false);
+    let mut mon = Mon::new(Options::default());
+    mon.on(told(seen), at(1));
+    let names: Vec<&str> = mon.rows().iter().map(|(_, host)| host.name.as_str()).collect();
+    // On hold, silent, in maintenance, fine.
+    assert_eq!(
+        names,
+        ["compute-003", "compute-004", "compute-002", "compute-001"]
+    );
+}
+
+#[test]
+fn a_finding_is_chosen_and_opened_in_full() {
+    let mut mon = mon();
+    press(&mut mon, "\t↓");
+    let shown = frame(&mut mon, 120, 40);
+    assert!(shown.contains(">! HOST_ON_MAINTENANCE"), "{shown}");
+    assert!(
+        !shown.contains(">compute"),
+        "one thing is chosen at a time: {shown}"
+    );
+    let deed = press(&mut mon, "\n");
+    let want = Want::Finding("HOST_ON_MAINTENANCE compute-002".to_owned());
+    assert_eq!(deed, Some(Deed::Look(want.clone())));
+    let mut answer = Told {
+        want,
+        now: Timestamp::from_micros(NOW),
+        seen: region(),
+        more: More::Newest(None),
+    };
+    mon.on(Event::Told(Box::new(Ok(answer.clone()))), at(2));
+    let shown = frame(&mut mon, 120, 40);
+    for text in ["compute-002", "docs/findings/host-on-maintenance.md", "->"] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    answer.seen.findings.clear();
+    mon.on(Event::Told(Box::new(Ok(answer))), at(3));
+    assert!(frame(&mut mon, 120, 40).contains("this finding is over"));
+    press(&mut mon, "\u{1b}\t");
+    assert!(frame(&mut mon, 120, 40).contains(">compute-003"));
 }
 
 #[test]
@@ -234,7 +281,7 @@ fn old_facts_are_never_shown_as_good() {
 #[test]
 fn an_action_shows_its_command_and_runs_just_that() {
     let mut mon = mon();
-    assert_eq!(press(&mut mon, "f"), None);
+    assert_eq!(press(&mut mon, "↓↓f"), None);
     let shown = frame(&mut mon, 120, 40);
     assert!(
         shown.contains("tachi freeze host --for=2h --reason= -- compute-001"),
@@ -268,9 +315,9 @@ fn an_action_shows_its_command_and_runs_just_that() {
 #[test]
 fn what_may_cut_power_wants_the_name_of_the_host() {
     let mut mon = mon();
-    press(&mut mon, "a");
+    press(&mut mon, "↓a");
     assert_eq!(mon.hint.as_deref(), Some("no recovery of this host is open"));
-    press(&mut mon, "↓↓a");
+    press(&mut mon, "↑a");
     insta::assert_snapshot!("approve_80x24", frame(&mut mon, 80, 24));
     assert_eq!(press(&mut mon, "compute-001\nit is off\n"), None);
     assert!(frame(&mut mon, 80, 24).contains("this is not compute-003"));
@@ -284,7 +331,7 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
 
     // What vouches is left to the command line.
     let mut mon = self::mon();
-    press(&mut mon, "↓↓v");
+    press(&mut mon, "v");
     let shown = frame(&mut mon, 120, 40);
     assert!(
         shown.contains("tachi recovery confirm-off compute-003"),
@@ -297,7 +344,7 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
 #[test]
 fn a_drain_shows_its_command_and_wants_the_name_of_the_host() {
     let mut mon = mon();
-    assert_eq!(press(&mut mon, "d"), None);
+    assert_eq!(press(&mut mon, "↓↓d"), None);
     let shown = frame(&mut mon, 120, 40);
     assert!(
         shown.contains("tachi host drain --for=2h --reason= --yes --no-follow -- compute-001"),
@@ -364,7 +411,7 @@ fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
         found.unwrap().to_owned()
     };
     assert!(line("flags nova").contains("monitors  L1  L2"), "{shown}");
-    assert!(line(">compute-001").contains("✗ 1/2     ●   ✗"), "{shown}");
+    assert!(line(" compute-001").contains("✗ 1/2     ●   ✗"), "{shown}");
     assert!(line(" compute-002 ..M").contains("? none        ●"), "{shown}");
     let narrow = frame(&mut mon, 80, 24);
     assert!(!narrow.contains("monitors") && !narrow.contains("L1"), "{narrow}");
@@ -381,7 +428,7 @@ fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
         ..Options::default()
     });
     mon.on(told(seen), at(1));
-    press(&mut mon, "f");
+    press(&mut mon, "↓↓f");
     let typed = mon.dialogue.as_ref().unwrap().typed();
     assert_eq!(
         typed,
@@ -393,7 +440,7 @@ fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
         ..Options::default()
     });
     remote.on(told(region()), at(1));
-    press(&mut remote, "f");
+    press(&mut remote, "↓↓f");
     let typed = remote.dialogue.as_ref().unwrap().typed();
     assert_eq!(
         typed,
@@ -426,6 +473,11 @@ fn a_filter_leaves_hosts_with_all_its_words() {
     press(&mut mon, "/ALL held\n");
     let shown = frame(&mut mon, 120, 40);
     assert!(shown.contains("filter \"ALL held\": 1 host"), "{shown}");
+    let head = shown.lines().find(|line| line.contains("fencing     monitors"));
+    assert!(
+        head.unwrap().contains("inst  state"),
+        "the head is whole: {shown}"
+    );
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
     press(&mut mon, "/nobody\n");
     assert_eq!(mon.host(), None);

@@ -376,11 +376,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\nWAITS FOR YOU: 1 recovery is held\n"), "{text}");
-        let id = &view.recoveries[0].id;
-        assert!(
-            text.contains(&format!("      -> tachi recovery approve {id}\n")),
-            "{text}"
-        );
+        assert!(text.contains("      -> tachi recovery approve a\n"), "{text}");
         assert_eq!(text.matches("seen alive after its proof").count(), 1, "{text}");
         let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["needs_person"]["recoveries"][0]["waits"]["for"], "alive");

@@ -118,7 +118,7 @@ pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check
         BindingMode::Warn => (
             Grade::Warning,
             "warn: reporters that are bound to no host are believed about every host; give each host a credential of its own \
-             (tachi init monitors) and set it to enforce",
+             (tachi setup monitors) and set it to enforce",
         ),
         BindingMode::Enforce => (Grade::Success, "enforce"),
     };

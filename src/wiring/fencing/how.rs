@@ -137,6 +137,7 @@ impl State {
             target: key.1.clone(),
             as_of: at,
             counts_for,
+            power: report.power,
             fault: report.fault.clone(),
             failures,
         };
@@ -242,6 +243,7 @@ impl How {
             target: key.1.clone(),
             as_of: at,
             counts_for: state.counts_for(),
+            power: None,
             fault: Some(format!("it has not answered for {} s", patience.as_secs())),
             failures: 0,
         };

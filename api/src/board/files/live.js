@@ -1,6 +1,6 @@
 // Listens for changes, asks the API for the page that is shown, and says how old its last answer is.
 
-import { doubt, set, swap, tick } from './draw.js';
+import { doubt, set, state, swap, tick } from './draw.js';
 
 /** Without an answer for so long, what is shown counts for nothing. */
 const OLD = 10_000;
@@ -52,6 +52,9 @@ let later = 0;
 /** Whether changes are told: `null` before anybody was asked. */
 let live = null;
 
+/** What was told last is put in its place again, in another order. */
+export const redraw = () => wanted?.html && swap(wanted.place, wanted.html);
+
 /** What a page shows is asked for at once, as after a change that it made itself. */
 export const soon = () => wanted?.soon();
 
@@ -62,6 +65,7 @@ function turn() {
   alarm.textContent = stale
     ? `The API does not answer${trouble}. What is below was so before; how it is now is not known.` : '';
   alarm.hidden = !stale;
+  state(stale);
   if (stale) doubt(wanted.place);
   else if (wanted?.html) swap(wanted.place, wanted.html);
 }
@@ -129,6 +133,7 @@ export function follow(path, place, refused) {
     tag = answer.headers.get('etag');
     mine.html = html;
     swap(place, html);
+    state(stale);
   };
   const again = async () => {
     if (wanted !== mine || asking) return;

@@ -6,7 +6,7 @@ import { tell } from './live.js';
 const LOCAL = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 function trouble({ status, message }) {
-  if (status === 401) return '✗ Keystone does not accept this.';
+  if (status === 401) return '✗ Login failed: wrong user, password, project or domain.';
   if (status === 403) return `✗ You may not see this board. ${message}`;
   return `✗ ${status ? message : 'The API does not answer.'}`;
 }

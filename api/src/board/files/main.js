@@ -1,7 +1,7 @@
 // Which page is shown, and who may see it.
 
-import { copy, sift, swap } from './draw.js';
-import { follow, rest, tell } from './live.js';
+import { choose, copy, plain, sift, swap } from './draw.js';
+import { follow, redraw, rest, tell } from './live.js';
 import { loginPage } from './login.js';
 import { forget } from './words.js';
 
@@ -16,7 +16,7 @@ function where() {
   try {
     name = decodeURIComponent(name);
   } catch { /* A broken name is no name of anything, and the API says so. */ }
-  return { page: PAGES.includes(page) ? page : 'now', name };
+  return { page: page || 'now', name };
 }
 
 function login(why) {
@@ -24,6 +24,7 @@ function login(why) {
   forget();
   nav.hidden = true;
   document.title = 'Log in · Tachi';
+  document.getElementById('who').textContent = '';
   loginPage(place, why, () => show(true));
 }
 
@@ -46,11 +47,21 @@ function show(focus) {
     if (one.hash === `#/${page}`) one.setAttribute('aria-current', 'page');
     else one.removeAttribute('aria-current');
   }
-  document.title = `${name || title} · Tachi`;
+  Object.assign(document.body.dataset, { page, title: plain(name || title) });
+  document.title = `${document.body.dataset.title} · Tachi`;
   const [head, body] = copy('frame', '.above', '.body');
   const [above] = document.getElementById(`above-${page}`) ? copy(`above-${page}`, 'div') : [];
   head.replaceChildren(...(above ? [above] : []));
   place.replaceChildren(head, body);
+  const fail = (text) => {
+    swap(body, '<p class="card err"></p>');
+    body.firstChild.textContent = `✗ ${plain(text)}`;
+  };
+  if (!PAGES.includes(page)) {
+    rest();
+    fail(`There is no page "${page}". The pages are those above.`);
+    return;
+  }
   const form = head.querySelector('form');
   if (form) search(form, name);
   if (focus) place.focus();
@@ -58,10 +69,7 @@ function show(focus) {
   follow(path, body, ({ status, message }) => {
     if (status === 401) login('');
     else if (status === 403) login(`You may not see this board. ${message}`);
-    else {
-      swap(body, '<p class="card err"></p>');
-      body.firstChild.textContent = `✗ ${message}`;
-    }
+    else fail(message);
     return status === 401 || status === 403;
   });
 }
@@ -69,5 +77,16 @@ function show(focus) {
 document.getElementById('logout').addEventListener('click', () => tell('logout').then(
   () => login('You are logged out.'),
   () => login('✗ The API does not answer: you may still be logged in. Close the browser.')));
+document.body.classList.toggle('plain', !isSecureContext);
+document.addEventListener('click', ({ target }) => {
+  const node = target.closest('[data-chip], th[data-sort] button');
+  if (node) {
+    choose(node);
+    redraw();
+  }
+  if (!target.matches('button.copy')) return;
+  const say = (text) => () => target.replaceChildren(text);
+  navigator.clipboard.writeText(target.previousElementSibling.textContent).then(say('copied'), say('not copied'));
+});
 addEventListener('hashchange', () => location.hash !== '#page' && show(true));
 show(false);

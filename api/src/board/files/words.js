@@ -1,6 +1,6 @@
 // What is said with the board: the dialog of a button tells first what comes of it, and the command that does the same.
 
-import { copy, day } from './draw.js';
+import { copy, day, plain } from './draw.js';
 import { soon, tell } from './live.js';
 
 const SECONDS = { m: 60, h: 3600 };
@@ -28,60 +28,81 @@ function word(body, { reason, lasts }) {
   return { [key]: { ...about, ...(reason && { reason }), ...seconds } };
 }
 
+/** One of several in a dialog. */
+function row({ name, about }) {
+  const [label, box, text] = copy('row', 'label', 'input', 'span');
+  text.textContent = plain(`${name}: ${about}`);
+  box.checked = true;
+  return label;
+}
+
 const scope = (one) => (one.scope === 'region' ? 'everything' : `${one.scope} ${one.name}`);
 
 /** What came of it: whether it was well, and what to tell. */
 const CAME = {
   word: ({ already, by }) => [true, already
-    ? `This had been said before, as ${by}: nothing was written again.`
-    : `Written, as ${by}. An engine hears it within a second or two.`],
+    ? `Requested before, as ${by}: nothing was written again.`
+    : `Requested, as ${by}. An engine acts on it within a second or two.`],
   freeze({ freeze, already, heard, unheard, unprotected, underway, notes }) {
     const number = unprotected === null ? 'how many are is not known' : unprotected;
     const rest = [`Instances that are unprotected meanwhile: ${number}.`, ...underway, ...notes].join(' ');
-    const before = already ? ', as you had said before' : '';
+    const before = already ? ', as requested before' : '';
     return [heard, heard
-      ? `${scope(freeze)} is frozen until ${day(freeze.until)}${before}: nothing of it is fenced or moved. ${rest}`
-      : `${scope(freeze)} is frozen, but not every engine has heard of it: touch nothing yet, and say it again. `
-        + `Not heard: ${unheard.join(', ')}. ${rest}`];
+      ? `${scope(freeze)} is frozen until ${day(freeze.until)}${before}: no fencing, no evacuation. ${rest}`
+      : `${scope(freeze)} is frozen, but not every engine has confirmed it: touch nothing yet, and repeat it. `
+        + `Not confirmed: ${unheard.join(', ')}. ${rest}`];
   },
-  thaw: (freeze) => [true, `${scope(freeze)} is thawed. What waits for it is looked at within a second or two.`],
+  thaw: (freeze) => [true, `${scope(freeze)} is thawed. Waiting work resumes within a second or two.`],
 };
 
 function trouble({ status, message }) {
-  if (status === 401) return 'Nothing was said: you are not logged in any more.';
+  if (status === 401) return 'Nothing was done: you are not logged in any more.';
   if (status) return status < 500 ? `Refused: ${message}` : message;
-  return 'The API does not answer: it may have been said or not. What was said is not written twice, so say it again, '
-    + 'or look first.';
+  return 'The API does not answer: it may have been done or not. Repeat it, or check first: it is not written twice.';
 }
 
 function open({ key: own, label, act }) {
-  const { title, about, asks, command, body } = JSON.parse(act);
+  const { title, about, asks, each } = JSON.parse(act);
   forget();
-  const parts = ['dialog', 'form', 'fieldset', 'h2', '.about', 'code', '.answer', '.main', '.leave'];
-  const [dialog, form, fields, head, text, shown, answer, send, leave] = copy('word', ...parts);
+  const parts = ['dialog', 'form', 'fieldset', 'h2', '.about', 'code', '.answer', '.main', '.leave', '.rows', '.token'];
+  const [dialog, form, fields, head, text, shown, answer, send, leave, rows, asked] = copy('word', ...parts);
+  // Several are shown each with what is known of it, and each can be left out.
+  if (each.length > 1) rows.append(...each.map((one) => row(one)));
+  const boxes = [...rows.querySelectorAll('input')];
+  const chosen = () => each.filter((_, at) => boxes[at]?.checked ?? true);
+  const token = () => (chosen().length === 1 ? chosen()[0].name : `${chosen().length} recoveries`);
   let busy = false;
   head.textContent = title;
   text.textContent = about;
   send.textContent = label;
-  for (const one of form.querySelectorAll('label')) if (!asks.includes(one.dataset.asks)) one.remove();
-  const { reason, lasts } = form.elements;
+  for (const one of form.querySelectorAll('label[data-asks]')) if (!asks.includes(one.dataset.asks)) one.remove();
+  const { reason, lasts, confirm } = form.elements;
   const values = () => ({ reason: reason?.value.trim(), lasts: lasts?.value });
   form.oninput = () => {
-    shown.textContent = command + options(values());
+    shown.textContent = chosen().map((one) => plain(one.command + options(values()))).join('\n');
+    asked.textContent = `Type ${plain(token())} to confirm`;
   };
   form.onsubmit = async (event) => {
     event.preventDefault();
     if (busy || fields.disabled) return;
-    if (reason && !values().reason) {
-      reason.focus();
+    const missing = confirm && confirm.value.trim() !== token() ? confirm : reason && !values().reason && reason;
+    if (missing || !chosen().length) {
+      missing?.focus();
+      answer.textContent = missing === confirm ? `✗ This is not ${plain(token())}.` : '';
       return;
     }
     busy = send.disabled = leave.disabled = true;
     answer.className = 'answer';
     answer.textContent = 'Asking the API.';
-    const [key] = Object.keys(body);
-    const said = tell('words', word(body, values())).then(CAME[key]);
-    const [well, came] = await said.catch((error) => [false, trouble(error)]);
+    const told = [];
+    for (const { name, body } of chosen()) {
+      const [key] = Object.keys(body);
+      const said = tell('words', word(body, values())).then(CAME[key]);
+      const [done, text] = await said.catch((error) => [false, trouble(error)]);
+      told.push([done, chosen().length > 1 ? `${name}: ${text}` : text]);
+    }
+    const well = told.every(([done]) => done);
+    const came = plain(told.map(([, text]) => text).join(' '));
     busy = send.disabled = leave.disabled = false;
     answer.classList.add(well ? 'ok' : 'err');
     answer.textContent = `${well ? '●' : '✗'} ${came}`;
@@ -112,7 +133,7 @@ function open({ key: own, label, act }) {
   document.body.append(dialog);
   dialog.showModal();
   // Not the button: the key that has opened the dialog may still be held.
-  (reason || leave).focus();
+  (confirm || reason || leave).focus();
 }
 
 document.addEventListener('click', (event) => {

@@ -2,6 +2,7 @@
 //! the page adds the reason, and for how long.
 
 use std::borrow::Borrow;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,9 +10,10 @@ use tachi_domain::freeze::{Freeze, FreezeScope, command};
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::Code;
 use tachi_domain::{EndedBy, RecoveryId};
-use tachi_operator::{FindingView, FreezeView, WaitView};
+use tachi_operator::consequence::{ABORT, APPROVE};
+use tachi_operator::{FindingView, FreezeView, WaitView, WaitingRecoveryView, plain};
 
-use super::pieces::{Piece, escaped};
+use super::pieces::{Piece, escaped, reading};
 
 /// Something that can be said.
 #[derive(Serialize)]
@@ -20,11 +22,20 @@ struct Act {
     title: String,
     /// What comes of it.
     about: String,
-    /// What the dialog asks for: `lasts`, `reason`.
+    /// What the dialog asks for: `lasts`, `confirm`, `reason`.
     asks: &'static [&'static str],
-    /// The same as it is typed, without what is asked for.
+    /// What it is done to: each with the command and the body that do it, without what is asked for.
+    each: Vec<Each>,
+}
+
+/// One host, segment or instance of an action.
+#[derive(Serialize)]
+struct Each {
+    /// What has to be typed to confirm it.
+    name: String,
+    /// What is known of it.
+    about: String,
     command: String,
-    /// The word, without what is asked for.
     body: Value,
 }
 
@@ -32,7 +43,7 @@ impl Act {
     /// `key` is the same when the page is drawn anew.
     fn button(&self, key: &str, label: &str) -> String {
         // Plain data with texts for keys: this cannot fail, and if it does, the dialog does not open.
-        let act = serde_json::to_string(self).unwrap_or_default();
+        let act = ascii(&serde_json::to_string(self).unwrap_or_default());
         format!(
             "<button type=\"button\" data-key=\"{}\" data-act=\"{}\" data-label=\"{label}\" aria-haspopup=\"dialog\" \
              aria-label=\"{}\">{label}…</button>",
@@ -41,6 +52,23 @@ impl Act {
             escaped(&self.title)
         )
     }
+}
+
+/// JSON without a character that a page would write out.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            text.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut units) {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 fn row(buttons: &[String]) -> Piece {
@@ -60,37 +88,87 @@ pub(super) fn of_recovery(
 ) -> Piece {
     let say = |word: &str, label: &str, title: String, about: &str| {
         let act = Act {
-            title,
-            about: about.to_owned(),
-            asks: &["reason"],
-            command: format!("tachi recovery {word} {id}"),
-            body: json!({"word": {"word": word, "recovery": id}}),
+            title: plain(&title),
+            about: sentence(about),
+            asks: &["confirm", "reason"],
+            each: vec![of(word, id, host, String::new())],
         };
         act.button(&format!("{word} {id}"), label)
     };
     let mut buttons = Vec::new();
-    if waits
-        .as_ref()
-        .is_some_and(|wait| wait.ended_by.contains(&EndedBy::Approve))
-    {
+    if may_approve(waits) {
         buttons.push(say(
             "approve",
             "Approve",
             format!("Approve the recovery of {host}"),
-            "It looks again and goes on past the guards that it names, and past no others, if what it sees then allows it: the host is \
-             fenced, and its instances are started elsewhere.",
+            APPROVE,
         ));
     }
     if *life.borrow() == Life::Open {
         buttons.push(say(
             "abort",
             "Abort",
-            format!("Give the recovery of {host} up"),
-            "Nothing new is begun, what is under way is followed to its end, and it ends as failed. Instances that are down and were not \
-             asked for yet stay down.",
+            format!("Abort the recovery of {host}"),
+            ABORT,
         ));
     }
     row(&buttons)
+}
+
+#[expect(clippy::ref_option, reason = "so do templates give fields")]
+fn may_approve(waits: &Option<WaitView>) -> bool {
+    waits
+        .as_ref()
+        .is_some_and(|wait| wait.ended_by.contains(&EndedBy::Approve))
+}
+
+fn of(word: &str, id: &RecoveryId, host: &str, about: String) -> Each {
+    Each {
+        name: host.to_owned(),
+        about,
+        command: format!("tachi recovery {word} {id}"),
+        body: json!({"word": {"word": word, "recovery": id}}),
+    }
+}
+
+/// A consequence as a sentence of its own.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), letters.as_str())
+}
+
+/// Approves several recoveries of one cause at a time, with what is known of each host.
+pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Piece {
+    let known = |one: &WaitingRecoveryView| {
+        let nova = match one.evidence.up {
+            Some(true) => "up in Nova",
+            Some(false) => "down in Nova",
+            None => "not known to Nova",
+        };
+        let read = one
+            .evidence
+            .levels
+            .iter()
+            .map(|level| format!("level {} reads {}", level.level, reading(level)));
+        let parts: Vec<String> = std::iter::once(nova.to_owned()).chain(read).collect();
+        parts.join(", ")
+    };
+    let able: Vec<Each> = group
+        .iter()
+        .filter(|one| may_approve(&one.waits))
+        .map(|one| of("approve", &one.recovery, &one.host, known(one)))
+        .collect();
+    let (Some(first), true) = (group.first(), able.len() > 1) else {
+        return Piece::nothing();
+    };
+    let act = Act {
+        title: format!("Approve {} recoveries", able.len()),
+        about: sentence(APPROVE),
+        asks: &["confirm", "reason"],
+        each: able,
+    };
+    row(&[act.button(&format!("approve-all {}", first.recovery), "Approve all")])
 }
 
 /// Freezes something: `shown` is its name, `name` what it is found by.
@@ -108,13 +186,17 @@ pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Piece {
         ),
     };
     let act = Act {
-        title: format!("Freeze {what}"),
-        about: "Nothing of it is fenced or moved until then. What is reported is kept, and what is dead at the end is recovered then. It \
-                ends by itself. What has begun before goes on: the answer names it."
+        title: plain(&format!("Freeze {what}")),
+        about: "No fencing and no evacuation until then. Failures are queued, and handled if the host is still down when the freeze ends. \
+                It expires automatically. Operations in progress continue and are listed afterwards."
             .to_owned(),
         asks: &["lasts", "reason"],
-        command: command("freeze", scope, name),
-        body: json!({ "freeze": asked }),
+        each: vec![Each {
+            name: shown.to_owned(),
+            about: String::new(),
+            command: command("freeze", scope, name),
+            body: json!({ "freeze": asked }),
+        }],
     };
     row(&[act.button(&format!("freeze {scope} {name}"), label)])
 }
@@ -128,15 +210,19 @@ pub(super) fn thaw(finding: &FindingView, freezes: &[FreezeView]) -> Piece {
     };
     let freeze = Freeze::from(one);
     let act = Act {
-        title: format!("Thaw {}", freeze.what()),
-        about: format!(
-            "It is frozen {}. Whoever works at it may count on that. What waits for the end is looked at at once: a host that is dead by \
-             then is fenced, and its instances are started elsewhere.",
+        title: plain(&format!("Thaw {}", freeze.what())),
+        about: plain(&format!(
+            "It is frozen {}. Somebody who works on it may count on that. Waiting work resumes at once: a host that is down is fenced, and \
+             its instances are started elsewhere.",
             freeze.terms()
-        ),
+        )),
         asks: &[],
-        command: freeze.thaw(),
-        body: json!({"thaw": {"number": one.number}}),
+        each: vec![Each {
+            name: freeze.what(),
+            about: String::new(),
+            command: freeze.thaw(),
+            body: json!({"thaw": {"number": one.number}}),
+        }],
     };
     row(&[act.button(&format!("thaw {}", one.number), "Thaw")])
 }

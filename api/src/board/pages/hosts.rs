@@ -1,32 +1,54 @@
-//! The page of all hosts.
+//! The page of all hosts, the worst first.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use tachi_domain::recovery::Life;
-use tachi_operator::{Flags, HostView, MonitorView, RegisteredView, SituationView};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::{Code, Protection};
+use tachi_operator::{HostView, MonitorView, RegisteredView, SituationView, UnderwayView};
 
-use super::pieces::{Piece, link, many, mark, nova, total, watched};
+use super::pieces::{Piece, is_held, link, many, mark, nova, total, watched};
 
-/// What the letters of the flags mean.
-const FLAGS: &str =
-    "R under recovery, F frozen, M on maintenance, P waits for a person, N not meant to be recovered";
+/// The filters above the table: the word that rows carry, and the label.
+const CHIPS: [(&str, &str); 4] = [
+    ("down", "down"),
+    ("held", "on hold"),
+    ("frozen", "frozen"),
+    ("drained", "drained"),
+];
 
 /// All of them.
 #[derive(Template)]
 #[template(path = "hosts.html")]
 pub(super) struct Hosts<'a> {
-    hosts: Vec<Row<'a>>,
+    rows: Vec<Row<'a>>,
     /// The numbers of the fence levels that any host has.
     levels: Vec<u32>,
+    /// Each filter with the number of its hosts.
+    chips: Vec<(&'static str, &'static str, usize)>,
+}
+
+/// What is known of a host beside its own view.
+#[derive(Default)]
+struct About<'a> {
+    registered: Option<&'a RegisteredView>,
+    underway: Option<&'a UnderwayView>,
+    monitors: Vec<&'a MonitorView>,
+    /// An instance or the recovery of it waits for an operator.
+    waits: bool,
 }
 
 struct Row<'a> {
     view: &'a HostView,
     /// Where the field above the table looks, in small letters.
     search: String,
+    /// The filters that it passes.
+    tags: Vec<&'static str>,
+    /// The higher the worse.
+    rank: u8,
     state: Piece,
-    flags: String,
+    notes: String,
     monitors: Piece,
     /// Of each of the region's levels how the host's is; nothing if it has none of that number.
     levels: Vec<(u32, Piece)>,
@@ -36,54 +58,122 @@ struct Row<'a> {
 
 impl<'a> Hosts<'a> {
     pub(super) fn of(seen: &'a SituationView) -> Self {
-        let registered = seen.segments.iter().flat_map(|segment| &segment.hosts);
-        let registered: BTreeMap<&str, &RegisteredView> =
-            registered.map(|one| (one.name.as_str(), one)).collect();
-        let mut monitors: BTreeMap<&str, Vec<&MonitorView>> = BTreeMap::new();
+        let mut about: BTreeMap<&str, About<'_>> = BTreeMap::new();
+        for one in seen.segments.iter().flat_map(|segment| &segment.hosts) {
+            about.entry(&one.name).or_default().registered = Some(one);
+        }
         for one in &seen.monitors {
-            monitors.entry(&one.host).or_default().push(one);
+            about.entry(&one.host).or_default().monitors.push(one);
+        }
+        for one in &seen.recoveries {
+            let known = about.entry(&one.host).or_default();
+            if known.underway.is_none_or(|other| other.life != Life::Open) {
+                known.underway = Some(one);
+            }
+        }
+        let needs = &seen.needs_person;
+        let held = needs.recoveries.iter().map(|one| one.host.as_str());
+        for host in held.chain(needs.instances.iter().map(|one| one.host.as_str())) {
+            about.entry(host).or_default().waits = true;
         }
         let levels = seen.hosts.iter().flat_map(|host| &host.levels);
         let levels: BTreeSet<u32> = levels.map(|one| one.level).collect();
-        let flags = Flags::of(seen);
+        let nothing = About::default();
         let row = |view: &'a HostView| {
-            let name = view.name.as_str();
-            let registered = registered.get(name).copied();
-            let monitors = monitors.get(name).map_or(&[][..], Vec::as_slice);
-            Row::of(view, registered, monitors, &levels, flags.host(view, registered))
+            let known = about.get(view.name.as_str()).unwrap_or(&nothing);
+            Row::of(view, known, &levels)
         };
+        let mut rows: Vec<Row<'a>> = seen.hosts.iter().map(row).collect();
+        // They come by name, and a stable order keeps that.
+        rows.sort_by_key(|row| Reverse(row.rank));
+        let number = |chip: &str| rows.iter().filter(|row| row.tags.contains(&chip)).count();
         Self {
-            hosts: seen.hosts.iter().map(row).collect(),
+            chips: CHIPS
+                .iter()
+                .map(|(chip, label)| (*chip, *label, number(chip)))
+                .collect(),
+            rows,
             levels: levels.iter().copied().collect(),
         }
     }
 }
 
+/// What is the matter with a host, and how bad that is.
+fn state(view: &HostView, known: &About<'_>) -> (u8, Piece) {
+    let open = known.underway.filter(|row| row.life == Life::Open);
+    let open = open.map(|row| (row.kind, is_held(&row.waits)));
+    let registered = known.registered.and_then(|one| one.life) == Some(Life::Open);
+    let is_up = view.up == Some(true);
+    match (open, registered) {
+        (Some((RecoveryKind::Host, true)), _) if is_up => (9, mark("err", "reported dead: waiting for you")),
+        (Some((RecoveryKind::Host, true)), _) => (9, mark("down", "dead: waiting for you")),
+        (Some((_, true)), _) => (9, mark("err", "waiting for you")),
+        (Some((RecoveryKind::Drain, false)), _) => (3, mark("busy", "being drained")),
+        (Some((RecoveryKind::Giveback, false)), _) => (3, mark("busy", "instances return")),
+        (Some((RecoveryKind::Vm | RecoveryKind::Process, false)), _) => (4, mark("busy", "a recovery runs")),
+        // What is reported of a host that is up in Nova is examined first.
+        (Some((RecoveryKind::Host, false)), _) | (None, true) if is_up => {
+            (6, mark("degraded", "reported dead: being examined"))
+        }
+        (Some((RecoveryKind::Host, false)), _) | (None, true) => (7, mark("down", "dead: being recovered")),
+        (None, false) => {
+            let rank = match view.protection {
+                Protection::Down => 8,
+                Protection::Unprotected => 5,
+                Protection::Unknown => 4,
+                Protection::Degraded => 2,
+                Protection::Protected => 1,
+                Protection::NotMeant => 0,
+            };
+            let rank = if view.up == Some(false) { rank.max(6) } else { rank };
+            let rank = if known.waits { 8 } else { rank };
+            (rank, mark(view.protection.as_str(), ""))
+        }
+    }
+}
+
 impl<'a> Row<'a> {
-    fn of(
-        view: &'a HostView,
-        registered: Option<&RegisteredView>,
-        monitors: &[&MonitorView],
-        levels: &BTreeSet<u32>,
-        flags: String,
-    ) -> Self {
-        let recovery = registered.and_then(|one| Some((one.recovery?, one.life?)));
-        let state = match recovery {
-            // What is reported of a host that Nova hears is examined first.
-            Some((_, Life::Open)) if view.up == Some(true) => {
-                mark("degraded", "reported dead: being examined")
-            }
-            Some((_, Life::Open)) => mark("down", "dead: being recovered"),
-            Some((_, Life::Watching | Life::Closed)) | None => mark(view.protection.as_str(), ""),
+    fn of(view: &'a HostView, known: &About<'_>, levels: &BTreeSet<u32>) -> Self {
+        let (rank, state) = state(view, known);
+        let underway = known.underway;
+        let held = underway.is_some_and(|row| is_held(&row.waits));
+        let is_frozen = view.reasons.contains(&Code::Frozen);
+        let drained = view.reasons.contains(&Code::HostDisabled)
+            || underway.is_some_and(|row| row.kind == RecoveryKind::Drain);
+        let watching = underway.is_some_and(|row| row.life == Life::Watching);
+        let is_down = view.up == Some(false) || view.protection == Protection::Down;
+        let tags = [
+            (is_down, "down"),
+            (held, "held"),
+            (is_frozen, "frozen"),
+            (drained, "drained"),
+        ];
+        let notes = [
+            (known.waits && !held, "an instance needs an operator"),
+            (watching, "not back yet"),
+            (is_frozen, "frozen"),
+            (
+                known.registered.is_some_and(|one| one.on_maintenance),
+                "in maintenance",
+            ),
+            (view.reserved, "reserved"),
+            (view.reasons.contains(&Code::SegmentDisabled), "segment disabled"),
+        ];
+        let words = |all: &[(bool, &'static str)]| -> Vec<&'static str> {
+            all.iter()
+                .filter(|(is_so, _)| *is_so)
+                .map(|(_, word)| *word)
+                .collect()
         };
+        let notes = words(&notes).join(", ");
         let reasons: Vec<&str> = view.reasons.iter().map(|code| code.as_str()).collect();
         let why = reasons.join(", ");
         let search = format!(
-            "{} {} {} {why} {}",
+            "{} {} {} {why} {notes} {}",
             view.name,
             view.segment.as_deref().unwrap_or("no segment"),
             view.protection.as_str(),
-            if recovery.is_some() { "recovery dead" } else { "" }
+            if underway.is_some() { "recovery dead" } else { "" }
         );
         let level = |number: &u32| {
             let own = view.levels.iter().find(|one| one.level == *number);
@@ -99,12 +189,14 @@ impl<'a> Row<'a> {
         Self {
             view,
             search: search.to_lowercase(),
+            tags: words(&tags),
+            rank,
             state,
-            flags,
-            monitors: watched(monitors),
+            notes,
+            monitors: watched(&known.monitors, view.up),
             levels: levels.iter().map(level).collect(),
             why,
-            recovery: recovery.map_or_else(Piece::nothing, |(id, life)| link("recovery", id, life.as_str())),
+            recovery: underway.map_or_else(Piece::nothing, |row| link("recovery", row.id, row.life.as_str())),
         }
     }
 }

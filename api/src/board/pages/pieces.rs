@@ -13,10 +13,13 @@ use askama::filters::{Escaper as _, Html, HtmlSafe};
 use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
+use tachi_domain::power::Power;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::Grade;
+use tachi_operator::consequence::SuggestedCommand;
 use tachi_operator::{
     CountsView, HostedView, InstanceView, LevelView, MonitorView, RecoveryView, Time, WaitView, headroom,
+    plain,
 };
 
 /// HTML, in which everything that came from outside is escaped.
@@ -44,6 +47,12 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
+/// A page in which no character is hidden: what reverses a text, or has no width, is written out as in a terminal.
+pub(super) fn visible(html: &str) -> String {
+    let lines: Vec<String> = html.split('\n').map(plain).collect();
+    lines.join("\n")
+}
+
 /// A name as a part of an address.
 pub(super) fn encoded(name: &str) -> String {
     let mut part = String::with_capacity(name.len());
@@ -62,7 +71,7 @@ pub(super) fn encoded(name: &str) -> String {
 pub(super) fn sign(grade: &str) -> &'static str {
     match grade {
         "ok" | "protected" => "●",
-        "info" | "not_meant" => "·",
+        "info" | "not_meant" | "not-meant" => "·",
         "busy" => "…",
         "warn" | "degraded" => "!",
         "err" | "unprotected" | "down" => "✗",
@@ -75,6 +84,7 @@ pub(super) fn mark(grade: &str, word: &str) -> Piece {
     let word = match (word, grade) {
         ("", "err") => "error".to_owned(),
         ("", "warn") => "warning".to_owned(),
+        ("", "not_meant" | "not-meant") => "excluded".to_owned(),
         ("", grade) => grade.replace('_', " "),
         (word, _) => word.to_owned(),
     };
@@ -127,6 +137,11 @@ fn moment(kind: &str, at: &impl Moment, without: &str) -> Piece {
 
 pub(super) fn ago(at: &impl Moment) -> Piece {
     moment("ago", at, "never")
+}
+
+/// How long ago, as a duration.
+pub(super) fn age(at: &impl Moment) -> Piece {
+    moment("age", at, "")
 }
 
 pub(super) fn until(at: &impl Moment) -> Piece {
@@ -196,7 +211,8 @@ pub(super) fn tiles(counts: &CountsView) -> Vec<(u64, Piece)> {
     kinds
         .map(|(kind, number)| {
             let grade = if number == 0 { "info" } else { kind };
-            (number, mark(grade, &kind.replace('_', " ")))
+            let word = if kind == "not_meant" { "excluded" } else { kind };
+            (number, mark(grade, word))
         })
         .into()
 }
@@ -205,21 +221,29 @@ pub(super) fn tiles(counts: &CountsView) -> Vec<(u64, Piece)> {
 pub(super) fn nova(up: &Option<bool>) -> Piece {
     match up {
         Some(true) => mark("ok", "up"),
-        Some(false) => mark("err", "silent"),
+        Some(false) => mark("err", "down"),
         None => mark("unknown", ""),
     }
 }
 
-/// The worst of the monitors that have signed on a host.
-pub(super) fn watched(monitors: &[&MonitorView]) -> Piece {
+/// The worst of the monitors of a host. One of a host that is down in Nova has said nothing good of late.
+pub(super) fn watched(monitors: &[&MonitorView], up: Option<bool>) -> Piece {
     let Some(worst) = monitors
         .iter()
         .map(|one| one.grade)
         .max_by_key(|grade| severity(*grade))
     else {
-        return mark("unknown", "never signed");
+        return mark("unknown", "none");
     };
     let kinds: Vec<_> = monitors.iter().map(|one| one.kind.as_str()).collect();
+    if up == Some(false) && severity(worst) == 0 {
+        let last = monitors.iter().map(|one| one.signed_at).max_by_key(|at| at.0);
+        let told = mark("unknown", &kinds.join(", "));
+        return Piece(format!(
+            "{told} <span class=\"soft\">last heartbeat {}</span>",
+            ago(&last)
+        ));
+    }
     mark(worst.as_str(), &kinds.join(", "))
 }
 
@@ -237,8 +261,34 @@ pub(super) fn tested(one: &LevelView) -> Piece {
     match (&one.fault, one.good) {
         (Some(_), _) => mark("err", "fails"),
         (None, true) => mark("ok", "works"),
-        (None, false) => mark("unknown", "its test is too old"),
+        (None, false) => mark("unknown", "its test is stale"),
     }
+}
+
+/// The power that a fence device has read last, without a judgement: "on" is good of a host that runs.
+pub(super) fn reading(one: &LevelView) -> &'static str {
+    match (&one.fault, one.power) {
+        (Some(_), _) => "device fails",
+        (None, Some(Power::Off)) => "off",
+        (None, Some(Power::On)) => "on",
+        (None, Some(Power::Unknown) | None) => "no reading",
+    }
+}
+
+/// The same as evidence that a host is off, with its age.
+pub(super) fn power(one: &LevelView) -> Piece {
+    let grade = match (&one.fault, one.power) {
+        (None, Some(Power::Off)) => "ok",
+        (Some(_), _) | (None, Some(Power::On)) => "err",
+        (None, Some(Power::Unknown) | None) => "unknown",
+    };
+    Piece(format!(
+        "<div>{} <span class=\"soft\" title=\"{}\">level {}, {}</span></div>",
+        mark(grade, reading(one)),
+        escaped(&one.device),
+        one.level,
+        ago(&one.tested_at)
+    ))
 }
 
 /// Why an instance fares as it does, beside what is so of its host.
@@ -256,7 +306,14 @@ pub(super) fn why(one: &HostedView) -> String {
 /// Where a recovery is in its life, and how it ended.
 pub(super) fn state(one: &RecoveryView) -> Piece {
     if is_held(&one.waits) {
-        return mark("err", "held");
+        return mark("err", "on hold");
+    }
+    // What is over and has not brought everything back is no success.
+    let is_failed = ["failed", "error"].contains(&one.status.as_str());
+    if one.life != Life::Open && !is_failed && one.moves.succeeded + one.moves.ignored < one.moves.total {
+        let (back, all) = (one.moves.succeeded, one.moves.total);
+        let word = if one.kind.is_planned() { "moved" } else { "back" };
+        return mark("warn", &format!("{}, {back} of {all} {word}", one.status));
     }
     let is_closed = one.life == Life::Closed;
     let grade = match one.status.as_str() {
@@ -313,11 +370,35 @@ pub(super) fn n_plus(hosts: &Option<u64>, exact: &bool) -> Piece {
 /// Commands to type.
 pub(super) fn commands<'a>(all: impl IntoIterator<Item = &'a String>) -> Piece {
     let all = all.into_iter();
-    Piece(
-        all.map(|text| format!("<span class=\"do\"><code>{}</code></span>", escaped(text)))
-            .collect::<Vec<_>>()
-            .concat(),
+    Piece(all.map(|text| typed(text)).collect::<Vec<_>>().concat())
+}
+
+/// A command to type, with a button that copies it.
+fn typed(command: &str) -> String {
+    format!(
+        "<span class=\"do\"><code>{}</code><button type=\"button\" class=\"copy\" aria-label=\"Copy the command\">copy</button></span>",
+        escaped(command)
     )
+}
+
+/// Commands with their consequences. What destroys disks when it is wrong stands last, behind the question whether that was checked.
+pub(super) fn ways(commands: &[String]) -> Piece {
+    let told = SuggestedCommand::all(commands).into_iter().map(|way| {
+        let meaning = if way.meaning.is_empty() {
+            String::new()
+        } else {
+            format!("<span class=\"soft\">{}</span>", escaped(&way.meaning))
+        };
+        let shown = format!("<div class=\"way\">{}{meaning}</div>", typed(way.command));
+        match way.first {
+            None => shown,
+            Some(first) => format!(
+                "<details data-key=\"{}\"><summary>{first}</summary>{shown}</details>",
+                escaped(way.command)
+            ),
+        }
+    });
+    Piece(told.collect::<Vec<_>>().concat())
 }
 
 #[cfg(test)]
@@ -333,6 +414,14 @@ mod tests {
         );
         assert!(!mark("ok", evil).0.contains("<b>"));
         assert!(!commands([&evil.to_owned()]).0.contains("<b>"));
+    }
+
+    #[test]
+    fn no_character_of_a_page_is_hidden() {
+        assert_eq!(
+            visible("<b>\n\u{202e}x\u{200b}</b>"),
+            "<b>\n\\u{202e}x\\u{200b}</b>"
+        );
     }
 
     #[test]

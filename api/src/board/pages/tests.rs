@@ -99,7 +99,7 @@ fn situation(hosts: usize) -> Value {
     json!({
         "at": AT, "fencing": "engine", "fencing_mode": "engine", "database": "sqlite", "engines": [], "reporters_set_aside": [],
         "queue": {"new": 0, "oldest_new": null}, "recoveries": [], "needs_person": {"recoveries": [], "instances": []},
-        "monitors": [monitor(0, "ok"), monitor(2, "err")], "grade": "ok", "looked_at": AT, "facts": [], "findings": [],
+        "monitors": [monitor(0, "ok"), monitor(2, "ok")], "grade": "ok", "looked_at": AT, "facts": [], "findings": [],
         "instances": counts, "not_assessed": [],
         "segments": [{"id": "s", "name": "S1", "enabled": true, "recovery_method": "auto", "working": hosts, "headroom": 1,
                       "headroom_exact": true, "instances": counts, "hosts": (0..hosts).map(registered).collect::<Vec<_>>()}],
@@ -107,34 +107,172 @@ fn situation(hosts: usize) -> Value {
     })
 }
 
+fn rows(html: &str) -> Vec<&str> {
+    html.split("<tr data-search=").skip(1).collect()
+}
+
+/// A recovery of the host of that number, on hold.
+fn held(number: u32, power: &str) -> Value {
+    let (id, host) = (
+        format!("00000000-0000-0000-0000-{number:012}"),
+        format!("compute-{number:04}"),
+    );
+    json!({"recovery": id, "host": host, "commands": [format!("tachi recovery approve {id}"), format!("tachi recovery abort {id}")],
+           "waits": {"for": "approval", "on": ["segment"], "since": AT, "held": true, "needs_person": true, "ended_by": ["approve", "abort"]},
+           "evidence": {"up": false, "since": AT, "instances": 5, "levels": [
+               {"level": 1, "device": "bmc", "tested_at": AT, "good": true, "power": power, "fault": null}]}})
+}
+
+fn underway(number: u32, waits: &Value, message: &str) -> Value {
+    json!({"id": format!("00000000-0000-0000-0000-{number:012}"), "host": format!("compute-{number:04}"), "kind": "host", "life": "open",
+           "status": "running", "waits": waits, "message": message, "owner": null, "instances": 5, "back": 0, "in_flight": 0,
+           "moves": {"total": 5, "pending": 5, "ongoing": 0, "succeeded": 0, "failed": 0, "ignored": 0}})
+}
+
+fn finding(code: &str, grade: &str, subjects: &[&str]) -> Value {
+    json!({"code": code, "grade": grade, "subjects": subjects, "instances": 0, "since": null, "text": format!("text of {code}"),
+           "fix": null, "page": "docs"})
+}
+
+/// Two hosts on hold of one cause, and one that is recovered.
+fn night() -> Value {
+    let mut told = situation(4);
+    told["needs_person"]["recoveries"] = json!([held(1, "off"), held(2, "on")]);
+    told["recoveries"] = json!([
+        underway(1, &held(1, "off")["waits"], "held: 2 of 4 hosts failed"),
+        underway(2, &held(2, "on")["waits"], "held: 2 of 4 hosts failed"),
+        underway(3, &json!(null), "moving"),
+    ]);
+    told["findings"] = json!([
+        finding("RECOVERY_HELD", "err", &["compute-0001", "compute-0002"]),
+        finding("FROZEN", "warn", &["compute-0000"]),
+        finding("HOST_UNDER_RECOVERY", "info", &["compute-0003"]),
+        finding("ROOM_TIGHT", "info", &["segment S1"]),
+    ]);
+    for number in 1..4_usize {
+        told["hosts"][number]["up"] = json!(false);
+        told["segments"][0]["hosts"][number]["life"] = json!("open");
+        told["segments"][0]["hosts"][number]["recovery"] = told["recoveries"][number - 1]["id"].clone();
+    }
+    told
+}
+
 #[test]
-fn board_tells_of_each_host_what_status_tells() {
+fn board_what_waits_is_one_item_with_a_row_for_each_host_and_nothing_is_shown_twice() {
+    let seen: SituationView = view(night());
+    let html = Now::of(&seen, &[], true).render().unwrap();
+    for text in [
+        "2 recoveries: <a href=\"#/host/compute-0001\">",
+        "<div>held: 2 of 4 hosts failed</div>",
+        "● off",
+        "✗ on",
+        "level 1, <time",
+        "✗ down",
+        "data-label=\"Approve all\"",
+        "compute-0002&#34;,&#34;about&#34;:&#34;down in Nova, level 1 reads on",
+        "the engine checks again and goes on: it may cut the power",
+        "text of FROZEN",
+        "<h2>Notes</h2>",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    for (text, number) in [
+        ("2 of 4 hosts failed", 1),
+        ("text of RECOVERY_HELD", 0),
+        ("text of HOST_UNDER_RECOVERY", 0),
+        ("<article", 4),
+        ("data-label=\"Approve\"", 2),
+    ] {
+        assert_eq!(html.matches(text).count(), number, "{text}: {html}");
+    }
+    let place = |text: &str| html.find(text).unwrap();
+    assert!(place("Needs attention") < place("text of FROZEN"));
+    assert!(place("text of FROZEN") < place("<h2>Recoveries</h2>"));
+    let quiet: SituationView = view(situation(2));
+    let html = Now::of(&quiet, &[], true).render().unwrap();
+    for heading in ["Needs attention", "Recoveries", "Notes"] {
+        assert!(!html.contains(heading), "nothing is in {heading}");
+    }
+}
+
+#[test]
+fn board_the_action_that_destroys_disks_is_last_and_behind_a_question() {
+    let mut told = situation(1);
+    let id = "00000000-0000-0000-0000-000000000007";
+    told["needs_person"]["instances"] = json!([{
+        "instance": id, "name": "db-1", "host": "a", "recovery": id, "life": "open", "waits": null,
+        "commands": [format!("tachi instance resolve {id} --not-running-on b"), format!("tachi instance resolve {id} --dismiss")]}]);
+    let seen: SituationView = view(told);
+    let html = Now::of(&seen, &[], false).render().unwrap();
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
+    assert!(place("--dismiss") < place("<summary>Only after you have looked on that host"));
+    assert!(place("<summary>Only after") < place("--not-running-on b</code>"));
+    assert!(html.contains("you saw that it is not there: it is started elsewhere"));
+    assert!(html.contains("it stays as it is, and is listed no more"));
+}
+
+#[test]
+fn board_shows_the_worst_host_first_and_a_host_on_hold_waits_for_you() {
     let heard: SituationView = view(situation(3));
     let html = Hosts::of(&heard).render().unwrap();
     assert!(
         html.contains("! reported dead: being examined"),
-        "Nova hears it: {html}"
+        "it is up in Nova: {html}"
     );
-    let mut told = situation(3);
-    told["hosts"][1]["up"] = json!(false);
-    let seen: SituationView = view(told);
+    let seen: SituationView = view(night());
     let html = Hosts::of(&seen).render().unwrap();
-    let rows: Vec<&str> = html.split("<tr data-search=").skip(1).collect();
-    for (row, texts) in rows.iter().zip([
-        ["● protected", ".....", "● host", "✗ fails"],
-        ["✗ dead: being recovered", "R....", "? never signed", "● works"],
-        ["● protected", ".....", "✗ host", "● works"],
-    ]) {
+    let expected = [
+        [
+            "compute-0001",
+            "✗ dead: waiting for you",
+            "data-tags=\"down held\"",
+        ],
+        [
+            "compute-0002",
+            "✗ dead: waiting for you",
+            "? host</span> <span class=\"soft\">last heartbeat",
+        ],
+        ["compute-0003", "✗ dead: being recovered", "data-tags=\"down\""],
+        ["compute-0000", "● protected", "✗ fails"],
+    ];
+    let all = rows(&html);
+    assert_eq!(all.len(), expected.len());
+    for (row, texts) in all.iter().zip(expected) {
         for text in texts {
             assert!(row.contains(text), "{text}: {row}");
         }
     }
-    assert_eq!(rows.len(), 3);
-    assert!(
-        rows[1].contains("compute-0001 s1 protected  recovery dead"),
-        "{}",
-        rows[1]
-    );
+    for text in [
+        "data-chip=\"down\" aria-pressed=\"false\">down 3<",
+        ">on hold 2<",
+        ">frozen 0<",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    assert!(!html.contains("....."), "words instead of flags: {html}");
+    let mut told = situation(2);
+    told["recoveries"] = json!([underway(1, &json!(null), "")]);
+    told["recoveries"][0]["kind"] = json!("drain");
+    let drained: SituationView = view(told);
+    let html = Hosts::of(&drained).render().unwrap();
+    assert!(rows(&html)[0].contains("… being drained"), "{html}");
+    assert!(html.contains(">drained 1<"), "{html}");
+}
+
+#[test]
+fn board_shows_many_events_of_one_kind_as_one_that_opens() {
+    let step = |seconds: u32, kind: &str, instance: Value| {
+        json!({"at": format!("2026-11-20T06:15:{seconds:02}.000Z"), "claim": 1,
+        "task": "Evacuate", "kind": kind, "instance": instance, "text": format!("{kind} {seconds} {EVIL}")})
+    };
+    let mut steps = vec![step(1, "note", json!(null))];
+    steps.extend((2..15).map(|seconds| step(seconds, "intent", json!("i"))));
+    steps.extend((15..17).map(|seconds| step(seconds, "outcome", json!("i"))));
+    let steps: Vec<tachi_operator::StepView> = view(json!(steps));
+    let html = Events::of(&steps).rows().0;
+    assert_eq!(html.matches("<tr>").count(), 4, "{html}");
+    assert!(html.contains("<summary>13 events until <time"), "{html}");
+    assert!(html.contains("intent 14") && !html.contains("<script>"), "{html}");
 }
 
 /// A browser draws a thousand rows in less than a second, and is sent them whenever one of them has changed.
@@ -142,31 +280,25 @@ fn board_tells_of_each_host_what_status_tells() {
 fn board_a_thousand_hosts_are_a_page_of_a_megabyte_at_most() {
     let seen: SituationView = view(situation(1_000));
     let html = Hosts::of(&seen).render().unwrap();
-    assert!(html.len() < 1_200_000, "{} bytes", html.len());
+    assert!(html.len() < 1_400_000, "{} bytes", html.len());
     assert!(html.contains("1000</span> of 1000 hosts"));
 }
 
 #[test]
 fn board_says_nothing_good_without_a_mark_that_the_page_can_take_back() {
     let seen: SituationView = view(situation(2));
-    let now = Now {
-        seen: &seen,
-        freezes: &[],
-        may: true,
-    };
-    let html = now.render().unwrap();
+    let html = Now::of(&seen, &[], true).render().unwrap();
     for text in [
         "<span class=\"good\">50 of 50 protected</span>",
         "<span class=\"good\">50 of 50</span>",
         "<span class=\"good\">1</span>",
-        "<span class=\"good\">None.</span>",
         "Freeze everything…",
         "data-key=\"freeze segment s\"",
     ] {
         assert!(html.contains(text), "{text}: {html}");
     }
-    let looks_on = Now { may: false, ..now };
-    assert!(!looks_on.render().unwrap().contains("<button"));
+    let looks_on = Now::of(&seen, &[], false).render().unwrap();
+    assert!(!looks_on.contains("data-act"), "{looks_on}");
 }
 
 /// How it is with what a recovery needs: its rows, by the need.
@@ -237,7 +369,7 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
         Some("metadata no-ha"),
     );
     assert!(
-        rows[0].contains("· not meant") && rows[0].contains("metadata no-ha"),
+        rows[0].contains("· excluded") && rows[0].contains("metadata no-ha"),
         "{}",
         rows[0]
     );

@@ -492,7 +492,7 @@ fn held_note(host: &str, migration: &Migration, other: &str) -> String {
         return format!(
             "held: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
              may run on {other}: look there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, say \
-             tachi vmove recover {} --failure --on {other}",
+             tachi instance resolve {} --not-running-on {other}",
             migration.server
         );
     }

@@ -14,6 +14,7 @@ use crate::id::{RecoveryId, ServerId};
 use crate::monitor::Signature;
 use crate::nova::Rest;
 use crate::policy::FencingMode;
+use crate::power::Power;
 use crate::recovery::{Life, RecoveryKind};
 use crate::reserved::Aggregate;
 use crate::timestamp::Timestamp;
@@ -269,6 +270,9 @@ pub struct DeviceTest {
     pub as_of: Timestamp,
     /// How long that counts, in seconds: tests are apart.
     pub counts_for: u32,
+    /// The reading; `None` if there was none, or an older engine made the test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<Power>,
     /// Why it cannot be counted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

@@ -5,7 +5,7 @@ use ratatui_core::style::{Modifier, Style};
 
 use super::super::dialogue::{Dialogue, Stage};
 use super::super::region::Tone;
-use super::Pen;
+use super::pen::Pen;
 use crate::out::plain;
 
 /// A frame in the middle with room for `lines`; gives what is inside.
@@ -47,6 +47,7 @@ fn framed(pen: &mut Pen, title: &str, lines: usize) -> Rect {
 const KEYS: &[(&str, &str)] = &[
     ("↑ ↓ PgUp PgDn Home End, k j", "choose a host, or scroll"),
     ("Enter", "open the recovery of the host, or else the host"),
+    ("Tab", "choose among the findings, or among the hosts again"),
     ("h", "open the host"),
     ("e", "why it is protected or not, and what to type"),
     ("/", "only hosts whose name, segment or state has these words"),

@@ -52,6 +52,7 @@ pub(in super::super) fn test(host: &str, device: &str) -> DeviceTest {
         target: device.into(),
         as_of: ago(60),
         counts_for: 660,
+        power: None,
         fault: None,
         failures: 0,
     }

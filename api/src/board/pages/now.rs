@@ -1,0 +1,328 @@
+//! The page of now: what needs attention, each thing once, then what is under way by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use askama::Template;
+use tachi_domain::freeze::FreezeScope;
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::{Code, Grade};
+use tachi_operator::{
+    FactView, FindingView, FreezeView, MonitorView, SegmentView, SituationView, Time, UnderwayView,
+    WaitingInstanceView, WaitingRecoveryView, progress_of,
+};
+
+use super::acts::{approve_all, freeze, of_recovery, thaw};
+use super::pieces::{
+    Piece, ago, commands, day, escaped, is_held, link, many, mark, n_plus, nova, power, tiles, watched, ways,
+};
+
+/// How many subjects of a finding are named.
+const NAMED: usize = 12;
+
+/// The page.
+#[derive(Template)]
+#[template(path = "now.html")]
+pub(super) struct Now<'a> {
+    seen: &'a SituationView,
+    /// The hosts and instances that wait, and what is found, worst first.
+    attention: Vec<Item>,
+    /// What goes on by itself.
+    recoveries: Vec<&'a UnderwayView>,
+    /// What needs nobody.
+    notes: Vec<Item>,
+    may: bool,
+}
+
+/// One thing that needs attention.
+struct Item {
+    grade: Grade,
+    code: &'static str,
+    subject: Piece,
+    instances: u64,
+    since: Option<Time>,
+    why: String,
+    /// The evidence, and the actions with their consequences.
+    rest: Piece,
+}
+
+impl<'a> Now<'a> {
+    pub(super) fn of(seen: &'a SituationView, freezes: &[FreezeView], may: bool) -> Self {
+        let needs = &seen.needs_person;
+        let mut attention: Vec<Item> = groups(&needs.recoveries)
+            .into_iter()
+            .map(|group| held(seen, &group, may))
+            .collect();
+        attention.extend(needs.instances.iter().map(waiting));
+        let told = Told::of(seen);
+        let hosts = seen.hosts.iter().map(|host| host.name.as_str()).collect();
+        let (mut notes, mut not_back) = (Vec::new(), BTreeSet::new());
+        for finding in seen.findings.iter().filter(|finding| !told.covers(finding)) {
+            let is_note = matches!(finding.grade, Grade::Ok | Grade::Info);
+            if finding.code == Code::HostNotBack {
+                not_back.extend(finding.subjects.iter().map(String::as_str));
+            }
+            let item = found(finding, &hosts, freezes, may);
+            if is_note {
+                notes.push(item);
+            } else {
+                attention.push(item);
+            }
+        }
+        let is_there = |row: &&UnderwayView| {
+            let is_held = needs.recoveries.iter().any(|held| held.recovery == row.id);
+            let is_found = row.life == Life::Watching && not_back.contains(row.host.as_str());
+            !is_held && !is_found
+        };
+        Self {
+            seen,
+            attention,
+            recoveries: seen.recoveries.iter().filter(is_there).collect(),
+            notes,
+            may,
+        }
+    }
+
+    /// Whether the sentence would say something good if it were stale.
+    const fn is_good(&self) -> bool {
+        matches!(self.seen.grade, Grade::Ok | Grade::Info)
+    }
+}
+
+/// What other items of the page say already.
+struct Told<'a> {
+    held: BTreeSet<&'a str>,
+    open: BTreeSet<&'a str>,
+    instances: BTreeSet<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    fn of(seen: &'a SituationView) -> Self {
+        let needs = &seen.needs_person;
+        let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+        Self {
+            held: needs.recoveries.iter().map(|one| one.host.as_str()).collect(),
+            open: open.map(|row| row.host.as_str()).collect(),
+            instances: needs.instances.iter().map(|one| one.name.as_str()).collect(),
+        }
+    }
+
+    fn covers(&self, finding: &FindingView) -> bool {
+        let own = if finding.code == Code::RecoveryHeld {
+            &self.held
+        } else if finding.code == Code::HostUnderRecovery {
+            &self.open
+        } else if [Code::MoveNeedsPerson, Code::MoveFailed].contains(&finding.code) {
+            &self.instances
+        } else {
+            return false;
+        };
+        !finding.subjects.is_empty() && finding.subjects.iter().all(|one| own.contains(one.as_str()))
+    }
+}
+
+/// The recoveries on hold, those of one cause together.
+fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
+    let mut groups: Vec<Vec<&WaitingRecoveryView>> = Vec::new();
+    let cause = |one: &WaitingRecoveryView| one.waits.as_ref().map(|wait| (wait.what, wait.on.clone()));
+    for one in all {
+        match groups
+            .iter_mut()
+            .find(|group| group.first().is_some_and(|first| cause(first) == cause(one)))
+        {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups
+}
+
+/// What a recovery says of its hold.
+fn reason(seen: &SituationView, one: &WaitingRecoveryView) -> String {
+    let row = seen.recoveries.iter().find(|row| row.id == one.recovery);
+    let message = row.and_then(|row| row.message.as_deref());
+    let about = || {
+        one.waits
+            .as_ref()
+            .map_or_else(String::new, tachi_operator::WaitView::about)
+    };
+    message.map_or_else(about, str::to_owned)
+}
+
+/// The recoveries of one cause as one item: a row for each host, with the evidence that it is off.
+fn held(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item {
+    let since = group.iter().filter_map(|one| Some(one.waits.as_ref()?.since));
+    let why = group.first().map_or_else(String::new, |one| reason(seen, one));
+    let hosts: Vec<String> = group.iter().map(|one| link("host", &one.host, "").0).collect();
+    let subject = match hosts.as_slice() {
+        [one] => format!("recovery of {one}"),
+        all => format!("{} recoveries: {}", all.len(), all.join(", ")),
+    };
+    let mut rest = evidence(seen, group, &why, may).0;
+    if may && group.len() > 1 {
+        rest.push_str(&approve_all(group).0);
+    }
+    match group {
+        [] => {}
+        [one] => rest += &ways(&one.commands).0,
+        [first, ..] => {
+            let each: String = group.iter().map(|one| ways(&one.commands).0).collect();
+            let key = first.recovery;
+            // Writing to a string cannot fail.
+            let _ = write!(
+                rest,
+                "<details data-key=\"ways {key}\"><summary>Commands</summary>{each}</details>"
+            );
+        }
+    }
+    Item {
+        grade: Grade::Err,
+        code: "on hold",
+        subject: Piece(subject),
+        instances: group.iter().filter_map(|one| one.evidence.instances).sum(),
+        since: since.min_by_key(|at| at.0),
+        why,
+        rest: Piece(rest),
+    }
+}
+
+/// What is known of the hosts that a decision is about.
+fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may: bool) -> Piece {
+    let mut monitors: BTreeMap<&str, Vec<&MonitorView>> = BTreeMap::new();
+    for one in &seen.monitors {
+        monitors.entry(&one.host).or_default().push(one);
+    }
+    let row = |one: &&WaitingRecoveryView| {
+        let (host, known) = (one.host.as_str(), &one.evidence);
+        let since = known.since.map_or_else(String::new, |at| {
+            format!(" <span class=\"whole\">for {}</span>", super::pieces::age(&at))
+        });
+        let read: Vec<String> = known.levels.iter().map(|level| power(level).0).collect();
+        let read = if read.is_empty() {
+            mark("unknown", "no reading").0
+        } else {
+            read.concat()
+        };
+        let of_host = monitors.get(host).map_or(&[][..], Vec::as_slice);
+        let own = reason(seen, one);
+        let own = if own == why {
+            String::new()
+        } else {
+            format!("<div class=\"soft\">{}</div>", escaped(&own))
+        };
+        let acts = if may {
+            of_recovery(&one.recovery, host, Life::Open, &one.waits)
+        } else {
+            Piece::nothing()
+        };
+        format!(
+            "<tr><td data-head=\"host\">{}{own}</td><td data-head=\"instances\">{}</td><td data-head=\"Nova\">{}{since}</td>\
+             <td data-head=\"power\">{read}</td><td data-head=\"monitors\">{}</td>\
+             <td data-head=\"recovery\"><a href=\"#/recovery/{}\">open</a></td><td data-head=\"\">{acts}</td></tr>",
+            link("host", host, ""),
+            known
+                .instances
+                .map_or_else(|| "?".to_owned(), |number| number.to_string()),
+            nova(&known.up),
+            watched(of_host, known.up),
+            one.recovery,
+        )
+    };
+    let rows: Vec<String> = group.iter().map(row).collect();
+    Piece(format!(
+        "<div class=\"wide\"><table class=\"fold\"><thead><tr><th>host</th><th>instances</th><th>Nova</th><th>power, as read last</th>\
+         <th>monitors</th><th>recovery</th><th></th></tr></thead><tbody>{}</tbody></table></div>",
+        rows.concat()
+    ))
+}
+
+/// An instance that an operator has to resolve.
+fn waiting(one: &WaitingInstanceView) -> Item {
+    Item {
+        grade: Grade::Err,
+        code: "needs an operator",
+        subject: Piece(format!(
+            "instance {} <span class=\"soft\">of {}</span>",
+            link("instance", &one.instance, &one.name),
+            link("host", &one.host, "")
+        )),
+        instances: 0,
+        since: one.waits.as_ref().map(|wait| wait.since),
+        why: one
+            .waits
+            .as_ref()
+            .map_or_else(String::new, tachi_operator::WaitView::about),
+        rest: ways(&one.commands),
+    }
+}
+
+/// A finding, with its subjects.
+fn found(finding: &FindingView, hosts: &BTreeSet<&str>, freezes: &[FreezeView], may: bool) -> Item {
+    let subjects = finding.subjects.iter().take(NAMED).map(|name| {
+        if hosts.contains(name.as_str()) {
+            link("host", name, "").0
+        } else {
+            escaped(name)
+        }
+    });
+    let mut subject = subjects.collect::<Vec<_>>().join(", ");
+    if finding.subjects.len() > NAMED {
+        let _ = write!(subject, " and {} more", finding.subjects.len() - NAMED);
+    }
+    let mut rest = commands(finding.typed().as_ref()).0;
+    if may {
+        rest.push_str(&thaw(finding, freezes).0);
+    }
+    Item {
+        grade: finding.grade,
+        code: finding.code.as_str(),
+        subject: Piece(subject),
+        instances: finding.instances,
+        since: finding.since,
+        why: finding.text.clone(),
+        rest: Piece(rest),
+    }
+}
+
+fn under_way(one: &UnderwayView) -> Piece {
+    if is_held(&one.waits) {
+        mark("err", "on hold")
+    } else if one.life == Life::Watching {
+        mark("busy", "watching")
+    } else {
+        mark("busy", "running")
+    }
+}
+
+fn progress(one: &UnderwayView) -> String {
+    let told = progress_of(one.kind, one.moves);
+    told.unwrap_or_else(|| {
+        let known = if one.life == Life::Watching {
+            "no instances"
+        } else {
+            "its instances are not listed yet"
+        };
+        known.to_owned()
+    })
+}
+
+fn protected(one: &SegmentView) -> Piece {
+    one.instances.map_or_else(
+        || mark("unknown", ""),
+        |counts| {
+            let (good, all) = (counts.protected, counts.meant());
+            Piece(format!("<span class=\"good\">{good} of {all}</span>"))
+        },
+    )
+}
+
+fn fact(one: &FactView) -> String {
+    let what = match one.kind.as_str() {
+        "computes" => "Nova's services",
+        "instances" => "Nova's instances",
+        "tests" => "fence devices",
+        "rooms" => "room on hosts",
+        other => other,
+    };
+    what.to_owned()
+}

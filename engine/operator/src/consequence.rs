@@ -1,0 +1,106 @@
+//! What an action does, in a sentence: the same wherever the action is offered.
+
+use crate::waits::explained;
+
+/// Approving a recovery that is on hold.
+pub const APPROVE: &str = "the engine checks again and goes on: it may cut the power of the host, and start its instances elsewhere.";
+/// Aborting a recovery.
+pub const ABORT: &str = "nothing new is started, and what is in flight is followed to its end.";
+/// Confirming by hand that a host is off.
+pub const CONFIRM_OFF: &str =
+    "its instances are started elsewhere. If it has power they run twice, and their disks are destroyed.";
+
+/// Between a command and its meaning, as the shell reads a comment.
+const COMMENT: &str = "    # ";
+
+/// A command to type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuggestedCommand<'a> {
+    /// As it is typed.
+    pub command: &'a str,
+    /// What it does; empty where the command says it.
+    pub meaning: String,
+    /// What has to be seen first: without that it destroys disks.
+    pub first: Option<&'static str>,
+}
+
+impl<'a> SuggestedCommand<'a> {
+    /// A command with its consequence.
+    pub fn of(command: &'a str) -> Self {
+        let has = |words: &[&str]| words.iter().any(|word| command.contains(word));
+        let confirms = has(&[" vouch ", " confirm-off "]);
+        let meaning = if has(&[" recovery approve "]) {
+            APPROVE.to_owned()
+        } else if has(&[" recovery abort "]) {
+            ABORT.to_owned()
+        } else if confirms {
+            CONFIRM_OFF.to_owned()
+        } else {
+            let told = explained(command);
+            let comment = told
+                .strip_prefix(command)
+                .and_then(|rest| rest.strip_prefix(COMMENT));
+            comment.unwrap_or_default().to_owned()
+        };
+        let first = if confirms {
+            Some("Only after you have seen that the host has no power")
+        } else if has(&[" --failure ", " --not-running-on "]) {
+            Some("Only after you have looked on that host, and it does not run there")
+        } else {
+            None
+        };
+        Self {
+            command,
+            meaning,
+            first,
+        }
+    }
+
+    /// All of them, the dangerous ones last.
+    pub fn all(commands: &'a [String]) -> Vec<Self> {
+        let mut ways: Vec<Self> = commands.iter().map(|command| Self::of(command)).collect();
+        ways.sort_by_key(|way| way.first.is_some());
+        ways
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_its_consequence_and_the_dangerous_one_is_last() {
+        let commands = [
+            "tachi recovery confirm-off a --reason ...",
+            "tachi recovery approve 7",
+            "tachi recovery abort 7",
+            "tachi instance resolve 7 --not-running-on b",
+            "tachi instance resolve 7 --running-on b",
+            "tachi recovery show 7",
+        ]
+        .map(str::to_owned);
+        let ways = SuggestedCommand::all(&commands);
+        let told: Vec<(&str, &str)> = ways
+            .iter()
+            .map(|way| (way.command, way.meaning.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("tachi recovery approve 7", APPROVE),
+                ("tachi recovery abort 7", ABORT),
+                (
+                    "tachi instance resolve 7 --running-on b",
+                    "it runs there, and Nova shows it there"
+                ),
+                ("tachi recovery show 7", ""),
+                ("tachi recovery confirm-off a --reason ...", CONFIRM_OFF),
+                (
+                    "tachi instance resolve 7 --not-running-on b",
+                    "you saw that it is not there: it is started elsewhere"
+                ),
+            ]
+        );
+        assert_eq!(ways.iter().filter(|way| way.first.is_some()).count(), 2);
+    }
+}
