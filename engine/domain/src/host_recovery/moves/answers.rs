@@ -93,18 +93,26 @@ impl MoveTrack {
     }
 }
 
-/// Says so when calls about instances go on failing.
+/// Says so when calls about instances go on failing, and at the first evacuation that Nova refuses or fails: many of these no second
+/// attempt can cure.
 pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Troubles, now: Now) {
-    let failing = moves
-        .values()
-        .find(|one| !one.is_over() && one.faults >= REFUSALS)
-        .map(|one| (one.name.clone(), one.fault.clone().unwrap_or_default()));
-    match failing {
-        Some((name, fault)) => troubles.begin(Topic::Calls, now, || {
-            format!("calls about instances fail and are repeated, such as {name}: {fault}")
-        }),
-        None => troubles.end(Topic::Calls),
-    }
+    let is_refused = |one: &&Move| one.failures > 0 && one.failing_since.is_some();
+    let mut open = moves.values().filter(|one| !one.is_over());
+    let failing = open.find(|one| is_refused(one) || one.faults >= REFUSALS);
+    let Some(one) = failing else {
+        return troubles.end(Topic::Calls);
+    };
+    troubles.begin(Topic::Calls, now, || {
+        let fault = one.fault.as_deref().unwrap_or_default();
+        if is_refused(&one) {
+            format!("Nova does not evacuate {}, and is asked again: {fault}", one.name)
+        } else {
+            format!(
+                "calls about instances fail and are repeated, such as {}: {fault}",
+                one.name
+            )
+        }
+    });
 }
 
 fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record: &mut Record) {

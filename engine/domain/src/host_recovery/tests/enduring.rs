@@ -296,6 +296,30 @@ fn ew14_the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
 }
 
 #[test]
+fn a_refused_evacuation_is_told_within_seconds_and_no_more_once_it_is_accepted() {
+    let policy = fault(Some(403), FaultClass::Permanent, false);
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    assert!(bed.evacuates(1));
+    bed.answer(1, ServerCall::Evacuate, Err(policy.clone()));
+    assert_eq!(bed.message, None, "what passes in a moment is not worth a write");
+    bed.tick(4_000);
+    let told = bed.message.clone().unwrap();
+    assert!(
+        told.starts_with("Nova does not evacuate vm-1, and is asked again: ") && told.contains(&policy.text),
+        "{told}"
+    );
+    bed.reads(1, Some(server(1)));
+    let asked = (0..40).any(|_| round(&mut bed, vec![server(1)], vec![]));
+    assert!(asked, "{:?}", bed.step(1));
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    bed.tick(1_000).lists(
+        vec![rebuilding(1)],
+        vec![evacuation(1, 1, "pre-migrating", Some("b"))],
+    );
+    assert_eq!(bed.message, None);
+}
+
+#[test]
 fn ew19_a_refusal_because_the_service_is_in_use_is_no_failure_of_the_instance() {
     let in_use = fault(Some(400), FaultClass::Permanent, false);
     let mut bed = Bed::engine().planned(vec![server(1)]);
