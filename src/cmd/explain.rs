@@ -209,8 +209,13 @@ mod tests {
             let view = ExplanationView::of(&seen, &seen.situation.explain(name)[0]);
             let told = lines(&view, seen.now).join("\n");
             let (own, other) = if name == "a" { ("a", "b") } else { ("b", "a") };
-            assert!(told.contains(&format!("-> tachi host return {own}")), "{told}");
-            assert!(!told.contains(&format!("-> tachi host return {other}")), "{told}");
+            assert!(
+                told.contains(&format!(
+                    "-> openstack segment host update --on_maintenance False all {own}"
+                )),
+                "{told}"
+            );
+            assert!(!told.contains(&format!("False all {other}")), "{told}");
         }
     }
 
@@ -225,7 +230,7 @@ mod tests {
         let wanted = [
             "host a (in segment all, 0 instances to be recovered): UNPROTECTED",
             "  ! meant     HOST_ON_MAINTENANCE: on maintenance: an operator has put it there",
-            "      -> tachi host return a",
+            "      -> openstack segment host update --on_maintenance False all a",
             "  ✓ heard     Nova hears its host",
             "  ✓ provable  nothing speaks against proving its host off",
             "  ! room      FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",

@@ -13,15 +13,16 @@ mod undrain;
 
 use serde_json::json;
 use tachi_domain::Timestamp;
+use tachi_domain::freeze::{self, FreezeScope};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_engine::ports::{Compute as _, OperatorDesk as _, Roll as _};
+use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoveryFilter};
+use tachi_engine::ports::{Compute as _, FreezeLine, Freezes as _, OperatorDesk as _, Roll as _};
 use tachi_openstack::Nova;
 use tachi_operator::words::Unsaid;
 use tachi_operator::{ReturnCheckView, ReturnView, failing, is_alive};
 use tachi_store::Store;
 
-use self::checks::{Check, Verdict, checks};
+use self::checks::{Check, checks};
 use self::facts::Facts;
 use super::{Failure, command_settings};
 use crate::cli::{HostCommand, HostReturnArgs};
@@ -116,9 +117,7 @@ fn view(facts: &Facts) -> ReturnView {
 
 /// Whether nothing speaks against the host's work.
 fn is_ready(checked: &[Check]) -> bool {
-    checked
-        .iter()
-        .all(|check| matches!(check.verdict, Verdict::Good | Verdict::Note))
+    !checked.iter().any(Check::is_against)
 }
 
 /// What is known of a host; says what is waited for while Nova or the database does not answer.
@@ -148,6 +147,23 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
         needy = story.vmoves;
     }
     let engines = store.roll().engines().await?;
+    let host = &view.host;
+    let holds = |line: &&FreezeLine| match line.freeze.scope {
+        FreezeScope::Region => true,
+        FreezeScope::Segment => line.target == host.segment.id.to_string(),
+        FreezeScope::Host => line.target == host.id.to_string(),
+        FreezeScope::Instance => false,
+    };
+    let freezes = store.freezes().freezes().await?;
+    let frozen = freezes.iter().find(holds).map(|line| {
+        let ends = freeze::command("thaw", line.freeze.scope, &line.freeze.name);
+        format!("{}: `{ends}` ends it", line.freeze.sentence())
+    });
+    let moves = store.desk().moves(MoveFilter::NeedsPerson).await?;
+    let is_of_it = |line: &&MoveLine| line.host == name || line.may_run.contains(&name);
+    let waiting = moves.iter().filter(is_of_it);
+    let waiting = waiting.map(|line| format!("{} ({})", line.name, line.server));
+    let waiting = waiting.collect();
     let text = |error: tachi_engine::ports::CallError| error.to_string();
     Ok(Facts {
         engine_runs: engines.iter().any(|line| is_alive(line, now)),
@@ -155,6 +171,8 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
         migrations: nova.migrations_touching(&name).await.map_err(text),
         servers: nova.servers_on(&name).await.map_err(text),
         vmoves: needy,
+        frozen,
+        waiting,
         open: recoveries.iter().find(|row| row.life == Life::Open).cloned(),
         watched: recoveries.iter().any(|row| row.life == Life::Watching),
         view,

@@ -44,11 +44,18 @@ pub(super) struct Check {
     pub(super) text: String,
 }
 
-/// All of them.
+impl Check {
+    pub(super) const fn is_against(&self) -> bool {
+        matches!(self.verdict, Verdict::Bad | Verdict::Unknown)
+    }
+}
+
+/// All of them. Whether the host is told to be ready and whether it is put to work is decided by these alone.
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let mut all = Vec::new();
     let mut say = |verdict, text: String| all.push(Check { verdict, text });
     recovery(facts, &mut say);
+    withheld(facts, &mut say);
     evacuations(facts, &mut say);
     service(facts, &mut say);
     instances(facts, &mut say);
@@ -80,13 +87,30 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
         }
         None => say(Verdict::Good, "no recovery of the host is open".into()),
     }
-    if facts.watched && !facts.engine_runs {
-        let text = "no engine runs, so nobody clears forced_down when nova-compute is back: start one";
+    if facts.watched {
+        let text = if facts.engine_runs {
+            "an engine watches for its return, and ends that by itself"
+        } else {
+            "no engine runs, so nobody clears forced_down when nova-compute is back: start one"
+        };
         say(Verdict::Bad, text.into());
     }
-    if facts.view.why == Some(MaintenanceReason::Operator) {
-        let text = "an operator has put the host on maintenance: ask who and why before taking that back";
-        say(Verdict::Note, text.into());
+}
+
+/// What somebody has taken away, and gives back himself.
+fn withheld(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
+    if let Some(frozen) = &facts.frozen {
+        say(Verdict::Bad, frozen.clone());
+    }
+    // No reason is known of a maintenance from before Tachi: then it is somebody's.
+    let host = &facts.view.host;
+    if host.on_maintenance && matches!(facts.view.why, Some(MaintenanceReason::Operator) | None) {
+        let text = format!(
+            "an operator has put the host on maintenance: who has done so ends it, with `openstack segment host update \
+             --on_maintenance False {} {}`",
+            host.segment.name, host.name
+        );
+        say(Verdict::Bad, text);
     }
 }
 
@@ -218,12 +242,14 @@ fn service(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     }
     if !service.enabled {
         let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
-        let ours = is_marked(reason);
-        let whose = if ours { "by a recovery" } else { "by somebody else" };
-        say(
-            Verdict::Note,
-            format!("the service is disabled {whose} ({reason}): the last step enables it"),
-        );
+        if is_marked(reason) {
+            let text = format!("the service is disabled by a recovery ({reason}): the last step enables it");
+            say(Verdict::Note, text);
+        } else {
+            let text =
+                format!("somebody else has disabled the service ({reason}): who has done so enables it");
+            say(Verdict::Bad, text);
+        }
     }
 }
 
@@ -243,10 +269,10 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
                 .collect();
             if !busy.is_empty() {
                 say(
-                    Verdict::Note,
+                    Verdict::Bad,
                     format!(
-                        "AT RISK: {} a task under way, which waits in the queue of the host: empty it before nova-compute \
-                         starts: {}",
+                        "{} a task under way; before nova-compute starts, such tasks wait in the queue of the host, which has to \
+                         be emptied: {}",
                         count(
                             busy.len(),
                             "instance that Nova keeps on the host has",
@@ -271,6 +297,14 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
                 );
             }
         }
+    }
+    if !facts.waiting.is_empty() {
+        let text = format!(
+            "{} a person: {}: `tachi instance list --waiting`",
+            count(facts.waiting.len(), "instance waits for", "instances wait for"),
+            names(facts.waiting.iter().cloned())
+        );
+        say(Verdict::Bad, text);
     }
     let needy: Vec<String> = facts
         .vmoves

@@ -16,6 +16,10 @@ pub(super) struct Facts {
     pub(super) engine_runs: bool,
     /// The instances of its last recovery.
     pub(super) vmoves: Vec<Vmove>,
+    /// What is frozen of it, in a sentence, and how that ends.
+    pub(super) frozen: Option<String>,
+    /// Instances of it, or that may run on it, that wait for a person.
+    pub(super) waiting: Vec<String>,
     pub(super) service: Result<Option<Service>, String>,
     pub(super) migrations: Result<Vec<Migration>, String>,
     pub(super) servers: Result<Vec<Server>, String>,

@@ -7,24 +7,18 @@
 
 use axum::http::Method;
 use serde_json::json;
-use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
-use tachi_domain::recovery::is_marked;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
-use tachi_engine::ports::operator::{MoveFilter, MoveLine};
-use tachi_engine::ports::{
-    AuditEntry, Clock as _, CloudLists as _, Compute as _, Freezes as _, OperatorDesk as _,
-};
+use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
 
 use super::super::consent::confirmed;
 use super::super::freeze::{after, before};
 use super::super::local::{Desk, Doing};
 use super::super::who::who;
 use super::super::{Failure, command_settings};
-use super::checks::{Verdict, checks};
+use super::checks::checks;
 use super::facts::Facts;
 use super::{facts, is_ready};
 use crate::cli::HostReturnArgs;
@@ -115,83 +109,17 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: Meanwhile) -> Res
 /// What is known of the host, unless it speaks against its work.
 async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
     let facts = facts(settings, base, wanted).await?;
-    let host = &facts.view.host;
-    let frozen = base.store.freezes().freezes().await;
-    let frozen = frozen.map_err(|error| Failure::new("listing freezes", error))?;
-    let its = |scope, target: &str| match scope {
-        FreezeScope::Region => true,
-        FreezeScope::Segment => target == host.segment.id.to_string(),
-        FreezeScope::Host => target == host.id.to_string(),
-        FreezeScope::Instance => false,
-    };
-    let frozen = frozen.iter().find(|line| its(line.freeze.scope, &line.target));
-    let why = frozen.map(|line| line.freeze.sentence()).into_iter();
-    let mut why: Vec<String> = why.chain(speaks_against(&facts)).collect();
-    let needy = base.store.desk().moves(MoveFilter::NeedsPerson).await;
-    let needy = needy.map_err(|error| Failure::new("reading which instances wait for a person", error))?;
-    let is_of_it = |line: &&MoveLine| line.host == host.name || line.may_run.contains(&host.name);
-    why.extend(needy.iter().filter(is_of_it).map(|line| {
-        format!(
-            "instance {} ({}) waits for a person: tachi show {}",
-            line.name, line.server, line.server
-        )
-    }));
-    if why.is_empty() {
+    let checked = checks(&facts);
+    if is_ready(&checked) {
         return Ok(facts);
     }
+    let against = checked.iter().filter(|check| check.is_against());
+    let why: Vec<_> = against.map(|check| out::plain(&check.text)).collect();
     Err(Failure::told(format!(
         "nothing was done, {} is not ready to return to service:\n  {}",
-        out::plain(&host.name),
-        why.iter()
-            .map(|one| out::plain(one))
-            .collect::<Vec<_>>()
-            .join("\n  ")
+        out::plain(&facts.view.host.name),
+        why.join("\n  ")
     )))
-}
-
-/// What has to be looked at by a person first, or is another's to undo.
-fn speaks_against(facts: &Facts) -> Vec<String> {
-    let checked = checks(facts);
-    let mut why: Vec<String> = Vec::new();
-    if !is_ready(&checked) {
-        let bad = checked.iter();
-        let bad = bad.filter(|check| !matches!(check.verdict, Verdict::Good | Verdict::Note));
-        why.extend(bad.map(|check| check.text.clone()));
-    }
-    let host = &facts.view.host;
-    if facts.watched {
-        why.push("an engine watches for its return, and has not ended that yet".into());
-    }
-    // No reason is known of a maintenance from before Tachi: then it is somebody's.
-    if host.on_maintenance && matches!(facts.view.why, Some(MaintenanceReason::Operator) | None) {
-        why.push(
-            "an operator has put it on maintenance: who has done so ends it, with openstack segment host update --on_maintenance False"
-                .into(),
-        );
-    }
-    if let Some(service) = facts
-        .service()
-        .filter(|service| !service.enabled && !is_ours(service))
-    {
-        let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
-        why.push(format!(
-            "somebody else has disabled its service ({reason}): who has done so enables it"
-        ));
-    }
-    let tasks = facts.servers.iter().flatten();
-    for server in tasks.filter(|server| server.task_state.is_some()) {
-        let task = server.task_state.as_deref().unwrap_or_default();
-        why.push(format!(
-            "instance {} ({}) has a task under way on it: {task}",
-            server.name, server.id
-        ));
-    }
-    why
-}
-
-/// Whether a recovery has disabled it.
-fn is_ours(service: &Service) -> bool {
-    service.disabled_reason.as_deref().is_some_and(is_marked)
 }
 
 async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -> Result<(), Failure> {
@@ -251,76 +179,4 @@ async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &st
     ended
         .map(|_| ())
         .map_err(|why| Failure::told(format!("taking it off maintenance: {why}; run this again")))
-}
-
-#[cfg(test)]
-mod tests {
-    use tachi_domain::nova::Service;
-
-    use super::super::checks::tests::{back, evacuation, server};
-    use super::*;
-
-    fn service(facts: &mut Facts, change: impl FnOnce(&mut Service)) {
-        if let Ok(Some(service)) = &mut facts.service {
-            change(service);
-        }
-    }
-
-    type Change = fn(&mut Facts);
-
-    #[test]
-    fn r23_a_host_is_put_to_work_only_where_all_of_it_is_ours_and_looked_at() {
-        assert_eq!(speaks_against(&back()), Vec::<String>::new());
-        let cases: &[(&str, Change, &str)] = &[
-            (
-                "forced down",
-                |facts| service(facts, |service| service.forced_down = true),
-                "forced_down",
-            ),
-            ("watched", |facts| facts.watched = true, "an engine watches"),
-            (
-                "not closed",
-                |facts| facts.migrations = Ok(vec![evacuation("done")]),
-                "not closed",
-            ),
-            (
-                "an operator's maintenance",
-                |facts| facts.view.why = Some(MaintenanceReason::Operator),
-                "an operator",
-            ),
-            ("nobody's", |facts| facts.view.why = None, "an operator"),
-            (
-                "another has disabled it",
-                |facts| {
-                    service(facts, |service| {
-                        service.disabled_reason = Some("disk errors".into());
-                    });
-                },
-                "disk errors",
-            ),
-            (
-                "without a reason",
-                |facts| service(facts, |service| service.disabled_reason = None),
-                "no reason given",
-            ),
-            (
-                "a task",
-                |facts| facts.servers = Ok(vec![server(Some("powering-on"))]),
-                "powering-on",
-            ),
-            ("Nova away", |facts| facts.servers = Err("503".into()), "503"),
-        ];
-        for (case, change, part) in cases {
-            let mut facts = back();
-            change(&mut facts);
-            let why = speaks_against(&facts).join("; ");
-            assert!(why.contains(part), "{case}: {why}");
-        }
-        let mut enabled = back();
-        service(&mut enabled, |service| {
-            service.enabled = true;
-            service.disabled_reason = None;
-        });
-        assert_eq!(speaks_against(&enabled), Vec::<String>::new());
-    }
 }

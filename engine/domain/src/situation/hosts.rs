@@ -78,7 +78,7 @@ pub(super) fn registered<'a>(
     if open {
         under_recovery(name, look, &mut standing, found);
     } else if let Some(reason) = host.maintenance {
-        on_maintenance(name, reason, look, &mut standing, found);
+        on_maintenance((segment, name), reason, look, &mut standing, found);
     } else {
         at_nova(host, look, &mut standing, found);
         fencing::assess_host(name, look, &mut standing, found);
@@ -144,31 +144,39 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
 }
 
 fn on_maintenance(
-    name: &str,
+    (segment, name): (&Segment, &str),
     reason: MaintenanceReason,
     look: &Look<'_>,
     standing: &mut Standing,
     found: &mut Findings,
 ) {
-    let (code, text) = match reason {
+    let back = || format!("tachi host return {name}");
+    let (code, text, fix) = match reason {
+        // Who has put it there takes it off: a recovery and its return leave it alone.
         MaintenanceReason::Operator => (
             Code::HostOnMaintenance,
             "on maintenance: an operator has put it there",
+            format!(
+                "openstack segment host update --on_maintenance False {} {name}",
+                segment.name
+            ),
         ),
         MaintenanceReason::Recovery => (
             Code::HostNotBack,
             "on maintenance: it was recovered and is not back at work",
+            back(),
         ),
         MaintenanceReason::Process => (
             Code::HostNotBack,
             "on maintenance: one of its processes has failed",
+            back(),
         ),
     };
     standing.worsen(lost_or_down(name, look), code);
     found.note(
         Finding::new(code, text)
             .about(name, look.instances_on(name))
-            .fix(format!("tachi host return {name}")),
+            .fix(fix),
     );
 }
 

@@ -125,6 +125,8 @@ pub(in super::super) fn back() -> Facts {
         watched: false,
         engine_runs: true,
         vmoves: Vec::new(),
+        frozen: None,
+        waiting: Vec::new(),
         service: Ok(Some(Service {
             id: ServiceId(Uuid::from_u128(4)),
             host: "cmp1".into(),
@@ -142,7 +144,7 @@ pub(in super::super) fn back() -> Facts {
 
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
-fn r12_what_speaks_against_a_return_is_told() {
+fn r12_r23_what_speaks_against_a_return_is_told() {
     use Verdict::{Bad, Note, Unknown};
     type Change = fn(&mut Facts);
     let cases: &[(&str, Change, Verdict, &str)] = &[
@@ -268,8 +270,8 @@ fn r12_what_speaks_against_a_return_is_told() {
         (
             "a task waits in its queue",
             |f| f.servers = Ok(vec![server(Some("powering-on"))]),
-            Note,
-            "AT RISK: 1 instance that Nova keeps on the host has a task",
+            Bad,
+            "1 instance that Nova keeps on the host has a task under way",
         ),
         (
             "an instance was left",
@@ -280,8 +282,44 @@ fn r12_what_speaks_against_a_return_is_told() {
         (
             "an operator's maintenance",
             |f| f.view.why = Some(MaintenanceReason::Operator),
-            Note,
-            "ask who and why",
+            Bad,
+            "--on_maintenance False all cmp1",
+        ),
+        (
+            "nobody's maintenance",
+            |f| f.view.why = None,
+            Bad,
+            "an operator has put",
+        ),
+        (
+            "frozen",
+            |f| f.frozen = Some("host cmp1 is frozen until noon".into()),
+            Bad,
+            "is frozen until noon",
+        ),
+        (
+            "an instance waits",
+            |f| f.waiting = vec!["vm1 (3)".into()],
+            Bad,
+            "1 instance waits for a person: vm1 (3)",
+        ),
+        (
+            "watched, and an engine runs",
+            |f| f.watched = true,
+            Bad,
+            "an engine watches for its return",
+        ),
+        (
+            "r23: somebody else has disabled it",
+            |f| set(f, |service| service.disabled_reason = Some("disk errors".into())),
+            Bad,
+            "somebody else has disabled the service (disk errors)",
+        ),
+        (
+            "r23: or without a reason",
+            |f| set(f, |service| service.disabled_reason = None),
+            Bad,
+            "no reason given",
         ),
     ];
     for (name, change, verdict, part) in cases {
@@ -294,7 +332,7 @@ fn r12_what_speaks_against_a_return_is_told() {
             Some(*verdict),
             "{name}: {told:?}"
         );
-        let against = told.iter().any(|check| matches!(check.verdict, Bad | Unknown));
+        let against = told.iter().any(Check::is_against);
         assert_eq!(against, matches!(verdict, Bad | Unknown), "{name}: {told:?}");
     }
 }
