@@ -164,27 +164,41 @@ impl World {
         }
     }
 
-    /// What a drain has frozen had nothing on it that runs, and nothing was on its way there.
+    /// What a drain has frozen had nothing on it that runs, and nothing was on its way there. An owner may take a resize back at any
+    /// time: what a copy of Nova's database that is behind could not show yet, nobody could know.
     pub(crate) fn check_drained(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
-        let left =
-            self.nova.servers.iter().position(|server| {
-                server.exists && server.host == host && server.vm_state == VmState::Active
-            });
+        let comes = |row: &MigrationRow| {
+            // What is taken back comes to its source.
+            let reverts = row.status == "reverting";
+            let to = if reverts { Some(row.source) } else { row.dest };
+            to == Some(host) && unfinished(row.status)
+        };
+        let shown = self.past.oldest();
+        let is_known = |server: ServerIx| {
+            shown.is_none_or(|nova| {
+                let mut rows = nova.migrations.iter();
+                let was_there = nova.servers.get(server).is_some_and(|row| row.host == host);
+                was_there || rows.any(|row| row.server == server && comes(row))
+            })
+        };
+        let left = (0..self.nova.servers.len()).find(|server| {
+            let row = &self.nova.servers[*server];
+            row.exists && row.host == host && row.vm_state == VmState::Active && is_known(*server)
+        });
+        let coming = self
+            .nova
+            .migrations
+            .iter()
+            .find(|row| comes(row) && is_known(row.server));
+        let coming = coming.map(|row| (row.server, row.id));
         self.mishap(Mishap::DrainFreezes);
         if let Some(server) = left {
             self.violate(format!(
                 "host {host} is frozen by its drain with vm-{server} on it"
             ));
         }
-        let mut rows = self.nova.migrations.iter();
-        let coming = rows.find(|row| {
-            // What is taken back comes to its source.
-            let reverts = row.status == "reverting";
-            let to = if reverts { Some(row.source) } else { row.dest };
-            to == Some(host) && unfinished(row.status)
-        });
-        if let Some((server, id)) = coming.map(|row| (row.server, row.id)) {
+        if let Some((server, id)) = coming {
             self.violate(format!(
                 "host {host} is frozen by its drain with vm-{server} on its way to it by migration {id}"
             ));

@@ -29,6 +29,13 @@ pub(crate) struct Lag {
 #[derive(Debug, Default)]
 pub(crate) struct Past(VecDeque<(u64, Nova)>);
 
+impl Past {
+    /// What every copy shows by now.
+    pub(crate) fn oldest(&self) -> Option<&Nova> {
+        self.0.front().map(|(_, nova)| nova)
+    }
+}
+
 impl Lag {
     pub(crate) fn draw(mut rng: Rng) -> Self {
         let by = rng.between(500, MOST_CONSTANT);

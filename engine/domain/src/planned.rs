@@ -115,6 +115,9 @@ pub struct Planned {
     /// Since when Nova places nothing new on it, as far as this engine knows: another one begins anew, and waits for longer.
     #[serde(skip)]
     closed: Option<Elapsed>,
+    /// Since which list nothing has been shown that comes there, or is being changed there.
+    #[serde(skip)]
+    quiet: Option<Elapsed>,
     /// What is on the host.
     #[serde(skip)]
     list: Question,
@@ -175,6 +178,7 @@ impl Planned {
             service_read: Question::default(),
             updating: false,
             closed: None,
+            quiet: None,
             list: Question::default(),
             listed: None,
             recovered: BTreeSet::new(),

@@ -15,7 +15,8 @@ use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task};
 const MOST_LISTS: u32 = 5;
 
 /// What Nova's scheduler had chosen the host for before it was disabled is shown on it, or by a record of its way there, only when the
-/// host's nova-compute takes it up. This is how long that may take.
+/// host's nova-compute takes it up. This is how long that may take. A list may also be read from copies of Nova's database that are
+/// behind: one that shows a move as over, and the next one its instance where it was before. So two lists must show nothing.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether what is on its way has arrived.
@@ -87,6 +88,7 @@ impl Planned {
             .filter(|server| is_new(server) && !awaited(server))
             .collect();
         if !new.is_empty() && self.lists < MOST_LISTS {
+            self.quiet = None;
             new.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
             for server in &new {
                 // What was left because it did not run is another matter now.
@@ -105,6 +107,7 @@ impl Planned {
             .filter(|server| is_off(server) && !is_idle(server))
             .collect();
         if may_arrive && !(coming.is_empty() && changing.is_empty()) {
+            self.quiet = None;
             let text = if coming.is_empty() {
                 format!(
                     "waits for what is stopped on {host} and being changed: {}",
@@ -115,8 +118,11 @@ impl Planned {
             };
             self.trouble(text, now);
             self.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);
-        } else if at.since(closed) < TAKEN_UP_WITHIN {
-            self.list.not_before = closed.plus(TAKEN_UP_WITHIN);
+            return;
+        }
+        let quiet = *self.quiet.get_or_insert(at);
+        if at.since(quiet) < TAKEN_UP_WITHIN {
+            self.list.not_before = quiet.plus(TAKEN_UP_WITHIN);
         } else {
             self.end_drain(&inventory, &coming, record);
         }

@@ -98,6 +98,25 @@ fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
 }
 
 #[test]
+fn a_list_that_shows_a_move_as_over_and_not_yet_its_instance_ends_no_drain() {
+    let (mut shown, coming) = resized("reverting");
+    shown.task_state = Some("resize_reverting".into());
+    let mut bench = Bench::drain(vec![server(1, HOST), shown]);
+    bench.migrations.push(coming);
+    bench.run(60_000);
+    // The instance is read from a copy of the database that is behind.
+    bench.migrations[0].status = MigrationStatus::Reverted;
+    bench.run(4_000);
+    assert!(!bench.froze(), "{:?}", bench.state().message);
+    let one = bench.servers.get_mut(&id(9)).unwrap();
+    (one.host, one.task_state, one.vm_state) = (Some(HOST.to_owned()), None, VmState::Active);
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert_eq!(bench.orders(), [id(1), id(9)]);
+    assert!(bench.froze());
+}
+
+#[test]
 fn a_resize_from_the_host_that_nobody_has_confirmed_is_named_at_the_end() {
     for (status, wanted) in [("finished", true), ("confirmed", false), ("reverted", false)] {
         let (shown, record) = resized(status);
