@@ -164,7 +164,7 @@ pub(crate) struct Told {
     /// Since when each host has been dead.
     died: BTreeMap<HostIx, u64>,
     /// Recoveries that have heard of a real failure, and when.
-    real: BTreeMap<RecIx, u64>,
+    pub real: BTreeMap<RecIx, u64>,
     /// Instances evacuated from a living host whose nova-compute was silent for as long as Masakari waits, on a control
     /// node's bare word: docs/design/guarantees.md.
     pub at_word: BTreeSet<ServerIx>,
