@@ -54,7 +54,7 @@ kinds! {
     /// The journal's database fails over and loses what was committed last.
     Failover = "failover", 0;
     /// The record of a host's compute service is deleted, and made anew by its next start.
-    Registered = "registered", 0;
+    Registered = "registered", 18;
     /// Somebody confirms that a host is off while Nova hears nobody.
     DeafWord = "deaf-word", 17;
     /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.

@@ -1,9 +1,9 @@
 //! Somebody deletes the record of a dead host's compute service, and reinstalls its machine; the next start of its nova-compute
-//! makes another one, enabled, which nobody has forced down. Nova refuses that for a host with instances; who edits its database is not
-//! asked.
+//! makes another one, enabled, which nobody has forced down. Nova refuses that for a host with instances, or to or from which it moves
+//! something; who edits its database is not asked.
 
 use crate::mishap::Mishap;
-use crate::nova::{HostIx, ServiceRow};
+use crate::nova::{HostIx, MigrationRow, ServiceRow, unfinished};
 use crate::world::{Event, World, note};
 
 /// Somebody tries again.
@@ -29,7 +29,11 @@ impl World {
         }
         // One in four edits the database when he is refused.
         let edits = planned.is_multiple_of(4);
-        let empty = self.nova.servers_on(host).is_empty();
+        let moves = |row: &MigrationRow| {
+            let of_it = row.source == host || row.dest == Some(host);
+            of_it && (row.status == "finished" || (row.status != "accepted" && unfinished(row.status)))
+        };
+        let empty = self.nova.servers_on(host).is_empty() && !self.nova.migrations.iter().any(moves);
         if self.machines[host].beats() || !(empty || edits) {
             return self.after(AGAIN, Event::DeletesService { host });
         }

@@ -13,7 +13,8 @@ const NAMED: usize = 5;
 impl HostRecovery {
     /// Every move is over.
     pub(super) fn settle(&mut self, now: Now, record: &mut Record) {
-        if self.rejected.is_some() {
+        // Nobody lists the host any more.
+        if self.rejected.is_some() || self.service.is_gone() {
             name_all(self, now, record);
         }
         let (status, message) = last_word(self);

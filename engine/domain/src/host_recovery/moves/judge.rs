@@ -93,6 +93,8 @@ impl Look {
                     }
                 }
             }
+            // Whether it may go on, the inventory says. That it has left needs none: Nova may have no service to list by any more.
+            MoveStep::Held if on_host.is_none() => Seen::LookAtServer,
             MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
                 Seen::Enough
             }

@@ -2,10 +2,12 @@
 
 use uuid::Uuid;
 
-use super::bed::{Bed, evacuation, fault};
+use super::bed::{Bed, HOST, evacuation, fault, server};
+use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
-use crate::host_recovery::{HoldKind, Stage};
+use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
 use crate::id::ServiceId;
+use crate::nova::{Migration, MigrationType, Server};
 use crate::power::Power;
 use crate::recovery::{Command, InCell, Inventory, Observation, ServerCall};
 
@@ -69,4 +71,53 @@ fn a_host_whose_service_is_deleted_before_it_is_listed_waits_for_an_operator() {
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
+}
+
+/// Nova knows of no service on the host for long enough to be believed.
+fn deleted(bed: &mut Bed) {
+    for _ in 0..4 {
+        bed.tick(6_000).see(Observation::Service(Ok(None)));
+        unlisted(bed);
+    }
+}
+
+#[test]
+fn r10_a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
+    let moving = Migration {
+        kind: MigrationType::LiveMigration,
+        ..evacuation(7, 1, "running", Some("b"))
+    };
+    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![moving]);
+    assert_eq!(bed.step(1), &MoveStep::Held);
+    deleted(&mut bed);
+    let reads = |command: &Command| matches!(command, Command::ReadServer(_));
+    bed.tick(10_000).lists(vec![server(1)], vec![]);
+    assert!(!bed.wants(reads));
+    bed.tick(10_000).lists(vec![], vec![]);
+    assert!(bed.wants(reads), "{:?}", bed.commands);
+    let elsewhere = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    bed.reads(1, Some(elsewhere));
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+    assert_ne!(bed.state.stage, Stage::Moving);
+}
+
+#[test]
+fn r28_what_was_on_its_way_is_named_when_the_service_is_deleted() {
+    let coming = Migration {
+        kind: MigrationType::Resize,
+        source: Some("b".into()),
+        dest: Some(HOST.into()),
+        ..evacuation(9, 2, "migrating", None)
+    };
+    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![coming]);
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    deleted(&mut bed);
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
+    assert_eq!(bed.step(2), &MoveStep::Over(End::Person));
 }
