@@ -6,7 +6,7 @@ use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{HoldKind, HostRecovery, MoveStep};
 use tachi_domain::nova::MigrationType;
-use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, MoveVerdict, RecoveryKind, Word};
 
 use crate::calls::index_of;
 use crate::journal::{Rec, RecIx};
@@ -260,6 +260,10 @@ impl World {
                 } else {
                     self.journal.say_failure(rec, one.server, Some(host_name(dest)));
                 }
+            }
+            // Nova evacuates nothing from a host that it has no service of.
+            if self.nova.services[self.nova.servers[server].host].gone {
+                self.journal.say_of(rec, one.server, MoveVerdict::Ignore, None);
             }
             note!(
                 self,

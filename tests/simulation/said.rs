@@ -83,12 +83,16 @@ impl Journal {
 
     /// A person says that nothing of `server` runs on `on`, or will.
     pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
+        self.say_of(rec, server, MoveVerdict::Failure, on);
+    }
+
+    pub(crate) fn say_of(&mut self, rec: RecIx, server: ServerId, word: MoveVerdict, on: Option<String>) {
         let words = &mut self.recs[rec].move_words;
         let number = words.last().map_or(0, |said| said.number) + 1;
         words.push(MoveWord {
             number,
             server,
-            word: MoveVerdict::Failure,
+            word,
             on,
             by: "operator".into(),
         });
