@@ -276,9 +276,13 @@ class Run:
             told = collections.Counter(n["payload"]["instance_uuid"] for _, n in api.bodies())
             self.check.equal("none is lost", set(names) - set(told), set())
             self.check.equal("none is told twice", {made: times for made, times in told.items() if times > 1}, {})
-            idle = monitor.cpu()
-            subprocess.run(["sleep", "10"], check=True)
-            share = 100 * (monitor.cpu() - idle) / 10
+            # What is left to do of a thousand deaths is no idleness: a monitor that is busy all the time is so in the third window too.
+            for _ in range(3):
+                idle = monitor.cpu()
+                subprocess.run(["sleep", "10"], check=True)
+                share = 100 * (monitor.cpu() - idle) / 10
+                if share < 0.1:
+                    break
             self.told("after the storm: RSS %.1f MiB, idle CPU %.2f %% of a core" % (monitor.rss(), share))
             self.check.that("idle CPU is below 1 % of a core", share < 1, share)
             if self.packaged:
