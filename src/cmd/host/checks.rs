@@ -300,7 +300,7 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     }
     if !facts.waiting.is_empty() {
         let text = format!(
-            "{} a person: {}: `tachi instance list --waiting`",
+            "{} an operator: {}: `tachi instance list --waiting`",
             count(facts.waiting.len(), "instance waits for", "instances wait for"),
             names(facts.waiting.iter().cloned())
         );

@@ -7,7 +7,7 @@ use tachi_domain::count;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::when::time;
-use tachi_operator::{RetriedView, StoryView, members, one_line};
+use tachi_operator::{RetriedView, StoryView, consequence, members, one_line};
 
 use super::super::Failure;
 use super::super::consent::asked;
@@ -32,12 +32,12 @@ pub(in crate::cmd) struct Action {
 pub(super) const APPROVE: Action = Action {
     word: Word::Approve,
     name: "approve",
-    consequence: "the engine checks again and goes on: it may cut the power of the host, and start its instances elsewhere.",
+    consequence: consequence::APPROVE,
 };
 pub(in crate::cmd) const ABORT: Action = Action {
     word: Word::Reject,
     name: "abort",
-    consequence: "nothing new is started, and what is in flight is followed to its end.",
+    consequence: consequence::ABORT,
 };
 pub(super) const REJECT: Action = Action {
     name: "reject",
@@ -46,7 +46,7 @@ pub(super) const REJECT: Action = Action {
 const CONFIRM_OFF: Action = Action {
     word: Word::HostIsOff,
     name: "confirm-off",
-    consequence: "its instances are started elsewhere. If it has power they run twice, and their disks are destroyed.",
+    consequence: consequence::CONFIRM_OFF,
 };
 
 /// A recovery that is meant.
@@ -105,7 +105,7 @@ fn token(all: &[Meant]) -> String {
 }
 
 /// The consequence, with the hosts that it is about.
-fn consequence(all: &[Meant], text: &str) -> String {
+fn with_hosts(all: &[Meant], text: &str) -> String {
     if all.len() == 1 {
         return text.to_owned();
     }
@@ -126,6 +126,15 @@ pub(in crate::cmd) async fn act(
     each(source, &all, action, consent, shape, None).await
 }
 
+/// What went wrong, below what was done before it.
+fn after(error: Failure, done: &[String]) -> Failure {
+    if done.is_empty() {
+        error
+    } else {
+        error.below(&done.join("\n"))
+    }
+}
+
 fn members_of(number: usize) -> Vec<&'static str> {
     if number == 1 { ONE.to_vec() } else { EACH.to_vec() }
 }
@@ -141,7 +150,7 @@ async fn each(
     let mut consent = consent.clone();
     // Nothing is about to be done that could be done to the wrong host.
     consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
-    let text = consequence(all, action.consequence);
+    let text = with_hosts(all, action.consequence);
     let reason = asked(
         &token(all),
         &consent,
@@ -178,10 +187,11 @@ async fn each(
                     (said.by, said.already)
                 }
                 Err(error) => {
-                    let story = source.recovery(id).await?;
+                    // What cannot be read now counts as open, so that the first error is told.
+                    let story = source.recovery(id).await.ok().flatten();
                     // One of a domain that has ended meanwhile needs no action.
                     if domain.is_none() || story.is_none_or(|story| story.summary.life == Life::Open) {
-                        return Err(error);
+                        return Err(after(error, &lines));
                     }
                     continue;
                 }
@@ -309,14 +319,15 @@ pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, members::<RetriedView>())?;
     let source = source::open(&args.source).await?;
     let all = meant(source.as_ref(), &args.recoveries).await?;
-    let text = consequence(
+    let text = with_hosts(
         &all,
         "another attempt starts: it may cut the power of the host, and start its instances elsewhere.",
     );
     let reason = asked(&token(&all), &args.consent, "retry the recovery of", &text)?;
     let (mut objects, mut lines) = (Vec::new(), Vec::new());
     for one in &all {
-        let told = source.retry(one.id, Some(&reason)).await?;
+        let told = source.retry(one.id, Some(&reason)).await;
+        let told = told.map_err(|error| after(error, &lines))?;
         if told.already {
             lines.push(format!(
                 "{} has asked for the same within the last minute: nothing was written",
@@ -339,4 +350,21 @@ pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
     answer::object(&args.shape, source.now(), object, |_| lines)?;
     note_if_nobody_works(source.as_ref()).await;
     Ok(crate::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_the_middle_of_several_says_what_was_done_before() {
+        let error = || Failure::told("recovery 2 is over: nothing was written");
+        let done = ["approve of a requested by root".to_owned()];
+        let told = after(error(), &done).chain();
+        assert_eq!(
+            told,
+            "approve of a requested by root: recovery 2 is over: nothing was written"
+        );
+        assert_eq!(after(error(), &[]).chain(), error().chain());
+    }
 }

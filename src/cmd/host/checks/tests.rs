@@ -301,7 +301,7 @@ fn r12_r23_what_speaks_against_a_return_is_told() {
             "an instance waits",
             |f| f.waiting = vec!["vm1 (3)".into()],
             Bad,
-            "1 instance waits for a person: vm1 (3)",
+            "1 instance waits for an operator: vm1 (3)",
         ),
         (
             "watched, and an engine runs",
