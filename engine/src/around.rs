@@ -8,8 +8,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_domain::guard::{Dated, NovaView, Region};
+use tachi_domain::guard::{Dated, NovaView, Region, WouldHold};
 use tachi_domain::policy::Policy;
 use tachi_domain::reserved::Aggregate;
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use crate::engine::Ports;
 use crate::lists::{Services, Shared};
 use crate::ports::journal::Happened;
 use crate::ports::{CallError, NoSurroundings, Surroundings};
+use crate::watcher::Preview;
 
 /// Between the beginnings of two looks at least.
 const APART: Duration = Duration::from_millis(500);
@@ -183,6 +185,17 @@ impl Around {
             scheduler_up: services.scheduler_up,
             aggregates,
         })
+    }
+}
+
+#[async_trait]
+impl Preview for Around {
+    async fn would_hold(&self) -> Option<Vec<WouldHold>> {
+        let region = self.look().await.ok()?;
+        // Without Nova nothing would be ordered, and nothing is known.
+        region.nova.as_ref().ok()?;
+        let rules = self.policy.borrow().clone();
+        Some(region.would_hold(&rules))
     }
 }
 

@@ -28,7 +28,7 @@ use crate::ports::{
     AuditSink, Clock, Events, Fencer, Hooks, Journal, NoEvents, NovaCalls, Surroundings, Wake,
 };
 use crate::telling::Teller;
-use crate::watcher::Moves;
+use crate::watcher::{Moves, Preview};
 
 /// After a driver's end the next sweep is not long in coming: what it has left may be somebody else's to begin.
 const SOON: Duration = Duration::from_millis(100);
@@ -145,6 +145,11 @@ impl Engine {
     /// What it moves.
     pub fn moves(&self) -> Arc<dyn Moves> {
         Arc::new(self.shared.governor.clone())
+    }
+
+    /// What the guards would say beforehand.
+    pub fn preview(&self) -> Arc<dyn Preview> {
+        self.around.clone()
     }
 
     /// The rules it goes by.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::guard::WouldHold;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -71,6 +72,8 @@ pub struct Watched {
     pub tests: Option<Vec<DeviceTest>>,
     /// What hosts have.
     pub rooms: Option<Known<Rooms>>,
+    /// The hosts whose recovery the guards would hold.
+    pub holds: Option<Known<Vec<WouldHold>>>,
 }
 
 /// How hosts are proven off, by the configuration.
@@ -151,6 +154,7 @@ impl Tables {
             computes: watched.computes,
             instances: watched.instances.map(|known| self.after_moves(known)),
             rooms: watched.rooms,
+            holds: watched.holds,
         }
     }
 

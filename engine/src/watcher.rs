@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
+use tachi_domain::guard::WouldHold;
 use tachi_domain::nova::Why;
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{ComputeService, DeviceTest, Known};
@@ -47,6 +48,8 @@ pub mod kind {
     pub const AGGREGATES: &str = "aggregates";
     /// Nova's server groups that bind.
     pub const GROUPS: &str = "groups";
+    /// The hosts whose recovery the guards would hold.
+    pub const HOLDS: &str = "holds";
     /// Which engine watches.
     pub const WATCHER: &str = "watcher";
 }
@@ -100,6 +103,8 @@ pub struct Sources {
     pub tests: Arc<dyn Tests>,
     /// Whether instances are being moved.
     pub moves: Arc<dyn Moves>,
+    /// What the guards would say.
+    pub preview: Arc<dyn Preview>,
     /// The engine's name.
     pub name: String,
 }
@@ -108,6 +113,13 @@ pub struct Sources {
 pub trait Moves: Send + Sync {
     /// Whether Nova works at evacuations of theirs now.
     fn are_under_way(&self) -> bool;
+}
+
+/// The guards, asked before anything has failed.
+#[async_trait]
+pub trait Preview: Send + Sync {
+    /// The hosts whose recovery would be on hold if they failed now; `None` if that cannot be told. May be dropped at any time.
+    async fn would_hold(&self) -> Option<Vec<WouldHold>>;
 }
 
 /// The tests of fence devices, as this engine makes them.
@@ -143,6 +155,7 @@ pub struct Watcher {
     roster: Roster,
     rooms: Rooms,
     computes: Option<Known<Vec<ComputeService>>>,
+    holds: Option<Known<Vec<WouldHold>>>,
     /// Before this, by our clock, nobody is asked why again.
     why_again: Duration,
 }
@@ -164,6 +177,7 @@ impl Watcher {
             roster: Roster::default(),
             rooms: Rooms::default(),
             computes: None,
+            holds: None,
             why_again: Duration::ZERO,
         }
     }
@@ -235,6 +249,9 @@ impl Watcher {
             }
             self.rooms.look(self.sources.rooms.as_ref(), now).await;
         }
+        if looked && let Some(value) = self.sources.preview.would_hold().await {
+            self.holds = Some(Known { as_of: now, value });
+        }
         let mut round = Round::default();
         let mut put = |kind: &str, subject: &str, value: serde_json::Value, as_of| {
             round.put.push(Fact {
@@ -252,6 +269,9 @@ impl Watcher {
         );
         if let Some(computes) = &self.computes {
             put(kind::COMPUTES, "", as_json(&computes.value), computes.as_of);
+        }
+        if let Some(holds) = &self.holds {
+            put(kind::HOLDS, "", as_json(&holds.value), holds.as_of);
         }
         if let Some(as_of) = self.listed_at(now) {
             let listed = Listed {
@@ -387,6 +407,7 @@ impl Watcher {
         let kept = Watched::from_kept(&self.sources.facts.facts(None).await?);
         let now = self.sources.clock.wall();
         self.computes = kept.computes;
+        self.holds = kept.holds;
         if let Some(tests) = kept.tests {
             self.sources.tests.resume(tests);
         }
@@ -495,6 +516,7 @@ impl Watcher {
             }),
             tests: self.sources.tests.last(),
             rooms: self.rooms.told(),
+            holds: self.holds.clone(),
         }
     }
 }

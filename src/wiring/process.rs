@@ -113,6 +113,7 @@ impl Process {
             policy: engine.policy(),
             tests: Arc::new(how.clone()),
             moves: engine.moves(),
+            preview: engine.preview(),
             name: engine.name().to_owned(),
         };
         let measured = Measured::new(settings, base, engine.policy(), how);

@@ -127,6 +127,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "warn",
         "one of two hosts of a segment is on maintenance",
     ),
+    (
+        "recovery-would-hold",
+        "warn",
+        "a host is not to be fenced without an operator",
+    ),
     ("no-room", "warn", "two of three other hosts take nothing"),
     (
         "host-unknown-to-nova",

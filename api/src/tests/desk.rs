@@ -222,6 +222,7 @@ impl Desk {
                 },
             }),
             rooms: None,
+            holds: None,
             tests: None,
         }
     }

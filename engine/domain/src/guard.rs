@@ -20,6 +20,7 @@ mod global;
 mod observer;
 mod out;
 mod pattern;
+mod preview;
 pub mod process;
 mod protected;
 mod rate;
@@ -39,6 +40,7 @@ pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
 pub use facts::{Count, GuardFacts, NovaFacts, Own, Witness};
 pub use pattern::matches;
+pub use preview::WouldHold;
 pub(crate) use rate::reason as too_many;
 pub use region::{Dated, NovaView, Region, RegionHost};
 

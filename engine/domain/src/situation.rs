@@ -171,6 +171,12 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         numbers: instances::numbers(facts),
         ice: freezes::by_what(facts),
         watchers: monitors::watchers(facts, now),
+        holds: facts
+            .holds
+            .iter()
+            .flat_map(|known| &known.value)
+            .map(|one| (one.host.as_str(), one.why.as_slice()))
+            .collect(),
     };
     freezes::assess(&look, &mut all, &mut found);
     let is_looked = look.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
@@ -254,6 +260,8 @@ struct Look<'a> {
     ice: freezes::Frozen<'a>,
     /// Who watches which host.
     watchers: monitors::Watchers<'a>,
+    /// Why the guards would hold the recovery of a host.
+    holds: BTreeMap<&'a str, &'a [String]>,
 }
 
 impl Look<'_> {

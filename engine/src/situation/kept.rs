@@ -35,6 +35,12 @@ impl Watched {
             rooms: rooms(kept),
             computes,
             instances,
+            holds: one(kept, kind::HOLDS).and_then(|fact| {
+                Some(Known {
+                    as_of: fact.as_of,
+                    value: serde_json::from_str(&fact.value).ok()?,
+                })
+            }),
             tests: one(kept, kind::TESTS).and_then(|fact| serde_json::from_str(&fact.value).ok()),
         }
     }

@@ -34,6 +34,8 @@ struct World {
     tests: Mutex<Option<Vec<DeviceTest>>>,
     tested: tokio::sync::Notify,
     moves: Mutex<bool>,
+    /// What the guards say.
+    holds: Mutex<Option<Vec<WouldHold>>>,
     /// What was asked of each.
     orders: Mutex<BTreeMap<ServerId, Vec<ServerAction>>>,
     /// Of whom it was read.
@@ -99,6 +101,7 @@ impl World {
             policy: rules,
             tests: self.clone(),
             moves: self.clone(),
+            preview: self.clone(),
             name: name.into(),
         })
     }
@@ -126,6 +129,13 @@ impl World {
             Ok([("a".to_owned(), Some(service))].into())
         };
         cloud.note(answer);
+    }
+}
+
+#[async_trait]
+impl Preview for World {
+    async fn would_hold(&self) -> Option<Vec<WouldHold>> {
+        self.holds.lock().unwrap().clone()
     }
 }
 
@@ -571,6 +581,27 @@ async fn operator_row4_a_device_that_fails_is_kept_before_the_next_look_at_nova(
     assert_eq!(*told.0.lock().unwrap(), ["seen", "seen"]);
     stop.cancel();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_guards_say_beforehand_is_kept_and_grows_old_while_they_cannot_be_asked() {
+    let world = Arc::new(World::default());
+    let mut watcher = world.watcher("a");
+    let kept = || Watched::from_kept(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds;
+    assert!(world.round(&mut watcher).await);
+    assert_eq!(kept(), None, "nobody has told");
+    let holds = vec![WouldHold {
+        host: "compute-1".into(),
+        why: vec!["G11 protected: it is listed".into()],
+    }];
+    *world.holds.lock().unwrap() = Some(holds.clone());
+    assert!(world.round(&mut watcher).await);
+    let told = kept().unwrap();
+    assert_eq!(told.value, holds);
+    *world.holds.lock().unwrap() = None;
+    world.pass(15);
+    assert!(world.round(&mut watcher).await);
+    assert_eq!(kept().unwrap().as_of, told.as_of, "as old as it is");
 }
 
 #[tokio::test]

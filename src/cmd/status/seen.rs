@@ -165,6 +165,7 @@ pub(in crate::cmd) mod tests {
             }),
             tests: None,
             rooms: None,
+            holds: None,
         };
         let configured = Configured {
             mode: FencingMode::External,

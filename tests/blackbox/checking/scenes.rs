@@ -430,8 +430,13 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
         };
         region.boot(&boot).unwrap();
     }
-    let _engine = scene.stage.spawn("engine");
-    let checks = ["room-tight", "no-room", "host-disabled"];
+    let engine = scene.stage.spawn("engine");
+    let checks = ["room-tight", "no-room", "host-disabled", "recovery-would-hold"];
+    scene.good(&checks).await;
+    let protects = "[fencing]\nstorm_protected_hosts = compute-002\n";
+    let engine = followed(engine, || scene.engine("ctl-1", protects)).await;
+    scene.fails(&["recovery-would-hold"]).await;
+    let _engine = followed(engine, || scene.stage.spawn("engine")).await;
     scene.good(&checks).await;
     let operator = region.operator();
     operator

@@ -297,14 +297,6 @@ impl Region {
         for order in self.orders.iter().filter(|order| order.recovery != recovery) {
             ordered.insert((order.host, order.recovery), order.age);
         }
-        let earlier: BTreeSet<RecoveryId> = self
-            .proofs
-            .iter()
-            .filter(|proof| {
-                proof.host == host && proof.recovery != recovery && proof.age <= rules.guards.flap_window
-            })
-            .map(|proof| proof.recovery)
-            .collect();
         GuardFacts {
             running_for: self.running_for,
             nova: match &self.nova {
@@ -317,12 +309,21 @@ impl Region {
             segment_away,
             all: of_all,
             ordered: ordered.into_values().collect(),
-            fenced: u64::try_from(earlier.len()).unwrap_or(u64::MAX),
+            fenced: self.fenced(host, recovery, rules),
             reporters: self.voices(host, rules),
             protected: self.protected(name, rules),
             domains: self.domains_of(name, &out_lately, rules),
             own,
         }
+    }
+
+    /// How many other recoveries had it proven off lately.
+    pub(super) fn fenced(&self, host: HostId, recovery: RecoveryId, rules: &Policy) -> u64 {
+        let lately = self.proofs.iter().filter(|proof| {
+            proof.host == host && proof.recovery != recovery && proof.age <= rules.guards.flap_window
+        });
+        let earlier: BTreeSet<RecoveryId> = lately.map(|proof| proof.recovery).collect();
+        u64::try_from(earlier.len()).unwrap_or(u64::MAX)
     }
 
     fn nova_facts(
@@ -365,7 +366,7 @@ impl Region {
         facts
     }
 
-    fn protected(&self, name: &str, rules: &Policy) -> Option<String> {
+    pub(super) fn protected(&self, name: &str, rules: &Policy) -> Option<String> {
         let listed = rules
             .guards
             .protected_hosts
@@ -444,4 +445,4 @@ fn is_no(value: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

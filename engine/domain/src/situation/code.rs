@@ -65,6 +65,8 @@ words! {
         /// ..
         FewHosts = "FEW_HOSTS",
         /// ..
+        RecoveryWouldHold = "RECOVERY_WOULD_HOLD",
+        /// ..
         NoRoom = "NO_ROOM",
         /// ..
         HostUnknownToNova = "HOST_UNKNOWN_TO_NOVA",
@@ -128,6 +130,7 @@ impl Code {
             Self::FenceLevelFailing
             | Self::SegmentDisabled
             | Self::FewHosts
+            | Self::RecoveryWouldHold
             | Self::NoRoom
             | Self::HostUnknownToNova
             | Self::HostOnMaintenance
@@ -197,6 +200,9 @@ impl Code {
             Self::SegmentDisabled => "A segment is disabled, so none of its hosts is recovered.",
             Self::FewHosts => {
                 "Fewer than two hosts of a segment are running, so its instances may have nowhere to go."
+            }
+            Self::RecoveryWouldHold => {
+                "If a host failed now, its recovery would be on hold until an operator approves it."
             }
             Self::NoRoom => {
                 "If a host failed now, other hosts would not have capacity for all of its instances."

@@ -108,6 +108,7 @@ impl Code {
             Self::MoveNeedsPerson
             | Self::MoveFailed
             | Self::RecoveryHeld
+            | Self::RecoveryWouldHold
             | Self::GuestsResume
             | Self::InstanceMoving => Need::Movable,
             Self::HostNotWatched

@@ -10,6 +10,7 @@ use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{Group, Needs, Provider};
 use crate::freeze::Freeze;
+use crate::guard::WouldHold;
 use crate::id::{RecoveryId, ServerId};
 use crate::monitor::Signature;
 use crate::nova::Rest;
@@ -65,6 +66,8 @@ pub struct Facts {
     pub instances: Option<Known<Instances>>,
     /// What hosts have; `None` if nobody has looked.
     pub rooms: Option<Known<Rooms>>,
+    /// The hosts whose recovery the guards would hold; `None` if no engine has told.
+    pub holds: Option<Known<Vec<WouldHold>>>,
 }
 
 /// What hosts have, and what binds those that choose among them.

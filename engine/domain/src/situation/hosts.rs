@@ -86,6 +86,7 @@ pub(super) fn registered<'a>(
         if up != Some(false) {
             monitors::assess_host(name, look, &mut standing, found);
         }
+        would_hold(name, look, &mut standing, found);
     }
     Frozen::hold(&mut standing, look.ice.hosts.contains(name));
     Assessed {
@@ -177,6 +178,21 @@ fn on_maintenance(
         Finding::new(code, text)
             .about(name, look.instances_on(name))
             .fix(fix),
+    );
+}
+
+/// What the guards would say if it failed now.
+fn would_hold(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+    let Some(why) = look.holds.get(name) else {
+        return;
+    };
+    standing.worsen(Protection::Degraded, Code::RecoveryWouldHold);
+    found.note(
+        Finding::new(
+            Code::RecoveryWouldHold,
+            format!("if it failed now: {}", why.join("; ")),
+        )
+        .about(name, look.instances_on(name)),
     );
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::freeze::{Freeze, FreezeScope};
+use crate::guard::WouldHold;
 use crate::nova::{Rest, Why};
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
@@ -367,6 +368,20 @@ fn cases() -> Vec<Case> {
             |facts| facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator),
             &[(Code::HostOnMaintenance, "a", "an operator")],
             [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "a host whose recovery the guards would hold",
+            |facts| {
+                facts.holds = Some(Known {
+                    as_of: ago(5),
+                    value: vec![WouldHold {
+                        host: "a".into(),
+                        why: vec!["G11 protected: it is listed".into()],
+                    }],
+                });
+            },
+            &[(Code::RecoveryWouldHold, "a", "if it failed now: G11")],
+            [4, 2, 0, 0, 0, 0],
         ),
         (
             "a frozen host",

@@ -32,7 +32,7 @@ fn service(number: usize, age: i64) -> Service {
 }
 
 /// Two segments of five hosts, all heard four seconds ago.
-fn region() -> Region {
+pub(in super::super) fn region() -> Region {
     let host = |number: usize| RegionHost {
         id: id(number),
         name: name(number),

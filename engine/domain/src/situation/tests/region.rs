@@ -162,6 +162,7 @@ pub(in super::super) fn fine() -> Facts {
             },
         }),
         rooms: None,
+        holds: None,
     }
 }
 

@@ -1,0 +1,124 @@
+//! What the guards would say if a host failed now, asked beforehand by the code that decides then (R24).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Guard, GuardFacts, Moment, Own, Region, RegionHost, rule};
+use crate::id::{RecoveryId, SegmentId};
+use crate::policy::{FencingMode, Policy};
+
+/// No recovery has this id, so that all that was ordered and proven counts as others'.
+const NOBODY: RecoveryId = RecoveryId(Uuid::nil());
+
+/// A host whose recovery would be on hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldHold {
+    /// The host.
+    pub host: String,
+    /// The guards that would hold it, each with its reason.
+    pub why: Vec<String>,
+}
+
+impl Region {
+    /// The registered hosts whose recovery would wait for an operator if each of them alone failed now, and Nova heard it no more. Of
+    /// those that are being recovered already, and of hosts on maintenance, whose reports are refused, nothing is said.
+    pub fn would_hold(&self, rules: &Policy) -> Vec<WouldHold> {
+        // Hosts of a segment that are not out differ in a few facts only, and there may be a thousand of them.
+        let mut of_segment: BTreeMap<SegmentId, GuardFacts> = BTreeMap::new();
+        let mut found = Vec::new();
+        for one in self
+            .hosts
+            .iter()
+            .filter(|one| !one.recovering && !one.on_maintenance)
+        {
+            let facts = if self.is_out(one, rules) {
+                self.facts_beforehand(one, rules)
+            } else {
+                let alike = of_segment.entry(one.segment);
+                let mut facts = alike.or_insert_with(|| self.facts_beforehand(one, rules)).clone();
+                facts.protected = self.protected(&one.name, rules);
+                facts.fenced = self.fenced(one.id, NOBODY, rules);
+                facts
+            };
+            let why = holds(&facts, rules);
+            if !why.is_empty() {
+                let host = one.name.clone();
+                found.push(WouldHold { host, why });
+            }
+        }
+        found
+    }
+
+    fn facts_beforehand(&self, one: &RegionHost, rules: &Policy) -> GuardFacts {
+        let own = Own {
+            silent: true,
+            ..Own::default()
+        };
+        let mut facts = self.facts(one.id, &one.name, NOBODY, own, rules);
+        // Hosts of which the same is to be said are told together.
+        facts.segment_out.clear();
+        facts
+    }
+}
+
+fn holds(facts: &GuardFacts, rules: &Policy) -> Vec<String> {
+    let moment = match rules.fencing {
+        FencingMode::Engine => Moment::Order,
+        FencingMode::External | FencingMode::DryRun => Moment::Proof,
+    };
+    let ruling = rule(facts, rules, moment, &BTreeSet::new());
+    let told = |(guard, reason): (Guard, String)| format!("{} {guard}: {reason}", guard.number());
+    ruling.holds.into_iter().map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Dated;
+    use super::super::region::tests::region;
+    use super::*;
+
+    #[test]
+    fn r24_what_is_told_beforehand_is_what_a_recovery_meets() {
+        let rules = Policy::default();
+        // Two segments of five hosts.
+        let mut all = region();
+        assert_eq!(all.would_hold(&rules), [], "one may always fail");
+        all.proofs.push(Dated {
+            host: all.hosts[0].id,
+            recovery: RecoveryId(Uuid::from_u128(1)),
+            age: Duration::from_secs(10),
+        });
+        let found = all.would_hold(&rules);
+        let names: Vec<&str> = found.iter().map(|one| one.host.as_str()).collect();
+        assert_eq!(
+            names,
+            ["compute-1", "compute-2", "compute-3", "compute-4"],
+            "2 of 5 would be out"
+        );
+        for one in &found {
+            let host = all.hosts.iter().find(|host| host.name == one.host).unwrap();
+            assert_eq!(
+                one.why,
+                holds(&all.facts_beforehand(host, &rules), &rules),
+                "as if it were asked alone"
+            );
+            assert!(
+                one.why[0].starts_with("G4 segment: 2 of the segment's 5 hosts"),
+                "{found:?}"
+            );
+        }
+        all.proofs.clear();
+        let mut listed = rules.clone();
+        listed.fencing = FencingMode::Engine;
+        listed.guards.protected_hosts = vec!["compute-7".to_owned()];
+        let found = all.would_hold(&listed);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].why[0].starts_with("G11 protected"), "{found:?}");
+        all.hosts[7].on_maintenance = true;
+        assert_eq!(all.would_hold(&listed), [], "reports of it are refused");
+    }
+}
