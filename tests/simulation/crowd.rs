@@ -101,6 +101,13 @@ pub(crate) struct Said {
     aborted: BTreeMap<RecIx, u64>,
 }
 
+impl Said {
+    /// What was said after that time has been lost: no engine can hear it.
+    pub(crate) fn forget_since(&mut self, known: u64) {
+        self.aborted.retain(|_, said| *said <= known);
+    }
+}
+
 impl Crowd {
     pub(crate) fn draw(rng: &mut Rng, chaos_end: u64) -> Self {
         let first = ACTS[rng.below(ACTS.len())];

@@ -121,8 +121,9 @@ impl World {
         {
             self.mishap(Mishap::FailsOverStopped);
         }
-        // A report that is lost with it was made in vain: nobody has heard of it.
+        // A report or an operator's word that is lost with it was made in vain: nobody has heard of it.
         let known = copy.now;
+        self.said.forget_since(known);
         self.told.real.retain(|_, told| *told <= known);
         self.journal.goes_back(&copy);
         if away > 0 {

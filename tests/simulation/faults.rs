@@ -50,9 +50,9 @@ kinds! {
     /// An owner takes a resize back to a host that is being drained, or that dies.
     Reverts = "reverts", 15;
     /// Questions are answered by a copy of Nova's database that is behind.
-    Lag = "lag", 0;
+    Lag = "lag", 8;
     /// The journal's database fails over and loses what was committed last.
-    Failover = "failover", 0;
+    Failover = "failover", 8;
     /// The record of a host's compute service is deleted, and made anew by its next start.
     Registered = "registered", 18;
     /// Somebody confirms that a host is off while Nova hears nobody.
@@ -172,6 +172,10 @@ impl Weather {
         faults.arriving = of(Kind::Arriving).map(crate::arriving::draw).unwrap_or_default();
         faults.reverts = of(Kind::Reverts).is_some();
         faults.lag = of(Kind::Lag).map(Lag::draw);
+        if faults.lag.is_some() {
+            // What Nova forgets again and again is given up after three rounds of five minutes, instance by instance.
+            self.end = 12_000_000;
+        }
         if let Some(mut rng) = of(Kind::Failover) {
             let count = 1 + rng.below(2);
             faults.failovers = (0..count).map(|_| Failover::draw(&mut rng, chaos_end)).collect();

@@ -100,6 +100,7 @@ impl World {
             || self.slipped.contains(&server)
             || self.told.at_word.contains(&server)
             || note.contains("moved, but")
+            || note.contains("is not known")
             || self.was_left_to_a_person(rec, server)
             || row.task_state.is_some();
         if elsewhere || known || one.step != MoveStep::Over(End::Moved) {

@@ -89,17 +89,21 @@ impl World {
         (0..self.journal.recs.len()).any(|rec| self.moves_of(rec).iter().any(told))
     }
 
+    /// Whether an operator has ended the recovery of this mark, and was told that it may have left locks behind.
+    fn may_be_locked(&self, mark: &str) -> bool {
+        let told = format!("may be locked ({mark})");
+        let ended = self.journal.recs.iter().filter_map(|rec| rec.message.as_deref());
+        ended.into_iter().any(|message| message.contains(&told))
+    }
+
     pub(crate) fn check_end(&mut self) {
         for server in 0..self.nova.servers.len() {
             let row = self.nova.servers[server].clone();
             if !row.exists {
                 continue;
             }
-            if row
-                .locked
-                .as_deref()
-                .is_some_and(|reason| reason.starts_with("tachi"))
-            {
+            let locked = row.locked.as_deref().filter(|reason| reason.starts_with("tachi"));
+            if locked.is_some_and(|reason| !self.may_be_locked(reason)) {
                 return self.violate(format!("vm-{server} is left locked by us"));
             }
             // Who rejects a recovery after its host was switched off is told so, and sees to it.

@@ -38,6 +38,7 @@ mod waits;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -398,6 +399,12 @@ impl HostRecovery {
         fence::monitors::watch(self, now, record, commands);
         if self.stage == Stage::Moving {
             late::leave_if_unproven(self, now, record);
+        }
+        // What lost calls have set on the service is seen before anything can end the recovery (R33).
+        let may_end = matches!(self.stage, Stage::Begin | Stage::Fencing);
+        if self.rewound && may_end && self.service.seen.is_none() && !self.service.is_gone() {
+            self.service.want(now, Duration::from_secs(1), commands);
+            return;
         }
         // A stage that is left makes way for the next one at once; there are seven.
         for _ in 0..8 {

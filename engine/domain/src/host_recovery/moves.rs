@@ -32,6 +32,14 @@ use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 
+/// What is shown of an instance that was moved by a call that the journal lost.
+pub(super) const UNKNOWN_STATE: &str =
+    "moved by a request that the database lost: what it was before is not known";
+
+/// The same of one that is in `error` where it was.
+pub(super) const ERROR_OF_OURS: &str =
+    "in error since before the database lost the latest requests: what it was before them is not known";
+
 /// What an instance was before anything was done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Was {
@@ -432,6 +440,17 @@ impl Move {
         self.written_off
             .iter()
             .any(|off| off.id == record.id && off.status == record.status && off.dest == record.dest)
+    }
+
+    /// Drops the note, but what is unknown of its state before stays so (R33).
+    pub(super) fn clear_note(&mut self) {
+        let note = self.note.take().unwrap_or_default();
+        for text in [UNKNOWN_STATE, ERROR_OF_OURS]
+            .into_iter()
+            .filter(|text| note.contains(text))
+        {
+            self.remark(text);
+        }
     }
 
     /// Adds a sentence to the note.

@@ -475,7 +475,7 @@ fn look_at_held(
                     one.note_may_run_on(other, &off);
                 }
             }
-            one.note = None;
+            one.clear_note();
             one.remark_nature();
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,

@@ -5,7 +5,7 @@ use super::turn::Moves;
 use super::{End, Fence, HostRecovery, MoveStep, Stage};
 use crate::count;
 use crate::entity::notification::NotificationStatus;
-use crate::recovery::{Life, Now, Record, StepKind, Task};
+use crate::recovery::{Life, Now, Record, StepKind, Task, mark};
 
 /// Names in a message; the rest is counted.
 const NAMED: usize = 5;
@@ -68,7 +68,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
         (
             NotificationStatus::Failed,
             format!(
-                "rejected by {by}: {}{}{}",
+                "rejected by {by}: {}{}{}{}",
                 if state.moves.is_empty() {
                     format!(
                         "nothing was moved; if {} is down, so is all that ran on it",
@@ -77,6 +77,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
                 } else {
                     summary
                 },
+                unlisted(state),
                 names(&state.moves),
                 left_off(&state.host, &state.fence, &state.moves)
             ),
@@ -97,6 +98,18 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
         .arrivals
         .told(&state.host, state.policy.nova_long_rpc_timeout);
     state.hooks.last_word(status, message + &coming)
+}
+
+/// Of a recovery that has not listed anything since its latest requests were lost (R33).
+fn unlisted(state: &HostRecovery) -> String {
+    if !state.rewound {
+        return String::new();
+    }
+    format!(
+        "; the database has lost what it asked for last: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
+        state.host,
+        mark(state.id)
+    )
 }
 
 /// Of a host that was ordered off, and nobody has seen what was on it.

@@ -122,7 +122,7 @@ impl Move {
 
     fn held_until_looked(&mut self, seen: &str, record: &mut Record) {
         let hosts = self.where_it_may_run();
-        self.note = None;
+        self.clear_note();
         self.remark(&format!(
             "held: {seen}; then if it runs there, stop it or move it in Nova; if it does not, say tachi instance resolve {} --not-running-on HOST",
             self.server

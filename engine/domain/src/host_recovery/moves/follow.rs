@@ -172,7 +172,7 @@ impl MoveTrack {
             (MoveStep::Held, Some(seen)) if elsewhere(&seen) => {
                 one.runs_on(seen.host.as_ref());
                 one.dest = seen.host;
-                one.note = None;
+                one.clear_note();
                 one.remark("it has left the host by itself");
                 finish(one, End::Left, now, record);
             }
@@ -400,7 +400,7 @@ fn is_settled_by_word(
     record: &mut Record,
 ) -> bool {
     if seen.host.as_ref() == Some(&host) && !one.is_over() {
-        one.note = None;
+        one.clear_note();
         one.remark(&format!(
             "it runs on {host}: said by {by}, and Nova shows it there"
         ));

@@ -218,7 +218,7 @@ impl Move {
     fn ask_anew(&mut self, now: Now) {
         self.failures = 0;
         self.failed_first = None;
-        self.note = None;
+        self.clear_note();
         self.dest = None;
         self.remark_nature();
         self.step = MoveStep::Waiting {

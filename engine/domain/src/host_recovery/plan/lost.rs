@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
 use super::super::turn::{Moves, Turn};
 use super::super::{Lock, Move};
 use super::{Shown, plan_one};
@@ -13,13 +14,6 @@ use crate::timestamp::Timestamp;
 
 /// Monitors' clocks and Nova's may differ by this much.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
-
-/// What is shown of an instance that was moved by a call that the journal lost.
-const UNKNOWN_STATE: &str = "moved by a request that the database lost: what it was before is not known";
-
-/// The same of one that is in `error` where it was.
-const ERROR_OF_OURS: &str =
-    "in error since before the database lost the latest requests: what it was before them is not known";
 
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
 pub(in super::super) fn adopt_lost(

@@ -317,12 +317,52 @@ fn r33_what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
                 .is_some_and(|note| note.contains("not known"))
         };
         assert_eq!((told(1), told(2)), (rewound, rewound));
+        let one = bed.state.moves.get_mut(&id(1)).unwrap();
+        one.remark("held: its host was seen alive");
+        one.clear_note();
+        assert_eq!(
+            one.note.as_deref().is_some_and(|note| note.contains("not known")),
+            rewound,
+            "what was unknown is unknown still"
+        );
+        assert!(!one.note.as_deref().unwrap_or_default().contains("held"));
     }
     // What was planned before the loss was seen before it.
     let mut bed = Bed::engine().planned(vec![broken(1, PowerState::Running)]);
     bed.see(Observation::Rewound).take_over().service();
     bed.inventory(shown.clone(), lost);
     assert_eq!(bed.one(1).was.vm_state, VmState::Error);
+}
+
+#[test]
+fn r33_a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery() {
+    for maintenance in [true, false] {
+        let mut bed = Bed::engine().begun();
+        bed.see(Observation::Rewound).take_over();
+        if maintenance {
+            bed.pulse(true, true);
+        } else {
+            bed.say(Word::Reject);
+        }
+        assert_ne!(bed.state.stage, Stage::Over, "{:?}", bed.message);
+        bed.service.enabled = false;
+        bed.service.forced_down = true;
+        bed.service.disabled_reason = Some(bed.mark());
+        bed.heartbeat_age(0).service().tick(1_000);
+        assert!(bed.state.service.put.is_some());
+        assert_ne!(bed.state.stage, Stage::Over, "{:?}", bed.message);
+    }
+}
+
+#[test]
+fn r33_who_ends_a_recovery_that_has_lost_its_requests_is_told_what_they_may_have_left() {
+    let mut bed = Bed::engine().begun();
+    bed.see(Observation::Rewound).take_over().say(Word::Reject);
+    bed.service().tick(1_000);
+    assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
+    let told = format!("may be locked ({})", bed.mark());
+    let message = bed.message.as_deref().unwrap();
+    assert!(message.contains(&told), "{message}");
 }
 
 /// It lives, and its recovery ends without a proof: what lost calls have set on its service is watched until it is cleared.
