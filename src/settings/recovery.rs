@@ -8,7 +8,7 @@ mod reserve;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tachi_config::Reader;
+use tachi_config::{Reader, Refusal};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 
 use super::masakari::Span;
@@ -68,9 +68,33 @@ fn failures(r: &mut Reader<'_>, d: Policy) -> Policy {
         process_disable_reason: r
             .string("process_failure", "service_disable_reason")
             .default(d.process_disable_reason)
-            .help("reason on the service of a host whose nova-compute stopped").get(),
+            .help("reason on the service of a host one of whose processes failed").get(),
+        non_essential_processes: non_essential(r),
         ..d
     }
+}
+
+/// Names as `process_list.yaml` has them.
+fn non_essential(r: &mut Reader<'_>) -> Vec<String> {
+    r.parsed(
+        "process_failure",
+        "non_essential_processes",
+        |text: &str| {
+            let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+            if names.iter().any(String::is_empty) {
+                return Err(Refusal::new(
+                    format!("{text:?} has an empty name"),
+                    "write names of processes separated by commas, such as masakari-instancemonitor, ovs-vswitchd",
+                ));
+            }
+            Ok(names)
+        },
+        |names: &Vec<String>| names.join(","),
+    )
+    .unit("list")
+    .help("processes whose failure leaves the host in use; the names of `process_list.yaml`")
+    .optional()
+    .unwrap_or_default()
 }
 
 /// How a host is proven off.

@@ -145,6 +145,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     ("frozen", "warn", "somebody works at a host"),
     ("host-not-back", "warn", "a host was recovered"),
+    ("process-down", "warn", "libvirtd of a host cannot be restarted"),
     ("host-disabled", "warn", "somebody has disabled a host at Nova"),
     (
         "reporter-doubted",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::NotificationId;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
+use tachi_domain::policy::Policy;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{
     Clock as _, Hosts as _, Notifications as _, RegistryError, Reports as _, Segments as _,
@@ -333,12 +334,16 @@ async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ew05_a_host_that_lost_a_process_is_recovered_when_it_dies() {
-    for (process, touches) in [("libvirtd", false), ("nova-compute", true)] {
+    for (process, touches) in [("snmpd", false), ("libvirtd", true), ("nova-compute", true)] {
         let stage = Stage::set(quick_region(4)).await;
         stage.protect().await;
         let servers = stage.boot(HOST, 2);
         let region = stage.sandbox.region();
-        let engine = stage.engine(stage.journal(), quick_policy()).await;
+        let policy = Policy {
+            non_essential_processes: vec!["snmpd".to_owned()],
+            ..quick_policy()
+        };
+        let engine = stage.engine(stage.journal(), policy).await;
         let notification = stopped(&stage, process).await;
         stage.until_finished(notification, LIMIT).await;
         assert_eq!(region.host(HOST).unwrap().enabled, !touches, "{process}");

@@ -182,6 +182,24 @@ impl Stage {
         self.report_seen(host, SystemClock.wall()).await
     }
 
+    /// Reports a process that a monitor could not restart.
+    pub(crate) async fn report_process(&self, host: &str, process: &str) -> NotificationId {
+        let now = SystemClock.wall();
+        let payload = [("event", "STOPPED"), ("process_name", process)];
+        let new = NewNotification {
+            kind: NotificationType::Process,
+            hostname: host.into(),
+            generated_time: now,
+            payload: payload
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            evidence: None,
+            reporter: None,
+        };
+        let accepted = self.store.registry().accept_notification(&new, 180, now).await;
+        accepted.unwrap().id
+    }
+
     /// The same of what it has seen at that time.
     pub(crate) async fn report_seen(&self, host: &str, seen: Timestamp) -> NotificationId {
         let now = SystemClock.wall();

@@ -118,7 +118,8 @@ class Interop:
         self.policy = policy = tempfile.NamedTemporaryFile("w", prefix="tachi-policy-", suffix=".yaml")
         policy.write('"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"\n')
         policy.flush()
-        region = Region(self.args.tachi, arguments=("--hosts", "10"), options=[("oslo_policy", "policy_file", policy.name)])
+        region = Region(self.args.tachi, arguments=("--hosts", "10"), options=[
+            ("oslo_policy", "policy_file", policy.name), ("process_failure", "non_essential_processes", "no-such-daemon")])
         self.running.append(region)
         proxy = Proxy(region.api)
         region.catalog(proxy.url + "/v1/$(tenant_id)s")

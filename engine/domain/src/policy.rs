@@ -93,6 +93,9 @@ pub struct Policy {
     pub host_disable_reason: String,
     /// The same after a failed process.
     pub process_disable_reason: String,
+    /// Processes whose failure leaves the host in use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub non_essential_processes: Vec<String>,
     /// Evacuations, and other calls about instances, in flight at once per recovery.
     pub in_flight: u32,
     /// Evacuations per recovery that Nova has accepted and no destination has taken up yet: a Nova that is asked for more
@@ -234,6 +237,7 @@ impl Default for Policy {
             process_all_instances: false,
             host_disable_reason: "Masakari detected host failed.".into(),
             process_disable_reason: "Masakari detected process failed.".into(),
+            non_essential_processes: Vec::new(),
             in_flight: 64,
             queued: 4,
             attempts: 3,

@@ -1,5 +1,5 @@
-//! What follows from a failed process: if it is `nova-compute`, its service is disabled, so that nothing new is put on the
-//! host. The monitor on the host restarts it; host recovery stays switched on (R19, EW5).
+//! What follows from a process that failed for good: the compute service of its host is disabled, so that nothing new is put on
+//! the host. Host recovery stays switched on (R19).
 
 mod freezing;
 mod guarding;
@@ -219,10 +219,13 @@ impl ProcessRecovery {
                 "Recovery aborted: the segment HA is disabled.".into(),
             ));
         }
-        if self.process != "nova-compute" {
+        if self.process.is_empty() {
+            return Some((NotificationStatus::Ignored, "the report names no process".into()));
+        }
+        if self.is_non_essential() && self.asked.is_none() {
             let text = format!(
-                "Skipped: {} has stopped; only nova-compute is acted on, and host recovery stays switched on",
-                self.process
+                "Skipped: {} has stopped; it is in [process_failure] non_essential_processes, so {} stays in use",
+                self.process, self.host
             );
             return Some((NotificationStatus::Finished, text));
         }
@@ -233,6 +236,13 @@ impl ProcessRecovery {
             ));
         }
         None
+    }
+
+    /// Monitors report the program's name or its whole path.
+    fn is_non_essential(&self) -> bool {
+        let program = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let mut listed = self.policy.non_essential_processes.iter();
+        listed.any(|name| program(name) == program(&self.process))
     }
 
     /// The service is enabled: disable it, if nobody has said no meanwhile.

@@ -13,7 +13,9 @@ pub(super) fn host_is_out(view: &RegisteredView) -> Option<&'static str> {
         (_, Some(MaintenanceReason::Recovery)) => {
             Some("on maintenance: it was recovered and is not back at work")
         }
-        (_, Some(MaintenanceReason::Process)) => Some("on maintenance: one of its processes has failed"),
+        (_, Some(MaintenanceReason::Process)) => {
+            Some("disabled and on maintenance: one of its processes has failed")
+        }
         (Some(Life::Watching | Life::Closed) | None, None) => None,
     }
 }

@@ -431,7 +431,13 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
         region.boot(&boot).unwrap();
     }
     let engine = scene.stage.spawn("engine");
-    let checks = ["room-tight", "no-room", "host-disabled", "recovery-would-hold"];
+    let checks = [
+        "room-tight",
+        "no-room",
+        "host-disabled",
+        "recovery-would-hold",
+        "process-down",
+    ];
     scene.good(&checks).await;
     let protects = "[fencing]\nstorm_protected_hosts = compute-002\n";
     let engine = followed(engine, || scene.engine("ctl-1", protects)).await;
@@ -450,6 +456,11 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
     for host in ["compute-003", "compute-004"] {
         operator.set_service(host, true, None).unwrap();
     }
+    scene.good(&checks).await;
+    scene.stage.report_process("compute-004", "libvirtd").await;
+    scene.fails(&["process-down"]).await;
+    operator.set_service("compute-004", true, None).unwrap();
+    change(&scene, "compute-004", maintenance(false)).await;
     scene.good(&checks).await;
     names(&scene)
 }

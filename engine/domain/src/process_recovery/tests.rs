@@ -264,25 +264,41 @@ fn gates_need_no_question() {
             "on maintenance",
         ),
         (
-            "another process",
-            "STOPPED",
-            "libvirtd",
-            Pulse::CALM,
-            Finished,
-            "Skipped",
-        ),
-        ("no process", "STOPPED", "", Pulse::CALM, Finished, "Skipped"),
-        (
             "another process, on maintenance",
             "STOPPED",
             "libvirtd",
             pulse(true, true),
+            Ignored,
+            "on maintenance",
+        ),
+        (
+            "no process",
+            "STOPPED",
+            "",
+            Pulse::CALM,
+            Ignored,
+            "names no process",
+        ),
+        (
+            "a process that is not essential",
+            "STOPPED",
+            "snmpd",
+            Pulse::CALM,
             Finished,
-            "Skipped",
+            "non_essential_processes",
+        ),
+        (
+            "the same by its path",
+            "STOPPED",
+            "/usr/sbin/snmpd",
+            Pulse::CALM,
+            Finished,
+            "non_essential_processes",
         ),
     ];
     for (case, event, process, pulse, status, part) in cases {
         let mut run = Run::new(event, process);
+        run.state.policy.non_essential_processes = vec!["snmpd".to_owned()];
         run.tell(Observation::Tick);
         assert!(run.commands.is_empty(), "{case}: nothing before the first pulse");
         run.tell(Observation::Claimed(pulse));

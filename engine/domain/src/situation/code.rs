@@ -77,6 +77,8 @@ words! {
         /// ..
         HostNotBack = "HOST_NOT_BACK",
         /// ..
+        ProcessDown = "PROCESS_DOWN",
+        /// ..
         HostDisabled = "HOST_DISABLED",
         /// ..
         ReporterDoubted = "REPORTER_DOUBTED",
@@ -136,6 +138,7 @@ impl Code {
             | Self::HostOnMaintenance
             | Self::Frozen
             | Self::HostNotBack
+            | Self::ProcessDown
             | Self::HostDisabled
             | Self::ReporterDoubted
             | Self::MonitorSilent
@@ -216,8 +219,9 @@ impl Code {
             Self::Frozen => {
                 "It is frozen, so no host is fenced and no instance is moved until the freeze ends."
             }
-            Self::HostNotBack => {
-                "A host was recovered, or one of its processes failed, and it has not been returned to service."
+            Self::HostNotBack => "A host was recovered, and it has not been returned to service.",
+            Self::ProcessDown => {
+                "A process of a host failed for good, so the host takes no new instances until it is returned to service."
             }
             Self::HostDisabled => "A host is disabled in Nova, so it takes no instances of a failed host.",
             Self::HostNotWatched => {

@@ -104,6 +104,7 @@ impl Code {
             | Self::NoRoom
             | Self::RoomTight
             | Self::RoomUnknown
+            | Self::ProcessDown
             | Self::HostDisabled => Need::Room,
             Self::MoveNeedsPerson
             | Self::MoveFailed

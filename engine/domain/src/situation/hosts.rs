@@ -168,12 +168,17 @@ fn on_maintenance(
             back(),
         ),
         MaintenanceReason::Process => (
-            Code::HostNotBack,
-            "on maintenance: one of its processes has failed",
+            Code::ProcessDown,
+            "disabled and on maintenance: one of its processes has failed",
             back(),
         ),
     };
-    standing.worsen(lost_or_down(name, look), code);
+    let protection = match reason {
+        MaintenanceReason::Operator | MaintenanceReason::Recovery => lost_or_down(name, look),
+        // Its own failure is still reported and recovered (R19).
+        MaintenanceReason::Process => Protection::Degraded,
+    };
+    standing.worsen(protection, code);
     found.note(
         Finding::new(code, text)
             .about(name, look.instances_on(name))

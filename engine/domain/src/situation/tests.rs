@@ -411,9 +411,9 @@ fn cases() -> Vec<Case> {
             },
             &[
                 (Code::FewHosts, "segment s1", "only one of its hosts works"),
-                (Code::HostNotBack, "a,b", "one of its processes"),
+                (Code::ProcessDown, "a,b", "one of its processes"),
             ],
-            [0, 2, 0, 4, 0, 0],
+            [0, 6, 0, 0, 0, 0],
         ),
         (
             "reports on living hosts leave all of them",
