@@ -73,7 +73,7 @@ pub(crate) trait Source: Send + Sync {
     /// One recovery; `None` if there is none.
     async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure>;
 
-    /// The instances that are being recovered, or wait for a person.
+    /// The instances that are being recovered, or wait for an operator.
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;
 
     /// Says a word, and why if that is told.

@@ -247,7 +247,7 @@ impl Driver {
         let since = state.wait().map_or(now, |wait| wait.since);
         let minutes = now.micros_since(since) / 60_000_000;
         if held.is_some() {
-            tracing::warn!(%recovery, host, minutes, "held, waits for a person: {why}");
+            tracing::warn!(%recovery, host, minutes, "held, waits for an operator: {why}");
             if let Some(teller) = self.teller.as_ref().filter(|_| again) {
                 teller.still_held(why, self.ports.clock.wall());
             }

@@ -57,10 +57,10 @@ pub(crate) fn describe() {
     );
     describe_histogram!(CALL_DURATION, "Seconds from the decision to a call's answer");
     describe_gauge!(RECOVERIES, "Recoveries this engine has, by kind and stage");
-    describe_gauge!(HELD, "Those of them that wait for a person");
+    describe_gauge!(HELD, "Those of them that wait for an operator");
     describe_gauge!(
         HELD_BY,
-        "Recoveries that wait for a person, by the guard or other reason that holds them"
+        "Recoveries that wait for an operator, by the guard or other reason that holds them"
     );
     describe_gauge!(
         WAITS_FOR,

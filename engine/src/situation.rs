@@ -43,7 +43,7 @@ pub struct Tables {
     pub segments: Vec<SegmentView>,
     /// Open and watching.
     pub recoveries: Vec<RecoverySummary>,
-    /// Instances that are down, or may be, and wait for a person.
+    /// Instances that are down, or may be, and wait for an operator.
     pub waiting: Vec<MoveLine>,
     /// What recoveries of hosts that are open, or were until lately, have done with their instances.
     pub moves: Vec<Vmove>,

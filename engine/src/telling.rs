@@ -91,7 +91,7 @@ impl Teller {
         }
     }
 
-    /// `write` is committed; `held` is why the recovery waits for a person now, if it does.
+    /// `write` is committed; `held` is why the recovery waits for an operator now, if it does.
     pub(crate) fn committed(&mut self, write: &Write, held: Option<&str>, at: Timestamp) {
         let was_open = self.notification.status.is_open();
         if let Some((status, message)) = &write.notification {

@@ -72,7 +72,7 @@ pub(crate) struct RecoveryListArgs {
 /// A state of recoveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StateWord {
-    /// Waits for a person
+    /// Waits for an operator
     Held,
     /// Being worked on, or held
     Open,
@@ -86,7 +86,7 @@ pub(crate) enum StateWord {
     Running,
     /// Ended well
     Finished,
-    /// Ended with something that needs a person
+    /// Ended with something that needs an operator
     Failed,
     /// Ended because there was nothing to do
     Ignored,

@@ -31,7 +31,7 @@ use crate::settings::Settings;
 use crate::source::{self, Source as _};
 use crate::wiring::{self, Base};
 
-/// How many of the host's last recoveries are looked at for instances that still need a person.
+/// How many of the host's last recoveries are looked at for instances that still need an operator.
 const LOOKED_AT: u64 = 5;
 
 /// Carries out one of them.

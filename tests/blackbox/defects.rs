@@ -186,7 +186,7 @@ async fn operator_row5_what_an_abort_leaves_down_is_told_and_listed_across_recov
     let (_, told, _) = run(&stage, &["recovery", "show", HOST]);
     assert!(!told.contains("it was recovered"), "{told}");
     assert!(
-        told.contains("2 not moved") || told.contains("2 need a person"),
+        told.contains("2 not moved") || told.contains("2 need an operator"),
         "{told}"
     );
     let left = json(&stage, &["instance", "list", "--waiting"]);

@@ -257,7 +257,7 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
     let stage = stage().await;
     let servers = stage.boot(HOST, 6);
     let region = stage.sandbox.region();
-    // Two are caught in the middle, and are not known to be anywhere else: they wait for a person, as after any half move.
+    // Two are caught in the middle, and are not known to be anywhere else: they wait for an operator, as after any half move.
     let drained = plan(&stage, RecoveryKind::Drain, BTreeMap::new()).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("the first to be moved", LIMIT, async || {

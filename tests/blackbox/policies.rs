@@ -113,7 +113,7 @@ async fn ew06_a_report_after_a_failed_recovery_is_a_new_attempt() {
     let first = host_stopped(&stage, "NORMAL").await.unwrap();
     let (status, why) = until_over(&stage, first).await;
     assert_eq!(status, NotificationStatus::Failed);
-    assert!(why.contains("2 need a person"), "{why}");
+    assert!(why.contains("2 need an operator"), "{why}");
     for vmove in stage
         .store
         .registry()

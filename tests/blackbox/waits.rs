@@ -1,4 +1,4 @@
-//! What waits for a person is a fact, and not what a message says.
+//! What waits for an operator is a fact, and not what a message says.
 
 use std::time::Duration;
 

@@ -605,7 +605,7 @@ class Foreign:
             "type": "COMPUTE_HOST", "hostname": self.HOST, "generated_time": at,
             "payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}})["notification"]["notification_uuid"]
         message = self.stack.wait(lambda: (self.notification()["message"] or "").startswith("held") and self.notification()["message"],
-                                  "the recovery to wait for a person", 60)
+                                  "the recovery to wait for an operator", 60)
         for part in ("bmc-" + self.HOST, "expected guid=" + dashed(self.one.guid), "guid=%s answers" % dashed(self.two.guid),
                      "tachi fence trust " + self.HOST):
             assert part in message, message

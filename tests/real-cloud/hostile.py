@@ -114,11 +114,11 @@ class Hostile(Sitting):
         return answer.stdout
 
     def waiting(self):
-        """Those that need a person, as an operator is told."""
+        """Those that need an operator, as an operator is told."""
         if self.args.naive:
             return []
         return [one for one in json.loads(self.tachi_says("instance", "list", "--waiting", "-f", "json"))
-                if one["state"] != "needs a person"]
+                if one["state"] != "needs an operator"]
 
     def went_to(self, server):
         """Where Nova's open records say that it goes."""
@@ -161,7 +161,7 @@ class Hostile(Sitting):
             self.given_up |= open_now
 
     def end_with_a_person(self, label, servers, report, seconds):
-        """The notification as it has ended; what waits for a person and says so gets one."""
+        """The notification as it has ended; what waits for an operator and says so gets one."""
         begin, heard, unnamed = time.monotonic(), {}, {}
         if self.args.naive:
             # It may go on for ever, and nobody is asked.
@@ -187,7 +187,7 @@ class Hostile(Sitting):
         try:
             wait_until("the notification to end", over, seconds, 1)
         except Failed as error:
-            self.checks.that(label + ": it ends, or waits for a person and says so", False, error)
+            self.checks.that(label + ": it ends, or waits for an operator and says so", False, error)
             explain(self.cloud, self.ha, report, servers, "", {})
         print("measured  %s: ended after %.0f s; %d times a person was asked%s" % (
             label, time.monotonic() - begin, len(self.said), ": %s" % self.said if self.said else ""), flush=True)

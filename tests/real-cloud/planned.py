@@ -101,9 +101,9 @@ class Planned(Sitting):
         waits = {row["instance"] for row in json.loads(self.command("instance", "list", "--waiting", "-f", "json"))}
         now = self.where(servers)
         left = [server for server, on in now.items() if on == [victim] or not on]
-        print("measured  drain, then death: %d of %d run elsewhere, %d wait for a person: %s" % (
+        print("measured  drain, then death: %d of %d run elsewhere, %d wait for an operator: %s" % (
             count - len(left), count, len(waits), self.ha.notification(notification).get("message")), flush=True)
-        self.checks.that("death: whatever does not run elsewhere waits for a person", set(left) <= waits, (left, waits))
+        self.checks.that("death: whatever does not run elsewhere waits for an operator", set(left) <= waits, (left, waits))
         self.checks.equal("death: nothing ever ran twice", self.hypervisors.twice(servers), [])
         self.clean([segment], servers)
 

@@ -250,7 +250,7 @@ impl World {
     }
 
     /// What holds nova-compute back where it would start guests (R25): nothing else can, if somebody switches a host on in
-    /// the middle of its evacuation. A queue that waits for a person (R12) is not waited for: the calls in it are run.
+    /// the middle of its evacuation. A queue that waits for an operator (R12) is not waited for: the calls in it are run.
     fn boot_guard_holds(&mut self, host: HostIx) -> bool {
         if !self.weather.resume_guests || mutated("boot-guard") {
             return false;

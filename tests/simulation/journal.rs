@@ -760,7 +760,7 @@ impl Journal {
             .collect()
     }
 
-    /// The instances that wait for a person, by the youngest recovery of each, and what for.
+    /// The instances that wait for an operator, by the youngest recovery of each, and what for.
     pub(crate) fn needing_person(&self) -> Vec<(ServerId, Wait)> {
         let mut youngest = BTreeMap::new();
         for row in &self.recs {

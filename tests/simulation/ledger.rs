@@ -61,7 +61,7 @@ impl World {
         let persons = moves.iter().any(|one| one.step == MoveStep::Over(End::Person));
         if persons && status == NotificationStatus::Finished {
             self.violate(format!(
-                "notification of {rec} is finished with instances that need a person"
+                "notification of {rec} is finished with instances that need an operator"
             ));
         }
     }

@@ -130,7 +130,7 @@ fn explained(seen: &Seen, name: &str, is_wanted: fn(&Explanation<'_>) -> bool) -
     (!views.is_empty()).then(|| reply::ok("explanations", &views))
 }
 
-/// The instances that are being recovered, or wait for a person.
+/// The instances that are being recovered, or wait for an operator.
 pub(crate) async fn instances(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let filter = if params.boolean("needs_person")?.unwrap_or_default() {
         MoveFilter::NeedsPerson

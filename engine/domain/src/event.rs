@@ -60,7 +60,7 @@ words! {
         TakeOver = "take_over",
         /// Its host is proven off.
         Proof = "proof",
-        /// It waits for a person.
+        /// It waits for an operator.
         Hold = "hold",
         /// It waits no longer.
         Resume = "resume",
@@ -84,7 +84,7 @@ words! {
     Priority {
         /// As it should be.
         Info = "INFO",
-        /// Something has failed, or needs a person.
+        /// Something has failed, or needs an operator.
         Error = "ERROR",
     }
 }
@@ -263,7 +263,7 @@ pub struct Event {
     pub subject: Subject,
     /// See [`Phase`]; `None` for what happens at once.
     pub phase: Option<Phase>,
-    /// Why it failed, or needs a person.
+    /// Why it failed, or needs an operator.
     pub trouble: Option<Trouble>,
 }
 

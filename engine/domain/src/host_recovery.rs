@@ -109,7 +109,7 @@ pub enum HoldKind {
     DryRun,
 }
 
-/// A recovery that waits for a person.
+/// A recovery that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Decides what an operator's `approve` does.
@@ -159,7 +159,7 @@ pub struct HostRecovery {
     pub off_word: Option<OffWord>,
     /// How far the recovery is.
     pub stage: Stage,
-    /// Set while it waits for a person.
+    /// Set while it waits for an operator.
     pub hold: Option<Hold>,
     /// The number of the last word heard.
     pub heard: u64,
@@ -368,11 +368,11 @@ impl HostRecovery {
             .count();
         match held {
             0 => None,
-            1 => {
-                Some("1 instance may run elsewhere and needs a person: tachi instance list --waiting".into())
-            }
+            1 => Some(
+                "1 instance may run elsewhere and needs an operator: tachi instance list --waiting".into(),
+            ),
             _ => Some(format!(
-                "{held} instances may run elsewhere and need a person: tachi instance list --waiting"
+                "{held} instances may run elsewhere and need an operator: tachi instance list --waiting"
             )),
         }
     }

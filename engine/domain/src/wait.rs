@@ -37,7 +37,7 @@ words! {
         SegmentDisabled = "segment-disabled",
         /// An operator has put the host on maintenance.
         Maintenance = "maintenance",
-        /// Some of its moves wait for a person.
+        /// Some of its moves wait for an operator.
         Moves = "moves",
         /// A program that can read its state.
         NewerVersion = "newer-version",
@@ -114,7 +114,7 @@ impl WaitsFor {
             Self::FencingStopped => "fencing is stopped ([fencing] enabled = false)",
             Self::SegmentDisabled => "the segment is disabled",
             Self::Maintenance => "an operator has put the host on maintenance",
-            Self::Moves => "some of its instances wait for a person",
+            Self::Moves => "some of its instances wait for an operator",
             Self::NewerVersion => "its state was written by another version of Tachi",
             Self::Absence => "it may run there: look, and say so",
             Self::Record => "an unfinished migration may have left it running there: look, and say so",
@@ -197,7 +197,7 @@ mod tests {
         for what in WaitsFor::ALL {
             assert!(
                 !what.needs_person() || !what.ended_by().is_empty(),
-                "{what} needs a person, who cannot know what to do"
+                "{what} needs an operator, who cannot know what to do"
             );
         }
         let by_itself = [

@@ -1,4 +1,4 @@
-//! A recovery that is held waits for a person, and people overlook things: it is told again and again.
+//! A recovery that is held waits for an operator, and people overlook things: it is told again and again.
 //!
 //! Nothing of it is kept: a new owner tells at once.
 

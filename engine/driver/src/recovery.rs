@@ -140,7 +140,7 @@ impl dyn Recovery + '_ {
         self.wait().map_or(WaitsFor::Nothing, |wait| wait.what)
     }
 
-    /// Whether it waits for a person.
+    /// Whether it waits for an operator.
     pub fn is_held(&self) -> bool {
         self.waits_for().is_held()
     }

@@ -5,7 +5,7 @@ use tachi_domain::count;
 use crate::{CountsView, SituationView};
 
 impl SituationView {
-    /// How the region is: what is down, what waits for a person, and how many instances would be recovered.
+    /// How the region is: what is down, what waits for an operator, and how many instances would be recovered.
     pub fn sentence(&self) -> String {
         let needs = &self.needs_person;
         let waiting = needs.recoveries.len() + needs.instances.len();

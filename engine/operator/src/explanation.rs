@@ -19,7 +19,7 @@ use crate::situation::CountsView;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
-/// What is under way with it, or waits for a person.
+/// What is under way with it, or waits for an operator.
 struct Underway<'a> {
     /// Its own move that waits.
     waiting: Option<&'a MoveLine>,

@@ -7,7 +7,7 @@ use tachi_domain::situation::Code;
 
 use crate::{HostView, RegisteredView, SituationView};
 
-/// `R` under recovery, `F` frozen, `M` on maintenance or moving, `P` waits for a person, `N` not meant to be recovered.
+/// `R` under recovery, `F` frozen, `M` on maintenance or moving, `P` waits for an operator, `N` not meant to be recovered.
 pub fn flags(set: [bool; 5]) -> String {
     let letters = set.iter().zip("RFMPN".chars());
     letters
@@ -15,7 +15,7 @@ pub fn flags(set: [bool; 5]) -> String {
         .collect()
 }
 
-/// Who waits for a person, looked up once for all hosts.
+/// Who waits for an operator, looked up once for all hosts.
 pub struct Flags<'a> {
     waiting: BTreeSet<&'a str>,
 }

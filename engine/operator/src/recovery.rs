@@ -114,7 +114,7 @@ pub struct MovesView {
     pub ongoing: u64,
     /// On another host.
     pub succeeded: u64,
-    /// Need a person.
+    /// Need an operator.
     pub failed: u64,
     /// Left where they were, by policy or by an operator's word.
     pub ignored: u64,

@@ -107,6 +107,6 @@ mod tests {
             waits: None,
             commands: Vec::new(),
         }];
-        assert_eq!(view.being_recovered(), 3, "one waits for a person");
+        assert_eq!(view.being_recovered(), 3, "one waits for an operator");
     }
 }

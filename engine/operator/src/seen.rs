@@ -135,7 +135,7 @@ impl Seen {
         }
     }
 
-    /// The recoveries that wait for a person.
+    /// The recoveries that wait for an operator.
     pub fn held(&self) -> impl Iterator<Item = &RecoverySummary> {
         let open = self.tables.recoveries.iter().filter(|row| row.life == Life::Open);
         open.filter(|row| waits::what(row.wait.as_ref()).is_held())

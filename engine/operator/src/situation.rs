@@ -53,7 +53,7 @@ pub struct SituationView {
     pub monitors: Vec<MonitorView>,
     /// Open, and watching for their host's return.
     pub recoveries: Vec<UnderwayView>,
-    /// What waits for a person.
+    /// What waits for an operator.
     pub needs_person: NeedsPersonView,
     /// The worst of the findings.
     #[schema(schema_with = schema::grade)]
@@ -206,7 +206,7 @@ pub struct UnderwayView {
     pub moves: MovesView,
 }
 
-/// What waits for a person.
+/// What waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = NeedsPerson)]
 pub struct NeedsPersonView {
@@ -236,7 +236,7 @@ pub struct WaitingRecoveryView {
     pub evidence: EvidenceView,
 }
 
-/// An instance that waits for a person.
+/// An instance that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceWaiting)]
 pub struct WaitingInstanceView {

@@ -45,9 +45,9 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
         (
             counts.failed,
             if counts.failed == 1 {
-                "needs a person"
+                "needs an operator"
             } else {
-                "need a person"
+                "need an operator"
             },
         ),
     ] {
@@ -468,7 +468,7 @@ mod tests {
             (counts(0, 0, 40, 0, 0), Some("40/40 instances back")),
             (
                 counts(0, 0, 1, 1, 2),
-                Some("1/4 instances back, 2 left where they were, 1 needs a person"),
+                Some("1/4 instances back, 2 left where they were, 1 needs an operator"),
             ),
         ] {
             assert_eq!(progress(counts).as_deref(), expected);

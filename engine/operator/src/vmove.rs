@@ -41,7 +41,7 @@ impl VmoveLine {
             Some(MoveStep::Unlocking { .. }) => "unlocking",
             Some(MoveStep::Over(End::Moved)) => "moved",
             Some(MoveStep::Over(End::Left)) => "left",
-            Some(MoveStep::Over(End::Person)) => "needs a person",
+            Some(MoveStep::Over(End::Person)) => "needs an operator",
             None => "unknown",
         }
     }

@@ -123,7 +123,7 @@ pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) 
     }
 }
 
-/// The one instance of this name or id, or whose id begins so, that is being moved or waits for a person.
+/// The one instance of this name or id, or whose id begins so, that is being moved or waits for an operator.
 ///
 /// # Errors
 ///

@@ -59,7 +59,7 @@ pub struct MoveCounts {
     pub ongoing: u64,
     /// On another host.
     pub succeeded: u64,
-    /// Need a person.
+    /// Need an operator.
     pub failed: u64,
     /// Left where they were, by policy or by an operator's word.
     pub ignored: u64,
@@ -87,7 +87,7 @@ impl MoveCounts {
 /// A state to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryState {
-    /// Waits for a person.
+    /// Waits for an operator.
     Held,
     /// In this part of its life.
     Life(Life),

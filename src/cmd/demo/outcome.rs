@@ -75,7 +75,7 @@ impl Outcome {
         self.instances.iter().filter(|one| one.lost).count()
     }
 
-    /// Every instance that the policy covers runs exactly once, and nothing is waiting for a person.
+    /// Every instance that the policy covers runs exactly once, and nothing is waiting for an operator.
     pub(super) fn is_good(&self) -> bool {
         self.reason.is_none() && self.double_runs == 0 && self.lost() == 0
     }

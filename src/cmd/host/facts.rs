@@ -18,7 +18,7 @@ pub(super) struct Facts {
     pub(super) vmoves: Vec<Vmove>,
     /// What is frozen of it, in a sentence, and how that ends.
     pub(super) frozen: Option<String>,
-    /// Instances of it, or that may run on it, that wait for a person.
+    /// Instances of it, or that may run on it, that wait for an operator.
     pub(super) waiting: Vec<String>,
     pub(super) service: Result<Option<Service>, String>,
     pub(super) migrations: Result<Vec<Migration>, String>,

@@ -326,7 +326,7 @@ mod tests {
         assert!(text.contains("└─ r39: reserved"), "{text}");
     }
 
-    /// Half of a host's instances are back, and one needs a person.
+    /// Half of a host's instances are back, and one needs an operator.
     fn night() -> Seen {
         let mut seen = fine();
         let id = RecoveryId(Uuid::from_u128(9 << 96));

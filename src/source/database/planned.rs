@@ -158,7 +158,7 @@ async fn judge_all(
             continue;
         };
         let stays = if needy.contains(&moved.server) {
-            Some(format!("waits for a person: `tachi show {}`", moved.server))
+            Some(format!("waits for an operator: `tachi show {}`", moved.server))
         } else {
             stays(&server, &moved, with_locked)
         };

@@ -387,7 +387,7 @@ pub enum Answer {
     Hosts(Vec<usize>),
     /// Instances.
     Servers(Vec<u32>),
-    /// The recoveries that are held, and the instances that wait for a person, each with what for.
+    /// The recoveries that are held, and the instances that wait for an operator, each with what for.
     Waits {
         /// By their numbers.
         held: Vec<(usize, WaitsFor, Vec<String>)>,

@@ -66,7 +66,7 @@ const PAST: &[Filter] = &[
     },
 ];
 
-const INSTANCES: &[Filter] = &[boolean("needs_person", "Only those that wait for a person")];
+const INSTANCES: &[Filter] = &[boolean("needs_person", "Only those that wait for an operator")];
 
 pub(super) fn operator() -> Vec<Operation> {
     let plain = || Operation {
@@ -124,7 +124,7 @@ pub(super) fn operator() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/instances",
             id: Cow::Borrowed("listRecoveredInstances"),
-            summary: "List the instances that are being recovered, or wait for a person",
+            summary: "List the instances that are being recovered, or wait for an operator",
             about: "What `tachi instance list --recovering --format json` prints.",
             asked: INSTANCES,
             success: Success::Many("instances", "RecoveryInstance"),

@@ -75,7 +75,7 @@ pub(super) fn act(
     hear_thaw(state, now, record);
     let frozen: Vec<ServerId> = moves(state).map(|one| one.server).collect();
     if !frozen.is_empty() {
-        // What waits for a person's word to be over is not late.
+        // What waits for an operator's word to be over is not late.
         state.deadline_from = now.elapsed;
     }
     for server in frozen {

@@ -92,7 +92,7 @@ pub enum End {
     Moved,
     /// Left by a stated policy.
     Left,
-    /// Needs a person.
+    /// Needs an operator.
     Person,
 }
 

@@ -62,7 +62,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
         "{} moved, {}, {}",
         count(moved, "instance", "instances"),
         count(left, "left where it was", "left where they were"),
-        count(person, "needs a person", "need a person")
+        count(person, "needs an operator", "need an operator")
     );
     let (status, message) = if let Some(by) = &state.rejected {
         (
@@ -122,7 +122,7 @@ fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
     )
 }
 
-/// Those that need a person, by name.
+/// Those that need an operator, by name.
 fn names(moves: &Moves) -> String {
     let mut names: Vec<String> = moves
         .values()

@@ -90,7 +90,7 @@ impl Turn<'_> {
         self.pulse.and_then(|pulse| pulse.frozen.instances.get(&server))
     }
 
-    /// It waits for a person from now on.
+    /// It waits for an operator from now on.
     pub(super) fn hold(&mut self, kind: HoldKind, reason: String) {
         *self.hold = Some(Hold {
             kind,

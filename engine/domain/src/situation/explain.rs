@@ -155,7 +155,7 @@ impl Explanation<'_> {
             return None;
         }
         match need {
-            // Nobody looks for a reason on a host that is on maintenance, or whose instances wait for a person.
+            // Nobody looks for a reason on a host that is on maintenance, or whose instances wait for an operator.
             Need::Heard => self.up,
             // What Nova shows of an instance is of before its host fell silent, or of before it was lost on the way.
             Need::Runs => {

@@ -48,7 +48,7 @@ pub struct Facts {
     pub segments: Vec<Segment>,
     /// The recoveries that are open or watching.
     pub recoveries: Vec<Recovery>,
-    /// The instances that wait for a person.
+    /// The instances that wait for an operator.
     pub waiting: Vec<Waiting>,
     /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
     pub away: BTreeSet<ServerId>,
@@ -174,7 +174,7 @@ pub struct Recovery {
     pub back: u64,
 }
 
-/// An instance that waits for a person.
+/// An instance that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// The instance.

@@ -130,7 +130,7 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
         )
     } else {
         let text = if waits {
-            "its recovery waits for a person"
+            "its recovery waits for an operator"
         } else {
             "it is being recovered"
         };

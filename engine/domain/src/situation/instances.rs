@@ -35,7 +35,7 @@ pub(super) fn numbers(facts: &Facts) -> BTreeMap<&str, u64> {
     on.map(|(host, all)| (host.as_str(), all.len() as u64)).collect()
 }
 
-/// All of them, by host; those that wait for a person are told even if nobody has listed any.
+/// All of them, by host; those that wait for an operator are told even if nobody has listed any.
 pub(super) fn assess(
     look: &Look<'_>,
     hosts: &[Assessed<'_>],
@@ -235,7 +235,7 @@ fn about(wait: Option<&Wait>) -> String {
     }
 }
 
-/// What waits for a person: instances, and recoveries that are held.
+/// What waits for an operator: instances, and recoveries that are held.
 fn waiting(look: &Look<'_>, found: &mut Findings) {
     for one in &look.facts.waiting {
         let finding = Finding::new(code(one), about(one.wait.as_ref()));

@@ -68,7 +68,7 @@ fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
-            "an instance that may run elsewhere waits for a person",
+            "an instance that may run elsewhere waits for an operator",
             |facts| facts.waiting.push(waiting(1, WaitsFor::Absence)),
             &[(
                 Code::MoveNeedsPerson,
@@ -464,7 +464,7 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 0, 2, 0],
         ),
         (
-            "a host whose recovery waits for a person",
+            "a host whose recovery waits for an operator",
             |facts| {
                 facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
                 facts.recoveries.push(recovery("a", WaitsFor::Approval));
@@ -475,7 +475,7 @@ fn cases() -> Vec<Case> {
                 (
                     Code::HostUnderRecovery,
                     "a",
-                    "its recovery waits for a person: 1/2 instances back",
+                    "its recovery waits for an operator: 1/2 instances back",
                 ),
             ],
             [4, 0, 0, 0, 2, 0],

@@ -68,7 +68,7 @@ pub async fn seen_away(
             continue;
         };
         let stays = if needy.contains(&moved.server) {
-            Some(format!("waits for a person: `tachi show {}`", moved.server))
+            Some(format!("waits for an operator: `tachi show {}`", moved.server))
         } else if *on != moved.dest {
             Some("was moved since".to_owned())
         } else if *moving {

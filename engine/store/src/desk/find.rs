@@ -328,7 +328,10 @@ mod tests {
                 match name {
                     "a" => say(&bench, Finished, "3 instances moved", Life::Watching).await,
                     // What is over is held no more.
-                    "b" => wait(&bench, Failed, "1 needs a person", Life::Closed, WaitsFor::Moves).await,
+                    "b" => {
+                        let shown = "1 needs an operator";
+                        wait(&bench, Failed, shown, Life::Closed, WaitsFor::Moves).await;
+                    }
                     "c" => wait(&bench, Running, "too many", Life::Open, WaitsFor::Approval).await,
                     "d" => say(&bench, Running, "held: not at all", Life::Open).await,
                     "e" => say(&bench, Finished, "0 instances moved", Life::Closed).await,

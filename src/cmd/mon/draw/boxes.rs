@@ -53,7 +53,7 @@ const KEYS: &[(&str, &str)] = &[
     ("/", "only hosts whose name, segment or state has these words"),
     ("Esc", "back; or show all hosts again"),
     ("f", "freeze the host"),
-    ("a", "approve its recovery, which waits for a person"),
+    ("a", "approve its recovery, which waits for an operator"),
     ("x", "abort its recovery"),
     ("d", "drain the host: empty it by live migrations"),
     ("v", "how to confirm that the host is off"),
@@ -68,7 +68,7 @@ const SIGNS: &[(&str, &str)] = &[
     ),
     (
         "flags R F M P N",
-        "recovery, frozen, maintenance, needs a person, not meant",
+        "recovery, frozen, maintenance, needs an operator, not meant",
     ),
 ];
 

@@ -237,7 +237,7 @@ impl Fence {
             } else {
                 guard.wait_for_silence(suspect, turn);
             }
-            // It has ended, or waits for a person: nothing more is asked. But what was ordered before may have done its work.
+            // It has ended, or waits for an operator: nothing more is asked. But what was ordered before may have done its work.
             let waits = turn.hold.as_ref().is_some_and(|hold| match hold.kind {
                 HoldKind::Storm => !self.ordered,
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => !self.retrying,

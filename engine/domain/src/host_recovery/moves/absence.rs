@@ -131,7 +131,7 @@ impl Move {
         self.step = MoveStep::Held;
         record.moves.insert(self.server);
         record.head = true;
-        let text = format!("{} needs a person: it may run on {hosts}", self.name);
+        let text = format!("{} needs an operator: it may run on {hosts}", self.name);
         record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
     }
 

@@ -45,7 +45,7 @@ fn over(one: &Move, record: &mut Record) {
     let text = match end {
         End::Moved => format!("{name} is on {}", one.dest.as_deref().unwrap_or("another host")),
         End::Left => format!("{name} is left: {}", note.unwrap_or("policy")),
-        End::Person => format!("{name} needs a person: {}", note.unwrap_or("unknown")),
+        End::Person => format!("{name} needs an operator: {}", note.unwrap_or("unknown")),
     };
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.9, text);
 }

@@ -92,7 +92,7 @@ impl PowerOn {
             && policy.fencing == FencingMode::Engine
             && fence.ordered
             && !self.over
-            // An instance that needs a person may run elsewhere: whether the host comes back is for that person to say.
+            // An instance that needs an operator may run elsewhere: whether the host comes back is for that person to say.
             && moves.values().all(|one| settled(&one.step))
     }
 

@@ -98,7 +98,7 @@ fn r28_a_notification_ends_without_waiting_and_names_what_was_on_its_way() {
     let bed = empty_with(evacuation(9, 77, "done", Some("b")));
     assert_eq!(
         bed.message.as_deref(),
-        Some("0 instances moved, 0 left where they were, 0 need a person")
+        Some("0 instances moved, 0 left where they were, 0 need an operator")
     );
 }
 
@@ -127,7 +127,7 @@ fn r28_what_lands_later_is_moved_under_a_proof_that_was_read_again() {
     assert_eq!(bed.status, NotificationStatus::Finished);
     assert_eq!(
         bed.message.as_deref(),
-        Some("1 instance moved, 0 left where they were, 0 need a person")
+        Some("1 instance moved, 0 left where they were, 0 need an operator")
     );
 }
 
@@ -173,7 +173,7 @@ fn r28_what_runs_at_its_source_is_nobodys_business() {
     watch(&mut bed, 2, &failed, &at_b(None, PowerState::Running));
     assert_eq!(
         bed.message.as_deref(),
-        Some("0 instances moved, 0 left where they were, 0 need a person")
+        Some("0 instances moved, 0 left where they were, 0 need an operator")
     );
     assert!(bed.state.arrivals.expected.is_empty());
     // Shut down by Nova, which has found no guest at its source.

@@ -290,7 +290,7 @@ fn ew14_the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.clone().unwrap();
     assert!(
-        message.contains("vm-1") && message.contains("1 needs a person"),
+        message.contains("vm-1") && message.contains("1 needs an operator"),
         "{message}"
     );
 }

@@ -90,7 +90,7 @@ fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
     assert!(message.contains("rejected by ada"));
     // How many are down is not known: nobody has listed them.
     assert!(
-        message.contains("nothing was moved; if ") && !message.contains("0 need a person"),
+        message.contains("nothing was moved; if ") && !message.contains("0 need an operator"),
         "{message}"
     );
     assert_eq!(bed.record.life, Some(Life::Closed));

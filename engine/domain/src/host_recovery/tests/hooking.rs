@@ -188,7 +188,7 @@ fn a_failed_hook_that_may_fail_is_told_at_the_end() {
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     bed.forced_down().inventory(Vec::new(), Vec::new());
-    let expected = "0 instances moved, 0 left where they were, 0 need a person; hook exec:/x: as it ended";
+    let expected = "0 instances moved, 0 left where they were, 0 need an operator; hook exec:/x: as it ended";
     assert_eq!((bed.status, bed.message.as_deref()), (Finished, Some(expected)));
 }
 
@@ -274,7 +274,7 @@ fn before_the_moves_a_hook_can_leave_the_instances() {
             HookVerdict::Skip,
             End::Left,
             Finished,
-            "0 instances moved, 1 left where it was, 0 need a person; hook exec:/x: as it ended",
+            "0 instances moved, 1 left where it was, 0 need an operator; hook exec:/x: as it ended",
             "skipped: hook exec:/x: as it ended",
         ),
         (
@@ -282,7 +282,7 @@ fn before_the_moves_a_hook_can_leave_the_instances() {
             HookVerdict::Failed,
             End::Person,
             Failed,
-            "0 instances moved, 0 left where they were, 1 needs a person: vm-1 (00000000-0000-0000-0000-000000000001); hook exec:/x: as it ended",
+            "0 instances moved, 0 left where they were, 1 needs an operator: vm-1 (00000000-0000-0000-0000-000000000001); hook exec:/x: as it ended",
             "not moved: hook exec:/x: as it ended",
         ),
     ];
@@ -337,7 +337,7 @@ fn without_the_evacuation_step_hosts_are_fenced_and_instances_left() {
 
 #[test]
 fn what_fails_after_the_moves_undoes_nothing() {
-    let moved = "1 instance moved, 0 left where they were, 0 need a person";
+    let moved = "1 instance moved, 0 left where they were, 0 need an operator";
     let cases = [
         ("well", "exec:/x", HookVerdict::GoOn, Finished, ""),
         ("nothing left to skip", "exec:/x", HookVerdict::Skip, Finished, ""),

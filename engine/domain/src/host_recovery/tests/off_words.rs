@@ -73,7 +73,7 @@ fn r29_a_bare_normal_frees_no_instance_of_another_recovery() {
     assert!(bed.state.is_proven_off());
 }
 
-/// Nova has heard it since the report, as far as one can see, and misses it now. `true` if the recovery waits for a person.
+/// Nova has heard it since the report, as far as one can see, and misses it now. `true` if the recovery waits for an operator.
 fn outlived_and_missed(bed: &mut Bed) -> bool {
     for _ in 0..600 {
         bed.tick(1_000).service();

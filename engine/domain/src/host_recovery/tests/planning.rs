@@ -177,7 +177,7 @@ fn r11_an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_of
         let note = bed.one(1).note.clone().unwrap();
         assert!(note.contains(HOST) && note.contains('b'), "{name}: {note}");
         assert!(
-            bed.message.as_deref().unwrap().contains("needs a person"),
+            bed.message.as_deref().unwrap().contains("needs an operator"),
             "{name}"
         );
     }

@@ -89,7 +89,7 @@ fn whatever_is_a_reason_is_told_by_the_explanation() {
     }
 }
 
-/// An instance that waits for a person has a reason of its own: its dead host is not said to be heard for all that.
+/// An instance that waits for an operator has a reason of its own: its dead host is not said to be heard for all that.
 #[test]
 fn a_need_holds_only_if_it_is_known_to() {
     let holds = |facts: &Facts, wanted: Need| {
