@@ -19,6 +19,8 @@ declare -A SESSION=() WATCHDOG=() BEGAN=() TAKES=()
 # Of every part: why it failed, what it is called in the configuration.
 declare -A WHY=() LIMIT=() NEEDS=() PROCESSOR=() INPUTS=() OUTCOME=()
 TABLE=()
+# Lines `PART PASSED FAILED SECONDS` of what has ended.
+ENDED=()
 BROKEN=()
 LEFT_OUT=()
 PASSED=0 FAILED=0
@@ -205,6 +207,7 @@ end_part() {
     END { printf "%d %d\n", sum, NR == 3 ? took : since }' since="$((SECONDS - BEGAN[$name]))" "$RUN_DIR/$name.times")
   TABLE+=("$(printf '%-20s %6d passed %4d failed %5d s of %5d (%4d of processor), begun at %4d s' \
     "$name" "$p" "$f" "$took" "${LIMIT[$name]}" "$used" "$((BEGAN[$name] - RUN_BEGAN))")")
+  ENDED+=("$name $p $f $took")
   printf '=== %s %s after %d s; %d passed and %d failed in all\n' "$name" "$word" "$took" "$PASSED" "$FAILED"
 }
 
@@ -294,9 +297,9 @@ not_in_quick() {
   say "         CI runs them; \`tests/run --all\` does here (Debian, root), \`tests/run --only PART\` one of them"
 }
 
-# finish_run MODE : what has failed, the table, the record of the runs CI does not do, the last line
+# finish_run ONLY : what has failed, the table, the record of the runs CI does not do, the last line
 finish_run() {
-  local mode="$1" line name why
+  local only="$1" line name why
   for line in "${BROKEN[@]}"; do
     read -r name why <<<"$line"
     printf '\n=== failed: %s%s\n' "$name" "${why:+ ($why)}"
@@ -305,9 +308,9 @@ finish_run() {
   printf '\n=== summary (logs: %s)\n' "$TARGET/test-logs"
   for line in "${TABLE[@]}"; do printf '%s\n' "$line"; done
   for line in "${LEFT_OUT[@]}"; do printf 'left out: %s\n' "$line"; done
-  if [ "$mode" = quick ]; then not_in_quick; fi
+  if [ "$RUN" = quick ] && [ -z "$only" ]; then not_in_quick; fi
   idle_time
-  bash "$REPO/tests/lib/records.sh" "$mode" "$PASSED" "$FAILED" "$((SECONDS - RUN_BEGAN))"
+  printf '%s\n' "${ENDED[@]}" | bash "$REPO/tests/lib/records.sh" "$RUN"
   printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
   if [ "$FAILED" -gt 0 ]; then exit 1; fi
 }

@@ -1,20 +1,33 @@
 #!/usr/bin/env bash
-# records.sh MODE PASSED FAILED SECONDS : notes when and where a run that CI does not do was done (docs/design/test-runs.md, meant to be
-# committed), and prints the last one of each kind.
+# records.sh RUN : notes when and where parts that CI does not do were run, a row for each in docs/design/test-runs.md (meant to be committed),
+# and prints the last one of each run. RUN is what was chosen (`all` where nothing was); the standard input has lines `PART PASSED FAILED SECONDS`.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-mode="$1" passed="$2" failed="$3" seconds="$4"
-file="$REPO/docs/design/test-runs.md"
+file="${TACHI_TEST_RUNS:-$REPO/docs/design/test-runs.md}"
 
-case "$mode" in all | quick | partial) record=no ;; *) record=yes ;; esac
-if [ "$record" = yes ]; then
-  system="$(sed -nE 's/^PRETTY_NAME="?([^"]*)"?$/\1/p' /etc/os-release 2>/dev/null || true)"
-  where="${system:-$(uname -s)}, $(nproc) cores, $(uname -m)"
-  commit="$(git -C "$REPO" rev-parse --short HEAD 2>/dev/null || echo none)"
-  if [ -n "$(git -C "$REPO" status --porcelain 2>/dev/null | head -n 1)" ]; then commit="$commit + changes"; fi
-  printf '| %s | %s | %s | %s | %s | %s | %s |\n' \
-    "$mode" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$commit" "$passed" "$failed" "$seconds" >>"$file"
-fi
+# run_of PART RUN : the run that it was part of, as far as CI does not do it
+run_of() {
+  awk -v part="$1" -v chosen="$2" '
+    $2 == part { runs[$1] = 1; if (first == "") first = $1 }
+    END {
+      if (part == "build") exit
+      ci = ("all" in runs) || ("quick" in runs)
+      if (chosen != "all" && chosen != "quick" && chosen in runs) print chosen
+      else if (!ci) print first
+    }' "$REPO/tests/parts/parts.conf"
+}
+
+system="$(sed -nE 's/^PRETTY_NAME="?([^"]*)"?$/\1/p' /etc/os-release 2>/dev/null || true)"
+where="${system:-$(uname -s)}, $(nproc) cores, $(uname -m)"
+commit="$(git -C "$REPO" rev-parse --short=8 HEAD 2>/dev/null || echo none)"
+# The record itself is no change of what was run.
+if [ -n "$(git -C "$REPO" status --porcelain -- . ':!docs/design/test-runs.md' 2>/dev/null | head -n 1)" ]; then commit="$commit + changes"; fi
+while read -r part passed failed seconds; do
+  run="$(run_of "$part" "$1")"
+  if [ -z "$run" ]; then continue; fi
+  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' \
+    "$run" "$part" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$commit" "$passed" "$failed" "$seconds" >>"$file"
+done
 
 for kind in real-cloud region long bench chain deploy; do
   last="$(grep -E "^\| $kind \|" "$file" 2>/dev/null | tail -n 1 || true)"
