@@ -28,9 +28,9 @@ bare_debian() {
           say "no key of Ubuntu's archive here: what comes from there is not verified" >&2
           options+=(--no-check-gpg)
         fi
-        if [ "$DEPLOY_SUITE" = jammy ]; then polkit=policykit-1; fi
         ;;
     esac
+    case "$DEPLOY_SUITE" in bullseye | jammy) polkit=policykit-1 ;; esac
     debootstrap --variant=minbase "${options[@]}" \
       --include="systemd,systemd-sysv,libpam-systemd,procps,dbus,$polkit,ca-certificates,curl,iproute2,python3,logrotate" \
       "$DEPLOY_SUITE" "$root" "${mirror[@]}" >"$root.log" 2>&1 || die "debootstrap failed: $root.log"
@@ -80,6 +80,12 @@ debian_with_rpm() {
   printf '%s\n' "$root"
 }
 
+# own_libraries FOLDER : this machine's loader and C library, for programs that were built against it and run in an older system
+own_libraries() {
+  mkdir -p "$1"
+  ldd "$MONITOR" | grep -oE '/[^ ]+' | while IFS= read -r file; do cp -L "$file" "$1/"; done
+}
+
 # in_booted ROOT SCRIPT SECONDS : boots a copy of ROOT that has /deploy (packages and SCRIPT); what SCRIPT prints; 0 if it ended with 0.
 in_booted() {
   local from="$1" script="$2" limit="$3" root rc=0
@@ -90,6 +96,7 @@ in_booted() {
   if [ -d "$DEPLOY_PACKAGES/next" ]; then cp -r "$DEPLOY_PACKAGES/next" "$root/deploy/next"; fi
   install -m 755 "$script" "$root/deploy/script"
   cp "$REPO/tests/deploy/inside.sh" "$root/deploy/inside.sh"
+  if [ "$DEPLOY_SUITE" = bullseye ]; then own_libraries "$root/deploy/libraries"; fi
   cat >"$root/etc/systemd/system/deploy-test.service" <<'X'
 [Unit]
 After=multi-user.target dbus.service

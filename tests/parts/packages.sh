@@ -106,6 +106,10 @@ for DEPLOY_SUITE in ${TACHI_DEPLOY_SUITES:-bookworm trixie}; do
   say "in a booted $DEPLOY_SUITE: in place of Debian's Masakari, and back"
   script_counted in_booted "$(debian_with_masakari)" "$REPO/tests/deploy/switch.sh" 400 || failed=1
 done
+# The last Debian with the polkit of Ubuntu 22.04 (0.105), which reads .pkla files only.
+DEPLOY_SUITE=bullseye
+say "in a booted $DEPLOY_SUITE: the process monitor's polkit rule"
+script_counted in_booted "$(bare_debian)" "$REPO/tests/deploy/polkit.sh" 300 || failed=1
 DEPLOY_SUITE=bookworm
 say "in a booted $DEPLOY_SUITE: the rpm packages, with their scripts"
 script_counted in_booted "$(debian_with_rpm)" "$REPO/tests/deploy/rpm.sh" 400 || failed=1
