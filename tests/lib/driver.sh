@@ -38,7 +38,15 @@ read_parts() {
   done < <(grep -vE '^(#|$)' "$REPO/tests/parts/parts.conf")
 }
 
+# tree : the commit that is run, and whether something was changed since. The record of runs is no such change.
+tree() {
+  local changes=""
+  if [ -n "$(git -C "$REPO" status --porcelain -- . ':!docs/design/test-runs.md' 2>/dev/null | head -n 1)" ]; then changes=" + changes"; fi
+  printf '%s%s' "$(git -C "$REPO" rev-parse --short=8 HEAD 2>/dev/null || echo none)" "$changes"
+}
+
 start_run() {
+  TREE="$(tree)"
   RUN_DIR="$(mktemp -d "${TMPDIR:-/tmp}/tachi-tests.XXXXXX")"
   # In memory where that can be had: databases of tests write through to the disk, and then wait for nothing. What is killed keeps
   # what it has written all the same.
@@ -310,7 +318,7 @@ finish_run() {
   for line in "${LEFT_OUT[@]}"; do printf 'left out: %s\n' "$line"; done
   if [ "$RUN" = quick ] && [ -z "$only" ]; then not_in_quick; fi
   idle_time
-  printf '%s\n' "${ENDED[@]}" | bash "$REPO/tests/lib/records.sh" "$RUN"
+  printf '%s\n' "${ENDED[@]}" | bash "$REPO/tests/lib/records.sh" "$RUN" "$TREE"
   printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
   if [ "$FAILED" -gt 0 ]; then exit 1; fi
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# records.sh RUN : notes when and where parts that CI does not do were run, a row for each in docs/design/test-runs.md (meant to be committed),
+# records.sh RUN COMMIT : notes when and where parts that CI does not do were run, a row for each in docs/design/test-runs.md (meant to be committed),
 # and prints the last one of each run. RUN is what was chosen (`all` where nothing was); the standard input has lines `PART PASSED FAILED SECONDS`.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -19,14 +19,11 @@ run_of() {
 
 system="$(sed -nE 's/^PRETTY_NAME="?([^"]*)"?$/\1/p' /etc/os-release 2>/dev/null || true)"
 where="${system:-$(uname -s)}, $(nproc) cores, $(uname -m)"
-commit="$(git -C "$REPO" rev-parse --short=8 HEAD 2>/dev/null || echo none)"
-# The record itself is no change of what was run.
-if [ -n "$(git -C "$REPO" status --porcelain -- . ':!docs/design/test-runs.md' 2>/dev/null | head -n 1)" ]; then commit="$commit + changes"; fi
 while read -r part passed failed seconds; do
   run="$(run_of "$part" "$1")"
   if [ -z "$run" ]; then continue; fi
   printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' \
-    "$run" "$part" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$commit" "$passed" "$failed" "$seconds" >>"$file"
+    "$run" "$part" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$2" "$passed" "$failed" "$seconds" >>"$file"
 done
 
 for kind in real-cloud region long bench chain deploy; do
