@@ -297,7 +297,7 @@ class Board(Scene):
 
     def silence(self, page):
         page.goto(self.url + "#/now")
-        self.check.that("Now shows what is good", self.seen(page, "● protected", 30) and self.seen(page, "live, seen"), self.text(page)[:600])
+        self.check.that("Now shows the counts", self.seen(page, "! degraded", 30) and self.seen(page, "live, seen"), self.text(page)[:600])
         said = len(self.said)
         # The page measures it itself, from its last answer on: how long the service takes to end, and to be looked at, is no matter.
         page.evaluate(SILENCE)
@@ -309,7 +309,7 @@ class Board(Scene):
         self.check.that("and nothing counts as good any more", "● " not in self.text(page), self.text(page))
         self.picture(page, "silent")
         self.region.start_service()
-        self.check.that("it goes on when the API is back", self.seen(page, "● protected", 30), self.text(page)[:600])
+        self.check.that("it goes on when the API is back", self.seen(page, "live, seen", 30), self.text(page)[:600])
         self.check.that("and the alarm is over", not page.is_visible("#alarm"))
         self.check.that("and the page listens again", self.seen(page, "live, seen", 20), self.text(page)[:300])
         # The browser itself says that nobody answered; that is what was asked for.

@@ -177,7 +177,8 @@ class Night:
         return wait(lambda: self.region.type("tachi host return compute-001 --check")[1] == 0, 60)
 
     def watched_again(self):
-        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.headroom() == 4, 90)
+        # For five minutes after the fence, the guards would hold the recovery of another host.
+        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.headroom() == 4, 400)
 
 
 def walk(page, region, same, checks):
