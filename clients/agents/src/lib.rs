@@ -4,6 +4,8 @@
 //! no two of them answer differently. The table holds positive knowledge only, from the makers' metadata: an agent that it
 //! does not know proves nothing until an operator says otherwise. This crate has no input or output and depends on nothing.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod table;
 
 use std::collections::BTreeMap;

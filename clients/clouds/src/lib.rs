@@ -4,6 +4,8 @@
 //! that selects the target of a command is used or refused by its name, and never dropped (R35). Where openstacksdk
 //! picks the first of several, or continues without a file that it cannot read, this loader refuses.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod auth;
 mod cloud;
 mod files;

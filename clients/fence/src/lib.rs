@@ -14,6 +14,8 @@
 //! * [`agent`] offers our devices as fence agents for Pacemaker.
 //! * [`Source`] is the source of a secret, with checks of its permissions.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod address;
 pub mod agent;
 mod child;

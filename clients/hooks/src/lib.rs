@@ -10,6 +10,8 @@
 //! the engine is killed. An address receives a POST, over verified TLS if it is `https`, and redirects are not
 //! followed.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod doubt;
 mod exec;
 mod text;

@@ -9,6 +9,8 @@
 //! Client::notify(body, evidence) -> Accepted | Known | Failed { class for retries }
 //! ```
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod booting;
 mod catalog;
 mod client;

@@ -7,6 +7,8 @@
 //! It knows neither engine nor domain, and nothing of the `openstack` crate, so that a monitor pays for none of them
 //! (ADR 0065).
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod address;
 mod catalog;
 mod credentials;

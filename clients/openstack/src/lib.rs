@@ -25,6 +25,8 @@
 //! follows pages by the marker only, on the host that was asked first. Nothing is retried here except a call that was
 //! refused for a stale token.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod answer;
 mod fault;
 mod http;

@@ -5,6 +5,8 @@
 //! monitor must not link what the engine needs for OpenStack; so the shared code is here, and depends on no crate of
 //! ours.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 /// Longest remote text to keep, in characters.
 const LIMIT: usize = 400;
 
