@@ -51,7 +51,7 @@ debian_with_masakari() {
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-    chroot "$root" sh -ec '
+    TMPDIR=/tmp chroot "$root" sh -ec '
       echo "masakari-common masakari/configure_db boolean false" | debconf-set-selections
       export DEBIAN_FRONTEND=noninteractive
       apt-get update -qq
@@ -73,7 +73,7 @@ debian_with_rpm() {
     cp -a --reflink=auto "$bare" "$root"
     say "installing rpm in $root" >&2
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-    chroot "$root" sh -ec 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y --no-install-recommends rpm' \
+    TMPDIR=/tmp chroot "$root" sh -ec 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y --no-install-recommends rpm' \
       >"$root.log" 2>&1 || die "installing rpm failed: $root.log"
     touch "$root.done"
   fi

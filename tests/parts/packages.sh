@@ -75,7 +75,7 @@ taken_over() {
   root="$(mktemp -d "$DEPLOY_CACHE/dpkg.XXXXXX")"
   cp -a --reflink=auto "$1/." "$root/"
   cp "$DEPLOY_PACKAGES"/*.deb "$root/tmp/"
-  chroot "$root" sh -ec 'dpkg -i /tmp/tachi_*.deb /tmp/tachi-monitors_*.deb' || missing=1
+  TMPDIR=/tmp chroot "$root" sh -ec 'dpkg -i /tmp/tachi_*.deb /tmp/tachi-monitors_*.deb' || missing=1
   rm -rf "$unpacked"
   for file in "$DEPLOY_PACKAGES"/*.deb; do dpkg-deb -x "$file" "$unpacked"; done
   while IFS= read -r file; do
@@ -98,19 +98,23 @@ for DEPLOY_SUITE in ${TACHI_DEPLOY_SUITES:-bookworm trixie}; do
         --ignore-regex '/etc/(passwd|group|shadow|gshadow)-?' "$DEPLOY_PACKAGES"/*.deb
       ;;
   esac
-  check "$DEPLOY_SUITE: dpkg -i over Debian's Masakari loses nothing of ours" taken_over "$(debian_with_masakari)"
+  # Assigned first: an error in an argument does not stop the part, and an empty root would be this machine's.
+  masakari="$(debian_with_masakari)"
+  check "$DEPLOY_SUITE: dpkg -i over Debian's Masakari loses nothing of ours" taken_over "$masakari"
   say "in a booted $DEPLOY_SUITE: fresh"
   script_counted in_booted "$bare" "$REPO/tests/deploy/fresh.sh" 400 || failed=1
   say "in a booted $DEPLOY_SUITE: the process monitor's polkit rule"
   script_counted in_booted "$bare" "$REPO/tests/deploy/polkit.sh" 300 || failed=1
   say "in a booted $DEPLOY_SUITE: in place of Debian's Masakari, and back"
-  script_counted in_booted "$(debian_with_masakari)" "$REPO/tests/deploy/switch.sh" 400 || failed=1
+  script_counted in_booted "$masakari" "$REPO/tests/deploy/switch.sh" 400 || failed=1
 done
 # The last Debian with the polkit of Ubuntu 22.04 (0.105), which reads .pkla files only.
 DEPLOY_SUITE=bullseye
 say "in a booted $DEPLOY_SUITE: the process monitor's polkit rule"
-script_counted in_booted "$(bare_debian)" "$REPO/tests/deploy/polkit.sh" 300 || failed=1
+bare="$(bare_debian)"
+script_counted in_booted "$bare" "$REPO/tests/deploy/polkit.sh" 300 || failed=1
 DEPLOY_SUITE=bookworm
 say "in a booted $DEPLOY_SUITE: the rpm packages, with their scripts"
-script_counted in_booted "$(debian_with_rpm)" "$REPO/tests/deploy/rpm.sh" 400 || failed=1
+rpm="$(debian_with_rpm)"
+script_counted in_booted "$rpm" "$REPO/tests/deploy/rpm.sh" 400 || failed=1
 checks_done && [ "$failed" -eq 0 ]

@@ -16,12 +16,12 @@ if [ "$(cat "$base/.stamp" 2>/dev/null)" != "$wanted" ]; then
     bookworm "$base" http://deb.debian.org/debian >&2
   cp /etc/resolv.conf "$base/etc/resolv.conf"
   printf 'deb http://deb.debian.org/debian bookworm main\n' >"$base/etc/apt/sources.list"
-  chroot "$base" apt-get update -q >&2
+  TMPDIR=/tmp chroot "$base" apt-get update -q >&2
   # Each charm's by themselves: what one drags in would spare another what it needs alone.
   for packages in "masakari-api masakari-engine python3-sqlalchemy-utils" "masakari-host-monitor masakari-instance-monitor" \
     "pacemaker-remote pcs resource-agents corosync"; do
     # shellcheck disable=SC2086
-    chroot "$base" apt-get install -y --no-install-recommends --download-only $packages >&2
+    TMPDIR=/tmp chroot "$base" apt-get install -y --no-install-recommends --download-only $packages >&2
   done
   # Masakari's packages ask their questions of nobody; a guest has no network to ask names of.
   printf 'nameserver 127.0.0.1\n' >"$base/etc/resolv.conf"
