@@ -88,7 +88,7 @@ own_libraries() {
 
 # in_booted ROOT SCRIPT SECONDS : boots a copy of ROOT that has /deploy (packages and SCRIPT); what SCRIPT prints; 0 if it ended with 0.
 in_booted() {
-  local from="$1" script="$2" limit="$3" root rc=0
+  local from="${1:?no root}" script="$2" limit="$3" root rc=0
   root="$(mktemp -d "$DEPLOY_CACHE/run.XXXXXX")"
   cp -a --reflink=auto "$from/." "$root/"
   mkdir -p "$root/deploy"

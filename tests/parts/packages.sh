@@ -73,7 +73,7 @@ check "and leaves nothing" sh -c "! find '$rpm_root/usr/bin' '$rpm_root/usr/lib'
 taken_over() {
   local root unpacked="$work/unpacked" file missing=0
   root="$(mktemp -d "$DEPLOY_CACHE/dpkg.XXXXXX")"
-  cp -a --reflink=auto "$1/." "$root/"
+  cp -a --reflink=auto "${1:?no root}/." "$root/"
   cp "$DEPLOY_PACKAGES"/*.deb "$root/tmp/"
   TMPDIR=/tmp chroot "$root" sh -ec 'dpkg -i /tmp/tachi_*.deb /tmp/tachi-monitors_*.deb' || missing=1
   rm -rf "$unpacked"
