@@ -1,8 +1,8 @@
-//! Is every instance protected now, and if not, why and what is to be done: one pure assessment of what is known. Whatever shows
-//! the state of a region to people, or counts it, is a rendering of [`assess`].
+//! Pure assessment of the gathered facts: is every instance protected now, and if not, why, and what has to be done? Every display
+//! and every count of a region's state is a rendering of [`assess`].
 //!
-//! Two rules hold everywhere. What is good counts only while it is young: a fact older than [`FRESH`] says nothing good any more.
-//! What is bad counts until something newer says otherwise. What nobody has gathered is unknown or said to be not assessed, and
+//! Two rules hold everywhere. Good news counts only while it is current: a fact older than [`FRESH`] is no longer good news. Bad
+//! news counts until a later fact contradicts it. A fact that no engine has gathered is unknown or listed as not assessed, and
 //! never good.
 
 mod code;
@@ -48,19 +48,19 @@ use crate::words::words;
 use findings::Findings;
 use hosts::Assessed;
 
-/// How old a fact may be that says something good.
+/// Maximum age of a fact that counts as good news.
 pub const FRESH: Duration = Duration::from_secs(45);
 
 words! {
-    /// How bad a finding is, and the whole: the later, the worse.
+    /// Severity of a finding, and of the whole situation, in ascending order.
     Grade {
-        /// Nothing to say.
+        /// No problem.
         Ok = "ok",
-        /// Worth knowing, and no reason to act.
+        /// Useful to know; no action needed.
         Info = "info",
-        /// Protection has lost a leg, or somebody has taken it away on purpose.
+        /// Protection is weakened, or an operator has removed it on purpose.
         Warn = "warn",
-        /// It is not known how things are.
+        /// The state is not known.
         Unknown = "unknown",
         /// Instances are down, or would stay down.
         Err = "err",
@@ -68,60 +68,60 @@ words! {
 }
 
 words! {
-    /// What would become of an instance if its host died now: the later, the worse, but for the last.
+    /// The fate of an instance if its host failed now, in ascending order of severity, except for the last one.
     Protection {
-        /// It would be recovered.
+        /// The instance would be recovered.
         Protected = "protected",
-        /// It would be recovered, with a caveat.
+        /// The instance would be recovered, with a caveat.
         Degraded = "degraded",
         /// Too little is known.
         Unknown = "unknown",
-        /// It would stay down.
+        /// The instance would stay down.
         Unprotected = "unprotected",
-        /// It is down, or may be.
+        /// The instance is down, or may be.
         Down = "down",
-        /// Policy leaves it where it is.
+        /// Policy excludes the instance from recovery.
         NotMeant = "not-meant",
     }
 }
 
 words! {
-    /// What an assessment cannot judge yet, because nobody gathers it.
+    /// A part of an assessment that is left out while no data for it is gathered.
     Aspect {
-        /// Whether other hosts have room for what would move.
+        /// Capacity of other hosts for the instances that would move.
         Room = "room",
-        /// Whether a monitor watches each host.
+        /// Coverage of each host by a monitor.
         Monitors = "monitors",
     }
 }
 
-/// How things are.
+/// The assessed state of a region.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Situation {
-    /// The worst of the findings.
+    /// The highest severity of the findings.
     pub grade: Grade,
-    /// What there is to say, worst first.
+    /// The findings, most severe first.
     pub findings: Vec<Finding>,
-    /// The registered hosts and those of Nova, by name.
+    /// The registered hosts and the hosts that Nova knows, by name.
     pub hosts: Vec<HostSituation>,
     /// The segments, by name.
     pub segments: Vec<SegmentSituation>,
-    /// The monitors that have ever signed, worst first.
+    /// The monitors that have ever sent a heartbeat, most severe first.
     pub monitors: Vec<MonitorSituation>,
-    /// Every instance that is known; `None` while nobody has listed them.
+    /// Every known instance; `None` until the instances have been listed.
     #[serde(skip)]
     pub instances: Option<Vec<InstanceSituation>>,
-    /// How many of them there are of each kind.
+    /// The number of instances by protection.
     pub counts: Option<Counts>,
-    /// What is not judged.
+    /// The parts that are not assessed.
     pub not_assessed: Vec<Aspect>,
 }
 
-/// What is the matter with a host, or with everything, as far as its instances are concerned.
+/// Protection of the instances of a host, a segment or the whole region, with the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Standing {
     protection: Protection,
-    /// Why, weightiest first; empty only if protected. What only limits what is known may be among them.
+    /// The reasons, most severe first; empty only if protected. Some of them may only limit what is known.
     reasons: BTreeSet<Code>,
 }
 
@@ -133,7 +133,7 @@ impl Standing {
         }
     }
 
-    /// It is no better than `protection`, because of `code`.
+    /// Lowers the protection to at most `protection`, because of `code`.
     fn worsen(&mut self, protection: Protection, code: Code) {
         self.protection = self.protection.max(protection);
         self.reasons.insert(code);
@@ -145,12 +145,12 @@ impl Standing {
     }
 }
 
-/// Judges what is known at `now`.
+/// Assesses the facts as of `now`.
 pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
     assess_with(facts, &forecast_region(facts, now), now)
 }
 
-/// The same with a forecast that was made of these facts: whoever judges often need not make it each time.
+/// Assesses the facts with a forecast that was made from them, so that frequent callers need not make it each time.
 pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situation {
     let mut found = Findings::default();
     let mut all = Standing::good();
@@ -188,7 +188,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         let first = hosts.len();
         hosts.extend(segment.hosts.iter().map(|host| {
             let mut assessed = hosts::registered(host, segment, &look, &mut found);
-            // Without a reserved host, where there has to be one, there is no room for anything, and that is said.
+            // NO_RESERVED_HOST already reports that a segment without a reserved host lacks capacity.
             if !of_segment.reasons.contains(&Code::NoReservedHost) {
                 room.of_host(&host.name, &look, &mut assessed.standing, &mut found);
             }
@@ -236,7 +236,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     }
 }
 
-/// What nobody gathers, or may.
+/// Returns the parts for which data is missing.
 fn not_assessed(look: &Look<'_>, room: &room::Judged<'_>) -> Vec<Aspect> {
     let is_missing = |aspect: &&Aspect| match aspect {
         Aspect::Room => !room.is_assessed(),
@@ -245,39 +245,39 @@ fn not_assessed(look: &Look<'_>, room: &room::Judged<'_>) -> Vec<Aspect> {
     Aspect::ALL.iter().filter(is_missing).copied().collect()
 }
 
-/// What the parts of an assessment look at.
+/// Inputs that all parts of an assessment share.
 struct Look<'a> {
     facts: &'a Facts,
     now: Timestamp,
-    /// What Nova says of its services is young enough to be good news.
+    /// True if Nova's list of services is fresh enough to count as good news.
     fresh: bool,
     computes: BTreeMap<&'a str, &'a ComputeService>,
-    /// The last tests of the devices of each host.
+    /// The last tests of the fence devices, by host.
     tests: BTreeMap<&'a str, Vec<&'a DeviceTest>>,
-    /// Instances by host, as listed last.
+    /// The number of instances by host, as last listed.
     numbers: BTreeMap<&'a str, u64>,
-    /// What is frozen.
+    /// The frozen segments, hosts and instances.
     ice: freezes::Frozen<'a>,
-    /// Who watches which host.
+    /// The monitors that watch each host.
     watchers: monitors::Watchers<'a>,
-    /// Why the guards would hold the recovery of a host.
+    /// The reasons for which the guards would put the recovery of a host on hold.
     holds: BTreeMap<&'a str, &'a [String]>,
 }
 
 impl Look<'_> {
-    /// How many instances are on a host; 0 if that is not known.
+    /// Returns the number of instances on a host; 0 if it is not known.
     fn instances_on(&self, host: &str) -> u64 {
         self.numbers.get(host).copied().unwrap_or(0)
     }
 
-    /// Whether Nova hears a host; `None` if it is not known.
+    /// Returns true if Nova shows the host up; `None` if that is not known.
     fn is_up(&self, host: &str) -> Option<bool> {
         let compute = self.computes.get(host).filter(|one| !one.cell_down)?;
         (self.fresh || !compute.up).then_some(compute.up)
     }
 }
 
-/// Words for a number of things.
+/// Formats a count with its noun.
 fn number(count: usize, one: &str, many: &str) -> String {
     if count == 1 {
         format!("1 {one}")

@@ -1,106 +1,61 @@
-//! What can be said of a region: one code for each, and one page of the book.
+//! Finding codes; each has its own page in the documentation.
 
 use super::Grade;
 use crate::words::words;
 
 words! {
-    /// What is found. The names are a contract: scripts and alerts go by them. In the order in which they are told.
+    /// Codes of findings, in display order. Scripts and alerts rely on the names. [`Code::meaning`] explains each code.
     Code {
-        /// See [`Code::meaning`], here and below.
         MoveNeedsPerson = "MOVE_NEEDS_PERSON",
-        /// ..
         MoveFailed = "MOVE_FAILED",
-        /// ..
         InstanceDown = "INSTANCE_DOWN",
-        /// ..
         RecoveryHeld = "RECOVERY_HELD",
-        /// ..
         NoEngine = "NO_ENGINE",
-        /// ..
         NovaAway = "NOVA_AWAY",
-        /// ..
         QueueStalls = "QUEUE_STALLS",
-        /// ..
         FencingStopped = "FENCING_STOPPED",
-        /// ..
         FencingDryRun = "FENCING_DRY_RUN",
-        /// ..
         NoFenceDevice = "NO_FENCE_DEVICE",
-        /// ..
         FenceFileUnreadable = "FENCE_FILE_UNREADABLE",
-        /// ..
         NoHosts = "NO_HOSTS",
-        /// ..
         HostDown = "HOST_DOWN",
-        /// ..
         HostNotInSegment = "HOST_NOT_IN_SEGMENT",
-        /// ..
         HostWithoutFence = "HOST_WITHOUT_FENCE",
-        /// ..
         FenceForeignMachine = "FENCE_FOREIGN_MACHINE",
-        /// ..
         FenceFailing = "FENCE_FAILING",
-        /// ..
         NoReservedHost = "NO_RESERVED_HOST",
-        /// ..
         HostNotWatched = "HOST_NOT_WATCHED",
-        /// ..
         GuestsResume = "GUESTS_RESUME",
-        /// ..
         FactsOld = "FACTS_OLD",
-        /// ..
         InstancesNotListed = "INSTANCES_NOT_LISTED",
-        /// ..
         HostCellDown = "HOST_CELL_DOWN",
-        /// ..
         FenceNotTested = "FENCE_NOT_TESTED",
-        /// ..
         MonitorUnknown = "MONITOR_UNKNOWN",
-        /// ..
         RoomUnknown = "ROOM_UNKNOWN",
-        /// ..
         FenceLevelFailing = "FENCE_LEVEL_FAILING",
-        /// ..
         SegmentDisabled = "SEGMENT_DISABLED",
-        /// ..
         FewHosts = "FEW_HOSTS",
-        /// ..
         RecoveryWouldHold = "RECOVERY_WOULD_HOLD",
-        /// ..
         NoRoom = "NO_ROOM",
-        /// ..
         HostUnknownToNova = "HOST_UNKNOWN_TO_NOVA",
-        /// ..
         HostOnMaintenance = "HOST_ON_MAINTENANCE",
-        /// ..
         Frozen = "FROZEN",
-        /// ..
         HostNotBack = "HOST_NOT_BACK",
-        /// ..
         ProcessDown = "PROCESS_DOWN",
-        /// ..
         HostDisabled = "HOST_DISABLED",
-        /// ..
         ReporterDoubted = "REPORTER_DOUBTED",
-        /// ..
         MonitorSilent = "MONITOR_SILENT",
-        /// ..
         MonitorPart = "MONITOR_PART",
-        /// ..
         EngineSilent = "ENGINE_SILENT",
-        /// ..
         EnginePart = "ENGINE_PART",
-        /// ..
         HostUnderRecovery = "HOST_UNDER_RECOVERY",
-        /// ..
         RoomTight = "ROOM_TIGHT",
-        /// ..
         InstanceMoving = "INSTANCE_MOVING",
     }
 }
 
 impl Code {
-    /// How bad it is, unless the case says otherwise.
+    /// Returns the usual severity; a finding may override it.
     pub const fn grade(self) -> Grade {
         match self {
             Self::MoveNeedsPerson

@@ -1,28 +1,28 @@
-//! How many instances there are of each kind.
+//! Number of instances by protection.
 
 use serde::Serialize;
 
 use super::{InstanceSituation, Protection};
 
-/// Instances by what would become of them.
+/// The number of instances by protection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Would be recovered.
+    /// The instances that would be recovered.
     pub protected: u64,
-    /// With a caveat.
+    /// The instances that would be recovered, with a caveat.
     pub degraded: u64,
-    /// Too little is known.
+    /// The instances of which too little is known.
     pub unknown: u64,
-    /// Would stay down.
+    /// The instances that would stay down.
     pub unprotected: u64,
-    /// Are down, or may be.
+    /// The instances that are down, or may be.
     pub down: u64,
-    /// Are left where they are by policy.
+    /// The instances that policy excludes.
     pub not_meant: u64,
 }
 
 impl Counts {
-    /// Of these instances.
+    /// Counts these instances.
     pub fn of<'a>(instances: impl IntoIterator<Item = &'a InstanceSituation>) -> Self {
         let mut counts = Self::default();
         for one in instances {
@@ -31,7 +31,7 @@ impl Counts {
         counts
     }
 
-    /// How many there are of one kind.
+    /// Returns the number of instances with this protection.
     pub fn get(mut self, protection: Protection) -> u64 {
         *self.place(protection)
     }
@@ -47,7 +47,7 @@ impl Counts {
         }
     }
 
-    /// All of them that are meant to be recovered.
+    /// Returns the number of instances that policy includes.
     pub fn meant(self) -> u64 {
         self.protected + self.degraded + self.unknown + self.unprotected + self.down
     }

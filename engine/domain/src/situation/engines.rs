@@ -1,24 +1,24 @@
-//! The engines, what waits for them, and what they see.
+//! Assessment of the engines, of their queue, and of their view of Nova.
 
 use std::time::Duration;
 
 use super::{Code, Engine, Facts, Finding, Findings, Grade, Protection, Standing, number};
 use crate::timestamp::Timestamp;
 
-/// An engine signs every five seconds. One that has not for so long is silent; clocks of machines may differ a little.
+/// Age of the last heartbeat after which an engine counts as silent. Engines send one every 5 s; their clocks may differ slightly.
 const SILENT_AFTER: Duration = Duration::from_secs(20);
 
-/// A notification that waits longer than this for an engine is worth telling.
+/// Time a notification may wait for an engine before that is reported.
 const WAITED_LONG: Duration = Duration::from_secs(30);
 
-/// The part of an engine that speaks to Nova.
+/// The name of an engine's connection to Nova among its parts.
 const NOVA: &str = "nova";
 
 fn age(at: Timestamp, now: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(now.micros_since(at)).unwrap_or(0))
 }
 
-/// Whether who signed then has signed lately.
+/// True if a heartbeat sent at `seen_at` is recent.
 pub fn is_alive(seen_at: Timestamp, now: Timestamp) -> bool {
     age(seen_at, now) <= SILENT_AFTER
 }
@@ -59,7 +59,7 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &
             found.note(Finding::new(Code::FactsOld, text).since(since));
         }
     }
-    // Without an engine nobody looks, and that follows from it.
+    // Without an engine the data goes stale as a consequence, so FACTS_OLD is then no finding of its own.
     if !facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)) {
         all.worsen(Protection::Unknown, Code::FactsOld);
     }
@@ -85,19 +85,19 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &
     }
 }
 
-/// A younger engine runs on the same machine.
+/// True if a later engine runs on the same machine.
 fn is_replaced(engine: &Engine, alive: &[&Engine]) -> bool {
     let begun = |engine: &Engine| (engine.name.clone(), engine.started_at);
     alive.iter().any(|other| replaces(&begun(other), &begun(engine)))
 }
 
-/// Whether an engine of this name and beginning was started in the place of that one: on the same machine, and not before it.
+/// True if the first engine was started in place of the second: on the same machine, and not before it.
 pub fn replaces((name, begun): &(String, Timestamp), (of, before): &(String, Timestamp)) -> bool {
     let machine = |name: &str| name.split(':').next().map(str::to_owned);
     machine(name) == machine(of) && begun >= before
 }
 
-/// Nova that answers nobody is one thing to say; else it is the matter of the engines that it does not answer.
+/// Reports the parts of engines that do not work. If Nova answers none of the engines, that is one finding for all of them.
 fn nova(alive: &[&Engine], all: &mut Standing, found: &mut Findings) {
     let without = |engine: &&&Engine| engine.parts.get(NOVA).is_some_and(|part| !part.well);
     let away = alive.iter().filter(without).count() == alive.len();

@@ -1,4 +1,4 @@
-//! Why a host or an instance is protected, or not: what has to hold for it, and what speaks against each of that.
+//! Explanation of the protection of a host or an instance: the requirements of a recovery, and the findings that block each of them.
 
 use std::collections::BTreeSet;
 
@@ -6,31 +6,31 @@ use super::{Aspect, Code, Finding, HostSituation, InstanceSituation, Protection,
 use crate::words::words;
 
 words! {
-    /// What has to hold for a recovery. In the order in which it is told.
+    /// A requirement of a recovery, in display order.
     Need {
-        /// Somebody wants it recovered.
+        /// The instance is included in HA.
         Meant = "meant",
-        /// Nova hears its host.
+        /// Nova shows its host up.
         Heard = "heard",
-        /// It runs, or a person has stopped it.
+        /// The instance runs, or a person has stopped it.
         Runs = "runs",
-        /// Its host can be proven off.
+        /// The host can be confirmed off.
         Provable = "provable",
-        /// There is a host for it.
+        /// Another host has capacity for it.
         Room = "room",
-        /// Nothing keeps it where it is: that its recovery is under way does not.
+        /// The instance can be moved; an ongoing recovery of it does not block that.
         Movable = "movable",
-        /// Monitors report a failure, and are heard.
+        /// Monitors report a failure, and their reports are trusted.
         Watched = "watched",
-        /// An engine works, and reaches what it needs.
+        /// An engine runs and reaches what it needs.
         Engine = "engine",
-        /// What is known is young enough.
+        /// The data is current.
         Known = "known",
     }
 }
 
 impl Need {
-    /// For people: how it is when nothing speaks against it.
+    /// Returns the text for people if nothing blocks the requirement.
     pub const fn good(self) -> &'static str {
         match self {
             Self::Meant => "it is to be recovered",
@@ -45,7 +45,7 @@ impl Need {
         }
     }
 
-    /// For people: how it is when it does not hold.
+    /// Returns the text for people if the requirement is not met.
     pub const fn bad(self) -> &'static str {
         match self {
             Self::Meant => "it is not to be recovered",
@@ -60,7 +60,7 @@ impl Need {
         }
     }
 
-    /// What nobody gathers of it yet.
+    /// Returns the part of the assessment that this requirement depends on, if that part may be left out.
     pub const fn not_assessed(self) -> Option<Aspect> {
         match self {
             Self::Room => Some(Aspect::Room),
@@ -77,7 +77,7 @@ impl Need {
 }
 
 impl Code {
-    /// What it speaks against.
+    /// Returns the requirement that the finding blocks.
     pub const fn need(self) -> Need {
         match self {
             Self::NoHosts
@@ -125,28 +125,26 @@ impl Code {
     }
 }
 
-/// What is asked about.
+/// The subject of an explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostOrInstance<'a> {
-    /// A host.
     Host(&'a HostSituation),
-    /// An instance.
     Instance(&'a InstanceSituation),
 }
 
-/// How a host or an instance is, and why.
+/// The state of a host or an instance, with the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation<'a> {
-    /// A host or an instance, with its findings.
+    /// The host or instance, with its assessment.
     pub subject: HostOrInstance<'a>,
-    /// Each need with what speaks against it, worst first. A host has none to run.
+    /// Each requirement with the findings that block it, most severe first. A host has no [`Need::Runs`].
     pub needs: Vec<(Need, Vec<&'a Finding>)>,
-    /// Whether Nova hears the host; `None` if that is not known.
+    /// True if Nova shows the host up; `None` if that is not known.
     pub up: Option<bool>,
 }
 
 impl Explanation<'_> {
-    /// Whether a need holds, by what speaks against it; `None` if that is not known.
+    /// Returns whether a requirement is met, given the findings that block it; `None` if that is not known.
     pub fn holds(&self, need: Need, against: &[&Finding]) -> Option<bool> {
         if against.iter().any(|finding| finding.code != Code::RoomUnknown) {
             return Some(false);
@@ -155,9 +153,9 @@ impl Explanation<'_> {
             return None;
         }
         match need {
-            // Nobody looks for a reason on a host that is on maintenance, or whose instances wait for an operator.
+            // A host in maintenance, or one whose instances wait for an operator, gets no such finding, so Nova's state decides.
             Need::Heard => self.up,
-            // What Nova shows of an instance is of before its host fell silent, or of before it was lost on the way.
+            // The state of an instance in Nova is stale if its host went down, or if the instance was lost during a move.
             Need::Runs => {
                 let is_seen = self.up == Some(true) && self.subject.protection() != Protection::Down;
                 is_seen.then_some(true)
@@ -173,11 +171,11 @@ impl Explanation<'_> {
     }
 }
 
-/// The beginning of an id is enough if it has so many characters.
+/// Minimum length of an id prefix that identifies an instance.
 pub const SHORTEST_ID: usize = 4;
 
 impl Situation {
-    /// The hosts and instances of this name, or whose id begins so; several instances may have one name.
+    /// Returns the hosts and instances with this name or id prefix; several instances may have one name.
     pub fn explain(&self, name: &str) -> Vec<Explanation<'_>> {
         let hosts = self
             .hosts
@@ -217,7 +215,7 @@ impl Situation {
             .filter(|need| !(is_host && **need == Need::Runs))
             .map(|need| (*need, Vec::new()))
             .collect();
-        // One that is down for a reason of its own has that alone, and its host its own.
+        // An instance that is down for its own reason carries only that reason, so the reasons of its host are added.
         let reasons: BTreeSet<Code> = reasons
             .iter()
             .chain(of_host.into_iter().flatten())
@@ -225,7 +223,7 @@ impl Situation {
             .collect();
         for code in &reasons {
             let of_code = || self.findings.iter().filter(|finding| finding.code == *code);
-            // What is so of the whole region names engines, or nobody.
+            // Findings about the whole region name engines, or no subject at all.
             let own: Vec<&Finding> = of_code().filter(|finding| names(finding)).collect();
             let own = if own.is_empty() { of_code().collect() } else { own };
             let Some((_, against)) = needs.iter_mut().find(|(need, _)| *need == code.need()) else {
@@ -240,7 +238,7 @@ impl Situation {
 }
 
 impl HostOrInstance<'_> {
-    /// What would become of it if its host died now.
+    /// Returns the fate of the subject if its host failed now.
     pub const fn protection(self) -> Protection {
         match self {
             Self::Host(one) => one.protection,
@@ -248,7 +246,7 @@ impl HostOrInstance<'_> {
         }
     }
 
-    /// The host that it is, or is on.
+    /// Returns the name of the host, or of the instance's host.
     pub fn host(&self) -> &str {
         match self {
             Self::Host(one) => &one.name,

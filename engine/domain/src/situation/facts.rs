@@ -1,4 +1,4 @@
-//! What is known, with when it was known.
+//! Facts about a region, each with its age.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,28 +21,28 @@ use crate::reserved::Aggregate;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 
-/// Something, and when it was so.
+/// A value with the time at which it was true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known<T> {
-    /// When.
+    /// The time at which the value was true.
     pub as_of: Timestamp,
-    /// What was seen then.
+    /// The value at that time.
     pub value: T,
 }
 
 impl<T> Known<T> {
-    /// Whether it is young enough to be good news. What comes from the future says as little: a clock is wrong.
+    /// True if the value is current enough to be good news. A time in the future is as useless as an old one: some clock is wrong.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         u128::from(now.micros_since(self.as_of).unsigned_abs()) <= FRESH.as_micros()
     }
 }
 
-/// All that is known. What is in our own tables is as old as the reading of them.
+/// All known facts. Facts from our own tables are as old as the read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
-    /// Who has signed the roll of engines.
+    /// The registered engines.
     pub engines: Vec<Engine>,
-    /// What waits for an engine.
+    /// The notifications that wait for an engine.
     pub queue: Queue,
     /// The segments with their hosts.
     pub segments: Vec<Segment>,
@@ -52,234 +52,221 @@ pub struct Facts {
     pub waiting: Vec<Waiting>,
     /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
     pub away: BTreeSet<ServerId>,
-    /// The reporters that are set aside, or should be.
+    /// The reporters that are quarantined, or should be.
     pub doubted: Vec<Doubt>,
-    /// What somebody has frozen.
+    /// The freezes in force.
     pub freezes: Vec<Ice>,
-    /// The monitors that have ever signed.
+    /// The monitors that have ever sent a heartbeat.
     pub monitors: Vec<Monitor>,
-    /// How hosts are proven off.
+    /// The fencing configuration and the state of the fence devices.
     pub fencing: Fencing,
-    /// Nova's compute services; `None` if nobody has looked.
+    /// Nova's compute services; `None` if no engine has read them.
     pub computes: Option<Known<Vec<ComputeService>>>,
-    /// Nova's instances; `None` if nobody has listed them.
+    /// Nova's instances; `None` if no engine has listed them.
     pub instances: Option<Known<Instances>>,
-    /// What hosts have; `None` if nobody has looked.
+    /// The resources of the hosts; `None` if no engine has read them.
     pub rooms: Option<Known<Rooms>>,
-    /// The hosts whose recovery the guards would hold; `None` if no engine has told.
+    /// The hosts whose recovery the guards would put on hold; `None` if no engine has reported them.
     pub holds: Option<Known<Vec<WouldHold>>>,
 }
 
-/// What hosts have, and what binds those that choose among them.
+/// The resources of the hosts, and the rules that restrict the choice among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rooms {
-    /// By service host. One that is missing has changed since it was read last, or was never read.
+    /// The resource provider of each service host. A missing host has changed since its last read, or was never read.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Nova's aggregates.
     pub aggregates: Vec<Aggregate>,
-    /// Its server groups that bind.
+    /// Nova's server groups whose policy is binding.
     pub groups: Vec<Group>,
-    /// How it went.
+    /// The outcome of the last read.
     pub state: RoomsState,
 }
 
-/// How the last look at what hosts have went.
+/// The outcome of the last read of the hosts' resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomsState {
-    /// Why it failed, so that nothing counts.
+    /// The reason why the read failed; then none of its data counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// We are not let in, and shall not be until somebody changes that.
+    /// True if access is denied until an operator grants it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
-    /// So many hosts are to be read.
+    /// The number of hosts that are still to be read.
     pub unread: u64,
 }
 
-/// An engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
-    /// Its name, which begins with its machine's and a colon.
+    /// The name, which begins with the machine's name and a colon.
     pub name: String,
-    /// When it began.
+    /// The start time.
     pub started_at: Timestamp,
-    /// When it signed last.
+    /// The time of the last heartbeat.
     pub seen_at: Timestamp,
-    /// How its parts are, by name.
+    /// The state of the engine's parts, by name.
     pub parts: BTreeMap<String, Part>,
-    /// It keeps freezes; older ones know of none.
+    /// True if the engine honours freezes; older versions do not know them.
     pub keeps_freezes: bool,
 }
 
-/// A part of an engine, such as its way to Nova.
+/// A part of an engine, such as its connection to Nova.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Nothing to worry about.
+    /// True if the part works.
     pub well: bool,
-    /// For people.
+    /// Text for people.
     pub text: String,
 }
 
-/// What waits for an engine.
+/// The notifications that wait for an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// Notifications nobody has begun to work on.
+    /// The number of notifications that no engine has started to process.
     pub new: u64,
-    /// When the oldest of them was accepted.
+    /// The time at which the oldest of them was accepted.
     pub oldest: Option<Timestamp>,
 }
 
-/// A segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Its name.
     pub name: String,
-    /// How its instances are recovered.
+    /// The recovery method of its instances.
     pub method: RecoveryMethod,
-    /// Whether anything of it is recovered.
+    /// False if none of its hosts or instances is recovered.
     pub enabled: bool,
-    /// Its hosts.
     pub hosts: Vec<Host>,
 }
 
 /// A registered host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Its name.
     pub name: String,
-    /// Kept empty for the instances of another.
+    /// True if the host is kept empty for the instances of another.
     pub reserved: bool,
-    /// Why it is on maintenance, if it is.
+    /// The reason for its maintenance, if it is in maintenance.
     pub maintenance: Option<MaintenanceReason>,
-    /// The recovery of it that is open or watching.
+    /// The host's recovery that is open or watching.
     pub recovery: Option<(RecoveryId, Life)>,
 }
 
-/// A recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// As commands take it.
+    /// The id that commands take.
     pub id: RecoveryId,
-    /// What it is about.
     pub kind: RecoveryKind,
-    /// Its host.
     pub host: String,
     /// Open or watching.
     pub life: Life,
-    /// What it waits for.
+    /// The condition that the recovery waits for.
     pub wait: Option<Wait>,
-    /// Its instances, and how many of them are back.
+    /// The number of its instances.
     pub instances: u64,
-    /// See `instances`.
+    /// The number of its instances that are running again.
     pub back: u64,
 }
 
 /// An instance that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// The instance.
     pub server: ServerId,
-    /// Its name.
+    /// The instance's name.
     pub name: String,
     /// The host that failed.
     pub host: String,
-    /// The recovery.
     pub recovery: RecoveryId,
-    /// For what it waits.
+    /// The condition that the instance waits for.
     pub wait: Option<Wait>,
 }
 
-/// A monitor, by its last signature.
+/// A monitor, by its last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Monitor {
-    /// What it said.
+    /// The content of the heartbeat.
     pub said: Signature,
-    /// When.
+    /// The time of the heartbeat.
     pub signed_at: Timestamp,
 }
 
 /// A freeze that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ice {
-    /// What, until when, who, why.
+    /// The scope, end, author and reason.
     pub freeze: Freeze,
-    /// The instance, if it is one.
+    /// The instance, if the freeze is of one.
     pub server: Option<ServerId>,
-    /// When it was said.
+    /// The time at which the freeze was set.
     pub since: Timestamp,
 }
 
 /// A reporter whose claims Nova contradicts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// Its number in the list.
+    /// The number in the list of quarantined reporters.
     pub number: i64,
-    /// Who.
+    /// The reporter's identity.
     pub reporter: String,
-    /// Since when.
+    /// The start of the quarantine.
     pub since: Timestamp,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
-    /// What it says begins nothing. If not, too many are set aside already.
+    /// True if its reports start no recovery. False if too many reporters are quarantined already.
     pub aside: bool,
-    /// How many of its reports were kept since.
+    /// The number of its reports that were stored since without effect.
     pub unheard: u64,
 }
 
-/// How hosts are proven off.
+/// The fencing configuration and the state of the fence devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fencing {
-    /// Whose word counts.
+    /// The party that confirms a host off.
     pub mode: FencingMode,
-    /// An operator has stopped all fencing.
+    /// True if an operator has stopped all fencing.
     pub stopped: bool,
-    /// Whether power controllers are configured.
+    /// True if power controllers are configured.
     pub has_devices: bool,
-    /// Why their file cannot be read.
+    /// The reason why the file of fence devices cannot be read.
     pub trouble: Option<String>,
-    /// Registered hosts without a device.
+    /// The registered hosts without a device.
     pub without: Vec<String>,
-    /// Devices that answer for another machine than is expected.
+    /// The devices that answer for another machine than expected.
     pub foreign: Vec<Foreign>,
-    /// The last test of each device of each host; `None` if nobody has told of any.
+    /// The last test of each device of each host; `None` if no engine has reported any.
     pub tests: Option<Vec<DeviceTest>>,
 }
 
-/// A device whose word does not count.
+/// A device whose answers are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreign {
-    /// The host.
     pub host: String,
     /// The device, with its plug.
     pub device: String,
-    /// What is expected and what answers, for people.
+    /// The expected and the answering machine, for people.
     pub what: String,
-    /// Since when.
+    /// The time since when it has answered for another machine.
     pub since: Timestamp,
 }
 
-/// What a device said when it was tested last.
+/// The result of the last test of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceTest {
-    /// The host.
     pub host: String,
-    /// The level's number.
+    /// The number of the fencing level.
     pub level: u32,
-    /// The device's name.
     pub device: String,
-    /// The same with its plug.
+    /// The device's name with its plug.
     pub target: String,
-    /// When.
+    /// The time of the test.
     pub as_of: Timestamp,
-    /// How long that counts, in seconds: tests are apart.
+    /// Validity of the result in seconds; tests run at intervals.
     pub counts_for: u32,
-    /// The reading; `None` if there was none, or an older engine made the test.
+    /// The power reading; `None` if there was none, or an older engine made the test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<Power>,
-    /// Why it cannot be counted on.
+    /// The reason why the device cannot be relied on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// How often in a row it has failed.
+    /// The number of consecutive failures.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: u32,
 }
@@ -290,58 +277,56 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 impl DeviceTest {
-    /// Whether it can be counted on at `now`: it works, and was tested lately.
+    /// True if the device can be relied on at `now`: the test passed and is still valid.
     pub fn is_good(&self, now: Timestamp) -> bool {
         let age = now.micros_since(self.as_of).unsigned_abs();
         self.fault.is_none() && age <= u64::from(self.counts_for).saturating_mul(1_000_000)
     }
 }
 
-/// A compute service of Nova's.
+/// A compute service in Nova.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComputeService {
-    /// Its host.
     pub host: String,
-    /// Nova hears it, and nobody has declared it dead.
+    /// True if Nova shows the service up, and it is not forced down.
     pub up: bool,
-    /// It may take instances.
+    /// True if the host may take instances.
     pub enabled: bool,
-    /// Its cell is away, so that nothing of this is known.
+    /// True if the host's cell does not answer, so that its state is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cell_down: bool,
-    /// Since when it is as it is, as far as was seen.
+    /// The time since when the service has been in this state, as far as was observed.
     pub since: Timestamp,
 }
 
 /// Nova's instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instances {
-    /// All have been listed once.
+    /// True if all instances have been listed once.
     pub complete: bool,
-    /// By host. Shared, for who watches keeps them while they are judged.
+    /// The instances by host. Shared, because the watcher keeps them while they are assessed.
     pub on: BTreeMap<String, Arc<Vec<Instance>>>,
 }
 
-/// An instance. `N` is what it needs, shared by those of one flavor and project; or the text of that, for who reads many.
+/// An instance. `N` is the type of its needs: shared by instances of one flavor and project, or raw text for bulk reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance<N = Arc<Needs>> {
-    /// Nova's id.
     pub id: ServerId,
-    /// Its name. Shared with what is made of it: there may be fifty thousand.
+    /// The name. Shared with everything that is derived from it: there may be 50,000 instances.
     pub name: Arc<str>,
-    /// Why policy leaves it where it is, if it does.
+    /// The reason why policy excludes the instance; `None` if it is included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<String>,
-    /// It is being moved by somebody, so that it may run on another host if its own dies now.
+    /// True if the instance is being moved, so that it may run on another host if its own fails now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moving: bool,
-    /// Its owner has marked it, so that it is among those that are moved first.
+    /// True if its owner has marked it, so that it is among the first to be moved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marked: bool,
-    /// It does not run; `None` if it does.
+    /// The reason why the instance does not run; `None` if it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<Rest>,
-    /// What it needs of a host; `None` if Nova does not show it.
+    /// The resources and properties that it needs of a host; `None` if Nova does not show them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<N>,
 }

@@ -1,11 +1,11 @@
-//! Whether hosts can be proven off.
+//! Assessment of fencing: can hosts be confirmed off?
 
 use std::collections::BTreeMap;
 
 use super::{Code, DeviceTest, Facts, Finding, Findings, Look, Protection, Standing};
 use crate::policy::FencingMode;
 
-/// So many failures in a row are no accident.
+/// Number of consecutive failed tests that rules out an accident.
 const FAILURES: u32 = 2;
 
 pub(super) fn assess_region(facts: &Facts, all: &mut Standing, found: &mut Findings) {
@@ -42,7 +42,7 @@ pub(super) fn assess_region(facts: &Facts, all: &mut Standing, found: &mut Findi
     }
 }
 
-/// What the devices of a host are good for.
+/// Judges whether the fence devices of a host can confirm it off.
 pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
     let fencing = &look.facts.fencing;
     if !fencing.mode.asks_devices() || !fencing.has_devices {
@@ -116,7 +116,7 @@ pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, 
     }
 }
 
-/// The last tests of the devices of each host.
+/// Groups the last tests of devices by host.
 pub(super) fn by_host(facts: &Facts) -> BTreeMap<&str, Vec<&DeviceTest>> {
     let mut tests: BTreeMap<&str, Vec<&DeviceTest>> = BTreeMap::new();
     for test in facts.fencing.tests.iter().flatten() {

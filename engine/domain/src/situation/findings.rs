@@ -1,4 +1,4 @@
-//! What there is to say.
+//! Findings of an assessment.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,29 @@ use serde::Serialize;
 use super::{Code, Grade};
 use crate::timestamp::Timestamp;
 
-/// One thing to say, of one subject or of several of which the same is to be said.
+/// A finding about one subject, or about several subjects with the same text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Stays the same when the sentence changes.
+    /// The code, which stays the same when the text changes.
     pub code: Code,
-    /// How bad.
+    /// The severity.
     pub grade: Grade,
-    /// The hosts, instances, engines or others that it is about; empty if it is about everything.
+    /// The hosts, instances, engines or other subjects; empty if the finding is about the whole region.
     pub subjects: Vec<String>,
-    /// How many instances are concerned.
+    /// The number of affected instances.
     pub instances: u64,
-    /// Since when, as far as it is known, in microseconds of Unix time.
+    /// The start of the condition, as far as it is known, in microseconds of Unix time.
     pub since: Option<Timestamp>,
-    /// For people.
+    /// The text for people.
     pub text: String,
-    /// What to type.
+    /// The command to run or the setting to change.
     pub fix: Option<String>,
-    /// The page of the book about it.
+    /// The page of the documentation.
     pub page: String,
 }
 
 impl Finding {
-    /// About everything, as bad as its code is by itself.
+    /// Creates a finding about the whole region, with the usual severity of its code.
     pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
         Self {
             code,
@@ -68,7 +68,7 @@ impl Finding {
     }
 }
 
-/// Findings; those that say the same are one.
+/// The findings; those with the same severity, code and text are merged into one.
 #[derive(Default)]
 pub(super) struct Findings(BTreeMap<(std::cmp::Reverse<Grade>, Code, String), Finding>);
 

@@ -1,4 +1,4 @@
-//! What somebody has frozen: nothing of it is recovered for a while.
+//! Assessment of freezes: nothing in their scope is recovered while they last.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::{Code, Facts, Finding, Findings, Grade, Ice, Look, Protection, Standi
 use crate::freeze::FreezeScope;
 use crate::id::ServerId;
 
-/// What is frozen by itself.
+/// The segments, hosts and instances that have a freeze of their own.
 #[derive(Default)]
 pub(super) struct Frozen<'a> {
     pub(super) segments: BTreeSet<&'a str>,
@@ -15,7 +15,7 @@ pub(super) struct Frozen<'a> {
 }
 
 impl Frozen<'_> {
-    /// Worsens what is frozen.
+    /// Lowers the protection if `frozen`.
     pub(super) fn hold(standing: &mut Standing, frozen: bool) {
         if frozen {
             standing.worsen(Protection::Unprotected, Code::Frozen);
@@ -41,7 +41,7 @@ pub(super) fn by_what(facts: &Facts) -> Frozen<'_> {
     frozen
 }
 
-/// Tells each. One that an engine does not keep is worse than none.
+/// Reports each freeze. A freeze that a running engine ignores is an error: relying on it is worse than having none.
 pub(super) fn assess(look: &Look<'_>, all: &mut Standing, found: &mut Findings) {
     let engines = look.facts.engines.iter();
     let alive = engines.filter(|engine| is_alive(engine.seen_at, look.now));
@@ -76,7 +76,7 @@ fn about(finding: Finding, ice: &Ice, look: &Look<'_>) -> Finding {
     let name = ice.freeze.name.as_str();
     let segments = &look.facts.segments;
     match ice.freeze.scope {
-        // It is about everything.
+        // A freeze of the region is about everything, so it has no subject.
         FreezeScope::Region => Finding {
             instances: look.numbers.values().sum(),
             ..finding
@@ -121,7 +121,7 @@ mod tests {
             (FreezeScope::Segment, "s1", vec!["segment s1"], 6),
             (FreezeScope::Host, "a", vec!["a"], 2),
             (FreezeScope::Instance, "vm-1", vec!["vm-1"], 1),
-            // Of one that is registered no more nothing is protected anyway.
+            // A host that is no longer registered is not protected anyway.
             (FreezeScope::Host, "z", vec!["z"], 0),
         ] {
             let situation = assess(&frozen(scope, name), NOW);

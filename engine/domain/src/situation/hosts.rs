@@ -1,4 +1,4 @@
-//! Hosts: whether what runs on them would be recovered.
+//! Assessment of hosts: would their instances be recovered?
 
 use std::collections::BTreeSet;
 
@@ -12,33 +12,31 @@ use super::{
 use crate::entity::host::MaintenanceReason;
 use crate::recovery::Life;
 
-/// A host.
+/// The assessed state of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostSituation {
-    /// Its name.
     pub name: String,
-    /// Its segment, if it has one.
     pub segment: Option<String>,
-    /// Kept empty for the instances of another.
+    /// True if the host is kept empty for the instances of another.
     pub reserved: bool,
-    /// What would become of its instances if it died now.
+    /// The fate of its instances if the host failed now.
     pub protection: Protection,
-    /// Why.
+    /// The reasons for the protection.
     pub reasons: BTreeSet<Code>,
-    /// Whether Nova hears it; `None` if that is not known.
+    /// True if Nova shows the host up; `None` if that is not known.
     pub up: Option<bool>,
-    /// Its instances; `None` while nobody has listed them.
+    /// The number of its instances by protection; `None` until the instances have been listed.
     pub counts: Option<Counts>,
 }
 
-/// A host, before its instances are counted.
+/// An assessed host, before its instances are counted.
 pub(super) struct Assessed<'a> {
     pub(super) name: &'a str,
     segment: Option<&'a str>,
     reserved: bool,
     pub(super) standing: Standing,
     up: Option<bool>,
-    /// Whether it can take instances of another host, or be lost.
+    /// True if the host can take instances of another host, or be lost.
     pub(super) works: bool,
 }
 
@@ -57,14 +55,14 @@ impl Assessed<'_> {
     }
 }
 
-/// Those of one host: instances are sorted by host.
+/// Returns the instances of one host. `all` is sorted by host.
 pub(super) fn of_host<'a>(all: &'a [InstanceSituation], host: &str) -> &'a [InstanceSituation] {
     let from = all.partition_point(|one| &*one.host < host);
     let to = all.partition_point(|one| &*one.host <= host);
     all.get(from..to).unwrap_or_default()
 }
 
-/// One that is registered.
+/// Assesses a registered host.
 pub(super) fn registered<'a>(
     host: &'a Host,
     segment: &'a Segment,
@@ -82,7 +80,7 @@ pub(super) fn registered<'a>(
     } else {
         at_nova(host, look, &mut standing, found);
         fencing::assess_host(name, look, &mut standing, found);
-        // The monitors of a host that is down are silent for that.
+        // The monitors of a host that is down send no heartbeats for that reason.
         if up != Some(false) {
             monitors::assess_host(name, look, &mut standing, found);
         }
@@ -99,7 +97,7 @@ pub(super) fn registered<'a>(
     }
 }
 
-/// Whether it is at work, as far as is known. A mere report does not take it away: Nova's word that it is up outweighs it.
+/// True if the host is running, as far as is known. A report alone does not change that: Nova showing the host up outweighs it.
 pub(super) fn works(host: &Host, look: &Look<'_>) -> bool {
     let up = look.is_up(&host.name);
     match host.recovery {
@@ -123,7 +121,7 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
         .and_then(|one| one.wait.as_ref())
         .is_some_and(|wait| wait.what.needs_person());
     let (protection, text) = if look.is_up(name) == Some(true) {
-        // What is reported of a host that Nova hears is examined first.
+        // A report about a host that is up in Nova is checked first.
         (
             Protection::Unknown,
             "it is reported down, but is up in Nova: the report is being checked".to_owned(),
@@ -153,7 +151,7 @@ fn on_maintenance(
 ) {
     let back = || format!("tachi host return {name}");
     let (code, text, fix) = match reason {
-        // Who has put it there takes it off: a recovery and its return leave it alone.
+        // Only an operator clears maintenance that an operator has set: recoveries and host returns leave it alone.
         MaintenanceReason::Operator => (
             Code::HostOnMaintenance,
             "on maintenance: an operator has put it there",
@@ -175,7 +173,7 @@ fn on_maintenance(
     };
     let protection = match reason {
         MaintenanceReason::Operator | MaintenanceReason::Recovery => lost_or_down(name, look),
-        // Its own failure is still reported and recovered (R19).
+        // A failure of the host itself is still reported and recovered (R19).
         MaintenanceReason::Process => Protection::Degraded,
     };
     standing.worsen(protection, code);
@@ -186,7 +184,7 @@ fn on_maintenance(
     );
 }
 
-/// What the guards would say if it failed now.
+/// Reports the guards that would put the recovery on hold if the host failed now.
 fn would_hold(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
     let Some(why) = look.holds.get(name) else {
         return;
@@ -201,7 +199,7 @@ fn would_hold(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut 
     );
 }
 
-/// Of instances on a host whose loss nobody would make good: they are down if Nova does not hear the host, as far as anybody knows.
+/// Returns the protection of instances that are not recovered if their host fails: down if Nova is known to show the host down.
 fn lost_or_down(name: &str, look: &Look<'_>) -> Protection {
     if look.is_up(name) == Some(false) {
         Protection::Down
@@ -210,7 +208,7 @@ fn lost_or_down(name: &str, look: &Look<'_>) -> Protection {
     }
 }
 
-/// What Nova says of a host that should be at work.
+/// Judges the compute service of a host that should be running.
 fn at_nova(host: &Host, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
     let name = host.name.as_str();
     let instances = look.instances_on(name);
@@ -250,7 +248,7 @@ fn at_nova(host: &Host, look: &Look<'_>, standing: &mut Standing, found: &mut Fi
                 .about(name, instances)
                 .since(compute.since)
                 .fix(if look.ice.hosts.contains(name) {
-                    // Drained, most likely: its freeze has to end too.
+                    // The host was most likely drained: its freeze has to end too.
                     format!("tachi host return {name}")
                 } else {
                     format!("openstack compute service set --enable {name} nova-compute")
@@ -259,7 +257,7 @@ fn at_nova(host: &Host, look: &Look<'_>, standing: &mut Standing, found: &mut Fi
     }
 }
 
-/// Hosts of Nova's that nobody has registered.
+/// Assesses the hosts in Nova that are not registered.
 pub(super) fn strangers<'a>(look: &Look<'a>, found: &mut Findings) -> Vec<Assessed<'a>> {
     let hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
     let registered: BTreeSet<&str> = hosts.map(|host| host.name.as_str()).collect();
@@ -276,7 +274,7 @@ pub(super) fn strangers<'a>(look: &Look<'a>, found: &mut Findings) -> Vec<Assess
             .instances
             .as_ref()
             .is_some_and(|known| known.value.complete);
-        // A new one that is empty, or never meant for instances, hurts nobody yet.
+        // A new host that is empty, or will never run instances, harms nothing yet.
         let grade = if listed && instances == 0 {
             Grade::Warn
         } else {

@@ -1,4 +1,4 @@
-//! Instances: what would become of each.
+//! Assessment of instances: the fate of each if its host failed now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,30 +12,28 @@ use crate::nova::{Rest, Why};
 use crate::recovery::Life;
 use crate::wait::{Wait, WaitsFor};
 
-/// An instance.
+/// The assessed state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceSituation {
-    /// Nova's id.
     pub id: ServerId,
-    /// Its name.
     pub name: Arc<str>,
-    /// Its host by Nova's word.
+    /// The host, according to Nova.
     pub host: Arc<str>,
-    /// What would become of it if that died now.
+    /// The fate of the instance if that host failed now.
     pub protection: Protection,
-    /// Why. Most of a host have them from it, and share them.
+    /// The reasons. Shared, because most instances have exactly the reasons of their host.
     pub reasons: Arc<BTreeSet<Code>>,
-    /// Why policy leaves it where it is, if it does.
+    /// The reason why policy excludes the instance, if it does.
     pub left: Option<String>,
 }
 
-/// How many are on each host, as listed last.
+/// Counts the instances on each host, as last listed.
 pub(super) fn numbers(facts: &Facts) -> BTreeMap<&str, u64> {
     let on = facts.instances.iter().flat_map(|known| &known.value.on);
     on.map(|(host, all)| (host.as_str(), all.len() as u64)).collect()
 }
 
-/// All of them, by host; those that wait for an operator are told even if nobody has listed any.
+/// Assesses all instances, by host. Instances that wait for an operator are reported even if no engine has listed any.
 pub(super) fn assess(
     look: &Look<'_>,
     hosts: &[Assessed<'_>],
@@ -66,7 +64,7 @@ pub(super) fn assess(
         let mut base = common.clone();
         match of.get(host.as_str()) {
             Some(own) => base.and(own),
-            // Nova has an instance on a host of which it shows no service.
+            // Nova has an instance on a host for which it shows no service.
             None => base.worsen(Protection::Unprotected, Code::HostUnknownToNova),
         }
         let host: Arc<str> = host.as_str().into();
@@ -95,7 +93,7 @@ pub(super) fn assess(
             of_host.sort_by(|one, other| one.name.cmp(&other.name));
         }
     }
-    // One that Nova shows nowhere, or nobody has listed since.
+    // Instances that Nova shows on no host, or that were not listed since.
     let listed = all.len();
     for one in waiting.values().filter(|one| !told.contains(&one.server)) {
         let standing = down(code(one));
@@ -114,7 +112,7 @@ pub(super) fn assess(
     Some(all)
 }
 
-/// What is so of this one and not of all on its host; `None` if nothing is.
+/// Returns the state of an instance that differs from the other instances on its host; `None` if it does not differ.
 fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'_>) -> Option<Standing> {
     if let Some(waiting) = waiting {
         return Some(down(code(waiting)));
@@ -145,7 +143,7 @@ fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'
     Some(standing)
 }
 
-/// That it does not run, if it is to be recovered and nobody is known to have stopped it.
+/// Returns why an instance does not run, if policy includes it and no person is known to have stopped it.
 fn rests(one: &Instance) -> Option<&Rest> {
     let rest = one.rest.as_ref().filter(|_| one.left.is_none())?;
     match rest.why {
@@ -154,10 +152,10 @@ fn rests(one: &Instance) -> Option<&Rest> {
     }
 }
 
-/// How long Nova may be at work on an instance that is to run before that is told as an outage.
+/// Time that Nova may work on an instance that should run before that is reported as an outage.
 const BUSY: Duration = Duration::from_mins(5);
 
-/// What there is to say of one that does not run.
+/// Describes an instance that does not run.
 fn resting(one: &Instance, rest: &Rest, look: &Look<'_>) -> Finding {
     let age = u128::from(look.now.micros_since(rest.since).unsigned_abs());
     let fix = if rest.stopped {
@@ -222,7 +220,7 @@ fn code(waiting: &Waiting) -> Code {
     }
 }
 
-/// For what, and about whom.
+/// Describes the condition that is waited for, and the hosts or guards concerned.
 fn about(wait: Option<&Wait>) -> String {
     let Some(wait) = wait else {
         return WaitsFor::GivenUp.sentence().to_owned();
@@ -235,7 +233,7 @@ fn about(wait: Option<&Wait>) -> String {
     }
 }
 
-/// What waits for an operator: instances, and recoveries that are held.
+/// Reports the instances that wait for an operator, and the recoveries that are on hold.
 fn waiting(look: &Look<'_>, found: &mut Findings) {
     for one in &look.facts.waiting {
         let finding = Finding::new(code(one), about(one.wait.as_ref()));

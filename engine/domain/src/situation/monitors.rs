@@ -1,8 +1,8 @@
-//! Monitors: whether somebody alive watches each host.
+//! Assessment of monitors: does a running monitor watch each host?
 //!
-//! Nobody has to sign: Masakari's own monitors do not. As long as none has ever signed, nothing is said of them, neither good
-//! nor bad. From the first signature of a host monitor on, a host that no signature names is one of which it is not known who
-//! watches it.
+//! Heartbeats are optional: Masakari's own monitors send none. Until the first heartbeat, an assessment reports nothing about
+//! monitors, neither good nor bad. From the first heartbeat of a host monitor on, it is unknown who watches a host that no
+//! heartbeat names.
 
 use std::collections::BTreeMap;
 
@@ -12,33 +12,32 @@ use super::{Code, FRESH, Finding, Findings, Grade, Look, Monitor, Protection, St
 use crate::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Resume};
 use crate::timestamp::Timestamp;
 
-/// A monitor, as its signatures tell.
+/// The state of a monitor, by its heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MonitorSituation {
-    /// The host that it runs on.
+    /// The host that the monitor runs on.
     pub host: String,
-    /// What it watches.
+    /// The kind of failures it watches for.
     pub kind: MonitorKind,
-    /// How it is.
+    /// The severity of the monitor's state.
     pub grade: Grade,
-    /// When it signed last.
+    /// The time of the last heartbeat.
     pub signed_at: Timestamp,
-    /// Its version.
     pub version: String,
-    /// What does not work, in words; empty if nothing is known to be wrong.
+    /// The parts that do not work, for people; empty if no fault is known.
     pub trouble: String,
-    /// How many hosts it watches.
+    /// The number of hosts it watches.
     pub watches: u64,
-    /// What it has found of the guests of its host.
+    /// The settings it found for the guests of its host.
     pub guests: Option<Guests>,
-    /// How soon it would report a host.
+    /// The time it would take to report a host.
     pub notice: Option<Notice>,
-    /// Whether its heartbeats can contradict a claim that its host is off.
+    /// The setting that tells if its heartbeats can contradict a claim that its host is off.
     pub heartbeat_use: HeartbeatUse,
 }
 
 impl Monitor {
-    /// Whether it has signed lately. A signature from the future says nothing: a clock is wrong.
+    /// True if the last heartbeat is recent. A heartbeat from the future does not count: some clock is wrong.
     fn is_alive(&self, now: Timestamp) -> bool {
         u128::from(now.micros_since(self.signed_at).unsigned_abs()) <= FRESH.as_micros()
     }
@@ -66,7 +65,7 @@ impl Monitor {
     }
 }
 
-/// The service that runs it.
+/// Returns the systemd unit of the monitor.
 const fn unit(kind: MonitorKind) -> &'static str {
     match kind {
         MonitorKind::Host => "masakari-host-monitor",
@@ -84,7 +83,7 @@ fn troubles(troubles: &BTreeMap<String, String>) -> String {
     parts.join("; ")
 }
 
-/// All of them, worst first.
+/// Returns the state of all monitors, most severe first.
 pub(super) fn situations(look: &Look<'_>) -> Vec<MonitorSituation> {
     let mut all: Vec<MonitorSituation> = look
         .facts
@@ -99,7 +98,7 @@ pub(super) fn situations(look: &Look<'_>) -> Vec<MonitorSituation> {
     all
 }
 
-/// Whether a host monitor has ever signed.
+/// True if a host monitor has ever sent a heartbeat.
 pub(super) fn are_known(look: &Look<'_>) -> bool {
     look.facts
         .monitors
@@ -107,15 +106,15 @@ pub(super) fn are_known(look: &Look<'_>) -> bool {
         .any(|one| one.said.kind == MonitorKind::Host)
 }
 
-/// Who names a host among those it watches, apart from that host itself: who dies with it reports nothing.
+/// The monitors on other hosts that watch a host. One on the host itself does not count: it fails together with the host.
 #[derive(Clone, Copy, Default)]
 struct Watch {
     now: bool,
-    /// When one that cannot judge it any more signed last.
+    /// The last heartbeat of a monitor that can no longer judge the host.
     before: Option<Timestamp>,
 }
 
-/// Those who watch, by whom they watch.
+/// The watching monitors, by watched host.
 pub(super) struct Watchers<'a>(BTreeMap<&'a str, Watch>);
 
 pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
@@ -137,7 +136,7 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
     Watchers(by_host)
 }
 
-/// A host that is at work: who watches it, and how its own monitors are.
+/// Judges a running host by who watches it, and by the state of its own monitors.
 pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
     let instances = look.instances_on(name);
     guests(name, look, standing, found);
@@ -180,7 +179,7 @@ pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, 
         } else {
             continue;
         }
-        // A host's death is reported by the monitors of others.
+        // The failure of a host is reported by the monitors of other hosts.
         if kind != MonitorKind::Host {
             let code = if one.is_alive(look.now) {
                 Code::MonitorPart
@@ -192,7 +191,7 @@ pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, 
     }
 }
 
-/// Guests that come back by themselves run beside those that were moved: the one who has looked last says whether they do.
+/// Reports guests that start at boot: they would run beside the moved instances. The latest heartbeat with this data counts.
 fn guests(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
     let own = look.facts.monitors.iter().filter(|one| one.said.host == name);
     let told = own.filter_map(|one| Some((one.signed_at, one.said.guests.as_ref()?)));

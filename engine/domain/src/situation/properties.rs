@@ -1,4 +1,4 @@
-//! What holds of every assessment, whatever is known.
+//! Properties that hold for every assessment, whatever the facts.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ use crate::nova::{Rest, Why};
 use crate::policy::FencingMode;
 use crate::recovery::Life;
 
-/// Facts of all sorts, with no more clocks than need be wrong.
+/// Generates facts of all kinds. All their times lie in the past: no clock runs ahead.
 fn facts() -> impl Strategy<Value = Facts> {
     let hosts = proptest::collection::vec((0..6_u8, 0..4_u8, 0..6_u8, any::<bool>()), 3);
     let ages = (0..100_i64, 0..100_i64, 0..40_i64, 0..1_000_i64);
@@ -94,7 +94,7 @@ fn older(facts: &Facts, seconds: i64) -> Facts {
     old
 }
 
-/// No instance and no host stands better than `before`, and the whole is graded no better.
+/// Asserts that no instance and no host is better protected than `before`, and that the grade is no better.
 fn no_better(now: &Situation, before: &Situation) {
     let hosts = now.hosts.iter().zip(&before.hosts);
     for (now, before) in hosts {
@@ -130,7 +130,7 @@ proptest! {
         no_better(&assess(&older(&facts, seconds), NOW), &assess(&facts, NOW));
     }
 
-    /// Whatever else is known: it is never protected, and a finding of its own or of its host names it.
+    /// Such an instance is never protected, whatever else is known, and a finding about it or about its host names it.
     #[test]
     fn r36_what_should_run_and_does_not_is_never_protected_and_always_named(
         mut facts in facts(),
@@ -175,8 +175,8 @@ proptest! {
 
     #[test]
     fn a_good_fact_never_makes_it_worse(mut facts in facts(), which in 0..5_u8, place in 0..3_usize) {
-        // A host that works again is one more that may die, or be moved to, and whether there is room then is asked for the first time:
-        // what is found may be worse than what nobody asked. The forecast's own properties are about room.
+        // A host that works again may fail or take instances, so its capacity is judged for the first time, and the result may be
+        // worse than no judgement. The forecast has its own property tests of capacity.
         if matches!(which, 1 | 2 | 4) {
             facts.rooms = None;
         }
@@ -239,7 +239,7 @@ fn a_thousand_hosts_and_fifty_thousand_instances_are_judged_in_a_moment() {
     let situation = assess(&facts, NOW);
     let took = begun.elapsed();
     assert_eq!(situation.counts.unwrap().protected, 50_000);
-    // Unoptimised, and on a machine that has other work: a program that is optimised takes a tenth of it.
+    // The test runs unoptimised and on a busy machine: an optimised build takes a tenth of this time.
     assert!(took < Duration::from_secs(3), "{took:?}");
     println!("assessed in {took:?}");
 }

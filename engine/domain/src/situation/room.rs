@@ -1,4 +1,4 @@
-//! Room: the forecast of a region, from the facts that an engine keeps, and what it means for what would be recovered.
+//! Capacity: the forecast of a region from the facts that engines gather, and its consequences for the protection of instances.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,50 +18,49 @@ use crate::reserved::Aggregate;
 use crate::resources::Resources;
 use crate::timestamp::Timestamp;
 
-/// What is older says nothing good any more: two rounds of a watcher may fail.
+/// Maximum age of data that counts for the forecast. Two rounds of a watcher may fail within it.
 pub const ROOM_COUNTS_FOR: Duration = Duration::from_secs(60);
 
 /// The zone of hosts that are in no aggregate with a zone.
 const DEFAULT_ZONE: &str = "nova";
 
-/// What a region has room for.
+/// A forecast of a region's capacity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
-    /// When the oldest was so of what it is made from; `None` while something of it was never gathered.
+    /// The time of the oldest input; `None` while an input was never gathered.
     pub as_of: Option<Timestamp>,
-    /// Why nothing of it counts, if so.
+    /// The reason why the forecast is not valid, if it is not.
     pub trouble: Option<ForecastTrouble>,
-    /// Of so many hosts what they have is not known.
+    /// The number of hosts whose resources are not known.
     pub unread: u64,
     /// The enabled segments, by name.
     pub segments: Vec<SegmentForecast>,
 }
 
-/// Why there is no forecast.
+/// The reason why there is no forecast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForecastTrouble {
-    /// Of what sort it is.
     pub what: TroubleKind,
-    /// For people.
+    /// The text for people.
     pub text: String,
 }
 
-/// Of what sort a trouble is.
+/// The kind of reason why there is no forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TroubleKind {
-    /// No engine has asked Placement yet.
+    /// No engine has queried Placement yet.
     NeverAsked,
-    /// Placement, or Nova, does not let us ask.
+    /// Placement, or Nova, denies access.
     Refused,
-    /// Placement could not be read, or not lately.
+    /// Placement could not be read, or not recently.
     Away,
-    /// What is known of Nova is too old, which is told where it belongs.
+    /// The data from Nova is stale, which another finding reports.
     Old,
-    /// Not all instances have been listed, which is told there, too.
+    /// Not all instances have been listed, which another finding reports.
     Unlisted,
 }
 
-/// Judges all segments, and each of their hosts.
+/// Forecasts the loss of each host, for all segments.
 pub fn forecast_region(facts: &Facts, now: Timestamp) -> Forecast {
     let (cloud, trouble) = cloud(facts, now, |_| true);
     let ages = [
@@ -85,12 +84,12 @@ pub fn forecast_region(facts: &Facts, now: Timestamp) -> Forecast {
     }
 }
 
-/// What becomes of these hosts of one segment if they are lost together.
+/// Forecasts the loss of these hosts of one segment together.
 pub fn forecast_loss(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Outcome {
     asked(facts, now, hosts, forecast)
 }
 
-/// Where the instances of these hosts may land, and whether each is marked; those come first.
+/// Returns the hosts on which the instances of these hosts may land, and true if an instance is marked; marked ones come first.
 pub fn landings(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Vec<(bool, Landing)> {
     let on = facts.instances.iter().flat_map(|known| &known.value.on);
     let own = on.filter(|(host, _)| hosts.contains(&host.as_str()));
@@ -105,7 +104,7 @@ pub fn landings(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Vec<(bool, Lan
     all
 }
 
-/// Asks something about the loss of these hosts of one segment.
+/// Runs `ask` for the loss of these hosts of one segment.
 fn asked<T>(
     facts: &Facts,
     now: Timestamp,
@@ -132,16 +131,16 @@ fn home<'a>(facts: &'a Facts, hosts: &[&str]) -> Option<&'a Segment> {
     })
 }
 
-/// On how many hosts there is room for one instance, if its host is lost and nothing else moves.
+/// The number of hosts with capacity for one instance, if its host is lost and nothing else moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fit {
-    /// On so many
+    /// The number of hosts with capacity for the instance.
     pub hosts: usize,
-    /// of so many that Nova may choose.
+    /// The number of hosts that Nova may choose.
     pub of: usize,
 }
 
-/// Of an instance on this host; `None` if it is not known, or if it asks for what is not reckoned with.
+/// Returns the fit of an instance on this host; `None` if it is not known, or if the instance needs what the forecast ignores.
 pub fn fit(facts: &Facts, now: Timestamp, host: &str, id: ServerId) -> Option<Fit> {
     let (cloud, trouble) = cloud(facts, now, |name| name == host);
     if trouble.is_some() {
@@ -157,14 +156,14 @@ pub fn fit(facts: &Facts, now: Timestamp, host: &str, id: ServerId) -> Option<Fi
     Some(Fit { hosts, of })
 }
 
-/// What is to be said of room, of a whole region.
+/// The capacity of a region, as judged by the assessment.
 pub(super) struct Judged<'a> {
     forecast: Option<&'a Forecast>,
-    /// By host: its segment's name and headroom, and what becomes of it.
+    /// The segment's forecast and the outcome of losing the host, by host.
     by_host: BTreeMap<&'a str, (&'a SegmentForecast, &'a Outcome)>,
 }
 
-/// What is so of everything.
+/// Reports why there is no forecast, if there is none, and indexes the forecast by host otherwise.
 pub(super) fn assess<'a>(
     forecast: &'a Forecast,
     is_looked: bool,
@@ -184,11 +183,11 @@ pub(super) fn assess<'a>(
         match trouble.what {
             TroubleKind::NeverAsked | TroubleKind::Unlisted => {}
             TroubleKind::Old => all.worsen(Protection::Unknown, Code::FactsOld),
-            // Whoever does not want to let us in cannot end it: so it is said once, and nothing is worse for it.
+            // A region that denies access on purpose could never clear this, so it is one finding of grade info with no effect.
             TroubleKind::Refused => found.note(finding.graded(Grade::Info)),
             TroubleKind::Away => {
                 all.worsen(Protection::Unknown, Code::RoomUnknown);
-                // Without an engine, or without Nova, nobody looks, and that follows from it.
+                // Without an engine or without Nova, no data is read as a consequence, so this is no finding of its own.
                 if is_looked {
                     found.note(finding);
                 }
@@ -208,18 +207,18 @@ pub(super) fn assess<'a>(
 }
 
 impl Judged<'_> {
-    /// Whether it is looked at whether there is room.
+    /// True if there is a forecast.
     pub(super) const fn is_assessed(&self) -> bool {
         self.forecast.is_some()
     }
 
-    /// How many hosts of a segment may be lost.
+    /// Returns the number of hosts of a segment that may be lost.
     pub(super) fn headroom(&self, segment: &str) -> Option<Headroom> {
         let mut all = self.forecast?.segments.iter();
         all.find(|one| one.segment == segment)?.headroom
     }
 
-    /// Whether what is on a host would find a place.
+    /// Reports if other hosts lack capacity for the instances of this host.
     pub(super) fn of_host(&self, name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
         let Some((segment, outcome)) = self.by_host.get(name) else {
             return;
@@ -227,7 +226,7 @@ impl Judged<'_> {
         let unread = self.forecast.map_or(0, |forecast| forecast.unread);
         let segment = &segment.segment;
         let (protection, finding) = match (outcome.room, &outcome.not_reckoned) {
-            // A host that nobody has read takes nothing: who knows what it has.
+            // An unread host counts as having no capacity, though it may have some.
             (Room::Tight | Room::Short, _) if unread > 0 => {
                 let hosts = super::number(
                     usize::try_from(unread).unwrap_or(usize::MAX),
@@ -254,7 +253,7 @@ impl Judged<'_> {
                 let finding = Finding::new(Code::RoomUnknown, text).graded(Grade::Info);
                 (Protection::Protected, finding)
             }
-            // That its instances are not known is told where it belongs.
+            // Another finding reports that the instances are not known.
             (Room::Enough, _) | (Room::Unknown, None) => return,
         };
         standing.worsen(protection, finding.code);
@@ -276,15 +275,15 @@ fn is_out(host: &Host) -> bool {
     host.maintenance.is_some() || matches!(host.recovery, Some((_, Life::Open)))
 }
 
-/// The reserved hosts that a recovery may take.
+/// Returns the reserved hosts that a recovery may take.
 fn ready(segment: &Segment) -> Vec<&str> {
     names(segment, |host| {
         host.reserved && !is_out(host) && host.recovery.is_none()
     })
 }
 
-/// Nothing that is old counts: a host of which little is known takes nothing, and its instances are not known. Instances are looked
-/// at of the hosts that are `wanted`.
+/// Builds the input of the forecast. Stale data does not count: a host of which little is known takes nothing, and its instances
+/// are unknown. Only the instances of the hosts that are `wanted` are read.
 fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud, Option<ForecastTrouble>) {
     let (rooms, computes, instances) = match known(facts, now) {
         Ok(known) => known,
@@ -327,14 +326,14 @@ fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud
     (cloud, None)
 }
 
-/// Whether what was so then says anything of room now.
+/// True if data of that time is current enough for the forecast.
 pub fn is_fresh_for_room(as_of: Timestamp, now: Timestamp) -> bool {
     u128::from(now.micros_since(as_of).unsigned_abs()) <= ROOM_COUNTS_FOR.as_micros()
 }
 
 type All<'a> = (&'a Rooms, &'a [super::ComputeService], &'a super::Instances);
 
-/// All of it, if it is young enough.
+/// Returns the facts that the forecast needs, if all of them are current.
 fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastTrouble> {
     fn fresh<T>(known: &Known<T>, now: Timestamp) -> bool {
         is_fresh_for_room(known.as_of, now)
@@ -389,16 +388,16 @@ fn metadata_of(aggregates: &[Aggregate], host: &str) -> BTreeMap<String, BTreeSe
     metadata
 }
 
-/// What a shape is made of.
+/// The key by which instances share a shape.
 type Sort<'a> = (
     Option<(Resources, &'a BTreeSet<Wish>, Option<&'a str>)>,
     &'a str,
     &'a str,
 );
 
-/// Instances that need the same share what they need.
+/// The shapes of instances; instances with the same needs share one.
 struct Shapes<'a> {
-    /// Hosts are kept for projects, so that it matters whose an instance is.
+    /// True if some hosts are reserved for projects, so that the project of an instance matters.
     by_project: bool,
     made: HashMap<Sort<'a>, Arc<Shape>>,
 }
@@ -427,7 +426,7 @@ impl<'a> Shapes<'a> {
     }
 }
 
-/// Whether an instance may leave its zone Nova shows to few: it is taken to be bound to it.
+/// Builds a shape. Nova shows only to few users if an instance may leave its zone, so the shape is bound to the zone.
 fn shape((needs, zone, project): Sort<'_>) -> Shape {
     let mut shape = Shape {
         project: project.to_owned(),

@@ -1,4 +1,4 @@
-//! Segments: whether there is a place for what their hosts lose.
+//! Assessment of segments: is there capacity for the instances of a failed host?
 
 use serde::Serialize;
 
@@ -11,28 +11,27 @@ use crate::entity::segment::RecoveryMethod;
 use crate::forecast::Headroom;
 use crate::recovery::Life;
 
-/// A segment.
+/// The assessed state of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SegmentSituation {
-    /// Its name.
     pub name: String,
-    /// How its instances are recovered.
+    /// The recovery method of its instances.
     pub method: RecoveryMethod,
-    /// Whether anything of it is recovered.
+    /// False if none of its hosts or instances is recovered.
     pub enabled: bool,
-    /// How many of its hosts work.
+    /// The number of its hosts that are running.
     pub working: usize,
-    /// All of them.
+    /// The number of its hosts.
     pub hosts: usize,
-    /// Its instances; `None` while nobody has listed them.
+    /// The number of its instances by protection; `None` until the instances have been listed.
     pub counts: Option<Counts>,
-    /// How many of its hosts may be lost together; `None` if that is not known.
+    /// The number of hosts that may be lost together; `None` if that is not known.
     pub headroom: Option<Headroom>,
-    /// The hosts of it that are under recovery.
+    /// The hosts that are being recovered.
     pub under_recovery: Vec<String>,
 }
 
-/// What holds for all its hosts.
+/// Assesses what applies to all hosts of the segment.
 pub(super) fn assess(segment: &Segment, look: &Look<'_>, found: &mut Findings) -> Standing {
     let mut standing = Standing::good();
     let name = segment.name.as_str();
