@@ -1,4 +1,4 @@
-//! What every kind of recovery has in common.
+//! Types that all kinds of recoveries share.
 
 pub mod action;
 pub mod command;
@@ -32,124 +32,124 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// What a recovery is about.
+    /// The subject of a recovery.
     RecoveryKind {
-        /// A dead host.
+        /// A failed host.
         Host = "host",
         /// One instance.
         Vm = "vm",
         /// A process on a host.
         Process = "process",
-        /// A living host that is to be emptied.
+        /// A running host that is to be emptied.
         Drain = "drain",
-        /// A living host that gets back what was moved away from it.
+        /// A running host that gets back the instances that were moved away from it.
         Giveback = "giveback",
     }
 }
 
 words! {
-    /// Where a recovery is in its life.
+    /// The stage of a recovery's life.
     Life {
-        /// Work is going on, or it is held.
+        /// Work is in progress or on hold.
         Open = "open",
-        /// The notification has ended; the host is watched until its nova-compute is back (R22).
+        /// The notification is finished; the host is watched until its nova-compute is back (R22).
         Watching = "watching",
-        /// Over.
+        /// The recovery is finished.
         Closed = "closed",
     }
 }
 
 words! {
-    /// What an operator says about a held recovery.
+    /// An operator's decision about a recovery that is on hold.
     Word {
-        /// Go on: look again, and act if what is seen allows it.
+        /// The recovery checks again, and acts if the result allows it.
         Approve = "approve",
-        /// Give it up: nothing further is done, the instances are listed as left.
+        /// The recovery is given up: nothing more is done, and its instances are listed as left.
         Reject = "reject",
-        /// Somebody has seen to it that the host is off, and vouches for it.
+        /// An operator has made sure that the host is off, and confirms it by hand.
         HostIsOff = "host-is-off",
     }
 }
 
-/// An operator's word, numbered, so that each is heard once.
+/// An operator's action, numbered, so that each is applied once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorWord {
-    /// Grows by one with each word said about this recovery.
+    /// The number, which grows by one with each action on this recovery.
     pub number: u64,
-    /// What was said.
+    /// The decision.
     pub word: Word,
-    /// Who said it.
+    /// The author.
     pub by: String,
-    /// When; for people.
+    /// The time, for people.
     pub at: Timestamp,
 }
 
 words! {
-    /// What a person says of one instance.
+    /// An operator's statement about one instance.
     MoveVerdict {
-        /// It runs on that host.
+        /// The instance runs on that host.
         Success = "success",
-        /// It does not run on that host, or nothing will come of what Nova was asked.
+        /// The instance does not run on that host, or the request to Nova will have no effect.
         Failure = "failure",
-        /// Ask again where that is safe.
+        /// The request is to be repeated where that is safe.
         Retry = "retry",
-        /// Leave it.
+        /// The instance is to be left alone.
         Ignore = "ignore",
     }
 }
 
-/// A person's word of one instance, numbered within its recovery, so that each is heard once.
+/// An operator's statement about one instance, numbered within its recovery, so that each is applied once.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MoveWord {
-    /// Grows by one with each such word.
+    /// The number, which grows by one with each statement.
     pub number: u64,
-    /// Of which instance.
+    /// The instance.
     pub server: ServerId,
-    /// What was said.
+    /// The statement.
     pub word: MoveVerdict,
-    /// Of which host.
+    /// The host that the statement is about.
     pub on: Option<String>,
-    /// Who said it, and why.
+    /// The author, and the reason.
     pub by: String,
 }
 
-/// What is read afresh in every transaction of a recovery, so that an operator's change takes effect at the next step.
+/// State that every transaction of a recovery reads again, so that an operator's change takes effect at the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulse {
     /// `enabled` of the segment; a deleted segment counts as disabled.
     pub segment_enabled: bool,
-    /// Whether an operator has put the host on maintenance.
+    /// True if an operator has put the host in maintenance.
     pub operator_maintenance: bool,
-    /// The latest word, if any: what an older API writes.
+    /// The latest action, if any, in the column that an older API writes.
     pub word: Option<OperatorWord>,
-    /// What operators ask for that no engine has heard, oldest first (R32).
+    /// The operator actions that no engine has processed yet, oldest first (R32).
     pub actions: Vec<OperatorAction>,
-    /// A further report of the same host has joined the recovery and says that the host is off (R19).
+    /// True if a further report of the same host has joined the recovery and claims that the host is off (R19).
     pub joined_normal: bool,
-    /// What reports that came with evidence, or that have joined the recovery, say of the host's fence (R16, R18).
+    /// The claim about the host's fence made by reports that came with evidence or have joined the recovery (R16, R18).
     pub off_word: Option<OffWord>,
-    /// What was said of single instances, oldest first.
+    /// The statements about single instances, oldest first.
     pub move_words: Vec<MoveWord>,
-    /// What is frozen of what it is about.
+    /// The freezes that concern the recovery.
     pub frozen: Frozen,
-    /// What the clock of the database's machine showed; `None` where that is the engine's own.
+    /// The time of the database machine's clock; `None` where that is the engine's own.
     pub clock: Option<Timestamp>,
 }
 
-/// What one pulse has that the one before it had not.
+/// The kind of change between two successive states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum News {
-    /// Nothing.
+    /// No change.
     #[default]
     Nothing,
-    /// Reports have said more: a reason to act, and never one not to.
+    /// Reports claim more than before: a reason to act, and never a reason not to.
     Reports,
-    /// An operator has changed something, which may forbid what was just decided.
+    /// An operator has changed something, which may block what was just decided.
     Operator,
 }
 
 impl Pulse {
-    /// Nothing is unusual, and nobody has said anything.
+    /// The state without anything unusual and without any operator action.
     pub const CALM: Self = Self {
         segment_enabled: true,
         operator_maintenance: false,
@@ -162,7 +162,7 @@ impl Pulse {
         clock: None,
     };
 
-    /// What is new in this one.
+    /// Returns the kind of change since `before`.
     pub fn news_since(&self, before: &Self) -> News {
         let operators = |pulse: &Self| {
             (
@@ -185,18 +185,18 @@ impl Pulse {
     }
 }
 
-/// What a recovery shows while it waits for calls that the journal lost (R33).
+/// The message of a recovery that waits for calls that the journal lost (R33).
 pub const REWOUND: &str = "the database has lost the latest writes of this recovery (a failover?): waiting until no earlier call can \
                            take effect any more, then everything is listed again";
 
 impl RecoveryKind {
-    /// Whether a person has planned it: it has nothing to do with a failure.
+    /// True if an operator has planned the recovery, so that it has nothing to do with a failure.
     pub const fn is_planned(self) -> bool {
         matches!(self, Self::Drain | Self::Giveback)
     }
 }
 
-/// The kind of recovery a notification causes.
+/// Returns the kind of recovery that a notification causes.
 pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
     match notification {
         NotificationType::ComputeHost => RecoveryKind::Host,
@@ -205,9 +205,9 @@ pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
     }
 }
 
-/// The key that only one open recovery may hold (R6): the host for a host that stopped, the instance for an instance that
-/// failed. What causes nothing that could be done twice holds none, so that it keeps nothing out that must be done: that
-/// something *started*, or an event of an instance that is mere noise.
+/// Returns the key that only one open recovery may hold (R6): the host if a host stopped, the instance if an instance failed.
+/// A notification that causes nothing that could be done twice gets no key, so that it keeps out nothing that must be done:
+/// a report that something *started*, or an event of an instance that is mere noise.
 pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, String>) -> Option<String> {
     match kind {
         RecoveryKind::Host => {
@@ -219,31 +219,31 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
             .filter(|_| says_failure(payload))
             .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
         RecoveryKind::Process => None,
-        // Whatever is planned for a host, one at a time. It keeps no failure of the host out.
+        // Only one planned recovery of a host is open at a time. Its key does not keep out a failure of the host.
         RecoveryKind::Drain | RecoveryKind::Giveback => Some(format!("planned:{host}")),
     }
 }
 
-/// The mark a server's lock and a service's disable reason carry, so that they can be told from anybody else's.
+/// Returns the mark in a server's lock and a service's disable reason, which tells ours from those of others.
 pub fn mark(recovery: RecoveryId) -> String {
     format!("tachi {recovery}")
 }
 
-/// The mark in the disable reason of a host that a person has drained. It is one of ours, so that it can be told from anybody else's;
-/// but what a recovery does by itself leaves it alone, as a person's doing.
+/// Returns the mark in the disable reason of a host that an operator has drained. The mark is ours, so that it can be told from
+/// others'. Recoveries leave it alone, because an operator has asked for it.
 pub fn planned_mark(recovery: RecoveryId) -> String {
     format!("{PLANNED}{recovery}")
 }
 
-/// How the mark of a drain begins.
+/// The prefix of a drain's mark.
 const PLANNED: &str = "tachi drain ";
 
-/// Whether a disable reason says that a person has drained the host.
+/// True if a disable reason shows that an operator has drained the host.
 pub fn is_drained(reason: &str) -> bool {
     reason.contains(&format!("[{PLANNED}"))
 }
 
-/// Whether a disable reason carries the mark of any recovery, in the brackets that it stands in there.
+/// True if a disable reason carries the mark of any recovery, including the bracket before it.
 pub fn is_marked(reason: &str) -> bool {
     reason.contains("[tachi ")
 }

@@ -1,28 +1,28 @@
-//! What operators ask of a recovery (R32): rows that stand beside one another until an engine has heard each.
+//! Actions that operators request of a recovery (R32). Each has a row of its own until an engine has processed it.
 
 use std::time::Duration;
 
 use super::{OperatorWord, Pulse, Record, StepKind, Task, Word};
 use crate::wait::Wait;
 
-/// An approval that is first read later than this after it was given is asked for again.
+/// Age at which an approval that no engine has read yet expires and has to be given again.
 pub const APPROVAL_LASTS: Duration = Duration::from_mins(2);
 
-/// An operator's action that no engine has heard.
+/// An operator's action that no engine has processed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorAction {
-    /// The row's number.
+    /// The number of the row.
     pub id: i64,
-    /// What was said, and by whom.
+    /// The action and its author.
     pub said: OperatorWord,
-    /// What the recovery waited for when it was said; `None` if nobody had decided yet.
+    /// The condition that the recovery waited for when the action was given; `None` if no engine had decided yet.
     pub hold: Option<Wait>,
-    /// It was given more than [`APPROVAL_LASTS`] ago, by the database's clock.
+    /// True if the action was given more than [`APPROVAL_LASTS`] ago, by the database's clock.
     pub is_late: bool,
 }
 
 impl OperatorAction {
-    /// True if it will count for what the recovery waits for, once an engine hears it.
+    /// True if the action will count for the condition that the recovery waits for, once an engine processes it.
     pub fn counts_for(&self, wait: &Wait) -> bool {
         match self.said.word {
             Word::Reject => true,
@@ -32,38 +32,38 @@ impl OperatorAction {
     }
 }
 
-/// True if what an action was given for is what is waited for. A wait that has lost a guard since is the same one; one that has got
-/// another guard is not.
+/// True if the action was given for the condition that is waited for. A wait that has lost a guard since is the same one; a wait that
+/// has gained a guard is not.
 fn is_same(given: Option<&Wait>, wait: Option<&Wait>) -> bool {
     match (given, wait) {
         (Some(given), Some(wait)) => {
             given.what == wait.what && given.since == wait.since && wait.on.is_subset(&given.on)
         }
-        // Whoever saw no hold approved of none.
+        // An operator who saw no hold has approved none.
         (None, Some(_)) => false,
         (None | Some(_), None) => true,
     }
 }
 
-/// An action that a recovery hears now.
+/// An action that a recovery processes now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
     pub(crate) said: OperatorWord,
     given: Given,
 }
 
-/// What it was given for.
+/// The condition that an action was given for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Given {
-    /// An older API does not tell.
+    /// An older API does not record the condition.
     Anything,
     For(Option<Wait>),
-    /// Whatever it was, that was long ago.
+    /// The action was given too long ago, whatever it was for.
     Late,
 }
 
 impl Heard {
-    /// Why it does not count for what the recovery waits for by now, if so.
+    /// Returns the reason why the action does not count for the condition that the recovery waits for now, if it does not.
     pub(crate) fn outlived_by(&self, wait: Option<&Wait>) -> Option<String> {
         let by = &self.said.by;
         let why = match &self.given {
@@ -85,7 +85,7 @@ impl Heard {
         ))
     }
 
-    /// True if what the recovery waits for now is of the same kind.
+    /// True if the recovery now waits for a condition of the same kind.
     pub(crate) fn is_for_this_kind(&self, wait: Option<&Wait>) -> bool {
         match (&self.given, wait) {
             (Given::For(Some(given)), Some(wait)) => given.what == wait.what,
@@ -95,8 +95,8 @@ impl Heard {
     }
 }
 
-/// Hears what no owner has heard, in the order in which it was said, and has each row marked. An abort wins over whatever else was said
-/// meanwhile. `number` is that of the last word heard of those that an older API writes.
+/// Processes the actions that no owner has processed, in the order in which they were given, and marks each row. An abort wins over
+/// all other actions given meanwhile. `number` is that of the last processed action of those that an older API writes.
 pub(crate) fn hear(pulse: &Pulse, number: &mut u64, task: Task, record: &mut Record) -> Vec<Heard> {
     let mut heard: Vec<Heard> = Vec::new();
     for action in &pulse.actions {

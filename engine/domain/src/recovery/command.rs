@@ -1,4 +1,4 @@
-//! What a recovery wants done.
+//! Commands of a recovery.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::timestamp::Timestamp;
 use super::observation::ServerCall;
 use super::reserve::ReserveCall;
 
-/// Leave to evacuate one server: only a fresh [`Proof`] makes one.
+/// Permission to evacuate one server; only a fresh [`Proof`] grants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evacuation {
     server: ServerId,
@@ -21,52 +21,51 @@ pub struct Evacuation {
 }
 
 impl Evacuation {
-    /// The server to be evacuated, if the proof holds now.
+    /// Returns the permission for this server, if the proof holds now.
     pub(crate) fn on(proof: &Proof, server: ServerId, now: Elapsed, limit: Duration) -> Option<Self> {
         proof
             .is_fresh(now, limit)
             .then_some(Self { server, target: None })
     }
 
-    /// The same, to this host.
+    /// Sets the target host.
     #[must_use]
     pub(crate) fn to(self, target: Option<String>) -> Self {
         Self { target, ..self }
     }
 
-    /// Which server.
     pub fn server(&self) -> ServerId {
         self.server
     }
 
-    /// To which host; `None` leaves that to Nova's scheduler.
+    /// Returns the target host; `None` leaves the choice to Nova's scheduler.
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
     }
 }
 
-/// What to change of the service record.
+/// A change of the host's service record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceUpdate {
     /// `disabled` with a reason, and `forced_down`: one call, after the proof.
     DisableAndForceDown {
-        /// Marked as ours.
+        /// The reason, marked as ours.
         reason: String,
     },
-    /// `forced_down` alone: somebody else has disabled it for a reason of their own (R23).
+    /// `forced_down` alone: another party has disabled the service for a reason of its own (R23).
     ForceDown,
-    /// `forced_down` no more: its nova-compute is back (R22).
+    /// `forced_down` is cleared: its nova-compute is back (R22).
     ClearForcedDown,
     /// `enabled`: the host is back, and we had disabled it (9.10).
     Enable,
-    /// `disabled` with a reason: a process failed, the host lives.
+    /// `disabled` with a reason: a process failed, and the host is up.
     Disable {
-        /// Marked as ours.
+        /// The reason, marked as ours.
         reason: String,
     },
 }
 
-/// What a moved server is brought to, because it was so before.
+/// The state that a moved server is restored to, because it was in it before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restoration {
     /// `os-stop`.
@@ -77,119 +76,119 @@ pub enum Restoration {
     Suspend,
     /// `os-resetState` to `error`.
     MarkError,
-    /// `os-resetState` to `active`: Nova has moved it and left it in error all the same.
+    /// `os-resetState` to `active`: Nova has moved the server but left it in error.
     MarkActive,
 }
 
-/// Something to be done outside. Those that change something are carried out only after the decision that commands
-/// them has been journalled.
+/// An action outside the engine. Commands that change something are carried out only after the decision that gives them
+/// has been journalled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Look at all hosts, for the guards.
+    /// Reads the state of all hosts, for the guards.
     CountHosts,
-    /// Read the host's service record.
+    /// Reads the host's service record.
     ReadService,
-    /// Find out which devices the host has.
+    /// Finds out which fence devices the host has.
     LearnLevels,
-    /// Ask one of them.
+    /// Reads the power state from one of them.
     ReadPower(Target),
-    /// Tell one of them to cut the host's power.
+    /// Orders one of them to cut the host's power.
     PowerOff {
         /// The device.
         target: Target,
-        /// For its own log.
+        /// The reason, for the device's own log.
         reason: String,
     },
-    /// Tell one of them to give the host its power back.
+    /// Orders one of them to give the host its power back.
     PowerOn {
         /// The device.
         target: Target,
-        /// For its own log.
+        /// The reason, for the device's own log.
         reason: String,
     },
-    /// Change the host's service record.
+    /// Changes the host's service record.
     UpdateService {
         /// Nova's id of the record.
         id: ServiceId,
-        /// Disabled and `forced_down` go in one call.
+        /// The change; disabling and `forced_down` go in one call.
         update: ServiceUpdate,
     },
-    /// Take the lists a plan is made of.
+    /// Reads the lists that a plan is made from.
     TakeInventory {
-        /// The host's service record was seen just now; otherwise it is read before the lists, too.
+        /// True if the host's service record was read just now; otherwise it is read before the lists, too.
         shown: bool,
     },
-    /// Take the lists moves are followed by.
+    /// Reads the lists by which moves are followed.
     ReadLists {
-        /// Evacuation records older than this are of no interest; Nova's clock.
+        /// The age limit of evacuation records, by Nova's clock: older ones are not needed.
         since: Option<Timestamp>,
     },
-    /// Read the evacuation records alone; one reading serves many recoveries (R13).
+    /// Reads only the evacuation records; one read serves many recoveries (R13).
     ReadEvacuations {
-        /// As for the lists.
+        /// The same limit as for the lists.
         since: Option<Timestamp>,
     },
-    /// Read which servers Nova still has on the host: their ids alone, which cost it far less than the servers.
+    /// Reads the ids of the servers that Nova still has on the host. Ids cost Nova far less than the servers themselves.
     ReadServerIds,
-    /// Ask whether every nova-conductor is up.
+    /// Checks that every nova-conductor is up.
     ReadConductors,
-    /// Read one server.
+    /// Reads one server.
     ReadServer(ServerId),
-    /// Lock a server.
+    /// Locks a server.
     Lock {
         /// The instance.
         server: ServerId,
-        /// Marked as ours.
+        /// The reason, marked as ours.
         reason: String,
     },
-    /// Unlock a server.
+    /// Unlocks a server.
     Unlock(ServerId),
-    /// Set `vm_state` to `error`, because Nova evacuates it in no other state it could be set to.
+    /// Sets `vm_state` to `error`, because Nova evacuates the server in no other state that could be set.
     Prepare(ServerId),
-    /// Evacuate a server.
+    /// Evacuates a server.
     Evacuate(Evacuation),
-    /// Bring a moved server to what it was.
+    /// Restores the former state of a moved server.
     Restore {
         /// The instance, on its new host.
         server: ServerId,
         /// One step towards what it was before the failure.
         to: Restoration,
     },
-    /// Stop an instance that has failed.
+    /// Stops an instance that has failed.
     Stop(ServerId),
-    /// Start it again.
+    /// Starts the instance again.
     Start(ServerId),
-    /// Set `vm_state` to `to`, so that Nova lets it be stopped.
+    /// Sets `vm_state` to `to`, so that Nova allows the instance to be stopped.
     Activate {
         /// The instance.
         server: ServerId,
         /// Always `active` today.
         to: VmState,
     },
-    /// Look at a server and its live migrations.
+    /// Reads a server and its live migrations.
     FollowMove(ServerId),
-    /// Live-migrate a server.
+    /// Live-migrates a server.
     LiveMigrate {
         /// The instance.
         server: ServerId,
-        /// To which host; `None` leaves that to Nova's scheduler.
+        /// The target host; `None` leaves the choice to Nova's scheduler.
         target: Option<String>,
     },
-    /// Abort a live migration.
+    /// Aborts a live migration.
     AbortMigration {
         /// The instance.
         server: ServerId,
-        /// Nova's record of it.
+        /// Nova's record of the migration.
         migration: MigrationId,
     },
-    /// Run an operator's hook.
+    /// Runs an operator's hook.
     RunHook(Box<HookCall>),
-    /// Something about reserved hosts.
+    /// Makes a call about reserved hosts.
     Reserve(ReserveCall),
 }
 
 impl Command {
-    /// Whether it changes something outside.
+    /// True if the command changes something outside.
     pub fn is_write(&self) -> bool {
         match self {
             Self::CountHosts
@@ -221,7 +220,7 @@ impl Command {
         }
     }
 
-    /// The server a call is about, and which call it is.
+    /// Returns the server that the call is about, and the kind of call.
     pub fn server_call(&self) -> Option<(ServerId, ServerCall)> {
         match self {
             Self::Lock { server, .. } => Some((*server, ServerCall::Lock)),
@@ -253,7 +252,7 @@ impl Command {
         }
     }
 
-    /// A few words for the log.
+    /// Returns a short name for the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::CountHosts => "count hosts",

@@ -1,4 +1,4 @@
-//! What recoveries have given up of evacuations, as later ones are told of it (R10).
+//! Evacuations that recoveries have given up, for later recoveries (R10).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus};
 
-/// An evacuation record that was given up in just this shape (R10). If it changes all the same, Nova has picked it up after
+/// An evacuation record that was given up in exactly this state (R10). If the record changes later, Nova has picked it up after
 /// all: its conductor takes the first `accepted` record of an instance, not the one its caller made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenOff {
-    /// The record.
+    /// The id of the record.
     pub id: MigrationId,
-    /// Its status then.
+    /// The status at that time.
     pub status: MigrationStatus,
-    /// Its destination then.
+    /// The destination at that time.
     pub dest: Option<String>,
 }
 
@@ -29,11 +29,11 @@ impl WrittenOff {
     }
 }
 
-/// So many recoveries of a host are asked for what they have given up, latest first. What older ones have given up, Nova has
-/// forgotten, or the later ones have found again.
+/// Number of recoveries of a host whose given-up records are read, latest first. Nova has forgotten the records of older
+/// recoveries, or later recoveries have found them again.
 pub const GIVEN_UP_BY_LATEST: u8 = 5;
 
-/// What moves have given up, by instance, oldest first: each record in the shape in which the last of them saw it.
+/// Collects the records that moves have given up, by instance, oldest first. Each is in the state in which the last move saw it.
 pub fn given_up(
     kept: impl IntoIterator<Item = (ServerId, Vec<WrittenOff>)>,
 ) -> BTreeMap<ServerId, Vec<WrittenOff>> {
@@ -46,7 +46,7 @@ pub fn given_up(
     found
 }
 
-/// What a move has given up by its state, for rows that an older version wrote; `None` if the state is not understood.
+/// Reads the given-up records from a move's state, for rows that an older version wrote; `None` if the state is not understood.
 pub fn written_off_in(state: &str) -> Option<Vec<WrittenOff>> {
     #[derive(Deserialize)]
     struct Kept {
@@ -56,8 +56,8 @@ pub fn written_off_in(state: &str) -> Option<Vec<WrittenOff>> {
     Some(kept.written_off)
 }
 
-/// Where instances may run by what earlier recoveries, of whatever host, have left in the journal, oldest recovery first. What a
-/// later one says of an instance counts.
+/// Collects the hosts on which instances may run, as earlier recoveries of any host have left them in the journal, oldest recovery
+/// first. The latest recovery of an instance counts.
 pub fn may_run(
     kept: impl IntoIterator<Item = (ServerId, BTreeSet<String>)>,
 ) -> BTreeMap<ServerId, BTreeSet<String>> {
@@ -66,7 +66,7 @@ pub fn may_run(
     found
 }
 
-/// The same of a move by its state, for rows that an older version wrote; `None` if the state is not understood.
+/// Reads these hosts from a move's state, for rows that an older version wrote; `None` if the state is not understood.
 pub fn may_run_in(state: &str) -> Option<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Kept {

@@ -1,8 +1,8 @@
-//! Which hooks of a recovery have been run, and what came of them.
+//! Progress of a recovery's hooks: the runs and their outcomes.
 //!
-//! A run is set down before it begins. If its outcome is never heard, because the engine died, nobody knows whether it did
-//! its work: an idempotent hook is then run once more, any other never again. Either way nothing goes on before the lost
-//! run must have ended by itself, so that no hook runs beside the step that was to wait for it.
+//! A run is journalled before it starts. If its outcome is never received, because the engine died, it is unknown whether the hook
+//! did its work: an idempotent hook is then run again, any other never. Either way the recovery continues only once the lost run
+//! must have ended by itself, so that no hook runs beside the step that was to wait for it.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::{Now, Record, StepKind, Task};
 use crate::elapsed::Elapsed;
 use crate::hooks::{Hook, HookOutcome, HookVerdict, OnFailure, Phase};
 
-/// How often an idempotent hook is run again because nobody knows what came of it: a hook that kills the engine must not do
-/// so for ever.
+/// Number of times that an idempotent hook is run again because its outcome is unknown: a hook that kills the engine must not do
+/// so forever.
 const LOST_LIMIT: u32 = 3;
 
-/// What has to be remembered of the hooks.
+/// The stored progress of the hooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookTrack {
     runs: Vec<Run>,
@@ -26,11 +26,11 @@ pub struct HookTrack {
 struct Run {
     phase: Phase,
     number: u8,
-    /// How often it was begun.
+    /// The number of runs started.
     attempts: u32,
-    /// How often it failed.
+    /// The number of runs that failed.
     failures: u32,
-    /// How often nobody heard how it ended.
+    /// The number of runs whose outcome was never received.
     lost: u32,
     step: RunStep,
 }
@@ -38,43 +38,43 @@ struct Run {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum RunStep {
-    /// To be run again.
+    /// The hook is to be run again.
     Waiting { not_before: Elapsed },
-    /// Begun.
+    /// A run has started.
     Asked {
         at: Elapsed,
-        /// By this owner, who will hear the answer.
+        /// True if this owner has started the run and will receive its outcome.
         #[serde(skip)]
         ours: bool,
     },
-    /// Well done.
+    /// The hook succeeded.
     Done,
-    /// It has said that nothing more is to be done.
+    /// The hook returned that nothing more is to be done.
     Skipped { text: String },
-    /// It has failed, and the recovery goes on.
+    /// The hook failed, and the recovery continues.
     Passed { text: String },
-    /// It has failed, and the recovery with it.
+    /// The hook failed, and the recovery with it.
     Aborted { text: String },
 }
 
-/// Whether a recovery may go on beyond a phase.
+/// The decision whether a recovery may continue beyond a phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
     /// Every hook of the phase is done.
     Open,
-    /// Not yet.
+    /// A hook of the phase is not done yet.
     Wait,
-    /// This hook is to be run now: which, and which run of it. Its intent is in the record.
+    /// This hook is to be run now, with the number of the run. The intent is in the record.
     Run { number: u8, attempt: u32 },
-    /// A hook wants the recovery to end, and well.
+    /// A hook wants the recovery to end successfully.
     Skip(String),
     /// A hook has failed the recovery.
     Abort(String),
 }
 
 impl HookTrack {
-    /// Goes through the hooks of a phase in their order. `may_begin`: nothing forbids to run one now. `hold` is how much
-    /// longer a proxy may hold a request.
+    /// Goes through the hooks of a phase in order. `may_begin` is true if nothing blocks running a hook now. `hold` is how much
+    /// longer a proxy may delay a request.
     pub(crate) fn pass(
         &mut self,
         phase: Phase,
@@ -109,7 +109,7 @@ impl HookTrack {
         Gate::Open
     }
 
-    /// A run has ended.
+    /// Applies the outcome of a run.
     pub(crate) fn answered(
         &mut self,
         (phase, number, attempt): (Phase, u8, u32),
@@ -130,7 +130,7 @@ impl HookTrack {
         let text = format!("hook {name}: {}", outcome.text);
         let task = run.task();
         match outcome.verdict {
-            // After everything there is nothing left to be skipped.
+            // After the last phase there is nothing left to skip.
             HookVerdict::Skip if phase != Phase::Post => {
                 record.step(task, StepKind::Outcome, 1.0, text.clone());
                 run.step = RunStep::Skipped { text };
@@ -154,7 +154,7 @@ impl HookTrack {
         }
     }
 
-    /// A run was not begun after all. That may come late, of a run which was given up and followed by another one.
+    /// Takes back a run that was not started after all. This may come late, about a run that was given up and followed by another.
     pub(crate) fn not_sent(&mut self, (phase, number, attempt): (Phase, u8, u32), now: Now) {
         let ours =
             |run: &&mut Run| matches!(run.step, RunStep::Asked { ours: true, .. }) && run.attempts == attempt;
@@ -166,7 +166,7 @@ impl HookTrack {
         }
     }
 
-    /// A new owner will hear of none of the runs under way.
+    /// Marks the runs in progress as lost to this owner: a new owner receives none of their outcomes.
     pub(crate) fn forget_answers(&mut self) {
         for run in &mut self.runs {
             if let RunStep::Asked { ours, .. } = &mut run.step {
@@ -175,12 +175,12 @@ impl HookTrack {
         }
     }
 
-    /// Whether a hook of the phase was begun at all.
+    /// True if a hook of the phase was started at all.
     pub(crate) fn began(&self, phase: Phase) -> bool {
         self.runs.iter().any(|run| run.phase == phase)
     }
 
-    /// Which hook is being run.
+    /// Returns the hook that is running.
     pub(crate) fn running(&self) -> Option<(Phase, u8)> {
         self.runs
             .iter()
@@ -188,7 +188,7 @@ impl HookTrack {
             .map(|run| (run.phase, run.number))
     }
 
-    /// Why the recovery has been failed by a hook, if it has.
+    /// Returns the reason why a hook has failed the recovery, if one has.
     pub(crate) fn aborted(&self) -> Option<&str> {
         self.runs.iter().find_map(|run| match &run.step {
             RunStep::Aborted { text } => Some(text.as_str()),
@@ -200,7 +200,7 @@ impl HookTrack {
         })
     }
 
-    /// What the notification's last message should say of the hooks: those that did not simply do their work.
+    /// Returns the remarks on hooks for the notification's last message: on those that did not simply succeed.
     pub(crate) fn remarks(&self) -> impl Iterator<Item = &str> {
         self.runs.iter().filter_map(|run| match &run.step {
             RunStep::Skipped { text } | RunStep::Passed { text } | RunStep::Aborted { text } => {
@@ -210,7 +210,7 @@ impl HookTrack {
         })
     }
 
-    /// A message with those remarks behind it.
+    /// Appends these remarks to a message.
     pub(crate) fn with_remarks(&self, message: impl Into<String>) -> String {
         self.remarks().fold(message.into(), |mut text, remark| {
             if !text.contains(remark) {
@@ -270,7 +270,7 @@ impl Run {
         self.attempts
     }
 
-    /// A run whose end nobody will hear of. `ours` is no promise for ever: an answer that does not come is lost, too.
+    /// Detects a run whose outcome will never be received. `ours` is no lasting promise: an outcome that is late is lost, too.
     fn look_for_lost(&mut self, hook: &Hook, hold: Duration, now: Now, record: &mut Record) {
         let RunStep::Asked { at, .. } = self.step else {
             return;

@@ -1,4 +1,4 @@
-//! What a recovery is told: the answers to its commands, and the passing of time.
+//! Inputs of a recovery: the answers to its commands, and the passing of time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,43 +16,43 @@ use crate::pace::Permits;
 use crate::power::PowerReading;
 use crate::timestamp::Timestamp;
 
-/// The lists a host recovery plans by, taken one after the other.
+/// The lists by which a host recovery plans, read one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
     /// Every migration record with the host on either side.
     pub migrations: Vec<Migration>,
     /// Every server on the host.
     pub servers: Vec<Server>,
-    /// What is behind it if that is none.
+    /// The answer of the host's cell if there is no server.
     pub in_cell: InCell,
-    /// The host's service record, read before the lists and after them: if Nova could show it both times, the host's cell was
-    /// there to be listed.
+    /// The host's service record, read before the lists and after them. If Nova could show it both times, the host's cell was
+    /// available for the lists.
     pub service: Option<Service>,
-    /// Evacuation records that earlier recoveries of the host have given up, because their destinations had died (R10). Those may
-    /// be back since, and Nova never ends such a record.
+    /// Evacuation records that earlier recoveries of the host have given up, because their destinations had failed (R10). Those
+    /// destinations may be back since, and Nova never ends such a record.
     pub written_off: BTreeMap<ServerId, Vec<WrittenOff>>,
-    /// Other hosts on which these instances may run by what earlier recoveries, of whatever host, have left (R10).
+    /// Other hosts on which these instances may run, according to earlier recoveries of any host (R10).
     pub may_run: BTreeMap<ServerId, BTreeSet<String>>,
 }
 
-/// What a host's cell says when a list shows no server of the host: Nova leaves a cell that does not answer out of its lists
-/// without a word, but asked by itself it answers, or the call fails.
+/// The answer of a host's cell when a list shows no server of the host. Nova silently leaves a cell that does not answer out of
+/// its lists, but a query of the cell itself returns an answer or fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InCell {
-    /// There is no need, or no hypervisor of the host to ask by.
+    /// No query was needed, or the host has no hypervisor to query by.
     NotAsked,
-    /// So many servers are there.
+    /// The cell has this number of servers.
     Has(usize),
-    /// It did not answer.
+    /// The cell did not answer.
     Failed(Fault),
 }
 
-/// The lists a host recovery follows its moves by.
+/// The lists by which a host recovery follows its moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lists {
-    /// When the first of them was asked for.
+    /// The time at which the first list was requested.
     pub started: Elapsed,
-    /// The servers that are still on the host. Taken first, so that a server missing here has left before the
+    /// The servers that are still on the host. Read first, so that a server missing here has left before the
     /// migrations were read.
     pub servers: Vec<Server>,
     /// The evacuation records from the host, newest first.
@@ -61,41 +61,41 @@ pub struct Lists {
     pub proven_off: BTreeSet<String>,
 }
 
-/// The evacuation records from a host, as they were read for all recoveries together.
+/// The evacuation records from a host, read once for all recoveries together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evacuations {
-    /// When the reading began.
+    /// The start of the read.
     pub started: Elapsed,
-    /// Newest first.
+    /// The records, newest first.
     pub records: Vec<Migration>,
 }
 
-/// The servers Nova has on a host.
+/// The servers that Nova has on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerIds {
-    /// When the reading began.
+    /// The start of the read.
     pub started: Elapsed,
-    /// Of every project.
+    /// The ids of the servers of every project.
     pub ids: BTreeSet<ServerId>,
 }
 
-/// Whether Nova's messages get through (R10).
+/// The state of Nova's messaging (R10).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messaging {
-    /// Every nova-conductor is up. Their heartbeats do not go over the broker that evacuations go over.
+    /// True if every nova-conductor is up. Their heartbeats do not use the broker that evacuations use.
     pub conductors_up: bool,
-    /// The age of the youngest heartbeat of all nova-computes, by Nova's clock: these go over that broker. `None` if Nova shows
+    /// The age of the latest heartbeat of all nova-computes, by Nova's clock. These heartbeats use that broker. `None` if Nova shows
     /// none.
     pub youngest_beat: Option<Duration>,
-    /// The latest heartbeat of them all, as Nova dates it. A Nova without a `Date` in its answers tells no age: there it counts
-    /// that this goes on.
+    /// The latest heartbeat of them all, as dated by Nova. A Nova without a `Date` in its answers gives no age: there it counts
+    /// that this time advances.
     pub latest_beat: Option<Timestamp>,
-    /// The enabled hosts that Nova does not hear, and for how long: what was sent to one of them may wait in its queue.
+    /// The enabled hosts that are down in Nova, and for how long: a request sent to one of them may wait in its queue.
     pub silent: BTreeMap<String, Duration>,
 }
 
 impl Messaging {
-    /// From what Nova shows of its services.
+    /// Derives the state from the services that Nova shows.
     pub fn of<'a>(conductors_up: bool, services: impl IntoIterator<Item = &'a Service>) -> Self {
         let mut seen = Self {
             conductors_up,
@@ -116,18 +116,18 @@ impl Messaging {
     }
 }
 
-/// A server and its live migrations. These are read first: one that is over has written where the server is.
+/// A server and its live migrations. The migrations are read first: a finished one has recorded where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
-    /// `None`: it is gone.
+    /// The server; `None` if it is gone.
     pub server: Option<Server>,
     /// Every live migration Nova has a record of.
     pub migrations: Vec<Migration>,
-    /// How much of the one under way is done, if Nova says so.
+    /// The progress of the current migration, if Nova reports it.
     pub percent: Option<u8>,
 }
 
-/// What came of a call about one server.
+/// The kind of a call about one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerCall {
     /// `lock`.
@@ -138,7 +138,7 @@ pub enum ServerCall {
     Prepare,
     /// `evacuate`.
     Evacuate,
-    /// `os-stop`, `pause`, `suspend` or `os-resetState` after it.
+    /// `os-stop`, `pause`, `suspend` or `os-resetState` after the evacuation.
     Restore,
     /// `os-stop` of a VM recovery.
     Stop,
@@ -152,47 +152,47 @@ pub enum ServerCall {
     AbortMigration,
 }
 
-/// Something a recovery learns.
+/// An input of a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// Time has passed.
     Tick,
-    /// This engine has just claimed it: whatever was on its way when the last owner stopped is not known (R5).
+    /// This engine has just claimed the recovery: the fate of calls in flight when the last owner stopped is unknown (R5).
     Claimed(Pulse),
-    /// A failover of the database has lost what earlier owners wrote last. No call of theirs can take effect any more, but some may
-    /// have that the journal does not know (R33). The claim follows.
+    /// A database failover has lost the latest writes of earlier owners. None of their calls can take effect any more, but some that
+    /// the journal does not know may have taken effect (R33). The claim follows.
     Rewound,
-    /// What an operator may have changed.
+    /// The state that an operator may have changed.
     Pulse(Pulse),
     /// Answer to [`Command::CountHosts`].
     Region(Arc<Region>),
     /// Answer to [`Command::ReadService`].
     Service(Result<Option<Service>, Fault>),
-    /// Whether an operator has stopped all fencing (`[fencing] enabled = false`).
+    /// True if an operator has stopped all fencing (`[fencing] enabled = false`).
     FencingStopped(bool),
-    /// Answer to [`Command::LearnLevels`]; none if no device is configured.
+    /// Answer to [`Command::LearnLevels`]; empty if no device is configured.
     Levels(Vec<Level>),
     /// Answer to [`Command::ReadPower`].
     Power {
-        /// Which device.
+        /// The device.
         target: Target,
-        /// When the question was sent.
+        /// The time at which the query was sent.
         started: Elapsed,
-        /// How long it had waited for its turn before.
+        /// The time that the query had waited for its turn before.
         waited: Duration,
         /// The answer.
         result: Result<PowerReading, Fault>,
     },
     /// Answer to [`Command::PowerOff`].
     PowerOff {
-        /// Which device.
+        /// The device.
         target: Target,
         /// The answer.
         result: Result<(), Fault>,
     },
     /// Answer to [`Command::PowerOn`].
     PowerOn {
-        /// Which device.
+        /// The device.
         target: Target,
         /// The answer.
         result: Result<(), Fault>,
@@ -207,58 +207,58 @@ pub enum Observation {
     Evacuations(Result<Evacuations, Fault>),
     /// Answer to [`Command::ReadServerIds`].
     ServerIds(Result<ServerIds, Fault>),
-    /// How much may be begun from now on, over all recoveries of this engine.
+    /// The amount of work that may be started from now on, over all recoveries of this engine.
     Permits(Permits),
     /// Answer to [`Command::ReadConductors`].
     Conductors(Result<Messaging, Fault>),
     /// Answer to [`Command::ReadServer`].
     Server {
-        /// The instance that was asked for.
+        /// The requested instance.
         server: ServerId,
-        /// `Ok(None)`: it is gone.
+        /// The answer; `Ok(None)` if the instance is gone.
         result: Result<Option<Server>, Fault>,
     },
     /// Answer to [`Command::FollowMove`].
     Followed {
-        /// The instance that was asked for.
+        /// The requested instance.
         server: ServerId,
         /// The answer.
         result: Result<Followed, Fault>,
     },
     /// Answer to a command about one server.
     ServerCall {
-        /// Which server.
+        /// The server.
         server: ServerId,
-        /// Which call.
+        /// The kind of call.
         call: ServerCall,
         /// The answer.
         result: Result<(), Fault>,
     },
     /// Answer to [`Command::RunHook`].
     Hook {
-        /// In which phase.
+        /// The phase of the hook.
         phase: Phase,
-        /// Which of its hooks.
+        /// The number of the hook within the phase.
         number: u8,
-        /// Which run of it.
+        /// The number of the run.
         attempt: u32,
-        /// What came of it.
+        /// The outcome of the run.
         outcome: HookOutcome,
     },
-    /// A command was not carried out, because its intent had grown too old or the claim too uncertain (R2, R4).
+    /// A command was not carried out, because its intent had become too old or the claim too uncertain (R2, R4).
     NotSent(Command),
-    /// The instances are being worked on by another recovery.
+    /// Another recovery is working on these instances.
     MovesTaken(Vec<ServerId>),
-    /// The write was refused: too many hosts were ordered off lately ([`super::FenceOrder`]).
+    /// The write was refused: too many hosts were ordered off recently ([`super::FenceOrder`]).
     OrderRefused,
     /// The write was refused because the host is being recovered (R12).
     HostUnderRecovery,
     /// The write was refused: it would have frozen a host on which these instances are being recovered.
     InstancesUnderRecovery(Vec<ServerId>),
-    /// Nothing was written or called: host recoveries may have left the instance running on these hosts.
+    /// No write and no call was made: host recoveries may have left the instance running on these hosts.
     MayRunOn(BTreeSet<String>),
     /// Answer to [`Command::Reserve`].
     Reserve(ReserveAnswer),
-    /// The write was refused: these reserved hosts are held by somebody else, or are in reserve no more.
+    /// The write was refused: these reserved hosts are taken by another recovery, or are no longer in reserve.
     ReserveTaken(Vec<HostId>),
 }

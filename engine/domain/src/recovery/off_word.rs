@@ -1,4 +1,4 @@
-//! A report's word that its host is off.
+//! A report's claim that its host is off.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,12 +7,12 @@ use crate::entity::notification::NewNotification;
 use crate::evidence::{GivenEvidence, says_off};
 use crate::timestamp::Timestamp;
 
-/// That a host is off: of which moment reports say so, and what they know of the fence.
+/// The claim that a host is off: the time that it refers to, and what the reports know of the fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffWord {
-    /// The latest moment of which any of them speaks. Every clock on a report's way may make it older, none younger (R16).
+    /// The latest time that any of the reports refers to. Each clock on a report's way can make it older, but never newer (R16).
     pub dated: Timestamp,
-    /// When the report that speaks of it was accepted, by the database's clock; `None` if it is the one that opened the recovery.
+    /// The time when that report was accepted, by the database's clock; `None` if that report opened the recovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrived: Option<Timestamp>,
     /// The latest evidence.
@@ -21,7 +21,7 @@ pub struct OffWord {
 }
 
 impl OffWord {
-    /// What a new report says, if it says that.
+    /// Returns the claim of a new report, if it makes this claim.
     pub fn reported(new: &NewNotification, arrived: Timestamp) -> Option<Self> {
         let evidence = new.evidence.clone();
         let dated = evidence
@@ -34,7 +34,7 @@ impl OffWord {
         })
     }
 
-    /// What a report says of which the row is left.
+    /// Returns the claim of a report of which only the row is left.
     pub fn of(notification: &Notification) -> Option<Self> {
         let word = Self {
             dated: dated(notification),
@@ -44,7 +44,7 @@ impl OffWord {
         says_off(&notification.payload).then_some(word)
     }
 
-    /// What both say together.
+    /// Combines both claims.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         let arrived = if other.dated > self.dated {
@@ -63,7 +63,7 @@ impl OffWord {
     }
 }
 
-/// The moment a report without evidence speaks of.
+/// Returns the time that a report without evidence refers to.
 pub fn dated(notification: &Notification) -> Timestamp {
     notification.generated_time.min(notification.stamps.created_at)
 }

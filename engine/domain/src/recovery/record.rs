@@ -1,4 +1,4 @@
-//! What has to be written before anything of a decision is carried out.
+//! Data that has to be written before any part of a decision is carried out.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -15,16 +15,16 @@ use crate::proof::Proof;
 use crate::timestamp::Timestamp;
 use crate::words::words;
 
-/// Now: the recovery's own time for decisions, wall time for people.
+/// The current time: the recovery's elapsed time for decisions, wall time for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Counts only while an engine works on the recovery.
+    /// Elapsed time, which counts only while an engine works on the recovery.
     pub elapsed: Elapsed,
-    /// For people.
+    /// Wall time, for people.
     pub wall: Timestamp,
 }
 
-/// The parts of a recovery as Masakari names them, and the one it does not have.
+/// The tasks of a recovery under the names that Masakari gives them, and tasks that Masakari does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Guards, fence and proof.
@@ -37,29 +37,29 @@ pub enum Task {
     Reserve,
     /// The moves.
     Evacuate,
-    /// Until the host is back.
+    /// The watch until the host is back.
     Return,
     /// Stop of an instance.
     StopInstance,
     /// Start of an instance.
     StartInstance,
-    /// It runs.
+    /// The check that the instance runs.
     ConfirmActive,
-    /// Disable after a failed process, or because a person has planned it.
+    /// Disabling of the service after a process failed, or for work that an operator has planned.
     DisableNode,
     /// Live migrations.
     LiveMigrate,
     /// An operator's hook.
     Hook {
-        /// In which phase.
+        /// The phase of the hook.
         phase: Phase,
-        /// Which of its hooks, counted from 0.
+        /// The number of the hook within the phase, counted from 0.
         number: u8,
     },
 }
 
 impl Task {
-    /// The class name that clients know.
+    /// Returns the class name that clients know.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fence => "FenceHostTask",
@@ -79,51 +79,50 @@ impl Task {
 }
 
 words! {
-    /// What kind of line a step is.
+    /// The kind of a step.
     StepKind {
-        /// Written before a call.
+        /// A line that is written before a call.
         Intent = "intent",
-        /// Written after it.
+        /// A line that is written after the call.
         Outcome = "outcome",
-        /// Neither; a thing seen or decided.
+        /// An observation or a decision, not tied to a call.
         Note = "note",
     }
 }
 
-/// One line of the story.
+/// One line of the recovery's timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// Part of what.
+    /// The task that the step belongs to.
     pub task: Task,
-    /// An intent comes before the call, an outcome after it.
+    /// The kind; an intent comes before the call, an outcome after it.
     pub kind: StepKind,
-    /// The instance, if it is about one.
+    /// The instance, if the step is about one.
     pub server: Option<ServerId>,
-    /// How far the task is, 0.0 to 1.0.
+    /// The progress of the task, 0.0 to 1.0.
     pub progress: f64,
-    /// Whether the task has failed.
+    /// True if the task has failed.
     pub failed: bool,
-    /// For people.
+    /// The text for people.
     pub text: String,
 }
 
-/// A host is about to be ordered off: one more on the account of the guard against too many (R24).
+/// An order to power a host off, which the guard against too many orders counts (R24).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FenceOrder {
-    /// Only if fewer were ordered lately; `None` for any number.
+    /// The limit below which the number of recent orders has to be; `None` for no limit.
     pub at_most: Option<u32>,
-    /// What counts as lately.
+    /// The period in which an order counts as recent.
     pub within: Duration,
 }
 
-/// A host that was emptied is frozen from now on, so that nobody takes what is done to it for a failure.
+/// A freeze of a host that was emptied, so that no engine takes the work on it for a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreezeOrder {
-    /// For how long.
+    /// The duration of the freeze.
     pub lasts: Duration,
-    /// Who wanted it.
+    /// The author.
     pub by: String,
-    /// Why.
     pub reason: String,
 }
 
@@ -136,88 +135,89 @@ pub struct Elsewhere {
     pub host: String,
 }
 
-/// What a decision leaves behind.
+/// The writes of a decision.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each says something of its own, and any of them may be so together"
 )]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
-    /// The state's head has changed in a way that must survive.
+    /// True if the head of the state has changed in a way that must survive.
     pub head: bool,
     /// The moves that have changed in a way that must survive.
     pub moves: BTreeSet<ServerId>,
-    /// New lines of the story.
+    /// New lines of the timeline.
     pub steps: Vec<Step>,
     /// New proofs.
     pub proofs: Vec<Proof>,
     /// The notification's new status and message.
     pub notification: Option<(NotificationStatus, Option<String>)>,
-    /// The host goes on maintenance for this reason.
+    /// The reason for which the host is put in maintenance.
     pub host: Option<MaintenanceReason>,
-    /// The recovery's new life.
+    /// The new stage of the recovery's life.
     pub life: Option<Life>,
-    /// Only if no host recovery is open for this host (R12), and no younger one than a host recovery's own watches it (R22).
+    /// A condition of the write: no host recovery of this host is open (R12). If the writer is a host recovery itself, no later one may
+    /// watch the host either (R22).
     pub unless_host_recovery: Option<String>,
-    /// Only if the instance may run nowhere else.
+    /// A condition of the write: the instance may run nowhere else.
     pub unless_elsewhere: Option<Elsewhere>,
-    /// Only if no report has joined the recovery that says more than it has heard: it would be lost with its end (R19).
+    /// True if no report may have joined with a claim that the recovery has not seen: the claim would be lost at the end (R19).
     pub unless_joined: bool,
-    /// This instance is restarted: one more on its account (EW26).
+    /// The instance that is restarted, to be counted for it (EW26).
     pub restarted: Option<ServerId>,
-    /// The reserved hosts whose holding has changed.
+    /// The reserved hosts whose reservation has changed.
     pub reservations: BTreeSet<HostId>,
-    /// The host is in service again: off maintenance, if this recovery has put it there.
+    /// True if the host is in service again: its maintenance ends, if this recovery has set it.
     pub host_back: bool,
-    /// What the recovery is about was seen running again: another report of it is another failure (R19).
+    /// True if the subject of the recovery was seen running again: another report of it is another failure (R19).
     pub running_again: bool,
-    /// The host is about to be ordered off.
+    /// The order to power the host off that is about to be given.
     pub order: Option<FenceOrder>,
-    /// What came of fence devices; for the numbers.
+    /// The results of fence devices, for metrics.
     pub fenced: Vec<Fenced>,
-    /// It ends because Nova has heard the host all the time: whoever reported it was wrong, or lied.
+    /// True if the recovery ends because the host was up in Nova all the time: its reporter was wrong, or lied.
     pub contradicted: bool,
-    /// What persons have said that was heard just now.
+    /// The operator actions that were applied just now.
     pub words: Vec<HeardWord>,
-    /// The rows of these actions were heard (R32).
+    /// The rows of the operator actions that were applied (R32).
     pub heard_actions: BTreeSet<i64>,
-    /// Only if nothing of this is frozen.
+    /// A condition of the write: none of these scopes is frozen.
     pub unless_frozen: UnlessFrozen,
-    /// Freezes that end because it has become worse, by their numbers.
+    /// The numbers of the freezes that end because the situation has become worse.
     pub worse: BTreeSet<i64>,
-    /// The recovery's host is frozen with this very transaction.
+    /// The freeze of the recovery's host that the same transaction sets.
     pub freeze: Option<FreezeOrder>,
 }
 
-/// A person's word, as the recovery has heard it.
+/// An operator's action, as the recovery has applied it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeardWord {
-    /// What was said, of what.
+    /// The action and its subject.
     pub word: String,
-    /// By whom, and why if he says so.
+    /// The author, and the reason if one is given.
     pub by: String,
 }
 
-/// What came of one device in one try of its level.
+/// The result of one device in one attempt of its level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fenced {
     /// The device's name.
     pub device: String,
-    /// Whether the host was proven off by its level.
+    /// True if its level confirmed the host off.
     pub off: bool,
-    /// How long the level took.
+    /// The time that the level took.
     pub took: Duration,
 }
 
 impl Record {
-    /// Whether there is nothing to write.
+    /// True if there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        // Asked after each decision, and mostly there is nothing.
+        // Called after each decision, and mostly the record is empty.
         static EMPTY: LazyLock<Record> = LazyLock::new(Record::default);
         *self == *EMPTY
     }
 
-    /// Takes a later decision's record into this one, so that both are written in one transaction.
+    /// Merges a later decision's record into this one, so that both are written in one transaction.
     pub fn merge(&mut self, later: Self) {
         self.head |= later.head;
         self.moves.extend(later.moves);
@@ -243,13 +243,13 @@ impl Record {
         self.order = later.order.or(self.order);
     }
 
-    /// Something is about to be asked for about an instance, unless it is frozen.
+    /// Notes that a call about an instance is about to be made, unless the instance is frozen.
     pub(crate) fn intends(&mut self, server: ServerId) {
         self.moves.insert(server);
         self.unless_frozen.servers.insert(server);
     }
 
-    /// A person's word is heard.
+    /// Notes that an operator's action was applied.
     pub(crate) fn heard(&mut self, word: impl Into<String>, by: &str) {
         self.words.push(HeardWord {
             word: word.into(),
@@ -257,7 +257,7 @@ impl Record {
         });
     }
 
-    /// Adds a line of the story.
+    /// Adds a line to the timeline.
     pub(crate) fn step(&mut self, task: Task, kind: StepKind, progress: f64, text: impl Into<String>) {
         self.steps.push(Step {
             task,
@@ -269,7 +269,7 @@ impl Record {
         });
     }
 
-    /// Adds a line of the story about one instance.
+    /// Adds a line about one instance to the timeline.
     pub(crate) fn server_step(
         &mut self,
         task: Task,
@@ -289,7 +289,7 @@ impl Record {
         });
     }
 
-    /// Adds a line that says a task has failed.
+    /// Adds a line about a failed task to the timeline.
     pub(crate) fn failed(&mut self, task: Task, text: impl Into<String>) {
         let text = text.into();
         let kind = StepKind::Outcome;
@@ -304,12 +304,12 @@ impl Record {
     }
 }
 
-/// What a decision comes to beside the next state: what to write, and then what to do.
+/// The result of a decision beside the next state: what to write, and then what to do.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Decision {
-    /// To be written first, in one transaction; nothing is done before it is durable.
+    /// The data to write first, in one transaction; no command is carried out before it is durable.
     pub record: Record,
-    /// To be done then.
+    /// The commands to carry out after that.
     pub commands: Vec<Command>,
 }

@@ -1,18 +1,18 @@
-//! What is asked about reserved hosts, and of them.
+//! Calls about reserved hosts, and their answers.
 
 use crate::fault::Fault;
 use crate::id::ServiceId;
 use crate::nova::Service;
 use crate::reserved::{ReservedHostView, Survey};
 
-/// What a reserved host's service is made.
+/// The status that a reserved host's service is set to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceStatus {
-    /// Nova's scheduler may use it.
+    /// Nova's scheduler may use the host.
     Enabled,
-    /// As it was before, with the reason it had then.
+    /// The service is disabled as it was before, with its former reason.
     Disabled {
-        /// Nova takes none that is empty.
+        /// The former reason; Nova accepts no empty one.
         reason: Option<String>,
     },
 }
@@ -20,32 +20,32 @@ pub enum ServiceStatus {
 /// A call about a reserved host. Hosts are named as in Nova.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReserveCall {
-    /// Look at all of the segment.
+    /// Reads all reserved hosts of the segment.
     Survey,
-    /// Look at one.
+    /// Reads one reserved host.
     Look {
         /// The reserved host.
         host: String,
-        /// Whether its servers are wanted too.
+        /// True if its servers are needed too.
         servers: bool,
     },
-    /// Enable it, or disable it again.
+    /// Enables the host, or disables it again.
     SetStatus {
         /// The reserved host.
         host: String,
         /// Nova's id of its service.
         service: ServiceId,
-        /// To what.
+        /// The new status.
         status: ServiceStatus,
     },
-    /// Put it into an aggregate.
+    /// Adds the host to an aggregate.
     Join {
         /// The reserved host.
         host: String,
         /// The aggregate's number.
         aggregate: u64,
     },
-    /// Take it out again.
+    /// Removes the host from an aggregate.
     Leave {
         /// The reserved host.
         host: String,
@@ -55,7 +55,7 @@ pub enum ReserveCall {
 }
 
 impl ReserveCall {
-    /// Whether it changes something outside.
+    /// True if the call changes something outside.
     pub fn is_write(&self) -> bool {
         match self {
             Self::Survey | Self::Look { .. } => false,
@@ -63,7 +63,7 @@ impl ReserveCall {
         }
     }
 
-    /// A few words for the log.
+    /// Returns a short name for the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Survey => "survey reserved hosts",
@@ -74,7 +74,7 @@ impl ReserveCall {
         }
     }
 
-    /// The answer of a call that failed.
+    /// Returns the answer to a failed call.
     #[must_use]
     pub fn failed(&self, fault: Fault) -> ReserveAnswer {
         match self {
@@ -101,35 +101,35 @@ impl ReserveCall {
     }
 }
 
-/// What joining an aggregate came to.
+/// The result of adding a host to an aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joined {
-    /// It was not in it and is now.
+    /// The host was not in the aggregate and is now.
     Added,
-    /// It is in it, and was when the call arrived: read anew, not guessed from a 409.
+    /// The host is in the aggregate, and was when the call arrived: this was read again, not guessed from a 409.
     Already,
 }
 
-/// What came of a [`ReserveCall`].
+/// The answer to a [`ReserveCall`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReserveAnswer {
-    /// To [`ReserveCall::Survey`].
+    /// The answer to [`ReserveCall::Survey`].
     Survey(Result<Survey, Fault>),
-    /// To [`ReserveCall::Look`].
+    /// The answer to [`ReserveCall::Look`].
     Look {
         /// The reserved host.
         host: String,
         /// The answer.
         result: Result<ReservedHostView, Fault>,
     },
-    /// To [`ReserveCall::SetStatus`].
+    /// The answer to [`ReserveCall::SetStatus`].
     StatusSet {
         /// The reserved host.
         host: String,
         /// The answer.
         result: Result<Service, Fault>,
     },
-    /// To [`ReserveCall::Join`]. A conflict is one of availability zones.
+    /// The answer to [`ReserveCall::Join`]. A conflict is one of availability zones.
     Joined {
         /// The reserved host.
         host: String,
@@ -138,7 +138,7 @@ pub enum ReserveAnswer {
         /// The answer.
         result: Result<Joined, Fault>,
     },
-    /// To [`ReserveCall::Leave`]. Not being in it is no failure.
+    /// The answer to [`ReserveCall::Leave`]. A host that is not in the aggregate is no failure.
     Left {
         /// The reserved host.
         host: String,
@@ -150,7 +150,7 @@ pub enum ReserveAnswer {
 }
 
 impl ReserveAnswer {
-    /// Why the call failed, if it did.
+    /// Returns the reason why the call failed, if it did.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Survey(result) => result.as_ref().err(),

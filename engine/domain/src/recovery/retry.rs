@@ -1,5 +1,5 @@
-//! Another attempt at what a recovery has failed at. It claims nothing by itself (R31): what an earlier report said of the host was
-//! said of the past.
+//! Another attempt at a failed recovery. The attempt claims nothing by itself (R31): what an earlier report claimed about the host is
+//! in the past.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use crate::timestamp::Timestamp;
 /// The field of the notification's payload that names the failed recovery.
 const OF: &str = "retry_of";
 
-/// The field with the heartbeat that the failed recovery's own change of Nova's record has left there, and the last one before it.
+/// The field with the heartbeat that the failed recovery's own change has left in Nova's record, and the last one before it.
 const OWN_STAMP: &str = "retry_own_stamp";
 
-/// The field that tells when the first attempt was opened, in microseconds.
+/// The field with the time when the first attempt was opened, in microseconds.
 const FIRST_REPORTED: &str = "retry_first_reported";
 
-/// A heartbeat that a change of ours has made, and the last one before it.
+/// A heartbeat that our own change has made, and the last one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OwnStamp {
-    /// As Nova shows it since the change.
+    /// The heartbeat as Nova shows it since the change.
     pub made: Timestamp,
-    /// What the host itself sent last.
+    /// The last heartbeat that the host itself sent.
     pub before: Timestamp,
 }
 
-/// Returns the payload of another attempt at a host. `NORMAL` stays only with evidence, which is held against what Nova has heard since.
+/// Returns the payload of another attempt at a host. `NORMAL` stays only with evidence, which later heartbeats can refute.
 pub fn payload(
     failed: RecoveryId,
     own_stamp: Option<OwnStamp>,
@@ -42,23 +42,23 @@ pub fn payload(
     payload
 }
 
-/// Has it tell when what it is about was first reported.
+/// Adds the time of the first report to the payload.
 pub fn note_first_reported(payload: &mut BTreeMap<String, String>, at: Timestamp) {
     payload.insert(FIRST_REPORTED.to_owned(), at.micros().to_string());
 }
 
-/// When what it is about was first reported, if it is another attempt; `None` if that is said to lie ahead.
+/// Returns the time of the first report, if this is another attempt; `None` if that time is in the future.
 pub fn first_reported(payload: &BTreeMap<String, String>, now: Timestamp) -> Option<Timestamp> {
     let at = Timestamp::from_micros(payload.get(FIRST_REPORTED)?.parse().ok()?);
     (at <= now).then_some(at)
 }
 
-/// True if it is another attempt.
+/// True if the payload is of another attempt.
 pub fn is_retry(payload: &BTreeMap<String, String>) -> bool {
     payload.contains_key(OF)
 }
 
-/// What the failed attempt has left in Nova's record.
+/// Returns the heartbeats that the failed attempt has left in Nova's record.
 pub fn own_stamp(payload: &BTreeMap<String, String>) -> Option<OwnStamp> {
     let (made, before) = payload.get(OWN_STAMP)?.split_once(' ')?;
     Some(OwnStamp {

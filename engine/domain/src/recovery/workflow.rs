@@ -2,7 +2,7 @@
 
 use crate::hooks::Phase;
 
-/// One name for each hook there may be: what is shown of it first says which program or address it is.
+/// One name for each possible hook. The first line shown for a hook names its program or address.
 const PRE: [&str; 8] = [
     "PreHook1Task",
     "PreHook2Task",
@@ -34,7 +34,7 @@ const POST: [&str; 8] = [
     "PostHook8Task",
 ];
 
-/// The places in a workflow, of whatever kind of recovery, in their order. A place that ends in a star stands for hooks.
+/// The positions in a workflow, for any kind of recovery, in order. A position that ends in a star stands for hooks.
 const PLACES: [&str; 15] = [
     "PreHook*",
     "FenceHostTask",
@@ -53,7 +53,7 @@ const PLACES: [&str; 15] = [
     "ReturnHostTask",
 ];
 
-/// The name of a hook's task.
+/// Returns the name of a hook's task.
 pub(super) fn hook_name(phase: Phase, number: u8) -> &'static str {
     let names = match phase {
         Phase::Pre => &PRE,
@@ -66,8 +66,8 @@ pub(super) fn hook_name(phase: Phase, number: u8) -> &'static str {
         .unwrap_or("FurtherHookTask")
 }
 
-/// Where in a workflow a task is; `None` for one that has no fixed place. Hooks of one phase are in the order of their
-/// names.
+/// Returns the position of a task in a workflow; `None` for a task without a fixed position. Hooks of one phase are ordered by
+/// name.
 pub fn place(task: &str) -> Option<usize> {
     PLACES.iter().position(|place| match place.strip_suffix('*') {
         Some(beginning) => task.starts_with(beginning),

@@ -140,7 +140,7 @@ pub struct Fit {
     pub of: usize,
 }
 
-/// Returns the fit of an instance on this host; `None` if it is not known, or if the instance needs what the forecast ignores.
+/// Returns the fit of an instance on this host; `None` if not known, or if the instance needs what the forecast does not model.
 pub fn fit(facts: &Facts, now: Timestamp, host: &str, id: ServerId) -> Option<Fit> {
     let (cloud, trouble) = cloud(facts, now, |name| name == host);
     if trouble.is_some() {
