@@ -1,12 +1,12 @@
-//! The guards against storms (R24): what must be so before a host is fenced or its instances are moved.
+//! Guards against storms (R24): conditions that have to hold before a host is fenced or its instances are moved.
 //!
-//! A failed switch looks like many dead hosts, a failed broker like all of them, and fencing them would make it true. Each
-//! guard is one question with one pure function, `check(&Facts, &Policy) -> Verdict`. [`rule`] asks those that matter at a
-//! moment: *wait* passes by itself once its reason is gone, *hold* needs an operator's word. A word lifts the guards that were
-//! named when it was said, for this recovery and no other; the rest are asked again (I8).
+//! A failed switch looks like many failed hosts, a failed broker like all of them, and fencing them would make it true. Each
+//! guard answers one question with one pure function, `check(&Facts, &Policy) -> Verdict`. [`rule`] checks the guards that
+//! apply at a moment: a *wait* passes by itself once its reason is gone, a *hold* needs an operator's approval. An approval
+//! lifts the guards that were named when it was given, for this recovery only; all others are checked again (I8).
 //!
-//! [`Region`] is what an engine sees of all hosts at one moment, gathered once for all its recoveries; [`GuardFacts`] are what
-//! that means for one of them.
+//! [`Region`] is an engine's view of all hosts at one moment, gathered once for all its recoveries; [`GuardFacts`] are the
+//! consequences for one of them.
 
 mod all_stale;
 mod capacity;
@@ -45,83 +45,83 @@ pub(crate) use rate::reason as too_many;
 pub use region::{Dated, NovaView, Region, RegionHost};
 
 words! {
-    /// A guard, in the order in which they are asked.
+    /// A guard, in the order of the checks.
     Guard {
         /// G0: has the cluster been watched for long enough since its first start?
         StartUp = "startup",
-        /// G1: does the engine see enough of the world to judge?
+        /// G1: does the engine see enough to judge?
         Observer = "observer",
-        /// G2: is it Nova that is deaf, and not the hosts that are silent?
+        /// G2: has Nova or its message bus failed, and not the hosts?
         AllStale = "all-stale",
-        /// G3: does more than one report speak for it?
+        /// G3: does more than one report confirm the failure?
         Corroboration = "corroboration",
         /// G4: how many hosts of the segment are out?
         Segment = "segment",
-        /// G5: how many hosts of all segments went out lately?
+        /// G5: how many hosts of all segments went out recently?
         Global = "global",
-        /// G6: how many hosts were ordered off lately?
+        /// G6: how many hosts were ordered off recently?
         Rate = "rate",
         /// G7: did most heartbeats stop at the same moment?
         Cliff = "cliff",
-        /// G8: is there room for the instances?
+        /// G8: is there capacity for the instances?
         Capacity = "capacity",
         /// G9: can Nova evacuate at all?
         Evacuation = "evacuation",
-        /// G10: has this host been fenced again and again?
+        /// G10: has this host been fenced repeatedly?
         Flap = "flap",
-        /// G11: is this host never to be fenced without a person's word?
+        /// G11: must this host never be fenced without an operator's approval?
         Protected = "protected",
     }
 }
 
-/// When guards are asked.
+/// The moment at which guards are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Before anything is done.
+    /// Before any other action.
     Begin,
     /// Before a host is ordered off.
     Order,
-    /// Before a host that was found off is taken for lost.
+    /// Before a host that was found off is treated as failed.
     Proof,
 }
 
-/// What a guard says.
+/// The verdict of a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on.
+    /// The recovery may continue.
     Pass,
-    /// Go on, and tell.
+    /// The recovery may continue, and the reason is reported.
     Warn {
-        /// For people.
+        /// The reason, for people.
         reason: String,
     },
-    /// Not now; it passes by itself.
+    /// The recovery has to wait; the guard passes by itself.
     Wait {
-        /// For people. No running numbers: it is written down when it changes.
+        /// The reason, for people. No running numbers: the text is written whenever it changes.
         reason: String,
-        /// In how long it can pass at the earliest, if that is known.
+        /// The shortest time after which the guard can pass, if that is known.
         until: Option<Duration>,
     },
-    /// Not without an operator's word.
+    /// The recovery is on hold until an operator approves it.
     Hold {
-        /// For people.
+        /// The reason, for people.
         reason: String,
     },
 }
 
-/// What all guards together say.
+/// The combined verdict of all guards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ruling {
-    /// Those that want an operator's word, each with its reason.
+    /// The guards that need an operator's approval, each with its reason.
     pub holds: Vec<(Guard, String)>,
-    /// Those that want patience.
+    /// The guards that the recovery has to wait for, each with its reason.
     pub waits: Vec<(Guard, String)>,
-    /// Those that only want it to be known.
+    /// The guards that only warn, each with its reason.
     pub warnings: Vec<(Guard, String)>,
 }
 
 impl Guard {
-    /// Its number in the list of guards, such as `G4`.
+    /// Returns the number in the list of guards, such as `G4`.
     pub const fn number(self) -> &'static str {
         match self {
             Self::StartUp => "G0",
@@ -139,12 +139,12 @@ impl Guard {
         }
     }
 
-    /// Whether an operator's word lets a recovery past it. What the engine cannot see for itself, nobody can approve for it.
+    /// True if an operator's approval lets a recovery pass. No operator can approve what the engine cannot see for itself.
     pub const fn can_be_lifted(self) -> bool {
         !matches!(self, Self::Observer | Self::Corroboration)
     }
 
-    /// Whether it is asked at this moment. Those that are about ordering a host off have no say where nobody orders.
+    /// True if the guard is checked at this moment. Guards of power-off orders are skipped where no such order is given.
     fn is_asked(self, moment: Moment, mode: FencingMode) -> bool {
         match self {
             Self::StartUp => mode == FencingMode::Engine,
@@ -160,7 +160,7 @@ impl Guard {
         }
     }
 
-    /// What it says.
+    /// Returns the verdict of this guard.
     pub fn check(self, facts: &GuardFacts, rules: &Policy) -> Verdict {
         match self {
             Self::StartUp => startup::check(facts, rules),
@@ -179,7 +179,7 @@ impl Guard {
     }
 }
 
-/// What the guards say at `moment`, but for those an operator has lifted.
+/// Returns the verdict of all guards at `moment`, except those that an operator has lifted.
 pub fn rule(facts: &GuardFacts, rules: &Policy, moment: Moment, lifted: &BTreeSet<Guard>) -> Ruling {
     let mut ruling = Ruling::default();
     for guard in Guard::ALL {
@@ -196,12 +196,12 @@ pub fn rule(facts: &GuardFacts, rules: &Policy, moment: Moment, lifted: &BTreeSe
     ruling
 }
 
-/// Whether more of them are out than `percent` allows; one always may be.
+/// True if more hosts are out than `percent` allows; one host always may be.
 fn is_over(count: Count, percent: u32) -> bool {
     count.out > 1 && count.out.saturating_mul(100) > count.hosts.saturating_mul(u64::from(percent))
 }
 
-/// What every reason of a guard against many failures ends with.
+/// The end of the reason that each guard against many failures gives.
 const NOT_THE_HOSTS: &str = "a switch or a rack may have failed, not the hosts";
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! G2. When every compute service is silent, the one that does not hear is Nova, or its message bus.
+//! G2. If every compute service is stale, Nova or its message bus has failed, not the hosts.
 
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-/// Fewer services than this may all be silent by themselves.
+/// Minimum number of services: fewer may all be stale by themselves.
 const LEAST: u64 = 3;
 
 pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {

@@ -1,5 +1,5 @@
-//! G8. Whether the rest of the segment can take the instances. It only warns: what cannot move fails by itself, and a person
-//! who is told early can make room.
+//! G8. Can the rest of the segment take the instances? The guard only warns: an instance that does not fit fails by itself, and
+//! an operator who is warned early can add capacity.
 
 use super::{GuardFacts, Verdict};
 use crate::count;

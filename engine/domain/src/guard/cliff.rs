@@ -1,15 +1,15 @@
-//! G7. Most heartbeats stop at the same moment: that is how a broker or a switch fails, and it may be over in a moment.
+//! G7. Most heartbeats stop at the same moment: a broker or a switch fails like that, and it may recover in a moment.
 
 use super::{GuardFacts, NOT_THE_HOSTS, Verdict};
 use crate::policy::Policy;
 
-/// Fewer than this are no cliff, whatever their share.
+/// Minimum number of hosts: fewer are no cliff, whatever their share.
 const LEAST: u64 = 3;
 
-/// For how many intervals it is waited before an operator is asked.
+/// Number of intervals to wait before an operator is asked.
 const INTERVALS: u32 = 3;
 
-/// Whether there is one.
+/// True if there is a cliff.
 pub(crate) fn is_seen(facts: &GuardFacts, rules: &Policy) -> bool {
     let Ok(nova) = &facts.nova else {
         return false;

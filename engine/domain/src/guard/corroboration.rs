@@ -1,4 +1,4 @@
-//! G3. One report alone fences nobody: evidence of a fence, a second reporter, or Nova's silence must stand beside it.
+//! G3. One report alone fences no host: evidence of a fence, a second reporter, or a missing heartbeat in Nova has to confirm it.
 
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;

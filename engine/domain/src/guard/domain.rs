@@ -1,29 +1,29 @@
-//! Failure domains: what fails together, such as the hosts of one rack or one switch.
+//! Failure domains: hosts that fail together, such as those of one rack or one switch.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What is left of a failure domain.
+/// The losses in a failure domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainLoss {
-    /// Its name, such as `rack:r7`.
+    /// The name, such as `rack:r7`.
     pub name: String,
-    /// Its hosts.
+    /// The number of its hosts.
     pub hosts: u64,
-    /// Those of them that are out.
+    /// The number of its hosts that are out.
     pub lost: u64,
-    /// Between the first and the last of their last heartbeats, if Nova tells.
+    /// The time between the first and the last of their last heartbeats, if Nova shows them.
     pub within: Option<Duration>,
 }
 
 impl DomainLoss {
-    /// All of it, and it is more than one host.
+    /// True if all of its hosts are lost, and there are more than one.
     pub fn is_whole(&self) -> bool {
         self.hosts > 1 && self.lost >= self.hosts
     }
 
-    /// `rack r7: 8 of 8 hosts lost within 12 s`.
+    /// Returns a sentence such as `rack r7: 8 of 8 hosts lost within 12 s`.
     pub fn sentence(&self) -> String {
         let name = self.name.replacen(':', " ", 1);
         let within = self

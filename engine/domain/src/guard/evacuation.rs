@@ -1,4 +1,4 @@
-//! G9. Fencing a host whose instances cannot go anywhere only hurts.
+//! G9. Fencing a host whose instances cannot be evacuated only does harm.
 
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;

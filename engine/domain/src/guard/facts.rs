@@ -1,96 +1,96 @@
-//! What guards judge by: plain numbers about one host at one moment.
+//! Inputs of the guards: plain numbers about one host at one moment.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::domain::DomainLoss;
 
-/// A place that an engine that is not cut off can reach.
+/// A place that an engine can reach unless it is cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// As configured.
+    /// The name, as configured.
     pub name: String,
-    /// Whether it was reached.
+    /// True if the place was reached.
     pub reached: bool,
 }
 
-/// Hosts, and those of them that are out.
+/// The number of hosts, and of those that are out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// All of them.
+    /// The number of hosts.
     pub hosts: u64,
-    /// Those that are out, the host in question included.
+    /// The number of hosts that are out, including the host in question.
     pub out: u64,
 }
 
-/// So many hosts are named in a reason.
+/// Number of hosts that a reason names.
 const NAMED: usize = 5;
 
-/// The first of these names, sorted.
+/// Returns the first of these names, sorted.
 pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let names: BTreeSet<&str> = names.collect();
     names.into_iter().take(NAMED).map(str::to_owned).collect()
 }
 
-/// What a recovery knows by itself of its host.
+/// The recovery's own knowledge of its host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Own {
-    /// Nova does not hear it (R16).
+    /// True if Nova has no current heartbeat of the host (R16).
     pub silent: bool,
-    /// A report came with evidence of a fence (R18).
+    /// True if a report came with evidence of a fence (R18).
     pub evidence: bool,
-    /// For how long the cliff has been seen, in the recovery's own time.
+    /// The duration of the cliff so far, in the recovery's elapsed time.
     pub cliff_for: Duration,
 }
 
-/// What Nova shows of its services.
+/// The state of Nova's services.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NovaFacts {
-    /// Compute services in cells that answer.
+    /// The number of compute services in cells that answer.
     pub services: u64,
-    /// Those of them that nobody has forced down.
+    /// The number of these services that are not forced down.
     pub unforced: u64,
-    /// Those of [`NovaFacts::unforced`] whose heartbeat is stale.
+    /// The number of [`NovaFacts::unforced`] services whose heartbeat is stale.
     pub stale: u64,
-    /// Stale ones whose last heartbeat was within one interval of this host's, this host included.
+    /// The number of stale services whose last heartbeat was within one interval of this host's, this host included.
     pub vanished: u64,
-    /// Other hosts that Nova hears.
+    /// The number of other hosts with a current heartbeat in Nova.
     pub heard: u64,
-    /// Those of them that are enabled.
+    /// The number of those hosts that are enabled.
     pub targets: u64,
-    /// Those of them that are in the segment.
+    /// The number of those enabled hosts that are in the segment.
     pub segment_targets: u64,
-    /// A scheduler is up.
+    /// True if a scheduler is up.
     pub scheduler_up: bool,
 }
 
-/// The numbers about one host.
+/// The inputs of the guards for one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardFacts {
-    /// How long ago the cluster's first engine started.
+    /// The time since the cluster's first engine started.
     pub running_for: Duration,
-    /// What Nova says, or why it does not.
+    /// The state of Nova's services, or the reason why it is not known.
     pub nova: Result<NovaFacts, String>,
-    /// Configured places that an engine that is not cut off can reach.
+    /// The configured places that an engine can reach unless it is cut off.
     pub witnesses: Vec<Witness>,
     /// The hosts of the segment.
     pub segment: Count,
-    /// Some of those that are out, by name, for people: nothing is decided by them.
+    /// The names of some hosts of the segment that are out, for people: no decision depends on them.
     pub segment_out: Vec<String>,
-    /// Hosts of the segment that are not out and take no instances: on maintenance, or away for repair.
+    /// The number of hosts of the segment that are not out and take no instances: in maintenance, or away for repair.
     pub segment_away: u64,
     /// The hosts of all segments.
     pub all: Count,
-    /// How long ago other hosts were ordered off, each counted once.
+    /// The ages of the power-off orders for other hosts, each counted once.
     pub ordered: Vec<Duration>,
-    /// How many earlier recoveries had this host proven off lately.
+    /// The number of earlier recoveries that had this host confirmed off recently.
     pub fenced: u64,
-    /// How many voices say so, see [`Region::voices`](super::Region::voices).
+    /// The number of independent reporters, see [`Region::voices`](super::Region::voices).
     pub reporters: u64,
-    /// Why this host is not to be fenced without a word, if so.
+    /// The reason why this host must not be fenced without an operator's approval, if so.
     pub protected: Option<String>,
-    /// The failure domains this host is in, and what is left of them.
+    /// The failure domains of this host, with their losses.
     pub domains: Vec<DomainLoss>,
-    /// What the recovery knows by itself.
+    /// The recovery's own knowledge of the host.
     pub own: Own,
 }

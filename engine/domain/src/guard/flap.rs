@@ -1,4 +1,4 @@
-//! G10. A host that was recovered, came back and failed again, more than once: whatever ails it, another fence will not cure.
+//! G10. A host that was recovered, came back and failed again, more than once: another fence will not fix the cause.
 
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;

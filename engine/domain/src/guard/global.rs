@@ -1,4 +1,4 @@
-//! G5. Hosts of all segments that went out lately; those that were fenced within the window count too.
+//! G5. Hosts of all segments that went out recently, including those that were fenced within the window.
 
 use super::{GuardFacts, NOT_THE_HOSTS, Verdict, is_over};
 use crate::policy::Policy;

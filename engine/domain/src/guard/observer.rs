@@ -1,9 +1,9 @@
-//! G1. An engine that is cut off sees dead hosts everywhere.
+//! G1. An engine that is cut off sees failed hosts everywhere.
 
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-/// The database has answered, or there would be no facts.
+/// Checks if the engine is cut off. The database has answered, or there would be no facts.
 pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     let wait = |reason| Verdict::Wait { reason, until: None };
     let nova = match &facts.nova {
@@ -11,8 +11,8 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
         Err(why) => return wait(format!("Nova does not say how its hosts are: {why}")),
     };
     if facts.witnesses.is_empty() {
-        // Nobody has named any. Hosts that Nova hears are witnesses that the network is there; where there is no other host,
-        // there is nothing to compare with, and the power controller's answer has to do.
+        // No witness is configured. Hosts with a heartbeat in Nova confirm that the network is there. Without any other host there
+        // is nothing to compare with, and the power controller's answer has to do.
         return if nova.heard > 0 || nova.services <= 1 {
             Verdict::Pass
         } else {

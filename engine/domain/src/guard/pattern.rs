@@ -1,10 +1,10 @@
-//! Names with `*` for any characters and `?` for one.
+//! Name patterns with `*` for any characters and `?` for one.
 
-/// Whether `name` is what `pattern` describes. Takes no longer than the product of their lengths.
+/// True if `name` matches `pattern`. The running time is bounded by the product of their lengths.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut at, mut seen) = (0, 0);
-    // Where the last star was, and how much of the name it has taken so far.
+    // The position of the last star, and the end of the part of the name that it has taken so far.
     let mut star: Option<(usize, usize)> = None;
     while let Some(letter) = name.get(seen) {
         match pattern.get(at) {

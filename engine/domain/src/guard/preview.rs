@@ -1,4 +1,4 @@
-//! What the guards would say if a host failed now, asked beforehand by the code that decides then (R24).
+//! Verdicts of the guards if a host failed now, from the code that will decide then (R24).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,23 +9,23 @@ use super::{Guard, GuardFacts, Moment, Own, Region, RegionHost, rule};
 use crate::id::{RecoveryId, SegmentId};
 use crate::policy::{FencingMode, Policy};
 
-/// No recovery has this id, so that all that was ordered and proven counts as others'.
+/// An id that no recovery has, so that all orders and proofs count as those of other recoveries.
 const NOBODY: RecoveryId = RecoveryId(Uuid::nil());
 
 /// A host whose recovery would be on hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WouldHold {
-    /// The host.
     pub host: String,
-    /// The guards that would hold it, each with its reason.
+    /// The guards that would put the recovery on hold, each with its reason.
     pub why: Vec<String>,
 }
 
 impl Region {
-    /// The registered hosts whose recovery would wait for an operator if each of them alone failed now, and Nova heard it no more. Of
-    /// those that are being recovered already, and of hosts on maintenance, whose reports are refused, nothing is said.
+    /// Returns the registered hosts whose recovery would wait for an operator if each of them alone failed now, and Nova got no more
+    /// heartbeats from it. Hosts that are being recovered already are left out, and so are hosts in maintenance, because their reports
+    /// are refused.
     pub fn would_hold(&self, rules: &Policy) -> Vec<WouldHold> {
-        // Hosts of a segment that are not out differ in a few facts only, and there may be a thousand of them.
+        // Hosts of a segment that are not out differ in only a few facts, and there may be a thousand of them.
         let mut of_segment: BTreeMap<SegmentId, GuardFacts> = BTreeMap::new();
         let mut found = Vec::new();
         for one in self
@@ -57,7 +57,7 @@ impl Region {
             ..Own::default()
         };
         let mut facts = self.facts(one.id, &one.name, NOBODY, own, rules);
-        // Hosts of which the same is to be said are told together.
+        // Cleared, so that hosts with the same reason are reported together.
         facts.segment_out.clear();
         facts
     }

@@ -1,5 +1,5 @@
-//! G12. Hosts whose service is disabled because a process on them has failed. It is asked by process recoveries alone: whoever
-//! reports processes that have not failed takes hosts out of use.
+//! G12. Hosts whose service is disabled because a process on them has failed. Only process recoveries check this guard: a reporter of
+//! processes that have not failed would take hosts out of use.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use crate::count;
 use crate::id::{HostId, RecoveryId};
 use crate::policy::Policy;
 
-/// Its number and name.
+/// The guard's number and name.
 pub const NAME: &str = "G12 process";
 
-/// Its word, beside those of [`Guard`](super::Guard).
+/// The guard's short name, beside those of [`Guard`](super::Guard).
 pub const GUARD: &str = "process";
 
-/// Whether the service of `host` may be disabled by `recovery`. Of those that are under way at the same time each counts the
-/// ones that were opened before it, so that engines which look at the same moment agree on who is one too many.
+/// Checks if `recovery` may disable the service of `host`. Each of several concurrent recoveries counts those that were opened
+/// before it, so that engines which check at the same moment agree on which one is too many.
 pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy) -> Verdict {
     let before = region.processes.iter().take_while(|one| one.recovery != recovery);
     let before = before.filter(|one| one.host != host);

@@ -1,4 +1,4 @@
-//! G11. Hosts that carry more than instances, such as a control plane or monitors of a storage cluster.
+//! G11. Hosts that run more than instances, such as a control plane or monitors of a storage cluster.
 
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;

@@ -1,4 +1,4 @@
-//! G6. Hosts that engines have ordered off lately. Hosts that were found off are nobody's orders.
+//! G6. Hosts that engines have ordered off recently. Hosts that were found off do not count as orders.
 //!
 //! The journal counts again in the transaction that writes the order, so that two engines cannot both give the last one.
 
@@ -16,7 +16,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
         .filter(|age| *age < window)
         .collect();
     ages.sort_unstable();
-    // The one that has to leave the window before there is a place.
+    // The order that has to leave the window before another order is allowed.
     let limit_ix = usize::try_from(limit).unwrap_or(usize::MAX);
     let Some(last) = limit_ix.checked_sub(1).and_then(|ix| ages.get(ix)) else {
         return Verdict::Pass;
@@ -27,7 +27,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     }
 }
 
-/// What is said of it, wherever it was found.
+/// Returns the reason, which is the same for every check of the limit.
 pub(crate) fn reason(limit: u32, window: Duration) -> String {
     if limit == 1 {
         return format!(

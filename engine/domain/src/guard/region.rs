@@ -1,4 +1,4 @@
-//! All hosts at one moment, and what that means for one of them.
+//! State of all hosts at one moment, and the guards' inputs for one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,78 +21,76 @@ use crate::timestamp::Timestamp;
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionHost {
-    /// Its id.
     pub id: HostId,
-    /// Its service name in Nova.
+    /// The service name in Nova.
     pub name: String,
-    /// Its segment.
     pub segment: SegmentId,
-    /// It is on maintenance, for whatever reason.
+    /// True if the host is in maintenance, for any reason.
     pub on_maintenance: bool,
-    /// An operator has put it there.
+    /// True if an operator has set the maintenance.
     pub by_operator: bool,
-    /// A process recovery has put it there.
+    /// True if a process recovery has set the maintenance.
     pub by_process: bool,
-    /// A recovery of it is open.
+    /// True if a recovery of the host is open.
     pub recovering: bool,
-    /// How long ago that was opened, by the database's clock.
+    /// The age of that recovery, by the database's clock.
     pub reported_ago: Option<Duration>,
-    /// Who has reported it since that recovery was opened, each voice once.
+    /// The reporters since that recovery was opened, each voice once.
     pub reporters: Vec<Reporter>,
-    /// What its own monitors have sent in the boot in which it was reported.
+    /// The heartbeats that the host's own monitors have sent in the boot in which it was reported.
     pub heartbeats: BootHeartbeats,
 }
 
-/// Something that happened to a host.
+/// An event of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dated {
-    /// To which.
+    /// The host.
     pub host: HostId,
-    /// By which recovery.
+    /// The recovery that caused the event.
     pub recovery: RecoveryId,
-    /// How long ago.
+    /// The age of the event.
     pub age: Duration,
 }
 
-/// What Nova shows.
+/// The state of Nova.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NovaView {
     /// Compute services by host; `None` for one in a cell that is down.
     pub services: BTreeMap<String, Option<Service>>,
-    /// A scheduler is up.
+    /// True if a scheduler is up.
     pub scheduler_up: bool,
     /// Every aggregate.
     pub aggregates: Vec<Aggregate>,
 }
 
-/// All hosts at one moment.
+/// The state of all hosts at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// How long ago the cluster's first engine started.
+    /// The time since the cluster's first engine started.
     pub running_for: Duration,
     /// The registered hosts.
     pub hosts: Vec<RegionHost>,
-    /// Power-offs that were ordered lately.
+    /// The recent power-off orders.
     pub orders: Vec<Dated>,
-    /// Hosts that were proven off lately.
+    /// The hosts that were confirmed off recently.
     pub proofs: Vec<Dated>,
-    /// Process recoveries that are open, or keep a host on maintenance, in the order in which they were opened.
+    /// The process recoveries that are open or keep a host in maintenance, in the order in which they were opened.
     pub processes: Vec<Dated>,
-    /// What Nova shows, or why it does not.
+    /// The state of Nova, or the reason why it is not known.
     pub nova: Result<NovaView, String>,
-    /// The places that are asked whether this engine is cut off.
+    /// The places that are probed to find out if this engine is cut off.
     pub witnesses: Vec<Witness>,
-    /// Hosts by failure domain, as a file says.
+    /// The hosts by failure domain, from a file.
     pub domains: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Nova dates heartbeats and answers to the second.
+/// Tolerance for ages from Nova, which dates heartbeats and answers to the second.
 const GRAIN: Duration = Duration::from_secs(2);
 
-/// How a service fares.
+/// The heartbeat state of a service.
 struct Pulse {
     stale: bool,
-    /// How long ago it was heard last, if Nova tells.
+    /// The age of the last heartbeat, if Nova shows it.
     age: Option<Duration>,
 }
 
@@ -111,7 +109,7 @@ impl Region {
         nova.services.get(host)?.as_ref()
     }
 
-    /// Nova stopped hearing it within the window, and nobody says why.
+    /// True if the heartbeats of a host stopped within the window, and it is not forced down.
     fn fell_silent(&self, host: &str, rules: &Policy) -> bool {
         let Some(service) = self.service(host).filter(|service| !service.forced_down) else {
             return false;
@@ -120,8 +118,8 @@ impl Region {
         pulse.stale && pulse.age.is_some_and(|age| age <= rules.guards.window)
     }
 
-    /// Nova has heard a host since it was reported, so that the report is a suspicion and no more. Two ages are compared, each
-    /// measured by one clock.
+    /// True if the host has sent a heartbeat since it was reported, so that the report is a suspicion and no more. Two ages are
+    /// compared, each measured by one clock. A host that is only suspected needs just a current heartbeat.
     fn lives(&self, one: &RegionHost, rules: &Policy) -> bool {
         let Some(service) = self.service(&one.name) else {
             return false;
@@ -134,24 +132,24 @@ impl Region {
         !pulse.stale && (since || Self::is_only_suspected(one))
     }
 
-    /// What the monitors of this host have sent in the boot in which it was reported.
+    /// Returns the heartbeats that the monitors of this host have sent in the boot in which it was reported.
     pub fn heartbeats(&self, host: HostId) -> Option<&BootHeartbeats> {
         let found = self.hosts.iter().find(|one| one.id == host)?;
         Some(&found.heartbeats)
     }
 
-    /// Whether Nova hears this host.
+    /// True if Nova has a current heartbeat of this host.
     pub fn hears(&self, host: &str, rules: &Policy) -> bool {
         self.service(host)
             .is_some_and(|service| !pulse(service, rules).stale)
     }
 
-    /// Whether a host beside this one is under recovery.
+    /// True if another host is being recovered.
     pub fn recovers_others(&self, host: HostId) -> bool {
         self.hosts.iter().any(|one| one.id != host && one.recovering)
     }
 
-    /// Other hosts under recovery that Nova has not heard since they were reported, and would still choose as destinations.
+    /// Returns other hosts under recovery that have sent no heartbeat since they were reported, but that Nova would still choose.
     pub fn doomed<'a>(&'a self, host: HostId, rules: &'a Policy) -> impl Iterator<Item = &'a str> {
         let would_choose = |service: &Service| service.up && service.enabled && !service.forced_down;
         self.hosts
@@ -161,21 +159,21 @@ impl Region {
             .map(|one| one.name.as_str())
     }
 
-    /// The host's last heartbeat, as Nova shows it.
+    /// Returns the host's last heartbeat, as Nova shows it.
     pub fn last_heartbeat(&self, host: &str) -> Option<Timestamp> {
         self.service(host)?.last_heartbeat
     }
 
-    /// Whether a host counts as out, beside the one in question (R24): a suspect that Nova hears does not.
+    /// True if a host counts as out, beside the one in question (R24). A suspected host with a heartbeat in Nova does not count.
     pub(super) fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
         self.was_proven_off(one.id, rules.guards.window)
             || (one.recovering && !self.lives(one, rules))
             || (!one.by_operator && self.fell_silent(&one.name, rules))
     }
 
-    /// What [`Region::facts`] says if each of these hosts counts for as long as Nova does not hear it, however long ago it fell silent;
-    /// `None` if Nova does not say. So a storm that goes on is told from one that is over. Without hosts, as an older version has held
-    /// it, any host counts that no operator has put on maintenance.
+    /// Returns what [`Region::facts`] would return if each of these hosts counted as long as it has no current heartbeat in Nova,
+    /// however long ago that stopped; `None` if Nova's state is not known. This tells a storm that continues from one that has passed.
+    /// Without hosts, as an older version has stored the hold, every host counts unless an operator has put it in maintenance.
     pub fn lasting_facts(
         &self,
         host: HostId,
@@ -222,9 +220,10 @@ impl Region {
             .any(|proof| proof.host == host && proof.age <= within)
     }
 
-    /// How many voices say that a host is down (G3): bound ones, outside its failure domains. Whoever has broken hypervisors has
-    /// their credentials, so those of hypervisors count beside a control node's and never by themselves. A hypervisor that is out
-    /// itself, or that Nova does not hear, may be on the wrong side of a cut: it says nothing about others.
+    /// Returns the number of independent reporters of a host's failure (G3): control nodes, and hypervisors outside the host's
+    /// failure domains. An attacker on hypervisors has their credentials, so hypervisors count beside a control node and never suffice by
+    /// themselves. A hypervisor that is out itself, or without a heartbeat in Nova, may be on the wrong side of a network partition:
+    /// it does not count.
     pub fn voices(&self, host: HostId, rules: &Policy) -> u64 {
         let Some(found) = self.hosts.iter().find(|one| one.id == host) else {
             return 1;
@@ -253,12 +252,12 @@ impl Region {
         }
     }
 
-    /// Nobody has reported it but hypervisors that speak of another one.
+    /// True if all reporters of the host are hypervisors that report another host than their own.
     fn is_only_suspected(one: &RegionHost) -> bool {
         !one.reporters.is_empty() && one.reporters.iter().all(|who| who.only_suspects(&one.name))
     }
 
-    /// What it means for `host`, whose recovery is `recovery`.
+    /// Returns the inputs of the guards for `host`, whose recovery is `recovery`.
     pub fn facts(
         &self,
         host: HostId,
@@ -273,7 +272,7 @@ impl Region {
             .find(|one| one.id == host)
             .map(|one| one.segment);
         let (mut of_segment, mut of_all) = (Count::default(), Count::default());
-        // By name, for the domains.
+        // The names of the hosts that are out, for the domains.
         let mut out_lately: BTreeSet<&str> = BTreeSet::new();
         let (mut segment_out, mut segment_away): (Vec<&str>, u64) = (Vec::new(), 0);
         for one in &self.hosts {
@@ -289,7 +288,7 @@ impl Region {
                     of_segment.out += 1;
                     segment_out.push(&one.name);
                 }
-                // What a failed process leads to has guards of its own.
+                // Maintenance because of a failed process has guards of its own.
                 segment_away += u64::from(!lately && one.on_maintenance && !one.by_process);
             }
         }
@@ -317,7 +316,7 @@ impl Region {
         }
     }
 
-    /// How many other recoveries had it proven off lately.
+    /// Returns the number of other recoveries that had the host confirmed off recently.
     pub(super) fn fenced(&self, host: HostId, recovery: RecoveryId, rules: &Policy) -> u64 {
         let lately = self.proofs.iter().filter(|proof| {
             proof.host == host && proof.recovery != recovery && proof.age <= rules.guards.flap_window
@@ -384,7 +383,7 @@ impl Region {
         Some(format!("aggregate {} has {key}", aggregate.name))
     }
 
-    /// Each domain with its hosts. A file goes before what aggregates say of the same name.
+    /// Returns each failure domain with its hosts. The file takes precedence over aggregates that use the same name.
     pub(super) fn domains(&self, rules: &Policy) -> BTreeMap<&str, &BTreeSet<String>> {
         let mut domains = BTreeMap::new();
         let key = &rules.guards.domain_key;
@@ -436,7 +435,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A value that says that the key does not count.
+/// True if the value switches the key off.
 fn is_no(value: &str) -> bool {
     matches!(
         value.to_ascii_lowercase().as_str(),

@@ -1,4 +1,4 @@
-//! G4. Hosts of the segment that have failed. Those on maintenance and away for repair only leave less room.
+//! G4. Hosts of the segment that have failed. Hosts in maintenance and away for repair only reduce the capacity.
 
 use super::{GuardFacts, NOT_THE_HOSTS, Verdict, is_over};
 use crate::policy::Policy;
@@ -18,7 +18,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     }
 }
 
-/// Which those are, as far as a sentence can name them.
+/// Names the hosts that are out, as far as a sentence can name them.
 fn named(facts: &GuardFacts) -> String {
     if facts.segment_out.is_empty() {
         return String::new();

@@ -1,4 +1,4 @@
-//! G0. After a power failure of the whole site engines are up before the hosts are: nothing has been seen of them yet.
+//! G0. After a power failure of the whole site, engines are up before the hosts, and no heartbeat of them has been seen yet.
 
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;

@@ -1,12 +1,12 @@
-//! Whether a second host is out: what ends a freeze that was to last only unless it gets worse.
+//! Check for a second host that is out, which ends a freeze that was to last only unless the situation gets worse.
 
 use super::Region;
 use crate::id::HostId;
 use crate::policy::Policy;
 
 impl Region {
-    /// Whether two hosts of the segment of `host` are out. That one counts whatever is seen of it if it `counts`: it is the one that is
-    /// worked at. What Nova does not tell counts for nothing.
+    /// True if two hosts of the segment of `host` are out. If `counts`, this host counts whatever its state: it is the host that is
+    /// being worked on. Without data from Nova the result is false.
     pub fn is_worse(&self, host: HostId, counts: bool, rules: &Policy) -> bool {
         let own = self.hosts.iter().find(|one| one.id == host);
         let Some((own, Ok(_))) = own.map(|own| (own, self.nova.as_ref())) else {

@@ -156,8 +156,8 @@ pub struct Record {
     pub host: Option<MaintenanceReason>,
     /// The new stage of the recovery's life.
     pub life: Option<Life>,
-    /// A condition of the write: no host recovery of this host is open (R12). If the writer is a host recovery itself, no later one may
-    /// watch the host either (R22).
+    /// A condition of the write: no host recovery of this host is open (R12). If the writer is a host recovery itself, no later one
+    /// may watch the host either (R22).
     pub unless_host_recovery: Option<String>,
     /// A condition of the write: the instance may run nowhere else.
     pub unless_elsewhere: Option<Elsewhere>,
