@@ -1,8 +1,9 @@
-//! Is there room for the instances of a host, or of several, if they die now? From what Placement and Nova say, without asking them.
+//! Forecast from the data of Placement and Nova, without querying them: is there capacity for the instances of failed hosts?
 //!
-//! It is an estimate that errs to one side. [`Room::Enough`] is said only of what fits **whatever the scheduler chooses and in
-//! whatever order the instances come**: Nova spreads by weights that operators set, so that one good way to place them proves
-//! nothing. What fits only if it is placed well is [`Room::Tight`], and no promise. What is not understood is [`Room::Unknown`].
+//! The estimate errs to one side. The result is [`Room::Enough`] only if the instances fit **whatever the scheduler chooses and in
+//! whatever order they come**: Nova spreads by weights that operators set, so one good placement proves nothing. If the instances
+//! fit only when they are placed well, the result is [`Room::Tight`], which is no promise. [`Room::Unknown`] covers everything that
+//! the forecast does not understand.
 
 mod bound;
 mod facts;
@@ -27,60 +28,60 @@ use crate::words::words;
 use ground::Ground;
 
 words! {
-    /// Whether there is room: the later, the worse.
+    /// The capacity for instances, in ascending order of severity.
     Room {
-        /// All fit, however the scheduler places them.
+        /// All instances fit, however the scheduler places them.
         Enough = "enough",
-        /// They fit if they are placed well. Nova may place them otherwise.
+        /// The instances fit if they are placed well. Nova may place them otherwise.
         Tight = "tight",
-        /// Too little is known, or an instance asks for what is not reckoned with.
+        /// Too little is known, or an instance has a requirement that the forecast does not model.
         Unknown = "unknown",
-        /// No way to place them was found.
+        /// No placement was found.
         Short = "short",
     }
 }
 
-/// What becomes of the instances of hosts that are lost together.
+/// The outcome for the instances of hosts that are lost together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// The hosts.
+    /// The lost hosts.
     pub lost: Vec<String>,
-    /// How many instances need a place.
+    /// The number of instances to place.
     pub instances: usize,
-    /// Whether there is one for each.
+    /// The capacity for them.
     pub room: Room,
-    /// Why not.
+    /// The shortage, if the capacity is not sufficient for certain.
     pub short_of: Option<Shortage>,
-    /// It is not known because an instance asks for this, which is not reckoned with.
+    /// The requirement of an instance that the forecast does not model, if the outcome is unknown because of it.
     #[serde(skip)]
     pub not_reckoned: Option<String>,
 }
 
-/// What is wanting.
+/// The missing capacity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shortage {
-    /// The instance that finds no place.
+    /// The instance that does not fit.
     pub instance: String,
-    /// For people.
+    /// The text for people.
     pub text: String,
 }
 
-/// How the instances of lost hosts get a place.
+/// The way in which the instances of lost hosts are placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method<'a> {
     /// The segment's method.
     pub method: RecoveryMethod,
-    /// Its reserved hosts that are ready.
+    /// The segment's reserved hosts that are ready.
     pub reserved: &'a [&'a str],
 }
 
-/// Whether the instances of the hosts `lost` find a place. They are lost together.
+/// Forecasts whether the instances of the hosts `lost` fit. The hosts are lost together.
 pub fn forecast(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Outcome {
     judge(&Ground::new(cloud), lost, method)
 }
 
-/// On so many of so many hosts that the scheduler may choose there is room for one instance of `host`, if that is lost and nothing
-/// else moves.
+/// Returns the number of hosts with capacity for one instance of `host`, and the number of hosts that the scheduler may choose, if
+/// `host` is lost and nothing else moves.
 pub fn takers(cloud: &Cloud, host: &str, demand: &Demand, reserved: &[&str]) -> (usize, usize) {
     let ground = Ground::new(cloud);
     let open = ground.open(&BTreeSet::from([host]), reserved);
@@ -126,7 +127,7 @@ fn judge(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Out
     (outcome.room, outcome.short_of) = match method.method {
         RecoveryMethod::Auto => auto(),
         RecoveryMethod::ReservedHost => reserve(),
-        // What the first leaves over is a part of the whole: if the whole fits the second way, so does that.
+        // The instances that the first method leaves over are a part of all: if all fit the second way, so do they.
         RecoveryMethod::AutoPriority => better(auto(), reserve),
         RecoveryMethod::RhPriority => better(reserve(), auto),
     };
@@ -143,7 +144,7 @@ fn better(first: Judged, second: impl Fn() -> Judged) -> Judged {
     if second.0 < first.0 { second } else { first }
 }
 
-/// On hosts that the scheduler chooses.
+/// Judges a placement on hosts that the scheduler chooses.
 fn chosen(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Judged {
     let Err(first) = bound::always_fits(ground, demands, open) else {
         return (Room::Enough, None);
@@ -161,7 +162,7 @@ fn chosen(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Judged {
     }
 }
 
-/// Each lost host takes one reserved host for all its instances; which, is not foreseen.
+/// Judges a placement on reserved hosts. Each lost host takes one of them for all its instances; the choice is not predictable.
 fn in_reserve(ground: &Ground<'_>, lost: &BTreeSet<&str>, demands: &[&Demand], reserved: &[&str]) -> Judged {
     if demands.is_empty() {
         return (Room::Enough, None);

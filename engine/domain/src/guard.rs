@@ -45,7 +45,7 @@ pub(crate) use rate::reason as too_many;
 pub use region::{Dated, NovaView, Region, RegionHost};
 
 words! {
-    /// A guard, in the order of the checks.
+    /// The guards, in the order in which they are checked.
     Guard {
         /// G0: has the cluster been watched for long enough since its first start?
         StartUp = "startup",

@@ -71,7 +71,7 @@ words! {
     }
 }
 
-/// An operator's action, numbered, so that each is applied once.
+/// An operator's action, numbered, so that each is processed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorWord {
     /// The number, which grows by one with each action on this recovery.
@@ -98,7 +98,7 @@ words! {
     }
 }
 
-/// An operator's statement about one instance, numbered within its recovery, so that each is applied once.
+/// An operator's statement about one instance, numbered within its recovery, so that each is processed once.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MoveWord {
     /// The number, which grows by one with each statement.

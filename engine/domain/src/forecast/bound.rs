@@ -1,9 +1,10 @@
-//! Whether instances fit whatever the scheduler does.
+//! Proof that instances fit whatever the scheduler does.
 //!
-//! An instance finds no place only if each host that may take it is full for it when its turn comes. To fill a host for it, others
-//! have to take so much of one resource there that what is left is less than it needs. What the others can take in all is known.
-//! So: of each host, the share of all the others that it takes to fill it, in the resource in which that is least. If these shares
-//! sum up to more than there is, some host is left. Resources are weighed against each other, and any weights that prove it will do.
+//! An instance finds no host only if each host that may take it is full for it when its turn comes. To fill a host for it, other
+//! instances have to take so much of one resource there that less is left than it needs. The total that the others can take is
+//! known. So each host has a price: the share of this total that fills the host, in the resource in which the share is smallest.
+//! If the prices sum up to more than the whole, some host is left. Resources are weighed against each other, and any weights that
+//! prove it will do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,17 +12,17 @@ use std::sync::Arc;
 use super::ground::{Ground, Kept};
 use super::{Amounts, Demand, Shape};
 
-/// Shares are compared with floating point numbers: a proof that is so near is none.
+/// Tolerance for shares as floating point numbers: a proof that is this close does not count.
 const MARGIN: f64 = 1e-6;
 
-/// Weights are tried in steps of one part in so many.
+/// Number of steps into which the weights are divided.
 const STEPS: u32 = 8;
 
-/// What moves, summed up.
+/// The sum of the moving instances.
 pub(super) struct Load {
-    /// The most that all of it takes.
+    /// The maximum that all of them take.
     pub(super) sum: Amounts,
-    /// Each takes a multiple of this.
+    /// The unit of each amount: each instance takes a multiple of it.
     pub(super) grain: Amounts,
 }
 
@@ -57,7 +58,7 @@ const fn gcd(one: u64, other: u64) -> u64 {
     one
 }
 
-/// Whether each finds a place, and if that is not proven, the first of which it is not.
+/// Proves that each instance fits, or returns the first instance without a proof.
 pub(super) fn always_fits<'a>(
     ground: &Ground<'_>,
     demands: &[&'a Demand],
@@ -87,7 +88,7 @@ pub(super) fn always_fits<'a>(
     Ok(())
 }
 
-/// Whether a host is left for one of this shape that its groups keep from some, even if so many of the best do not count.
+/// True if a host is left for an instance of this shape, apart from `kept` hosts, even if `gone` of the best hosts do not count.
 pub(super) fn fits(
     ground: &Ground<'_>,
     shape: &Arc<Shape>,
@@ -98,7 +99,7 @@ pub(super) fn fits(
 ) -> bool {
     let takers = ground.takers(shape);
     let width = takers.amounts.len();
-    // What the others take of each class, and in which steps.
+    // The amount of each class that the others take, and its unit.
     let others: Vec<(u64, u64)> = takers
         .amounts
         .iter()
@@ -123,7 +124,7 @@ pub(super) fn fits(
         let before = shares.all.len();
         let mut is_safe = true;
         for (slack, (others, grain)) in slack.iter().zip(&others) {
-            // The least multiple of the grain that is more than the slack.
+            // The smallest multiple of the unit that is more than the slack.
             let fill = (slack / grain).saturating_add(1).saturating_mul(*grain);
             let part = if fill <= *others {
                 is_safe = false;
@@ -140,20 +141,20 @@ pub(super) fn fits(
                 return true;
             }
         } else if gone == 0 {
-            // A few hosts of a thousand prove it, mostly: the others need no look.
+            // Usually a few hosts of a thousand prove it, so the others need no check.
             sum += least(&shares.all[before..], &evenly);
             if sum > 1.0 + MARGIN {
                 return true;
             }
         }
     }
-    // As evenly as they can be first: that proves what can be proven, mostly.
+    // The most even weights come first: usually they prove what can be proven.
     let gone = gone - safe;
     proves(&evenly, &shares, gone)
         || may_be_proven(&shares, gone) && proves_with_some(&mut vec![0; width], 0, STEPS, &shares, gone)
 }
 
-/// The steps, parted as evenly as they can be.
+/// Returns the weights for steps that are divided as evenly as possible.
 fn evenly(width: usize) -> Vec<f64> {
     let mut weights = vec![0_u32; width];
     for step in 0..STEPS as usize {
@@ -171,7 +172,7 @@ fn parts(weights: &[u32]) -> Vec<f64> {
         .collect()
 }
 
-/// The share of all others that fills a host, in the resource in which that weighs least.
+/// Returns the share of all others that fills a host, in the resource in which the weighted share is smallest.
 fn least(own: &[f64], weights: &[f64]) -> f64 {
     let weighed = own
         .iter()
@@ -180,14 +181,14 @@ fn least(own: &[f64], weights: &[f64]) -> f64 {
     weighed.fold(f64::INFINITY, f64::min)
 }
 
-/// Of hosts that can be filled, what that takes of each class as a share of all there is; without end where it cannot be filled so.
+/// For each host that can be filled, the amounts that fill it, as shares of the total by class; infinite if a class cannot be filled.
 struct Shares {
     width: usize,
     all: Vec<f64>,
 }
 
 impl Shares {
-    /// What each host counts for, by the shares of its classes.
+    /// Returns the value of each host, computed from the shares of its classes.
     fn each(&self, counts: impl Fn(&[f64]) -> f64) -> impl Iterator<Item = f64> {
         self.all.chunks_exact(self.width.max(1)).map(counts)
     }
@@ -201,12 +202,12 @@ fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-/// Tries each way to part the steps among the resources.
+/// Tries each way to divide the steps among the resources.
 fn proves_with_some(weights: &mut Vec<u32>, at: usize, left: u32, shares: &Shares, gone: usize) -> bool {
     if at >= weights.len() {
         return left == 0 && proves(&parts(weights), shares, gone);
     }
-    // The last has what is left.
+    // The last resource gets the steps that are left.
     let least = if at + 1 == weights.len() { left } else { 0 };
     for weight in least..=left {
         if let Some(place) = weights.get_mut(at) {
@@ -223,14 +224,14 @@ fn proves(weights: &[f64], shares: &Shares, gone: usize) -> bool {
     suffice(shares.each(|own| least(own, weights)), gone)
 }
 
-/// Whether any weights could prove it. What a host counts for is most where each class weighs as much as any other there, so that
-/// no weights for all hosts together give more than those that are best for each.
+/// True if any weights could prove it. The value of a host is largest where the weighted shares of its classes are equal, so no
+/// common weights for all hosts give more than the best weights for each.
 fn may_be_proven(shares: &Shares, gone: usize) -> bool {
     let most = |own: &[f64]| own.iter().map(|share| share.recip()).sum::<f64>().recip();
     suffice(shares.each(most), gone)
 }
 
-/// Whether what is left is more than there is if so many of the best do not count.
+/// True if the sum without the `gone` best hosts is more than the total.
 fn suffice(mut each: impl Iterator<Item = f64>, gone: usize) -> bool {
     if gone == 0 {
         let mut sum = 0.0;
@@ -243,12 +244,12 @@ fn suffice(mut each: impl Iterator<Item = f64>, gone: usize) -> bool {
     if gone >= each.len() {
         return false;
     }
-    // The best do not count: others of a group may be there, or they may be lost.
+    // The best hosts do not count: other members of a group may be there, or the hosts may be lost.
     each.select_nth_unstable_by(gone, |one, other| other.total_cmp(one));
     each.iter().skip(gone).sum::<f64>() > 1.0 + MARGIN
 }
 
-/// What cannot be filled in a class is not filled in it, however little that weighs.
+/// Weighs a share. A class that cannot be filled stays infinite, however little it weighs.
 fn share_of(share: f64, weight: f64) -> f64 {
     if share.is_infinite() {
         share
@@ -257,7 +258,7 @@ fn share_of(share: f64, weight: f64) -> f64 {
     }
 }
 
-/// The most that any `count` of the hosts have to place, class by class; `loads` has what each has.
+/// Returns the maximum that any `count` of the hosts have to place, class by class; `loads` has the load of each host.
 pub(super) fn heaviest(loads: &[Load], count: usize) -> Load {
     let mut sums: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut grain = Amounts::new();
@@ -299,7 +300,7 @@ mod tests {
         }
     }
 
-    /// The bound on all weights saves the look at each, and must not hide a proof.
+    /// The bound on all weights saves trying each of them, and must not hide a proof.
     #[test]
     fn what_no_weights_are_tried_for_none_would_prove() {
         let (mut proven, mut passed_over) = (0, 0);

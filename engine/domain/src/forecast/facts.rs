@@ -1,4 +1,4 @@
-//! What a forecast is made from.
+//! Inputs of a forecast.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,33 +10,33 @@ use crate::id::ServerId;
 /// Amounts by Placement's resource class.
 pub type Amounts = BTreeMap<String, u64>;
 
-/// What a host has of one resource class, as Placement keeps it.
+/// The inventory of a host in one resource class, as in Placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
-    /// All of it.
+    /// The total amount.
     pub total: u64,
-    /// Not for instances.
+    /// The amount that is not for instances.
     pub reserved: u64,
-    /// How far it may be overcommitted, in thousandths, rounded down.
+    /// The allowed overcommit, in thousandths, rounded down.
     pub ratio_millis: u64,
-    /// One instance takes this at least,
+    /// The minimum that one instance takes.
     pub min_unit: u64,
-    /// at most this,
+    /// The maximum that one instance takes.
     pub max_unit: u64,
-    /// and a multiple of this.
+    /// The unit: one instance takes a multiple of it.
     pub step_size: u64,
-    /// In use.
+    /// The amount in use.
     pub used: u64,
 }
 
 impl Capacity {
-    /// What is left.
+    /// Returns the amount that is left.
     pub const fn free(&self) -> u64 {
         let own = self.total.saturating_sub(self.reserved);
         (own.saturating_mul(self.ratio_millis) / 1_000).saturating_sub(self.used)
     }
 
-    /// Whether one instance may take this much at a time.
+    /// True if one instance may take this amount.
     pub const fn allows(&self, amount: u64) -> bool {
         amount >= self.min_unit
             && amount <= self.max_unit
@@ -44,92 +44,88 @@ impl Capacity {
     }
 }
 
-/// A host's resource provider. `T` is what it can, shared by those that can the same; or the text of that, for who reads many.
+/// The resource provider of a host. `T` is the type of its traits: shared by equal providers, or raw text for bulk reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provider<T = Arc<BTreeSet<String>>> {
-    /// By resource class.
+    /// The inventory by resource class.
     pub has: BTreeMap<String, Capacity>,
-    /// What it can.
     pub traits: T,
 }
 
-/// What an instance has to find on a host.
+/// A requirement of an instance on its host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wish {
-    /// This trait.
+    /// The host has this trait.
     Trait(String),
-    /// Not this trait.
+    /// The host does not have this trait.
     NoTrait(String),
-    /// This availability zone.
+    /// The host is in this availability zone.
     Zone(String),
-    /// An aggregate with this metadata.
+    /// The host is in an aggregate with this metadata.
     Metadata(String, String),
 }
 
-/// What instances of one flavor need. Thousands share one of these.
+/// The requirements of the instances of one flavor. Thousands of instances share one of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// Their project; empty where no host is kept for projects.
+    /// The project; empty where no host is reserved for projects.
     pub project: String,
-    /// How much of what.
+    /// The amounts by resource class.
     pub amounts: Amounts,
-    /// What else has to be so.
+    /// The other requirements.
     pub wishes: BTreeSet<Wish>,
-    /// What else they ask for, in words, if that is not reckoned with.
+    /// A requirement that the forecast does not model, for people.
     pub not_reckoned: Option<String>,
 }
 
-/// An instance that needs a place.
+/// An instance that has to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// Nova's id.
     pub id: ServerId,
-    /// Its name.
     pub name: Arc<str>,
-    /// What it needs. Those that need the same share it: it is looked at once for all of them.
+    /// The requirements. Instances with equal requirements share them, so that they are evaluated once for all.
     pub shape: Arc<Shape>,
 }
 
-/// A server group whose policy has to be kept.
+/// A server group whose policy is binding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// So many members may be on one host; `None` for affinity, where all must be on the same.
+    /// The maximum number of members on one host; `None` for affinity, where all must be on the same host.
     pub per_host: Option<u64>,
-    /// Its members.
     pub members: BTreeSet<ServerId>,
 }
 
-/// A host.
+/// The resources and the state of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostRoom {
-    /// What it has; `None` if that is not known, or was known too long ago.
+    /// The inventory and traits; `None` if they are not known, or stale.
     pub provider: Option<Arc<Provider>>,
-    /// Nova hears it, and it may take instances.
+    /// True if Nova shows the host up, and it may take instances.
     pub open: bool,
-    /// Its availability zone.
+    /// The availability zone.
     pub zone: String,
-    /// The metadata of its aggregates.
+    /// The metadata of the host's aggregates.
     pub metadata: BTreeMap<String, BTreeSet<String>>,
-    /// Its instances that would be moved; `None` if they are not known.
+    /// The instances that would be moved; `None` if they are not known.
     pub demands: Option<Vec<Demand>>,
 }
 
-/// All that is known.
+/// All data that a forecast uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cloud {
-    /// By name.
+    /// The hosts by name.
     pub hosts: BTreeMap<String, HostRoom>,
-    /// The server groups that bind: see [`Cloud::bind`].
+    /// The server groups whose policy is binding: see [`Cloud::bind`].
     groups: Vec<Group>,
-    /// By member, the places of its groups.
+    /// The indexes of an instance's groups, by member.
     member_of: BTreeMap<ServerId, Vec<usize>>,
-    /// On which host each member of a group is.
+    /// The host of each member of a group.
     pub places: BTreeMap<ServerId, String>,
 }
 
 impl Cloud {
-    /// Reckons with a server group.
+    /// Adds a server group whose policy is binding.
     pub fn bind(&mut self, group: Group) {
         for id in &group.members {
             self.member_of.entry(*id).or_default().push(self.groups.len());
@@ -137,7 +133,7 @@ impl Cloud {
         self.groups.push(group);
     }
 
-    /// The groups of an instance.
+    /// Returns the groups of an instance.
     pub(super) fn groups_of(&self, id: ServerId) -> impl Iterator<Item = &Group> {
         let own = self.member_of.get(&id).into_iter().flatten();
         own.filter_map(|place| self.groups.get(*place))

@@ -1,4 +1,4 @@
-//! What is the same for all questions about one cloud, looked at once: which hosts would take what, and how much each has left.
+//! State that all queries about one cloud share, computed once: the hosts that take each shape, and the amounts left on each.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,26 +9,26 @@ use super::rules::refuses;
 use super::{Cloud, Demand, Group, HostRoom, Shape};
 use crate::id::ServerId;
 
-/// The hosts that would take a shape if they held nothing else than they do now, in the order of their names.
+/// The hosts that would take a shape if they ran nothing else than now, in the order of their names.
 pub(super) struct Takers {
-    /// What it asks for, as the place of the class in [`Ground::classes`], with how much.
+    /// The amounts that the shape needs, each with the index of its class in [`Ground::classes`].
     pub(super) amounts: Vec<(usize, u64)>,
-    /// The hosts' places.
+    /// The indexes of the hosts.
     pub(super) hosts: Vec<usize>,
-    /// Of each host what it has left beside it, in the order of `amounts`.
+    /// The amounts left on each host beside the shape, in the order of `amounts`.
     pub(super) slack: Vec<u64>,
 }
 
-/// The shape is kept beside what was found for it, so that no other one comes to lie at its address.
+/// The shape is stored beside its result, so that no other shape is allocated at its address.
 type Known = (Arc<Shape>, Rc<Takers>);
 
 pub(super) struct Ground<'a> {
     pub(super) cloud: &'a Cloud,
-    /// The hosts of which it is known what they have, by name.
+    /// The hosts whose inventory is known, by name.
     pub(super) hosts: Vec<(&'a str, &'a HostRoom)>,
-    /// The classes that any of them has.
+    /// The classes that any of these hosts has.
     pub(super) classes: Vec<&'a str>,
-    /// Of each host what is left of each class.
+    /// The amounts left of each class, host by host.
     pub(super) free: Vec<u64>,
     place: HashMap<&'a str, usize>,
     takers: RefCell<HashMap<*const Shape, Known>>,
@@ -63,12 +63,12 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// What has to find a place if this host is lost; `None` if that is not known.
+    /// Returns the instances to place if this host is lost; `None` if they are not known.
     pub(super) fn demands_of(&self, host: &str) -> Option<&'a [Demand]> {
         self.cloud.hosts.get(host)?.demands.as_deref()
     }
 
-    /// The hosts that the scheduler may choose, when these are lost and those are kept in reserve.
+    /// Returns the hosts that the scheduler may choose if `lost` are lost and `reserved` are kept in reserve.
     pub(super) fn open(&self, lost: &BTreeSet<&str>, reserved: &[&str]) -> Vec<bool> {
         let mut open: Vec<bool> = self.hosts.iter().map(|(_, host)| host.open).collect();
         let gone = lost.iter().chain(reserved);
@@ -78,7 +78,7 @@ impl<'a> Ground<'a> {
         open
     }
 
-    /// That host and no other; nobody if it is not known what it has.
+    /// Returns this host and no other; no host at all if its inventory is not known.
     pub(super) fn only(&self, name: &str) -> Vec<bool> {
         let mut open = vec![false; self.hosts.len()];
         if let Some(place) = self.place.get(name) {
@@ -87,7 +87,7 @@ impl<'a> Ground<'a> {
         open
     }
 
-    /// Who would take it, leaving its groups aside.
+    /// Returns the hosts that would take the shape, apart from groups.
     pub(super) fn takers(&self, shape: &Arc<Shape>) -> Rc<Takers> {
         if let Some((_, known)) = self.takers.borrow().get(&Arc::as_ptr(shape)) {
             return Rc::clone(known);
@@ -105,7 +105,7 @@ impl<'a> Ground<'a> {
             Some((place, *amount))
         });
         let Some(amounts) = places.collect::<Option<Vec<_>>>() else {
-            // Nobody has any of one class.
+            // One of the classes exists on no host.
             return Takers {
                 amounts: Vec::new(),
                 hosts: Vec::new(),
@@ -132,17 +132,17 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Where [`Ground::free`] has what a host has left of a class.
+    /// Returns the index of a host's class in [`Ground::free`].
     pub(super) fn at(&self, host: usize, class: usize) -> usize {
         host * self.classes.len() + class
     }
 
-    /// The hosts that its groups keep it from, when others of them have been put where `put` says.
+    /// Returns the hosts that the instance's groups exclude, if other instances have been placed as in `put`.
     pub(super) fn kept_from(&self, demand: &Demand, put: &BTreeMap<ServerId, usize>) -> Kept {
         let mut full = BTreeSet::new();
         for group in self.cloud.groups_of(demand.id) {
             let Some(most) = group.per_host else {
-                // One alone is bound by nobody. With others, where they are when it is scheduled is not foreseen.
+                // A group of one restricts nothing. The places of other members at the time of scheduling are not predictable.
                 if group.members.len() > 1 {
                     return Kept::FromAll;
                 }
@@ -171,11 +171,11 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// What groups forbid.
+/// The hosts that groups exclude.
 pub(super) enum Kept {
-    /// Any host.
+    /// All hosts.
     FromAll,
-    /// These.
+    /// These hosts.
     From(BTreeSet<usize>),
 }
 

@@ -1,4 +1,4 @@
-//! Where each instance of lost hosts may land. Which of these hosts Nova chooses is not foreseen.
+//! Possible destinations of the instances of lost hosts. Nova's choice among them is not predictable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,22 @@ use super::{Cloud, Demand, Method};
 use crate::entity::segment::RecoveryMethod;
 use crate::id::ServerId;
 
-/// Where one instance may land if nothing else moves.
+/// The possible destinations of one instance if nothing else moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landing {
-    /// Nova's id.
     pub id: ServerId,
-    /// Its name.
     pub name: String,
-    /// The host that it was on.
+    /// The host that the instance was on.
     pub from: String,
-    /// The hosts with room for it, by name.
+    /// The hosts with capacity for the instance, by name.
     pub hosts: Vec<String>,
-    /// Of so many that may be chosen.
+    /// The number of hosts that may be chosen.
     pub of: usize,
-    /// Why `hosts` says nothing, if so.
+    /// The requirement that the forecast does not model, if there is one; `hosts` is then empty and means nothing.
     pub not_reckoned: Option<String>,
 }
 
-/// Of all the instances of the hosts `lost`, which are lost together, as far as they are known.
+/// Returns the destinations of all known instances of the hosts `lost`, which are lost together.
 pub fn landing(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec<Landing> {
     let ground = Ground::new(cloud);
     let open = chosen_from(&ground, lost, method);
@@ -53,7 +51,7 @@ pub fn landing(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec
     .collect()
 }
 
-/// The hosts that are asked first.
+/// Returns the hosts that are tried first.
 fn chosen_from(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec<bool> {
     let ready = method.reserved.iter().filter(|name| !lost.contains(*name));
     let ready: Vec<&str> = ready.copied().collect();
@@ -73,7 +71,7 @@ fn chosen_from(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) 
     open
 }
 
-/// The places of the open hosts with room for one instance.
+/// Returns the indexes of the open hosts with capacity for one instance.
 pub(super) fn takers(ground: &Ground<'_>, demand: &Demand, open: &[bool]) -> Vec<usize> {
     let kept = ground.kept_from(demand, &BTreeMap::new());
     let takers = ground.takers(&demand.shape);

@@ -1,4 +1,4 @@
-//! What an instance needs of a host, from what Nova shows of its flavor.
+//! Requirements of an instance on its host, from its flavor as Nova shows it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::Wish;
 use crate::nova::{About, Server};
 use crate::resources::Resources;
 
-/// Metadata of aggregates that a flavor asks for.
+/// The prefix of extra specs by which a flavor requires metadata of aggregates.
 const SCOPE: &str = "aggregate_instance_extra_specs:";
 
-/// Extra specs of flavors that do not bear on which host is taken.
+/// Extra specs of flavors that do not affect the choice of a host.
 const HARMLESS: [&str; 9] = [
     "quota:",
     "hw_rng:",
@@ -25,15 +25,15 @@ const HARMLESS: [&str; 9] = [
     "hw:hide_hypervisor_id",
 ];
 
-/// What values of extra specs begin with that are no plain text.
+/// Prefixes of extra-spec values that are not plain text.
 const OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
 
-/// What instances need, once for all that need the same: there are many instances and few flavors.
+/// The requirements of instances, stored once for all equal ones: there are many instances and few flavors.
 #[derive(Debug, Default)]
 pub struct SharedNeeds(HashSet<Arc<Needs>>);
 
 impl SharedNeeds {
-    /// The same, as it is kept for all.
+    /// Returns the stored copy that all instances share.
     pub fn share(&mut self, needs: Arc<Needs>) -> Arc<Needs> {
         if let Some(same) = self.0.get(&needs) {
             return Arc::clone(same);
@@ -42,31 +42,30 @@ impl SharedNeeds {
         needs
     }
 
-    /// Forgets what nobody needs any more.
+    /// Drops the requirements that no instance has any more.
     pub fn tidy(&mut self) {
         self.0.retain(|needs| Arc::strong_count(needs) > 1);
     }
 }
 
-/// The room that an instance takes.
+/// The requirements of an instance on its host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Flat")]
 pub struct Needs {
-    /// Its project.
     pub project: String,
-    /// How much.
+    /// The amounts.
     #[serde(flatten)]
     pub resources: Resources,
-    /// What else has to be so.
+    /// The other requirements.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub wishes: BTreeSet<Wish>,
-    /// What else it asks for, which is not reckoned with.
+    /// A requirement that the forecast does not model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_reckoned: Option<String>,
 }
 
-/// The same as it is read: serde gathers all fields of what is flattened before it reads any, which takes several times as long, and of
-/// a large region there are fifty thousand.
+/// The same fields for reading: serde gathers all fields of a flattened struct before it reads any, which takes several times as
+/// long, and a large region has 50,000 of them.
 #[derive(Deserialize)]
 struct Flat {
     project: String,
@@ -95,7 +94,7 @@ impl From<Flat> for Needs {
 }
 
 impl Needs {
-    /// `None` if Nova does not show its flavor.
+    /// Returns the requirements of a server; `None` if Nova does not show its flavor.
     pub fn of(server: &Server) -> Option<Self> {
         Some(Self::from_flavor(server.needs?, &server.about))
     }

@@ -1,5 +1,5 @@
-//! One way to place instances: the largest first, each on the first host that takes it. It shows that there is a way, or what is
-//! wanting.
+//! One placement of instances: the largest first, each on the first host that takes it. The result proves that a placement exists,
+//! or names the shortage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use super::rules::{No, refuses};
 use super::{Demand, Shape, Shortage};
 use crate::id::ServerId;
 
-/// What has been placed so far.
+/// The instances placed so far.
 struct Filling<'a, 'b> {
     ground: &'a Ground<'b>,
     open: &'a [bool],
-    /// As [`Ground::free`], less what has been placed.
+    /// The free amounts as in [`Ground::free`], less those of the placed instances.
     free: Vec<u64>,
-    /// Where it is now.
+    /// The current host of each placed instance.
     put: BTreeMap<ServerId, usize>,
-    /// Of each shape the first of its takers that is not full for it: who is full stays full.
+    /// The first host that is not full, for each shape. A full host stays full.
     from: BTreeMap<*const Shape, usize>,
 }
 
-/// Places all of them on the hosts that are open.
+/// Places all instances on the open hosts.
 pub(super) fn pack(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Result<(), Shortage> {
     let mut filling = Filling {
         ground,
@@ -56,7 +56,7 @@ impl Filling<'_, '_> {
         let takers = self.ground.takers(&demand.shape);
         let shape = Arc::as_ptr(&demand.shape);
         let mut at = self.from.get(&shape).copied().unwrap_or(0);
-        // Whom only its groups keep it from is not full.
+        // A host that only groups exclude is not full.
         let mut all_full = true;
         while let Some(place) = takers.hosts.get(at).copied() {
             let has_room = self.is_open(place)
@@ -80,7 +80,7 @@ impl Filling<'_, '_> {
         false
     }
 
-    /// What is wanting for one that found no place: the least that any host lacks, or why most of them would not take it.
+    /// Returns the shortage for an instance that did not fit: the least that any host lacks, or why most hosts would not take it.
     fn shortage(&self, demand: &Demand, kept: &Kept) -> Shortage {
         let mut refusals: BTreeMap<No, usize> = BTreeMap::new();
         let mut lacks: Option<(&str, u64)> = None;
@@ -110,7 +110,7 @@ impl Filling<'_, '_> {
         }
     }
 
-    /// The class of which most is wanting on a host, with how much.
+    /// Returns the class that the host lacks most of, with the amount.
     fn lack<'d>(&self, place: usize, demand: &'d Demand) -> Option<(&'d str, u64)> {
         let lacking = demand.shape.amounts.iter().filter_map(|(class, amount)| {
             let at = self.ground.classes.binary_search(&class.as_str()).ok();
@@ -122,7 +122,7 @@ impl Filling<'_, '_> {
     }
 }
 
-/// As people write it.
+/// Formats an amount for people.
 fn amount_text(class: &str, amount: u64) -> String {
     match class {
         "MEMORY_MB" if amount >= 1024 => format!("{} GiB memory", amount.div_ceil(1024)),

@@ -1,11 +1,11 @@
-//! Which hosts the scheduler would take for an instance, apart from how full they are. Where clouds differ, the stricter is assumed.
+//! Rules by which the scheduler takes a host for an instance, apart from free capacity. Where clouds differ, the stricter is assumed.
 
 use super::{HostRoom, Shape, Wish};
 
-/// Aggregates with such metadata may be for the named projects alone.
+/// The prefix of metadata by which aggregates may be reserved for the named projects.
 pub(crate) const TENANT: &str = "filter_tenant_id";
 
-/// Why a host is not taken.
+/// The reason why a host is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum No {
     Zone,
@@ -29,7 +29,7 @@ impl No {
     }
 }
 
-/// Whether the host may take it if it has room, leaving groups aside.
+/// Returns why the host would not take the shape even with free capacity, apart from groups; `None` if it would.
 pub(super) fn refuses(host: &HostRoom, shape: &Shape) -> Option<No> {
     let provider = host.provider.as_ref()?;
     for wish in &shape.wishes {

@@ -1,4 +1,4 @@
-//! How many hosts of a segment may be lost.
+//! Headroom of a segment: the number of hosts that may be lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,45 +10,44 @@ use super::ground::{Ground, Kept};
 use super::{Cloud, Demand, Method, Outcome, Room, Shape, judge};
 use crate::entity::segment::RecoveryMethod;
 
-/// So many sets of hosts are looked at one by one; where there are more, they are bounded together.
+/// Maximum number of host sets that are checked one by one; more sets are bounded together.
 const SETS: usize = 300;
 
-/// How many hosts of a segment may be lost, whichever they are.
+/// The number of hosts of a segment that may be lost, whichever they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Headroom {
-    /// Any so many may be lost together.
+    /// The number of hosts: any set of this size may be lost together.
     pub hosts: usize,
-    /// One more would be too many for the estimate. If not, more may be, which was not found out.
+    /// True if one more host would be too many for the estimate. False if more hosts may be lost, which was not determined.
     pub exact: bool,
 }
 
-/// A segment.
+/// A segment, as an input of the forecast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForecastSegment<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// How its instances are recovered.
+    /// The recovery method of its instances.
     pub method: RecoveryMethod,
-    /// Its hosts that can be lost.
+    /// The hosts that can be lost.
     pub hosts: Vec<&'a str>,
-    /// Its reserved hosts that are ready.
+    /// The reserved hosts that are ready.
     pub reserved: Vec<&'a str>,
 }
 
-/// What becomes of a segment's instances.
+/// The forecast of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SegmentForecast {
-    /// The segment.
+    /// The name of the segment.
     pub segment: String,
-    /// `None` if not even one host is known well enough.
+    /// The headroom; `None` if not even one host is known well enough.
     pub headroom: Option<Headroom>,
-    /// Each of its hosts lost alone, by name.
+    /// The outcome of losing each host alone, by name.
     pub hosts: Vec<Outcome>,
-    /// The one whose loss is worst.
+    /// The worst of these outcomes.
     pub worst: Option<Outcome>,
 }
 
-/// Judges segments. What is the same for all of them is looked at once.
+/// Forecasts segments. State that they share is computed once.
 pub fn forecast_segments<'a>(
     cloud: &Cloud,
     views: impl IntoIterator<Item = ForecastSegment<'a>>,
@@ -63,10 +62,10 @@ fn of_segment(ground: &Ground<'_>, view: &ForecastSegment<'_>) -> SegmentForecas
         method: view.method,
         reserved: &view.reserved,
     };
-    // Reserved hosts are taken whole, one for each: that is not bounded so.
+    // Reserved hosts are taken whole, one for each lost host, so the bound does not apply.
     let bounds = (view.method != RecoveryMethod::ReservedHost).then(|| Bounds::of(ground, view));
     let bounds = bounds.flatten();
-    // Mostly any of them may be lost, and that is proven of all at once.
+    // Usually any host may be lost, and that is proven for all of them at once.
     let any = bounds.as_ref().is_some_and(|bounds| bounds.hold(1));
     let alone = |name: &&str| match ground.demands_of(name) {
         Some(own) if any => Outcome {
@@ -96,7 +95,7 @@ fn of_segment(ground: &Ground<'_>, view: &ForecastSegment<'_>) -> SegmentForecas
     }
 }
 
-/// One may be lost; how many more?
+/// Returns the headroom of a segment that may lose any one host.
 fn further(
     ground: &Ground<'_>,
     view: &ForecastSegment<'_>,
@@ -121,11 +120,11 @@ fn further(
     }
 }
 
-/// So many as the bound allows; one less than `least` may be lost anyway.
+/// Returns the number of hosts that the bound allows; `least - 1` may be lost anyway.
 fn many(bounds: Option<&Bounds<'_, '_>>, all: usize, least: usize) -> Headroom {
     let (mut good, mut bad) = (least - 1, all + 1);
     if let Some(bounds) = bounds {
-        // More that are lost never make it easier, so it can be searched by halves.
+        // The loss of more hosts never makes it easier, so a binary search works.
         while bad - good > 1 {
             let middle = usize::midpoint(good, bad);
             if bounds.hold(middle) {
@@ -141,7 +140,7 @@ fn many(bounds: Option<&Bounds<'_, '_>>, all: usize, least: usize) -> Headroom {
     }
 }
 
-/// How many ways there are to choose `count` of `all`; `None` if they are countless.
+/// Returns the number of ways to choose `count` of `all`; `None` if the number overflows.
 fn sets(all: usize, count: usize) -> Option<usize> {
     let mut number = 1_usize;
     for step in 0..count.min(all - count) {
@@ -160,7 +159,7 @@ fn each_set(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>
         if judge(ground, &lost, method).room != Room::Enough {
             return false;
         }
-        // The next set, in order.
+        // Moves on to the next set, in order.
         let all = view.hosts.len();
         let Some(at) = (0..count).rev().find(|at| chosen[*at] < all - count + at) else {
             return true;
@@ -172,27 +171,27 @@ fn each_set(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>
     }
 }
 
-/// What is the same for any number of hosts.
+/// The bound's state that is the same for any number of lost hosts.
 struct Bounds<'a, 'b> {
     ground: &'a Ground<'b>,
     open: Vec<bool>,
-    /// What each host has to place.
+    /// The amounts that each host has to place.
     loads: Vec<Load>,
-    /// One of each sort.
+    /// One instance of each sort.
     sorts: Vec<Sort<'b>>,
 }
 
-/// Instances of which one finds a place if another does.
+/// A sort of instances: if one of them fits, so does any other.
 struct Sort<'a> {
     shape: &'a Arc<Shape>,
-    /// Where its groups keep it from.
+    /// The hosts that its groups exclude.
     kept: Kept,
-    /// How many others may be in its groups.
+    /// The number of others that may be in its groups.
     mates: usize,
 }
 
 impl<'a, 'b> Bounds<'a, 'b> {
-    /// `None` if an instance asks for what is not reckoned with.
+    /// Builds the bounds; `None` if an instance has a requirement that the forecast does not model.
     fn of(ground: &'a Ground<'b>, view: &ForecastSegment<'_>) -> Option<Self> {
         let lists = view.hosts.iter().filter_map(|name| ground.demands_of(name));
         let lists: Vec<&[Demand]> = lists.collect();
@@ -220,18 +219,18 @@ impl<'a, 'b> Bounds<'a, 'b> {
         })
     }
 
-    /// Whether any `count` hosts may be lost, for sure: the heaviest are lost, and of the others the best, too.
+    /// True if any `count` hosts may certainly be lost: the heaviest hosts count as lost, and so do the best of the others.
     fn hold(&self, count: usize) -> bool {
         let load = heaviest(&self.loads, count);
         let fits = |shape, kept: &Kept, gone| fits(self.ground, shape, kept, &load, &self.open, gone);
-        // Whether one finds a place that nobody keeps from any host, even without so many of the best.
+        // True if an instance that may run on any host fits, even without this number of the best hosts.
         let mut free: BTreeMap<(*const Shape, usize), bool> = BTreeMap::new();
         self.sorts.iter().all(|sort| {
             let gone = count.saturating_add(sort.mates);
             let Kept::From(from) = &sort.kept else {
                 return false;
             };
-            // Thousands may have a partner somewhere. Where that is matters little: it may as well be on one of the best.
+            // Thousands of instances may have a partner somewhere. The partner's host matters little: it may well be one of the best.
             let without = gone.saturating_add(from.len());
             let known = free.entry((Arc::as_ptr(sort.shape), without));
             *known.or_insert_with(|| fits(sort.shape, &Kept::From(BTreeSet::new()), without))

@@ -3,7 +3,7 @@
 use super::{GuardFacts, Verdict};
 use crate::policy::Policy;
 
-/// Checks if the engine is cut off. The database has answered, or there would be no facts.
+/// Checks whether the engine is cut off. The database has answered, or there would be no facts.
 pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
     let wait = |reason| Verdict::Wait { reason, until: None };
     let nova = match &facts.nova {

@@ -16,7 +16,7 @@ pub const NAME: &str = "G12 process";
 /// The guard's short name, beside those of [`Guard`](super::Guard).
 pub const GUARD: &str = "process";
 
-/// Checks if `recovery` may disable the service of `host`. Each of several concurrent recoveries counts those that were opened
+/// Checks whether `recovery` may disable the service of `host`. Each of several concurrent recoveries counts those that were opened
 /// before it, so that engines which check at the same moment agree on which one is too many.
 pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy) -> Verdict {
     let before = region.processes.iter().take_while(|one| one.recovery != recovery);

@@ -221,9 +221,9 @@ impl Region {
     }
 
     /// Returns the number of independent reporters of a host's failure (G3): control nodes, and hypervisors outside the host's
-    /// failure domains. An attacker on hypervisors has their credentials, so hypervisors count beside a control node and never suffice by
-    /// themselves. A hypervisor that is out itself, or without a heartbeat in Nova, may be on the wrong side of a network partition:
-    /// it does not count.
+    /// failure domains. An attacker on hypervisors has their credentials, so hypervisors count beside a control node and never
+    /// suffice by themselves. A hypervisor that is out itself, or without a heartbeat in Nova, does not count: it may be on the wrong
+    /// side of a network partition.
     pub fn voices(&self, host: HostId, rules: &Policy) -> u64 {
         let Some(found) = self.hosts.iter().find(|one| one.id == host) else {
             return 1;
@@ -252,7 +252,7 @@ impl Region {
         }
     }
 
-    /// True if all reporters of the host are hypervisors that report another host than their own.
+    /// True if the host was reported only by other hypervisors.
     fn is_only_suspected(one: &RegionHost) -> bool {
         !one.reporters.is_empty() && one.reporters.iter().all(|who| who.only_suspects(&one.name))
     }

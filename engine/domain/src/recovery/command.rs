@@ -120,7 +120,7 @@ pub enum Command {
     },
     /// Reads the lists by which moves are followed.
     ReadLists {
-        /// The age limit of evacuation records, by Nova's clock: older ones are not needed.
+        /// The time before which evacuation records are not needed, by Nova's clock.
         since: Option<Timestamp>,
     },
     /// Reads only the evacuation records; one read serves many recoveries (R13).

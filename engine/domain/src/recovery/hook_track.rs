@@ -166,7 +166,7 @@ impl HookTrack {
         }
     }
 
-    /// Marks the runs in progress as lost to this owner: a new owner receives none of their outcomes.
+    /// Marks the runs in progress as not ours: a new owner receives none of their outcomes.
     pub(crate) fn forget_answers(&mut self) {
         for run in &mut self.runs {
             if let RunStep::Asked { ours, .. } = &mut run.step {

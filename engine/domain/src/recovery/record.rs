@@ -177,9 +177,9 @@ pub struct Record {
     pub fenced: Vec<Fenced>,
     /// True if the recovery ends because the host was up in Nova all the time: its reporter was wrong, or lied.
     pub contradicted: bool,
-    /// The operator actions that were applied just now.
+    /// The operator actions that were processed just now.
     pub words: Vec<HeardWord>,
-    /// The rows of the operator actions that were applied (R32).
+    /// The rows of the operator actions that were processed (R32).
     pub heard_actions: BTreeSet<i64>,
     /// A condition of the write: none of these scopes is frozen.
     pub unless_frozen: UnlessFrozen,
@@ -189,7 +189,7 @@ pub struct Record {
     pub freeze: Option<FreezeOrder>,
 }
 
-/// An operator's action, as the recovery has applied it.
+/// An operator's action, as the recovery has processed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeardWord {
     /// The action and its subject.
@@ -212,7 +212,7 @@ pub struct Fenced {
 impl Record {
     /// True if there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        // Called after each decision, and mostly the record is empty.
+        // Called after each decision, and the record is usually empty.
         static EMPTY: LazyLock<Record> = LazyLock::new(Record::default);
         *self == *EMPTY
     }
@@ -249,7 +249,7 @@ impl Record {
         self.unless_frozen.servers.insert(server);
     }
 
-    /// Notes that an operator's action was applied.
+    /// Notes that an operator's action was processed.
     pub(crate) fn heard(&mut self, word: impl Into<String>, by: &str) {
         self.words.push(HeardWord {
             word: word.into(),

@@ -202,11 +202,11 @@ pub struct Ice {
 /// A reporter whose claims Nova contradicts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// The number in the list of quarantined reporters.
+    /// The number in the list of such reporters.
     pub number: i64,
     /// The reporter's identity.
     pub reporter: String,
-    /// The start of the quarantine.
+    /// The time when the reporter was put on this list.
     pub since: Timestamp,
     /// The reason, for people.
     pub why: String,

@@ -28,11 +28,11 @@ pub struct MonitorSituation {
     pub trouble: String,
     /// The number of hosts it watches.
     pub watches: u64,
-    /// The settings it found for the guests of its host.
+    /// The monitor's finding about the guests of its host: do they start by themselves?
     pub guests: Option<Guests>,
-    /// The time it would take to report a host.
+    /// The maximum time from a host's power loss until the monitor has reported it.
     pub notice: Option<Notice>,
-    /// The setting that tells if its heartbeats can contradict a claim that its host is off.
+    /// The weight of its heartbeats against a claim that its host is off.
     pub heartbeat_use: HeartbeatUse,
 }
 

@@ -218,7 +218,7 @@ impl Judged<'_> {
         all.find(|one| one.segment == segment)?.headroom
     }
 
-    /// Reports if other hosts lack capacity for the instances of this host.
+    /// Reports a host whose instances would not all fit on other hosts, or may not.
     pub(super) fn of_host(&self, name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
         let Some((segment, outcome)) = self.by_host.get(name) else {
             return;
