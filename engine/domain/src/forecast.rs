@@ -69,7 +69,6 @@ pub struct Shortage {
 /// The way in which the instances of lost hosts are placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method<'a> {
-    /// The segment's method.
     pub method: RecoveryMethod,
     /// The segment's reserved hosts that are ready.
     pub reserved: &'a [&'a str],

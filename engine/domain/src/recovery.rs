@@ -76,7 +76,6 @@ words! {
 pub struct OperatorWord {
     /// The number, which grows by one with each action on this recovery.
     pub number: u64,
-    /// The decision.
     pub word: Word,
     /// The author.
     pub by: String,
@@ -103,9 +102,7 @@ words! {
 pub struct MoveWord {
     /// The number, which grows by one with each statement.
     pub number: u64,
-    /// The instance.
     pub server: ServerId,
-    /// The statement.
     pub word: MoveVerdict,
     /// The host that the statement is about.
     pub on: Option<String>,

@@ -22,8 +22,8 @@ pub struct WouldHold {
 
 impl Region {
     /// Returns the registered hosts whose recovery would wait for an operator if each of them alone failed now, and Nova got no more
-    /// heartbeats from it. Hosts that are being recovered already are left out, and so are hosts in maintenance, because their reports
-    /// are refused.
+    /// heartbeats from it. Hosts that are being recovered already are left out, and so are hosts in maintenance, because their
+    /// reports are refused.
     pub fn would_hold(&self, rules: &Policy) -> Vec<WouldHold> {
         // Hosts of a segment that are not out differ in only a few facts, and there may be a thousand of them.
         let mut of_segment: BTreeMap<SegmentId, GuardFacts> = BTreeMap::new();

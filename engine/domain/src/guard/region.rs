@@ -44,7 +44,6 @@ pub struct RegionHost {
 /// An event of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dated {
-    /// The host.
     pub host: HostId,
     /// The recovery that caused the event.
     pub recovery: RecoveryId,

@@ -5,8 +5,8 @@ use crate::id::HostId;
 use crate::policy::Policy;
 
 impl Region {
-    /// True if two hosts of the segment of `host` are out. If `counts` is true, this host counts whatever its state: it is the host that is
-    /// being worked on. Without data from Nova the result is false.
+    /// True if two hosts of the segment of `host` are out. If `counts` is true, this host counts whatever its state: it is the host
+    /// that is being worked on. Without data from Nova the result is false.
     pub fn is_worse(&self, host: HostId, counts: bool, rules: &Policy) -> bool {
         let own = self.hosts.iter().find(|one| one.id == host);
         let Some((own, Ok(_))) = own.map(|own| (own, self.nova.as_ref())) else {

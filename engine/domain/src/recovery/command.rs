@@ -94,14 +94,12 @@ pub enum Command {
     ReadPower(Target),
     /// Orders one of them to cut the host's power.
     PowerOff {
-        /// The device.
         target: Target,
         /// The reason, for the device's own log.
         reason: String,
     },
     /// Orders one of them to give the host its power back.
     PowerOn {
-        /// The device.
         target: Target,
         /// The reason, for the device's own log.
         reason: String,
@@ -136,7 +134,6 @@ pub enum Command {
     ReadServer(ServerId),
     /// Locks a server.
     Lock {
-        /// The instance.
         server: ServerId,
         /// The reason, marked as ours.
         reason: String,
@@ -160,7 +157,6 @@ pub enum Command {
     Start(ServerId),
     /// Sets `vm_state` to `to`, so that Nova allows the instance to be stopped.
     Activate {
-        /// The instance.
         server: ServerId,
         /// Always `active` today.
         to: VmState,
@@ -169,14 +165,12 @@ pub enum Command {
     FollowMove(ServerId),
     /// Live-migrates a server.
     LiveMigrate {
-        /// The instance.
         server: ServerId,
         /// The target host; `None` leaves the choice to Nova's scheduler.
         target: Option<String>,
     },
     /// Aborts a live migration.
     AbortMigration {
-        /// The instance.
         server: ServerId,
         /// Nova's record of the migration.
         migration: MigrationId,

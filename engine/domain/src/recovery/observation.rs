@@ -174,27 +174,21 @@ pub enum Observation {
     Levels(Vec<Level>),
     /// Answer to [`Command::ReadPower`].
     Power {
-        /// The device.
         target: Target,
         /// The time at which the query was sent.
         started: Elapsed,
         /// The time that the query had waited for its turn before.
         waited: Duration,
-        /// The answer.
         result: Result<PowerReading, Fault>,
     },
     /// Answer to [`Command::PowerOff`].
     PowerOff {
-        /// The device.
         target: Target,
-        /// The answer.
         result: Result<(), Fault>,
     },
     /// Answer to [`Command::PowerOn`].
     PowerOn {
-        /// The device.
         target: Target,
-        /// The answer.
         result: Result<(), Fault>,
     },
     /// Answer to [`Command::UpdateService`].
@@ -213,30 +207,23 @@ pub enum Observation {
     Conductors(Result<Messaging, Fault>),
     /// Answer to [`Command::ReadServer`].
     Server {
-        /// The requested instance.
         server: ServerId,
         /// The answer; `Ok(None)` if the instance is gone.
         result: Result<Option<Server>, Fault>,
     },
     /// Answer to [`Command::FollowMove`].
     Followed {
-        /// The requested instance.
         server: ServerId,
-        /// The answer.
         result: Result<Followed, Fault>,
     },
     /// Answer to a command about one server.
     ServerCall {
-        /// The server.
         server: ServerId,
-        /// The kind of call.
         call: ServerCall,
-        /// The answer.
         result: Result<(), Fault>,
     },
     /// Answer to [`Command::RunHook`].
     Hook {
-        /// The phase of the hook.
         phase: Phase,
         /// The number of the hook within the phase.
         number: u8,

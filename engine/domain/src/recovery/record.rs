@@ -51,7 +51,6 @@ pub enum Task {
     LiveMigrate,
     /// An operator's hook.
     Hook {
-        /// The phase of the hook.
         phase: Phase,
         /// The number of the hook within the phase, counted from 0.
         number: u8,
@@ -129,9 +128,7 @@ pub struct FreezeOrder {
 /// An instance that is to run on a host, and must not run on another (R12).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// The instance.
     pub server: ServerId,
-    /// The host.
     pub host: String,
 }
 
@@ -201,7 +198,6 @@ pub struct HeardWord {
 /// The result of one device in one attempt of its level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fenced {
-    /// The device's name.
     pub device: String,
     /// True if its level confirmed the host off.
     pub off: bool,

@@ -24,30 +24,25 @@ pub enum ReserveCall {
     Survey,
     /// Reads one reserved host.
     Look {
-        /// The reserved host.
         host: String,
         /// True if its servers are needed too.
         servers: bool,
     },
     /// Enables the host, or disables it again.
     SetStatus {
-        /// The reserved host.
         host: String,
         /// Nova's id of its service.
         service: ServiceId,
-        /// The new status.
         status: ServiceStatus,
     },
     /// Adds the host to an aggregate.
     Join {
-        /// The reserved host.
         host: String,
         /// The aggregate's number.
         aggregate: u64,
     },
     /// Removes the host from an aggregate.
     Leave {
-        /// The reserved host.
         host: String,
         /// The aggregate's number.
         aggregate: u64,
@@ -117,34 +112,24 @@ pub enum ReserveAnswer {
     Survey(Result<Survey, Fault>),
     /// The answer to [`ReserveCall::Look`].
     Look {
-        /// The reserved host.
         host: String,
-        /// The answer.
         result: Result<ReservedHostView, Fault>,
     },
     /// The answer to [`ReserveCall::SetStatus`].
     StatusSet {
-        /// The reserved host.
         host: String,
-        /// The answer.
         result: Result<Service, Fault>,
     },
     /// The answer to [`ReserveCall::Join`]. A conflict is one of availability zones.
     Joined {
-        /// The reserved host.
         host: String,
-        /// The aggregate's number.
         aggregate: u64,
-        /// The answer.
         result: Result<Joined, Fault>,
     },
     /// The answer to [`ReserveCall::Leave`]. A host that is not in the aggregate is no failure.
     Left {
-        /// The reserved host.
         host: String,
-        /// The aggregate's number.
         aggregate: u64,
-        /// The answer.
         result: Result<(), Fault>,
     },
 }

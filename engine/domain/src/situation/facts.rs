@@ -75,7 +75,6 @@ pub struct Facts {
 pub struct Rooms {
     /// The resource provider of each service host. A missing host has changed since its last read, or was never read.
     pub providers: BTreeMap<String, Arc<Provider>>,
-    /// Nova's aggregates.
     pub aggregates: Vec<Aggregate>,
     /// Nova's server groups whose policy is binding.
     pub groups: Vec<Group>,
@@ -156,7 +155,7 @@ pub struct Recovery {
     pub id: RecoveryId,
     pub kind: RecoveryKind,
     pub host: String,
-    /// Open or watching.
+    /// The stage, which is open or watching.
     pub life: Life,
     /// The condition that the recovery waits for.
     pub wait: Option<Wait>,

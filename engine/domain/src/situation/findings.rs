@@ -12,7 +12,6 @@ use crate::timestamp::Timestamp;
 pub struct Finding {
     /// The code, which stays the same when the text changes.
     pub code: Code,
-    /// The severity.
     pub grade: Grade,
     /// The hosts, instances, engines or other subjects; empty if the finding is about the whole region.
     pub subjects: Vec<String>,
