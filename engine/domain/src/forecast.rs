@@ -1,7 +1,7 @@
 //! Forecast from the data of Placement and Nova, without querying them: is there capacity for the instances of failed hosts?
 //!
 //! The estimate errs to one side. The result is [`Room::Enough`] only if the instances fit **whatever the scheduler chooses and in
-//! whatever order they come**: Nova spreads by weights that operators set, so one good placement proves nothing. If the instances
+//! whatever order they come**. Nova spreads by weights that operators set, so one good placement proves nothing. If the instances
 //! fit only when they are placed well, the result is [`Room::Tight`], which is no promise. [`Room::Unknown`] covers everything that
 //! the forecast does not understand.
 

@@ -203,8 +203,8 @@ pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
 }
 
 /// Returns the key that only one open recovery may hold (R6): the host if a host stopped, the instance if an instance failed.
-/// A notification that causes nothing that could be done twice gets no key, so that it keeps out nothing that must be done:
-/// a report that something *started*, or an event of an instance that is mere noise.
+/// A notification that causes nothing that could be done twice gets no key, so that it keeps out nothing that must be done.
+/// Examples are a report that something *started*, and an event of an instance that is mere noise.
 pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, String>) -> Option<String> {
     match kind {
         RecoveryKind::Host => {

@@ -224,7 +224,7 @@ fn proves(weights: &[f64], shares: &Shares, gone: usize) -> bool {
     suffice(shares.each(|own| least(own, weights)), gone)
 }
 
-/// True if any weights could prove it. The value of a host is largest where the weighted shares of its classes are equal, so no
+/// True if any weights could prove it. The value of a host is largest where the weighted shares of its classes are equal. So no
 /// common weights for all hosts give more than the best weights for each.
 fn may_be_proven(shares: &Shares, gone: usize) -> bool {
     let most = |own: &[f64]| own.iter().map(|share| share.recip()).sum::<f64>().recip();

@@ -65,7 +65,7 @@ pub struct Needs {
 }
 
 /// The same fields for reading: serde gathers all fields of a flattened struct before it reads any, which takes several times as
-/// long, and a large region has 50,000 of them.
+/// long. A large region has 50,000 of them.
 #[derive(Deserialize)]
 struct Flat {
     project: String,

@@ -1,8 +1,8 @@
 //! Progress of a recovery's hooks: the runs and their outcomes.
 //!
-//! A run is journalled before it starts. If its outcome is never received, because the engine died, it is unknown whether the hook
-//! did its work: an idempotent hook is then run again, any other never. Either way the recovery continues only once the lost run
-//! must have ended by itself, so that no hook runs beside the step that was to wait for it.
+//! A run is journalled before it starts. If the engine dies, the outcome is never received, and it is unknown whether the hook did
+//! its work. An idempotent hook is then run again, any other never. Either way the recovery continues only once the lost run must
+//! have ended by itself. So no hook runs beside the step that was to wait for it.
 
 use std::time::Duration;
 
