@@ -1,7 +1,7 @@
-//! What is told to whoever listens: that something is about to be done, has been done, or has failed.
+//! Events for listeners: an operation is about to start, is done, or has failed.
 //!
-//! An event is a fact for people and their programs; nothing in Tachi depends on one. How it looks on the wire is the
-//! business of the adapter that sends it.
+//! An event is a fact for people and their programs; nothing in Tachi depends on one. The adapter that sends an event
+//! decides its wire format.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,71 +18,71 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// Where in its course the thing is that an event tells of.
+    /// The phase of an operation that an event reports.
     Phase {
-        /// It begins.
+        /// The operation starts.
         Start = "start",
-        /// It is done.
+        /// The operation is done.
         End = "end",
-        /// It has failed.
+        /// The operation has failed.
         Error = "error",
     }
 }
 
 words! {
-    /// What is done to a segment or a host.
+    /// A change of a segment or a host.
     Change {
-        /// It is added.
+        /// The object is added.
         Create = "create",
-        /// It is changed.
+        /// The object is changed.
         Update = "update",
-        /// It is deleted.
+        /// The object is deleted.
         Delete = "delete",
     }
 }
 
 words! {
-    /// What is done with a notification.
+    /// A step in the handling of a notification.
     Handling {
-        /// It is accepted.
+        /// The notification is accepted.
         Create = "create",
-        /// It is worked on.
+        /// The notification is processed.
         Process = "process",
     }
 }
 
 words! {
-    /// What happens to a recovery.
+    /// A step of a recovery.
     Turn {
-        /// The work itself; the only one with phases.
+        /// The recovery's own work; the only step with phases.
         Process = "process",
-        /// Another engine goes on with it.
+        /// Another engine continues the recovery.
         TakeOver = "take_over",
-        /// Its host is proven off.
+        /// The host is confirmed off.
         Proof = "proof",
-        /// It waits for an operator.
+        /// The recovery is on hold, waiting for an operator.
         Hold = "hold",
-        /// It waits no longer.
+        /// The recovery is no longer on hold.
         Resume = "resume",
-        /// Its host is watched no longer.
+        /// The host is no longer watched.
         Close = "close",
     }
 }
 
 words! {
-    /// How far a freeze is.
+    /// The progress of a freeze towards its end.
     Thawing {
-        /// Its time is nearly over.
+        /// The freeze is about to expire.
         EndsSoon = "ends_soon",
-        /// Its time is over.
+        /// The freeze has expired.
         End = "end",
     }
 }
 
 words! {
-    /// How loud an event is.
+    /// The priority of an event.
     Priority {
-        /// As it should be.
+        /// Normal operation.
         Info = "INFO",
         /// Something has failed, or needs an operator.
         Error = "ERROR",
@@ -90,77 +90,77 @@ words! {
 }
 
 words! {
-    /// In whose name an event is sent. Listeners choose by it.
+    /// The publisher in whose name an event is sent. Listeners filter by it.
     Publisher {
-        /// The API, and whoever else changes what the API keeps.
+        /// The API, and every other component that changes the objects of the API.
         Api = "masakari-api",
         /// The engine.
         Engine = "masakari-engine",
     }
 }
 
-/// What caused an event: the request, and who made it; or the recovery.
+/// The cause of an event: either a request and its caller, or a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
-    /// Under which the work is known across services; of the form `req-UUID`.
+    /// The id that identifies the work across services, of the form `req-UUID`.
     pub request_id: String,
-    /// The id its caller gave to the greater work it is part of.
+    /// The caller's id for the larger operation this request is part of.
     pub global_request_id: Option<String>,
-    /// Who asked; `None` for a recovery.
+    /// The caller; `None` for a recovery.
     pub user_id: Option<String>,
-    /// The name of who asked.
+    /// The caller's name.
     pub user_name: Option<String>,
-    /// The domain of who asked.
+    /// The caller's domain.
     pub user_domain_id: Option<String>,
     /// The project the request was made in.
     pub project_id: Option<String>,
-    /// That project's domain.
+    /// The domain of that project.
     pub project_domain_id: Option<String>,
     /// The domain the request was made in.
     pub domain_id: Option<String>,
     /// `all` if the request was made for the whole system.
     pub system_scope: Option<String>,
-    /// The roles held there.
+    /// The caller's roles in that scope.
     pub roles: Vec<String>,
-    /// Whether the policy calls who asked an administrator.
+    /// True if the policy treats the caller as an administrator.
     pub is_admin: bool,
 }
 
-/// Why something failed, in the words of Masakari's exceptions.
+/// The reason for a failure, in the terms of Masakari's exceptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// The name Masakari has for it, such as `HostRecoveryFailureException`.
+    /// Masakari's name of the exception, such as `HostRecoveryFailureException`.
     pub exception: String,
-    /// For people.
+    /// The text for people.
     pub message: String,
-    /// The part of Tachi that met it.
+    /// The part of Tachi in which the failure occurred.
     pub module: String,
-    /// What that part was doing.
+    /// The operation that failed in that part.
     pub function: String,
-    /// How it came to this, one cause a line.
+    /// The chain of causes, one per line.
     pub trace: String,
 }
 
-/// What an event shows of a thing.
+/// The content of an object in an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown<Entity, New, Id> {
-    /// All of it: as it is, or would have been with a change.
+    /// The whole object: as it is, or as it would be after a change.
     Entity(Entity),
-    /// What it was to be made of. It was not made, so it has no id.
+    /// The data for a new object that was not created, and so has no id.
     New(New),
-    /// Its id alone: it could not be read.
+    /// Only the id, because the object could not be read.
     Id(Id),
 }
 
-/// A segment.
+/// A segment in an event.
 pub type ShownSegment = Shown<Segment, NewSegment, SegmentId>;
-/// A host; a new one with its segment.
+/// A host in an event; a new host comes with its segment.
 pub type ShownHost = Shown<Host, (NewHost, Segment), HostId>;
-/// A notification.
+/// A notification in an event.
 pub type ShownNotification = Shown<Notification, NewNotification, NotificationId>;
 
 impl ShownSegment {
-    /// The same with a change.
+    /// Returns the segment as it would be after `change`.
     #[must_use]
     pub fn with(self, change: &SegmentChange) -> Self {
         match self {
@@ -171,7 +171,7 @@ impl ShownSegment {
 }
 
 impl ShownHost {
-    /// The same with a change.
+    /// Returns the host as it would be after `change`.
     #[must_use]
     pub fn with(self, change: &HostChange) -> Self {
         match self {
@@ -181,94 +181,78 @@ impl ShownHost {
     }
 }
 
-/// An instance of a host recovery, as the journal has it.
+/// An instance of a host recovery, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmoveTold {
-    /// The vmove's id.
     pub id: VmoveId,
-    /// The notification whose recovery it belongs to.
+    /// The notification whose recovery moves the instance.
     pub notification: NotificationId,
-    /// That recovery.
     pub recovery: RecoveryId,
-    /// The instance.
     pub server: ServerId,
-    /// The instance's name.
     pub name: String,
-    /// Nova's service host it was on.
+    /// The Nova service host the instance was on.
     pub source_host: String,
-    /// Nova's service host it is on.
+    /// The Nova service host the instance is on.
     pub dest_host: Option<String>,
-    /// When Nova was first asked.
+    /// The time of the first evacuation request to Nova.
     pub start_time: Option<Timestamp>,
-    /// When it was over.
+    /// The time the move finished.
     pub end_time: Option<Timestamp>,
-    /// How far it is.
     pub status: VmoveStatus,
-    /// What a person should know.
+    /// The text for operators.
     pub message: Option<String>,
 }
 
-/// A recovery, as the journal has it.
+/// A recovery, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveryTold {
-    /// Its id.
     pub id: RecoveryId,
-    /// The notification that caused it.
+    /// The notification that caused the recovery.
     pub notification: NotificationId,
-    /// What it is about.
     pub kind: RecoveryKind,
-    /// The host.
     pub host: HostId,
-    /// The host's name.
     pub host_name: Option<String>,
-    /// The host's segment.
+    /// The segment of the host.
     pub segment: Option<SegmentId>,
-    /// The segment's method; of a host recovery only.
+    /// The method of the segment; only for a host recovery.
     pub recovery_method: Option<RecoveryMethod>,
-    /// The engine that works on it.
+    /// The engine that runs the recovery.
     pub engine: String,
-    /// What its notification shows.
+    /// The status of the recovery's notification.
     pub status: NotificationStatus,
-    /// What a person should know.
+    /// The text for operators.
     pub message: Option<String>,
-    /// How many of its instances are how far.
+    /// The number of its instances in each status.
     pub moves: BTreeMap<VmoveStatus, u64>,
 }
 
-/// What an event is about.
+/// The object an event is about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
-    /// A segment.
     Segment(Change, ShownSegment),
-    /// A host.
     Host(Change, ShownHost),
-    /// A notification.
     Notification(Handling, ShownNotification),
     /// An instance of a host recovery.
     Vmove(VmoveTold),
-    /// A recovery.
     Recovery(Turn, RecoveryTold),
-    /// A freeze.
     Freeze(Thawing, Freeze),
 }
 
-/// One fact, told.
+/// An event, as it is sent to listeners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// When; wall time of the machine that tells.
+    /// The wall-clock time of the machine that emits the event.
     pub at: Timestamp,
-    /// What caused it.
     pub cause: Arc<Cause>,
-    /// What it is about.
     pub subject: Subject,
-    /// See [`Phase`]; `None` for what happens at once.
+    /// The phase of the operation; `None` for an event without a duration.
     pub phase: Option<Phase>,
-    /// Why it failed, or needs an operator.
+    /// The reason for a failure, or for the need of an operator.
     pub trouble: Option<Trouble>,
 }
 
 impl Event {
-    /// Its name, by which listeners know what its payload is.
+    /// Returns the event's name. Listeners derive the structure of the payload from it.
     pub fn name(&self) -> String {
         let action = match &self.subject {
             Subject::Segment(change, _) => format!("segment.{change}"),
@@ -284,7 +268,7 @@ impl Event {
         }
     }
 
-    /// Whether it tells that something begins to be made, which has no id then.
+    /// True if the event reports that the creation of an object starts. The object has no id then.
     pub fn begins_making(&self) -> bool {
         self.phase == Some(Phase::Start)
             && matches!(
@@ -295,7 +279,7 @@ impl Event {
             )
     }
 
-    /// How loud it is: with a trouble `ERROR`, as Masakari has it.
+    /// Returns the priority: `ERROR` for an event with a trouble, as in Masakari.
     pub fn priority(&self) -> Priority {
         if self.trouble.is_some() {
             Priority::Error
@@ -304,7 +288,7 @@ impl Event {
         }
     }
 
-    /// In whose name it is sent. Changes of segments and hosts bear the API's, whoever makes them, as they always did.
+    /// Returns the publisher. Changes of segments and hosts always carry the API's name, whoever makes them, as in Masakari.
     pub fn publisher(&self) -> Publisher {
         match &self.subject {
             Subject::Segment(..) | Subject::Host(..) | Subject::Notification(Handling::Create, _) => {

@@ -1,14 +1,15 @@
-//! What Tachi knows and decides, without any way to act: ids, entities, and the state machines of a recovery.
+//! The domain of Tachi: ids, entities, and the state machines of a recovery. It has no way to act.
 //!
-//! Nothing here is async, reads a clock, draws a random number or does IO. Time comes in as an argument, so every
-//! decision can be tested by a table, by properties and by simulation. Nothing of ours is below this crate:
+//! Nothing here is async, reads a clock, draws a random number or does IO. Time comes in as an argument, so every decision
+//! can be tested by a table, by properties and by simulation. This crate depends on no other crate of the project:
 //!
 //! ```text
 //! binaries -> adapters -> engine -> domain
 //! ```
 //!
-//! The heart is [`host_recovery::decide`] and [`vm_recovery::decide`]: `decide(state, observations, now)` makes the
-//! next state of it, and says what to write and which commands to carry out. An evacuation can only be commanded with a [`proof::Proof`] that the host is off.
+//! The main entry points are [`host_recovery::decide`] and [`vm_recovery::decide`]: `decide(state, observations, now)`
+//! updates the state, and returns what to write and which commands to carry out. An evacuation can only be commanded with a
+//! [`proof::Proof`] that the host is off.
 
 pub mod binding;
 pub mod cadence;

@@ -1,7 +1,7 @@
-//! What operators decide beforehand: the options a recovery goes by.
+//! The options of recoveries, which operators set in advance.
 //!
-//! A recovery takes a copy when it begins and keeps it to its end, so that a changed file never changes the rules in the
-//! middle of one.
+//! A recovery copies them when it starts and keeps the copy until it is done. A changed configuration file never changes the
+//! rules in the middle of a recovery.
 
 mod guards;
 mod leave;
@@ -17,38 +17,38 @@ pub use leave::{LeaveRules, MetadataPair, NoKey};
 use crate::cadence::{self, Cadences, StandingHeartbeat};
 use crate::hooks::Flows;
 
-/// Whose word is proof that a host is off (R15).
+/// The source of the proof that a host is off (R15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FencingMode {
-    /// The engine reads, and if needed switches, the host's power itself.
+    /// The engine reads the host's power itself, and switches it if needed.
     Engine,
-    /// The same without a power command: what would be done is said, and the recovery held.
+    /// Like `Engine`, but without power commands: the recovery reports what it would do and goes on hold.
     DryRun,
-    /// The notification's `host_status=NORMAL` is somebody else's proof.
+    /// The notification's `host_status=NORMAL` is proof, established by another system.
     External,
 }
 
-/// What it is worth in mode `external` that a report says NORMAL and brings no evidence (R15).
+/// The value of a report in mode `external` that has the status NORMAL but brings no evidence (R15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BareNormal {
-    /// A proof once the host's heartbeat has stood still for so long, as Masakari waits between disabling the service and the
-    /// first evacuation.
+    /// The report is proof once the host's heartbeat has not changed for this time. Masakari waits the same time between
+    /// disabling the service and the first evacuation.
     Wait(Duration),
-    /// Nothing, as UNKNOWN is.
+    /// The report proves nothing, like UNKNOWN.
     Refuse,
 }
 
-/// What is learnt of heartbeats makes silence no longer than this: a report is given up for a host that is heard for two minutes,
-/// and one that has died has to be silent before.
+/// The upper limit of the silence threshold that is learnt from heartbeats. A report is dropped if the host still has
+/// heartbeats for two minutes, so a dead host has to count as silent before that.
 const LONGEST_LEARNT: Duration = Duration::from_secs(100);
 
-/// How long a nova-compute may take to be back at its broker.
+/// The time a nova-compute may take to reconnect to its broker.
 const RECONNECTED: Duration = Duration::from_mins(1);
 
 impl FencingMode {
-    /// As it is written in the configuration.
+    /// Returns the value as written in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Engine => "engine",
@@ -57,157 +57,158 @@ impl FencingMode {
         }
     }
 
-    /// Whether the engine asks the devices itself.
+    /// True if the engine itself queries the fence devices.
     pub const fn asks_devices(self) -> bool {
         matches!(self, Self::Engine | Self::DryRun)
     }
 }
 
-/// The options of recoveries.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of its own, named as in the file"
 )]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-// A recovery that began under an older version has the defaults of what it did not know.
+// A recovery that started under an older version gets the defaults of options that version did not know.
 #[serde(default)]
 pub struct Policy {
-    /// Whose word is proof that a host is off (R15).
+    /// The source of the proof that a host is off (R15).
     pub fencing: FencingMode,
-    /// What NORMAL is worth without evidence, in mode `external` (R15).
+    /// The value of NORMAL without evidence, in mode `external` (R15).
     pub bare_normal: BareNormal,
-    /// Metadata key that marks the instances of a failed host that come first.
+    /// The metadata key of the instances that are evacuated first from a failed host.
     pub ha_key: String,
-    /// Whether the instances without that mark are evacuated too, after the marked ones.
+    /// True if instances without that key are evacuated too, after those with it.
     pub evacuate_all: bool,
-    /// Whether instances in `vm_state` `error` are left where they are.
+    /// True if instances in `vm_state` `error` are not evacuated.
     pub ignore_error_state: bool,
-    /// Whether instances that do not boot from a volume are evacuated, which discards their local disk unless the
-    /// hosts share it (R14).
+    /// True if instances that do not boot from a volume are evacuated. That discards their local disk unless the hosts share
+    /// it (R14).
     pub evacuate_image_backed: bool,
-    /// Metadata key that marks the instances whose own failure is acted on.
+    /// The metadata key of the instances that are restarted when they fail themselves.
     pub instance_ha_key: String,
-    /// Whether the failure of every instance is acted on.
+    /// True if every failed instance is restarted, with or without that key.
     pub process_all_instances: bool,
-    /// What the disabled service of a failed host shows; the recovery's mark is appended.
+    /// The disabled reason of a failed host's service; the recovery's mark is appended.
     pub host_disable_reason: String,
-    /// The same after a failed process.
+    /// The disabled reason after a failed process.
     pub process_disable_reason: String,
-    /// Processes whose failure leaves the host in use.
+    /// The processes whose failure leaves the host enabled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub non_essential_processes: Vec<String>,
-    /// Evacuations, and other calls about instances, in flight at once per recovery.
+    /// The number of evacuations and other calls about instances that one recovery may have in flight.
     pub in_flight: u32,
-    /// Evacuations per recovery that Nova has accepted and no destination has taken up yet: a Nova that is asked for more
-    /// works on all of them side by side, and the first instance is back hardly before the last.
+    /// The number of evacuations per recovery that Nova has accepted and no destination has started. If Nova gets more
+    /// requests, it works on all of them in parallel, and the first instance is back hardly before the last.
     pub queued: u32,
-    /// How often an instance's evacuation is asked for again after Nova has failed it.
+    /// The number of retries of an instance's evacuation after Nova has failed it.
     pub attempts: u32,
-    /// How long after Nova has failed it first an instance is asked for again at least, however many attempts that takes: while
-    /// Nova's own broker comes back, Nova fails all of them.
+    /// The minimum time, from Nova's first failure, during which an instance's evacuation is retried, however many attempts
+    /// that takes. While Nova's own broker recovers, Nova fails all of them.
     pub retry_for: Duration,
-    /// Between two looks at the lists.
+    /// The interval between two reads of the lists.
     pub tick: Duration,
-    /// D: a call's total deadline.
+    /// D: the total deadline of a call.
     pub call_deadline: Duration,
-    /// Q: the longest a proxy may still hold a request after its caller has given up.
+    /// Q: the longest time a proxy may still hold a request after its caller has given up.
     pub proxy_hold: Duration,
-    /// How long a host may take to report "off" after it was told to.
+    /// The time limit for a host to report "off" after the power-off command.
     pub power_off_limit: Duration,
-    /// Between two questions to a power controller.
+    /// The interval between two queries of a power controller.
     pub power_poll: Duration,
-    /// The least time between the two readings that prove a host off.
+    /// The minimum time between the two readings that confirm a host off.
     pub power_confirm: Duration,
-    /// The oldest reading of a device an evacuation may be asked for on (R17).
+    /// The maximum age of a device reading on which an evacuation may be requested (R17).
     pub proof_age: Duration,
-    /// A heartbeat older than this is stale (R16).
+    /// The heartbeat age above which a heartbeat is stale (R16).
     pub heartbeat_stale: Duration,
-    /// Whether the operator has set that number, so that nothing learnt makes it longer.
+    /// True if the operator has set `heartbeat_stale`. Learnt values do not raise it then.
     pub heartbeat_stale_is_set: bool,
-    /// How old the heartbeats of the host of a recovery were seen to get while it lived; zero if that is not known.
+    /// The greatest heartbeat age seen on the recovery's host while it was up; zero if unknown.
     pub heartbeat_age: Duration,
-    /// The same of most hosts.
+    /// The same value for most hosts.
     pub heartbeat_age_usual: Duration,
-    /// What was seen of the host's heartbeat before its recovery began; that takes it over.
+    /// The observations of the host's heartbeat from before the recovery started; the recovery takes them over.
     #[serde(skip)]
     pub watched: Option<StandingHeartbeat>,
-    /// Between two looks at the host's service record.
+    /// The interval between two reads of the host's service record.
     pub heartbeat_poll: Duration,
-    /// How long every nova-conductor must have been up before an evacuation nobody has picked up is asked for again.
+    /// The time every nova-conductor must have been up before an evacuation that none has picked up is requested again.
     pub conductors_up: Duration,
-    /// Nova's `long_rpc_timeout`: how long after a host has died the source of a migration may still write that an instance is there.
+    /// Nova's `long_rpc_timeout`: for this time after a host has died, a migration's source may still record an instance
+    /// there.
     pub nova_long_rpc_timeout: Duration,
-    /// How long an instance may take to stop.
+    /// The time limit for an instance to stop.
     pub stop_limit: Duration,
-    /// How long an instance may take to become active.
+    /// The time limit for an instance to become active.
     pub start_limit: Duration,
-    /// Hosts of a segment that may be out at once, in percent; never less than one host (R24).
+    /// The share of a segment's hosts that may be out at the same time, in percent; never less than one host (R24).
     pub segment_percent: u32,
-    /// Hosts of all segments that may be out at once, in percent; never less than one host.
+    /// The share of all segments' hosts that may be out at the same time, in percent; never less than one host.
     pub global_percent: u32,
 
-    // --- which instances, and in which order
-    /// Metadata key of the number by which the instances of one kind are ordered, highest first; empty for none.
+    // --- selection and order of instances
+    /// The metadata key of the priority that orders instances of the same kind, highest first; empty for none.
     pub priority_key: String,
-    /// Whether that number orders the instances of all projects together, and not those of each project by themselves.
+    /// True if the priority orders the instances of all projects together, not those of each project separately.
     pub priority_across_projects: bool,
-    /// Instances that an operator wants to be left where they are.
+    /// The instances that an operator has excluded from evacuation.
     pub leave: LeaveRules,
-    /// Whether instances that a service of the cloud keeps alive by itself are evacuated all the same.
+    /// True if instances that a cloud service keeps alive by itself are evacuated nevertheless.
     pub evacuate_service_instances: bool,
     // Workflows.
-    /// The operator's hooks, and which of the engine's own work is left to them.
+    /// The operator's hooks, and the parts of the engine's own work that they replace.
     #[serde(default, skip_serializing_if = "Flows::is_default")]
     pub flows: Flows,
 
-    // --- how often an instance is restarted
-    /// How often within [`Policy::restart_window`]; 0 for any number.
+    // --- limits for restarts of an instance
+    /// The number of restarts allowed within [`Policy::restart_window`]; 0 for no limit.
     pub max_restarts: u32,
-    /// What counts as lately.
+    /// The period in which restarts count.
     pub restart_window: Duration,
-    /// Between the first restart and the second; doubled with each.
+    /// The pause between the first and the second restart; doubled with each further one.
     pub restart_pause: Duration,
 
-    // --- how long something may go on
-    /// How long Nova may go on showing a service enabled after it has accepted to disable it.
+    // --- time limits
+    /// The time limit for Nova to show a service as disabled after it has accepted the request.
     pub disable_limit: Duration,
-    /// How long an evacuation may be under way without progress before that is told; it is never a failure by itself.
+    /// The time without progress after which an evacuation is reported as slow; it is never a failure by itself.
     pub slow_after: Duration,
-    /// How long calls about an instance may go on failing before it is left to a person.
+    /// The time for which calls about an instance may fail before the instance is left to an operator.
     pub move_deadline: Duration,
-    /// How long a recovery that nothing and nobody holds up may take to ask for the last of its instances.
+    /// The time limit for a recovery that nothing blocks to request the last of its evacuations.
     pub deadline: Duration,
 
     // --- reserved hosts, and hosts that return
-    /// Whether a reserved host joins the aggregates of the host it stands in for.
+    /// True if a reserved host joins the aggregates of the host it replaces.
     #[serde(default)]
     pub join_aggregates: bool,
-    /// How long a reserved host that another recovery holds is waited for when there is no other way.
+    /// The time to wait for a reserved host that another recovery holds, if there is no alternative.
     #[serde(default = "reserved_wait")]
     pub reserved_wait: Duration,
-    /// How long a reserved host may take to be up once it is enabled.
+    /// The time limit for a reserved host to be up after it is enabled.
     #[serde(default = "reserved_up_limit")]
     pub reserved_up_limit: Duration,
-    /// How long a recovered host must have been up before its service is enabled again; `None` leaves that to a person.
+    /// The time a recovered host must be up before its service is enabled again; `None` leaves that to an operator.
     #[serde(default)]
     pub enable_after_return: Option<Duration>,
-    /// Whether a host that a recovery has switched off is powered on again after it.
+    /// True if a host that a recovery has powered off is powered on again afterwards.
     #[serde(default)]
     pub power_on_after_recovery: bool,
-    /// How long it is shown to be off before that. Recoveries of other hosts may be waiting for a rebuild on this one, and give
-    /// it up when they see that this one is off (R10); nothing tells them afterwards.
+    /// The time the host is shown as off before it is powered on. Recoveries of other hosts may be waiting for a rebuild on
+    /// this host, and give that up when they see it off (R10). They cannot find out later.
     #[serde(default = "power_on_delay")]
     pub power_on_delay: Duration,
 
     // --- guards
-    /// What operators decide of the guards beforehand, but for the fractions.
+    /// The options of the guards, except the fractions.
     pub guards: GuardPolicy,
     // --- levels of fence devices
-    /// How long the levels may take together; no further one is begun after that.
+    /// The total time limit of all levels; no further level is started after it.
     pub episode_deadline: Duration,
-    /// Between two tries after every level has failed.
+    /// The pause between two attempts after every level has failed.
     pub fence_retry: Duration,
-    /// An operator has stopped all fencing. The one option of which the copy of a recovery does not count, but what holds now.
+    /// True if an operator has stopped all fencing. For this option alone, the current value counts instead of the
+    /// recovery's copy.
     #[serde(skip)]
     pub fencing_stopped: bool,
 }
@@ -288,7 +289,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// These rules for a recovery of `host`, with what was learnt of heartbeats.
+    /// Returns these rules for a recovery of `host`, with the heartbeat intervals that were learnt.
     #[must_use]
     pub fn hearing(self, cadences: &Cadences, host: &str) -> Self {
         Self {
@@ -298,34 +299,36 @@ impl Policy {
         }
     }
 
-    /// After how long without a heartbeat Nova does not hear the host of the recovery (R16). Half as long again as its heartbeats
-    /// get old while it lives, and never sooner than the option says.
+    /// Returns the time without a heartbeat after which the recovery's host counts as silent (R16): one and a half times the
+    /// age its heartbeats reach while it is up, and never less than the option.
     pub fn silent_after(&self) -> Duration {
         self.learnt(self.heartbeat_age)
     }
 
-    /// The same for other hosts.
+    /// Returns the same time for other hosts.
     pub fn others_silent_after(&self) -> Duration {
         self.learnt(self.heartbeat_age_usual)
     }
 
-    /// How often a nova-compute beats, by what was learnt of most.
+    /// Returns the heartbeat interval of a nova-compute, as learnt from most hosts.
     fn usual_cadence(&self) -> Duration {
         cadence::usual_or_default(self.heartbeat_age_usual)
     }
 
-    /// With most other stamps older than this Nova is deaf, however many of its services it still shows up (R26).
+    /// Returns the deaf threshold: if most other hosts' heartbeats are older, Nova is deaf, even if it still shows services
+    /// up (R26).
     pub fn deaf_after(&self) -> Duration {
         cadence::deaf_after(self.heartbeat_age_usual)
     }
 
-    /// How long after Nova was deaf a silence counts again: as long as a nova-compute takes to come back to its broker, and to beat.
+    /// Returns the time after a deaf Nova from which silence counts again: the time a nova-compute needs to reconnect and to
+    /// send a heartbeat.
     pub fn silent_after_deafness(&self) -> Duration {
         self.silent_after().max(RECONNECTED + self.usual_cadence())
     }
 
-    /// Heartbeats that stop at one moment were sent within one interval of each other: the one that is told, or the one that was
-    /// learnt if that is longer.
+    /// Returns the interval within which heartbeats stopped together: the configured one, or the learnt one if that is
+    /// longer. Heartbeats that stop at one moment were sent within one interval of each other.
     pub fn cliff_within(&self) -> Duration {
         self.guards.cliff_interval.max(self.heartbeat_age_usual)
     }
@@ -339,23 +342,23 @@ impl Policy {
         }
     }
 
-    /// D + Q: how long after its beginning a call without an answer may still take effect (R5).
+    /// Returns D + Q: the time after its start in which a call without an answer may still take effect (R5).
     pub fn settle_time(&self) -> Duration {
         self.call_deadline + self.proxy_hold
     }
 
-    /// How long after an evacuate intent its absence from Nova's lists begins to count: D + Q after the call's own
-    /// deadline (R8).
+    /// Returns the time after an evacuate intent from which the evacuation's absence from Nova's lists counts: D + Q after
+    /// the call's own deadline (R8).
     pub fn absence_counts_after(&self) -> Duration {
         // The intent may be half a second older than its call (R4).
         self.call_deadline + self.settle_time() + Duration::from_secs(1)
     }
 }
 
-/// True if a metadata value means yes: `1 t true on y yes` in any case and between blanks, as `bool_from_string` of oslo.utils
-/// reads it.
+/// True if a metadata value means yes: `1 t true on y yes` in any case, with or without surrounding blanks, as
+/// `bool_from_string` of oslo.utils reads it.
 pub fn is_truthy(value: &str) -> bool {
-    // Python strips the four separators of ASCII too.
+    // Python strips the four ASCII separators too.
     let is_blank = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     matches!(
         value.trim_matches(is_blank).to_ascii_lowercase().as_str(),

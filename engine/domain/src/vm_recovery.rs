@@ -1,8 +1,8 @@
-//! The recovery of one failed instance: stop it, start it, see it active. It is never evacuated here.
+//! The recovery of one failed instance: stop it, start it, wait until it is active. It is never evacuated here.
 //!
-//! Stop and start go only to a host that is up and has no open recovery (R12): Nova queues calls for a dead host and runs them
-//! when it returns, which would start an old copy. The second half of that is checked in the transaction that journals the
-//! intent, by [`Record::unless_host_recovery`].
+//! Stop and start go only to a host that is up and has no open recovery (R12): Nova queues calls for a dead host and runs
+//! them when it returns, which would start an old copy. The transaction that journals the intent checks for an open
+//! recovery, by [`Record::unless_host_recovery`].
 
 mod budget;
 mod calls;
@@ -33,48 +33,46 @@ use crate::wait::{WaitsFor, note};
 use freezing::FreezeTrack;
 use gates::is_owners_own;
 
-/// Where it is.
+/// The stage of an instance recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Should anything be done?
+    /// Nothing has been done yet; the gates decide if anything should be.
     Begin,
-    /// Until `vm_state` is `active`, because Nova stops no resized instance.
+    /// The recovery waits until `vm_state` is `active`, because Nova stops no resized instance.
     Activating,
-    /// Until it is stopped.
+    /// The recovery waits until the instance is stopped.
     Stopping,
-    /// Until it is active.
+    /// The recovery waits until the instance is active.
     Starting,
-    /// Nothing left.
+    /// The recovery is done.
     Over,
 }
 
-/// A call that has been journalled.
+/// A journalled call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// When.
     pub at: Elapsed,
-    /// Whether Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
+    /// True if Nova has answered. Otherwise the call may still take effect until D + Q have passed (R5).
     pub answered: bool,
 }
 
-/// What a VM recovery must not forget.
+/// The stored state of an instance recovery.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each says something of its own about what has been seen or asked"
 )]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VmRecovery {
-    /// A state of a newer version is refused when it is read.
+    /// The version of this state. A newer version is refused on reading.
     #[serde(default)]
     pub version: StateVersion,
-    /// Its id.
     pub id: RecoveryId,
-    /// The notification that caused it.
+    /// The notification that caused the recovery.
     pub notification: NotificationId,
-    /// The service name in Nova of the reporting host; once Nova has shown the instance on another one, of that.
+    /// The Nova service host of the reporter. Once Nova shows the instance on another host, the service host of that one.
     pub host: String,
-    /// Whether its reporter speaks for that one host only.
+    /// True if the reporter is bound to that one host.
     #[serde(default)]
     pub bound: bool,
     /// `event` of the notification, upper case.
@@ -83,58 +81,57 @@ pub struct VmRecovery {
     pub detail: String,
     /// The instance; `None` if the notification names none.
     pub server: Option<ServerId>,
-    /// The rules it goes by.
+    /// The copy of the options for this recovery.
     pub policy: Policy,
-    /// Decides what is asked next.
+    /// The stage, which decides what is requested next.
     pub stage: Stage,
-    /// When the stage began.
+    /// The start of the stage.
     pub since: Elapsed,
-    /// The stage's call.
+    /// The stage's latest journalled call.
     pub asked: Option<Asked>,
-    /// A stop without an answer: nothing is started before it can no longer take effect.
+    /// The time of a stop without an answer. Nothing is started before that stop can no longer take effect.
     pub loose_stop: Option<Elapsed>,
-    /// Whether the stage's call has been asked for at least once.
+    /// True if the stage's call has been requested at least once.
     called: bool,
-    /// Since when Nova has not shown the instance; that time counts towards no limit.
+    /// The time since which Nova has not shown the instance; this period counts towards no limit.
     silent_since: Option<Elapsed>,
-    /// The number of the last word heard.
+    /// The number of the last operator action that was read.
     pub heard: u64,
-    /// What the notification shows.
+    /// The message of the notification.
     pub message: Option<String>,
-    /// What came of the operator's hooks.
+    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
-    /// The instance is active again: only the last hooks remain.
+    /// True if the instance is active again: only the last hooks remain.
     #[serde(default)]
     active: bool,
-    /// How often the instance was restarted lately, before this recovery.
+    /// The number of recent restarts before this recovery.
     #[serde(default)]
     restarts: u32,
-    /// It is not restarted before this moment.
+    /// The earliest time of the restart.
     #[serde(default)]
     pause_until: Elapsed,
-    /// Whether this recovery's restart has been counted.
+    /// True if this recovery's restart has been counted.
     #[serde(default)]
     counted: bool,
-    /// What was heard of freezes.
     #[serde(default)]
     freeze: FreezeTrack,
-    /// The journal has lost what earlier owners wrote last: one of them may have stopped the instance (R33).
+    /// True if the journal has lost the latest writes of earlier owners: one of them may have stopped the instance (R33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
-    /// What it waits for; `None` in what an older program wrote.
+    /// The current reason to wait; `None` in a state that an older version wrote.
     #[serde(default)]
     wait: Option<Wait>,
     #[serde(skip)]
     pulse: Option<Pulse>,
-    /// The instance.
+    /// The pending read of the instance.
     #[serde(skip)]
     server_read: Question,
     #[serde(skip)]
     seen: Option<Dated<Server>>,
     #[serde(skip)]
     service: Option<Dated<Service>>,
-    /// The host's service.
+    /// The pending read of the host's service.
     #[serde(skip)]
     service_read: Question,
     #[serde(skip)]
@@ -143,33 +140,34 @@ pub struct VmRecovery {
     trouble: Option<Trouble>,
 }
 
-/// What Nova has shown, and when.
+/// A result read from Nova, and the time of the read.
 #[derive(Clone, Debug, PartialEq)]
 struct Dated<T> {
     at: Elapsed,
     what: T,
 }
 
-/// What a trouble is about, and so what ends it.
+/// The subject of a trouble, which also determines what clears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     /// Nova does not show the instance.
     Instance,
     /// Nova does not show the host's service, or shows it down.
     Host,
-    /// An operator has said no.
+    /// An operator's settings block the call: the segment is disabled, or the host is in maintenance.
     Operator,
     /// Nova has refused the stage's call, or not answered it.
     Call,
     /// An operator's hook is running.
     Hook,
-    /// It was restarted too often lately.
+    /// The instance was restarted too often recently.
     Budget,
-    /// It is frozen.
+    /// The instance or its host is frozen.
     Freeze,
 }
 
-/// What keeps it from going on. The first words for it are kept, and only told when it lasts: every change is a write.
+/// The reason why the recovery cannot proceed. Its first text is kept, and published only if the trouble lasts: every change
+/// is a write.
 #[derive(Clone, Debug, PartialEq)]
 struct Trouble {
     about: About,
@@ -177,14 +175,14 @@ struct Trouble {
     text: String,
 }
 
-/// How soon after a call was accepted its effect is looked for.
+/// The delay between an accepted call and the first check of its effect.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 
-/// How long a trouble must last to be told.
+/// The duration after which a trouble is published.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
 
 impl VmRecovery {
-    /// A recovery as it begins.
+    /// Returns a new recovery.
     pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
         Self {
             version: StateVersion,
@@ -228,7 +226,7 @@ impl VmRecovery {
         }
     }
 
-    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    /// Returns the current reason to wait; `None` before the first decision.
     pub fn wait(&self) -> Option<&Wait> {
         self.wait.as_ref()
     }
@@ -250,20 +248,20 @@ impl VmRecovery {
         }
     }
 
-    /// Reads one back from the journal.
+    /// Reads a recovery from the journal.
     ///
     /// # Errors
     ///
-    /// What was stored cannot be understood.
+    /// Fails if the stored state cannot be parsed.
     pub fn restore(head: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(head)
     }
 
-    /// For the journal.
+    /// Returns the state for the journal.
     ///
     /// # Errors
     ///
-    /// Never in practice; serde's signature.
+    /// Never in practice; serde's signature requires it.
     pub fn head(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
@@ -286,7 +284,8 @@ impl VmRecovery {
         self.stage = Stage::Over;
     }
 
-    /// The instance is not this recovery's to restart: it ends so, and as failed if it may be this recovery that has stopped it.
+    /// Ends the recovery because it must not restart the instance. It ends as failed if it may itself have stopped the
+    /// instance.
     fn step_aside(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
         let may_be_stopped = match self.stage {
             Stage::Stopping => self.asked.is_some() || self.loose_stop.is_some(),
@@ -317,14 +316,14 @@ impl VmRecovery {
         self.asked = None;
         self.called = false;
         self.not_before = now.elapsed;
-        // The next call needs a look of its own at the host (R12), and must not wait for the pace of those that wait.
+        // The next call needs its own read of the host (R12), and must not wait for the usual polling interval.
         self.service_read.not_before = now.elapsed;
         self.trouble = None;
         record.head = true;
     }
 
-    /// How long to wait for the next look at the instance: little right after a call that Nova has accepted, since most
-    /// instances stop and start in a moment, and ever longer up to the ordinary pace.
+    /// Returns the delay until the next read of the instance. The delay is short right after an accepted call, since most
+    /// instances stop and start quickly, and grows up to the normal interval.
     fn look_again_after(&self, now: Now) -> Duration {
         match self.asked {
             Some(asked) if asked.answered => (now.elapsed.since(asked.at) / 2).max(FIRST_LOOK),
@@ -334,7 +333,7 @@ impl VmRecovery {
     }
 
     fn trouble(&mut self, about: About, text: String, now: Now) {
-        // A call's fault is only a fault as long as nothing else forbids the call.
+        // Any other trouble replaces a failed call: the failure matters only while nothing else blocks the call.
         let keep = self
             .trouble
             .as_ref()
@@ -383,7 +382,7 @@ impl VmRecovery {
         if freezing::holds(self, now, record) {
             return;
         }
-        // A read that hangs must not let old sights pass for new ones.
+        // A hanging read must not let stale data pass for fresh data.
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);
         self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
@@ -397,7 +396,7 @@ impl VmRecovery {
             return self.judge(&seen, now, record, commands);
         }
         if seen.host.as_deref() != Some(self.host.as_str()) {
-            // Stop and start follow the instance, wherever it is; the checks of R12 are for this host only.
+            // Stop and start follow the instance to any host; the checks of R12 cover only this host.
             let text = format!(
                 "the instance has left host {} meanwhile: nothing more is done to it",
                 self.host
@@ -417,7 +416,7 @@ impl VmRecovery {
     }
 }
 
-/// What to do, given what is known, what has just been learnt, and how old the recovery is.
+/// Returns the next decision, given the state, the latest observation, and the age of the recovery.
 pub fn decide(state: &mut VmRecovery, observation: Observation, now: Now) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
@@ -425,7 +424,7 @@ pub fn decide(state: &mut VmRecovery, observation: Observation, now: Now) -> Dec
         state.learn(observation, now, &mut record);
         state.act(now, &mut record, &mut commands);
         if state.stage == Stage::Over {
-            // Nothing is left to be known.
+            // No answer is needed any more.
             commands.clear();
         }
         let waits = state.waits();

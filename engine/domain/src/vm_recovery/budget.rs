@@ -1,6 +1,6 @@
-//! How often an instance may be restarted (EW26): one that fails again and again is not helped by the next restart.
+//! The limit for restarts of an instance (EW26): another restart does not help an instance that fails again and again.
 //!
-//! Only one recovery of an instance is open at a time, so what was counted when it began is true to its end.
+//! Only one recovery of an instance is open at a time, so the count made at the start stays valid until the end.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::recovery::{Now, Record};
 /// The longest pause before a restart.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// While it waits it is looked at so often: it may be deleted, or be well again.
+/// The interval between checks during the pause: the instance may be deleted, or healthy again.
 const LOOK: Duration = Duration::from_secs(5);
 
 impl VmRecovery {
-    /// As it begins for an instance that was restarted before, this long ago each time.
+    /// Sets the restart count and the pause of a new recovery from the ages of the instance's earlier restarts.
     #[must_use]
     pub fn after(mut self, ages: &[Duration]) -> Self {
         let lately = ages.iter().filter(|age| **age < self.policy.restart_window);
@@ -30,7 +30,7 @@ impl VmRecovery {
         self
     }
 
-    /// Whether it may be restarted now. If it never may, the recovery ends.
+    /// True if the instance may be restarted now. The recovery ends if it never may be.
     pub(super) fn may_restart(&mut self, now: Now, record: &mut Record) -> bool {
         let most = self.policy.max_restarts;
         let times = count(self.restarts, "time", "times");
@@ -54,7 +54,7 @@ impl VmRecovery {
         true
     }
 
-    /// The first call of a recovery is what counts as a restart.
+    /// Counts the restart, once per recovery, with its first call.
     pub(super) fn count_restart(&mut self, record: &mut Record) {
         if !self.counted {
             self.counted = true;

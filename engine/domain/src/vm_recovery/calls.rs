@@ -1,4 +1,4 @@
-//! Calls about the instance: when one may be made, what Nova answers, and how long its effect is waited for.
+//! Calls about the instance: the conditions for a call, Nova's answers, and the wait for the effect.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{Command, Elsewhere, Now, Record, ServerCall, StepKind};
 
-/// How much younger than its intent a call may be (R4), rounded up.
+/// The longest time between an intent and its call (R4), rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
 impl VmRecovery {
@@ -28,7 +28,7 @@ impl VmRecovery {
         let Some(asked) = self.asked.as_mut().filter(|_| expected) else {
             return;
         };
-        // What was seen before the call says nothing about what it did.
+        // Data read before the call does not show the call's effect.
         self.seen = None;
         record.head = true;
         match result {
@@ -48,12 +48,12 @@ impl VmRecovery {
             Err(fault) => {
                 self.asked = None;
                 match fault.class {
-                    // The state has changed meanwhile, often by Nova itself: look again.
+                    // The state has changed in the meantime, often by Nova itself: read it again.
                     FaultClass::Conflict | FaultClass::Transient => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(1));
                         self.trouble(About::Call, fault.text, now);
                     }
-                    // Somebody may repair it before the limit.
+                    // An operator may repair it before the limit.
                     FaultClass::Fatal => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(10));
                         self.trouble(About::Call, fault.text, now);
@@ -69,7 +69,7 @@ impl VmRecovery {
         }
     }
 
-    /// Journals an intent and commands its call, unless one may still take effect, or the host is not up.
+    /// Journals an intent and commands its call, unless an earlier call may still take effect or the host is not up.
     pub(super) fn ask(
         &mut self,
         command: Command,
@@ -102,7 +102,7 @@ impl VmRecovery {
         }
         self.no_trouble(About::Host);
         freezing::note_first(self, record);
-        // The limit is for what Nova has been told and has answered, not for the waits before.
+        // The limit covers what was sent to Nova and answered, not the waits before.
         if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
             self.since = now.elapsed;
         }
@@ -119,8 +119,9 @@ impl VmRecovery {
         commands.push(command);
     }
 
-    /// Nova shows it on one host, and an evacuation has perhaps left it running on another: started here it would run twice (C1). The
-    /// journal is asked in the transaction of each intent, as a recovery of the host may come and go while this one waits.
+    /// Makes the intent fail if an evacuation may have left the instance running on another host than the one Nova shows:
+    /// started here, it would run twice (C1). The journal is checked in the transaction of each intent, because a recovery
+    /// of the host may start and finish while this one waits.
     pub(super) fn must_be_alone(&self, record: &mut Record) {
         record.unless_elsewhere = self.server.map(|server| Elsewhere {
             server,
@@ -134,19 +135,19 @@ impl VmRecovery {
         }
     }
 
-    /// Whether a call asked for at `at` can no longer take effect (R5).
+    /// True if a call requested at `at` can no longer take effect (R5).
     pub(super) fn is_settled(&self, at: Elapsed, now: Now) -> bool {
         now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
     }
 
-    /// The stage's call, if it may still take effect without an answer having come.
+    /// True if the stage's call is unanswered and may still take effect.
     pub(super) fn is_loose(&self, now: Now) -> bool {
         self.asked
             .is_some_and(|asked| !asked.answered && !self.is_settled(asked.at, now))
     }
 
-    /// Whether the stage has taken longer than `limit`, not counting a call that nobody has answered: once that can no
-    /// longer take effect it is asked for again.
+    /// True if the stage has taken longer than `limit`. The time of an unanswered call does not count: once the call can no
+    /// longer take effect, it is sent again.
     pub(super) fn is_late(&self, limit: Duration, now: Now) -> bool {
         let from = match self.asked {
             Some(asked) if !asked.answered => self

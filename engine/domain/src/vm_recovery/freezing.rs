@@ -1,4 +1,4 @@
-//! An instance that somebody has frozen, or whose host is: it is not restarted, and afterwards only if it does not run (ADR 0051).
+//! Frozen instances and hosts: the instance is not restarted, and after the freeze only if it does not run (ADR 0051).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,44 +8,44 @@ use crate::freeze::{Freeze, UnlessFrozen};
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::{Now, Record, StepKind};
 
-/// How the call that the instance is given first does; until another is made.
+/// The state of the instance's first call, until another call is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum First {
-    /// None is about to be made.
+    /// No call is about to be made.
     #[default]
     None,
-    /// It is.
+    /// The call is about to be made.
     About,
-    /// It was not made after all.
+    /// The call was not made after all.
     Withdrawn,
 }
 
-/// What must not be forgotten of freezes.
+/// The stored state of freezes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct FreezeTrack {
-    /// The number of the latest one whose end was heard of.
+    /// The number of the latest freeze whose end was observed.
     thawed: i64,
-    /// It has waited for one, and goes on only when that is over.
+    /// True if the recovery waits for a freeze, and continues only after it.
     waited: bool,
-    /// The report is from before its end.
+    /// True if the failure was reported before a freeze ended.
     seen_only: bool,
     #[serde(skip)]
     first: First,
 }
 
-/// Whether the instance has been stopped, or may be: then it has to be started again.
+/// True if the instance has been stopped, or may have been: then it has to be started again.
 fn has_begun(state: &VmRecovery) -> bool {
     state.called || state.active || state.loose_stop.is_some() || state.stage == Stage::Starting
 }
 
-/// What it waits for.
+/// Returns the freeze that the recovery waits for.
 pub(super) fn waits_for(state: &VmRecovery) -> Option<&Freeze> {
     let may_wait = !has_begun(state) && state.stage != Stage::Over;
     over(state).filter(|_| may_wait)
 }
 
-/// What holds it, or its host, whether it minds or not.
+/// Returns the freeze of the instance or its host, even if it does not stop this recovery.
 fn over(state: &VmRecovery) -> Option<&Freeze> {
     let frozen = &state.pulse.as_ref()?.frozen;
     let own = state
@@ -56,11 +56,11 @@ fn over(state: &VmRecovery) -> Option<&Freeze> {
         .or_else(|| frozen.hosts.get(&state.host))
 }
 
-/// `true` while nothing may be begun.
+/// True while a freeze prevents the recovery from starting anything.
 pub(super) fn holds(state: &mut VmRecovery, now: Now, record: &mut Record) -> bool {
     if over(state).is_some() && state.freeze.first == First::Withdrawn {
         state.freeze.first = First::None;
-        // What the journal has refused was never begun.
+        // A call that the journal has refused was never made.
         state.called = false;
         state.counted = false;
         record.head = true;
@@ -83,13 +83,14 @@ pub(super) fn holds(state: &mut VmRecovery, now: Now, record: &mut Record) -> bo
         state.no_trouble(About::Freeze);
         return false;
     };
-    // Whatever else was the matter is none now.
+    // A freeze replaces every other trouble.
     state.trouble.take_if(|trouble| trouble.about != About::Freeze);
     state.trouble(About::Freeze, message, now);
     true
 }
 
-/// Reported before the end of a freeze, and it runs: whoever had it frozen, or its owner, has seen to it.
+/// Ends the recovery if the failure was reported before a freeze ended and the instance runs now: the operator of the freeze
+/// or the owner has repaired it.
 pub(super) fn runs_since_thaw(state: &mut VmRecovery, seen: &Server, record: &mut Record) -> bool {
     let runs = seen.vm_state == VmState::Active && seen.power_state == PowerState::Running;
     if !state.freeze.seen_only || !runs {
@@ -100,7 +101,7 @@ pub(super) fn runs_since_thaw(state: &mut VmRecovery, seen: &Server, record: &mu
     true
 }
 
-/// What must not be frozen for the call that is about to be written.
+/// Adds the condition that neither the instance nor its host is frozen to the first call's intent.
 pub(super) fn note_first(state: &mut VmRecovery, record: &mut Record) {
     state.freeze.first = First::None;
     if !has_begun(state) {
@@ -113,7 +114,7 @@ pub(super) fn note_first(state: &mut VmRecovery, record: &mut Record) {
     }
 }
 
-/// The call was not made.
+/// Records that the call was not made.
 pub(super) fn call_withdrawn(state: &mut VmRecovery) {
     state.asked = None;
     if state.freeze.first == First::About {

@@ -1,4 +1,4 @@
-//! Should anything be done at all?
+//! The checks that decide if an instance is restarted at all.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
 use crate::recovery::{Command, Now, Record, StepKind};
 
-/// The states an owner puts an instance into: it was not meant to run, and Nova would refuse to stop it.
+/// True for the states that an owner sets: the instance should not run, and Nova would refuse to stop it.
 pub(super) fn is_owners_own(state: &VmState) -> bool {
     matches!(
         state,
@@ -24,7 +24,7 @@ pub(super) fn is_owners_own(state: &VmState) -> bool {
     )
 }
 
-/// Why it is not restarted: for the notification.
+/// Returns the reason why the instance is not restarted, for the notification.
 pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
     format!(
@@ -35,7 +35,7 @@ pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
 }
 
 impl VmRecovery {
-    /// The gates that need nothing but the notification.
+    /// Applies the gates that need only the notification and the state of its segment and host.
     pub(super) fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
         let pulse = self.pulse.as_ref()?;
         let (enabled, maintenance) = (pulse.segment_enabled, pulse.operator_maintenance);
@@ -72,13 +72,13 @@ impl VmRecovery {
         self.server
     }
 
-    /// Whether the instance ran when this was reported. Where it did not, Nova itself stops it as well.
+    /// True if the instance was running when the failure was reported. Otherwise Nova itself stops it as well.
     fn runs(&self) -> bool {
         self.event != "LIFECYCLE"
     }
 
-    /// Whether nobody is about to stop the running instance. An agent that ends before its guest does is no failure, and who has
-    /// stopped his instance does not want it started.
+    /// True if the owner is not stopping or changing the running instance. An agent that stops before its guest is no
+    /// failure, and an owner who has stopped an instance does not want it started.
     fn owner_is_done(&mut self, seen: &Server, now: Now, record: &mut Record) -> bool {
         if let Some(task) = &seen.task_state {
             let limit = self.policy.stop_limit;
@@ -119,7 +119,7 @@ impl VmRecovery {
         }
         if seen.host.as_deref() != Some(self.host.as_str()) {
             match &seen.host {
-                // As Masakari has it: the instance counts, wherever it is. Everything from here on is asked about its own host.
+                // As in Masakari, the instance counts wherever it is. All further requests concern its actual host.
                 Some(own) if !self.bound => {
                     let text = format!("Nova shows the instance on {own}, not on {}", self.host);
                     record.step(self.task(), StepKind::Note, 0.0, text);

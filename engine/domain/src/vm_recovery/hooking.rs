@@ -19,7 +19,7 @@ impl VmRecovery {
         self.no_trouble(About::Hook);
     }
 
-    /// The instance is active: the last hooks, and the end.
+    /// Runs the last hooks of the active instance and ends the recovery.
     pub(super) fn close(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Post, now, record, commands) {
             self.stage = Stage::Over;
@@ -32,7 +32,7 @@ impl VmRecovery {
         }
     }
 
-    /// The workflow leaves the engine's own work out.
+    /// Runs only the hooks, for a workflow that skips the engine's own work.
     pub(super) fn leave_to_hooks(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Main, now, record, commands) && self.pass(Phase::Post, now, record, commands) {
             let text = "the workflow leaves the instance to its hooks";
@@ -44,7 +44,7 @@ impl VmRecovery {
         }
     }
 
-    /// Whether the recovery may go on beyond a phase. A hook that says otherwise ends it.
+    /// True if the recovery may continue beyond a phase. A hook that skips or aborts ends the recovery.
     pub(super) fn pass(
         &mut self,
         phase: Phase,
@@ -76,7 +76,7 @@ impl VmRecovery {
             }
             Gate::Run { number, attempt } => {
                 if let Some(hook) = hooks.get(usize::from(number)).cloned() {
-                    // The one that follows the restart finds the instance where it was started.
+                    // A hook after the restart finds the instance where it was started.
                     if phase != Phase::Post {
                         self.must_be_alone(record);
                     }

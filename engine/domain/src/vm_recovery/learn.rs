@@ -1,4 +1,4 @@
-//! What a recovery of an instance is told: answers, words, and what has not left this engine.
+//! The observations of an instance recovery: answers, operator actions, and commands that did not leave this engine.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ impl VmRecovery {
     pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
         match observation {
             Observation::Claimed(pulse) => {
-                // The last owner's call may or may not have been sent; `asked` says since when (R5).
+                // The last owner's call may or may not have been sent; `asked` holds its time (R5).
                 self.server_read.not_sent();
                 self.service_read.not_sent();
                 self.hooks.forget_answers();
@@ -42,7 +42,7 @@ impl VmRecovery {
                     }
                     Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
                     Err(fault) => {
-                        // Nothing is done by what was seen before a silence.
+                        // Nothing is decided on data from before Nova stopped answering.
                         self.seen = None;
                         self.silent_since.get_or_insert(now.elapsed);
                         self.trouble(About::Instance, format!("waiting for Nova: {}", fault.text), now);
@@ -81,7 +81,7 @@ impl VmRecovery {
             }
             Observation::NotSent(command) => {
                 if command.is_write() {
-                    // Not written down on its own: whoever reads the intent takes the call for possible, and only waits.
+                    // Not journalled by itself: a reader of the intent assumes that the call was possible, and only waits.
                     freezing::call_withdrawn(self);
                 } else if command == Command::ReadService {
                     self.service_read.not_sent();

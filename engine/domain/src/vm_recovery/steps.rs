@@ -1,4 +1,4 @@
-//! The stages: set active if it was resized, stop, start.
+//! The stages of an instance recovery: set it active if it was resized, stop it, start it.
 
 use super::{Stage, VmRecovery};
 use crate::hooks::Phase;
@@ -16,7 +16,7 @@ impl VmRecovery {
         commands: &mut Vec<Command>,
     ) {
         if seen.vm_state != VmState::Resized {
-            // A late one would show a stopped instance as active.
+            // A late call would show a stopped instance as active.
             if !self.is_loose(now) {
                 self.enter(Stage::Stopping, now, record);
             }
@@ -25,7 +25,7 @@ impl VmRecovery {
         if self.is_late(self.policy.stop_limit, now) {
             return self.end_late("set active", self.policy.stop_limit, record);
         }
-        // A task is its owner confirming or reverting: the call would cut that off in the middle.
+        // A task means that the owner is confirming or reverting the resize: the call would interrupt that.
         if seen.task_state.is_none() {
             let to = VmState::Active;
             let command = Command::Activate { server, to };
@@ -42,7 +42,7 @@ impl VmRecovery {
         commands: &mut Vec<Command>,
     ) {
         if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
-            // A stop that nobody has answered may come yet, and must not hit the started instance.
+            // An unanswered stop may still arrive, and must not hit the started instance.
             let loose = self.is_loose(now) || self.loose_stop.is_some_and(|at| !self.is_settled(at, now));
             if !loose {
                 record.step(Task::StopInstance, StepKind::Outcome, 1.0, "Stopped instance");
@@ -54,7 +54,7 @@ impl VmRecovery {
         if self.is_late(self.policy.stop_limit, now) {
             return self.end_late("stopped", self.policy.stop_limit, record);
         }
-        // Nova stops nothing that is still being built, or was resized meanwhile.
+        // Nova does not stop an instance that is being built, or that has been resized in the meantime.
         let stoppable = !matches!(
             seen.vm_state,
             VmState::Stopped | VmState::Building | VmState::Resized
