@@ -1,5 +1,5 @@
-//! Which host a reporter may speak for: whoever breaks one hypervisor has what it reports with, and must not be able to
-//! say anything about the others. The names are given by whoever made the credentials; nothing that a request says counts.
+//! The binding of reporters to hosts: an attacker in one hypervisor has its credentials, and must not be able to report
+//! anything about other hosts. The names come from the issuer of the credentials; nothing in a request counts.
 
 use std::str::FromStr;
 
@@ -10,23 +10,23 @@ use crate::reporter::Reporter;
 /// `[api] reporter_binding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BindingMode {
-    /// Nobody is bound: everybody may say anything about any host.
+    /// No reporter is bound: each may report anything about any host.
     Off,
-    /// Whoever is bound to no host may report as with Masakari, and is told of in the log.
+    /// A reporter that is bound to no host may report as with Masakari, and is logged.
     #[default]
     Warn,
-    /// Whoever is bound to no host and is no control node may not report.
+    /// A reporter that is bound to no host may not report unless it is a control node.
     Enforce,
 }
 
-/// A name with a host's name in it, such as `masakari-monitor-{host}`.
+/// A name pattern that contains a host name, such as `masakari-monitor-{host}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     before: String,
     after: String,
 }
 
-/// Why a text is no [`HostPattern`].
+/// The error for a text that is not a [`HostPattern`].
 #[derive(Debug, thiserror::Error)]
 #[error("does not hold {{host}} exactly once, with some text beside it")]
 pub struct HostPatternError;
@@ -36,7 +36,7 @@ impl FromStr for HostPattern {
 
     fn from_str(text: &str) -> Result<Self, HostPatternError> {
         let (before, after) = text.split_once("{host}").ok_or(HostPatternError)?;
-        // Nothing beside it would bind everybody: to a host of the user's own name.
+        // A pattern without other text would bind every user to a host of the user's own name.
         if (before.is_empty() && after.is_empty()) || after.contains("{host}") {
             return Err(HostPatternError);
         }
@@ -55,7 +55,7 @@ impl HostPattern {
     }
 }
 
-/// Who is bound, and what becomes of those who are not.
+/// The rules that bind reporters, and the treatment of unbound ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingOptions {
     /// `[api] reporter_binding`.
@@ -69,7 +69,7 @@ pub struct BindingOptions {
 }
 
 impl BindingOptions {
-    /// What `tachi setup monitors` calls the users and the application credentials it makes.
+    /// The name pattern of the users and application credentials that `tachi setup monitors` creates.
     pub const PATTERN: &'static str = "masakari-monitor-{host}";
 }
 
@@ -85,24 +85,24 @@ impl Default for BindingOptions {
     }
 }
 
-/// Why a reporter may not make a report.
+/// The reason why a reporter may not make a report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotYours {
-    /// Its names contradict each other.
+    /// The reporter's names contradict each other.
     #[error("its names bind it to two hosts, {one} and {other}: give it credentials whose names agree")]
     Torn {
-        /// One host.
+        /// The first host.
         one: String,
-        /// And another.
+        /// The other host.
         other: String,
     },
-    /// It is about another host than its own.
+    /// The report is about another host than the reporter's own.
     #[error("it is bound to host {host} and may report instances and processes of that host only")]
     OtherHost {
-        /// Its own.
+        /// The reporter's own host.
         host: String,
     },
-    /// It is bound to no host, and has to be.
+    /// The reporter is bound to no host, and has to be.
     #[error(
         "it is bound to no host: give each host credentials of its own with `tachi setup monitors`, or set [api] \
          reporter_binding = warn until they are there"
@@ -110,12 +110,12 @@ pub enum NotYours {
     Unbound,
 }
 
-/// What the names of a reporter say.
+/// The binding that results from a reporter's names.
 #[derive(Debug, PartialEq, Eq)]
 enum Bound<'a> {
     ToNone,
     To(&'a str),
-    /// Its names contradict each other.
+    /// The names contradict each other.
     Torn(&'a str, &'a str),
 }
 
@@ -142,7 +142,7 @@ impl BindingOptions {
         bound
     }
 
-    /// The host that a reporter is bound to.
+    /// Returns the host that a reporter is bound to.
     pub fn host_of(&self, reporter: &Reporter) -> Option<String> {
         if self.mode == BindingMode::Off {
             return None;
@@ -153,11 +153,11 @@ impl BindingOptions {
         }
     }
 
-    /// Whether a reporter may sign for the monitors of `host`.
+    /// Checks that a reporter may send heartbeats for the monitors of `host`.
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// Returns the reason if it may not.
     pub fn may_sign(
         &self,
         reporter: &Reporter,
@@ -176,12 +176,12 @@ impl BindingOptions {
         }
     }
 
-    /// Writes down with a report who makes it, and takes out what this reporter may not know. `is_admitted` is whether the
-    /// policy takes its word for a host's being off.
+    /// Records the reporter in a report, and removes what this reporter cannot know. `is_admitted` returns true if the
+    /// policy accepts the reporter's claim that a host is off.
     ///
     /// # Errors
     ///
-    /// It may not make this report at all.
+    /// Returns the reason if the reporter may not make this report at all.
     pub fn judge(
         &self,
         mut reporter: Reporter,

@@ -1,9 +1,9 @@
-//! How old the heartbeats of living hosts get, learnt while nothing fails.
+//! The heartbeat ages that running hosts reach, learnt while nothing fails.
 //!
-//! A nova-compute beats every `report_interval`, which is its own option: 10 s by default, 30 or 60 s in some clouds. A limit
-//! that fits the default takes every host of such a cloud for silent most of the time. What is learnt is the age itself and
-//! not the interval between two beats: looks that are further apart than beats see multiples of it, and the age has the
-//! difference of Nova's clocks in it, which a limit has to outlast too.
+//! A nova-compute sends a heartbeat every `report_interval`, which is its own option: 10 s by default, 30 or 60 s in some
+//! clouds. A limit that fits the default makes every host of such a cloud look silent most of the time. The age itself is
+//! learnt and not the interval between two heartbeats: polls that are further apart than heartbeats see multiples of the
+//! interval, and the age includes the difference of Nova's clocks, which a limit has to cover too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,72 +13,72 @@ use serde::{Deserialize, Serialize};
 use crate::nova::Service;
 use crate::timestamp::Timestamp;
 
-/// Of so many heartbeats the ages are kept.
+/// The number of heartbeats whose ages are kept.
 const KEPT: usize = 16;
 
-/// With fewer nothing is said.
+/// The number of ages below which nothing is reported.
 const ENOUGH: usize = 4;
 
-/// A look so long after the last one says nothing about the time between. They are up to 19 s apart.
+/// The gap after which a poll shows nothing about the time since the last one. Polls are up to 19 s apart.
 const UNSEEN: Duration = Duration::from_secs(25);
 
-/// How often a nova-compute beats unless something else was learnt.
+/// The heartbeat interval of a nova-compute unless another one was learnt.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What a look may differ from a cadence by.
+/// The tolerance between the polls and a heartbeat interval.
 const LATE: Duration = Duration::from_secs(5);
 
 pub(crate) fn usual_or_default(usual: Duration) -> Duration {
     usual.max(REPORT_INTERVAL)
 }
 
-/// With most other stamps older than this Nova is deaf, where that is the usual cadence (R26).
+/// Returns the deaf threshold for the usual heartbeat age: Nova is deaf if most other hosts' heartbeats are older (R26).
 pub(crate) fn deaf_after(usual: Duration) -> Duration {
     usual_or_default(usual) + LATE
 }
 
-/// What was learnt of each host.
+/// The heartbeat ages learnt of each host.
 #[derive(Clone, Debug, Default)]
 pub struct Cadences {
     hosts: BTreeMap<String, Heard>,
-    /// When Nova was looked at last.
+    /// The time of the last poll of Nova.
     looked: Option<Duration>,
 }
 
-/// What was seen of a host's heartbeat by the looks up to some moment (R26).
+/// The state of a host's heartbeat after the polls up to some moment (R26).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingHeartbeat {
-    /// The heartbeat that was shown.
+    /// The time stamp of the last heartbeat.
     pub stamp: Timestamp,
-    /// Over what time it was seen to stand still.
+    /// The time over which the polls saw no newer heartbeat.
     pub stood: Duration,
-    /// How long ago Nova was deaf, if it was.
+    /// The time since Nova was last deaf, if it was.
     pub deaf_ago: Option<Duration>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Heard {
     beat: Option<Beat>,
-    /// The heartbeat that is shown, whether it is a living host's or not, and since when.
+    /// The heartbeat that Nova shows, even if the host is down, and the time it was first seen.
     stands: Option<(Timestamp, Duration)>,
-    /// When Nova was deaf to most others.
+    /// The time at which Nova was last deaf to most other hosts.
     deaf: Option<Duration>,
-    /// How old each heartbeat got before the next one came, as far as it was seen.
+    /// The greatest age seen of each heartbeat before the next one.
     ages: VecDeque<Duration>,
 }
 
-/// The heartbeat that is shown.
+/// The heartbeat that Nova shows of a running host.
 #[derive(Clone, Copy, Debug)]
 struct Beat {
     at: Timestamp,
-    /// When it was seen first, by the clock of whoever looks.
+    /// The time it was first seen, on the clock of the polling process.
     since: Duration,
-    /// The greatest age it was seen at.
+    /// The greatest age at which it was seen.
     age: Duration,
 }
 
 impl Cadences {
-    /// Takes one look at all services, made at `now` by any clock that does not jump. Hosts that are not shown are forgotten.
+    /// Applies one poll of all services, made at `now` on a clock that does not jump. Hosts that are not shown are dropped.
     pub fn look(&mut self, services: &BTreeMap<String, Option<Service>>, now: Duration) {
         let late = self
             .looked
@@ -94,7 +94,7 @@ impl Cadences {
             if deaf.is_to_all_but(service.as_ref()) {
                 heard.deaf = Some(now);
             }
-            // A cell that is down says nothing about its hosts.
+            // A cell that is down shows nothing about its hosts.
             if let Some(service) = service {
                 heard.look(service, now);
             }
@@ -102,7 +102,7 @@ impl Cadences {
         }
     }
 
-    /// What was seen of this host's heartbeat, unless the last look is too long ago to say anything about `now`.
+    /// Returns the state of this host's heartbeat, unless the last poll is too old to show anything about `now`.
     pub fn watched(&self, host: &str, now: Duration) -> Option<StandingHeartbeat> {
         let looked = self
             .looked
@@ -116,12 +116,12 @@ impl Cadences {
         })
     }
 
-    /// The age up to which this host's heartbeats were seen while it lived.
+    /// Returns the heartbeat age this host reached while it was up.
     pub fn of(&self, host: &str) -> Option<Duration> {
         self.hosts.get(host)?.age()
     }
 
-    /// The same for half of all hosts, so that no single one decides for the others.
+    /// Returns the median of all hosts, so that no single host decides for the others.
     pub fn usual(&self) -> Option<Duration> {
         usual_age(&self.hosts)
     }
@@ -133,7 +133,7 @@ fn usual_age(hosts: &BTreeMap<String, Heard>) -> Option<Duration> {
     ages.get(ages.len() / 2).copied()
 }
 
-/// To how many of its services Nova is deaf at one moment (R26).
+/// The number of services to which Nova is deaf at one moment (R26).
 pub(crate) struct Deafness {
     late_after: Duration,
     unforced: u64,
@@ -141,7 +141,7 @@ pub(crate) struct Deafness {
 }
 
 impl Deafness {
-    /// `late_after`: a stamp that is older was missed.
+    /// Counts the services. A heartbeat older than `late_after` is late.
     pub(crate) fn of(services: &BTreeMap<String, Option<Service>>, late_after: Duration) -> Self {
         let mut all = Self {
             late_after,
@@ -155,7 +155,8 @@ impl Deafness {
         all
     }
 
-    /// One that nobody has forced down, and Nova has not heard. A Nova that tells no time shows it down in the end.
+    /// True if the service is not forced down and its heartbeat is late. Without Nova's time, a service that Nova shows down
+    /// is late.
     fn is_late(&self, service: &Service) -> bool {
         let age = service
             .heartbeat_age_micros()
@@ -163,7 +164,7 @@ impl Deafness {
         !service.forced_down && age.map_or(!service.up, |age| age > self.late_after)
     }
 
-    /// Whether it hears less than half of the others.
+    /// True if Nova misses the heartbeats of more than half of the other services.
     pub(crate) fn is_to_all_but(&self, own: Option<&Service>) -> bool {
         let own = own.filter(|own| !own.forced_down);
         let others = self.unforced.saturating_sub(u64::from(own.is_some()));
@@ -184,14 +185,14 @@ impl Heard {
             .last_heartbeat
             .filter(|_| service.up && !service.forced_down);
         let Some(at) = shown else {
-            // However old this heartbeat gets, it is not the age of a living host's.
+            // However old this heartbeat gets, its age is not that of a running host.
             self.beat = None;
             return;
         };
         let before = self.beat.filter(|beat| beat.at == at);
         let since = before.map_or(now, |beat| beat.since);
         let watched = now.saturating_sub(since);
-        // A Nova without a `Date` in its answers tells no age: at least as long as it was seen.
+        // Without a `Date` in Nova's answers the age is unknown: it is at least the time since the heartbeat was first seen.
         let age = service.heartbeat_age_micros().map_or(watched, |micros| {
             Duration::from_micros(u64::try_from(micros).unwrap_or_default())
         });
@@ -205,7 +206,7 @@ impl Heard {
         self.beat = Some(Beat { at, since, age });
     }
 
-    /// The second greatest: a beat may be missed once.
+    /// Returns the second greatest age: one heartbeat may be missed once.
     fn age(&self) -> Option<Duration> {
         if self.ages.len() < ENOUGH {
             return None;
@@ -238,8 +239,8 @@ mod tests {
         }
     }
 
-    /// Looks as the engine makes them, at a host that beats every `every` seconds, for so long. `ahead`: the clock of Nova's API
-    /// before that of its conductor; `None` for an API that tells no time.
+    /// Polls as the engine does, for `seconds`, a host with a heartbeat every `every` seconds. `ahead`: the lead of the
+    /// clock of Nova's API over that of its conductor; `None` for an API that sends no time.
     fn watched(every: i64, ahead: Option<i64>, seconds: i64) -> Cadences {
         let mut cadences = Cadences::default();
         let (mut at, mut pauses) = (1_000, [11, 16, 19].into_iter().cycle());
@@ -265,10 +266,10 @@ mod tests {
             (10, Some(0), 7, 10),
             (30, Some(0), 24, 30),
             (60, Some(0), 48, 60),
-            // What the clocks differ by is part of it.
+            // The clocks' difference is part of the age.
             (10, Some(8), 15, 18),
             (10, Some(-60), 0, 0),
-            // No more can be seen than two looks apart, and no less than what stood still between two.
+            // The age cannot exceed two polls, nor be less than the time between two polls without a change.
             (10, None, 0, 0),
             (30, None, 11, 30),
             (60, None, 41, 60),

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// `1 host`, `2 hosts`; none are `0 hosts`.
+/// Renders a count, such as `1 host`, `2 hosts` or `0 hosts`.
 ///
 /// ```
 /// # use tachi_domain::count;

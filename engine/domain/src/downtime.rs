@@ -1,15 +1,15 @@
-//! What users lose when a host dies: the sum of the seconds for which its instances are down.
+//! The loss for users when a host dies: the sum of the seconds for which its instances are down.
 
 use std::time::Duration;
 
-/// The downtime of some instances, the shortest first.
+/// The downtimes of instances, shortest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Downtime {
     back: Vec<Duration>,
 }
 
 impl FromIterator<Duration> for Downtime {
-    /// Of how long each instance that is back was down.
+    /// Collects the downtime of each instance that is running again.
     fn from_iter<I: IntoIterator<Item = Duration>>(down: I) -> Self {
         let mut back: Vec<Duration> = down.into_iter().collect();
         back.sort_unstable();
@@ -18,45 +18,45 @@ impl FromIterator<Duration> for Downtime {
 }
 
 impl Downtime {
-    /// How many are back.
+    /// Returns the number of instances that are running again.
     pub fn count(&self) -> usize {
         self.back.len()
     }
 
-    /// Instance-seconds: the area under the curve of those that are down, as far as they are back.
+    /// Returns the instance-seconds: the area under the curve of down instances, for those that are running again.
     pub fn total(&self) -> Duration {
         self.back
             .iter()
             .fold(Duration::ZERO, |sum, one| sum.saturating_add(*one))
     }
 
-    /// What one of them was down for on average; `None` if none is back, as everywhere below.
+    /// Returns the mean downtime; like the figures below, `None` if no instance is running again.
     pub fn mean(&self) -> Option<Duration> {
         let count = u32::try_from(self.back.len()).ok()?;
         self.total().checked_div(count)
     }
 
-    /// The first that was back.
+    /// Returns the shortest downtime.
     pub fn first(&self) -> Option<Duration> {
         self.back.first().copied()
     }
 
-    /// Half of them were back by then.
+    /// Returns the median downtime.
     pub fn median(&self) -> Option<Duration> {
         self.part(50)
     }
 
-    /// 95 of 100 were back by then.
+    /// Returns the p95 of the downtimes.
     pub fn p95(&self) -> Option<Duration> {
         self.part(95)
     }
 
-    /// All of them were back by then.
+    /// Returns the longest downtime.
     pub fn last(&self) -> Option<Duration> {
         self.back.last().copied()
     }
 
-    /// The least that so many of a hundred do not exceed.
+    /// Returns the percentile `of_hundred`: the smallest downtime that this share of the instances does not exceed.
     fn part(&self, of_hundred: usize) -> Option<Duration> {
         let rank = self.back.len().checked_mul(of_hundred)?.div_ceil(100);
         self.back.get(rank.checked_sub(1)?).copied()

@@ -1,42 +1,41 @@
-//! A recovery's own time (R3): a counter that its owner advances by a monotonic clock and stores with every beat.
+//! The elapsed time of a recovery (R3): a counter that its owner advances by a monotonic clock and stores with every lease
+//! renewal.
 //!
-//! It never goes back and never jumps. Time that passes while no engine owns the recovery is not counted, so every wait
-//! measured in it is at least as long as it says, never shorter.
+//! The counter never goes back and never jumps. Time without an owning engine is not counted, so every wait measured in it lasts at
+//! least as long as specified.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds that engines have spent on one recovery.
+/// The milliseconds that engines have spent on one recovery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Elapsed(u64);
 
 impl Elapsed {
-    /// The beginning of a recovery.
+    /// The start of a recovery.
     pub const ZERO: Self = Self(0);
 
-    /// From milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds.
     pub const fn millis(self) -> u64 {
         self.0
     }
 
-    /// As a duration since the beginning.
+    /// Returns the time since the start.
     pub const fn as_duration(self) -> Duration {
         Duration::from_millis(self.0)
     }
 
-    /// How long after `earlier` this is; zero if it is before.
+    /// Returns the time since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// This moment moved on by `by`.
+    /// Returns this time plus `by`.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(

@@ -1,4 +1,4 @@
-//! What the API shows and the database keeps: segments, hosts, notifications, vmoves.
+//! The entities that the API shows and the database stores: segments, hosts, notifications, vmoves.
 
 pub mod host;
 pub mod notification;
@@ -14,11 +14,11 @@ pub use vmove::Vmove;
 
 use crate::timestamp::Timestamp;
 
-/// When a row was made and last changed. Both are whole seconds, as Masakari writes them.
+/// The times at which a row was created and last changed, in whole seconds, as Masakari writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamps {
-    /// When the row was inserted.
+    /// The time the row was inserted.
     pub created_at: Timestamp,
-    /// When it was last changed; `None` until the first change.
+    /// The time of the last change; `None` until the first one.
     pub updated_at: Option<Timestamp>,
 }

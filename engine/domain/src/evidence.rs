@@ -1,7 +1,7 @@
-//! What a reporter knows of a host that was fenced, beside what its notification's body can say (R18, docs/reference/evidence.md).
+//! A reporter's evidence of a fencing, beside the fields of its notification's body (R18, docs/reference/evidence.md).
 //!
-//! A reporter's word is read strictly: whoever means something by a member that this program does not know, or says one
-//! thing twice, would be misunderstood, and instances would start a second time.
+//! Evidence is parsed strictly. A member that this program does not know, or one that is there twice, would be
+//! misunderstood, and instances would start a second time.
 
 mod read;
 mod time;
@@ -17,58 +17,56 @@ pub use read::{EvidenceError, MOST_BYTES};
 pub use time::{parse as parse_time, text as time_text};
 
 words! {
-    /// Who answers for it.
+    /// The source of the evidence.
     EvidenceKind {
         /// A fencing operation that a cluster records as a success.
         PacemakerFence = "pacemaker_fence",
-        /// A person's word.
+        /// An operator's confirmation.
         Operator = "operator",
     }
 }
 
 words! {
-    /// What was done with the host.
+    /// The action of the fencing.
     FenceAction {
-        /// It was switched off, and is to stay so.
+        /// The host was powered off, and is to stay off.
         Off = "off",
-        /// It was switched off, and on again.
+        /// The host was powered off and on again.
         Reboot = "reboot",
     }
 }
 
-/// Evidence, version 1. The members are those of docs/reference/evidence.md.
+/// Evidence, version 1, with the members of docs/reference/evidence.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceEvidence {
-    /// Who answers for it.
+    /// The source of the evidence.
     pub kind: EvidenceKind,
-    /// The cluster's name; there for [`EvidenceKind::PacemakerFence`].
+    /// The cluster's name; present for [`EvidenceKind::PacemakerFence`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// The node, as the cluster calls it.
+    /// The node, as the cluster names it.
     pub target: String,
-    /// The host, as Nova calls it.
+    /// The host, as Nova names it.
     pub host: String,
-    /// What was done.
     pub action: FenceAction,
-    /// When that was complete, by the cluster's clock.
+    /// The time the action was complete, by the cluster's clock.
     pub completed_at: Timestamp,
-    /// When the reporter saw it, by the reporter's clock.
+    /// The time the reporter observed it, by the reporter's clock.
     pub observed_at: Timestamp,
-    /// Who reports.
     pub reporter: String,
     /// The fence device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// Its agent.
+    /// The fence agent of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// The node that carried it out.
+    /// The node that carried out the fencing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegate: Option<String>,
-    /// Who asked for it.
+    /// The requester of the fencing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// When the cluster last knew the node up.
+    /// The time at which the cluster last saw the node up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_up_at: Option<Timestamp>,
 }
@@ -78,16 +76,16 @@ impl FenceEvidence {
     ///
     /// # Errors
     ///
-    /// It is not as docs/reference/evidence.md says.
+    /// Fails if the object does not conform to docs/reference/evidence.md.
     pub fn from_json(json: &[u8]) -> Result<Self, EvidenceError> {
         read::read(json)
     }
 
-    /// Evidence speaks of the host of its notification and of no other.
+    /// Checks that the evidence is about the host of its notification.
     ///
     /// # Errors
     ///
-    /// It names another host.
+    /// Fails if the evidence names another host.
     pub fn check_host(&self, hostname: &str) -> Result<(), EvidenceError> {
         if self.host == hostname {
             return Ok(());
@@ -98,7 +96,8 @@ impl FenceEvidence {
         })
     }
 
-    /// Who fenced it, with what, and when: a part of a sentence, such as `it was fenced (off) by cluster az1 ...`.
+    /// Returns who fenced the host, with what, and when: a part of a sentence, such as `it was fenced (off) by cluster az1
+    /// ...`.
     pub fn sentence(&self) -> String {
         let who = match self.kind {
             EvidenceKind::PacemakerFence => format!(
@@ -122,21 +121,21 @@ impl FenceEvidence {
 /// Evidence as it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenEvidence {
-    /// What was said.
     pub evidence: FenceEvidence,
-    /// The id of the user who gave it, whom the policy admitted.
+    /// The id of the user who gave the evidence, and whom the policy admitted.
     pub by: String,
-    /// `generated_time` of its notification.
+    /// The `generated_time` of the notification.
     pub generated: Timestamp,
-    /// When the API took it; wall time of its machine.
+    /// The wall-clock time at which the API received the evidence.
     pub arrived: Timestamp,
 }
 
-/// How far the dates of one fencing may be apart, in seconds: no host is fenced, starts and is fenced again within that.
+/// The greatest difference between the dates of one fencing, in seconds: no host is fenced, starts and is fenced again
+/// within it.
 const SAME_FENCING_WITHIN: i64 = 60;
 
 impl GivenEvidence {
-    /// The moment it speaks of. Every clock on its way may make it older, and none younger (R16).
+    /// Returns the earliest of its times. A wrong clock on the way may make evidence older, but never fresher (R16).
     pub fn dated(&self) -> Timestamp {
         self.evidence
             .completed_at
@@ -145,7 +144,7 @@ impl GivenEvidence {
             .min(self.arrived)
     }
 
-    /// True if it is evidence of a later fencing than this one, and not the same fencing as another reporter dates it.
+    /// True if this is evidence of a later fencing, and not of the same one with another reporter's date.
     pub fn is_of_another_fencing(&self, earlier: &Self) -> bool {
         let apart = self
             .evidence
@@ -154,14 +153,14 @@ impl GivenEvidence {
         apart > SAME_FENCING_WITHIN * 1_000_000
     }
 
-    /// Whichever speaks of the later fence.
+    /// Returns the evidence of the later fencing.
     #[must_use]
     pub fn later(self, other: Self) -> Self {
         if other.dated() > self.dated() { other } else { self }
     }
 }
 
-/// Whether a report of a stopped host says that it is off for certain (`host_status` `NORMAL`): more than any other can say.
+/// True if a report claims that a stopped host is certainly off (`host_status` `NORMAL`), the strongest claim of any report.
 pub fn says_off(payload: &BTreeMap<String, String>) -> bool {
     payload
         .get("host_status")

@@ -1,37 +1,37 @@
-//! What went wrong with a call to the outside world, as far as a decision needs to know.
+//! Failures of calls to other services, as far as decisions need them.
 
 use serde::{Deserialize, Serialize};
 
-/// What retrying can be expected to do. Retry code looks at this only, never at texts.
+/// The expected effect of a retry. Retry code checks only this, never texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultClass {
-    /// May be better in a moment: connect error, time-out, 429, 5xx.
+    /// A retry may succeed soon: connect error, time-out, 429, 5xx.
     Transient,
-    /// Will stay as it is for this object: 400, 404, 403 of one server.
+    /// A retry fails in the same way for this object: 400, 404, 403 of one server.
     Permanent,
-    /// The object is in another state than thought: look again and decide anew.
+    /// The object is in another state than expected: read it again and decide again.
     Conflict,
-    /// Nothing of this service will work until somebody repairs something: wrong credentials, missing rights.
+    /// No call to this service works until an operator repairs something: wrong credentials, missing rights.
     Fatal,
 }
 
 /// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// Whether the same call may be tried again.
+    /// The expected effect of a retry.
     pub class: FaultClass,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// Whether the call may have taken effect all the same (time-out, broken connection, 5xx): then it must be looked
-    /// for before it is repeated.
+    /// True if the call may have taken effect nevertheless (time-out, broken connection, 5xx): then the effect has to be
+    /// checked before a retry.
     pub maybe_done: bool,
-    /// One line for a person: service, method, path, status, the service's own message, its request id.
+    /// One line for operators: service, method, path, status, the service's own message, its request id.
     pub text: String,
 }
 
 impl Fault {
-    /// Whether the service itself says that there is no such object. A proxy's 404 is no such word: it is in passing.
+    /// True if the service itself reports that the object does not exist. A proxy's 404 does not count: it is transient.
     pub fn is_gone(&self) -> bool {
         self.status == Some(404) && self.class == FaultClass::Permanent
     }

@@ -1,6 +1,6 @@
-//! Freezes: somebody has said that nothing of a host, of a segment, of all, or of one instance is to be fenced or moved for a while.
+//! Freezes: an operator suspends fencing and moves for a host, a segment, an instance or the whole region for a while.
 //!
-//! What is reported meanwhile is kept, and waits. Whoever goes on after it goes by what is seen then (ADR 0051).
+//! Reports are kept in the meantime, and wait. After the freeze, decisions use what is observed then (ADR 0051).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,40 +13,37 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// How much is frozen.
+    /// The scope of a freeze.
     FreezeScope {
-        /// Everything.
+        /// The whole region.
         Region = "region",
-        /// The hosts of a segment and what runs on them.
+        /// The hosts of a segment and the instances on them.
         Segment = "segment",
-        /// A host and what runs on it.
+        /// A host and the instances on it.
         Host = "host",
-        /// One instance, wherever it is.
+        /// One instance, on any host.
         Instance = "instance",
     }
 }
 
-/// A freeze.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Freeze {
-    /// Later ones have larger numbers.
+    /// The number of the freeze; later freezes have larger numbers.
     pub number: i64,
-    /// How much.
     pub scope: FreezeScope,
-    /// What, for people; empty for everything.
+    /// The name of the frozen object, for people; empty for the region.
     pub name: String,
-    /// Until when, by the database's clock.
+    /// The end of the freeze, by the database's clock.
     pub until: Timestamp,
-    /// Who said it.
+    /// The operator who set it.
     pub by: String,
-    /// Why.
     pub reason: String,
-    /// It ends early if a second host of a segment dies.
+    /// True if the freeze ends early when a second host of a segment dies.
     pub unless_worse: bool,
 }
 
 impl Freeze {
-    /// What is frozen, for people.
+    /// Returns the frozen object, for people.
     pub fn what(&self) -> String {
         match self.scope {
             FreezeScope::Region => "everything".to_owned(),
@@ -56,12 +53,12 @@ impl Freeze {
         }
     }
 
-    /// The word that ends it, as it is typed.
+    /// Returns the command that ends the freeze.
     pub fn thaw(&self) -> String {
         command("thaw", self.scope, &self.name)
     }
 
-    /// What a recovery shows that waits for its end.
+    /// Returns the message of a recovery that waits for the end of the freeze.
     pub fn message(&self) -> String {
         format!(
             "frozen: {}. Nothing of it is begun; then it is looked at anew. `{}` ends it, `approve` does not",
@@ -70,12 +67,13 @@ impl Freeze {
         )
     }
 
-    /// All there is to say, for people. No running numbers: it is written down when it changes.
+    /// Returns a full description, for people. It holds no changing numbers, because it is written to the database when it
+    /// changes.
     pub fn sentence(&self) -> String {
         format!("{} is frozen {}", self.what(), self.terms())
     }
 
-    /// Until when, by whom and why.
+    /// Returns the end, the operator and the reason.
     pub fn terms(&self) -> String {
         format!(
             "until {} by {} ({})",
@@ -86,13 +84,13 @@ impl Freeze {
     }
 }
 
-/// `tachi freeze` or `tachi thaw` with what it is about, as it is typed.
+/// Returns a `tachi freeze` or `tachi thaw` command with its object, as typed in a shell.
 pub fn command(verb: &str, scope: FreezeScope, name: &str) -> String {
     let words = format!("tachi {verb} {scope} {}", typed(name));
     words.trim_end().to_owned()
 }
 
-/// A name as it is typed in a shell: owners of instances call them what they like.
+/// Quotes a name for a shell: owners may give instances any name.
 fn typed(name: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_alphanumeric() || "._-@:".contains(c);
     if name.chars().all(plain) && !name.starts_with('-') {
@@ -102,22 +100,22 @@ fn typed(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// What of all that is frozen concerns one recovery.
+/// The freezes that concern one recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frozen {
-    /// Its host, the segment of that, and everything.
+    /// Freezes of its host, of the host's segment, and of the region.
     pub over: Vec<Freeze>,
-    /// Instances, wherever they are.
+    /// Freezes of instances, on any host.
     pub instances: BTreeMap<ServerId, Freeze>,
-    /// Other hosts by their names; told only to what may find its instance there.
+    /// Freezes of other hosts by name; only for recoveries whose instance may be there.
     pub hosts: BTreeMap<String, Freeze>,
-    /// The number of the latest freeze of it that has ended since it was reported; 0 if none has. What was reported and seen before
-    /// says nothing any more.
+    /// The number of the latest of these freezes that has ended since the report; 0 if none has. Reports and observations
+    /// from before that end no longer count.
     pub thawed: i64,
 }
 
 impl Frozen {
-    /// Nothing is, and nothing was.
+    /// No freeze, now or earlier.
     pub const NOTHING: Self = Self {
         over: Vec::new(),
         instances: BTreeMap::new(),
@@ -125,31 +123,30 @@ impl Frozen {
         thawed: 0,
     };
 
-    /// What holds its host for longest.
+    /// Returns the freeze of the host that lasts longest.
     pub fn of_host(&self) -> Option<&Freeze> {
         self.over.iter().max_by_key(|one| (one.until, one.number))
     }
 }
 
-/// What must not be frozen for an intent to be written. It is looked at in the transaction that writes it: an intent that nothing was
-/// done for would be taken for one that was.
+/// The objects that must not be frozen when an intent is written. The transaction that writes the intent checks them: an
+/// intent without its action would be taken for one that was carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnlessFrozen {
-    /// The recovery's own host; of the recovery of an instance, that too.
+    /// True if the condition includes the recovery's own host; also used by recoveries of instances.
     pub own: bool,
     /// The host of this name, on which Nova has shown the instance.
     pub host: Option<String>,
-    /// These instances.
     pub servers: BTreeSet<ServerId>,
 }
 
 impl UnlessFrozen {
-    /// Whether a freeze of anything would forbid it.
+    /// True if a freeze of any object could block the intent.
     pub fn asks(&self) -> bool {
         self.own || self.host.is_some() || !self.servers.is_empty()
     }
 
-    /// Whether something of it is.
+    /// True if one of these objects is frozen.
     pub fn forbidden_by(&self, frozen: &Frozen) -> bool {
         let host = self.host.as_ref();
         self.own && !frozen.over.is_empty()
@@ -160,7 +157,7 @@ impl UnlessFrozen {
                 .any(|server| frozen.instances.contains_key(server))
     }
 
-    /// Both.
+    /// Adds the conditions of `other`.
     pub(crate) fn with(&mut self, other: Self) {
         self.own |= other.own;
         self.host = other.host.or(self.host.take());

@@ -1,9 +1,9 @@
-//! What operators put into a recovery's way: the built-in steps as they may be listed in the configuration, and hooks of
-//! their own, programs or web addresses, that are run before, during and after it.
+//! Operators' changes to the course of a recovery: the built-in steps as listed in the configuration, and the operators' own
+//! hooks. Hooks are programs or web addresses that run before, during and after a recovery.
 //!
-//! A hook is a step like any other: its intent is journalled before it is run and its outcome after, so that nobody runs
-//! it twice by mistake. What a hook says can end a recovery early, or fail it; it can never make one go further than the
-//! proof allows, because nothing here makes a proof.
+//! A hook is a step like any other: its intent is journalled before the run and its outcome after it, so that no engine runs
+//! it twice by mistake. A hook can end a recovery early, or fail it. It can never make one go further than the proof allows,
+//! because nothing here creates a proof.
 
 mod call;
 mod entry;
@@ -15,27 +15,27 @@ pub use flow::{Flow, FlowError, FlowKind, Flows, Note};
 
 use serde::{Deserialize, Serialize};
 
-/// How many hooks a phase may have.
+/// The maximum number of hooks in a phase.
 pub const MOST_HOOKS: usize = 8;
 
-/// Where in a recovery a hook is run. The words are those of Masakari's option.
+/// The point in a recovery at which a hook runs. The names are those of Masakari's option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Once the guards are content, before anything is touched.
+    /// After the guards have passed, before anything is changed.
     Pre,
-    /// A host: after the proof and `forced_down`, before the first evacuation. An instance: between stop and start. A
-    /// process: after the service is disabled.
+    /// For a host: after the proof and `forced_down`, before the first evacuation. For an instance: between stop and start.
+    /// For a process: after the service is disabled.
     Main,
-    /// When all is done, before the notification ends.
+    /// After all other work, before the notification is finished.
     Post,
 }
 
 impl Phase {
-    /// All of them, in their order.
+    /// All phases, in order.
     pub const ALL: [Self; 3] = [Self::Pre, Self::Main, Self::Post];
 
-    /// The word in the option and in the hook's document.
+    /// Returns the name in the option and in the hook's document.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pre => "pre",

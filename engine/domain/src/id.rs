@@ -1,4 +1,4 @@
-//! Newtypes for ids, so that a host's id can never be handed over where a server's is wanted.
+//! Newtypes for ids, so that a host's id can never be passed as a server's id.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -33,23 +33,23 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// A failover segment.
+    /// The id of a failover segment.
     SegmentId;
-    /// A host of a failover segment.
+    /// The id of a host of a failover segment.
     HostId;
-    /// A notification.
+    /// The id of a notification.
     NotificationId;
-    /// A recovery: the durable work one accepted notification causes.
+    /// The id of a recovery, the durable work that one accepted notification causes.
     RecoveryId;
-    /// A Nova server (an instance).
+    /// The id of a Nova server (an instance).
     ServerId;
-    /// A Nova service record (`os-services`).
+    /// The id of a Nova service record (`os-services`).
     ServiceId;
-    /// A vmove: one instance inside a host recovery, as the API shows it.
+    /// The id of a vmove: one instance in a host recovery, as the API shows it.
     VmoveId;
 }
 
-/// Nova's integer id of a migration record. Grows with every record: a higher id was made later.
+/// Nova's integer id of a migration record. It grows with every record: a higher id was created later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MigrationId(pub u64);

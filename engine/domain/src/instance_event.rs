@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// A word of a payload in capitals; monitors write them in either.
+/// Returns a payload value in upper case, because monitors use both cases.
 pub(crate) fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
     payload
         .get(key)
@@ -10,7 +10,7 @@ pub(crate) fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The events that mean an instance has failed. All others are noise.
+/// True for the events that mean an instance has failed. All others are noise.
 pub(crate) fn is_failure(event: &str, detail: &str) -> bool {
     matches!(
         (event, detail),
@@ -18,7 +18,7 @@ pub(crate) fn is_failure(event: &str, detail: &str) -> bool {
     )
 }
 
-/// Whether a notification's payload says that an instance has failed.
+/// True if a notification's payload reports that an instance has failed.
 pub(crate) fn says_failure(payload: &BTreeMap<String, String>) -> bool {
     is_failure(&word(payload, "event"), &word(payload, "vir_domain_event"))
 }

@@ -1,4 +1,4 @@
-//! Which devices prove a host off, and in which order they are tried.
+//! The devices that confirm a host off, and the order in which they are tried.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
 
-/// One machine's switch: a device, and what the device calls the machine. A recovery keeps the targets it began with, so
-/// that a changed file never turns an order at somebody else's machine.
+/// The switch of one machine: a device, and the device's name of the machine. A recovery keeps the targets it started with,
+/// so that a changed file never redirects a command to another machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
-    /// The device's name in the devices' file.
+    /// The device's name in the devices file.
     pub device: String,
-    /// What sort of device it is.
+    /// The type of the device.
     pub kind: String,
-    /// What is spoken to.
+    /// The address of the device.
     pub endpoint: String,
-    /// The machine's name there; `None` if the device knows it by the host's name, or has but one machine.
+    /// The device's name of the machine; `None` if that is the host's name, or if the device has only one machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plug: Option<String>,
 }
@@ -31,32 +31,32 @@ impl fmt::Display for Target {
     }
 }
 
-/// A device of a level, with the patience it is given.
+/// A device of a level, with its time limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// What is switched.
+    /// The switch that the device controls.
     pub target: Target,
-    /// How long it may take to report "off" after it was told to; `None`: as long as the policy says.
+    /// The time limit to report "off" after the power-off command; `None` for the policy's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Duration>,
-    /// Between two questions; `None`: as the policy says.
+    /// The interval between two queries; `None` for the policy's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Duration>,
-    /// How long an order to it may be under way before it is answered; `None`: as long as any call.
+    /// The time limit for the answer to a command; `None` for the limit of other calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Duration>,
-    /// How often it is tried while its faults are passing ones and there is another level.
+    /// The number of attempts while faults are transient and another level exists.
     pub attempts: u32,
 }
 
 impl Device {
-    /// How long it may take to report "off".
+    /// Returns the time limit to report "off".
     pub fn patience(&self, policy: &Policy) -> Duration {
         self.limit.unwrap_or(policy.power_off_limit)
     }
 
-    /// The longest until it has said "off" or is given up: it is asked once, told, and has all its time; what is under way when that
-    /// is over is waited for.
+    /// Returns the longest time until the device has reported "off" or is given up: one query, one command, and its full
+    /// time limit. A call in progress at the end of the limit is waited for.
     fn longest(&self, policy: &Policy) -> Duration {
         let call = self.call.unwrap_or(policy.call_deadline);
         self.patience(policy).saturating_add(call.saturating_mul(2))
@@ -66,22 +66,22 @@ impl Device {
 /// Devices that must all be off for the host to be off, such as the two outlets of a machine with two power supplies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
-    /// Its number in the devices' file, from 1.
+    /// The level's number in the devices file, from 1.
     pub number: u32,
-    /// Never empty.
+    /// The devices; never empty.
     pub devices: Vec<Device>,
 }
 
 impl Level {
-    /// The longest until all of its devices have said "off", or one is given up.
+    /// Returns the longest time until all devices have reported "off", or one is given up.
     pub fn longest(&self, policy: &Policy) -> Duration {
         let devices = self.devices.iter().map(|device| device.longest(policy));
         devices.max().unwrap_or_default()
     }
 }
 
-/// Of the levels of a host those that are tried if all before the last of them fail as late as they can, each with its time: no level is
-/// begun once `episode_deadline` is over.
+/// Returns the levels that are tried in the worst case, if all but the last fail as late as possible, each with its time. No
+/// level is started after `episode_deadline`.
 pub fn tried_at_worst<'a>(levels: &'a [Level], policy: &Policy) -> Vec<(&'a Level, Duration)> {
     let mut tried = Vec::new();
     let mut spent = Duration::ZERO;
@@ -141,7 +141,7 @@ mod tests {
         };
         assert_eq!(of(&[]), Vec::<u64>::new());
         assert_eq!(of(&[level(1, &[(None, None)])]), [150 + 2 * 20]);
-        // Two outlets are switched side by side.
+        // Two outlets are switched in parallel.
         let (pdu, bmc) = (
             level(2, &[(Some(60), Some(5)), (Some(90), Some(1))]),
             level(1, &[(Some(30), Some(8))]),

@@ -1,5 +1,5 @@
-//! Which machine a power controller switches, by its own word: a BMC that was moved to another address, or cabled to another
-//! machine, answers as quickly and as surely as the right one.
+//! The identity of the machine that a power controller switches, as the controller reports it. A BMC that was moved to
+//! another address, or cabled to another machine, answers as quickly and reliably as the right one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,12 +7,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a machine is known by.
+/// An identifier of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mark {
     /// The GUID of IPMI.
     Guid,
-    /// The UUID of the hardware, as Redfish and MAAS tell it.
+    /// The UUID of the hardware, as Redfish and MAAS report it.
     Uuid,
     /// The serial number of Redfish.
     Serial,
@@ -33,11 +33,11 @@ impl Mark {
     }
 }
 
-/// Longest serial number or system id that is kept, in characters: what is longer is none.
+/// The maximum length of a serial number or system id, in characters. A longer one is ignored.
 const LONGEST: usize = 64;
 
-/// UUIDs that vendors ship by the thousand, or that a board has whose UUID was never written. Each counts in the orders of bytes
-/// that firmware shows it in.
+/// UUIDs that vendors ship in thousands of machines, or that boards without a written UUID have. Each is recognised in all
+/// byte orders in which firmware shows it.
 const SHIPPED: [u128; 6] = [
     0x0300_0200_0400_0500_0006_0007_0008_0009,
     0x1234_5678_1234_5678_90ab_cdde_efaa_bbcc,
@@ -47,7 +47,7 @@ const SHIPPED: [u128; 6] = [
     0x4c4c_4544_0000_2010_8020_80c0_4f20_2020,
 ];
 
-/// Serial numbers that say that there is none, in small letters.
+/// Serial numbers that mean that there is none, in lower case.
 const NO_SERIALS: [&str; 14] = [
     "none",
     "n/a",
@@ -65,21 +65,21 @@ const NO_SERIALS: [&str; 14] = [
     "to_be_filled_by_o.e.m.",
 ];
 
-/// A machine, by what a power controller says of it: one mark or more, such as `uuid=4c4c4544-... serial=ABC123`.
+/// A machine's identity as reported by a power controller: one mark or more, such as `uuid=4c4c4544-... serial=ABC123`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MachineId(BTreeMap<Mark, String>);
 
 impl MachineId {
-    /// Of the marks that say something. `None` if none does: all zero, all ones, what vendors ship, and words that mean that
-    /// there is nothing.
+    /// Returns the identity from the usable marks; `None` if there is none. Not usable are all zeros, all ones, values that
+    /// vendors ship in many machines, and texts for a missing value.
     pub fn of<'a>(marks: impl IntoIterator<Item = (Mark, &'a str)>) -> Option<Self> {
         let good = |(mark, text)| Some((mark, tidy(mark, text)?));
         let marks: BTreeMap<Mark, String> = marks.into_iter().filter_map(good).collect();
         (!marks.is_empty()).then_some(Self(marks))
     }
 
-    /// Whether both are one machine: they have a mark in common, and none in which they differ.
+    /// True if both are the same machine: they share a mark, and differ in none.
     pub fn is(&self, other: &Self) -> bool {
         let mut common = self
             .0
@@ -93,7 +93,7 @@ impl MachineId {
     }
 }
 
-/// The form in which a mark is compared.
+/// Returns the normal form in which a mark is compared.
 fn tidy(mark: Mark, text: &str) -> Option<String> {
     match mark {
         Mark::Guid | Mark::Uuid => uuid(text),
@@ -127,7 +127,7 @@ fn uuid(text: &str) -> Option<String> {
     Some(parts.join("-"))
 }
 
-/// The same UUID with the bytes of its first three fields the other way round, as SMBIOS writes them.
+/// Returns the UUID with the bytes of its first three fields reversed, as SMBIOS writes them.
 fn mixed(uuid: u128) -> u128 {
     let mut bytes = uuid.to_be_bytes();
     let (first, rest) = bytes.split_at_mut(4);
@@ -155,11 +155,11 @@ fn name(text: &str) -> Option<String> {
     (!none).then_some(text)
 }
 
-/// A shorter text may count by chance.
+/// The minimum length of a run: a shorter text may be one by chance.
 const RUN: usize = 6;
 
-/// True for a text that counts up or down from its first letter, such as `01234567890123456789ab`: makers ship these by the
-/// thousand.
+/// True for a text whose characters count up or down, such as `01234567890123456789ab`: vendors ship these in thousands of
+/// machines.
 fn is_run(text: &str) -> bool {
     let follows = |one: u8, next: u8| match one {
         b'9' => matches!(next, b'0' | b'a'),
@@ -186,11 +186,10 @@ impl fmt::Display for MachineId {
     }
 }
 
-/// A text that names no machine.
+/// The error for a text that is not a machine's identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} names no machine")]
 pub struct NoMachine {
-    /// The text.
     pub text: String,
 }
 
@@ -225,35 +224,36 @@ impl From<MachineId> for String {
     }
 }
 
-/// What is known of the machine behind a device of a host.
+/// The known facts on the machine behind a device of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownMachine {
-    /// Which machine it was learnt, or said, to be.
+    /// The machine's expected identity, learnt or set by an operator.
     pub expected: Option<MachineId>,
-    /// A person has said so.
+    /// True if an operator has confirmed it.
     pub confirmed: bool,
-    /// Other hosts whose devices are known by the machine that answers now.
+    /// Other hosts with a device whose known machine is the one that answers now.
     pub elsewhere: Vec<String>,
 }
 
-/// Why what a device says is not about the host.
+/// The reason why a device's answers are not about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// Another machine answers.
     Other,
-    /// No machine is named any more.
+    /// The device no longer reports an identity.
     NoneAnymore,
     /// The same machine answers for other hosts.
     Shared,
 }
 
 impl KnownMachine {
-    /// Whether the machine that answers is the host's, as far as that can be known. A device that never named a machine, and one
-    /// whose machine nobody knows yet, go on as devices without identity do: their word counts once Nova does not hear the host.
+    /// Checks that the answering machine is the host's, as far as that is known. Devices that never reported an identity, or
+    /// whose machine is not known yet, pass like devices without identity: their answers count once the host has no
+    /// heartbeat in Nova.
     ///
     /// # Errors
     ///
-    /// It is another's, or may be.
+    /// Fails if the machine is, or may be, another host's.
     pub fn judge(&self, answers: Option<&MachineId>) -> Result<(), Mismatch> {
         match (&self.expected, answers) {
             (None, None) => return Ok(()),
@@ -268,7 +268,7 @@ impl KnownMachine {
         }
     }
 
-    /// The doubt in words, and what to do about it.
+    /// Renders the mismatch for people, with the remedy.
     pub fn sentence(
         &self,
         doubt: &Mismatch,

@@ -1,4 +1,4 @@
-//! What a monitor says of itself: that it is at work, what of it does not work, and which hosts it watches.
+//! A monitor's report on itself: that it is running, its parts that do not work, and the hosts it watches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// Which monitor.
+    /// The kind of monitor.
     MonitorKind {
         /// Watches other hosts.
         Host = "host",
@@ -17,40 +17,40 @@ words! {
         Process = "process",
         /// Watches the instances of its host.
         Instance = "instance",
-        /// Asks the guest agents of its host's instances.
+        /// Queries the guest agents of its host's instances.
         Introspective = "introspective",
     }
 }
 
 words! {
-    /// Whether the guests of a host start by themselves when it does (`resume_guests_state_on_host_boot` of its nova-compute).
+    /// The behaviour of a host's guests at its boot (`resume_guests_state_on_host_boot` of its nova-compute).
     Resume {
-        /// They stay as they are, which is Nova's default.
+        /// The guests stay off, which is Nova's default.
         No = "no",
-        /// They do, also beside one that was moved meanwhile.
+        /// The guests start, even one that was moved to another host in the meantime.
         Yes = "yes",
-        /// What nova-compute reads cannot be read.
+        /// The configuration of nova-compute cannot be read.
         Unknown = "unknown",
     }
 }
 
 words! {
-    /// Whether the heartbeats of a monitor can contradict a claim that its host is off (R15).
+    /// The use of a monitor's heartbeats to contradict a claim that its host is off (R15).
     #[derive(Default)]
     HeartbeatUse {
-        /// They can.
+        /// The heartbeats count.
         Counts = "counts",
-        /// They cannot: the caller is bound to no host.
+        /// They do not count, because the caller is bound to no host.
         Unbound = "unbound",
-        /// They cannot: the monitor does not send its `boot_id`.
+        /// They do not count, because the monitor does not send its `boot_id`.
         NoBootId = "no-boot-id",
-        /// An API of an older version has written it.
+        /// The row was written by an older version of the API.
         #[default]
         Unknown = "unknown",
     }
 }
 
-/// The boot of a host, and its boot-time counter when a monitor sent a heartbeat.
+/// The boot of a host, and its boot-time counter at a monitor's heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
     /// The kernel's `boot_id`.
@@ -62,73 +62,74 @@ pub struct Boot {
 /// A heartbeat of a monitor that is bound to its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// The host's boot-time counter when it was sent.
+    /// The host's boot-time counter when the heartbeat was sent.
     pub up: Duration,
-    /// When the API received it, by the database's clock.
+    /// The time at which the API received it, by the database's clock.
     pub received: Timestamp,
-    /// How old it was when it was read.
+    /// The heartbeat's age when it was read.
     pub age: Duration,
 }
 
 /// The heartbeats that the monitors of a host have sent in the boot in which the host was reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootHeartbeats {
-    /// When the report was accepted, by the database's clock; `None` if no boot of the host was known then, so that none counts.
+    /// The time at which the report was accepted, by the database's clock; `None` if no boot of the host was known, so none
+    /// counts.
     pub reported: Option<Timestamp>,
-    /// Those that are kept of each monitor, by their counters.
+    /// The stored heartbeats of each monitor, by their counters.
     pub monitors: BTreeMap<MonitorKind, Vec<Heartbeat>>,
 }
 
-/// What a monitor has found of the guests of its host.
+/// A monitor's findings on the guests of its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guests {
-    /// Whether they start by themselves.
+    /// The behaviour of the guests at the boot of the host.
     pub resume: Resume,
-    /// Where that is said, or why it is not known.
+    /// The source of this value, or the reason why it is unknown.
     pub by: String,
 }
 
-/// How long it takes at most from the power loss of a host until a monitor that watches it has reported it.
+/// The longest time from the power loss of a host to the report of a monitor that watches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// As far as that is known.
+    /// The known part of that time.
     pub seconds: u32,
-    /// What these are.
+    /// The components of the known part.
     pub by: String,
-    /// What comes on top, and is not known; empty if nothing does.
+    /// The components that are unknown; empty if there are none.
     pub beside: String,
 }
 
-/// Most seconds of a [`Notice`].
+/// The maximum value of [`Notice::seconds`].
 pub const LONGEST_NOTICE: u32 = 86_400;
 
-/// Most hosts that one monitor tells that it watches; it tells no more, and more are not taken.
+/// The maximum number of watched hosts in a heartbeat: a monitor sends no more, and more are not accepted.
 pub const MOST_WATCHED: usize = 1_000;
 
-/// Most parts of a monitor.
+/// The maximum number of parts of a monitor.
 pub const MOST_PARTS: usize = 32;
 
-/// A signature.
+/// A monitor's heartbeat, with its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// The host that it runs on, by its name in Nova.
+    /// The host on which the monitor runs, by its name in Nova.
     pub host: String,
-    /// Which of that host's.
+    /// The kind of monitor.
     pub kind: MonitorKind,
-    /// Its version.
+    /// The monitor's version.
     pub version: String,
-    /// What does not work, by part, in words. Parts that work are not named.
+    /// The problems by part, as text. Parts that work are not listed.
     pub troubles: BTreeMap<String, String>,
-    /// The hosts that it watches, or did when it could last.
+    /// The hosts that it watches, or watched when it last could.
     pub watches: BTreeSet<String>,
-    /// Whether it can judge them now.
+    /// True if the monitor can judge these hosts now.
     pub watching: bool,
-    /// What it has found of the guests of its host; `None` if it says nothing of them, as where no nova-compute is.
+    /// The findings on the guests of its host; `None` if there are none, as on a host without nova-compute.
     pub guests: Option<Guests>,
-    /// How soon it would report a host; `None` if it watches none.
+    /// The time until it would report a host; `None` if it watches none.
     pub notice: Option<Notice>,
     /// The boot of its host; `None` unless its heartbeats count.
     pub boot: Option<Boot>,
-    /// Whether they do.
+    /// The use of its heartbeats.
     pub heartbeat_use: HeartbeatUse,
 }

@@ -1,4 +1,4 @@
-//! What Nova tells us, in our own words: services, servers, migrations.
+//! Nova's data in the types of this crate: services, servers, migrations.
 
 mod about;
 mod migration;
@@ -21,41 +21,42 @@ pub struct Service {
     pub id: ServiceId,
     /// The service host.
     pub host: String,
-    /// `enabled` is true, `disabled` false.
+    /// True for `enabled`, false for `disabled`.
     pub enabled: bool,
-    /// Why it is disabled, if somebody said so.
+    /// The reason why it is disabled, if one was given.
     pub disabled_reason: Option<String>,
-    /// Nova's verdict; `forced_down` makes it false whatever the heartbeat says.
+    /// Nova's state of the service; `forced_down` makes it false whatever the heartbeat.
     pub up: bool,
-    /// Somebody declared it dead.
+    /// True if a caller has forced the service down.
     pub forced_down: bool,
-    /// Its last heartbeat, by Nova's clock. `forced_down` does not stop it from advancing.
+    /// The last heartbeat, by Nova's clock. `forced_down` does not stop it from advancing.
     pub last_heartbeat: Option<Timestamp>,
-    /// The `Date` of Nova's answer: the clock the heartbeat is to be compared with.
+    /// The `Date` of Nova's answer: the clock with which the heartbeat is compared.
     pub nova_now: Option<Timestamp>,
 }
 
 impl Service {
-    /// Age of the last heartbeat by Nova's own clock, in microseconds; `None` if Nova gave no heartbeat or no date.
+    /// Returns the age of the last heartbeat by Nova's own clock, in microseconds; `None` if Nova gave no heartbeat or no
+    /// date.
     pub fn heartbeat_age_micros(&self) -> Option<i64> {
         Some(self.nova_now?.micros_since(self.last_heartbeat?))
     }
 
-    /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
+    /// Returns the heartbeat that Nova shows; a missing one counts as time zero.
     pub fn beat(&self) -> Timestamp {
         self.last_heartbeat.unwrap_or(Timestamp::from_micros(0))
     }
 }
 
-/// `OS-EXT-STS:vm_state`.
+/// The state in `OS-EXT-STS:vm_state`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VmState {
-    /// Should run.
+    /// The instance should run.
     Active,
-    /// Should be off.
+    /// The instance should be off.
     Stopped,
-    /// Nova gave up on it.
+    /// Nova has given the instance up.
     Error,
     /// Halted in memory.
     Paused,
@@ -63,22 +64,22 @@ pub enum VmState {
     Suspended,
     /// Runs a rescue image.
     Rescued,
-    /// Resized or migrated and not confirmed yet.
+    /// Resized or migrated, and not confirmed yet.
     Resized,
-    /// Off, with a snapshot in Glance, still bound to the host.
+    /// Off, with a snapshot in Glance, still on its host.
     Shelved,
-    /// Bound to no host.
+    /// On no host.
     ShelvedOffloaded,
-    /// Was never launched.
+    /// Never launched so far.
     Building,
     /// Deleted, or about to be purged.
     Deleted,
-    /// A word this version does not know.
+    /// A value that this version does not know.
     Other(String),
 }
 
 impl VmState {
-    /// From Nova's word.
+    /// Parses Nova's value.
     pub fn from_nova(word: &str) -> Self {
         match word {
             "active" => Self::Active,
@@ -96,7 +97,7 @@ impl VmState {
         }
     }
 
-    /// Nova's word.
+    /// Returns Nova's value.
     pub fn as_nova(&self) -> &str {
         match self {
             Self::Active => "active",
@@ -121,20 +122,20 @@ impl std::fmt::Display for VmState {
     }
 }
 
-/// `OS-EXT-STS:power_state`: the last state Nova knows, stale once the host is dead.
+/// The state in `OS-EXT-STS:power_state`: the last one Nova knows, stale once the host is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PowerState {
-    /// 1.
+    /// Nova's 1.
     Running,
-    /// 4.
+    /// Nova's 4.
     Shutdown,
     /// Any other number.
     Other,
 }
 
 impl PowerState {
-    /// From Nova's number.
+    /// Parses Nova's number.
     pub const fn from_nova(number: i64) -> Self {
         match number {
             1 => Self::Running,
@@ -149,37 +150,36 @@ impl PowerState {
 pub struct Server {
     /// Nova's id.
     pub id: ServerId,
-    /// Its name.
     pub name: String,
-    /// `OS-EXT-SRV-ATTR:host`: the *service* host, never the hypervisor's name.
+    /// The host in `OS-EXT-SRV-ATTR:host`: the *service* host, never the hypervisor's name.
     pub host: Option<String>,
-    /// As Nova's database has it.
+    /// The state in Nova's database.
     pub vm_state: VmState,
-    /// What Nova is doing with it just now.
+    /// Nova's current task for the server.
     pub task_state: Option<String>,
-    /// What Nova last saw of it.
+    /// The power state that Nova saw last.
     pub power_state: PowerState,
-    /// Whether somebody locked it.
+    /// True if the server is locked.
     pub locked: bool,
-    /// What the locker said (microversion 2.73).
+    /// The reason for the lock (microversion 2.73).
     pub locked_reason: Option<String>,
     /// The owner's key/value pairs.
     pub metadata: std::collections::BTreeMap<String, String>,
-    /// Boots from a volume (`image` is empty).
+    /// True if it boots from a volume (`image` is empty).
     pub volume_backed: bool,
-    /// Whether it was launched once (`OS-SRV-USG:launched_at`): Nova evacuates no server that was not.
+    /// True if it was launched once (`OS-SRV-USG:launched_at`): Nova evacuates no server that was not.
     pub launched: bool,
     /// The text of Nova's last fault, if it shows one.
     pub fault: Option<String>,
-    /// What the operator's rules look at.
+    /// The properties that the operator's rules use.
     pub about: About,
-    /// What it takes of a host, by its flavor; `None` if Nova does not say.
+    /// The resources it needs on a host, by its flavor; `None` if Nova does not show them.
     #[serde(default)]
     pub needs: Option<Resources>,
 }
 
 impl Server {
-    /// Nova says it is at work on it, or was when whoever did the work died.
+    /// True if Nova is rebuilding it, or was when the service that did the work died.
     pub fn is_rebuilding(&self) -> bool {
         self.task_state
             .as_deref()

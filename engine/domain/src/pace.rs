@@ -1,13 +1,13 @@
-//! How many evacuations are in flight: one pace per engine for all of its recoveries.
+//! The number of evacuations in flight: one pace per engine for all of its recoveries.
 //!
-//! Nova accepts every evacuation at once and works on all of them side by side, so the brake has to be ours. What an engine
-//! may have waiting for Nova at the same time is a window that [`Model`] makes of how many Nova takes up a second and how long
-//! it needs for one; [`Aimd`] moves those for what is under way and for other calls by what Nova's answers show; [`allot`]
-//! divides them among the recoveries. All are pure: the engine feeds them and hands each recovery its [`Permits`] as an
-//! observation, so that `decide` stays a function of what it was told.
+//! Nova accepts every evacuation at once and works on all of them in parallel, so the limit has to be ours. [`Model`]
+//! computes the window of evacuations that may wait for Nova, from the rate at which Nova picks them up and the time it
+//! needs for one. [`Aimd`] adjusts the windows of evacuations in progress and of other calls by Nova's answers. [`allot`]
+//! divides the windows among the recoveries. All are pure: the engine feeds them and gives each recovery its [`Permits`] as
+//! an observation, so that `decide` stays a function of its inputs.
 //!
-//! Several engines each find their own windows by what they see. Nothing is agreed between them: a Nova that slows down
-//! slows down for all.
+//! Each of several engines finds its own windows from its observations. The engines do not coordinate: a Nova that slows
+//! down slows down for all.
 
 mod aimd;
 mod allot;
@@ -25,74 +25,74 @@ pub use model::{LookResult, Model, TakenUp};
 
 use std::time::Duration;
 
-/// Thousandths: windows move by parts of one.
+/// Windows are stored in thousandths, because they change by fractions of one.
 const ONE: u64 = 1_000;
 
-/// A service is not called slow twice for one and the same jam: at least so long between two reductions.
+/// The minimum time between two reductions, so that the same congestion does not count twice.
 const APART: Duration = Duration::from_secs(1);
 
-/// Whatever took longer took as long.
+/// The upper limit of a measured duration; a longer one counts as this.
 const FOREVER: Duration = Duration::from_hours(1);
 
-/// How long the least delay seen counts as what the service can do.
+/// The time for which the least delay seen counts as the service's normal one.
 const MEMORY: Duration = Duration::from_mins(5);
 
-/// How urgent a move is, over all recoveries of an engine: greater goes first.
+/// The urgency of a move, over all recoveries of an engine; the greater goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Urgency {
-    /// Its owner has marked it for high availability.
+    /// True if the owner has marked the instance for high availability.
     pub tagged: bool,
-    /// The priority its owner has given it, if that counts across projects.
+    /// The priority set by the owner, if priorities count across projects.
     pub priority: i64,
 }
 
-/// What a recovery could do with, and what it has.
+/// The demand of a recovery, and its evacuations in flight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Evacuations it has asked for since this engine has owned it. Never falls.
+    /// The number of evacuations requested since this engine has owned the recovery. It never falls.
     pub asked: u64,
-    /// Evacuations under way.
+    /// The number of evacuations in flight.
     pub in_flight: u32,
-    /// Those of them that no destination has taken up yet.
+    /// The number of those that no destination has picked up yet.
     pub queued: u32,
-    /// Moves that lack nothing but leave, most urgent first, equals together.
+    /// The moves that wait only for a permit, most urgent first, with equal ones counted together.
     pub ready: Vec<(Urgency, u32)>,
-    /// Whether other calls about its instances are under way or to come.
+    /// True if other calls about its instances are in progress or to come.
     pub calls: bool,
-    /// Whether it lists instances or moves them.
+    /// True if the recovery lists or moves instances.
     pub active: bool,
 }
 
-/// What a recovery may do.
+/// The limits for a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permits {
-    /// How far [`Demand::asked`] may go.
+    /// The limit for [`Demand::asked`].
     pub evacuations: u64,
-    /// Other calls about instances at once.
+    /// The number of parallel other calls about instances.
     pub calls: u32,
-    /// How long there is between two looks at what Nova is doing, at least.
+    /// The minimum interval between two polls of Nova's progress.
     pub pause: Duration,
 }
 
-/// What a recovery has seen of its evacuations since it last told.
+/// A recovery's observations of its evacuations since its last report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
-    /// Whether it has looked.
+    /// True if the recovery has polled.
     pub looked: bool,
-    /// What has been taken up.
+    /// The evacuations that have been picked up.
     pub taken: Vec<TakenUp>,
 }
 
-/// Lists are shared when more recoveries than this are open in an engine (R13).
+/// The number of open recoveries in an engine above which they share lists (R13).
 pub const ALONE: usize = 8;
 
-/// What came of something that was asked of Nova.
+/// The result of a call to Nova.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Echo {
-    /// Done after so long.
+    /// Nova was done after this time.
     Answered(Duration),
-    /// Nova asks for patience (429, or 503 with a time), for so long if it says how long.
+    /// Nova requires a pause (429, or 503 with a time), of this length if it gives one.
     PushedBack(Option<Duration>),
-    /// 5xx, time-out, no connection.
+    /// The call failed: 5xx, time-out, no connection.
     Failed,
 }

@@ -1,7 +1,7 @@
-//! What a person has planned for a host that lives: its instances are moved away from it, or those that were moved away before are
-//! moved back. Each goes by a live migration that Nova makes. Nothing here has to do with power, and nothing is evacuated (ADR 0060).
+//! Planned operations on a host that is up: a drain moves its instances away, a giveback moves earlier ones back. Nova
+//! live-migrates each instance. Nothing here involves power, and nothing is evacuated (ADR 0060).
 //!
-//! A recovery of the host wins: nothing is asked for while one is open, and what was planned ends then.
+//! A recovery of the host has priority: nothing is requested while one is open, and the planned operation ends then.
 
 mod arrivals;
 mod asking;
@@ -36,94 +36,92 @@ use crate::wait::{WaitsFor, note};
 pub use moves::{MoveStage, PlannedMove};
 pub use order::{LONGEST_FREEZE, LONGEST_LIMIT, MOST_AT_ONCE, PlannedOrder, SHORTEST_LIMIT};
 
-/// Where it is.
+/// The stage of a planned operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlannedStage {
-    /// Does the host live, and may anything be done?
+    /// The operation checks that the host is up and that it may start.
     Begin,
-    /// Until Nova places nothing new on it.
+    /// The operation waits until Nova places nothing new on the host.
     Disabling,
-    /// What is on it? Asked before the moves and after them.
+    /// The operation lists the instances on the host, before the moves and after them.
     Listing,
-    /// Until each instance is over.
+    /// The operation waits until each instance's move is done.
     Moving,
-    /// Nothing left.
+    /// The operation is done.
     Over,
 }
 
-/// A call that has been journalled.
+/// A journalled call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedCall {
-    /// When.
     pub at: Elapsed,
-    /// When Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
+    /// The time of Nova's answer. Without one, the call may still take effect until D + Q have passed (R5).
     pub answered: Option<Elapsed>,
 }
 
-/// What Nova has shown, and when it was asked.
+/// A result read from Nova, and the time of the request.
 #[derive(Clone, Debug, PartialEq)]
 struct Dated<T> {
     at: Elapsed,
     what: T,
 }
 
-/// What must not be forgotten of what a person has planned.
+/// The stored state of a planned operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
-    /// A state of a newer version is refused when it is read.
+    /// The version of this state. A newer version is refused on reading.
     #[serde(default)]
     pub version: StateVersion,
-    /// Its id.
     pub id: RecoveryId,
-    /// The row that holds what was asked for.
+    /// The row that holds the operator's order.
     pub notification: NotificationId,
-    /// Away from the host, or back to it.
+    /// The direction: away from the host, or back to it.
     pub kind: RecoveryKind,
     /// The host's service name in Nova.
     pub host: String,
-    /// The rules it goes by.
+    /// The copy of the options for this operation.
     pub policy: Policy,
-    /// What was asked for.
     pub order: PlannedOrder,
-    /// Decides what is asked next.
+    /// The stage, which decides what is requested next.
     pub stage: PlannedStage,
     /// The call that disables the host's service.
     pub disabling: Option<PlannedCall>,
-    /// How often instances were found on it that were not known.
+    /// The number of lists that showed new instances on the host.
     pub lists: u32,
-    /// Its instances.
+    /// The instances to move.
     pub moves: BTreeMap<ServerId, PlannedMove>,
-    /// Who has given it up.
+    /// The operator who has aborted the operation.
     pub aborted: Option<String>,
-    /// The number of the last word heard.
+    /// The number of the last operator action that was read.
     pub heard: u64,
-    /// What the notification shows.
+    /// The message of the notification.
     pub message: Option<String>,
-    /// What it waits for.
+    /// The current reason to wait.
     #[serde(default)]
     wait: Option<Wait>,
     #[serde(skip)]
     pulse: Option<Pulse>,
     #[serde(skip)]
     service: Option<Dated<Service>>,
-    /// The host's service.
+    /// The pending read of the host's service.
     #[serde(skip)]
     service_read: Question,
     #[serde(skip)]
     updating: bool,
-    /// Since when Nova places nothing new on it, as far as this engine knows: another one begins anew, and waits for longer.
+    /// The time since which Nova places nothing new on the host, as far as this engine knows. Another engine starts this
+    /// period again, and so waits longer.
     #[serde(skip)]
     closed: Option<Elapsed>,
-    /// Since which list nothing has been shown that comes there, or is being changed there.
+    /// The time of the first list since which no instance was arriving at the host or being changed there.
     #[serde(skip)]
     quiet: Option<Elapsed>,
-    /// What is on the host.
+    /// The pending list of the host's instances.
     #[serde(skip)]
     list: Question,
     #[serde(skip)]
     listed: Option<Dated<Inventory>>,
-    /// Instances of the host whose own recoveries have kept this from its end.
+    /// The host's instances whose own recoveries have prevented the end of this operation.
     #[serde(skip)]
     recovered: BTreeSet<ServerId>,
     #[serde(skip)]
@@ -131,25 +129,25 @@ pub struct Planned {
     /// The instance whose call was journalled last.
     #[serde(skip)]
     asking: Option<ServerId>,
-    /// When the journal was last asked whether the host is being recovered.
+    /// The time of the last check of the journal for a recovery of the host.
     #[serde(skip)]
     looked_for_recovery: Elapsed,
-    /// What keeps it from going on, and when that was seen last.
+    /// The reason why the operation cannot proceed, with the time it was last seen.
     #[serde(skip)]
     trouble: Option<(Elapsed, String)>,
 }
 
-/// How much younger than its intent a call may be (R4), rounded up.
+/// The longest time between an intent and its call (R4), rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
-/// How often a host that Nova shows down is looked for in the journal.
+/// The interval between checks of the journal for a recovery of a host that Nova shows down.
 const LOOK_FOR_RECOVERY: Duration = Duration::from_secs(5);
 
-/// A trouble that is not seen again for so long is over.
+/// The time after which a trouble that is not seen again is cleared.
 const TROUBLE_LASTS: Duration = Duration::from_secs(5);
 
 impl Planned {
-    /// As it begins.
+    /// Returns a new operation.
     pub fn new(
         id: RecoveryId,
         kind: RecoveryKind,
@@ -189,35 +187,35 @@ impl Planned {
         }
     }
 
-    /// Reads one back from the journal.
+    /// Reads an operation from the journal.
     ///
     /// # Errors
     ///
-    /// What was stored cannot be understood.
+    /// Fails if the stored state cannot be parsed.
     pub fn restore(head: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(head)
     }
 
-    /// For the journal.
+    /// Returns the state for the journal.
     ///
     /// # Errors
     ///
-    /// Never in practice; serde's signature.
+    /// Never in practice; serde's signature requires it.
     pub fn head(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    /// Returns the current reason to wait; `None` before the first decision.
     pub fn wait(&self) -> Option<&Wait> {
         self.wait.as_ref()
     }
 
-    /// Whether it takes instances away from its host.
+    /// True if the operation moves instances away from its host.
     pub fn is_drain(&self) -> bool {
         self.kind == RecoveryKind::Drain
     }
 
-    /// Whether a call asked for at `at` can no longer take effect (R5).
+    /// True if a call requested at `at` can no longer take effect (R5).
     fn is_settled(&self, at: Elapsed, now: Now) -> bool {
         now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
     }
@@ -231,7 +229,7 @@ impl Planned {
         }
     }
 
-    /// What holds all that is not begun yet.
+    /// Returns the freeze that blocks everything that has not started yet.
     fn frozen(&self) -> Option<String> {
         let frozen = &self.pulse.as_ref()?.frozen;
         frozen.of_host().map(|freeze| {
@@ -311,7 +309,8 @@ impl Planned {
         self.tell(now, record);
     }
 
-    /// Every change is a write: running numbers stand in the rows of the instances.
+    /// Publishes the trouble or the counts when they change. Every change is a write: progress numbers are in the rows of
+    /// the instances.
     fn tell(&mut self, now: Now, record: &mut Record) {
         if self.stage == PlannedStage::Over {
             return;
@@ -327,7 +326,7 @@ impl Planned {
         }
     }
 
-    /// Something keeps it from going on. The first words for it stay for as long as it is seen again and again.
+    /// Records that something blocks the operation. The first text is kept as long as a trouble is seen again and again.
     fn trouble(&mut self, text: impl Into<String>, now: Now) {
         match &mut self.trouble {
             Some((seen, _)) if now.elapsed.since(*seen) <= TROUBLE_LASTS => *seen = now.elapsed,
@@ -341,8 +340,8 @@ impl Planned {
     }
 }
 
-/// What to do, given what is known, what has just been learnt, and how old it is. All is learnt before anything is asked for: what
-/// forbids a call must not come second.
+/// Returns the next decision, given the state, the latest observations, and the age of the operation. All observations are
+/// applied before anything is requested, because any of them may block a call.
 pub fn decide(
     state: &mut Planned,
     observations: impl IntoIterator<Item = Observation>,
@@ -356,7 +355,7 @@ pub fn decide(
     if state.stage != PlannedStage::Over {
         state.act(now, &mut record, &mut commands);
         if state.stage == PlannedStage::Over {
-            // Nothing is left to be known.
+            // No answer is needed any more.
             commands.clear();
         }
         let waits = state.waits();

@@ -23,7 +23,7 @@ use crate::hooks::Flows;
 pub enum FencingMode {
     /// The engine reads the host's power itself, and switches it if needed.
     Engine,
-    /// Like `Engine`, but without power commands: the recovery reports what it would do and goes on hold.
+    /// Like `Engine`, but without power commands: the recovery reports what it would do, and then is on hold.
     DryRun,
     /// The notification's `host_status=NORMAL` is proof, established by another system.
     External,

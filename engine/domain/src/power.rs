@@ -1,40 +1,40 @@
-//! What a power controller says about a host.
+//! The answers of a power controller about a host.
 
 use serde::{Deserialize, Serialize};
 
 use crate::machine_id::MachineId;
 use crate::timestamp::Timestamp;
 
-/// A host's power as a device reports it. Anything that is not clearly on or off is unknown, and unknown is not off.
+/// A host's power as a device reports it. A state that is not clearly on or off is unknown, and unknown is not off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Power {
-    /// Runs, or may run.
+    /// The host runs, or may run.
     On,
-    /// Off.
+    /// The host is off.
     Off,
-    /// The device does not know or does not say.
+    /// The device does not know or does not report the state.
     Unknown,
 }
 
 /// One answer of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PowerReading {
-    /// What it means.
+    /// The meaning of the answer.
     pub power: Power,
-    /// The device's own word, for the record.
+    /// The device's own text, for the record.
     pub raw: String,
-    /// Which device, such as `maas:http://maas.example:5240/MAAS system 4y3h7n`.
+    /// The device, such as `maas:http://maas.example:5240/MAAS system 4y3h7n`.
     pub device: String,
-    /// When the answer came; for people.
+    /// The time of the answer; for people.
     pub at: Timestamp,
-    /// Which machine it is about, if the device says so.
+    /// The machine that the answer is about, if the device reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
 }
 
 impl PowerReading {
-    /// Whether both are about one machine, as far as the device tells them apart.
+    /// True if both readings are about one machine, as far as the device identifies machines.
     pub(crate) fn same_machine(&self, other: &Self) -> bool {
         match (&self.machine, &other.machine) {
             (Some(ours), Some(theirs)) => ours.is(theirs),

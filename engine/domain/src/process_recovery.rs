@@ -1,5 +1,5 @@
-//! What follows from a process that failed for good: the compute service of its host is disabled, so that nothing new is put on
-//! the host. Host recovery stays switched on (R19).
+//! The recovery of a process that has failed for good: the compute service of its host is disabled, so that nothing new is
+//! placed on the host. Host recovery stays enabled (R19).
 
 mod freezing;
 mod guarding;
@@ -36,17 +36,16 @@ use crate::wait::{WaitsFor, note};
 use freezing::FreezeTrack;
 use guarding::Guarded;
 
-/// What a process recovery must not forget.
+/// The stored state of a process recovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessRecovery {
-    /// A state of a newer version is refused when it is read.
+    /// The version of this state. A newer version is refused on reading.
     #[serde(default)]
     pub version: StateVersion,
-    /// Its id.
     pub id: RecoveryId,
-    /// The notification that caused it.
+    /// The notification that caused the recovery.
     pub notification: NotificationId,
-    /// The host; `None` in what an older version has begun.
+    /// The host; `None` in a recovery that an older version started.
     #[serde(default)]
     pub host_id: Option<HostId>,
     /// The host's service name in Nova.
@@ -55,59 +54,58 @@ pub struct ProcessRecovery {
     pub event: String,
     /// `process_name` of the notification.
     pub process: String,
-    /// The rules it goes by.
+    /// The copy of the options for this recovery.
     pub policy: Policy,
-    /// The number of the last word heard.
+    /// The number of the last operator action that was read.
     pub heard: u64,
-    /// When the disabling was last asked for: until it is settled its effect is looked for, whatever an operator says.
+    /// The time of the last disable request. Until it is settled its effect is checked, whatever an operator sets.
     asked: Option<Elapsed>,
-    /// How often Nova has accepted it.
+    /// The number of requests that Nova has accepted.
     accepted: u32,
-    /// When it did so first.
+    /// The time of the first accepted request.
     #[serde(default)]
     accepted_at: Option<Elapsed>,
-    /// Nothing left.
+    /// True if the recovery is done.
     pub over: bool,
-    /// What the notification shows.
+    /// The message of the notification.
     pub message: Option<String>,
-    /// What came of the operator's hooks.
+    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
-    /// The service is disabled: only hooks remain.
+    /// True if the service is disabled: only hooks remain.
     #[serde(default)]
     disabled: bool,
-    /// What came of the guards.
+    /// The result of the guards.
     #[serde(default)]
     guarded: Guarded,
-    /// What was heard of freezes.
     #[serde(default)]
     freeze: FreezeTrack,
-    /// What it waits for; `None` in what an older program wrote.
+    /// The current reason to wait; `None` in a state that an older version wrote.
     #[serde(default)]
     wait: Option<Wait>,
-    /// The latest look around, and when that was asked for.
+    /// The latest region scan, and the time of its request.
     #[serde(skip)]
     region: Option<(Elapsed, Arc<Region>)>,
-    /// What Nova has shown of the service before that look.
+    /// The service as Nova showed it before that scan.
     #[serde(skip)]
     waits_for_region: Option<(Elapsed, Service)>,
     #[serde(skip)]
     pulse: Option<Pulse>,
-    /// What Nova is asked about the service; one thing at a time.
+    /// The pending request about the service; one at a time.
     #[serde(skip)]
     question: Question,
-    /// Until then an accepted call is only looked for.
+    /// The time until which an accepted call is not repeated, and only its effect is checked.
     #[serde(skip)]
     ask_not_before: Elapsed,
     #[serde(skip)]
     trouble: Option<String>,
 }
 
-/// How much younger than its intent a call may be (R4), rounded up.
+/// The longest time between an intent and its call (R4), rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
 impl ProcessRecovery {
-    /// A recovery as it begins.
+    /// Returns a new recovery.
     pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
         let word = |key: &str| notification.payload.get(key).cloned().unwrap_or_default();
         Self {
@@ -139,25 +137,25 @@ impl ProcessRecovery {
         }
     }
 
-    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    /// Returns the current reason to wait; `None` before the first decision.
     pub fn wait(&self) -> Option<&Wait> {
         self.wait.as_ref()
     }
 
-    /// Reads one back from the journal.
+    /// Reads a recovery from the journal.
     ///
     /// # Errors
     ///
-    /// What was stored cannot be understood.
+    /// Fails if the stored state cannot be parsed.
     pub fn restore(head: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(head)
     }
 
-    /// For the journal.
+    /// Returns the state for the journal.
     ///
     /// # Errors
     ///
-    /// Never in practice; serde's signature.
+    /// Never in practice; serde's signature requires it.
     pub fn head(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
@@ -238,21 +236,21 @@ impl ProcessRecovery {
         None
     }
 
-    /// Monitors report the program's name or its whole path.
+    /// True if the process is listed as non-essential. Monitors report the program's name or its whole path.
     fn is_non_essential(&self) -> bool {
         let program = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let mut listed = self.policy.non_essential_processes.iter();
         listed.any(|name| program(name) == program(&self.process))
     }
 
-    /// The service is enabled: disable it, if nobody has said no meanwhile.
+    /// Disables the service, unless a freeze, a guard or an operator's setting blocks that.
     fn disable(&mut self, service: &Service, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if !self.freeze_lets(service, now, record) {
             return;
         }
         if !service.enabled {
-            // A host in reserve is disabled too: reports alone must not take that out of use either. What this recovery has asked
-            // for itself was guarded then.
+            // A reserved host is disabled too, and reports alone must not take it out of use either. This recovery's own
+            // request has passed the guards already.
             if self.asked.is_some() || self.guards_let(service, now, record, commands) {
                 record.host = Some(MaintenanceReason::Process);
                 record.head = true;
@@ -267,7 +265,7 @@ impl ProcessRecovery {
             .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
         {
             let settled = self.policy.settle_time() + SENT_WITHIN;
-            // What can have no effect any more was never done: then the gates end it.
+            // A call that can no longer take effect counts as not made; then the gates end the recovery.
             self.asked.take_if(|at| now.elapsed.since(*at) >= settled);
             return;
         }
@@ -283,11 +281,11 @@ impl ProcessRecovery {
             );
             return self.end(NotificationStatus::Failed, text, record);
         }
-        // Once it was asked for there is nothing left to guard.
+        // After the first request the guards have nothing left to prevent.
         if self.asked.is_none() && !self.guards_let(service, now, record, commands) {
             return;
         }
-        // Repeating it is harmless, so the answer to the next question decides, not the answer to this call.
+        // Repeating the call is harmless, so the next read decides, not the answer to this call.
         self.question.send_at_once(now.elapsed);
         self.freeze.first = self.asked.is_none();
         record.unless_frozen.own = self.freeze.first;
@@ -348,7 +346,7 @@ impl ProcessRecovery {
                 self.accepted = self.accepted.saturating_add(1);
                 self.accepted_at.get_or_insert(now.elapsed);
                 record.head = true;
-                // Nova may go on showing what was before for a moment.
+                // Nova may still show the old state for a moment.
                 self.question.not_before = now.elapsed.plus(self.policy.tick);
                 self.ask_not_before = now.elapsed.plus(self.policy.call_deadline);
             }
@@ -377,7 +375,7 @@ impl ProcessRecovery {
             Observation::Region(region) => {
                 self.question.answered();
                 let waits = self.waits_for_region.take();
-                // The process may have been stopped meanwhile: then all that was seen is as old as the question.
+                // This engine may have been suspended in the meantime: then the data is as old as the request.
                 let old =
                     |(asked, _): &(Elapsed, Service)| now.elapsed.since(*asked) > self.policy.call_deadline;
                 if waits.as_ref().is_some_and(old) {
@@ -425,7 +423,7 @@ impl ProcessRecovery {
     }
 }
 
-/// What to do, given what is known, what has just been learnt, and how old the recovery is.
+/// Returns the next decision, given the state, the latest observation, and the age of the recovery.
 pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Now) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
@@ -438,9 +436,9 @@ pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Now) -
             state.end(status, message, &mut record);
             commands.clear();
         } else if state.frozen().is_some() {
-            // Nothing is begun, and nothing has to be looked at.
+            // Nothing is started during a freeze, and nothing has to be read.
         } else if !state.pass(Phase::Pre, now, &mut record, &mut commands) {
-            // A hook is being waited for, or has ended it.
+            // A hook is running, or has ended the recovery.
         } else if state.disabled || !state.policy.flows.process.acts {
             state.close(now, &mut record, &mut commands);
         } else if state.pulse.is_some() && state.question.send(now.elapsed) {

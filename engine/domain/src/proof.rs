@@ -1,8 +1,8 @@
-//! When a host is proven off, and by what: the one thing an evacuation cannot be commanded without.
+//! The proof that a host is off, and its basis. No evacuation can be commanded without one.
 //!
-//! A [`Proof`] has no public constructor. It comes into being in two ways only: from two readings of power controllers
-//! (`Proof::from_level`), or from a word (`Proof::from_word`): a notification's in mode `external`, a person's in mode `engine`; both
-//! are private to this crate, and so is reading one back from the journal.
+//! A [`Proof`] has no public constructor. It is created in two ways only: from two readings of power controllers
+//! (`Proof::from_level`), or from a claim (`Proof::from_word`). The claim is a notification's in mode `external`, and an
+//! operator's in mode `engine`. Both functions are private to this crate, and so is reading a proof from the journal.
 
 pub(crate) mod stored;
 
@@ -15,27 +15,24 @@ use crate::evidence::GivenEvidence;
 use crate::id::NotificationId;
 use crate::power::{Power, PowerReading};
 
-/// A reading of a power controller with the moment, in the recovery's own time, at which it was asked.
+/// A reading of a power controller, with the elapsed time of the recovery at which it was requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatedReading {
-    /// When the question was sent: what it says is at least as young as this.
+    /// The time of the request: the reading is at least as fresh as this.
     pub started: Elapsed,
-    /// What the device said.
     pub reading: PowerReading,
 }
 
-/// Two readings of "off" of one device: the first, and the latest.
+/// Two readings of "off" of one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
-    /// The first.
     pub first: DatedReading,
-    /// The latest.
     pub latest: DatedReading,
 }
 
 impl Pair {
-    /// The second must have been asked for at least `gap` after the first: a single reading may fall into the moment in
-    /// which a machine restarts.
+    /// Returns a pair if the second reading was requested at least `gap` after the first: a single reading may fall into the
+    /// moment in which a machine restarts.
     fn of(first: &DatedReading, latest: &DatedReading, gap: Duration) -> Option<Self> {
         let both_off = first.reading.power == Power::Off && latest.reading.power == Power::Off;
         let apart = latest.started > first.started && latest.started.since(first.started) >= gap;
@@ -46,46 +43,45 @@ impl Pair {
     }
 }
 
-/// What a proof rests on, and so how it stays valid (R17).
+/// The basis of a proof, which decides how the proof stays valid (R17).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// Two readings of a device said "off", and so did two of every other device of its level. Valid while the latest one
-    /// of each is young enough.
+    /// Two readings of a device returned "off", and so did two of every other device of its level. Valid while the latest
+    /// one of each is fresh enough.
     Device {
         /// The first of the two.
         first: DatedReading,
-        /// The latest.
         latest: DatedReading,
         /// The other devices of the level.
         others: Vec<Pair>,
         /// The level's number.
         level: u32,
     },
-    /// Somebody else's word. Valid while the host's heartbeat stands still.
+    /// A claim of another system or an operator. Valid while the host's heartbeat does not change.
     Word {
-        /// The notification that said so.
+        /// The notification with the claim.
         notification: NotificationId,
-        /// When Nova's record of the host was last seen standing still.
+        /// The last time that Nova's record of the host was seen unchanged.
         still_at: Elapsed,
-        /// What a reporter knows of the fence.
+        /// The reporter's evidence of the fencing.
         evidence: Option<Box<GivenEvidence>>,
-        /// The operator whose word it is, and why he gave it; `None` if it is the notification's.
+        /// The operator who made the claim, with the reason; `None` if it is the notification's.
         person: Option<String>,
     },
 }
 
-/// Somebody who can be named has made sure that the host is off.
+/// A confirmation that the host is off, from a source that can be named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     basis: Basis,
     since: Elapsed,
-    /// When this owner last saw it confirmed, by each device. Never stored: a recovery's own time stands still while nobody
-    /// owns it, so an age measured across a take-over would be too young.
+    /// The time at which this owner last saw the confirmation of each device. Never stored: a recovery's elapsed time stops
+    /// while no engine owns it, so an age across a take-over would look too fresh.
     confirmed: Vec<Option<Elapsed>>,
 }
 
 impl Proof {
-    /// Two readings of "off" of every device of a level, in the order of its devices.
+    /// Creates a proof from two readings of "off" of every device of a level, in the order of its devices.
     pub(crate) fn from_level(
         level: u32,
         readings: &[(&DatedReading, &DatedReading)],
@@ -113,7 +109,7 @@ impl Proof {
         })
     }
 
-    /// A notification's word, once Nova does not hear the host either (R16).
+    /// Creates a proof from a notification's claim, once Nova gets no heartbeat from the host either (R16).
     pub(crate) fn from_word(
         notification: NotificationId,
         evidence: Option<&GivenEvidence>,
@@ -131,7 +127,7 @@ impl Proof {
         }
     }
 
-    /// A person's word, once Nova does not hear the host either (R17).
+    /// Creates a proof from an operator's claim, once Nova gets no heartbeat from the host either (R17).
     pub(crate) fn from_person(notification: NotificationId, person: &str, now: Elapsed) -> Self {
         let mut proof = Self::from_word(notification, None, now);
         if let Basis::Word { person: by, .. } = &mut proof.basis {
@@ -140,17 +136,16 @@ impl Proof {
         proof
     }
 
-    /// What it rests on.
     pub fn basis(&self) -> &Basis {
         &self.basis
     }
 
-    /// When it came to be, in the recovery's own time.
+    /// Returns the elapsed time of the recovery at which the proof was created.
     pub fn since(&self) -> Elapsed {
         self.since
     }
 
-    /// When the first of the readings that it rests on were complete; when it came to be, if it rests on none.
+    /// Returns the time at which all first readings were complete; the time of creation for a proof without readings.
     pub(crate) fn first_read(&self) -> Elapsed {
         match &self.basis {
             Basis::Device { first, others, .. } => {
@@ -161,29 +156,29 @@ impl Proof {
         }
     }
 
-    /// Whether an evacuation may be asked for on it now (R17).
+    /// True if an evacuation may be requested on this proof now (R17).
     pub fn is_fresh(&self, now: Elapsed, limit: Duration) -> bool {
         let fresh = |seen: &Option<Elapsed>| seen.is_some_and(|seen| now.since(seen) <= limit);
         !self.confirmed.is_empty() && self.confirmed.iter().all(fresh)
     }
 
-    /// A new owner trusts it only after a look of its own.
+    /// Discards the confirmations: a new owner trusts the proof only after a check of its own.
     pub(crate) fn forget(&mut self) {
         self.confirmed.fill(None);
     }
 
-    /// Whether its owner of today has seen it confirmed.
+    /// True if the current owner has seen it confirmed.
     pub(crate) fn is_confirmed(&self) -> bool {
         !self.confirmed.is_empty() && self.confirmed.iter().all(Option::is_some)
     }
 
-    /// Whether it is somebody's word.
+    /// True if the proof is a claim.
     pub(crate) fn is_word(&self) -> bool {
         matches!(self.basis, Basis::Word { .. })
     }
 
-    /// Whether it shows that nothing runs on the host (R29): a device's readings, a cluster's evidence or a person's word do. A bare
-    /// NORMAL does not.
+    /// True if the proof shows that nothing runs on the host (R29): a device's readings, a cluster's evidence or an
+    /// operator's claim do. A bare NORMAL does not.
     pub(crate) fn shows_absence(&self) -> bool {
         match &self.basis {
             Basis::Device { .. } => true,
@@ -191,12 +186,12 @@ impl Proof {
         }
     }
 
-    /// Whether it must be looked at again so that it does not run out while there is work left.
+    /// True if the proof must be checked again, so that it does not expire while there is work left.
     pub(crate) fn wants_renewal(&self, now: Elapsed, limit: Duration) -> bool {
         !self.is_fresh(now, limit / 2)
     }
 
-    /// Takes a later reading of "off" into account, of this device of the level.
+    /// Applies a later reading of "off" of this device of the level.
     pub(crate) fn renew_by_reading(&mut self, device: usize, reading: &DatedReading) {
         let Basis::Device { latest, others, .. } = &mut self.basis else {
             return;
@@ -215,7 +210,7 @@ impl Proof {
         }
     }
 
-    /// Takes note that Nova's record still stands still.
+    /// Records that Nova's record of the host is still unchanged.
     pub(crate) fn renew_by_stillness(&mut self, at: Elapsed) {
         let unseen = self.confirmed.iter().any(Option::is_none);
         if let Basis::Word { still_at, .. } = &mut self.basis
@@ -226,7 +221,7 @@ impl Proof {
         }
     }
 
-    /// What the devices said, as a part of a sentence; empty for a word.
+    /// Returns the devices' answers, as a part of a sentence; empty for a claim.
     pub(crate) fn said(&self) -> String {
         match &self.basis {
             Basis::Device { latest, others, .. } => said(latest, others),
@@ -234,7 +229,7 @@ impl Proof {
         }
     }
 
-    /// One sentence for people.
+    /// Renders the proof as one sentence for people.
     pub fn sentence(&self, host: &str) -> String {
         match &self.basis {
             Basis::Device {

@@ -1,28 +1,28 @@
-//! What is asked of the outside and awaited: when it was sent, when it may be sent again, and how old the last answer is. Nothing of
-//! it survives a take-over, and nothing of it has to.
+//! A request to another service: the time it was sent, the earliest time to repeat it, and the age of the last answer. None
+//! of this survives a take-over, and none of it has to.
 
 use std::time::Duration;
 
 use crate::elapsed::Elapsed;
 
-/// One question, of which one at most is under way.
+/// A request of which at most one is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Question {
     sent: Option<Elapsed>,
-    /// When the one was sent whose answer counts.
+    /// The time at which the request for the current answer was sent.
     pub(crate) seen: Option<Elapsed>,
-    /// No earlier than this.
+    /// The earliest time of the next request.
     pub(crate) not_before: Elapsed,
     failures: u32,
 }
 
 impl Question {
-    /// Since when its answer is awaited, if it is.
+    /// Returns the time of the request in flight, if there is one.
     pub(crate) fn sent(&self) -> Option<Elapsed> {
         self.sent
     }
 
-    /// Sends it unless its answer is awaited or it is too early: whether it is to be sent now.
+    /// Marks the request as sent, unless one is in flight or it is too early. Returns true if it is to be sent now.
     pub(crate) fn send(&mut self, now: Elapsed) -> bool {
         let sends = self.sent.is_none() && now >= self.not_before;
         if sends {
@@ -31,44 +31,44 @@ impl Question {
         sends
     }
 
-    /// Sends it whatever is awaited.
+    /// Marks the request as sent, even if one is in flight.
     pub(crate) fn send_at_once(&mut self, now: Elapsed) {
         self.sent = Some(now);
     }
 
-    /// An answer is here, of whatever kind: when it was asked for.
+    /// Records an answer of any kind, and returns the time of its request.
     pub(crate) fn answered(&mut self) -> Option<Elapsed> {
         self.sent.take()
     }
 
-    /// It has not left this engine.
+    /// Records that the request did not leave this engine.
     pub(crate) fn not_sent(&mut self) {
         self.sent = None;
     }
 
-    /// The answer was a failure: it is asked again later, and later with each failure in a row.
+    /// Records a failure: the request is repeated after a delay that grows with each failure in a row.
     pub(crate) fn failed(&mut self, now: Elapsed) {
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.plus(backoff(self.failures - 1));
     }
 
-    /// The row of failures is over.
+    /// Ends the row of failures.
     pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// Failures in a row.
+    /// Returns the number of failures in a row.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// How long ago the answer that counts was asked for.
+    /// Returns the time since the request for the current answer.
     pub(crate) fn age(&self, now: Elapsed) -> Option<Duration> {
         self.seen.map(|seen| now.since(seen))
     }
 }
 
-/// Waits longer with each failure in a row: 1, 2, 4 ... at most 30 seconds.
+/// Returns the delay after a number of failures in a row: 1, 2, 4 ... at most 30 seconds.
 pub(crate) fn backoff(failures: u32) -> Duration {
     Duration::from_secs((1_u64 << failures.min(5)).min(30))
 }

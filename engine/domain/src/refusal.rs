@@ -1,21 +1,21 @@
-//! Reports that were not accepted. Nobody decides by them: they are kept so that somebody can ask later why nothing happened.
+//! Reports that were not accepted. No decision uses them: they are kept so that operators can find out why nothing happened.
 
 use crate::words::words;
 
 words! {
-    /// Why a report was not accepted.
+    /// The reason why a report was not accepted.
     RefusalReason {
-        /// It only repeats an earlier one.
+        /// The report only repeats an earlier one.
         Duplicate = "duplicate",
-        /// Its host is on maintenance.
+        /// The host is in maintenance.
         OnMaintenance = "on_maintenance",
-        /// Its reporter may not make it.
+        /// The reporter may not make this report.
         NotYours = "not_yours",
-        /// Too many of one reporter in a minute.
+        /// The reporter has made too many reports in a minute.
         TooMany = "too_many",
-        /// No host is registered under its name.
+        /// No host is registered under this name.
         UnknownHost = "unknown_host",
-        /// What it says is not what such a report has to say.
+        /// The report lacks what such a report must contain, or is invalid.
         Malformed = "malformed",
         /// The database failed.
         Failed = "failed",
@@ -23,7 +23,7 @@ words! {
 }
 
 impl RefusalReason {
-    /// For people.
+    /// Returns the reason for people.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Duplicate => "it only repeats an earlier one (409)",

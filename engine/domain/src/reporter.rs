@@ -1,19 +1,18 @@
-//! Who made a report, as the API saw it at that moment: whoever breaks one hypervisor has its credentials, so a report counts
-//! for what its reporter may know.
+//! The reporter of a failure, as the API identified it at that moment. An attacker in one hypervisor has its credentials, so
+//! a report counts only for what its reporter can know.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// So many different reporters of one recovery are kept: more say nothing more.
+/// The maximum number of different reporters stored with one recovery; more add no information.
 pub const MOST_REPORTERS: usize = 16;
 
-/// The names are Keystone's and the certificate's own words: they may hold anything.
+/// The identity of a reporter. The names come from Keystone and from the certificate, and may contain anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reporter {
     /// Keystone's id of the user; empty if nothing was checked (`noauth2`).
     pub user_id: String,
-    /// The user's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
     /// The name of the application credential behind the token.
@@ -28,30 +27,29 @@ pub struct Reporter {
     /// The roles in that project.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// The one host it may speak for; `None` if it is bound to none.
+    /// The host the reporter is bound to; `None` if it is bound to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Whether its word that a host is off counts: it is bound to no host, and the policy admits it.
+    /// True if its claim that a host is off counts: it is bound to no host, and the policy admits it.
     #[serde(default)]
     pub control: bool,
-    /// What it said of the host's state, if that did not count and UNKNOWN was kept in its place.
+    /// The reported state of the host, if that did not count and UNKNOWN was stored instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unheard: Option<String>,
-    /// It was set aside when it said so, or is now: its word counts for nothing.
+    /// True if the reporter was quarantined at the time of the report, or is now: its claims count for nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub set_aside: bool,
 }
 
-/// What is counted once, whatever it reports with.
+/// An identity that counts once, whatever credentials it reports with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Voice<'a> {
-    /// Everything that is bound to this host.
+    /// All credentials that are bound to this host.
     Host(&'a str),
-    /// Whoever is bound to none.
+    /// A reporter that is bound to no host.
     Credentials {
         /// Keystone's id of the user.
         user: &'a str,
-        /// The name of the application credential.
         application_credential: Option<&'a str>,
         /// The name in the certificate.
         certificate: Option<&'a str>,
@@ -59,17 +57,17 @@ pub enum Voice<'a> {
 }
 
 impl Reporter {
-    /// Whether what it says of `host` is a suspicion only: it speaks from one host about another.
+    /// True if its claim about `host` is only a suspicion: it reports from one host about another.
     pub fn only_suspects(&self, host: &str) -> bool {
         self.host.as_deref().is_some_and(|own| own != host)
     }
 
-    /// Whether both are one voice. All credentials of one host are in the hands of whoever has the host.
+    /// True if both are one identity. An attacker in a host has all credentials of that host.
     pub fn is_one_with(&self, other: &Self) -> bool {
         self.voice() == other.voice()
     }
 
-    /// What makes it one voice.
+    /// Returns the identity that counts once.
     pub fn voice(&self) -> Voice<'_> {
         match &self.host {
             Some(host) => Voice::Host(host),
@@ -81,7 +79,7 @@ impl Reporter {
         }
     }
 
-    /// Adds it to those who have spoken; `false` if it is among them already, or there are enough.
+    /// Adds it to the reporters; returns false if its identity is among them already, or there are enough.
     pub fn join(self, others: &mut Vec<Self>) -> bool {
         let new = others.len() < MOST_REPORTERS && !others.iter().any(|known| known.is_one_with(&self));
         if new {
@@ -91,7 +89,7 @@ impl Reporter {
     }
 }
 
-/// For people, in one line.
+/// Renders the reporter for people, in one line.
 impl fmt::Display for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user = self.user_name.as_deref().unwrap_or(&self.user_id);

@@ -1,4 +1,4 @@
-//! Reserved hosts as the outside shows them: what a recovery chooses by.
+//! Reserved hosts as Nova and Placement show them: the data by which a recovery chooses one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,47 +11,47 @@ pub use crate::resources::Resources;
 /// A host aggregate of Nova.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aggregate {
-    /// Nova's number of it.
+    /// Nova's id of the aggregate.
     pub id: u64,
-    /// Its name, for people.
+    /// The name, for people.
     pub name: String,
-    /// The availability zone it makes, if it makes one.
+    /// The availability zone that the aggregate forms, if any.
     pub zone: Option<String>,
-    /// The service hosts in it.
+    /// The service hosts in the aggregate.
     pub hosts: BTreeSet<String>,
-    /// What operators have written on it.
+    /// The metadata set by operators.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A host of the segment that is registered as reserved and not on maintenance.
+/// A host of the segment that is registered as reserved and not in maintenance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservedHost {
-    /// Our id of it.
+    /// Our id of the host.
     pub id: HostId,
-    /// Its service name in Nova.
+    /// The service name in Nova.
     pub name: String,
-    /// Another recovery holds it, or it is being recovered itself.
+    /// True if another recovery holds the host, or if it is being recovered itself.
     pub busy: bool,
-    /// Its `nova-compute`; `None` if Nova knows none of that name.
+    /// The host's `nova-compute`; `None` if Nova has none of that name.
     pub service: Option<Service>,
-    /// What Placement says is left on it; `None` if that cannot be told.
+    /// The free resources by Placement; `None` if they are unknown.
     pub room: Option<Resources>,
 }
 
 /// The segment's reserved hosts at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// In a stable order.
+    /// The hosts, in a stable order.
     pub hosts: Vec<ReservedHost>,
-    /// Every aggregate there is.
+    /// All aggregates.
     pub aggregates: Vec<Aggregate>,
-    /// Why Placement could not be asked, if so.
+    /// The reason why Placement could not be read, if that failed.
     pub blind: Option<String>,
 }
 
 impl Survey {
-    /// The availability zone a host is in; `None` is the one of hosts that nobody has put into any.
+    /// Returns the availability zone of a host; `None` is the zone of hosts that are in no aggregate with a zone.
     pub fn zone_of(&self, host: &str) -> Option<&str> {
         self.aggregates
             .iter()
@@ -60,11 +60,11 @@ impl Survey {
     }
 }
 
-/// A reserved host looked at again, on its own.
+/// The state of a single reserved host when it is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservedHostView {
-    /// Its `nova-compute`.
+    /// The host's `nova-compute`.
     pub service: Option<Service>,
-    /// How many servers Nova has on it; only if that was asked.
+    /// The number of servers that Nova has on it; only if that was requested.
     pub servers: Option<usize>,
 }

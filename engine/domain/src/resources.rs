@@ -1,25 +1,25 @@
-//! Amounts of what instances take of hosts.
+//! Amounts of resources.
 
 use serde::{Deserialize, Serialize};
 
-/// What an instance takes of a host, or what a host has left. Placement's resource classes.
+/// The resources that an instance needs or a host has left, by Placement's resource classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resources {
     /// `VCPU` and `PCPU` together.
     pub vcpus: u64,
     /// `MEMORY_MB`.
     pub memory_mb: u64,
-    /// `DISK_GB`; as good as endless on a host that has none of its own.
+    /// `DISK_GB`; practically unlimited on a host without disk of its own.
     pub disk_gb: u64,
 }
 
 impl Resources {
-    /// Whether `need` can be taken from it.
+    /// True if `need` fits.
     pub fn holds(&self, need: &Self) -> bool {
         self.vcpus >= need.vcpus && self.memory_mb >= need.memory_mb && self.disk_gb >= need.disk_gb
     }
 
-    /// What is left once `need` has been taken.
+    /// Returns the resources left without `need`.
     #[must_use]
     pub fn without(&self, need: &Self) -> Self {
         Self {

@@ -1,17 +1,17 @@
-//! The version of what is stored of a recovery.
+//! The version of a recovery's stored state.
 //!
-//! A version that added something reads what the one before wrote: new fields have a default. What a *newer* program
-//! wrote is refused, for it may mean what this one knows nothing of.
+//! A version that added fields can read the state of the version before: new fields have a default. State that a *newer*
+//! program wrote is refused, because it may mean something that this one does not know.
 //!
-//! Who changes the shape of a stored state raises `CURRENT`. `testdata/vN` holds what version N writes, with each key filled
-//! somewhere, and a test fails when this program writes other keys than those of its own version.
+//! A change to the shape of a stored state has to raise `CURRENT`. `testdata/vN` holds the state that version N writes, with
+//! each key filled somewhere, and a test fails when this program writes other keys than those of its own version.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The shape this program writes. 0 is what was written before there were versions.
+/// The version of the shape that this program writes. 0 is the shape from before there were versions.
 const CURRENT: u32 = 5;
 
-/// Stands in every stored state. It is written as this program's own version, whichever was read.
+/// The version field of every stored state. It is written as this program's own version, whichever was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateVersion;
 

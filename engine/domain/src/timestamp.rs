@@ -10,36 +10,34 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since the Unix epoch.
     pub const fn micros(self) -> i64 {
         self.0
     }
 
-    /// The same instant without its fraction of a second, as Masakari stores `created_at` and `updated_at`.
+    /// Returns the same time without its fraction of a second, as Masakari stores `created_at` and `updated_at`.
     #[must_use]
     pub const fn whole_seconds(self) -> Self {
         Self(self.0.div_euclid(1_000_000) * 1_000_000)
     }
 
-    /// This instant moved on by `passed`.
+    /// Returns this time plus `passed`.
     #[must_use]
     pub fn plus(self, passed: Duration) -> Self {
         let micros = i64::try_from(passed.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(micros))
     }
 
-    /// This instant moved back by `seconds`.
+    /// Returns this time minus `seconds`.
     #[must_use]
     pub const fn minus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_sub(seconds.saturating_mul(1_000_000)))
     }
 
-    /// Microseconds from `earlier` to this instant; negative if `earlier` is later.
+    /// Returns the microseconds from `earlier` to this time; negative if `earlier` is later.
     pub const fn micros_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }

@@ -37,7 +37,7 @@ use gates::is_owners_own;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Nothing has been done yet; the gates decide if anything should be.
+    /// The gates decide if the instance is restarted at all.
     Begin,
     /// The recovery waits until `vm_state` is `active`, because Nova stops no resized instance.
     Activating,

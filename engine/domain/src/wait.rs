@@ -1,5 +1,5 @@
-//! What a recovery, or one of its moves, waits for. This is the fact that commands, metrics and events go by, and it is written
-//! with the state in one transaction. Messages are for people, and nothing reads them.
+//! The reason why a recovery, or one of its moves, waits. Commands, metrics and events use this fact, and it is written with
+//! the state in one transaction. Messages are for people, and no program reads them.
 
 use std::collections::BTreeSet;
 
@@ -9,75 +9,75 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// What is waited for.
+    /// The event that is waited for.
     WaitsFor {
-        /// Nothing that has to be told: work is under way, or over.
+        /// No wait: work is in progress, or done.
         Nothing = "nothing",
-        /// Guards that want patience. It goes on by itself.
+        /// Guards that require more time. The recovery continues by itself.
         Guards = "guards",
-        /// The end of a freeze. It goes on by itself.
+        /// The end of a freeze. The recovery continues by itself.
         Frozen = "frozen",
-        /// Proof that the host is off.
+        /// A proof that the host is off.
         Proof = "proof",
         /// Nova, which has to show the host disabled and forced down.
         ForcedDown = "forced-down",
         /// The host's nova-compute, after everything else is done.
         Return = "return",
-        /// Guards hold it.
+        /// An operator's approval, which guards require.
         Approval = "approval",
-        /// No fence level has proven the host off.
+        /// An operator, because no fence level has confirmed the host off.
         Fence = "fence",
-        /// The host was seen alive after its proof.
+        /// An operator, because the host was seen up after its proof.
         Alive = "alive",
-        /// Mode dry-run has said what it would do.
+        /// An operator, because mode dry-run has reported what it would do.
         DryRun = "dry-run",
-        /// All fencing is stopped.
+        /// The end of a stop of all fencing.
         FencingStopped = "fencing-stopped",
-        /// The segment is disabled.
+        /// The segment, which is disabled.
         SegmentDisabled = "segment-disabled",
-        /// An operator has put the host on maintenance.
+        /// The end of the maintenance that an operator has set on the host.
         Maintenance = "maintenance",
-        /// Some of its moves wait for an operator.
+        /// Actions of an operator on some of its moves.
         Moves = "moves",
         /// A program that can read its state.
         NewerVersion = "newer-version",
-        /// It may run on other hosts: somebody has to see that it does not.
+        /// An operator's check that the instance does not run on other hosts, where it may be running.
         Absence = "absence",
-        /// Nova's record of another move, which may have left it on another host.
+        /// Nova's record of another move, which may have left the instance on another host.
         Record = "record",
         /// Nova's record of its evacuation, which makes no progress.
         Progress = "progress",
-        /// Nothing any more: it was given up, and a person has to see to what is left.
+        /// No event: it was given up, and an operator has to handle what is left.
         GivenUp = "given-up",
     }
 }
 
 words! {
-    /// What a person can do to end a wait.
+    /// An operator's action that can end a wait.
     EndedBy {
-        /// The word of the same name about the recovery.
+        /// The action `approve` on the recovery.
         Approve = "approve",
-        /// The same.
+        /// The action `abort` on the recovery.
         Abort = "abort",
-        /// The same: the host has no power.
+        /// The operator's confirmation that the host has no power.
         Vouch = "vouch",
         /// Fencing is enabled again.
         EnableFencing = "enable-fencing",
         /// The segment is enabled again.
         EnableSegment = "enable-segment",
-        /// The host is taken off maintenance.
+        /// The host's maintenance is cleared.
         EndMaintenance = "end-maintenance",
-        /// A word about each move that waits.
+        /// An action on each move that waits.
         MoveWords = "move-words",
         /// A newer program is installed.
         Upgrade = "upgrade",
-        /// The word of the same name about the instance: it runs on that host.
+        /// The action `success` on the instance: it runs on that host.
         Success = "success",
-        /// The same: it does not run on that host.
+        /// The action `failure` on the instance: it does not run on that host.
         Failure = "failure",
-        /// The same: ask again.
+        /// The action `retry` on the instance: the request is repeated.
         Retry = "retry",
-        /// The same: leave it.
+        /// The action `ignore` on the instance: it is left as it is.
         Ignore = "ignore",
         /// The freeze is ended.
         Thaw = "thaw",
@@ -87,18 +87,18 @@ words! {
 }
 
 impl WaitsFor {
-    /// Whether it is held: only a person's word or deed ends it for certain.
+    /// True if it is on hold: only an operator's action or change is certain to end it.
     pub const fn is_held(self) -> bool {
         !self.ended_by().is_empty()
             && !matches!(self, Self::Guards | Self::Frozen | Self::Proof | Self::GivenUp)
     }
 
-    /// Whether a person has to see to it: it is held, or was given up.
+    /// True if it needs an operator: it is on hold, or was given up.
     pub const fn needs_person(self) -> bool {
         self.is_held() || matches!(self, Self::GivenUp)
     }
 
-    /// For people.
+    /// Returns a sentence for people.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Nothing => "nothing to wait for",
@@ -123,7 +123,7 @@ impl WaitsFor {
         }
     }
 
-    /// What a person can do to end it.
+    /// Returns the operator's actions that can end it.
     pub const fn ended_by(self) -> &'static [EndedBy] {
         match self {
             Self::Nothing | Self::ForcedDown | Self::Return => &[],
@@ -149,21 +149,19 @@ impl WaitsFor {
     }
 }
 
-/// A wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// For what.
+    /// The event that is waited for.
     #[serde(rename = "for")]
     pub what: WaitsFor,
-    /// The guards, or the hosts, that it is about.
+    /// The guards or the hosts that it is about.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub on: BTreeSet<String>,
-    /// When it began.
     pub since: Timestamp,
 }
 
 impl Wait {
-    /// One that is about nothing of a name.
+    /// Returns a wait without names of guards or hosts.
     pub const fn bare(what: WaitsFor, since: Timestamp) -> Self {
         Self {
             what,
@@ -173,13 +171,13 @@ impl Wait {
     }
 }
 
-/// Notes in `kept` what is waited for `now`. `true` if that is news: the wait is another, or none was ever noted, as in a state
-/// that an older program wrote.
+/// Stores in `kept` what is waited for `now`. Returns true if it has changed: it is another wait, or none was stored, as in
+/// a state that an older version wrote.
 pub(crate) fn note(kept: &mut Option<Wait>, what: WaitsFor, on: BTreeSet<String>, now: Timestamp) -> bool {
     if let Some(kept) = kept
         && kept.what == what
     {
-        // One that grows, by a guard or a host, has begun when it began.
+        // A wait that grows by a guard or a host keeps its start.
         let grown = kept.on != on;
         kept.on = on;
         return grown;

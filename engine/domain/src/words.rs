@@ -1,6 +1,6 @@
-//! Enums whose variants are words, as they are stored, sent and shown.
+//! Enums whose values are stored, sent and shown as fixed words.
 
-/// An enum that the API and the database write as one fixed word.
+/// Defines an enum whose values the API and the database write as fixed words.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
@@ -10,15 +10,15 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every value, in the order of declaration.
+            /// All values, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The word used on the wire and in the database.
+            /// Returns the word used on the wire and in the database.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// The value that `word` stands for, if any; exact spelling.
+            /// Returns the value for `word`, if any; the spelling must be exact.
             pub fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)* _ => None }
             }

@@ -7,29 +7,29 @@ use crate::words::words;
 /// A compute host of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The integer primary key; clients page by it.
+    /// The integer primary key; clients use it for pagination.
     pub row: i64,
-    /// The id clients use.
+    /// The id that clients use.
     pub id: HostId,
     /// Nova's *service* host name, never the hypervisor's host name. Unique among hosts that are not deleted.
     pub name: String,
-    /// The segment it belongs to.
+    /// The segment the host belongs to.
     pub segment: Segment,
     /// Free text; `COMPUTE` by custom.
     pub kind: String,
     /// Free text; `SSH` by custom.
     pub control_attributes: String,
-    /// Kept empty for the instances of another host.
+    /// True if the host is kept empty for the instances of another host.
     pub reserved: bool,
-    /// What clients see as "not protected now": set by an operator, or because the host is recovered or has been
-    /// (`host_state` says which).
+    /// True if the host is shown to clients as not protected: set by an operator, or because the host is being or has been
+    /// recovered (`host_state` shows which).
     pub on_maintenance: bool,
-    /// When made and changed.
+    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
 impl Host {
-    /// The column names a list may be sorted by.
+    /// The column names that a list may be sorted by.
     pub const SORT_KEYS: &'static [&'static str] = &[
         "id",
         "uuid",
@@ -46,21 +46,21 @@ impl Host {
     ];
 }
 
-/// What a new host is made of.
+/// The data of a new host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "what has no comment is as in `Host`")]
 pub struct NewHost {
-    /// The segment it goes into.
+    /// The segment the host is added to.
     pub segment: SegmentId,
     pub name: String,
     pub kind: String,
     pub control_attributes: String,
     pub reserved: bool,
-    /// See [`Host::on_maintenance`]; here always the operator's word.
+    /// See [`Host::on_maintenance`]; here it is always set by an operator.
     pub on_maintenance: bool,
 }
 
-/// A partial change by an operator: `None` leaves a field as it is.
+/// A partial change by an operator; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "what has no comment is as in `Host`")]
 pub struct HostChange {
@@ -72,7 +72,7 @@ pub struct HostChange {
 }
 
 impl HostChange {
-    /// Whether it only puts the host on maintenance, which is allowed even while the host is recovered (R20).
+    /// True if the change only puts the host in maintenance, which is allowed even while the host is being recovered (R20).
     pub fn only_sets_maintenance(&self) -> bool {
         *self
             == Self {
@@ -81,7 +81,7 @@ impl HostChange {
             }
     }
 
-    /// `host` with the change.
+    /// Returns `host` with the change applied.
     #[must_use]
     pub fn applied_to(&self, host: Host) -> Host {
         let change = self.clone();
@@ -95,8 +95,8 @@ impl HostChange {
         }
     }
 
-    /// The same change without what `host` is already. Maintenance stays: putting a host there that a recovery has put
-    /// there makes it the operator's word.
+    /// Returns the change without the values that `host` already has. Maintenance is kept: if a recovery has put the host in
+    /// maintenance, the change makes it the operator's setting.
     #[must_use]
     pub fn beyond(&self, host: &Host) -> Self {
         Self {
@@ -112,31 +112,31 @@ impl HostChange {
     }
 }
 
-/// Which hosts to list.
+/// The conditions of a list of hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFilter {
-    /// Exactly this type.
+    /// The exact type.
     pub kind: Option<String>,
-    /// Exactly this name.
+    /// The exact name.
     pub name: Option<String>,
-    /// Exactly these control attributes.
+    /// The exact control attributes.
     pub control_attributes: Option<String>,
-    /// Only those on maintenance, or only the others.
+    /// True for only the hosts in maintenance, false for only the others.
     pub on_maintenance: Option<bool>,
-    /// Only reserved ones, or only the others.
+    /// True for only the reserved hosts, false for only the others.
     pub reserved: Option<bool>,
-    /// Only the row with this integer id.
+    /// The integer id of the only row to list.
     pub row: Option<i64>,
 }
 
 words! {
-    /// Why a host is on maintenance (R19).
+    /// The reason why a host is in maintenance (R19).
     MaintenanceReason {
-        /// An operator said so: nothing may be recovered there.
+        /// An operator has set it: nothing may be recovered there.
         Operator = "operator",
-        /// It is being recovered, or has been.
+        /// The host is being recovered, or has been.
         Recovery = "recovery",
-        /// A process on it failed.
+        /// A process on the host has failed.
         Process = "process",
     }
 }

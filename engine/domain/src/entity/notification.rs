@@ -1,4 +1,4 @@
-//! Notifications: what monitors report.
+//! Notifications, the reports of monitors.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// What failed.
+    /// The kind of object that failed.
     NotificationType {
         /// A whole host.
         ComputeHost = "COMPUTE_HOST",
@@ -22,25 +22,25 @@ words! {
 }
 
 words! {
-    /// How far the work on a notification is.
+    /// The progress of a notification.
     NotificationStatus {
         /// Accepted; no engine has claimed it yet.
         New = "new",
-        /// An engine works on it, or it is held for a person (then `message` says why).
+        /// An engine is working on it, or it is on hold for an operator; then `message` gives the reason.
         Running = "running",
         /// Masakari's state between two attempts. Tachi reads it and never leaves a row in it (R21).
         Error = "error",
-        /// Ended: not everything could be recovered.
+        /// Done: not everything could be recovered.
         Failed = "failed",
-        /// Ended: deliberately not acted on.
+        /// Done: deliberately not acted on.
         Ignored = "ignored",
-        /// Ended: done, or nothing to do.
+        /// Done: successful, or nothing to do.
         Finished = "finished",
     }
 }
 
 impl NotificationStatus {
-    /// Whether work is still going on or to come.
+    /// True if work is in progress or still to come.
     pub const fn is_open(self) -> bool {
         match self {
             Self::New | Self::Running | Self::Error => true,
@@ -52,32 +52,32 @@ impl NotificationStatus {
 /// A monitor's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// The integer primary key; clients page by it.
+    /// The integer primary key; clients use it for pagination.
     pub row: i64,
-    /// The id clients use.
+    /// The id that clients use.
     pub id: NotificationId,
-    /// What failed.
+    /// The kind of object that failed.
     pub kind: NotificationType,
-    /// When the reporter says it noticed; the reporter's clock.
+    /// The time at which the reporter noticed the failure, by the reporter's clock.
     pub generated_time: Timestamp,
-    /// The host it is about. There is no foreign key: the host may have been deleted since.
+    /// The host the report is about. There is no foreign key: the host may have been deleted since.
     pub source_host: HostId,
     /// The host's segment; `None` in rows older than that column.
     pub segment: Option<SegmentId>,
     /// The reporter's key/value pairs, checked by type when accepted.
     pub payload: BTreeMap<String, String>,
-    /// As Masakari's API shows it.
+    /// The status, as Masakari's API shows it.
     pub status: NotificationStatus,
-    /// What a person should know: why it is held, ignored or failed.
+    /// The text for operators: the reason why it is on hold, ignored or failed.
     pub message: Option<String>,
-    /// Who reported it; `None` in what Masakari or an older version has written.
+    /// The reporter; `None` in rows that Masakari or an older version has written.
     pub reporter: Option<Box<Reporter>>,
-    /// When made and changed.
+    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
 impl Notification {
-    /// The column names a list may be sorted by.
+    /// The column names that a list may be sorted by.
     pub const SORT_KEYS: &'static [&'static str] = &[
         "id",
         "notification_uuid",
@@ -95,33 +95,33 @@ impl Notification {
     ];
 }
 
-/// What a new notification is made of.
+/// The data of a new notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "what has no comment is as in `Notification`")]
 pub struct NewNotification {
-    /// What failed.
+    /// The kind of object that failed.
     pub kind: NotificationType,
     /// The host's name, as the reporter knows it.
     pub hostname: String,
     pub generated_time: Timestamp,
     pub payload: BTreeMap<String, String>,
-    /// What its reporter knows of the fence, if that user may say so.
+    /// The reporter's evidence of a fencing, if the policy allows that user to give it.
     pub evidence: Option<Box<GivenEvidence>>,
-    /// Who says so.
+    /// The reporter.
     pub reporter: Option<Box<Reporter>>,
 }
 
-/// Which notifications to list.
+/// The conditions of a list of notifications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotificationFilter {
-    /// Exactly this word; one that no notification can have matches none.
+    /// The exact status; a value that no notification can have matches none.
     pub status: Option<String>,
-    /// Exactly this word.
+    /// The exact type.
     pub kind: Option<String>,
-    /// Exactly this text.
+    /// The exact source host.
     pub source_host: Option<String>,
-    /// Generated at this time or later.
+    /// The earliest generated time.
     pub generated_since: Option<Timestamp>,
-    /// Only the row with this integer id.
+    /// The integer id of the only row to list.
     pub row: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! How far the tasks of a recovery are, as `recovery_workflow_details` shows it.
+//! The progress of the tasks of a recovery, as `recovery_workflow_details` shows it.
 
 use crate::timestamp::Timestamp;
 
@@ -7,21 +7,19 @@ use crate::timestamp::Timestamp;
 pub struct TaskProgress {
     /// Masakari's task class name, such as `EvacuateInstancesTask`.
     pub name: String,
-    /// 0.0 to 1.0.
+    /// The progress, 0.0 to 1.0.
     pub progress: f64,
-    /// `RUNNING`, `SUCCESS` or `FAILURE`; `IGNORE` for one that the end of its recovery has cut short.
+    /// `RUNNING`, `SUCCESS` or `FAILURE`; `IGNORE` for a task that the end of its recovery has cut short.
     pub state: String,
-    /// What happened, oldest first.
+    /// The task's events, oldest first.
     pub details: Vec<ProgressDetail>,
 }
 
-/// One line of a task's story.
+/// One event of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProgressDetail {
-    /// When.
     pub at: Timestamp,
-    /// The task's progress then, 0.0 to 1.0.
+    /// The task's progress at that time, 0.0 to 1.0.
     pub progress: f64,
-    /// What happened.
     pub message: String,
 }

@@ -5,42 +5,42 @@ use crate::id::SegmentId;
 use crate::words::words;
 
 words! {
-    /// How the instances of a failed host of the segment get a new one.
+    /// The choice of the new host for the instances of a failed host of the segment.
     RecoveryMethod {
         /// Nova's scheduler chooses.
         Auto = "auto",
         /// A reserved host of the segment takes them.
         ReservedHost = "reserved_host",
-        /// `auto`, and a reserved host if that fails.
+        /// `auto` first, then a reserved host if that fails.
         AutoPriority = "auto_priority",
-        /// A reserved host, and `auto` if that fails.
+        /// A reserved host first, then `auto` if that fails.
         RhPriority = "rh_priority",
     }
 }
 
-/// A failover segment: hosts that stand in for one another.
+/// A failover segment: hosts that replace one another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// The integer primary key; clients page by it.
+    /// The integer primary key; clients use it for pagination.
     pub row: i64,
-    /// The id clients use.
+    /// The id that clients use.
     pub id: SegmentId,
-    /// Unique among segments that are not deleted.
+    /// The name, unique among segments that are not deleted.
     pub name: String,
     /// Free text; `COMPUTE` by custom.
     pub service_type: String,
-    /// A disabled segment's notifications are accepted and then ignored.
+    /// True if failures are handled. A disabled segment's notifications are accepted and then ignored.
     pub enabled: bool,
     /// Free text.
     pub description: Option<String>,
-    /// Whether instances go to reserved hosts, or to any.
+    /// The method that chooses the new hosts of instances.
     pub recovery_method: RecoveryMethod,
-    /// When made and changed.
+    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
 impl Segment {
-    /// The column names a list may be sorted by.
+    /// The column names that a list may be sorted by.
     pub const SORT_KEYS: &'static [&'static str] = &[
         "id",
         "uuid",
@@ -56,7 +56,7 @@ impl Segment {
     ];
 }
 
-/// What a new segment is made of.
+/// The data of a new segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "what has no comment is as in `Segment`")]
 pub struct NewSegment {
@@ -67,7 +67,7 @@ pub struct NewSegment {
     pub recovery_method: RecoveryMethod,
 }
 
-/// A partial change: `None` leaves a field as it is.
+/// A partial change; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "what has no comment is as in `Segment`")]
 pub struct SegmentChange {
@@ -80,7 +80,7 @@ pub struct SegmentChange {
 }
 
 impl SegmentChange {
-    /// Whether it changes nothing but `enabled`, which is allowed at any time (R20).
+    /// True if the change is only about `enabled`, which is allowed at any time (R20).
     pub fn only_enables(&self) -> bool {
         let without = Self {
             enabled: None,
@@ -89,7 +89,7 @@ impl SegmentChange {
         self.enabled.is_some() && without == Self::default()
     }
 
-    /// `segment` with the change.
+    /// Returns `segment` with the change applied.
     #[must_use]
     pub fn applied_to(&self, segment: Segment) -> Segment {
         let change = self.clone();
@@ -103,7 +103,7 @@ impl SegmentChange {
         }
     }
 
-    /// The same change without what `segment` is already; `enabled` stays.
+    /// Returns the change without the values that `segment` already has; `enabled` is kept.
     #[must_use]
     pub fn beyond(&self, segment: &Segment) -> Self {
         Self {
@@ -124,15 +124,15 @@ impl SegmentChange {
     }
 }
 
-/// Which segments to list.
+/// The conditions of a list of segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentFilter {
-    /// Exactly this word; one that no segment can have matches none.
+    /// The exact recovery method; a value that no segment can have matches none.
     pub recovery_method: Option<String>,
-    /// Exactly this text.
+    /// The exact service type.
     pub service_type: Option<String>,
-    /// Only enabled or only disabled ones.
+    /// True for only the enabled segments, false for only the disabled ones.
     pub enabled: Option<bool>,
-    /// Only the row with this integer id.
+    /// The integer id of the only row to list.
     pub row: Option<i64>,
 }

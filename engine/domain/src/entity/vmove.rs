@@ -6,25 +6,25 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// How far one instance is.
+    /// The progress of one instance.
     VmoveStatus {
-        /// To be moved.
+        /// The instance is to be moved.
         Pending = "pending",
-        /// Nova has been asked, or is about to be.
+        /// Nova has received the request, or is about to.
         Ongoing = "ongoing",
-        /// Left where it was, by a stated policy; `message` says which.
+        /// The instance was excluded from the move; `message` names the rule.
         Ignored = "ignored",
-        /// Not moved; `message` says why and what to do.
+        /// The instance was not moved; `message` gives the reason and what to do.
         Failed = "failed",
-        /// Runs, or is kept, on `dest_host`.
+        /// The instance runs, or is kept, on `dest_host`.
         Succeeded = "succeeded",
     }
 }
 
 words! {
-    /// How an instance is moved.
+    /// The way an instance is moved.
     VmoveType {
-        /// Rebuilt elsewhere after its host died.
+        /// The instance is rebuilt on another host after its host died.
         Evacuation = "evacuation",
         /// Cold migration; kept for readers of old rows.
         Migration = "migration",
@@ -36,36 +36,36 @@ words! {
 /// One instance of a host recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vmove {
-    /// The integer primary key; clients page by it.
+    /// The integer primary key; clients use it for pagination.
     pub row: i64,
-    /// The id clients use.
+    /// The id that clients use.
     pub id: VmoveId,
-    /// The notification whose recovery it belongs to.
+    /// The notification whose recovery moves the instance.
     pub notification: NotificationId,
     /// Nova's server id, as stored.
     pub instance_uuid: String,
     /// The server's name.
     pub instance_name: String,
-    /// Nova's service host the instance was on.
+    /// The Nova service host the instance was on.
     pub source_host: Option<String>,
-    /// Nova's service host it is on now.
+    /// The Nova service host the instance is on now.
     pub dest_host: Option<String>,
-    /// When Nova was asked.
+    /// The time of the request to Nova.
     pub start_time: Option<Timestamp>,
-    /// When it was over, either way.
+    /// The time the move finished, with either result.
     pub end_time: Option<Timestamp>,
-    /// As Masakari's API shows it.
+    /// The type, as Masakari's API shows it.
     pub kind: Option<VmoveType>,
-    /// As Masakari's API shows it.
+    /// The status, as Masakari's API shows it.
     pub status: Option<VmoveStatus>,
-    /// What a person should know.
+    /// The text for operators.
     pub message: Option<String>,
-    /// When made and changed.
+    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
 impl Vmove {
-    /// The column names a list may be sorted by.
+    /// The column names that a list may be sorted by.
     pub const SORT_KEYS: &'static [&'static str] = &[
         "id",
         "uuid",
@@ -86,13 +86,13 @@ impl Vmove {
     ];
 }
 
-/// Which vmoves of a notification to list.
+/// The conditions of a list of a notification's vmoves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VmoveFilter {
-    /// Exactly this word; one that no vmove can have matches none.
+    /// The exact status; a value that no vmove can have matches none.
     pub status: Option<String>,
-    /// Exactly this word.
+    /// The exact type.
     pub kind: Option<String>,
-    /// Only the row with this integer id.
+    /// The integer id of the only row to list.
     pub row: Option<i64>,
 }

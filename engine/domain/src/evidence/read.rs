@@ -1,4 +1,4 @@
-//! From JSON, strictly.
+//! The strict parser of evidence in JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::{EvidenceKind, FenceAction, FenceEvidence, time};
 use crate::timestamp::Timestamp;
 
-/// The most there may be of it, before it is encoded for the header.
+/// The maximum size of the JSON, before it is encoded for the header.
 pub const MOST_BYTES: usize = 4096;
 
-/// The longest text, in characters.
+/// The maximum length of a text, in characters.
 const LONGEST: usize = 255;
 
-/// How much of a reporter's own text an error repeats.
+/// The part of a reporter's own text that an error repeats, in characters.
 const SHOWN: usize = 64;
 
 const MEMBERS: [&str; 14] = [
@@ -36,67 +36,67 @@ const MEMBERS: [&str; 14] = [
     "last_up_at",
 ];
 
-/// Why evidence is not taken: what is wrong, where, and what to do.
+/// The reason why evidence is refused: the problem, its place, and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvidenceError {
-    /// Too long.
+    /// The evidence is too long.
     #[error("it has {bytes} bytes, and at most {MOST_BYTES} are taken: leave out optional members")]
     TooLong {
-        /// How long it is.
+        /// The actual length.
         bytes: usize,
     },
-    /// No JSON, or no object.
+    /// The text is not a JSON object.
     #[error("it is no JSON object: {0}")]
     NotAnObject(#[source] serde_json::Error),
-    /// A member twice.
+    /// A member is there twice.
     #[error("member \"{member}\" is there twice: say it once")]
     Twice {
-        /// Its name, as sent.
+        /// The member's name, as sent.
         member: String,
     },
-    /// A member nobody knows.
+    /// The member is not known in version 1.
     #[error("member \"{member}\" is not known in version 1: leave it out")]
     Unknown {
-        /// Its name, as sent.
+        /// The member's name, as sent.
         member: String,
     },
-    /// A member that must be there.
+    /// A required member is missing.
     #[error("member \"{member}\" is missing: it is required{why}")]
     Missing {
-        /// Its name in version 1.
+        /// The member's name in version 1.
         member: &'static str,
-        /// Why, if not always.
+        /// The condition under which it is required, if not always.
         why: &'static str,
     },
-    /// A member that says what it may not.
+    /// A member has an invalid value.
     #[error("member \"{member}\" must be {wanted}, and is {found}")]
     Wrong {
-        /// Its name in version 1.
+        /// The member's name in version 1.
         member: &'static str,
-        /// What it must be.
+        /// The expected value.
         wanted: &'static str,
-        /// What it is.
+        /// The actual value.
         found: String,
     },
-    /// It contradicts itself.
+    /// The evidence contradicts itself.
     #[error(
         "\"last_up_at\" is later than \"completed_at\": the node was up again after that fence, so it proves nothing"
     )]
     UpSince,
-    /// It speaks of another host.
+    /// The evidence is about another host.
     #[error(
         "\"host\" is {named}, and the notification's hostname is {reported}: evidence goes with its own host's report"
     )]
     OtherHost {
-        /// The host it names.
+        /// The host in the evidence.
         named: String,
         /// The host of the notification.
         reported: String,
     },
 }
 
-/// A reporter's text for an error: short, and without anything that a log or a terminal would act upon.
+/// Renders a reporter's text for an error: short, and without characters that a log or a terminal would interpret.
 pub(super) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() {
@@ -105,7 +105,7 @@ pub(super) fn shown(text: &str) -> String {
     format!("{short:?}")
 }
 
-/// The members in the order in which they came, those that are there twice included.
+/// The members in the order of the input, with duplicates.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -205,7 +205,7 @@ impl Members {
         })
     }
 
-    /// A text as every text must be; `None` if it is not there.
+    /// Returns a valid text; `None` if the member is missing.
     fn text(&mut self, member: &'static str) -> Result<Option<String>, EvidenceError> {
         let wrong = |wanted, found| EvidenceError::Wrong {
             member,

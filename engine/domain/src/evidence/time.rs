@@ -1,11 +1,11 @@
-//! RFC 3339 with a zone, and back.
+//! Times in RFC 3339 with a zone: parser and formatter.
 
 use crate::timestamp::Timestamp;
 
 const DAY: i64 = 86_400;
 
-/// Reads `2026-11-20T18:30:12.481516Z`, or with an offset such as `+01:00`. `None` for anything else: no zone, more than six
-/// digits of a second, a day that no calendar has.
+/// Reads `2026-11-20T18:30:12.481516Z`, or the same with an offset such as `+01:00`. Returns `None` for anything else: no
+/// zone, more than six digits of a second, a day that does not exist.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let (date, rest) = bytes.split_at_checked(10)?;
@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(seconds * 1_000_000 + micros))
 }
 
-/// The same in UTC, without a fraction if there is none.
+/// Renders a time in UTC; the fraction is omitted if it is zero.
 pub fn text(at: Timestamp) -> String {
     let (seconds, micros) = (
         at.micros().div_euclid(1_000_000),
@@ -58,7 +58,8 @@ pub fn text(at: Timestamp) -> String {
     text
 }
 
-/// A number with at least so many digits. What waits says until when with each look, and padding by `format!` takes ten times as long.
+/// Appends a number with at least `least` digits. Waiting recoveries render their deadline at each poll, and padding by
+/// `format!` takes ten times as long.
 fn digits(text: &mut String, number: i64, least: u32) {
     if !(0..10_i64.pow(least)).contains(&number) {
         text.push_str(&number.to_string());
@@ -89,7 +90,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     Some((number(digits)? * scale, zone))
 }
 
-/// Seconds east of UTC.
+/// Returns the seconds east of UTC.
 fn offset(zone: &[u8]) -> Option<i64> {
     match *zone {
         [b'Z' | b'z'] => Some(0),
@@ -114,7 +115,7 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar. The year begins in March, so that the odd day comes last.
+/// Returns the days since 1970-01-01 in the Gregorian calendar. The year starts in March, so that the leap day comes last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 {
         (year, month - 3)
@@ -126,7 +127,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The reverse of [`days`].
+/// Returns the date of a day; the inverse of [`days`].
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));

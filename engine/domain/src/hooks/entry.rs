@@ -1,4 +1,4 @@
-//! A hook as it is written into the configuration.
+//! A hook as it is written in the configuration.
 //!
 //! ```text
 //! exec:/path/to/program argument "another argument" #timeout=10&on_failure=continue
@@ -9,21 +9,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How much longer than its limit a program may live: it is asked to end first, then killed. Rounded up.
+/// The time a program may run beyond its limit: it is terminated first, then killed. Rounded up.
 const KILL_AFTER: Duration = Duration::from_secs(7);
 
-/// The longest entry.
+/// The maximum length of an entry.
 const LONGEST: usize = 4096;
 
-/// What is run.
+/// The target of a hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HookTarget {
     /// A program, without a shell.
     Exec {
-        /// Its absolute path.
+        /// The absolute path.
         program: String,
-        /// Its arguments.
         args: Vec<String>,
     },
     /// A POST to a web address.
@@ -35,32 +34,30 @@ pub enum HookTarget {
     },
 }
 
-/// What a hook's failure means.
+/// The consequence of a hook's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// The recovery fails: nothing that comes after the hook is begun.
+    /// The recovery fails: no step after the hook is started.
     Abort,
-    /// The recovery goes on, and its message says so.
+    /// The recovery continues, and its message mentions the failure.
     Continue,
 }
 
-/// One hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
-    /// What is run.
     pub target: HookTarget,
-    /// How long one run may take.
+    /// The time limit of one run.
     pub timeout: Duration,
-    /// How often it is run again after it has failed; only if it is idempotent.
+    /// The number of retries after a failure; only for an idempotent hook.
     pub retries: u32,
-    /// Whether a failure stops the recovery.
+    /// The consequence of a failure.
     pub on_failure: OnFailure,
-    /// Whether it may be run again when nobody knows what came of a run.
+    /// True if the hook may run again when the result of a run is unknown.
     pub idempotent: bool,
 }
 
-/// What a hook is given that does not say otherwise.
+/// The values for a hook that does not set its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "as in `Hook`")]
 pub struct Defaults {
@@ -77,13 +74,13 @@ impl Default for Defaults {
     }
 }
 
-/// Why an entry cannot be used.
+/// The reason why an entry is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}; {help}")]
 pub struct EntryError {
-    /// What is wrong.
+    /// The problem.
     pub why: String,
-    /// What to write.
+    /// The remedy.
     pub help: String,
 }
 
@@ -97,7 +94,7 @@ impl EntryError {
 }
 
 impl Hook {
-    /// Whether an entry is a hook at all, and no built-in step.
+    /// True if an entry is a hook and not a built-in step.
     pub fn is_one(entry: &str) -> bool {
         ["exec:", "http:", "https:"]
             .iter()
@@ -108,7 +105,7 @@ impl Hook {
     ///
     /// # Errors
     ///
-    /// It cannot be used; what is wrong is said without repeating an address, which may hold a secret.
+    /// Fails if the entry is invalid. The error does not repeat an address, which may contain a secret.
     pub fn parse(entry: &str, defaults: Defaults) -> Result<Self, EntryError> {
         if entry.len() > LONGEST {
             return Err(EntryError::new(
@@ -196,8 +193,8 @@ impl Hook {
         Ok(())
     }
 
-    /// What people call it: the program without its arguments, the address without its query, either of which may be
-    /// long or nobody's business.
+    /// Returns the display name: the program without its arguments, or the address without its query. Either may be long or
+    /// confidential.
     pub fn name(&self) -> String {
         match &self.target {
             HookTarget::Exec { program, .. } => format!("exec:{program}"),
@@ -205,8 +202,8 @@ impl Hook {
         }
     }
 
-    /// How long after its intent a run may still be going on, or take effect, if nobody has heard of its end. `hold` is
-    /// how much longer a proxy may hold a request.
+    /// Returns the time after the intent in which a run whose end is unknown may still be running or take effect. `hold` is
+    /// the extra time for which a proxy may hold a request.
     pub(crate) fn may_run_for(&self, hold: Duration) -> Duration {
         let more = match &self.target {
             HookTarget::Exec { .. } => KILL_AFTER,
@@ -261,8 +258,7 @@ fn check_url(url: &str) -> Result<(), EntryError> {
     Ok(())
 }
 
-/// Splits a command line into words: at blanks, unless they are quoted. A word that begins with a bare `#` begins the
-/// hook's options.
+/// Splits a command line into words at unquoted blanks. A word that starts with an unquoted `#` starts the hook's options.
 fn words(line: &str) -> Result<(Vec<String>, String), EntryError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

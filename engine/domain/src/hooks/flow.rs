@@ -1,19 +1,17 @@
-//! A recovery's workflow as it is written into the configuration: built-in steps and hooks in three phases.
+//! A recovery's workflow as it is written in the configuration: built-in steps and hooks in three phases.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Defaults, EntryError, Hook, MOST_HOOKS, Phase};
 
-/// Which of the four options.
+/// The kind of recovery that one of the four options is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowKind {
-    /// A host, its instances going wherever Nova's scheduler puts them.
+    /// A host whose instances go to the hosts that Nova's scheduler chooses.
     HostAuto,
-    /// A host, its instances going to a reserved one.
+    /// A host whose instances go to a reserved host.
     HostReserved,
-    /// An instance.
     Instance,
-    /// A process.
     Process,
 }
 
@@ -28,10 +26,10 @@ const CONFIRM_DISABLED: &str = "confirm_compute_node_disabled_task";
 const NO_OP: &str = "no_op";
 
 impl FlowKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::HostAuto, Self::HostReserved, Self::Instance, Self::Process];
 
-    /// The option's name.
+    /// Returns the option's name.
     pub const fn option(self) -> &'static str {
         match self {
             Self::HostAuto => "host_auto_failure_recovery_tasks",
@@ -41,7 +39,7 @@ impl FlowKind {
         }
     }
 
-    /// The built-in steps, in the order in which they are done whatever the option says.
+    /// Returns the built-in steps in the order in which they run, whatever the option contains.
     const fn steps(self) -> &'static [&'static str] {
         match self {
             Self::HostAuto | Self::HostReserved => &[DISABLE_SERVICE, PREPARE, EVACUATE],
@@ -50,7 +48,7 @@ impl FlowKind {
         }
     }
 
-    /// What Masakari has where nobody has written anything.
+    /// Returns Masakari's default value of the option.
     pub const fn default_text(self) -> &'static str {
         match self {
             Self::HostAuto => {
@@ -73,8 +71,8 @@ impl FlowKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "what has no comment is as in `Phase`")]
 pub struct Flow {
-    /// Whether the engine does its own work: evacuates, restarts the instance, disables the service. Without it the
-    /// recovery is what its hooks make of it.
+    /// True if the engine does its own work: evacuates, restarts the instance, disables the service. Otherwise the recovery
+    /// consists of its hooks.
     pub acts: bool,
     pub pre: Vec<Hook>,
     pub main: Vec<Hook>,
@@ -103,12 +101,12 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// Whether there is nothing to be said of them, and so nothing to be stored.
+    /// True if all flows are the default, so nothing has to be stored.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Every hook.
+    /// Returns all hooks of all flows.
     pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
         [
             &self.host_auto,
@@ -122,14 +120,14 @@ impl Flows {
     }
 }
 
-/// Why an option cannot be used.
+/// The reason why an option is invalid.
 pub type FlowError = EntryError;
 
-/// Something an operator should know about a flow that is not done as it is written.
+/// A note for operators on a flow that does not run as written.
 pub type Note = String;
 
 impl Flow {
-    /// The hooks of a phase.
+    /// Returns the hooks of a phase.
     pub fn hooks(&self, phase: Phase) -> &[Hook] {
         match phase {
             Phase::Pre => &self.pre,
@@ -138,11 +136,11 @@ impl Flow {
         }
     }
 
-    /// Makes a flow of what is written: the entries of each phase, in their order.
+    /// Builds a flow from the configured entries of each phase, in their order.
     ///
     /// # Errors
     ///
-    /// A phase or a step that nobody knows, a hook that cannot be used, or half of a restart.
+    /// Fails for an unknown phase or step, an invalid hook, or half of a restart.
     pub fn build(
         kind: FlowKind,
         written: &[(String, Vec<String>)],
@@ -195,8 +193,8 @@ impl Flow {
         Ok(())
     }
 
-    /// What becomes of steps that are left out or in another order. The order of fence, proof, `forced_down` and evacuation
-    /// is what makes a recovery safe, and no option changes it.
+    /// Sets what the flow enables, and returns notes on steps that are missing or in another order. The order of fence,
+    /// proof, `forced_down` and evacuation makes a recovery safe, and no option changes it.
     fn judge(&mut self, kind: FlowKind, named: &[&str]) -> Result<Vec<Note>, FlowError> {
         let has = |step: &str| named.contains(&step);
         self.acts = match kind {

@@ -1,4 +1,4 @@
-//! What a server is, whatever it does just now.
+//! The properties of a server that do not depend on its state.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
-/// What rules about instances look at, and no decision about a move besides. What Nova does not show is empty.
+/// The properties that rules for instances use, and no other decision about a move. A property that Nova does not show is
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
-    /// The project it belongs to.
     pub project: String,
-    /// When it was made, by Nova's clock.
+    /// The time of creation, by Nova's clock.
     pub created: Option<Timestamp>,
-    /// The image it was made of; `None` if it boots from a volume.
+    /// The image it was created from; `None` if it boots from a volume.
     pub image: Option<String>,
-    /// What Nova remembers of that image's properties.
+    /// The properties of that image, as Nova has stored them.
     pub image_properties: BTreeMap<String, String>,
-    /// The extra specs of its flavor, as they were when it was made.
+    /// The extra specs of its flavor at the time of creation.
     pub flavor_properties: BTreeMap<String, String>,
 }

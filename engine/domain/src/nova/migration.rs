@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 use crate::id::{MigrationId, ServerId};
 use crate::timestamp::Timestamp;
 
-/// What kind of move a migration record is about.
+/// The kind of move of a migration record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MigrationType {
-    /// Rebuilt elsewhere.
+    /// A rebuild on another host.
     Evacuation,
-    /// `live-migration`.
+    /// Nova's `live-migration`.
     LiveMigration,
-    /// Cold migration.
+    /// A cold migration.
     Migration,
-    /// Resize.
+    /// A resize.
     Resize,
-    /// A word this version does not know.
+    /// A value that this version does not know.
     Other(String),
 }
 
 impl MigrationType {
-    /// From Nova's word.
+    /// Parses Nova's value.
     pub fn from_nova(word: &str) -> Self {
         match word {
             "evacuation" => Self::Evacuation,
@@ -34,50 +34,50 @@ impl MigrationType {
     }
 }
 
-/// How far a migration is. Its states are Nova's, which has no list of them: each kind of migration sets its own.
+/// The state of a migration. Nova has no list of these states: each kind of migration sets its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum MigrationStatus {
-    /// Waits for another one.
+    /// The migration waits for another one.
     Queued,
-    /// Asked for; nobody has taken it up.
+    /// Requested; no service has picked it up.
     Accepted,
-    /// A live migration is looked into.
+    /// A live migration is being checked.
     Preparing,
-    /// A destination has taken it up.
+    /// A destination has picked it up.
     PreMigrating,
-    /// Under way.
+    /// In progress.
     Migrating,
-    /// A live migration is under way.
+    /// A live migration is in progress.
     Running,
-    /// It has arrived.
+    /// The instance has arrived.
     PostMigrating,
-    /// It is there, and its owner has not confirmed it yet.
+    /// The instance has arrived, and its owner has not confirmed the move yet.
     Finished,
     /// Being confirmed.
     Confirming,
-    /// It stays there.
+    /// The instance stays on the destination.
     Confirmed,
-    /// Being taken back.
+    /// Being reverted.
     Reverting,
-    /// It is where it was.
+    /// The instance is back on its source.
     Reverted,
-    /// An evacuation that has arrived, and that its source has not closed.
+    /// An evacuation has arrived, and its source has not closed it.
     Done,
-    /// Over.
+    /// Completed.
     Completed,
     /// A compute host has given it up.
     Failed,
     /// A conductor or a compute host has given it up.
     Error,
-    /// Somebody has ended it.
+    /// A caller has aborted it.
     Cancelled,
-    /// A word this version does not know: it may mean anything.
+    /// A value that this version does not know: it may mean anything.
     Other(String),
 }
 
 impl MigrationStatus {
-    /// Nova's word.
+    /// Returns Nova's value.
     pub fn as_nova(&self) -> &str {
         match self {
             Self::Queued => "queued",
@@ -101,28 +101,28 @@ impl MigrationStatus {
         }
     }
 
-    /// Whether nothing more comes of it, whatever its kind.
+    /// True if the migration is done, whatever its kind.
     pub fn is_over(&self) -> bool {
         self.is_failed() || self.has_moved() || matches!(self, Self::Finished | Self::Reverted)
     }
 
-    /// Whether it has brought its instance to another host, and left it there.
+    /// True if it has moved its instance to another host, where the instance stays.
     pub fn has_moved(&self) -> bool {
         self.is_done() || *self == Self::Confirmed
     }
 
-    /// Whether it is an evacuation that has arrived.
+    /// True if it is an evacuation that has arrived.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done | Self::Completed)
     }
 
-    /// Whether it came to nothing.
+    /// True if it has failed.
     pub fn is_failed(&self) -> bool {
         self.may_have_spawned() || *self == Self::Error
     }
 
-    /// Whether an evacuation that came to nothing may have left a guest at its destination. `error` is the conductor's word,
-    /// before anything was asked of a compute host.
+    /// True if a failed evacuation may have left a guest at its destination. The conductor sets `error` before any call to a
+    /// compute host.
     pub fn may_have_spawned(&self) -> bool {
         matches!(self, Self::Failed | Self::Cancelled)
     }
@@ -176,30 +176,27 @@ impl std::fmt::Display for MigrationStatus {
 pub struct Migration {
     /// Nova's integer id.
     pub id: MigrationId,
-    /// The server.
     pub server: ServerId,
-    /// What kind of move.
     pub kind: MigrationType,
-    /// How far it is.
     pub status: MigrationStatus,
-    /// `source_compute`: a service host.
+    /// The source service host, `source_compute`.
     pub source: Option<String>,
-    /// `dest_compute`: a service host; unset until Nova's scheduler has chosen.
+    /// The destination service host, `dest_compute`; unset until Nova's scheduler has chosen.
     pub dest: Option<String>,
-    /// When the record was made, by Nova's clock.
+    /// The time of creation, by Nova's clock.
     pub created_at: Option<Timestamp>,
-    /// When the record last changed, by Nova's clock; unset until a compute host has changed it.
+    /// The time of the last change, by Nova's clock; unset until a compute host has changed it.
     #[serde(default)]
     pub updated_at: Option<Timestamp>,
 }
 
 impl Migration {
-    /// When it was last touched, by Nova's clock. A new record has no `updated_at`.
+    /// Returns the time of creation or last change, by Nova's clock. A new record has no `updated_at`.
     pub fn touched_at(&self) -> Option<Timestamp> {
         self.updated_at.or(self.created_at)
     }
 
-    /// Whether it is an evacuation that no conductor has picked up.
+    /// True if it is an evacuation that no conductor has picked up.
     pub fn is_unpicked(&self) -> bool {
         self.status == MigrationStatus::Accepted && self.dest.is_none()
     }

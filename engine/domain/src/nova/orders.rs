@@ -1,46 +1,45 @@
-//! Why an instance does not run: what was asked of it last, by Nova's record.
+//! The reason why an instance does not run: the last request about it in Nova's records.
 
 use serde::{Deserialize, Serialize};
 
 use super::{PowerState, Server, VmState};
 use crate::timestamp::Timestamp;
 
-/// Who has asked for something.
+/// The requester of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// This service, or Masakari under the same user: what a recovery does changes nothing of what is meant.
+    /// This service, or Masakari under the same user. A recovery's actions do not change whether the instance should run.
     Ours,
-    /// Nova itself, which stops in its records what it finds shut down.
+    /// Nova itself, which records an instance as stopped when it finds the guest shut down.
     Nova,
-    /// Anybody else.
+    /// Any other caller.
     Person,
 }
 
-/// What was asked of an instance.
+/// An action on an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAction {
-    /// Nova's word for it: `stop`, `evacuate`.
+    /// Nova's name of the action, such as `stop` or `evacuate`.
     pub action: String,
-    /// Who.
     pub by: By,
 }
 
-/// Why an instance does not run.
+/// The reason why an instance does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
-    /// Nobody has looked yet.
+    /// Nova's records have not been read yet.
     Unasked,
-    /// A person has asked for it.
+    /// A person has requested it.
     Meant,
-    /// Nobody has: it is down.
+    /// No one has requested it: the instance is down.
     Due,
-    /// Nova found its guest shut down: whether the guest did that by itself is not known.
+    /// Nova found the guest shut down. It is unknown if the guest shut down by itself.
     Unclear,
 }
 
 impl Why {
-    /// By what was asked for, the latest first: the latest that says whether it is meant to run.
+    /// Returns the reason by the actions, latest first: the latest one that shows if the instance should run decides.
     pub fn judge(orders: &[ServerAction]) -> Self {
         let said = orders
             .iter()
@@ -59,7 +58,7 @@ impl Why {
                     | "restore",
                     _,
                 ) => Some(Self::Due),
-                // A move, a rebuild, a lock: it goes on as it was.
+                // A move, a rebuild or a lock: the instance stays as it was.
                 (_, _) => None,
             });
         said.unwrap_or(Self::Unclear)
@@ -69,35 +68,34 @@ impl Why {
 /// An instance that does not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rest {
-    /// Why.
     pub why: Why,
-    /// Since when, as far as was seen.
+    /// The time since which it was seen not running.
     pub since: Timestamp,
-    /// Nova is at work on it.
+    /// True if Nova has a task in progress for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub busy: bool,
-    /// Nova calls it stopped, so that it can be started.
+    /// True if Nova shows it as stopped, so that it can be started.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// When it was changed last, as Nova shows it.
+    /// The time of its last change, as Nova shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Timestamp>,
-    /// The same when Nova was asked why.
+    /// The value of `seen` when the reason was last read from Nova.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<Timestamp>,
 }
 
 impl Rest {
-    /// Nobody has asked why since it was changed last.
+    /// True if the reason has not been read since the last change.
     pub fn is_to_be_asked(&self) -> bool {
         self.judged.is_none() || (self.seen.is_some() && self.judged != self.seen)
     }
 }
 
-/// Whether a server does not run, and what is known of why by its state alone; `None` if it runs.
+/// Returns the known reason why a server does not run, by its state alone; `None` if it runs.
 pub fn at_rest(server: &Server) -> Option<Why> {
     match (&server.vm_state, server.power_state) {
-        // Only a person brings an instance into these.
+        // Only a person brings an instance into these states.
         (
             VmState::Paused
             | VmState::Suspended

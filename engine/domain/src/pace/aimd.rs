@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use super::{APART, Echo, FOREVER, MEMORY, ONE};
 
-/// What a service may ask for; longer waits are looked at again.
+/// The longest pause that a service may require; after it the service is tried again.
 const LONGEST_QUIET: Duration = Duration::from_mins(1);
 
-/// Where a window may be.
+/// The bounds of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Never less.
+    /// The minimum.
     pub min: u32,
-    /// To begin with.
+    /// The initial value.
     pub start: u32,
-    /// Never more.
+    /// The maximum.
     pub max: u32,
 }
 
 impl Bounds {
-    /// The bounds put in order: at least one, and the beginning between the ends. The upper one wins.
+    /// Returns consistent bounds: each at least one, and the initial value between the others. The maximum takes precedence.
     #[must_use]
     pub fn in_order(self) -> Self {
         let max = self.max.max(1);
@@ -32,17 +32,16 @@ impl Bounds {
     }
 }
 
-/// Additive increase, multiplicative decrease. It doubles with every round until something speaks against it for the first
-/// time, and grows by one a round after that.
+/// Additive increase, multiplicative decrease. The window doubles each round until the first reduction, and grows by one a
+/// round after that.
 ///
-/// The delay counts as too long when, smoothed, it is over twice the least that was seen in the last minutes and over
-/// `patience`: so a service that is slow by nature is not strangled, and one that is quick may queue a little. Four times
-/// `patience` is too long in any case.
+/// The delay is too long when its smoothed value exceeds both twice the least delay of the last minutes and `patience`. So a
+/// naturally slow service is not starved, and a quick one may queue a little. Four times `patience` is too long in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aimd {
     bounds: Bounds,
     patience: Duration,
-    /// In thousandths.
+    /// The window in thousandths.
     window: u64,
     smoothed: Option<Duration>,
     least: Option<Duration>,
@@ -53,7 +52,7 @@ pub struct Aimd {
 }
 
 impl Aimd {
-    /// A window that has seen nothing yet.
+    /// Returns a window without observations.
     pub fn new(bounds: Bounds, patience: Duration) -> Self {
         let bounds = bounds.in_order();
         Self {
@@ -69,17 +68,17 @@ impl Aimd {
         }
     }
 
-    /// How many at once.
+    /// Returns the number of parallel calls.
     pub fn window(&self) -> u32 {
         u32::try_from(self.window / ONE).unwrap_or(u32::MAX)
     }
 
-    /// Until when nothing new is asked for, because the service has said so.
+    /// Returns the time until which no new calls are made, because the service requires a pause.
     pub fn quiet_until(&self) -> Duration {
         self.quiet_until
     }
 
-    /// Takes in what came of something asked. `full`: the window was what kept back more. `now` is any clock that does not
+    /// Applies the result of a call. `full`: the window was what prevented further calls. `now` is any clock that does not
     /// go back.
     pub fn hear(&mut self, echo: Echo, full: bool, now: Duration) {
         match echo {
@@ -101,7 +100,7 @@ impl Aimd {
         if smoothed > self.too_long() {
             self.reduce(5, now);
         } else if full {
-            // One for each window's worth of answers; one for each answer before the first reduction.
+            // Grows by one per window of answers; before the first reduction, by one per answer.
             let step = match self.reduced_at {
                 None => ONE,
                 Some(_) => (ONE * ONE / self.window.max(ONE)).max(1),
@@ -124,7 +123,7 @@ impl Aimd {
         twice.max(self.patience).min(self.patience.saturating_mul(4))
     }
 
-    /// Takes away one part of so many, once for what belongs together.
+    /// Reduces the window by the fraction 1/`part`, once for results that belong together.
     fn reduce(&mut self, part: u64, now: Duration) {
         let apart = self.smoothed.unwrap_or_default().clamp(APART, LONGEST_QUIET);
         if self.reduced_at.is_some_and(|at| now.saturating_sub(at) < apart) {
@@ -156,8 +155,8 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// A service that takes up `rate` things a second, one after the other, and is looked at every `tick`: what the window
-    /// comes to and how many were done, after so many seconds with as much to do as one likes.
+    /// Simulates a service that picks up `rate` items a second, one after the other, and is polled every `tick`. Returns the
+    /// windows and the number of items done after `seconds` of unlimited demand.
     fn served(rate: u64, tick: u64, seconds: u64) -> (Vec<u32>, u64) {
         let mut aimd = aimd();
         let (mut windows, mut done, mut free_at) = (Vec::new(), 0_u64, 0_u64);

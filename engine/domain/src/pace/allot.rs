@@ -1,4 +1,4 @@
-//! Who goes next, over all recoveries of an engine.
+//! The choice of the next move, over all recoveries of an engine.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,26 +6,27 @@ use std::time::Duration;
 
 use super::Urgency;
 
-/// One place in so many goes to whoever waits longest with nothing under way, however urgent the others are.
+/// Every fourth slot goes to the recovery that has waited longest with nothing in flight, whatever the urgency of the
+/// others.
 const TURN: u64 = 4;
 
-/// What [`allot`] needs to know of a recovery.
+/// The input of [`allot`] for one recovery.
 #[derive(Clone, Copy, Debug)]
 pub struct Party<'a> {
-    /// Evacuations it has under way.
+    /// The number of evacuations in flight.
     pub busy: u32,
-    /// Since when it has had nothing under way or been given nothing; any clock.
+    /// The time since which it has had nothing in flight or got no slot; any clock.
     pub waits_since: Duration,
-    /// Moves that lack nothing but leave, most urgent first.
+    /// The moves that wait only for a permit, most urgent first.
     pub ready: &'a [(Urgency, u32)],
 }
 
-/// Divides `free` places among `parties`: so many for each, in their order. `window` is what `free` is left of, `given` how
-/// many places have ever been given.
+/// Divides `free` slots among `parties` and returns the number for each, in their order. `free` is the unused part of
+/// `window`, and `given` is the number of slots ever given.
 ///
-/// The most urgent move goes first, whosever it is; among equals the recovery that has least under way. But every
-/// recovery keeps one under way while they all fit into half of the window, and if they do not, every fourth place goes by
-/// turns: nobody waits for ever behind the urgent ones of others.
+/// The most urgent move goes first, whichever recovery it belongs to; among equals, the recovery with the fewest in flight.
+/// But every recovery keeps one in flight while all of them fit into half of the window. If they do not, every fourth slot
+/// is given round-robin, so that no recovery waits forever behind the urgent moves of others.
 pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u32> {
     let mut shares = vec![0_u32; parties.len()];
     let mut left = free;
@@ -57,7 +58,7 @@ pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u
         if turn.is_multiple_of(TURN)
             && let Some(at) = idle.by_ref().find(|at| shares[*at] == 0)
         {
-            // Its bid in the heap is one place behind now; it is put right when it comes up.
+            // The recovery's bid in the heap is now one slot behind; it is corrected when it comes up.
             shares[at] = 1;
             left -= 1;
             continue;
@@ -65,7 +66,7 @@ pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u
         let Some(bidding) = heap.pop() else { break };
         let at = bidding.at;
         match bid(&parties[at], shares[at], at) {
-            // A turn has come in between.
+            // A round-robin slot was given in between.
             Some(now) if now != bidding => heap.push(now),
             Some(_) => {
                 shares[at] += 1;
@@ -78,7 +79,7 @@ pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u
     shares
 }
 
-/// What a recovery bids for its next place; the greatest wins.
+/// A recovery's bid for its next slot; the greatest wins.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Bid {
     urgency: Urgency,
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn r13_fairness_nobody_starves_behind_a_stream_of_urgent_moves() {
-        // One place comes free at a time, and a recovery with endlessly many urgent moves wants each.
+        // One slot becomes free at a time, and a recovery with endlessly many urgent moves bids for each.
         let low = [(LOW, 1)];
         let high = [(HIGH, u32::MAX)];
         let mut since: Vec<u64> = vec![0; 50];

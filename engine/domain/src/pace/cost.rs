@@ -1,33 +1,33 @@
-//! What a look costs Nova, and how long it is left in peace for it.
+//! The cost of a poll for Nova, and the pause after it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A look that is not a long one takes a sixteenth of the time at most, so that following the evacuations does not hold them up: one
-/// that costs Nova a tenth of a second comes every second and a half.
+/// The pause after a short poll, as a multiple of its cost. Polls take a sixteenth of the time at most, so that following
+/// the evacuations does not delay them: a poll that costs Nova 0.1 s comes every 1.5 s.
 const PAUSE_PER_LOOK: u32 = 15;
 
-/// The longest it is put off for that. What is seen too late is begun too late.
+/// The longest pause for this reason. Late observations delay the next steps.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest it is put off for as long as the last one has taken.
+/// The longest pause that equals the duration of the last poll.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// So many answers are remembered: a list grows while a recovery goes on.
+/// The number of polls that are remembered: a list grows during a recovery.
 const REMEMBERED: usize = 8;
 
-/// Fewer say nothing about the cost.
+/// The number of polls below which the cost is unknown.
 const ENOUGH: usize = 3;
 
-/// How long the last looks of one kind took. The quickest of them is what the look itself costs; whatever the others took
-/// longer they waited in a queue, behind our own locks for instance, and pausing for that would leave Nova without work.
+/// The durations of the last polls of one kind. The quickest shows the cost of the poll itself. The others waited in a
+/// queue, for instance behind our own locks, and a pause for that would leave Nova without work.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LookCost {
     taken: VecDeque<Duration>,
 }
 
 impl LookCost {
-    /// How long Nova is left in peace after a look that took so long.
+    /// Returns the pause after a poll with the duration `taken`.
     pub fn pause_after(&mut self, taken: Duration) -> Duration {
         let taken = taken.min(LONGEST_PAUSE);
         if self.taken.len() >= REMEMBERED {

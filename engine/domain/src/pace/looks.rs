@@ -1,20 +1,20 @@
-//! How often a recovery looks at what Nova is doing.
+//! The interval at which a recovery polls Nova's progress.
 
 use std::time::Duration;
 
 use super::Model;
 
-/// A look is worth its requests when so many have been taken up since the last one.
+/// The number of evacuations picked up since the last poll that make a poll worth its requests.
 const PER_LOOK: u32 = 3;
 
-/// While the pace is being learnt the first looks come so much sooner, each twice as late as the one before.
+/// The factor by which the first polls come sooner while the pace is learnt; each waits twice as long as the one before.
 const SOONER: u32 = 5;
 
-/// The longest time between two looks on account of this: what is seen too late is begun too late.
+/// The longest interval that results from this. Late observations delay the next steps.
 const LONGEST: Duration = Duration::from_millis(1_500);
 
-/// The time between two looks of each of `recoveries`, at least, where `tick` is what the policy says and `in_flight` are under way
-/// in all of them. `waits`: something is waiting in front of Nova, or to be asked for.
+/// Returns the minimum interval between two polls of each of `recoveries`. `tick` is the policy's interval, and `in_flight`
+/// the number in flight in all recoveries. `waits`: something is queued in front of Nova, or still to be requested.
 pub fn pause(model: &Model, tick: Duration, in_flight: u32, recoveries: u32, waits: bool) -> Duration {
     if let Some(vain) = model.learns().filter(|_| waits) {
         let sooner = (tick / SOONER).saturating_mul(1 << vain.min(8));

@@ -1,30 +1,30 @@
-//! A window made of a model of the service: how many it takes up a second, and how long it needs for one by itself.
+//! A window from a model of the service: the rate at which it picks up items, and the time it needs for one by itself.
 //!
-//! What is worth having in front of a service is what it takes up until it is looked at the next time, and what it has in its hands
-//! meanwhile: its rate times the sum of the two times. Less leaves it idle, more only waits. Both are measured over rounds,
-//! as long as it takes to take up one window.
+//! The useful queue in front of a service is what it picks up until the next poll, plus what it works on in the meantime:
+//! its rate times the sum of the two times. A shorter queue leaves it idle, and a longer one only waits. Both are measured
+//! over rounds, each as long as the service takes to pick up one window.
 
 use std::time::Duration;
 
 use super::{APART, Bounds, FOREVER, MEMORY, ONE};
 
-/// A round ends after a window, but not before so many: the mean of fewer is chance; nor after more than so many: that of more is
-/// hardly less so.
+/// The minimum and maximum number of items in a round, which otherwise is one window. The mean of fewer is random, and more
+/// hardly improve it.
 const ROUND: (u32, u32) = (4, 16);
 
-/// What is taken up while nothing else was left makes room for so many more than itself, before the window was ever too large.
-/// So what a look can add to the queue is at most four times what Nova has just shown to take up in the same time.
+/// The additional slots for each item that is picked up while no other is left, before the window was ever too large. So a
+/// poll adds to the queue at most four times what Nova has just picked up in the same time.
 const LEAP: u64 = 3;
 
-/// After so long without anything asked of it the service is another one.
+/// The time without requests after which the model starts from scratch, because the service may have changed.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
-/// What is seen of one that has been taken up.
+/// The time until an item was picked up, between two polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TakenUp {
-    /// It was asked for so long before the last look at which nobody had it.
+    /// The time from the request to the last poll that showed it waiting.
     pub least: Duration,
-    /// It was asked for so long before the look at which somebody had.
+    /// The time from the request to the first poll that showed it picked up.
     pub most: Duration,
 }
 
@@ -35,22 +35,22 @@ impl TakenUp {
     }
 }
 
-/// What a look has shown.
+/// The result of a poll.
 #[derive(Clone, Copy, Debug)]
 pub struct LookResult<'a> {
-    /// What has been taken up since the look before.
+    /// The items picked up since the last poll.
     pub taken: &'a [TakenUp],
-    /// Of those that were looked at, nothing is left to be taken up.
+    /// True if none of the polled items is still waiting.
     pub dry: bool,
-    /// So many were waiting before it, in all.
+    /// The number of all waiting items before the poll.
     pub busy: u32,
-    /// The window was what kept back more.
+    /// True if the window was what prevented further requests.
     pub full: bool,
-    /// How long it is until the next look.
+    /// The time until the next poll.
     pub pause: Duration,
 }
 
-/// So many in so long.
+/// A number of items in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rate {
     count: u32,
@@ -58,7 +58,7 @@ struct Rate {
 }
 
 impl Rate {
-    /// How many in `time`, in thousandths.
+    /// Returns the number of items in `time`, in thousandths.
     fn within(self, time: Duration) -> u64 {
         let micros = self.time.as_micros().max(1);
         let count = u128::from(self.count) * u128::from(ONE) * time.as_micros();
@@ -66,39 +66,39 @@ impl Rate {
     }
 }
 
-/// What is measured together.
+/// The items that are measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Round {
     since: Duration,
-    /// It ends with so many.
+    /// The number of items that ends the round.
     goal: u32,
     taken: u32,
     waits: Duration,
-    /// There was a moment in it when nothing was left to be taken up: the service can do more than it shows.
+    /// True if at some moment no item was waiting: the service can do more than it shows.
     dry: bool,
 }
 
-/// The window was made smaller, and whether that shortens the wait is still to be seen.
+/// The check after a reduction of the window: it is still unknown if the waits become shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lowered {
     at: Duration,
-    /// The waits have to be below this one.
+    /// The value below which the mean wait has to be.
     below: Duration,
     goal: u32,
     taken: u32,
     waits: Duration,
 }
 
-/// How many Nova takes up, and how long it needs, as learnt so far.
+/// The rate at which Nova picks up items and the time it needs, as learnt so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     bounds: Bounds,
     patience: Duration,
-    /// In thousandths.
+    /// The window in thousandths.
     window: u64,
-    /// Whether it has never been too large.
+    /// True if the window has never been too large.
     learning: bool,
-    /// Looks in a row that have shown nothing new.
+    /// The number of consecutive polls without news.
     vain: u32,
     rate: Option<Rate>,
     least: Option<Duration>,
@@ -111,8 +111,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// A window that has seen nothing yet. A service that needs over four times `patience` for one is never given more than it
-    /// takes up in that time.
+    /// Returns a window without observations. A service that needs more than four times `patience` for one item never gets
+    /// more than it picks up in that time.
     pub fn new(bounds: Bounds, patience: Duration) -> Self {
         let bounds = bounds.in_order();
         Self {
@@ -132,24 +132,24 @@ impl Model {
         }
     }
 
-    /// How many may wait to be taken up.
+    /// Returns the number of items that may wait to be picked up.
     pub fn window(&self) -> u32 {
         u32::try_from(self.window / ONE).unwrap_or(u32::MAX)
     }
 
-    /// Whether it has never been too large yet, and for how many looks it has not learnt anything.
+    /// Returns the number of consecutive polls without news, or `None` once the window has been too large.
     pub fn learns(&self) -> Option<u32> {
         self.learning.then_some(self.vain)
     }
 
-    /// How long `count` take at the rate last seen.
+    /// Returns the time for `count` items at the last rate.
     pub fn time_for(&self, count: u32) -> Option<Duration> {
         let rate = self.rate?;
         let time = rate.time.checked_mul(count)? / rate.count.max(1);
         Some(time.min(FOREVER))
     }
 
-    /// Something is asked for, and nothing was waiting before. `now` is any clock that does not go back.
+    /// Records a request at a time when no item was waiting. `now` is any clock that does not go back.
     pub fn begun(&mut self, now: Duration) {
         if now.saturating_sub(self.stirred_at) >= FORGOTTEN && self.stirred_at > Duration::ZERO {
             *self = Self::new(self.bounds, self.patience);
@@ -161,7 +161,7 @@ impl Model {
         }
     }
 
-    /// Takes in what a look has shown.
+    /// Applies the result of a poll.
     pub fn looked(&mut self, seen: LookResult<'_>, now: Duration) {
         self.stirred_at = now;
         if seen.taken.is_empty() {
@@ -171,7 +171,7 @@ impl Model {
         self.vain = 0;
         let count = u32::try_from(seen.taken.len()).unwrap_or(u32::MAX);
         let Some(mut round) = self.round else {
-            // Since when these have been waiting for their turn is not known.
+            // The time at which these items started to wait in the service is unknown.
             self.round = Some(self.new_round(now));
             return;
         };
@@ -189,7 +189,7 @@ impl Model {
             }
         }
         self.round = Some(round);
-        // Taken up between two looks in quick succession, and nothing is left: it may have been at once.
+        // The items were picked up between two polls in quick succession, and none is left: it may have been at once.
         let quick = seen.pause + seen.pause / 2;
         let at_once = seen.dry
             && seen
@@ -202,15 +202,15 @@ impl Model {
         }
         self.judge_lowering();
         if seen.dry && !seen.full {
-            // Nothing follows: what is asked for later begins anew.
+            // No item follows: later requests start a new round.
             self.round = None;
         } else if round.taken >= round.goal && now.saturating_sub(round.since) >= seen.pause {
-            // In less time not all recoveries have looked, and what the others have seen counts for a time before.
+            // In less time not all recoveries have polled, and the observations of the others are about an earlier time.
             self.end(round, seen, now);
         }
     }
 
-    /// It has refused (429, 5xx) or said nothing.
+    /// Records a refusal (429, 5xx) or a missing answer.
     pub fn refused(&mut self, now: Duration) {
         if self.reduced_at.is_some_and(|at| now.saturating_sub(at) < APART) {
             return;
@@ -245,7 +245,7 @@ impl Model {
         };
         self.rate = Some(rate);
         if round.dry {
-            // It may have been idle since the last look but one.
+            // The service may have been idle since the last poll but one.
             let busy = rate.time.saturating_sub(seen.pause);
             rate.time = busy.max(rate.time / 2);
         }
@@ -282,7 +282,7 @@ impl Model {
         self.learning = false;
         let before = self.window;
         self.set(worth);
-        // A queue of a quarter less cannot be told from chance.
+        // A queue that is shorter by less than a quarter is within chance.
         if self.window.saturating_mul(4) <= before.saturating_mul(3) && self.lowered.is_none() {
             let parts = u32::try_from(self.window * ONE / before).unwrap_or(0);
             let expected = mean.saturating_mul(parts) / 1_000;
@@ -296,7 +296,8 @@ impl Model {
         }
     }
 
-    /// A wait that does not shorten when less is waiting is the service's own. Then it has been given too little.
+    /// Judges a lowered window. A wait that does not become shorter with a shorter queue is the service's own, and the
+    /// window was too small.
     fn judge_lowering(&mut self) {
         let Some(lowered) = self.lowered.filter(|it| it.taken >= it.goal) else {
             return;
@@ -396,7 +397,7 @@ mod tests {
         for _ in 0..40 {
             look(&mut model, (4, 900, 1_000), false, true, 2_000);
         }
-        // 160 in a second, and not in a thousandth of one.
+        // The rate is 160 in a second, not in a thousandth of one.
         assert!(model.window() <= 200, "{}", model.window());
     }
 

@@ -1,8 +1,8 @@
-//! The pace against a model of Nova: seconds until instances are back, with what was asked for at once, with the window that began
-//! as a guess, and with the one that learns.
+//! The pace against a model of Nova: seconds until instances are back, with all requests at once, with the former window
+//! that starts as a guess, and with the one that learns.
 //!
-//! The model of the small Nova was fitted to a real one of 40 servers on two cores, which gave for the first, the median and the
-//! last: 24 queued 10.8, 21.4, 22.4 s (the model 12.8, 21.2, 23.8); 4 queued 2.9, 11.2, 20.0 s (3.1, 12.3, 20.7).
+//! The model of the small Nova was fitted to a real one of 40 servers on two cores, which gave for the first, the median and
+//! the last: 24 queued 10.8, 21.4, 22.4 s (the model 12.8, 21.2, 23.8); 4 queued 2.9, 11.2, 20.0 s (3.1, 12.3, 20.7).
 
 mod drawing;
 mod engine;
@@ -11,7 +11,7 @@ mod nova;
 use engine::{Course, Pace, Trial, guess, learner};
 use nova::Kind;
 
-/// A Nova of one machine with two cores: everything shares them.
+/// A Nova on one machine with two cores that everything shares.
 const SMALL: Kind = Kind {
     processors: 2.0,
     friction: 0.01,
@@ -23,7 +23,7 @@ const SMALL: Kind = Kind {
     slows: None,
 };
 
-/// One that takes up so many a second by sharing its processors among all it was asked for.
+/// Returns a Nova that picks up `rate` evacuations a second, and shares its processors among all requests.
 fn sharing(rate: f64) -> Kind {
     let processors = match rate {
         ..2.0 => 1.0,
@@ -44,7 +44,7 @@ fn sharing(rate: f64) -> Kind {
     }
 }
 
-/// One that takes them up one after the other.
+/// Returns a Nova that picks them up one after the other.
 fn in_turn(rate: f64) -> Kind {
     Kind {
         processors: 1.0,
@@ -56,21 +56,21 @@ fn in_turn(rate: f64) -> Kind {
 
 const RATES: [f64; 5] = [1.0, 3.0, 16.0, 60.0, 200.0];
 
-/// So many that the pace matters beside what a single one takes.
+/// Returns a number of instances for which the pace matters beside the time of a single one.
 fn enough(rate: f64) -> usize {
     if rate < 10.0 { 60 } else { 400 }
 }
 
-/// Means over some runs.
+/// The means over several runs.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     first: f64,
     median: f64,
     mean: f64,
     last: f64,
-    /// The last of the quarter that was asked for first.
+    /// The last instance of the quarter that was requested first.
     urgent: f64,
-    /// Requests of looks for each instance.
+    /// The number of poll requests per instance.
     looks: f64,
 }
 
@@ -149,7 +149,7 @@ fn whatever_nova_takes_up_the_last_is_back_as_soon_as_if_all_were_asked_for_at_o
             let all = of(kind, each, &Pace::Loop);
             let single = of(kind, (1, 1, 1), &learner());
             let was = of(kind, each, &guess(24));
-            // A look takes its time, which counts where all takes hardly longer than one.
+            // A poll takes time, which matters where all evacuations together take hardly longer than one.
             let late = now.last - 1.1 * all.last;
             assert!(late < 0.7, "{name} {rate}: {now:?}, {all:?} at once");
             assert!(
@@ -157,7 +157,7 @@ fn whatever_nova_takes_up_the_last_is_back_as_soon_as_if_all_were_asked_for_at_o
                 "{name} {rate}: {now:?}, {single:?} alone"
             );
             assert!(now.mean < 1.1 * was.mean, "{name} {rate}: {now:?} after {was:?}");
-            // Elsewhere most of it is the beginning, and what each destination takes.
+            // Otherwise the start and the time of each destination are most of the total.
             if number(each.2) / rate > 10.0 {
                 assert!(now.urgent < now.median, "{name} {rate}: {now:?}");
                 assert!(now.mean < 0.62 * now.last, "{name} {rate}: {now:?}");
@@ -188,7 +188,7 @@ fn a_nova_that_slows_to_a_tenth_is_neither_flooded_nor_left_idle() {
             };
             let now = of(kind, (1, 1, each), &learner());
             let all = of(kind, (1, 1, each), &Pace::Loop);
-            // Two of its rebuilds, of 20 s each now: what is given to it is given when the wait is known.
+            // Two rebuilds, which take 20 s each now: the model gives slots only once it knows the wait.
             let slack = 1.1 * all.last + 16.0;
             assert!(now.last < slack, "{name} {rate}: {now:?}, {all:?} at once");
             assert!(
@@ -216,7 +216,7 @@ fn several_hosts_and_several_engines_share_one_nova() {
         for kind in [sharing(16.0), in_turn(16.0), in_turn(60.0)] {
             let all = of(kind, (5, engines, 40), &Pace::Loop);
             let now = of(kind, (5, engines, 40), &learner());
-            // Several engines do not come to the same part of it, so that one of them is done later than the others.
+            // Several engines do not get equal parts of it, so one of them finishes later than the others.
             let most = if engines == 1 { 1.15 } else { 1.2 };
             assert!(
                 now.last < most * all.last,

@@ -1,14 +1,15 @@
-//! What Nova brings to a host while that is emptied.
+//! Instances that Nova brings to a host while it is drained.
 
 use super::LONGEST_LIMIT;
 use super::named::named;
 use crate::nova::{Migration, MigrationStatus, MigrationType};
 use crate::recovery::{Inventory, Now};
 
-/// What Nova is bringing to a host. What it began longer ago than any move may take is a record that it has lost.
+/// Returns the migrations that bring instances to a host. A migration older than the longest allowed move is a record that
+/// Nova has lost.
 ///
-/// A resize that its owner takes back comes to the host that it came from, asking neither the scheduler nor whether that host is
-/// disabled. Its record is as old as the resize, so its age says nothing.
+/// A reverted resize returns to its source host without the scheduler, even if that host is disabled. Its record is as old
+/// as the resize, so its age shows nothing.
 pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -> Vec<&'a Migration> {
     let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let clock = clock.unwrap_or(now.wall);
@@ -25,7 +26,8 @@ pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -
     inventory.migrations.iter().filter(comes).collect()
 }
 
-/// Resizes and cold migrations from a host that nobody has confirmed: until then their owners may take them back to it at any time.
+/// Returns the unconfirmed resizes and cold migrations from a host: until they are confirmed, their owners can revert them
+/// at any time.
 pub(super) fn may_be_taken_back<'a>(inventory: &'a Inventory, host: &str) -> Vec<&'a Migration> {
     let is_one = |row: &&Migration| {
         matches!(row.kind, MigrationType::Resize | MigrationType::Migration)
@@ -35,7 +37,7 @@ pub(super) fn may_be_taken_back<'a>(inventory: &'a Inventory, host: &str) -> Vec
     inventory.migrations.iter().filter(is_one).collect()
 }
 
-/// Moves of instances as people find them in Nova.
+/// Renders migrations so that operators can find them in Nova.
 pub(super) fn told(moves: &[&Migration]) -> String {
     named(moves, |row| {
         format!("{} (migration {}, {})", row.server, row.id, row.status)

@@ -1,4 +1,4 @@
-//! When Nova is asked to move an instance, or to abort that.
+//! Requests to Nova to move an instance, or to abort a move.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use crate::id::ServerId;
 use crate::nova::{MigrationType, Server, VmState};
 use crate::recovery::{Command, Elsewhere, Followed, Now, Record, ServerCall, StepKind, Task};
 
-/// An instance whose task does not end within this is left to whoever began it.
+/// The time after which an instance with an unfinished task is left to the caller who started the task.
 const TASK_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether a recovery has unlocked an instance.
+/// The interval between checks of a recovery's lock on an instance.
 const LOOK_FOR_UNLOCK: Duration = Duration::from_secs(3);
 
-/// What keeps an instance from being moved now, or for good.
+/// The decision on a move: request it, wait, or leave the instance.
 enum Verdict {
-    /// Nothing.
+    /// The move may be requested.
     Go,
-    /// Look again.
+    /// The instance has to be checked again.
     Wait,
-    /// A recovery of another host is not done with it.
+    /// A recovery of another host has not finished with the instance.
     WaitForUnlock,
-    /// It stays.
+    /// The instance stays, for this reason.
     Stays(String),
 }
 
-/// Whether a lock is one that a recovery has put on.
+/// True if a recovery has set the lock.
 fn is_ours(server: &Server) -> bool {
     let reason = server.locked_reason.as_deref().unwrap_or_default();
     reason.starts_with("tachi ")
@@ -75,7 +75,7 @@ impl Planned {
             if !is_pending {
                 self.follow(server, &seen, now, record, commands);
             } else if judge(self, server, &seen.what, now, record) {
-                // One intent in a transaction: what is asked of the journal is about one instance.
+                // One intent per transaction: the conditions on the journal are about one instance.
                 may_ask &= !ask(self, server, &seen.what, now, record, commands);
             }
         }
@@ -84,7 +84,7 @@ impl Planned {
         }
     }
 
-    /// Journals that a migration is to be aborted, and commands that; once.
+    /// Journals the intent to abort a migration and commands the abort, once per move.
     pub(super) fn abort(
         &mut self,
         server: ServerId,
@@ -124,7 +124,7 @@ impl Planned {
         else {
             return;
         };
-        // What was seen before the call says nothing about what it did.
+        // Data read before the call does not show the call's effect.
         one.seen = None;
         one.read.not_before = now.elapsed;
         record.head = true;
@@ -134,7 +134,7 @@ impl Planned {
             };
             asked.answered = Some(now.elapsed);
             if let Err(fault) = result {
-                // It may be over, or past the point where Nova can: what it shows says so.
+                // The migration may be done, or past the point where Nova can abort it. Its record shows which.
                 let text = format!("Nova did not abort it: {fault}");
                 record.server_step(Task::LiveMigrate, StepKind::Outcome, server, 0.5, text);
             }
@@ -150,7 +150,7 @@ impl Planned {
                 let text = format!("no answer: {fault}");
                 record.server_step(Task::LiveMigrate, StepKind::Outcome, server, 0.1, text);
             }
-            // A repetition of our own call by a proxy is refused like this too: what Nova shows says which it is.
+            // A proxy that repeats our own call gets the same refusal. Nova's records show which it is.
             Err(fault) if matches!(fault.class, FaultClass::Conflict | FaultClass::Permanent) => {
                 asked.answered = Some(now.elapsed);
                 one.refused = Some(fault.text);
@@ -166,7 +166,7 @@ impl Planned {
         }
     }
 
-    /// What was not sent was not asked for.
+    /// Reverts the state of a command that was not sent, because nothing was requested.
     pub(super) fn learn_not_sent(&mut self, command: &Command, now: Now) {
         let later = now.elapsed.plus(self.policy.tick);
         if let Command::LiveMigrate { server, .. } | Command::AbortMigration { server, .. } = command {
@@ -203,7 +203,8 @@ impl Planned {
         }
     }
 
-    /// The journal says that an earlier recovery may have left it running on another host too.
+    /// Leaves the instance whose intent the journal refused: an earlier recovery may have left it running on another host
+    /// too.
     pub(super) fn learn_elsewhere(&mut self, hosts: &BTreeSet<String>, now: Now, record: &mut Record) {
         let Some(server) = self.asking.take() else { return };
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
@@ -216,13 +217,13 @@ impl Planned {
 }
 
 impl PlannedMove {
-    /// Whether nothing that was asked for can come any more, by a look that was begun then (R8).
+    /// True if the call could no longer take effect when a read started at `looked` (R8).
     pub(super) fn is_absent(&self, looked: Elapsed, after: Duration) -> bool {
         self.asked.is_some_and(|asked| looked.since(asked.at) >= after)
     }
 }
 
-/// Whether the host takes instances; of a drain it need not.
+/// True if the host accepts instances. A drain does not need that.
 fn takes(state: &mut Planned, seen: &crate::nova::Service, now: Now) -> bool {
     if state.is_drain() || seen.enabled {
         return true;
@@ -235,7 +236,7 @@ fn takes(state: &mut Planned, seen: &crate::nova::Service, now: Now) -> bool {
     false
 }
 
-/// Whether it may be asked for now. One that stays is closed.
+/// True if the move may be requested now. An instance that stays is closed.
 fn judge(state: &mut Planned, server: ServerId, seen: &Followed, now: Now, record: &mut Record) -> bool {
     let verdict = verdict(state, server, seen, now);
     let Some(one) = state.moves.get_mut(&server) else {
@@ -247,7 +248,7 @@ fn judge(state: &mut Planned, server: ServerId, seen: &Followed, now: Now, recor
     };
     let was_locked = std::mem::replace(&mut one.locked_since, locked_since).is_some();
     match verdict {
-        // It took no place while it waited: it is looked at again, in one.
+        // The instance took no slot while it waited, so it is checked again within a slot.
         Verdict::Go => !was_locked,
         Verdict::Wait => false,
         Verdict::WaitForUnlock => {

@@ -1,4 +1,4 @@
-//! How it ends, and what is said then.
+//! The end of a planned operation, and its final message.
 
 use crate::count;
 use crate::entity::notification::NotificationStatus;
@@ -17,7 +17,7 @@ fn instances(number: usize) -> String {
 }
 
 impl Planned {
-    /// How far it is; `None` while nothing is known of its instances.
+    /// Returns the progress; `None` while no instance is known.
     pub(super) fn counts(&self) -> Option<String> {
         let total = self.moves.len();
         if total == 0 {
@@ -54,7 +54,7 @@ impl Planned {
         self.end(NotificationStatus::Failed, text, record);
     }
 
-    /// A person has given it up, and nothing is under way any more.
+    /// Ends an operation that an operator has aborted, once nothing is in progress.
     pub(super) fn end_aborted(&mut self, record: &mut Record) {
         let by = self.aborted.clone().unwrap_or_default();
         let counts = self
@@ -68,7 +68,7 @@ impl Planned {
         self.end_failed(format!("aborted by {by}: {counts}{after}"), record);
     }
 
-    /// No instance is pending or under way.
+    /// Handles the end of the last move: lists a drained host again, or ends the operation.
     pub(super) fn all_over(&mut self, record: &mut Record) {
         if self.aborted.is_some() {
             return self.end_aborted(record);
@@ -92,7 +92,8 @@ impl Planned {
         }
     }
 
-    /// Nova's last list says what is left. The host is frozen only if nothing runs on it: a freeze would leave that unprotected.
+    /// Ends a drain according to Nova's last list. The host is frozen only if nothing runs on it, since a freeze would leave
+    /// running instances unprotected.
     pub(super) fn end_drain(&mut self, inventory: &Inventory, coming: &[&Migration], record: &mut Record) {
         let left = &inventory.servers;
         let is_open = inventory.service.as_ref().is_some_and(|seen| seen.enabled);
@@ -142,13 +143,14 @@ impl Planned {
                 self.host
             )
         };
-        // A recovery of the host that has begun this moment must not be frozen.
+        // A recovery of the host that has just started must not be frozen.
         record.unless_host_recovery = Some(self.host.clone());
         let text = format!("{} is drained: {moved} moved, {idle}{frozen}{after}", self.host);
         self.end(NotificationStatus::Finished, text, record);
     }
 
-    /// The host is being recovered, which sees to whatever is there. Even an end that was about to be written is another then.
+    /// Ends the operation because the host is being recovered, and the recovery handles all its instances. This also
+    /// replaces an end that was about to be written.
     pub(super) fn give_way(&mut self, now: Now, record: &mut Record) {
         let open: Vec<_> = self
             .moves
@@ -183,8 +185,8 @@ impl Planned {
     }
 }
 
-/// The journal has refused the end that would freeze the host: these instances have recoveries of their own, which may have stopped
-/// them and will start them again there.
+/// Handles the journal's refusal of an end that would freeze the host. These instances have their own recoveries, which may
+/// have stopped them and will start them again there.
 pub(super) fn instances_recovered(state: &mut Planned, servers: &[ServerId], now: Now, record: &mut Record) {
     state.enter(PlannedStage::Listing, record);
     state.recovered = servers.iter().copied().collect();
@@ -206,7 +208,7 @@ pub(super) fn instances_recovered(state: &mut Planned, servers: &[ServerId], now
     state.end_failed(text, record);
 }
 
-/// Those that have not moved, and why.
+/// Returns the instances that have not moved, with the reasons.
 fn stayed(state: &Planned) -> Option<String> {
     let mut all: Vec<&PlannedMove> = state
         .moves
@@ -223,7 +225,7 @@ fn stayed(state: &Planned) -> Option<String> {
     }))
 }
 
-/// What may still come back to the host, by a call that Nova sends there although it is disabled.
+/// Returns a note on resizes that may still be reverted to the host, by a call that Nova sends even to a disabled host.
 fn unconfirmed(state: &Planned, inventory: &Inventory) -> String {
     let all = may_be_taken_back(inventory, &state.host);
     if all.is_empty() {
@@ -235,12 +237,12 @@ fn unconfirmed(state: &Planned, inventory: &Inventory) -> String {
     )
 }
 
-/// What is to be known of the host's service after a drain.
+/// Returns a note on the host's service after a drain.
 fn stays_disabled(state: &Planned) -> String {
     if state.disabling.is_none() {
         return String::new();
     }
-    // Nova may not have answered, and nobody has looked since.
+    // Nova may not have answered, and the service has not been read since.
     let is = if state.stage == PlannedStage::Disabling {
         "may be"
     } else {

@@ -1,4 +1,4 @@
-//! What came of a live migration that was asked for.
+//! The progress and the result of a requested live migration.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::id::ServerId;
 use crate::nova::{Migration, MigrationStatus, MigrationType, VmState};
 use crate::recovery::{Command, Followed, Now, Record, StepKind, Task};
 
-/// How long Nova has for an abort. After that its migration is left to Nova, and said so.
+/// The time limit for Nova to abort a migration. After it the migration is left to Nova, and the message reports that.
 const ABORT_LIMIT: Duration = Duration::from_mins(5);
 
-/// In so many looks nothing is seen of a call that nobody has answered before it counts as not made (R8).
+/// The number of reads without any effect after which an unanswered call counts as not made (R8).
 const ABSENT: u32 = 2;
 
-/// A call that was certainly not made is made again, once.
+/// The number of attempts: a call that was certainly not made is repeated once.
 const TRIES: u32 = 2;
 
 impl Planned {
@@ -29,7 +29,7 @@ impl Planned {
         let Some(one) = self.moves.get_mut(&server) else {
             return;
         };
-        // An answer that nobody waits for any more says nothing about now.
+        // An answer that is no longer awaited shows nothing about the current state.
         let Some(at) = one.read.answered() else { return };
         one.read.not_before = now.elapsed.plus(tick);
         let name = one.name.clone();
@@ -42,7 +42,7 @@ impl Planned {
                     record.moves.insert(server);
                     record.head = true;
                 }
-                // An answer from before the call says nothing about it.
+                // An answer from before the call shows nothing about it.
                 let is_old = one.asked.is_some_and(|call| call.at > at);
                 if !is_old {
                     one.seen = Some(Dated { at, what: seen });
@@ -77,7 +77,7 @@ impl Planned {
                 .filter(|row| Some(row.id) > one.before)
         };
         let ours = later().max_by_key(|row| row.id);
-        // Nova has accepted our call, and there is no other record that could be somebody else's.
+        // Nova has accepted our call, and no other record could come from another caller.
         let is_certain = one.is_accepted() && later().count() == 1;
         if let Some(ours) = ours {
             let percent = shown.percent.map(|percent| percent / 10 * 10);
@@ -122,7 +122,7 @@ fn fault_of(fault: Option<&str>) -> &str {
     fault.unwrap_or("it says no reason; `openstack server event list` may")
 }
 
-/// Why it did not move.
+/// Returns the reason why the instance did not move.
 fn failure(state: &Planned, server: ServerId, ours: &Migration, fault: Option<&str>) -> String {
     let reason = state
         .moves
@@ -144,8 +144,8 @@ fn failure(state: &Planned, server: ServerId, ours: &Migration, fault: Option<&s
     }
 }
 
-/// A record is there, and not over. Unless it is certainly this one's, it is looked at and never aborted: somebody else may have begun
-/// it between the look and the call.
+/// Follows an unfinished migration record. A record that is not certainly ours is watched and never aborted: another caller
+/// may have started that migration between the read and the call.
 fn follow_record(
     state: &mut Planned,
     server: ServerId,
@@ -186,7 +186,7 @@ fn follow_record(
     state.close(server, MoveStage::Failed, &text, now, record);
 }
 
-/// No record of it is seen.
+/// Handles a requested move without a migration record.
 fn follow_unseen(
     state: &mut Planned,
     server: ServerId,

@@ -1,4 +1,4 @@
-//! What is on the host, before the moves and after them.
+//! The list of the instances on the host, before the moves and after them.
 
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use crate::fault::Fault;
 use crate::nova::{Server, VmState};
 use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task};
 
-/// What was put on the host while it was being disabled is moved too; so often it is looked again at most.
+/// The limit for lists with new instances: those placed on the host while it was being disabled are moved too.
 const MOST_LISTS: u32 = 5;
 
-/// What Nova's scheduler had chosen the host for before it was disabled is shown on it, or by a record of its way there, only when the
-/// host's nova-compute takes it up. This is how long that may take. A list may also be read from copies of Nova's database that are
-/// behind: one that shows a move as over, and the next one its instance where it was before. So two lists must show nothing.
+/// The time the host's nova-compute may take to start an instance that the scheduler placed before the host was disabled.
+/// Until then, neither the host's instances nor the migration records show it. A list may also come from a lagging copy of
+/// Nova's database: one list shows a move as done, and the next shows its instance where it was before. So two lists must
+/// show nothing.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether what is on its way has arrived.
+/// The interval between checks for the arrival of instances.
 pub(super) const LOOK_FOR_ARRIVALS: Duration = Duration::from_secs(3);
 
 fn is_off(server: &Server) -> bool {
@@ -29,12 +30,12 @@ fn is_off(server: &Server) -> bool {
     )
 }
 
-/// Whether it uses nothing of the host while it is off. What is being started will.
+/// True if the instance is off and uses nothing of the host. An instance that is being started does not count.
 pub(super) fn is_idle(server: &Server) -> bool {
     is_off(server) && server.task_state.is_none()
 }
 
-/// Whether its own recovery has started an instance that was left because it did not run.
+/// True if an instance was left because it did not run, and its own recovery has started it since.
 fn is_started_again(state: &Planned, server: &Server) -> bool {
     let was_left = |one: &PlannedMove| one.stage == MoveStage::Left && one.asked.is_none();
     let its = state.moves.get(&server.id);
@@ -91,7 +92,7 @@ impl Planned {
             self.quiet = None;
             new.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
             for server in &new {
-                // What was left because it did not run is another matter now.
+                // An instance that was left because it did not run is treated as new.
                 self.recovered.remove(&server.id);
                 self.moves.remove(&server.id);
                 self.take_in(server.id, &server.name, &host, record);

@@ -1,4 +1,4 @@
-//! One instance that is to be moved.
+//! The move of one instance.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,89 +11,85 @@ use crate::question::Question;
 use crate::recovery::{Followed, Now, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// How far it is.
+/// The stage of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveStage {
-    /// Nova has not been asked.
+    /// No call has been made to Nova.
     Pending,
-    /// Nova has been asked, or may have been.
+    /// Nova has received the call, or may have.
     Asked,
-    /// It has moved.
+    /// The instance has moved.
     Moved,
-    /// It stays, and Nova was not asked or has refused.
+    /// The instance stays: no call was made, or Nova has refused it.
     Left,
-    /// Nova was asked, and it did not move, or nobody knows.
+    /// Nova received the call, and the instance did not move or its state is unknown.
     Failed,
 }
 
-/// An instance that is to be moved, and how far that is.
+/// An instance that is to be moved, and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedMove {
-    /// Its id in the API.
+    /// The move's id in the API.
     pub vmove: VmoveId,
-    /// The instance.
     pub server: ServerId,
-    /// The instance's name.
     pub name: String,
-    /// Moves are begun in this order.
+    /// The position in the order of the moves.
     pub rank: u32,
-    /// The host it is on.
+    /// The host the instance is on.
     pub source: String,
-    /// The host it goes to, as far as that is known.
+    /// The destination host, if known.
     pub dest: Option<String>,
-    /// How far it is.
     pub stage: MoveStage,
-    /// The latest live migration Nova had of it before it was asked: any later one is the effect (R8).
+    /// The instance's latest live migration in Nova before the call: any later one is the call's effect (R8).
     pub before: Option<MigrationId>,
-    /// Nova's record of it.
+    /// The id of Nova's record of the move.
     pub record: Option<MigrationId>,
-    /// The call.
+    /// The call that requests the move.
     pub asked: Option<PlannedCall>,
-    /// How often it was asked for.
+    /// The number of calls made.
     pub tries: u32,
-    /// Nova's refusal; what Nova shows afterwards says whether it is one.
+    /// Nova's refusal. Nova's later records show if it is a real one.
     pub refused: Option<String>,
-    /// The call that aborts it.
+    /// The call that aborts the move.
     pub aborting: Option<PlannedCall>,
-    /// Why it was asked to be aborted.
     pub abort_reason: Option<String>,
-    /// How much of it is done, in tens of percent.
+    /// The progress, in tens of percent.
     pub percent: Option<u8>,
-    /// When Nova was asked first; for people.
+    /// The time of the first call to Nova; for people.
     pub asked_at: Option<Timestamp>,
-    /// When it was over; for people.
+    /// The time the move finished; for people.
     pub over_at: Option<Timestamp>,
-    /// What a person should know.
+    /// The text for operators.
     pub note: Option<String>,
-    /// The instance and its migration.
+    /// The pending read of the instance and its migration.
     #[serde(skip)]
     pub(super) read: Question,
     #[serde(skip)]
     pub(super) seen: Option<Dated<Followed>>,
-    /// Since when it has a task that is not this one's.
+    /// The time since which the instance has had a task that is not from this move.
     #[serde(skip)]
     pub(super) busy_since: Option<Elapsed>,
-    /// Since when a recovery's lock on it is waited for. It takes no place meanwhile.
+    /// The time since which the move waits for a recovery's lock. It takes no slot while waiting.
     #[serde(skip)]
     pub(super) locked_since: Option<Elapsed>,
-    /// In how many looks nothing was seen of a call that nobody has answered.
+    /// The number of reads that showed no effect of an unanswered call.
     #[serde(skip)]
     pub(super) absent: u32,
 }
 
 impl PlannedMove {
-    /// Whether nothing more is done about it.
+    /// True if the move is done and nothing more happens.
     pub fn is_over(&self) -> bool {
         !matches!(self.stage, MoveStage::Pending | MoveStage::Asked)
     }
 
-    /// Whether Nova has accepted the call: then no other migration of it was under way.
+    /// True if Nova has accepted the call: then no other migration of the instance was in progress.
     pub(super) fn is_accepted(&self) -> bool {
         self.refused.is_none() && self.asked.is_some_and(|asked| asked.answered.is_some())
     }
 
-    /// As the API shows it.
+    /// Returns the status for the API.
     pub fn status(&self) -> VmoveStatus {
         match self.stage {
             MoveStage::Pending => VmoveStatus::Pending,
@@ -104,7 +100,7 @@ impl PlannedMove {
         }
     }
 
-    /// What the API tells of it.
+    /// Returns the message for the API.
     pub fn message(&self) -> Option<String> {
         if self.is_over() {
             return self.note.clone();
@@ -115,7 +111,7 @@ impl PlannedMove {
 }
 
 impl Planned {
-    /// Takes an instance in, unless it is known.
+    /// Adds an instance, unless it is known.
     pub(super) fn take_in(&mut self, server: ServerId, name: &str, source: &str, record: &mut Record) {
         let rank = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);
         let vmove = VmoveId(Uuid::new_v5(&self.id.0, server.0.as_bytes()));
@@ -150,7 +146,7 @@ impl Planned {
         });
     }
 
-    /// It is over.
+    /// Closes a move.
     pub(super) fn close(
         &mut self,
         server: ServerId,
@@ -172,12 +168,12 @@ impl Planned {
         record.server_step(Task::LiveMigrate, StepKind::Outcome, server, 1.0, text);
     }
 
-    /// How many are at this stage.
+    /// Returns the number of moves in this stage.
     pub(super) fn count(&self, stage: MoveStage) -> usize {
         self.moves.values().filter(|one| one.stage == stage).count()
     }
 
-    /// The instances, in the order in which their moves are begun.
+    /// Returns the instances in the order of their moves.
     pub(super) fn in_order(&self) -> Vec<ServerId> {
         let mut all: Vec<(u32, ServerId)> = self.moves.values().map(|one| (one.rank, one.server)).collect();
         all.sort_unstable();

@@ -1,9 +1,9 @@
-//! Many in one sentence.
+//! Long lists in one sentence.
 
-/// So many are named.
+/// The number of names shown.
 const NAMED: usize = 5;
 
-/// The first few, and how many more there are.
+/// Renders the first few names and the number of the others.
 pub(super) fn named<T>(all: &[T], told: impl Fn(&T) -> String) -> String {
     let mut names: Vec<String> = all.iter().take(NAMED).map(told).collect();
     if all.len() > NAMED {

@@ -1,4 +1,5 @@
-//! What a person has asked for. It stands in the payload of the row that began it, so that it is durable before anything is done.
+//! The order for a planned operation. It is stored in the payload of the row that starts the operation, so it is durable
+//! before anything is done.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,38 +10,37 @@ use crate::id::ServerId;
 use crate::policy::is_truthy;
 use crate::recovery::RecoveryKind;
 
-/// So many live migrations are under way at most, whatever is asked for.
+/// The maximum number of parallel live migrations, whatever the order requests.
 pub const MOST_AT_ONCE: u32 = 16;
 
-/// A host that was emptied is frozen for this long at most.
+/// The longest freeze of a drained host.
 pub const LONGEST_FREEZE: Duration = Duration::from_hours(24);
 
-/// A live migration may take this long at least.
+/// The shortest time limit of a live migration.
 pub const SHORTEST_LIMIT: Duration = Duration::from_secs(10);
-/// A live migration may take this long at most.
+/// The longest time limit of a live migration.
 pub const LONGEST_LIMIT: Duration = Duration::from_hours(24);
 
-/// A person's order.
+/// An operator's order for a planned operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedOrder {
-    /// Who.
+    /// The operator.
     pub by: String,
-    /// Why.
     pub reason: String,
-    /// For how long a host that was emptied is frozen.
+    /// The duration of the freeze after the host is drained.
     pub lasts: Duration,
-    /// How many live migrations are under way at most.
+    /// The maximum number of parallel live migrations.
     pub at_once: u32,
-    /// How long one may take before Nova is asked to abort it.
+    /// The time limit of a live migration, after which Nova is requested to abort it.
     pub limit: Duration,
-    /// Whether instances that their owners have locked are moved too.
+    /// True if instances that their owners have locked are moved too.
     pub with_locked: bool,
-    /// Of a giveback: the instances, and where each was put.
+    /// The instances of a giveback, each with the host it was moved to.
     pub instances: BTreeMap<ServerId, String>,
 }
 
 impl PlannedOrder {
-    /// From a payload. What is missing or makes no sense is taken as the least that can be meant.
+    /// Reads an order from a payload. A missing or invalid value is read as the lowest one allowed.
     pub fn read(payload: &BTreeMap<String, String>) -> Self {
         let word = |key: &str| payload.get(key).map(String::as_str).unwrap_or_default();
         let seconds = |key: &str| word(key).parse().map_or(Duration::ZERO, Duration::from_secs);
@@ -59,7 +59,7 @@ impl PlannedOrder {
         }
     }
 
-    /// As a payload.
+    /// Returns the order as a payload.
     pub fn payload(&self, kind: RecoveryKind) -> BTreeMap<String, String> {
         let instances: Vec<String> = self
             .instances

@@ -1,11 +1,11 @@
-//! The host's service in Nova: it has to live, and a drained host gets nothing new.
+//! The host's service in Nova: it has to be up, and a drained host gets no new instances.
 
 use super::{Dated, LOOK_FOR_RECOVERY, Planned, PlannedCall, PlannedStage};
 use crate::fault::Fault;
 use crate::nova::Service;
 use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, planned_mark};
 
-/// The longest part of a disable reason that people have written: Nova keeps 255 characters, and the mark must be among them.
+/// The maximum length of the operator's part of a disable reason: Nova keeps 255 characters, and our mark must fit.
 const WRITTEN: usize = 150;
 
 impl Planned {
@@ -18,7 +18,7 @@ impl Planned {
             Ok(Some(seen)) => {
                 self.service = Some(Dated { at, what: seen });
             }
-            // Of an unregistered host there would be no recovery; a cell that is away shows none for a while.
+            // An unregistered host would have no recovery here. A cell that does not answer shows no service for a while.
             Ok(None) => {
                 self.service = None;
                 self.trouble(format!("Nova shows no nova-compute on {}", self.host), now);
@@ -49,7 +49,7 @@ impl Planned {
         }
     }
 
-    /// The host's service by a look that is young enough, or `None`, and it is asked for.
+    /// Returns the host's service from a recent read, if there is one, and requests a new read when it is due.
     pub(super) fn look_at_service(&mut self, now: Now, commands: &mut Vec<Command>) -> Option<Service> {
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
@@ -122,7 +122,7 @@ impl Planned {
         let Some(seen) = self.look_at_service(now, commands) else {
             return;
         };
-        // By our unanswered call, or by somebody else, which is as good.
+        // Disabled by our unanswered call or by another caller; either is fine.
         if !seen.enabled {
             let text = format!("{} is disabled", self.host);
             record.step(Task::DisableNode, StepKind::Outcome, 1.0, text);
@@ -156,7 +156,8 @@ impl Planned {
         });
     }
 
-    /// Whether anything may be asked of the host. While it is down the journal is asked whether it is being recovered: then this ends.
+    /// True if the host is up, so calls may be made. While it is down, the journal is checked for a recovery of the host,
+    /// which ends this operation.
     pub(super) fn lives(&mut self, seen: &Service, now: Now, record: &mut Record) -> bool {
         if seen.up && !seen.forced_down {
             return true;

@@ -4,52 +4,53 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What operators decide of the guards beforehand, beside the fractions of the policy itself.
+/// The options of the guards, which operators set in advance, except the fractions, which are in the policy itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardPolicy {
-    /// How long the cluster must have been watched since its first start; zero lifts the guard.
+    /// The time for which the cluster must have been watched since its first start; zero disables the guard.
     pub startup_grace: Duration,
-    /// What counts as lately for the global fraction and the rate.
+    /// The recent period for the global fraction and the rate.
     pub window: Duration,
-    /// How many hosts may be ordered off within that window; 0 for any number.
+    /// The number of hosts that may be powered off within that window; 0 for no limit.
     pub fences: u32,
-    /// How many hosts of a segment may have their service disabled because of processes, in percent; never less than one.
+    /// The share of a segment's hosts whose service may be disabled because of processes, in percent; never less than one
+    /// host.
     pub process_segment_percent: u32,
-    /// The same of all hosts.
+    /// The same share for all hosts.
     pub process_global_percent: u32,
-    /// How many services may be disabled because of processes within the window; 0 for any number.
+    /// The number of services that may be disabled because of processes within the window; 0 for no limit.
     pub process_disables: u32,
-    /// How many heartbeats may stop within one interval, in percent of all; never less than two.
+    /// The share of all heartbeats that may stop within one interval, in percent; never less than two heartbeats.
     pub cliff_percent: u32,
-    /// How often a nova-compute sends a heartbeat.
+    /// The heartbeat interval of a nova-compute.
     pub cliff_interval: Duration,
-    /// How often a host may have been proven off within [`GuardPolicy::flap_window`]; 0 lifts the guard.
+    /// The number of times a host may have been confirmed off within [`GuardPolicy::flap_window`]; 0 disables the guard.
     pub flap_fences: u32,
-    /// What counts as lately for it.
+    /// The period in which these count.
     pub flap_window: Duration,
-    /// Hosts that are never ordered off without a person's word: names with `*` and `?`.
+    /// The hosts that are never powered off without an operator's approval: names with `*` and `?`.
     pub protected_hosts: Vec<String>,
-    /// Metadata key of aggregates whose hosts are protected in the same way; empty for none.
+    /// The metadata key of aggregates whose hosts are protected in the same way; empty for none.
     pub protected_key: String,
-    /// Metadata key of aggregates that names their failure domain; empty for none.
+    /// The metadata key of aggregates that names their failure domain; empty for none.
     pub domain_key: String,
-    /// How often a held recovery is told again.
+    /// The interval at which a recovery on hold is reported again.
     pub alarm_interval: Duration,
-    /// When a reporter is set aside.
+    /// The conditions for the quarantine of a reporter.
     pub reporters: Doubts,
 }
 
-/// When a reporter whose claims Nova contradicts is set aside.
+/// The conditions under which a reporter whose claims Nova contradicts is quarantined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Doubts {
-    /// After so many contradicted claims, of two hosts at least; 0 for never.
+    /// The number of contradicted claims, about two hosts at least; 0 for no quarantine.
     pub limit: u32,
-    /// Within this time.
+    /// The period in which these claims count.
     pub window: Duration,
-    /// No more than this share of all at once, in percent: those bound to hosts are counted by the hosts, the others by those
-    /// that have reported lately.
+    /// The maximum share of reporters in quarantine at the same time, in percent. Those bound to hosts are counted against
+    /// the hosts, the others against those that have reported recently.
     pub percent: u32,
 }
 

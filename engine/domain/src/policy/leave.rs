@@ -1,4 +1,4 @@
-//! Which instances of a failed host an operator wants left where they are.
+//! The instances of a failed host that an operator excludes from evacuation.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::nova::Server;
 
-/// `key=value`, or `key` alone for any value.
+/// A metadata rule: `key=value`, or `key` alone for any value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetadataPair {
-    /// The key, as it is written there.
+    /// The key, as written in the metadata.
     pub key: String,
     /// The value; `None` for any.
     pub value: Option<String>,
 }
 
-/// Not a pair.
+/// The error for a text that is not a pair.
 #[derive(Debug, thiserror::Error)]
 #[error("it has no key")]
 pub struct NoKey;
@@ -56,24 +56,24 @@ impl MetadataPair {
     }
 }
 
-/// The rules, any of which leaves an instance. They are the operator's: an owner's mark does not undo them.
+/// The exclusion rules; any matching one excludes an instance. They are the operator's: an owner's mark does not override
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LeaveRules {
-    /// The owner's metadata.
+    /// Pairs in the owner's metadata.
     pub metadata: Vec<MetadataPair>,
-    /// Project ids.
     pub projects: Vec<String>,
-    /// Image ids.
     pub images: Vec<String>,
-    /// Properties of the image, as far as Nova shows them.
+    /// Properties of the image, if Nova shows them.
     pub image_properties: Vec<MetadataPair>,
     /// Extra specs of the flavor.
     pub flavor_properties: Vec<MetadataPair>,
 }
 
 impl LeaveRules {
-    /// Why `server` is left, if a rule says so. The words are the operator's own, never the instance's.
+    /// Returns the reason why `server` is excluded, if a rule matches. Its text is the operator's rule, never the instance's
+    /// data.
     pub fn why(&self, server: &Server) -> Option<String> {
         let about = &server.about;
         let pair = |rules: &[MetadataPair], pairs: &BTreeMap<String, String>| {
@@ -102,10 +102,11 @@ impl LeaveRules {
     }
 }
 
-/// The service that keeps its own instances alive, and would fight a recovery over this one.
+/// Returns the service that keeps its own instances alive, and would conflict with a recovery of this one.
 ///
-/// Octavia names an amphora `amphora-` and its id, and its health manager builds a new one within a minute when one falls
-/// silent. Nova shows nothing else that tells an amphora: no metadata, no tag, and a project that is called as each cloud likes.
+/// Octavia names an amphora `amphora-` and its id. Its health manager builds a new one within a minute when one falls
+/// silent. Nova shows nothing else that identifies an amphora: no metadata, no tag, and a project whose name each cloud
+/// chooses.
 pub(super) fn owning_service(server: &Server) -> Option<&'static str> {
     let id = server.name.strip_prefix("amphora-")?;
     let is_id = id.len() == 36 && uuid::Uuid::try_parse(id).is_ok();

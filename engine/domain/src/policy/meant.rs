@@ -1,11 +1,11 @@
-//! Which instances of a failed host are meant to be recovered.
+//! The selection of the instances of a failed host that are recovered.
 
 use super::leave::owning_service;
 use super::{Policy, is_truthy};
 use crate::nova::{Server, VmState};
 
 impl Policy {
-    /// Whether its owner has marked it: marked ones come first.
+    /// True if the owner has marked the instance; marked instances come first.
     pub fn marks(&self, server: &Server) -> bool {
         server
             .metadata
@@ -13,7 +13,7 @@ impl Policy {
             .is_some_and(|value| is_truthy(value))
     }
 
-    /// Why an instance of a failed host is left where it is; `None` if it is evacuated.
+    /// Returns the reason why an instance of a failed host is excluded; `None` if it is evacuated.
     pub fn leaves(&self, server: &Server) -> Option<String> {
         if server.task_state.as_deref() == Some("deleting") || server.vm_state == VmState::Deleted {
             return Some("it is being deleted".into());
@@ -22,7 +22,7 @@ impl Policy {
             return Some(why);
         }
         let tagged = self.marks(server);
-        // Whoever marks such an instance knows what it is; a name alone does not outweigh that.
+        // An owner who marks such an instance knows what it is; the name alone does not outweigh that.
         if let Some(service) = owning_service(server).filter(|_| !tagged)
             && !self.evacuate_service_instances
         {

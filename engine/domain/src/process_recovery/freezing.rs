@@ -1,4 +1,4 @@
-//! A host that somebody has frozen: its service is not disabled, and afterwards only what Nova does not hear is (ADR 0051).
+//! Frozen hosts: the service is not disabled, and after the freeze only if Nova gets no heartbeat from it (ADR 0051).
 
 use std::time::Duration;
 
@@ -11,46 +11,46 @@ use crate::freeze::Freeze;
 use crate::nova::Service;
 use crate::recovery::{Now, Record, StepKind, Task};
 
-/// How long Nova must hear the host for its process to be known to run.
+/// The time for which the host must be up in Nova until its process counts as running.
 const LIVES: Duration = Duration::from_mins(2);
 
-/// Between two looks meanwhile.
+/// The interval between the reads during that time.
 const APART: Duration = Duration::from_secs(10);
 
-/// What must not be forgotten of freezes.
+/// The stored state of freezes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct FreezeTrack {
-    /// The number of the latest one whose end was heard of.
+    /// The number of the latest freeze whose end was observed.
     thawed: i64,
-    /// The report is from before its end.
+    /// True if the failure was reported before that end.
     seen_only: bool,
-    /// Since when Nova has heard the host since.
+    /// The time since which the host has been up in Nova after the freeze.
     #[serde(skip)]
     heard_since: Option<Elapsed>,
-    /// The call under way is the first.
+    /// True if the call in progress is the first one.
     #[serde(skip)]
     pub(super) first: bool,
-    /// It has not been made.
+    /// True if the first call was not made.
     #[serde(skip)]
     withdrawn: bool,
 }
 
 impl ProcessRecovery {
-    /// What it waits for.
+    /// Returns the freeze that the recovery waits for.
     pub(super) fn frozen(&self) -> Option<&Freeze> {
         let may_wait = self.asked.is_none() && !self.disabled && !self.over;
         self.pulse.as_ref().filter(|_| may_wait)?.frozen.of_host()
     }
 
-    /// The end of a freeze is heard once.
+    /// Handles the end of a freeze, once.
     pub(super) fn hear_thaw(&mut self, record: &mut Record) {
         let frozen = self
             .pulse
             .as_ref()
             .is_some_and(|pulse| pulse.frozen.of_host().is_some());
         if frozen && std::mem::take(&mut self.freeze.withdrawn) {
-            // What the journal has refused was never begun.
+            // A call that the journal has refused was never made.
             self.asked = None;
             record.head = true;
         }
@@ -70,7 +70,7 @@ impl ProcessRecovery {
         }
     }
 
-    /// Whether what Nova shows lets the service be disabled.
+    /// True if the service may be disabled, given its state in Nova.
     pub(super) fn freeze_lets(&mut self, service: &Service, now: Now, record: &mut Record) -> bool {
         if self.frozen().is_some() {
             return false;
@@ -95,7 +95,7 @@ impl ProcessRecovery {
         false
     }
 
-    /// A call was not made.
+    /// Records that a call was not made.
     pub(super) fn call_withdrawn(&mut self) {
         self.freeze.withdrawn |= std::mem::take(&mut self.freeze.first);
     }

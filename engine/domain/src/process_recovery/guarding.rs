@@ -1,4 +1,4 @@
-//! The guard before a service is disabled: a reporter that lies must not take a segment out of use.
+//! The guard before a service is disabled: a reporter with false reports must not take a segment out of use.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use crate::nova::Service;
 use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
 use crate::wait::WaitsFor;
 
-/// A look around is good for so long.
+/// The time for which a region scan is valid.
 const FRESH: Duration = Duration::from_secs(3);
 
-/// Between two looks around while the guard is not content.
+/// The interval between region scans while the guard blocks.
 const APART: Duration = Duration::from_secs(30);
 
-/// How long Nova must hear a host that is held for its process to be known to run.
+/// The time for which a host on hold must be up in Nova until its process counts as running.
 const LIVES: Duration = Duration::from_mins(2);
 
-/// What must not be forgotten of the guard.
+/// The stored state of the guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Guarded {
-    /// An operator has let it past.
+    /// True if an operator has approved the recovery.
     lifted: bool,
-    /// Why it waits for an operator.
+    /// The reason why it waits for an operator.
     held: Option<String>,
-    /// Why it waits, and goes on by itself.
+    /// The reason why it waits, and continues by itself.
     waits: Option<String>,
-    /// Since when Nova has heard the host while it is held.
+    /// The time since which the host has been up in Nova while the recovery is on hold.
     #[serde(skip)]
     heard_since: Option<Elapsed>,
 }
@@ -48,7 +48,7 @@ impl Guarded {
         (what, [process::GUARD.to_owned()].into())
     }
 
-    /// What the notification shows.
+    /// Returns the message for the notification.
     pub(super) fn message(&self) -> Option<String> {
         let held = self.held.as_ref().map(|why| format!("held: {why}"));
         held.or_else(|| self.waits.as_ref().map(|why| format!("waiting for {why}")))
@@ -69,7 +69,7 @@ impl ProcessRecovery {
         }
     }
 
-    /// Whether the service may be disabled; looks around first if the last look is too old.
+    /// True if the guard lets the service be disabled. Requests a region scan first if the last one is too old.
     pub(super) fn guards_let(
         &mut self,
         service: &Service,
@@ -120,7 +120,7 @@ impl ProcessRecovery {
         (now.elapsed.since(*seen) <= FRESH).then(|| region.clone())
     }
 
-    /// A held suspect that Nova hears again was none.
+    /// Ends a recovery on hold if the host has been up in Nova long enough, because the suspicion was wrong.
     fn ends_if_it_runs(&mut self, region: &Region, service: &Service, now: Now, record: &mut Record) {
         if !region.hears(&service.host, &self.policy) {
             self.guarded.heard_since = None;

@@ -18,7 +18,7 @@ impl ProcessRecovery {
         self.hooks.answered(run, hooks, outcome, now, record);
     }
 
-    /// Nothing is left but hooks, and the end.
+    /// Runs the remaining hooks and ends the recovery.
     pub(super) fn close(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Main, now, record, commands) && self.pass(Phase::Post, now, record, commands) {
             let text = if self.disabled {
@@ -37,7 +37,7 @@ impl ProcessRecovery {
         }
     }
 
-    /// Whether the recovery may go on beyond a phase. A hook that says otherwise ends it.
+    /// True if the recovery may continue beyond a phase. A hook that skips or aborts ends the recovery.
     pub(super) fn pass(
         &mut self,
         phase: Phase,

@@ -1,4 +1,4 @@
-//! How a proof is kept in the journal. Private to the crate, so that nobody outside can read one into being.
+//! The form of a proof in the journal. Private to the crate, so that no other crate can create a proof by reading one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -30,7 +30,7 @@ enum Row {
     },
 }
 
-/// A version that knew one device per host wrote none.
+/// Returns the default level: a version that knew only one device per host wrote no level.
 fn first_level() -> u32 {
     1
 }

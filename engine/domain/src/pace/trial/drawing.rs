@@ -1,4 +1,4 @@
-//! The pictures of docs/design/pace.md: `TACHI_WRITE_PICTURES=yes cargo test --workspace --lib pictures` writes them anew.
+//! The pictures of docs/design/pace.md: `TACHI_WRITE_PICTURES=yes cargo test --workspace --lib pictures` updates them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,14 +13,14 @@ const LEFT: f64 = 50.0;
 const TOP: f64 = 46.0;
 const GAP: f64 = 44.0;
 
-/// A line of one pace.
+/// The line of one pace.
 struct Line<'a> {
     name: &'a str,
     colour: &'a str,
     course: Course,
 }
 
-/// One graph: what is drawn of each course.
+/// One graph: the value that is drawn of each course.
 struct Graph {
     title: &'static str,
     value: fn(&(f64, u32, usize, usize)) -> f64,
@@ -89,7 +89,7 @@ fn draw(title: &str, lines: &[Line<'_>]) -> String {
                 }
                 before = Some(value);
                 let y = bottom - (HEIGHT - 16.0) * value / most;
-                // Steps, as they are.
+                // The values are steps, so they are drawn as steps.
                 let _ = if path.is_empty() {
                     write!(path, "M{at:.0} {y:.0}")
                 } else {

@@ -1,4 +1,4 @@
-//! Engines as they are towards a Nova: they see what a look shows, and nothing between two looks.
+//! Engines as a Nova sees them: they know the result of a poll, and nothing between two polls.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use crate::pace::{Aimd, Bounds, Echo, LookCost, LookResult, Model, TakenUp, paus
 
 const TICK: Duration = Duration::from_millis(500);
 
-/// From the report to the first call: proof, lists, locks.
+/// The seconds from the report to the first call: proof, lists, locks.
 const BEFORE: f64 = 1.0;
 
-/// What divides an engine's pace.
+/// The pace of an engine.
 #[derive(Clone)]
 pub(super) enum Pace {
-    /// A window that begins as a guess.
+    /// A window that starts as a guess.
     Guess { queued: Aimd, in_flight: Aimd },
-    /// One that learns.
+    /// A window that learns.
     Model { queued: Model, in_flight: Aimd },
-    /// Everything at once, as a script would.
+    /// Everything at once, as a script would do.
     Loop,
 }
 
-/// As it was: a window that begins with so many, and grows by one for each that is taken up until that takes too long.
+/// Returns the former pace: a window that starts at `queued`, and grows by one for each pick-up until that takes too long.
 pub(super) fn guess(queued: u32) -> Pace {
     let bounds = |min, start, max| Bounds { min, start, max };
     Pace::Guess {
@@ -51,10 +51,10 @@ impl Pace {
 /// A dead host.
 struct Host {
     waiting: usize,
-    /// Job, when it was asked for, and whether it has been seen to be taken up or back.
+    /// The job, the time of its request, and whether it has been seen picked up or back.
     asked: Vec<(usize, f64, bool, bool)>,
     look_at: f64,
-    /// A look under way: since when, until when.
+    /// The start and the end of a poll in progress.
     look: Option<(f64, f64)>,
     looked: Option<f64>,
     cost: LookCost,
@@ -76,14 +76,14 @@ struct Engine {
     turn: usize,
 }
 
-/// What came of it.
+/// The result of a trial.
 #[derive(Default)]
 pub(super) struct Course {
-    /// When each was back, in the order in which it was asked for.
+    /// The times at which the instances were back, in the order of their requests.
     pub(super) back: Vec<f64>,
-    /// Requests for looks: one for the records, and one for the ids if something is done.
+    /// The number of poll requests: one for the records, and one for the ids if an evacuation is done.
     pub(super) looks: usize,
-    /// The windows of all engines together, what waits in front of Nova, and how many are back, by time.
+    /// The windows of all engines together, the queue in front of Nova, and the number of instances that are back, by time.
     pub(super) trace: Vec<(f64, u32, usize, usize)>,
 }
 
@@ -110,7 +110,7 @@ impl Trial {
         let host = |at: usize| Host {
             waiting: self.each,
             asked: Vec::new(),
-            // Not all hosts are looked at at the same moment.
+            // The hosts are not all polled at the same moment.
             look_at: f64::from(small(at)) * 0.037,
             look: None,
             looked: None,

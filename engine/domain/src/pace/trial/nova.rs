@@ -1,26 +1,27 @@
-//! A Nova of queues: conductors that share processors or take one evacuation after another, and destinations that rebuild.
+//! A Nova of queues: conductors that share processors or handle one evacuation after another, and destinations that rebuild.
 
-/// Seconds between two steps.
+/// The seconds between two steps.
 const STEP: f64 = 0.004;
 
-/// How one works.
+/// The behaviour of a Nova.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
-    /// Processors that all of it shares: whoever works has an equal part, and no more than one.
+    /// The processors that all jobs share: each working job has an equal part, and at most one.
     pub(super) processors: f64,
-    /// What each further evacuation in progress costs the others, as a part of the work.
+    /// The cost of each further evacuation in progress for the others, as a fraction of the work.
     pub(super) friction: f64,
-    /// So many are taken up at the same time; the others wait in order.
+    /// The number of evacuations that are picked up in parallel; the others wait in order.
     pub(super) workers: usize,
-    /// Until it is taken up: seconds of waiting for others than processors, and of processor time.
+    /// The time until an evacuation is picked up: seconds of waiting for other things than processors, and of processor
+    /// time.
     pub(super) take_up: (f64, f64),
-    /// After that, until it is back.
+    /// The time from the pick-up until the instance is back.
     pub(super) rebuild: (f64, f64),
-    /// Each wait and each piece of work is between so many times less and more than said: 0 for all alike, 0.6 for 0.4 to 1.6 times.
+    /// The relative spread of each wait and each piece of work: 0 for none, 0.6 for 0.4 to 1.6 times.
     pub(super) spread: f64,
-    /// Processor time of a look.
+    /// The processor time of a poll.
     pub(super) look: f64,
-    /// From then on everything takes so many times as long.
+    /// The time from which everything takes longer, and the factor.
     pub(super) slows: Option<(f64, f64)>,
 }
 
@@ -58,7 +59,7 @@ impl Nova {
         }
     }
 
-    /// A number from 0 to 1.
+    /// Returns a number from 0 to 1.
     fn chance(&mut self) -> f64 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
@@ -101,14 +102,14 @@ impl Nova {
         f64::from(u32::try_from(count).unwrap())
     }
 
-    /// How long an answer to a look takes now.
+    /// Returns the current time for the answer to a poll.
     pub(super) fn look_takes(&self) -> f64 {
         self.kind.look * self.slowness() * ((self.working() + 1.0) / self.kind.processors).max(1.0)
     }
 
     pub(super) fn step(&mut self) {
         let mut left = STEP / self.slowness();
-        // A step may end one and begin the next.
+        // One job may end and the next may start within a step.
         while left > 1e-9 {
             self.begin();
             let working = self.working();
