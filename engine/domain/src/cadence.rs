@@ -25,7 +25,7 @@ const UNSEEN: Duration = Duration::from_secs(25);
 /// The heartbeat interval of a nova-compute unless another one was learnt.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The tolerance between the polls and a heartbeat interval.
+/// The tolerance for the difference between a poll and the heartbeat interval.
 const LATE: Duration = Duration::from_secs(5);
 
 pub(crate) fn usual_or_default(usual: Duration) -> Duration {
@@ -133,7 +133,7 @@ fn usual_age(hosts: &BTreeMap<String, Heard>) -> Option<Duration> {
     ages.get(ages.len() / 2).copied()
 }
 
-/// The number of services to which Nova is deaf at one moment (R26).
+/// The number of services whose heartbeats Nova misses at one moment: Nova is deaf to them (R26).
 pub(crate) struct Deafness {
     late_after: Duration,
     unforced: u64,
@@ -269,7 +269,7 @@ mod tests {
             // The clocks' difference is part of the age.
             (10, Some(8), 15, 18),
             (10, Some(-60), 0, 0),
-            // The age cannot exceed two polls, nor be less than the time between two polls without a change.
+            // Without Nova's time, the age is the time between the first and the last poll that saw the heartbeat.
             (10, None, 0, 0),
             (30, None, 11, 30),
             (60, None, 41, 60),

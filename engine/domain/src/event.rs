@@ -288,7 +288,7 @@ impl Event {
         }
     }
 
-    /// Returns the publisher. Changes of segments and hosts always carry the API's name, even if the engine makes them, as in Masakari.
+    /// Returns the publisher. Changes of segments and hosts always carry the API's name, whichever component makes them.
     pub fn publisher(&self) -> Publisher {
         match &self.subject {
             Subject::Segment(..) | Subject::Host(..) | Subject::Notification(Handling::Create, _) => {

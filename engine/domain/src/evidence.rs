@@ -96,8 +96,8 @@ impl FenceEvidence {
         })
     }
 
-    /// Returns who fenced the host, with what, and when: a part of a sentence, such as `it was fenced (off) by cluster az1
-    /// ...`.
+    /// Returns who fenced the host, with what, and when: a part of a sentence, such as
+    /// `it was fenced (off) by cluster az1 ...`.
     pub fn sentence(&self) -> String {
         let who = match self.kind {
             EvidenceKind::PacemakerFence => format!(

@@ -1,7 +1,7 @@
 //! The domain of Tachi: ids, entities, and the state machines of a recovery. It has no way to act.
 //!
-//! This crate is not async, reads no clock, draws no random numbers and does no IO. Time comes in as an argument, so every decision
-//! can be tested by a table, by properties and by simulation. This crate depends on no other crate of the project:
+//! This crate is not async, reads no clock, draws no random numbers and does no IO. Time comes in as an argument, so every
+//! decision can be tested by a table, by properties and by simulation. This crate depends on no other crate of the project:
 //!
 //! ```text
 //! binaries -> adapters -> engine -> domain
