@@ -289,7 +289,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns these rules for a recovery of `host`, with the heartbeat intervals that were learnt.
+    /// Returns these rules for a recovery of `host`, with the heartbeat ages that were learnt.
     #[must_use]
     pub fn hearing(self, cadences: &Cadences, host: &str) -> Self {
         Self {
