@@ -3,14 +3,15 @@
 use sea_orm_migration::prelude::{ColumnDef, Expr, ExprTrait as _, Table, TableCreateStatement};
 use sea_orm_migration::sea_orm::DbBackend;
 
-/// The integer primary key. Ids are never used again, not even after the newest row is gone: clients page by them.
+/// Defines the integer primary key. An id is never reused, even after the newest row has been deleted, because clients
+/// page by ids.
 pub(crate) fn id() -> ColumnDef {
     let mut column = ColumnDef::new("id");
     column.big_integer().not_null().auto_increment().primary_key();
     column
 }
 
-/// The same for Masakari's tables, whose ids are plain integers on `MariaDB`.
+/// Defines the primary key of Masakari's tables, whose ids are plain integers on `MariaDB`.
 fn masakari_id(backend: DbBackend) -> ColumnDef {
     let mut column = ColumnDef::new("id");
     if backend == DbBackend::MySql {
@@ -22,7 +23,7 @@ fn masakari_id(backend: DbBackend) -> ColumnDef {
     column
 }
 
-/// A date and time with microseconds, in the type `SQLAlchemy` expects.
+/// Defines a date and time with microseconds, in the type that `SQLAlchemy` expects.
 pub(crate) fn date_time(backend: DbBackend, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     match backend {
@@ -33,7 +34,7 @@ pub(crate) fn date_time(backend: DbBackend, name: &'static str) -> ColumnDef {
     column
 }
 
-/// Text of any length. `MariaDB`'s own `TEXT` ends at 64 KiB, and then refuses the row.
+/// Defines text of any length. On `MariaDB`, `TEXT` is limited to 64 KiB and refuses longer values.
 pub(crate) fn long_text(backend: DbBackend, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     if backend == DbBackend::MySql {
@@ -44,7 +45,7 @@ pub(crate) fn long_text(backend: DbBackend, name: &'static str) -> ColumnDef {
     column
 }
 
-/// An enumeration of Masakari's: a type of its own on `PostgreSQL`, as `SQLAlchemy` makes it.
+/// An enumeration of Masakari. On `PostgreSQL` it is a separate type, as `SQLAlchemy` creates it.
 #[derive(Debug)]
 pub(crate) struct Enumeration {
     pub(crate) type_name: &'static str,
@@ -64,7 +65,7 @@ pub(crate) const NOTIFICATION_STATUS: Enumeration = Enumeration {
 };
 
 impl Enumeration {
-    /// A column of it.
+    /// Defines a column of this enumeration.
     pub(crate) fn column(&self, backend: DbBackend, name: &'static str) -> ColumnDef {
         if backend == DbBackend::Postgres {
             let mut column = ColumnDef::new(name);
@@ -85,7 +86,7 @@ impl Enumeration {
     }
 }
 
-/// One of a few words: an enumeration on `MariaDB`, else checked text.
+/// Defines a column with a few permitted values: an enumeration on `MariaDB`, else checked text.
 pub(crate) fn word(backend: DbBackend, name: &'static str, words: &[&'static str]) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     if backend == DbBackend::MySql {
@@ -104,17 +105,18 @@ pub(crate) fn word(backend: DbBackend, name: &'static str, words: &[&'static str
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     pub(crate) backend: DbBackend,
-    /// The same for all tables, because texts of different collations cannot be compared.
+    /// The collation of all tables, because texts of different collations cannot be compared.
     pub(crate) collation: String,
 }
 
 impl Storage {
-    /// A new table.
+    /// Starts the definition of a table.
     pub(crate) fn table(&self, name: &'static str) -> TableCreateStatement {
         let mut table = Table::create();
         table.table(name);
         if self.backend == DbBackend::MySql {
-            // DYNAMIC lets an index hold 3072 bytes of a row, COMPACT only 767: less than a name in utf8mb4.
+            // With DYNAMIC an index can hold 3072 bytes of a row. COMPACT permits only 767, which is less than a name
+            // in utf8mb4.
             table
                 .engine("InnoDB")
                 .character_set("utf8mb4")
@@ -124,8 +126,8 @@ impl Storage {
         table
     }
 
-    /// A table with what every table of Masakari's begins with: times, `deleted` (the row's id once it is deleted) and
-    /// `id`.
+    /// Starts the definition of a table with the columns that all of Masakari's tables have: times, `deleted` (the
+    /// row's id once it is deleted) and `id`.
     pub(crate) fn masakari_table(&self, name: &'static str) -> TableCreateStatement {
         let backend = self.backend;
         let mut deleted = ColumnDef::new("deleted");
@@ -146,28 +148,28 @@ impl Storage {
     }
 }
 
-/// Text of at most `length` characters that must be there.
+/// Defines a required text of at most `length` characters.
 pub(crate) fn text(name: &'static str, length: u32) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     column.string_len(length).not_null();
     column
 }
 
-/// Text of at most `length` characters, or nothing.
+/// Defines an optional text of at most `length` characters.
 pub(crate) fn text_or_null(name: &'static str, length: u32) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     column.string_len(length);
     column
 }
 
-/// A 64-bit counter that starts at zero.
+/// Defines a 64-bit counter that starts at zero.
 pub(crate) fn counter(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     column.big_integer().not_null().default(0);
     column
 }
 
-/// Microseconds since the Unix epoch.
+/// Defines a time in microseconds since the Unix epoch.
 pub(crate) fn micros(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     column.big_integer().not_null();

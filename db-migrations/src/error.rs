@@ -1,9 +1,9 @@
-//! Errors of bringing a schema up to date.
+//! Errors in updating a schema.
 
 use sea_orm_migration::sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm_migration::sea_orm::{DbErr, RuntimeErr};
 
-/// A schema could not be brought up to date, or not be read.
+/// An error in updating or reading a schema.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
@@ -19,16 +19,16 @@ pub enum SyncError {
         versions.join(", ")
     )]
     Newer {
-        /// The migrations this program does not know.
+        /// The migrations that this program does not know.
         versions: Vec<String>,
     },
-    /// Another process held the lock for too long. Nothing was changed.
+    /// Another process held the lock until the timeout. Nothing was changed.
     #[error("another process has been migrating this database for {seconds} s")]
     Locked {
         /// The timeout in seconds.
         seconds: u32,
     },
-    /// This user may not change the schema, and it is older than this program. Nothing was changed.
+    /// The schema is older than this program, and this user may not change it. Nothing was changed.
     #[error(
         "this database user may not bring the schema up to date: run `tachi db sync` as its owner, which applies {}, then \
          `tachi db grants`",
@@ -53,7 +53,7 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    /// A migration has failed.
+    /// Creates the error for a failed migration.
     pub(crate) fn migrating(source: DbErr, pending: &[String]) -> Self {
         if is_forbidden(&source) {
             let pending = pending.to_vec();
@@ -80,7 +80,7 @@ impl SyncError {
     }
 }
 
-/// True if the database has refused a statement because a grant is missing.
+/// True if the database refused a statement because a privilege is missing.
 fn is_forbidden(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
@@ -89,14 +89,14 @@ fn is_forbidden(error: &DbErr) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
     };
-    // MariaDB: a command, a column, a database; PostgreSQL: insufficient_privilege.
+    // The MariaDB errors are about a database, a command and a column; PostgreSQL's is insufficient_privilege.
     match error.try_downcast_ref::<MySqlDatabaseError>() {
         Some(error) => matches!(error.number(), 1044 | 1142 | 1143),
         None => error.code().is_some_and(|code| code == "42501"),
     }
 }
 
-/// Adds to a failure of the database what was tried.
+/// Adds the attempted operation to a database error.
 pub(crate) trait While<T> {
     fn while_(self, operation: &'static str) -> Result<T, SyncError>;
 }

@@ -1,8 +1,8 @@
-//! Filling in what Masakari left NULL, and noting that its own migrations have nothing to do.
+//! Values that Masakari left NULL, and the version mark for its own migrations.
 //!
-//! Masakari cannot read back rows that its own upgrade left incomplete: one notification without a segment fails every
-//! list it is on. It stays possible to go back to it, and to come here again, so this is done whenever the schema is
-//! brought up to date, and not only the first time.
+//! Masakari cannot read rows that its own upgrade left incomplete: one notification without a segment makes every list
+//! with it fail. Operators can return to Masakari and come back later, so the values are filled in at every schema
+//! update, and not only the first one.
 
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr};
 
@@ -14,22 +14,22 @@ use crate::statement::{change, number, quoted, texts};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Filled {
-    /// Notifications whose segment was taken from their host.
+    /// Notifications that got the segment of their host.
     pub notification_segments: u64,
-    /// Segments that are enabled by default.
+    /// Segments that were set to enabled, the default.
     pub segments_enabled: u64,
-    /// Hosts that are not reserved by default.
+    /// Hosts that were set to not reserved, the default.
     pub hosts_reserved: u64,
-    /// Hosts that are not in maintenance by default.
+    /// Hosts that were set to not in maintenance, the default.
     pub hosts_on_maintenance: u64,
-    /// Hosts that a recovery of Masakari's has put on maintenance, and no operator.
+    /// Hosts that were put in maintenance by a recovery of Masakari, not by an operator.
     pub hosts_recovered: u64,
-    /// Rows of any table that are not deleted by default.
+    /// Rows of any table that were set to not deleted, the default.
     pub deleted: u64,
 }
 
 impl Filled {
-    /// All values together.
+    /// Returns the sum of all values.
     pub fn total(&self) -> u64 {
         self.notification_segments
             + self.segments_enabled
@@ -40,7 +40,8 @@ impl Filled {
     }
 }
 
-/// Fills in whatever is NULL and should not be. It looks first: an update that finds nothing would still lock on its way.
+/// Fills in all values that are NULL and should not be. Counts them first: an update without matching rows would still
+/// take locks.
 pub(crate) async fn fill(db: &impl ConnectionTrait) -> Result<Filled, DbErr> {
     let mut filled = Filled {
         notification_segments: segments_of_notifications(db).await?,
@@ -71,8 +72,8 @@ async fn put(db: &impl ConnectionTrait, table: &str, column: &str, value: &str) 
     .await
 }
 
-/// A host keeps its row when it is deleted, so nearly every notification still has one. One whose host was purged stays
-/// without a segment.
+/// Sets the missing segments of notifications. A deleted host keeps its row, so nearly every notification still has a
+/// host. If the host was purged, the segment stays unset.
 async fn segments_of_notifications(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let lacking = "failover_segment_uuid IS NULL \
                    AND EXISTS (SELECT 1 FROM hosts WHERE hosts.uuid = notifications.source_host_uuid)";
@@ -86,9 +87,11 @@ async fn segments_of_notifications(db: &impl ConnectionTrait) -> Result<u64, DbE
     change(db, &sql).await
 }
 
-/// Masakari stores no reason. It puts a host in maintenance while it processes its notification, so a host whose last
-/// change was between the notification's creation and its end was not changed by an operator; an operator's later
-/// change would be the last one.
+/// Marks hosts that Masakari put in maintenance.
+///
+/// Masakari stores no reason. It puts a host in maintenance while it processes the host's notification. So if the
+/// host's last change was between the notification's creation and its end, it was not an operator's; an operator's
+/// later change would be the last one.
 async fn put_on_maintenance(db: &impl ConnectionTrait, kind: &str, why: &str) -> Result<u64, DbErr> {
     let column = quoted(db.get_database_backend(), "type");
     let found = format!(
@@ -108,7 +111,7 @@ async fn put_on_maintenance(db: &impl ConnectionTrait, kind: &str, why: &str) ->
     .await
 }
 
-/// Notes for `masakari-manage db sync` that the schema is what its newest migration makes of it.
+/// Records for `masakari-manage db sync` that the schema matches its newest migration.
 pub(crate) async fn stamp(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     if !tables(db).await?.iter().any(|there| there == ALEMBIC) {
         let create = format!(

@@ -1,4 +1,4 @@
-//! Creating indexes.
+//! Creation of indexes.
 
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr, Index, IndexCreateStatement};
 use sea_orm_migration::sea_orm::DbBackend;
@@ -6,7 +6,7 @@ use sea_orm_migration::sea_orm::DbBackend;
 use crate::inspect::has_index;
 use crate::statement::{change, quoted};
 
-/// An index that speeds up and forbids nothing; made unless it is there.
+/// An index without constraints, for speed only. It is created unless it exists.
 pub(crate) struct Plain {
     pub(crate) table: &'static str,
     pub(crate) name: &'static str,
@@ -19,7 +19,7 @@ impl Plain {
             return Ok(());
         }
         let backend = db.get_database_backend();
-        // NULL is the smallest value in every list, and so in what lists are read through. Elsewhere it always is.
+        // Lists sort NULL first, so the indexes behind them have to, too. The other databases always do.
         let of_a_list = backend == DbBackend::Postgres && self.columns.contains(&"created_at");
         let columns: Vec<String> = self
             .columns

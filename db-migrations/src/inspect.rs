@@ -7,7 +7,7 @@ use sea_orm_migration::sea_orm::{DbBackend, Statement};
 
 use crate::statement::{number, texts};
 
-/// The names of all tables, those of the database's own making left out.
+/// Returns the names of all tables except the database's internal ones.
 pub(crate) async fn tables(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let sql = match db.get_database_backend() {
         DbBackend::MySql => {
@@ -24,7 +24,7 @@ pub(crate) async fn tables(db: &impl ConnectionTrait) -> Result<Vec<String>, DbE
     texts(db, sql).await
 }
 
-/// The names of a table's columns.
+/// Returns the names of a table's columns.
 pub(crate) async fn columns(db: &impl ConnectionTrait, table: &str) -> Result<Vec<String>, DbErr> {
     let sql = match db.get_database_backend() {
         DbBackend::MySql => format!(
@@ -40,7 +40,7 @@ pub(crate) async fn columns(db: &impl ConnectionTrait, table: &str) -> Result<Ve
     texts(db, &sql).await
 }
 
-/// True if a table has an index of that name.
+/// True if a table has an index of this name.
 pub(crate) async fn has_index(db: &impl ConnectionTrait, table: &str, name: &str) -> Result<bool, DbErr> {
     let sql = match db.get_database_backend() {
         DbBackend::MySql => format!(
@@ -58,7 +58,7 @@ pub(crate) async fn has_index(db: &impl ConnectionTrait, table: &str, name: &str
     Ok(number(db, &sql).await? > 0)
 }
 
-/// True if `PostgreSQL` has an enumeration of that name.
+/// True if `PostgreSQL` has an enumeration of this name.
 pub(crate) async fn has_enumeration(db: &impl ConnectionTrait, name: &str) -> Result<bool, DbErr> {
     let sql = format!(
         "SELECT COUNT(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace \
@@ -73,13 +73,13 @@ pub(crate) struct MariaColumn {
     pub(crate) name: String,
     pub(crate) data_type: String,
     pub(crate) nullable: bool,
-    /// Of a time: how many digits of a second.
+    /// For a time: the number of fractional digits of a second.
     pub(crate) fraction: Option<i64>,
-    /// Of a text.
+    /// For a text: the collation.
     pub(crate) collation: Option<String>,
 }
 
-/// The columns of a table on `MariaDB`, in their order.
+/// Returns the columns of a table on `MariaDB`, in their order.
 pub(crate) async fn maria_columns(db: &impl ConnectionTrait, table: &str) -> Result<Vec<MariaColumn>, DbErr> {
     let sql = format!(
         "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR), CAST(is_nullable AS CHAR), \
@@ -102,7 +102,7 @@ pub(crate) async fn maria_columns(db: &impl ConnectionTrait, table: &str) -> Res
         .collect()
 }
 
-/// Engine, row format and collation of a table on `MariaDB`.
+/// Returns engine, row format and collation of a table on `MariaDB`.
 pub(crate) async fn maria_table(
     db: &impl ConnectionTrait,
     table: &str,

@@ -1,16 +1,16 @@
-//! The database schema and the migrations that lead to it.
+//! The database schema and its migrations.
 //!
-//! Masakari's four tables keep their names, columns and constraints, so that an existing database is taken over as it
-//! is, and the old service can still read and write what comes out of it; what is added to them it need not fill in. Beside
-//! them stand the tables of recoveries.
+//! Masakari's four tables keep their names, columns and constraints. So an existing database is taken over unchanged,
+//! and the old service can still read and write the result; it need not fill in the columns that are added. The tables
+//! of recoveries are separate.
 //!
-//! [`sync`] is the only way to change a schema. It takes a lock, refuses a database that is neither Masakari's nor ours,
-//! applies what is missing, fills in what Masakari left NULL, and notes for Masakari's own migrations
-//! (`masakari_alembic_version`) that there is nothing left to do. On `MariaDB` a crash may come between any two statements:
-//! every statement that creates something does so only if it is missing.
+//! [`sync`] is the only way to change a schema. It takes a lock, refuses a database that is neither Masakari's nor
+//! ours, and applies the missing migrations. It fills in values that Masakari left NULL, and records for Masakari's own
+//! migrations (`masakari_alembic_version`) that none is left to do. On `MariaDB` a crash may happen between any two
+//! statements, so every statement that creates an object does so only if the object is missing.
 //!
-//! The list of applied migrations is kept in `tachi_migrations`. A migration's name is the name of its source file: a
-//! released file is never renamed.
+//! The table `tachi_migrations` lists the applied migrations. A migration is named after its source file, so a released
+//! file is never renamed.
 
 mod columns;
 mod error;
@@ -64,7 +64,7 @@ use sea_orm_migration::prelude::{
 /// The table that lists applied migrations.
 pub const TABLE: &str = "tachi_migrations";
 
-/// Runs the migrations in order. It takes no lock and asks nothing: see [`sync`].
+/// Runs the migrations in order, without a lock and without checks: see [`sync`].
 #[derive(Clone, Copy, Debug)]
 pub struct Migrator;
 
@@ -109,7 +109,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// The name of the newest applied migration; `None` if none has been applied. Writes nothing.
+/// Returns the name of the newest applied migration; `None` if none has been applied. Writes nothing.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ pub async fn version<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr
     Ok(applied.last().map(|migration| migration.name().to_owned()))
 }
 
-/// The names of the migrations that have not been applied. Writes nothing.
+/// Returns the names of the migrations that have not been applied. Writes nothing.
 ///
 /// # Errors
 ///

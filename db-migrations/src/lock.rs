@@ -1,13 +1,13 @@
-//! Keeping other processes out while the schema changes.
+//! A lock that excludes other processes while the schema changes.
 //!
-//! | database | lock | what it holds together |
+//! | database | lock | atomicity |
 //! |---|---|---|
 //! | `SQLite` | BEGIN IMMEDIATE | everything: all or nothing |
 //! | `PostgreSQL` | an advisory lock of the transaction | everything: all or nothing |
-//! | `MariaDB` | `GET_LOCK` on the connection | nothing: each change of the schema commits by itself, so each looks first |
+//! | `MariaDB` | `GET_LOCK` on the connection | none: each schema change commits by itself, so each checks first |
 //!
-//! `GET_LOCK` is known to one node of a Galera cluster only. Two nodes that migrate at once can be in each other's way;
-//! then the second tries again, and finds less to do.
+//! In a Galera cluster only one node knows a `GET_LOCK`. Two nodes that migrate at once can conflict; then the second
+//! one retries, and finds less to do.
 
 use sea_orm_migration::sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
@@ -17,16 +17,16 @@ use sea_orm_migration::sea_orm::{
 use crate::error::{SyncError, While as _};
 use crate::statement::number;
 
-/// Time to wait for another process. Adopting a large database takes minutes.
+/// Time to wait for another process, in seconds. Adopting a large database takes minutes.
 const WAIT_SECONDS: u32 = 900;
 
 /// An arbitrary number that no other advisory lock uses: "tachimig" in ASCII.
 const ADVISORY: i64 = 0x7461_6368_696d_6967;
 
-/// The name has to differ from database to database, and may have 64 characters.
+/// The lock's name. It has to differ between databases, and is limited to 64 characters.
 const NAME: &str = "CONCAT('tachi ', MD5(DATABASE()))";
 
-/// The lock, and the connection that holds it.
+/// The lock and the connection that holds it.
 pub(crate) struct Lock {
     tx: DatabaseTransaction,
 }
@@ -43,7 +43,7 @@ impl Lock {
             .await
             .while_("beginning the migration")?;
         let taken = match tx.get_database_backend() {
-            // This lock is worth a wait, however short a session's patience with others is.
+            // Waits for this lock even if the session's timeout for other locks is short.
             DbBackend::Postgres => tx
                 .execute_unprepared(&format!(
                     "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({ADVISORY})"
@@ -51,10 +51,10 @@ impl Lock {
                 .await
                 .map(|_| true),
             DbBackend::MySql => {
-                // NULL, which is an error, reads as 0.
+                // NULL means an error, and is read as 0.
                 let sql = format!("SELECT CAST(COALESCE(GET_LOCK({NAME}, {WAIT_SECONDS}), 0) AS SIGNED)");
                 let got = number(&tx, &sql).await;
-                // Ends the snapshot from before the wait. From here on every statement is a transaction of its own.
+                // Ends the snapshot from before the wait. From here on every statement is a separate transaction.
                 tx.execute_unprepared("COMMIT").await.and(got).map(|got| got == 1)
             }
             DbBackend::Sqlite | _ => Ok(true),
@@ -73,14 +73,14 @@ impl Lock {
         &self.tx
     }
 
-    /// Keeps what was done, and lets the next one in.
+    /// Commits the changes and releases the lock.
     pub(crate) async fn keep(self) -> Result<(), DbErr> {
         let released = self.release().await;
         self.tx.commit().await?;
         released
     }
 
-    /// Gives up what can be given up, and lets the next one in.
+    /// Rolls back as far as the database can, and releases the lock.
     pub(crate) async fn give_up(self) {
         let released = self.release().await;
         if let Err(error) = released.and(self.tx.rollback().await) {
@@ -88,7 +88,7 @@ impl Lock {
         }
     }
 
-    /// The lock of `MariaDB` outlives the transaction.
+    /// Releases `MariaDB`'s lock, which outlives the transaction.
     async fn release(&self) -> Result<(), DbErr> {
         if self.tx.get_database_backend() == DbBackend::MySql {
             number(

@@ -1,5 +1,5 @@
-//! Masakari's four tables, as its last migration (`13adff5efb9a`) leaves them. On an existing database what is missing is
-//! added, and what is too narrow is widened.
+//! Masakari's four tables, as of its last migration (`13adff5efb9a`). On an existing database missing parts are added,
+//! and columns that are too narrow are widened.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;

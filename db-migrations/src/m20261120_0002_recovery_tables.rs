@@ -1,7 +1,8 @@
-//! The tables of recoveries: claims, moves, the step journal, proofs, and why a host is on maintenance.
+//! The tables of recoveries: claims, moves, the step journal, proofs, and the reasons why hosts are in maintenance.
 //!
-//! Uniqueness among open things is a nullable unique column (R6), which every database has: it holds the host or the
-//! instance while work is going on, and nothing afterwards. Times are microseconds since the Unix epoch.
+//! Uniqueness among open rows is enforced by a nullable unique column (R6), which every database supports: it contains
+//! the host or the instance while work is in progress, and NULL afterwards. Times are microseconds since the Unix
+//! epoch.
 
 use sea_orm_migration::prelude::*;
 

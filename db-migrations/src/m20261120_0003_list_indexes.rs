@@ -1,5 +1,5 @@
-//! Indexes that Masakari's tables lack: for the first page of each list, for a host's notifications, for the vmoves of one
-//! notification, for the hosts of one segment, and for the notifications that are open.
+//! Indexes that Masakari's tables lack: for the first page of each list, a host's notifications, the vmoves of one
+//! notification, the hosts of one segment, and open notifications.
 
 use sea_orm_migration::prelude::*;
 

@@ -11,7 +11,7 @@ use crate::widen::storage;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Restarts are counted by instance, from a time on.
+/// Restarts are counted per instance, since a given time.
 const BY_INSTANCE: Plain = Plain {
     table: "instance_restart",
     name: "tachi_restart_instance_idx",

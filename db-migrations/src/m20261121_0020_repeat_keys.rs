@@ -1,5 +1,5 @@
-//! A number for each notification by which its repetitions are found. NULL in rows that Masakari's own API has written or an
-//! older version: those are found by their host.
+//! A key for each notification by which its repetitions are found. NULL in rows that Masakari's own API or an older
+//! version has written: those are found by their host.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The latest recoveries of a host are found by its name each time its instances are listed.
+//! An index of recoveries by host name: each list of a host's instances queries the host's latest recoveries.
 
 use sea_orm_migration::prelude::*;
 

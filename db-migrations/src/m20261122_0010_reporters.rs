@@ -1,5 +1,5 @@
-//! Reporters: one per notification, and all of a recovery, whose guards count them. NULL in rows of Masakari's own
-//! API or an older version.
+//! Reporters: the one of each notification, and all of each recovery, whose guards count them. NULL in rows of
+//! Masakari's own API or an older version.
 
 use sea_orm_migration::prelude::*;
 

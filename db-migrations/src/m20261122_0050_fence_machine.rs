@@ -1,5 +1,5 @@
 //! Identity of the machine behind each device of a host: the expected one, since when and by whom, and the one that
-//! answers instead. No foreign key: the devices' file refers to hosts by names, which come and go.
+//! responds instead. No foreign key: the devices' file refers to hosts by names, which come and go.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,6 @@
-//! An index of moves by their instance. Each intent of an instance's recovery asks what recoveries of hosts have left of it, in the
-//! transaction that holds the row of its host: without the index that reads every move there ever was.
+//! An index of moves by their instance. Each intent of an instance's recovery queries the moves that recoveries of
+//! hosts have left open, in the transaction that holds the row of its host. Without the index that query reads all
+//! moves ever made.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,8 +1,9 @@
 //! Decides whether a success of a fence agent means that the power is off.
 //!
-//! The engine's devices of type `exec`, the bridge to Pacemaker and `tachi-monitor host explain` ask the same table, so that
-//! no two of them answer differently. The table holds positive knowledge only, from the makers' metadata: an agent that it
-//! does not know proves nothing until an operator says otherwise. This crate has no input or output and depends on nothing.
+//! The engine's devices of type `exec`, the bridge to Pacemaker and `tachi-monitor host explain` use the same table, so
+//! that they never disagree. The table holds positive knowledge only, from the makers' metadata: an agent that it does
+//! not know proves nothing until an operator declares otherwise. This crate has no input or output and depends on
+//! nothing.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 

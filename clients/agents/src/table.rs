@@ -124,7 +124,7 @@ pub(super) const GLUE: &[&str] = &[
 /// Agents that have the machine's watchdog reset it.
 pub(super) const WATCHDOG: &[&str] = &["external/sbd", "fence_sbd", "fence_watchdog"];
 
-/// Agents whose reboot is a power cycle unless `method` says otherwise.
+/// Agents whose reboot is a power cycle unless `method` is set to something else.
 pub(super) const CYCLE_BY_DEFAULT: &[&str] = &["fence_gce"];
 
 /// Agents whose success does not prove that the power is off, grouped by their actual effect.

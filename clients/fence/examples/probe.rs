@@ -1,4 +1,5 @@
-//! Devices at the end of a pipe, for tests that are not written in Rust: a JSON object a line in, one a line out.
+//! Opens devices and calls them over a pipe, for tests that are not written in Rust. Each request is a JSON object on
+//! one line, and so is each response.
 //!
 //! ```text
 //! {"open": "bmc1", "type": "ipmi", "host": "127.0.0.1", "port": 9001, "user": "u", "password": "p", "cipher_suite": 3}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// True if this names one machine: an IP address or a DNS name, and no option, user, path or port.
+/// True if the text names one machine: an IP address or a DNS name, without option, user, path or port.
 pub(crate) fn is_host(text: &str) -> bool {
     if text.parse::<IpAddr>().is_ok() {
         return true;
@@ -18,12 +18,12 @@ pub(crate) fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
-/// True if this can be a user's name on a command line.
+/// True if the text can be a user name on a command line.
 pub(crate) fn is_user(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && text.chars().all(|c| c.is_ascii_graphic())
 }
 
-/// Address and port in one form.
+/// Returns address and port in one normalized form.
 pub(crate) fn host_and_port(host: &str, port: u16) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),

@@ -1,7 +1,7 @@
 //! Fence agents: our devices for Pacemaker, by the contract of the `fence_*` programs.
 //!
-//! An agent reads its parameters from standard input, performs one action, and answers by its exit code. Pacemaker
-//! trusts a 0 of `off`, so the agent returns it only after two consecutive readings of off.
+//! An agent reads its parameters from standard input, performs one action, and returns the result as its exit code.
+//! Pacemaker trusts a 0 of `off`, so the agent returns it only after two consecutive readings of off.
 
 mod act;
 mod maas;
@@ -15,13 +15,13 @@ use params::{Form, Given, Param, Wrong};
 
 /// The invocation of an agent.
 pub struct Invocation<'a> {
-    /// The arguments, without the program's name.
+    /// The arguments, without the program name.
     pub args: Vec<String>,
     /// The source of parameters if there are no arguments.
     pub input: &'a mut (dyn Read + Send),
-    /// Output for successes.
+    /// The output for successes.
     pub out: &'a mut (dyn Write + Send),
-    /// Output for failures.
+    /// The output for failures.
     pub err: &'a mut (dyn Write + Send),
     /// True if Pacemaker's fencer runs it (`PCMK_service`) and kills it at its timeout.
     pub by_pacemaker: bool,
@@ -29,7 +29,7 @@ pub struct Invocation<'a> {
 
 impl std::fmt::Debug for Invocation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Arguments may hold secrets that people should not have put there.
+        // The arguments may contain secrets that should not have been passed there.
         f.debug_struct("Invocation")
             .field("args", &self.args.len())
             .field("by_pacemaker", &self.by_pacemaker)
@@ -37,13 +37,13 @@ impl std::fmt::Debug for Invocation<'_> {
     }
 }
 
-/// The agents there are.
+/// The names of all agents.
 pub const AGENTS: &[&str] = &[maas::ABOUT.name];
 
-/// Longest input that is read, in bytes.
+/// Maximum size of the input, in bytes.
 const LONGEST_INPUT: u64 = 1 << 20;
 
-/// Runs the agent `name`; gives the exit code, or `None` if there is no such agent.
+/// Runs the agent `name` and returns its exit code, or `None` if there is no such agent.
 pub async fn run(name: &str, invocation: Invocation<'_>) -> Option<u8> {
     if name == maas::ABOUT.name {
         return Some(maas::run(invocation).await);
@@ -51,7 +51,7 @@ pub async fn run(name: &str, invocation: Invocation<'_>) -> Option<u8> {
     None
 }
 
-/// The parameters, from wherever they come.
+/// Reads the parameters from the arguments, or from standard input if there are none.
 fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Given, String> {
     if !invocation.args.is_empty() {
         return Given::from_args(&invocation.args, params).map_err(|wrong| wrong.to_string());
@@ -161,7 +161,7 @@ fn patience(given: &Given, params: &[Param], by_pacemaker: bool) -> Patience {
             given.seconds("power_timeout", params)
         },
         wait: given.seconds("power_wait", params),
-        // Two readings at one moment are one reading.
+        // Two readings taken at the same moment count as one.
         poll: given
             .seconds("stonith_status_sleep", params)
             .max(std::time::Duration::from_secs(1)),

@@ -1,8 +1,8 @@
-//! Children: `ipmitool` and fence agents.
+//! Child processes: `ipmitool` and fence agents.
 //!
-//! A child gets its secrets on standard input, where no other process can read them, unlike arguments and
-//! environment. It leads its own process group under `timeout`, so that everything it starts ends with it: at its
-//! deadline, when its caller is dropped, and when the engine is killed (R4; `setpriv --pdeathsig`, of util-linux).
+//! A child gets its secrets on standard input, where no other process can read them, unlike arguments and environment.
+//! It leads its own process group under `timeout`, so that all its descendants end with it: at its deadline, when its
+//! caller is dropped, and when the engine is killed (R4; `setpriv --pdeathsig`, of util-linux).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,44 +14,44 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-/// The children's search path.
+/// The search path of child processes.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Additional time until `timeout` ends the group itself, in case the engine has died.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
 
-/// Time to wait for output after a child's end: a process that it left behind may keep the pipe open.
+/// Time to wait for output after a child has ended: a process that it left behind may keep the pipe open.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
-/// Limit of each output to keep, in bytes.
+/// Maximum number of bytes kept of each output.
 const MAX_OUTPUT: usize = 64 << 10;
 
-/// The program to run.
+/// A program to run.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
-    /// Seen by everybody on this machine, like the arguments.
+    /// Visible to every user of this machine, like the arguments.
     pub(crate) program: &'a Path,
     pub(crate) args: Vec<String>,
-    /// The child's input.
+    /// The child's standard input.
     pub(crate) input: SecretString,
-    /// Then the whole group is killed.
+    /// Timeout after which the whole process group is killed.
     pub(crate) limit: Duration,
 }
 
 /// A child that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the child.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// A child that did not come to an end of its own.
+/// A failure to run a child to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChildError {
-    /// It could not be started.
+    /// The child could not be started.
     #[error("starting {}", program.display())]
     Start {
         /// The program.
@@ -60,21 +60,21 @@ pub enum ChildError {
         #[source]
         source: io::Error,
     },
-    /// It does not exist or is not executable.
+    /// The program does not exist or is not executable.
     #[error("{} is not installed, or may not be run", program.display())]
     Missing {
         /// The program.
         program: PathBuf,
     },
-    /// It took too long and was killed with its process group.
+    /// The child took too long and was killed with its process group.
     #[error("{} took longer than {limit:?} and was killed", program.display())]
     TooLong {
         /// The program.
         program: PathBuf,
-        /// Its time limit.
+        /// The time limit.
         limit: Duration,
     },
-    /// Waiting for it failed.
+    /// Waiting for the child failed.
     #[error("waiting for {}", program.display())]
     Wait {
         /// The program.
@@ -89,11 +89,11 @@ pub enum ChildError {
 ///
 /// # Errors
 ///
-/// It could not be started, or took too long.
+/// The child could not be started, or took too long.
 ///
 /// # Cancel safety
 ///
-/// When dropped half way, the child's whole group is killed.
+/// If this future is dropped before it completes, the child's whole process group is killed.
 pub(crate) async fn run(call: &Call<'_>) -> Result<Finished, ChildError> {
     let program = || call.program.to_owned();
     let mut child = command(call).spawn().map_err(|source| ChildError::Start {
@@ -104,7 +104,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Finished, ChildError> {
     let outcome = tokio::time::timeout(call.limit, talk(&mut child, &call.input, &mut group)).await;
     let Ok(outcome) = outcome else {
         group.kill();
-        // Collects the leader; the kill cannot be refused.
+        // Reaps the leader; the kill cannot be refused.
         let _ = child.wait().await;
         group.ended();
         return Err(ChildError::TooLong {
@@ -116,7 +116,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Finished, ChildError> {
         program: program(),
         source,
     })?;
-    // `timeout`'s own words: 126 may not be run, 127 not found.
+    // Exit codes of `timeout` itself: 126 means not executable, 127 not found.
     if matches!(finished.code, Some(126 | 127)) {
         return Err(ChildError::Missing { program: program() });
     }
@@ -152,7 +152,7 @@ async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io:
     let status = {
         let write = async {
             if let Some(mut pipe) = stdin {
-                // A child that does not want it all is no fault.
+                // A child that does not read all of its input is not an error.
                 let _ = pipe.write_all(input.expose_secret().as_bytes()).await;
             }
         };
@@ -200,7 +200,7 @@ impl Group {
 
     fn kill(&self) {
         if let Some(pid) = self.0 {
-            // It may have ended by itself just now.
+            // The group may have ended by itself in the meantime.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
@@ -234,7 +234,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    /// Waits until nothing runs whose arguments hold `mark`.
+    /// Waits until no running process has `mark` in its arguments.
     async fn gone(mark: &str) {
         let deadline = Instant::now() + LONG;
         while running(mark) {
@@ -271,7 +271,7 @@ mod tests {
         );
     }
 
-    /// The kernel watches the thread that started the child, so this test need not kill its own process.
+    /// The kernel watches the thread that started the child, so this test does not have to kill its own process.
     #[tokio::test]
     async fn c11_a_child_and_all_it_has_started_end_with_whoever_began_it() {
         let mark = format!("61.{}", std::process::id());
@@ -288,7 +288,7 @@ mod tests {
                     .spawn()
                     .unwrap();
                 started(&file).await;
-                // Before it waits, `timeout` does not know its child yet, and would end alone.
+                // Until it sleeps, `timeout` does not know its child yet, and would end without it.
                 let state = format!("/proc/{}/stat", child.id().unwrap());
                 while !fs::read_to_string(&state).unwrap().contains(") S ") {
                     tokio::task::yield_now().await;
@@ -309,7 +309,7 @@ mod tests {
         let done = run(&shell(script, LONG)).await.unwrap();
         assert!(done.stdout.contains("LC_ALL=C") && done.stdout.contains("/bin/sh"));
         assert!(!done.stdout.contains("word-of-the-fixture"), "{}", done.stdout);
-        // Nothing of ours is handed down.
+        // The child inherits none of our environment.
         assert!(!done.stdout.contains("CARGO"), "{}", done.stdout);
     }
 
@@ -372,7 +372,7 @@ mod tests {
         let file = mark.display().to_string();
         let script =
             format!("trap '' TERM; sh -c \"trap '' TERM; : > {file}; sleep 600; : {file}\"; : {file}");
-        // Nothing of ours watches this one.
+        // No code of ours watches this child.
         let mut child = command(&shell(&script, Duration::ZERO))
             .kill_on_drop(false)
             .spawn()

@@ -1,6 +1,6 @@
 //! Sources of secrets.
 //!
-//! Never the environment or the command line: `/proc` shows both.
+//! Secrets never come from the environment or the command line, because `/proc` shows both.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -11,14 +11,14 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 
-/// Largest secret that is read, in bytes.
+/// Maximum size of a secret, in bytes.
 const LARGEST: u64 = 64 << 10;
 
 /// The source of a secret: `file:/path`, `cred:name` for a systemd credential, or the secret itself.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Source {
-    /// A file of mode 0440 at most, owned by root or the user that runs this.
+    /// A file of mode 0640 at most, owned by root or the user that runs this.
     File(PathBuf),
     /// The file of this name in `$CREDENTIALS_DIRECTORY`.
     Credential(String),
@@ -71,13 +71,13 @@ pub enum CredentialError {
         /// The path.
         path: PathBuf,
     },
-    /// The name is more than a name.
+    /// The name contains more than a file name.
     #[error("{name:?} is not the name of a credential")]
     Name {
         /// The name.
         name: String,
     },
-    /// Not started by systemd with credentials.
+    /// The process was not started by systemd with credentials.
     #[error("$CREDENTIALS_DIRECTORY is not set, so there is no credential {name}")]
     NoDirectory {
         /// The credential.
@@ -108,7 +108,7 @@ pub enum CredentialError {
         /// Its owner.
         owner: u32,
     },
-    /// The file is not a regular one, empty, too large or not text.
+    /// The file is empty, too large, not a regular file or not text.
     #[error("{} holds no secret: {why}", path.display())]
     Content {
         /// The file.
@@ -119,7 +119,7 @@ pub enum CredentialError {
 }
 
 impl Source {
-    /// The secret, without white space around it.
+    /// Loads the secret and removes white space around it.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl Source {
             Self::Credential(name) => {
                 let directory =
                     credentials.ok_or_else(|| CredentialError::NoDirectory { name: name.clone() })?;
-                // systemd guards the folder and gives the files modes of its own.
+                // systemd protects the folder and sets the modes of the files itself.
                 read(&directory.join(name), |_, _| Ok(()))
             }
         }
@@ -159,7 +159,7 @@ fn read(
         why,
     };
     let file = File::open(path).map_err(failed)?;
-    // Of the open file, so that it cannot be exchanged between the check and the reading.
+    // Read from the open file, so that the file cannot be replaced between this check and the reading.
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(content("not a regular file"));

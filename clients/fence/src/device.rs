@@ -1,8 +1,8 @@
 //! A power controller.
 //!
-//! A device reads and commands only. The domain decides when a host counts as off (two consecutive readings of off),
-//! when a command is repeated, and which device is next; the devices' owner limits the concurrent calls per endpoint.
-//! So every method here is one exchange with the outside, bounded in time, and safe to repeat.
+//! A device only reads and sends commands. The domain decides when a host counts as off (two consecutive readings of
+//! off), when a command is repeated, and which device is next. The owner of the devices limits the concurrent calls per
+//! endpoint. So every method here is one exchange with the outside, bounded in time, and safe to repeat.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,9 +18,9 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A BMC by `ipmitool`.
+    /// A BMC, through `ipmitool`.
     Ipmi,
-    /// A BMC or a chassis manager by Redfish.
+    /// A BMC or a chassis manager, through Redfish.
     Redfish,
     /// A MAAS region controller.
     Maas,
@@ -29,10 +29,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Ipmi, Self::Redfish, Self::Maas, Self::Exec];
 
-    /// The word in the devices' file.
+    /// Returns the name used in the devices' file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ipmi => "ipmi",
@@ -64,11 +64,11 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A word that is no kind of device.
+/// A text that is not a kind of device.
 #[derive(Debug, thiserror::Error)]
 #[error("{word:?} is no kind of device; there are ipmi, redfish, maas and exec")]
 pub struct UnknownKind {
-    /// The word.
+    /// The configured text.
     pub word: String,
 }
 
@@ -86,24 +86,24 @@ impl FromStr for Kind {
 /// Timeouts and concurrency of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the first command to the confirmed "off"; then the level has failed.
+    /// Limit from the first command to the confirmed "off"; after it the level has failed.
     pub timeout: Duration,
     /// Limit of attempts at a level whose faults are transient.
     pub attempts: u8,
-    /// Between two readings while the device is not off yet.
+    /// Interval between two readings while the device is not off yet.
     pub poll: Duration,
     /// Limit of concurrent calls to one endpoint.
     pub parallel: usize,
 }
 
-/// The switched host, and its name at the device.
+/// A host to switch, and its name at the device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Plug {
     host: String,
     at_device: Option<String>,
 }
 
-/// A plug that cannot be one.
+/// A text that cannot name a host or a plug.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} cannot name a host or a plug: {why}")]
 pub struct PlugError {
@@ -113,29 +113,31 @@ pub struct PlugError {
     pub why: &'static str,
 }
 
-/// Longest name of a host or a plug, in bytes.
+/// Maximum length of the name of a host or a plug, in bytes.
 const LONGEST: usize = 255;
 
 impl Plug {
-    /// The plug of `host`, by the name the device knows it by; without one a device of many plugs looks for the host's
-    /// own name, and a device of one plug has nothing to choose.
+    /// Creates the plug of `host`, with the name under which the device knows it.
+    ///
+    /// Without such a name, a device with several plugs looks for the host's own name, and a device with one plug has
+    /// nothing to choose.
     ///
     /// # Errors
     ///
-    /// One of the names is empty, too long, begins with `-`, or has blanks, quotes or control characters in it: they
-    /// become lines of an agent's input and parts of addresses.
+    /// One of the names is empty, too long, begins with `-`, or contains blanks, quotes or control characters: the
+    /// names become lines of an agent's input and parts of addresses.
     pub fn new(host: impl Into<String>, at_device: Option<String>) -> Result<Self, PlugError> {
         let host = checked(host.into())?;
         let at_device = at_device.map(checked).transpose()?;
         Ok(Self { host, at_device })
     }
 
-    /// The host, as Nova names it.
+    /// Returns the host's name in Nova.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Returns the device's name for it, if configured.
+    /// Returns the device's own name for the host, if configured.
     pub fn at_device(&self) -> Option<&str> {
         self.at_device.as_deref()
     }
@@ -175,9 +177,9 @@ fn checked(text: String) -> Result<String, PlugError> {
 /// The outcome of a self-test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// The device's reading.
+    /// The reading of the power.
     pub reading: PowerReading,
-    /// Duration of the whole test.
+    /// The duration of the whole test.
     pub latency: Duration,
     /// Problems that may prevent a later power-off, a sentence each.
     pub warnings: Vec<String>,
@@ -185,33 +187,34 @@ pub struct Checked {
     pub obstacle: Option<String>,
 }
 
-/// A power controller. Calls are bounded in time by the device itself and safe to repeat.
+/// A power controller. The device itself limits the duration of its calls, and all of them are safe to repeat.
 #[async_trait]
 pub trait Device: Send + Sync + fmt::Debug {
-    /// Returns the name in the devices' file.
+    /// Returns the device's name in the devices' file.
     fn name(&self) -> &str;
 
     /// Returns the kind of the device.
     fn kind(&self) -> Kind;
 
-    /// Returns the endpoint, normalized so that devices that share it compare equal: limits apply per endpoint.
+    /// Returns the endpoint, normalized so that devices that share it compare equal: the limits apply per endpoint.
     fn endpoint(&self) -> &str;
 
-    /// Patience and parallel calls.
+    /// Returns the timeouts and the limit of concurrent calls.
     fn limits(&self) -> Limits {
         self.kind().limits()
     }
 
-    /// Asks the device itself, never a cache. What is not clearly on or off is unknown.
+    /// Reads the power from the device itself, never from a cache. Every answer other than a clear on or off is
+    /// unknown.
     ///
     /// # Errors
     ///
-    /// The device or the way to it failed; permanent if it does not know the plug, cannot switch it, or refuses the
-    /// credentials.
+    /// The device or the connection to it failed. The fault is permanent if the device does not know the plug, cannot
+    /// switch it, or refuses the credentials.
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError>;
 
-    /// Reads which machine the plug switches, as the device identifies it; `None` if the device cannot identify it.
-    /// Readings include it.
+    /// Reads the identity of the machine that the plug switches; `None` if the device cannot identify it. Power
+    /// readings include the identity.
     ///
     /// # Errors
     ///
@@ -220,21 +223,21 @@ pub trait Device: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
-    /// Asks for a hard power off. `Ok` means that the device took the command, no more: only readings show "off".
+    /// Requests a hard power-off. `Ok` means only that the device accepted the command; only later readings show "off".
     ///
     /// # Errors
     ///
-    /// As for [`Device::read_power`]; where `maybe_done` is set the command may still take effect.
+    /// As for [`Device::read_power`]. If `maybe_done` is set, the command may still take effect.
     async fn power_off(&self, plug: &Plug, reason: &str) -> Result<(), CallError>;
 
-    /// Asks for power on. To be asked of a host that was read off, and of no other: some controllers do it by a cycle.
+    /// Requests power-on. The caller must have read the host as off: some controllers power on by a power cycle.
     ///
     /// # Errors
     ///
     /// As for [`Device::power_off`].
     async fn power_on(&self, plug: &Plug, reason: &str) -> Result<(), CallError>;
 
-    /// The self-test: everything that a power off needs, except the command.
+    /// Runs the self-test: everything that a power-off needs, except the command.
     ///
     /// # Errors
     ///

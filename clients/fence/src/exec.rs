@@ -1,4 +1,4 @@
-//! Devices behind any installed `fence_*` agent.
+//! Devices that use any installed `fence_*` agent.
 //!
 //! An agent gets all parameters on its standard input, as from Pacemaker. Its output is for people; its exit code
 //! decides: `status` exits with 0 for on and 2 for off, and everything else is a failure. Only an off also needs a
@@ -27,7 +27,7 @@ use crate::device::{Checked, Device, Kind, Plug};
 use crate::fault::fault;
 use crate::text::Scrub;
 
-/// Agents that hand their password to another program as an argument, where everybody can read it.
+/// Agents that pass their password to another program as an argument, where every local user can read it.
 const SHOW_THE_PASSWORD: &[&str] = &[
     "fence_ipmilan",
     "fence_ipmilanplus",
@@ -44,9 +44,9 @@ const SHOW_THE_PASSWORD: &[&str] = &[
 pub struct ExecOptions {
     /// The device's name.
     pub name: String,
-    /// The agent: `fence_` and a name, found in `/usr/sbin`, or the whole path of such a file.
+    /// The agent: the name of a `fence_...` program in `/usr/sbin`, or the full path of such a file.
     pub agent: String,
-    /// Its parameters, without action and plug.
+    /// The agent's parameters, without action and plug.
     pub params: BTreeMap<String, String>,
     /// Parameters that are secrets, such as `password`.
     pub secrets: BTreeMap<String, SecretString>,
@@ -63,7 +63,7 @@ pub struct ExecOptions {
 }
 
 impl ExecOptions {
-    /// With the usual plug and time-outs.
+    /// Creates options with the default plug parameter and timeouts.
     pub fn new(name: impl Into<String>, agent: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -78,7 +78,7 @@ impl ExecOptions {
         }
     }
 
-    /// Returns a warning if an operator overrides what is known of the agent.
+    /// Returns a warning if an operator has overridden the doubt about the agent.
     pub(crate) fn warning(&self) -> Option<String> {
         let doubt = self.doubt.as_ref()?;
         Some(format!(
@@ -86,12 +86,12 @@ impl ExecOptions {
         ))
     }
 
-    /// The agent's name, without the folder.
+    /// Returns the agent's name without its folder.
     fn agent_name(&self) -> &str {
         self.agent.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The parameters as the table of agents judges them: of a secret only its name.
+    /// Returns the parameters for the table of agents. Of a secret it includes only the name.
     fn judged(&self) -> BTreeMap<String, String> {
         let secrets = self.secrets.keys().map(|name| (name.clone(), "set".to_owned()));
         self.params.clone().into_iter().chain(secrets).collect()
@@ -102,7 +102,7 @@ impl ExecOptions {
 pub(crate) fn doubt(options: &ExecOptions) -> Option<String> {
     let agent = options.agent_name();
     if tachi_agents::effect(agent) == Effect::Watchdog {
-        // Pacemaker counts on the agent's own wait; here a reading proves, and that is of the message.
+        // Pacemaker relies on the agent's own wait. Here only a reading counts, and its `status` reads a message.
         return Some(format!(
             "{agent}, which has a watchdog reset the host: its status reads a message and no power"
         ));
@@ -111,7 +111,7 @@ pub(crate) fn doubt(options: &ExecOptions) -> Option<String> {
     judged.err().map(|doubt| format!("{agent}, {doubt}"))
 }
 
-/// True if the agent talks to the power controller of one machine, whatever its plug is called.
+/// True if the agent talks to the power controller of one machine, regardless of its plug parameter.
 pub(crate) fn one_machine(options: &ExecOptions) -> bool {
     let own = tachi_agents::effect(options.agent_name()) == Effect::Power(Aim::Machine);
     own && !tachi_agents::is_set(&options.params, "port_as_ip")
@@ -121,23 +121,23 @@ pub(crate) fn one_machine(options: &ExecOptions) -> bool {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecError {
-    /// The agent is none.
+    /// The text does not name a fence agent.
     #[error("{agent:?} is not a fence agent: the name or the whole path of a file called fence_...")]
     Agent {
         /// The configured text.
         agent: String,
     },
-    /// A parameter cannot be given.
+    /// A parameter cannot be passed to an agent.
     #[error("the parameter {name:?} of a fence agent: {why}")]
     Parameter {
-        /// Its name.
+        /// The parameter's name.
         name: String,
         /// The reason.
         why: &'static str,
     },
 }
 
-/// An agent with its parameters.
+/// A fence agent with its parameters.
 pub struct Exec {
     options: ExecOptions,
     program: PathBuf,
@@ -156,7 +156,7 @@ impl std::fmt::Debug for Exec {
 }
 
 impl Exec {
-    /// Makes the device. Nothing is run yet.
+    /// Creates the device. Runs no program yet.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl Exec {
         for (name, value) in &self.options.secrets {
             say(name, value.expose_secret());
         }
-        // A plug in the parameters is for an agent of one host, and is kept.
+        // A plug among the parameters is meant for an agent of one host, so it is not overridden.
         if let Some(param) = &self.options.plug_param
             && !self.options.params.contains_key(param)
         {
@@ -315,7 +315,7 @@ impl Device for Exec {
             Some(2) => Power::Off,
             _ => return Err(self.failed("status", plug, &finished)),
         };
-        // A shell exits with 2 for a script it cannot read, and Python for unknown options: an off also needs a
+        // A shell exits with 2 for a script that it cannot read, and Python for unknown options. So an off also needs a
         // `Status:` line, and no line may contradict an on.
         let power = match (power, output::status(&finished.stdout)) {
             (power, Some(word)) if word == power => power,

@@ -1,10 +1,10 @@
-//! Failed calls.
+//! Constructors and classification of failed calls.
 
 use http::StatusCode;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_engine::ports::CallError;
 
-/// A failed call without an error below it.
+/// Creates a failed call without an underlying error.
 pub(crate) fn fault(class: FaultClass, status: Option<u16>, maybe_done: bool, text: String) -> CallError {
     CallError {
         fault: Fault {
@@ -17,7 +17,7 @@ pub(crate) fn fault(class: FaultClass, status: Option<u16>, maybe_done: bool, te
     }
 }
 
-/// The class of a status that is not a success.
+/// Returns the class of an HTTP status that is not a success.
 pub(crate) fn class_of(status: StatusCode) -> FaultClass {
     match status.as_u16() {
         408 | 425 | 429 | 500..=599 => FaultClass::Transient,

@@ -1,8 +1,9 @@
 //! A BMC by IPMI 2.0, through `ipmitool`.
 //!
 //! `ipmitool` prints "Down/Off" as soon as the BMC has accepted the command, and some BMCs accept it without effect:
-//! only a later `chassis power status` shows off. Every call is its own session. Readings use the privilege level
-//! that switching needs, too: a BMC that does not grant the user this level refuses it long before it matters.
+//! only a later `chassis power status` shows off. Every call opens its own session. Readings use the privilege level
+//! that switching needs, too, so that a BMC that does not grant it to the user refuses long before a power-off is
+//! needed.
 
 mod output;
 #[cfg(test)]
@@ -26,26 +27,26 @@ use crate::device::{Device, Kind, Plug};
 use crate::fault::fault;
 use crate::text::Scrub;
 
-/// The longest user and password that IPMI 2.0 knows, in bytes.
+/// Maximum lengths of user and password in IPMI 2.0, in bytes.
 const LONGEST_USER: usize = 16;
 const LONGEST_PASSWORD: usize = 20;
 
-/// Cipher suites that encrypt: 3 is SHA-1, 8 and 12 are MD5, 17 is SHA-256, all with AES-CBC-128. Suite 0 lets
-/// everybody in, and the others show the session to the network.
+/// Cipher suites that encrypt: 3 is SHA-1, 8 and 12 are MD5, 17 is SHA-256, all with AES-CBC-128. Suite 0 accepts every
+/// user, and the others send the session in clear text.
 const SUITES: [u8; 4] = [3, 8, 12, 17];
 
-/// Get System GUID and Get Device GUID, of the application's commands (0x06).
+/// Get System GUID and Get Device GUID, commands of the application network function (0x06).
 const SYSTEM_GUID: &str = "0x37";
 const DEVICE_GUID: &str = "0x08";
 
-/// The level a session asks for.
+/// The privilege level that a session requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Privilege {
-    /// Enough for switching the power.
+    /// The level that is sufficient for switching the power.
     #[default]
     Operator,
-    /// For BMCs that want it all the same.
+    /// For BMCs that require this level nevertheless.
     Administrator,
 }
 
@@ -56,24 +57,24 @@ pub struct IpmiOptions {
     pub name: String,
     /// Address or name of the BMC.
     pub host: String,
-    /// UDP port.
+    /// The UDP port.
     pub port: u16,
     /// The user, at most 16 bytes.
     pub user: String,
     /// The password, at most 20 bytes.
     pub password: SecretString,
-    /// 17 (SHA-256), or 3 for BMCs that know SHA-1 only.
+    /// 17 (SHA-256), or 3 for BMCs that support SHA-1 only.
     pub cipher_suite: u8,
-    /// The level a session asks for.
+    /// The privilege level that a session requests.
     pub privilege: Privilege,
-    /// Timeout of one call.
+    /// The timeout of one call.
     pub call_timeout: Duration,
-    /// The tool.
+    /// The path of `ipmitool`.
     pub program: PathBuf,
 }
 
 impl IpmiOptions {
-    /// With the usual port, suite, level and time-out.
+    /// Creates options with the default port, cipher suite, privilege level and timeout.
     pub fn new(
         name: impl Into<String>,
         host: impl Into<String>,
@@ -98,22 +99,22 @@ impl IpmiOptions {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IpmiError {
-    /// The address is none.
+    /// The text is not an address.
     #[error("{host:?} is not the address of a BMC")]
     Host {
         /// The configured text.
         host: String,
     },
-    /// The user is none.
+    /// The text is not an IPMI user.
     #[error("{user:?} is not an IPMI user: 1 to 16 characters without blanks, and no minus at the front")]
     User {
         /// The configured text.
         user: String,
     },
-    /// The password is none.
+    /// The password cannot be an IPMI password.
     #[error("the IPMI password is empty, longer than 20 bytes, or has a line break in it")]
     Password,
-    /// The suite is not one of ours.
+    /// The cipher suite is not supported.
     #[error("cipher suite {suite} is not one of 3, 8, 12 and 17: the others do not encrypt")]
     Suite {
         /// The configured number.
@@ -121,7 +122,7 @@ pub enum IpmiError {
     },
 }
 
-/// A BMC.
+/// A BMC, through `ipmitool`.
 pub struct Ipmi {
     options: IpmiOptions,
     endpoint: String,
@@ -139,7 +140,7 @@ impl std::fmt::Debug for Ipmi {
 }
 
 impl Ipmi {
-    /// Makes the device. Nothing is asked yet.
+    /// Creates the device. Sends no request yet.
     ///
     /// # Errors
     ///
@@ -185,7 +186,7 @@ impl Ipmi {
         .map(ToOwned::to_owned)
         .into();
         args.extend(["-U", &options.user, "-f", "/dev/stdin", "-L", level].map(ToOwned::to_owned));
-        // One retry for a lost packet; -v prints why a session was refused.
+        // Allows one retry for a lost packet; -v prints why a session was refused.
         args.extend(
             [
                 "-C",
@@ -231,7 +232,7 @@ impl Ipmi {
         self.done(words, switches, finished)
     }
 
-    /// Runs the tool to its end. `switches`: whether its loss may have had an effect.
+    /// Runs the tool to its end. `switches` is true if the call may have had an effect when its result is lost.
     async fn finish(&self, words: &[&str], switches: bool) -> Result<Finished, CallError> {
         child::run(&self.call(words)).await.map_err(|error| {
             let (class, maybe_done) = match &error {
@@ -318,7 +319,7 @@ impl Device for Ipmi {
         })
     }
 
-    /// The system's GUID, or the controller's own where the system has none.
+    /// Returns the GUID of the system, or that of the controller if the system has none.
     #[instrument(name = "ipmi::machine", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
     async fn machine(&self, plug: &Plug) -> Result<Option<MachineId>, CallError> {
         match self.guid(SYSTEM_GUID).await? {

@@ -8,11 +8,11 @@
 //! * [`Topology`] is the devices' file: the devices of each host, in order.
 //! * [`Fencers`] calls the devices within their limits, and writes the audit lines.
 //! * [`Maas`] calls a MAAS region controller, which calls the host's power controller.
-//! * [`Device`] is one power controller, without decisions of its own.
-//! * [`Ipmi`] is a BMC behind `ipmitool`, [`Redfish`] one that speaks HTTP.
+//! * [`Device`] is one power controller. It makes no decisions.
+//! * [`Ipmi`] is a BMC behind `ipmitool`, [`Redfish`] one with an HTTP interface.
 //! * [`Exec`] runs any installed fence agent.
 //! * [`agent`] offers our devices as fence agents for Pacemaker.
-//! * [`Source`] is the source of a secret, with checks of its permissions.
+//! * [`Source`] is the source of a secret. It checks the permissions of files.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 

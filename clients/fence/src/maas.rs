@@ -1,12 +1,12 @@
 //! MAAS as a fencer.
 //!
 //! MAAS identifies a machine by its system id and queries the machine's power controller on request. The power that
-//! MAAS *shows* is a cache that may be minutes old; only `query_power_state` queries the controller, so only that
+//! MAAS *shows* is a cache that may be minutes old. Only `query_power_state` queries the controller, so only that
 //! counts.
 //!
 //! A machine is found by its short host name, once, and re-checked before anything depends on its identity: before
-//! every power-off, and before an off is trusted. Names move between machines, and an off of another machine proves
-//! nothing.
+//! every power-off, and before an off is trusted. A name can move to another machine, and an off of another machine
+//! proves nothing.
 
 mod client;
 mod key;
@@ -46,10 +46,10 @@ const IDENTITY_MAX_AGE: Duration = Duration::from_secs(10);
 /// second, and only their power controllers change.
 const TEST_MAX_AGE: Duration = Duration::from_mins(1);
 
-/// Difference of the clocks from which the self-test warns, in seconds.
+/// Clock difference from which the self-test warns, in seconds.
 const SKEW_WARNING_SECONDS: u64 = 60;
 
-/// Longest comment MAAS takes with a power command, in characters.
+/// Maximum length of the comment that MAAS accepts with a power command, in characters.
 const LONGEST_COMMENT: usize = 255;
 
 /// Options of MAAS.
@@ -57,15 +57,15 @@ const LONGEST_COMMENT: usize = 255;
 pub struct MaasOptions {
     /// The device's name.
     pub name: String,
-    /// `maas_url`: such as `https://maas.example:5443/MAAS`, with or without `/api/2.0/`.
+    /// `maas_url`, such as `https://maas.example:5443/MAAS`, with or without `/api/2.0/`.
     pub url: String,
-    /// `maas_api_key`: `consumer:token:secret`. It is sent in clear, so the connection must not be.
+    /// `maas_api_key`: `consumer:token:secret`. The key is sent in clear text, so the connection has to be encrypted.
     pub api_key: SecretString,
     /// `maas_ca_file`: PEM file with the authorities to trust *instead of* the system's.
     pub ca_file: Option<PathBuf>,
     /// `maas_allow_http`: accept an address that is neither https nor on this machine.
     pub allow_http: bool,
-    /// Hosts whose system id is given rather than looked up by name.
+    /// Hosts whose system id is configured and not looked up by name.
     pub system_ids: BTreeMap<String, String>,
     /// Timeout for establishing a connection.
     pub connect_timeout: Duration,
@@ -78,7 +78,7 @@ pub struct MaasOptions {
 }
 
 impl MaasOptions {
-    /// With the default deadlines.
+    /// Creates options with the default timeouts.
     pub fn new(url: impl Into<String>, api_key: SecretString) -> Self {
         Self {
             name: "maas".to_owned(),
@@ -99,7 +99,7 @@ impl MaasOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The address is none.
+    /// The text is not an address of MAAS.
     #[error("using {url:?} as the address of MAAS: {why}")]
     Url {
         /// The address.
@@ -107,10 +107,10 @@ pub enum SetupError {
         /// The reason.
         why: String,
     },
-    /// The key is none.
+    /// The text is not an API key.
     #[error("maas_api_key is not three parts `consumer:token:secret` of plain characters")]
     ApiKey,
-    /// A given system id is none.
+    /// A configured system id is not one.
     #[error("{system_id:?} is not a MAAS system id (of host {host})")]
     SystemId {
         /// The host.
@@ -118,7 +118,7 @@ pub enum SetupError {
         /// The configured text.
         system_id: String,
     },
-    /// The CA file is none.
+    /// The CA file cannot be used.
     #[error("using maas_ca_file")]
     Authorities {
         /// The error.
@@ -135,19 +135,19 @@ pub enum SetupError {
     },
 }
 
-/// MAAS, for every host it has a machine for.
+/// A MAAS region controller with the machines of all hosts.
 pub struct Maas {
     name: String,
     endpoint: String,
     client: Client,
     system_ids: BTreeMap<String, String>,
     known: Mutex<HashMap<Plug, Known>>,
-    /// The MAAS user, and the time of the check.
+    /// The MAAS user of the API key, and the time when it was checked.
     user: Mutex<Option<(User, Duration)>>,
     clock: Arc<dyn Clock>,
 }
 
-/// A machine as it was last looked at.
+/// A machine as of its last check.
 #[derive(Clone, Debug)]
 struct Known {
     system_id: String,
@@ -199,7 +199,7 @@ impl Maas {
         Ok(key)
     }
 
-    /// Makes the fencer. Nothing is asked yet.
+    /// Creates the fencer. Sends no request yet.
     ///
     /// # Errors
     ///
@@ -218,7 +218,7 @@ impl Maas {
         })
     }
 
-    /// Checks address and key, and returns the user's name; for a check at the start.
+    /// Checks address and key, and returns the user's name. Used for a check at start-up.
     ///
     /// # Errors
     ///
@@ -227,8 +227,8 @@ impl Maas {
         Ok(self.user().await?.username)
     }
 
-    /// Every machine whose power can be switched: host name, system id, and the power MAAS *remembers*, which proves
-    /// nothing.
+    /// Returns every machine whose power can be switched: host name, system id, and the power that MAAS *remembers*,
+    /// which proves nothing.
     ///
     /// # Errors
     ///
@@ -242,17 +242,17 @@ impl Maas {
         self.client.send(&request).await?.json()
     }
 
-    /// The plug of a host, with the system id that was given for it.
+    /// Returns the plug of a host, with its configured system id if there is one.
     ///
     /// # Errors
     ///
-    /// Nothing can be called so.
+    /// The name is not valid for a plug.
     pub fn plug(&self, host: &str) -> Result<Plug, CallError> {
         Plug::new(host, self.system_ids.get(host).cloned())
             .map_err(|error| CallError::refused(error.to_string()))
     }
 
-    /// The machine of a plug, as MAAS shows it now.
+    /// Reads the machine of a plug from MAAS.
     async fn look(&self, plug: &Plug) -> Result<Machine, CallError> {
         let machine = match plug.at_device() {
             Some(system_id) if !machine::is_system_id(system_id) => {
@@ -434,7 +434,7 @@ impl Device for Maas {
         self.command(plug, "power_off", &form).await
     }
 
-    /// Looks first: with IPMI, MAAS does it by a power *cycle*, and a host that runs would lose everything.
+    /// Reads the power first: with IPMI, MAAS powers on by a power *cycle*, which would reset a running host.
     #[instrument(name = "maas::power_on", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn power_on(&self, plug: &Plug, reason: &str) -> Result<(), CallError> {
         let reading = Device::read_power(self, plug).await?;
@@ -450,7 +450,7 @@ impl Device for Maas {
             .await
     }
 
-    /// Also looks whether the key may switch this machine, and whether the clocks agree.
+    /// Also checks whether the key may switch this machine, and whether the clocks agree.
     #[instrument(name = "maas::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
         let begun = Instant::now();

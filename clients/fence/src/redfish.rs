@@ -1,7 +1,7 @@
 //! A BMC or a chassis manager by Redfish.
 //!
-//! A service may have many systems; the host's is configured, or is the only one. An accepted reset proves nothing:
-//! only a `PowerState` read later does, and only the value `Off`.
+//! A service may have many systems; the host's system is configured, or is the only one. An accepted reset proves
+//! nothing: only a `PowerState` read later does, and only the value `Off`.
 
 mod client;
 mod system;
@@ -33,7 +33,7 @@ use system::System;
 
 pub use trust::{Fingerprint, FingerprintError, Trust, WebClients};
 
-/// The reset that a power-off asks for.
+/// The reset types for a power-off.
 const OFF: [&str; 1] = ["ForceOff"];
 
 /// Timeout for closing a session.
@@ -43,10 +43,10 @@ const SESSION_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedfishLogin {
-    /// User and password with each request.
+    /// User and password in each request.
     #[default]
     Basic,
-    /// A session for each call, given back at its end: BMCs have few.
+    /// A session for each call, closed at its end: BMCs support few sessions.
     Session,
 }
 
@@ -55,7 +55,7 @@ pub enum RedfishLogin {
 pub struct RedfishOptions {
     /// The device's name.
     pub name: String,
-    /// `https://bmc[:port]`, nothing behind it.
+    /// `https://bmc[:port]`, without a path.
     pub url: String,
     /// The user.
     pub user: String,
@@ -65,16 +65,17 @@ pub struct RedfishOptions {
     pub trust: Trust,
     /// The login method.
     pub login: RedfishLogin,
-    /// Accept http to another machine: password and commands can be read and changed on the way.
+    /// True to accept http to another machine, although password and commands can then be read and changed on the
+    /// network.
     pub allow_http: bool,
-    /// Timeout of one call, with all its requests.
+    /// Timeout of one call with all its requests.
     pub call_timeout: Duration,
-    /// Share it among devices.
+    /// The HTTP clients, to be shared among devices.
     pub clients: WebClients,
 }
 
 impl RedfishOptions {
-    /// With the usual trust, login and time-out.
+    /// Creates options with the default trust, login method and timeout.
     pub fn new(
         name: impl Into<String>,
         url: impl Into<String>,
@@ -99,10 +100,10 @@ impl RedfishOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedfishError {
-    /// The address is none.
+    /// The text is not an address.
     #[error("using {url:?} as the address of a Redfish service: {why}")]
     Url {
-        /// The address, or nothing if it may hold a password.
+        /// The address; empty if it may contain a password.
         url: String,
         /// The reason.
         why: String,
@@ -110,7 +111,7 @@ pub enum RedfishError {
     /// User or password is empty, or the user has a colon in it.
     #[error("user or password is empty, or the user has a colon in it")]
     Login,
-    /// The CA file is none.
+    /// The CA file cannot be used.
     #[error("using ca_file")]
     Authorities {
         /// The reason.
@@ -145,7 +146,7 @@ pub struct Redfish {
     clock: Arc<dyn Clock>,
 }
 
-/// A plug's system.
+/// The known system of a plug.
 #[derive(Clone, Debug)]
 struct Known {
     path: String,
@@ -163,7 +164,7 @@ impl std::fmt::Debug for Redfish {
 }
 
 impl Redfish {
-    /// Makes the device. Nothing is asked yet.
+    /// Creates the device. Sends no request yet.
     ///
     /// # Errors
     ///
@@ -198,7 +199,8 @@ impl Redfish {
         })
     }
 
-    /// Runs one call under one login and one deadline. `switches`: whether its loss may have had an effect.
+    /// Runs one call under one login and one timeout. `switches` is true if the call may have had an effect when its
+    /// result is lost.
     async fn within<T>(
         &self,
         switches: bool,
@@ -210,7 +212,7 @@ impl Redfish {
             }
             let session = self.client.begin().await?;
             let outcome = tokio::time::timeout(self.call_timeout, work(&session.login)).await;
-            // The BMC's few sessions come before its patience with ours.
+            // Closing the session matters more than the call's own timeout, because the BMC has few sessions.
             if tokio::time::timeout(SESSION_CLOSE_TIMEOUT, self.client.end(&session))
                 .await
                 .is_err()
@@ -232,8 +234,8 @@ impl Redfish {
         fault(FaultClass::Transient, None, switches, text)
     }
 
-    /// The plug's system as it is now. A system that is gone is looked for again; one that has become another is not
-    /// believed.
+    /// Reads the plug's current system. A system that no longer exists is searched again; one whose identity has
+    /// changed is refused.
     async fn system(&self, login: &Login, plug: &Plug) -> Result<System, CallError> {
         let known = self.known().get(plug).cloned();
         if let Some(known) = known {
@@ -335,7 +337,7 @@ impl Device for Redfish {
         Ok(system.machine())
     }
 
-    /// Also looks whether the system takes the order that a power-off sends.
+    /// Also checks whether the system accepts the command that a power-off sends.
     #[instrument(name = "redfish::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
         let begun = Instant::now();
@@ -372,7 +374,7 @@ impl Device for Redfish {
     }
 }
 
-/// The service's address: scheme, host and port.
+/// Parses the service's address: scheme, host and port.
 fn base(text: &str, allow_http: bool) -> Result<Url, RedfishError> {
     let wrong = |url: &str, why: &str| RedfishError::Url {
         url: url.to_owned(),

@@ -25,19 +25,19 @@ const MAX_EARLIER_FILES: usize = 4;
 /// Default limit of concurrent power commands.
 const MAX_POWER_COMMANDS: usize = 4;
 
-/// All fence devices, as the file has them now, and as it had them before.
+/// All fence devices, by the current devices' file and by earlier ones.
 pub struct Fencers {
-    /// The newest first. Never empty.
+    /// The files, newest first. Never empty.
     files: RwLock<Vec<Arc<File>>>,
-    /// By endpoint: how many calls it bears.
+    /// Permits for calls, by endpoint.
     places: Places,
-    /// By endpoint: how many of them are left to tests that are made all the time.
+    /// Permits for continuous tests, by endpoint: a part of the endpoint's calls.
     tests: Places,
     commands: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
 }
 
-/// A devices' file with the devices that were needed of it so far.
+/// A devices' file, with the devices that were created from it so far.
 struct File {
     topology: Topology,
     made: Mutex<HashMap<(String, String), Arc<dyn Device>>>,
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Fencers {
 }
 
 impl Fencers {
-    /// The devices of a file; without any no host is covered.
+    /// Creates the fencer for the devices of a file. Without devices no host is covered.
     pub fn new(topology: Topology, clock: Arc<dyn Clock>) -> Self {
         Self {
             files: RwLock::new(vec![Arc::new(File::new(topology))]),
@@ -84,12 +84,12 @@ impl Fencers {
         self.newest().topology.is_empty()
     }
 
-    /// The devices of a host, as they are configured now.
+    /// Returns the devices that are currently configured for a host.
     pub fn resolve(&self, host: &str) -> Resolved {
         self.newest().topology.resolve(host)
     }
 
-    /// The names and kinds of all devices.
+    /// Returns the names and kinds of all devices.
     pub fn devices(&self) -> Vec<(String, String)> {
         let newest = self.newest();
         let devices = newest.topology.devices();
@@ -105,13 +105,13 @@ impl Fencers {
 
     fn newest(&self) -> Arc<File> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        // There is always one; an empty file covers no host.
+        // There is always a file; an empty one covers no host.
         files
             .first()
             .map_or_else(|| Arc::new(File::new(Topology::default())), Arc::clone)
     }
 
-    /// The device that `target` means for `host`, if a file that is in force, or was lately, has it so.
+    /// Returns the device of `target` for `host`, if the current file or a recent one defines it.
     fn device(&self, host: &str, target: &Target) -> Result<(Arc<dyn Device>, Plug), CallError> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner).clone();
         for file in files {
@@ -129,19 +129,19 @@ impl Fencers {
         )))
     }
 
-    /// A place at the device.
+    /// Waits for a permit for a call to the device.
     async fn place(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
         self.places.one(device.endpoint(), device.limits().parallel).await
     }
 
-    /// A place among those that test the device all the time. They wait here, and not before a recovery.
+    /// Waits for a permit for a continuous test of the device. Tests queue here, and never ahead of a recovery.
     async fn test_place(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
         self.tests
             .one(device.endpoint(), device.limits().parallel / 2)
             .await
     }
 
-    /// A power command, with its lines in the log: the first before it is sent, so that none is without a line.
+    /// Sends a power command and logs it. The first log line precedes the command, so that no command goes unlogged.
     async fn audited(
         &self,
         host: &str,
@@ -175,7 +175,7 @@ impl Fencers {
     }
 }
 
-/// By endpoint: how many may be there at once.
+/// Permits by endpoint, which limit the concurrent calls.
 #[derive(Default)]
 struct Places(Mutex<HashMap<String, Arc<Semaphore>>>);
 
@@ -206,7 +206,7 @@ impl File {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Devices are made when they are needed, and kept: they remember what they have found.
+    /// Returns a device. Devices are created on demand and kept, because they cache what they have found.
     fn device(
         &self,
         entry: &crate::topology::Entry,
@@ -253,7 +253,7 @@ impl Fencer for Fencers {
     }
 
     async fn turn(&self, host: &str, target: &Target, work: Work) -> Turn {
-        // The call itself reports a device that cannot be found.
+        // The call itself reports that a device cannot be found.
         let Ok((device, _)) = self.device(host, target) else {
             return Turn::free();
         };
@@ -299,7 +299,7 @@ impl Fencer for Fencers {
     }
 }
 
-/// Last-resort timeout of one test of a device, without its wait for a permit: every call has its own timeout.
+/// Fallback timeout of one test of a device, without its wait for a permit: every call has its own timeout.
 const TEST_TIMEOUT: Duration = Duration::from_mins(5);
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use tachi_text::one_line;
 
-/// Masks secrets in a device's text, in every encoding in which they are sent, and passwords in addresses.
+/// A filter that masks secrets in a device's text, in every encoding in which they are sent, and passwords in
+/// addresses.
 #[derive(Clone, Default)]
 pub(crate) struct Scrub {
     forms: Vec<SecretString>,
@@ -20,12 +21,12 @@ impl fmt::Debug for Scrub {
 }
 
 impl Scrub {
-    /// For a secret, and for the user it belongs to.
+    /// Creates a filter for a secret and its user.
     pub(crate) fn new(user: &str, secret: &SecretString) -> Self {
         Self::of(std::iter::once((user, secret)))
     }
 
-    /// For several secrets.
+    /// Creates a filter for several secrets.
     pub(crate) fn of<'a>(secrets: impl Iterator<Item = (&'a str, &'a SecretString)>) -> Self {
         let mut forms = Vec::new();
         for (user, secret) in secrets {
@@ -33,7 +34,7 @@ impl Scrub {
             if plain.is_empty() {
                 continue;
             }
-            // The longest form first: what it contains must not be replaced inside it.
+            // The longest form comes first, because it contains the others.
             forms.push(SecretString::from(STANDARD.encode(format!("{user}:{plain}"))));
             forms.push(SecretString::from(percent(plain)));
             forms.push(secret.clone());
@@ -41,7 +42,7 @@ impl Scrub {
         Self { forms }
     }
 
-    /// One line of remote text, fit for a log.
+    /// Sanitizes remote text into one line for a log.
     pub(crate) fn line(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for form in &self.forms {
@@ -66,7 +67,7 @@ fn percent(text: &str) -> String {
     quoted
 }
 
-/// `https://user:word@host` becomes `https://***@host`.
+/// Replaces credentials in addresses: `https://user:word@host` becomes `https://***@host`.
 fn without_credentials(text: &str) -> String {
     let mut clean = String::new();
     let mut rest = text;

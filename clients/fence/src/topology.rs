@@ -24,7 +24,8 @@ use build::How;
 pub use fields::Problem;
 use pattern::{Pattern, Template};
 
-/// A device as the file has it: for one machine, for many, or a whole kind of them (`{host}-bmc.example`).
+/// A device of the file: one for a single machine, one for many machines, or a template for many devices
+/// (`{host}-bmc.example`).
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) name: String,
@@ -32,7 +33,7 @@ pub(crate) struct Entry {
     pub(crate) kind: &'static str,
     endpoint: Template,
     plug: Option<Template>,
-    /// For hosts that fit no rule.
+    /// The endpoints of hosts for which the template does not apply.
     endpoints: BTreeMap<String, String>,
     plugs: BTreeMap<String, String>,
     limit: Option<Duration>,
@@ -42,14 +43,14 @@ pub(crate) struct Entry {
     how: How,
 }
 
-/// The devices and the hosts that use them.
+/// A rule that assigns devices to the hosts that match its patterns.
 #[derive(Debug)]
 struct Rule {
     patterns: Vec<Pattern>,
     levels: Vec<Vec<Arc<Entry>>>,
 }
 
-/// The devices' file, read and checked.
+/// The parsed and validated devices' file.
 #[derive(Debug, Default)]
 pub struct Topology {
     devices: Vec<Arc<Entry>>,
@@ -70,16 +71,16 @@ pub(crate) struct Fitting {
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
     pub(crate) levels: Vec<(u32, Vec<Fitting>)>,
-    /// Levels that cannot be used for this host, and why: their number, and a sentence.
+    /// The levels that cannot be used for this host: the number of each, and the reason as a sentence.
     pub notes: Vec<(u32, String)>,
 }
 
 impl Topology {
-    /// Reads a file's text, and the secrets it names.
+    /// Reads the text of a file and loads the secrets that it refers to.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it.
+    /// All problems of the file.
     pub fn parse(source: &str, text: &str) -> Result<Self, Vec<Problem>> {
         read::read(source, text)
     }
@@ -110,17 +111,17 @@ impl Topology {
         }
     }
 
-    /// True if it has no device.
+    /// True if the file has no device.
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }
 
-    /// Returns the source.
+    /// Returns the source of the configuration.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The names and kinds of its devices.
+    /// Returns the names and kinds of the devices.
     pub fn devices(&self) -> impl Iterator<Item = (&str, &str)> {
         self.devices.iter().map(|entry| (entry.name.as_str(), entry.kind))
     }
@@ -154,7 +155,8 @@ impl Topology {
                 level.iter().map(|entry| fit(entry, host, &caught)).collect();
             match fittings {
                 Ok(fittings) => resolved.levels.push((number, fittings)),
-                // All devices of a level must be off: with one missing, it proves nothing.
+                // A level confirms a host off only if all of its devices read off, so it is useless without one of
+                // them.
                 Err(why) => resolved.notes.push((number, why)),
             }
         }
@@ -163,7 +165,7 @@ impl Topology {
 }
 
 impl Entry {
-    /// The device at this endpoint; `None` if only a person can do it.
+    /// Creates the device at this endpoint; `None` if only an operator can switch the host.
     pub(crate) fn build(
         &self,
         endpoint: &str,
@@ -192,14 +194,14 @@ impl Resolved {
         self.levels.iter().map(level).collect()
     }
 
-    /// The device this target means, if it still is one of this host.
+    /// Returns the device of `target`, if it still is one of this host's devices.
     pub(crate) fn fitting(&self, target: &Target) -> Option<&Fitting> {
         let mut all = self.levels.iter().flat_map(|(_, fittings)| fittings);
         all.find(|fitting| fitting.target == *target)
     }
 }
 
-/// The device of a host, or why it has none of this entry.
+/// Applies an entry to a host, or returns the reason why it does not apply.
 fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<Fitting, String> {
     let name = &entry.name;
     if entry.out_of_service {
@@ -219,7 +221,7 @@ fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<Fitting, Str
     let at_device = match (entry.plugs.get(host), &entry.plug) {
         (Some(plug), _) => Some(plug.clone()),
         (None, Some(template)) => Some(template.fill(host, caught).ok_or_else(|| lacking("plug"))?),
-        // With a map and no rule, a host that is not in it has none; MAAS knows machines by their names.
+        // If there is a map but no template, a host that the map lacks has no plug. MAAS knows machines by their names.
         (None, None) if !entry.plugs.is_empty() && entry.kind != "maas" => return Err(lacking("plug")),
         (None, None) => None,
     };

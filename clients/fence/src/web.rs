@@ -1,10 +1,10 @@
-//! Shared code of the devices behind HTTP.
+//! Shared code of the devices with an HTTP interface.
 
 use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, Response, Url};
 
-/// Largest body that is read, in bytes.
+/// Maximum size of a body, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
 
 /// An error in loading authorities.
@@ -20,7 +20,7 @@ pub enum AuthorityError {
         #[source]
         source: std::io::Error,
     },
-    /// The file has something else in it.
+    /// The file contains something other than certificates.
     #[error("reading the certificates in the CA file {}", path.display())]
     Certificate {
         /// The file.
@@ -29,7 +29,7 @@ pub enum AuthorityError {
         #[source]
         source: reqwest::Error,
     },
-    /// The file has no certificate in it.
+    /// The file contains no certificate.
     #[error("there is no PEM certificate in the CA file {}", path.display())]
     Empty {
         /// The file.
@@ -37,7 +37,7 @@ pub enum AuthorityError {
     },
 }
 
-/// The certificates in a PEM file.
+/// Reads the certificates in a PEM file.
 pub(crate) fn authorities(path: &Path) -> Result<Vec<Certificate>, AuthorityError> {
     let owned = || PathBuf::from(path);
     let pem = std::fs::read(path).map_err(|source| AuthorityError::Read {
@@ -54,7 +54,7 @@ pub(crate) fn authorities(path: &Path) -> Result<Vec<Certificate>, AuthorityErro
     Ok(found)
 }
 
-/// The body of an answer, up to a limit.
+/// Reads the body of a response, up to a limit.
 pub(crate) async fn read(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response

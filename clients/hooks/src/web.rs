@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::text::{MAX_OUTPUT, chain, with_output};
 use crate::{SetupError, failed};
 
-/// Longest bearer token, in bytes.
+/// Maximum length of a bearer token, in bytes.
 const TOKEN_LIMIT: u64 = 16 << 10;
 
 #[derive(Debug)]

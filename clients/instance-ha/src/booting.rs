@@ -36,7 +36,7 @@ struct Body {
     recovery: Option<String>,
 }
 
-/// Checks that a host's name has no special meaning in a path.
+/// Rejects a host's name that has a special meaning in a path.
 pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), Failed> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if !hostname.chars().all(plain) || hostname.trim_matches('.').is_empty() {
@@ -47,7 +47,7 @@ pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), Failed> {
 }
 
 impl Client {
-    /// Asks the API whether nova-compute of a host may start.
+    /// Asks the API whether nova-compute on a host may start.
     ///
     /// # Errors
     ///

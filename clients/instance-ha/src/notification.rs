@@ -8,7 +8,7 @@ use crate::python;
 /// Request header with the evidence for a report. The body stays as upstream's.
 pub const EVIDENCE_HEADER: &str = "X-Tachi-Fence-Evidence";
 
-/// Time of an observation by the local clock, in microseconds.
+/// The time of an observation by the local clock, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GeneratedTime(i64);
 

@@ -129,7 +129,8 @@ impl Named {
         }
     }
 
-    /// Some Keystone releases refuse a domain beside an id, others ignore it.
+    /// Builds the JSON form. It omits the domain beside an id: some Keystone releases refuse it there, others ignore
+    /// it.
     fn body(&self) -> Value {
         match self {
             Self::Id(id) => json!({"id": id}),

@@ -121,7 +121,7 @@ pub enum BodyError {
     /// The body exceeds the limit.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }

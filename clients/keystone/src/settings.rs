@@ -32,7 +32,7 @@ impl Identity {
             let name = r.string(section, name).help(format!("the {what}, by name"));
             let name = name.optional();
             let domain = self::domain(r, section, domain).or_else(|| default.cloned());
-            // The id wins if a template renders both.
+            // If a template sets both, the id wins.
             id.map(Named::Id)
                 .or_else(|| name.map(|name| Named::name(name, domain)))
         };

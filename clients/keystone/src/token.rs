@@ -13,7 +13,7 @@ pub struct Token {
     pub value: HeaderValue,
     /// Number of the renewal, to recognize what was derived from an older token.
     pub generation: u64,
-    /// Id of the user that it stands for, if Keystone told.
+    /// The id of the user that the token represents, if Keystone returned it.
     pub user: Option<String>,
     /// The catalogue of services.
     pub catalog: Catalog,

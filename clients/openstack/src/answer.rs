@@ -1,4 +1,4 @@
-//! A success.
+//! Successful responses.
 
 use serde::de::DeserializeOwned;
 use tachi_domain::Timestamp;
@@ -6,7 +6,7 @@ use tachi_engine::ports::CallError;
 
 use crate::fault;
 
-/// An answer of 2xx with its body.
+/// A 2xx response with its body.
 pub(crate) struct Answer {
     /// The request, for error texts.
     pub(crate) line: String,
@@ -21,12 +21,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON. A body that is something else is a transient fault: proxies do that while they restart.
+    /// Parses the body as JSON. Any other body is a transient fault: proxies return such bodies while they restart.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
         serde_json::from_slice(&self.body).map_err(|error| self.senseless(&error.to_string()))
     }
 
-    /// The error for an answer that cannot be understood.
+    /// Returns the error for a response that cannot be parsed.
     pub(crate) fn senseless(&self, what: &str) -> CallError {
         fault::senseless(&self.line, Some(self.status), self.wrote, what)
     }

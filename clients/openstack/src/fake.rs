@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::{Nova, Session};
 
 pub(crate) const PASSWORD: &str = "pa55-of-the-fixture";
-/// The id of the user whom the tokens speak for.
+/// The id of the user that the tokens represent.
 pub(crate) const USER: &str = "0a1b2c3d";
 
 /// A private certificate authority.
@@ -35,7 +35,7 @@ impl Seen {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// One decoded query value.
+    /// Returns a decoded query value.
     pub(crate) fn arg(&self, key: &str) -> Option<String> {
         let url = reqwest::Url::parse(&format!("http://x/?{}", self.query)).unwrap();
         url.query_pairs()
@@ -44,15 +44,15 @@ impl Seen {
     }
 }
 
-/// An answer of the fake.
+/// A response of the fake.
 pub(crate) enum Reply {
     /// A status with a JSON body.
     Json(u16, Value),
     /// A status with headers and a body of any kind.
     Raw(u16, Vec<(&'static str, String)>, String),
-    /// The fake's own answer: a version document, or 404.
+    /// The fake's built-in response: a version document, or 404.
     Unscripted,
-    /// Nothing, ever.
+    /// No response, ever.
     Hang,
     /// A body that breaks off.
     Broken(u16),
@@ -71,7 +71,7 @@ pub(crate) struct Fake {
 struct State {
     script: Script,
     seen: Mutex<Vec<Seen>>,
-    /// Tokens given out; only the last one is good.
+    /// Number of issued tokens; only the last one is valid.
     tokens: AtomicUsize,
     keystone: Mutex<KeystoneMode>,
     /// The regions of the catalogue, in its order.
@@ -87,13 +87,13 @@ pub(crate) enum KeystoneMode {
     Status(u16),
     /// Does not answer.
     Hang,
-    /// Gives tokens that are never accepted.
+    /// Issues tokens that are never accepted.
     Useless,
 }
 
 impl Fake {
-    /// Starts a fake whose Nova answers by `script`. Version documents offer 2.1 to 2.96 unless the script offers
-    /// more.
+    /// Starts a fake whose Nova responds by `script`. Version documents offer 2.1 to 2.96 unless the script provides
+    /// others.
     pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             script: Arc::new(script),
@@ -152,7 +152,7 @@ impl Fake {
         Nova::new(self.session().await)
     }
 
-    /// Everything that was sent except requests for tokens and version documents.
+    /// Returns all requests except those for tokens and version documents.
     pub(crate) fn calls(&self) -> Vec<Seen> {
         let quiet = |seen: &Seen| {
             seen.path == "/v3/auth/tokens" && seen.method == Method::POST || is_root(&seen.path)
@@ -186,7 +186,7 @@ impl Fake {
         *self.state.regions.lock().unwrap() = regions.to_vec();
     }
 
-    /// Makes every token given out so far a bad one.
+    /// Invalidates all tokens issued so far.
     pub(crate) fn revoke(&self) {
         self.state.tokens.fetch_add(1, Ordering::SeqCst);
     }
@@ -199,7 +199,7 @@ fn is_root(path: &str) -> bool {
 impl State {
     fn answer(&self, seen: &Seen, url: &str) -> Reply {
         if seen.path == "/v3/auth/tokens" && seen.method == Method::POST {
-            // For what a script does on the way; the answer is ours.
+            // Called for the script's side effects only; the fake itself responds.
             let _ = (self.script)(seen);
             return self.token(url);
         }
@@ -285,7 +285,7 @@ fn rendered(reply: Reply) -> tachi_testkit::Reply {
     }
 }
 
-/// Answers by path and method, such as `"GET /servers/detail"`, below `/v2.1`.
+/// Creates a script that responds by method and path below `/v2.1`, such as `"GET /servers/detail"`.
 pub(crate) fn table(
     rows: impl IntoIterator<Item = (&'static str, u16, Value)>,
 ) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {

@@ -1,4 +1,4 @@
-//! From statuses and broken connections to what a decision needs to know.
+//! Classification of statuses and broken connections for the decisions that depend on them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tachi_engine::ports::{CallError, Pushback};
 /// The effect of a call, which decides how its failure is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Changes nothing.
+    /// The call changes nothing.
     Read,
-    /// Changes something; doing it twice is like doing it once. Leaves soon or not at all (R4).
+    /// The call changes something, and repeating it has no further effect. It is sent soon or not at all (R4).
     Idempotent,
-    /// Must not be done twice. Leaves soon or not at all (R4).
+    /// The call must not be repeated. It is sent soon or not at all (R4).
     Once,
 }
 
@@ -29,25 +29,26 @@ impl Effect {
 pub(crate) enum About {
     /// One object: 403 and 404 apply to this object only.
     Object,
-    /// The whole service: 403 and 404 will meet every such call.
+    /// The whole service: 403 and 404 apply to every such call.
     Service,
 }
 
-/// The class of a status that is not a success. 401 is what is left after the token was renewed once.
+/// Returns the class of a status that is not a success. A 401 arrives here only after the token has been renewed once.
 pub(crate) fn class_of(status: StatusCode, about: About) -> FaultClass {
     match status.as_u16() {
-        // 300 to 399: a redirect, or a choice of versions, so the endpoint is configured wrong.
+        // 300 to 399 is a redirect or a choice of versions, so the endpoint is misconfigured.
         300..=399 | 401 => FaultClass::Fatal,
         403 | 404 if about == About::Service => FaultClass::Fatal,
         409 => FaultClass::Conflict,
         501 | 505 => FaultClass::Permanent,
-        // 406: the microversion is gone, so Nova was replaced; it is negotiated again. 413: over quota or limit.
+        // 406: the microversion no longer exists because Nova was replaced; it is negotiated again. 413: over quota or
+        // limit.
         406 | 408 | 413 | 425 | 429 | 500..=599 => FaultClass::Transient,
         _ => FaultClass::Permanent,
     }
 }
 
-/// An answer that is not a success.
+/// Creates the error for a response that is not a success.
 pub(crate) fn refusal(
     line: &str,
     status: StatusCode,
@@ -101,7 +102,7 @@ pub(crate) struct Details {
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) request_id: Option<String>,
-    /// A 404 without Nova's own body: it comes from a proxy, and is no evidence about the object.
+    /// True for a 404 without Nova's own body: it comes from a proxy and is no evidence about the object.
     pub(crate) foreign: bool,
 }
 
@@ -111,10 +112,10 @@ pub(crate) fn is_item_not_found(body: &[u8]) -> bool {
         .is_ok_and(|body| body.get("itemNotFound").is_some_and(serde_json::Value::is_object))
 }
 
-/// A request that did not get an answer.
+/// Creates the error for a request without a response.
 pub(crate) fn broken(line: &str, error: reqwest::Error, effect: Effect) -> CallError {
     let error = error.without_url();
-    // Without a connection not one byte of the request has left.
+    // Without a connection, not one byte of the request was sent.
     let unsent = error.is_connect() || error.is_builder();
     let fault = Fault {
         class: if error.is_builder() {
@@ -135,7 +136,7 @@ pub(crate) fn broken(line: &str, error: reqwest::Error, effect: Effect) -> CallE
     }
 }
 
-/// An error of our own making; nothing has been done.
+/// Creates the error for a request that was not sent, so that nothing has been done.
 pub(crate) fn unsent(class: FaultClass, text: String) -> CallError {
     CallError {
         fault: Fault {
@@ -148,7 +149,7 @@ pub(crate) fn unsent(class: FaultClass, text: String) -> CallError {
     }
 }
 
-/// An answer that came but makes no sense.
+/// Creates the error for a response that cannot be parsed.
 pub(crate) fn senseless(line: &str, status: Option<u16>, maybe_done: bool, what: &str) -> CallError {
     CallError {
         fault: Fault {

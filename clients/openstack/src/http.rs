@@ -1,4 +1,4 @@
-//! HTTP clients with deadlines, and bodies with a limit.
+//! HTTP clients with timeouts, and bodies with a size limit.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ pub(crate) use tachi_keystone::read_body;
 
 use crate::options::Options;
 
-/// Largest body that is read, in bytes: a page of 1000 servers is about 5 MB.
+/// Maximum size of a body, in bytes: a page of 1000 servers is about 5 MB.
 pub(crate) const BODY_LIMIT: usize = 64 << 20;
 
-/// Largest error body that is read, in bytes.
+/// Maximum size of an error body, in bytes.
 pub(crate) const ERROR_BODY_LIMIT: usize = 64 << 10;
 
-/// Connect timeout for a call that must not be late (R4): with the 0.5 s before it, the first byte leaves before
+/// Connect timeout for a call that must not be late (R4): with the 0.5 s before it, the first byte is sent before
 /// another engine can have taken over.
 const WRITE_CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// Two clients: `reads`, and `writes` for calls that leave soon or not at all.
+/// Two HTTP clients: `reads`, and `writes` for calls that are sent soon or not at all.
 pub(crate) struct Clients {
     pub(crate) reads: Client,
     pub(crate) writes: Client,
@@ -35,8 +35,8 @@ impl Clients {
                 .user_agent(keystone.user_agent)
                 .connect_timeout(connect)
                 .timeout(keystone.timeout)
-                // Apache closes idle connections after 5 s; a request on a connection that is just being closed
-                // fails without telling whether it was read.
+                // Apache closes idle connections after 5 s. A request on a connection that is being closed fails, and
+                // it is unknown whether the server read it.
                 .pool_idle_timeout(idle)
                 .build()
                 .map_err(SetupError::Client)

@@ -1,4 +1,4 @@
-//! Keystone for one user: `tachi-keystone` behind the engine's types.
+//! Keystone for one user: an adapter from `tachi-keystone` to the engine's types.
 
 pub(crate) mod admin;
 mod login;
@@ -19,7 +19,7 @@ use crate::fault::{self, About, Details, Effect};
 use crate::options::{CatalogInfo, Options};
 use crate::session::SetupError;
 
-/// Keystone, seen from one user.
+/// A client of Keystone for one user.
 pub(crate) struct Keystone {
     #[expect(clippy::struct_field_names, reason = "the other crate's type of this name")]
     keystone: tachi_keystone::Keystone,
@@ -50,12 +50,12 @@ impl Keystone {
         })
     }
 
-    /// A token that is good for at least the next seconds. [`Need::Quick`] loses no time (R4).
+    /// Returns a token that is valid for at least the next few seconds. [`Need::Quick`] loses no time (R4).
     pub(crate) async fn token(&self, need: Need) -> Result<Arc<Token>, CallError> {
         self.keystone.token(need).await.map_err(failed)
     }
 
-    /// Returns what is ambiguous about the services that are used, as far as Keystone answers.
+    /// Returns the reason if the catalogue is ambiguous about a service that is used, as far as Keystone responds.
     pub(crate) async fn ambiguity(&self) -> Option<String> {
         let token = self.token(Need::Quick).await.ok()?;
         let found = [self.nova(&token.catalog), self.placement(&token.catalog)];
@@ -65,7 +65,7 @@ impl Keystone {
         })
     }
 
-    /// A token other than `refused`, which a service did not accept.
+    /// Returns a token other than `refused`, which a service did not accept.
     pub(crate) async fn replace(&self, refused: &HeaderValue) -> Result<Arc<Token>, CallError> {
         self.keystone.replace(refused).await.map_err(failed)
     }
@@ -104,7 +104,7 @@ fn refused(status: StatusCode, message: String, request_id: Option<String>) -> C
         ..Details::default()
     };
     let mut error = fault::refusal(Failure::LINE, status, Effect::Read, About::Service, &details);
-    // A request for a token that Keystone finds wrong will not be right the next time.
+    // Keystone will refuse a wrong token request the next time, too.
     if status.is_client_error() && error.fault.class != FaultClass::Transient {
         error.fault.class = FaultClass::Fatal;
     }

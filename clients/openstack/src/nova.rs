@@ -1,17 +1,18 @@
 //! Nova behind the engine's port.
 //!
-//! Microversions: each call uses the lowest that gives what we need, or what the cloud offers if that is less:
+//! Microversions: each call uses the lowest one that provides all it wants, or the highest one of the cloud if that is
+//! lower:
 //!
 //! | calls | wants | needs | with less |
 //! |---|---|---|---|
-//! | services | 2.69 | 2.53 | a host in a down cell looks like no host |
-//! | servers, lock | 2.73 | 2.53 | no `locked_reason`: locks are set and seen without one |
-//! | servers, with image properties | 2.98 | 2.53 | images without properties; asked for only where a rule looks at them |
+//! | services | 2.69 | 2.53 | a host in a down cell seems not to exist |
+//! | servers, lock | 2.73 | 2.53 | no `locked_reason`: locks are set and read without a reason |
+//! | servers, with image properties | 2.98 | 2.53 | images without properties; requested only if a rule uses them |
 //! | migrations | 2.59 | 2.59 | an error: lists without pages cannot be trusted |
 //! | aggregates, hypervisors | 2.53 | 2.53 | |
-//! | Placement | 1.9 | 1.9 | the room on hosts is unknown |
-//! | server groups | 2.64 | 2.53 | of anti-affinity, one member to a host |
-//! | canaries of a live drill | 2.74 | 2.74 | an error: no server can be asked for on a host |
+//! | Placement | 1.9 | 1.9 | the free capacity of hosts is unknown |
+//! | server groups | 2.64 | 2.53 | anti-affinity groups allow one member per host |
+//! | canaries of a live drill | 2.74 | 2.74 | an error: a server cannot be requested on a given host |
 //! | evacuate | 2.94 | 2.53 | from 2.95 on Nova leaves evacuated servers stopped |
 
 mod action;
@@ -53,7 +54,7 @@ use crate::keystone::plugin;
 use crate::session::{Call, Place, Session};
 use version::{Feature, Versions};
 
-/// Nova, through a [`Session`].
+/// A client of Nova that uses a [`Session`].
 #[derive(Debug)]
 pub struct Nova {
     session: Session,
@@ -61,7 +62,7 @@ pub struct Nova {
     servers: Feature,
 }
 
-/// A call to Nova, short of what all have in common.
+/// A call to Nova without the parts that all calls share.
 struct Request<'a> {
     method: Method,
     path: &'a [&'a str],
@@ -69,13 +70,13 @@ struct Request<'a> {
     body: Option<Value>,
     effect: Effect,
     about: About,
-    /// See [`Call::begun`]. The microversion is negotiated after it.
+    /// See [`Call::begun`]. The microversion is negotiated after this time.
     begun: Duration,
 }
 
 impl<'a> Request<'a> {
     fn get(path: &'a [&'a str], query: &'a [(&'static str, String)], about: About) -> Self {
-        // Reads are never too late.
+        // Reads have no deadline.
         let begun = Duration::ZERO;
         Self {
             method: Method::GET,
@@ -90,7 +91,7 @@ impl<'a> Request<'a> {
 }
 
 impl Nova {
-    /// Nova of the session's cloud. Nothing is asked yet.
+    /// Creates a client of Nova in the session's cloud. Sends no request yet.
     pub fn new(session: Session) -> Self {
         Self {
             session,
@@ -99,7 +100,7 @@ impl Nova {
         }
     }
 
-    /// Reads servers with the properties of their images, where Nova shows them.
+    /// Reads servers with the properties of their images if Nova shows them.
     #[must_use]
     pub fn with_image_properties(self) -> Self {
         Self {
@@ -108,7 +109,7 @@ impl Nova {
         }
     }
 
-    /// Returns true if Nova has a compute service on a host of exactly this name, whether up or down.
+    /// True if Nova has a compute service on a host of exactly this name, whether up or down.
     ///
     /// # Errors
     ///
@@ -118,7 +119,8 @@ impl Nova {
         service::exists(self, host).await
     }
 
-    /// Asks Nova for its range of microversions, and for a token if there is none yet; for a check at the start.
+    /// Asks Nova for its range of microversions, and Keystone for a token if there is none yet. Used for a check at
+    /// start-up.
     ///
     /// # Errors
     ///
@@ -148,7 +150,7 @@ impl Nova {
         };
         let outcome = self.session.call(&call).await;
         if let Err(error) = &outcome {
-            // Nova was exchanged for another release: what was negotiated does not hold any more.
+            // Nova was replaced by another release, so the negotiated version is no longer valid.
             if error.fault.status == Some(406) {
                 self.versions.forget().await;
             }

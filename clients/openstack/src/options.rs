@@ -9,7 +9,8 @@ use tachi_keystone::{Credentials, Interface};
 /// Connection options of a cloud.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Keystone, and how everybody is reached. Its `timeout` is of a call altogether, with a new token and a replay.
+    /// Keystone and the connection settings for all services. Its `timeout` covers a whole call, including a new token
+    /// and a retry.
     pub keystone: tachi_keystone::Options,
     /// The catalogue entry of Nova.
     pub compute: CatalogInfo,
@@ -22,7 +23,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// With the default deadlines and the public `compute` endpoint.
+    /// Creates options with the default timeouts and the public `compute` endpoint.
     pub fn new(auth_url: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             keystone: tachi_keystone::Options::new(auth_url, credentials),
@@ -37,9 +38,9 @@ impl Options {
 /// A catalogue entry, as `nova_catalog_admin_info` writes it: `service type:service name:interface`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogInfo {
-    /// Such as `compute`.
+    /// The service type, such as `compute`.
     pub service_type: String,
-    /// Such as `nova`; `None` takes any.
+    /// The service name, such as `nova`; `None` matches any.
     pub service_name: Option<String>,
     /// The endpoint interface.
     pub interface: Interface,
@@ -55,7 +56,7 @@ impl Default for CatalogInfo {
     }
 }
 
-/// A catalogue entry that is not written as `type:name:interface`.
+/// A catalogue entry that does not have the form `type:name:interface`.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "{text:?} is not `service type:service name:interface` with an interface of publicURL, internalURL or adminURL"

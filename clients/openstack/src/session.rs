@@ -1,4 +1,4 @@
-//! The session: the one place from which requests leave.
+//! A session with one cloud. All requests are sent from here.
 
 mod call;
 mod setup;
@@ -31,10 +31,10 @@ pub use setup::SetupError;
 /// Latest time after its start at which a call that changes something may be sent (R4).
 const SEND_DEADLINE: Duration = Duration::from_millis(500);
 
-/// Longest wait that a service's `Retry-After` can impose on the other calls to it.
+/// Longest delay that a service's `Retry-After` can impose on other calls to it.
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
-/// An authenticated way to one cloud. Cheap to clone; clones share token and connections.
+/// An authenticated session with one cloud. Cheap to clone; clones share token and connections.
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -42,14 +42,14 @@ pub struct Session {
 
 struct Inner {
     keystone: Arc<Keystone>,
-    /// With the generation of the token whose catalogue its cache was filled from.
+    /// osauth's session, with the generation of the token from whose catalogue its cache was filled.
     os: Mutex<(u64, OsSession)>,
     clients: Clients,
     clock: Arc<dyn Clock>,
     timeout: Duration,
     list_timeout: Duration,
     page_size: u32,
-    /// Until when (boot clock) a service asked us to be quiet.
+    /// The time (boot clock) until which a service has asked for no further requests, by service.
     holds: Mutex<HashMap<&'static str, Duration>>,
 }
 
@@ -61,15 +61,15 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// The result of one sending.
+/// The result of sending a request once.
 enum Sent {
     Answered(Answer),
-    /// 401, with the token that was refused.
+    /// A 401, with the refused token.
     Stale(HeaderValue, CallError),
 }
 
 impl Session {
-    /// Makes a session. Nothing is asked yet: the token comes with the first call.
+    /// Creates a session. Sends no request yet: the first call fetches the token.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Session {
         })
     }
 
-    /// The boot clock.
+    /// Reads the boot clock.
     pub(crate) fn now(&self) -> Duration {
         self.inner.clock.boot()
     }
@@ -124,14 +124,14 @@ impl Session {
         self.inner.page_size
     }
 
-    /// Returns the candidates and the reason if several endpoints match. `None` if the endpoint is unambiguous, and
-    /// also if Keystone does not answer in time: calls are refused until then.
+    /// Returns the reason, with the candidates, if several endpoints match. `None` if the endpoint is unambiguous, and
+    /// also if Keystone does not respond in time: calls are refused until then.
     pub async fn ambiguity(&self, limit: Duration) -> Option<String> {
         let asked = self.inner.keystone.ambiguity();
         tokio::time::timeout(limit, asked).await.ok().flatten()
     }
 
-    /// Renews the token if it ends soon, so that the next call needs nothing before its first byte.
+    /// Renews the token if it expires soon, so that the next call can be sent at once.
     ///
     /// # Errors
     ///
@@ -147,11 +147,12 @@ impl Session {
             .map(drop)
     }
 
-    /// Sends a request and judges what comes back. Every request of this crate but the one for a token goes through here.
+    /// Sends a request and classifies the response. Every request of this crate except token requests goes through
+    /// here.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have been taken, like one that timed out.
+    /// If the future is dropped, the request may have been accepted, as after a timeout.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let line = call.line();
         let started = self.now();
@@ -182,7 +183,7 @@ impl Session {
         left: &AtomicBool,
     ) -> Result<Answer, CallError> {
         self.check_hold(call.service, line)?;
-        // Asked for here already: through osauth an error would lose its class.
+        // Fetched here already, because an error that passes through osauth would lose its class.
         let need = if call.effect.writes() {
             Need::Quick
         } else {
@@ -193,7 +194,7 @@ impl Session {
             Sent::Answered(answer) => return Ok(answer),
             Sent::Stale(refused, error) => (refused, error),
         };
-        // Refused, so nothing was done.
+        // The service refused the request, so nothing was done.
         left.store(false, Ordering::SeqCst);
         let token = self.inner.keystone.replace(&refused).await?;
         match self.send(call, line, left, token.generation).await? {
@@ -313,7 +314,7 @@ impl Session {
         let mut os = self.inner.os.lock().unwrap_or_else(PoisonError::into_inner);
         if os.0 != generation {
             os.0 = generation;
-            // Asking for the filters to change them is osauth's way to empty the cache.
+            // In osauth, requesting the mutable filters empties the cache.
             let _ = os.1.endpoint_filters_mut();
         }
         os.1.clone()
@@ -374,7 +375,7 @@ async fn answered(response: Response, line: &str, call: &Call<'_>) -> Result<Ans
     })
 }
 
-/// The id of the work this call is part of, so that it is found in every service's log; else one of the call's own.
+/// Returns the id of the current work, so that every service logs this call under it; otherwise a new id.
 fn request_id() -> String {
     tachi_engine::correlation::current()
         .map_or_else(|| format!("req-{}", uuid::Uuid::new_v4()), |id| (*id).to_owned())
@@ -400,7 +401,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Seconds only: the other form, a date, would need the clocks to agree.
+/// Parses a number of seconds only: the other form, a date, requires synchronized clocks.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     value.trim().parse().ok().map(Duration::from_secs)

@@ -1,9 +1,9 @@
-//! Times as Keystone and Nova write them.
+//! Parser and writer of times in the formats of Keystone and Nova.
 
 use chrono::{DateTime, NaiveDateTime};
 use tachi_domain::Timestamp;
 
-/// Reads ISO 8601. Nova's times carry no zone, or a `Z`; both are UTC.
+/// Parses ISO 8601. Nova's times have no zone or a `Z`; both mean UTC.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
         return Some(Timestamp::from_micros(zoned.timestamp_micros()));
@@ -12,7 +12,7 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(naive.and_utc().timestamp_micros()))
 }
 
-/// Writes a whole second as Nova reads it.
+/// Formats a time in whole seconds, in the form that Nova reads.
 pub(crate) fn iso(at: Timestamp) -> String {
     DateTime::from_timestamp_micros(at.micros())
         .unwrap_or_default()
@@ -20,7 +20,7 @@ pub(crate) fn iso(at: Timestamp) -> String {
         .to_string()
 }
 
-/// Reads the `Date` header.
+/// Parses the `Date` header.
 pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
     let date = DateTime::parse_from_rfc2822(text).ok()?;
     Some(Timestamp::from_micros(date.timestamp_micros()))

@@ -2,12 +2,11 @@
 //!
 //! The adapters that talk to the outside (`tachi-openstack`, `tachi-fence`, `tachi-hooks`, `tachi-instance-ha`) must
 //! not let it inject lines into our log, fill it, or leak a secret there. None of them may depend on another, and the
-//! monitor must not link what the engine needs for OpenStack; so the shared code is here, and depends on no crate of
-//! ours.
+//! monitor must not link the engine's OpenStack code. So the shared code is here, and depends on no crate of ours.
+
+/// Maximum length of remote text, in characters.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
-
-/// Longest remote text to keep, in characters.
 const LIMIT: usize = 400;
 
 /// Returns one line without control characters, cut at 400 characters, with each of `secrets` masked.

@@ -1,4 +1,4 @@
-//! The actions of the contract, over a device. Unlike a device, an agent decides: the host is off after two
+//! The actions of the contract, performed with a device. Unlike a device, an agent decides: the host is off after two
 //! consecutive readings of off.
 
 use std::io::Write;
@@ -11,23 +11,22 @@ use tokio::time::{Instant, sleep};
 
 use crate::device::{Device, Plug};
 
-/// Done, or on.
+/// Exit code for success, or for "on" as the result of `status`.
 pub(super) const DONE: u8 = 0;
-/// Failed.
 pub(super) const FAILED: u8 = 1;
-/// Off, as the answer to `status`.
+/// Exit code for "off" as the result of `status`.
 pub(super) const OFF: u8 = 2;
 
-/// Patience.
+/// Timeouts and delays of an action.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// From the command to the confirmed state; zero is for ever.
+    /// Limit from the command to the confirmed state; zero means no limit.
     pub(super) power: Duration,
-    /// From the command to the first reading.
+    /// Delay between the command and the first reading.
     pub(super) wait: Duration,
-    /// Between two readings.
+    /// Interval between two readings.
     pub(super) poll: Duration,
-    /// Before the first act of `off` and `reboot`.
+    /// Delay before the first step of `off` and `reboot`.
     pub(super) delay: Duration,
 }
 
@@ -40,7 +39,7 @@ pub(super) struct Voice<'a> {
 }
 
 impl Voice<'_> {
-    /// Prints a success. A closed pipe is not an error: the exit code is the answer.
+    /// Prints a success. A closed pipe is not an error: the exit code is the result.
     pub(super) fn say(&mut self, text: &str) {
         if !self.quiet {
             let _ = writeln!(self.out, "{text}");
@@ -95,7 +94,7 @@ pub(super) async fn on(device: &dyn Device, plug: &Plug, patience: Patience, voi
     }
 }
 
-/// Powers off, then on. The cluster needs the first half: a failure of the second one is only printed.
+/// Powers off, then on. The cluster needs the first half only, so a failure of the second half is only printed.
 pub(super) async fn reboot(
     device: &dyn Device,
     plug: &Plug,
@@ -114,7 +113,7 @@ pub(super) async fn reboot(
     DONE
 }
 
-/// Prints whether the plug is on.
+/// Prints whether the plug is on, and returns the matching exit code.
 pub(super) async fn status(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> u8 {
     match device.read_power(plug).await {
         Ok(reading) => match reading.power {
@@ -145,14 +144,14 @@ fn failed(error: &CallError) -> String {
     format!("Failed: {}", error.fault.text)
 }
 
-/// Powers off; true if it was off already.
+/// Powers off. Returns true if the host was off already.
 async fn make_off(
     device: &dyn Device,
     plug: &Plug,
     patience: Patience,
     voice: &mut Voice<'_>,
 ) -> Result<bool, String> {
-    // Off twice before anything is asked for: it was off, and no command is needed.
+    // Two readings of off before any command show that the host was off already, so no command is needed.
     let mut offs = 0;
     while offs < 2 {
         match read(device, plug, voice).await? {
@@ -180,7 +179,7 @@ async fn make_off(
         if !patience.power.is_zero() && gone >= patience.power {
             return Err("Failed: Timed out waiting to power OFF".to_owned());
         }
-        // A rejected command is repeated at once; one without effect is repeated once, after half of the time.
+        // A rejected command is repeated at once. A command without effect is repeated once, after half of the timeout.
         let late = !repeated && gone >= patience.power / 2;
         if offs == 0 && (again || late) {
             repeated |= late;
@@ -190,7 +189,7 @@ async fn make_off(
     }
 }
 
-/// Powers on; true if it was on already.
+/// Powers on. Returns true if the host was on already.
 async fn make_on(
     device: &dyn Device,
     plug: &Plug,
@@ -217,7 +216,7 @@ async fn make_on(
     }
 }
 
-/// A reading; `None` if there was none this time.
+/// Reads the power; `None` if a transient fault prevented the reading.
 async fn read(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> Result<Option<Power>, String> {
     match device.read_power(plug).await {
         Ok(reading) => {
@@ -232,7 +231,7 @@ async fn read(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> Result
     }
 }
 
-/// Returns true if the device accepted the command, as far as known.
+/// Returns true if the device accepted the command, or may have.
 fn command(outcome: Result<(), CallError>, voice: &mut Voice<'_>) -> Result<bool, String> {
     match outcome {
         Ok(()) => Ok(true),
@@ -256,12 +255,12 @@ mod tests {
     use crate::device::Kind;
     use crate::fault::fault;
 
-    /// A scripted device, which repeats its last answer for ever.
+    /// A scripted device that repeats its last answer forever.
     #[derive(Debug, Default)]
     struct Fake {
         /// `on`, `off`, `?` (unknown), `!` (transient fault), `x` (permanent fault).
         says: Mutex<Vec<&'static str>>,
-        /// Scripted results of commands; `ok` at the end of the script.
+        /// Scripted results of commands; `ok` once the script is used up.
         takes: Mutex<Vec<&'static str>>,
         did: Mutex<Vec<(&'static str, Duration)>>,
         began: Mutex<Option<Instant>>,
@@ -380,7 +379,7 @@ mod tests {
         )
     }
 
-    /// Case, action, readings, results of commands, exit code, output, sent commands.
+    /// (case, action, readings, results of commands, exit code, output, commands sent)
     type Case = (&'static str, &'static str, Words, Words, u8, &'static str, Words);
     type Words = &'static [&'static str];
 

@@ -136,7 +136,7 @@ async fn answer(
     let maas = maas(given, params).await?;
     match action.as_str() {
         "validate-all" => {
-            // Actions without a host succeed without one.
+            // Actions on the device as a whole also succeed without a host.
             if given.text("plug").is_some() {
                 plug(given)?;
             }
@@ -234,7 +234,7 @@ async fn from_script(script: &str) -> Result<SecretString, String> {
     if done.code == Some(0) {
         return Ok(done.stdout.trim().into());
     }
-    // Not a word of what it printed: that may be the key.
+    // The program's output is never printed, because it may be the key.
     Err(format!("{script} ended with {:?} and gave no API key", done.code))
 }
 

@@ -26,7 +26,7 @@ pub(super) const ACTIONS: &[&str] = &[
     "validate-all",
 ];
 
-/// The words that are understood: one of them has two spellings.
+/// The accepted action names; one action has two spellings.
 pub(super) const WORDS: &[&str] = &[
     "on",
     "off",
@@ -41,7 +41,7 @@ pub(super) const WORDS: &[&str] = &[
     "validate-all",
 ];
 
-/// The metadata.
+/// Renders the metadata as XML.
 pub(super) fn xml(about: &About, params: &[Param]) -> String {
     let mut text = String::from("<?xml version=\"1.0\" ?>\n");
     // Writing to a String does not fail.
@@ -62,7 +62,7 @@ pub(super) fn xml(about: &About, params: &[Param]) -> String {
     text.push_str("</parameters>\n<actions>\n");
     for action in ACTIONS {
         let _ = match *action {
-            // Switched on by an operator or by the cluster's reboot, never because a node joins.
+            // An operator or the cluster's reboot switches a node on; a node that joins never does.
             "on" => writeln!(text, "\t<action name=\"on\" automatic=\"0\"/>"),
             action => writeln!(text, "\t<action name=\"{action}\" />"),
         };
@@ -73,7 +73,7 @@ pub(super) fn xml(about: &About, params: &[Param]) -> String {
 
 fn parameter(text: &mut String, param: &Param, name: &str, instead: Option<&str>) {
     let required = i32::from(param.required && instead.is_none());
-    // A name that replaces another names it, and the replaced one is marked as deprecated.
+    // A name that replaces another one lists it, and the replaced name is marked as deprecated.
     let mut more = String::new();
     if instead.is_some() {
         more.push_str(" deprecated=\"1\"");
@@ -87,7 +87,7 @@ fn parameter(text: &mut String, param: &Param, name: &str, instead: Option<&str>
     };
     let short = param.short.map(|short| format!("-{short}, ")).unwrap_or_default();
     let kind = match param.form {
-        // `action` is a string for all other agents, and tools expect no list.
+        // All other agents declare `action` as a string, and tools expect no list.
         Form::Text | Form::Secret | Form::Word(_) => "string",
         Form::Flag => "boolean",
         Form::Seconds => "second",
@@ -118,7 +118,7 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// The same for people.
+/// Renders the help text for people.
 pub(super) fn help(about: &About, params: &[Param]) -> String {
     let mut text = format!("{}: {}\n\n{}\n\n", about.name, about.short, about.long);
     text.push_str(

@@ -1,7 +1,7 @@
-//! The parameters of a fence agent: what there are, and how they are given.
+//! The parameters of a fence agent: their definitions and their sources.
 //!
-//! Pacemaker writes them to standard input, one `name=value` a line; people use long options. Standard input is read only
-//! when there are no options.
+//! Pacemaker writes them to standard input, one `name=value` per line; people use long options. Standard input is read
+//! only when there are no options.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Text,
-    /// A text that must not be on a command line.
+    /// A text that is refused on a command line.
     Secret,
     Flag,
     Seconds,
@@ -24,7 +24,7 @@ pub(super) enum Form {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Param {
     pub(super) name: &'static str,
-    /// Older names, which mean the same.
+    /// Older names with the same meaning.
     pub(super) aliases: &'static [&'static str],
     pub(super) short: Option<char>,
     pub(super) form: Form,
@@ -34,7 +34,7 @@ pub(super) struct Param {
 }
 
 impl Param {
-    /// A text without a default.
+    /// Defines a text parameter without a default.
     pub(super) const fn text(name: &'static str, about: &'static str) -> Self {
         Self {
             name,
@@ -73,17 +73,18 @@ pub(super) enum Wrong {
     Missing { name: &'static str },
 }
 
-/// The parameters that were given.
+/// The parameters as given by the caller.
 #[derive(Debug, Default)]
 pub(super) struct Given {
     values: BTreeMap<&'static str, String>,
     secrets: BTreeMap<&'static str, SecretString>,
-    /// Ignored parameters, a sentence each.
+    /// Warnings about ignored parameters, a sentence each.
     pub(super) warnings: Vec<String>,
 }
 
 impl Given {
-    /// From standard input. What is not known is ignored: Pacemaker sends more than an agent needs.
+    /// Reads the parameters from standard input. Unknown ones are ignored, because Pacemaker sends more than an agent
+    /// needs.
     pub(super) fn from_input(text: &str, params: &[Param]) -> Self {
         let mut given = Self::default();
         for line in text.lines().map(str::trim) {
@@ -99,7 +100,7 @@ impl Given {
             };
             let name = name.trim().replace('-', "_");
             let Some(param) = params.iter().find(|param| param.is(&name)) else {
-                // What Pacemaker sends with every call.
+                // Pacemaker sends these with every call.
                 if name != "nodename" && !name.starts_with("pcmk_") && !name.starts_with("CRM_meta_") {
                     given
                         .warnings
@@ -112,7 +113,7 @@ impl Given {
         given
     }
 
-    /// From options.
+    /// Reads the parameters from command-line options.
     pub(super) fn from_args(args: &[String], params: &[Param]) -> Result<Self, Wrong> {
         let mut given = Self::default();
         let mut args = args.iter();
@@ -180,7 +181,7 @@ impl Given {
         }
     }
 
-    /// A text that is not empty.
+    /// Returns a text unless it is empty.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.values
             .get(name)
@@ -196,7 +197,7 @@ impl Given {
         self.values.get(name).and_then(|value| flag(value))
     }
 
-    /// The number of seconds that was given, else the default of the parameter.
+    /// Returns the given number of seconds, else the parameter's default.
     pub(super) fn seconds(&self, name: &str, params: &[Param]) -> std::time::Duration {
         let default = params
             .iter()
@@ -207,7 +208,7 @@ impl Given {
     }
 }
 
-/// An option and the value behind its `=`, if there is one.
+/// Parses an option and the value after its `=`, if there is one.
 fn option<'p>(arg: &str, params: &'p [Param]) -> Result<(&'p Param, Option<String>), Wrong> {
     let unknown = || Wrong::Option {
         // The value after the name may be a secret.

@@ -1,10 +1,10 @@
-//! Parser of fence agents' output. Agents of the common library have a sentence for each failure; the exit code is
-//! always the same.
+//! Parser of fence agents' output. Agents of the common library print a sentence for each kind of failure; the exit
+//! code is always the same.
 
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
 
-/// Sentences of failures that waiting does not mend, in small letters.
+/// Sentences of permanent failures, in lower case.
 const PERMANENT: &[&str] = &[
     "you have to enter",
     "you have to set",
@@ -19,8 +19,8 @@ const PERMANENT: &[&str] = &[
     "unknown plug",
 ];
 
-/// Classifies a failure as far as the agent shows it. "Unable to connect/login" covers both a wrong password and a
-/// lost packet, so it is retried, as often as the level allows.
+/// Classifies a failure as far as the agent's output shows it. "Unable to connect/login" covers both a wrong password
+/// and a lost packet, so it is retried as often as the level allows.
 pub(super) fn class(output: &str) -> FaultClass {
     let text = output.to_ascii_lowercase();
     if PERMANENT.iter().any(|part| text.contains(part)) {
@@ -49,7 +49,8 @@ pub(super) fn status(stdout: &str) -> Option<Power> {
 pub(super) fn without_noise(output: &str) -> String {
     let noise = |line: &&str| {
         let lower = line.to_ascii_lowercase();
-        // A library's complaints about our having no home, and about TLS that was not to be checked.
+        // A library complains that there is no home directory, and about TLS verification that was switched off on
+        // purpose.
         lower.contains("parse error: ignoring unknown option") || lower.contains("insecurerequestwarning")
     };
     output

@@ -1,5 +1,5 @@
-//! Parser of `ipmitool`'s output. It has no error codes: its texts are parsed here and nowhere else, and all of them
-//! were seen with version 1.8.19.
+//! Parser of `ipmitool`'s output. The tool has no error codes. Its texts are parsed only here, and all of them were
+//! observed with version 1.8.19.
 
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
@@ -14,7 +14,7 @@ pub(super) struct Why {
     pub(super) advice: Option<&'static str>,
 }
 
-/// Texts of a refused session: (text, class, advice).
+/// Error texts of a refused session: (text, class, advice).
 const REFUSALS: &[(&str, FaultClass, &str)] = &[
     ("hmac is invalid", FaultClass::Permanent, "the password is wrong"),
     (
@@ -90,8 +90,8 @@ pub(super) fn why(stderr: &str) -> Why {
             advice: Some(advice),
         };
     }
-    // In a session the BMC's completion code is on the line about the command; other lines are about queries that
-    // ipmitool adds.
+    // Within a session, the line about the command contains the BMC's completion code. Other lines are about queries
+    // that ipmitool adds.
     let about_power = text.lines().filter(|line| line.contains("chassis power"));
     for line in about_power {
         if line.contains("insufficient privilege") {
@@ -134,7 +134,7 @@ pub(super) fn without_noise(stderr: &str) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// Parses the power of a status. Two lines that differ give no reading.
+/// Parses the power from a status. Output with two such lines gives no reading.
 pub(super) fn power(stdout: &str) -> Power {
     let mut found = Vec::new();
     for line in stdout.lines() {
@@ -150,20 +150,20 @@ pub(super) fn power(stdout: &str) -> Power {
     }
 }
 
-/// The bytes of an answer to a raw command, as one row of hexadecimal digits.
+/// Returns the bytes of the response to a raw command as one string of hexadecimal digits.
 pub(super) fn bytes(stdout: &str) -> String {
     stdout.split_whitespace().collect()
 }
 
-/// True if the BMC has answered a raw command without the requested value: it does not support it, refuses it, or has
-/// no value. Busy (0xc0) and timeout (0xc3) are transient.
+/// True if the BMC has responded to a raw command without the requested value: it does not support the command, refuses
+/// it, or has no value. Busy (0xc0) and timeout (0xc3) are transient and do not count.
 pub(super) fn has_nothing(stderr: &str) -> bool {
     let code = |line: &str| Some(line.split_once("rsp=0x")?.1.get(..2)?.to_ascii_lowercase());
     let mut codes = stderr.lines().filter_map(code);
     codes.any(|code| code != "c0" && code != "c3")
 }
 
-/// Returns the line with the power.
+/// Returns the line that contains the power.
 pub(super) fn line_about_power(stdout: &str) -> String {
     let told = |line: &&str| line.to_ascii_lowercase().contains("chassis power is");
     stdout.lines().find(told).unwrap_or_default().trim().to_owned()

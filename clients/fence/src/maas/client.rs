@@ -1,4 +1,4 @@
-//! Requests to MAAS: all leave from here.
+//! The HTTP client for MAAS. All requests to MAAS go through it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,24 +19,24 @@ use super::{MaasOptions, SetupError, url};
 use crate::fault::{class_of, fault};
 use crate::web::{authorities, read};
 
-/// From this difference of the clocks on a refused key may be the clocks' fault: MAAS allows 300 s.
+/// Clock difference from which a refused key may be caused by the clocks, in seconds: MAAS allows 300 s.
 const SKEW_SECONDS: i64 = 240;
 
 /// The effect of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Reads what MAAS knows.
+    /// Reads data that MAAS has stored.
     Look,
-    /// Makes MAAS ask a power controller; takes long.
+    /// Makes MAAS query a power controller, which takes long.
     Query,
-    /// Switches.
+    /// Switches the power.
     Command,
 }
 
 /// A request.
 pub(super) struct Request<'a> {
     pub(super) post: bool,
-    /// Below `/api/2.0/`; of our own making or checked, never with anything to be quoted.
+    /// The path below `/api/2.0/`. It is a constant or was checked, so it never needs quoting.
     pub(super) path: &'a str,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) form: &'a [(&'a str, &'a str)],
@@ -74,7 +74,7 @@ pub(super) struct Client {
     permits: Semaphore,
     timeout: Duration,
     query_timeout: Duration,
-    /// This clock minus MAAS's at its last answer, in seconds.
+    /// The difference between this clock and MAAS's at the last response, in seconds.
     skew: Mutex<Option<i64>>,
 }
 
@@ -86,8 +86,8 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// True for the first client of this address in the process: an engine, its devices' tests and its doctor create
-/// many.
+/// True for the first client of this address in the process: an engine, its devices' tests and the doctor command
+/// create many.
 fn is_new(base: &Url) -> bool {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,8 +95,8 @@ fn is_new(base: &Url) -> bool {
 }
 
 impl Client {
-    /// Checks that a client could be created. Skips loading the system's authorities: that takes longer than a
-    /// request to MAAS, and would be repeated at every reload of the devices' file.
+    /// Checks that a client could be created. Skips loading the system's authorities, which takes longer than a request
+    /// to MAAS and would be repeated at every reload of the devices' file.
     pub(super) fn check(options: &MaasOptions) -> Result<(), SetupError> {
         url::normalise(&options.url, options.allow_http)?;
         options
@@ -113,7 +113,7 @@ impl Client {
             .timeout(options.timeout.max(options.query_timeout))
             .pool_idle_timeout(Duration::from_secs(4))
             .redirect(Policy::none())
-            // The key is sent in clear text: never through a proxy.
+            // The key is sent in clear text, so never through a proxy.
             .no_proxy();
         if let Some(path) = &options.ca_file {
             builder = builder.tls_built_in_root_certs(false);
@@ -137,7 +137,7 @@ impl Client {
         })
     }
 
-    /// MAAS's address as the operator knows it.
+    /// Returns MAAS's address in the form that operators know.
     pub(super) fn address(&self) -> &str {
         self.base
             .as_str()
@@ -145,12 +145,12 @@ impl Client {
             .trim_end_matches('/')
     }
 
-    /// Remote text, fit for a log.
+    /// Sanitizes remote text for a log.
     pub(super) fn clean(&self, text: &str) -> String {
         tachi_text::one_line(text, &[self.key.secret()])
     }
 
-    /// Sends a request and judges what comes back. The deadline includes the wait for a permit.
+    /// Sends a request and classifies the response. The timeout includes the wait for a permit.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, CallError> {
         let line = request.line();
         let limit = if request.effect == Effect::Query {
@@ -304,14 +304,15 @@ impl Client {
     }
 }
 
-/// A success.
+/// A successful response.
 pub(super) struct Answer {
     line: String,
     body: Vec<u8>,
 }
 
 impl Answer {
-    /// The body as JSON. Something else is a transient fault of a read: proxies do that while they restart.
+    /// Parses the body as JSON. Anything else is a transient fault of a read: proxies return such bodies while they
+    /// restart.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let text = format!("{} was answered with nonsense: {error}", self.line);
@@ -319,8 +320,8 @@ impl Answer {
         })
     }
 
-    /// The body of a command as JSON; `None` if it is empty or `null`. Something else came from between us and MAAS, so
-    /// whether the command was taken is not known.
+    /// Parses the body of a command as JSON; `None` if it is empty or `null`. Any other body was created between MAAS
+    /// and us, so it is unknown whether MAAS accepted the command.
     pub(super) fn command_json<T: DeserializeOwned>(&self) -> Result<Option<T>, CallError> {
         if self.body.trim_ascii().is_empty() {
             return Ok(None);

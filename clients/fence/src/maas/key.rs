@@ -1,4 +1,4 @@
-//! The API key and the header made of it.
+//! The API key and the request header derived from it.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tachi_domain::Timestamp;
@@ -11,7 +11,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// `None` unless there are three parts of characters that need no quoting anywhere.
+    /// Parses a key; `None` unless it has three parts of characters that never need quoting.
     pub(super) fn parse(text: &SecretString) -> Option<Self> {
         let parts: Vec<&str> = text.expose_secret().trim().split(':').collect();
         let [consumer, token, secret] = parts.as_slice() else {
@@ -30,12 +30,13 @@ impl Key {
         })
     }
 
-    /// The part that must not be seen anywhere.
+    /// Returns the secret part, which must never be shown.
     pub(super) fn secret(&self) -> &str {
         self.secret.expose_secret()
     }
 
-    /// OAuth 1.0 with the signature method PLAINTEXT and an empty consumer secret. MAAS takes a nonce once only.
+    /// Returns the header of OAuth 1.0 with the signature method PLAINTEXT and an empty consumer secret. MAAS accepts
+    /// each nonce only once.
     pub(super) fn header(&self, nonce: &str, now: Timestamp) -> String {
         format!(
             "OAuth realm=\"OAuth\", oauth_nonce=\"{nonce}\", oauth_timestamp=\"{}\", oauth_version=\"1.0\", \

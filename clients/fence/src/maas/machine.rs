@@ -1,4 +1,4 @@
-//! Machines.
+//! Machines of MAAS.
 
 use serde::Deserialize;
 use tachi_domain::fault::FaultClass;
@@ -8,7 +8,7 @@ use tachi_engine::ports::CallError;
 use super::client::{Client, Request};
 use crate::fault::fault;
 
-/// A machine, as far as we need it. Its `power_state` is left out on purpose: it is a cache.
+/// The fields of a machine that are needed. Its `power_state` is left out on purpose: it is a cache.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Machine {
     pub(super) system_id: String,
@@ -18,7 +18,7 @@ pub(super) struct Machine {
     pub(super) fqdn: String,
     #[serde(default)]
     pub(super) power_type: String,
-    /// The user the machine is given to.
+    /// The user to whom the machine is allocated.
     #[serde(default)]
     pub(super) owner: Option<String>,
     /// The hardware's UUID as of commissioning.
@@ -46,12 +46,12 @@ impl Machine {
     }
 }
 
-/// True if this can be a system id, which becomes part of a path.
+/// True if the text can be a system id, which becomes part of a path.
 pub(super) fn is_system_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
-/// The one machine of this name. MAAS compares short names; two machines may have one in different domains.
+/// Finds the one machine of this name. MAAS compares short names, and two machines in different domains may share one.
 pub(super) async fn find(client: &Client, host: &str) -> Result<Machine, CallError> {
     let query = [("hostname", short_name(host))];
     let request = Request::get("machines/", &query);
@@ -60,7 +60,7 @@ pub(super) async fn find(client: &Client, host: &str) -> Result<Machine, CallErr
     checked(client, found)
 }
 
-/// All machines that can be switched: host name, system id, remembered power.
+/// Returns all machines that can be switched: host name, system id, remembered power.
 pub(super) async fn all(client: &Client) -> Result<Vec<(String, String, String)>, CallError> {
     #[derive(Deserialize)]
     struct Listed {
@@ -85,7 +85,7 @@ pub(super) async fn all(client: &Client) -> Result<Vec<(String, String, String)>
         .collect())
 }
 
-/// The machine of this id.
+/// Reads the machine of this id.
 pub(super) async fn show(client: &Client, system_id: &str) -> Result<Machine, CallError> {
     let path = format!("machines/{system_id}/");
     let machine: Machine = client.send(&Request::get(&path, &[])).await?.json()?;

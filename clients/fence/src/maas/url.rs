@@ -1,14 +1,14 @@
-//! MAAS's address.
+//! Validation of MAAS's address.
 
 use reqwest::Url;
 
 use super::SetupError;
 use crate::web::is_loopback;
 
-/// Brings an address to the form `http(s)://host:port/MAAS/api/2.0/`.
+/// Normalizes an address to `http(s)://host:port/MAAS/api/2.0/`.
 pub(super) fn normalise(text: &str, allow_http: bool) -> Result<Url, SetupError> {
     let trimmed = text.trim();
-    // Nothing of the text is repeated unless it is known to hold no password.
+    // The error repeats the address only if it cannot contain a password.
     let wrong = |url: &str, why: &str| SetupError::Url {
         url: url.to_owned(),
         why: why.to_owned(),

@@ -1,4 +1,4 @@
-//! Requests to a Redfish service: all leave from here, and none goes to another host.
+//! The HTTP client for a Redfish service. All requests go through it, and none goes to another host.
 
 use std::fmt::Write as _;
 
@@ -18,10 +18,10 @@ use crate::web::read;
 /// Limit of redirects to other paths of the same host.
 const MAX_REDIRECTS: usize = 3;
 
-/// Default path of sessions, if the service does not state it.
+/// Default path of sessions, if the service does not state one.
 const SESSIONS_PATH: &str = "/redfish/v1/SessionService/Sessions";
 
-/// A Redfish service.
+/// The HTTP client for one Redfish service.
 pub(super) struct Client {
     pub(super) http: reqwest::Client,
     /// Scheme, host and port.
@@ -33,19 +33,19 @@ pub(super) struct Client {
 
 /// The authentication of a request.
 pub(super) enum Login {
-    /// User and password each time.
+    /// User and password in each request.
     Basic,
     /// A session's token.
     Token(SecretString),
 }
 
-/// A session: its token, and where it is given back.
+/// A session: its token, and the path that closes it.
 pub(super) struct Session {
     pub(super) login: Login,
     pub(super) path: Option<String>,
 }
 
-/// A success.
+/// A successful response.
 pub(super) struct Answer {
     pub(super) body: Value,
     headers: HeaderMap,
@@ -65,16 +65,16 @@ impl Client {
         Err(fault(FaultClass::Transient, Some(200), false, text))
     }
 
-    /// Does something.
+    /// Sends a POST request.
     pub(super) async fn post(&self, login: &Login, path: &str, body: &Value) -> Result<(), CallError> {
         self.send(login, Method::POST, path, Some(body)).await.map(|_| ())
     }
 
-    /// Begins a session.
+    /// Opens a session.
     pub(super) async fn begin(&self) -> Result<Session, CallError> {
         let body = json!({"UserName": self.user, "Password": self.password.expose_secret()});
         let line = self.line(&Method::POST, SESSIONS_PATH);
-        // It changes nothing but the number of sessions, so its loss is the loss of a reading.
+        // This changes nothing but the number of sessions, so a lost response has no effect, as with a reading.
         let harmless = |mut error: CallError| {
             error.fault.maybe_done = false;
             error
@@ -97,7 +97,7 @@ impl Client {
         })
     }
 
-    /// Gives a session back. One that cannot be given back ends by itself.
+    /// Closes a session. A session that cannot be closed expires by itself.
     pub(super) async fn end(&self, session: &Session) {
         let Some(path) = &session.path else { return };
         if let Err(error) = self.send(&session.login, Method::DELETE, path, None).await {
@@ -253,7 +253,7 @@ impl Client {
         if status == StatusCode::UNAUTHORIZED {
             text.push_str("; check user and password");
         }
-        // The firmware is busy with the last command.
+        // A conflict means that the firmware is still busy with the last command.
         let class = if status == StatusCode::CONFLICT {
             FaultClass::Transient
         } else {
@@ -273,7 +273,7 @@ impl Client {
             .line(&format!("redfish {}: {method} {path}", self.authority()))
     }
 
-    /// Host and port, for people.
+    /// Returns host and port, for people.
     pub(super) fn authority(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
         match self.base.port_or_known_default() {
@@ -282,7 +282,7 @@ impl Client {
         }
     }
 
-    /// The address of a path of this service; `None` for what leads elsewhere.
+    /// Returns the address of a path of this service; `None` if it leads elsewhere.
     fn own_url(&self, path: &str) -> Option<Url> {
         let url = self.base.join(path).ok()?;
         let same = url.scheme() == self.base.scheme()
@@ -293,7 +293,7 @@ impl Client {
         (same && url.path().starts_with("/redfish/")).then_some(url)
     }
 
-    /// The path of a link, which may be a whole address.
+    /// Returns the path of a link, which may be a whole address.
     pub(super) fn own_path(&self, link: &str) -> Option<String> {
         let url = self.own_url(link)?;
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -301,7 +301,7 @@ impl Client {
     }
 }
 
-/// The messages of an error's body, or the body if it is not of the usual shape.
+/// Returns the messages in the body of an error, or the body itself if it has another form.
 fn messages(body: &[u8]) -> String {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return String::from_utf8_lossy(body).into_owned();
@@ -321,7 +321,7 @@ async fn answer(response: Response, method: &Method, line: &str) -> Result<Answe
     let headers = response.headers().clone();
     let body = match read(response).await {
         Ok(body) => body,
-        // The status is what a command is judged by.
+        // The status alone decides the result of a command.
         Err(_) if *method != Method::GET => Vec::new(),
         Err(why) => {
             let text = format!("{line} was answered {status}, but the answer broke off: {why}");

@@ -13,8 +13,8 @@ use crate::fault::fault;
 /// Limit of systems to search.
 const MAX_SYSTEMS: usize = 256;
 
-/// Finds the path of a plug's system. Several systems that cannot be told apart are a configuration error, never a
-/// guess: the last one of a list is as likely the neighbour.
+/// Finds the path of a plug's system. Several systems that cannot be distinguished are a configuration error and never
+/// a guess: the last system of a list may well be another host's.
 pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<String, CallError> {
     if let Some(given) = plug.at_device().filter(|given| given.starts_with('/')) {
         return client.own_path(given).ok_or_else(|| {
@@ -139,7 +139,8 @@ impl System {
             .unwrap_or_default()
     }
 
-    /// Only `Off` is off: a system on its way to off still runs, and one on its way to on will.
+    /// Returns the power. Only `Off` is off: a system that is powering off still runs, and one that is powering on soon
+    /// will.
     pub(super) fn power(&self) -> Power {
         match self.raw() {
             "Off" => Power::Off,
@@ -181,8 +182,8 @@ impl System {
         })
     }
 
-    /// Selects a reset type: the first wanted one that the system lists, or the first one if it lists none. An
-    /// announced list that does not exist counts as none: it must not prevent a power-off.
+    /// Selects a reset type: the first wanted one that the system lists, or the first wanted one if it lists none. An
+    /// announced list that does not exist counts as none, because it must not prevent a power-off.
     pub(super) async fn reset_type<'a>(
         &self,
         client: &Client,

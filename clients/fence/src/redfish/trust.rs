@@ -1,5 +1,5 @@
-//! Whom a Redfish service has to be: the authorities of the system, those of a file, or the one certificate of a
-//! fingerprint.
+//! Trust in a Redfish service's certificate: the authorities of the system, those of a file, or the fingerprint of one
+//! certificate.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,11 +18,11 @@ use sha2::{Digest as _, Sha256};
 use super::RedfishError;
 use crate::web::authorities;
 
-/// SHA-256 of a certificate in DER form.
+/// The SHA-256 hash of a certificate in DER form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
-/// A text that is no fingerprint.
+/// A text that is not a fingerprint.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not a SHA-256 fingerprint: 64 hexadecimal digits, colons between them if you like")]
 pub struct FingerprintError {
@@ -75,23 +75,23 @@ impl Fingerprint {
     }
 }
 
-/// Whom to believe.
+/// The certificates to trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Trust {
     /// The authorities of this system.
     #[default]
     System,
-    /// The authorities of this PEM file, instead.
+    /// The authorities of this PEM file instead of the system's.
     CaFile(PathBuf),
-    /// This certificate only, whatever its names and even if expired: BMCs use self-signed ones.
+    /// This certificate only, regardless of its names and its expiry: BMCs use self-signed ones.
     Fingerprint(Fingerprint),
     /// Any certificate. An attacker on the network can read the password; logged at each start.
     Insecure,
 }
 
-/// The HTTP clients of all Redfish devices: one per kind of trust, since the authorities of a system take longer to read
-/// than a BMC to answer.
+/// The HTTP clients of all Redfish devices, one per kind of trust: reading the system's authorities takes longer than a
+/// BMC's response.
 #[derive(Clone, Debug, Default)]
 pub struct WebClients {
     made: Arc<Mutex<HashMap<Trust, reqwest::Client>>>,
@@ -113,7 +113,7 @@ fn client(trust: &Trust) -> Result<reqwest::Client, RedfishError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("tachi/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(5))
-        // BMCs have few connections to give.
+        // BMCs accept few connections.
         .pool_max_idle_per_host(1)
         .pool_idle_timeout(Duration::from_secs(4))
         .redirect(Policy::none())
@@ -149,7 +149,7 @@ fn pinned(fingerprint: Fingerprint) -> Result<ClientConfig, RedfishError> {
         .with_no_client_auth())
 }
 
-/// Believes one certificate, and that its key is held by who shows it.
+/// A verifier that accepts one certificate, and checks that the peer holds its key.
 #[derive(Debug)]
 struct Pinned {
     fingerprint: Fingerprint,
@@ -208,12 +208,12 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// True if a connection failed on the certificate, which does not change by waiting.
+/// True if a connection failed because of the certificate, which waiting does not change.
 pub(super) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>() {
         return true;
     }
-    // An io::Error keeps what it wraps out of its chain, and there may be one in another.
+    // An io::Error does not report the error it wraps as its source, and such errors can be nested.
     let wrapped = error
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::get_ref);

@@ -1,4 +1,4 @@
-//! Looks at every device of hosts before it is needed.
+//! Tests of all devices of hosts before they are needed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::device::{Checked, Device, Plug};
 /// A reason to suspect that a device's reading is of another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alarm {
-    /// Another machine answers than is expected.
+    /// Another machine responds than expected.
     ForeignMachine,
-    /// It reads off while the host is up in Nova.
+    /// The device reads off while the host is up in Nova.
     OffWhileHeard,
 }
 
@@ -34,7 +34,7 @@ pub struct Report {
     pub device: String,
     /// The kind of the device.
     pub kind: String,
-    /// Its endpoint, and its name for the host.
+    /// The device's endpoint, and its name for the host.
     pub target: Option<Target>,
     /// The reading, if there is one.
     pub power: Option<Power>,
@@ -44,13 +44,13 @@ pub struct Report {
     pub machine: Option<MachineId>,
     /// Duration, without the wait for a permit.
     pub latency: Duration,
-    /// The reason why it could not be relied on.
+    /// The reason why the device could not be relied on.
     pub fault: Option<String>,
     /// Set if the fault is permanent and is reported at once.
     pub alarm: Option<Alarm>,
     /// Problems that may prevent a later power-off.
     pub warnings: Vec<String>,
-    /// The reason why a power-off would be refused. It is among the warnings, too.
+    /// The reason why a power-off would be refused. The warnings contain it, too.
     pub obstacle: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl Report {
         self
     }
 
-    /// The same, with what would refuse a power-off as the fault that it is.
+    /// Returns the report with the obstacle to a power-off, if any, as its fault.
     #[must_use]
     pub fn strict(mut self) -> Self {
         if let Some(obstacle) = self.obstacle.take() {
@@ -114,12 +114,12 @@ impl Report {
 pub type Progress<'a> = &'a mut (dyn FnMut(&Report, usize, usize) + Send);
 
 impl Fencers {
-    /// Tests every device of these hosts, within the devices' limits, and returns the reports in the order of the
-    /// hosts and their levels. Switches nothing.
+    /// Tests every device of these hosts, within the devices' limits, and returns the reports in the order of the hosts
+    /// and their levels. Switches nothing.
     ///
     /// # Cancel safety
     ///
-    /// Calls under way end with it.
+    /// Dropping the future ends the running calls.
     pub async fn check(self: &Arc<Self>, hosts: &[String], told: Progress<'_>) -> Vec<Report> {
         let (mut reports, wanted) = self.plan(hosts);
         let all = reports.len() + wanted.len();
@@ -144,8 +144,8 @@ impl Fencers {
         reports
     }
 
-    /// Returns the reports of these hosts that need no test because the configuration is wrong, and those that need
-    /// one. Compares with all hosts, because two hosts with the same plug are an error.
+    /// Returns two lists of reports: those that need no test because the configuration is wrong, and those that need
+    /// one. Compares all the given hosts with each other, because two hosts with the same plug are an error.
     pub fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
         let (mut wrong, mut wanted) = (Vec::new(), Vec::new());
         let mut owners: HashMap<Target, &str> = HashMap::new();
@@ -189,13 +189,15 @@ impl Fencers {
         }
     }
 
-    /// Runs one test of [`Fencers::plan`], for continuous testing: on a device with several permits it leaves more
-    /// than half of them for recoveries. If there is no answer after `patience`, that is reported, and the test keeps
-    /// waiting: the device decides on its timeout.
+    /// Runs one test of [`Fencers::plan`], for continuous testing. On a device with several permits it leaves at least
+    /// half of them to recoveries.
+    ///
+    /// If there is no result after `patience`, `late` reports that, and the test keeps waiting: the device decides on
+    /// its timeout.
     ///
     /// # Cancel safety
     ///
-    /// The running call ends with it.
+    /// Dropping the future ends the running call.
     pub async fn test(
         &self,
         report: Report,

@@ -1,4 +1,4 @@
-//! The fields of each kind of device beside its endpoint, and the devices themselves.
+//! The fields of each kind of device apart from its endpoint, and the creation of devices.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,18 +20,18 @@ use crate::redfish::{Redfish, RedfishLogin, RedfishOptions, Trust, WebClients};
 /// Range of the timeout of one call.
 const CALL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 
-/// The fields of a kind of device beside its endpoint. Secrets are loaded with the file.
+/// The fields of a kind of device apart from its endpoint. Secrets are loaded with the file.
 #[derive(Debug)]
 pub(super) enum How {
     Ipmi(IpmiOptions),
     Redfish(RedfishOptions),
     Maas(MaasOptions),
     Exec(ExecOptions),
-    /// A person.
+    /// An operator switches the host by hand.
     Manual,
 }
 
-/// Reads what is left of a device's table.
+/// Reads the remaining fields of a device's table.
 pub(super) fn how(kind: Option<Kind>, fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
     let Some(kind) = kind else {
         return Some(How::Manual);
@@ -62,7 +62,7 @@ fn secret(at: usize, what: &str, source: &str, found: &mut Findings<'_>) -> Opti
         .ok()
 }
 
-/// The secret a device cannot do without. Nothing but a place for it is written here.
+/// Loads the secret that a device requires. The file contains only the location of the secret.
 fn credential(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<SecretString> {
     let (at, source) = fields.needed("credential", found)?;
     let what = format!("{}: credential", fields.what);
@@ -178,7 +178,7 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
         }
     }
     for (name, (at, value)) in &parameters {
-        // An agent reads one parameter a line.
+        // An agent reads one parameter per line.
         if value.contains(['\n', '\r', '\0']) {
             found.add(
                 *at,
@@ -223,12 +223,12 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
 }
 
 impl How {
-    /// Returns the configured time until a power command is answered; `None` if the kind sends none.
+    /// Returns the maximum time until a power command is answered; `None` if the kind sends none.
     pub(super) fn call_limit(&self) -> Option<Duration> {
         match self {
-            // Before it is ordered a device names its machine.
+            // The device identifies its machine before it gets the command.
             Self::Ipmi(options) => Some(options.call_timeout + NAMING),
-            // Logging in and out are calls of their own.
+            // Login and logout are separate calls.
             Self::Redfish(options) => Some(options.call_timeout * 3 + NAMING),
             Self::Maas(options) => Some(options.timeout + NAMING),
             Self::Exec(options) => Some(options.command_timeout),
@@ -236,7 +236,7 @@ impl How {
         }
     }
 
-    /// True if a device at one endpoint switches one machine, whatever its plug is called.
+    /// True if a device at one endpoint switches one machine, regardless of its plug.
     pub(super) fn one_machine(&self) -> bool {
         match self {
             Self::Ipmi(_) => true,
@@ -245,7 +245,7 @@ impl How {
         }
     }
 
-    /// Returns a warning if an operator overrides what is known of an agent.
+    /// Returns a warning if an operator has overridden the doubt about an agent.
     pub(super) fn warning(&self) -> Option<String> {
         match self {
             Self::Exec(options) => options.warning(),
@@ -270,7 +270,7 @@ impl How {
         Maas::check(&options).map_err(|error| tachi_text::chain(&error))
     }
 
-    /// The device at an endpoint; `None` if only a person can do it.
+    /// Creates the device at an endpoint; `None` if only an operator can switch the host.
     pub(super) fn build(
         &self,
         name: &str,
@@ -329,7 +329,7 @@ impl How {
     }
 }
 
-/// `host`, `host:port`, `[v6]:port` or a bare v6 address.
+/// Parses `host`, `host:port`, `[v6]:port` or a bare v6 address.
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
     let wrong = || format!("{text:?} is no address such as bmc.example, 10.0.0.7:623 or [fe80::7]:623");
     let (host, port) = if text.parse::<std::net::IpAddr>().is_ok() {

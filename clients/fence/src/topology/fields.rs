@@ -1,4 +1,4 @@
-//! Reads one table of the file, field by field, and collects everything that is wrong with it.
+//! Readers of the file's tables, field by field, which collect all problems.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Something wrong with the file.
+/// A problem of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, from 1; 0 is the file as a whole.
+    /// The line, counted from 1; 0 means the file as a whole.
     pub line: usize,
-    /// The problem.
+    /// The description of the problem.
     pub text: String,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The text of the file, for its lines, and what was found wrong with it so far.
+/// The text of the file, which gives the line numbers, and the problems found so far.
 pub(super) struct Findings<'a> {
     text: &'a str,
     problems: Vec<Problem>,
@@ -39,7 +39,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// The line of the byte at `offset`.
+    /// Returns the line of the byte at `offset`.
     pub(super) fn line(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().iter().take(offset);
         1 + before.filter(|byte| **byte == b'\n').count()
@@ -67,11 +67,11 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// One table. What is not taken out of it by the end is unknown, and refused.
+/// A table of the file. Fields that are not taken out of it by the end are unknown, and refused.
 pub(super) struct Fields<'t, 'i> {
-    /// The name for messages: `device "bmc"`.
+    /// The table's name in messages: `device "bmc"`.
     pub(super) what: String,
-    /// The start of the table.
+    /// The offset of the table's start.
     pub(super) at: usize,
     left: BTreeMap<&'t str, &'t Spanned<DeValue<'i>>>,
 }
@@ -109,7 +109,7 @@ impl<'t, 'i> Fields<'t, 'i> {
         }
     }
 
-    /// A text that must be there.
+    /// Reads a required text.
     pub(super) fn needed(&mut self, key: &str, found: &mut Findings<'_>) -> Option<(usize, String)> {
         if !self.left.contains_key(key) {
             self.wrong(found, self.at, format!("{key} is missing"));
@@ -145,7 +145,7 @@ impl<'t, 'i> Fields<'t, 'i> {
         good
     }
 
-    /// A number of seconds, whole or not.
+    /// Reads a number of seconds, which may have a fraction.
     pub(super) fn seconds(
         &mut self,
         key: &str,
@@ -199,7 +199,7 @@ impl<'t, 'i> Fields<'t, 'i> {
         texts
     }
 
-    /// One text, or a list of texts.
+    /// Reads a text or a list of texts.
     pub(super) fn list(&mut self, key: &str, found: &mut Findings<'_>) -> Vec<(usize, String)> {
         let Some(value) = self.left.remove(key) else {
             self.wrong(found, self.at, format!("{key} is missing"));
@@ -208,7 +208,7 @@ impl<'t, 'i> Fields<'t, 'i> {
         self.texts_of(key, value, found)
     }
 
-    /// A list of lists of texts.
+    /// Reads a list of lists of texts.
     pub(super) fn lists(&mut self, key: &str, found: &mut Findings<'_>) -> Vec<Vec<(usize, String)>> {
         let Some(value) = self.left.remove(key) else {
             self.wrong(found, self.at, format!("{key} is missing"));

@@ -1,14 +1,14 @@
-//! Patterns of host names, and texts made of what they catch.
+//! Patterns of host names, and templates filled from their captures.
 
 use std::fmt;
 
 use regex::Regex;
 
-/// Longest name, in bytes.
+/// Maximum length of a name, in bytes.
 const LONGEST: usize = 253;
 
-/// True if a host's name may become part of an address, a plug or a command: no character in it ends a word, starts
-/// an option or names another place.
+/// True if a host's name may become part of an address, a plug or a command: no character in it ends a word, starts an
+/// option or refers to another place.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= LONGEST
@@ -22,7 +22,7 @@ pub(super) fn is_plain(text: &str) -> bool {
 /// A pattern for host names: a glob (`compute-*`), or a regular expression between slashes (`/^r(\d+)-c(\d+)$/`).
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    /// `None` admits everything.
+    /// The regular expression; `None` matches everything.
     regex: Option<Regex>,
     /// True if it matches exactly one name.
     exact: bool,
@@ -35,7 +35,7 @@ impl Pattern {
             .map(|rest| rest.strip_suffix('/').unwrap_or_default());
         let (source, exact) = match inside {
             Some("") => return Err(format!("{text:?} is no regular expression between slashes")),
-            // A part of a name is not the name.
+            // The expression has to match the whole name.
             Some(regex) => (format!("^(?:{regex})$"), false),
             None if text.is_empty() => return Err("an empty pattern admits nothing".into()),
             None => {
@@ -64,7 +64,7 @@ impl Pattern {
         })
     }
 
-    /// Admits every name.
+    /// Creates a pattern that matches every name.
     pub(super) const fn everything() -> Self {
         Self {
             regex: None,
@@ -76,7 +76,7 @@ impl Pattern {
         self.exact
     }
 
-    /// The highest capture a text may name.
+    /// Returns the number of the pattern's captures, which is the highest one that a template may use.
     pub(super) fn captures(&self) -> usize {
         let regex = self.regex.as_ref();
         regex.map_or(0, |regex| regex.captures_len().saturating_sub(1))
@@ -109,14 +109,14 @@ enum Part {
     Caught(usize),
 }
 
-/// A text with places for what is known of a host.
+/// A text with placeholders for properties of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template {
     parts: Vec<Part>,
 }
 
 impl Template {
-    /// The text as it is.
+    /// Creates a template of this text, without placeholders.
     pub(super) fn plain(text: &str) -> Self {
         Self {
             parts: vec![Part::Text(text.to_owned())],
@@ -159,7 +159,7 @@ impl Template {
         self.parts.iter().any(|part| !matches!(part, Part::Text(_)))
     }
 
-    /// The highest capture it names.
+    /// Returns the highest capture that the template uses.
     pub(super) fn needs(&self) -> usize {
         let caught = self.parts.iter().map(|part| match part {
             Part::Caught(number) => *number,
@@ -168,7 +168,7 @@ impl Template {
         caught.max().unwrap_or_default()
     }
 
-    /// The text for a host; `None` if the pattern has caught nothing where it needs something.
+    /// Fills the template for a host; `None` if a required placeholder would be empty.
     pub(super) fn fill(&self, host: &str, caught: &[String]) -> Option<String> {
         let mut text = String::new();
         for part in &self.parts {

@@ -1,4 +1,4 @@
-//! From the file's text to devices and rules.
+//! Parser of the devices' file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::pattern::{self, Pattern, Template};
 use super::{Entry, Rule, Topology};
 use crate::device::Kind;
 
-/// A device's time for a power-off, in all.
+/// Range of a device's total time for a power-off.
 const LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
-/// Between two questions.
+/// Range of the interval between two readings.
 const POLL: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 
 pub(super) fn read(source: &str, text: &str) -> Result<Topology, Vec<Problem>> {
@@ -80,7 +80,7 @@ pub(super) fn read(source: &str, text: &str) -> Result<Topology, Vec<Problem>> {
     }
 }
 
-/// The tables of an array of tables.
+/// Returns the tables of an array of tables.
 fn tables<'t, 'i>(
     all: &'t DeTable<'i>,
     key: &str,
@@ -100,7 +100,8 @@ fn tables<'t, 'i>(
     })
 }
 
-/// Without a rule every device is a level of its own, for every host, in the order of the file.
+/// Creates the default rule for a file without rules: each device is a separate level for every host, in the order of
+/// the file.
 fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule {
     for (at, entry) in devices {
         if entry.endpoint.needs() > 0 || entry.plug.as_ref().is_some_and(|plug| plug.needs() > 0) {
@@ -118,13 +119,14 @@ fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule
     }
 }
 
-/// Rejects a device that is the same machine for several hosts: each of them would switch off the same.
+/// Rejects a device that is the same machine for several hosts, because fencing any of them would switch off that
+/// machine.
 fn same_machine(at: usize, entry: &Entry, one_host: bool, found: &mut Findings<'_>) {
-    // A BMC has one machine: what its plug is called makes no difference.
+    // A BMC has one machine, so a plug does not distinguish hosts.
     let plug = entry.plug.as_ref().filter(|_| !entry.how.one_machine());
     let varies = entry.endpoint.varies() || plug.is_some_and(Template::varies);
     let by_name = matches!(entry.kind, "maas" | "manual");
-    // What only a map names, a host that is not in it does not have.
+    // A device whose endpoints come only from a map does not apply to other hosts.
     let nowhere_else = entry.endpoint.to_string().is_empty() && !entry.endpoints.is_empty();
     let mapped = (!entry.plugs.is_empty() && !entry.how.one_machine()) || nowhere_else;
     if !varies && !by_name && !mapped && !one_host {
@@ -189,7 +191,7 @@ fn rule(
     Rule { patterns, levels }
 }
 
-/// The hosts of a map, each with what it is given.
+/// Converts a table to a map of hosts and their values.
 fn map(
     texts: BTreeMap<String, (usize, String)>,
     what: &str,
@@ -248,7 +250,7 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
     let endpoints = fields.texts("endpoints", found);
     let endpoints = map(endpoints, "endpoint", &what, found);
     let plugs = fields.texts("plugs", found);
-    // A plug is a name at one endpoint: with one for each host it may be the same for all.
+    // Plugs are names at one endpoint, so with an endpoint per host several plugs may be equal.
     let plugs: BTreeMap<String, String> =
         if endpoint.as_ref().is_some_and(Template::varies) || !endpoints.is_empty() {
             plugs.into_iter().map(|(host, (_, plug))| (host, plug)).collect()
@@ -299,7 +301,7 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
     Some((name_at, entry))
 }
 
-/// Addresses that can be looked at before a host is known are.
+/// Validates the addresses that do not depend on the host's name, and a sample of the others.
 fn check_endpoints(
     how: &How,
     endpoint: Option<&Template>,
@@ -309,7 +311,7 @@ fn check_endpoints(
     found: &mut Findings<'_>,
 ) {
     let clock: Arc<dyn Clock> = Arc::new(Still);
-    // Whatever a host's name is, it looks like this one.
+    // All host names have this form, so a sample represents them.
     let caught: Vec<String> = (0..9).map(|_| "1".to_owned()).collect();
     let sample = endpoint.and_then(|endpoint| endpoint.fill("h1", &caught));
     for text in sample.iter().chain(endpoints.values()) {
@@ -319,7 +321,7 @@ fn check_endpoints(
     }
 }
 
-/// A device that is made to see whether it can be is asked nothing, so it needs no time.
+/// A clock that stands still: a device that is created only to validate its options sends no request.
 struct Still;
 
 impl Clock for Still {

@@ -11,7 +11,7 @@ use crate::fault::{About, Effect};
 use crate::keystone::plugin::Service;
 use crate::session::{Call, Place, Session};
 
-/// A thing of Keystone's, as a list shows it.
+/// An entry of one of Keystone's lists.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Named {
     /// The id.
@@ -63,7 +63,7 @@ impl Session {
         .await
     }
 
-    /// Those of `kind`, such as `roles`, that have this name, in this domain if one is named.
+    /// Finds the entry of `kind`, such as `roles`, with this name, in this domain if one is given.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Changes nothing; may be dropped.
+    /// Changes nothing, so the future may be dropped.
     pub async fn identity_named(
         &self,
         kind: &'static str,
@@ -83,13 +83,13 @@ impl Session {
         let answer = self
             .identity(Method::GET, &[kind], &query, None, Effect::Read)
             .await?;
-        // What is of no domain comes along with other people's roles of the same name.
+        // Without a domain, Keystone may also list entries of other owners, so the name is compared again.
         Ok(listed(&answer, kind)?
             .into_iter()
             .find(|found| found.name == name))
     }
 
-    /// The application credentials of a user.
+    /// Lists the application credentials of a user.
     ///
     /// # Errors
     ///
@@ -97,14 +97,14 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Changes nothing; may be dropped.
+    /// Changes nothing, so the future may be dropped.
     pub async fn application_credentials(&self, user: &str) -> Result<Vec<Named>, CallError> {
         let path = ["users", user, "application_credentials"];
         let answer = self.identity(Method::GET, &path, &[], None, Effect::Read).await?;
         listed(&answer, "application_credentials")
     }
 
-    /// Makes a role.
+    /// Creates a role.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// It may have been made all the same.
+    /// If the future is dropped, the role may have been created nevertheless.
     pub async fn create_role(&self, name: &str) -> Result<String, CallError> {
         let body =
             json!({"role": {"name": name, "description": "May report failures to Tachi, and nothing else"}});
@@ -122,7 +122,7 @@ impl Session {
         Ok(made(&answer, "role")?.id)
     }
 
-    /// Makes a user.
+    /// Creates a user.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// It may have been made all the same.
+    /// If the future is dropped, the user may have been created nevertheless.
     pub async fn create_user(
         &self,
         name: &str,
@@ -148,7 +148,7 @@ impl Session {
         Ok(made(&answer, "user")?.id)
     }
 
-    /// Gives a user another password.
+    /// Sets a user's password.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// It may have been given all the same.
+    /// If the future is dropped, the password may have been set nevertheless.
     pub async fn set_password(&self, user: &str, password: &SecretString) -> Result<(), CallError> {
         let body = json!({"user": {"password": password.expose_secret()}});
         let path = ["users", user];
@@ -165,7 +165,7 @@ impl Session {
             .map(drop)
     }
 
-    /// Gives a user a role in a project.
+    /// Grants a user a role in a project.
     ///
     /// # Errors
     ///
@@ -173,7 +173,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// It may have been given all the same.
+    /// If the future is dropped, the role may have been granted nevertheless.
     pub async fn grant(&self, project: &str, user: &str, role: &str) -> Result<(), CallError> {
         let path = ["projects", project, "users", user, "roles", role];
         self.identity(Method::PUT, &path, &[], None, Effect::Idempotent)
@@ -181,7 +181,7 @@ impl Session {
             .map(drop)
     }
 
-    /// Makes an application credential of this session's own user, who must be `user`, with one of its roles.
+    /// Creates an application credential of this session's own user, who must be `user`, with one of the user's roles.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// It may have been made all the same; its secret is lost then.
+    /// If the future is dropped, the credential may have been created nevertheless; its secret is lost then.
     pub async fn create_application_credential(
         &self,
         user: &str,
@@ -212,7 +212,7 @@ impl Session {
         })
     }
 
-    /// Deletes an application credential; one that is gone already is fine.
+    /// Deletes an application credential. Succeeds if it does not exist.
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// It may have been deleted all the same.
+    /// If the future is dropped, the credential may have been deleted nevertheless.
     pub async fn delete_application_credential(&self, user: &str, id: &str) -> Result<(), CallError> {
         let path = ["users", user, "application_credentials", id];
         match self

@@ -15,11 +15,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Keystone cannot be reached, fails, or does not answer in time.
+    /// Keystone cannot be reached, fails, or does not respond in time.
     ///
     /// # Cancel safety
     ///
-    /// May be dropped; Keystone may have issued a token that is never used.
+    /// The future may be dropped; Keystone may have issued a token that is never used.
     #[tracing::instrument(name = "keystone::log_in", skip_all, err(level = "debug"))]
     pub async fn log_in(&self, credentials: &Credentials) -> Result<Option<String>, CallError> {
         self.keystone().token_for(credentials, self.timeout()).await
@@ -41,7 +41,7 @@ impl Keystone {
                 let text = token.value.to_str().map(ToOwned::to_owned);
                 Ok(Some(text.map_err(|_| senseless("the token is no text"))?))
             }
-            // What a person types wrong Keystone calls unknown, forbidden or senseless; it is theirs to mend.
+            // Keystone returns these statuses for mistyped credentials, which the user has to correct.
             Err(Failure {
                 cause: Cause::Refused(status),
                 ..

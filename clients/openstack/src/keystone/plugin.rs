@@ -1,4 +1,4 @@
-//! Our way to authenticate, plugged into osauth's session.
+//! Our authentication as a plugin for osauth's session.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use super::Keystone;
 /// another host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
-    /// Nova, wherever the catalogue has it.
+    /// Nova, at its address in the catalogue.
     Compute,
-    /// Placement, wherever the catalogue has it.
+    /// Placement, at its address in the catalogue.
     Placement,
-    /// Keystone, at the address we got the token from.
+    /// Keystone, at the address that issued the token.
     Identity,
 }
 
@@ -81,7 +81,7 @@ impl AuthType for Plugin {
             .map_err(|error| Error::new(ErrorKind::EndpointNotFound, error.to_string()))
     }
 
-    /// Does nothing, so that a session can be made while Keystone is down: the token comes with the first call.
+    /// Does nothing, so that a session can be created while Keystone is down: the first call fetches the token.
     async fn refresh(&self, _client: &Client) -> Result<(), Error> {
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Keystone {
         catalog.find(&self.wanted(&types, compute.service_name.as_deref(), &self.region))
     }
 
-    /// Finds Placement in a catalogue: that of Nova's region, whatever other regions there are.
+    /// Finds Placement in a catalogue, in Nova's region, even if there are other regions.
     pub(crate) fn placement(&self, catalog: &Catalog) -> Result<Located, CatalogError> {
         let region = match self.nova(catalog) {
             Ok(Located {
@@ -120,7 +120,8 @@ impl Keystone {
     }
 }
 
-/// osauth's errors have a kind and a text; the session asks for the token first, so this loses nothing in practice.
+/// Converts an error to osauth's, which has only a kind and a text. The session fetches the token first, so this loses
+/// nothing in practice.
 fn into_osauth(error: CallError) -> Error {
     let kind = match error.fault.class {
         FaultClass::Fatal => ErrorKind::AuthenticationFailed,
@@ -130,7 +131,7 @@ fn into_osauth(error: CallError) -> Error {
     Error::new(kind, error.fault.text)
 }
 
-/// The class of an error that came through osauth before anything was sent.
+/// Returns the class of an error that osauth returned before anything was sent.
 pub(crate) fn class_of(error: &Error) -> FaultClass {
     match error.kind() {
         ErrorKind::AuthenticationFailed

@@ -1,4 +1,4 @@
-//! The check of a user's token, for the API.
+//! The check of users' tokens, for the API.
 
 use http::{HeaderValue, Method};
 use serde::Deserialize;
@@ -10,7 +10,8 @@ use crate::fault::{About, Effect};
 use crate::session::{Call, Place, Session};
 use crate::time;
 
-/// Longest token that is shown to Keystone, in bytes. Fernet tokens have some 200, JWS tokens some 800.
+/// Maximum length of a token that is passed to Keystone, in bytes. Fernet tokens have some 200 bytes, JWS tokens some
+/// 800.
 const LONGEST: usize = 8192;
 
 /// A user, project or domain, by id and name.
@@ -23,7 +24,7 @@ pub struct Identity {
     pub name: String,
 }
 
-/// A kind of request that a token made with an application credential is good for.
+/// A kind of request that an application credential's token permits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct AccessRule {
     /// The service's type.
@@ -41,23 +42,23 @@ pub struct TokenInfo {
     pub user: Identity,
     /// The user's domain.
     pub user_domain: Identity,
-    /// The project it is scoped to.
+    /// The project to which the token is scoped.
     pub project: Option<Identity>,
     /// The project's domain.
     pub project_domain: Option<Identity>,
-    /// The domain it is scoped to.
+    /// The domain to which the token is scoped.
     pub domain: Option<Identity>,
-    /// The system it is scoped to: `all`.
+    /// The system to which the token is scoped: `all`.
     pub system_scope: Option<String>,
-    /// True if it is scoped to Keystone's admin project, or if none is configured.
+    /// True if the token is scoped to Keystone's admin project, or if none is configured.
     pub is_admin_project: bool,
     /// The names of the roles.
     pub roles: Vec<String>,
-    /// The name of the application credential it was got with.
+    /// The name of the application credential with which the token was created.
     pub application_credential: Option<String>,
-    /// The access rules that limit it, if any; an empty list permits nothing.
+    /// The access rules that limit the token, if any; an empty list permits nothing.
     pub access_rules: Option<Vec<AccessRule>>,
-    /// When it ends, by Keystone's clock.
+    /// The token's expiry, by Keystone's clock.
     pub expires_at: Timestamp,
 }
 
@@ -105,9 +106,9 @@ const fn yes() -> bool {
 }
 
 impl Session {
-    /// Asks Keystone whose token this is; `None` if it is not one, or not any more.
+    /// Asks Keystone for the owner and permissions of a token; `None` if the token is invalid or has expired.
     ///
-    /// The catalogue is not asked for. Nothing is cached here.
+    /// The request excludes the catalogue, and the result is not cached here.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Changes nothing; may be dropped.
+    /// Changes nothing, so the future may be dropped.
     #[tracing::instrument(name = "keystone::validate_token", skip_all, err(level = "debug"))]
     pub async fn validate_token(&self, token: &str) -> Result<Option<TokenInfo>, CallError> {
         self.validate(token, false).await

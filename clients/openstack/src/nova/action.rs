@@ -87,7 +87,7 @@ pub(super) async fn reset_state(nova: &Nova, id: ServerId, to: &VmState) -> Resu
     .await
 }
 
-/// An action without arguments whose repetition is another action.
+/// Sends an action without arguments that must not be repeated, because a repetition is a second action.
 pub(super) async fn once(nova: &Nova, id: ServerId, action: &str) -> Result<(), CallError> {
     let body = Value::Object([(action.to_owned(), Value::Null)].into_iter().collect());
     act(nova, nova.session.now(), Feature::ACTIONS, id, body, Effect::Once).await

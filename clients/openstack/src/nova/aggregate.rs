@@ -29,7 +29,7 @@ struct Record {
     metadata: BTreeMap<String, String>,
 }
 
-/// Nova gives all of them at once.
+/// Lists the aggregates. Nova returns all of them at once.
 pub(super) async fn list(nova: &Nova) -> Result<Vec<Aggregate>, CallError> {
     let request = Request::get(&["os-aggregates"], &[], About::Service);
     let answer = nova.call(Feature::AGGREGATES, request).await?;

@@ -1,4 +1,5 @@
-//! Servers of our own, for a live drill. They are not behind the engine's port: nothing that recovers can build or delete a server.
+//! Canary servers, for a live drill. They are not behind the engine's port, so no recovery can create or delete a
+//! server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ use crate::fault::{About, Effect};
 /// The networks of a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Networks {
-    /// Nothing.
+    /// No network.
     None,
     /// Nova selects the project's network.
     Auto,
@@ -25,12 +26,12 @@ pub enum Networks {
     Of(String),
 }
 
-/// A server to be built.
+/// A server to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanaryOrder {
     /// The name.
     pub name: String,
-    /// The service host that it is to be built on.
+    /// The service host on which the server is to be created.
     pub host: String,
     /// The image, by its id.
     pub image: String,
@@ -71,14 +72,15 @@ struct Id {
 pub struct Canaries<'a>(&'a Nova);
 
 impl Nova {
-    /// The calls that no recovery makes.
+    /// Returns the calls that no recovery makes.
     pub fn canaries(&self) -> Canaries<'_> {
         Canaries(self)
     }
 }
 
 impl Canaries<'_> {
-    /// Has a server built in the session's project. Nothing is known of it if the answer is lost: [`Self::all`] shows it.
+    /// Requests a server in the session's project. If the response is lost, the caller does not learn the id;
+    /// [`Self::all`] lists the server.
     ///
     /// # Errors
     ///
@@ -99,7 +101,7 @@ impl Canaries<'_> {
         Ok(server.id)
     }
 
-    /// Deletes a server; one that is not there is deleted.
+    /// Deletes a server. Succeeds if it does not exist.
     ///
     /// # Errors
     ///
@@ -122,7 +124,7 @@ impl Canaries<'_> {
         }
     }
 
-    /// The servers of the session's project.
+    /// Lists the servers of the session's project.
     ///
     /// # Errors
     ///

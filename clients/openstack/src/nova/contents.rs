@@ -4,8 +4,8 @@ use tachi_engine::ports::{CallError, Contents};
 
 use super::{Nova, migration, server, service};
 
-/// A list leaves out a cell that is down without a word, and the record of a service there shows it: the look after the lists is what
-/// each list with nothing on it would be followed by otherwise.
+/// Reads the lists. Nova's lists silently omit a cell that is down, and the service record of a host in that cell shows
+/// it. The read of the record after the lists replaces the check that would otherwise follow each empty list.
 pub(super) async fn read(nova: &Nova, host: &str, shown: bool) -> Result<Contents, CallError> {
     let before = shown || service::get(nova, host).await?.is_some();
     let (migrations, _) = migration::touching_as_listed(nova, host).await?;

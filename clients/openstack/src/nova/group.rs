@@ -14,7 +14,7 @@ use crate::fault::About;
 /// Nova's default limit of entries per page.
 const PAGE: usize = 1_000;
 
-/// More pages than this are no list any more.
+/// Limit of pages, above any real list of groups.
 const MAX_PAGES: usize = 100;
 
 #[derive(Deserialize)]
@@ -24,10 +24,10 @@ struct List {
 
 #[derive(Deserialize)]
 struct Record {
-    /// From microversion 2.64 on.
+    /// The policy, from microversion 2.64 on.
     #[serde(default)]
     policy: Option<String>,
-    /// Before it.
+    /// The policies, before 2.64.
     #[serde(default)]
     policies: Vec<String>,
     #[serde(default)]
@@ -42,10 +42,11 @@ struct Rules {
     max_server_per_host: Option<u64>,
 }
 
-/// Those of all projects that bind and have a member.
+/// Lists the groups of all projects that have a member and a policy that constrains placement.
 pub(super) async fn list(nova: &Nova) -> Result<Vec<Group>, CallError> {
     let mut groups = Vec::new();
-    // Offsets are all that Nova has here. A group that is deleted meanwhile moves the others, so that one may be missed for a while.
+    // Nova supports only offsets here. If a group is deleted between two pages, the others shift, so one may be missed
+    // temporarily.
     let mut offset = 0;
     for _ in 0..MAX_PAGES {
         let query = [
@@ -58,7 +59,8 @@ pub(super) async fn list(nova: &Nova) -> Result<Vec<Group>, CallError> {
         let List { server_groups } = answer.json()?;
         let count = server_groups.len();
         groups.extend(server_groups.into_iter().filter_map(understood));
-        // A cloud may give shorter pages, so only an empty one is surely the last. Most have one, which is not full.
+        // A cloud may return shorter pages, so only an empty page is certain to be the last one. Most clouds have one
+        // short page.
         if count == 0 || (offset == 0 && count < 100) {
             return Ok(groups);
         }

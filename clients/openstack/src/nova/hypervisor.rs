@@ -1,5 +1,5 @@
-//! Hypervisors, Nova's records of nodes. What is asked of one goes to the cell of its host alone: it is answered whole, or it
-//! fails. A list of servers leaves out a cell that does not answer, without a word.
+//! Hypervisors: Nova's records of nodes. A request for a single hypervisor goes only to the cell of its host, so it is
+//! answered completely or fails. A list of servers, in contrast, silently omits a cell that does not respond.
 
 use std::collections::BTreeMap;
 
@@ -22,14 +22,14 @@ struct One {
 
 #[derive(Deserialize)]
 struct Hypervisor {
-    /// Before 2.75 Nova leaves out an empty one.
+    /// Before 2.75 Nova omits an empty list.
     #[serde(default)]
     servers: Vec<Value>,
 }
 
 /// Returns the number of servers on the host; `None` if Nova has no node there.
 pub(super) async fn count_servers(nova: &Nova, host: &str) -> Result<Option<usize>, CallError> {
-    // Whichever node it is: the servers are the host's.
+    // Any node will do, because the servers are those of the host.
     let mut nodes = named(nova, host).await?;
     if nodes.is_empty() {
         nodes = all(nova, host).await?;
@@ -45,13 +45,13 @@ pub(super) async fn count_servers(nova: &Nova, host: &str) -> Result<Option<usiz
     Ok(Some(hypervisor.servers.len()))
 }
 
-/// The ids of the host's nodes among those with its name in theirs, as most have it.
+/// Returns the ids of the host's nodes, from the nodes whose names contain the host's name, as is usual.
 async fn named(nova: &Nova, host: &str) -> Result<Vec<String>, CallError> {
     let query = [("hypervisor_hostname_pattern", host.to_owned())];
     let request = Request::get(&PATH, &query, About::Service);
     let answer = match nova.call(Feature::AGGREGATES, request).await {
         Ok(answer) => answer,
-        // None is named so, or that is no pattern.
+        // No node has this name, or the name is not a valid pattern.
         Err(error) if matches!(error.fault.status, Some(400 | 404)) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
@@ -63,7 +63,7 @@ async fn named(nova: &Nova, host: &str) -> Result<Vec<String>, CallError> {
     ids.filter_map(Result::transpose).collect()
 }
 
-/// The ids of the host's nodes.
+/// Returns the ids of the host's nodes.
 pub(super) async fn all(nova: &Nova, host: &str) -> Result<Vec<String>, CallError> {
     let list = List {
         feature: Feature::AGGREGATES,
@@ -80,7 +80,7 @@ pub(super) async fn all(nova: &Nova, host: &str) -> Result<Vec<String>, CallErro
 }
 
 /// Returns the service host of each node, by the node's id. Omits hosts with several nodes, whose instances cannot be
-/// told apart.
+/// assigned to a node.
 pub(super) async fn nodes(nova: &Nova) -> Result<BTreeMap<String, String>, CallError> {
     let list = List {
         feature: Feature::AGGREGATES,
@@ -106,7 +106,7 @@ pub(super) async fn nodes(nova: &Nova) -> Result<BTreeMap<String, String>, CallE
     Ok(alone.collect())
 }
 
-/// The id of a node, if it is one of the host's.
+/// Returns the id of a node if it belongs to the host.
 fn id_on(answer: &Answer, item: &Value, host: &str) -> Result<Option<String>, CallError> {
     let on = item.pointer("/service/host").and_then(Value::as_str);
     if on != Some(host) {
@@ -128,7 +128,7 @@ mod tests {
     const NODE: &str = "22222222-2222-3333-4444-555555555555";
     const OTHER: &str = "33333333-2222-3333-4444-555555555555";
 
-    /// A Nova whose host `c1` has node `node`, and whose record of that shows `shown`.
+    /// Starts a Nova whose host `c1` has the node `node`, with the record `shown`.
     async fn nova(node: &'static str, shown: Reply) -> Fake {
         let shown = std::sync::Mutex::new(Some(shown));
         Fake::start(move |seen: &Seen| {

@@ -32,9 +32,9 @@ pub(super) async fn touching(nova: &Nova, host: &str) -> Result<Vec<Migration>, 
     whole(nova, host, touching_as_listed(nova, host).await?).await
 }
 
-/// Those that touch the host, and whether they show that its cell was read.
+/// Lists the migrations that touch the host. The boolean is true if the list proves that the host's cell was read.
 pub(super) async fn touching_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Migration>, bool), CallError> {
-    // The only filter that matches either side.
+    // `host` is the only filter that matches source and destination.
     pages_of(nova, vec![("host", host.to_owned())], None).await
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn evacuations_from(
         ("source_compute", host.to_owned()),
         ("migration_type", "evacuation".to_owned()),
     ];
-    // Nova stores whole seconds: what was made right at the beginning looks a little older.
+    // Nova stores whole seconds, so a migration created at the very beginning seems slightly older.
     let found = pages_of(nova, query, since.map(Timestamp::whole_seconds)).await?;
     whole(nova, host, found).await
 }
@@ -59,7 +59,8 @@ pub(super) async fn evacuations(nova: &Nova, since: Option<Timestamp>) -> Result
     Ok(migrations)
 }
 
-/// Those of one server, and how much of the one under way is done: of its memory and disks together, as Nova counts them.
+/// Lists the live migrations of one server, and the progress of the running one in percent, as Nova counts it for
+/// memory and disks together.
 pub(super) async fn live(nova: &Nova, server: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
     let query = vec![
         ("instance_uuid", server.to_string()),
@@ -68,7 +69,7 @@ pub(super) async fn live(nova: &Nova, server: ServerId) -> Result<(Vec<Migration
     let (migrations, _) = pages_of(nova, query, None).await?;
     let is_under_way = migrations.iter().any(|one| !one.status.is_over());
     let percent = if is_under_way {
-        // It may end this moment, and then Nova knows of none.
+        // The migration may end at this moment, and then Nova does not know it any more.
         progress(nova, server).await.unwrap_or_default()
     } else {
         None
@@ -81,7 +82,7 @@ struct UnderWay {
     migrations: Vec<Progress>,
 }
 
-/// In bytes.
+/// The progress, in bytes.
 #[derive(Deserialize)]
 struct Progress {
     #[serde(default, rename = "memory_total_bytes")]
@@ -120,14 +121,14 @@ async fn whole(
     host: &str,
     (migrations, certain): (Vec<Migration>, bool),
 ) -> Result<Vec<Migration>, CallError> {
-    // A host's records are all in its cell: one page with something on it shows that the cell was read.
+    // All records of a host are in its cell, so one page with an entry proves that the cell was read.
     if !certain {
         service::ensure_cell_is_up(nova, host).await?;
     }
     Ok(migrations)
 }
 
-/// The records, each once, and whether they are on one page that has something on it.
+/// Returns each record once, and true if all of them were on a single page.
 async fn pages_of(
     nova: &Nova,
     query: Vec<(&'static str, String)>,
@@ -144,7 +145,7 @@ async fn pages_of(
         let record =
             Record::deserialize(item).map_err(|error| answer.senseless(&format!("a migration: {error}")))?;
         let migration = understood(answer, record)?;
-        // A record without a time is never taken for an old one.
+        // A record without a time never counts as old.
         let old = since
             .zip(migration.created_at)
             .is_some_and(|(since, made)| made < since);

@@ -1,4 +1,4 @@
-//! What was asked of a server.
+//! Actions that users or Nova have requested on a server.
 
 use serde::Deserialize;
 use tachi_domain::ServerId;
@@ -19,14 +19,14 @@ struct List {
 #[derive(Deserialize)]
 struct Record {
     action: String,
-    /// Nothing for what Nova does by itself.
+    /// The user; `None` for an action of Nova itself.
     #[serde(default)]
     user_id: Option<String>,
     #[serde(default)]
     start_time: String,
 }
 
-/// The latest first; `None` if Nova does not know the server.
+/// Lists the actions, the latest first; `None` if Nova does not know the server.
 pub(super) async fn of(nova: &Nova, server: ServerId) -> Result<Option<Vec<ServerAction>>, CallError> {
     let id = server.to_string();
     let path = ["servers", id.as_str(), "os-instance-actions"];
@@ -38,7 +38,7 @@ pub(super) async fn of(nova: &Nova, server: ServerId) -> Result<Option<Vec<Serve
     };
     let ours = nova.session.keystone().token(Need::Quick).await?.user.clone();
     let List { mut actions } = answer.json()?;
-    // Nova sorts so, too; a text of one form sorts as the time.
+    // Nova sorts in this order, too. Texts of one format sort like the times.
     actions.sort_by(|one, other| other.start_time.cmp(&one.start_time));
     let order = |record: Record| ServerAction {
         by: match &record.user_id {

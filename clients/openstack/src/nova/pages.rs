@@ -1,7 +1,7 @@
-//! Lists, page by page.
+//! Lists of Nova, read page by page.
 //!
-//! The next page is asked for with the marker of Nova's link and nothing else of it: the link's host is wrong behind some
-//! proxies, and a token goes only where the first page came from. A list is whole or an error.
+//! Of the link to the next page only the marker is used: the link's host is wrong behind some proxies, and a token must
+//! go only to the host of the first page. A list is returned completely or not at all.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) struct List<'a> {
     pub(super) feature: Feature,
     pub(super) path: &'a [&'a str],
     pub(super) query: Vec<(&'static str, String)>,
-    /// The key of the items in the body; the links are under the same with `_links`.
+    /// The key of the items in the body. The links are under the same key with the suffix `_links`.
     pub(super) key: &'static str,
     /// The key of an item's marker.
     pub(super) marker: &'static str,
@@ -31,20 +31,20 @@ pub(super) struct List<'a> {
 
 /// A page reader's decision about an item.
 pub(super) enum Take {
-    /// Continue.
+    /// Continue with the next item.
     More,
-    /// The items from here on are of no interest.
+    /// Stop: this item and the following ones are not needed.
     Enough,
 }
 
 /// A finished list.
 pub(super) struct Whole<T> {
     pub(super) items: Vec<T>,
-    /// More than one page was read, so that the items are not of one moment.
+    /// True if more than one page was read, so that the items may be of different moments.
     pub(super) many_pages: bool,
 }
 
-/// Reads pages until they end or `read` has enough. `read` gets the answer for its error texts.
+/// Reads pages until they end or `read` stops. `read` gets the response for its error texts.
 pub(super) async fn list<T, F>(nova: &Nova, list: &List<'_>, read: F) -> Result<Whole<T>, CallError>
 where
     T: Send,
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// `None` if a marker was refused, because its object was deleted since it was given.
+/// Reads the list once; `None` if Nova refused a marker because its object has been deleted since.
 async fn once<T, F>(nova: &Nova, list: &List<'_>, read: &F) -> Result<Option<Whole<T>>, CallError>
 where
     T: Send,
@@ -118,7 +118,7 @@ where
     }
 }
 
-/// One page, and the marker of the next.
+/// Reads one page and returns it with the marker of the next page.
 pub(super) async fn one(
     nova: &Nova,
     list: &List<'_>,
@@ -156,7 +156,7 @@ fn next_marker(
             None => Err(answer.senseless("a link to the next page without a marker")),
         };
     }
-    // A full page without a link: some proxies and old releases drop it, so look whether there is more.
+    // Some proxies and old releases drop the link, so after a full page without a link the next page is requested, too.
     let full = usize::try_from(nova.session.page_size()).is_ok_and(|size| page.len() >= size);
     let marker = page
         .last()
@@ -166,7 +166,7 @@ fn next_marker(
 }
 
 fn marker_of(href: &str) -> Option<String> {
-    // The base serves for links without a host.
+    // The base is for links without a host.
     let base = reqwest::Url::parse("http://nova").ok()?;
     let url = base.join(href).ok()?;
     url.query_pairs()

@@ -1,6 +1,6 @@
 //! Free capacity of a host, by Placement's accounting.
 //!
-//! Placement names its providers after Nova's nodes. Those mostly have the service host's name; where they do not,
+//! Placement names its providers after Nova's nodes, which usually have the service host's name. Where they do not,
 //! Nova's list of hypervisors maps nodes to hosts, by the id that both use.
 
 use std::collections::{BTreeSet, HashMap};
@@ -20,10 +20,10 @@ use crate::fault::{About, Effect};
 use crate::keystone::plugin::Service;
 use crate::session::{Call, Place};
 
-/// The first with usages by provider in the shape of today; every Placement since 2017 has it.
+/// The first version with the current form of usages by provider; every Placement since 2017 supports it.
 const VERSION: ApiVersion = ApiVersion(1, 9);
 
-/// Processors count whether they are shared or dedicated.
+/// Shared and dedicated processors count together.
 const PROCESSORS: [&str; 2] = ["VCPU", "PCPU"];
 
 #[derive(Deserialize)]
@@ -89,7 +89,8 @@ struct Traits {
     traits: BTreeSet<String>,
 }
 
-/// Placement gives all of them at once. Those below another one, such as of a NUMA node, are left out: no forecast reckons with them.
+/// Lists the providers. Placement returns all of them at once. Providers below another one, such as those of a NUMA
+/// node, are omitted: no forecast uses them.
 pub(super) async fn providers(nova: &Nova) -> Result<Vec<ProviderLine>, CallError> {
     let Providers { resource_providers } = get(nova, &["resource_providers"], &[]).await?;
     let lines = resource_providers.into_iter().map(|line| ProviderLine {
@@ -101,7 +102,7 @@ pub(super) async fn providers(nova: &Nova) -> Result<Vec<ProviderLine>, CallErro
 
 pub(super) async fn provider(nova: &Nova, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
     match read(nova, id).await {
-        // It went since it was listed.
+        // The provider has been deleted since it was listed.
         Err(error) if error.fault.status == Some(404) => Ok(None),
         other => other,
     }
@@ -119,7 +120,7 @@ async fn read(nova: &Nova, id: &str) -> Result<Option<(u64, Provider)>, CallErro
         let capacity = Capacity {
             total: one.total,
             reserved: one.reserved,
-            // What is no ratio gives no room.
+            // An invalid ratio counts as no capacity.
             ratio_millis: format!("{:.0}", (one.allocation_ratio * 1_000.0).floor())
                 .parse()
                 .unwrap_or(0),
@@ -147,7 +148,7 @@ async fn provider_of(nova: &Nova, host: &str) -> Result<Option<String>, CallErro
     }
 }
 
-/// The id of the one node on the host.
+/// Returns the id of the host's node; `None` unless it has exactly one.
 async fn node_of(nova: &Nova, host: &str) -> Result<Option<String>, CallError> {
     let mut nodes = hypervisor::all(nova, host).await?;
     Ok(nodes.pop().filter(|_| nodes.is_empty()))
@@ -158,9 +159,9 @@ struct Allocations {
     allocations: HashMap<String, serde_json::Value>,
 }
 
-/// Returns the consumers of the host's resources: what runs there, what is being built, and what migrates to it. The
-/// scheduler writes allocations before it calls the host, so they appear earlier than in Nova's list of servers.
-/// `None` if the host does not have exactly one provider.
+/// Returns the consumers of the host's resources: running servers, servers being built, and servers that migrate to the
+/// host. The scheduler writes allocations before it calls the host, so they appear earlier than in Nova's list of
+/// servers. `None` if the host does not have exactly one provider.
 pub(super) async fn consumers_on(nova: &Nova, host: &str) -> Result<Option<BTreeSet<String>>, CallError> {
     let Some(provider) = provider_of(nova, host).await? else {
         return Ok(None);
@@ -211,15 +212,15 @@ fn room(inventories: &HashMap<String, Inventory>, usages: &HashMap<String, u64>)
     Resources {
         vcpus: sum(&PROCESSORS),
         memory_mb: sum(&["MEMORY_MB"]),
-        // A host without disk of its own takes it from storage that others have, too.
+        // A host without its own disk uses storage that it shares with other hosts.
         disk_gb: left("DISK_GB").unwrap_or(u64::MAX),
     }
 }
 
-/// Applies a ratio as Placement does: rounded down. Ratios have a few decimals at most.
+/// Applies a ratio as Placement does, rounding down. Ratios have at most a few decimals.
 fn scaled(amount: u64, ratio: f64) -> u64 {
     let thousandths = (ratio * 1_000.0).round();
-    // What is no number or far too large is no ratio either.
+    // A ratio that is not a number or far too large is ignored.
     let Ok(thousandths) = format!("{thousandths:.0}").parse::<u64>() else {
         return amount;
     };

@@ -1,4 +1,4 @@
-//! Aggregates and Placement, as the choice of reserved hosts asks for them.
+//! Requests about aggregates and to Placement, as the selection of reserved hosts sends them.
 
 use serde_json::json;
 use tachi_domain::fault::FaultClass;
@@ -63,7 +63,7 @@ async fn ew36_a_conflict_is_a_conflict_and_an_unknown_host_is_permanent() {
     }
 }
 
-/// A Placement whose provider bears this name.
+/// Starts a Placement whose provider has this name.
 async fn placement(name: &'static str) -> Fake {
     Fake::start(move |seen| {
         let path = seen.path.as_str();

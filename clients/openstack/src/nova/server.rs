@@ -1,4 +1,4 @@
-//! Servers.
+//! Server records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::time;
 /// The status of a server whose cell is down.
 const OF_DOWN_CELL: &str = "UNKNOWN";
 
-/// A server; one of a down cell has an id, its status, and hardly more.
+/// A server. One of a down cell has little more than an id and a status.
 #[derive(Deserialize)]
 struct Record {
     id: ServerId,
@@ -31,7 +31,7 @@ struct Record {
     metadata: BTreeMap<String, String>,
     #[serde(default)]
     locked: bool,
-    /// Empty for a lock without a reason; `None` below microversion 2.73, where no reasons are shown.
+    /// The reason; empty for a lock without one. `None` below microversion 2.73, which does not show reasons.
     #[serde(default, deserialize_with = "shown")]
     locked_reason: Option<String>,
     #[serde(default)]
@@ -60,21 +60,21 @@ struct Record {
 
 #[derive(Deserialize)]
 struct FlavorRecord {
-    /// Shown from microversion 2.47 on, to whom the policy allows it.
+    /// Shown from microversion 2.47 on, to users whom the policy permits to see it.
     #[serde(default)]
     extra_specs: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     vcpus: Option<u64>,
-    /// MiB.
+    /// Memory in MiB.
     #[serde(default)]
     ram: Option<u64>,
-    /// GiB.
+    /// Root disk in GiB.
     #[serde(default)]
     disk: Option<u64>,
-    /// GiB.
+    /// Ephemeral disk in GiB.
     #[serde(default)]
     ephemeral: Option<u64>,
-    /// MiB, and empty text if there is none.
+    /// Swap in MiB; an empty text if there is none.
     #[serde(default)]
     swap: Option<Value>,
 }
@@ -100,10 +100,10 @@ struct One {
 /// The location of a server.
 #[derive(Default)]
 enum Host {
-    /// The key is missing: Nova shows it to administrators only.
+    /// The key is missing, because Nova shows it to administrators only.
     #[default]
     Hidden,
-    /// The key is there; empty for a server that is bound to no host.
+    /// The value of the key; empty for a server that is on no host.
     Shown(Option<String>),
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallErr
     Ok(servers)
 }
 
-/// Those on the host, and whether they show that its cell was read.
+/// Lists the servers on the host. The boolean is true if the list proves that the host's cell was read.
 pub(super) async fn on_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Server>, bool), CallError> {
     let list = List {
         feature: nova.servers,
@@ -141,17 +141,17 @@ pub(super) async fn on_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Server>
         Ok(Take::More)
     })
     .await?;
-    // A host's servers are all in one cell, so a single page with something on it is proof that the cell was read.
+    // All servers of a host are in one cell, so a single page with an entry proves that the cell was read.
     let certain = !whole.items.is_empty() && !whole.many_pages;
     let mut servers = whole.items;
-    // Without the right to filter by host Nova ignores the filter, and its database ignores case.
+    // Nova ignores the filter of a user who may not filter by host, and its database ignores case.
     servers.retain(|server| server.host.as_deref() == Some(host));
     servers.sort_by_key(|server| server.id);
     servers.dedup_by_key(|server| server.id);
     Ok((servers, certain))
 }
 
-/// Those of our own project.
+/// Lists the servers of the session's own project.
 pub(super) async fn own(nova: &Nova) -> Result<Vec<Server>, CallError> {
     let list = List {
         feature: nova.servers,
@@ -170,7 +170,7 @@ pub(super) async fn own(nova: &Nova) -> Result<Vec<Server>, CallError> {
     Ok(whole.items)
 }
 
-/// Without the details, for which Nova joins half of its tables.
+/// Lists ids only: for the details Nova joins half of its tables.
 pub(super) async fn ids(nova: &Nova, host: &str) -> Result<BTreeSet<ServerId>, CallError> {
     let list = List {
         feature: nova.servers,
@@ -195,7 +195,7 @@ pub(super) async fn ids(nova: &Nova, host: &str) -> Result<BTreeSet<ServerId>, C
     Ok(whole.items.into_iter().collect())
 }
 
-/// One page of the servers of all projects.
+/// Reads one page of the servers of all projects.
 pub(super) async fn page(
     nova: &Nova,
     after: Option<ServerId>,
@@ -216,7 +216,7 @@ pub(super) async fn page(
     for item in items {
         let record =
             Record::deserialize(&item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
-        // Of those of a down cell nothing is known but that they are there.
+        // Of servers in a down cell only their existence is known.
         if record.status != OF_DOWN_CELL {
             let changed = record.updated.as_deref().and_then(time::parse);
             updated.extend(changed.map(|at| (record.id, at)));
@@ -249,7 +249,7 @@ pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, Cal
     }
 }
 
-/// A list that shows one such server may lack others: it is no list (microversion 2.69).
+/// Creates the error for a list with a server of a down cell, because such a list may lack others (microversion 2.69).
 fn cell_is_down(id: ServerId) -> CallError {
     let text = format!("nova cannot reach the cell of server {id}: the cell is down");
     fault::unsent(FaultClass::Transient, text)
@@ -268,7 +268,7 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
         let text = format!("nova does not show the host of server {id}: this user is no administrator");
         return Err(fault::unsent(FaultClass::Fatal, text));
     };
-    // Nova shows an empty text instead of an image.
+    // Nova shows an empty text if there is no image.
     let volume_backed = match &record.image {
         Some(Value::String(text)) => text.is_empty(),
         Some(Value::Object(image)) => image.is_empty(),
@@ -336,7 +336,7 @@ fn nature(record: &Record) -> Nature {
     }
 }
 
-/// Texts as they are, numbers and booleans as JSON writes them.
+/// Converts the values to texts: texts unchanged, numbers and booleans as in JSON. Omits other values.
 fn words<'a>(pairs: impl Iterator<Item = (&'a String, &'a Value)>) -> BTreeMap<String, String> {
     pairs
         .filter_map(|(key, value)| {

@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::fault::{self, About, Effect};
 use crate::time;
 
-/// Longest reason Nova takes, in characters.
+/// Maximum length of a reason that Nova accepts, in characters.
 pub(super) const LONGEST_REASON: usize = 255;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ struct One {
     service: Record,
 }
 
-/// A record; one of a down cell has only binary, host and status.
+/// A service record. One of a down cell has only binary, host and status.
 #[derive(Clone, Deserialize)]
 struct Record {
     #[serde(default)]
@@ -60,7 +60,7 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
     if records.iter().any(Record::in_down_cell) {
         return Err(down_cell(host));
     }
-    // Each cell has a table of its own, so two hosts of one name can be there at once (R35).
+    // Each cell has its own table, so two hosts with the same name can exist at once (R35).
     if let [first, second, ..] = records.as_slice() {
         let id = |record: &Record| record.id.as_ref().map(ToString::to_string).unwrap_or_default();
         let text = format!(
@@ -78,7 +78,7 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
     record.map(|record| understood(&answer, record)).transpose()
 }
 
-/// All of them, by one request: conductors and schedulers are a handful beside the computes.
+/// Lists all services with one request: compared with the computes there are few conductors and schedulers.
 pub(super) async fn all(nova: &Nova) -> Result<Services, CallError> {
     let (answer, records) = list(nova, &[]).await?;
     let of = |binary: &'static str| records.iter().filter(move |record| record.binary == binary);
@@ -99,8 +99,7 @@ pub(super) async fn exists(nova: &Nova, host: &str) -> Result<bool, CallError> {
     Ok(!records.is_empty())
 }
 
-/// Fails if the cell of `host` is down: Nova then leaves the cell's servers and migrations out of every list, without a
-/// word.
+/// Fails if the cell of `host` is down: Nova then silently omits the cell's servers and migrations from every list.
 pub(super) async fn ensure_cell_is_up(nova: &Nova, host: &str) -> Result<(), CallError> {
     if nova.version(Feature::SERVICES).await? < DOWN_CELLS {
         return Ok(());
@@ -133,7 +132,7 @@ pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -
     understood(&answer, service)
 }
 
-/// `None` if nothing is to change.
+/// Builds the body of the request; `None` if there is nothing to change.
 fn body_of(change: &ServiceChange) -> Option<Value> {
     let mut body = serde_json::Map::new();
     match &change.disable {
@@ -156,7 +155,7 @@ fn body_of(change: &ServiceChange) -> Option<Value> {
     (!body.is_empty()).then_some(Value::Object(body))
 }
 
-/// The compute records of exactly this host: Nova's database compares without regard to case.
+/// Reads the compute records of exactly this host. The names are compared again, because Nova's database ignores case.
 async fn of_host(nova: &Nova, host: &str) -> Result<(Answer, Vec<Record>), CallError> {
     let query = [("binary", "nova-compute".to_owned()), ("host", host.to_owned())];
     let (answer, mut records) = list(nova, &query).await?;

@@ -60,8 +60,8 @@ impl Feature {
         needs: ApiVersion(2, 53),
         wants: ApiVersion(2, 94),
     };
-    /// From 2.25 on Nova finds out by itself whether storage is shared, and from 2.65 on it aborts what is queued too. From 2.30 on a
-    /// host that is named is checked by the scheduler, and nothing here ever asks for less.
+    /// From 2.25 on Nova detects shared storage by itself, and from 2.65 on it can also abort queued migrations. From
+    /// 2.30 on the scheduler checks a requested host, and no call here uses an earlier version.
     pub(super) const LIVE_MIGRATE: Self = Self {
         what: "live migrations",
         needs: ApiVersion(2, 53),
@@ -92,7 +92,7 @@ struct Range {
     max: ApiVersion,
 }
 
-/// The negotiated version, shared by all tasks.
+/// The negotiated range of microversions, shared by all tasks.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     range: Mutex<Option<Range>>,
@@ -114,7 +114,7 @@ struct Offer {
 }
 
 impl Versions {
-    /// The microversion for a kind of call.
+    /// Returns the microversion for a kind of call.
     pub(super) async fn pick(&self, session: &Session, feature: Feature) -> Result<ApiVersion, CallError> {
         let range = self.range(session).await?;
         if range.max < feature.needs || range.min > feature.wants {
@@ -127,12 +127,12 @@ impl Versions {
         Ok(feature.wants.min(range.max))
     }
 
-    /// Forgets what was negotiated.
+    /// Discards the negotiated range.
     pub(super) async fn forget(&self) {
         *self.range.lock().await = None;
     }
 
-    /// Cancel safe: a negotiation that is dropped has not happened.
+    /// Returns the range, negotiating it if it is unknown. Cancel safe: a dropped negotiation has no effect.
     async fn range(&self, session: &Session) -> Result<Range, CallError> {
         let mut known = self.range.lock().await;
         if let Some(range) = *known {
@@ -146,7 +146,7 @@ impl Versions {
 }
 
 async fn negotiate(session: &Session) -> Result<Range, CallError> {
-    // Catalogues of old deployments have the project's id at the end of the endpoint: the document is one level up.
+    // In catalogues of old deployments the endpoint ends with the project's id, so the document is one level up.
     match ask(session, 0).await {
         Err(error) if error.fault.status == Some(404) => ask(session, 1).await,
         outcome => outcome,

@@ -1,4 +1,4 @@
-//! A request, before it is sent.
+//! A request before it is sent.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::keystone::plugin::Service;
 /// The path of a request, relative to the service's endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
-    /// Below it. Each segment is percent-encoded.
+    /// A path below the endpoint. Each segment is percent-encoded.
     Path(&'a [&'a str]),
     /// This many path segments above the endpoint (0: the endpoint itself), with a trailing slash.
     Above(usize),
@@ -37,17 +37,17 @@ pub(crate) struct Call<'a> {
     pub(crate) place: Place<'a>,
     pub(crate) query: &'a [(&'static str, String)],
     pub(crate) version: Option<ApiVersion>,
-    /// A token to be checked.
+    /// A token to be validated.
     pub(crate) subject: Option<HeaderValue>,
     pub(crate) body: Option<Value>,
     pub(crate) effect: Effect,
     pub(crate) about: About,
-    /// When our caller began (boot clock): a write leaves soon after that or not at all.
+    /// The time (boot clock) at which the caller started. A write is sent soon after it or not at all.
     pub(crate) begun: Duration,
 }
 
 impl Call<'_> {
-    /// Service, method and path, for people.
+    /// Returns service, method and path, for people.
     pub(super) fn line(&self) -> String {
         let query: Vec<String> = self
             .query

@@ -4,10 +4,10 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// Keystone's address or a file of certificates cannot serve.
+    /// Keystone's address or a certificate file cannot be used.
     #[error(transparent)]
     Keystone(#[from] tachi_keystone::SetupError),
-    /// Nova's address is none.
+    /// The text is not a valid address of Nova.
     #[error("using {url:?} as Nova's endpoint: {why}")]
     Endpoint {
         /// The address.

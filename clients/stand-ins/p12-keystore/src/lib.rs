@@ -1,12 +1,14 @@
-//! See `clients/stand-ins/README.md`. What tcp-stream needs to compile, and no PKCS #12.
+//! A stand-in with the items that tcp-stream needs to compile, without PKCS #12. See `clients/stand-ins/README.md`.
 
 use std::convert::Infallible;
 
-/// There is none: no file is read.
+/// A type without values: no file is ever read.
 #[derive(Debug)]
 pub struct KeyStore(Infallible);
 
 impl KeyStore {
+    /// Always fails.
+    ///
     /// # Errors
     ///
     /// Always.
@@ -41,7 +43,7 @@ impl Certificate {
     }
 }
 
-/// No file is read.
+/// The error of a stand-in that reads no files.
 #[derive(Clone, Copy, Debug)]
 pub struct Error;
 

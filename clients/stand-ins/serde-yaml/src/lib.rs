@@ -1,9 +1,9 @@
-//! See `clients/stand-ins/README.md`. What osauth needs to compile, and no YAML.
+//! A stand-in with the items that osauth needs to compile, without YAML. See `clients/stand-ins/README.md`.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde::{Serialize, Serializer};
 
-/// A value that was never read from anything.
+/// A YAML value. No value is ever read from a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Value {
     #[default]
@@ -53,7 +53,7 @@ impl Serialize for Value {
     }
 }
 
-/// Keys and values in the order in which they were put in.
+/// A mapping in the order of insertion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping(Vec<(Value, Value)>);
 
@@ -103,7 +103,7 @@ impl IntoIterator for Mapping {
     }
 }
 
-/// What a key may be looked up by.
+/// A type that can be used to look up a key.
 pub trait Index {
     fn is(&self, key: &Value) -> bool;
 }
@@ -120,7 +120,7 @@ impl Index for &Value {
     }
 }
 
-/// Nothing is read.
+/// The error of a stand-in that reads nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Error;
 
@@ -132,6 +132,8 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// Always fails.
+///
 /// # Errors
 ///
 /// Always.
@@ -139,6 +141,8 @@ pub fn from_reader<R, T>(_: R) -> Result<T, Error> {
     Err(Error)
 }
 
+/// Always fails.
+///
 /// # Errors
 ///
 /// Always.
