@@ -1,5 +1,5 @@
-//! Freezes of operators, with their expiry. No foreign keys: hosts and segments come and go, and instances are
-//! Nova's. Expired ones stay for a while, for a later look at the history.
+//! Freezes of operators, with their expiry. No foreign keys: hosts and segments come and go, and instances belong to
+//! Nova. Expired freezes are kept for a while, for the history.
 
 use sea_orm_migration::prelude::*;
 
@@ -37,7 +37,7 @@ impl MigrationTrait for Migration {
             .col(flag("noticed"))
             .col(ColumnDef::new("ended_at").big_integer())
             .col(long_text(storage.backend, "ended_by"))
-            // One at a time for each target: NULL once it has ended.
+            // At most one open freeze per target: NULL once it has ended.
             .col(text_or_null("open_key", 64))
             .index(&mut unique("tachi_freeze_key", &["open_key"]));
         create(db, &mut table).await?;

@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
         let mut table = storage.table("tachi_job");
         table
             .col(text("name", 255).primary_key())
-            // Moves on by one with each run, so that of two that begin only one does.
+            // Incremented by each run, so that only one of two concurrent starts succeeds.
             .col(ColumnDef::new("run").big_integer().not_null())
             .col(moment("due_at"))
             .col(micros("begun_at"))

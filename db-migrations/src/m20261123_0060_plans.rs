@@ -1,4 +1,4 @@
-//! Recoveries of two more kinds: what people plan for hosts that live.
+//! The two kinds of recovery that operators plan for running hosts.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -6,10 +6,10 @@ use sea_orm_migration::sea_orm::DbBackend;
 use crate::inspect::columns;
 use crate::statement::{change, texts};
 
-/// With them.
+/// All kinds, including the new ones.
 const KINDS: &str = "'host', 'vm', 'process', 'drain', 'giveback'";
 
-/// Takes the place of `kind` on `SQLite`, which changes no check of a column that is there.
+/// Replaces `kind` on `SQLite`, which cannot change the check of an existing column.
 const WIDE: &str = "kind_wide";
 
 #[derive(DeriveMigrationName)]
@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// All in one statement.
+/// Makes all changes in one statement.
 async fn postgres(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let found = texts(
         db,
@@ -50,7 +50,7 @@ async fn postgres(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     change(db, &sql).await.map(|_| ())
 }
 
-/// By a column of its own, step by step: whatever was done before a crash is not done again.
+/// Replaces the column step by step, and skips the steps that were done before a crash.
 async fn sqlite(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let there = columns(db, "recovery").await?;
     let has = |name: &str| there.iter().any(|column| column == name);

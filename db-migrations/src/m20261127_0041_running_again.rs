@@ -1,4 +1,4 @@
-//! Whether the subject of a notification was seen running again since; NULL before.
+//! A mark on notifications: true once the subject has been seen running again, NULL before.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Marks recoveries whose latest writes a failover of the database has lost.
+//! A mark on recoveries whose latest writes were lost by a failover of the database.
 
 use sea_orm_migration::prelude::*;
 

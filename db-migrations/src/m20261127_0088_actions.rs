@@ -1,4 +1,4 @@
-//! What operators ask of recoveries, a row each: one does not take another's place.
+//! Operators' actions on recoveries, one row each, so that no action replaces another.
 
 use sea_orm_migration::prelude::*;
 

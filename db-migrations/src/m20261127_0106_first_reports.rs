@@ -1,4 +1,4 @@
-//! When what a recovery is about was first reported, through all attempts.
+//! The time of the first report of a recovery's subject, across all attempts.
 
 use sea_orm_migration::prelude::*;
 

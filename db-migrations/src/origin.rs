@@ -7,12 +7,12 @@ use crate::inspect::{columns, tables};
 use crate::statement::texts;
 use crate::{Migrator, TABLE};
 
-/// A table of Masakari's.
+/// A table of Masakari.
 pub(crate) struct MasakariTable {
     pub(crate) name: &'static str,
-    /// The columns of its first revision, without `id` and the times that every table has.
+    /// The columns of the table's first revision, without `id` and the times, which every table has.
     columns: &'static [&'static str],
-    /// The first revision that has it.
+    /// The first revision that has the table.
     since: Revision,
 }
 
@@ -78,13 +78,13 @@ const COMMON_COLUMNS: &[&str] = &["id", "created_at", "updated_at", "deleted_at"
 /// Version table of Masakari's own migrations.
 pub(crate) const ALEMBIC: &str = "masakari_alembic_version";
 
-/// Version table of its first releases.
+/// Version table of Masakari's first releases.
 const LEGACY: &str = "migrate_version";
 
-/// The tables of the workflow library, which may stand in the same database.
+/// The tables of the workflow library, which may be in the same database.
 const TASKFLOW: &[&str] = &["alembic_version", "logbooks", "flowdetails", "atomdetails"];
 
-/// Our tables beside [`TABLE`].
+/// Our tables other than [`TABLE`].
 const OURS: &[&str] = &[
     "recovery",
     "recovery_move",
@@ -108,16 +108,16 @@ const OURS: &[&str] = &[
 /// A revision of Masakari's schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Revision {
-    /// Segments, hosts, notifications.
+    /// Segments, hosts and notifications.
     Initial,
-    /// And vmoves.
+    /// The initial revision and vmoves.
     Vmoves,
-    /// And the segment and message of a notification.
+    /// The revision with vmoves, and the segment and message of a notification.
     Messages,
 }
 
 impl Revision {
-    /// The newest.
+    /// The newest revision.
     pub const HEAD: Self = Self::Messages;
 
     const ALL: [Self; 3] = [Self::Initial, Self::Vmoves, Self::Messages];
@@ -135,7 +135,7 @@ impl Revision {
         Self::ALL.into_iter().find(|revision| revision.id() == id)
     }
 
-    /// From the version of the migrations before alembic.
+    /// Converts a version of the migrations before alembic.
     fn from_legacy(version: i64) -> Option<Self> {
         match version {
             7 => Some(Self::Initial),
@@ -155,9 +155,9 @@ impl std::fmt::Display for Revision {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
-    /// The revision of Masakari's schema; `None` if there is none of it.
+    /// The revision of Masakari's schema; `None` if it is absent.
     pub masakari: Option<Revision>,
-    /// Our newest migration that was applied; `None` if none was.
+    /// Our newest applied migration; `None` if none was applied.
     pub tachi: Option<String>,
 }
 
@@ -220,7 +220,7 @@ pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
     })
 }
 
-/// The revision that Masakari's own migrations noted; `None` if there is no note. Writes nothing.
+/// Returns the revision that Masakari's own migrations recorded; `None` if there is none. Writes nothing.
 ///
 /// # Errors
 ///
@@ -245,7 +245,7 @@ async fn alembic(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncErro
 }
 
 async fn legacy(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError> {
-    // As text, because the integers of the three databases are not of one size.
+    // Read as text, because the three databases have integers of different sizes.
     let versions = texts(db, &format!("SELECT CAST(version AS CHAR(20)) FROM {LEGACY}"))
         .await
         .while_("reading Masakari's version")?;
@@ -264,7 +264,7 @@ async fn legacy(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError
     }
 }
 
-/// Our migrations that were applied, oldest first.
+/// Returns our applied migrations, oldest first.
 async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, SyncError> {
     let applied = texts(db, &format!("SELECT version FROM {TABLE} ORDER BY 1"))
         .await
@@ -285,7 +285,7 @@ async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, SyncError> {
     }
 }
 
-/// An empty database is a new one. One with tables of a third party is a wrong URL.
+/// Rejects a database with tables of a third party, which means that the URL is wrong. An empty database is a new one.
 fn no_strangers(there: &[String]) -> Result<(), SyncError> {
     let strangers: Vec<&str> = there
         .iter()
@@ -304,7 +304,7 @@ fn no_strangers(there: &[String]) -> Result<(), SyncError> {
     )))
 }
 
-/// A table by one of Masakari's names must be Masakari's.
+/// Checks that a table with one of Masakari's names has Masakari's columns.
 async fn shape(db: &impl ConnectionTrait, table: &MasakariTable) -> Result<(), SyncError> {
     let found = columns(db, table.name).await.while_("reading the columns")?;
     let missing: Vec<&str> = COMMON_COLUMNS

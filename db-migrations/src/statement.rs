@@ -1,9 +1,9 @@
-//! Statements, and names in them as each database quotes them.
+//! Execution of statements, and quoting of names for each database.
 
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr, TableAlterStatement, TableCreateStatement};
 use sea_orm_migration::sea_orm::{DbBackend, Statement};
 
-/// A name, quoted.
+/// Quotes a name.
 pub(crate) fn quoted(backend: DbBackend, name: &str) -> String {
     if backend == DbBackend::MySql {
         format!("`{name}`")
@@ -23,7 +23,7 @@ pub(crate) async fn change(db: &impl ConnectionTrait, sql: &str) -> Result<u64, 
     Ok(done.rows_affected())
 }
 
-/// Creates a table unless it is there.
+/// Creates a table unless it exists.
 pub(crate) async fn create(db: &impl ConnectionTrait, table: &mut TableCreateStatement) -> Result<(), DbErr> {
     db.execute(table.if_not_exists()).await?;
     #[cfg(test)]
@@ -31,7 +31,6 @@ pub(crate) async fn create(db: &impl ConnectionTrait, table: &mut TableCreateSta
     Ok(())
 }
 
-/// Alters a table.
 pub(crate) async fn alter(db: &impl ConnectionTrait, table: &TableAlterStatement) -> Result<(), DbErr> {
     db.execute(table).await?;
     #[cfg(test)]
@@ -39,14 +38,14 @@ pub(crate) async fn alter(db: &impl ConnectionTrait, table: &TableAlterStatement
     Ok(())
 }
 
-/// The first column of every row.
+/// Returns the first column of every row.
 pub(crate) async fn texts(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<String>, DbErr> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let rows = db.query_all_raw(statement).await?;
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-/// A single number.
+/// Returns a single number.
 pub(crate) async fn number(db: &impl ConnectionTrait, sql: &str) -> Result<i64, DbErr> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     match db.query_one_raw(statement).await? {

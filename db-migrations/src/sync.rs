@@ -1,4 +1,4 @@
-//! Bringing a database up to date, whatever it was before.
+//! The update of a database's schema, from any earlier state.
 
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr, MigratorTrait as _};
 use sea_orm_migration::sea_orm::sqlx::mysql::MySqlDatabaseError;
@@ -29,13 +29,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// True if this run adopted a database of Masakari's.
+    /// True if this run adopted a database of Masakari.
     pub fn took_over(&self) -> bool {
         self.origin.masakari.is_some() && self.origin.tachi.is_none()
     }
 }
 
-/// Rows of Masakari's tables, deleted ones too.
+/// The numbers of rows in Masakari's tables, including deleted ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holds {
@@ -80,7 +80,7 @@ async fn once(db: &DatabaseConnection) -> Result<Report, SyncError> {
         async {
             let origin = origin(tx).await?;
             let applied = pending(tx).await.while_("reading the pending migrations")?;
-            // With nothing to apply nothing is made: who may not change the schema may start all the same.
+            // If no migration is pending, no object is created, so that a user who may not change the schema can start.
             if !applied.is_empty() {
                 let done = Migrator::up(tx, None).await;
                 done.map_err(|source| SyncError::migrating(source, &applied))?;
@@ -118,7 +118,7 @@ async fn holds(db: &impl ConnectionTrait) -> Result<Holds, DbErr> {
     })
 }
 
-/// `MariaDB`: a table, column or index is already there, or a migration noted, that a moment ago was not.
+/// True if, on `MariaDB`, another process has just created the same table, column or index, or recorded the migration.
 fn overtaken(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {

@@ -1,13 +1,13 @@
-//! Making room in the columns of tables that Masakari created: the old service can read and write what comes out of it.
+//! Widens the columns of tables that Masakari created. The old service can still read and write the result.
 //!
-//! | database | before | after | why |
+//! | database | before | after | reason |
 //! |---|---|---|---|
 //! | `MariaDB` | `DATETIME` | `DATETIME(6)` | times with microseconds are cut off, and then compare wrongly |
-//! | `MariaDB` | `TEXT` | `LONGTEXT` | a longer message refuses the whole transaction |
-//! | `MariaDB` | any character set and collation | `utf8mb4`, one collation | a name outside it refuses the row; texts of two collations cannot be compared |
+//! | `MariaDB` | `TEXT` | `LONGTEXT` | a longer message makes the whole transaction fail |
+//! | `MariaDB` | any character set and collation | `utf8mb4`, one collation | a name outside the character set makes the row fail; texts of two collations cannot be compared |
 //! | `PostgreSQL` | `integer` ids | `bigint` | ids are read as such |
 //!
-//! `SQLite` knows no such limits.
+//! `SQLite` has no such limits.
 
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr};
 use sea_orm_migration::sea_orm::DbBackend;
@@ -17,7 +17,7 @@ use crate::inspect::{MariaColumn, maria_columns, maria_table, tables};
 use crate::origin::MASAKARI_TABLES;
 use crate::statement::{change, number, texts};
 
-/// The collation of new databases. Names that differ only in case are the same, as Masakari always had it here.
+/// The collation of new databases. Names that differ only in case are equal, as in Masakari on `MariaDB`.
 const COLLATION: &str = "utf8mb4_general_ci";
 
 /// Returns the storage options for new tables: those of the existing ones.
@@ -35,7 +35,8 @@ pub(crate) async fn storage(db: &impl ConnectionTrait) -> Result<Storage, DbErr>
     Ok(Storage { backend, collation })
 }
 
-/// The same order of characters in `utf8mb4`, so that names that were different stay so.
+/// Returns the `utf8mb4` collation with the same order of characters, so that names that were different remain
+/// different.
 fn in_utf8mb4(collation: &str) -> String {
     match collation.split_once('_') {
         Some(("utf8mb4", _)) => collation.to_owned(),
@@ -45,7 +46,7 @@ fn in_utf8mb4(collation: &str) -> String {
     }
 }
 
-/// Makes room in all of Masakari's tables that are there.
+/// Widens all of Masakari's tables that exist.
 pub(crate) async fn widen(db: &impl ConnectionTrait, storage: &Storage) -> Result<(), DbErr> {
     let there = tables(db).await?;
     let mine = MASAKARI_TABLES
@@ -69,7 +70,7 @@ pub(crate) async fn widen(db: &impl ConnectionTrait, storage: &Storage) -> Resul
     Ok(())
 }
 
-/// One statement for all there is to change in a table, because each one copies it.
+/// Makes all changes of a table in one statement, because each statement copies the table.
 async fn maria(db: &impl ConnectionTrait, table: &str, collation: &str) -> Result<(), DbErr> {
     let Some([engine, row_format, _]) = maria_table(db, table).await? else {
         return Ok(());
@@ -97,14 +98,14 @@ async fn maria(db: &impl ConnectionTrait, table: &str, collation: &str) -> Resul
     Ok(())
 }
 
-/// The name `MariaDB` gives Masakari's only foreign key.
+/// The name that `MariaDB` gives Masakari's only foreign key.
 const HOSTS_KEY: &str = "hosts_ibfk_1";
 
 const HOSTS_KEYS: &str = "SELECT CAST(constraint_name AS CHAR) FROM information_schema.key_column_usage \
                           WHERE table_schema = DATABASE() AND table_name = 'hosts' \
                           AND column_name = 'failover_segment_id' AND referenced_table_name = 'failover_segments'";
 
-/// The two ends of a foreign key cannot be converted while it is there, whatever is checked.
+/// Drops the foreign key: its two columns cannot be converted while it exists, not even with checks switched off.
 async fn untie_hosts(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     for key in texts(db, HOSTS_KEYS).await? {
         change(db, &format!("ALTER TABLE hosts DROP FOREIGN KEY `{key}`")).await?;
@@ -112,7 +113,7 @@ async fn untie_hosts(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Puts the foreign key back, also if a crash came in between.
+/// Restores the foreign key, even after a crash in between.
 async fn tie_hosts(db: &impl ConnectionTrait, there: &[String]) -> Result<(), DbErr> {
     if !there.iter().any(|table| table == "hosts") || !texts(db, HOSTS_KEYS).await?.is_empty() {
         return Ok(());

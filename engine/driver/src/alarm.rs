@@ -1,18 +1,18 @@
-//! A recovery that is held waits for an operator, and people overlook things: it is told again and again.
+//! Alarms about a recovery that is on hold. They are repeated, because operators may overlook one.
 //!
-//! Nothing of it is kept: a new owner tells at once.
+//! The time of the last alarm is not stored, so a new owner raises an alarm at once.
 
 use std::time::Duration;
 
-/// When something was told last.
+/// The time of the last alarm.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     told: Option<Duration>,
 }
 
 impl Alarm {
-    /// Whether it is time to tell, `now` on the boot-time clock. `waits` is whether there is anything to be told; what only
-    /// waits for a guard is not told before it has waited for `every`.
+    /// True if an alarm is due. `now` is on the boot-time clock, and `waits` is true if there is something to report.
+    /// Unless `at_once` is set, the first alarm is due only after `every`; a wait for guards alone does not set it.
     pub(crate) fn is_due(&mut self, waits: bool, at_once: bool, every: Duration, now: Duration) -> bool {
         if !waits {
             self.told = None;

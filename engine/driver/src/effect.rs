@@ -1,4 +1,4 @@
-//! What happens to a driver, and what it wants done.
+//! The events that a driver handles, and the effects that it requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,120 +11,121 @@ use tachi_domain::{Elapsed, Timestamp};
 use crate::holding::Intent;
 use crate::journal::{Beat, Claim, Committed, Write};
 
-/// When something happened.
+/// The time of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
-    /// By the boot-time clock: what everything is measured by.
+    /// The boot-time clock, by which everything is measured.
     pub boot: Duration,
-    /// By the wall clock, for people.
+    /// The wall clock, for people.
     pub wall: Timestamp,
 }
 
-/// What happens to a driver.
+/// An event for a driver.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Event {
-    /// Observations, as many as have come together; none when the time that was waited for has come.
+    /// All observations that have arrived together. The list is empty if the time of [`Effect::Wait`] has come.
     Observed(Vec<Observation>),
-    /// Answer to [`Effect::Audit`]: why the audit log does not have the power commands, if it does not.
+    /// The response to [`Effect::Audit`]: the reason if the audit log lacks the power commands.
     Audited(Option<Fault>),
-    /// Answer to [`Effect::Commit`] or [`Effect::Beat`].
+    /// The response to [`Effect::Commit`] or [`Effect::Beat`].
     Journalled {
-        /// When it was sent to the journal, by the boot-time clock.
+        /// The time at which it was sent to the journal, by the boot-time clock.
         sent: Duration,
-        /// `None` if it failed or the answer was lost.
+        /// `None` if the write failed or the response was lost.
         outcome: Option<Committed>,
     },
     /// The engine is stopping.
     Stop,
 }
 
-/// What a driver wants done, in this order. [`Effect::Audit`], [`Effect::Commit`] and [`Effect::Beat`] are answered by an
-/// event; until then observations are kept and nothing else is decided.
+/// An effect that a driver requests; effects are performed in their order.
+///
+/// An event answers each [`Effect::Audit`], [`Effect::Commit`] and [`Effect::Beat`]. Until then the driver collects
+/// observations and decides nothing else.
 #[derive(Debug)]
 pub enum Effect {
-    /// What it could do with of the engine's pace, and what it has seen of its evacuations since.
+    /// The recovery's demand for permits from the engine, and its observations of its evacuations since the previous
+    /// demand.
     Demand(Demand, Sight),
     /// Write these power commands to the audit log.
     Audit(Vec<Command>),
     /// Commit this transaction under this claim.
     Commit(Claim, Arc<Write>),
-    /// Raise the beat.
+    /// Write a heartbeat.
     Beat(Beat),
-    /// Nothing to be done: this is durable now.
+    /// Report that this is durable now. Requires no further action.
     Written(Box<Written>),
-    /// Tell people that it waits.
+    /// Alert operators that the recovery waits.
     Alarm {
-        /// It is held, and the commit that holds it has been told already.
+        /// True if the recovery is on hold and the commit that put it on hold has been reported already.
         again: bool,
     },
-    /// Make these calls, each unless [`crate::may_act`] forbids it right before its first byte.
+    /// Make these calls, except those that [`crate::may_act`] forbids right before their first byte.
     Call(Calls),
-    /// Come back with an event, or with no observation at this time by the boot-time clock.
+    /// Return with an event, or without observations at this time by the boot-time clock.
     Wait(Duration),
-    /// Let calls under way end, and give the claim free.
+    /// Let running calls end, and release the claim.
     LetGo,
-    /// It has ended. Calls under way are of no use to anyone any more.
+    /// Stop: the driver has ended, and the results of running calls are not needed any more.
     End(Ended),
 }
 
-/// What is durable now.
+/// A decision that is durable now.
 #[derive(Debug)]
 pub struct Written {
-    /// The decision.
     pub record: Record,
-    /// Its transaction.
     pub write: Arc<Write>,
-    /// When it was decided.
+    /// The time of the decision.
     pub now: Now,
 }
 
 /// Calls whose intents are durable.
 #[derive(Debug)]
 pub struct Calls {
-    /// To be sent, now that their intents are durable.
+    /// The calls to send.
     pub commands: Vec<Command>,
-    /// Why power commands must not be sent, if so: each is answered with it.
+    /// The reason if power commands must not be sent: it is the result of each of them.
     pub unaudited: Option<Fault>,
-    /// The transaction that their intents were written with.
+    /// The transaction that wrote the intents.
     pub intent: Intent,
-    /// The recovery's own time when that was known to be durable.
+    /// The recovery's elapsed time when that transaction was known to be durable.
     pub started: Elapsed,
 }
 
-/// How a driver ended.
+/// The way in which a driver ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The recovery is closed.
     Over,
     /// Another engine has claimed it.
     Lost,
-    /// Nothing is known to be held: it has to be claimed anew.
+    /// It is unknown whether this engine still holds the claim, so the recovery has to be claimed again.
     Unsure(Unsure),
-    /// This engine is stopping and has let go.
+    /// This engine is stopping and has released the claim.
     Released,
 }
 
-/// Why nothing is known to be held.
+/// The reason why the claim is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsure {
-    /// The journal failed, or its answer was lost (R1).
+    /// The journal failed, or its response was lost (R1).
     Journal,
-    /// It was to end on half of what is known: it begins anew from the journal, and hears the rest (R19).
+    /// A report with new information joined before the recovery could end, so it starts again from the journal, which
+    /// includes that report (R19).
     Joined,
-    /// A write was refused again and again.
+    /// A write was refused several times in a row.
     Refused,
-    /// The state cannot be written.
+    /// The state cannot be serialized.
     State,
     /// This machine was stopped together with its clocks.
     StoodStill,
     /// A failover of the database has lost this owner's latest writes (R33).
     Rewound,
-    /// Whatever drove it has failed.
+    /// The driver's task failed.
     Failed,
 }
 
-/// What a power command that may not be sent is answered with; `None` for every other command.
+/// Returns the result of a power command that must not be sent; `None` for every other command.
 pub fn refusal(command: &Command, fault: &Fault) -> Option<Observation> {
     let result = Err(fault.clone());
     if let Command::PowerOff { target, .. } = command {

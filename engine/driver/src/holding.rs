@@ -1,27 +1,28 @@
-//! Whether an engine may still act for a recovery (R2, R4).
+//! The rules for when an engine may still act for a recovery (R2, R4).
 
 use std::time::Duration;
 
-/// A committed beat older than this allows no outside call (R2).
+/// Maximum age of the last committed heartbeat for an outside call (R2).
 pub const BEAT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Between the commit of an intent and the first byte of its call (R4).
+/// Maximum time between the commit of an intent and the first byte of its call (R4).
 pub const INTENT_LIMIT: Duration = Duration::from_millis(500);
 
-/// The transaction that a call's intent was written with, by the boot-time clock.
+/// The times of the transaction that wrote a call's intent, by the boot-time clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intent {
-    /// When it was sent.
+    /// The time at which the transaction was sent.
     pub sent: Duration,
-    /// Since when its owner knows that it is durable.
+    /// The time since which the owner knows that the transaction is durable.
     pub durable: Duration,
 }
 
-/// Whether an outside call may begin `now`; the last committed beat was sent at `beat_sent`.
+/// True if an outside call may start `now`; the last committed heartbeat was sent at `beat_sent`.
 ///
-/// The half second of R4 runs from when the owner has heard of the commit: counted from its sending, a slow database would let
-/// nothing out. An owner that is stopped before it hears of it must not take the answer for new, not even when a later beat
-/// shows that the claim is still held: what the intent rests on has grown old.
+/// The half second of R4 starts when the owner learns of the commit. If it started when the transaction was sent, a
+/// slow database would block every call. An owner that is stopped before it learns of the commit must not treat the
+/// response as new. That holds even if a later heartbeat shows that the claim is still held, because the facts behind
+/// the intent have become stale.
 pub fn may_act(now: Duration, beat_sent: Duration, intent: Intent, is_write: bool) -> bool {
     let age = |since: Duration| now.saturating_sub(since);
     let in_time = age(intent.durable) <= INTENT_LIMIT && age(intent.sent) <= BEAT_LIMIT;
@@ -68,7 +69,8 @@ mod tests {
         }
     }
 
-    /// Seed 77000414: the process was stopped for three minutes before it read the answer, and a beat went first.
+    /// Seed 77000414: the process was stopped for three minutes before it read the response, and a heartbeat was sent
+    /// first.
     #[test]
     fn r4_an_intent_whose_commit_was_heard_of_late_is_old_whatever_beat_came_since() {
         let now = Duration::from_millis(200_000);

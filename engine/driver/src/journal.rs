@@ -1,4 +1,4 @@
-//! What a recovery's journal is asked for and what it answers, whoever keeps it.
+//! The requests to a recovery's journal and its responses, independent of the implementation.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,90 +13,85 @@ use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
-/// What an engine sees of a recovery it does not own.
+/// The view that an engine has of a recovery that it does not own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimView {
-    /// The recovery.
     pub id: RecoveryId,
     /// The claim's number; 0 if it was never claimed.
     pub epoch: u64,
-    /// Raised by every claim and commit (R33).
+    /// Incremented by every claim and commit (R33).
     pub seq: u64,
-    /// Raised by the owner every second (R2).
+    /// Incremented by the owner every second (R2).
     pub beat: u64,
-    /// Who owns it; `None` if nobody does, or the owner let go.
+    /// The owner; `None` if there is none or the owner released the claim.
     pub owner: Option<String>,
-    /// Open or watching.
     pub life: Life,
-    /// It is of a host, and not of an instance or a process.
+    /// True for the recovery of a host, not of an instance or a process.
     pub of_host: bool,
 }
 
-/// A claim and the row as its owner has left it. Every write of the owner compares both, so that an owner whose latest writes were
-/// lost by a failover of the database notices (R33).
+/// A claim, and the row as its owner last wrote it. Every write of the owner compares both, so that an owner whose
+/// latest writes were lost by a failover of the database notices (R33).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The recovery.
     pub id: RecoveryId,
     /// The claim's number.
     pub epoch: u64,
     /// The engine's name, unique per process start.
     pub owner: String,
-    /// Raised by every claim and commit.
+    /// Incremented by every claim and commit.
     pub seq: u64,
-    /// Raised by every claim, commit and heartbeat.
+    /// Incremented by every claim, commit and heartbeat.
     pub beat: u64,
 }
 
 impl Claim {
-    /// A commit of this claim is durable.
+    /// Counts a durable commit of this claim.
     pub const fn committed(&mut self) {
         self.seq += 1;
         self.beat += 1;
     }
 }
 
-/// A recovery as its new owner finds it, read after the claim was committed, on the same connection.
+/// A recovery as read by its new owner after the claim was committed, on the same connection.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The recovery.
     pub id: RecoveryId,
-    /// The epoch that every write of the new owner carries.
+    /// The epoch in every write of the new owner.
     pub epoch: u64,
-    /// The new owner.
     pub owner: String,
-    /// As the claim has left the row.
+    /// The value after the claim.
     pub seq: u64,
-    /// The same.
+    /// The value after the claim.
     pub beat: u64,
-    /// A failover of the database has lost writes of an earlier owner: calls may be under way that the journal does not know (R33).
+    /// True if a failover of the database has lost writes of an earlier owner: calls may be running that the journal
+    /// does not know (R33).
     pub rewound: bool,
-    /// What it is about.
     pub kind: RecoveryKind,
-    /// Open or watching.
     pub life: Life,
     /// The notification that caused it.
     pub notification: Notification,
-    /// The operator who has asked for it or has spoken about it, in a column that the API's database user may not write.
+    /// The operator who requested the recovery or acted on it, from a column that the API's database user may not
+    /// write.
     pub asked_by: Option<String>,
-    /// The host, deleted or not; `None` if no row is left of it.
+    /// The host, deleted or not; `None` if its row no longer exists.
     pub host: Option<Host>,
-    /// The recovery's own time so far.
+    /// The recovery's elapsed time so far.
     pub elapsed: Elapsed,
-    /// The state's head as last written; `None` if nothing was written yet.
+    /// The state's head as last written; `None` if none was written yet.
     pub state: Option<String>,
-    /// The states of its moves, as last written.
+    /// The states of the recovery's moves as last written.
     pub moves: Vec<String>,
-    /// When the notification was accepted; wall time of the API's machine.
+    /// The time at which the notification was accepted, by the wall clock of the API's machine.
     pub opened_at: Timestamp,
-    /// What an operator may have changed.
+    /// The data that an operator may have changed.
     pub pulse: Pulse,
-    /// How long ago the instance of a VM recovery was restarted by others, at most [`RESTARTS`] times.
+    /// The ages of restarts of the instance by other VM recoveries, at most [`RESTARTS`] of them.
     pub restarts: Vec<Duration>,
 }
 
 impl Claimed {
-    /// What the first write of the new owner compares.
+    /// Returns the values that the first write of the new owner compares.
     pub fn claim(&self) -> Claim {
         Claim {
             id: self.id,
@@ -108,107 +103,99 @@ impl Claimed {
     }
 }
 
-/// How many restarts of an instance are remembered at most when its next recovery begins.
+/// Limit of restarts of an instance that are read when its next recovery starts.
 pub const RESTARTS: u64 = 1000;
 
 /// One instance of a host recovery, to be inserted or overwritten.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MoveWrite {
-    /// The vmove's id.
     pub vmove: VmoveId,
-    /// The instance.
     pub server: ServerId,
-    /// The instance's name.
     pub name: String,
-    /// The order in which moves are made, lowest first.
+    /// The order of moves, lowest first.
     pub rank: u32,
-    /// Nova's service host it was on.
+    /// Nova's service host on which the instance was.
     pub source_host: String,
-    /// Nova's service host it is on.
+    /// Nova's service host on which the instance is now.
     pub dest_host: Option<String>,
-    /// When Nova was first asked.
+    /// The time of the first request to Nova.
     pub start_time: Option<Timestamp>,
-    /// When it was over.
+    /// The time at which the move finished.
     pub end_time: Option<Timestamp>,
-    /// What the API shows.
+    /// The status that the API shows.
     pub status: VmoveStatus,
-    /// What a person should know.
+    /// A message for operators.
     pub message: Option<String>,
-    /// What it waits for; `None` if nobody has decided yet.
+    /// The blocker of the move; `None` if none has been decided yet.
     pub wait: Option<Wait>,
-    /// What of Nova's records of it was given up (R10).
+    /// Nova's records of this instance that were given up (R10).
     pub written_off: Vec<WrittenOff>,
-    /// Other hosts on which it may run (R10).
+    /// Other hosts on which the instance may run (R10).
     pub may_run: BTreeSet<String>,
-    /// Whether the instance is still being worked on: only one open move per instance over all recoveries (R6).
+    /// True while the instance is being worked on: there is only one open move per instance across all recoveries (R6).
     pub open: bool,
-    /// The move's own state.
     pub state: String,
 }
 
-/// One instance of what a person has planned. It is only shown: nobody else is kept from the instance by it.
+/// An instance of a planned recovery. It is for display only and blocks no other work on the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedWrite {
-    /// The vmove's id.
     pub vmove: VmoveId,
-    /// The instance.
     pub server: ServerId,
-    /// The instance's name.
     pub name: String,
-    /// Nova's service host it was on.
+    /// Nova's service host on which the instance was.
     pub source_host: String,
-    /// Nova's service host it is on, or goes to.
+    /// Nova's service host on which the instance is, or to which it moves.
     pub dest_host: Option<String>,
-    /// When Nova was first asked.
+    /// The time of the first request to Nova.
     pub start_time: Option<Timestamp>,
-    /// When it was over.
+    /// The time at which the move finished.
     pub end_time: Option<Timestamp>,
-    /// What the API shows.
+    /// The status that the API shows.
     pub status: VmoveStatus,
-    /// What a person should know.
+    /// A message for operators.
     pub message: Option<String>,
 }
 
-/// One line of the step journal.
+/// A line of the step journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepWrite {
     /// Masakari's task class name.
     pub task: &'static str,
-    /// The instance it is about, if one.
+    /// The instance, if the step is about one.
     pub server: Option<ServerId>,
-    /// `intent` (about to call), `outcome` (what came of it) or `note`.
+    /// `intent` (before a call), `outcome` (its result) or `note`.
     pub kind: StepKind,
-    /// 0.0 to 1.0 of the task.
+    /// Progress of the task, from 0.0 to 1.0.
     pub progress: f64,
-    /// Whether the task has failed.
     pub failed: bool,
-    /// For people.
+    /// A description for people.
     pub text: String,
-    /// When; for people.
+    /// The time, for people.
     pub at: Timestamp,
 }
 
-/// A proof that a host was off, for the record.
+/// A record of the proof that a host was off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProofWrite {
     /// `device`, or `notification` in mode `external`.
     pub kind: String,
-    /// Who read it: engine's name.
+    /// The name of the engine that read it.
     pub by: String,
-    /// The device, or the notification.
+    /// The device or the notification.
     pub from: String,
-    /// All of it, as JSON.
+    /// The complete evidence as JSON.
     pub evidence: String,
-    /// When; for people.
+    /// The time, for people.
     pub at: Timestamp,
 }
 
-/// What the host's row shows from now on.
+/// The change to the host's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostWrite {
     /// The host that is being recovered.
     pub host: HostId,
-    /// Why it is on maintenance now (R19).
+    /// The reason why the host is in maintenance (R19).
     pub why: MaintenanceReason,
 }
 
@@ -219,13 +206,13 @@ pub struct HostWrite {
     reason = "each is a change or a condition of one transaction"
 )]
 pub struct Write {
-    /// The recovery's own time.
+    /// The recovery's elapsed time.
     pub elapsed: Elapsed,
-    /// The state's head; `None` leaves it.
+    /// The state's head; `None` leaves it unchanged.
     pub state: Option<String>,
-    /// What it waits for; `None` leaves it.
+    /// The recovery's blocker; `None` leaves it unchanged.
     pub wait: Option<Wait>,
-    /// Where it is in its life; `None` leaves it. Anything but open gives the open key free.
+    /// The recovery's life; `None` leaves it unchanged. Any value but open clears the open key.
     pub life: Option<Life>,
     /// Moves that were added or changed.
     pub moves: Vec<MoveWrite>,
@@ -233,104 +220,105 @@ pub struct Write {
     pub steps: Vec<StepWrite>,
     /// New proofs.
     pub proofs: Vec<ProofWrite>,
-    /// The notification's status and message; `None` leaves them.
+    /// The notification's status and message; `None` leaves them unchanged.
     pub notification: Option<(NotificationStatus, Option<String>)>,
-    /// The host's maintenance; `None` leaves it.
+    /// The host's maintenance; `None` leaves it unchanged.
     pub host: Option<HostWrite>,
-    /// Whether the host counts as proven off for other recoveries from now on (R10); `None` leaves it.
+    /// True if other recoveries may treat the host as confirmed off from now on (R10); `None` leaves it unchanged.
     pub proven_off: Option<bool>,
-    /// Refuse the whole write if a host recovery is open for the host of this name (R12), or, if the writer is a host recovery
-    /// itself, if a younger one watches that host's return (R22).
+    /// Refuses the whole write if a host recovery is open for the host of this name (R12). If the writer is itself a
+    /// host recovery, refuses it if a newer one watches that host's return (R22).
     pub unless_host_recovery: Option<String>,
-    /// Refuse the whole write if the youngest host recovery that has moved the instance is open or has given it up, nobody has seen
-    /// to it since, and it may run on another host than this (R12).
+    /// Refuses the whole write if the instance may run on another host than this (R12). That is so if the newest host
+    /// recovery that moved the instance is open or has given it up, and no operator has acknowledged it since.
     pub unless_elsewhere: Option<Elsewhere>,
-    /// Refuse the whole write if a report has joined that says more than the recovery's own (R19).
+    /// Refuses the whole write if a report has joined that adds information to the recovery's own (R19).
     pub unless_joined: bool,
-    /// The same of one that has brought evidence of a fence.
+    /// Refuses the whole write if a joined report has brought fencing evidence.
     pub unless_evidence: bool,
-    /// Refuse the whole write if the database's clock shows a later time than this plus what the transaction takes (R2): this
-    /// machine was stopped together with its clocks before it sent it.
+    /// Refuses the whole write if the database's clock is later than this plus the duration of the transaction (R2):
+    /// this machine was stopped together with its clocks before it sent the write.
     pub latest: Option<Timestamp>,
-    /// This instance is being restarted.
+    /// The instance that is being restarted.
     pub restarted: Option<ServerId>,
-    /// Reserved hosts that are taken, consumed or given back.
+    /// Reserved hosts that are taken, consumed or returned.
     pub reservations: Vec<ReservationWrite>,
-    /// This host goes off maintenance, if it was this recovery that has put it there.
+    /// The host whose maintenance ends, if this recovery put it in maintenance.
     pub host_back: Option<HostId>,
-    /// What the recovery is about was seen running again: another report of it is another failure (R19).
+    /// True if the subject of the recovery was seen running again: another report of it is a new failure (R19).
     pub running_again: bool,
-    /// The recovery's host is about to be ordered off: one more on the account, or the whole write is refused.
+    /// The host's power-off order to count. Refuses the whole write if there are too many orders.
     pub order: Option<FenceOrder>,
-    /// Refuse the whole write if something of this is frozen.
+    /// Refuses the whole write if one of these is frozen.
     pub unless_frozen: UnlessFrozen,
-    /// These freezes end now: it has become worse.
+    /// The freezes that end now because the situation has become worse.
     pub worse: Vec<i64>,
-    /// Instances of what a person has planned that were added or changed.
+    /// Instances of a planned recovery that were added or changed.
     pub planned: Vec<PlannedWrite>,
-    /// The recovery's host is frozen from now on.
+    /// The freeze that starts now on the recovery's host.
     pub freeze: Option<FreezeOrder>,
-    /// The rows of operators' actions that were heard (R32).
+    /// The rows of operators' actions that were processed (R32).
     pub heard_actions: Vec<i64>,
-    /// No call that the journal lost can take effect any more: clears the rewind mark (R33).
+    /// True if no call that the journal lost can take effect any more: clears the rewind mark (R33).
     pub rewind_over: bool,
 }
 
-/// What came of a [`Write`].
+/// The result of a [`Write`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Committed {
-    /// Durable. With what an operator may have changed meanwhile.
+    /// The write is durable. Contains the data that an operator may have changed meanwhile.
     Written(Pulse),
-    /// Another engine has claimed it: stop, make no call.
+    /// Another engine has claimed the recovery: stop, and make no call.
     Lost,
-    /// The row is older than its owner knows: a failover of the database has lost writes (R33). Stop, make no call. If more than
-    /// heartbeats were lost, the row is marked, and free.
+    /// The row is older than its owner's knowledge: a failover of the database has lost writes (R33). Stop, and make no
+    /// call. If more than heartbeats were lost, the row is marked and released.
     Rewound,
     /// Nothing was written: these instances have an open move in another recovery.
     MovesTaken(Vec<ServerId>),
-    /// Nothing was written: [`Write::unless_host_recovery`] was not met.
+    /// Nothing was written because of [`Write::unless_host_recovery`].
     HostUnderRecovery,
-    /// Nothing was written: [`Write::freeze`] would freeze a host of which instances are being recovered. Those.
+    /// Nothing was written: [`Write::freeze`] would freeze a host with instances that are being recovered. Contains
+    /// those instances.
     InstancesUnderRecovery(Vec<ServerId>),
-    /// Nothing was written: [`Write::unless_elsewhere`] was not met. The other hosts.
+    /// Nothing was written because of [`Write::unless_elsewhere`]. Contains the other hosts.
     MayRunOn(BTreeSet<String>),
-    /// Nothing was written: [`Write::unless_joined`] or [`Write::unless_evidence`] was not met.
+    /// Nothing was written because of [`Write::unless_joined`] or [`Write::unless_evidence`].
     Joined,
-    /// Nothing was written: [`Write::order`] was not met.
+    /// Nothing was written because of [`Write::order`].
     TooManyOrders,
-    /// Nothing was written: [`Write::unless_frozen`] was not met. With what an operator may have changed.
+    /// Nothing was written because of [`Write::unless_frozen`]. Contains the data that an operator may have changed.
     Frozen(Pulse),
-    /// Nothing was written: [`Write::latest`] was over.
+    /// Nothing was written: the time in [`Write::latest`] had passed.
     TooLate,
-    /// Nothing was written: these hosts cannot be taken, as somebody else holds them or they are in reserve no more.
+    /// Nothing was written: these hosts cannot be taken, because another recovery holds them or they are no longer
+    /// reserved.
     ReserveTaken(Vec<HostId>),
 }
 
-/// What raises a recovery's beat.
+/// A heartbeat of a recovery's owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beat {
-    /// The claim.
     pub claim: Claim,
-    /// The recovery's own time.
+    /// The recovery's elapsed time.
     pub elapsed: Elapsed,
 }
 
-/// Where a reservation is.
+/// The state of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReservationState {
-    /// Taken; nothing has been asked for on the host yet.
+    /// Taken; no instance has been requested on the host yet.
     Held,
-    /// Taken, and an instance has been asked for on it: the host's row is not reserved any more.
+    /// Taken, and an instance has been requested on the host, so its row is not reserved any more.
     Consumed,
-    /// Over: something runs there, so it stays an ordinary host.
+    /// Done: an instance runs there, so it remains an ordinary host.
     Used,
-    /// Over: in reserve again.
+    /// Done: reserved again.
     GivenBack,
 }
 
 impl ReservationState {
-    /// The word in the database.
+    /// Returns the value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held",
@@ -340,27 +328,25 @@ impl ReservationState {
         }
     }
 
-    /// Whether the host is held.
+    /// True if the recovery holds the host.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Held | Self::Consumed)
     }
 }
 
-/// A reservation as it is from now on. One that is open and not known yet is taken, or the whole write refused.
+/// The new state of a reservation. An open one that is not stored yet is taken, or the whole write is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservationWrite {
-    /// The host.
     pub host: HostId,
-    /// Its name.
+    /// The host's name.
     pub name: String,
-    /// How far the reserved host is.
     pub state: ReservationState,
-    /// Whether its service was enabled before.
+    /// True if the host's service was enabled before.
     pub was_enabled: bool,
-    /// Why it was disabled before.
+    /// The reason why the service was disabled before.
     pub was_reason: Option<String>,
-    /// Names of the aggregates it was put into, or is to be.
+    /// Names of the aggregates to which the host was added, or will be.
     pub aggregates: Vec<String>,
-    /// When; for people.
+    /// The time, for people.
     pub at: Timestamp,
 }

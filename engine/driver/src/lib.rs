@@ -1,6 +1,6 @@
-//! The driver of one recovery as a state machine without a clock, a network or a database: it is told what happened and when,
-//! and says what is to be done. The engine runs it with tokio and the ports; the simulation in `tests/simulation` runs the
-//! same machine in virtual time.
+//! The driver of one recovery as a state machine without a clock, a network or a database. It gets events with their
+//! times, and returns the effects to perform. The engine runs it with tokio and the ports; the simulation in
+//! `tests/simulation` runs the same machine in virtual time.
 
 mod alarm;
 mod effect;

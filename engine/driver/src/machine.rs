@@ -1,4 +1,4 @@
-//! One recovery from its claim to its end: decide, journal, and only then act.
+//! The state machine of one recovery, from its claim to its end: it decides, journals, and only then acts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use crate::recovery::Recovery;
 use crate::rewind::Rewind;
 use crate::write::write_of;
 
-/// How often the owner's beat is raised (R2).
+/// Interval of the owner's heartbeats (R2).
 pub const BEAT: Duration = Duration::from_secs(1);
 
-/// So much more may have passed by the database's clock than by this machine's between two answers. Clocks drift by less, and what
-/// is taken for a stop costs one claim.
+/// Maximum difference between the database's clock and this machine's between two responses. Clocks drift less, and a
+/// false alarm costs only one claim.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
-/// A refused write is decided on anew; so many rounds are more than any refusal needs.
+/// Limit of decisions in a row after refused writes, which is more than any refusal needs.
 const ROUNDS: u8 = 4;
 
-/// What is waited for.
+/// The response that the driver waits for.
 #[derive(Debug)]
 enum Phase {
     Idle,
@@ -36,7 +36,7 @@ enum Phase {
     Over,
 }
 
-/// One decision on its way to being durable.
+/// A decision that is not durable yet.
 #[derive(Debug)]
 struct Round {
     record: Record,
@@ -46,7 +46,7 @@ struct Round {
     left: u8,
 }
 
-/// One recovery as a machine without clock or network.
+/// The driver of one recovery, as a machine without clock or network.
 #[derive(Debug)]
 pub struct Driver {
     claim: Claim,
@@ -54,15 +54,16 @@ pub struct Driver {
     state: Box<dyn Recovery>,
     phase: Phase,
     inbox: Vec<Observation>,
-    /// The recovery's own time when it was claimed, and the moment the claim was sent: what it is counted on from.
+    /// The recovery's elapsed time when it was claimed, and the time at which the claim was sent. Its elapsed time is
+    /// counted from there.
     claimed_elapsed: Elapsed,
     claimed_at: Duration,
-    /// When the last committed beat was sent.
+    /// The time at which the last committed heartbeat was sent.
     beat_sent: Duration,
     pulse: Pulse,
-    /// When the last transaction was sent, and what the database's clock showed in it.
+    /// The time at which the last transaction was sent, and the database's clock in it.
     clocks: Option<(Duration, Timestamp)>,
-    /// What has changed in the pulse since it was last told.
+    /// The changes of the pulse that the recovery has not observed yet.
     news: News,
     alarm: Alarm,
     stopping: bool,
@@ -71,8 +72,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Of what was claimed by a claim that was sent at `sent` on the boot-time clock. The first event is what is known besides:
-    /// permits, and whether fencing is stopped.
+    /// Creates the driver of a claimed recovery. The claim was sent at `sent` on the boot-time clock. The first event
+    /// contains the other known facts: the permits, and whether fencing is stopped.
     pub fn new(claimed: &Claimed, state: Box<dyn Recovery>, sent: Duration) -> Self {
         Self {
             claim: claimed.claim(),
@@ -94,27 +95,27 @@ impl Driver {
         }
     }
 
-    /// The claim, as the last answer of the journal has left it.
+    /// Returns the claim as of the journal's last response.
     pub fn claim(&self) -> &Claim {
         &self.claim
     }
 
-    /// The recovery, as it was decided last.
+    /// Returns the recovery as of the last decision.
     pub fn state(&self) -> &dyn Recovery {
         &*self.state
     }
 
-    /// When the last committed beat was sent, by the boot-time clock.
+    /// Returns the time at which the last committed heartbeat was sent, by the boot-time clock.
     pub fn beat_sent(&self) -> Duration {
         self.beat_sent
     }
 
-    /// The recovery's own time.
+    /// Returns the recovery's elapsed time.
     pub fn elapsed(&self, boot: Duration) -> Elapsed {
         self.claimed_elapsed.plus(boot.saturating_sub(self.claimed_at))
     }
 
-    /// What is to be done about `event`.
+    /// Handles `event` and returns the effects to perform.
     #[must_use]
     pub fn handle(&mut self, event: Event, time: Time) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -151,7 +152,7 @@ impl Driver {
                 Some(_) => effects.push(Effect::End(Ended::Lost)),
                 None => effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
             },
-            // What comes while something is under way waits for its end.
+            // Observations that arrive during another phase wait for its end.
             (Event::Observed(observations), phase) => {
                 self.inbox.extend(observations);
                 self.phase = phase;
@@ -160,13 +161,13 @@ impl Driver {
                 self.stopping = true;
                 self.phase = phase;
             }
-            // An answer to nothing that was asked.
+            // A response without a matching request is ignored.
             (Event::Audited(_) | Event::Journalled { .. }, phase) => self.phase = phase,
         }
         effects
     }
 
-    /// Everything observed so far goes into one decision and one transaction.
+    /// Puts everything observed so far into one decision and one transaction.
     fn step(&mut self, time: Time, effects: &mut Vec<Effect>) {
         let mut observations = std::mem::take(&mut self.inbox);
         if self
@@ -178,14 +179,14 @@ impl Driver {
             return self.stay_quiet(time, effects);
         }
         if self.rewind.as_mut().is_some_and(Rewind::ends) {
-            // It was claimed a while ago: what counts is what the last heartbeat has shown.
+            // The claim is some time ago, so the data of the last heartbeat counts.
             self.news = News::Nothing;
             observations.retain(|one| !matches!(one, Observation::Claimed(_)));
             let begins = [Observation::Rewound, Observation::Claimed(self.pulse.clone())];
             observations.splice(0..0, begins);
         }
         if std::mem::take(&mut self.news) != News::Nothing {
-            // First: what an operator has forbidden must bind everything decided in this round.
+            // This comes first, because an operator's veto must apply to everything decided in this round.
             observations.insert(0, Observation::Pulse(self.pulse.clone()));
         }
         if observations.is_empty() {
@@ -194,7 +195,8 @@ impl Driver {
         self.decide(None, observations, ROUNDS, time, effects);
     }
 
-    /// `before` is what an earlier decision of the same round has left that was refused.
+    /// Decides on the observations. `before` is the rest of an earlier decision of the same round whose write was
+    /// refused.
     fn decide(
         &mut self,
         before: Option<Record>,
@@ -219,7 +221,7 @@ impl Driver {
             before.merge(record);
             record = before;
         }
-        // Before the commit: what the disk takes of time must not make the intent old (R4).
+        // The audit precedes the commit, because the time for the disk must not make the intent too old (R4).
         let power: Vec<Command> = commands
             .iter()
             .filter(|command| matches!(command, Command::PowerOff { .. } | Command::PowerOn { .. }))
@@ -240,7 +242,7 @@ impl Driver {
         }
     }
 
-    /// Asks nothing and decides nothing; the claim is held and the reason is told (R33).
+    /// Makes no call and no decision. Keeps the claim and records the reason (R33).
     fn stay_quiet(&mut self, time: Time, effects: &mut Vec<Effect>) {
         let record = self.rewind.as_mut().map(Rewind::told).unwrap_or_default();
         let now = Now {
@@ -257,7 +259,7 @@ impl Driver {
         self.journal(round, time, effects);
     }
 
-    /// Nothing of a decision is done before it is durable.
+    /// Journals a decision. No part of it is performed before it is durable.
     fn journal(&mut self, round: Round, time: Time, effects: &mut Vec<Effect>) {
         let rewind_over = self
             .rewind
@@ -294,7 +296,7 @@ impl Driver {
         self.phase = Phase::Committing(Box::new(round), write);
     }
 
-    /// A commit that fails, or whose answer is lost, counts as not held (R1).
+    /// Handles the result of a commit. If the commit failed or its response was lost, the claim counts as lost (R1).
     fn committed(
         &mut self,
         mut round: Round,
@@ -334,7 +336,7 @@ impl Driver {
                 Observation::HostUnderRecovery
             }
             Some(Committed::InstancesUnderRecovery(servers)) => {
-                // It does not end.
+                // The recovery does not end now.
                 record.freeze = None;
                 record.life = None;
                 record.notification = None;
@@ -347,7 +349,7 @@ impl Driver {
                 Observation::MayRunOn(hosts)
             }
             Some(Committed::TooManyOrders) => {
-                // The order that was not given need not be told.
+                // The order was not written, so its step is not recorded.
                 record.order = None;
                 record
                     .steps
@@ -355,12 +357,13 @@ impl Driver {
                 Observation::OrderRefused
             }
             Some(Committed::Frozen(pulse)) => {
-                // None of the intents was written.
+                // The write was refused, so no intent is recorded.
                 record.steps.retain(|step| step.kind != StepKind::Intent);
                 record.order = None;
                 record.restarted = None;
                 self.pulse = pulse.clone();
-                // What was heard is not heard again: it is written with what is decided now.
+                // Actions that this record has already processed are not observed again: they are written with the next
+                // decision.
                 let mut pulse = pulse;
                 pulse
                     .actions
@@ -368,7 +371,7 @@ impl Driver {
                 Observation::Pulse(pulse)
             }
             Some(Committed::ReserveTaken(hosts)) => {
-                // What was not taken need not be told.
+                // The reservations were refused, so their steps are not recorded.
                 record.steps.retain(|step| step.task != Task::Reserve);
                 Observation::ReserveTaken(hosts)
             }
@@ -382,9 +385,11 @@ impl Driver {
         self.decide(Some(round.record), observations, round.left, time, effects);
     }
 
-    /// Whether this machine was stopped together with its clocks since the last transaction (R2): by the database's clock more time
-    /// has passed than between the sending of that one and now. All that is known is older than it looks, and another engine may
-    /// have acted: it is claimed anew, and nothing goes out that was decided before.
+    /// True if this machine was stopped together with its clocks since the last transaction (R2).
+    ///
+    /// In that case more time has passed by the database's clock than between the sending of that transaction and now.
+    /// All known data is older than it seems, and another engine may have acted. So the recovery is claimed again, and
+    /// no earlier decision is carried out.
     fn clock_stood_still(&mut self, sent: Duration, pulse: &Pulse, time: Time) -> bool {
         let Some(shown) = pulse.clock else { return false };
         let latest = self.latest(time);
@@ -392,25 +397,25 @@ impl Driver {
         latest.is_some_and(|latest| shown > latest)
     }
 
-    /// What the database's clock shows by now at the latest, unless this machine's have stood still.
+    /// Returns the latest time that the database's clock can show now, unless this machine's clocks have stood still.
     fn latest(&self, time: Time) -> Option<Timestamp> {
         let (sent, shown) = self.clocks?;
         Some(shown.plus(time.boot.saturating_sub(sent) + CLOCKS_DIFFER))
     }
 
-    /// A beat that was sent at `sent` is committed.
+    /// Records that a heartbeat sent at `sent` is committed.
     fn held(&mut self, sent: Duration, pulse: Pulse) {
         self.beat_sent = sent;
         self.news = self.news.max(pulse.news_since(&self.pulse));
         self.pulse = pulse;
     }
 
-    /// What was decided is durable, by a transaction that was sent at `sent`.
+    /// Performs a decision that is durable; its transaction was sent at `sent`.
     fn act(&mut self, round: Round, sent: Duration, time: Time, effects: &mut Vec<Effect>) {
         self.tell_that_it_waits(&round.record, time, effects);
         if self.news == News::Operator && round.commands.iter().any(Command::is_write) {
-            // The transaction itself shows that an operator has changed something since: the process may have been stopped
-            // for a while before it decided. That binds what is about to go out (R20).
+            // The transaction shows that an operator has changed something since, possibly because the process was
+            // stopped for a while before the decision. The change applies to the calls that are about to be sent (R20).
             self.news = News::Nothing;
             let mut observations = vec![Observation::Pulse(self.pulse.clone())];
             observations.extend(round.commands.into_iter().map(Observation::NotSent));
@@ -445,20 +450,20 @@ impl Driver {
             wall: time.wall,
         };
         let look = time.boot.saturating_add(self.state.next_look(now));
-        // Timers are good to a millisecond: a look right before the time would be one for nothing.
+        // Timers are accurate to a millisecond, and a check right before the time would be useless.
         let until = look.min(self.beat_sent + BEAT) + Duration::from_millis(1);
         effects.push(Effect::Wait(until));
         self.phase = Phase::Idle;
     }
 
-    /// What waits is told again from time to time.
+    /// Raises the alarm about a waiting recovery from time to time.
     fn tell_that_it_waits(&mut self, record: &Record, time: Time, effects: &mut Vec<Effect>) {
         let state = &self.state;
         let held = state.is_held();
         let waits = held || state.is_guarded();
         let every = state.policy().guards.alarm_interval;
         if self.alarm.is_due(waits, held, every, time.boot) {
-            // The commit that holds it tells of itself.
+            // The commit that puts the recovery on hold reports it already.
             effects.push(Effect::Alarm {
                 again: held && !record.head,
             });

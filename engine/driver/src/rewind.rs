@@ -1,8 +1,8 @@
-//! A claim of a recovery whose latest writes a failover of the database has lost (R33).
+//! A claim of a recovery whose latest writes were lost by a failover of the database (R33).
 //!
-//! Earlier owners may have made calls that the journal knows nothing of any more. Until none of them can take effect, the new owner
-//! asks nothing and decides nothing; it only holds the claim. Then it lists again. The mark stays in the row until then, so that the
-//! next owner waits too if this one dies.
+//! Earlier owners may have made calls that the journal no longer knows. Until none of them can take effect, the new
+//! owner makes no call and no decision; it only keeps the claim. Then it reads the lists again. The mark stays in the
+//! row until then, so that the next owner waits, too, if this one dies.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tachi_domain::recovery::{Life, REWOUND, Record, Step, StepKind, Task};
 
 use crate::sweeper::SILENCE;
 
-/// How far it is.
+/// The progress of such a claim.
 #[derive(Debug)]
 pub(crate) struct Rewind {
-    /// By the boot-time clock.
+    /// The end of the wait, by the boot-time clock.
     quiet_until: Duration,
     is_open: bool,
     is_told: bool,
@@ -23,7 +23,8 @@ pub(crate) struct Rewind {
 }
 
 impl Rewind {
-    /// Counted from when the claim was sent. Another owner of the lost epoch may make calls for a while longer (R2).
+    /// Starts the wait, counted from when the claim was sent. Another owner of the lost epoch may make calls for a
+    /// while longer (R2).
     pub(crate) fn new(life: Life, policy: &Policy, claim_sent: Duration) -> Self {
         Self {
             quiet_until: claim_sent.saturating_add(SILENCE + policy.settle_time()),
@@ -38,7 +39,7 @@ impl Rewind {
         boot < self.quiet_until
     }
 
-    /// What people are told, once.
+    /// Returns the message for operators the first time, and later nothing.
     pub(crate) fn told(&mut self) -> Record {
         let mut record = Record::default();
         if std::mem::replace(&mut self.is_told, true) {
@@ -58,7 +59,7 @@ impl Rewind {
         record
     }
 
-    /// True the first time: the recovery has to learn of it.
+    /// True the first time only: the recovery has to learn of the rewind.
     pub(crate) fn ends(&mut self) -> bool {
         !std::mem::replace(&mut self.is_learnt, true)
     }

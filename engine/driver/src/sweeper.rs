@@ -1,4 +1,4 @@
-//! Which recoveries to claim, by what is seen of their owners (R2).
+//! The selection of recoveries to claim, by the heartbeats of their owners (R2).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,59 +7,60 @@ use tachi_domain::RecoveryId;
 
 use crate::journal::{Claim, ClaimView};
 
-/// An owner whose beat has not moved for this long is taken for dead: from then on another engine may claim its recovery.
+/// Time without a new heartbeat after which an owner counts as dead, and another engine may claim its recovery.
 pub const SILENCE: Duration = Duration::from_secs(4);
 
-/// Between two looks while another engine's beats are watched. Silence is counted from when a beat was first *seen*, and it is
-/// noticed at the next look, so an owner's death costs two of these on top of [`SILENCE`]: with a second each it was up to six.
+/// Interval between two reads of another engine's heartbeats. Silence is counted from when a heartbeat was first
+/// *read*, and is noticed at the next read. So an owner's death costs up to two intervals on top of [`SILENCE`]; with
+/// intervals of one second the total was up to six seconds.
 pub const WATCH: Duration = Duration::from_millis(250);
 
-/// So many are claimed by one sweep at most. A claim is a transaction: a host that fails while thousands of reports are worked
-/// off is claimed by the next sweep, and not after all of them.
+/// Limit of claims per sweep. A claim is a transaction: if a host fails while thousands of reports are processed, the
+/// next sweep claims it, and not a sweep after all of them.
 const AT_ONCE: usize = 64;
 
-/// Of instances and processes no more than this are begun at a time. It bounds what a flood of reports costs in memory, and
-/// many more at once are not done sooner.
+/// Limit of recoveries of instances and processes that are starting at the same time. It bounds the memory that a flood
+/// of reports uses, and a higher limit would not make them finish sooner.
 const BEGUN: usize = 256;
 
-/// One that is not done by then waits for something, and keeps nobody else out.
+/// Time after which a recovery that is not done is considered waiting, and does not count against the limit.
 const BEGINS: Duration = Duration::from_secs(2);
 
-/// What is known of a recovery that is not shown any more is forgotten after this time.
+/// Time after which data about a recovery that is no longer listed is discarded.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
 
-/// What an engine has once seen or written of a recovery's row: later it is never less (R33).
+/// The version of a recovery's row that an engine has once read or written. A later version is never lower (R33).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowVersion {
-    /// How often it was claimed.
+    /// The number of claims.
     pub epoch: u64,
-    /// Raised by every claim and commit.
+    /// Incremented by every claim and commit.
     pub seq: u64,
 }
 
-/// Remembers when each beat was first seen, on this engine's own clock.
+/// The memory of when each heartbeat was first seen, by this engine's own clock.
 #[derive(Debug, Default)]
 pub struct Sweeper {
-    /// The latest that was known of each recovery, and when.
+    /// The latest known version of each recovery, and the time when it was read.
     known: BTreeMap<RecoveryId, (RowVersion, Duration)>,
     seen: BTreeMap<RecoveryId, (u64, u64, Duration)>,
-    /// Claims of our own that we are not sure of any more, by epoch.
+    /// Claims of this engine that are uncertain, by epoch.
     unsure: BTreeMap<RecoveryId, u64>,
-    /// Recoveries of instances and processes that are ours, and since when.
+    /// Recoveries of instances and processes that this engine drives, and their start.
     begun: BTreeMap<RecoveryId, Duration>,
-    /// Hosts are left that the last sweep could have claimed.
+    /// True if hosts are left that the last sweep could have claimed.
     more_hosts: bool,
-    /// Others are.
+    /// True if other recoveries are left.
     more: bool,
 }
 
 impl Sweeper {
-    /// A claim of our own at `epoch` has to be made anew; there is no other owner to wait for.
+    /// Records that this engine has to repeat its claim at `epoch`; there is no other owner to wait for.
     pub fn not_sure(&mut self, id: RecoveryId, epoch: u64) {
         self.unsure.insert(id, epoch);
     }
 
-    /// A driver of ours has ended with this claim.
+    /// Records that a driver of this engine has ended with this claim.
     pub fn left(&mut self, claim: &Claim, now: Duration) {
         let known = RowVersion {
             epoch: claim.epoch,
@@ -75,8 +76,8 @@ impl Sweeper {
         entry.1 = now;
     }
 
-    /// The recoveries whose rows are older than what was once known of them, with that: a failover of the database has lost
-    /// writes, or a copy that lags behind has answered. The journal can tell.
+    /// Returns the recoveries whose rows are older than the version known before, with that version. Either a failover
+    /// of the database has lost writes, or a replica that lags behind has responded. The journal can distinguish them.
     pub fn rewound(
         &mut self,
         views: &[ClaimView],
@@ -84,7 +85,7 @@ impl Sweeper {
         ours: impl Fn(RecoveryId) -> bool,
     ) -> Vec<(ClaimView, RowVersion)> {
         let mut rewound = Vec::new();
-        // Owners find out by themselves.
+        // Owners notice it by themselves.
         for view in views.iter().filter(|view| !ours(view.id)) {
             let shown = RowVersion {
                 epoch: view.epoch,
@@ -101,7 +102,8 @@ impl Sweeper {
         rewound
     }
 
-    /// The recoveries to claim now, those of hosts first. `ours` says which are being driven here.
+    /// Returns the recoveries to claim now, those of hosts first. `ours` returns true for those that this engine is
+    /// driving.
     pub fn claimable(
         &mut self,
         views: &[ClaimView],
@@ -114,7 +116,7 @@ impl Sweeper {
         let mut watched = 0;
         for view in views.iter().filter(|view| !ours(view.id)) {
             watched += 1;
-            // Somebody else may be quicker, and die at once: so it is watched from now on.
+            // Another engine may claim it first, and die at once, so it is watched from now on.
             let first = self.seen.entry(view.id).or_insert((view.epoch, view.beat, now));
             if view.owner.is_none() || self.unsure.get(&view.id) == Some(&view.epoch) {
                 free.push(view);
@@ -128,7 +130,7 @@ impl Sweeper {
             }
         }
         if self.seen.len() > watched {
-            // Some are closed since, or ours.
+            // Some recoveries have been closed since, or belong to this engine now.
             let known: BTreeSet<RecoveryId> = views.iter().map(|view| view.id).collect();
             self.seen.retain(|id, _| known.contains(id) && !ours(*id));
         }
@@ -152,20 +154,20 @@ impl Sweeper {
         claimed
     }
 
-    /// Whether somebody else's beats are being watched, so that the next sweep must not be long in coming.
+    /// True if other engines' heartbeats are being watched, so that the next sweep has to follow soon.
     pub fn is_watching(&self) -> bool {
         !self.seen.is_empty()
     }
 
-    /// The sweep has claimed nothing: the database failed, or others were quicker each time. The next one comes when it is due, and
-    /// not at once, for as long as that lasts.
+    /// Records that the sweep has claimed nothing: the database failed, or other engines were faster each time. While
+    /// that lasts, the next sweep comes when it is due, and not at once.
     pub fn came_to_nothing(&mut self) {
         self.more_hosts = false;
         self.more = false;
     }
 
-    /// Whether the next sweep may follow at once: there is more to be claimed, and room for it. A sweep reads all that is open,
-    /// which is worth it for a good part of `AT_ONCE`.
+    /// True if the next sweep may follow at once: there is more to claim, and capacity for it. A sweep reads all open
+    /// recoveries, so it has to be worth it: `AT_ONCE` of them have to fit.
     pub fn has_more(&self, now: Duration, ours: impl Fn(RecoveryId) -> bool) -> bool {
         let begins =
             |(id, since): &(&RecoveryId, &Duration)| ours(**id) && now.saturating_sub(**since) < BEGINS;
@@ -216,7 +218,7 @@ mod tests {
         }
         let found = sweeper.rewound(&[at_seq(2, 6)], at(2_000), |_| false);
         assert_eq!(found[0].1, RowVersion { epoch: 2, seq: 9 }, "each at its highest");
-        // One that a driver of this engine has closed is shown again.
+        // A recovery that a driver of this engine has closed is listed again.
         let mut sweeper = Sweeper::default();
         let closed = Claim {
             id: at_seq(1, 1).id,
@@ -228,7 +230,7 @@ mod tests {
         sweeper.left(&closed, at(0));
         assert!(sweeper.rewound(&[], at(60_000), |_| false).is_empty());
         assert_eq!(sweeper.rewound(&[at_seq(3, 19)], at(61_000), |_| false).len(), 1);
-        // Not for ever.
+        // The memory has a limit.
         sweeper.left(&closed, at(0));
         assert!(sweeper.rewound(&[], at(700_000), |_| false).is_empty());
         assert!(
@@ -261,7 +263,7 @@ mod tests {
 
     #[test]
     fn ew09_an_owners_death_is_noticed_within_five_seconds() {
-        // The owner's last beat is committed at 0, and it dies right after; the worst phase of the looks is what counts.
+        // The owner's last heartbeat is committed at 0, and it dies right after. The worst phase of the reads counts.
         for phase in 0..WATCH.as_millis() {
             let mut sweeper = Sweeper::default();
             let silent = [view(1, 1, 7, Some("other"))];
@@ -328,7 +330,7 @@ mod tests {
         );
     }
 
-    /// `count` reports of instances that nobody owns.
+    /// Creates `count` reports of instances without an owner.
     fn flood(count: u128) -> Vec<ClaimView> {
         let one = |id| ClaimView {
             of_host: false,

@@ -1,4 +1,4 @@
-//! From a decision's record to one transaction.
+//! The conversion of a decision's record to one transaction.
 
 use serde_json::json;
 use tachi_domain::host_recovery::{Taken, TakenEnd, TakenStep};
@@ -15,7 +15,7 @@ use crate::recovery::Recovery;
 ///
 /// # Errors
 ///
-/// The state cannot be serialised; never in practice.
+/// The state cannot be serialized; never in practice.
 pub(crate) fn write_of(
     state: &dyn Recovery,
     record: &Record,
@@ -84,7 +84,7 @@ pub(crate) fn write_of(
         proven_off: if record.head { state.is_proven_off() } else { None },
         unless_host_recovery: record.unless_host_recovery.clone(),
         unless_elsewhere: record.unless_elsewhere.clone(),
-        // What has been heard is no news.
+        // Reports that the recovery has already processed add nothing.
         unless_joined: record.unless_joined && !state.has_heard_normal(),
         unless_evidence: record.unless_joined && !state.has_heard_evidence(),
         latest: None,

@@ -1,8 +1,8 @@
-//! Taking up what Masakari left open: notifications that are `new`, `running` or `error` and have no recovery.
+//! Adoption of notifications that Masakari left open: those that are `new`, `running` or `error` and have no recovery.
 //!
-//! They are there after a database was taken over, and again whenever somebody went back to Masakari for a while. An engine
-//! does it before it begins to claim, because only then is it certain that Masakari's own engine is gone. What becomes of
-//! one is decided by [`fate`]; `docs/adr/0009-taking-up-open-notifications.md` says why.
+//! They exist after a database was taken over, and again whenever operators returned to Masakari for a while. An engine
+//! adopts them before it starts to claim, because only then is it certain that Masakari's own engine is gone. [`fate`]
+//! decides on each of them; `docs/adr/0009-taking-up-open-notifications.md` gives the reasons.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,24 +28,24 @@ use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
 use crate::{Store, StoreError};
 
-/// Of an instance that Masakari had begun to move when it was interrupted.
+/// Message for an instance that Masakari had started to move when it was interrupted.
 const MAY_BE_LOCKED: &str = "Masakari's engine was interrupted and may have left the instance locked: look at locked and locked_reason \
                              (openstack server show); if it is locked without a reason, and not by its owner, say openstack server unlock";
 
-/// What became of the notifications that Masakari had left open.
+/// The numbers of adopted notifications, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Adopted {
-    /// A recovery was opened, as if they had just been accepted.
+    /// Notifications for which a recovery was opened, as if they had just been accepted.
     pub opened: u64,
-    /// They are about what another open recovery is about, and are `ignored`.
+    /// Notifications about the subject of another open recovery, now `ignored`.
     pub joined: u64,
-    /// Nothing can be done about them any more, and they are `failed`.
+    /// Notifications about which nothing can be done any more, now `failed`.
     pub failed: u64,
 }
 
 impl Store {
-    /// How many notifications are open and have no recovery. Writes nothing.
+    /// Counts the open notifications without a recovery. Writes nothing.
     ///
     /// # Errors
     ///
@@ -57,22 +57,22 @@ impl Store {
             .map_err(|stop| stop.store("looking for notifications that Masakari left open"))
     }
 
-    /// Takes up what Masakari left open. Several engines may do so at once.
+    /// Adopts the notifications that Masakari left open. Several engines may do so at once.
     ///
-    /// `expiry` is Masakari's `notifications_expired_interval`: what was generated longer ago is not begun any more.
+    /// `expiry` is Masakari's `notifications_expired_interval`: older notifications are not started any more.
     ///
     /// # Errors
     ///
-    /// `Database`. What was taken up before that stays so.
+    /// `Database`. The notifications adopted before the error stay adopted.
     #[instrument(name = "store::adopt", level = "debug", skip_all)]
     pub async fn adopt(&self, expiry: Duration) -> Result<Adopted, StoreError> {
         let adopted = self.adopt_all(expiry, false).await;
         adopted.map_err(|stop| stop.store("taking up a notification that Masakari left open"))
     }
 
-    /// Takes up what an API of Masakari has accepted: only what is `new`. Whatever else has no recovery of ours is some
-    /// other engine's, and it is only certain when an engine of ours starts that there is none any more. Cheap when there
-    /// is nothing.
+    /// Adopts the notifications that an API of Masakari has accepted: only those that are `new`. The others without one
+    /// of our recoveries belong to another engine, and only at the start of one of our engines is it certain that none
+    /// is left. Cheap if there are none.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Store {
     }
 }
 
-/// Newest first: the newest notification of a host is the one whose word counts.
+/// Finds the notifications to adopt, the newest first, because the newest notification of a host decides.
 async fn orphans(db: &Database, only_new: bool) -> Result<Vec<notification::Model>, Stop> {
     let open = NotificationStatus::ALL
         .iter()
@@ -145,32 +145,33 @@ fn wanted(status: NotificationStatus, only_new: bool) -> bool {
     status.is_open() && (!only_new || status == NotificationStatus::New)
 }
 
-/// What becomes of a notification.
+/// The decision on a notification.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// It gets a recovery.
+    /// Open a recovery.
     Open { kind: RecoveryKind, key: Option<String> },
-    /// Another recovery does its work.
+    /// Leave the work to another recovery.
     Join { message: String },
-    /// Nothing is done.
+    /// Do nothing, and mark it as failed.
     Fail { message: String },
 }
 
-/// What is known of a notification and around it.
+/// The facts for the decision on a notification.
 struct Known<'a> {
     row: &'a notification::Model,
-    /// Its host, unless it was deleted.
+    /// The notification's host, unless it was deleted.
     host: Option<HostId>,
     payload: Option<BTreeMap<String, String>>,
     expiry: Duration,
     now: Timestamp,
 }
 
-/// Decides, except for whether somebody else holds the key.
+/// Decides on a notification, without checking for another holder of the key.
 ///
-/// A host whose recovery was cut off is looked at again whatever the status, because its instances may be anywhere; that
-/// recovery begins by looking, and so repeats nothing. Masakari itself never repeats what was `running`: an instance may
-/// have been restarted and a service mended by hand long ago, and doing it again would only harm.
+/// A host whose recovery was interrupted is recovered again regardless of the status, because its instances may be
+/// anywhere. That recovery starts by reading the current state, so it repeats nothing. Other kinds that were `running`
+/// are never repeated, as in Masakari: the instance may have been restarted and the service repaired by hand long ago,
+/// and a repetition would do harm.
 fn fate(known: &Known<'_>) -> Fate {
     let fail = |message: String| Fate::Fail { message };
     let row = known.row;
@@ -183,7 +184,7 @@ fn fate(known: &Known<'_>) -> Fate {
     let Some(host) = known.host else {
         return fail("left open by Masakari; its host is not registered any more".to_owned());
     };
-    // By our own clock if the row has its time: a reporter's may be wrong by days (EW15).
+    // The age is taken from our own clock if the row has that time: a reporter's clock may be wrong by days (EW15).
     let since = row.created_at.unwrap_or(row.generated_time);
     let age = known.now.micros_since(from_column(since));
     if u128::try_from(age).is_ok_and(|age| age > known.expiry.as_micros()) {
@@ -215,11 +216,11 @@ struct Adopt<'a> {
 
 #[async_trait]
 impl Work for Adopt<'_> {
-    /// `None`: another engine was faster, or it is over.
+    /// `None` if another engine was faster, or the notification is not open any more.
     type Output = Option<Fate>;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Option<Fate>>, Stop> {
-        // Taken as when a notification is accepted, so that two engines take one up after the other.
+        // Takes the same lock as the acceptance of a notification, so that two engines adopt one after the other.
         lock::take(tx, [self.host_uuid.to_owned()]).await?;
         let host = host::Entity::find()
             .filter(host::Column::Uuid.eq(self.host_uuid))
@@ -304,7 +305,8 @@ impl Adopt<'_> {
                 (NotificationStatus::Ignored, message.clone(), VmoveStatus::Ignored)
             }
             (Fate::Fail { message }, host) => {
-                // The next report about this host is not to be refused as if an operator had said so.
+                // Without a reason, the next report about this host would be refused as if an operator had put it in
+                // maintenance.
                 if let (Some(host), Some(NotificationType::ComputeHost)) =
                     (host, NotificationType::from_word(&row.kind))
                 {
@@ -330,8 +332,8 @@ impl Adopt<'_> {
         Ok(())
     }
 
-    /// Masakari's engine puts a host on maintenance before it does anything else, and no operator can while a
-    /// notification is open: so it was not an operator (R19).
+    /// Records why the host is in maintenance (R19). Masakari's engine puts a host in maintenance first, and no
+    /// operator can while a notification is open, so it was not an operator.
     async fn reason(
         &self,
         tx: &Tx,
@@ -355,9 +357,11 @@ impl Adopt<'_> {
         Ok(())
     }
 
-    /// Nobody works on its vmoves any more; the recovery makes its own. Masakari locks an instance before it moves it and unlocks it
-    /// as the last thing it does: an engine that was interrupted may have left any of those locked that it had begun. Its locks have
-    /// no reason, so that nobody can tell them from an owner's: they are named.
+    /// Closes the vmoves of a notification: Masakari does not work on them any more, and the recovery creates its own.
+    ///
+    /// Masakari locks an instance before it moves it, and unlocks it last. So an interrupted engine may have left any
+    /// started instance locked. Its locks have no reason and cannot be distinguished from an owner's lock, so the
+    /// message names these instances.
     async fn close_moves(&self, tx: &Tx, row: &notification::Model, to: VmoveStatus) -> Result<(), Stop> {
         let interrupted = row.status == NotificationStatus::Running.as_str();
         let moves = vmove::Entity::find()

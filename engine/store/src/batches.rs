@@ -1,15 +1,17 @@
-//! Long lists in statements. The text of a statement tells how many it is about, and of each text that was used lately every connection
-//! keeps what the database made of it; of one with lists of five hundred `SQLite` keeps a quarter of a MiB.
+//! Long lists in statements.
+//!
+//! A statement's text depends on the number of its values, and each connection caches the prepared form of recent
+//! texts. For a text with lists of five hundred values, `SQLite` caches a quarter of a MiB.
 
-/// So many are asked about in one statement.
+/// Limit of values in one statement.
 const MOST: usize = 256;
 
-/// All of them, so many at a time, in few lengths.
+/// Splits a list into batches with few different lengths.
 pub(crate) fn batches<T: Clone>(all: &[T]) -> impl Iterator<Item = Vec<T>> {
     all.chunks(MOST).map(padded)
 }
 
-/// The last is named again, up to a power of two.
+/// Pads a list to a power of two by repeating its last item.
 pub(crate) fn padded<T: Clone>(all: &[T]) -> Vec<T> {
     let mut padded = all.to_vec();
     if let Some(last) = all.last() {

@@ -1,18 +1,19 @@
-//! The database's clock: what engines on several machines judge together is judged by it, as theirs may differ (R2).
+//! The database's clock. Engines on several machines use it for joint decisions, because their own clocks may differ
+//! (R2).
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use tachi_domain::Timestamp;
 
-/// Now, by the database. A `SQLite` file has the clock of its one machine, which is `own`.
+/// Returns the time of the database's clock. A `SQLite` file is on one machine, whose clock is `own`.
 pub(crate) async fn now(db: &impl ConnectionTrait, own: Timestamp) -> Result<Timestamp, DbErr> {
-    // Tests move their own clock.
+    // Tests control their own clock.
     if cfg!(test) {
         return Ok(own);
     }
     Ok(elsewhere(db).await?.unwrap_or(own))
 }
 
-/// The clock of another machine than this one; `None` for a file.
+/// Returns the clock of the database's machine; `None` for a file.
 pub(crate) async fn elsewhere(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let backend = db.get_database_backend();
     let text = if backend == DbBackend::MySql {
@@ -44,7 +45,7 @@ mod tests {
         };
         let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let here = i64::try_from(here.as_micros()).unwrap();
-        // Both are this machine's.
+        // Both clocks are this machine's.
         assert!((told.micros() - here).abs() < 60_000_000, "{told:?} {here}");
     }
 }

@@ -1,4 +1,4 @@
-//! A connection or transaction that speaks to each database as it needs.
+//! A connection or transaction that adapts statements and responses to each database.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::server::{ANSWER, Health};
 use crate::sqlite;
 use crate::trouble::Trouble;
 
-/// Wraps a connection so that no statement can bypass what the database needs: on `SQLite` the form of times, see
-/// [`sqlite::with_six_digits`]; on a server a limit to the time of an answer, and a note when the server is gone.
+/// A wrapper of a connection that no statement can bypass. On `SQLite` it adapts the form of times, see
+/// [`sqlite::with_six_digits`]. On a server it limits the time of a response, and notes when the server is gone.
 pub(crate) struct Conn<C> {
     pub(crate) db: C,
-    /// Of a server; `None` for `SQLite`.
+    /// The health of a server; `None` for `SQLite`.
     health: Option<Arc<Health>>,
-    /// Whether a question that got lost on the way is asked once more.
+    /// True if a lost query is sent again.
     asks_twice: bool,
 }
 
@@ -33,24 +33,24 @@ impl<C> Conn<C> {
         }
     }
 
-    /// With every question asked once more if it got lost: for pools, where the second one goes out on another
-    /// connection; in a transaction it would go out after the end of it.
+    /// Sends each lost query again. For pools only, where the second query uses another connection; in a transaction it
+    /// would be sent after the transaction's end.
     pub(crate) fn asking_twice(mut self) -> Self {
         self.asks_twice = self.health.is_some();
         self
     }
 
-    /// Whether an INSERT can be answered with the rows where the query builder believes it cannot.
+    /// True if an INSERT can return rows although the query builder assumes that it cannot.
     pub(crate) fn returns_inserted_rows(&self) -> bool {
         self.health.as_ref().is_some_and(|health| health.returns_rows())
     }
 
-    /// The same wrapping around another.
+    /// Wraps another connection in the same way.
     pub(crate) fn with<D>(&self, db: D) -> Conn<D> {
         Conn::new(db, self.health.clone())
     }
 
-    /// Waits for an answer, but not for ever, and takes notice if the server seems gone.
+    /// Waits for a response within a time limit, and notes if the server seems gone.
     pub(crate) async fn answer<T>(
         &self,
         answer: impl Future<Output = Result<T, DbErr>> + Send,
@@ -73,7 +73,7 @@ impl<C> Conn<C> {
     }
 }
 
-/// Whether this was a question, and neither it nor its answer got through.
+/// True if the statement is a query, and either it or its response was lost.
 fn is_lost<T>(statement: &Statement, answer: &Result<T, DbErr>) -> bool {
     statement.sql.starts_with("SELECT ")
         && answer
@@ -90,7 +90,7 @@ impl<C: ConnectionTrait> Conn<C> {
         }
     }
 
-    /// The answer to a question, which is asked once more if it got lost and may be.
+    /// Sends a query, and sends it again if it was lost and that is permitted.
     async fn asked<T, F>(&self, statement: Statement, ask: impl Fn(Statement) -> F + Send) -> Result<T, DbErr>
     where
         F: Future<Output = Result<T, DbErr>> + Send,
@@ -106,7 +106,7 @@ impl<C: ConnectionTrait> Conn<C> {
 }
 
 impl Conn<DatabaseConnection> {
-    /// All rows, each turned into what it is for as it comes: of many large ones none is held twice.
+    /// Reads all rows and converts each as it arrives, so that large rows are not kept in memory twice.
     pub(crate) async fn each<T: Send>(
         &self,
         statement: Statement,
@@ -154,7 +154,7 @@ impl<C: ConnectionTrait> ConnectionTrait for Conn<C> {
     }
 }
 
-/// How often this thread has waited for an answer of a database.
+/// The number of times that this thread has waited for a response of a database.
 #[cfg(test)]
 pub(crate) mod asked {
     use std::cell::Cell;
@@ -167,7 +167,6 @@ pub(crate) mod asked {
         TIMES.with(|times| times.set(times.get() + 1));
     }
 
-    /// So often until now.
     pub(crate) fn times() -> u32 {
         TIMES.with(Cell::get)
     }

@@ -1,4 +1,4 @@
-//! From rows to the domain's types.
+//! Conversions from rows to the domain's types.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::entity;
 use crate::error::Failure;
 use crate::time::from_column;
 
-/// Where a value was found, for the message if it makes no sense.
+/// The location of a value, for the message about an invalid one.
 #[derive(Clone, Copy)]
 pub(crate) struct Cell<'a> {
     pub(crate) table: &'static str,
@@ -34,43 +34,43 @@ impl Cell<'_> {
         }
     }
 
-    /// Reads JSON.
+    /// Parses JSON.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(self, text: &str) -> Result<T, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
-    /// Reads what reports say of a host's fence.
+    /// Parses the fencing claim of reports.
     pub(crate) fn off_word(self, text: &str) -> Result<OffWord, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
-    /// Reads what was said of single instances.
+    /// Parses the operators' resolutions for single instances.
     pub(crate) fn move_words(self, text: &str) -> Result<Vec<MoveWord>, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
-    /// Reads who made a report.
+    /// Parses a reporter.
     pub(crate) fn reporter(self, text: &str) -> Result<Reporter, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
-    /// Reads an id.
+    /// Parses an id.
     pub(crate) fn id<T: From<Uuid>>(self, text: &str) -> Result<T, Failure> {
         Uuid::parse_str(text).map(T::from).map_err(|_| self.corrupt(text))
     }
 
-    /// Reads a word that `parse` knows.
+    /// Parses a value that `parse` knows.
     pub(crate) fn word<T>(self, text: &str, parse: fn(&str) -> Option<T>) -> Result<T, Failure> {
         parse(text).ok_or_else(|| self.corrupt(text))
     }
 
-    /// Reads a number that is never negative.
+    /// Converts a number that is never negative.
     pub(crate) fn count(self, number: i64) -> Result<u64, Failure> {
         u64::try_from(number).map_err(|_| self.corrupt(number.to_string()))
     }
 }
 
-/// A number as the database stores it.
+/// Converts a number to the database's form.
 pub(crate) fn signed(what: &'static str, number: u64) -> Result<i64, Failure> {
     i64::try_from(number).map_err(|_| Failure::Range {
         what,
@@ -80,13 +80,13 @@ pub(crate) fn signed(what: &'static str, number: u64) -> Result<i64, Failure> {
 
 fn stamps(created_at: Option<NaiveDateTime>, updated_at: Option<NaiveDateTime>) -> Stamps {
     Stamps {
-        // Nullable in Masakari's schema, though never null in its rows.
+        // Masakari's schema permits NULL, but its rows never contain it.
         created_at: created_at.map_or(Timestamp::from_micros(0), from_column),
         updated_at: updated_at.map(from_column),
     }
 }
 
-/// A segment.
+/// Converts a segment.
 pub(crate) fn segment(row: entity::segment::Model) -> Result<Segment, Failure> {
     let cell = |column| Cell {
         table: "failover_segments",
@@ -105,12 +105,12 @@ pub(crate) fn segment(row: entity::segment::Model) -> Result<Segment, Failure> {
     })
 }
 
-/// Whether a segment is enabled; rows older than that column are.
+/// True if a segment is enabled. Rows from before that column exists are enabled.
 pub(crate) fn is_enabled(row: &entity::segment::Model) -> bool {
     row.enabled.unwrap_or(true)
 }
 
-/// A host of `segment`.
+/// Converts a host of `segment`.
 pub(crate) fn host(row: entity::host::Model, segment: Segment) -> Result<Host, Failure> {
     let cell = Cell {
         table: "hosts",
@@ -130,7 +130,7 @@ pub(crate) fn host(row: entity::host::Model, segment: Segment) -> Result<Host, F
     })
 }
 
-/// A notification.
+/// Converts a notification.
 pub(crate) fn notification(row: entity::notification::Model) -> Result<Notification, Failure> {
     let cell = |column| Cell {
         table: "notifications",
@@ -161,7 +161,7 @@ pub(crate) fn notification(row: entity::notification::Model) -> Result<Notificat
     })
 }
 
-/// The pairs of a payload. A value that is no text, which the API never lets in, is kept as its JSON.
+/// Parses a payload. A value that is not a text, which the API never accepts, is kept as JSON.
 pub(crate) fn payload(cell: Cell<'_>, text: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
     let Some(text) = text else {
         return Ok(BTreeMap::new());
@@ -181,7 +181,7 @@ pub(crate) fn payload(cell: Cell<'_>, text: Option<&str>) -> Result<BTreeMap<Str
         .collect())
 }
 
-/// A vmove.
+/// Converts a vmove.
 pub(crate) fn vmove(row: entity::vmove::Model) -> Result<Vmove, Failure> {
     let cell = |column| Cell {
         table: "vmoves",
@@ -215,7 +215,7 @@ pub(crate) fn vmove(row: entity::vmove::Model) -> Result<Vmove, Failure> {
     })
 }
 
-/// A place in the row of a recovery.
+/// Returns the location of a value in the row of a recovery.
 pub(crate) fn recovery_cell<'a>(row: &'a entity::recovery::Model, column: &'static str) -> Cell<'a> {
     Cell {
         table: "recovery",
@@ -224,7 +224,7 @@ pub(crate) fn recovery_cell<'a>(row: &'a entity::recovery::Model, column: &'stat
     }
 }
 
-/// Who has reported what a recovery is about.
+/// Returns the reporters of a recovery's subject.
 pub(crate) fn reporters(row: &entity::recovery::Model) -> Result<Vec<Reporter>, Failure> {
     let Some(text) = &row.reporters else {
         return Ok(Vec::new());
@@ -233,12 +233,10 @@ pub(crate) fn reporters(row: &entity::recovery::Model) -> Result<Vec<Reporter>, 
     serde_json::from_str(text).map_err(|_| cell.corrupt(text.as_str()))
 }
 
-/// Where a recovery is in its life.
 pub(crate) fn life(row: &entity::recovery::Model) -> Result<recovery::Life, Failure> {
     recovery_cell(row, "life").word(&row.life, recovery::Life::from_word)
 }
 
-/// What a recovery is about.
 pub(crate) fn recovery_kind(row: &entity::recovery::Model) -> Result<recovery::RecoveryKind, Failure> {
     recovery_cell(row, "kind").word(&row.kind, recovery::RecoveryKind::from_word)
 }

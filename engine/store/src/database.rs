@@ -1,4 +1,4 @@
-//! The connections of a database, and who reads and writes on which.
+//! The connections of a database, and their use for reads and writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,24 @@ use crate::server::{self, Lane};
 use crate::trouble::Trouble;
 use crate::{StoreError, StoreOptions, files, sqlite};
 
-/// The connections of a database, and the clock of who uses them. Cheap to clone; all clones share the connections.
+/// The connections of a database, and a clock. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
 pub(crate) struct Database(Arc<Inner>);
 
 struct Inner {
-    /// On `SQLite` one connection, so that writes queue in the order they came. On a server the registry's pool.
+    /// On `SQLite` a single connection, so that writes queue in their order. On a server the registry's pool.
     writer: Conn<DatabaseConnection>,
-    /// The readers of a `SQLite` file. `None` for a database in memory, which exists in the writer's connection only, and
-    /// for a server, where the writer's pool is enough.
+    /// The readers of a `SQLite` file. `None` for a database in memory, which exists in the writer's connection only,
+    /// and for a server, where the writer's pool is sufficient.
     readers: Option<Conn<DatabaseConnection>>,
-    /// The one connection of a server that the journal is written on; `None` for `SQLite`, which has one anyway.
+    /// The single connection of a server to which the journal is written; `None` for `SQLite`, which has a single
+    /// writer anyway.
     journal: Option<Conn<DatabaseConnection>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Database {
-    /// Opens a database. Its schema is left as it is.
+    /// Opens a database without changing its schema.
     pub(crate) async fn open(options: &StoreOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let inner = match (&options.server, &options.path) {
             (Some(server), _) => {
@@ -50,7 +51,7 @@ impl Database {
             },
             (None, Some(path)) => {
                 files::prepare(path)?;
-                // The writer first: it is the one that turns the file to WAL.
+                // The writer is opened first, because it converts the file to WAL.
                 let writer = open(sqlite::file(path, 1, options.busy_timeout)).await?;
                 let readers = sqlite::file(path, options.readers.max(1), options.busy_timeout);
                 Inner {
@@ -64,7 +65,7 @@ impl Database {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Closes all connections, after what is running on them.
+    /// Closes all connections after their running statements.
     pub(crate) async fn close(&self) -> Result<(), DbErr> {
         let others = [&self.0.readers, &self.0.journal];
         for pool in others.into_iter().flatten() {
@@ -101,12 +102,12 @@ impl Database {
     }
 }
 
-/// How often opening is tried when other processes are in the way, and how long to wait in between: two seconds in all.
+/// Limit of attempts to open a database while other processes block it, and the delay between them: two seconds in all.
 const OPENINGS: u32 = 100;
 const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
 
-/// Opens a pool. Only one process can turn a new file to WAL; the others are told at once that it is busy, whatever their
-/// busy timeout, and so try again.
+/// Opens a pool. Only one process can convert a new file to WAL. The others get "busy" at once, regardless of their
+/// busy timeout, and retry.
 async fn open(options: ConnectOptions) -> Result<Conn<DatabaseConnection>, StoreError> {
     let mut opening = 1;
     loop {

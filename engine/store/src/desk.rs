@@ -1,4 +1,4 @@
-//! The operator's desk: what recoveries do, and a word about them.
+//! Recoveries for operators: queries, and actions on recoveries.
 
 mod find;
 mod move_words;
@@ -30,11 +30,11 @@ use crate::journal::unsettled;
 use crate::registry::RegistryTables;
 use crate::reporters;
 
-/// Recoveries as operators read them, and the words of operators.
+/// The recoveries as operators read them, and the operators' actions.
 #[derive(Clone)]
 pub struct DeskTables {
     db: Database,
-    /// Another attempt begins with a notification.
+    /// Creates the notification for another attempt.
     registry: RegistryTables,
 }
 

@@ -1,4 +1,4 @@
-//! The rows, one file per table. They never leave this crate.
+//! The database's rows, one file per table. They never leave this crate.
 #![allow(unreachable_pub, reason = "what the derive writes is `pub`")]
 
 pub(crate) mod action;

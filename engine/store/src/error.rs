@@ -1,4 +1,4 @@
-//! What can go wrong with a database.
+//! Errors of a database.
 
 use std::path::PathBuf;
 
@@ -7,59 +7,53 @@ use tachi_engine::ports::{JournalError, RegistryError};
 
 use crate::trouble::{Trouble, is_denied};
 
-/// The database cannot be used.
+/// An error that makes the database unusable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The URL is not one of a database that is supported.
+    /// The URL is not that of a supported database.
     #[error("database URL {url}: {reason}")]
     Url {
         /// The URL, without its password.
         url: String,
-        /// What is wrong with it.
         reason: &'static str,
     },
-    /// The file is on a file system that several machines may share, where `SQLite`'s locks do not hold.
+    /// The file is on a file system that several machines may share, where `SQLite`'s locks do not work.
     #[error("database {} is on a network file system ({kind}); SQLite needs a local one", path.display())]
     NetworkFileSystem {
-        /// The file.
         path: PathBuf,
         /// The kind of file system.
         kind: &'static str,
     },
-    /// The file cannot be made or opened.
+    /// The file cannot be created or opened.
     #[error("preparing database file {}", path.display())]
     File {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
-    /// The server cannot be used: not reached, not let in, or not fit.
+    /// The server cannot be used: it is unreachable, refuses the login, or is not suitable.
     #[error("connecting to {server}")]
     Server {
-        /// Which, without user and password: `MariaDB at db.example:3306, database tachi`.
+        /// The server without user and password: `MariaDB at db.example:3306, database tachi`.
         server: String,
-        /// What came of it.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The schema is not what it should be.
+    /// The schema cannot be updated.
     #[error("bringing the schema up to date")]
     Schema(#[source] tachi_migrations::SyncError),
     /// The database failed.
     #[error("{operation}")]
     Database {
-        /// What was tried.
+        /// The attempted operation.
         operation: &'static str,
-        /// What the database said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Why a statement, or what it read, is of no use.
+/// The reason why a statement failed, or why its result cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -84,7 +78,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// What kind of trouble it is.
+    /// Classifies the failure.
     pub(crate) fn trouble(&self) -> Trouble {
         match self {
             Self::Db(error) | Self::Commit(error) => Trouble::of(error),
@@ -96,7 +90,7 @@ impl Failure {
         }
     }
 
-    /// Whether the server denies it to our user.
+    /// True if the server denies the statement to our user.
     pub(crate) fn is_denied(&self) -> bool {
         match self {
             Self::Db(error) => is_denied(error),
@@ -109,8 +103,8 @@ impl Failure {
         }
     }
 
-    /// Whether nothing was written for certain, and the same may go through when it is tried again. A commit without an
-    /// answer may have gone through; one that was refused because of another transaction has not.
+    /// True if certainly nothing was written and a retry may succeed. A commit without a response may have succeeded;
+    /// one that was refused because of another transaction has not.
     pub(crate) fn may_be_repeated(&self) -> bool {
         match self {
             Self::Db(_) => matches!(self.trouble(), Trouble::InTheWay | Trouble::Lost),
@@ -124,12 +118,12 @@ impl Failure {
     }
 }
 
-/// Why a transaction was not committed, or a question not answered.
+/// The reason why a transaction was not committed, or a query not answered.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// The database failed.
     Failed(Failure),
-    /// The request cannot be done.
+    /// The request is refused.
     Refused(RegistryError),
 }
 
@@ -152,7 +146,7 @@ impl From<RegistryError> for Stop {
 }
 
 impl Stop {
-    /// In the registry's words.
+    /// Converts the error to the registry's type.
     pub(crate) fn registry(self, operation: &'static str) -> RegistryError {
         match self {
             Self::Failed(failure) if failure.trouble() == Trouble::Lasting => RegistryError::Database {
@@ -167,7 +161,7 @@ impl Stop {
         }
     }
 
-    /// In the journal's words, which knows no refusals.
+    /// Converts the error to the journal's type, which has no refusals.
     pub(crate) fn journal(self, operation: &'static str) -> JournalError {
         match self {
             Self::Failed(failure) => {
@@ -178,7 +172,7 @@ impl Stop {
         }
     }
 
-    /// In the store's own words.
+    /// Converts the error to the store's type.
     pub(crate) fn store(self, operation: &'static str) -> StoreError {
         let source: Box<dyn std::error::Error + Send + Sync> = match self {
             Self::Failed(failure) => Box::new(failure),
@@ -188,7 +182,7 @@ impl Stop {
     }
 }
 
-/// Whether a unique constraint refused a row.
+/// True if a unique constraint refused a row.
 pub(crate) fn is_unique_violation(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }

@@ -1,5 +1,5 @@
-//! What one engine at a time sees of the cloud. Of two that write only one does: a round begins with a counted update of the row
-//! that holds the turn.
+//! Observations of the cloud by one engine at a time. If two engines write, only one succeeds: a round starts with a
+//! counted update of the row that holds the turn.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
@@ -17,20 +17,19 @@ use crate::entity::{fact, lock};
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::work::{Tx, Verdict, Work};
 
-/// The row of `tachi_lock` that holds the turn. No uuid, so that it is nobody else's.
+/// The row of `tachi_lock` that holds the turn. Its name is not a UUID, so it conflicts with no other row.
 const TURN: &str = "watcher";
 
-/// How many rows go into one statement.
+/// Limit of rows per statement.
 const BATCH: usize = 200;
 
-/// What was seen of the cloud. Apart from the journal: no recovery goes by it.
+/// Observations of the cloud. They are not in the journal, because no recovery depends on them.
 #[derive(Clone)]
 pub struct FactTable {
     db: Database,
 }
 
 impl FactTable {
-    /// The table of this database.
     pub(crate) fn of(db: &Database) -> Self {
         Self { db: db.clone() }
     }
@@ -84,7 +83,7 @@ async fn facts(db: &Database, kind: Option<&str>) -> Result<Vec<Fact>, Stop> {
         })
     };
     let mut facts = db.reader().each(statement, fact).await?;
-    // Sorted here: a database that sorts megabytes of values writes them to a file of its own.
+    // Sorted here, because a database that sorts megabytes of values writes them to a temporary file.
     facts.sort_by(|one, other| one.subject.cmp(&other.subject));
     Ok(facts)
 }
@@ -95,7 +94,7 @@ struct Write<'a> {
 }
 
 impl Write<'_> {
-    /// Moves the turn on, if it is where it was.
+    /// Increments the turn if it is unchanged.
     async fn take(&self, tx: &Tx) -> Result<bool, Stop> {
         if self.turn == 0 {
             let first = lock::ActiveModel {

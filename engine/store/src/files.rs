@@ -1,4 +1,4 @@
-//! The database file: who may read it, and where it must not be.
+//! The database file: its permissions, and the file systems on which it must not be.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::StoreError;
 
-/// File systems that several machines may share, by the number `statfs` gives. Locks that another machine does not see,
-/// and shared memory that it cannot have, cost `SQLite` its database.
+/// File systems that several machines may share, by the number that `statfs` returns. `SQLite`'s locks are not visible
+/// on other machines and its shared memory is not available there, which would destroy the database.
 const NETWORK: &[(u64, &str)] = &[
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -28,13 +28,13 @@ const NETWORK: &[(u64, &str)] = &[
     (0x786f_4256, "VirtualBox shared folder"),
 ];
 
-/// Makes the file if it is missing, readable for its owner only, and refuses one that `SQLite` cannot protect.
+/// Creates the file if it is missing, readable for its owner only. Refuses a file that `SQLite` cannot protect.
 pub(crate) fn prepare(path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::File {
         path: path.to_owned(),
         source,
     };
-    // Asked of the folder first, so that nothing is left behind on a file system that is refused.
+    // The folder is checked first, so that no file is left on a refused file system.
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         Some(_) | None => Path::new("."),
@@ -48,7 +48,7 @@ pub(crate) fn prepare(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(failed)?;
-    // And of the file, which may be a link to somewhere else.
+    // The file is checked, too, because it may be a link to another file system.
     refuse_network(path, path)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {

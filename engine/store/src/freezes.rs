@@ -1,4 +1,5 @@
-//! What operators have frozen. Judged by the database's clock, as engines and commands may run anywhere.
+//! Operators' freezes. Their times are compared with the database's clock, because engines and commands may run on any
+//! machine.
 
 use std::time::Duration;
 
@@ -23,20 +24,20 @@ use crate::journal::before;
 use crate::work::{Tx, Verdict, Work};
 use crate::{clock, lock};
 
-/// Whoever freezes or thaws takes this: two that freeze the same take turns.
+/// The lock for freezing and thawing: two operators who freeze the same target do so one after the other.
 const LOCK: &str = "freezes";
 
-/// What is written of a freeze whose time is over.
+/// The reason that is recorded for a freeze that has expired.
 const BY_ITSELF: &str = "its time was over";
 
-/// What is frozen, as people and who tends it see it. Apart from the journal, which reads it in every transaction.
+/// The freezes for people, and for the engine that maintains them. Separate from the journal, which reads them in every
+/// transaction.
 #[derive(Clone)]
 pub struct FreezeTable {
     db: Database,
 }
 
 impl FreezeTable {
-    /// The table of this database.
     pub(crate) fn of(db: &Database) -> Self {
         Self { db: db.clone() }
     }
@@ -80,7 +81,7 @@ fn key(scope: FreezeScope, target: &str) -> String {
     format!("{scope}:{target}")
 }
 
-/// A row as it is told.
+/// Converts a row to a freeze.
 pub(crate) fn freeze(row: &Model) -> Result<Freeze, Failure> {
     let place = row.id.to_string();
     let cell = Cell {
@@ -99,7 +100,7 @@ pub(crate) fn freeze(row: &Model) -> Result<Freeze, Failure> {
     })
 }
 
-/// A line as it is told at `now`. A clock that was put back makes nothing last longer than was said.
+/// Converts a row to a line at `now`. A clock that was set back never extends a freeze beyond its original length.
 fn line(row: &Model, now: Timestamp) -> Result<FreezeLine, Failure> {
     let span =
         |from: i64| Duration::from_micros(u64::try_from(row.until_at.saturating_sub(from)).unwrap_or(0));
@@ -125,7 +126,7 @@ async fn list(db: &Database) -> Result<Vec<FreezeLine>, Stop> {
     Ok(lines.collect::<Result<_, _>>()?)
 }
 
-/// Ends rows; those that have ended already stay as they are.
+/// Ends freezes. Those that have ended already stay unchanged.
 async fn end(tx: &Tx, ids: &[i64], by: &str, at: Timestamp) -> Result<u64, Stop> {
     let ended = Entity::update_many()
         .col_expr(Column::EndedAt, Expr::value(at.micros()))
@@ -138,7 +139,7 @@ async fn end(tx: &Tx, ids: &[i64], by: &str, at: Timestamp) -> Result<u64, Stop>
     Ok(ended.rows_affected)
 }
 
-/// Ends those that were to last only unless it gets worse.
+/// Ends the freezes that were set to end when the situation gets worse.
 pub(crate) async fn worse(tx: &Tx, ids: &[i64], own: Timestamp) -> Result<(), Stop> {
     if !ids.is_empty() {
         lock::take(tx, [LOCK.to_owned()]).await?;
@@ -171,7 +172,7 @@ impl Work for Begin<'_> {
     }
 }
 
-/// Writes one, unless what is there is more.
+/// Writes a freeze, unless the existing one lasts longer or ends under fewer conditions.
 async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<Freezing, Stop> {
     lock::take(tx, [LOCK.to_owned()]).await?;
     let now = clock::now(tx, own).await?;
@@ -185,7 +186,7 @@ async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<
         return Ok(Freezing::Longer(old.clone()));
     }
     if let Some(before) = before {
-        // Its time may have been over before.
+        // The old freeze may have expired before.
         let until = Timestamp::from_micros(before.until_at);
         end(tx, &[before.id], &new.by, std::cmp::min(until, now)).await?;
     }
@@ -209,9 +210,11 @@ async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<
     })
 }
 
-/// Freezes a host that was drained, in the transaction that ends the drain. One that lasts longer already stays. If that may end early,
-/// because it gets worse elsewhere, somebody would be at a host that is frozen no more: the drain's own is in force beside it, and each
-/// ends by itself.
+/// Freezes a drained host, in the transaction that ends the drain.
+///
+/// An existing freeze that lasts longer stays. If that one may end early, because the situation elsewhere gets worse,
+/// an operator could be working on a host that is no longer frozen. So the drain's own freeze is written in addition,
+/// and each of the two expires by itself.
 pub(crate) async fn of_drained(
     tx: &Tx,
     row: &recovery::Model,
@@ -249,7 +252,7 @@ impl Work for Thaw<'_> {
     async fn run(&self, tx: &Tx) -> Result<Verdict<Option<FreezeLine>>, Stop> {
         lock::take(tx, [LOCK.to_owned()]).await?;
         let now = clock::now(tx, self.now).await?;
-        // One whose time is over is left to be told so.
+        // An expired freeze is not thawed, so that its expiry is reported.
         let in_force = |row: &Model| row.open_key.is_some() && row.until_at > now.micros();
         let row = Entity::find_by_id(self.number).one(tx).await?;
         let Some(row) = row.filter(in_force) else {

@@ -1,21 +1,22 @@
-//! What the users of a server's database need, table by table. Whoever breaks the API can then neither say that a host is off nor
-//! give an engine's word, and whoever breaks an engine can change no segment and rewrite no proof. The schema belongs to a third
-//! one, who runs `tachi db sync`.
+//! The privileges of a server's database users, table by table.
+//!
+//! An attacker who controls the API can neither claim that a host is off nor act as an engine. One who controls an
+//! engine can change no segment and rewrite no proof. The schema belongs to a third user, who runs `tachi db sync`.
 
 use crate::{ServerKind, ServerOptions, Store, StoreError, mariadb, postgres};
 
-/// Who uses the database.
+/// A user of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// `tachi api`.
     Api,
-    /// `tachi engine`, and the commands of operators that say or change something.
+    /// `tachi engine`, and the operators' commands that change data.
     Engine,
-    /// Commands that only look.
+    /// Commands that only read.
     Reader,
 }
 
-/// Which columns of a table may be written.
+/// The columns of a table that may be written.
 #[derive(Clone, Copy)]
 enum Columns {
     None,
@@ -23,13 +24,13 @@ enum Columns {
     All,
 }
 
-/// What a role may do to a table beside reading it.
+/// A role's privileges on a table, apart from reading it.
 struct Right {
     table: &'static str,
     insert: Columns,
     update: Columns,
     delete: bool,
-    /// Its ids come from a sequence.
+    /// True if the table's ids come from a sequence.
     numbered: bool,
 }
 
@@ -43,7 +44,8 @@ const fn right(table: &'static str, insert: Columns, update: Columns, delete: bo
     }
 }
 
-/// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
+/// All tables. Every role may read all of them: none contains a secret, and the version of the schema can be detected
+/// only with all of them.
 const TABLES: [&str; 26] = [
     "failover_segments",
     "hosts",
@@ -73,7 +75,7 @@ const TABLES: [&str; 26] = [
     "masakari_alembic_version",
 ];
 
-/// The columns of a recovery that a report opens.
+/// The columns of a recovery that a report sets when it opens one.
 const OPENED: [&str; 13] = [
     "uuid",
     "notification_uuid",
@@ -94,8 +96,8 @@ const API: [Right; 9] = [
     right("failover_segments", Columns::All, Columns::All, false, true),
     right("hosts", Columns::All, Columns::All, false, true),
     right("notifications", Columns::All, Columns::None, false, true),
-    // What a report opens and what a later one says more; nothing of what its engine has decided or an operator has said, also
-    // not of a recovery that it makes up.
+    // The data with which reports open a recovery and extend it. It excludes the decisions of engines and the actions
+    // of operators, even for a recovery that an attacker invents.
     right(
         "recovery",
         Columns::Only(&OPENED),
@@ -111,9 +113,9 @@ const API: [Right; 9] = [
         false,
         true,
     ),
-    // It writes what it likes into a monitor's row already; a person has it forget one that was taken away.
+    // The API may write anything into a monitor's row anyway. Operators delete monitors that were decommissioned.
     right("tachi_monitor", Columns::All, Columns::All, true, false),
-    // Only people read it, and whoever has the API could as well not write what it has refused.
+    // Only people read this table, and an attacker who controls the API could just as well not record the rejections.
     right("tachi_refusal", Columns::All, Columns::All, true, false),
     right("tachi_lock", Columns::All, Columns::All, false, false),
 ];
@@ -130,10 +132,10 @@ const ENGINE: [Right; 22] = [
     right("vmoves", Columns::All, Columns::All, false, true),
     right("recovery", Columns::All, Columns::All, false, true),
     right("recovery_move", Columns::All, Columns::All, false, false),
-    // What was seen, decided and proven is only ever added to.
+    // Observations, decisions and proofs are only ever added.
     right("recovery_step", Columns::All, Columns::None, false, true),
     right("recovery_proof", Columns::All, Columns::None, false, true),
-    // What operators ask for, and that it was heard.
+    // Operators' actions, and the marks that they were processed.
     right("tachi_action", Columns::All, Columns::All, false, true),
     right("host_state", Columns::All, Columns::All, true, false),
     right("host_reservation", Columns::All, Columns::All, false, true),
@@ -145,7 +147,7 @@ const ENGINE: [Right; 22] = [
     right("tachi_engine", Columns::All, Columns::All, true, false),
     right("fact", Columns::All, Columns::All, true, false),
     right("tachi_freeze", Columns::All, Columns::All, true, true),
-    // A person has it forget a monitor that was taken away.
+    // Operators delete monitors that were decommissioned.
     right("tachi_monitor", Columns::None, Columns::None, true, false),
     right("tachi_job", Columns::All, Columns::All, false, false),
     right("tachi_lock", Columns::All, Columns::All, false, false),
@@ -162,8 +164,8 @@ impl Role {
     }
 }
 
-/// The statements that give `user` what a role needs, and no more. On `MariaDB` the user is one of a `host` (`%` for any), and
-/// `database` is whose tables are meant; `PostgreSQL` knows neither here.
+/// Returns the statements that give `user` exactly the privileges of a role. On `MariaDB` a user belongs to a `host`
+/// (`%` for any), and `database` is the one with the tables; `PostgreSQL` uses neither here.
 pub fn grants(kind: ServerKind, role: Role, user: &str, host: &str, database: &str) -> Vec<String> {
     let name = |text: &str| match kind {
         ServerKind::MariaDb => format!("`{}`", text.replace('`', "``")),
@@ -194,7 +196,8 @@ pub fn grants(kind: ServerKind, role: Role, user: &str, host: &str, database: &s
             words.extend(word("UPDATE", right.update));
             words.extend(right.delete.then(|| "DELETE".to_owned()));
             if matches!(right.insert, Columns::Only(_)) {
-                // Until 0.10 it was the whole row. MariaDB takes away only from whom it knows at this table.
+                // Until 0.10 the privilege covered the whole row. MariaDB revokes only from a user who has some
+                // privilege on the table.
                 statements.push(format!("GRANT SELECT ON {} TO {whom}", place(table)));
                 statements.push(format!("REVOKE INSERT ON {} FROM {whom}", place(table)));
             }
@@ -214,7 +217,7 @@ pub fn grants(kind: ServerKind, role: Role, user: &str, host: &str, database: &s
 }
 
 impl ServerOptions {
-    /// The name of the database, if the address has one.
+    /// Returns the name of the database, if the address contains one.
     pub fn database(&self) -> Option<String> {
         let place = match self.kind {
             ServerKind::MariaDb => mariadb::place(self),
@@ -225,11 +228,12 @@ impl ServerOptions {
 }
 
 impl Store {
-    /// Carries out statements of [`grants`], as the owner of the schema.
+    /// Executes statements of [`grants`] as the owner of the schema.
     ///
     /// # Errors
     ///
-    /// `Database`: the first that was refused; those before it are in force, and giving them again changes nothing.
+    /// `Database` for the first statement that was refused. Those before it are in force, and executing them again
+    /// changes nothing.
     pub async fn grant(&self, statements: &[String]) -> Result<(), StoreError> {
         use sea_orm::ConnectionTrait as _;
         for statement in statements {
@@ -247,7 +251,7 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    /// A table that a migration adds and that is not here would stop the services of whoever uses two users.
+    /// A table that a migration adds and that is missing here would stop the services of deployments with two users.
     #[tokio::test]
     async fn t2_the_grants_know_every_table_of_the_schema_and_no_other() {
         let bench = Bench::new().await;
@@ -279,7 +283,8 @@ mod tests {
                 let (taken, statements): (Vec<_>, Vec<_>) =
                     statements.into_iter().partition(|one| one.starts_with("REVOKE"));
                 let of_tables = statements.iter().filter(|one| !one.contains("SEQUENCE"));
-                // What may be inserted in part only is taken away as a whole, from somebody who is known.
+                // A privilege on some columns requires a revoke of the whole one, from a user who has a privilege on
+                // the table.
                 assert_eq!(of_tables.count(), TABLES.len() + taken.len());
                 assert_eq!(taken.len(), usize::from(role == Role::Api));
                 for statement in &statements {

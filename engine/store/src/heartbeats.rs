@@ -1,5 +1,5 @@
-//! Heartbeats of a host's own monitors (R15): the last few of each monitor in the boot of its host, and the boot in which a host
-//! was reported.
+//! Heartbeats of a host's own monitors (R15): the latest ones of each monitor in the current boot of its host, and the
+//! boot in which a host was reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,19 +14,20 @@ use crate::convert::{Cell, recovery_cell};
 use crate::entity::{monitor, notification, recovery};
 use crate::error::Stop;
 
-/// A heartbeat gives way to the next one of its monitor if it came less than this after the one before: what is kept spans more than
-/// the 8 s that two must be apart, however often a monitor sends.
+/// Minimum distance of stored heartbeats. A heartbeat is replaced by the next one of its monitor if it came less than
+/// this after the one before. So the stored ones span more than the 8 s that two must be apart, however often a monitor
+/// sends.
 const APART_MS: u64 = 4_000;
 
-/// How many are kept of each monitor.
+/// Limit of stored heartbeats per monitor.
 const KEPT: usize = 4;
 
-/// A heartbeat as `tachi_monitor.beats` keeps it.
+/// A heartbeat as stored in `tachi_monitor.beats`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kept {
     /// The boot-time counter, in milliseconds.
     up: u64,
-    /// When the API received it, by the database's clock, in microseconds.
+    /// The time at which the API received it, by the database's clock, in microseconds.
     at: i64,
 }
 
@@ -39,7 +40,8 @@ impl Kept {
     }
 }
 
-/// Adds a heartbeat of the same boot. One whose counter has not advanced is a repetition, or was overtaken, and adds nothing.
+/// Adds a heartbeat of the same boot. One whose counter has not advanced is a repetition or was overtaken, and is
+/// ignored.
 pub(crate) fn with(mut kept: Vec<Kept>, new: Kept) -> Vec<Kept> {
     if kept.last().is_some_and(|last| new.up <= last.up) {
         return kept;
@@ -54,15 +56,15 @@ pub(crate) fn with(mut kept: Vec<Kept>, new: Kept) -> Vec<Kept> {
     kept.split_off(from)
 }
 
-/// The boot in which a host was reported, as `notifications.reported_boot` keeps it.
+/// The boot in which a host was reported, as stored in `notifications.reported_boot`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReportedBoot {
     pub(crate) boot_id: String,
-    /// When the report was accepted, by the database's clock, in microseconds.
+    /// The time at which the report was accepted, by the database's clock, in microseconds.
     pub(crate) at: i64,
 }
 
-/// The boot of each of these hosts whose monitors send it: that of the latest heartbeat, by host name.
+/// Returns the boot of each of these hosts whose monitors send it, from the latest heartbeat, by host name.
 pub(crate) async fn boots(
     db: &impl ConnectionTrait,
     hosts: &[&str],
@@ -85,7 +87,8 @@ struct Row {
     beats: Vec<Kept>,
 }
 
-/// The monitors of these hosts whose heartbeats count. A row that cannot be read counts for nothing: another version wrote it.
+/// Reads the monitors of these hosts whose heartbeats count. A row that cannot be parsed was written by another
+/// version, and is ignored.
 async fn rows(db: &impl ConnectionTrait, hosts: &[&str]) -> Result<Vec<Row>, Stop> {
     type Columns = (String, String, Option<String>, Option<String>);
     let mut found = Vec::new();
@@ -113,7 +116,7 @@ async fn rows(db: &impl ConnectionTrait, hosts: &[&str]) -> Result<Vec<Row>, Sto
     Ok(found)
 }
 
-/// What the monitors of hosts under recovery have sent in the boot in which each host was reported.
+/// Reads the heartbeats from the monitors of hosts under recovery, in the boot in which each host was reported.
 pub(crate) async fn of_recoveries(
     db: &impl ConnectionTrait,
     recoveries: &[recovery::Model],

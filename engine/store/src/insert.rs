@@ -1,4 +1,4 @@
-//! Inserting many rows and getting them back as the database holds them.
+//! Inserts of several rows that return them as stored.
 
 use sea_orm::{ColumnTrait as _, DbErr, Iden as _};
 use sea_orm::{
@@ -9,8 +9,8 @@ use sea_orm::{
 use crate::entity::notification;
 use crate::work::Tx;
 
-/// Inserts notifications and answers with their rows, in any order: the number the database gave each, and its times as
-/// exactly as it keeps them. In one round trip where the database can.
+/// Inserts notifications and returns their rows in any order, with the ids from the database and the times in its
+/// precision. Uses one round trip if the database supports it.
 pub(crate) async fn notifications(
     tx: &Tx,
     rows: Vec<notification::ActiveModel>,
@@ -24,7 +24,7 @@ pub(crate) async fn notifications(
         return insert.exec_with_returning(tx).await;
     }
     if tx.returns_inserted_rows() {
-        // The query builder knows no RETURNING for MySQL, which has none; MariaDB has.
+        // The query builder supports no RETURNING for MySQL, which lacks it; MariaDB supports it.
         let mut statement = tx.get_database_backend().build(&insert.into_query());
         let columns: Vec<String> = notification::Column::iter()
             .map(|column| column.to_string())

@@ -1,4 +1,5 @@
-//! What engines do by the clock. Who begins a run moves its number on by one, in a counted update: of two that do only one has.
+//! Scheduled jobs of engines. The start of a run increments its number in a counted update, so that of two engines only
+//! one succeeds.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
@@ -14,14 +15,12 @@ use crate::entity::job::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::work::{Tx, Verdict, Work};
 
-/// The jobs of this database.
 #[derive(Clone)]
 pub struct JobTable {
     db: Database,
 }
 
 impl JobTable {
-    /// The table of this database.
     pub(crate) fn of(db: &Database) -> Self {
         Self { db: db.clone() }
     }

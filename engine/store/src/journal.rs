@@ -1,4 +1,4 @@
-//! The journal: claims, beats and what a recovery writes.
+//! The journal: claims, heartbeats and the writes of recoveries.
 
 mod actions;
 mod beats;
@@ -48,7 +48,7 @@ use crate::reporters;
 use crate::work::{Tx, roll_back};
 use together::Together;
 
-/// The journal of a database: claims, and what recoveries write.
+/// The journal of a database: claims and the writes of recoveries.
 #[derive(Clone)]
 pub struct JournalTables {
     db: Database,
@@ -65,8 +65,8 @@ impl JournalTables {
         }
     }
 
-    /// Reads on the journal's connection, in a transaction that a proxy sends to the primary: what was committed anywhere is seen
-    /// (R1), whatever the reads of the registry may miss.
+    /// Reads on the journal's connection, in a transaction that a proxy sends to the primary. So all commits are
+    /// visible (R1), even if reads of the registry may miss some.
     async fn causal<T>(&self, read: impl AsyncFnOnce(&Tx) -> Result<T, Stop>) -> Result<T, Stop> {
         let snapshot = self.db.snapshot().await?;
         let found = read(&snapshot).await;
@@ -97,7 +97,7 @@ impl Journal for JournalTables {
                 .into_iter()
                 .map(|one| one.map_err(|stop| stop.journal(WHAT)))
                 .collect(),
-            // Nothing is known to be claimed.
+            // It is unknown whether any claim succeeded.
             Err(stop) => vec![Err(stop.journal(WHAT)); seen.len()],
         }
     }
@@ -123,7 +123,7 @@ impl Journal for JournalTables {
             .await
         {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            // Nothing is known to be held.
+            // It is unknown whether any claim is still held.
             Err(stop) => vec![Err(stop.journal("beating for several recoveries")); beats.len()],
         }
     }
@@ -208,7 +208,7 @@ impl Journal for JournalTables {
 const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
 
 pub(crate) async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
-    // Not the whole rows: engines ask for this all the time, and states can be long.
+    // Selects some columns only, because engines run this query all the time and states can be long.
     #[expect(clippy::type_complexity, reason = "the columns of one query")]
     let rows: Vec<(String, i64, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
         .select_only()
@@ -267,14 +267,14 @@ async fn commit(db: &Database, claim: &Claim, write: &Write, begun: Instant) -> 
         begun,
     };
     match db.write_journal(&work).await {
-        // Between the look for taken instances and the insert another transaction may have taken one; then the unique
-        // column has refused the row.
+        // Between the check for taken instances and the insert, another transaction may have taken one; then the unique
+        // column refuses the row.
         Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
             let taken = moves::taken(db.journal(), claim.id, &write.moves).await?;
             if !taken.is_empty() {
                 return Ok(Committed::MovesTaken(taken));
             }
-            // Or a reserved host, in the same way.
+            // The same can happen with a reserved host.
             let hosts: Vec<HostId> = write
                 .reservations
                 .iter()

@@ -1,22 +1,24 @@
-//! Database adapter: implements the engine's ports on one database, each by a type of its own that [`Store`] hands out:
-//! [`RegistryTables`], [`JournalTables`], [`DeskTables`], [`MachineTable`], [`EngineTable`], [`FactTable`], [`FreezeTable`],
-//! [`MonitorTable`]. Below them is `Database`: the connections, and how is written.
+//! The database adapter. It implements the engine's ports on one database, each with a separate type that [`Store`]
+//! returns: [`RegistryTables`], [`JournalTables`], [`DeskTables`], [`MachineTable`], [`EngineTable`], [`FactTable`],
+//! [`FreezeTable`], [`MonitorTable`]. Below them is `Database`: the connections, and the only way to write.
 //!
 //! ```text
 //! store -> engine's ports, domain, migrations
 //! ```
 //!
-//! Five rules shape the crate:
+//! Five rules apply to the crate:
 //!
-//! * **One way to write.** Every change is a `Work` value that `Database::write` runs in one transaction, which it begins,
-//!   commits, rolls back and, while nothing is committed, repeats. Nothing else begins a transaction.
-//! * **A claim is checked by a write** (R1). Every transaction of a claimed recovery starts with a counted update of the
+//! * **There is one way to write.** Every change is a `Work` value that `Database::write` runs in one transaction. It
+//!   starts, commits, rolls back and, as long as nothing is committed, repeats the transaction. No other code starts a
+//!   transaction.
+//! * **A write checks the claim** (R1). Every transaction of a claimed recovery starts with a counted update of the
 //!   recovery's row at the claim's epoch.
-//! * **Statements are portable.** What only `SQLite`, `MariaDB` or `PostgreSQL` understands is in the module of that name.
-//! * **Exclusion begins with a write** to a row that all contenders share, or rests on a unique key; never on what was
-//!   read. See `lock`.
-//! * **Rows stay here.** Entities are turned into the domain's types before they leave; a value the domain does not know
-//!   is an error that names table, row and column.
+//! * **Statements are portable.** Syntax that only `SQLite`, `MariaDB` or `PostgreSQL` supports is in the module of
+//!   that name.
+//! * **Exclusion starts with a write** to a row that all contenders share, or uses a unique key. It never depends on
+//!   data that was read. See `lock`.
+//! * **Rows stay here.** Entities are converted to the domain's types before they leave. A value that the domain does
+//!   not know is an error that states table, row and column.
 
 mod adopt;
 mod batches;

@@ -1,6 +1,7 @@
-//! One page of a list, by keyset: after the marker's row in the order asked for, whatever was added or removed meanwhile.
+//! One page of a list, by keyset: the rows after the marker's row in the requested order, even if rows were added or
+//! removed meanwhile.
 //!
-//! Columns may hold NULL. NULL counts as the smallest value, as on `SQLite` and `MariaDB`.
+//! Columns may contain NULL. It counts as the smallest value, as on `SQLite` and `MariaDB`.
 
 use sea_orm::sea_query::{
     ColumnType, ExprTrait as _, Func, NullOrdering, Query, SelectStatement, SimpleExpr,
@@ -14,11 +15,11 @@ use tachi_engine::ports::registry::SortKey;
 
 use crate::error::{Failure, Stop};
 
-/// The order and the piece of a list.
+/// The order and the section of a list.
 pub(crate) struct Cut<'a, E: EntityTrait> {
     /// The integer primary key.
     pub(crate) id: E::Column,
-    /// Zero unless the row is deleted.
+    /// The column that is zero unless the row is deleted.
     pub(crate) deleted: E::Column,
     /// See `Page::sort`.
     pub(crate) sort: &'a [SortKey],
@@ -29,7 +30,7 @@ pub(crate) struct Cut<'a, E: EntityTrait> {
 }
 
 impl<E: EntityTrait> Cut<'_, E> {
-    /// Reads the page out of `select`.
+    /// Reads the page from `select`.
     pub(crate) async fn read(
         &self,
         db: &impl ConnectionTrait,
@@ -49,14 +50,15 @@ impl<E: EntityTrait> Cut<'_, E> {
             select = if db.get_database_backend() == DbBackend::Postgres {
                 select.order_by_with_nulls(column, order, nulls)
             } else {
-                // Elsewhere it is the default, and saying so would cost some planners their index.
+                // The other databases do this by default, and stating it would prevent some planners from using the
+                // index.
                 select.order_by(column, order)
             };
         }
         Ok(select.limit(self.limit).all(db).await?)
     }
 
-    /// The columns, and whether the largest comes first.
+    /// Returns the columns; the boolean is true for descending order.
     fn keys(&self) -> Result<Vec<(E::Column, bool)>, Failure> {
         let named = |key: &SortKey| {
             let column = E::Column::iter()
@@ -69,8 +71,8 @@ impl<E: EntityTrait> Cut<'_, E> {
         self.sort.iter().map(named).collect()
     }
 
-    /// What holds for every row that comes after the marker's. The values to compare with are left to the database, so
-    /// that they are compared in exactly the form in which they are stored.
+    /// Returns the condition for all rows after the marker's row. The database itself supplies the values to compare,
+    /// so that they are compared exactly as stored.
     async fn after(
         &self,
         db: &impl ConnectionTrait,
@@ -133,13 +135,13 @@ impl<E: EntityTrait> Cut<'_, E> {
     }
 }
 
-/// A condition that no row meets.
+/// Returns a condition that no row meets.
 pub(crate) fn nothing() -> SimpleExpr {
     SimpleExpr::from(1).eq(0)
 }
 
-/// What a column is compared by, so that it agrees with what it is sorted by: `MariaDB` sorts enumerations by the number
-/// of the word, but compares their texts.
+/// Returns the expression for comparing a column, so that comparisons agree with the sort order: `MariaDB` sorts
+/// enumerations by their number, but compares their texts.
 fn ordered(backend: DbBackend, column: impl ColumnTrait) -> SimpleExpr {
     let plain = column.into_expr_in_query();
     match (backend, column.def().get_column_type()) {
@@ -148,7 +150,7 @@ fn ordered(backend: DbBackend, column: impl ColumnTrait) -> SimpleExpr {
     }
 }
 
-/// A column with its table's name, so that it cannot be mistaken for one of a subquery.
+/// A column with the name of its table, so that it cannot be confused with a subquery's column.
 trait InQuery {
     fn into_expr_in_query(self) -> SimpleExpr;
 }
@@ -173,8 +175,8 @@ mod tests {
     use super::*;
     use crate::testing::{Bench, new_segment, page};
 
-    /// Seven segments; every other one was changed and so has `updated_at`, and they share their second of creation in
-    /// pairs.
+    /// Creates seven segments. Every other one was changed and so has `updated_at`, and pairs share the second of their
+    /// creation.
     async fn seven() -> Bench {
         let bench = Bench::new().await;
         for number in 0..7_usize {

@@ -1,11 +1,11 @@
-//! Being alone with a host or a segment until the transaction ends.
+//! Exclusive access to a host or a segment until the transaction ends.
 //!
-//! What must not happen at the same time begins with a write to a row that all contenders share. That holds on every
-//! database: where rows are locked the second one waits, and on Galera, which does not carry `SELECT ... FOR UPDATE` to
-//! other nodes, it is refused when it commits, and tried again. What is read after the write is what the one before has
-//! committed, as transactions read committed rows, statement by statement.
+//! Operations that must not run concurrently start with a write to a row that all contenders share. That works on every
+//! database: where rows are locked, the second one waits. Galera does not replicate `SELECT ... FOR UPDATE` to other
+//! nodes; there the second one is refused at its commit, and retried. A read after the write shows the commits before
+//! it, because transactions use "read committed", statement by statement.
 //!
-//! On `SQLite` there is one writer at a time, and nothing to do.
+//! `SQLite` permits one writer at a time, so nothing is needed there.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
@@ -17,11 +17,11 @@ use crate::entity::{host, lock};
 use crate::error::Stop;
 use crate::work::Tx;
 
-/// How many rows go into one statement.
+/// Limit of rows per statement.
 const BATCH: usize = 500;
 
-/// Waits until nobody else is busy with any of these. Sorted, so that two that want the same ones do not hold each other
-/// up.
+/// Waits for exclusive access to all of these. They are sorted, so that two transactions with the same set cannot
+/// deadlock.
 pub(crate) async fn take(tx: &Tx, uuids: impl IntoIterator<Item = String> + Send) -> Result<(), Stop> {
     if tx.get_database_backend() == DbBackend::Sqlite {
         return Ok(());
@@ -46,7 +46,8 @@ pub(crate) async fn take(tx: &Tx, uuids: impl IntoIterator<Item = String> + Send
     Ok(())
 }
 
-/// The segment and each of its hosts. The segment first: with it taken, no host joins.
+/// Takes the locks of a segment and each of its hosts. The segment's comes first: no host can be added while it is
+/// held.
 pub(crate) async fn take_segment(tx: &Tx, segment: &str) -> Result<(), Stop> {
     if tx.get_database_backend() == DbBackend::Sqlite {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Which machines the devices of hosts are known to switch.
+//! The machines that hosts' devices are known to switch.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,7 +20,7 @@ use crate::entity::{host as host_table, recovery};
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::work::{Tx, Verdict, Work};
 
-/// Which machines the fence devices of a database's hosts switch.
+/// The table of the machines behind the fence devices of hosts.
 #[derive(Clone)]
 pub struct MachineTable {
     db: Database,
@@ -95,7 +95,7 @@ impl Machines for MachineTable {
     }
 }
 
-/// A host and a device of it.
+/// A host and one of its devices.
 type Place<'a> = (&'a str, &'a str);
 
 async fn row(db: &impl sea_orm::ConnectionTrait, (host, device): Place<'_>) -> Result<Option<Model>, Stop> {
@@ -119,8 +119,8 @@ async fn known(
     Ok(entry(row.as_ref(), elsewhere)?)
 }
 
-/// The same of many devices, by two readings. Both tables are read whole: they have a row for each device and each host, and
-/// hundreds of devices are asked about.
+/// Reads the entries of several devices with two queries. Both tables are read completely: they have a row per device
+/// and host, and the caller asks about hundreds of devices.
 async fn known_of(
     db: &impl sea_orm::ConnectionTrait,
     devices: &[(&str, String, Option<&MachineId>)],
@@ -138,7 +138,7 @@ async fn known_of(
     let mut by_machine: HashMap<&str, BTreeSet<&str>> = HashMap::new();
     for row in &rows {
         by_place.insert((&row.host, &row.device), row);
-        // By what is expected, or, where nothing is, by what answers.
+        // By the expected machine or, if there is none, by the one that responds.
         if let Some(machine) = row.machine.as_deref().or(row.answers.as_deref())
             && registered.contains(&row.host)
         {
@@ -173,7 +173,8 @@ fn entry(row: Option<&Model>, elsewhere: Vec<String>) -> Result<Entry, Failure> 
     })
 }
 
-/// Other registered hosts that have this machine: by what is expected of their devices, or, where nothing is, by what answers.
+/// Returns the other registered hosts with this machine: by the machine expected of their devices or, if there is none,
+/// by the one that responds.
 async fn elsewhere(
     db: &impl sea_orm::ConnectionTrait,
     host: &str,
@@ -194,7 +195,7 @@ async fn elsewhere(
     if named.is_empty() {
         return Ok(named);
     }
-    // Hosts that are gone have left their machines behind: they come back under other names.
+    // Hosts that were deleted do not count, because their machines return under other names.
     let mut registered: Vec<String> = host_table::Entity::find()
         .select_only()
         .column(host_table::Column::Name)
@@ -251,7 +252,7 @@ impl Work for Learn<'_> {
                 row.answered_at = Set(None);
             });
             match written.await {
-                // Another engine learns in this moment: what is left is learnt the next time.
+                // Another engine is learning at the same time, so the rest is learned next time.
                 Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
                     return Ok(Verdict::Undo(0));
                 }
@@ -327,7 +328,7 @@ impl Work for Confirm<'_> {
     }
 }
 
-/// Changes the row of a device, or makes it.
+/// Changes the row of a device, or creates it.
 async fn put(
     tx: &Tx,
     (host, device): Place<'_>,

@@ -1,5 +1,5 @@
-//! Everything that only `MariaDB`, Galera and `MySQL` need: how a connection is set up, which errors pass, and how
-//! exactly a time came back.
+//! The parts that only `MariaDB`, Galera and `MySQL` need: connection set-up, transient errors, and the precision of
+//! times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::trouble::Trouble;
 
 fn address(options: &ServerOptions) -> Result<MySqlConnectOptions, Error> {
     let address: MySqlConnectOptions = options.url.expose_secret().parse()?;
-    // What a session needs is said once, in `set_up`.
+    // All session settings are made in `set_up`.
     Ok(address
         .pipes_as_concat(false)
         .no_engine_substitution(false)
@@ -23,7 +23,7 @@ fn address(options: &ServerOptions) -> Result<MySqlConnectOptions, Error> {
         .disable_statement_logging())
 }
 
-/// Where the server is, and which database of it; `None` if the address cannot be read.
+/// Returns the server's address and the database's name; `None` if the address cannot be parsed.
 pub(crate) fn place(options: &ServerOptions) -> Option<(String, Option<String>)> {
     let address = address(options).ok()?;
     let place = match address.get_socket() {
@@ -33,14 +33,14 @@ pub(crate) fn place(options: &ServerOptions) -> Option<(String, Option<String>)>
     Some((place, address.get_database().map(str::to_owned)))
 }
 
-/// Connects once, to say at the start what is wrong.
+/// Connects once, so that errors are reported at start-up.
 pub(crate) async fn try_out(options: &ServerOptions) -> Result<(), Error> {
     let mut connection = address(options)?.connect().await?;
     set_up(&mut connection, options, Lane::Journal).await?;
     connection.close().await
 }
 
-/// A pool that connects when it is used.
+/// Creates a pool that connects on demand.
 pub(crate) fn pool(
     options: &ServerOptions,
     lane: Lane,
@@ -80,8 +80,8 @@ pub(crate) fn pool(
     Ok(SqlxMySqlConnector::from_sqlx_mysql_pool(pool))
 }
 
-/// Sets a new connection up, and refuses a server that takes no writes: after a fail-over the old primary may still
-/// answer. Answers with the server's version.
+/// Sets up a new connection and returns the server's version. Refuses a server that accepts no writes: after a failover
+/// the old primary may still respond.
 async fn set_up(
     connection: &mut MySqlConnection,
     options: &ServerOptions,
@@ -96,14 +96,15 @@ async fn set_up(
     connection
         .execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         .await?;
-    // Galera's variable is there wherever Galera may be, and without a cluster it does nothing; MySQL has neither.
+    // Galera's variable exists wherever Galera may be used, and has no effect without a cluster. MySQL has neither
+    // variable.
     let there =
         "SHOW SESSION VARIABLES WHERE variable_name IN ('wsrep_sync_wait', 'idle_transaction_timeout')";
     for row in connection.fetch_all(there).await? {
         let name: String = row.try_get(0)?;
         let value = match (name.as_str(), lane) {
             ("idle_transaction_timeout", _) => IDLE_TRANSACTION.as_secs(),
-            // Bit 1 makes reads and BEGIN wait for what other nodes have committed (R1).
+            // Bit 1 makes reads and BEGIN wait for the commits of other nodes (R1).
             (_, Lane::Registry) => options.wsrep_sync_wait.into(),
             (_, Lane::Journal) => (options.wsrep_sync_wait | 1).into(),
         };
@@ -121,9 +122,9 @@ async fn set_up(
     row.try_get(1)
 }
 
-/// Whether a server of this version answers INSERT with the rows: `MariaDB` does since 10.5, `MySQL` never.
+/// True if a server of this version returns the rows of an INSERT: `MariaDB` does since 10.5, `MySQL` never does.
 fn returns_rows(version: &str) -> bool {
-    // Replication's protocol makes some say 5.5.5- first.
+    // Because of the replication protocol some versions start with 5.5.5-.
     let version = version.strip_prefix("5.5.5-").unwrap_or(version);
     let mut numbers = version
         .split(['.', '-'])
@@ -131,16 +132,17 @@ fn returns_rows(version: &str) -> bool {
     version.contains("MariaDB") && (numbers.next(), numbers.next()) >= (Some(10), Some(5))
 }
 
-/// Whether this is what the server says to a user who has not been granted it: of a table, or of a column.
+/// True if the error means that the user lacks a privilege on a table or a column.
 pub(crate) fn is_denied(number: u16) -> bool {
     // ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR.
     matches!(number, 1142 | 1143)
 }
 
-/// The kind of trouble behind an error number.
+/// Classifies an error number.
 pub(crate) fn trouble(number: u16) -> Trouble {
     match number {
-        // Lock wait timeout, deadlock (Galera's certification failure too), a row changed since the snapshot.
+        // Lock wait timeout, deadlock (also Galera's certification failure), and a row that has changed since the
+        // snapshot.
         1205 | 1213 | 1020 => Trouble::InTheWay,
         // Too many connections, shutdown, network, kill, WSREP not ready (1047), error during commit (1180: Galera lost
         // its quorum), and read-only: the server has become a replica.

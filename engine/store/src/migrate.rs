@@ -1,6 +1,6 @@
-//! Bringing the schema up to date while other processes do the same: `tachi_migrations` takes the lock.
+//! The update of the schema while other processes do the same: `tachi_migrations` takes the lock.
 //!
-//! Changing a schema may take longer than any answer should, so this goes around the limits of `Conn`.
+//! A schema change may take longer than any other response, so this bypasses the limits of `Conn`.
 
 mod facts;
 
@@ -9,33 +9,32 @@ use tachi_migrations::{Origin, Report, SyncError};
 use crate::trouble::Trouble;
 use crate::{Store, StoreError};
 
-/// How often it is tried when others are in the way.
+/// Limit of attempts while other processes block the update.
 const ATTEMPTS: u32 = 3;
 
-/// How a database stands to this program.
+/// The state of a database's schema, relative to this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stands {
-    /// Nothing is missing and nothing is unknown.
+    /// No migration is missing, and none is unknown.
     UpToDate,
-    /// Migrations are to come.
+    /// Migrations are pending.
     Older {
-        /// Their names.
         pending: Vec<String>,
     },
-    /// A later program has migrated it.
+    /// A later version of the program has migrated it.
     Newer {
-        /// The migrations that are not known here.
+        /// The migrations that this program does not know.
         applied: Vec<String>,
     },
-    /// It is Masakari's.
+    /// The schema is Masakari's.
     Masakari,
-    /// It has no tables.
+    /// The database has no tables.
     Empty,
 }
 
 impl Store {
-    /// Brings the schema up to date, or takes over Masakari's. Several processes may try at the same time; those who come
-    /// later find nothing to do.
+    /// Updates the schema, or adopts Masakari's. Several processes may try at the same time; the later ones find
+    /// nothing to do.
     ///
     /// # Errors
     ///
@@ -62,7 +61,7 @@ impl Store {
         }
     }
 
-    /// What the database is: Masakari's, ours, or still empty. Writes nothing.
+    /// Detects the owner of the database: Masakari, Tachi, or none yet. Writes nothing.
     ///
     /// # Errors
     ///
@@ -73,11 +72,11 @@ impl Store {
             .map_err(StoreError::Schema)
     }
 
-    /// How it stands to this program. Writes nothing.
+    /// Returns the state of the schema relative to this program. Writes nothing.
     ///
     /// # Errors
     ///
-    /// `Schema` if it is nobody's we know, `Database`.
+    /// `Schema` for an unknown owner, `Database`.
     pub async fn stands(&self) -> Result<Stands, StoreError> {
         let origin = match tachi_migrations::origin(self.db.reader()).await {
             Err(SyncError::Newer { versions }) => return Ok(Stands::Newer { applied: versions }),

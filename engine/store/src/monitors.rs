@@ -1,4 +1,4 @@
-//! Monitors that sign that they are at work.
+//! The heartbeats of monitors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,17 +24,15 @@ use crate::error::{Failure, Stop};
 use crate::heartbeats::{self, Kept};
 use crate::work::{Tx, Verdict, Work};
 
-/// So many are written with one statement.
+/// Limit of heartbeats per statement.
 const BATCH: usize = 64;
 
-/// The monitors of this database.
 #[derive(Clone)]
 pub struct MonitorTable {
     db: Database,
 }
 
 impl MonitorTable {
-    /// The table of this database.
     pub(crate) fn of(db: &Database) -> Self {
         Self { db: db.clone() }
     }
@@ -77,7 +75,7 @@ async fn list(db: &Database) -> Result<Vec<Monitor>, Stop> {
         .await?;
     let readable = rows.into_iter().filter_map(|row| {
         let read = monitor(row);
-        // As good as not signed: another version wrote it.
+        // A row of another version counts as missing.
         read.inspect_err(|error| tracing::warn!(%error, "the signature of a monitor cannot be read"))
             .ok()
     });
@@ -113,7 +111,7 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
     })
 }
 
-/// What a monitor says beside how it is.
+/// The additional fields of a monitor's heartbeat.
 #[derive(Default, Serialize, Deserialize)]
 struct Says {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +138,7 @@ struct Sign<'a> {
 }
 
 impl Sign<'_> {
-    /// The heartbeats that are kept of these monitors, by host and kind, if they are of the boot that is named.
+    /// Reads the stored heartbeats of these monitors, by host and kind, if they are of the given boot.
     async fn kept(
         tx: &Tx,
         last: &BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat>,
@@ -191,7 +189,7 @@ impl Work for Sign<'_> {
             .all(tx)
             .await?;
         let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
-        // Each once, the last one: a statement cannot write the same row twice.
+        // Only the last heartbeat of each monitor is kept: a statement cannot write the same row twice.
         let last: BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat> = self
             .received
             .iter()
@@ -361,7 +359,7 @@ mod tests {
             seen.reported.is_some() && seen.monitors.is_empty(),
             "it has started again: {seen:?}"
         );
-        // One that is not bound, or an older one, in its place.
+        // A heartbeat of an unbound or an older monitor replaces it.
         let plain = received(&[signature("cmp1", MonitorKind::Instance, &[])]);
         table.sign_monitors(&plain).await.unwrap();
         assert!(shown(&bench).await.monitors.is_empty());

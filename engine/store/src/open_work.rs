@@ -1,4 +1,4 @@
-//! What is open in the tables that Masakari has too: to be read before they are taken over as well as after.
+//! The open work in the tables that Masakari has, too. It can be read before and after the database is taken over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,35 +13,35 @@ use crate::entity::{host, notification};
 use crate::error::{Stop, StoreError};
 use crate::plans::NO_REPORT;
 
-/// So many of the newest notifications are looked at for who has reported them.
+/// Limit of notifications, the newest ones, whose reporters are read.
 const NEWEST: u64 = 1000;
 
-/// What Masakari's tables show of work that is not done. Only columns that every revision has are read.
+/// The unfinished work in Masakari's tables. Only columns of every revision are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenWork {
-    /// Notifications that have not ended, by their status.
+    /// The numbers of unfinished notifications by status.
     pub notifications: BTreeMap<String, usize>,
-    /// The names of the hosts that are kept empty for the instances of others.
+    /// The names of the reserved hosts.
     pub reserved: Vec<String>,
 }
 
-/// Who has made the newest reports.
+/// The reporters of the newest notifications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reporters {
-    /// How many an API of Masakari has accepted, which writes down nobody.
+    /// The number of notifications that an API of Masakari accepted, which records no reporter.
     pub unknown: usize,
-    /// Names of those that are bound to no host, administrators included.
+    /// The names of reporters that are bound to no host, including administrators.
     pub unbound: BTreeSet<String>,
-    /// How many hosts have reported for themselves.
+    /// The number of hosts that have reported for themselves.
     pub bound: usize,
 }
 
 impl Store {
-    /// What is open, at any revision of Masakari's.
+    /// Reads the open work, at any revision of Masakari.
     ///
     /// # Errors
     ///
-    /// `Database`, also if the tables are not there.
+    /// `Database`, also if the tables are missing.
     pub async fn open_work(&self) -> Result<OpenWork, StoreError> {
         let read = async {
             let open = [
@@ -79,7 +79,7 @@ impl Store {
             .map_err(|stop: Stop| stop.store("reading what is open"))
     }
 
-    /// Who has made the newest reports, once the tables are ours.
+    /// Reads the reporters of the newest notifications, once the database has been taken over.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl Store {
                 .select_only()
                 .column(notification::Column::Reporter)
                 .filter(notification::Column::Deleted.eq(0))
-                // A drain or a giveback is a person's plan, and has no reporter.
+                // A drain or giveback is planned by an operator, and has no reporter.
                 .filter(Condition::any().add(key.is_null()).add(key.ne(NO_REPORT)))
                 .order_by_desc(notification::Column::Id)
                 .limit(NEWEST)
@@ -179,7 +179,7 @@ mod tests {
             };
             row.update(bench.store.db.reader()).await.unwrap();
         }
-        // A drain is no report.
+        // A drain is not a report.
         let spare = bench.host(&segment, "other").await;
         let plan = NewPlan {
             kind: RecoveryKind::Drain,

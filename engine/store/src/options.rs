@@ -1,4 +1,4 @@
-//! Where the database is and how it is used.
+//! The location of the database, and the connection options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,55 +7,54 @@ use secrecy::SecretString;
 
 use crate::StoreError;
 
-/// Where the database is and how it is used.
+/// The location of the database, and the connection options.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreOptions {
-    /// The `SQLite` file; `None` for a server, and for a database in memory, which is gone with its `Store`.
+    /// The `SQLite` file; `None` for a server, and for a database in memory, which ends with its `Store`.
     pub path: Option<PathBuf>,
-    /// How many connections read beside the one that writes, of a `SQLite` file.
+    /// The number of reading connections to a `SQLite` file, in addition to the writing one.
     pub readers: u32,
-    /// How long one statement waits for another process that is writing to the `SQLite` file.
+    /// Time that a statement waits for another process that is writing to the `SQLite` file.
     pub busy_timeout: Duration,
     /// The server; `None` for `SQLite`.
     pub server: Option<ServerOptions>,
 }
 
-/// Which server it is.
+/// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
-    /// `MariaDB`, alone or as a Galera cluster, and `MySQL`.
+    /// `MariaDB`, as a single server or a Galera cluster, and `MySQL`.
     MariaDb,
     /// `PostgreSQL`.
     Postgres,
 }
 
-/// A server and how it is used. The names are those of `oslo.db`.
+/// A server and its connection options, named as in `oslo.db`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// Which it is.
     pub kind: ServerKind,
-    /// Its address with user, password, database and parameters, as sqlx takes it.
+    /// The server's address with user, password, database and parameters, in sqlx's form.
     pub url: SecretString,
-    /// How many connections are open at the same time at most, not counting the one of the journal.
+    /// Limit of concurrent connections, not counting the journal's connection.
     pub connections: u32,
-    /// How long to wait for a connection: while all are in use, and while the server cannot be reached.
+    /// Time to wait for a connection while all are in use or the server cannot be reached.
     pub pool_timeout: Duration,
-    /// After how long a connection is replaced by a new one.
+    /// Maximum age of a connection before it is replaced.
     pub recycle: Duration,
-    /// How often a server that cannot be reached is tried again when a process starts; `None` for ever.
+    /// Limit of retries at start-up while the server cannot be reached; `None` means no limit.
     pub start_retries: Option<u32>,
-    /// How long to wait before each of these.
+    /// Delay before each of these retries.
     pub start_interval: Duration,
     /// `MariaDB`'s `sql_mode`.
     pub sql_mode: String,
-    /// Galera's `wsrep_sync_wait`. The journal's reads are causal whatever this says.
+    /// Galera's `wsrep_sync_wait`. The journal's reads are causal regardless of this value.
     pub wsrep_sync_wait: u32,
 }
 
 impl ServerOptions {
-    /// A server with `oslo.db`'s defaults, as far as they make sense here.
+    /// Creates the options of a server with `oslo.db`'s defaults, as far as they apply here.
     pub fn new(kind: ServerKind, url: impl Into<SecretString>) -> Self {
         Self {
             kind,
@@ -72,7 +71,7 @@ impl ServerOptions {
 }
 
 impl StoreOptions {
-    /// A database in a file, which is made if it is missing.
+    /// Creates options for a database in a file, which is created if it is missing.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
             path: Some(path.into()),
@@ -82,7 +81,7 @@ impl StoreOptions {
         }
     }
 
-    /// A database in memory. All reads and writes share one connection.
+    /// Creates options for a database in memory, in which all reads and writes share one connection.
     pub fn memory() -> Self {
         Self {
             path: None,
@@ -90,7 +89,7 @@ impl StoreOptions {
         }
     }
 
-    /// A database on a server.
+    /// Creates options for a database on a server.
     pub fn server(server: ServerOptions) -> Self {
         Self {
             server: Some(server),
@@ -98,12 +97,12 @@ impl StoreOptions {
         }
     }
 
-    /// From a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`, `sqlite://` for a database in memory, and
-    /// `mysql://` or `postgresql://` as sqlx takes them. A driver behind a plus sign is ignored.
+    /// Parses a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`, `sqlite://` for a database in memory, and
+    /// `mysql://` or `postgresql://` in sqlx's form. A driver after a plus sign is ignored.
     ///
     /// # Errors
     ///
-    /// `Url` if it is another database's, or a `SQLite` URL that names a host.
+    /// `Url` for another kind of database, and for a `SQLite` URL with a host.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let wrong = |reason| StoreError::Url {
             url: without_password(url),
@@ -133,7 +132,7 @@ impl StoreOptions {
     }
 }
 
-/// Hides what stands between the colon and the at sign of `user:password@host`.
+/// Masks the password in `user:password@host`.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();

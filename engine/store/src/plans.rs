@@ -1,4 +1,4 @@
-//! What people plan for hosts that live.
+//! Operators' plans for running hosts.
 
 use std::collections::BTreeMap;
 
@@ -28,14 +28,12 @@ use crate::registry::accepted::{Heard, holder, recovery_row};
 use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
 
-/// The tables of plans.
 #[derive(Clone)]
 pub struct PlanTables {
     db: Database,
 }
 
 impl PlanTables {
-    /// The tables of this database.
     pub(crate) fn of(db: &Database) -> Self {
         Self { db: db.clone() }
     }
@@ -57,7 +55,7 @@ impl Plans for PlanTables {
     }
 }
 
-/// In place of what tells the repetitions of a report: no report is a repetition of a plan.
+/// The repeat key of plans: no report is a repetition of a plan.
 pub(crate) const NO_REPORT: i64 = 0;
 
 struct Begin<'a> {
@@ -71,7 +69,7 @@ impl Work for Begin<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Planning>, Stop> {
         let new = self.new;
-        // A report of the host is accepted before this or after it.
+        // The lock orders this with the acceptance of reports about the host.
         lock::take(tx, [new.host.to_string()]).await?;
         let found = host::Entity::find()
             .filter(host::Column::Uuid.eq(new.host.to_string()))
@@ -103,7 +101,7 @@ impl Work for Begin<'_> {
             source_host_uuid: Set(host.uuid.clone()),
             kind: Set(NotificationType::ComputeHost.as_str().to_owned()),
             payload: Set(Some(payload.to_string())),
-            // An engine of Masakari's takes up what is new or in error, and would make nothing of this.
+            // An engine of Masakari processes notifications that are new or in error, and could not handle this one.
             status: Set(NotificationStatus::Running.as_str().to_owned()),
             failover_segment_uuid: Set(Some(host.failover_segment_id.clone())),
             created_at: Set(Some(to_column(self.now.whole_seconds())?)),
@@ -120,7 +118,7 @@ impl Work for Begin<'_> {
             Heard::default(),
             self.now,
         );
-        // No report writes this column, and the API's user may not: without it an engine refuses the plan.
+        // No report writes this column, and the API's user may not. An engine refuses a plan without it.
         let by = new.payload.get("by").cloned().unwrap_or_default();
         let opened = recovery::ActiveModel {
             word_by: Set(Some(by)),
@@ -135,7 +133,7 @@ impl Work for Begin<'_> {
     }
 }
 
-/// The host's own recovery, at work or watching for its return.
+/// Returns the host's own recovery, if it is open or watches for the host's return.
 async fn host_recovery(tx: &Tx, host: &host::Model) -> Result<Option<recovery::Model>, Stop> {
     let at_work = recovery::Column::Life
         .eq(Life::Open.as_str())
@@ -162,7 +160,7 @@ async fn moved_away(db: &Database, host: &str) -> Result<Vec<MovedAway>, Stop> {
         .order_by_asc(vmove::Column::Id)
         .all(reader)
         .await?;
-    // The last of each instance.
+    // Keeps the last vmove of each instance.
     let rows: BTreeMap<String, vmove::Model> = rows
         .into_iter()
         .map(|row| (row.instance_uuid.clone(), row))
@@ -180,7 +178,7 @@ async fn moved_away(db: &Database, host: &str) -> Result<Vec<MovedAway>, Stop> {
             .column(vmove::Column::InstanceUuid)
             .column_as(vmove::Column::Id.max(), "last")
             .filter(vmove::Column::InstanceUuid.is_in(batch.iter().map(|(instance, _)| *instance)))
-            // What was left where it was says nothing.
+            // Vmoves that left the instance in its place do not count.
             .filter(
                 vmove::Column::Status
                     .is_not_in([VmoveStatus::Ignored.as_str(), VmoveStatus::Failed.as_str()]),

@@ -1,4 +1,4 @@
-//! Everything that only `PostgreSQL` needs: how a connection is set up, and which errors pass.
+//! The parts that only `PostgreSQL` needs: connection set-up and transient errors.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn address(options: &ServerOptions) -> Result<PgConnectOptions, Error> {
     Ok(address.disable_statement_logging())
 }
 
-/// Where the server is, and which database of it; `None` if the address cannot be read.
+/// Returns the server's address and the database's name; `None` if the address cannot be parsed.
 pub(crate) fn place(options: &ServerOptions) -> Option<(String, Option<String>)> {
     let address = address(options).ok()?;
     let place = match address.get_socket() {
@@ -27,14 +27,14 @@ pub(crate) fn place(options: &ServerOptions) -> Option<(String, Option<String>)>
     Some((place, address.get_database().map(str::to_owned)))
 }
 
-/// Connects once, to say at the start what is wrong.
+/// Connects once, so that errors are reported at start-up.
 pub(crate) async fn try_out(options: &ServerOptions) -> Result<(), Error> {
     let mut connection = address(options)?.connect().await?;
     set_up(&mut connection).await?;
     connection.close().await
 }
 
-/// A pool that connects when it is used.
+/// Creates a pool that connects on demand.
 pub(crate) fn pool(
     options: &ServerOptions,
     lane: Lane,
@@ -64,8 +64,8 @@ pub(crate) fn pool(
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
-/// Sets a new connection up, and refuses a standby, as `target_session_attrs=read-write` does. Set by statements, as
-/// poolers in between refuse parameters at the start.
+/// Sets up a new connection. Refuses a standby, as `target_session_attrs=read-write` does. Uses statements, because
+/// poolers in between refuse parameters at start-up.
 async fn set_up(connection: &mut PgConnection) -> Result<(), Error> {
     let set = format!(
         "SET TIME ZONE 'UTC'; SET default_transaction_isolation = 'read committed'; SET lock_timeout = {}; \
@@ -83,19 +83,19 @@ async fn set_up(connection: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether this is what the server says to a user who has not been granted it.
+/// True if the error means that the user lacks a privilege.
 pub(crate) fn is_denied(code: &str) -> bool {
     // insufficient_privilege
     code == "42501"
 }
 
-/// The kind of trouble behind an SQLSTATE.
+/// Classifies an SQLSTATE.
 pub(crate) fn trouble(code: &str) -> Trouble {
     match code {
-        // Serialisation failure, deadlock, lock timeout.
+        // Serialization failure, deadlock, lock timeout.
         "40001" | "40P01" | "55P03" => Trouble::InTheWay,
-        // Shut down, crashed, starting up, too many connections, cancelled, and read-only: the server has become a
-        // standby. 08 is the class of lost connections.
+        // Shutdown, crash, start-up, too many connections, cancellation, and read-only: the server has become a
+        // standby. Class 08 means a lost connection.
         "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "53300" | "25006" => Trouble::Lost,
         code if code.starts_with("08") => Trouble::Lost,
         _ => Trouble::Lasting,

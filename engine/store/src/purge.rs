@@ -1,8 +1,8 @@
-//! Removing old rows for good: what was deleted long ago, and notifications that ended long ago with all that belongs to
-//! them.
+//! The removal of old rows: rows that were deleted long ago, and notifications that finished long ago with all their
+//! dependent rows.
 //!
-//! Nothing that a recovery still works on, watches or holds is touched. Each batch is a transaction of its own that looks
-//! again before it removes, so that purging may be interrupted, repeated and run beside a working engine.
+//! Rows that a recovery works on, watches or holds are never removed. Each batch is a separate transaction that checks
+//! again before it removes. So a purge may be interrupted, repeated, and run next to an engine.
 
 mod batch;
 
@@ -13,20 +13,20 @@ use self::batch::{Batch, Kind};
 use crate::error::Stop;
 use crate::{Store, StoreError};
 
-/// What to remove.
+/// The rows to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PurgeOptions {
-    /// What was deleted, or ended, before this.
+    /// The time before which rows were deleted or finished.
     pub before: Timestamp,
-    /// At most so many segments, hosts and notifications together; what belongs to them goes with them.
+    /// Limit of segments, hosts and notifications together. Their dependent rows are removed with them.
     pub max_rows: Option<u64>,
-    /// Count, and remove nothing.
+    /// True to count the rows without removing them.
     pub dry_run: bool,
 }
 
 impl PurgeOptions {
-    /// Everything that was deleted, or ended, before this.
+    /// Selects all rows that were deleted or finished before this time.
     pub fn before(before: Timestamp) -> Self {
         Self {
             before,
@@ -36,7 +36,7 @@ impl PurgeOptions {
     }
 }
 
-/// How many rows of each table were removed, or would be.
+/// The number of rows of each table that were removed, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
     rows: [u64; TABLES.len()],
@@ -57,19 +57,19 @@ const TABLES: [&str; 11] = [
 ];
 
 impl Purged {
-    /// Table and rows, Masakari's tables first.
+    /// Returns each table with its number of rows, Masakari's tables first.
     pub fn tables(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         TABLES.into_iter().zip(self.rows)
     }
 
-    /// The rows of one table; 0 if there is no such table.
+    /// Returns the number of rows of one table; 0 if there is no such table.
     pub fn of(&self, table: &str) -> u64 {
         self.tables()
             .find(|(name, _)| *name == table)
             .map_or(0, |(_, rows)| rows)
     }
 
-    /// All rows together.
+    /// Returns the number of all rows.
     pub fn total(&self) -> u64 {
         self.rows.iter().sum()
     }
@@ -87,18 +87,18 @@ impl Purged {
     }
 }
 
-/// How many notifications, hosts or segments one transaction removes. A notification may bring thousands of rows.
+/// Limit of notifications, hosts or segments per transaction. A notification may have thousands of dependent rows.
 const BATCH: u64 = 100;
 
-/// How many rows without anything of their own.
+/// Limit of rows without dependent rows per transaction.
 const SMALL_BATCH: u64 = 500;
 
 impl Store {
-    /// Removes old rows; tells after each batch how much is done.
+    /// Removes old rows, and reports the progress after each batch.
     ///
     /// # Errors
     ///
-    /// `Database`. What was told before that is done.
+    /// `Database`. The batches reported before the error are done.
     #[instrument(name = "store::purge", level = "debug", skip_all)]
     pub async fn purge(
         &self,

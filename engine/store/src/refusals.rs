@@ -1,5 +1,5 @@
-//! Reports that were not accepted. Whoever counts has rows of its own and writes them as they are, so that neither two at once
-//! nor a commit without an answer counts anything twice.
+//! Rejected reports. Each writer has its own rows and overwrites them with totals, so that neither concurrent writers
+//! nor a commit without a response count anything twice.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
@@ -17,17 +17,15 @@ use crate::entity::refusal::{ActiveModel, Column, Entity};
 use crate::error::Stop;
 use crate::work::{Tx, Verdict, Work};
 
-/// So many are written with one statement.
+/// Limit of rows per statement.
 const BATCH: usize = 64;
 
-/// The refused reports of this database.
 #[derive(Clone)]
 pub struct RefusalTable {
     db: Database,
 }
 
 impl RefusalTable {
-    /// The table of this database.
     pub(crate) fn of(db: &Database) -> Self {
         Self { db: db.clone() }
     }
@@ -52,7 +50,7 @@ impl RefusalLog for RefusalTable {
     }
 }
 
-/// Columns of the database are signed.
+/// Converts a number to the database's signed type.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -106,7 +104,7 @@ impl Work for Forget {
             .into_tuple()
             .one(tx)
             .await?;
-        // The slot in which there were too many goes as a whole.
+        // The slot that exceeds the limit is removed as a whole.
         let last = too_many.unwrap_or(i64::MIN).max(self.before.micros() - 1);
         Entity::delete_many()
             .filter(Column::Slot.lte(last))

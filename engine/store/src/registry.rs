@@ -32,13 +32,13 @@ use self::accept::together::Waiting;
 use crate::database::Database;
 use crate::reporters;
 
-/// The segments, hosts, notifications and vmoves of a database.
+/// The registry of a database: segments, hosts, notifications and vmoves.
 #[derive(Clone)]
 pub struct RegistryTables {
     pub(crate) db: Database,
     /// The notifications that wait to be accepted.
     pub(crate) waiting: Arc<Waiting>,
-    /// The reporters that are set aside.
+    /// The quarantined reporters.
     pub(crate) set_aside: Arc<reporters::Known>,
 }
 

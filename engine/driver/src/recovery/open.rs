@@ -1,4 +1,4 @@
-//! A claimed recovery, as it was last journalled or as it begins.
+//! Opens a claimed recovery, as last journalled or as a new one.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::HostRecovery;
@@ -12,22 +12,24 @@ use tachi_domain::{Timestamp, Wait, WaitsFor};
 use super::Recovery;
 use crate::journal::{Claimed, Write};
 
-/// Why a claimed recovery cannot be driven.
+/// The reason why a claimed recovery cannot be driven.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// Another version may have written it.
+    /// The state cannot be read. Another version may have written it.
     #[error("reading the recovery's state from the journal")]
     State(#[from] serde_json::Error),
-    /// It has not begun, and there is no host to begin with.
+    /// The recovery has not started, and its host is not registered any more.
     #[error("the host of the notification is not registered any more")]
     NoHost,
-    /// A plan moves instances of a host that lives, and needs no proof: it is carried out only for an operator.
+    /// No operator has requested the plan. A plan moves instances of a running host without proof, so it is carried out
+    /// only for an operator.
     #[error("no operator has asked for it: it is a row that somebody has put into the database")]
     Unasked,
 }
 
 impl Unusable {
-    /// What is written of it: it ends, unless only its state is strange, as a newer version may read that.
+    /// Returns the write for such a recovery. It ends the recovery, unless only the state is unreadable, because a
+    /// newer version may read that.
     pub fn write(&self, claimed: &Claimed, message: String, now: Timestamp) -> Write {
         let ends = matches!(self, Self::NoHost | Self::Unasked);
         let wait = if ends {
@@ -50,11 +52,11 @@ impl Unusable {
     }
 }
 
-/// As it was last journalled, or as it begins.
+/// Opens the recovery as last journalled, or as a new one.
 ///
 /// # Errors
 ///
-/// When the journal's rows are none that this version can read.
+/// This version cannot read the journal's rows, or the recovery cannot be started.
 pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Box<dyn Recovery>, Unusable> {
     if claimed.kind.is_planned() && claimed.asked_by.is_none() {
         return Err(Unusable::Unasked);

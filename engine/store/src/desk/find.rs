@@ -40,7 +40,8 @@ pub(super) async fn recoveries(db: &Database, filter: &RecoveryFilter) -> Result
     summaries(db, rows).await
 }
 
-/// What is told of a recovery, without its state, which can be long: thousands are listed while reports are worked off.
+/// The columns of a listed recovery. They exclude its state, which can be long: thousands are listed while reports are
+/// processed.
 #[derive(FromQueryResult)]
 pub(super) struct Row {
     uuid: String,
@@ -57,14 +58,14 @@ pub(super) struct Row {
     waits_since: Option<i64>,
 }
 
-/// What its notification shows.
+/// The data of a recovery's notification.
 struct Shown {
     status: String,
     message: Option<String>,
     segment: Option<String>,
 }
 
-/// What is told of the recoveries that `wanted` finds.
+/// Selects the columns of the recoveries that `wanted` finds.
 pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row>> {
     use recovery::Column::{
         FirstReportedAt, HostName, HostUuid, Kind, Life, NotificationUuid, OpenedAt, Owner, Uuid, WaitsFor,
@@ -89,7 +90,7 @@ pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row
         .into_model()
 }
 
-/// Says of each row what its notification shows and how its instances fare.
+/// Adds the notification's data and the counts of instances to each row.
 pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<RecoverySummary>, Stop> {
     let mut shown = BTreeMap::new();
     let mut moves: BTreeMap<String, MoveCounts> = BTreeMap::new();
@@ -161,7 +162,8 @@ async fn count_moves(
     notifications: &[&str],
     counts: &mut BTreeMap<String, MoveCounts>,
 ) -> Result<(), Stop> {
-    // What Masakari's engine had begun has no move of ours behind it, and no story shows it. What was planned has none either.
+    // Vmoves that Masakari's engine started have no move of ours, and the history shows none of them. Planned ones have
+    // none either, but count.
     let of = |column: recovery::Column| {
         let mut select = Query::select();
         select
@@ -268,12 +270,12 @@ fn condition(filter: &RecoveryFilter) -> Condition {
     all
 }
 
-/// Whether a notification that shows this has ended, and its recovery is closed or watching.
+/// True if a notification with this status is finished, so that its recovery is closed or watching.
 fn is_last(status: NotificationStatus) -> bool {
     !status.is_open()
 }
 
-/// The ids of the notifications that are so.
+/// Returns the ids of the notifications that match a condition.
 fn notifications(so: sea_orm::sea_query::SimpleExpr) -> SelectStatement {
     notification::Entity::find()
         .select_only()
@@ -327,7 +329,7 @@ mod tests {
                 bench.stopped(&host).await;
                 match name {
                     "a" => say(&bench, Finished, "3 instances moved", Life::Watching).await,
-                    // What is over is held no more.
+                    // A finished recovery is no longer on hold.
                     "b" => {
                         let shown = "1 needs an operator";
                         wait(&bench, Failed, shown, Life::Closed, WaitsFor::Moves).await;

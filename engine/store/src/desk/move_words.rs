@@ -1,4 +1,4 @@
-//! A person's word about one instance, put behind those that were said before.
+//! An operator's resolution for one instance, appended to the earlier ones.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
@@ -12,7 +12,7 @@ use crate::error::Stop;
 use crate::journal::move_words;
 use crate::work::{Tx, Verdict, Work};
 
-/// What an engine has not heard by then it will not hear: words are heard within seconds.
+/// Limit of stored resolutions. An engine processes a resolution within seconds, so older ones are not needed.
 const KEPT: usize = 200;
 
 pub(super) struct SayOf<'a> {
@@ -34,7 +34,7 @@ impl Work for SayOf<'_> {
             let Some(row) = found else {
                 return Ok(Verdict::Undo(Said::Unknown));
             };
-            // One that waits for its host's return may be moving what has come to it since.
+            // A recovery that waits for its host's return may still move instances that have come to the host since.
             if row.life == Life::Closed.as_str() {
                 return Ok(Verdict::Undo(Said::Over));
             }
@@ -47,7 +47,7 @@ impl Work for SayOf<'_> {
             let old = words.len().saturating_sub(KEPT);
             words.drain(..old);
             let text = serde_json::to_string(&words).map_err(|error| DbErr::Json(error.to_string()))?;
-            // Somebody else may have said something in between.
+            // Another operator may have added a resolution in the meantime.
             let unchanged = match &row.move_words {
                 Some(before) => recovery::Column::MoveWords.eq(before),
                 None => recovery::Column::MoveWords.is_null(),

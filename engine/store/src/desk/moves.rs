@@ -1,4 +1,4 @@
-//! Lists of instances, and what somebody has seen to.
+//! Lists of instances, and operators' acknowledgements of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ pub(super) async fn moves(db: &Database, filter: MoveFilter) -> Result<Vec<MoveL
     Ok(lines.into_iter().map(|(_, line)| line).collect())
 }
 
-/// What became of the instances of these notifications.
+/// Returns the vmoves of these notifications.
 pub(super) async fn moved(db: &Database, notifications: &[NotificationId]) -> Result<Vec<Vmove>, Stop> {
     let mut all = Vec::new();
     for batch in batches(notifications) {
@@ -89,7 +89,7 @@ fn line(
         opened_at: Timestamp::from_micros(recovery.opened_at),
         server: cell("instance_uuid").id(&row.instance_uuid)?,
         rank: row.rank,
-        // What somebody has seen to waits for nothing.
+        // An acknowledged instance waits for nothing.
         wait: wait
             .read("recovery_move", &row.vmove_uuid)?
             .filter(|_| row.seen_to.is_none()),
@@ -160,7 +160,8 @@ async fn needing_person(db: &Database) -> Result<Found, Stop> {
             let recovery: Option<&recovery::Model> = recoveries.get(id);
             recovery.is_none_or(|row| row.life == Life::Closed.as_str())
         };
-        // A later recovery of the instance says more, and nobody hears a word about what is closed.
+        // A later recovery of the instance supersedes this one. A closed recovery accepts no action, so of those only
+        // instances that were given up count.
         youngest.get(&row.instance_uuid) == Some(&row.recovery_id)
             && (row.waits_for.as_deref() == given_up || !is_closed(&row.recovery_id))
     });

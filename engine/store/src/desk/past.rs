@@ -1,4 +1,5 @@
-//! What is kept of a host and a time that has passed. Every list is bounded: a host may have been reported ten thousand times in it.
+//! The stored data about a host in a past period. Every list is bounded, because a host may have been reported ten
+//! thousand times in that period.
 
 mod refused;
 
@@ -61,19 +62,19 @@ pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option
     }))
 }
 
-/// A host, as long as anything of it is kept.
+/// A host of which any data is left.
 struct Place {
     name: String,
-    /// Its row, if it is registered now.
+    /// The host's row, if it is registered now.
     registered: Option<host::Model>,
-    /// Under all ids that it ever had.
+    /// All ids that the host ever had.
     ids: Vec<String>,
-    /// The segments that it is or was in.
+    /// The segments to which the host belongs or belonged.
     segments: BTreeSet<String>,
 }
 
 impl Place {
-    /// One that was only ever reported.
+    /// Creates a host of which only reports are known.
     fn unknown(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -93,7 +94,7 @@ impl Place {
                 rows = of_name(&row.name).all(reader).await?;
             }
         }
-        // Its row may have been purged before its recoveries.
+        // The host's row may have been purged before its recoveries.
         let known = rows.first().map_or(name, |row| row.name.as_str()).to_owned();
         let recovered: Vec<String> = recovery::Entity::find()
             .select_only()
@@ -138,7 +139,7 @@ impl Place {
     }
 }
 
-/// At most [`MOST`], and whether there was one more.
+/// Cuts a list at [`MOST`]; the boolean is true if it was longer.
 fn bounded<T>(mut rows: Vec<T>) -> (Vec<T>, bool) {
     let most = usize::try_from(MOST).unwrap_or(usize::MAX);
     let more = rows.len() > most;
@@ -149,7 +150,7 @@ fn bounded<T>(mut rows: Vec<T>) -> (Vec<T>, bool) {
 async fn reports(db: &Database, place: &Place, span: Span) -> Result<(Vec<notification::Model>, bool), Stop> {
     use notification::Column::{CreatedAt, GeneratedTime, Id, SourceHostUuid};
     let (from, to) = (to_column(span.from)?, to_column(span.to)?);
-    // One that was late says that it is of that time.
+    // A late report counts for the time at which it was generated, too.
     let then = CreatedAt.between(from, to).or(GeneratedTime.between(from, to));
     let rows = notification::Entity::find()
         .filter(SourceHostUuid.is_in(place.ids.iter().map(String::as_str)))
@@ -161,7 +162,7 @@ async fn reports(db: &Database, place: &Place, span: Span) -> Result<(Vec<notifi
     Ok(bounded(rows))
 }
 
-/// Those that were opened then, were at work then, or that one of the reports has begun.
+/// Selects the recoveries that were opened or active in the period, or that one of the reports started.
 fn wanted(place: &Place, reports: &[notification::Model], span: Span) -> Select<recovery::Entity> {
     use recovery::Column::{HostName, Id, Life as InLife, NotificationUuid, OpenedAt};
     let written = Query::select()
@@ -212,7 +213,7 @@ async fn recoveries(
             row: &uuid,
             column: "uuid",
         };
-        // One that has been purged this very moment is told of no more.
+        // A recovery that has just been purged is omitted.
         let Some(summary) = by_id.remove(&cell.id(&uuid)?) else {
             continue;
         };
@@ -254,7 +255,7 @@ async fn before(db: &Database, recovery: i64, span: Span) -> Result<Option<StepL
     Ok(row.map(step_line).transpose()?)
 }
 
-/// What froze the host, its segment, everything, or an instance that was reported.
+/// Returns the freezes of the host, its segment, the region, or an instance that was reported.
 async fn frozen(
     db: &Database,
     place: &Place,
@@ -300,7 +301,7 @@ async fn frozen(
     Ok((told.collect::<Result<_, _>>()?, more))
 }
 
-/// What is older was purged, or never was.
+/// Returns the time of the oldest notification. Older ones have been purged or never existed.
 async fn oldest(db: &Database) -> Result<Option<Timestamp>, Stop> {
     let at: Option<Option<chrono::NaiveDateTime>> = notification::Entity::find()
         .select_only()

@@ -1,4 +1,4 @@
-//! Every segment with its hosts, and what is going on with them.
+//! All segments with their hosts and the recoveries of them.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
         .into_iter()
         .map(|row| (row.host_uuid, row.why))
         .collect();
-    // Later ones over earlier ones, and open ones over those that watch.
+    // Later recoveries replace earlier ones, and open ones replace watching ones.
     let mut recoveries = BTreeMap::new();
     for life in [Life::Watching, Life::Open] {
         let rows = recovery::Entity::find()
@@ -40,7 +40,7 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
             .all(reader)
             .await?;
         for row in rows {
-            // One that only says that a host has started is no recovery of it.
+            // A recovery that only records that a host has started does not recover the host.
             if life == Life::Open && row.open_key.is_none() {
                 continue;
             }

@@ -1,8 +1,8 @@
-//! Another attempt at what a recovery has failed at.
+//! Another attempt after a failed recovery.
 //!
-//! It goes through the same checks as a notification, in a recovery of its own that looks at everything again. The failed one stays as it
-//! is. It claims nothing of the host (R31): an earlier NORMAL was said of the past. Evidence keeps its date, and stays only if nobody who
-//! reported the host is quarantined.
+//! It passes the same checks as a notification, and is a new recovery that reads everything again. The failed one stays
+//! unchanged. The attempt claims nothing about the host (R31), because an earlier NORMAL was about the past. Evidence
+//! keeps its date, and is kept only if no reporter of the host is quarantined.
 
 use async_trait::async_trait;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
@@ -65,7 +65,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
             return Ok(Retried::Open(recovery_cell(&open, "uuid").id(&open.uuid)?));
         }
     }
-    // The host may have been given another name since.
+    // The host may have been renamed since.
     let host = host::Entity::find()
         .filter(host::Column::Uuid.eq(&failed.host_uuid))
         .filter(host::Column::Deleted.eq(0))
@@ -76,7 +76,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         return Ok(Retried::Refused(text));
     };
     let now = db.now();
-    // Who may not write stories begins nothing either: it would be told nowhere who has wanted it.
+    // A user who may not write to the history cannot start an attempt, because its origin would not be recorded.
     let asked = Note {
         notification: notification.id,
         text: format!("another attempt is asked for by {by}"),
@@ -108,7 +108,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         evidence,
         reporter: None,
     };
-    // No window: a repetition is what is wanted. What is open keeps it out all the same.
+    // Without a window, because a repetition is intended. An open recovery prevents it nevertheless.
     let accepted = match registry.accept_notification(&new, 0, now).await {
         Ok(accepted) => accepted.id,
         Err(error @ (RegistryError::Unavailable { .. } | RegistryError::Database { .. })) => {
@@ -134,7 +134,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     })
 }
 
-/// The evidence of the failed recovery, unless one of its reporters is quarantined by now.
+/// Returns the evidence of the failed recovery, unless one of its reporters is quarantined by now.
 async fn standing_evidence(
     db: &Database,
     failed: &recovery::Model,
@@ -151,7 +151,7 @@ async fn standing_evidence(
     Ok(Some(evidence))
 }
 
-/// A line of a story: who wanted it. In that of the new recovery it is the first.
+/// A line of a recovery's history with the operator who requested an attempt. In the new recovery it is the first line.
 struct Note {
     notification: NotificationId,
     text: String,
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    /// A host whose recovery has ended so.
+    /// Creates a host whose recovery has finished with this status.
     async fn ended(status: NotificationStatus, life: Life) -> (Bench, RecoveryId) {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
@@ -218,7 +218,7 @@ mod tests {
         (bench, id)
     }
 
-    /// The newest recovery, claimed and written so.
+    /// Claims and writes the newest recovery.
     async fn written(bench: &Bench, write: &Write) -> RecoveryId {
         let claimed = bench.claim_newest("engine").await;
         let journal = bench.store.journal();
@@ -281,7 +281,7 @@ mod tests {
         }
     }
 
-    /// The report of the bench says NORMAL, without evidence.
+    /// The report of the test fixture is NORMAL, without evidence.
     #[tokio::test]
     async fn r31_another_attempt_does_not_say_again_that_the_host_is_off() {
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;

@@ -1,6 +1,7 @@
-//! An operator's action about a recovery, written as a row of its own (R32).
+//! An operator's action on a recovery, written as a separate row (R32).
 //!
-//! The columns of the recovery hold the last one too: older programs show it, and an older engine hears an abort there.
+//! The columns of the recovery contain the last action, too: older programs show it, and an older engine reads an abort
+//! there.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
@@ -16,7 +17,7 @@ use crate::error::Stop;
 use crate::waits::{WaitColumns, json};
 use crate::work::{Tx, Verdict, Work};
 
-/// An engine that was seen within this time counts as running.
+/// Maximum age of an engine's last heartbeat for it to count as running.
 const SEEN_WITHIN_MICROS: i64 = 60_000_000;
 
 pub(super) struct Say<'a> {
@@ -33,7 +34,7 @@ impl Work for Say<'_> {
     async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
         let id = self.id.to_string();
         let now = clock::now(tx, self.at).await?;
-        // First the write, so that two of them queue.
+        // The write comes first, so that two actions queue.
         let said = recovery::Entity::update_many()
             .col_expr(
                 recovery::Column::WordNumber,
@@ -56,7 +57,8 @@ impl Work for Say<'_> {
         if said.rows_affected == 0 {
             return Ok(Verdict::Undo(Said::Over));
         }
-        // It would hear the last of several only; an abort is safe whatever else is said.
+        // An older engine would process only the last of several actions. An abort is safe in combination with any
+        // other.
         if self.word != Word::Reject
             && let Some(name) = older_engine(tx, self.at).await?
         {
@@ -82,7 +84,7 @@ impl Work for Say<'_> {
     }
 }
 
-/// A running engine that cannot read rows.
+/// Returns a running engine that cannot read these rows.
 async fn older_engine(tx: &Tx, own: Timestamp) -> Result<Option<String>, Stop> {
     let rows = engine::Entity::find()
         .filter(engine::Column::SeenAt.gt(own.micros().saturating_sub(SEEN_WITHIN_MICROS)))

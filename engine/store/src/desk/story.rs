@@ -1,4 +1,4 @@
-//! Everything there is to know of one recovery.
+//! The complete history of one recovery.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Story>
         .word(&row.kind, RecoveryKind::from_word)?
         .is_planned()
     {
-        // Behind these there is no move. They were written in the order in which they are begun.
+        // These have no move. Their rows are in the order in which they are started.
         rows.extend(shown.into_values());
         rows.sort_by_key(|row| row.id);
     }

@@ -1,4 +1,4 @@
-//! `tachi_action`: what operators ask of recoveries.
+//! `tachi_action`: operators' actions on recoveries.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,16 +8,16 @@ pub struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
     pub(crate) recovery_id: i64,
-    /// The recovery's `word_number` of it.
+    /// The recovery's `word_number` for this action.
     pub(crate) number: i64,
-    /// A word of `Word`.
+    /// A value of `Word`.
     pub(crate) word: String,
     pub(crate) said_by: String,
-    /// By the database's clock.
+    /// The time by the database's clock.
     pub(crate) at: i64,
-    /// JSON of a `Wait`: what the recovery waited for.
+    /// JSON of a `Wait`: the recovery's blocker at that time.
     pub(crate) given_for: Option<String>,
-    /// NULL until an engine has heard it.
+    /// NULL until an engine has processed the action.
     pub(crate) heard_at: Option<i64>,
     pub(crate) heard_epoch: Option<i64>,
 }

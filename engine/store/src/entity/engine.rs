@@ -1,4 +1,4 @@
-//! `tachi_engine`: which engines run.
+//! `tachi_engine`: the heartbeats of engines.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `fact`: what one engine at a time sees of the cloud.
+//! `fact`: observations of the cloud by one engine at a time.
 
 use sea_orm::entity::prelude::*;
 

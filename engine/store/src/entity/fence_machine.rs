@@ -1,4 +1,4 @@
-//! `fence_machine`: which machine each device of a host switches.
+//! `fence_machine`: the machine behind each device of a host.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,14 +9,15 @@ pub struct Model {
     pub(crate) id: i64,
     pub(crate) host: String,
     pub(crate) device: String,
-    /// A `MachineId`; nothing while none was learnt.
+    /// A `MachineId`; NULL until one is known.
     pub(crate) machine: Option<String>,
     pub(crate) since: i64,
-    /// The person who has said so; nothing if it was learnt.
+    /// The operator who set the machine; NULL if it was learned.
     pub(crate) said_by: Option<String>,
-    /// What was expected before.
+    /// The machine that was expected before.
     pub(crate) before: Option<String>,
-    /// What answers although it should not: a `MachineId`, or an empty text for no word at all.
+    /// The machine that responds instead of the expected one: a `MachineId`, or an empty text if the device states
+    /// none.
     pub(crate) answers: Option<String>,
     pub(crate) answered_at: Option<i64>,
 }

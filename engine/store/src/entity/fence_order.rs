@@ -1,4 +1,4 @@
-//! `fence_order`: hosts that were ordered off.
+//! `fence_order`: power-off orders of hosts.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `tachi_freeze`: what operators have frozen.
+//! `tachi_freeze`: operators' freezes.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,16 +10,16 @@ pub struct Model {
     pub(crate) scope: String,
     /// The uuid of a segment, a host or an instance; empty for everything.
     pub(crate) target: String,
-    /// For people.
+    /// The target's name, for people.
     pub(crate) name: String,
     pub(crate) since: i64,
     pub(crate) until_at: i64,
     pub(crate) said_by: String,
     pub(crate) reason: String,
     pub(crate) unless_worse: bool,
-    /// That it ends soon has been told.
+    /// True once operators have been told that the freeze ends soon.
     pub(crate) noticed: bool,
-    /// `None` as long as nobody has written that it has ended; by then its time may be over.
+    /// `None` until its end has been recorded, even if its time has expired.
     pub(crate) ended_at: Option<i64>,
     pub(crate) ended_by: Option<String>,
     #[sea_orm(unique)]

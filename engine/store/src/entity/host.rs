@@ -1,4 +1,4 @@
-//! `hosts`, as Masakari has it.
+//! `hosts`, a table of Masakari.
 
 use sea_orm::entity::prelude::*;
 

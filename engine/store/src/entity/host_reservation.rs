@@ -1,4 +1,4 @@
-//! `host_reservation`: which recovery holds a reserved host.
+//! `host_reservation`: the recoveries that hold reserved hosts.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,7 +10,7 @@ pub struct Model {
     pub(crate) recovery_id: i64,
     pub(crate) host_uuid: String,
     pub(crate) host_name: String,
-    /// The host while it is held, and nothing afterwards (R6).
+    /// The host while it is held, and NULL afterwards (R6).
     pub(crate) open_key: Option<String>,
     pub(crate) state: String,
     pub(crate) was_enabled: bool,

@@ -1,4 +1,4 @@
-//! `instance_restart`: which recovery restarted which instance, and when.
+//! `instance_restart`: restarts of instances by recoveries, with their times.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `tachi_job`: what engines do by the clock.
+//! `tachi_job`: scheduled jobs of engines.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,17 +7,17 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) name: String,
-    /// How often it was begun.
+    /// The number of starts.
     pub(crate) run: i64,
-    /// For which time it was begun last.
+    /// The scheduled time of the last start.
     pub(crate) due_at: Option<i64>,
     pub(crate) begun_at: i64,
     pub(crate) begun_by: String,
-    /// `None` while it runs, or if who has begun it has gone.
+    /// `None` while the job runs, or if the engine that started it is gone.
     pub(crate) ended_at: Option<i64>,
     pub(crate) grade: Option<String>,
     pub(crate) details: String,
-    /// When it last ended with nothing worse than a warning.
+    /// The time of the last run with nothing worse than a warning.
     pub(crate) good_at: Option<i64>,
 }
 

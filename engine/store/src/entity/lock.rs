@@ -1,4 +1,4 @@
-//! `tachi_lock`: rows that are written to be locked.
+//! `tachi_lock`: rows that serve as locks.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `tachi_monitor`: monitors that sign that they are at work.
+//! `tachi_monitor`: heartbeats of monitors.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,18 +10,18 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) kind: String,
     pub(crate) version: String,
-    /// A JSON object: what does not work, by part.
+    /// A JSON object: problems by subsystem.
     pub(crate) troubles: String,
-    /// A JSON array: the hosts it watches.
+    /// A JSON array: the hosts that the monitor watches.
     pub(crate) watches: String,
-    /// Whether it can judge them now.
+    /// True if the monitor can judge them now.
     pub(crate) watching: bool,
-    /// A JSON object: what it says beside that; NULL if an API wrote the row that knew of nothing.
+    /// A JSON object: the additional fields of the heartbeat; NULL if an older API wrote the row.
     pub(crate) says: Option<String>,
     pub(crate) signed_at: i64,
-    /// The boot of its host; NULL unless its heartbeats count.
+    /// The boot of the monitor's host; NULL unless the heartbeats count.
     pub(crate) boot_id: Option<String>,
-    /// A JSON array: the last few heartbeats of that boot.
+    /// A JSON array: the latest heartbeats of that boot.
     pub(crate) beats: Option<String>,
 }
 

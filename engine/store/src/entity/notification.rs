@@ -1,4 +1,4 @@
-//! `notifications`, as Masakari has it, and four columns more.
+//! `notifications`, a table of Masakari with four additional columns.
 
 use sea_orm::entity::prelude::*;
 
@@ -24,13 +24,13 @@ pub struct Model {
     pub(crate) deleted_at: Option<DateTime>,
     /// The row's own id once it is deleted, so that its name is free again.
     pub(crate) deleted: Option<i64>,
-    /// Ours; NULL in what Masakari's own API has written.
+    /// Our column; NULL in rows of Masakari's own API.
     pub(crate) repeat_key: Option<i64>,
-    /// Ours: JSON of a `Reporter`.
+    /// Our column: JSON of a `Reporter`.
     pub(crate) reporter: Option<String>,
-    /// Ours: JSON of the boot of the host when it was reported, as its monitors tell it, and when that was.
+    /// Our column: JSON of the host's boot at the time of the report, according to its monitors, and that time.
     pub(crate) reported_boot: Option<String>,
-    /// Ours: what it reports was seen running again since.
+    /// Our column: true once the report's subject was seen running again.
     pub(crate) running_again: Option<bool>,
 }
 

@@ -22,26 +22,26 @@ pub struct Model {
     pub(crate) state: Option<String>,
     pub(crate) proven_off: bool,
     pub(crate) opened_at: i64,
-    /// When its first attempt was opened; NULL in a first attempt.
+    /// The time at which the first attempt was opened; NULL in a first attempt.
     pub(crate) first_reported_at: Option<i64>,
     pub(crate) word_number: i64,
     pub(crate) word: Option<String>,
-    /// Who has said the word; of a plan, who has asked for it.
+    /// The operator of the last action; for a plan, the operator who requested it.
     pub(crate) word_by: Option<String>,
     pub(crate) word_at: Option<i64>,
     pub(crate) joined_normal: bool,
     /// JSON of an `OffWord`.
     pub(crate) off_word: Option<String>,
-    /// JSON of a list of `Reporter`: all that have reported what it is about, each once.
+    /// JSON of a list of `Reporter`: all reporters of the recovery's subject, each once.
     pub(crate) reporters: Option<String>,
     /// JSON of a list of `MoveWord`.
     pub(crate) move_words: Option<String>,
-    /// A word of `WaitsFor`; NULL in what an older version wrote.
+    /// A value of `WaitsFor`; NULL in rows of an older version.
     pub(crate) waits_for: Option<String>,
     /// JSON of a list of names.
     pub(crate) waits_on: Option<String>,
     pub(crate) waits_since: Option<i64>,
-    /// A failover of the database has lost writes of an owner (R33).
+    /// True if a failover of the database has lost writes of an owner (R33).
     pub(crate) rewound: bool,
 }
 

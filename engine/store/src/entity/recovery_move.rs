@@ -12,7 +12,7 @@ pub struct Model {
     pub(crate) open_key: Option<String>,
     pub(crate) rank: i64,
     pub(crate) state: String,
-    /// A word of `WaitsFor`; NULL in what an older version wrote, and with it the four columns below.
+    /// A value of `WaitsFor`. In rows of an older version it is NULL, as are the four columns below.
     pub(crate) waits_for: Option<String>,
     /// JSON of a list of names.
     pub(crate) waits_on: Option<String>,
@@ -21,7 +21,7 @@ pub struct Model {
     pub(crate) written_off: Option<String>,
     /// JSON of a list of hosts.
     pub(crate) may_run: Option<String>,
-    /// Who has seen to it after it was given up.
+    /// The operator who acknowledged the instance after it was given up.
     pub(crate) seen_to: Option<String>,
 }
 

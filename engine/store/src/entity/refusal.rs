@@ -1,11 +1,11 @@
-//! `tachi_refusal`: reports that were not accepted, counted by ten minutes.
+//! `tachi_refusal`: rejected reports, counted per ten minutes.
 
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tachi_refusal")]
 pub struct Model {
-    /// When the ten minutes began.
+    /// The start of the ten minutes.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) slot: i64,
     /// The process that counts.
@@ -13,10 +13,10 @@ pub struct Model {
     pub(crate) writer: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) number: i64,
-    /// Empty for those of too many hosts.
+    /// The host; empty if reports about too many hosts were rejected.
     pub(crate) host: String,
     pub(crate) kind: String,
-    /// Empty for too many.
+    /// The reporter; empty if there were too many.
     pub(crate) reporter: String,
     pub(crate) reason: String,
     pub(crate) times: i64,

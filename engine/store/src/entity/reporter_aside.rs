@@ -1,4 +1,4 @@
-//! `reporter_aside`: reporters that are set aside, and those that should be and are too many.
+//! `reporter_aside`: quarantined reporters, and those that are not quarantined only because there would be too many.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,17 +7,17 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
-    /// The hash of its voice.
+    /// The hash of the reporter's identity.
     #[sea_orm(unique)]
     pub(crate) voice: String,
     /// JSON of a `Reporter`.
     pub(crate) reporter: String,
     pub(crate) since: i64,
-    /// For people.
+    /// The reason, for people.
     pub(crate) why: String,
-    /// Whether what it says begins nothing; else it is only told of.
+    /// True if the reporter's reports start nothing; otherwise it is only listed.
     pub(crate) aside: bool,
-    /// How many reports have been kept of it since.
+    /// The number of reports that have been stored without effect since.
     pub(crate) unheard: i64,
 }
 

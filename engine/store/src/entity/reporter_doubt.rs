@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
-    /// The hash of whose claim it was.
+    /// The hash of the claimant's identity.
     pub(crate) voice: String,
     pub(crate) recovery_uuid: String,
     pub(crate) host_name: String,

@@ -1,4 +1,4 @@
-//! `failover_segments`, as Masakari has it.
+//! `failover_segments`, a table of Masakari.
 
 use sea_orm::entity::prelude::*;
 

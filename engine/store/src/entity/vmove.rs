@@ -1,4 +1,4 @@
-//! `vmoves`, as Masakari has it.
+//! `vmoves`, a table of Masakari.
 
 use sea_orm::entity::prelude::*;
 

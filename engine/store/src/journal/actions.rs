@@ -1,4 +1,4 @@
-//! Operators' actions as rows: each is read until an engine has marked it heard in its own transaction (R32).
+//! Operators' actions as rows. Each is read until an engine has marked it as processed in its own transaction (R32).
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
@@ -13,7 +13,8 @@ use crate::entity::recovery;
 use crate::error::Stop;
 use crate::work::Tx;
 
-/// Those that nobody has heard, oldest first. Of most recoveries nobody has ever said anything, and nothing is read.
+/// Returns the actions that no engine has processed, oldest first. Most recoveries have no action, and then no query is
+/// needed.
 pub(crate) async fn unheard(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
@@ -60,7 +61,7 @@ fn action(row: &Model, now: Timestamp) -> Result<OperatorAction, Stop> {
     })
 }
 
-/// Marks what this transaction's owner has heard.
+/// Marks the actions that this transaction's owner has processed.
 pub(super) async fn mark(tx: &Tx, row: &recovery::Model, heard: &[i64], now: Timestamp) -> Result<(), Stop> {
     if heard.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The journal, asked by epochs: the rest of a claim is read from the row, so that a test need not keep it.
+//! The journal addressed by epochs: the rest of a claim is read from the row, so that a test need not keep it.
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::{Elapsed, RecoveryId};
@@ -8,7 +8,7 @@ use tachi_engine::ports::{Journal as _, JournalError};
 use super::{JournalTables, recovery};
 
 impl JournalTables {
-    /// The claim of this epoch, as whoever wrote the row last knows it.
+    /// Returns the claim of this epoch, as known to the last writer of the row.
     pub(crate) async fn claim_of(&self, id: RecoveryId, epoch: u64) -> Claim {
         let row = recovery::Entity::find()
             .filter(recovery::Column::Uuid.eq(id.to_string()))

@@ -1,7 +1,7 @@
-//! Beats of several recoveries in one transaction, in as many statements as one needs.
+//! Heartbeats of several recoveries in one transaction, with as many statements as one needs.
 //!
-//! It begins, as every write does, with a counted update, of each at its own epoch (R1). A claim that is lost matches no row and so
-//! writes nothing; those beside it are held all the same.
+//! Like every write it starts with a counted update, for each recovery at its own epoch (R1). A lost claim matches no
+//! row and so writes nothing; the others are unaffected.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Work for Beats<'_> {
             let beats = padded(self.beats);
             let raised = raise(tx, &beats).await?;
             held = self.read(tx, &beats).await?;
-            // On a node that lags behind, a claim may come into sight between the two.
+            // On a node that lags behind, a claim may become visible between the two statements.
             if let Some(row) = held.keys().next().filter(|_| held.len() as u64 != raised) {
                 return Err(Failure::Stale { row: row.0.clone() }.into());
             }
@@ -54,19 +54,20 @@ impl Work for Beats<'_> {
     }
 }
 
-/// A recovery and the epoch at which it beats: a claim and the one that it was lost to may be in one batch.
+/// Returns a recovery and the epoch of its heartbeat: one batch may contain a claim and the claim that replaced it.
 fn claim_of(beat: &Beat) -> Result<(String, i64), Failure> {
     Ok((beat.claim.id.to_string(), signed("epoch", beat.claim.epoch)?))
 }
 
-/// The row of a claim that is held, at `past` beats after what its owner knows. The sequence is left alone (R33).
+/// Returns the condition for the row of a held claim, `past` heartbeats after the one that its owner knows. The
+/// sequence is not compared (R33).
 fn row_of(beat: &Beat, past: u64) -> Result<(String, Condition), Failure> {
     let row = claim::held(&beat.claim)?
         .add(recovery::Column::Beat.eq(signed("beat", beat.claim.beat.saturating_add(past))?));
     Ok((beat.claim.id.to_string(), row))
 }
 
-/// Gives how many claims are held.
+/// Writes the heartbeats, and returns the number of held claims.
 async fn raise(tx: &Tx, beats: &[Beat]) -> Result<u64, Stop> {
     let mut elapsed = CaseStatement::new();
     let mut claims = Vec::with_capacity(beats.len());
@@ -91,7 +92,7 @@ async fn raise(tx: &Tx, beats: &[Beat]) -> Result<u64, Stop> {
 }
 
 impl Beats<'_> {
-    /// What is told to those that hold their claim. Their rows are locked by now.
+    /// Reads the pulses of the held claims. Their rows are locked by now.
     async fn read(&self, tx: &Tx, beats: &[Beat]) -> Result<BTreeMap<(String, i64), Pulse>, Stop> {
         let mut claims = Vec::with_capacity(beats.len());
         for beat in beats {

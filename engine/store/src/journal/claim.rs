@@ -1,4 +1,4 @@
-//! Claiming recoveries, several in one transaction, and letting go of one.
+//! Claims of recoveries, several in one transaction, and their release.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,9 +26,12 @@ use crate::error::{Failure, Stop};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work, roll_back};
 
-/// Claims in one transaction what is still as it was seen: at the epoch and sequence, with the owner (R33), and reads only after the claims are committed, in one
-/// snapshot on the same connection (R1). If yet another engine claims in between, what is read may be newer than the claim; then
-/// every write of this owner is lost. The answers are in the order of `seen`: `None` if somebody was quicker.
+/// Claims recoveries in one transaction and reads them.
+///
+/// A recovery is claimed if it is unchanged: with the epoch, sequence and owner of `seen` (R33). It is read only after
+/// the claims are committed, in one snapshot on the same connection (R1). If another engine claims it in between, the
+/// data read may be newer than the claim; then every write of this owner is refused. The results have the order of
+/// `seen`: `None` if another engine was faster.
 pub(super) async fn claim_all(
     db: &Database,
     seen: &[ClaimView],
@@ -71,7 +74,7 @@ struct Take<'a> {
 
 #[async_trait]
 impl Work for Take<'_> {
-    /// The ids of those that are claimed.
+    /// The ids of the claimed recoveries.
     type Output = BTreeSet<String>;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<BTreeSet<String>>, Stop> {
@@ -98,8 +101,8 @@ impl Work for Take<'_> {
             .filter(recovery::Column::Owner.eq(self.owner))
             .all(tx)
             .await?;
-        // An earlier claim of ours whose answer was lost, and that this node has not shown yet when it was seen, looks as if it were
-        // made here. Then nothing is claimed, and the next look sees it as it is.
+        // An earlier claim of ours whose response was lost may not have been visible on this node before, and then
+        // looks like one made here. In that case nothing is claimed, and the next read shows the true state.
         if rows.len() as u64 != taken.rows_affected {
             let row = rows.first().map_or_else(String::new, |row| row.uuid.clone());
             return Err(Failure::Stale { row }.into());
@@ -126,10 +129,10 @@ impl Work for Take<'_> {
     }
 }
 
-/// A recovery, and what its row has to be.
+/// A recovery and the condition for its row.
 type Wanted = (String, Condition);
 
-/// The row as it was seen.
+/// Returns the condition for a row that is unchanged.
 fn as_seen(view: &ClaimView) -> Result<Wanted, Failure> {
     let uuid = view.id.to_string();
     let owner = view.owner.as_deref().map_or_else(
@@ -144,7 +147,7 @@ fn as_seen(view: &ClaimView) -> Result<Wanted, Failure> {
     Ok((uuid, row))
 }
 
-/// The row of a claim, as long as it is held.
+/// Returns the condition for the row of a claim that is still held.
 pub(super) fn held(claim: &Claim) -> Result<Condition, Failure> {
     Ok(Condition::all()
         .add(recovery::Column::Uuid.eq(claim.id.to_string()))
@@ -152,18 +155,18 @@ pub(super) fn held(claim: &Claim) -> Result<Condition, Failure> {
         .add(recovery::Column::Owner.eq(&claim.owner)))
 }
 
-/// The rows that are as one of them wants.
+/// Selects the rows that meet one of the conditions.
 pub(super) fn any_of(wanted: &[Wanted]) -> Condition {
     let wanted = padded(wanted);
     let each = wanted
         .iter()
         .fold(Condition::any(), |each, (_, row)| each.add(row.clone()));
-    // By the index, whatever the planner thinks of the many conditions.
+    // Forces the use of the index, whatever the planner concludes from the many conditions.
     let ids = wanted.iter().map(|(uuid, _)| uuid);
     Condition::all().add(recovery::Column::Uuid.is_in(ids)).add(each)
 }
 
-/// The rows of recoveries at the epochs named with their ids.
+/// Selects the rows of recoveries at the given epochs.
 pub(super) fn at_epochs(claims: &[(String, i64)]) -> Condition {
     let mut each = Condition::any();
     let claims = padded(claims);
@@ -171,12 +174,13 @@ pub(super) fn at_epochs(claims: &[(String, i64)]) -> Condition {
         let this = recovery::Column::Uuid.eq(uuid);
         each = each.add(this.and(recovery::Column::Epoch.eq(*epoch)));
     }
-    // By the index, whatever the planner thinks of the many pairs.
+    // Forces the use of the index, whatever the planner concludes from the many pairs.
     let ids = claims.iter().map(|(uuid, _)| uuid);
     Condition::all().add(recovery::Column::Uuid.is_in(ids)).add(each)
 }
 
-/// The row of a recovery that must be there, without its state, which grows with the instances of a host: most have no use for it.
+/// Reads the row of an existing recovery without its state, which grows with the number of the host's instances and is
+/// rarely needed.
 pub(super) async fn without_state(db: &impl ConnectionTrait, uuid: &str) -> Result<recovery::Model, Stop> {
     let found = all_without_state()
         .filter(recovery::Column::Uuid.eq(uuid))
@@ -193,18 +197,18 @@ pub(super) fn all_without_state() -> Select<recovery::Entity> {
         .expr_as(Expr::cust("NULL"), recovery::Column::State.as_str())
 }
 
-/// What claims are told, read for all of them at once.
+/// The data of several claims, read for all of them at once.
 struct Reading<'a> {
     tx: &'a Tx,
     now: Timestamp,
     rows: BTreeMap<String, recovery::Model>,
     notifications: BTreeMap<String, notification::Model>,
     places: BTreeMap<String, Place>,
-    /// The states of the moves of a recovery, by its number.
+    /// The states of a recovery's moves, by the recovery's number.
     moves: BTreeMap<i64, Vec<String>>,
-    /// Whether anything is frozen that could matter to one of them.
+    /// True if there is any freeze that could affect one of the recoveries.
     freezes: bool,
-    /// The database's time, where that is another machine's.
+    /// The database's time, if the database is on another machine.
     clock: Option<Timestamp>,
 }
 
@@ -247,8 +251,8 @@ impl<'a> Reading<'a> {
             .rows
             .remove(&uuid)
             .ok_or_else(|| dangling("recovery", &uuid))?;
-        // A snapshot that shows the claim shows all that was written under the claims before it. If the connection was
-        // replaced in between, by one to a node that lags behind, this is where it shows.
+        // A snapshot that includes the claim includes all writes under earlier claims. If the connection was replaced
+        // in between by one to a node that lags behind, this check detects it.
         if row.epoch < signed("epoch", epoch)? {
             return Err(Failure::Stale { row: row.uuid }.into());
         }
@@ -292,7 +296,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What is known of the moves of these; a process has none, and what a person plans keeps its own.
+/// Reads the states of these recoveries' moves. A process recovery has none, and a planned one stores its own.
 async fn moves(db: &Tx, rows: &[recovery::Model]) -> Result<BTreeMap<i64, Vec<String>>, Stop> {
     let kept = [RecoveryKind::Host, RecoveryKind::Vm].map(RecoveryKind::as_str);
     let has_moves = |row: &&recovery::Model| kept.contains(&row.kind.as_str());
@@ -331,7 +335,7 @@ fn dangling(table: &'static str, row: &str) -> Failure {
     }
 }
 
-/// Lets go of a claim. The epoch stays, so the next claim is counted as any other.
+/// Releases a claim. The epoch stays, so the next claim increments it like any other.
 pub(super) struct Release<'a> {
     pub(super) claim: &'a Claim,
 }

@@ -1,4 +1,4 @@
-//! One transaction of a claimed recovery.
+//! A transaction of a claimed recovery.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
@@ -23,14 +23,15 @@ use crate::waits::WaitColumns;
 use crate::work::{Tx, Verdict, Work};
 use crate::{clock, freezes, lock};
 
-/// How many rows go into one statement. `SQLite` allows 32,766 parameters, and 500 rows of the widest table use a quarter.
+/// Limit of rows per statement. `SQLite` permits 32,766 parameters, and 500 rows of the widest table use a quarter of
+/// them.
 pub(super) const BATCH: usize = 500;
 
 pub(super) struct Commit<'a> {
     pub(super) claim: &'a Claim,
     pub(super) write: &'a Write,
     pub(super) now: Timestamp,
-    /// When it was begun, whatever it waits for.
+    /// The start of the write, including its waits.
     pub(super) begun: Instant,
 }
 
@@ -39,7 +40,7 @@ impl Work for Commit<'_> {
     type Output = Committed;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Committed>, Stop> {
-        // First of all the write that checks the claim (R1, R33).
+        // The write that checks the claim comes first (R1, R33).
         if !self.hold(tx).await? {
             return rewind::missed(tx, self.claim).await;
         }
@@ -47,7 +48,7 @@ impl Work for Commit<'_> {
         let row = claim::without_state(tx, &self.claim.id.to_string()).await?;
         let mut hosts: Vec<&str> = write.unless_host_recovery.as_deref().into_iter().collect();
         if convert::recovery_kind(&row)?.is_planned() {
-            // Nothing is taken from a host that is being recovered either.
+            // A planned recovery must not take instances from a host that is being recovered, either.
             hosts.extend(write.unless_elsewhere.as_ref().map(|asked| asked.host.as_str()));
         }
         if !hosts.is_empty() && self.is_one_recovered(tx, &row, &hosts).await? {
@@ -59,7 +60,7 @@ impl Work for Commit<'_> {
                 return Ok(Verdict::Undo(Committed::InstancesUnderRecovery(servers)));
             }
         }
-        // After the host was taken: a recovery of it that ends first has left what it knows.
+        // This follows the host's lock: a recovery of the host that finishes first has stored its results.
         if let Some(asked) = &write.unless_elsewhere {
             let hosts = given_up::elsewhere(tx, asked).await?;
             if !hosts.is_empty() {
@@ -115,7 +116,7 @@ impl Work for Commit<'_> {
             freezes::of_drained(tx, &row, order, self.now).await?;
         }
         freezes::worse(tx, &write.worse, self.now).await?;
-        // After all that is written of the host.
+        // This follows all writes about the host.
         let mut pulse = if write.life == Some(Life::Closed) && !write.unless_frozen.asks() {
             pulse::last(&row)?
         } else {
@@ -139,7 +140,7 @@ impl Work for Commit<'_> {
 }
 
 impl Commit<'_> {
-    /// The counted update that every transaction begins with. `false` if the claim is not held any more.
+    /// Executes the counted update with which every transaction starts. `false` if the claim is no longer held.
     async fn hold(&self, tx: &Tx) -> Result<bool, Stop> {
         let write = self.write;
         let mut update = recovery::Entity::update_many()
@@ -185,8 +186,8 @@ impl Commit<'_> {
         Ok(held.rows_affected == 1)
     }
 
-    /// Whether a host of these names is being recovered by somebody else. The hosts are taken, as when a notification is
-    /// accepted, so that neither can slip past the other.
+    /// True if another recovery is open for a host of these names. Takes the hosts' locks, as the acceptance of a
+    /// notification does, so that neither can miss the other.
     async fn is_one_recovered(&self, tx: &Tx, row: &recovery::Model, names: &[&str]) -> Result<bool, Stop> {
         let hosts = host::Entity::find()
             .filter(host::Column::Name.is_in(names.iter().copied()))
@@ -197,8 +198,8 @@ impl Commit<'_> {
         let open = recovery::Column::Life
             .eq(Life::Open.as_str())
             .and(recovery::Column::OpenKey.is_not_null());
-        // A recovery that watches the host's return gives way to a younger one that does: what the younger has changed in
-        // Nova's record looks like heartbeats to the elder.
+        // A recovery that watches the host's return gives way to a newer one that does, because the changes of the
+        // newer one to Nova's record look like heartbeats to the older one.
         let younger = recovery::Column::Life
             .eq(Life::Watching.as_str())
             .and(recovery::Column::Id.gt(row.id));
@@ -218,7 +219,8 @@ impl Commit<'_> {
         Ok(found.is_some())
     }
 
-    /// Whatever it has taken is free for others. A process has nothing that could be taken, an instance no reserve.
+    /// Releases everything that the recovery has taken. A process recovery takes nothing, and an instance recovery no
+    /// reserved host.
     async fn free(&self, tx: &Tx, row: &recovery::Model) -> Result<(), Stop> {
         match convert::recovery_kind(row)? {
             RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => Ok(()),
@@ -257,14 +259,14 @@ impl Commit<'_> {
     }
 
     async fn host(&self, tx: &Tx, row: &recovery::Model, change: HostWrite) -> Result<(), Stop> {
-        // What an operator says of the host meanwhile must not get lost between the look and the write.
+        // An operator's concurrent change to the host must not get lost between the read and the write.
         lock::take(tx, [change.host.to_string()]).await?;
         let found = host::Entity::find()
             .filter(host::Column::Uuid.eq(change.host.to_string()))
             .filter(host::Column::Deleted.eq(0))
             .one(tx)
             .await?;
-        // A host that was deleted meanwhile shows nothing any more.
+        // A host that has been deleted meanwhile is not changed.
         if let Some(host) = found {
             let at = to_column(self.now.whole_seconds())?;
             maintenance::put(tx, &host, change.why, row.id, at).await?;
@@ -273,8 +275,8 @@ impl Commit<'_> {
     }
 }
 
-/// The instances that were reported on the host and whose recoveries are open. One that begins after this write hears of the freeze
-/// before it does anything.
+/// Returns the instances that were reported on the host and whose recoveries are open. A recovery that starts after
+/// this write learns of the freeze before it acts.
 async fn instances_recovered(tx: &Tx, row: &recovery::Model) -> Result<Vec<ServerId>, Stop> {
     let open = recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Vm.as_str()))
@@ -288,7 +290,7 @@ async fn instances_recovered(tx: &Tx, row: &recovery::Model) -> Result<Vec<Serve
         .collect())
 }
 
-/// Notes that what was reported runs again.
+/// Records that the reported subject runs again.
 async fn running_again(tx: &Tx, row: &recovery::Model) -> Result<(), Stop> {
     notification::Entity::update_many()
         .col_expr(notification::Column::RunningAgain, Expr::value(true))
@@ -322,7 +324,7 @@ async fn proofs(tx: &Tx, row: &recovery::Model, proofs: &[ProofWrite], now: Time
     if proofs.is_empty() {
         return Ok(());
     }
-    // Guards of all engines judge by how old it is.
+    // The guards of all engines depend on its age.
     let now = clock::now(tx, now).await?;
     for batch in proofs.chunks(BATCH) {
         let rows = batch.iter().map(|proof| recovery_proof::ActiveModel {

@@ -1,4 +1,4 @@
-//! The store answers as every journal must.
+//! The store fulfils the contract of a journal.
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use crate::{Role, Store};
 
 struct Bed {
     bench: Bench,
-    /// As the API has it.
+    /// The store of the API.
     api: Store,
-    /// As engines and operators have it.
+    /// The store of engines and operators.
     engine: Store,
     segment: Segment,
     hosts: Vec<HostId>,
@@ -35,7 +35,8 @@ struct Bed {
 }
 
 impl Bed {
-    /// With the grants of API and engine where there are such; else the owner of the schema does both.
+    /// Creates the fixture with the users of API and engine if the database has users; otherwise the owner of the
+    /// schema does both.
     async fn new(granted: bool) -> Self {
         let bench = Bench::new().await;
         let (mut api, mut engine) = (bench.store.clone(), bench.store.clone());
@@ -63,7 +64,7 @@ impl Bed {
         }
     }
 
-    /// What an owner knows who has lost so many commits and beats.
+    /// Returns the claim as known to an owner who has lost this number of commits and heartbeats.
     async fn known(&self, recovery: usize, epoch: u64, owner: usize, lost: (u64, u64)) -> Claim {
         let journal = self.engine.journal();
         let row = journal.claim_of(self.recoveries[recovery], epoch).await;
@@ -339,7 +340,7 @@ async fn r1_r2_r6_r10_r12_r19_r20_r22_r24_the_store_answers_as_every_journal_mus
     answers_as_it_must(false).await;
 }
 
-/// On `SQLite` there are no users.
+/// Skipped on `SQLite`, which has no users.
 #[tokio::test]
 async fn t2_the_store_does_all_its_work_with_the_grants_of_api_and_engine() {
     if std::env::var("TACHI_TEST_DATABASE").is_ok_and(|kind| !kind.is_empty() && kind != "sqlite") {

@@ -1,4 +1,4 @@
-//! What is frozen of what a recovery is about, read in every transaction of it.
+//! The freezes that affect a recovery, read in each of its transactions.
 
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
@@ -15,11 +15,13 @@ use crate::entity::{host, recovery};
 use crate::error::{Failure, Stop};
 use crate::freezes::freeze;
 
-/// A recovery's beginning is dated by the machine that accepted the report, and the end of a freeze by the database. A freeze that
-/// counts as ended since although it was before costs a second look.
+/// Assumed maximum difference between two clocks, in microseconds: the machine that accepted the report dates a
+/// recovery's start, and the database dates a freeze's end. A freeze that counts as ended since then, but ended before,
+/// costs only one additional check.
 const CLOCKS_DIFFER: i64 = 5_000_000;
 
-/// `own` is this machine's time; the database's counts.
+/// Reads the freezes that affect a recovery. `own` is this machine's time; the database's time is used if it has its
+/// own.
 pub(super) async fn of(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
@@ -35,14 +37,14 @@ pub(super) async fn of(
         .add(is(FreezeScope::Instance))
         .add(is(FreezeScope::Host).and(Column::Target.eq(&row.host_uuid)));
     if let Some(name) = name {
-        // It was deleted and registered again meanwhile.
+        // The host was deleted and registered again meanwhile.
         about = about.add(is(FreezeScope::Host).and(Column::Name.eq(name)));
     }
     if let Some(segment) = segment {
         about = about.add(is(FreezeScope::Segment).and(Column::Target.eq(segment)));
     }
     if of_instance {
-        // It may find its instance on any host.
+        // The recovery may find its instance on any host.
         about = about.add(is(FreezeScope::Host)).add(is(FreezeScope::Segment));
     }
     let rows = Entity::find()
@@ -89,7 +91,7 @@ pub(super) async fn of(
         }
     }
     frozen.over.sort_by_key(|one| one.number);
-    // By the names that they have now.
+    // By the current names of the hosts.
     for (which, freeze) in hosts {
         let hosts = host::Entity::find()
             .filter(which)
@@ -103,7 +105,7 @@ pub(super) async fn of(
     Ok(frozen)
 }
 
-/// Whether anything could be frozen, or have been, of recoveries that were all begun since then. Mostly nothing is.
+/// True if any freeze could affect recoveries that were all opened since then. Usually there is none.
 pub(super) async fn anything(db: &impl ConnectionTrait, opened: i64) -> Result<bool, Stop> {
     let found: Option<i64> = Entity::find()
         .select_only()
@@ -122,11 +124,12 @@ fn open_or_ended_since(opened: i64) -> Condition {
         .add(Column::EndedAt.gte(opened.saturating_sub(CLOCKS_DIFFER)))
 }
 
-/// The hosts that are frozen themselves. What is frozen with its segment is no other matter for a recovery that has begun there.
+/// The hosts that are frozen themselves. A freeze of the segment does not count here: it makes no difference to a
+/// recovery that has started in that segment.
 pub(super) struct Hosts(Vec<Model>);
 
 impl Hosts {
-    /// `own` is this machine's time.
+    /// Reads the freezes of hosts. `own` is this machine's time.
     pub(super) async fn read(db: &impl ConnectionTrait, own: Timestamp) -> Result<Self, Stop> {
         let mut rows = Entity::find()
             .filter(Column::Scope.eq(FreezeScope::Host.as_str()))
@@ -140,14 +143,14 @@ impl Hosts {
         Ok(Self(rows))
     }
 
-    /// By its id or, if it was registered again, by its name.
+    /// True if the host is frozen, by its id or, if it was registered again, by its name.
     pub(super) fn has(&self, host: &host::Model) -> bool {
         let is_it = |row: &Model| row.target == host.uuid || row.name == host.name;
         self.0.iter().any(is_it)
     }
 }
 
-/// Whether it has ended since then, or may have.
+/// True if the freeze has ended since then, or may have.
 fn since(row: &Model, opened: i64) -> bool {
     let ended = row.ended_at.unwrap_or(row.until_at);
     ended >= opened.saturating_sub(CLOCKS_DIFFER)

@@ -1,4 +1,4 @@
-//! What recoveries of a host have given up of Nova's evacuation records, and where instances may run after that.
+//! Nova's evacuation records that recoveries of a host have given up, and the hosts on which instances may still run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move};
 use crate::error::{Failure, Stop};
 
-/// A move: its instance, the column that is asked for, and its state if an older version wrote it, which knows of no column.
+/// A move: its instance, the requested column, and its state, for rows of an older version without that column.
 type Kept = (String, Option<String>, Option<String>);
 
 fn read<T: DeserializeOwned + Default>(
@@ -34,13 +34,13 @@ fn read<T: DeserializeOwned + Default>(
     };
     let value = match value {
         Some(text) => cell(column).json(&text)?,
-        // One that is not understood counts for nothing.
+        // A state that cannot be parsed counts as empty.
         None => state.as_deref().and_then(in_state).unwrap_or_default(),
     };
     Ok((cell("instance_uuid").id(&server)?, value))
 }
 
-/// A list with something in it, or one that has to be looked for in the state.
+/// Selects non-empty lists, and those that have to be read from the state.
 fn may_have(column: recovery_move::Column) -> Condition {
     Condition::any().add(column.ne("[]")).add(column.is_null())
 }
@@ -68,7 +68,7 @@ pub(super) async fn of_host(
         .column(recovery_move::Column::WrittenOff)
         .column(recovery_move::Column::State)
         .filter(recovery_move::Column::RecoveryId.is_in(recoveries))
-        // Hardly any has: the rest need not be carried here.
+        // Few moves have such records, so only those are read.
         .filter(may_have(recovery_move::Column::WrittenOff))
         .order_by_asc(recovery_move::Column::RecoveryId)
         .into_tuple()
@@ -80,7 +80,7 @@ pub(super) async fn of_host(
     Ok(given_up(kept.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Where these instances may run by what recoveries of any host have left.
+/// Returns the hosts on which these instances may run, according to the recoveries of all hosts.
 pub(super) async fn may_run_of(
     db: &impl ConnectionTrait,
     servers: &BTreeSet<ServerId>,
@@ -92,7 +92,7 @@ pub(super) async fn may_run_of(
             .select_only()
             .column(recovery_move::Column::InstanceUuid)
             .filter(recovery_move::Column::InstanceUuid.is_in(names))
-            // Hardly any has.
+            // Few moves have such hosts.
             .filter(may_have(recovery_move::Column::MayRun))
             .into_tuple()
             .all(db)
@@ -100,7 +100,7 @@ pub(super) async fn may_run_of(
         if doubtful.is_empty() {
             continue;
         }
-        // A later recovery may have found out.
+        // A later recovery may have resolved it.
         let rows: Vec<Kept> = recovery_move::Entity::find()
             .select_only()
             .column(recovery_move::Column::InstanceUuid)
@@ -117,15 +117,15 @@ pub(super) async fn may_run_of(
     Ok(found)
 }
 
-/// The moves of an instance, the youngest first.
+/// Selects the moves of an instance, the newest first.
 fn moves_of(server: ServerId) -> Select<recovery_move::Entity> {
     recovery_move::Entity::find()
         .filter(recovery_move::Column::InstanceUuid.eq(server.to_string()))
         .order_by_desc(recovery_move::Column::RecoveryId)
 }
 
-/// Where else an instance may run by the youngest recovery of a host that has moved it, unless a person has seen to it. A recovery
-/// that has ended has found out, or has given the instance up.
+/// Returns the other hosts on which an instance may run according to the newest recovery that has moved it, unless an
+/// operator has acknowledged it. A finished recovery has either resolved it or given the instance up.
 pub(super) async fn elsewhere(
     db: &impl ConnectionTrait,
     asked: &Elsewhere,

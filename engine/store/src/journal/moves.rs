@@ -21,7 +21,7 @@ use crate::time::{to_column, to_column_opt};
 use crate::waits::{WaitColumns, json};
 use crate::work::Tx;
 
-/// Which of the instances that are to be worked on have an open move in another recovery.
+/// Returns the instances of these moves that have an open move in another recovery.
 pub(super) async fn taken(
     db: &impl ConnectionTrait,
     id: RecoveryId,
@@ -58,10 +58,10 @@ pub(super) async fn taken(
     Ok(taken)
 }
 
-/// Inserts the moves that are new, in batches, and overwrites the others.
+/// Inserts new moves in batches, and overwrites the others.
 ///
-/// Not an upsert: `MariaDB`'s would take a conflict on the open key for one on the id, and overwrite the other recovery's
-/// move.
+/// An upsert would not do: `MariaDB`'s would treat a conflict on the open key as one on the id, and overwrite the other
+/// recovery's move.
 pub(super) async fn write(
     tx: &Tx,
     row: &recovery::Model,
@@ -85,7 +85,7 @@ pub(super) async fn write(
     for batch in new.chunks(BATCH) {
         insert(tx, row, batch, now).await?;
     }
-    // Those that end come first: they give their instance free for one that begins.
+    // Moves that end come first, because they release their instance for one that starts.
     for one in old
         .iter()
         .filter(|one| !one.open)
@@ -180,7 +180,7 @@ fn open_key(one: &MoveWrite) -> Option<String> {
     one.open.then(|| one.server.to_string())
 }
 
-/// What is kept of a move in columns of their own.
+/// The data of a move that is stored in separate columns.
 struct Facts {
     wait: WaitColumns,
     written_off: String,

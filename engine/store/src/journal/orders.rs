@@ -1,4 +1,4 @@
-//! Hosts that were ordered off, and how many of them lately (R24).
+//! Power-off orders of hosts, and the limit of recent ones (R24).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::error::Stop;
 use crate::work::Tx;
 use crate::{clock, lock};
 
-/// All who order a host off take this, so that no two of them are the last one that is allowed.
+/// The lock for every power-off order, so that two orders cannot both be the last permitted one.
 const LOCK: &str = "fence-orders";
 
-/// What is older than this is of interest to nobody.
+/// Time after which an order is not needed any more.
 const KEPT: Duration = Duration::from_hours(7 * 24);
 
-/// Sets one down, unless there are too many already. A recovery that orders again is counted once.
+/// Records an order, unless there are too many already. A recovery that repeats its order counts once.
 pub(super) async fn count(
     tx: &Tx,
     row: &recovery::Model,
@@ -28,7 +28,7 @@ pub(super) async fn count(
     now: Timestamp,
 ) -> Result<bool, Stop> {
     lock::take(tx, [LOCK.to_owned()]).await?;
-    // Taken after the lock, so that the order of these times is that of the orders.
+    // The time is read under the lock, so that the times have the order of the power-off orders.
     let now = clock::now(tx, now).await?;
     if let Some(at_most) = order.at_most {
         let others: Vec<String> = fence_order::Entity::find()
@@ -58,7 +58,7 @@ pub(super) async fn count(
     Ok(true)
 }
 
-/// So long before `now`, in microseconds.
+/// Returns the time that is `time` before `now`, in microseconds.
 pub(crate) fn before(now: Timestamp, time: Duration) -> i64 {
     let time = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     now.micros().saturating_sub(time)

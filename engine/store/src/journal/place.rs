@@ -1,5 +1,5 @@
-//! The hosts that recoveries are about, with their segments, read in every transaction of a recovery: in one statement, and a second
-//! for those on maintenance.
+//! The hosts of recoveries, with their segments, read in every transaction of a recovery: with one statement, and a
+//! second one for hosts in maintenance.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,18 @@ use crate::registry::maintenance;
 /// A host, deleted or not, and its segment.
 pub(super) struct Place {
     pub(super) host: host::Model,
-    /// `None` if nothing is left of it.
+    /// `None` if the segment's row no longer exists.
     pub(super) segment: Option<segment::Model>,
-    /// `None` if the host is not on maintenance.
+    /// `None` if the host is not in maintenance.
     pub(super) maintenance: Option<MaintenanceReason>,
 }
 
-/// `None` if nothing is left of the host.
+/// Reads one host; `None` if its row no longer exists.
 pub(super) async fn of(db: &impl ConnectionTrait, host: &str) -> Result<Option<Place>, Stop> {
     Ok(of_all(db, &[host]).await?.remove(host))
 }
 
-/// By the hosts' ids; what nothing is left of is missing.
+/// Reads hosts by their ids. Hosts without a row are missing from the result.
 pub(super) async fn of_all(
     db: &impl ConnectionTrait,
     hosts: &[&str],

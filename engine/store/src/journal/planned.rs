@@ -1,5 +1,7 @@
-//! The instances of what a person has planned. The API shows them as vmoves; there is no move behind one, for that is what keeps an
-//! instance for one recovery and says where else it may run, and a live migration is Nova's affair from one end to the other.
+//! The instances of planned recoveries.
+//!
+//! The API shows them as vmoves. They have no move, because a move reserves an instance for one recovery and records
+//! where else it may run, while Nova is responsible for the whole of a live migration.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +18,7 @@ use crate::error::Stop;
 use crate::time::{to_column, to_column_opt};
 use crate::work::Tx;
 
-/// Inserts those that are new, and overwrites the others.
+/// Inserts new instances, and overwrites the others.
 pub(super) async fn write(
     tx: &Tx,
     row: &recovery::Model,

@@ -1,4 +1,4 @@
-//! What an operator may have changed, read in every transaction of a recovery (R20).
+//! The data that an operator may have changed, read in every transaction of a recovery (R20).
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
@@ -13,7 +13,7 @@ use crate::convert::{self, recovery_cell};
 use crate::entity::{notification, recovery, segment};
 use crate::error::Stop;
 
-/// `place` is where it is, and `own` this machine's time.
+/// Reads the pulse. `place` is the recovery's host, and `own` this machine's time.
 pub(super) async fn read(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
@@ -24,7 +24,8 @@ pub(super) async fn read(
     with(db, row, place, frozen, own).await
 }
 
-/// That of a recovery that ends with this write, and hears of nothing any more: what its row says.
+/// Returns the pulse of a recovery that ends with this write and needs no further data: it contains only the data of
+/// its row.
 pub(super) fn last(row: &recovery::Model) -> Result<Pulse, Stop> {
     Ok(Pulse {
         segment_enabled: true,
@@ -39,7 +40,7 @@ pub(super) fn last(row: &recovery::Model) -> Result<Pulse, Stop> {
     })
 }
 
-/// The same, where it is known what is frozen.
+/// Reads the pulse if the freezes are known already.
 pub(super) async fn with(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
@@ -61,7 +62,7 @@ pub(super) async fn with(
     })
 }
 
-/// A segment that is deleted, or of which nothing is left, counts as disabled.
+/// True if the segment is enabled. A deleted or missing segment counts as disabled.
 async fn segment_enabled(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
@@ -89,13 +90,13 @@ async fn segment_enabled(
     Ok(segment.as_ref().is_some_and(convert::is_enabled))
 }
 
-/// What its reports say of the host's fence.
+/// Returns the fencing claim of the recovery's reports.
 pub(crate) fn off_word(row: &recovery::Model) -> Result<Option<OffWord>, Stop> {
     let read = |text: &String| recovery_cell(row, "off_word").off_word(text);
     Ok(row.off_word.as_ref().map(read).transpose()?)
 }
 
-/// What was said of single instances.
+/// Returns the operators' resolutions for single instances.
 pub(crate) fn move_words(row: &recovery::Model) -> Result<Vec<MoveWord>, Stop> {
     let Some(text) = &row.move_words else {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Reserved hosts: taken by one recovery at a time, consumed, given back.
+//! Reserved hosts: taken by one recovery at a time, consumed, or returned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,8 @@ use crate::lock;
 use crate::time::to_column;
 use crate::work::Tx;
 
-/// The hosts of the segment of `asked` that are in reserve, or held by somebody; by age.
-/// `own` is this machine's time.
+/// Returns the hosts in the segment of `asked` that are reserved, or held by a recovery, the oldest first. `own` is
+/// this machine's time.
 pub(super) async fn reserve(
     db: &impl ConnectionTrait,
     asked: HostId,
@@ -43,7 +43,7 @@ pub(super) async fn reserve(
         .into_iter()
         .collect();
     let kinds = [RecoveryKind::Host, RecoveryKind::Drain, RecoveryKind::Giveback];
-    // Somebody sees to them, or works at them.
+    // These hosts are being recovered, or are part of a planned operation.
     let busy: BTreeSet<String> = recovery::Entity::find()
         .select_only()
         .column(recovery::Column::HostUuid)
@@ -55,7 +55,7 @@ pub(super) async fn reserve(
         .await?
         .into_iter()
         .collect();
-    // Of a host that is held the row may not say any more that it is reserved; it may be given back.
+    // The row of a held host may no longer show that it is reserved, but the host may be returned.
     let in_reserve = Condition::any()
         .add(host::Column::Reserved.eq(true))
         .add(host::Column::Uuid.is_in(held.iter().cloned()));
@@ -85,7 +85,7 @@ pub(super) async fn reserve(
         .collect()
 }
 
-/// Which of the hosts that are to be taken cannot be: somebody else holds them, or they are not in reserve any more.
+/// Returns the hosts that cannot be taken, because another recovery holds them or they are not reserved any more.
 pub(super) async fn refused(
     tx: &Tx,
     row: &recovery::Model,
@@ -97,7 +97,7 @@ pub(super) async fn refused(
         if open_row(tx, row.id, write.host).await?.is_some() {
             continue;
         }
-        // An operator who edits the host, or a report that it has failed, comes before or after, never in between.
+        // The lock orders this with an operator's edit of the host and with a report that it has failed.
         lock::take(tx, [write.host.to_string()]).await?;
         if !is_free(tx, write.host, own).await? {
             refused.push(write.host);
@@ -133,7 +133,7 @@ async fn is_free(tx: &Tx, host: HostId, own: Timestamp) -> Result<bool, Stop> {
         return Ok(false);
     }
     let held = held(tx, &uuid).await?;
-    // While something is planned for it, nothing is put there.
+    // No instance is placed on a host with a planned operation.
     let planned = open_key(RecoveryKind::Drain, host, &BTreeMap::new());
     let busy = recovery::Entity::find()
         .filter(recovery::Column::OpenKey.is_in(planned.into_iter().chain([uuid])))
@@ -150,7 +150,7 @@ async fn held(tx: &Tx, host: &str) -> Result<Option<host_reservation::Model>, St
         .await?)
 }
 
-/// The recovery that holds the host of this uuid.
+/// Returns the recovery that holds the host of this UUID.
 pub(crate) async fn holder(tx: &Tx, host: &str) -> Result<Option<recovery::Model>, Stop> {
     let Some(held) = held(tx, host).await? else {
         return Ok(None);
@@ -168,7 +168,7 @@ pub(super) async fn write(
         let known = open_row(tx, row.id, write.host).await?;
         match &known {
             None if write.state.is_open() => insert(tx, row.id, write).await?,
-            // Written before, by a transaction whose answer was lost.
+            // A transaction whose response was lost has written it before.
             None => continue,
             Some(known) => update(tx, known.id, write).await?,
         }
@@ -242,8 +242,8 @@ async fn set_reserved(tx: &Tx, host: HostId, reserved: bool, now: Timestamp) -> 
     Ok(())
 }
 
-/// A closed recovery holds nothing, whatever became of it: what it had asked for something on is an ordinary host, and the
-/// rest is in reserve as it always was.
+/// Ends the reservations of a closed recovery. A host on which it has requested an instance becomes an ordinary host;
+/// the others remain reserved.
 pub(super) async fn free(tx: &Tx, recovery: i64, now: Timestamp) -> Result<(), Stop> {
     let ends = [
         (ReservationState::Consumed, ReservationState::Used),

@@ -1,4 +1,4 @@
-//! How often an instance has been restarted, whoever did it (EW26).
+//! Restarts of an instance by all recoveries (EW26).
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
@@ -30,7 +30,8 @@ pub(super) async fn add(
     Ok(())
 }
 
-/// How long ago the instance of this recovery was restarted by others. A clock that went back counts as just now.
+/// Returns the ages of restarts of this recovery's instance by other recoveries. If the clock was set back, the age is
+/// zero.
 pub(super) async fn before(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
@@ -106,7 +107,7 @@ mod tests {
         let first = claimed(&bench, VM1).await;
         assert!(first.restarts.is_empty());
         restart(&bench, &first, None).await;
-        // Told twice it is one, and an owner that takes over does not count its own.
+        // A repeated restart counts once, and an owner that takes over does not count its own.
         restart(&bench, &first, None).await;
         let again = bench.claim_newest("other").await;
         assert!(again.restarts.is_empty());

@@ -12,8 +12,8 @@ use crate::entity::recovery;
 use crate::error::Stop;
 use crate::work::{Tx, Verdict, Work};
 
-/// Returns why no row matches the claim, and marks the row if its owner knows of writes that it does not have. The transaction has
-/// written nothing else.
+/// Returns the reason why no row matches the claim. Marks the row if its owner knows of writes that the row lacks. The
+/// transaction has written nothing else.
 pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<Verdict<Committed>, Stop> {
     let found = claim::all_without_state()
         .filter(recovery::Column::Uuid.eq(claim.id.to_string()))
@@ -27,10 +27,10 @@ pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<Verdict<Committed>,
     let seq = recovery_cell(&row, "seq").count(row.seq)?;
     let is_ours = row.owner.as_ref() == Some(&claim.owner);
     if epoch == claim.epoch && seq == claim.seq && is_ours {
-        // Nothing but heartbeats was lost.
+        // Only heartbeats were lost.
         return Ok(Verdict::Undo(Committed::Rewound));
     }
-    // A sequence beyond ours is a write of ours whose answer was lost.
+    // A higher sequence is a write of ours whose response was lost.
     if epoch > claim.epoch || (epoch == claim.epoch && is_ours && seq > claim.seq) {
         return Ok(Verdict::Undo(Committed::Lost));
     }
@@ -44,7 +44,8 @@ pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<Verdict<Committed>,
     Ok(Verdict::Keep(Committed::Rewound))
 }
 
-/// Marks the row and frees it, past any epoch and sequence that was ever used. `false` if somebody else has changed it.
+/// Marks the row and releases it, with an epoch and a sequence higher than any used before. `false` if another engine
+/// has changed it.
 async fn mark(tx: &Tx, row: &recovery::Model, known: RowVersion) -> Result<bool, Stop> {
     let epoch = row.epoch.max(signed("epoch", known.epoch)?) + 1;
     let seq = row.seq.max(signed("seq", known.seq)?) + 1;
@@ -62,7 +63,7 @@ async fn mark(tx: &Tx, row: &recovery::Model, known: RowVersion) -> Result<bool,
     Ok(marked.rows_affected == 1)
 }
 
-/// Marks what an engine has seen to be older than it was once.
+/// Marks a row that an engine has found to be older than a version it knew.
 pub(super) struct Mark<'a> {
     pub(super) seen: &'a ClaimView,
     pub(super) known: RowVersion,

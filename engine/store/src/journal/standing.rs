@@ -1,4 +1,4 @@
-//! What the guards have to know of all hosts (R24).
+//! The data about all hosts that the guards need (R24).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, St
         .map(|row| (row.host_uuid.as_str(), row.why.as_str()))
         .collect();
     let mut open = BTreeMap::new();
-    // One that was deleted while it is being recovered is still lost.
+    // A host that was deleted during its recovery still counts as lost.
     let mut hosts = Vec::new();
     let rows = host::Entity::find()
         .filter(host::Column::Deleted.eq(0))
@@ -109,7 +109,7 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, St
     })
 }
 
-/// The process recoveries that are open, and those of these numbers, oldest first.
+/// Reads the open process recoveries and those with these numbers, oldest first.
 async fn processes(db: &Database, numbers: &[i64], now: Timestamp) -> Result<Vec<Happened>, Stop> {
     let reader = db.reader();
     let open = recovery::Entity::find()
@@ -164,7 +164,7 @@ async fn proofs(db: &Database, since: i64, now: Timestamp) -> Result<Vec<Happene
     Ok(proofs.collect::<Result<_, _>>()?)
 }
 
-/// `when`: when it was, and when it is now.
+/// Converts a row to an event; the last argument is its time and the current time.
 fn happened(row: i64, recovery: &str, host: &str, (at, now): (i64, Timestamp)) -> Result<Happened, Failure> {
     let cell = |column| Cell {
         table: "fence_order",

@@ -1,9 +1,11 @@
-//! Writes of several recoveries that come at the same time, in one transaction: a flood of reports ends as many recoveries, each with
-//! one small write, and a transaction of its own would cost each a wait for the disk, or for the other nodes of a cluster.
+//! Concurrent writes of several recoveries in one transaction.
 //!
-//! Only writes that touch nothing but their recovery's own rows: they refuse one another nothing, and take no locks that another
-//! transaction could want in another order. If one of them is refused or fails, nothing of the transaction was written, and whoever
-//! waits for one writes it in a transaction of its own after all.
+//! A flood of reports ends as many recoveries, each with one small write. With separate transactions each would wait
+//! for the disk, or for the other nodes of a cluster.
+//!
+//! Only writes to their recovery's own rows are combined: they cannot refuse one another, and take no locks that
+//! another transaction could take in another order. If one of them is refused or fails, nothing of the transaction is
+//! written, and each caller then uses a transaction of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,13 +21,14 @@ use crate::database::Database;
 use crate::error::{Failure, Stop};
 use crate::work::{self, Verdict, Work as _};
 
-/// What the answers say was tried.
+/// The operation named in errors.
 pub(super) const WHAT: &str = "writing the journal of a recovery";
 
-/// How many share a transaction, at most: what comes first waits for the others, and so does who wants to claim it.
+/// Limit of writes per transaction: the first ones wait for the others, and so does an engine that wants to claim such
+/// a recovery.
 const MOST: usize = 32;
 
-/// Those that wait for the next transaction, and whether somebody makes it.
+/// The writes that wait for the next transaction, and a flag for the task that executes it.
 #[derive(Clone, Default)]
 pub(super) struct Together(Arc<Mutex<Queue>>);
 
@@ -43,7 +46,7 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// What came of it; `None` if it was not written for certain, and is to be written alone.
+/// The result; `None` if certainly nothing was written, and the caller has to write alone.
 type Answer = Option<Result<Committed, JournalError>>;
 
 impl Waiting {
@@ -57,12 +60,12 @@ impl Waiting {
     }
 
     fn answer(self, answer: Answer) {
-        // Who has gone away meanwhile does not want to know.
+        // A caller that has been dropped meanwhile needs no result.
         let _ = self.answer.send(answer);
     }
 }
 
-/// Whether the write touches its recovery's own rows only, whatever is true of anything else.
+/// True if the write touches only its recovery's own rows and depends on no others.
 pub(super) fn is_its_own(write: &Write) -> bool {
     let Write {
         elapsed: _,
@@ -116,11 +119,11 @@ pub(super) fn is_its_own(write: &Write) -> bool {
 }
 
 impl Together {
-    /// Writes it with whatever else waits; `None` if it is to be written alone.
+    /// Writes together with the other waiting writes; `None` if the caller has to write alone.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves open whether it is written.
+    /// If the future is dropped, it is unknown whether the write happens.
     pub(super) async fn write(&self, db: &Database, claim: &Claim, write: &Write, begun: Instant) -> Answer {
         let (answer, outcome) = oneshot::channel();
         let waiting = Waiting {
@@ -154,10 +157,11 @@ impl Together {
     }
 }
 
-/// Makes the transactions until nobody waits. If it ends before that, those that wait are told that nothing is known.
+/// The task that executes transactions until no write waits. If it ends before that, the waiting callers get an error,
+/// because the result is unknown.
 struct Lead {
     of: Together,
-    /// Nobody waited any more: who comes next makes another.
+    /// True once no write waited any more; the next caller starts another task.
     is_over: bool,
 }
 
@@ -193,13 +197,13 @@ async fn write_all(db: &Database, all: Vec<Waiting>) {
                 one.answer(Some(Ok(outcome)));
             }
         }
-        // All at once, as each has its own patience with a database in trouble.
+        // All callers are released at once, because each has its own timeout for a failing database.
         Ok(None) => {
             for one in all {
                 one.answer(None);
             }
         }
-        // Whether anything was written is not known.
+        // It is unknown whether anything was written.
         Err(stop) => {
             let error = stop.journal(WHAT);
             for one in all {
@@ -209,7 +213,7 @@ async fn write_all(db: &Database, all: Vec<Waiting>) {
     }
 }
 
-/// All of them, or `None` if nothing was written for certain.
+/// Executes all writes in one transaction; `None` if certainly nothing was written.
 async fn in_one(db: &Database, all: &[Waiting]) -> Result<Option<Vec<Committed>>, Stop> {
     let Ok(tx) = db.begin_journal().await else {
         return Ok(None);

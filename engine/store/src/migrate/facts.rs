@@ -1,5 +1,6 @@
-//! Filling in what older versions have left to be read from the states of closed recoveries: what was given up of Nova's records
-//! and where instances may run. What is open is filled in by its engine with its first decision.
+//! Columns that older versions left empty in closed recoveries: the Nova records that were given up, and the hosts
+//! where instances may run. Their values are taken from the states. An engine fills in the columns of open recoveries
+//! with its first decision.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -13,14 +14,14 @@ use crate::entity::{recovery, recovery_move};
 use crate::error::Stop;
 use crate::waits::json;
 
-/// So many rows are read, and written, at a time.
+/// Limit of rows to read and write at a time.
 const BATCH: u64 = 500;
 
-/// What has nothing.
+/// The stored form of an empty list.
 const NOTHING: &str = "[]";
 
-/// Any number of processes may do it at once, and again after a crash. It looks first: an update that finds nothing would still
-/// lock on its way.
+/// Fills in the columns. Any number of processes may do it at once, and again after a crash. It queries first, because
+/// an update without matching rows would still take locks.
 pub(super) async fn fill(db: &impl ConnectionTrait) -> Result<(), Stop> {
     let nothing = WaitsFor::Nothing.as_str();
     let closed = recovery::Column::Life.eq(Life::Closed.as_str());
@@ -118,12 +119,12 @@ mod tests {
         ServerId(Uuid::from_u128(number))
     }
 
-    /// A state as the version before the columns wrote it.
+    /// Returns a state as written by the version before the columns.
     fn state(number: u128, more: &str) -> String {
         format!("{{\"version\":2,\"server\":\"{}\",{more}}}", server(number))
     }
 
-    /// A recovery whose moves are in these states, as the version before the columns has left them.
+    /// Writes a recovery whose moves have these states, as the version before the columns did.
     async fn left(bench: &Bench, life: Life, states: &[(u128, &str)]) {
         let claimed = bench.claim_newest("engine").await;
         let moves = states.iter().map(|(number, more)| {
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(found().await, wanted, "read from the states");
         bench.store.migrate().await.unwrap();
         let db = &bench.store.db.writer().db;
-        // What is filled in stands for itself.
+        // The filled-in columns must not depend on the states.
         db.execute_unprepared("UPDATE recovery_move SET state = '{}'")
             .await
             .unwrap();
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(bench.store.desk().recoveries(false).await.unwrap()[0].wait, None);
         let line = &bench.store.desk().moves(MoveFilter::Unsettled).await.unwrap()[0];
         assert_eq!(line.wait, None);
-        // An older engine may still write it: its state is the truth.
+        // An older engine may still write it, so its state is authoritative.
         assert_eq!(bench.store.journal().written_off("cmp1").await.unwrap().len(), 1);
     }
 

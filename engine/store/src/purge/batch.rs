@@ -1,4 +1,4 @@
-//! One transaction of a purge: finds a few rows, and removes or counts them with what belongs to them.
+//! A transaction of a purge: it finds some rows, and removes or counts them with their dependent rows.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
@@ -19,23 +19,23 @@ use crate::error::Stop;
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
 
-/// How many ids one transaction looks through.
+/// Limit of ids that one transaction searches.
 const WINDOW: i64 = 5000;
 
-/// What a batch is of, in the order in which they go.
+/// The kinds of batches, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Notifications that ended, with vmoves and recoveries.
+    /// Finished notifications, with vmoves and recoveries.
     Notifications,
-    /// Recoveries whose notification is gone: `masakari-manage` does not know of them.
+    /// Recoveries whose notification no longer exists, because `masakari-manage` does not know of recoveries.
     StrayRecoveries,
-    /// Vmoves whose notification is gone, which `masakari-manage` leaves behind, and deleted ones.
+    /// Vmoves whose notification no longer exists, which `masakari-manage` leaves behind, and deleted ones.
     StrayVmoves,
     /// Deleted hosts.
     Hosts,
     /// Deleted segments without hosts.
     Segments,
-    /// Reports that were not accepted.
+    /// Rejected reports.
     Refusals,
 }
 
@@ -49,7 +49,7 @@ impl Kind {
         Self::Refusals,
     ];
 
-    /// Whether it counts as a row of its own, as it does for `masakari-manage`.
+    /// True if rows of this kind count against the limit, as for `masakari-manage`.
     pub(super) const fn is_counted(self) -> bool {
         matches!(self, Self::Notifications | Self::Hosts | Self::Segments)
     }
@@ -59,7 +59,7 @@ pub(super) struct Batch {
     pub(super) kind: Kind,
     pub(super) before: Timestamp,
     pub(super) dry_run: bool,
-    /// Rows with larger ids only.
+    /// The batch covers only rows with higher ids.
     pub(super) after: i64,
     pub(super) limit: u64,
 }
@@ -67,9 +67,9 @@ pub(super) struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) purged: Purged,
-    /// How many rows were found.
+    /// The number of rows found.
     pub(super) found: u64,
-    /// The largest id of what was found; `None` if nothing was.
+    /// The highest id found; `None` if there was none.
     pub(super) last: Option<i64>,
 }
 
@@ -96,12 +96,12 @@ impl Work for Batch {
 }
 
 impl Batch {
-    /// The last id that is looked at: what is searched through in a transaction has to be bounded, as what is found is.
+    /// Returns the last id to search. The search of a transaction has to be bounded, as well as its result.
     fn end(&self) -> i64 {
         self.after.saturating_add(WINDOW)
     }
 
-    /// After a window that gave fewer rows than it might comes the next one, as long as there are rows.
+    /// Sets the start of the next window after one with fewer rows than the limit, as long as there are rows.
     fn go_on(&self, done: &mut Done, newest: i64) {
         if done.found < self.limit {
             done.last = (self.end() < newest).then(|| self.end());
@@ -149,8 +149,8 @@ impl Batch {
             .await
     }
 
-    /// Closed ones, with everything that was written about them. Why a host is on maintenance is still true without the
-    /// recovery that found it out.
+    /// Removes closed recoveries with everything written about them. The reason for a host's maintenance stays valid
+    /// without its recovery.
     async fn recoveries(&self, tx: &Tx, done: &mut Done, ids: &[i64]) -> Result<(), Stop> {
         if ids.is_empty() {
             return Ok(());
@@ -253,7 +253,7 @@ impl Batch {
                 .equals((segment::Entity, segment::Column::Uuid)),
         );
         if self.dry_run {
-            // Those that would be gone by now do not count.
+            // Hosts that would have been removed by now do not count.
             let goes = host::Column::Deleted
                 .ne(0)
                 .and(host::Column::DeletedAt.is_not_null())
@@ -278,7 +278,7 @@ impl Batch {
             .await
     }
 
-    /// Those of ten minutes at a time: their number is bounded.
+    /// Removes the rejections of one ten-minute slot, whose number is bounded.
     async fn refusals(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
         let slot: Option<i64> = refusal::Entity::find()
             .select_only()
@@ -296,7 +296,7 @@ impl Batch {
             .await
     }
 
-    /// Removes rows, or counts them.
+    /// Removes or counts rows.
     async fn remove<E>(
         &self,
         tx: &Tx,
@@ -319,7 +319,7 @@ impl Batch {
     }
 }
 
-/// The largest id of a table; 0 if it is empty.
+/// Returns the highest id of a table; 0 if it is empty.
 async fn newest<E: EntityTrait>(tx: &Tx, id: E::Column) -> Result<i64, Stop> {
     let newest: Option<i64> = E::find()
         .select_only()
@@ -332,14 +332,14 @@ async fn newest<E: EntityTrait>(tx: &Tx, id: E::Column) -> Result<i64, Stop> {
     Ok(newest.unwrap_or(0))
 }
 
-/// Takes note of what was found; gives ids and uuids apart.
+/// Records the rows found, and returns their ids and UUIDs separately.
 fn found(done: &mut Done, rows: Vec<(i64, String)>) -> (Vec<i64>, Vec<String>) {
     done.found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     done.last = rows.last().map(|(id, _)| *id);
     rows.into_iter().unzip()
 }
 
-/// What recoveries that are not closed are about.
+/// Selects a column of the recoveries that are not closed.
 fn unsettled(column: recovery::Column) -> SelectStatement {
     Query::select()
         .column(column)
@@ -348,7 +348,7 @@ fn unsettled(column: recovery::Column) -> SelectStatement {
         .take()
 }
 
-/// The notification that a column names.
+/// Selects the notification that a column refers to.
 fn notification_of<E: EntityTrait, C: ColumnTrait>((entity, column): (E, C)) -> SelectStatement {
     Query::select()
         .expr(Expr::value(1))

@@ -1,4 +1,5 @@
-//! Accepting a notification: all checks, its row and its recovery in one transaction. The row is the queue.
+//! The acceptance of a notification: all checks, its row and its recovery in one transaction. The row serves as the
+//! queue.
 
 mod duplicates;
 pub(crate) mod together;
@@ -36,15 +37,16 @@ pub(super) struct Accept<'a> {
     pub(super) new: &'a NewNotification,
     pub(super) window_seconds: u32,
     pub(super) now: Timestamp,
-    /// The voice of its reporter, if that is set aside.
+    /// The identity of the reporter, if it is quarantined.
     pub(super) unheard: Option<&'a str>,
 }
 
-/// What came of a notification.
+/// The outcome of a notification.
 pub(super) enum Accepted {
-    /// It has a row of its own, and a recovery unless its reporter is set aside.
+    /// The notification got its own row, and a recovery unless its reporter is quarantined.
     Opened(Notification),
-    /// What it says more has gone to the open recovery of its host; its reporter is told of a duplicate.
+    /// Its additional information was added to the open recovery of its host; the reporter gets the response for a
+    /// duplicate.
     Joined,
 }
 
@@ -70,7 +72,8 @@ impl Work for Accept<'_> {
             None => false,
             Some(MaintenanceReason::Operator) => true,
             Some(MaintenanceReason::Recovery) => !case.host_stopped,
-            // Its instances run on: a process that has failed, or is said to have, makes nobody deaf to theirs.
+            // The host's instances keep running, so a process that has failed, or is reported to have failed, must not
+            // block reports about them.
             Some(MaintenanceReason::Process) => {
                 case.kind != RecoveryKind::Vm && !case.host_stopped && !case.has_started()
             }
@@ -85,7 +88,7 @@ impl Work for Accept<'_> {
             let Some(more) = self.says_more(tx, &holder).await? else {
                 return Err(RegistryError::Duplicate.into());
             };
-            // Unless the recovery has ended this very moment: then this one is accepted.
+            // If the recovery has ended at this very moment, the notification is accepted as a new one.
             if join(tx, &holder, more).await? {
                 return Ok(Verdict::Keep(Accepted::Joined));
             }
@@ -103,13 +106,13 @@ impl Work for Accept<'_> {
 }
 
 impl<'a> Accept<'a> {
-    /// The host, taken: notifications of one host are accepted one after the other, and none while an operator changes
-    /// or deletes it.
+    /// Finds the host and takes its lock: notifications about a host are accepted one after the other, and none while
+    /// an operator changes or deletes it.
     async fn host(&self, tx: &Tx) -> Result<host::Model, Stop> {
         loop {
             let found = self.named(tx).await?;
             lock::take(tx, [found.uuid.clone()]).await?;
-            // What was seen before the lock may be gone.
+            // The row read before the lock may have been replaced.
             let host = self.named(tx).await?;
             if host.uuid == found.uuid {
                 return Ok(host);
@@ -117,7 +120,8 @@ impl<'a> Accept<'a> {
         }
     }
 
-    /// What an open recovery does not know yet: that its host is off, or that one more reporter says the same.
+    /// Returns the information that an open recovery lacks: that its host is off, or that another reporter confirms the
+    /// failure.
     async fn says_more(&self, tx: &Tx, holder: &recovery::Model) -> Result<Option<More>, Stop> {
         let word = match OffWord::reported(self.new, self.now) {
             None => None,
@@ -147,7 +151,7 @@ impl<'a> Accept<'a> {
             })
     }
 
-    /// What its payload makes of it.
+    /// Classifies the notification by its payload.
     fn case(self, host: host::Model, id: HostId) -> Case<'a> {
         let kind = kind_of(self.new.kind);
         let key = open_key(kind, id, &self.new.payload);
@@ -162,7 +166,7 @@ impl<'a> Accept<'a> {
     }
 }
 
-/// Keeps a report of one that is set aside; nothing begins.
+/// Stores a report of a quarantined reporter without starting anything.
 async fn keep(tx: &Tx, case: &Case<'_>) -> Result<Verdict<Accepted>, Stop> {
     let earlier = duplicates::earlier(tx, std::iter::once(case)).await?;
     if case.is_repeated(&earlier)? {
@@ -175,21 +179,21 @@ async fn keep(tx: &Tx, case: &Case<'_>) -> Result<Verdict<Accepted>, Stop> {
     Ok(Verdict::Keep(Accepted::Opened(convert::notification(row)?)))
 }
 
-/// What becomes of a report of one that is set aside.
+/// Message of a report from a quarantined reporter.
 const UNHEARD: &str = "its reporter is set aside, so nothing was begun: tachi monitor list --muted";
 
-/// A notification and the host it is about.
+/// A notification and its host.
 struct Case<'a> {
     accept: Accept<'a>,
     host: host::Model,
     kind: RecoveryKind,
     key: Option<String>,
     host_stopped: bool,
-    /// The boot of the host that has stopped, if its monitors have told it.
+    /// The boot of a host that has stopped, if its monitors have sent it.
     reported_boot: Option<ReportedBoot>,
 }
 
-/// Notes the boots in which these hosts are reported (R15).
+/// Records the boots in which these hosts are reported (R15).
 async fn note_boots<'a, 'b: 'a>(tx: &Tx, cases: impl Iterator<Item = &'a mut Case<'b>>) -> Result<(), Stop> {
     let stopped: Vec<&mut Case<'_>> = cases.filter(|case| case.host_stopped).collect();
     let names: Vec<&str> = stopped.iter().map(|case| case.host.name.as_str()).collect();
@@ -210,13 +214,14 @@ async fn note_boots<'a, 'b: 'a>(tx: &Tx, cases: impl Iterator<Item = &'a mut Cas
 }
 
 impl Case<'_> {
-    /// True if a process is reported that has started again: the next report of it is another failure.
+    /// True if the notification reports that a process has started again: the next report of it is a new failure.
     fn has_started(&self) -> bool {
         let event = self.accept.new.payload.get("event");
         self.kind == RecoveryKind::Process && event.is_some_and(|event| event == "STARTED")
     }
 
-    /// What is kept of it beside its row: its evidence, for the rest of its word stands there, and who says so.
+    /// Returns the data to store with the recovery: the evidence and the reporter. The rest of the fencing claim is in
+    /// the notification's row.
     fn heard(&self) -> Result<Heard, Stop> {
         let word = OffWord::reported(self.accept.new, self.accept.now);
         let word = word.filter(|word| word.evidence.is_some());
@@ -260,20 +265,20 @@ impl Case<'_> {
     }
 }
 
-/// What a recovery keeps of its first report.
+/// The data of the first report that a recovery stores.
 #[derive(Default)]
 pub(crate) struct Heard {
     off_word: Option<String>,
     reporters: Option<String>,
-    /// When the first attempt was opened, if this is another one.
+    /// The time at which the first attempt was opened, if this is a later one.
     first_reported: Option<Timestamp>,
 }
 
-/// What a report says that an open recovery does not know.
+/// Information of a report that an open recovery lacks.
 pub(crate) struct More {
-    /// That its host is off.
+    /// The claim that its host is off.
     pub(crate) word: Option<OffWord>,
-    /// All that report it, with this one.
+    /// All reporters, including this one.
     pub(crate) reporters: Option<Vec<Reporter>>,
 }
 
@@ -304,7 +309,7 @@ pub(crate) async fn open(
     }
 }
 
-/// The columns that are set here are those that the API's user may insert (`tachi db grants`).
+/// Builds the row of a recovery. The API's user may insert exactly the columns that are set here (`tachi db grants`).
 pub(crate) fn recovery_row(
     host: &host::Model,
     notification: &str,
@@ -335,7 +340,7 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
     serde_json::to_string(value).map_err(|error| DbErr::Json(error.to_string()))
 }
 
-/// The recovery that holds a key.
+/// Returns the recovery that holds a key.
 pub(crate) async fn holder(tx: &Tx, key: &str) -> Result<Option<recovery::Model>, Stop> {
     Ok(recovery::Entity::find()
         .filter(recovery::Column::OpenKey.eq(key))
@@ -343,8 +348,9 @@ pub(crate) async fn holder(tx: &Tx, key: &str) -> Result<Option<recovery::Model>
         .await?)
 }
 
-/// A report says more than an open recovery knows: it hears that, and if its host is said to be off at the latest before it
-/// ends for want of that word (R19). `false` if it has just ended.
+/// Adds a report's information to an open recovery, which reads it with its next transaction. If the report claims that
+/// the host is off, the recovery reads that claim before it can end for lack of it (R19). `false` if the recovery has
+/// just ended.
 pub(crate) async fn join(
     tx: &impl ConnectionTrait,
     holder: &recovery::Model,
@@ -369,7 +375,7 @@ pub(crate) async fn join(
     Ok(update.exec(tx).await?.rows_affected == 1)
 }
 
-/// A closed recovery works on no instance any more.
+/// Releases the instances of a closed recovery.
 pub(crate) async fn free_moves(tx: &impl ConnectionTrait, recovery: i64) -> Result<(), Stop> {
     recovery_move::Entity::update_many()
         .col_expr(recovery_move::Column::OpenKey, Expr::value(None::<String>))

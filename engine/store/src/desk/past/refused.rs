@@ -1,4 +1,4 @@
-//! Reports of then that were not accepted.
+//! Rejected reports of a past period.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,14 @@ use crate::database::Database;
 use crate::entity::refusal::{Column, Entity, Model};
 use crate::error::{Failure, Stop};
 
-/// The migration that made the table.
+/// The migration that created the table.
 const MADE_BY: &str = "m20261124_0010_refusals";
 
-/// So many rows are read: what is alike is told as one, and counted by each process and each ten minutes.
+/// Limit of rows to read. Equal rejections are merged, but each process counts them separately for each ten minutes.
 const MOST_ROWS: u64 = 10 * MOST;
 
-/// Those of this host, and whether there are more; `None` if our user may not read them: its grants are of an earlier version.
+/// Returns the rejections about this host; the boolean is true if there are more. `None` if our user may not read them
+/// because its grants are of an earlier version.
 pub(super) async fn refused(db: &Database, host: &str, span: Span) -> Result<(Option<Refused>, bool), Stop> {
     match rows(db, host, span).await {
         Ok((rows, others)) => {
@@ -51,7 +52,7 @@ async fn rows(db: &Database, host: &str, span: Span) -> Result<(Vec<Model>, u64)
     let named = then
         .clone()
         .filter(Host.eq(host))
-        // That is what is counted without a host.
+        // An empty name counts rejections without a host.
         .filter(Host.ne(""))
         .order_by_asc(Slot)
         .order_by_asc(Writer)
@@ -71,7 +72,7 @@ async fn rows(db: &Database, host: &str, span: Span) -> Result<(Vec<Model>, u64)
     Ok((named, others))
 }
 
-/// Adds up what is alike.
+/// Merges equal rejections.
 fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
     let (most, most_rows) = (to_usize(MOST), to_usize(MOST_ROWS));
     let mut more = rows.len() > most_rows;
@@ -114,7 +115,7 @@ fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// When the table was made.
+/// Returns the time at which the table was created.
 async fn counted_since(db: &Database) -> Result<Option<Timestamp>, Stop> {
     let query = Query::select()
         .column(Alias::new("applied_at"))

@@ -1,4 +1,4 @@
-//! A second failure within the window of the first one: no repetition, if what failed ran in between (R19).
+//! A second failure within the window of the first: it is not a repetition if the subject ran in between (R19).
 
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType::{ComputeHost, Process, Vm};
@@ -17,7 +17,7 @@ async fn bench() -> Bench {
     bench
 }
 
-/// The recovery of the newest report ends well; whether what was reported was seen running.
+/// Ends the recovery of the newest report successfully. `running_again` is true if the subject was seen running.
 async fn ends(bench: &Bench, running_again: bool) {
     let claimed = bench.claim_newest("engine").await;
     let write = Write {
@@ -70,14 +70,14 @@ async fn r19_ew16_a_second_failure_is_accepted_once_what_failed_was_seen_running
             assert_eq!(is_accepted(&bench, &second).await, running, "{kind}");
             assert!(!is_accepted(&bench, &first).await, "{kind}: delivered once more");
             assert!(!is_accepted(&bench, &second).await, "{kind}: delivered once more");
-            // The second one has not been seen to.
+            // No operator or engine has handled the second one.
             bench.clock.set_wall_on(20);
             assert!(!is_accepted(&bench, &later(&first, &bench)).await, "{kind}");
         }
     }
 }
 
-/// Dated by whole seconds, as in a column that Masakari has made.
+/// The time has whole seconds, as in a column that Masakari created.
 #[tokio::test]
 async fn r19_a_report_that_is_delivered_again_stays_a_repetition_whatever_was_seen_since() {
     let bench = bench().await;

@@ -1,9 +1,9 @@
-//! What is a duplicate: whether a notification only repeats an earlier one.
+//! The detection of duplicates: notifications that only repeat an earlier one.
 //!
-//! Masakari's rule compares payloads, and a host has sent many of them within the window when a rack dies. Reading them all
-//! for each new one made the hundredth a hundred times as dear as the first; so each row keeps a key made of what has to be
-//! equal, and only rows of the same key are read and compared. Rows that Masakari's own API has written have no key: of
-//! these, those of the host are read.
+//! Masakari's rule compares payloads, and when a rack dies, a host has sent many of them within the window. If all were
+//! read for each new one, the hundredth would cost a hundred times as much as the first. So each row stores a key of
+//! everything that has to be equal, and only rows with the same key are read and compared. Rows of Masakari's own API
+//! have no key: of these, all of the host are read.
 
 use std::collections::BTreeMap;
 
@@ -27,15 +27,16 @@ use crate::journal::off_word;
 use crate::time::{from_column, to_column};
 use crate::work::Tx;
 
-/// What earlier notifications say that others may repeat.
+/// The earlier notifications that others may repeat.
 #[derive(Default)]
 pub(super) struct Earlier {
     rows: Vec<notification::Model>,
-    /// The evidence that the recoveries of these notifications know of, by notification.
+    /// The evidence known to the recoveries of these notifications, by notification.
     evidence: BTreeMap<String, GivenEvidence>,
 }
 
-/// What all that may repeat each other have in common: type, host and payload, as a number. Others may have it too.
+/// Returns the key that all repetitions of a notification share: type, host and payload, as a hash. Other notifications
+/// may have the same key.
 pub(super) fn repeat_key(new: &NewNotification, host: &str) -> i64 {
     let payload = new.payload.iter().flat_map(|(key, value)| [key, value]);
     let texts: Vec<&str> = [new.kind.as_str(), host]
@@ -45,11 +46,11 @@ pub(super) fn repeat_key(new: &NewNotification, host: &str) -> i64 {
     number(&texts)
 }
 
-/// Texts as a number.
+/// Returns the hash of texts.
 fn number(texts: &[&str]) -> i64 {
     let mut hash = Sha256::new();
     for text in texts {
-        // With its length, so that no text can be taken for the end of the one before.
+        // The length is included, so that no text can be confused with the end of the previous one.
         hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(text);
     }
@@ -58,7 +59,7 @@ fn number(texts: &[&str]) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// The notifications of which [`Case::is_repeated`] has to know for these, and perhaps some more.
+/// Reads the notifications that [`Case::is_repeated`] needs for these cases, and perhaps some more.
 pub(super) async fn earlier<'a>(tx: &Tx, cases: impl Iterator<Item = &'a Case<'a>>) -> Result<Earlier, Stop> {
     let (mut keys, mut hosts, mut since) = (Vec::new(), Vec::new(), None::<Timestamp>);
     let mut brings_evidence = false;
@@ -72,13 +73,14 @@ pub(super) async fn earlier<'a>(tx: &Tx, cases: impl Iterator<Item = &'a Case<'a
     let (Some(since), Some(&key), Some(&host)) = (since, keys.first(), hosts.first()) else {
         return Ok(Earlier::default());
     };
-    // Some of a batch may have been left out: the statement's text stays the same, see `Waiting::next`.
+    // Some cases of a batch may have been left out; the lists are padded so that the statement's text stays the same,
+    // see `Waiting::next`.
     keys.resize(keys.len().next_power_of_two(), key);
     hosts.resize(hosts.len().next_power_of_two(), host);
 
     let statement = statement(tx.get_database_backend(), since, keys, hosts)?;
     let mut rows = notification::Model::find_by_statement(statement).all(tx).await?;
-    // Not by the statement: of many keys SQLite would then read every row that is not deleted.
+    // The statement cannot filter this: with many keys SQLite would read every row that is not deleted.
     rows.retain(|row| row.deleted == Some(0));
     let evidence = if brings_evidence {
         evidence_of(tx, &rows).await?
@@ -88,7 +90,7 @@ pub(super) async fn earlier<'a>(tx: &Tx, cases: impl Iterator<Item = &'a Case<'a
     Ok(Earlier { rows, evidence })
 }
 
-/// What the recoveries of these notifications know of fences.
+/// Reads the fencing evidence known to the recoveries of these notifications.
 async fn evidence_of(tx: &Tx, rows: &[notification::Model]) -> Result<BTreeMap<String, GivenEvidence>, Stop> {
     let uuids: Vec<&str> = rows.iter().map(|row| row.notification_uuid.as_str()).collect();
     let mut evidence = BTreeMap::new();
@@ -112,8 +114,8 @@ fn statement(
     keys: Vec<i64>,
     hosts: Vec<&str>,
 ) -> Result<Statement, Failure> {
-    // A `DATETIME` that MariaDB got from Masakari has no fraction: there one that seems to be up to a second older may be
-    // of the very time.
+    // A `DATETIME` column that Masakari created on MariaDB has no fraction: a time there that seems up to a second
+    // older may be exactly the same.
     let loses_fractions = backend == DbBackend::MySql;
     let since = to_column(if loses_fractions {
         since.whole_seconds()
@@ -125,28 +127,28 @@ fn statement(
     let masakaris = of_the_time()
         .filter(notification::Column::RepeatKey.is_null())
         .filter(notification::Column::SourceHostUuid.is_in(hosts));
-    // A union, so that the database finds both by index: of one condition made of two it may read the whole table.
+    // A union lets the database find both parts by index. With one condition made of two, it may read the whole table.
     let mut both: SelectStatement = ours.into_query();
     both.union(UnionType::All, masakaris.into_query());
     Ok(backend.build(&both))
 }
 
 impl Case<'_> {
-    /// What it has in common with what may repeat it; of a report that is set aside, with those of its own sender alone.
+    /// Returns the key that its repetitions share. For a quarantined reporter, only its own reports can share it.
     pub(super) fn repeat_key(&self) -> i64 {
         let key = repeat_key(self.accept.new, &self.host.uuid);
-        // What is said by one that is set aside repeats what it has said itself, and nobody else repeats it.
+        // A quarantined reporter's report can repeat only its own, and no other reporter's report repeats it.
         self.accept
             .unheard
             .map_or(key, |voice| number(&[&key.to_string(), voice]))
     }
 
-    /// The key of what reports the opposite of a process: that it has started, or stopped.
+    /// Returns the key of the opposite report about a process: that it has started, or stopped.
     fn opposite_key(&self) -> Option<i64> {
         Some(repeat_key(&self.opposite()?, &self.host.uuid))
     }
 
-    /// What reports the opposite of a process.
+    /// Returns the opposite report about a process.
     fn opposite(&self) -> Option<NewNotification> {
         if self.kind != RecoveryKind::Process || self.accept.unheard.is_some() {
             return None;
@@ -161,17 +163,20 @@ impl Case<'_> {
         Some(opposite)
     }
 
-    /// From when on an equal notification makes this one a repetition.
+    /// Returns the time since which an equal notification makes this one a repetition.
     fn from(&self) -> Timestamp {
         let window = i64::from(self.accept.window_seconds);
         let at = self.accept.new.generated_time.min(self.accept.now);
         at.minus_seconds(window)
     }
 
-    /// Masakari's rule: same type, host and payload, generated less than a window before this one or at any time after
-    /// it. Whatever its reporter's clock says, a report was not made after it arrived: one that is dated in the future would
-    /// else mute its host until then. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for. Nor
-    /// does one since which the host, the instance or the process was seen running (R19), unless this is that very report again.
+    /// Applies Masakari's rule: a repetition has the same type, host and payload as a notification generated less than
+    /// a window before it, or at any later time.
+    ///
+    /// The time of arrival limits the generated time, whatever the reporter's clock shows. Otherwise a report dated in
+    /// the future would block reports about its host until then. For a stopped host a failed notification does not
+    /// count, because repeating it requests another attempt. Nor does one after which the host, the instance or the
+    /// process was seen running (R19), unless this is that very report again.
     pub(super) fn is_repeated(&self, earlier: &Earlier) -> Result<bool, Stop> {
         let from = self.from();
         let new = self.accept.new;
@@ -198,7 +203,7 @@ impl Case<'_> {
                 continue;
             }
             let generated = from_column(row.generated_time);
-            // Of a `DATETIME` that has no fraction.
+            // The column may be a `DATETIME` without a fraction.
             let is_same = generated == new.generated_time
                 || generated == generated.whole_seconds() && generated == new.generated_time.whole_seconds();
             if is_same || !self.is_another_failure(row, earlier)? {
@@ -208,7 +213,7 @@ impl Case<'_> {
         Ok(false)
     }
 
-    /// Whether what `row` reported has run since that was seen to, so that this is reported of another failure.
+    /// True if the subject of `row` has run since its report was handled, so that this report is about another failure.
     fn is_another_failure(&self, row: &notification::Model, earlier: &Earlier) -> Result<bool, Stop> {
         let cell = |column| Cell {
             table: "notifications",
@@ -247,8 +252,8 @@ impl Case<'_> {
         Ok(false)
     }
 
-    /// What was ignored keeps nobody from being heard who was not heard then: another reporter, or one that brings the evidence of
-    /// a fence. The same reporter's bare word is a repetition of its own.
+    /// True if an ignored notification does not make this one a repetition: it comes from another reporter, or contains
+    /// fencing evidence. A bare claim of the same reporter is a repetition.
     fn may_know_more(&self, row: &notification::Model) -> Result<bool, Stop> {
         if row.status != NotificationStatus::Ignored.as_str() {
             return Ok(false);
@@ -310,11 +315,11 @@ mod tests {
             assert_ne!(repeat_key(&other, HOST), key, "{other:?}");
         }
         assert_ne!(repeat_key(&first, "another host"), key);
-        // Rows in databases have it: it may not change.
+        // Existing databases contain this key, so it must not change.
         assert_eq!(key, 7_114_865_982_403_079_151, "the key of a released version");
     }
 
-    /// One of the same key that is another notification all the same.
+    /// An equal key does not suffice if the notifications differ.
     #[tokio::test]
     async fn an_equal_key_alone_repeats_nothing() {
         let bench = Bench::new().await;

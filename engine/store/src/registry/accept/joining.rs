@@ -1,4 +1,4 @@
-//! Reports of a host whose recovery is open, that say more than the one that opened it (R19).
+//! Reports of a host with an open recovery that add information to the first one (R19).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn says(bench: &Bench, host_status: &str) -> NewNotification {
     notification(ComputeHost, "cmp1", bench.clock_wall(), &payload)
 }
 
-/// Its host is reported, and nobody says that it is off.
+/// Creates a host that is reported, without a claim that it is off.
 async fn suspected() -> (Bench, Host) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
@@ -28,7 +28,7 @@ async fn suspected() -> (Bench, Host) {
     (bench, host)
 }
 
-/// What ends a recovery for want of that word.
+/// Returns the write that ends a recovery for lack of that claim.
 fn ignoring() -> Write {
     Write {
         life: Some(Life::Closed),
@@ -61,7 +61,7 @@ async fn r19_ew16_normal_after_unknown_joins_the_recovery_that_no_engine_has_cla
     assert!(bench.claim_newest("engine").await.pulse.joined_normal);
 }
 
-/// The host was fenced at that time, as its reporter knows.
+/// Returns a report of a host that was fenced at that time, according to its reporter.
 fn fenced(bench: &Bench, seconds_ago: i64) -> NewNotification {
     let json = include_bytes!("../../../../../docs/examples/fence-evidence.json");
     let mut evidence = FenceEvidence::from_json(json).unwrap();
@@ -182,7 +182,7 @@ async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
     bench.accept(&says(&bench, "NORMAL")).await.unwrap();
 }
 
-/// A control node that lies, one that has no evidence yet, and one that says the same again.
+/// Three reporters: a control node that lies, one that has no evidence yet, and one that repeats its claim.
 #[tokio::test]
 async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_reporter() {
     let by = |bench: &Bench, user: &str| NewNotification {
@@ -193,7 +193,7 @@ async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_r
         })),
         ..says(bench, "NORMAL")
     };
-    // Who says it again, whether with evidence, and whether that is accepted.
+    // (case, reporter, with evidence, accepted)
     for (case, who, evidence, accepted) in [
         ("the same", Some("one"), false, false),
         ("another", Some("other"), false, true),
@@ -273,7 +273,7 @@ async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost(
     }
 }
 
-/// One that speaks from `host`.
+/// Returns the report of a reporter on `host`.
 fn from(host: &str, report: NewNotification) -> NewNotification {
     let reporter = Reporter {
         user_id: format!("user of {host}"),
