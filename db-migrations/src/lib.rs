@@ -123,7 +123,7 @@ pub async fn version<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr
 ///
 /// # Errors
 ///
-/// As for [`version`].
+/// The same as for [`version`].
 pub async fn pending<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr> {
     let pending = Migrator::get_pending_migrations_read_only(db).await?;
     Ok(pending

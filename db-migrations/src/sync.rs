@@ -59,7 +59,7 @@ pub struct Holds {
 ///
 /// # Cancel safety
 ///
-/// As for `Database`.
+/// The same as for `Database`.
 pub async fn sync(db: &DatabaseConnection) -> Result<Report, SyncError> {
     let mut attempt = 1;
     loop {

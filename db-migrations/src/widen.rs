@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `MariaDB` | `DATETIME` | `DATETIME(6)` | times with microseconds are cut off, and then compare wrongly |
 //! | `MariaDB` | `TEXT` | `LONGTEXT` | a longer message makes the whole transaction fail |
-//! | `MariaDB` | any character set and collation | `utf8mb4`, one collation | a name outside the character set makes the row fail; texts of two collations cannot be compared |
+//! | `MariaDB` | any character set and collation | `utf8mb4`, one collation | a name outside it makes the row fail; texts of two collations cannot be compared |
 //! | `PostgreSQL` | `integer` ids | `bigint` | ids are read as such |
 //!
 //! `SQLite` has no such limits.

@@ -69,7 +69,7 @@ pub enum Doubt {
     Option {
         /// The option as written.
         name: String,
-        /// Its effect; completes "with NAME ...".
+        /// The effect; completes "with NAME ...".
         why: &'static str,
     },
 }

@@ -6,7 +6,7 @@ use crate::node::{Map, Node};
 /// A region of a cloud.
 #[derive(Clone, Default)]
 pub(crate) struct Chosen {
-    /// Its name; `None` if the cloud sets none.
+    /// The name; `None` if the cloud sets none.
     pub(crate) name: Option<String>,
     /// Settings of this region only.
     pub(crate) values: Map,

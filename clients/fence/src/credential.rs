@@ -97,7 +97,7 @@ pub enum CredentialError {
     Mode {
         /// The file.
         path: PathBuf,
-        /// Its mode.
+        /// The mode.
         mode: u32,
     },
     /// Another user owns the file.
@@ -105,7 +105,7 @@ pub enum CredentialError {
     Owner {
         /// The file.
         path: PathBuf,
-        /// Its owner.
+        /// The owner.
         owner: u32,
     },
     /// The file is empty, too large, not a regular file or not text.

@@ -218,7 +218,7 @@ pub trait Device: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// As for [`Device::read_power`].
+    /// The same as for [`Device::read_power`].
     async fn machine(&self, _plug: &Plug) -> Result<Option<MachineId>, CallError> {
         Ok(None)
     }
@@ -227,21 +227,21 @@ pub trait Device: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// As for [`Device::read_power`]. If `maybe_done` is set, the command may still take effect.
+    /// The same as for [`Device::read_power`]. If `maybe_done` is set, the command may still take effect.
     async fn power_off(&self, plug: &Plug, reason: &str) -> Result<(), CallError>;
 
     /// Requests power-on. The caller must have read the host as off: some controllers power on by a power cycle.
     ///
     /// # Errors
     ///
-    /// As for [`Device::power_off`].
+    /// The same as for [`Device::power_off`].
     async fn power_on(&self, plug: &Plug, reason: &str) -> Result<(), CallError>;
 
     /// Runs the self-test: everything that a power-off needs, except the command.
     ///
     /// # Errors
     ///
-    /// As for [`Device::read_power`].
+    /// The same as for [`Device::read_power`].
     async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
         let begun = Instant::now();
         let reading = self.read_power(plug).await?;

@@ -222,7 +222,7 @@ impl Maas {
     ///
     /// # Errors
     ///
-    /// As for [`Device::read_power`].
+    /// The same as for [`Device::read_power`].
     pub async fn whoami(&self) -> Result<String, CallError> {
         Ok(self.user().await?.username)
     }
@@ -232,7 +232,7 @@ impl Maas {
     ///
     /// # Errors
     ///
-    /// As for [`Device::read_power`].
+    /// The same as for [`Device::read_power`].
     pub(crate) async fn machines(&self) -> Result<Vec<(String, String, String)>, CallError> {
         machine::all(&self.client).await
     }

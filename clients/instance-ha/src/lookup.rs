@@ -13,7 +13,7 @@ const MAX_PAGES: usize = 1000;
 /// A host of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    /// Its name in Nova.
+    /// The name in Nova.
     pub name: String,
     /// The segment's name.
     pub segment: String,

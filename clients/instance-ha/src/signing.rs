@@ -13,7 +13,7 @@ use crate::error::{Class, Failed};
 /// The state that a monitor reports in its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MonitorSignature {
-    /// Its version.
+    /// The monitor's version.
     pub version: String,
     /// Problems by subsystem.
     pub troubles: BTreeMap<String, String>,
@@ -21,7 +21,7 @@ pub struct MonitorSignature {
     pub watches: Vec<String>,
     /// True if it can judge them now.
     pub watching: bool,
-    /// Whether the host starts its guests at boot: `yes`, `no` or `unknown`. `None` if not reported.
+    /// The setting that starts guests at boot: `yes`, `no` or `unknown`. `None` if not reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guests_resume: Option<&'static str>,
     /// The source of this setting, or the reason why it is unknown.

@@ -37,7 +37,7 @@ struct Endpoint {
 pub struct Wanted<'a> {
     /// Types of the service, the preferred one first.
     pub types: &'a [&'a str],
-    /// Its name; `None` matches any.
+    /// The service's name; `None` matches any.
     pub name: Option<&'a str>,
     /// The interface to use.
     pub interface: Interface,
@@ -81,9 +81,9 @@ impl Endpoint {
 /// A service's endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
-    /// Its address.
+    /// The address.
     pub url: Url,
-    /// Its region; `None` if the catalogue states none, or lists this address in several.
+    /// The region; `None` if the catalogue states none, or lists this address in several.
     pub region: Option<String>,
 }
 
@@ -93,7 +93,7 @@ pub enum CatalogError {
     /// The catalogue has no such endpoint.
     #[error("{0}")]
     Missing(String),
-    /// It has several such endpoints, and no setting selects one (R35).
+    /// The catalogue has several such endpoints, and no setting selects one (R35).
     #[error("{0}")]
     Ambiguous(String),
     /// The endpoint's address cannot be used.

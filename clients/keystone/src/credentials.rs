@@ -12,7 +12,7 @@ pub enum Named {
     Name {
         /// The name.
         name: String,
-        /// Its domain.
+        /// The domain of the name.
         domain: Option<Domain>,
     },
 }
@@ -56,9 +56,9 @@ pub enum Credentials {
     },
     /// An application credential, which includes its project.
     ApplicationCredential {
-        /// Its id, or its name and its user.
+        /// The credential's id, or its name and user.
         credential: ApplicationCredential,
-        /// Its secret.
+        /// The credential's secret.
         secret: SecretString,
     },
 }

@@ -4,7 +4,7 @@
 //! tachi (binary) -> tachi-openstack, tachi-instance-ha -> tachi-keystone
 //! ```
 //!
-//! It knows neither engine nor domain, and nothing of the `openstack` crate, so that a monitor pays for none of them
+//! This crate uses neither engine nor domain nor the `openstack` crate, so that a monitor pays for none of them
 //! (ADR 0065).
 
 #![warn(missing_docs, clippy::missing_errors_doc)]

@@ -113,7 +113,7 @@ impl Nova {
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`], except that a host in a down cell exists.
+    /// The same as for [`Compute::service`], except that a host in a down cell exists.
     #[instrument(name = "nova::compute_host_exists", skip_all, fields(host = %host), err(level = "debug"))]
     pub async fn compute_host_exists(&self, host: &str) -> Result<bool, CallError> {
         service::exists(self, host).await
@@ -124,7 +124,7 @@ impl Nova {
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`]; fatal if Nova is too old.
+    /// The same as for [`Compute::service`]; fatal if Nova is too old.
     #[instrument(name = "nova::probe", skip_all, err(level = "debug"))]
     pub async fn probe(&self) -> Result<(), CallError> {
         self.version(Feature::MIGRATIONS).await.map(|_| ())

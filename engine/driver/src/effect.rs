@@ -99,7 +99,7 @@ pub enum Ended {
     Over,
     /// Another engine has claimed it.
     Lost,
-    /// It is unknown whether this engine still holds the claim, so the recovery has to be claimed again.
+    /// This engine may no longer hold the claim, so the recovery has to be claimed again.
     Unsure(Unsure),
     /// This engine is stopping and has released the claim.
     Released,

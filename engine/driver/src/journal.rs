@@ -274,25 +274,26 @@ pub enum Committed {
     /// The row is older than its owner's knowledge: a failover of the database has lost writes (R33). Stop, and make no
     /// call. If more than heartbeats were lost, the row is marked and released.
     Rewound,
-    /// Nothing was written: these instances have an open move in another recovery.
+    /// Refused, without any write: these instances have an open move in another recovery.
     MovesTaken(Vec<ServerId>),
-    /// Nothing was written because of [`Write::unless_host_recovery`].
+    /// Refused, without any write, because of [`Write::unless_host_recovery`].
     HostUnderRecovery,
-    /// Nothing was written: [`Write::freeze`] would freeze a host with instances that are being recovered. Contains
-    /// those instances.
+    /// Refused, without any write: [`Write::freeze`] would freeze a host with instances that are being recovered.
+    /// Contains those instances.
     InstancesUnderRecovery(Vec<ServerId>),
-    /// Nothing was written because of [`Write::unless_elsewhere`]. Contains the other hosts.
+    /// Refused, without any write, because of [`Write::unless_elsewhere`]. Contains the other hosts.
     MayRunOn(BTreeSet<String>),
-    /// Nothing was written because of [`Write::unless_joined`] or [`Write::unless_evidence`].
+    /// Refused, without any write, because of [`Write::unless_joined`] or [`Write::unless_evidence`].
     Joined,
-    /// Nothing was written because of [`Write::order`].
+    /// Refused, without any write, because of [`Write::order`].
     TooManyOrders,
-    /// Nothing was written because of [`Write::unless_frozen`]. Contains the data that an operator may have changed.
+    /// Refused, without any write, because of [`Write::unless_frozen`]. Contains the data that an operator may have
+    /// changed.
     Frozen(Pulse),
-    /// Nothing was written: the time in [`Write::latest`] had passed.
+    /// Refused, without any write: the time in [`Write::latest`] had passed.
     TooLate,
-    /// Nothing was written: these hosts cannot be taken, because another recovery holds them or they are no longer
-    /// reserved.
+    /// Refused, without any write: these hosts cannot be taken, because another recovery holds them or they are no
+    /// longer reserved.
     ReserveTaken(Vec<HostId>),
 }
 

@@ -76,7 +76,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As for [`Store::adopt`].
+    /// The same as for [`Store::adopt`].
     #[instrument(name = "store::adopt_new", level = "debug", skip_all)]
     pub async fn adopt_new(&self, expiry: Duration) -> Result<Adopted, StoreError> {
         let adopted = self.adopt_all(expiry, true).await;

@@ -1,5 +1,5 @@
-//! Reporters whose claims Nova contradicts: counted, and set aside when they are too many. What such a one says is kept and begins
-//! nothing, until a person lifts it.
+//! Reporters whose claims Nova contradicts. They are counted, and quarantined if there are too many contradictions.
+//! Reports of a quarantined reporter are stored and start nothing until an operator releases it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
@@ -27,31 +27,34 @@ use crate::journal::before;
 use crate::work::{Tx, Verdict, Work};
 use crate::{clock, lock};
 
-/// Whoever counts contradictions takes this: else two engines at once would each set the last one aside that may be.
+/// The lock for counting contradictions. Without it, two engines at once could each quarantine the last reporter that
+/// the limit permits.
 const LOCK: &str = "reporters";
 
-/// So many of the latest recoveries tell how many reporters there are that are bound to no host.
+/// Limit of recoveries, the latest ones, in which reporters without a host are counted.
 const LATEST: u64 = 1_000;
 
-/// A claim about one host alone may be a quarrel with that host, and whoever has that host decides what Nova hears of it.
+/// Minimum number of hosts with contradicted claims. Claims about a single host may be a conflict with that host, and
+/// an attacker who controls it decides what Nova shows of it.
 const HOSTS: usize = 2;
 
-/// So many hosts are named.
+/// Limit of hosts named in the reason.
 const NAMED: usize = 5;
 
-/// A voice as it is looked up.
+/// Returns the lookup key of a reporter's identity.
 pub(crate) fn key(reporter: &Reporter) -> Result<String, Failure> {
     let voice =
         serde_json::to_vec(&reporter.voice()).map_err(|error| sea_orm::DbErr::Json(error.to_string()))?;
     let digest = Sha256::digest(&voice);
     Ok(digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
+        // Writing to a String does not fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     }))
 }
 
-/// The voices that are set aside. Bounded: they are a share of all.
+/// Reads the identities of the quarantined reporters. Their number is bounded, because they are a share of all
+/// reporters.
 pub(crate) async fn set_aside(db: &impl ConnectionTrait) -> Result<HashSet<String>, Stop> {
     let voices: Vec<String> = reporter_aside::Entity::find()
         .select_only()
@@ -63,26 +66,27 @@ pub(crate) async fn set_aside(db: &impl ConnectionTrait) -> Result<HashSet<Strin
     Ok(voices.into_iter().collect())
 }
 
-/// What was read of that is good for so long: who is set aside is heard a moment longer, and nobody waits for the question.
+/// Maximum age of the cached result. A newly quarantined reporter is still accepted for that time, and no report waits
+/// for the query.
 const KNOWN_FOR: Duration = Duration::from_secs(1);
 
-/// The voices that are set aside, as they were read last.
+/// The identities of the quarantined reporters, as read last.
 #[derive(Default)]
 pub(crate) struct Known(Mutex<Option<(Instant, Arc<HashSet<String>>)>>);
 
 impl Known {
     fn inner(&self) -> MutexGuard<'_, Option<(Instant, Arc<HashSet<String>>)>> {
-        // It is replaced as a whole.
+        // The value is replaced as a whole, so it is never inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something has changed.
+    /// Clears the cache after a change.
     pub(crate) fn forget(&self) {
         *self.inner() = None;
     }
 }
 
-/// The voice of a report, if it is set aside.
+/// Returns the identity of a report's reporter if it is quarantined.
 pub(crate) async fn unheard(
     db: &Database,
     set_aside_known: &Known,
@@ -105,7 +109,7 @@ pub(crate) async fn unheard(
     Ok(known.contains(&voice).then_some(voice))
 }
 
-/// One more report of it was kept.
+/// Counts another stored report of a quarantined reporter.
 pub(crate) async fn count_unheard(tx: &Tx, voice: &str) -> Result<(), Stop> {
     reporter_aside::Entity::update_many()
         .col_expr(
@@ -143,7 +147,7 @@ fn shown(row: reporter_aside::Model) -> Result<Doubted, Failure> {
     })
 }
 
-/// The reporters of a recovery were wrong.
+/// The claims of a recovery's reporters were contradicted.
 pub(crate) struct Contradicted {
     pub(crate) id: RecoveryId,
     pub(crate) rules: Doubts,
@@ -152,7 +156,7 @@ pub(crate) struct Contradicted {
 
 #[async_trait]
 impl Work for Contradicted {
-    /// Those of whom that is news.
+    /// The reporters whose quarantine has changed.
     type Output = Vec<Doubted>;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Doubted>>, Stop> {
@@ -209,7 +213,7 @@ impl Work for Contradicted {
     }
 }
 
-/// Sets the contradiction down, once for each recovery.
+/// Records the contradiction, once per recovery.
 async fn doubt(tx: &Tx, row: &recovery::Model, voice: &str, now: Timestamp) -> Result<(), Stop> {
     let new = reporter_doubt::ActiveModel {
         voice: Set(voice.to_owned()),
@@ -229,7 +233,7 @@ async fn doubt(tx: &Tx, row: &recovery::Model, voice: &str, now: Timestamp) -> R
 }
 
 impl Contradicted {
-    /// Why it is to be set aside, if it is.
+    /// Returns the reason to quarantine the reporter, if there is one.
     async fn hosts(&self, tx: &Tx, voice: &str, since: i64) -> Result<Option<String>, Stop> {
         let hosts: Vec<String> = reporter_doubt::Entity::find()
             .select_only()
@@ -258,8 +262,8 @@ impl Contradicted {
         )))
     }
 
-    /// Whether one more is within the share. Those that are bound to hosts, and those that are not, are counted by themselves: on
-    /// many clouds a single reporter on the control nodes tells of all.
+    /// True if one more quarantined reporter is within the permitted share. Reporters with and without a host are
+    /// counted separately: on many clouds a single reporter on the control nodes reports for all hosts.
     async fn may_be_set_aside(&self, tx: &Tx, reporter: &Reporter) -> Result<bool, Stop> {
         let is_bound = |one: &Reporter| matches!(one.voice(), Voice::Host(_));
         let bound = is_bound(reporter);
@@ -283,7 +287,7 @@ impl Contradicted {
     }
 }
 
-/// How many voices that are bound to no host have reported lately.
+/// Counts the recent reporters that are bound to no host.
 async fn unbound(tx: &Tx) -> Result<u64, Stop> {
     let texts: Vec<Option<String>> = recovery::Entity::find()
         .select_only()
@@ -296,7 +300,7 @@ async fn unbound(tx: &Tx) -> Result<u64, Stop> {
         .await?;
     let mut voices = BTreeSet::new();
     for text in texts.into_iter().flatten() {
-        // What cannot be read is nobody that is heard.
+        // Data that cannot be parsed contains no reporter.
         let reporters: Vec<Reporter> = serde_json::from_str(&text).unwrap_or_default();
         for reporter in reporters.iter().filter(|one| one.host.is_none()) {
             voices.insert(key(reporter)?);
@@ -305,7 +309,7 @@ async fn unbound(tx: &Tx) -> Result<u64, Stop> {
     Ok(u64::try_from(voices.len()).unwrap_or(u64::MAX))
 }
 
-/// It is heard again, and what was contradicted before counts no more.
+/// Releases a reporter from quarantine; earlier contradictions do not count any more.
 pub(crate) struct Lift {
     pub(crate) number: i64,
 }

@@ -1,4 +1,4 @@
-//! The roll of engines.
+//! The registry of engines.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,10 @@ use crate::error::{Failure, Stop};
 use crate::time::from_column;
 use crate::work::{Tx, Verdict, Work};
 
-/// Who has not signed for so long is forgotten.
+/// Time without a heartbeat after which an engine is deleted.
 const FORGOTTEN_AFTER_SECONDS: i64 = 86_400;
 
-/// The engines that have signed in a database.
+/// The engines that have sent heartbeats to a database.
 #[derive(Clone)]
 pub struct EngineTable {
     db: Database,

@@ -1,7 +1,7 @@
-//! What `MariaDB` and `PostgreSQL` have in common: two pools of connections, and what is known of their health.
+//! The common parts of `MariaDB` and `PostgreSQL`: two pools of connections, and their health.
 //!
-//! The registry has a pool of many connections. The journal has a pool of one: its writes queue in the order they came,
-//! no number of API requests keeps a beat waiting, and a new owner reads on the connection that committed its claim.
+//! The registry has a pool with many connections. The journal has a pool with one: its writes queue in their order, API
+//! requests never delay a heartbeat, and a new owner reads on the connection that committed its claim.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,32 +15,32 @@ use crate::error::StoreError;
 use crate::trouble::Trouble;
 use crate::{ServerKind, ServerOptions, mariadb, postgres};
 
-/// How long a statement waits for a lock that another transaction holds.
+/// Time that a statement waits for a lock of another transaction.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// How long the server lets a transaction wait for its next statement; then it rolls it back. Ours wait for nothing but the
-/// server, so that the process behind this one was paused, and what it has locked keeps others from going on.
+/// Time that the server lets a transaction wait for its next statement before it rolls it back. Our transactions wait
+/// only for the server, so this means that our process was paused while its locks block others.
 pub(crate) const IDLE_TRANSACTION: Duration = Duration::from_secs(5);
 
-/// How long a statement may take; then its connection counts as lost. A server that is cut off from the network says
-/// nothing, and TCP waits for a quarter of an hour.
+/// Timeout of a statement, after which its connection counts as lost. A server that is cut off from the network does
+/// not respond, and TCP waits for a quarter of an hour.
 pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 
-/// How long the journal waits for its connection: longer than that and its claims are lost anyway (R2).
+/// Time that the journal waits for its connection. After a longer wait its claims are lost anyway (R2).
 const JOURNAL_WAIT: Duration = Duration::from_secs(5);
 
-/// How long opening the first connection may take.
+/// Timeout for opening the first connection.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// A connection that was idle for so long is asked whether it is still there before it is used.
+/// Idle time after which a connection is tested before it is used.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Who a pool is for.
+/// The user of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// The API and the operator.
+    /// The API and operators.
     Registry,
-    /// Claims, beats, commits.
+    /// Claims, heartbeats and commits.
     Journal,
 }
 
@@ -60,14 +60,14 @@ impl Lane {
     }
 }
 
-/// Which connections may be used: none that is older than the newest sign that the server went away. Without this each
-/// connection of a pool would fail one request after a fail-over.
+/// The health of a server's connections: those opened before the latest failure of the server are not used. Otherwise
+/// each connection of a pool would fail one request after a failover.
 #[derive(Debug)]
 pub(crate) struct Health {
     began: Instant,
     /// Microseconds after `began`.
     doubted: AtomicU64,
-    /// Whether the server answers an INSERT with the rows; known when the first connection was set up.
+    /// True if the server returns the rows of an INSERT; known once the first connection was set up.
     returns_rows: AtomicBool,
 }
 
@@ -80,12 +80,12 @@ impl Health {
         }
     }
 
-    /// Notes whether the server understands INSERT ... RETURNING.
+    /// Records whether the server supports INSERT ... RETURNING.
     pub(crate) fn note_returning(&self, understood: bool) {
         self.returns_rows.store(understood, Ordering::Relaxed);
     }
 
-    /// Whether the server understands INSERT ... RETURNING, as far as is known.
+    /// True if the server is known to support INSERT ... RETURNING.
     pub(crate) fn returns_rows(&self) -> bool {
         self.returns_rows.load(Ordering::Relaxed)
     }
@@ -94,19 +94,19 @@ impl Health {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The server, or the way to it, has failed: every connection that is open now is given up.
+    /// Records a failure of the server or of the network: all connections that are open now are discarded.
     pub(crate) fn doubt(&self) {
         self.doubted.fetch_max(self.now(), Ordering::Relaxed);
     }
 
-    /// Whether a connection of that age may be used.
+    /// True if a connection of that age may be used.
     pub(crate) fn trusts(&self, age: Duration) -> bool {
         let doubted = self.doubted.load(Ordering::Relaxed);
         let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
         doubted == 0 || self.now().saturating_sub(age) > doubted
     }
 
-    /// Whether a connection that was idle for so long is asked whether it is still there.
+    /// True if a connection with this idle time is tested before use.
     #[expect(
         clippy::unused_self,
         reason = "the one place that knows when a connection is to be trusted"
@@ -116,14 +116,13 @@ impl Health {
     }
 }
 
-/// The pools of a server.
 pub(crate) struct Pools {
     pub(crate) registry: DatabaseConnection,
     pub(crate) journal: DatabaseConnection,
     pub(crate) health: Arc<Health>,
 }
 
-/// Tries the server out until it answers or the retries are used up, then makes the pools.
+/// Tries to connect until the server responds or the retries are used up, then creates the pools.
 pub(crate) async fn open(options: &ServerOptions) -> Result<Pools, StoreError> {
     let mut tried = 0;
     while let Err(error) = try_out(options).await {
@@ -169,8 +168,8 @@ async fn try_out(options: &ServerOptions) -> Result<(), Error> {
     }
 }
 
-/// What sqlx says of an address never holds the address, and the server is named without user and password: no secret gets
-/// out this way.
+/// Creates the error. sqlx's message never contains the address, and the server is named without user and password, so
+/// no secret is shown.
 fn failed(options: &ServerOptions, error: Error) -> StoreError {
     StoreError::Server {
         server: named(options),
@@ -178,8 +177,8 @@ fn failed(options: &ServerOptions, error: Error) -> StoreError {
     }
 }
 
-/// Which server it is, for people. Of an address with a slip in it anything may have been read as anything, a password as
-/// part of a name too: what does not look like a name is left out.
+/// Returns the server's name for people. If the address has a typing error, any part may have been parsed as any other,
+/// even a password as part of a name. So parts that do not look like a name are omitted.
 fn named(options: &ServerOptions) -> String {
     let (kind, place) = match options.kind {
         ServerKind::MariaDb => ("MariaDB", mariadb::place(options)),

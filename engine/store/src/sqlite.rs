@@ -1,4 +1,4 @@
-//! Everything that only `SQLite` needs: how it is opened, how it stores times, and which of its errors are worth another try.
+//! The parts that only `SQLite` needs: connection options, the form of times, and the errors that justify a retry.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectOptions, Statement};
 
-/// How the text in a `DATETIME` column looks: what `SQLAlchemy` writes, and the only form in which texts compare as times do.
+/// The text format of `DATETIME` columns: that of `SQLAlchemy`, and the only one in which texts compare like times.
 const DATE_TIME: &str = "%Y-%m-%d %H:%M:%S%.6f";
 
-/// So many KiB of the file a connection keeps at most. The system keeps the file's pages for all of them: with `SQLite`'s 2,000 KiB each
-/// of five held the same ones.
+/// Limit of the file's data that a connection caches, in KiB. The system caches the file's pages for all connections:
+/// with `SQLite`'s 2,000 KiB, five connections held the same pages.
 const CACHE_KIB: i32 = 256;
 
-/// Options for a pool of `connections` to the file.
+/// Returns options for a pool of `connections` to the file.
 pub(crate) fn file(path: &Path, connections: u32, busy: Duration) -> ConnectOptions {
     let path = path.to_owned();
     let mut options = common("sqlite://", connections);
@@ -25,13 +25,13 @@ pub(crate) fn file(path: &Path, connections: u32, busy: Duration) -> ConnectOpti
             .busy_timeout(busy)
             .pragma("journal_mode", "WAL")
             .pragma("synchronous", "FULL")
-            // Negative, for pages are counted otherwise.
+            // A negative value is in KiB; a positive one would be in pages.
             .pragma("cache_size", (-CACHE_KIB).to_string())
     });
     options
 }
 
-/// Options for a database in memory. It lives in its one connection, which is therefore never given up.
+/// Returns options for a database in memory. It exists in its one connection only, which is therefore never closed.
 pub(crate) fn memory() -> ConnectOptions {
     let mut options = common("sqlite::memory:", 1);
     options.map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(true));
@@ -46,13 +46,13 @@ fn common(url: &str, connections: u32) -> ConnectOptions {
         .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>)
         .acquire_timeout(Duration::from_secs(30))
-        // A file does not hang up, so asking before each use whether it still answers is a waste.
+        // A file does not disconnect, so a test before each use would be wasted.
         .test_before_acquire(false)
         .sqlx_logging(false);
     options
 }
 
-/// Gives every time its six digits: the driver leaves out a fraction that is zero, and shortens one that ends in zeros.
+/// Formats every time with six digits: the driver omits a fraction of zero, and shortens one that ends in zeros.
 pub(crate) fn with_six_digits(mut statement: Statement) -> Statement {
     for value in statement.values.iter_mut().flat_map(|values| &mut values.0) {
         if let Value::ChronoDateTime(at) = value {
@@ -62,8 +62,8 @@ pub(crate) fn with_six_digits(mut statement: Statement) -> Statement {
     statement
 }
 
-/// Whether the code says that another connection was in the way (`SQLITE_BUSY`, `SQLITE_LOCKED` and their extended
-/// forms).
+/// True if the code means that another connection blocked the statement (`SQLITE_BUSY`, `SQLITE_LOCKED` and their
+/// extended forms).
 pub(crate) fn is_busy(code: &str) -> bool {
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
 }

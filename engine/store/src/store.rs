@@ -1,4 +1,4 @@
-//! A database, and its parts by who needs them.
+//! A database, and its parts for the engine's ports.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use crate::{
 
 /// A database. Cheap to clone; all clones share its connections.
 ///
-/// Its own methods are about the database as a whole: its schema, what Masakari left in it, what is old in it. What the ports
-/// ask for has a handle for each port.
+/// The methods of this type are about the database as a whole: its schema, work that Masakari left open, and old rows.
+/// Each port has a separate handle.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) db: Database,
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a database. Its schema is left as it is; see [`Store::migrate`].
+    /// Opens a database without changing its schema; see [`Store::migrate`].
     ///
     /// # Errors
     ///
@@ -72,84 +72,85 @@ impl Store {
         })
     }
 
-    /// Segments, hosts, notifications and vmoves: the port `Registry`.
+    /// Returns segments, hosts, notifications and vmoves: the port `Registry`.
     pub fn registry(&self) -> &RegistryTables {
         &self.registry
     }
 
-    /// Claims, and what recoveries write: the port `Journal`.
+    /// Returns claims and the writes of recoveries: the port `Journal`.
     pub fn journal(&self) -> &JournalTables {
         &self.journal
     }
 
-    /// What operators are shown of recoveries, and their words: the port `OperatorDesk`.
+    /// Returns the operators' view of recoveries, and their actions: the port `OperatorDesk`.
     pub fn desk(&self) -> &DeskTables {
         &self.desk
     }
 
-    /// Which machines the fence devices switch: the port `Machines`.
+    /// Returns the machines behind the fence devices: the port `Machines`.
     pub fn machines(&self) -> &MachineTable {
         &self.machines
     }
 
-    /// The engines that run, and what waits for them: the port `Roll`.
+    /// Returns the running engines and their backlog: the port `Roll`.
     pub fn roll(&self) -> &EngineTable {
         &self.roll
     }
 
-    /// What was seen of the cloud: the port `Facts`.
+    /// Returns observations of the cloud: the port `Facts`.
     pub fn facts(&self) -> &FactTable {
         &self.facts
     }
 
-    /// What is frozen: the port `Freezes`.
+    /// Returns the freezes: the port `Freezes`.
     pub fn freezes(&self) -> &FreezeTable {
         &self.freezes
     }
 
-    /// What people plan: the port `Plans`.
+    /// Returns the operators' plans: the port `Plans`.
     pub fn plans(&self) -> &PlanTables {
         &self.plans
     }
 
-    /// The monitors that have signed: the port `Monitors`.
+    /// Returns the monitors' heartbeats: the port `Monitors`.
     pub fn monitors(&self) -> &MonitorTable {
         &self.monitors
     }
 
-    /// What engines do by the clock: the port `Jobs`.
+    /// Returns the engines' scheduled jobs: the port `Jobs`.
     pub fn jobs(&self) -> &JobTable {
         &self.jobs
     }
 
-    /// Reports that were not accepted: the port `RefusalLog`.
+    /// Returns the rejected reports: the port `RefusalLog`.
     pub fn refusals(&self) -> &RefusalTable {
         &self.refusals
     }
 
-    /// The name of the newest migration that was applied; `None` if the schema is not there yet.
+    /// Returns the name of the newest applied migration; `None` if there is no schema yet.
     ///
     /// # Errors
     ///
-    /// `Database`, also if the database was migrated by a later version that this one does not know.
+    /// `Database`, also if a later version, unknown to this one, has migrated the database.
     pub async fn version(&self) -> Result<Option<String>, StoreError> {
         tachi_migrations::version(self.db.reader())
             .await
             .map_err(|error| Stop::from(error).store("reading the database's version"))
     }
 
-    /// The names of the migrations that [`Store::migrate`] would apply.
+    /// Returns the names of the migrations that [`Store::migrate`] would apply.
     ///
     /// # Errors
     ///
-    /// As for [`Store::version`].
+    /// The same as for [`Store::version`].
     pub async fn pending(&self) -> Result<Vec<String>, StoreError> {
         tachi_migrations::pending(self.db.reader())
             .await
             .map_err(|error| Stop::from(error).store("reading the pending migrations"))
     }
 
-    /// When an engine first asked for this: the cluster's first start, from which start-up grace counts (R24).
+    /// Returns the time of the first call by any engine: the cluster's first start, from which the start-up grace
+    /// counts (R24).
     ///
     /// # Errors
     ///
@@ -162,7 +163,7 @@ impl Store {
             .map_err(|stop| stop.store("reading the cluster's first start"))
     }
 
-    /// Closes all connections, after what is running on them. The store cannot be used afterwards.
+    /// Closes all connections after their running statements. The store cannot be used afterwards.
     ///
     /// # Errors
     ///
@@ -228,7 +229,7 @@ mod tests {
         rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     }
 
-    /// What the database says of its tables, columns and indexes.
+    /// Reads the tables, columns and indexes from the database's catalogue.
     async fn schema(bench: &Bench) -> Vec<String> {
         let sql = match bench.store.db.reader().get_database_backend() {
             DbBackend::MySql => {

@@ -1,4 +1,4 @@
-//! What the tests share: a clock that stands still until it is moved, a database in a folder of its own, and builders.
+//! Shared code of the tests: a clock that is moved by hand, a separate database for each test, and builders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use crate::{Role, Store, StoreOptions, grants};
 /// 2023-11-14 22:13:20.123456.
 pub(crate) const START: i64 = 1_700_000_000_123_456;
 
-/// A database of its own: a `SQLite` file, or what `TACHI_TEST_DATABASE` names.
+/// A test with its own database: a `SQLite` file, or the one that `TACHI_TEST_DATABASE` selects.
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) clock: Arc<HandClock>,
@@ -34,7 +34,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Migrated.
+    /// Creates a migrated database.
     pub(crate) async fn new() -> Self {
         let place = Place::migrated().await;
         let bench = Self::at(place).await;
@@ -42,12 +42,12 @@ impl Bench {
         bench
     }
 
-    /// Without tables.
+    /// Creates a database without tables.
     pub(crate) async fn empty() -> Self {
         Self::at(Place::empty().await).await
     }
 
-    /// Migrated, in a `SQLite` file whatever is asked for: for what only `SQLite` does.
+    /// Creates a migrated database in a `SQLite` file, regardless of the selected one: for features of `SQLite` only.
     pub(crate) async fn sqlite() -> Self {
         let bench = Self::at(Place::file()).await;
         bench.store.migrate().await.unwrap();
@@ -62,22 +62,21 @@ impl Bench {
         Self { store, clock, place }
     }
 
-    /// The `SQLite` file.
     pub(crate) fn path(&self) -> PathBuf {
         self.place.path()
     }
 
-    /// How to get at the database.
+    /// Returns the connection options.
     pub(crate) fn options(&self) -> StoreOptions {
         self.place.options()
     }
 
-    /// Another handle, as a user that has the grants of `role` and no others; `None` for a file.
+    /// Returns another handle, as a user with exactly the privileges of `role`; `None` for a file.
     pub(crate) async fn as_user(&self, role: Role) -> Option<Store> {
         Some(self.granted(role).await?.0)
     }
 
-    /// As [`Self::as_user`], and the grants.
+    /// Like [`Self::as_user`], with the statements that granted the privileges.
     pub(crate) async fn granted(&self, role: Role) -> Option<(Store, Vec<String>)> {
         let (user, options) = self.place.new_user().await?;
         let kind = options.server.as_ref()?.kind;
@@ -87,7 +86,7 @@ impl Bench {
         Some((Store::connect(&options, clock).await.unwrap(), given))
     }
 
-    /// Another handle on the same database, with connections of its own, as another process has it.
+    /// Returns another handle with its own connections to the same database, like another process.
     pub(crate) async fn another(&self) -> Store {
         Store::connect(&self.options(), Arc::<HandClock>::clone(&self.clock))
             .await
@@ -130,12 +129,11 @@ impl Bench {
             .await
     }
 
-    /// The newest recovery.
     pub(crate) async fn newest(&self) -> RecoveryId {
         self.store.desk().recoveries(true).await.unwrap()[0].id
     }
 
-    /// Claims the newest recovery, whatever its epoch.
+    /// Claims the newest recovery, regardless of its epoch.
     pub(crate) async fn claim_newest(&self, owner: &str) -> Claimed {
         let id = self.newest().await;
         let views = self.store.journal().unsettled().await.unwrap();
@@ -221,7 +219,7 @@ pub(crate) fn step(task: &'static str, progress: f64, failed: bool, text: &str) 
     }
 }
 
-/// Everything, in the API's default order.
+/// Returns a page with all rows in the API's default order.
 pub(crate) fn all<F: Default>() -> Page<F> {
     page(&[("created_at", true), ("id", true)], None, 1000)
 }

@@ -1,11 +1,11 @@
-//! The two forms of time in the database: Masakari's `DATETIME` columns, and microseconds in ours.
+//! The two forms of time in the database: Masakari's `DATETIME` columns, and microseconds in our columns.
 
 use chrono::{DateTime, NaiveDateTime};
 use tachi_domain::Timestamp;
 
 use crate::error::Failure;
 
-/// As Masakari's columns have it: UTC without a zone.
+/// Converts a time to the form of Masakari's columns: UTC without a zone.
 pub(crate) fn to_column(at: Timestamp) -> Result<NaiveDateTime, Failure> {
     DateTime::from_timestamp_micros(at.micros())
         .map(|at| at.naive_utc())
@@ -15,12 +15,12 @@ pub(crate) fn to_column(at: Timestamp) -> Result<NaiveDateTime, Failure> {
         })
 }
 
-/// The same where a value may be missing.
+/// Converts a time that may be missing.
 pub(crate) fn to_column_opt(at: Option<Timestamp>) -> Result<Option<NaiveDateTime>, Failure> {
     at.map(to_column).transpose()
 }
 
-/// From one of Masakari's columns.
+/// Converts a time from one of Masakari's columns.
 pub(crate) fn from_column(at: NaiveDateTime) -> Timestamp {
     Timestamp::from_micros(at.and_utc().timestamp_micros())
 }

@@ -1,4 +1,4 @@
-//! What kind of trouble an error is: whether the same may succeed if it is tried again, and when.
+//! Classification of errors: whether a retry may succeed, and when.
 
 use sea_orm::sqlx::error::{DatabaseError, Error as SqlxError};
 use sea_orm::sqlx::mysql::MySqlDatabaseError;
@@ -7,21 +7,21 @@ use sea_orm::{DbErr, RuntimeErr};
 
 use crate::{mariadb, postgres, sqlite};
 
-/// A kind of trouble.
+/// A class of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Another transaction was in the way: deadlock, lock timeout, serialisation failure, busy file. The server has
-    /// rolled back, or will be told to.
+    /// Another transaction blocked this one: deadlock, lock timeout, serialization failure, or busy file. The server
+    /// has rolled back, or will be told to.
     InTheWay,
-    /// The connection or the server is lost, is going away, or takes no writes any more.
+    /// The connection or the server is lost, is shutting down, or accepts no writes any more.
     Lost,
-    /// No connection was to be had in time.
+    /// No connection was available in time.
     NoConnection,
-    /// Trying again will not help.
+    /// A retry will not help.
     Lasting,
 }
 
-/// Whether the server denies a statement to our user.
+/// True if the server denies a statement to our user.
 pub(crate) fn is_denied(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
@@ -38,7 +38,7 @@ pub(crate) fn is_denied(error: &DbErr) -> bool {
 }
 
 impl Trouble {
-    /// Of an error.
+    /// Classifies an error.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "whatever else the library may say, it says of a statement or a row, not of the way to the database"
@@ -54,7 +54,7 @@ impl Trouble {
         }
     }
 
-    /// Of an error below sea-orm.
+    /// Classifies an error below sea-orm.
     #[expect(clippy::wildcard_enum_match_arm, reason = "as above")]
     pub(crate) fn of_sqlx(error: &SqlxError) -> Self {
         match error {

@@ -1,4 +1,4 @@
-//! How the pool that serves the API is used, for metrics.
+//! The use of the pool that serves the API, for metrics.
 
 use sea_orm::sqlx::{Database, Pool};
 use sea_orm::{DatabaseConnection, DbBackend};
@@ -7,7 +7,7 @@ use tachi_engine::ports::PoolUsage;
 use crate::conn::Conn;
 
 impl Conn<DatabaseConnection> {
-    /// The connections of this pool at this moment; `None` for a database this program does not speak to.
+    /// Returns the current connections of this pool; `None` for an unsupported database.
     pub(crate) fn usage(&self) -> Option<PoolUsage> {
         let backend = self.db.get_database_backend();
         if backend == DbBackend::Sqlite {
@@ -23,7 +23,7 @@ impl Conn<DatabaseConnection> {
 }
 
 fn of<DB: Database>(pool: &Pool<DB>) -> PoolUsage {
-    // The two are read one after the other, so the second may be ahead.
+    // The two numbers are read one after the other, so the second may be newer.
     let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
     PoolUsage {
         in_use: pool.size().saturating_sub(idle),

@@ -1,4 +1,4 @@
-//! What recoveries and moves wait for, as columns.
+//! The blockers of recoveries and moves, as columns.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use tachi_domain::{Timestamp, Wait, WaitsFor};
 use crate::convert::Cell;
 use crate::error::{Failure, Stop};
 
-/// `waits_for`, `waits_on` and `waits_since`.
+/// The columns `waits_for`, `waits_on` and `waits_since`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WaitColumns {
     pub(crate) what: Option<String>,
@@ -26,7 +26,7 @@ impl WaitColumns {
         })
     }
 
-    /// `None` in what an older version wrote.
+    /// Parses the columns; `None` in rows of an older version.
     pub(crate) fn read(self, table: &'static str, row: &str) -> Result<Option<Wait>, Failure> {
         let cell = |column| Cell { table, row, column };
         let Some(what) = self.what else {
@@ -41,7 +41,6 @@ impl WaitColumns {
     }
 }
 
-/// As JSON.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
     serde_json::to_string(value).map_err(|error| DbErr::Json(error.to_string()))
 }

@@ -1,11 +1,11 @@
 //! The only way to write: one transaction per [`Work`].
 //!
-//! On `SQLite` a transaction begins IMMEDIATE: it takes the write lock before it reads. A deferred one takes it with its first
-//! write and then fails at once if anybody else has written since it began to read. All writes of a process go through
-//! one connection and so queue in order; between processes `SQLite`'s busy timeout does the waiting.
+//! On `SQLite` a transaction begins IMMEDIATE: it takes the write lock before it reads. A deferred one takes the lock
+//! with its first write, and fails at once if another one has written since its first read. All writes of a process use
+//! one connection and so queue in order; between processes, `SQLite`'s busy timeout waits.
 //!
-//! On a server a transaction reads committed rows, statement by statement; what must exclude each other takes a lock, see
-//! [`crate::lock`].
+//! On a server a transaction reads committed rows, statement by statement. Transactions that must exclude each other
+//! take a lock, see [`crate::lock`].
 
 use std::time::Duration;
 
@@ -21,32 +21,32 @@ use crate::database::Database;
 use crate::error::{Failure, Stop};
 use crate::server::Lane;
 
-/// How often a transaction is tried when others are in the way, or the connection is lost before the commit.
+/// Limit of attempts while other transactions block this one, or the connection is lost before the commit.
 const ATTEMPTS: u32 = 5;
 
-/// The shortest wait before the second attempt; it doubles with each, and as much again is left to chance, so that two
-/// that collided do not collide again.
+/// The minimum pause before the second attempt. It doubles with each attempt, and a random part of up to the same
+/// length is added, so that two transactions that collided do not collide again.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// After so long nothing is tried again: the caller has long been waiting.
+/// Time after which there is no further attempt, because the caller has been waiting for long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A transaction.
 pub(crate) type Tx = Conn<DatabaseTransaction>;
 
-/// What to do with a transaction.
+/// The decision on a transaction.
 #[derive(Debug)]
 pub(crate) enum Verdict<T> {
-    /// Commit, then answer.
+    /// Commit, then return the result.
     Keep(T),
-    /// Roll back, then answer.
+    /// Roll back, then return the result.
     Undo(T),
 }
 
-/// A change. It may be run several times; only the last run can have been committed.
+/// A change. It may be run several times; only the last run can be committed.
 #[async_trait]
 pub(crate) trait Work: Sync {
-    /// The answer.
+    /// The result.
     type Output: Send;
 
     /// Reads and writes, but neither commits nor rolls back.
@@ -58,7 +58,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// Nothing is known to be written. Only if the commit itself failed may it have been.
+    /// No change has been written, unless the commit itself failed; then it may have been.
     ///
     /// # Cancel safety
     ///
@@ -67,7 +67,7 @@ impl Database {
         self.write_in(Lane::Registry, work).await
     }
 
-    /// The same on the connection of the journal.
+    /// Runs a change on the journal's connection.
     pub(crate) async fn write_journal<W: Work>(&self, work: &W) -> Result<W::Output, Stop> {
         self.write_in(Lane::Journal, work).await
     }
@@ -107,7 +107,8 @@ impl Database {
         }
     }
 
-    /// A transaction that several changes share: who begins it commits it or rolls it back, and has nothing of it repeated.
+    /// Begins a transaction that several changes share. The caller commits or rolls it back, and no part of it is
+    /// repeated.
     pub(crate) async fn begin_journal(&self) -> Result<Tx, DbErr> {
         self.begin(Lane::Journal, immediate()).await
     }
@@ -118,28 +119,28 @@ impl Database {
         Ok(pool.with(tx))
     }
 
-    /// A snapshot to read from, on the connection of the journal: what was committed there is seen for certain, and every
-    /// statement sees the same.
+    /// Begins a snapshot for reads on the journal's connection. All commits on that connection are visible, and every
+    /// statement sees the same state.
     pub(crate) async fn snapshot(&self) -> Result<Tx, DbErr> {
         let mut options = TransactionOptions::default();
         if self.is_sqlite() {
             options.sqlite_transaction_mode = Some(SqliteTransactionMode::Deferred);
         } else {
-            // Not declared read-only: a proxy that splits reads sends such a transaction to a copy that may lag behind.
+            // It is not declared read-only, because a proxy that splits reads sends such a transaction to a replica
+            // that may lag behind.
             options.isolation_level = Some(IsolationLevel::RepeatableRead);
         }
         self.begin(Lane::Journal, options).await
     }
 }
 
-/// From here on an error does not mean that nothing was written.
+/// Commits. An error from here on does not mean that nothing was written.
 pub(crate) async fn commit(tx: Tx) -> Result<(), Failure> {
     let conn = tx.with(());
     conn.answer(tx.db.commit()).await.map_err(Failure::Commit)
 }
 
-/// Ends a transaction without a trace. If even that fails the connection is lost, or is rolled back before it is used
-/// again.
+/// Rolls a transaction back. If even that fails, the connection is lost, or is rolled back before its next use.
 pub(crate) async fn roll_back(tx: Tx) {
     let conn = tx.with(());
     if let Err(error) = conn.answer(tx.db.rollback()).await {
@@ -147,7 +148,7 @@ pub(crate) async fn roll_back(tx: Tx) {
     }
 }
 
-/// On `SQLite` a transaction begins IMMEDIATE. The servers' sessions have been told how theirs begin.
+/// Returns the options of a transaction that begins IMMEDIATE on `SQLite`. On servers the session settings decide.
 fn immediate() -> TransactionOptions {
     TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -155,7 +156,7 @@ fn immediate() -> TransactionOptions {
     }
 }
 
-/// How long to wait after the attempt of that number.
+/// Returns the pause after an attempt.
 fn pause(attempt: u32) -> Duration {
     let shortest = PAUSE * 2_u32.saturating_pow(attempt - 1);
     let chance = u32::from(Uuid::new_v4().as_bytes()[0]);
@@ -192,7 +193,7 @@ mod tests {
         meta::Entity::find().count(store.db.reader()).await.unwrap()
     }
 
-    /// Another process that waits for nobody.
+    /// Opens the store as another process that does not wait for locks.
     async fn impatient(bench: &Bench) -> Store {
         let mut options = StoreOptions::file(bench.path());
         options.busy_timeout = Duration::from_millis(1);
@@ -201,7 +202,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Inserts a row, and then gives the verdict it was made with.
+    /// Inserts a row, and then returns the configured verdict.
     struct Insert(bool);
 
     #[async_trait]
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(rows(&bench.store).await, 1);
     }
 
-    /// Inserts a row, says so, and waits until it is let go.
+    /// Inserts a row, signals that, and waits until it is released.
     struct Linger {
         inserted: Notify,
         go: Notify,
@@ -286,7 +287,7 @@ mod tests {
         assert_eq!(rows(&bench.store).await, 1, "the one that held the lock");
     }
 
-    /// Is in another process's way when it runs first.
+    /// Blocks another process in its first run.
     struct Collides<'a> {
         other: &'a Store,
         runs: AtomicU32,

@@ -93,7 +93,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::identity_named`].
+    /// The same as for [`Session::identity_named`].
     ///
     /// # Cancel safety
     ///
@@ -108,7 +108,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::identity_named`].
+    /// The same as for [`Session::identity_named`].
     ///
     /// # Cancel safety
     ///
@@ -126,7 +126,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::identity_named`].
+    /// The same as for [`Session::identity_named`].
     ///
     /// # Cancel safety
     ///
@@ -152,7 +152,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::identity_named`].
+    /// The same as for [`Session::identity_named`].
     ///
     /// # Cancel safety
     ///
@@ -169,7 +169,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::identity_named`].
+    /// The same as for [`Session::identity_named`].
     ///
     /// # Cancel safety
     ///
@@ -185,7 +185,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::identity_named`].
+    /// The same as for [`Session::identity_named`].
     ///
     /// # Cancel safety
     ///
@@ -216,7 +216,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::identity_named`].
+    /// The same as for [`Session::identity_named`].
     ///
     /// # Cancel safety
     ///

@@ -127,7 +127,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`Session::validate_token`].
+    /// The same as for [`Session::validate_token`].
     #[tracing::instrument(name = "keystone::validate_expired_token", skip_all, err(level = "debug"))]
     pub async fn validate_expired_token(&self, token: &str) -> Result<Option<TokenInfo>, CallError> {
         self.validate(token, true).await

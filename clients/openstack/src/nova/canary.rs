@@ -84,7 +84,7 @@ impl Canaries<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`](tachi_engine::ports::ServerCalls::evacuate).
+    /// The same as for [`ServerCalls::evacuate`](tachi_engine::ports::ServerCalls::evacuate).
     #[instrument(name = "nova::build_canary", skip_all, fields(host = %order.host), err(level = "debug"))]
     pub async fn build(&self, order: &CanaryOrder) -> Result<ServerId, CallError> {
         let request = Request {
@@ -105,7 +105,7 @@ impl Canaries<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::unlock`](tachi_engine::ports::ServerCalls::unlock).
+    /// The same as for [`ServerCalls::unlock`](tachi_engine::ports::ServerCalls::unlock).
     #[instrument(name = "nova::delete_canary", skip_all, fields(server = %id), err(level = "debug"))]
     pub async fn delete(&self, id: ServerId) -> Result<(), CallError> {
         let id = id.to_string();
@@ -128,7 +128,7 @@ impl Canaries<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
+    /// The same as for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
     #[instrument(name = "nova::canaries", skip_all, err(level = "debug"))]
     pub async fn all(&self) -> Result<Vec<Server>, CallError> {
         server::own(self.0).await
@@ -139,7 +139,7 @@ impl Canaries<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
+    /// The same as for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
     #[instrument(name = "nova::consumers_on", skip_all, fields(host = %host), err(level = "debug"))]
     pub async fn consumers_on(&self, host: &str) -> Result<Option<BTreeSet<String>>, CallError> {
         placement::consumers_on(self.0, host).await

@@ -1,8 +1,8 @@
 //! Another attempt after a failed recovery.
 //!
-//! It passes the same checks as a notification, and is a new recovery that reads everything again. The failed one stays
-//! unchanged. The attempt claims nothing about the host (R31), because an earlier NORMAL was about the past. Evidence
-//! keeps its date, and is kept only if no reporter of the host is quarantined.
+//! The attempt passes the same checks as a notification, and is a new recovery that reads everything again. The failed
+//! one stays unchanged. The attempt claims nothing about the host (R31), because an earlier NORMAL was about the past.
+//! Evidence keeps its date, and is kept only if no reporter of the host is quarantined.
 
 use async_trait::async_trait;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};

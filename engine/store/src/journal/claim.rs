@@ -102,7 +102,8 @@ impl Work for Take<'_> {
             .all(tx)
             .await?;
         // An earlier claim of ours whose response was lost may not have been visible on this node before, and then
-        // looks like one made here. In that case nothing is claimed, and the next read shows the true state.
+        // looks like one made here. In that case the transaction claims nothing, and the next read shows the true
+        // state.
         if rows.len() as u64 != taken.rows_affected {
             let row = rows.first().map_or_else(String::new, |row| row.uuid.clone());
             return Err(Failure::Stale { row }.into());

@@ -198,8 +198,8 @@ impl Commit<'_> {
         let open = recovery::Column::Life
             .eq(Life::Open.as_str())
             .and(recovery::Column::OpenKey.is_not_null());
-        // A recovery that watches the host's return gives way to a newer one that does, because the changes of the
-        // newer one to Nova's record look like heartbeats to the older one.
+        // A recovery that watches the host's return gives way to a newer one that does. The changes of the newer one to
+        // Nova's record look like heartbeats to the older one.
         let younger = recovery::Column::Life
             .eq(Life::Watching.as_str())
             .and(recovery::Column::Id.gt(row.id));

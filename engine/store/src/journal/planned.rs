@@ -1,7 +1,7 @@
 //! The instances of planned recoveries.
 //!
-//! The API shows them as vmoves. They have no move, because a move reserves an instance for one recovery and records
-//! where else it may run, while Nova is responsible for the whole of a live migration.
+//! The API shows them as vmoves without a move. A move reserves an instance for one recovery and records where else it
+//! may run, but Nova alone is responsible for a live migration.
 
 use std::collections::BTreeSet;
 

@@ -45,7 +45,7 @@ pub(super) struct Accept<'a> {
 pub(super) enum Accepted {
     /// The notification got its own row, and a recovery unless its reporter is quarantined.
     Opened(Notification),
-    /// Its additional information was added to the open recovery of its host; the reporter gets the response for a
+    /// The additional information was added to the open recovery of its host; the reporter gets the response for a
     /// duplicate.
     Joined,
 }

@@ -1,4 +1,4 @@
-//! Whether nova-compute of a host has to wait for what its recoveries have begun (R5, R12, R25).
+//! The boot guard: whether nova-compute on a host has to wait for operations of its recoveries (R5, R12, R25).
 
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
@@ -13,7 +13,7 @@ use crate::convert::{self, recovery_cell};
 use crate::entity::{host, notification, recovery};
 use crate::error::Stop;
 
-/// So many recoveries that are over may have left something behind that can still take effect: it does so within minutes.
+/// Limit of closed recoveries to check. Their operations can take effect only for some minutes.
 const LOOKED_AT: u64 = 5;
 
 pub(super) async fn hold(
@@ -26,7 +26,7 @@ pub(super) async fn hold(
         .filter(host::Column::Deleted.eq(0))
         .one(db)
         .await?;
-    // Under the name it had when it failed, which is what Nova knows, and under the one it has now.
+    // Finds the host's recoveries by the name at its failure, which Nova knows, and by its current name.
     let mut of_it = recovery::Column::HostName.eq(name);
     if let Some(host) = known {
         of_it = of_it.or(recovery::Column::HostUuid.eq(host.uuid));
@@ -43,7 +43,7 @@ pub(super) async fn hold(
         .await?;
     let over = all().filter(recovery::Column::Life.eq(Life::Closed.as_str()));
     rows.extend(over.limit(LOOKED_AT).all(db).await?);
-    // A person's word is judged by the clock that has dated it.
+    // An operator's action is compared with the clock that dated it.
     let clock = crate::clock::now(db, now).await?;
     let mut weightiest: Option<BootHold> = None;
     for row in rows {
@@ -57,7 +57,7 @@ pub(super) async fn hold(
     Ok(weightiest)
 }
 
-/// What has to be waited for first.
+/// Returns the order of the reasons to wait; the lowest comes first.
 fn rank(waits_for: BootHeldFor) -> u8 {
     match waits_for {
         BootHeldFor::Recovery => 0,
@@ -72,7 +72,7 @@ async fn waits_for(
     (now, clock): (Timestamp, Timestamp),
 ) -> Result<Option<BootHeldFor>, Stop> {
     let life = convert::life(row)?;
-    // Nobody has taken it up, so nothing has been done.
+    // No engine has claimed it, so nothing has been done.
     let Some(state) = &row.state else {
         let confirmed = life == Life::Open && is_confirmed_off(row, 0, clock)?;
         return Ok(confirmed.then_some(BootHeldFor::Recovery));
@@ -86,13 +86,13 @@ async fn waits_for(
             Ok(Some(BootHeldFor::Recovery))
         }
         Ok(recovery) => Ok(recovery.holds_boot(life, elapsed, clock)),
-        // A newer engine's. What it has done to the host is not known, and not that it is over either.
+        // A newer engine wrote the state, so it is unknown what was done to the host, and whether it is finished.
         Err(_) if life != Life::Closed => Ok(Some(BootHeldFor::Recovery)),
         Err(_) => Ok(None),
     }
 }
 
-/// Whether a person has said that it is off, which no engine has heard yet (R26).
+/// True if an operator has confirmed the host off, and no engine has processed that yet (R26).
 fn is_confirmed_off(row: &recovery::Model, heard: u64, clock: Timestamp) -> Result<bool, Stop> {
     let said = Timestamp::from_micros(row.word_at.unwrap_or_default());
     let is_new = recovery_cell(row, "word_number").count(row.word_number)? > heard;
@@ -100,7 +100,8 @@ fn is_confirmed_off(row: &recovery::Model, heard: u64, clock: Timestamp) -> Resu
     Ok(is_new && is_off && Vouch::lasts(said, clock))
 }
 
-/// How long it has been over: its own time stands still then. A clock that was put back makes it less, never more.
+/// Returns the time since the recovery was closed, because its elapsed time does not advance then. A clock that was set
+/// back makes the result smaller, never larger.
 async fn since_the_end(
     db: &impl ConnectionTrait,
     row: &recovery::Model,

@@ -62,7 +62,7 @@ pub(super) async fn list(
     Ok(hosts.collect::<Result<_, _>>()?)
 }
 
-/// The row of a host of that segment that is not deleted.
+/// Reads the row of a host in that segment that is not deleted.
 async fn row(db: &impl ConnectionTrait, segment: SegmentId, id: HostId) -> Result<Option<host::Model>, Stop> {
     let found = host::Entity::find()
         .filter(host::Column::Uuid.eq(id.to_string()))
@@ -84,7 +84,7 @@ pub(super) async fn get(
     }
 }
 
-/// The host, if an operator may make that change to it just now.
+/// Returns the host if an operator may currently make that change to it.
 pub(super) async fn changeable(
     db: &impl ConnectionTrait,
     segment: SegmentId,
@@ -96,7 +96,7 @@ pub(super) async fn changeable(
     with_segment(db, segment, row).await
 }
 
-/// Of a segment in use only maintenance may be put (R20).
+/// Refuses every change but maintenance while the segment is in use (R20).
 async fn refuse_in_use(
     db: &impl ConnectionTrait,
     row: &host::Model,
@@ -238,7 +238,7 @@ async fn existing(db: &impl ConnectionTrait, segment: SegmentId, id: HostId) -> 
         .ok_or_else(|| RegistryError::HostNotFound { host: id, segment }.into())
 }
 
-/// Refuses a name that another host has, in whatever segment.
+/// Refuses a name that another host in any segment has.
 async fn free_name(db: &impl ConnectionTrait, name: &str, but: Option<i64>) -> Result<(), Stop> {
     let mut select = host::Entity::find()
         .filter(host::Column::Name.eq(name))

@@ -1,5 +1,4 @@
-//! The in-use rule: while a notification of one of its hosts is being worked on, a segment and its hosts stay as they
-//! are.
+//! The in-use rule: while a notification of one of its hosts is processed, a segment and its hosts must not be changed.
 
 use sea_orm::sea_query::Query;
 use sea_orm::{
@@ -9,7 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 
 use crate::entity::{host, notification};
 
-/// Whether a notification of a host of the segment is open.
+/// True if a notification of one of the segment's hosts is open.
 pub(super) async fn in_use(db: &impl ConnectionTrait, segment: &str) -> Result<bool, DbErr> {
     let open = NotificationStatus::ALL
         .iter()

@@ -1,4 +1,4 @@
-//! Why a host is on maintenance (R19): the reason behind `hosts.on_maintenance`, which clients see.
+//! The reason why a host is in maintenance (R19), stored in addition to `hosts.on_maintenance`, which clients see.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::convert::Cell;
 use crate::entity::{host, host_state};
 use crate::error::Stop;
 
-/// The reason; `None` if the host is not on maintenance. A host without a recorded reason was put there when there was
-/// no record to write: that counts as the operator's word.
+/// Returns the reason; `None` if the host is not in maintenance. A host without a recorded reason was put in
+/// maintenance before reasons were recorded, which counts as an operator's action.
 pub(crate) async fn reason(
     db: &impl ConnectionTrait,
     host: &host::Model,
@@ -19,7 +19,7 @@ pub(crate) async fn reason(
     Ok(reasons(db, [host]).await?.remove(&host.uuid))
 }
 
-/// Those of all that are on maintenance, by their ids.
+/// Returns the reasons of all hosts that are in maintenance, by their ids.
 pub(crate) async fn reasons<'a>(
     db: &impl ConnectionTrait,
     hosts: impl IntoIterator<Item = &'a host::Model>,
@@ -33,7 +33,7 @@ pub(crate) async fn reasons<'a>(
     if reasons.is_empty() {
         return Ok(reasons);
     }
-    // The text of the statement stays the same for about as many, see `registry::accept`.
+    // The padding keeps the statement's text the same for similar numbers of hosts, see `registry::accept`.
     let mut wanted: Vec<&String> = reasons.keys().collect();
     wanted.resize(wanted.len().next_power_of_two(), wanted[0]);
     let known = host_state::Entity::find()
@@ -52,7 +52,7 @@ pub(crate) async fn reasons<'a>(
     Ok(reasons)
 }
 
-/// Records a reason over any other.
+/// Records a reason and replaces any other.
 pub(crate) async fn record(
     db: &impl ConnectionTrait,
     host_uuid: &str,
@@ -72,8 +72,8 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Puts the host on maintenance for a recovery. A stronger reason stays: what an operator said is never undone, and a
-/// recovered host does not become one whose process failed.
+/// Puts the host in maintenance for a recovery. A stronger reason stays: an operator's is never replaced, and a
+/// recovered host does not become one with a failed process.
 pub(crate) async fn put(
     db: &impl ConnectionTrait,
     host: &host::Model,
@@ -103,7 +103,7 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// Takes the host off maintenance, if it was this recovery that has put it there and nobody has said anything since.
+/// Ends the host's maintenance if this recovery started it and no operator has changed it since.
 pub(crate) async fn take_back(
     db: &impl ConnectionTrait,
     host_uuid: &str,
@@ -128,7 +128,7 @@ pub(crate) async fn take_back(
     Ok(())
 }
 
-/// Forgets the reasons of hosts that were deleted or taken off maintenance.
+/// Deletes the reasons of hosts that were deleted or whose maintenance has ended.
 pub(crate) async fn forget(
     db: &impl ConnectionTrait,
     hosts: impl IntoIterator<Item = String> + Send,

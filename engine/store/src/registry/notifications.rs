@@ -1,4 +1,4 @@
-//! Reading notifications.
+//! Queries of notifications.
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::NotificationId;
@@ -19,7 +19,7 @@ pub(super) async fn list(
     let filter = &page.filter;
     let mut select = notification::Entity::find();
     if let Some(status) = &filter.status {
-        // A word that is none can be in no row, and PostgreSQL would not even compare it.
+        // No row can contain an unknown value, and PostgreSQL would refuse the comparison.
         select = match NotificationStatus::from_word(status) {
             Some(status) => select.filter(notification::Column::Status.eq(status.as_str())),
             None => select.filter(nothing()),

@@ -1,4 +1,4 @@
-//! How far the tasks of a recovery are, told by its step journal.
+//! The progress of a recovery's tasks, from its step journal.
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -43,9 +43,9 @@ pub(super) async fn read(
 
 const RUNNING: &str = "RUNNING";
 
-/// One entry per task, in the order of the workflow, which is not always the order in which they are first spoken of. The
-/// latest step that ended a task, either way, decides its state: a task that failed and then was done after all is a success.
-/// Times never go back, whatever the engines' clocks did.
+/// Returns an entry per task in the order of the workflow, which may differ from the order of the first steps. The
+/// latest step that ended a task decides its state, so a task that failed and succeeded later is a success. The times
+/// never decrease, whatever the engines' clocks show.
 fn tell(steps: Vec<recovery_step::Model>) -> Vec<TaskProgress> {
     let mut tasks: Vec<TaskProgress> = Vec::new();
     let mut latest = i64::MIN;
@@ -77,7 +77,7 @@ fn tell(steps: Vec<recovery_step::Model>) -> Vec<TaskProgress> {
     in_order(tasks)
 }
 
-/// A task without a fixed place stays behind the one it came after.
+/// Sorts the tasks. A task without a fixed position stays behind the one it followed.
 fn in_order(tasks: Vec<TaskProgress>) -> Vec<TaskProgress> {
     let mut place = 0;
     let mut placed: Vec<(usize, TaskProgress)> = Vec::with_capacity(tasks.len());
@@ -85,12 +85,13 @@ fn in_order(tasks: Vec<TaskProgress>) -> Vec<TaskProgress> {
         place = workflow::place(&task.name).unwrap_or(place);
         placed.push((place, task));
     }
-    // Stable, and hooks of one phase are begun in the order of their numbers.
+    // The sort is stable, and hooks of one phase start in the order of their numbers.
     placed.sort_by_key(|(place, _)| *place);
     placed.into_iter().map(|(_, task)| task).collect()
 }
 
-/// The recovery is over, and these tasks were never ended: with it they have failed, or were not needed any more.
+/// Ends the tasks that were still running when the recovery finished: they have failed with it, or were not needed any
+/// more.
 fn cut_short(tasks: &mut [TaskProgress], failed: bool) {
     let state = if failed { "FAILURE" } else { "IGNORE" };
     for task in tasks.iter_mut().filter(|task| task.state == RUNNING) {

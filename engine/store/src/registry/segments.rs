@@ -28,7 +28,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Segment>, Stop> {
     let mut select = segment::Entity::find();
     if let Some(method) = &page.filter.recovery_method {
-        // A word that is none can be in no row, and PostgreSQL would not even compare it.
+        // No row can contain an unknown value, and PostgreSQL would refuse the comparison.
         select = match RecoveryMethod::from_word(method) {
             Some(method) => select.filter(segment::Column::RecoveryMethod.eq(method.as_str())),
             None => select.filter(nothing()),
@@ -54,7 +54,7 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(convert::segment).collect::<Result<_, _>>()?)
 }
 
-/// The row of a segment that is not deleted.
+/// Reads the row of a segment that is not deleted.
 pub(super) async fn row(db: &impl ConnectionTrait, id: SegmentId) -> Result<Option<segment::Model>, Stop> {
     let found = segment::Entity::find()
         .filter(segment::Column::Uuid.eq(id.to_string()))
@@ -145,7 +145,7 @@ impl Work for Update<'_> {
     }
 }
 
-/// Whether a change touches `enabled` alone, which is let through at any time (R20).
+/// True if a change affects `enabled` alone, which is permitted at any time (R20).
 fn only_enables(change: &SegmentChange) -> bool {
     let without = SegmentChange {
         enabled: None,
@@ -195,7 +195,7 @@ impl Work for Delete {
     }
 }
 
-/// Refuses a name that another segment has. What counts as the same name is the database's to say.
+/// Refuses a name that another segment has. The database decides which names are equal.
 async fn free_name(db: &impl ConnectionTrait, name: &str, but: Option<i64>) -> Result<(), Stop> {
     let mut select = segment::Entity::find()
         .filter(segment::Column::Name.eq(name))

@@ -1,4 +1,4 @@
-//! Reading vmoves.
+//! Queries of vmoves.
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::entity::Vmove;

@@ -1,9 +1,9 @@
-//! Where a test's database is: a `SQLite` file, or a new database on a server.
+//! The location of a test's database: a `SQLite` file, or a new database on a server.
 //!
-//! `TACHI_TEST_DATABASE` is `sqlite` (the default), `mysql` or `postgres`; `TACHI_TEST_MYSQL_URL` and
-//! `TACHI_TEST_POSTGRES_URL` are those of administrators who may create databases. A migrated database is copied from one
-//! that the first test migrates: `PostgreSQL` copies by itself, on `MariaDB` the tables are made as they are there. They
-//! are left behind for whoever stops the server: dropping one takes longer than most tests.
+//! `TACHI_TEST_DATABASE` is `sqlite` (the default), `mysql` or `postgres`. `TACHI_TEST_MYSQL_URL` and
+//! `TACHI_TEST_POSTGRES_URL` contain the credentials of administrators who may create databases. A migrated database is
+//! a copy of one that the first test migrates: `PostgreSQL` can copy, and on `MariaDB` the tables are created in the
+//! same form. The databases stay until the server is stopped, because dropping one takes longer than most tests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) enum Place {
     Server { server: Server, database: String },
 }
 
-/// A server that may be used.
+/// A server for the tests.
 #[derive(Clone)]
 pub(super) struct Server {
     kind: ServerKind,
@@ -72,11 +72,11 @@ impl Place {
     }
 }
 
-/// A user's password, in a database of tests.
+/// The password of users in test databases.
 const WORD: &str = "tachi";
 
 impl Place {
-    /// A new user that may do nothing yet, and the database as that user sees it; `None` for a file.
+    /// Creates a user without privileges, and returns the options of the database for that user; `None` for a file.
     pub(super) async fn new_user(&self) -> Option<(String, StoreOptions)> {
         let Self::Server { server, database } = self else {
             return None;
@@ -99,7 +99,7 @@ impl Place {
         Some((user, StoreOptions::server(ServerOptions::new(server.kind, url))))
     }
 
-    /// The name of the database; of a file none.
+    /// Returns the name of the database; empty for a file.
     pub(super) fn database(&self) -> &str {
         match self {
             Self::File(_) => "",
@@ -136,8 +136,8 @@ impl Server {
         Database::connect(options).await.unwrap()
     }
 
-    /// The name of a migrated database, which is made unless another test has made it. The server belongs to one run of
-    /// the tests, so that it cannot be one of other migrations.
+    /// Returns the name of a migrated database, which is created unless another test has created it. The server belongs
+    /// to one run of the tests, so the database cannot have other migrations.
     async fn template(&self) -> String {
         let name = "template_of_tests".to_owned();
         let admin = self.connect(None).await;
@@ -150,7 +150,7 @@ impl Server {
             ServerKind::Postgres => "SELECT datname::text FROM pg_database",
         };
         if !texts(&admin, known, []).await.contains(&name) {
-            // Under another name until it is whole: a test may be killed half way.
+            // It has another name until it is complete, because a test may be killed half way.
             let raw = format!("t{}", Uuid::new_v4().simple());
             run(&admin, &format!("CREATE DATABASE {raw}")).await;
             let clock = Arc::new(tachi_testkit::HandClock::at(

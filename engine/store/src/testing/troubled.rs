@@ -1,4 +1,4 @@
-//! Recoveries that are told different things.
+//! Recoveries with different pulses.
 
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::entity::host::HostChange;
@@ -10,7 +10,8 @@ use tachi_engine::ports::{Hosts as _, OperatorDesk as _, Segments as _};
 use super::Bench;
 
 impl Bench {
-    /// Recoveries of hosts of which something was said or changed, each its own thing; the segment of the last three is disabled.
+    /// Creates recoveries of hosts with a different operator's action or change each; the segment of the last three is
+    /// disabled.
     pub(crate) async fn troubled(&self) -> Vec<Claimed> {
         let registry = self.store.registry();
         let (enabled, disabled) = (self.segment("s1").await, self.segment("s2").await);
@@ -40,7 +41,7 @@ impl Bench {
             .update_host(disabled.id, hosts[4], &maintain)
             .await
             .unwrap();
-        // The API refuses it while the recovery is open; another program may not.
+        // The API refuses this while the recovery is open, but another program may not.
         let delete = "UPDATE hosts SET deleted = id WHERE name = 'deleted'";
         self.store.db.writer().execute_unprepared(delete).await.unwrap();
         claims

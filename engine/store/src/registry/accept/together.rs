@@ -1,13 +1,13 @@
-//! Many notifications in one transaction.
+//! Concurrent notifications in one transaction.
 //!
-//! When a rack dies, or a network comes back, hundreds of notifications arrive within a second. A transaction of its own for
-//! each is a dozen questions and a write to the disk for each; so what arrives while one transaction is under way goes into
-//! the next one together, and costs the same dozen. An answer is given after the commit, as ever.
+//! When a rack dies, or a network returns, hundreds of notifications arrive within a second. With separate
+//! transactions, each would cost a dozen queries and a write to the disk. So the notifications that arrive during one
+//! transaction share the next one, at the cost of one. As always, the response follows the commit.
 //!
-//! Together go only those that are plainly to be accepted, and of one host only those that say different things: a
-//! repetition is known by what was committed before it. Whatever is unusual about one, and whatever goes wrong with all,
-//! each is then looked at by itself in [`Accept`](super::Accept), which has all the rules. That a recovery's key is held
-//! already is such a thing that goes wrong: the unique key says so, nobody asks beforehand.
+//! A batch contains only notifications that clearly are to be accepted, and several of one host only if they differ:
+//! repetitions are detected by earlier commits. Each unusual notification, and each one of a failed batch, is then
+//! handled alone in [`Accept`](super::Accept), which has all the rules. A recovery's key that is already held is such a
+//! failure: the unique key reports it, and no query checks it before.
 
 mod batch;
 mod known;
@@ -36,18 +36,19 @@ use crate::reporters;
 use crate::work::{Tx, Verdict, Work};
 use known::Known;
 
-/// How many transactions of this kind are under way at a time: while one waits for the disk another is prepared.
+/// Limit of concurrent transactions of this kind: one is prepared while another waits for the disk.
 const WORKERS: usize = 2;
 
-/// How many at most, when those are held up; see [`PATIENCE`].
+/// Limit while those are blocked; see [`PATIENCE`].
 const MORE_WORKERS: usize = 8;
 
-/// Who has waited so long without an answer starts another worker: the one at work may be held up by a lock.
+/// Time without a response after which a caller starts another worker, because the running one may be blocked by a
+/// lock.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 const OPERATION: &str = "accepting a notification";
 
-/// Those who wait to be accepted.
+/// The notifications that wait to be accepted.
 #[derive(Default)]
 pub(crate) struct Waiting {
     queue: Mutex<Queue>,
@@ -64,18 +65,18 @@ struct Entry {
     new: NewNotification,
     window_seconds: u32,
     now: Timestamp,
-    /// The voice of its reporter, if that is set aside.
+    /// The identity of the reporter, if it is quarantined.
     unheard: Option<String>,
     answer: oneshot::Sender<Result<Notification, RegistryError>>,
 }
 
 impl Waiting {
-    /// Puts one into the queue.
+    /// Adds a notification to the queue.
     fn join(&self, entry: Entry) {
         self.queue().entries.push_back(entry);
     }
 
-    /// Whether one more is to work on the queue; then the caller has to start it.
+    /// True if the caller has to start another worker for the queue.
     fn another(&self, most: usize) -> bool {
         let mut queue = self.queue();
         let wanted = queue.workers < most && !queue.entries.is_empty();
@@ -85,7 +86,7 @@ impl Waiting {
         wanted
     }
 
-    /// The next ones that go together, see [`batch::of`]. None left: the worker is to end.
+    /// Returns the next batch, see [`batch::of`]. If it is empty, the worker has to end.
     fn next(&self) -> Vec<Entry> {
         let mut queue = self.queue();
         let batch = batch::of(&mut queue.entries);
@@ -96,7 +97,7 @@ impl Waiting {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing that is done under the lock can leave it half done.
+        // No code under this lock can leave the queue in an inconsistent state.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,7 +106,7 @@ impl Waiting {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves the work to go on.
+/// If the future is dropped, the work continues.
 pub(crate) async fn accept(
     registry: &RegistryTables,
     new: &NewNotification,
@@ -140,7 +141,7 @@ pub(crate) async fn accept(
     }
 }
 
-/// Gives a worker's place back should it panic; else it would be taken for ever.
+/// Releases a worker's slot if the worker panics; otherwise it would be taken forever.
 struct Place<'a>(&'a Waiting);
 
 impl Drop for Place<'_> {
@@ -151,7 +152,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Works until nobody waits.
+/// Works until no notification waits.
 async fn work(registry: RegistryTables) {
     let _place = Place(&registry.waiting);
     loop {
@@ -174,7 +175,7 @@ async fn at_once(registry: &RegistryTables, batch: Vec<Entry>) {
             let mut alone = Vec::new();
             for (entry, accepted) in batch.into_iter().zip(accepted) {
                 match accepted {
-                    // Who does not wait any more has gone away; the row is there.
+                    // A caller that has been dropped needs no response; the row exists.
                     Some(notification) => _ = entry.answer.send(Ok(notification)),
                     None => alone.push(entry),
                 }
@@ -182,7 +183,8 @@ async fn at_once(registry: &RegistryTables, batch: Vec<Entry>) {
             each_alone(registry, alone).await;
         }
         Err(Stop::Failed(Failure::Commit(error))) => {
-            // They may have been written: by themselves they would look like repetitions of what nobody was told of.
+            // They may have been written. If each were then handled alone, it would look like a repetition of a
+            // notification that was never confirmed.
             tracing::warn!(%error, notifications = batch.len(), "the answer to a commit was lost");
             for entry in batch {
                 let lost = Failure::Commit(sea_orm::DbErr::Custom(error.to_string()));
@@ -224,7 +226,7 @@ async fn each_alone(registry: &RegistryTables, entries: Vec<Entry>) {
     .await;
 }
 
-/// Accepts those that are plainly to be accepted; `None` for the others.
+/// Accepts the notifications that clearly are to be accepted; `None` for the others.
 struct Together<'a> {
     entries: &'a [Entry],
     known: &'a Known,
@@ -247,7 +249,7 @@ impl Work for Together<'_> {
                     unheard: None,
                 };
                 let host = hosts.get(&entry.new.hostname)?;
-                // One that is set aside is looked at alone.
+                // A report of a quarantined reporter is handled alone.
                 if host.on_maintenance.unwrap_or(false) || entry.unheard.is_some() {
                     return None;
                 }
@@ -314,8 +316,10 @@ impl Work for Together<'_> {
 }
 
 impl Together<'_> {
-    /// The hosts by name, taken. A name that only the database takes for the host's is left to be looked at alone, and so is
-    /// a host that was deleted, renamed or made anew since its id was learned.
+    /// Returns the hosts by name, with their locks taken.
+    ///
+    /// A notification is left to be handled alone if only the database considers its name equal to the host's. The same
+    /// applies if the host was deleted, renamed or created again since its id was cached.
     async fn hosts(&self, tx: &Tx) -> Result<HashMap<String, host::Model>, Stop> {
         let names: HashSet<&str> = self
             .entries

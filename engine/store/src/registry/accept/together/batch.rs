@@ -1,4 +1,4 @@
-//! Which of those that wait go into one transaction.
+//! Selection of the waiting notifications for one transaction.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::Entry;
 use crate::registry::accept::duplicates::repeat_key;
 
-/// The most in one transaction: it holds the locks of all their hosts.
+/// Limit of notifications per transaction, which holds the locks of all their hosts.
 const TOGETHER: usize = 32;
 
-/// Takes the next ones out of the queue: the oldest of each host, and more of these hosts if there is room. None overtakes
-/// another of its host.
+/// Takes the next batch from the queue: the oldest notification of each host, and more of these hosts if they fit. No
+/// notification overtakes another of its host.
 ///
-/// As many hosts, and as many notifications, as a power of two: a statement's text tells how many it is about, and only
-/// texts that come again are found prepared. Each that is not costs `MySQL`'s protocol a round trip, and the one that has to
-/// make room for it a fortieth of a second, as closing a statement has no answer and waits for the peer's delayed
-/// acknowledgement.
+/// The numbers of hosts and of notifications are powers of two. A statement's text depends on the number of its values,
+/// and only texts that were used before are found prepared. Each new text costs a round trip in `MySQL`'s protocol. The
+/// one that it evicts costs a fortieth of a second: closing a statement has no response, so the server waits for the
+/// peer's delayed acknowledgement.
 pub(super) fn of(entries: &mut VecDeque<Entry>) -> Vec<Entry> {
     let names: Vec<String> = entries
         .iter()
@@ -66,11 +66,11 @@ fn keep_a_power_of_two(chosen: &mut Vec<usize>) {
     chosen.truncate(chosen.len().checked_ilog2().map_or(0, |power| 1 << power));
 }
 
-/// What the notifications of one host in a batch say.
+/// The contents of one host's notifications in a batch.
 struct Said {
     repeats: HashSet<i64>,
     opens: HashSet<String>,
-    /// One of the host has been left for later: what came after it is, too.
+    /// True if a notification of the host was left for later, so that all following ones are, too.
     ended: bool,
 }
 
@@ -85,7 +85,7 @@ impl Said {
         said
     }
 
-    /// Whether one more of the host says something else than all before, and opens a recovery of its own.
+    /// True if the notification differs from all previous ones of the host, and opens a different recovery.
     fn takes(&mut self, entry: &Entry) -> bool {
         let new = &entry.new;
         let host = HostId(Uuid::nil());

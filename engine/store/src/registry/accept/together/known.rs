@@ -1,27 +1,26 @@
-//! Which id a host's name has had, so that its row can be taken at once, without looking for the id first.
+//! A cache of hosts' ids by name, so that a host's lock can be taken without a query for its id.
 //!
-//! A guess and no more: whoever took the row by it reads the host afresh, and by its name of that moment.
+//! The cache may be wrong: after taking the lock, the caller reads the host again by its current name.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::entity::host;
 
-/// More names than this are not kept: a cloud has fewer hosts, and a client cannot make us remember what is no host.
+/// Limit of cached names. A cloud has fewer hosts, and clients cannot fill the memory with names that are not hosts.
 const MOST: usize = 20_000;
 
-/// Ids by name.
 #[derive(Default)]
 pub(super) struct Known(Mutex<HashMap<String, String>>);
 
 impl Known {
-    /// The ids of all these names; `None` if one is not known.
+    /// Returns the ids of all these names; `None` if one is missing.
     pub(super) fn of(&self, names: &[&str]) -> Option<Vec<String>> {
         let known = self.known();
         names.iter().map(|name| known.get(*name).cloned()).collect()
     }
 
-    /// Keeps the ids of these hosts.
+    /// Caches the ids of these hosts.
     pub(super) fn learn(&self, hosts: &[host::Model]) {
         let mut known = self.known();
         if known.len() + hosts.len() > MOST {
@@ -30,13 +29,13 @@ impl Known {
         known.extend(hosts.iter().map(|host| (host.name.clone(), host.uuid.clone())));
     }
 
-    /// Something has turned out to be wrong: all is learned anew.
+    /// Clears the cache after an entry has turned out to be wrong.
     pub(super) fn forget(&self) {
         self.known().clear();
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        // Nothing that is done under the lock can leave it half done.
+        // No code under this lock can leave the cache in an inconsistent state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
