@@ -1,4 +1,4 @@
-//! The boot guard's query: may nova-compute of a host start?
+//! The boot guard's query, which asks the API whether nova-compute on a host may start.
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
