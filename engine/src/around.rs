@@ -1,8 +1,8 @@
-//! A look at all hosts, for the guards (R24): once for all recoveries of the engine, however many there are.
+//! Scans all hosts for the guards (R24), once for all recoveries of the engine, however many there are.
 //!
-//! How old something is, the database says by its own clock, once, when it is seen for the first time; from then on it is
-//! measured by this machine's boot-time clock. No clock of one machine is compared with another's, and one that jumps afterwards
-//! changes nothing.
+//! The age of an event comes from the database's clock, once, when the event is seen for the first time. From then on
+//! this machine's boot-time clock measures it. Clocks of different machines are never compared, and a clock that jumps
+//! afterwards changes nothing.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +21,10 @@ use crate::ports::journal::Happened;
 use crate::ports::{CallError, NoSurroundings, Surroundings};
 use crate::watcher::Preview;
 
-/// Between the beginnings of two looks at least.
+/// Shortest time between the starts of two scans.
 const APART: Duration = Duration::from_millis(500);
 
-/// Aggregates and schedulers do not change every second.
+/// Refresh interval of aggregates and schedulers, which rarely change.
 const SLOW: Duration = Duration::from_secs(5);
 
 pub(crate) struct Around {
@@ -37,7 +37,7 @@ pub(crate) struct Around {
     slow: Mutex<Option<(Duration, Vec<Aggregate>)>>,
 }
 
-/// What is dated.
+/// Kinds of events whose age is tracked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Start,
@@ -47,7 +47,7 @@ enum Kind {
     Open,
 }
 
-/// How old each thing was when it was seen first, by the database's clock, and when that was on the boot-time clock.
+/// Age of each event when it was first seen, by the database's clock, and the boot time at that moment.
 #[derive(Default)]
 struct Ages(HashMap<(Kind, i64), (Duration, Duration)>);
 
@@ -64,7 +64,7 @@ impl Ages {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is inside is replaced or added to as a whole.
+    // A poisoned lock is harmless: the content is only replaced or added to as a whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -85,7 +85,7 @@ impl Around {
         *lock(&self.surroundings) = surroundings;
     }
 
-    /// Sets down the cluster's first start, if this is it. Until that is done no look succeeds.
+    /// Records the cluster's first start if this is it. No scan succeeds until that is done.
     pub(crate) async fn note_start(&self) -> bool {
         if lock(&self.ages).0.contains_key(&(Kind::Start, 0)) {
             return true;
@@ -103,7 +103,7 @@ impl Around {
         }
     }
 
-    /// All hosts, looked at after this call.
+    /// Returns all hosts, as scanned after this call.
     pub(crate) async fn look(&self) -> Result<Arc<Region>, Fault> {
         self.region.get(self.read()).await
     }
@@ -146,7 +146,7 @@ impl Around {
         let processes = dated(Kind::Process, &standing.processes);
         let mut hosts = std::mem::take(&mut standing.hosts);
         for host in &mut hosts {
-            // Since it was seen here first: at least so long ago, whoever's clock has dated it.
+            // Counted from when this engine first saw it: a lower bound that depends on no other machine's clock.
             host.reporters = standing.reporters.remove(&host.id).unwrap_or_default();
             if let Some(row) = standing.open.get(&host.id) {
                 seen.insert((Kind::Open, *row));
@@ -192,7 +192,7 @@ impl Around {
 impl Preview for Around {
     async fn would_hold(&self) -> Option<Vec<WouldHold>> {
         let region = self.look().await.ok()?;
-        // Without Nova nothing would be ordered, and nothing is known.
+        // Without Nova no power-off would be ordered, and nothing is known.
         region.nova.as_ref().ok()?;
         let rules = self.policy.borrow().clone();
         Some(region.would_hold(&rules))

@@ -1,5 +1,5 @@
-//! What goes into the audit log, and when: the intent of a power command before it is journalled, its outcome, every proof, and
-//! every stage that the recovery of a host passes.
+//! Decides what goes into the audit log, and when: the intent of a power command before it is journalled, its outcome,
+//! every proof, and every stage of a host recovery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult, Audi
 use crate::ports::journal::{Claimed, ProofWrite, Write};
 use tachi_driver::Recovery;
 
-/// Writes the lines of one recovery.
+/// Writes the audit entries of one recovery.
 pub(crate) struct Auditor {
     sink: Arc<dyn AuditSink>,
     recovery: String,
     notification: String,
     reporter: Option<String>,
-    /// Only recoveries of hosts have anything to do with power.
+    /// True for recoveries of hosts: no other kind switches power.
     wanted: bool,
     stage: String,
     held: Option<String>,
@@ -45,7 +45,7 @@ impl Auditor {
         entry
     }
 
-    /// The line of a power command; `None` for every other command.
+    /// Returns the entry of a power command; `None` for every other command.
     pub(crate) fn line(&self, host: &str, command: &Command) -> Option<AuditEntry> {
         let (action, target, reason) = power_of(command)?;
         let mut entry = self.entry(action, AuditPhase::Intent, host);
@@ -54,7 +54,8 @@ impl Auditor {
         Some(entry)
     }
 
-    /// Writes the intents of the power commands among `commands`. `Some` if that failed: none of them may be sent then.
+    /// Writes the intents of the power commands among `commands`. Returns the fault if that fails: none of the commands
+    /// may be sent then.
     pub(crate) async fn orders(&self, host: &str, commands: &[Command]) -> Option<Fault> {
         for command in commands {
             let Some(entry) = self.line(host, command) else {
@@ -78,10 +79,10 @@ impl Auditor {
         None
     }
 
-    /// What a transaction has made of the recovery.
+    /// Logs the changes that a committed transaction made to the recovery.
     pub(crate) fn committed(&mut self, state: &dyn Recovery, record: &Record, write: &Write) {
         let host = state.host();
-        // Before what came of it.
+        // Operator actions precede their effects in the log.
         for heard in &record.words {
             let mut entry = self.entry(AuditAction::Word, AuditPhase::Outcome, host);
             entry.operator = Some(heard.by.clone());
@@ -157,7 +158,7 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
     }
 }
 
-/// The line that says what came of the command of `intent`.
+/// Returns the entry for the outcome of the command logged as `intent`.
 pub(crate) fn outcome(intent: AuditEntry, observation: &Observation, took: Duration) -> AuditEntry {
     let mut entry = AuditEntry {
         phase: AuditPhase::Outcome,

@@ -1,5 +1,6 @@
-//! A look at Nova while nothing fails: whether it answers, and how its compute services are. It keeps the way to Nova ready, so
-//! that a recovery does not begin with a login, and lets an operator know what is not protected before a host dies.
+//! Polls Nova while nothing fails: whether it answers, and the state of its compute services. This keeps the session
+//! with Nova ready, so that a recovery does not start with a login, and shows an operator what is unprotected before a
+//! host fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +15,14 @@ use tokio::time::sleep;
 use crate::numbers;
 use crate::ports::{CallError, Clock, CloudLists};
 
-/// Between two looks, in turns: looks in step with the heartbeats would always see them at the same age.
+/// Pauses between polls, used in rotation: polls in step with the heartbeats would always see them at the same age.
 const PAUSES: [Duration; 3] = [
     Duration::from_secs(11),
     Duration::from_secs(15),
     Duration::from_secs(19),
 ];
 
-/// What was seen last. Clones show the same.
+/// The result of the last poll. Clones share it.
 #[derive(Clone)]
 pub struct CloudCache {
     clock: Arc<dyn Clock>,
@@ -30,24 +31,24 @@ pub struct CloudCache {
 
 #[derive(Clone, Default)]
 struct Seen {
-    /// By the boot-time clock, when Nova answered last.
+    /// Boot time at which Nova last answered.
     answered: Option<Duration>,
-    /// Why it did not answer since.
+    /// The reason why it has not answered since.
     trouble: Option<String>,
     services: BTreeMap<String, Option<Service>>,
     cadences: Cadences,
 }
 
-/// What is known of Nova's compute services.
+/// A snapshot of Nova's compute services.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CloudView {
-    /// How long ago Nova answered; `None` if it never has.
+    /// Time since Nova last answered; `None` if it never has.
     pub age: Option<Duration>,
-    /// Why it did not answer the last look.
+    /// The reason why it did not answer the last poll.
     pub trouble: Option<String>,
-    /// Every `nova-compute` record by its host; `None` for one in a cell that is down.
+    /// Every `nova-compute` record by its host; `None` for a record in a cell that is down.
     pub services: BTreeMap<String, Option<Service>>,
-    /// How old the heartbeats of living hosts get, if that has been learnt.
+    /// The age that heartbeats of running hosts reach, once that has been learnt.
     pub heartbeat_age: Option<Duration>,
 }
 
@@ -59,7 +60,7 @@ impl CloudCache {
         }
     }
 
-    /// What is known now.
+    /// Returns the current snapshot.
     pub fn view(&self) -> CloudView {
         let seen = self.seen.borrow().clone();
         CloudView {
@@ -72,7 +73,7 @@ impl CloudCache {
         }
     }
 
-    /// The rules for a recovery of `host`, with what was learnt of heartbeats.
+    /// Returns the rules for a recovery of `host`, including the learnt heartbeat cadence.
     pub(crate) fn rules_for(&self, host: &str, policy: Policy) -> Policy {
         let seen = self.seen.borrow();
         Policy {
@@ -81,13 +82,13 @@ impl CloudCache {
         }
     }
 
-    /// Returns after the next look, and after none that was before. May be dropped at any time.
+    /// Waits for the next poll that ends after this call. May be dropped at any time.
     pub async fn looked(&self) {
-        // The sender is here, so waiting for it cannot fail.
+        // `self` holds the sender, so waiting cannot fail.
         let _ = self.seen.subscribe().changed().await;
     }
 
-    /// Looks until it is dropped. What is wrong is told when it begins and when it is over.
+    /// Polls until it is dropped. Logs a problem when it starts and when it is over.
     pub(crate) async fn watch(self, compute: Arc<dyn CloudLists>) {
         for pause in PAUSES.into_iter().cycle() {
             let answer = match compute.make_ready().await {

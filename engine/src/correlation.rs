@@ -1,7 +1,7 @@
-//! The id under which a piece of work is known across services.
+//! The request id under which work is known across services.
 //!
-//! A request's id belongs to everything done for it, however deep, and to nothing else. So it goes with the task instead
-//! of through every signature: whoever sends a request to another `OpenStack` service hands it on.
+//! A request's id belongs to everything done for it, however deep the call, and to nothing else. It therefore travels
+//! with the task instead of through every signature. Every request to another `OpenStack` service carries it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,12 +17,13 @@ pub async fn under<F: Future>(id: Arc<str>, work: F) -> F::Output {
     ID.scope(id, work).await
 }
 
-/// The id of the work under way in this task; `None` outside of [`under`].
+/// Returns the id of the work under way in this task; `None` outside of [`under`].
 pub fn current() -> Option<Arc<str>> {
     ID.try_with(Arc::clone).ok()
 }
 
-/// The id of everything that is done for a recovery, by whichever engine: Nova's log and our own are searched for the same.
+/// Returns the id of everything done for a recovery, by any engine, so that one search finds it in Nova's log and in
+/// ours.
 pub fn of_recovery(id: RecoveryId) -> Arc<str> {
     Arc::from(format!("req-{id}"))
 }

@@ -1,4 +1,5 @@
-//! Claims that Nova has contradicted are counted against whoever made them, and it is told, loudly, who is set aside for them.
+//! Counts claims that Nova has contradicted against the reporters that made them, and logs a warning when one is
+//! quarantined.
 
 use tachi_domain::RecoveryId;
 use tachi_domain::guard::Doubts;
@@ -8,7 +9,8 @@ use crate::numbers;
 use crate::ports::Doubted;
 use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 
-/// Counts one. The recovery has ended and its engine goes on: a count that is lost with it is one less, and harms nobody.
+/// Counts one contradiction in the background. The recovery is finished and its engine moves on: losing this count does
+/// no harm.
 pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rules: Doubts) {
     if rules.limit == 0 {
         return;

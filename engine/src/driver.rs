@@ -1,4 +1,5 @@
-//! Runs the driver of one recovery with tokio: its effects go to the ports, and what comes of them is its next event.
+//! Runs the driver of one recovery with tokio: sends its effects to the ports and turns their results into its next
+//! event.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,16 +30,16 @@ use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
 use crate::telling::Teller;
 
-/// How long a stopping engine waits for the answers of calls under way.
+/// Time that a stopping engine waits for the answers of calls under way.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What all drivers of an engine share.
+/// State shared by all drivers of an engine.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) governor: Governor,
     pub(crate) lists: SharedLists,
     pub(crate) heart: Heart,
-    /// The rules as they are now; of what a recovery goes by it has a copy of its own.
+    /// The current rules. Each recovery keeps a copy of the rules it follows.
     pub(crate) rules: watch::Receiver<Policy>,
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct Driver {
     lists: SharedLists,
     seat: Seat,
     rules: watch::Receiver<Policy>,
-    /// What hooks are told.
+    /// The facts that are passed to hooks.
     told: Arc<Told>,
     claimed: Claimed,
     holding: Holding,
@@ -57,13 +58,13 @@ pub(crate) struct Driver {
     calls: JoinSet<()>,
     answers: mpsc::Sender<Observation>,
     inbox: mpsc::Receiver<Observation>,
-    /// `None` if nobody listens.
+    /// `None` if no event listener is configured.
     teller: Option<Teller>,
     auditor: Auditor,
 }
 
 impl Driver {
-    /// Of what was claimed by a claim that was sent at `sent`.
+    /// Creates a driver for a recovery whose claim was sent at `sent`.
     pub(crate) fn new(
         ports: Ports,
         claimed: Claimed,
@@ -91,12 +92,12 @@ impl Driver {
         }
     }
 
-    /// The same, telling of what it commits.
+    /// Returns the driver, emitting events for its commits.
     pub(crate) fn telling(self, teller: Option<Teller>) -> Self {
         Self { teller, ..self }
     }
 
-    /// Runs until the recovery is over, the claim is lost, or `stop`. With the claim as it was known last.
+    /// Runs until the recovery is done, the claim is lost, or `stop`. Returns the claim as last known.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> (Ended, Claim) {
         if let Some(teller) = &self.teller {
             teller.claimed(self.ports.clock.wall());
@@ -114,13 +115,13 @@ impl Driver {
                     ControlFlow::Continue(answer) => next = answer,
                     ControlFlow::Break(ended) => {
                         self.tell_end(ended);
-                        // Calls under way cannot be taken back; their answers are of no use to anyone any more.
+                        // Calls under way cannot be taken back, and their answers are no longer of use.
                         self.calls.abort_all();
                         return (ended, self.machine.claim().clone());
                     }
                 }
             }
-            // Every event asks for something, so that there is always an answer.
+            // Every event has an effect, so there is always an answer.
             let Some(answer) = next else {
                 return (Ended::Unsure(Unsure::Failed), self.machine.claim().clone());
             };
@@ -180,7 +181,7 @@ impl Driver {
         if observations.is_empty() {
             observations.push(self.rules_now());
         }
-        // Whatever else has come in meanwhile goes into the same decision and the same transaction.
+        // All other pending observations go into the same decision and the same transaction.
         while let Ok(more) = self.inbox.try_recv() {
             observations.push(more);
         }
@@ -215,7 +216,7 @@ impl Driver {
         self.machine.state().host()
     }
 
-    /// Tells of what has just become durable.
+    /// Logs and emits the steps that have just become durable.
     fn written(&mut self, written: &Written) {
         let Written { record, write, now } = written;
         for step in &record.steps {
@@ -234,7 +235,7 @@ impl Driver {
         }
     }
 
-    /// What waits is told again from time to time.
+    /// Warns that the recovery is still waiting, and for what. The warning repeats from time to time.
     fn alarm(&self, again: bool) {
         let state = self.machine.state();
         let held = state.held();
@@ -258,11 +259,11 @@ impl Driver {
         numbers::alarmed(&waits_for);
     }
 
-    /// Starts the calls. Each checks the claim and the intent's age once more right before its first byte.
+    /// Starts the calls. Each call re-checks the claim and the intent's age right before its first byte.
     fn start(&mut self, calls: Calls) {
         let state = self.machine.state();
         let share = self.seat.lists_are_shared();
-        // Each of the two reads the list of all services: that of the host is in it.
+        // Both commands read the list of all services, which includes the service of the host.
         let lists_all = |command: &Command| matches!(command, Command::CountHosts | Command::ReadConductors);
         let share_services = share || calls.commands.iter().any(lists_all);
         for command in calls.commands {
@@ -298,10 +299,10 @@ impl Driver {
                 if let Some(line) = line {
                     audit.note(auditing::outcome(line, &observation, took));
                 }
-                // The driver may be gone; then nobody needs the answer.
+                // The driver may be gone; then the answer is not needed.
                 let _ = answers.send(observation).await;
             };
-            // Every call of a recovery goes out under the one id that all its engines use.
+            // All calls of a recovery carry the one id that all its engines use.
             let known_as = correlation::of_recovery(self.claimed.id);
             let span = tracing::info_span!("engine::call", request_id = %known_as);
             self.calls
@@ -309,8 +310,8 @@ impl Driver {
         }
     }
 
-    /// Lets calls under way end and gives the claim free. What they answer is not decided on: the next owner looks for
-    /// their effect, as after a crash.
+    /// Lets calls under way finish and releases the claim. Their answers lead to no decision: the next owner checks for
+    /// their effects, as after a crash.
     async fn let_go(&mut self) {
         let calls = &mut self.calls;
         let inbox = &mut self.inbox;
@@ -332,7 +333,7 @@ impl Driver {
         }
     }
 
-    /// The journal's failures have been told when they happened.
+    /// Logs the end of the driver. Failures of the journal were logged when they happened.
     fn tell_end(&self, ended: Ended) {
         let recovery = self.claimed.id;
         match ended {
@@ -357,7 +358,7 @@ impl Driver {
         }
     }
 
-    /// The log tells what an operator wants to read at 3 a.m.; single instances are for the curious.
+    /// Logs a step: failures as warnings, single instances at debug level, the rest for an operator at 3 a.m.
     fn tell(&self, step: &Step) {
         let (recovery, host) = (self.claimed.id, self.host());
         let task = step.task.name();
@@ -368,7 +369,7 @@ impl Driver {
         }
     }
 
-    /// What the notification shows while it is open, whenever that changes and no step has said it already.
+    /// Logs the message of the open notification when it changes, unless a step has already logged it.
     fn tell_message(&self, record: &Record) {
         let Some((NotificationStatus::Running, message)) = &record.notification else {
             return;

@@ -30,57 +30,49 @@ use crate::ports::{
 use crate::telling::Teller;
 use crate::watcher::{Moves, Preview};
 
-/// After a driver's end the next sweep is not long in coming: what it has left may be somebody else's to begin.
+/// Pause before the next sweep after a driver ends: the work it left may be for another driver to start.
 const SOON: Duration = Duration::from_millis(100);
 
-/// So many are claimed in one transaction. A host that has failed with a thousand instances is claimed with all that is known of
-/// them, and what is driven first waits for what is claimed with it.
+/// Limit of recoveries claimed in one transaction. A host that failed with a thousand instances is claimed together
+/// with all that is known of them. The first recovery to be driven waits for all that are claimed with it.
 const TOGETHER: usize = 32;
 
-/// The outside, as adapters provide it.
+/// The ports to the outside, as adapters provide them.
 #[derive(Clone)]
 pub struct Ports {
-    /// Nova.
     pub compute: Arc<dyn NovaCalls>,
-    /// Power controllers.
     pub fencer: Arc<dyn Fencer>,
-    /// The audit log of power commands.
     pub audit: Arc<dyn AuditSink>,
-    /// The operator's hooks.
     pub hooks: Arc<dyn Hooks>,
-    /// The database.
     pub journal: Arc<dyn Journal>,
-    /// Wake-ups.
     pub wake: Arc<dyn Wake>,
-    /// Time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// How an engine works.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Under which name it claims; unique among engines, such as `host:pid`.
+    /// The name under which it claims; unique among engines, such as `host:pid`.
     pub name: String,
-    /// The rules of recoveries it begins; a change counts for those that begin after it.
+    /// The rules of recoveries it starts. A change applies to recoveries that start after it.
     pub policy: watch::Receiver<Policy>,
-    /// How long a lost wake-up may cost.
+    /// The longest delay that a lost wake-up may cause.
     pub sweep_interval: Duration,
-    /// How fast it may be, over all its recoveries.
+    /// The limits on its pace, over all its recoveries.
     pub pace: PaceOptions,
 }
 
-/// See the crate's documentation.
+/// An engine (see the crate's documentation).
 pub struct Engine {
     ports: Ports,
     options: EngineOptions,
     pulse: Liveness,
     sweeper: Sweeper,
     shared: Shared,
-    /// The heart's work, until it is begun.
+    /// The task that renews the leases, until it is started.
     beating: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     driven: BTreeSet<RecoveryId>,
     drivers: JoinSet<(Ended, Claim)>,
-    /// Which recovery, at which epoch, a task drives.
+    /// The recovery and epoch that each task drives.
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
     events: Arc<dyn Events>,
     around: Arc<Around>,
@@ -88,7 +80,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that has not begun to work.
+    /// Creates an engine that has not started to work.
     pub fn new(ports: Ports, options: EngineOptions) -> Self {
         let (heart, beating) = Heart::new(ports.journal.clone(), ports.clock.clone());
         let services = Arc::new(Services::new(ports.clone()));
@@ -119,50 +111,50 @@ impl Engine {
         }
     }
 
-    /// The name it claims under.
+    /// Returns the name under which it claims.
     pub fn name(&self) -> &str {
         &self.options.name
     }
 
-    /// The same, telling `events` of what it does.
+    /// Returns the engine, emitting its events to `events`.
     #[must_use]
     pub fn telling(self, events: Arc<dyn Events>) -> Self {
         Self { events, ..self }
     }
 
-    /// The same, with `surroundings` for its guards to look at.
+    /// Returns the engine, with `surroundings` for its guards to check.
     #[must_use]
     pub fn amid(self, surroundings: Arc<dyn Surroundings>) -> Self {
         self.around.set_surroundings(surroundings);
         self
     }
 
-    /// What it sees of Nova while it runs.
+    /// Returns its view of Nova, which is updated while it runs.
     pub fn cloud(&self) -> CloudCache {
         self.cloud.clone()
     }
 
-    /// What it moves.
+    /// Returns a handle that shows if this engine's recoveries are moving instances.
     pub fn moves(&self) -> Arc<dyn Moves> {
         Arc::new(self.shared.governor.clone())
     }
 
-    /// What the guards would say beforehand.
+    /// Returns a handle that asks the guards in advance.
     pub fn preview(&self) -> Arc<dyn Preview> {
         self.around.clone()
     }
 
-    /// The rules it goes by.
     pub fn policy(&self) -> watch::Receiver<Policy> {
         self.options.policy.clone()
     }
 
-    /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
+    /// Returns the liveness counter. It advances once a sweep: at least every [`EngineOptions::sweep_interval`], unless
+    /// the database does not answer.
     pub fn pulse(&self) -> Liveness {
         self.pulse.clone()
     }
 
-    /// Works until `stop`. Then claims are given free, once the calls under way have been answered or five seconds have
+    /// Runs until `stop`. Claims are then released, once the calls under way have been answered or five seconds have
     /// passed.
     pub async fn run(mut self, stop: CancellationToken) {
         numbers::describe();
@@ -171,7 +163,7 @@ impl Engine {
             fencing = self.options.policy.borrow().fencing.as_str(),
             "engine starts"
         );
-        // Aborted when they are dropped: they have no work once the drivers have ended.
+        // Both tasks are aborted when the set is dropped: they have no work once the drivers have ended.
         let mut heart = JoinSet::new();
         if let Some(beating) = self.beating.take() {
             heart.spawn(beating);
@@ -185,7 +177,7 @@ impl Engine {
             } else {
                 self.options.sweep_interval
             };
-            // What Nova has asked for patience about goes on when the time is over.
+            // Work that was paused because Nova pushed back resumes when the pause ends.
             self.shared.governor.resume();
             let pause = self
                 .shared
@@ -200,7 +192,8 @@ impl Engine {
         tracing::info!(engine = self.options.name, "engine has stopped");
     }
 
-    /// Until the next sweep is due: after `pause`, when work is announced, or when a driver's end makes one worth while.
+    /// Waits until the next sweep is due: after `pause`, when work is announced, or when a driver's end makes a sweep
+    /// worth while.
     async fn rest(&mut self, pause: Duration, stop: &CancellationToken) {
         let soon = Instant::now() + SOON;
         let mut until = Instant::now() + pause;
@@ -225,7 +218,7 @@ impl Engine {
         }
     }
 
-    /// Whether its recovery has to be claimed anew.
+    /// Handles the end of a driver. True if its recovery has to be claimed again.
     fn ended(&mut self, ended: Result<(task::Id, (Ended, Claim)), task::JoinError>) -> bool {
         let (task, how) = match ended {
             Ok((task, (how, claim))) => {
@@ -250,7 +243,7 @@ impl Engine {
     }
 
     async fn sweep(&mut self, stop: &CancellationToken) {
-        // Before there is anything to be guarded against.
+        // Runs before the guards have anything to guard against.
         self.around.note_start().await;
         let views = match self.ports.journal.unsettled().await {
             Ok(views) => views,
@@ -264,7 +257,7 @@ impl Engine {
         let driven = &self.driven;
         let now = self.ports.clock.boot();
         for (view, known) in self.sweeper.rewound(&views, now, |id| driven.contains(&id)) {
-            // A copy that lags behind shows old rows too.
+            // A replica that lags behind shows old rows too.
             match self.ports.journal.mark_rewound(&view, known).await {
                 Ok(true) => tracing::error!(
                     recovery = %view.id,
@@ -291,7 +284,7 @@ impl Engine {
         }
     }
 
-    /// Whether any of them is ours now.
+    /// Claims recoveries. True if any of them is ours now.
     async fn claim(&mut self, views: &[ClaimView], stop: &CancellationToken) -> bool {
         let sent = self.ports.clock.boot();
         let outcomes = self.ports.journal.claim_all(views, &self.options.name).await;
@@ -312,7 +305,7 @@ impl Engine {
         any
     }
 
-    /// `sent` is when its claim went out.
+    /// Starts a driver. `sent` is when its claim was sent.
     async fn drive(&mut self, view: &ClaimView, claimed: Claimed, sent: Duration, stop: &CancellationToken) {
         let (id, epoch) = (claimed.id, claimed.epoch);
         numbers::claimed(view, &self.options.name);
@@ -340,7 +333,8 @@ impl Engine {
         }
     }
 
-    /// A recovery that cannot be driven ends with its reason, or stays for a newer version if only its state is strange.
+    /// Closes a recovery that cannot be driven, with the reason. If only its state is unknown to this version, leaves
+    /// it for a newer version.
     async fn give_up(&mut self, claimed: &Claimed, why: &Unusable) {
         let source = std::error::Error::source(why)
             .map(ToString::to_string)
@@ -363,7 +357,7 @@ impl Engine {
             tracing::error!(recovery = %claimed.id, "held: another version of tachi may have written this state");
             numbers::unreadable();
         }
-        // Kept out of the sweep until this engine restarts.
+        // Keeps it out of the sweep until this engine restarts.
         self.driven.insert(claimed.id);
     }
 }

@@ -1,4 +1,4 @@
-//! Carries out one command and says what came of it.
+//! Executes one command and returns its result.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::lists::SharedLists;
 use crate::ports::{CallError, Contents, JournalError, ServiceChange, Work};
 use crate::reserving;
 
-/// What a command needs besides itself.
+/// The context in which a command is executed.
 pub(crate) struct Context {
     pub(crate) ports: Ports,
     pub(crate) host: String,
@@ -32,27 +32,28 @@ pub(crate) struct Context {
     pub(crate) holding: Holding,
     pub(crate) governor: Governor,
     pub(crate) lists: SharedLists,
-    /// Evacuation records are read for many recoveries together.
+    /// True if evacuation records are read once for many recoveries.
     pub(crate) share: bool,
-    /// Services are: for many recoveries, or for a look at all hosts that is asked for at the same moment.
+    /// True if services are read once: for many recoveries, or for a scan of all hosts requested at the same moment.
     pub(crate) share_services: bool,
     /// The transaction of the decision that commands it.
     pub(crate) intent: Intent,
-    /// The recovery's own time when that was known to be durable.
+    /// The recovery's elapsed time when the decision was known to be durable.
     pub(crate) started: Elapsed,
 }
 
-/// Carries out `command`, unless the claim or the intent has grown too old by the time of its first byte (R2, R4).
+/// Executes `command`, unless the claim or the intent has expired by the time of its first byte (R2, R4).
 pub(crate) async fn execute(command: Command, context: Context) -> Observation {
     if command.is_write()
         && touches_nova(&command)
         && let Err(error) = context.ports.compute.make_ready().await
     {
         tracing::debug!(command = command.name(), %error, "not sent");
-        // Not a byte has gone to Nova: the trouble is told to a read, which will meet it too.
+        // Not a byte has gone to Nova. A read will meet the same problem and report it.
         return failed(command, &error);
     }
-    // A device bears so many calls at a time. What its turn takes too long for is decided anew.
+    // A device accepts a limited number of calls at a time. If waiting for a permit takes too long, the command is
+    // decided again.
     let turn = match turn_of(&command) {
         Some((target, work)) => Some(context.ports.fencer.turn(&context.host, target, work).await),
         None => None,
@@ -145,7 +146,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
     }
 }
 
-/// Calls about one server; each is answered by the name of its call.
+/// Executes a call about one server. The answer carries the name of the call.
 async fn call_about_server(command: Command, context: &Context) -> Observation {
     let Some((server, call)) = command.server_call() else {
         return Observation::NotSent(command);
@@ -196,7 +197,8 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
     }
 }
 
-/// What a call says of how Nova is doing. A refusal is an answer; what never reached Nova says nothing.
+/// Returns what the result of a call reveals about Nova's load. A refusal is an answer; a call that never reached Nova
+/// reveals nothing.
 fn echo(result: &Result<(), CallError>, took: Duration) -> Option<Echo> {
     let Err(error) = result else {
         return Some(Echo::Answered(took));
@@ -213,7 +215,7 @@ fn echo(result: &Result<(), CallError>, took: Duration) -> Option<Echo> {
     }
 }
 
-/// The device that has to be waited for, and for what.
+/// Returns the device to wait for, and the kind of call.
 fn turn_of(command: &Command) -> Option<(&Target, Work)> {
     if let Command::ReadPower(target) = command {
         Some((target, Work::Read))
@@ -231,7 +233,7 @@ fn touches_nova(command: &Command) -> bool {
     )
 }
 
-/// The observation of a command whose call could not even begin.
+/// Returns the observation for a command whose call could not start.
 fn failed(command: Command, error: &CallError) -> Observation {
     let fault = Fault {
         maybe_done: false,
@@ -251,7 +253,7 @@ fn failed(command: Command, error: &CallError) -> Observation {
     }
 }
 
-/// Logs the whole chain once, here; decisions need the fault only.
+/// Logs the whole error chain once, here; decisions need only the fault.
 pub(crate) fn fault(error: CallError) -> Fault {
     let source = error.source.as_ref().map(ToString::to_string);
     tracing::debug!(fault = %error.fault, source, class = ?error.fault.class, "call failed");
@@ -328,7 +330,7 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
     })
 }
 
-/// A read of the journal that is part of a question to Nova fails like the question.
+/// Converts the error of a journal read that is part of a query to Nova, so that the query fails like a call.
 fn journal_failed(error: JournalError) -> CallError {
     CallError {
         fault: Fault {
@@ -341,7 +343,8 @@ fn journal_failed(error: JournalError) -> CallError {
     }
 }
 
-/// The records of this host, out of those read for all. The recovery's time of their reading is counted back from now.
+/// Returns the records of this host, out of those read for all. The recovery's elapsed time of the reading is counted
+/// back from now.
 async fn evacuations(
     context: &Context,
     since: Option<tachi_domain::Timestamp>,
@@ -357,7 +360,7 @@ async fn evacuations(
         });
     }
     let records = context.lists.records(since).await?;
-    // They were asked for after the decision that wanted them, and read after that.
+    // The records were requested after the decision that wanted them, and read after that.
     let later = records.started.saturating_sub(context.intent.durable);
     Ok(Evacuations {
         started: context.started.plus(later),
@@ -365,7 +368,7 @@ async fn evacuations(
     })
 }
 
-/// The records first: one that is over has written where the server is.
+/// Reads the records first: the record of a finished move was written after Nova set where the server is.
 async fn followed(context: &Context, server: ServerId) -> Result<Followed, CallError> {
     let compute = &context.ports.compute;
     let (migrations, percent) = compute.live_migrations(server).await?;
@@ -385,7 +388,7 @@ async fn server_ids(context: &Context) -> Result<ServerIds, CallError> {
 
 async fn lists(context: &Context, since: Option<tachi_domain::Timestamp>) -> Result<Lists, CallError> {
     let compute = &context.ports.compute;
-    // First, so that a host that is proven off in between does not count for records that were read before.
+    // Read first, so that a host confirmed off in between does not count for records that were read before.
     let proven_off = context.ports.journal.proven_off().await.map_err(journal_failed)?;
     let servers = compute.servers_on(&context.host).await?;
     let evacuations = compute.evacuations_from(&context.host, since).await?;

@@ -1,8 +1,8 @@
 //! One pace for all recoveries of an engine (see [`tachi_domain::pace`]).
 //!
-//! Every driver has a [`Seat`]. After each decision it tells what its recovery could do with, before anything of the decision
-//! is carried out, and is told through a channel what it may begin and how often it is worth its while to look. The windows move
-//! by what the calls come to and by what the looks show.
+//! Every driver has a [`Seat`]. After each decision, and before any of it is executed, the driver reports its
+//! recovery's demand. A channel tells it what it may start and how often to poll. The windows adapt to the results of
+//! the calls and of the polls.
 
 mod division;
 
@@ -18,20 +18,20 @@ use tokio::time::Instant;
 use crate::watcher::Moves;
 use division::{Inner, Member};
 
-/// How fast an engine may be.
+/// Limits on the pace of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaceOptions {
-    /// Evacuations under way at once.
+    /// Limit on evacuations in flight.
     pub in_flight: Bounds,
-    /// Those of them that no destination has taken up yet.
+    /// Limit on evacuations in flight that no destination has started.
     pub queued: Bounds,
-    /// Other calls about instances at once; every recovery may make one in any case.
+    /// Limit on other concurrent calls about instances. Every recovery may always make one.
     pub calls: Bounds,
-    /// So much of a queue, in time, at most a quarter of what Nova may ever have in front of it.
+    /// Target queue in front of Nova, in time: at most a quarter of the longest queue that Nova may ever have.
     pub take_up_patience: Duration,
-    /// Nova may take so long to answer a call before it is asked for fewer.
+    /// Time that Nova may take to answer a call before the engine sends it fewer.
     pub call_patience: Duration,
-    /// Between two looks of a recovery, where nothing is known yet.
+    /// Interval between a recovery's polls, as long as nothing is known.
     pub tick: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Default for PaceOptions {
     }
 }
 
-/// Shared by the drivers of an engine.
+/// The rate controller shared by the drivers of an engine.
 #[derive(Clone)]
 pub(crate) struct Governor {
     begun: Instant,
@@ -74,7 +74,7 @@ impl Governor {
         }
     }
 
-    /// A place for one recovery, until it is dropped.
+    /// Registers a recovery until the seat is dropped.
     pub(crate) fn join(&self, id: RecoveryId) -> Seat {
         let now = self.now();
         let mut inner = self.lock();
@@ -100,14 +100,15 @@ impl Governor {
         }
     }
 
-    /// What came of a call about an instance.
+    /// Records the result of a call about an instance.
     pub(crate) fn heard(&self, evacuation: bool, echo: Echo) {
         let now = self.now();
         let mut inner = self.lock();
         let before = inner.windows();
         inner.calls.hear(echo, true, now);
         if evacuation {
-            // That the call was answered says little: Nova answers before it begins. Growth is left to what is taken up.
+            // An answered call shows little: Nova answers before it starts the evacuation. Growth is left to
+            // evacuations that destinations have started.
             inner.in_flight.hear(echo, false, now);
             match echo {
                 Echo::Answered(_) => {}
@@ -119,14 +120,14 @@ impl Governor {
         }
     }
 
-    /// How long nothing new is to be begun yet, if so.
+    /// Returns for how long nothing new may be started, if Nova has pushed back.
     pub(crate) fn quiet_for(&self) -> Option<Duration> {
         let now = self.now();
         let until = self.lock().quiet_until();
         (until > now).then(|| until.saturating_sub(now))
     }
 
-    /// The quiet time is over.
+    /// Divides the windows again after Nova's pause.
     pub(crate) fn resume(&self) {
         let now = self.now();
         self.lock().divide(now);
@@ -142,7 +143,7 @@ impl Governor {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing in here panics half-way; what is inside are numbers that are made anew all the time.
+        // Nothing in here panics half-way, and the content is numbers that are continually recomputed.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,7 +154,7 @@ impl Moves for Governor {
     }
 }
 
-/// A recovery's place.
+/// A recovery's registration with the rate controller.
 pub(crate) struct Seat {
     governor: Governor,
     id: RecoveryId,
@@ -161,13 +162,13 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Tells what the recovery could do with, and what it has seen since.
+    /// Reports what the recovery could use, and what it has seen since.
     pub(crate) fn tell(&self, demand: Demand, sight: &Sight) {
         let now = self.governor.now();
         let mut inner = self.governor.lock();
         let (waiting, full) = (inner.queued_now(), inner.full);
         for _ in &sight.taken {
-            // Whatever the rebuild takes, a destination had room for one more.
+            // However long the rebuild takes, a destination had capacity for one more.
             inner.in_flight.hear(Echo::Answered(Duration::ZERO), full, now);
         }
         let Some(member) = inner.members.get(&self.id) else {
@@ -194,7 +195,7 @@ impl Seat {
         inner.divide(now);
     }
 
-    /// Waits until something else may be begun than before.
+    /// Waits until the permits change.
     ///
     /// # Cancel safety
     ///
@@ -207,12 +208,12 @@ impl Seat {
         *self.given.borrow_and_update()
     }
 
-    /// What may be begun.
+    /// Returns what may be started now.
     pub(crate) fn permits(&mut self) -> Permits {
         *self.given.borrow_and_update()
     }
 
-    /// Whether lists are read for many recoveries together.
+    /// True if lists are read for many recoveries together.
     pub(crate) fn lists_are_shared(&self) -> bool {
         self.governor.lock().many
     }

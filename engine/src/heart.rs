@@ -1,4 +1,4 @@
-//! Beats for all recoveries of an engine (R2), as many as have come together in one transaction.
+//! Renews the leases of all recoveries of an engine (R2), batching the renewals that are pending into one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::ports::journal::{Beat, Committed};
 use crate::ports::{Clock, Journal, JournalError};
 
-/// So many in one transaction at most: one that fails counts for all of them.
+/// Limit of renewals in one transaction: a failure counts for all of them.
 const MOST: usize = 64;
 
-/// With so many waiting there are more to come: gathering them for a moment saves transactions.
+/// Batch size from which more renewals are expected: gathering them for a moment saves transactions.
 const FEW: usize = 8;
 
-/// That moment.
+/// Time to gather a batch.
 const MOMENT: Duration = Duration::from_millis(40);
 
-/// What came of a beat, and when it was sent.
+/// The result of a renewal, and when it was sent.
 pub(crate) struct Beaten {
     pub(crate) sent: Duration,
     pub(crate) outcome: Result<Committed, JournalError>,
@@ -37,7 +37,7 @@ pub(crate) struct Heart {
 }
 
 impl Heart {
-    /// The handle, and the work to be run beside the drivers, until every handle is gone.
+    /// Returns the handle and the task to run beside the drivers until every handle is dropped.
     pub(crate) fn new(
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
@@ -52,7 +52,7 @@ impl Heart {
         (heart, work)
     }
 
-    /// Beats once.
+    /// Renews one lease.
     pub(crate) async fn beat(&self, beat: Beat) -> Beaten {
         let (answer, answered) = oneshot::channel();
         let order = Order {
@@ -64,7 +64,7 @@ impl Heart {
         {
             return beaten;
         }
-        // The work has stopped before us: by ourselves then.
+        // The task has already stopped: renew the lease directly.
         let sent = self.clock.boot();
         let outcome = self.journal.beat(&beat.claim, beat.elapsed).await;
         Beaten { sent, outcome }

@@ -1,4 +1,4 @@
-//! Whether this engine may still act for a recovery, asked by the calls themselves.
+//! The check, made by the calls themselves, that this engine may still act for a recovery.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use tachi_driver::{Intent, may_act};
 
 use crate::ports::Clock;
 
-/// The moment at which the last committed beat was sent, shared by a driver and the calls it has started.
+/// The moment at which the last committed renewal was sent, shared by a driver and the calls it has started.
 #[derive(Clone)]
 pub(crate) struct Holding {
     clock: Arc<dyn Clock>,
@@ -25,13 +25,13 @@ impl Holding {
         holding
     }
 
-    /// A beat that was sent at `sent` has been committed.
+    /// Records that a renewal sent at `sent` has been committed.
     pub(crate) fn beat_committed(&self, sent: Duration) {
         let millis = u64::try_from(sent.as_millis()).unwrap_or(u64::MAX);
         self.beat_sent.store(millis, Ordering::Release);
     }
 
-    /// Whether an outside call may begin now.
+    /// True if an outside call may start now.
     pub(crate) fn may_act(&self, intent: Intent, is_write: bool) -> bool {
         let beat_sent = Duration::from_millis(self.beat_sent.load(Ordering::Acquire));
         may_act(self.clock.boot(), beat_sent, intent, is_write)

@@ -1,4 +1,4 @@
-//! What a hook is told.
+//! The document passed to hooks.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::ports::Hooks;
 use crate::ports::hooks::HookRun;
 use crate::ports::journal::Claimed;
 
-/// The version of the document. What is added leaves it as it is; what changes or goes raises it.
+/// The version of the document. Additions keep it; changes and removals raise it.
 const VERSION: u32 = 1;
 
-/// What the documents of a recovery have in common.
+/// The common part of all documents of a recovery.
 #[derive(Debug)]
 pub(crate) struct Told {
     recovery: RecoveryId,
@@ -107,7 +107,7 @@ impl Told {
     }
 }
 
-/// Runs a hook and says what came of it.
+/// Runs a hook and returns its result.
 pub(crate) async fn run(call: Box<HookCall>, told: &Told, hooks: &dyn Hooks) -> Observation {
     match hooks.run(told.run(&call)).await {
         Some(outcome) => Observation::Hook {

@@ -1,5 +1,5 @@
-//! Fence devices whose machines are compared before anything is believed of them or ordered (R17). A BMC that was moved to another
-//! address, or cabled to another machine, says "off" of that one.
+//! Fence devices whose machine is verified before their state is believed or a command is sent (R17). A BMC that was
+//! moved to another address, or cabled to another machine, reports "off" for that machine.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,8 @@ use crate::numbers;
 use crate::ports::machines::Entry;
 use crate::ports::{CallError, Clock, Fencer, Machines, Turn, Work};
 
-/// How long a device may take to name its machine before an order. It is part of the time an order may be under way (R5).
+/// Time that a device may take to identify its machine before a command. It is part of the time a command may be under
+/// way (R5).
 pub const NAMING: Duration = Duration::from_secs(20);
 
 /// Devices, each with the machine it is known to switch.
@@ -24,12 +25,12 @@ pub struct Identified {
     devices: Arc<dyn Fencer>,
     machines: Arc<dyn Machines>,
     clock: Arc<dyn Clock>,
-    /// Of which devices it was told that another machine answers.
+    /// The devices for which a foreign machine was reported.
     told: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Identified {
-    /// Nothing is asked yet.
+    /// Creates the fencer. Sends nothing to a device yet.
     pub fn new(devices: Arc<dyn Fencer>, machines: Arc<dyn Machines>, clock: Arc<dyn Clock>) -> Self {
         Self {
             devices,
@@ -39,11 +40,12 @@ impl Identified {
         }
     }
 
-    /// Whether `answers`, which was just heard of a device, is the host's machine; what is known of it, if it is.
+    /// Checks that `answers`, the machine a device has just reported, is the host's machine. Returns the known entry if
+    /// it is.
     ///
     /// # Errors
     ///
-    /// It is another one or may be (a conflict), or that cannot be said while the database is away.
+    /// The machine is or may be another one (a conflict), or the database is away and it cannot be checked.
     pub async fn judge(
         &self,
         host: &str,
@@ -58,7 +60,8 @@ impl Identified {
         self.judge_by(entry, host, device, answers).await
     }
 
-    /// The same of many devices, each with its host and what answers, by one reading of what is known; in their order.
+    /// Checks many devices like [`Self::judge`], each with its host and reported machine, with one read of the
+    /// database. The results are in the order of `devices`.
     pub async fn judge_all(
         &self,
         devices: &[(&str, String, Option<&MachineId>)],
@@ -110,7 +113,7 @@ impl Identified {
         if self.tell(|told| told.insert((host.to_owned(), device.to_owned()))) {
             tracing::error!(host, device, "ALARM: {text}");
         }
-        // For `tachi status`; what is refused is refused without it.
+        // For `tachi status` only: the refusal does not depend on it.
         if let Err(error) = self.machines.note(host, device, Some(answers)).await {
             tracing::warn!(host, device, %error, "which machine answers is not noted");
         }
@@ -131,7 +134,7 @@ impl Identified {
         }
     }
 
-    /// Changes what was told, and the number with it.
+    /// Changes the set of reported devices and updates its metric.
     fn tell(&self, change: impl FnOnce(&mut BTreeSet<(String, String)>) -> bool) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = change(&mut told);
@@ -139,7 +142,7 @@ impl Identified {
         changed
     }
 
-    /// Before an order: the device names its machine now. Nothing has been sent when this fails.
+    /// Makes the device identify its machine before a command. Nothing has been sent if this fails.
     async fn compare(&self, host: &str, target: &Target) -> Result<(), CallError> {
         let begun = self.clock.boot();
         let named = timeout(NAMING, self.devices.machine(host, target)).await;
@@ -153,7 +156,8 @@ impl Identified {
             Err(_) => return Err(late()),
         };
         self.judge(host, &target.to_string(), machine.as_ref()).await?;
-        // Whoever was stopped in between must not order what somebody else has decided anew meanwhile (R4).
+        // A process that was stopped in between must not send a command that another engine has decided again meanwhile
+        // (R4).
         if self.clock.boot().saturating_sub(begun) > NAMING {
             return Err(late());
         }
@@ -173,7 +177,7 @@ fn not_named(target: &Target, why: &str) -> CallError {
     )
 }
 
-/// What a fault comes from.
+/// The source error of a fault.
 type Source = Option<Box<dyn std::error::Error + Send + Sync>>;
 
 fn passing(text: String, source: Source) -> CallError {

@@ -1,13 +1,13 @@
-//! The engine: claims recoveries, observes the cloud, asks the domain what to do, journals it, does it, and journals what
-//! came of it. It reaches everything outside through the [`ports`], which adapters implement:
+//! The engine: claims recoveries, observes the cloud, asks the domain for a decision, journals it, acts on it, and
+//! journals the result. It reaches everything outside through the [`ports`], which adapters implement:
 //!
 //! ```text
 //! tachi (binary) -> store, bus, openstack, fence, api -> engine -> domain
 //! ```
 //!
-//! One [`Engine`] has one sweeper, which finds recoveries nobody owns or whose owner has fallen silent, and one driver per
-//! recovery it owns. A driver is a loop of `decide -> journal -> act`; nothing is done outside before the decision that
-//! commands it is durable.
+//! One [`Engine`] has one sweeper, which finds recoveries without an owner or whose owner has stopped renewing its
+//! lease, and one driver per recovery it owns. A driver is a loop of `decide -> journal -> act`; no outside call is
+//! made before the decision behind it is durable.
 
 mod around;
 mod auditing;

@@ -1,12 +1,12 @@
-//! Lists that are taken once for many recoveries (R13).
+//! Lists that are read once for many recoveries (R13).
 //!
-//! While few recoveries are open, each reads the records of its own host. Above that the evacuation records of all hosts are read
-//! together, newest first, and each recovery is given those of its host; so are the service records. Records whose end is known
-//! are remembered, so that a reading need not go further back than to the oldest that is still under way. They are a hint: they
-//! tell a recovery what else is worth reading, and that is always read from Nova.
+//! While few recoveries are open, each reads the records of its own host. Above that, the evacuation records of all
+//! hosts are read together, newest first, and each recovery gets those of its host. Service records are shared in the
+//! same way. Records whose end is known are cached, so that a read goes back no further than the oldest record still in
+//! progress. The records are a hint: they show a recovery which data to read, and that data always comes from Nova.
 //!
-//! A reading serves whoever asked before it began; who asks while one is under way waits for the next. So nothing is older
-//! than the question, however many ask.
+//! A read serves every caller that asked before it started; a caller that asks during a read waits for the next. No
+//! result is therefore older than the request, however many callers there are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,36 +24,35 @@ use crate::around::Around;
 use crate::engine::Ports;
 use crate::ports::{self, CallError};
 
-/// Between the beginnings of two readings of the records at least.
+/// Shortest time between the starts of two reads of evacuation records.
 const RECORDS_APART: Duration = Duration::from_millis(400);
 
-/// The same for service records.
+/// Shortest time between the starts of two reads of service records.
 const SERVICES_APART: Duration = Duration::from_millis(250);
 
-/// A recovery asks for its host's service and for a look at all hosts at the same moment.
+/// Time to gather requests: a recovery asks for its host's service and for a scan of all hosts at the same moment.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How far the clocks of Nova's API servers may be apart: records are in the order of creation by those clocks.
+/// Largest clock difference between Nova's API servers: records are ordered by creation time on those clocks.
 const CLOCKS_APART: Duration = Duration::from_mins(1);
 
-/// How long what was read is remembered when nobody reads.
+/// Lifetime of the cache when no caller reads.
 const MEMORY: Duration = Duration::from_mins(1);
 
-/// Evacuation records of all hosts.
 pub(crate) struct Records {
-    /// When the reading began, on the boot clock.
+    /// The start of the read, on the boot clock.
     pub(crate) started: Duration,
     by_host: HashMap<String, Vec<Migration>>,
 }
 
 impl Records {
-    /// Those from `host`, newest first.
+    /// Returns the records with `host` as source, newest first.
     pub(crate) fn of(&self, host: &str) -> Vec<Migration> {
         self.by_host.get(host).cloned().unwrap_or_default()
     }
 }
 
-/// Shared by the calls of an engine.
+/// Lists shared by the calls of an engine.
 #[derive(Clone)]
 pub(crate) struct SharedLists {
     ports: Ports,
@@ -63,7 +62,6 @@ pub(crate) struct SharedLists {
     around: Arc<Around>,
 }
 
-/// The service records of all hosts.
 pub(crate) struct Services {
     ports: Ports,
     all: Shared<ports::Services>,
@@ -77,24 +75,24 @@ impl Services {
         }
     }
 
-    /// All, read after this call.
+    /// Returns all service records, read after this call.
     pub(crate) async fn all(&self) -> Result<Arc<ports::Services>, Fault> {
         self.all.get(self.ports.compute.services()).await
     }
 }
 
-/// One thing that is read for all.
+/// One list that is read once for all callers.
 pub(crate) struct Shared<T> {
-    /// Held while a reading is under way, so that those who come meanwhile are served by the next.
+    /// Held during a read, so that callers that arrive meanwhile are served by the next read.
     turn: Mutex<()>,
     latest: std::sync::Mutex<Option<Latest<T>>>,
     apart: Duration,
-    /// How long a reading waits for others who ask at the same moment.
+    /// Time that a read waits for other callers that ask at the same moment.
     gather: Duration,
 }
 
 struct Latest<T> {
-    /// When the reading began.
+    /// The start of the read.
     began: Instant,
     outcome: Result<Arc<T>, Fault>,
 }
@@ -114,13 +112,13 @@ impl<T> Shared<T> {
     }
 
     fn latest(&self) -> std::sync::MutexGuard<'_, Option<Latest<T>>> {
-        // What is inside is replaced as a whole.
+        // A poisoned lock is harmless: the content is replaced as a whole.
         self.latest
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The outcome of a reading that began after this call.
+    /// Returns the result of a read that started after this call.
     pub(crate) async fn get(
         &self,
         read: impl Future<Output = Result<T, CallError>>,
@@ -163,13 +161,13 @@ impl SharedLists {
         }
     }
 
-    /// Evacuation records read after this call; none older than `since` is promised.
+    /// Returns evacuation records read after this call; records older than `since` may be missing.
     pub(crate) async fn records(&self, since: Option<Timestamp>) -> Result<Arc<Records>, Fault> {
         self.memory.lock().await.reach_back_to(since);
         self.records.get(self.read_records()).await
     }
 
-    /// The service record of `host`, from a list of all read after this call.
+    /// Returns the service record of `host`, from a list of all read after this call.
     pub(crate) async fn service(&self, host: &str) -> Result<Option<Service>, Fault> {
         let services = self.services.all().await?;
         match services.computes.get(host) {
@@ -184,14 +182,14 @@ impl SharedLists {
         }
     }
 
-    /// Whether Nova's messages get through, by a list read after this call.
+    /// Checks if Nova's messages get through, from a list read after this call.
     pub(crate) async fn messaging(&self) -> Result<Messaging, Fault> {
         let services = self.services.all().await?;
         let computes = services.computes.values().flatten();
         Ok(Messaging::of(services.conductors_up, computes))
     }
 
-    /// All hosts, looked at after this call.
+    /// Returns all hosts, as scanned after this call.
     pub(crate) async fn around(&self) -> Result<Arc<Region>, Fault> {
         self.around.look().await
     }
@@ -212,15 +210,12 @@ impl SharedLists {
     }
 }
 
-/// How far back something goes.
+/// The range of time that a set of records covers.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Reach {
-    /// Not at all.
     #[default]
     Nothing,
-    /// To this time.
     Since(Timestamp),
-    /// As far as there is anything.
     Everything,
 }
 
@@ -241,7 +236,7 @@ impl Reach {
         self != Self::Nothing && self.or(other) == self
     }
 
-    /// The time to read from; `None` for everything.
+    /// Returns the start of the range; `None` for everything.
     fn time(self) -> Option<Timestamp> {
         match self {
             Self::Since(time) => Some(time),
@@ -250,16 +245,16 @@ impl Reach {
     }
 }
 
-/// The records that have been read so far.
+/// The records read so far.
 #[derive(Default)]
 struct Memory {
     records: BTreeMap<MigrationId, Migration>,
-    /// What is in [`Self::records`].
+    /// The range that [`Self::records`] covers.
     complete: Reach,
-    /// What somebody wants to know.
+    /// The range that callers want.
     wanted: Reach,
     newest: Option<Timestamp>,
-    /// The beginning of the latest reading, on the boot clock.
+    /// The start of the latest read, on the boot clock.
     read_at: Duration,
 }
 
@@ -282,7 +277,7 @@ impl Memory {
         self.complete.covers(Reach::of(since))
     }
 
-    /// From when on records have to be read: everything that may have changed or come to be since the last reading.
+    /// Returns the time from which records have to be read: everything that may be new or changed since the last read.
     fn cut(&self) -> Option<Timestamp> {
         let wanted = self.wanted.time();
         if !self.reaches_back_to(wanted) {
@@ -294,13 +289,13 @@ impl Memory {
         for record in self.records.values().filter(|record| !record.status.is_over()) {
             cut = cut.min(record.created_at?.micros());
         }
-        // A reading that begins where everything is known already costs nothing more than one that begins there.
+        // A read that starts where everything is already known costs no more than one that starts there.
         Some(Timestamp::from_micros(cut).max(wanted.unwrap_or(Timestamp::from_micros(cut))))
     }
 
     fn take_in(&mut self, fresh: Vec<Migration>) {
         let cut = self.cut();
-        // What is under way and was not shown again is gone, and with it its instance.
+        // An unfinished record within the range that was not listed again is gone, and so is its instance.
         let within = |record: &Migration| match (cut, record.created_at) {
             (None, _) | (_, None) => true,
             (Some(cut), Some(made)) => made >= cut.whole_seconds(),

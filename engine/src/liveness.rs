@@ -1,20 +1,20 @@
-//! Tells that a working loop still turns.
+//! The liveness counter of a working loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A loop beats it every time round; whoever looks after the process sees whether it has moved since the last look. Clones
-/// are the same pulse.
+/// A counter that a loop advances on every turn. A supervisor of the process checks if it has moved since the last
+/// check. Clones share the counter.
 #[derive(Clone, Debug, Default)]
 pub struct Liveness(Arc<AtomicU64>);
 
 impl Liveness {
-    /// The loop is alive.
+    /// Advances the counter.
     pub fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it has beaten.
+    /// Returns the counter.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

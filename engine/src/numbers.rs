@@ -1,7 +1,7 @@
-//! What an engine counts, for Prometheus.
+//! Prometheus metrics of an engine.
 //!
-//! Labels have few values: kinds, stages, words for outcomes and HTTP statuses. No name of a host, an instance or a
-//! recovery is one.
+//! Labels have few values: kinds, stages, words for outcomes and HTTP statuses. Names of hosts, instances or recoveries
+//! are never labels.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -42,7 +42,7 @@ const FENCE_DURATION: &str = "tachi_fence_duration_seconds";
 const HEARTBEAT_AGE: &str = "tachi_nova_heartbeat_age_seconds";
 const FOREIGN: &str = "tachi_fence_foreign_machines";
 
-/// Says what each number is. Worth nothing before somebody counts.
+/// Registers the description of each metric. Has no effect before the metrics recorder is installed.
 pub(crate) fn describe() {
     describe_counter!(CLAIMS, "Recoveries claimed: first, released, again or take_over");
     describe_counter!(
@@ -109,7 +109,8 @@ pub(crate) fn describe() {
     begin_at_zero();
 }
 
-/// Prometheus sees an increase only of a counter that it has seen before: what alerts count is there from the start.
+/// Creates the counters at zero. Prometheus sees an increase only of a counter that it has seen before, so what alerts
+/// count exists from the start.
 fn begin_at_zero() {
     for kind in RecoveryKind::ALL {
         for status in NotificationStatus::ALL.iter().filter(|status| !status.is_open()) {
@@ -130,37 +131,37 @@ fn begin_at_zero() {
     gauge!(HELD).increment(0.0);
 }
 
-/// A device that recoveries may ask: what comes of it is counted from zero.
+/// Creates the counters of a device that recoveries may query, so that its results are counted from zero.
 pub fn device_known(device: &str) {
     for result in ["off", "failed"] {
         counter!(FENCES, "device" => device.to_owned(), "result" => result).increment(0);
     }
 }
 
-/// A reporter is set aside, or should be.
+/// Counts a reporter that is quarantined, or would be if the limit allowed it (`aside` is false).
 pub(crate) fn doubted(aside: bool) {
     let result = if aside { "set_aside" } else { "too_many" };
     counter!(DOUBTED, "result" => result).increment(1);
 }
 
-/// The database did not answer a sweep.
+/// Counts a sweep that failed because the database did not answer.
 pub(crate) fn sweep_failed() {
     counter!(SWEEPS_FAILED).increment(1);
 }
 
-/// Of so many devices another machine answers than is expected. Which they are, the log and `tachi status` say.
+/// Sets the number of devices that are answered by another machine than expected. The log and `tachi status` name them.
 pub(crate) fn foreign_machines(devices: usize) {
     gauge!(FOREIGN).set(count(devices));
 }
 
-/// What was learnt of heartbeats.
+/// Sets the learnt age of heartbeats.
 pub(crate) fn heartbeat_age(age: Option<Duration>) {
     if let Some(age) = age {
         gauge!(HEARTBEAT_AGE).set(age.as_secs_f64());
     }
 }
 
-/// A recovery was claimed that was seen so before.
+/// Counts a claim. `view` is the recovery as it was seen before the claim.
 pub(crate) fn claimed(view: &ClaimView, ours: &str) {
     counter!(CLAIMS, "how" => how(view, ours)).increment(1);
 }
@@ -174,7 +175,7 @@ fn how(view: &ClaimView, ours: &str) -> &'static str {
     }
 }
 
-/// A transaction of the journal has come back.
+/// Counts a finished transaction of the journal.
 pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duration) {
     let result = match outcome {
         Ok(Committed::Written(_)) => "written",
@@ -200,7 +201,7 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
     }
 }
 
-/// A call has been answered, or has not been made.
+/// Counts a call that was answered or not sent.
 pub(crate) fn called(call: &'static str, observation: &Observation, took: Duration) {
     let (result, status) = outcome(observation);
     counter!(CALLS, "call" => call, "result" => result, "status" => status).increment(1);
@@ -236,7 +237,7 @@ fn outcome(observation: &Observation) -> (&'static str, String) {
     )
 }
 
-/// Why a call failed, if it did.
+/// Returns the fault of a failed call.
 fn fault(observation: &Observation) -> Option<&Fault> {
     if let Observation::Service(Err(fault))
     | Observation::Power {
@@ -267,35 +268,35 @@ fn fault(observation: &Observation) -> Option<&Fault> {
     None
 }
 
-/// A recovery is held because nobody here can read its state: it stays so until this engine ends.
+/// Counts a recovery as on hold because this version cannot read its state. It stays on hold until this engine ends.
 pub(crate) fn unreadable() {
     gauge!(HELD).increment(1.0);
     change(HELD_BY, &[WaitsFor::NewerVersion.as_str()], 1.0);
 }
 
-/// A recovery that waits was told of.
+/// Counts a reminder of a waiting recovery.
 pub(crate) fn alarmed(held_by: &[&'static str]) {
     for guard in held_by {
         counter!(ALARMS, "guard" => *guard).increment(1);
     }
 }
 
-/// The numbers of one recovery while an engine has it; what stands goes away with it.
+/// The metrics of one recovery while an engine drives it. Its gauges go down again when this is dropped.
 pub(crate) struct Numbers {
     kind: RecoveryKind,
     stage: String,
-    /// When the stage began, in the recovery's own time; `None` if another owner began it.
+    /// The start of the stage, in the recovery's elapsed time; `None` if another owner started it.
     entered: Option<Elapsed>,
     held: bool,
     held_by: Vec<&'static str>,
     waits_for: Vec<&'static str>,
     in_flight: usize,
-    /// The moves that have been counted as over.
+    /// The moves that have been counted as done.
     over: BTreeSet<ServerId>,
 }
 
 impl Numbers {
-    /// Of a recovery that has just been claimed; `fresh` if nobody had it before.
+    /// Starts counting a recovery that has just been claimed. `fresh` is true if it never had an owner.
     pub(crate) fn begin(kind: RecoveryKind, state: &dyn Recovery, fresh: bool) -> Self {
         let (held_by, waits_for) = state.held_by();
         let numbers = Self {
@@ -316,7 +317,7 @@ impl Numbers {
         numbers
     }
 
-    /// After a decision has been journalled.
+    /// Updates the metrics after a decision has been journalled.
     pub(crate) fn decided(&mut self, state: &dyn Recovery, record: &Record, at: Now) {
         let now = at.elapsed;
         let kind = self.kind.as_str();
@@ -354,7 +355,7 @@ impl Numbers {
                 {
                     counter!(MOVES, "status" => one.status().as_str()).increment(1);
                     if one.status() == VmoveStatus::Succeeded {
-                        // Its lock is taken off after it is back.
+                        // The lock is removed after the instance is back, so the time since then is subtracted.
                         let since = one.over_at.map_or(0, |over| at.wall.micros_since(over));
                         let since = Duration::from_micros(u64::try_from(since).unwrap_or_default());
                         let down = now.since(Elapsed::ZERO).saturating_sub(since);

@@ -1,4 +1,5 @@
-//! What the engine and the API need from the outside, in their own words. Each is small enough to fake in a test.
+//! The ports: traits for everything that the engine and the API need from the outside. Each is small enough to fake in
+//! a test.
 
 pub mod audit;
 pub mod clock;

@@ -1,4 +1,5 @@
-//! What a recovery of a host asks before it acts, asked now. Nothing is changed and nothing is switched: of Nova only lists are read.
+//! A dry run: the queries that a recovery of a host makes before it acts, made now. Nothing is changed and nothing is
+//! switched: from Nova only lists are read.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -18,19 +19,18 @@ use crate::engine::Ports;
 use crate::lists::Services;
 use crate::ports::Surroundings;
 
-/// A question, and what came of it.
+/// A query and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What was asked.
+    /// A description of the query.
     pub what: String,
-    /// How long it took.
     pub took: Duration,
-    /// For people.
+    /// The result, for people.
     pub said: Result<String, String>,
 }
 
 impl Answer {
-    /// Asks it.
+    /// Runs the query and measures it.
     pub async fn of<T, E: Display>(
         what: impl Into<String>,
         asking: impl Future<Output = Result<T, E>>,
@@ -48,20 +48,20 @@ impl Answer {
     }
 }
 
-/// What came of it, question by question.
+/// The result of a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rehearsal {
-    /// In the order in which it was asked.
+    /// The answers, in the order of the queries.
     pub answers: Vec<Answer>,
-    /// What guards would say; `None` if that cannot be told.
+    /// The ruling of the guards; `None` if it is unknown.
     pub ruling: Option<Ruling>,
-    /// The instances that would be evacuated, the first one first: id and name.
+    /// The instances that would be evacuated, by id and name, the first one first.
     pub order: Vec<(ServerId, String)>,
-    /// Those that would be left where they are, and why.
+    /// The instances that would be left in place, and the reason.
     pub left: Vec<(String, String)>,
 }
 
-/// Asks all of it of the host of this id and name. `host` counts as if Nova did not hear it.
+/// Runs all queries for the host of this id and name. `host` counts as down in Nova.
 pub async fn rehearse(
     ports: &Ports,
     surroundings: Arc<dyn Surroundings>,
@@ -108,7 +108,7 @@ pub async fn rehearse(
             cliff_for: Duration::ZERO,
         };
         let facts = region.facts(host, name, RecoveryId(Uuid::new_v4()), own, policy);
-        // Nobody has reported it, so nobody can agree.
+        // There is no report, so no second reporter can corroborate it.
         rule(
             &facts,
             policy,

@@ -1,4 +1,4 @@
-//! Carries out what is asked about reserved hosts.
+//! Executes the commands about reserved hosts.
 
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::recovery::{Command, Joined, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
@@ -7,7 +7,7 @@ use tachi_domain::reserved::{ReservedHost, ReservedHostView, Survey};
 use crate::executor::{Context, fault};
 use crate::ports::{CallError, ServiceChange};
 
-/// Carries out one call.
+/// Executes one call.
 pub(crate) async fn execute(call: ReserveCall, context: &Context) -> Observation {
     let compute = &context.ports.compute;
     let answer = match call {
@@ -53,7 +53,7 @@ pub(crate) async fn execute(call: ReserveCall, context: &Context) -> Observation
         }
         ReserveCall::Leave { host, aggregate } => {
             let result = match compute.remove_from_aggregate(aggregate, &host).await {
-                // Not in it, or no such aggregate any more: that is what was wanted.
+                // The host is not in the aggregate, or the aggregate is gone: the wanted result.
                 Err(error) if error.fault.is_gone() => Ok(()),
                 other => other.map_err(fault),
             };
@@ -89,7 +89,8 @@ async fn survey(
         let (mut service, mut room) = (None, None);
         if !row.busy {
             service = compute.service(&row.name).await?;
-            // Without Placement Nova's scheduler is asked instead, by trying. It need not be asked again for each host.
+            // Without Placement, Nova's scheduler decides by attempt. Placement need not be queried again for each
+            // host.
             if service.is_some() && survey.blind.is_none() {
                 match compute.room_on(&row.name).await {
                     Ok(found) => room = found,
@@ -119,8 +120,8 @@ async fn look(host: &str, servers: bool, context: &Context) -> Result<ReservedHo
     Ok(ReservedHostView { service, servers })
 }
 
-/// Nova answers 409 to a host that is in the aggregate already and to one of another availability zone alike: the aggregate
-/// itself tells them apart.
+/// Adds a host to an aggregate. Nova answers 409 both to a host that is already in the aggregate and to one of another
+/// availability zone: the aggregate itself shows which.
 async fn join(host: &str, aggregate: u64, context: &Context) -> Result<Joined, CallError> {
     let compute = &context.ports.compute;
     let Err(refusal) = compute.add_to_aggregate(aggregate, host).await else {

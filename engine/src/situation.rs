@@ -1,4 +1,4 @@
-//! What is known of a region, put together from our tables and from what an engine sees of the cloud.
+//! The known facts about a region, combined from our tables and from an engine's observations of the cloud.
 
 mod kept;
 
@@ -25,74 +25,72 @@ use crate::ports::{
     Doubted, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorDesk, Roll, freezes,
 };
 
-/// Whether there is nothing to worry about, by what an engine says of a part of it.
+/// True if the state that an engine reports for one of its parts is healthy.
 pub fn is_well(how: &str) -> bool {
     how.starts_with("ok")
 }
 
-/// The parts of an engine that are judged from facts of their own. The second is signed by older engines only.
+/// Parts of an engine that are judged from their own facts. Only older engines report the second one.
 const JUDGED_ELSEWHERE: [&str; 2] = ["fencing", "hypervisors"];
 
-/// What a recovery has done is in every list of Nova's by then, however long the recovery took.
+/// Time after which the results of a recovery are in every list of Nova's, however long the recovery took.
 const LATELY: Duration = Duration::from_mins(30);
 
-/// What is in our own tables.
+/// The content of our own tables.
 #[derive(Clone, Debug)]
 pub struct Tables {
     /// Every segment with its hosts.
     pub segments: Vec<SegmentView>,
-    /// Open and watching.
+    /// The recoveries that are open or watching.
     pub recoveries: Vec<RecoverySummary>,
-    /// Instances that are down, or may be, and wait for an operator.
+    /// Instances that are or may be down and wait for an operator.
     pub waiting: Vec<MoveLine>,
-    /// What recoveries of hosts that are open, or were until lately, have done with their instances.
+    /// The moves of host recoveries that are open, or were until recently.
     pub moves: Vec<Vmove>,
-    /// The roll.
+    /// The engines in the registry.
     pub engines: Vec<EngineLine>,
-    /// What there is to do.
+    /// The open work.
     pub backlog: Backlog,
-    /// Reporters that are set aside, or should be.
+    /// Reporters that are quarantined, or would be if the limit allowed it.
     pub doubted: Vec<Doubted>,
-    /// Which machines the devices switch.
+    /// The machines that the devices switch.
     pub machines: Vec<MachineLine>,
-    /// What somebody has frozen, the one that ends first first.
+    /// The freezes in force, ordered by their end.
     pub freezes: Vec<FreezeLine>,
-    /// The monitors that have ever signed.
+    /// The monitors that ever sent a heartbeat.
     pub monitors: Vec<Monitor>,
 }
 
-/// What an engine has seen of the cloud.
+/// An engine's observations of the cloud.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
-    /// Nova's compute services.
     pub computes: Option<Known<Vec<ComputeService>>>,
-    /// Nova's instances.
     pub instances: Option<Known<Instances>>,
-    /// The last tests of fence devices.
+    /// The latest tests of fence devices.
     pub tests: Option<Vec<DeviceTest>>,
-    /// What hosts have.
+    /// The capacity of hosts.
     pub rooms: Option<Known<Rooms>>,
-    /// The hosts whose recovery the guards would hold.
+    /// The hosts whose recovery the guards would put on hold.
     pub holds: Option<Known<Vec<WouldHold>>>,
 }
 
-/// How hosts are proven off, by the configuration.
+/// The configured method to confirm hosts off.
 #[derive(Clone, Debug)]
 pub struct Configured {
-    /// Whose word counts.
+    /// The source of fencing proofs.
     pub mode: FencingMode,
-    /// An operator has stopped all fencing.
+    /// True if an operator has stopped all fencing.
     pub stopped: bool,
-    /// Whether power controllers are configured.
+    /// True if power controllers are configured.
     pub has_devices: bool,
-    /// Why their file cannot be read.
+    /// The reason why their file cannot be read.
     pub trouble: Option<String>,
     /// Registered hosts without a device.
     pub without: Vec<String>,
 }
 
 impl Tables {
-    /// Reads them.
+    /// Reads the tables.
     ///
     /// # Errors
     ///
@@ -121,13 +119,13 @@ impl Tables {
         })
     }
 
-    /// The names of the registered hosts.
+    /// Returns the names of the registered hosts.
     pub fn hosts(&self) -> Vec<&str> {
         let views = self.segments.iter().flat_map(|view| &view.hosts);
         views.map(|view| view.host.name.as_str()).collect()
     }
 
-    /// With what was seen of the cloud, all that is known.
+    /// Combines the tables with the observations of the cloud.
     pub fn facts(&self, watched: Watched, configured: Configured) -> Facts {
         Facts {
             engines: self.engines.iter().map(engine).collect(),
@@ -158,7 +156,7 @@ impl Tables {
         }
     }
 
-    /// Those that open recoveries of hosts have not brought back.
+    /// Returns the instances that open recoveries of hosts have not brought back.
     fn away(&self) -> BTreeSet<ServerId> {
         let open = self.recoveries.iter().filter(|row| row.life == Life::Open);
         let open: BTreeSet<NotificationId> = open.map(|row| row.notification).collect();
@@ -171,7 +169,8 @@ impl Tables {
             .collect()
     }
 
-    /// Nova's instances were listed some seconds ago. Those that have been moved since are where the journal says.
+    /// Updates the list of Nova's instances, which is some seconds old. Instances that have been moved since are where
+    /// the journal says.
     fn after_moves(&self, mut known: Known<Instances>) -> Known<Instances> {
         let on = &mut known.value.on;
         for one in &self.moves {
@@ -199,7 +198,7 @@ impl Tables {
         known
     }
 
-    /// Under the name that the host or segment has now.
+    /// Returns a freeze under the current name of the host or segment.
     fn ice(&self, line: &FreezeLine) -> Ice {
         let mut freeze = line.freeze.clone();
         let hosts = self.segments.iter().flat_map(|view| &view.hosts);
@@ -226,7 +225,7 @@ impl Tables {
     }
 }
 
-/// Recoveries of hosts whose moves may be younger than what was seen of Nova last.
+/// Returns the recoveries of hosts whose moves may be later than the last observation of Nova.
 fn young(recoveries: &[RecoverySummary], now: Timestamp) -> Vec<NotificationId> {
     let is_young = |row: &&RecoverySummary| {
         let age = u128::from(now.micros_since(row.opened_at).unsigned_abs());
@@ -310,7 +309,7 @@ fn doubt(one: &Doubted) -> Doubt {
     }
 }
 
-/// A device whose word does not count.
+/// Returns a device that is answered by the wrong machine, so that its answers do not count.
 fn foreign(line: &MachineLine) -> Option<Foreign> {
     let (answers, since): &(Option<MachineId>, Timestamp) = line.foreign.as_ref()?;
     let answers = answers

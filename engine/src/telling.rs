@@ -1,7 +1,7 @@
-//! Tells of a recovery what its journal says.
+//! Emits events about a recovery from its journal.
 //!
-//! Only what has been committed is told, by the engine whose commit it was: so two engines never tell of the same step, and
-//! a refused write is not told at all. An engine that dies between the commit and the telling leaves it untold.
+//! Only committed changes are emitted, by the engine that committed them: two engines never emit the same step, and a
+//! refused write is not emitted at all. If an engine dies between the commit and the event, the event is lost.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::ports::Events;
 use crate::ports::journal::{Claimed, MoveWrite, StepWrite, Write};
 use tachi_driver::Recovery;
 
-/// How many failed steps a trouble's trace shows.
+/// Limit of failed steps in an error's trace.
 const TRACE: usize = 20;
 
-/// The part of Tachi that troubles are met by.
+/// The module that errors are attributed to.
 const MODULE: &str = "tachi.engine";
 
 pub(crate) struct Teller {
@@ -32,31 +32,32 @@ pub(crate) struct Teller {
     engine: String,
     recovery: RecoveryId,
     kind: RecoveryKind,
-    /// As the journal has it, of which events tell the status and the message.
+    /// The notification as in the journal; events show its status and message.
     notification: Notification,
     host: Option<Host>,
     life: Life,
-    /// Its beginning has been told, by us or by a former owner.
+    /// True if its start was emitted, by us or by a former owner.
     begun: bool,
     proven: bool,
     held: Option<String>,
     moves: BTreeMap<ServerId, VmoveStatus>,
-    /// Whose beginning has been told: one that is asked for again has begun long ago.
+    /// Instances whose start was emitted: one that is requested again started long ago.
     started: BTreeSet<ServerId>,
-    /// What failed last, oldest first, and the task that it was part of.
+    /// The latest failures, oldest first, and the task that they belong to.
     failures: VecDeque<String>,
     failed_task: Option<&'static str>,
 }
 
 impl Teller {
-    /// For a recovery that has just been claimed; `None` if nobody listens. `state` is `None` if it cannot be driven.
+    /// Creates the emitter for a recovery that has just been claimed; `None` if there is no listener. `state` is `None`
+    /// if the recovery cannot be driven.
     pub(crate) fn new(
         events: &Arc<dyn Events>,
         engine: &str,
         claimed: &Claimed,
         state: Option<&dyn Recovery>,
     ) -> Option<Self> {
-        // Events tell of failures, in Masakari's words: it has none for what a person has planned.
+        // Events describe failures in Masakari's terms, which has none for planned work.
         if !events.wanted() || claimed.kind.is_planned() {
             return None;
         }
@@ -84,14 +85,15 @@ impl Teller {
         })
     }
 
-    /// The claim is committed. What another engine had begun is told to have another owner.
+    /// Emits a change of owner if another engine had started the recovery. Called when the claim is committed.
     pub(crate) fn claimed(&self, at: Timestamp) {
         if self.begun && self.life == Life::Open {
             self.turn(Turn::TakeOver, None, None, at);
         }
     }
 
-    /// `write` is committed; `held` is why the recovery waits for an operator now, if it does.
+    /// Emits the changes of the committed `write`. `held` is the reason why the recovery waits for an operator now, if
+    /// it does.
     pub(crate) fn committed(&mut self, write: &Write, held: Option<&str>, at: Timestamp) {
         let was_open = self.notification.status.is_open();
         if let Some((status, message)) = &write.notification {
@@ -108,7 +110,7 @@ impl Teller {
             self.put_on_maintenance(at);
         }
         if let Some(proven_off) = write.proven_off {
-            // A bare NORMAL is a proof that other recoveries do not count on.
+            // A bare NORMAL is a proof that other recoveries do not rely on.
             let proven = proven_off || !write.proofs.is_empty();
             if proven && !self.proven {
                 self.turn(Turn::Proof, None, None, at);
@@ -207,7 +209,7 @@ impl Teller {
         self.emit(Subject::Vmove(summary), Some(phase), trouble, at);
     }
 
-    /// It is still held.
+    /// Emits again that the recovery is on hold.
     pub(crate) fn still_held(&self, reason: &str, at: Timestamp) {
         self.hold(reason, at);
     }

@@ -1,8 +1,9 @@
-//! One engine at a time looks at the cloud, and keeps what it sees for everybody who asks: commands, the API, numbers. They need no
-//! Nova then, and can say how old each fact is.
+//! One engine at a time polls the cloud and stores the results for all readers: commands, the API, metrics. These then
+//! need no Nova, and can show the age of each fact.
 //!
-//! Who writes has the turn, a number in the database that moves on with each round. It is taken from an engine that has left the
-//! roll, or whose turn has stood still for a while by the taker's own clock. Nothing is decided by any of it.
+//! The writer has the turn: a number in the database that rises with each round. Another engine takes it if its holder
+//! has left the registry, or if the turn has not moved for a while by the taker's own clock. No decision depends on
+//! these facts.
 
 mod rooms;
 mod roster;
@@ -32,123 +33,117 @@ use roster::{Ask, Roster};
 
 /// The kinds of facts.
 pub mod kind {
-    /// Nova's compute services.
     pub const COMPUTES: &str = "computes";
-    /// How far the list of instances is.
+    /// The progress of the list of instances.
     pub const SERVERS: &str = "servers";
     /// The instances of a host.
     pub const INSTANCES: &str = "instances";
-    /// The last tests of fence devices.
+    /// The latest tests of fence devices.
     pub const TESTS: &str = "tests";
-    /// How the last look at what hosts have went.
+    /// The result of the last read of host capacity.
     pub const ROOMS: &str = "rooms";
-    /// What a host has, as Placement keeps it.
+    /// The capacity of a host, as stored in Placement.
     pub const PROVIDER: &str = "provider";
-    /// Nova's aggregates.
     pub const AGGREGATES: &str = "aggregates";
-    /// Nova's server groups that bind.
+    /// Nova's server groups with hard rules.
     pub const GROUPS: &str = "groups";
-    /// The hosts whose recovery the guards would hold.
+    /// The hosts whose recovery the guards would put on hold.
     pub const HOLDS: &str = "holds";
-    /// Which engine watches.
+    /// The engine that polls.
     pub const WATCHER: &str = "watcher";
 }
 
-/// How long a turn stands still before it is taken: two rounds.
+/// Time after which an unchanged turn is taken: two rounds.
 const STILL: Duration = Duration::from_secs(31);
 
-/// For so long it is waited for more tests that come out otherwise: a hundred devices may fail in the same second.
+/// Time to gather further changed test results: a hundred devices may fail in the same second.
 const GATHERED: Duration = Duration::from_secs(1);
 
-/// What is known leaves Nova to a recovery's moves while it is no older: facts count for 45 s, and the next round comes within 19.
+/// Age up to which facts are fresh enough to skip polling while a recovery evacuates. Facts are valid for 45 s, and the
+/// next round comes within 19 s.
 const WAITS_SECONDS: i64 = 20;
 
-/// So often at most Nova is asked why an instance does not run.
+/// Shortest interval between queries to Nova for the reason why an instance is not running.
 const WHY: Duration = Duration::from_millis(200);
 
-/// So many are asked about in a round, so that what has just stopped is understood when it is told.
+/// Limit of instances queried in a round, so that the reason for a recent stop is known when it is published.
 const WHY_IN_ROUND: usize = 5;
 
-/// So long it is asked nothing after it was asked in vain, or when there is only what was asked before.
+/// Pause of these queries after a failed one, or when only instances that were already queried are left.
 const WHY_PAUSE: Duration = Duration::from_secs(8);
 
-/// How old a list may be that somebody else has kept, to go on from it.
+/// Oldest list, in seconds, stored by another engine from which to resume.
 const RESUMED: i64 = 3_600;
 
-/// How far the list of instances is.
+/// The progress of the list of instances.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Listed {
-    /// All were listed once.
+    /// True if all were listed once.
     pub complete: bool,
 }
 
-/// What a watcher needs.
+/// The ports that a watcher needs.
 #[derive(Clone)]
 pub struct Sources {
-    /// Where facts are kept.
     pub facts: Arc<dyn FactStore>,
-    /// Who else could watch.
+    /// The registry of engines, which shows who else could poll.
     pub roll: Arc<dyn Roll>,
-    /// Nova's instances.
     pub inventory: Arc<dyn Inventory>,
-    /// What hosts have.
+    /// The capacity of hosts.
     pub rooms: Arc<dyn crate::ports::Rooms>,
-    /// Nova's compute services.
     pub cloud: CloudCache,
-    /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Which instances are meant to be recovered.
+    /// The rules that decide which instances are included in HA.
     pub policy: watch::Receiver<Policy>,
-    /// The tests of fence devices.
     pub tests: Arc<dyn Tests>,
-    /// Whether instances are being moved.
+    /// The handle that shows if instances are being moved.
     pub moves: Arc<dyn Moves>,
-    /// What the guards would say.
+    /// The guards.
     pub preview: Arc<dyn Preview>,
-    /// The engine's name.
     pub name: String,
 }
 
-/// The recoveries of this engine.
+/// The moves of this engine's recoveries.
 pub trait Moves: Send + Sync {
-    /// Whether Nova works at evacuations of theirs now.
+    /// True if Nova is processing evacuations for them.
     fn are_under_way(&self) -> bool;
 }
 
-/// The guards, asked before anything has failed.
+/// The guards, queried before anything has failed.
 #[async_trait]
 pub trait Preview: Send + Sync {
-    /// The hosts whose recovery would be on hold if they failed now; `None` if that cannot be told. May be dropped at any time.
+    /// Returns the hosts whose recovery would be on hold if they failed now; `None` if that is unknown. May be dropped
+    /// at any time.
     async fn would_hold(&self) -> Option<Vec<WouldHold>>;
 }
 
-/// The tests of fence devices, as this engine makes them.
+/// The tests of fence devices made by this engine.
 #[async_trait]
 pub trait Tests: Send + Sync {
-    /// The last of each device; `None` where none was made.
+    /// Returns the latest test of each device; `None` if none was made.
     fn last(&self) -> Option<Vec<DeviceTest>>;
 
-    /// What another engine has kept: it counts until a test here is younger.
+    /// Takes over the results that another engine stored. They are valid until this engine has made a newer test.
     fn resume(&self, kept: Vec<DeviceTest>);
 
-    /// Returns after one has come out otherwise than before. May be dropped at any time.
+    /// Waits until a test has a different result than before. May be dropped at any time.
     async fn changed(&self);
 }
 
-/// Hears of each round.
+/// An observer of the rounds.
 #[async_trait]
 pub trait Onlooker: Send + Sync {
-    /// This engine watches, and has seen this.
+    /// Called when this engine polls, with its observations.
     async fn seen(&self, watched: Watched);
 
-    /// Another engine watches.
+    /// Called when another engine polls.
     async fn not_ours(&self);
 
-    /// Nothing was kept: what was seen before grows old.
+    /// Called when nothing was stored: the earlier observations become stale.
     async fn not_kept(&self);
 }
 
-/// The engine's eye on the cloud.
+/// The engine's poller of the cloud.
 pub struct Watcher {
     sources: Sources,
     turn: Turn,
@@ -156,20 +151,20 @@ pub struct Watcher {
     rooms: Rooms,
     computes: Option<Known<Vec<ComputeService>>>,
     holds: Option<Known<Vec<WouldHold>>>,
-    /// Before this, by our clock, nobody is asked why again.
+    /// Boot time before which the reason of no instance is queried again.
     why_again: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Ours(u64),
-    /// As it was seen, and since when by our clock.
+    /// The turn as it was seen, and the boot time since which it has not changed.
     Others(u64, Duration),
     Unknown,
 }
 
 impl Watcher {
-    /// One that has not looked yet.
+    /// Creates a watcher that has not polled yet.
     pub fn new(sources: Sources) -> Self {
         Self {
             sources,
@@ -182,7 +177,7 @@ impl Watcher {
         }
     }
 
-    /// Watches until `stop`. The onlooker may be dropped at any time.
+    /// Polls until `stop`. Calls to the onlooker may be dropped at any time.
     pub async fn run(mut self, stop: CancellationToken, onlooker: Arc<dyn Onlooker>) {
         let mut trouble = false;
         let (cloud, tests) = (self.sources.cloud.clone(), self.sources.tests.clone());
@@ -200,7 +195,7 @@ impl Watcher {
                     () = changed => {}
                     () = self.ask_whys() => {}
                 }
-                // What is not kept now is kept in the next round.
+                // Results that are not stored now are stored in the next round.
                 let kept = tokio::select! {
                     () = stop.cancelled() => return,
                     kept = self.tests_changed() => kept,
@@ -209,7 +204,7 @@ impl Watcher {
                     onlooker.seen(self.watched()).await;
                 }
             }
-            // A round that is dropped has written all or nothing, and nobody goes on from its state.
+            // A dropped round has written all or nothing, and its state is not used again.
             let round = tokio::select! {
                 () = stop.cancelled() => return,
                 round = self.round() => round,
@@ -231,7 +226,7 @@ impl Watcher {
         }
     }
 
-    /// One round; whether it is ours, and written.
+    /// Makes one round. True if the turn is ours and the round is written.
     async fn round(&mut self) -> Result<bool, JournalError> {
         let Some(turn) = self.turn().await? else {
             return Ok(false);
@@ -239,7 +234,7 @@ impl Watcher {
         let now = self.sources.clock.wall();
         self.computes = services(&self.sources.cloud.view(), now, self.computes.take());
         let looked = self.computes.as_ref().is_some_and(|known| known.is_fresh(now));
-        // Nova brings instances back with the processors that a list of all of them takes.
+        // An evacuation needs the same processors of Nova that a list of all instances takes.
         if looked && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
             self.list().await;
             for _ in 0..WHY_IN_ROUND {
@@ -311,7 +306,8 @@ impl Watcher {
         self.write(turn, &round).await
     }
 
-    /// Whether all that is asked of Nova in a round is known, and so young that it counts until after the next round.
+    /// True if the data that a round reads from Nova is known and fresh enough to stay valid until after the next
+    /// round.
     fn can_wait(&self, now: Timestamp) -> bool {
         let is_young = |at: Timestamp| (0..=WAITS_SECONDS).contains(&(now.micros_since(at) / 1_000_000));
         self.roster.is_complete()
@@ -319,7 +315,7 @@ impl Watcher {
             && self.rooms.known_as_of().is_some_and(is_young)
     }
 
-    /// Keeps the tests of devices at once, if the turn is ours; whether they are kept.
+    /// Stores the device tests at once if the turn is ours. True if they are stored.
     async fn tests_changed(&mut self) -> bool {
         let (Turn::Ours(turn), Some(tests)) = (self.turn, self.sources.tests.last()) else {
             return false;
@@ -334,7 +330,7 @@ impl Watcher {
         self.write(turn, &round).await.unwrap_or(false)
     }
 
-    /// Whether it was our turn, and it is written.
+    /// Writes a round. True if the turn was ours and the round is written.
     async fn write(&mut self, turn: u64, round: &Round) -> Result<bool, JournalError> {
         match self.sources.facts.write_facts(turn, round).await {
             Ok(true) => {
@@ -346,14 +342,15 @@ impl Watcher {
                 Ok(false)
             }
             Err(error) => {
-                // It may have been written: whose turn it is the next round sees, and goes on from what is kept.
+                // The round may have been written. The next round reads whose turn it is and resumes from the stored
+                // facts.
                 self.turn = Turn::Unknown;
                 Err(error)
             }
         }
     }
 
-    /// When all that is known of instances was so; while they are listed first, that is now.
+    /// Returns the time at which all that is known of instances was current. During the first listing that is now.
     fn listed_at(&self, now: Timestamp) -> Option<Timestamp> {
         if self.roster.is_complete() {
             self.roster.known_up_to()
@@ -365,7 +362,7 @@ impl Watcher {
         }
     }
 
-    /// The turn, if it is ours or can be had.
+    /// Returns the turn, if it is ours or can be taken.
     async fn turn(&mut self) -> Result<Option<u64>, JournalError> {
         if let Turn::Ours(turn) = self.turn {
             return Ok(Some(turn));
@@ -389,7 +386,7 @@ impl Watcher {
         Ok(Some(turn))
     }
 
-    /// Whether who watched last is on the roll no more, or is this engine under its own name.
+    /// True if the last poller has left the registry, or is this engine under its own name.
     async fn has_left(&self) -> Result<bool, JournalError> {
         let by = self.sources.facts.facts(Some(kind::WATCHER)).await?;
         let by = by.first().and_then(|fact| {
@@ -402,7 +399,7 @@ impl Watcher {
         }))
     }
 
-    /// Goes on from what the one before has kept, if that is not too old.
+    /// Resumes from the facts that the previous poller stored, if they are fresh enough.
     async fn resume(&mut self) -> Result<(), JournalError> {
         let kept = Watched::from_kept(&self.sources.facts.facts(None).await?);
         let now = self.sources.clock.wall();
@@ -420,7 +417,7 @@ impl Watcher {
                 if (0..RESUMED).contains(&age) {
                     Roster::resume(known.value, known.as_of)
                 } else {
-                    // Rows of hosts that are gone meanwhile have to go too.
+                    // Rows of hosts that are gone meanwhile have to be deleted too.
                     let mut roster = Roster::default();
                     roster.tell_again(hosts);
                     roster
@@ -431,7 +428,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// Asks Nova for two pages at most.
+    /// Reads at most two pages from Nova.
     async fn list(&mut self) {
         let first = self.roster.first();
         if self.ask(first).await
@@ -441,7 +438,8 @@ impl Watcher {
         }
     }
 
-    /// Asks one after the other, for ever. May be dropped at any time: what has no answer is asked again.
+    /// Queries one instance after the other, without end. May be dropped at any time: a query without an answer is
+    /// repeated.
     async fn ask_whys(&mut self) {
         loop {
             let paused = self.why_again.saturating_sub(self.sources.clock.boot());
@@ -452,7 +450,7 @@ impl Watcher {
         }
     }
 
-    /// Asks Nova why one instance does not run; whether it answered.
+    /// Queries Nova for the reason why one instance is not running. True if it answered.
     async fn ask_why(&mut self) -> bool {
         let (boot, now) = (self.sources.clock.boot(), self.sources.clock.wall());
         if boot < self.why_again {
@@ -467,9 +465,9 @@ impl Watcher {
         };
         let why = match self.sources.inventory.orders(server).await {
             Ok(Some(orders)) => Why::judge(&orders),
-            // It is gone, and will be missing in the list.
+            // The instance is gone, and will be missing in the list.
             Ok(None) => Why::Unasked,
-            // It will not be shown the next time either.
+            // A repeated query would be refused too.
             Err(error) if matches!(error.fault.class, FaultClass::Permanent | FaultClass::Fatal) => {
                 tracing::debug!(%error, "why an instance does not run is not shown");
                 Why::Unclear
@@ -522,11 +520,12 @@ impl Watcher {
 }
 
 fn as_json(value: &impl Serialize) -> serde_json::Value {
-    // Plain data with texts for keys: this cannot fail, and if it does, nothing is known.
+    // Plain data with string keys: this cannot fail. If it does, nothing is known.
     serde_json::to_value(value).unwrap_or(serde_json::Value::Null)
 }
 
-/// Nova's services as seen last, each with since when it is as it is. What was known stays, and grows old, while Nova is away.
+/// Returns Nova's services as last seen, each with the time of its last change. While Nova is away, the known data
+/// stays and becomes stale.
 fn services(
     view: &CloudView,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! The windows, and how what is free in them is divided among the recoveries.
+//! The windows, and the division of their free capacity among the recoveries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,28 +7,27 @@ use tachi_domain::RecoveryId;
 use tachi_domain::pace::{ALONE, Aimd, Demand, Model, Party, Permits, allot, pause};
 use tokio::sync::watch;
 
-/// All recoveries of an engine, and what they share.
+/// State shared by all recoveries of an engine.
 pub(super) struct Inner {
     pub(super) in_flight: Aimd,
     pub(super) queued: Model,
     pub(super) calls: Aimd,
     pub(super) tick: Duration,
-    /// The window was too small for what there was to do when it was last divided.
+    /// True if the window was too small for the demand when it was last divided.
     pub(super) full: bool,
     pub(super) members: BTreeMap<RecoveryId, Member>,
-    /// So many recoveries list or move instances that what can be read for all of them together is (R13).
+    /// True if enough recoveries list or move instances for lists to be read once for all of them (R13).
     pub(super) many: bool,
     pub(super) told: bool,
 }
 
-/// One recovery.
 pub(super) struct Member {
     pub(super) demand: Demand,
     pub(super) waits_since: Duration,
     pub(super) permits: watch::Sender<Permits>,
 }
 
-/// What an engine's pace is at the moment.
+/// The current windows of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Windows {
     pub(crate) in_flight: u32,
@@ -55,12 +54,12 @@ impl Inner {
             .fold(0, |sum: u32, member| sum.saturating_add(of(&member.demand)))
     }
 
-    /// Evacuations that nobody is known to have taken up.
+    /// Returns the number of evacuations that no destination is known to have started.
     pub(super) fn queued_now(&self) -> u32 {
         self.sum(|demand| demand.queued)
     }
 
-    /// The time between two looks of a recovery.
+    /// Returns the time between two polls of a recovery.
     pub(super) fn pause(&self) -> Duration {
         let looking = self.members.values().filter(|member| member.demand.in_flight > 0);
         let looking = u32::try_from(looking.count()).unwrap_or(u32::MAX);
@@ -81,7 +80,7 @@ impl Inner {
         member.demand = demand;
     }
 
-    /// Divides what is free, and tells everybody for whom something has changed.
+    /// Divides the free capacity and notifies each recovery whose share has changed.
     pub(super) fn divide(&mut self, now: Duration) {
         let windows = self.windows();
         let quiet = self.quiet_until() > now;
@@ -133,7 +132,7 @@ impl Inner {
                 pause,
             };
             member.permits.send_if_modified(|before| {
-                // Who wants nothing need not be woken for a number.
+                // A recovery without demand need not be woken for a number.
                 let matters = before.evacuations != permits.evacuations
                     || (before.calls != permits.calls && member.demand.calls)
                     || (before.pause.abs_diff(permits.pause) >= self.tick / 2 && member.demand.in_flight > 0);

@@ -1,9 +1,9 @@
-//! The audit log: who ordered which power command, and what proved a host off.
+//! The audit log: who sent which power command, and the proof that a host is off.
 
 use async_trait::async_trait;
 use serde::Serialize;
 
-/// What a line is about.
+/// The subject of an audit entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
@@ -11,110 +11,109 @@ pub enum AuditAction {
     PowerOff,
     /// A command that gives a host its power back.
     PowerOn,
-    /// A person says which machine a power controller switches.
+    /// An operator confirms which machine a power controller switches.
     ConfirmMachine,
-    /// A host is proven off.
+    /// A host is confirmed off.
     Proof,
-    /// A recovery passes from one stage to the next, is held, or is let go on.
+    /// A recovery enters the next stage, is put on hold, or is released from it.
     Transition,
-    /// A reporter whose claims Nova contradicts is set aside, or should be.
+    /// A reporter whose claims Nova contradicts is quarantined, or would be if the limit allowed it.
     SetAside,
-    /// A person lets a reporter be heard again.
+    /// An operator releases a reporter from quarantine.
     Lift,
-    /// A person's word about a recovery or one of its instances, as its engine has heard it.
+    /// An operator's action on a recovery or one of its instances, once its engine has received it.
     Word,
-    /// A person wants nothing of something to be fenced or moved for a while.
+    /// An operator suspends fencing and evacuation of something for a while.
     Freeze,
-    /// A person ends that.
+    /// An operator ends a freeze.
     Thaw,
-    /// A person has changed a segment or a host over the API.
+    /// An operator changes a segment or a host through the API.
     Change,
 }
 
-/// Where in its life the action is.
+/// The phase of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditPhase {
-    /// About to be done: on disk before the first byte of the command.
+    /// The action is about to start: on disk before the first byte of the command.
     Intent,
-    /// Done, or not: what came of it.
+    /// The action has ended, with or without success.
     Outcome,
 }
 
-/// How an action went.
+/// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditResult {
-    /// As wanted.
+    /// The action succeeded.
     Ok,
-    /// Not, but another try may succeed.
+    /// The action failed, but another attempt may succeed.
     Transient,
-    /// Not, and no other try will.
+    /// The action failed, and no other attempt will succeed.
     Permanent,
 }
 
-/// One line, as far as its writer does not know it by itself. What is not known is left out.
+/// One entry, without the fields that the log adds by itself. Unknown fields are omitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AuditEntry {
-    /// A power command, a proof, a person's word.
+    /// A power command, a proof or an operator's action.
     pub action: AuditAction,
-    /// Before the act, or how it came out.
+    /// The phase: before the action or after it.
     pub phase: AuditPhase,
     /// The host in question, by its name in Nova.
     pub host: String,
-    /// The recovery on whose behalf; none for an operator's own command.
+    /// The recovery that caused the action; `None` for an operator's own command.
     #[serde(rename = "episode_id", skip_serializing_if = "Option::is_none")]
     pub recovery: Option<String>,
     /// The notification that caused it.
     #[serde(rename = "notification_uuid", skip_serializing_if = "Option::is_none")]
     pub notification: Option<String>,
-    /// Who reported what the recovery is about.
+    /// The source of the report that the recovery is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reporter: Option<String>,
-    /// The person who acts, if it is not the engine that writes.
+    /// The operator, if the actor is not the engine that writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
-    /// The state that is left.
+    /// The previous state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The state that is entered.
+    /// The new state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// The level of the host's devices, counted from 1.
+    /// The level among the host's devices, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
-    /// The device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// Which try, counted from 1.
+    /// The number of the attempt, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// What came of it; in outcomes.
+    /// The result, in outcomes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<AuditResult>,
-    /// The device's own word. Scrubbed of secrets by whoever makes the entry.
+    /// The state as the device spelled it. The creator of the entry removes secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_state: Option<String>,
-    /// How long it took.
+    /// The duration of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
-    /// What a proof rests on.
+    /// The evidence of a proof.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
-    /// The guard that holds it.
+    /// The guard that put the recovery on hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
-    /// Which version of the devices' configuration was in force.
+    /// The version of the devices' configuration in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_digest: Option<String>,
-    /// For people: why, or what happened.
+    /// The reason or the event, for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
 
 impl AuditEntry {
-    /// A line about `host`; what else is known is filled in.
+    /// Creates an entry about `host`; the caller fills in the other fields.
     pub fn new(action: AuditAction, phase: AuditPhase, host: impl Into<String>) -> Self {
         Self {
             action,
@@ -140,41 +139,41 @@ impl AuditEntry {
     }
 }
 
-/// A line could not be written.
+/// An error while writing an entry.
 #[derive(Debug, thiserror::Error)]
 #[error("writing to the audit log {log}")]
 pub struct AuditError {
-    /// Which log.
+    /// The log in question.
     pub log: String,
-    /// What kept it from being written.
+    /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Writes the audit log.
 #[async_trait]
 pub trait AuditSink: Send + Sync {
-    /// Writes one line and returns once it is on the disk. Whoever sends a power command writes its intent first, and does
-    /// not send it if that fails. A log that the operator has declared dispensable never fails here: it warns.
+    /// Writes one entry and returns once it is on the disk. The sender of a power command writes its intent first, and
+    /// does not send the command if that fails. A log that the operator has declared dispensable never fails here: it
+    /// warns.
     ///
-    /// The engine does this for the commands of recoveries, so fencers do not; whoever switches a host without a recovery
-    /// does it himself.
+    /// The engine does this for the commands of recoveries, so fencers do not. Code that switches a host outside a
+    /// recovery must write the entry itself.
     ///
     /// # Errors
     ///
-    /// The line is not known to be on the disk.
+    /// The entry is not known to be on the disk.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped the line may be written or not.
+    /// If the future is dropped, the entry may or may not be written.
     async fn write(&self, entry: AuditEntry) -> Result<(), AuditError>;
 
-    /// Writes one line soon, after those that were given earlier, and waits for nothing: for what came of a command, which
-    /// the journal holds too. One that cannot be written is logged.
+    /// Queues one entry after those given earlier, without waiting: for outcomes, which the journal holds too. A
+    /// failure is logged.
     fn note(&self, entry: AuditEntry);
 }
 
-/// For tests, and for engines without power controllers: lines go nowhere.
+/// An audit log that discards entries, for tests and for engines without power controllers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoAudit;
 

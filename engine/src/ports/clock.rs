@@ -9,6 +9,6 @@ pub trait Clock: Send + Sync {
     /// Wall time, for people.
     fn wall(&self) -> Timestamp;
 
-    /// Time since this machine booted, suspend included (`CLOCK_BOOTTIME`): what deadlines and beats are measured by.
+    /// Time since this machine booted, suspend included (`CLOCK_BOOTTIME`): the clock for deadlines and lease renewals.
     fn boot(&self) -> Duration;
 }

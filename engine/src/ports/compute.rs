@@ -1,4 +1,4 @@
-//! Nova, as far as recoveries need it.
+//! The parts of Nova that recoveries need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,27 +8,27 @@ use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 
-/// A call that failed. `fault` is what decisions are made by; `source` is for the log.
+/// A failed call. Decisions depend on `fault`; `source` is for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}")]
 pub struct CallError {
-    /// What a decision needs to know.
+    /// The part that a decision needs.
     pub fault: Fault,
-    /// The error below, if there is one.
+    /// The underlying error.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// A service asks for patience: the `source` of a [`CallError`] that was answered 429, 413, or 503 with a time.
+/// A service's request to slow down: the `source` of a [`CallError`] for a 429, a 413, or a 503 with a retry time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the service asks for patience")]
 pub struct Pushback {
-    /// How long, if it says so.
+    /// The requested delay, if the service named one.
     pub retry_after: Option<std::time::Duration>,
 }
 
 impl CallError {
-    /// Whether the service has asked for patience.
+    /// Returns the service's request to slow down, if there is one.
     pub fn pushback(&self) -> Option<Pushback> {
         let mut below = self
             .source
@@ -43,7 +43,7 @@ impl CallError {
         None
     }
 
-    /// A permanent error that no call was made for.
+    /// Creates a permanent error without a call.
     pub fn refused(text: impl Into<String>) -> Self {
         let fault = Fault {
             class: FaultClass::Permanent,
@@ -55,7 +55,7 @@ impl CallError {
     }
 }
 
-/// What to change of a service record; one PUT.
+/// Changes to a service record; one PUT.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceChange {
     /// `Some(Some(reason))` disables with that reason, `Some(None)` enables, `None` leaves status and reason alone.
@@ -64,132 +64,132 @@ pub struct ServiceChange {
     pub forced_down: Option<bool>,
 }
 
-/// What Nova's list of services shows.
+/// The content of Nova's list of services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Services {
     /// Every `nova-compute` record by the name of its host; `None` for one in a cell that is down.
     pub computes: BTreeMap<String, Option<Service>>,
-    /// Every `nova-conductor` is up; `false` if there is none.
+    /// True if every `nova-conductor` is up; `false` if there is none.
     pub conductors_up: bool,
-    /// A `nova-scheduler` is up.
+    /// True if a `nova-scheduler` is up.
     pub scheduler_up: bool,
 }
 
-/// What Nova has on a host and what touches it, as one look.
+/// A host's servers, and the migrations that touch it, read together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// The host's service record after the lists; `None` if Nova did not show it before them and after them.
     pub service: Option<Service>,
-    /// As of [`Compute::migrations_touching`].
+    /// The result of [`Compute::migrations_touching`].
     pub migrations: Vec<Migration>,
-    /// As of [`Compute::servers_on`]. Read last, so a move that ends in between is still seen unfinished (R11).
+    /// The result of [`Compute::servers_on`]. Read last, so a move that ends in between is still seen unfinished (R11).
     pub servers: Vec<Server>,
 }
 
 // Every call to Nova has a total deadline of its own and follows every page.
 
-/// What is asked of Nova as a whole, whatever fails.
+/// Queries about Nova as a whole, independent of any failure.
 #[async_trait]
 pub trait CloudLists: Send + Sync {
     /// Makes sure that the next call needs nothing before its first byte, such as a new token (R4).
     ///
     /// # Errors
     ///
-    /// Keystone failed; nothing was asked of Nova.
+    /// Keystone failed; no request was sent to Nova.
     async fn make_ready(&self) -> Result<(), CallError>;
 
-    /// Every service record.
+    /// Returns every service record.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`], but for a cell that is down.
+    /// The same errors as [`Compute::service`], except that a cell that is down is no error.
     async fn services(&self) -> Result<Services, CallError>;
 
-    /// The evacuation records of all hosts, newest first, page by page until one is older than `since`; those of a cell
-    /// that is down are missing. A hint only.
+    /// Returns the evacuation records of all hosts, newest first, page by page until one is older than `since`. Records
+    /// of a cell that is down are missing. The result is a hint only.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`], but for a cell that is down.
+    /// The same errors as [`Compute::service`], except that a cell that is down is no error.
     async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError>;
 }
 
-/// What a recovery, a plan or a command asks about one host and its instances, and the host's service record.
+/// Queries that a recovery, a plan or a command makes about one host, its instances and its service record.
 #[async_trait]
 pub trait Compute: Send + Sync {
-    /// The `nova-compute` service record of `host`; `None` if Nova knows no such host.
+    /// Returns the `nova-compute` service record of `host`; `None` if Nova knows no such host.
     ///
     /// # Errors
     ///
     /// Nova or Keystone failed, or the host's cell is down (transient).
     async fn service(&self, host: &str) -> Result<Option<Service>, CallError>;
 
-    /// Changes a service record and returns it as Nova shows it then. Idempotent.
+    /// Changes a service record and returns it as Nova shows it afterwards. Idempotent.
     ///
     /// # Errors
     ///
     /// 400 while Nova refuses (permanent), or as for [`Compute::service`].
     async fn update_service(&self, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError>;
 
-    /// Every server of every project whose service host is `host`, all pages.
+    /// Returns every server of every project whose service host is `host`, from all pages.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`]. Never a part of the list.
+    /// The same errors as [`Compute::service`]. Never returns part of the list.
     async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError>;
 
-    /// The host's migrations and servers, between two looks at its service record: a cell that goes away takes the record with it,
-    /// so that what is not on the lists need not be asked for by itself. `shown`: the record was seen just now, and is not read
-    /// before the lists.
+    /// Returns the host's migrations and servers, read between two reads of its service record. A cell that goes away
+    /// takes the record with it, so servers missing from the lists need no query of their own. `shown`: the record was
+    /// seen just now, and is not read before the lists.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`]. Never a part of a list.
+    /// The same errors as [`Compute::service`]. Never returns part of a list.
     async fn contents(&self, host: &str, shown: bool) -> Result<Contents, CallError>;
 
-    /// The ids of those servers, and nothing else of them, which is far less work for Nova. `host` is compared as Nova's database
-    /// compares, so one whose name differs in case only may be counted in.
+    /// Returns only the ids of those servers, which is far less work for Nova. `host` is compared as Nova's database
+    /// compares, so a host whose name differs only in case may be included.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`]. Never a part of the list.
+    /// The same errors as [`Compute::service`]. Never returns part of the list.
     async fn server_ids_on(&self, host: &str) -> Result<BTreeSet<ServerId>, CallError>;
 
-    /// How many servers the cell of `host` has there, asked by itself; `None` if Nova knows no hypervisor of that host. Never of a
-    /// part of them: lists of servers leave out a cell that does not answer, and this fails then.
+    /// Returns the number of servers that the cell of `host` has there, from a query to the cell itself; `None` if Nova
+    /// knows no hypervisor of that host. Lists of servers omit a cell that does not answer; this call fails then.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`].
+    /// The same errors as [`Compute::service`].
     async fn count_in_cell(&self, host: &str) -> Result<Option<usize>, CallError>;
 
-    /// One server; `None` if it is gone.
+    /// Returns one server; `None` if it is gone.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`].
+    /// The same errors as [`Compute::service`].
     async fn server(&self, id: ServerId) -> Result<Option<Server>, CallError>;
 
-    /// Every migration record, of any kind, with `host` as source or destination (R11).
+    /// Returns every migration record, of any kind, with `host` as source or destination (R11).
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`].
+    /// The same errors as [`Compute::service`].
     async fn migrations_touching(&self, host: &str) -> Result<Vec<Migration>, CallError>;
 
-    /// The evacuation records with `host` as source, newest first, page by page until one is older than `since`
+    /// Returns the evacuation records with `host` as source, newest first, page by page until one is older than `since`
     /// (R13). `None` reads all.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`].
+    /// The same errors as [`Compute::service`].
     async fn evacuations_from(
         &self,
         host: &str,
         since: Option<Timestamp>,
     ) -> Result<Vec<Migration>, CallError>;
 
-    /// The live migrations of a server, all of them, and how much of the one under way is done.
+    /// Returns all live migrations of a server, and the progress in percent of the one under way.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ pub trait Compute: Send + Sync {
     async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError>;
 }
 
-/// What recoveries and plans have Nova do with one instance.
+/// Calls that recoveries and plans make about one instance.
 #[async_trait]
 pub trait ServerCalls: Send + Sync {
     /// Asks Nova to rebuild the server elsewhere, on `target` if given. Asynchronous, and *not* idempotent.
@@ -225,77 +225,78 @@ pub trait ServerCalls: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`].
+    /// The same errors as [`ServerCalls::evacuate`].
     async fn lock(&self, id: ServerId, reason: &str) -> Result<(), CallError>;
 
     /// Unlocks a server. Idempotent.
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`].
+    /// The same errors as [`ServerCalls::evacuate`].
     async fn unlock(&self, id: ServerId) -> Result<(), CallError>;
 
-    /// Sets vm_state to `error` or `active` and clears task_state, whatever the server really does.
+    /// Sets vm_state to `error` or `active` and clears task_state, regardless of the server's real state.
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`]; permanent for any other state.
+    /// The same errors as [`ServerCalls::evacuate`]; permanent for any other state.
     async fn reset_state(&self, id: ServerId, to: &VmState) -> Result<(), CallError>;
 
     /// Starts a stopped server.
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`].
+    /// The same errors as [`ServerCalls::evacuate`].
     async fn start(&self, id: ServerId) -> Result<(), CallError>;
 
     /// Stops a server.
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`].
+    /// The same errors as [`ServerCalls::evacuate`].
     async fn stop(&self, id: ServerId) -> Result<(), CallError>;
 
     /// Pauses a running server.
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`].
+    /// The same errors as [`ServerCalls::evacuate`].
     async fn pause(&self, id: ServerId) -> Result<(), CallError>;
 
     /// Suspends a running server.
     ///
     /// # Errors
     ///
-    /// As for [`ServerCalls::evacuate`].
+    /// The same errors as [`ServerCalls::evacuate`].
     async fn suspend(&self, id: ServerId) -> Result<(), CallError>;
 }
 
-/// Host aggregates, and the room on a host that may take instances.
+/// Host aggregates, and the free capacity of a host that may take instances.
 #[async_trait]
 pub trait Aggregates: Send + Sync {
-    /// Every host aggregate.
+    /// Returns every host aggregate.
     ///
     /// # Errors
     ///
-    /// As for [`Compute::service`].
+    /// The same errors as [`Compute::service`].
     async fn aggregates(&self) -> Result<Vec<Aggregate>, CallError>;
 
-    /// Puts a host into an aggregate.
+    /// Adds a host to an aggregate.
     ///
     /// # Errors
     ///
-    /// 409 if it is in it already, or if that would change its availability zone; 404 if there is no such host.
+    /// 409 if the host is already in it, or if that would change its availability zone; 404 if there is no such host.
     async fn add_to_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError>;
 
-    /// Takes a host out of an aggregate.
+    /// Removes a host from an aggregate.
     ///
     /// # Errors
     ///
     /// 404 if it is not in it, or there is no such aggregate.
     async fn remove_from_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError>;
 
-    /// What Placement says is left on the host; `None` if it knows no such host, or the host has several nodes.
+    /// Returns the free capacity of the host by Placement; `None` if Placement does not know the host, or the host has
+    /// several nodes.
     ///
     /// # Errors
     ///
@@ -303,7 +304,7 @@ pub trait Aggregates: Send + Sync {
     async fn room_on(&self, host: &str) -> Result<Option<Resources>, CallError>;
 }
 
-/// All of it, as an engine needs it.
+/// All Nova ports that an engine needs.
 pub trait NovaCalls: CloudLists + Compute + ServerCalls + Aggregates {}
 
 impl<T: CloudLists + Compute + ServerCalls + Aggregates> NovaCalls for T {}

@@ -1,18 +1,18 @@
-//! Where events go.
+//! The outlet for events.
 
 use tachi_domain::event::Event;
 
-/// Tells whoever listens. Nothing depends on it, so nothing waits for it.
+/// A receiver of events. Nothing depends on events, so no caller waits for them.
 pub trait Events: Send + Sync {
-    /// Whether anybody listens; else whatever an event is made of need not be gathered.
+    /// True if a listener exists; otherwise the data of events need not be gathered.
     fn wanted(&self) -> bool;
 
-    /// Takes `event` over and returns at once: no IO, no waiting, no failure. When more come than can be sent, the oldest
+    /// Takes `event` and returns at once: no IO, no waiting, no failure. When more come than can be sent, the oldest
     /// are dropped.
     fn emit(&self, event: Event);
 }
 
-/// Nobody listens.
+/// An outlet without listeners.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoEvents;
 

@@ -1,50 +1,49 @@
-//! What one engine at a time sees of the cloud, kept for everybody who asks.
+//! The facts that one engine at a time observes of the cloud, stored for all readers.
 
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
 
 use super::JournalError;
 
-/// A fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// Of what kind.
     pub kind: String,
-    /// About whom; empty for a fact about everything.
+    /// The subject; empty for a fact about everything.
     pub subject: String,
-    /// JSON.
+    /// The value, as JSON.
     pub value: String,
-    /// When it was so.
+    /// The time of the observation.
     pub as_of: Timestamp,
 }
 
-/// What is to be written of one round.
+/// The changes that one round writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
-    /// New, or changed.
+    /// The facts that are new or changed.
     pub put: Vec<Fact>,
-    /// Not there any more: kind and subject.
+    /// The kinds and subjects of facts to delete.
     pub forget: Vec<(&'static str, String)>,
 }
 
-/// Keeps them. Who writes has the turn: a number that moves on with each round, so that of two that write only one does.
+/// A store of facts. A writer needs the turn: a number that rises with each round, so that of two concurrent writers
+/// only one succeeds.
 #[async_trait]
 pub trait FactStore: Send + Sync {
-    /// The turn as it stands; 0 if nobody ever had it.
+    /// Returns the current turn; 0 if no engine ever had it.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn turn(&self) -> Result<u64, JournalError>;
 
-    /// Writes a round if the turn is still `turn`, and moves it on by one; `false` if somebody else has.
+    /// Writes a round if the turn is still `turn`, and raises it by one; `false` if another engine has raised it.
     ///
     /// # Errors
     ///
-    /// The database failed; it may have been written all the same.
+    /// The database failed; the round may have been written all the same.
     async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError>;
 
-    /// All of them, or those of one kind.
+    /// Returns all facts, or those of one kind.
     ///
     /// # Errors
     ///

@@ -9,25 +9,25 @@ use tachi_domain::power::PowerReading;
 
 use super::CallError;
 
-/// What is to be done at a device.
+/// The kind of call to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// A question.
+    /// A query.
     Read,
     /// A power command.
     Switch,
 }
 
-/// Leave to make one call: a place among the calls a device bears at a time. It is given back when this is dropped.
+/// A permit for one call: a slot among the calls a device accepts at a time. Dropping it releases the slot.
 pub struct Turn(#[expect(dead_code, reason = "what counts is when it is dropped")] Option<Box<dyn Send>>);
 
 impl Turn {
-    /// Of a device that bears any number of calls.
+    /// Returns the permit of a device without a limit.
     pub const fn free() -> Self {
         Self(None)
     }
 
-    /// Whatever `place` is, it is given back with the turn.
+    /// Returns a permit that releases `place` when it is dropped.
     pub fn with(place: impl Send + 'static) -> Self {
         Self(Some(Box::new(place)))
     }
@@ -39,53 +39,54 @@ impl fmt::Debug for Turn {
     }
 }
 
-/// Reads and switches the power of hosts. The rule when a host counts as off, and which device comes next, is the domain's,
-/// not the fencer's.
+/// Reads and switches the power of hosts. The domain, not the fencer, decides when a host counts as off and which
+/// device comes next.
 #[async_trait]
 pub trait Fencer: Send + Sync {
-    /// The devices of `host` in the order in which they are tried, as they are configured now; none if it has none.
+    /// Returns the devices of `host` in the order in which they are tried, as currently configured; empty if it has
+    /// none.
     fn levels(&self, host: &str) -> Vec<Level>;
 
-    /// Waits until a call may be made. What waits has not been sent: it costs the device none of its time, and an intent
-    /// that grows old meanwhile is written anew (R4).
+    /// Waits until a call may be made. A waiting call has not been sent: it costs the device none of its time, and an
+    /// intent that expires meanwhile is written again (R4).
     ///
     /// # Cancel safety
     ///
-    /// What is dropped half way has lost its place and nothing else.
+    /// Dropping the future gives up its place in the queue and nothing else.
     async fn turn(&self, _host: &str, _target: &Target, _work: Work) -> Turn {
         Turn::free()
     }
 
-    /// Asks the device itself, never a cache.
+    /// Queries the device itself, never a cache.
     ///
     /// # Errors
     ///
-    /// The device or the way to it failed; permanent if it is not known, not switchable or refuses the credentials, and if
-    /// no device is configured any more as `target` says (I10).
+    /// The device or the way to it failed. The error is permanent if the device is unknown, not switchable or refuses
+    /// the credentials, or if no device is configured any more as `target` says (I10).
     async fn read_power(&self, host: &str, target: &Target) -> Result<PowerReading, CallError>;
 
-    /// Which machine the device switches, by its own word, asked for now; `None` if it has no word for that. Readings bring it
-    /// along.
+    /// Returns the machine that the device switches, as the device reports it now; `None` if it cannot identify it.
+    /// Power readings include it.
     ///
     /// # Errors
     ///
-    /// As for [`Fencer::read_power`].
+    /// The same errors as [`Fencer::read_power`].
     async fn machine(&self, _host: &str, _target: &Target) -> Result<Option<MachineId>, CallError> {
         Ok(None)
     }
 
-    /// Asks for a hard power off. `Ok` means the request was accepted, no more: only a later reading shows "off".
+    /// Requests a hard power off. `Ok` means that the request was accepted, no more: only a later reading shows "off".
     /// Idempotent.
     ///
     /// # Errors
     ///
-    /// As for [`Fencer::read_power`]; after a time-out the request may still take effect.
+    /// The same errors as [`Fencer::read_power`]; after a time-out the request may still take effect.
     async fn power_off(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError>;
 
-    /// Asks for power. To be asked of a host that was read off, and of no other.
+    /// Requests power on. Only for a host that was read off.
     ///
     /// # Errors
     ///
-    /// As for [`Fencer::power_off`].
+    /// The same errors as [`Fencer::power_off`].
     async fn power_on(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError>;
 }

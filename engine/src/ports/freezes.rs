@@ -1,4 +1,4 @@
-//! What operators have frozen.
+//! Freezes set by operators.
 
 use std::time::Duration;
 
@@ -8,94 +8,94 @@ use tachi_domain::freeze::{Freeze, FreezeScope};
 
 use super::JournalError;
 
-/// What an engine signs with on the roll if it keeps freezes. Who freezes something makes sure that each does.
+/// The fact in an engine's registry entry that shows that it honours freezes. Before freezing anything, the caller
+/// makes sure that every engine does.
 pub const KEPT: &str = "freezes";
 
-/// For so long the end of a freeze is remembered.
+/// Retention time of freezes that have ended.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
-/// A freeze that somebody wants.
+/// A request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewFreeze {
-    /// How much.
     pub scope: FreezeScope,
     /// The uuid of the segment, the host or the instance; empty for everything.
     pub target: String,
-    /// What that is called; for people.
+    /// The target's name, for people.
     pub name: String,
-    /// For how long from now.
+    /// The duration from now.
     pub lasts: Duration,
-    /// Who says it.
     pub by: String,
-    /// Why.
     pub reason: String,
-    /// It ends early if a second host of a segment dies.
+    /// True if the freeze ends early when a second host of a segment fails.
     pub unless_worse: bool,
 }
 
 /// A freeze that is in force, or was until just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreezeLine {
-    /// What, until when, who, why.
+    /// The freeze with its target, end, author and reason.
     pub freeze: Freeze,
-    /// What nothing is begun of, by id.
+    /// The id of the frozen target.
     pub target: String,
-    /// When it was said, by the database's clock.
+    /// The start of the freeze, by the database's clock.
     pub since: Timestamp,
-    /// How long it lasts yet, by the same clock.
+    /// The time left, by the same clock.
     pub left: Duration,
 }
 
-/// What came of wanting a freeze.
+/// The result of a request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Freezing {
-    /// It is in force.
+    /// The freeze is in force.
     Begun {
-        /// As it was written.
+        /// The freeze as it was written.
         line: FreezeLine,
-        /// The one that it takes the place of, which would have ended earlier.
+        /// The freeze that it replaces, which would have ended earlier.
         before: Option<FreezeLine>,
     },
-    /// Nothing was written: this one of the same is in force and lasts longer, or ends for fewer reasons. Nobody ends that of another
-    /// early by wanting less.
+    /// A freeze of the same target is in force that lasts longer or has fewer reasons to end early: nothing was
+    /// written. A smaller request never shortens another operator's freeze.
     Longer(FreezeLine),
 }
 
-/// What is to be told of a freeze, once.
+/// An event about a freeze, reported once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FreezeNews {
-    /// Its time is nearly over.
+    /// The freeze is about to end.
     EndsSoon(FreezeLine),
-    /// Its time is over.
+    /// The freeze has ended.
     Ended(FreezeLine),
 }
 
-/// Freezes, as people and who tends them see them. Recoveries hear of them in each of their transactions.
+/// The store of freezes, for operators and maintenance. Recoveries see freezes in each of their transactions.
 #[async_trait]
 pub trait Freezes: Send + Sync {
-    /// Freezes something, in place of a shorter freeze of the same. From the commit on no intent is written that has not seen it.
+    /// Freezes a target, in place of a shorter freeze of the same target. After the commit no intent is written without
+    /// having seen it.
     ///
     /// # Errors
     ///
-    /// The database failed; it may be frozen all the same.
+    /// The database failed; the target may be frozen all the same.
     async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError>;
 
-    /// Ends the freeze of this number; `None` if it is not in force. One that has taken its place goes on: whoever ends a freeze has
-    /// seen which.
+    /// Ends the freeze with this number; `None` if it is not in force. A freeze that has replaced it continues: the
+    /// caller ends only the freeze it has seen.
     ///
     /// # Errors
     ///
-    /// The database failed; it may have ended all the same.
+    /// The database failed; the freeze may have ended all the same.
     async fn thaw(&self, number: i64, by: &str) -> Result<Option<FreezeLine>, JournalError>;
 
-    /// Those in force, the one that ends first first.
+    /// Returns the freezes in force, ordered by their end.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError>;
 
-    /// Notes which have ended, and which will within `soon`: each is given out once, whoever asks. Forgets those of long ago.
+    /// Returns freezes that have ended or will end within `soon`, each only once over all callers. Deletes those that
+    /// ended long ago.
     ///
     /// # Errors
     ///

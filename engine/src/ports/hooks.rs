@@ -6,29 +6,28 @@ use tachi_domain::hooks::{Hook, HookOutcome};
 /// One run of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookRun {
-    /// What to run.
     pub hook: Hook,
-    /// What it is told: one JSON document.
+    /// The JSON document that is passed to it.
     pub document: String,
-    /// The same for every run of this hook in this recovery, so that whoever is asked can tell a repetition.
+    /// The same key for every run of this hook in this recovery, so that the receiver can recognise a repetition.
     pub key: String,
-    /// A few of the document's facts by name, for programs that read no JSON.
+    /// Some of the document's facts by name, for programs that read no JSON.
     pub facts: Vec<(&'static str, String)>,
 }
 
-/// Runs hooks.
+/// A runner of hooks.
 #[async_trait]
 pub trait Hooks: Send + Sync {
-    /// Runs a hook to its end, or to the end of its time. Every way in which it can fail is an outcome; `None` means that it
-    /// was not begun, because too many are running already.
+    /// Runs a hook to its end or its timeout. Every way in which it can fail is an outcome. `None` means that it was
+    /// not started, because too many are running already.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends a program that is running; what came of it is not known then.
+    /// Dropping the future ends a running program; its outcome is then unknown.
     async fn run(&self, run: HookRun) -> Option<HookOutcome>;
 }
 
-/// For engines without hooks: every run fails.
+/// A runner for engines without hooks: every run fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHooks;
 

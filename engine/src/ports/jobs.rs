@@ -1,4 +1,4 @@
-//! What is done by the clock, or was begun by a person, and what came of it.
+//! Jobs that run on a schedule or are started by an operator, and their results.
 
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
@@ -6,52 +6,50 @@ use tachi_domain::situation::Grade;
 
 use super::JournalError;
 
-/// How a run of a job ended.
+/// The end of a job's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobEnd {
-    /// When.
     pub at: Timestamp,
-    /// How good what came of it is.
+    /// The grade of the result.
     pub grade: Grade,
-    /// What came of it, for people.
+    /// The result, for people.
     pub details: String,
 }
 
-/// A job as it was begun last.
+/// The latest run of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobLine {
-    /// Its name.
     pub name: String,
-    /// How often it was begun.
+    /// The number of runs so far.
     pub run: u64,
-    /// For which time it was begun last by the clock; `None` if only persons have.
+    /// The scheduled time of the last scheduled run; `None` if only operators have started it.
     pub due: Option<Timestamp>,
-    /// When it was begun last.
+    /// The start of the last run.
     pub begun_at: Timestamp,
-    /// By whom.
+    /// The engine or operator that started it.
     pub by: String,
-    /// How that ended; `None` while it runs, or if who has begun it has gone.
+    /// The end of that run; `None` while it runs, or if the process that started it is gone.
     pub end: Option<JobEnd>,
-    /// When it last ended with nothing worse than a warning.
+    /// The time of the last run that ended with nothing worse than a warning.
     pub good_at: Option<Timestamp>,
 }
 
-/// Keeps them, a line for each job.
+/// The store of jobs, with a row for each job.
 #[async_trait]
 pub trait Jobs: Send + Sync {
-    /// All of them, by name.
+    /// Returns all jobs, by name.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn jobs(&self) -> Result<Vec<JobLine>, JournalError>;
 
-    /// Begins a job that has been begun `seen` times, for the time `due` or without one; `false` if somebody else has begun it
-    /// meanwhile.
+    /// Starts a job that has been started `seen` times, for the scheduled time `due` or without one; `false` if another
+    /// process has started it meanwhile.
     ///
     /// # Errors
     ///
-    /// The database failed; it may have been written all the same.
+    /// The database failed; the start may have been written all the same.
     async fn begin_job(
         &self,
         name: &str,
@@ -60,10 +58,11 @@ pub trait Jobs: Send + Sync {
         by: &str,
     ) -> Result<bool, JournalError>;
 
-    /// Writes how the run of this number ended; `false` if a younger one was begun meanwhile, or it has ended already.
+    /// Writes how the run with this number ended; `false` if a later run was started meanwhile, or the run has ended
+    /// already.
     ///
     /// # Errors
     ///
-    /// The database failed; it may have been written all the same.
+    /// The database failed; the end may have been written all the same.
     async fn end_job(&self, name: &str, run: u64, grade: Grade, details: &str) -> Result<bool, JournalError>;
 }

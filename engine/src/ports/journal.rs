@@ -1,8 +1,8 @@
-//! The durable side of a recovery: claims, beats and the journal.
+//! The durable side of a recovery: claims, lease renewals and the journal.
 //!
-//! Every write of a claimed recovery begins with a counted update of its row at the claim's epoch and is rolled back
-//! unless exactly one row matched (R1). A commit that fails, or whose answer is lost, counts as not held: the caller makes
-//! no outside call after it.
+//! Every write of a claimed recovery starts with a counted update of its row at the claim's epoch and is rolled back
+//! unless exactly one row matched (R1). A commit that fails, or whose answer is lost, counts as a lost claim: the
+//! caller makes no outside call after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,22 +21,23 @@ pub use tachi_driver::journal::{
 use super::reporters::Doubted;
 use super::reserve::ReserveRow;
 
-/// A database error. All of them mean: nothing is known to be written.
+/// A database error. All of them mean that nothing is known to be written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}")]
 #[non_exhaustive]
 pub struct JournalError {
-    /// What was tried, such as `claiming a recovery`.
+    /// The operation that failed, such as `claiming a recovery`.
     pub operation: &'static str,
-    /// What the database, or the decoding of what it held, said.
+    /// The error of the database, or of decoding its data.
     #[source]
     pub source: Arc<dyn std::error::Error + Send + Sync>,
-    /// The database denies it to our user (`tachi db grants`): it will tomorrow, and nothing was written.
+    /// True if the database denies the operation to our user (`tachi db grants`): retrying does not help, and nothing
+    /// was written.
     pub denied: bool,
 }
 
 impl JournalError {
-    /// Wraps what the database said.
+    /// Wraps an error of the database.
     pub fn new(operation: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             operation,
@@ -45,64 +46,63 @@ impl JournalError {
         }
     }
 
-    /// The same, if the database denies it to our user.
+    /// Returns the error, marked as denied to our user if `denied`.
     #[must_use]
     pub fn denied(self, denied: bool) -> Self {
         Self { denied, ..self }
     }
 }
 
-/// What happened to a host.
+/// An event that happened to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Happened {
-    /// A number of its own among those of its kind.
+    /// A number that is unique among the events of its kind.
     pub row: i64,
-    /// To which host.
     pub host: HostId,
-    /// By which recovery.
+    /// The recovery behind it.
     pub recovery: RecoveryId,
-    /// How long ago, by the database's own clock: engines whose clocks differ agree on it.
+    /// The age by the database's own clock: engines whose clocks differ agree on it.
     pub age: Duration,
 }
 
-/// What the database knows of all hosts.
+/// The database's view of all hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The registered hosts.
     pub hosts: Vec<RegionHost>,
-    /// The number of the open recovery of each that has one.
+    /// The number of each host's open recovery.
     pub open: BTreeMap<HostId, i64>,
-    /// Power-offs that were ordered.
+    /// Power-offs that were requested.
     pub orders: Vec<Happened>,
-    /// Hosts that were proven off.
+    /// Hosts that were confirmed off.
     pub proofs: Vec<Happened>,
-    /// Who reports the hosts whose recoveries are open, each voice once; of a host that an older version or a person has put
-    /// there, nobody.
+    /// The reporters of each host with an open recovery, each voice once; empty for a host that an older version or an
+    /// operator put into recovery.
     pub reporters: BTreeMap<HostId, Vec<Reporter>>,
-    /// Process recoveries that are open, or keep a host on maintenance, in the order in which they were opened.
+    /// Process recoveries that are open, or keep a host in maintenance, in the order in which they were opened.
     pub processes: Vec<Happened>,
 }
 
-/// The journal.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Every recovery that is open or watching.
+    /// Returns every recovery that is open or watching.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError>;
 
-    /// Claims a recovery if its row is still as it was seen (epoch, sequence and owner); `None` if somebody was quicker or it is
-    /// closed. The notification goes to `running` if it was `new` or `error`.
+    /// Claims a recovery if its row is still as it was seen (epoch, sequence and owner); `None` if another engine was
+    /// quicker or it is closed. The notification becomes `running` if it was `new` or `error`.
     ///
     /// # Errors
     ///
-    /// The database failed: not claimed, or claimed without knowing it, which the next claim heals.
+    /// The database failed: the recovery is not claimed, or claimed without the engine knowing it, which the next claim
+    /// repairs.
     async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError>;
 
-    /// As [`Journal::claim`] for several recoveries, in one transaction where that is possible. The answers are in the order of `seen`. One that somebody else was quicker with, or that cannot be read, does not
-    /// touch the others.
+    /// Claims several recoveries as [`Journal::claim`] does, in one transaction where possible. The answers are in the
+    /// order of `seen`. A recovery that another engine claimed first, or that cannot be read, does not affect the
+    /// others.
     async fn claim_all(&self, seen: &[ClaimView], owner: &str) -> Vec<Result<Option<Claimed>, JournalError>> {
         let mut outcomes = Vec::with_capacity(seen.len());
         for view in seen {
@@ -111,15 +111,15 @@ pub trait Journal: Send + Sync {
         outcomes
     }
 
-    /// Raises the beat and stores the recovery's own time.
+    /// Renews the lease and stores the recovery's elapsed time.
     ///
     /// # Errors
     ///
-    /// The database failed: counts as not held.
+    /// The database failed: the claim counts as lost.
     async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError>;
 
-    /// As [`Journal::beat`] for several recoveries, in one transaction where that is possible. The answers are in the order of
-    /// the beats. One claim that is lost does not touch the others.
+    /// Renews several leases as [`Journal::beat`] does, in one transaction where possible. The answers are in the order
+    /// of the beats. One lost claim does not affect the others.
     async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
         let mut outcomes = Vec::with_capacity(beats.len());
         for beat in beats {
@@ -128,57 +128,59 @@ pub trait Journal: Send + Sync {
         outcomes
     }
 
-    /// Writes one transaction; it counts as a beat too.
+    /// Writes one transaction, which also renews the lease.
     ///
     /// # Errors
     ///
-    /// The database failed: counts as not held.
+    /// The database failed: the claim counts as lost.
     async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError>;
 
-    /// Lets go of a claim, so that another engine need not wait for a silent beat.
+    /// Releases a claim, so that another engine need not wait for the lease to expire.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn release(&self, claim: &Claim) -> Result<(), JournalError>;
 
-    /// Marks a recovery whose row, as it was seen, is older than `known`: what this engine has once seen or written of it (R33). The
-    /// mark ends any claim. `false`, and nothing happens, if the row is not as it was seen.
+    /// Marks a recovery whose row, as it was seen, is older than `known`: the version this engine has already seen or
+    /// written (R33). The mark ends any claim. `false`, without effect, if the row is not as it was seen.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError>;
 
-    /// How long ago the cluster's first engine started, by the database's clock; sets it down if that is this one (R24).
+    /// Returns the time since the cluster's first engine started, by the database's clock. Records the start if this is
+    /// the first engine (R24).
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn first_start(&self) -> Result<Duration, JournalError>;
 
-    /// Every registered host, and what happened to hosts within `lately` by the journal's own clock.
+    /// Returns every registered host, and the events of hosts within `lately` by the database's own clock.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn standing(&self, lately: Duration) -> Result<Standing, JournalError>;
 
-    /// The names of the hosts that open or watching recoveries have a valid proof of (R10).
+    /// Returns the names of the hosts that open or watching recoveries have a valid proof of (R10).
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError>;
 
-    /// The evacuation records from the host of this name that its latest recoveries have given up (R10), by instance.
+    /// Returns the evacuation records from the host of this name that its latest recoveries have given up (R10), by
+    /// instance.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError>;
 
-    /// Other hosts on which these instances may run by what recoveries of any host have left in the journal (R10).
+    /// Returns the other hosts on which these instances may run according to the journals of all recoveries (R10).
     ///
     /// # Errors
     ///
@@ -188,15 +190,17 @@ pub trait Journal: Send + Sync {
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError>;
 
-    /// Counts a recovery that has ended because Nova heard its host all the time against all that had reported it, once, and sets
-    /// those aside that were contradicted too often. Gives those of whom that is news.
+    /// Counts a contradiction against every reporter of a recovery, once. The recovery ended because its host was up in
+    /// Nova all the time. Quarantines reporters that were contradicted too often, and returns those for which that is
+    /// new.
     ///
     /// # Errors
     ///
-    /// The database failed: a contradiction less is counted.
+    /// The database failed: one contradiction is not counted.
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError>;
 
-    /// The hosts of the segment of `host` that are in reserve, or held by a recovery; none that is on maintenance.
+    /// Returns the hosts in the segment of `host` that are in reserve or reserved by a recovery, except those in
+    /// maintenance.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Which machines the devices of hosts are known to switch.
+//! The machines that the devices of hosts are known to switch.
 
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
@@ -6,47 +6,45 @@ use tachi_domain::machine_id::{KnownMachine, MachineId};
 
 use super::JournalError;
 
-/// What is known of the machine behind one device of a host.
+/// The known machine behind one device of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is judged by.
+    /// The facts by which an answer is judged.
     pub known: KnownMachine,
-    /// It is noted that something else answers.
+    /// True if an unexpected answer is recorded.
     pub noted: bool,
 }
 
-/// The same for people.
+/// The known machine behind one device, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineLine {
-    /// The host.
     pub host: String,
     /// The device, with its plug.
     pub device: String,
-    /// Which machine is expected; `None` if none was learnt.
+    /// The expected machine; `None` if none was learnt.
     pub machine: Option<MachineId>,
-    /// Since when.
+    /// The time since which it is expected.
     pub since: Timestamp,
-    /// Who has said so; `None` if it was learnt while Nova heard the host.
+    /// The operator who confirmed it; `None` if it was learnt while the host was up in Nova.
     pub said_by: Option<String>,
-    /// What answers although it should not, and since when.
+    /// The unexpected machine that answers, and since when.
     pub foreign: Option<(Option<MachineId>, Timestamp)>,
 }
 
 /// A machine that a device was seen to switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMachine {
-    /// The host.
     pub host: String,
     /// The device, with its plug.
     pub device: String,
-    /// Which it is.
     pub machine: MachineId,
 }
 
-/// Keeps them. A device is named as [`tachi_domain::level::Target`] shows it.
+/// The store of known machines. A device is named as [`tachi_domain::level::Target`] shows it.
 #[async_trait]
 pub trait Machines: Send + Sync {
-    /// What is known of devices, each with its host and what is heard of it; in their order. What is kept is read once.
+    /// Returns the entries of devices, each given with its host and the machine it reports, in the same order. The
+    /// stored rows are read once.
     ///
     /// # Errors
     ///
@@ -56,7 +54,7 @@ pub trait Machines: Send + Sync {
         devices: &[(&str, String, Option<&MachineId>)],
     ) -> Result<Vec<Entry>, JournalError>;
 
-    /// The same of one.
+    /// Returns the entry of one device.
     ///
     /// # Errors
     ///
@@ -69,7 +67,7 @@ pub trait Machines: Send + Sync {
     ) -> Result<Entry, JournalError> {
         let one = [(host, device.to_owned(), answers)];
         let entry = self.known_of(&one).await?.pop();
-        // Nothing read is not nothing known: that would believe any machine.
+        // An empty result is an error, not an unknown machine: that would believe any machine.
         entry.ok_or_else(|| {
             JournalError::new(
                 "reading which machine a fence device switches",
@@ -78,15 +76,15 @@ pub trait Machines: Send + Sync {
         })
     }
 
-    /// Sets down which machines devices switch, each unless one is known, another host has it, or the host is under recovery: what
-    /// is seen then may be what went wrong. Says how many were set down.
+    /// Records the machines that devices switch. Skips a device that has a known machine, a machine that another host
+    /// has, and a host under recovery: what is seen then may be the fault itself. Returns the number recorded.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn learn(&self, new: &[NewMachine]) -> Result<usize, JournalError>;
 
-    /// Notes what answers although it should not; `None`: what should.
+    /// Records an unexpected answer; `None`: the expected machine answers.
     ///
     /// # Errors
     ///
@@ -98,8 +96,8 @@ pub trait Machines: Send + Sync {
         foreign: Option<Option<&MachineId>>,
     ) -> Result<(), JournalError>;
 
-    /// A person says that `is` is the host's machine. Says whether that was written: not if something else than `was` has been
-    /// expected meanwhile.
+    /// Records an operator's confirmation that `is` is the host's machine. Returns `false`, without writing, if another
+    /// machine than `was` has been expected meanwhile.
     ///
     /// # Errors
     ///
@@ -112,7 +110,7 @@ pub trait Machines: Send + Sync {
         by: &str,
     ) -> Result<bool, JournalError>;
 
-    /// All of them, by host and device.
+    /// Returns all known machines, by host and device.
     ///
     /// # Errors
     ///

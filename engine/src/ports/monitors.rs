@@ -17,7 +17,7 @@ pub const HEARTBEAT_WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// A heartbeat, dated by its receipt.
 #[derive(Clone, Debug)]
 pub struct ReceivedHeartbeat {
-    /// What the monitor sent.
+    /// The heartbeat as the monitor sent it.
     pub signature: Signature,
     /// When the API received it.
     pub received: Instant,
@@ -30,11 +30,11 @@ impl ReceivedHeartbeat {
     }
 }
 
-/// Where they sign.
+/// The store of monitor heartbeats.
 #[async_trait]
 pub trait Monitors: Send + Sync {
-    /// Writes heartbeats, each over the one before of the same monitor, and drops those that are too old. Returns the hosts that
-    /// are in no segment: theirs are not written.
+    /// Writes heartbeats, each in place of the previous one of the same monitor, and drops those that are too old.
+    /// Returns the hosts that are in no segment: their heartbeats are not written.
     ///
     /// # Errors
     ///
@@ -42,14 +42,14 @@ pub trait Monitors: Send + Sync {
     async fn sign_monitors(&self, heartbeats: &[ReceivedHeartbeat])
     -> Result<BTreeSet<String>, JournalError>;
 
-    /// Those that have ever signed, by host.
+    /// Returns every monitor that ever sent a heartbeat, by host.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError>;
 
-    /// Forgets a monitor that was taken away; `false` if there is none.
+    /// Removes a decommissioned monitor; `false` if there is none.
     ///
     /// # Errors
     ///

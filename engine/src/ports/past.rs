@@ -1,4 +1,4 @@
-//! What is kept of a host and a time that has passed.
+//! The stored history of a host for a past time span.
 
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -10,113 +10,106 @@ use tachi_domain::{RecoveryId, Timestamp};
 use super::operator::{RecoverySummary, StepLine};
 use super::roll::EngineLine;
 
-/// So many reports, recoveries and freezes are told of, and so many steps of each recovery.
+/// Limit of reports, recoveries and freezes in the history, and of steps of each recovery.
 pub const MOST: u64 = 100;
 
-/// A time that has passed.
+/// A past time span, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Its first moment.
     pub from: Timestamp,
-    /// Its last.
     pub to: Timestamp,
 }
 
 impl Span {
-    /// Whether that moment is in it.
+    /// True if the span includes `at`.
     pub fn has(&self, at: Timestamp) -> bool {
         (self.from..=self.to).contains(&at)
     }
 }
 
-/// A report that came then, or says that its reporter noticed it then.
+/// A report that arrived in the span, or whose reporter noticed the failure in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastReport {
-    /// As it is now.
+    /// The notification as it is now.
     pub notification: Notification,
-    /// When it was accepted, to the second.
+    /// The time of acceptance, to the second.
     pub accepted_at: Timestamp,
-    /// What it began, if anything.
+    /// The recovery that it started.
     pub recovery: Option<RecoveryId>,
 }
 
-/// A recovery that was open then, or that one of the reports began.
+/// A recovery that was open in the span, or that one of the reports started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastRecovery {
-    /// As it is now.
+    /// The recovery as it is now.
     pub summary: RecoverySummary,
-    /// The last word said about it, by whom and when.
+    /// The last operator action: the action, the operator and the time.
     pub word: Option<(String, String, Timestamp)>,
-    /// The last line of its story before that time.
+    /// The last line of its history before the span.
     pub before: Option<StepLine>,
-    /// Its story of that time, oldest first.
+    /// Steps within the span, oldest first.
     pub steps: Vec<StepLine>,
-    /// There are more.
+    /// True if there are more steps.
     pub more_steps: bool,
 }
 
-/// A freeze that was in force then.
+/// A freeze that was in force in the span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastFreeze {
-    /// What, until when, who, why.
+    /// The freeze with its target, end, author and reason.
     pub freeze: Freeze,
-    /// When it was said.
+    /// The start of the freeze.
     pub since: Timestamp,
-    /// When somebody wrote that it has ended, and who.
+    /// The time and the author of its end, if written.
     pub ended: Option<(Timestamp, String)>,
 }
 
-/// Reports of then that were not accepted and are alike, whichever process has counted them.
+/// Rejected reports of the span that are alike, over all processes that counted them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastRefusals {
-    /// What was reported.
     pub kind: NotificationType,
-    /// Who reported; empty if that is not kept.
+    /// The reporter; empty if it is not kept.
     pub reporter: String,
-    /// Why it was refused.
     pub reason: RefusalReason,
-    /// How many.
+    /// The number of reports.
     pub times: u64,
-    /// The first.
     pub first_at: Timestamp,
-    /// The last.
     pub last_at: Timestamp,
 }
 
-/// All of them.
+/// All rejected reports of the span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
-    /// Those of this host, by their first.
+    /// Those of this host, ordered by their first report.
     pub told: Vec<PastRefusals>,
-    /// How many there were of hosts whose names are not kept, because there were too many.
+    /// The number of reports for hosts whose names are not kept, because there were too many.
     pub of_others: u64,
-    /// Since when they are counted.
+    /// The time since which they are counted.
     pub counted_since: Option<Timestamp>,
 }
 
-/// What is kept of one host.
+/// The stored history of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
-    /// The host's name.
     pub host: String,
-    /// Whether it is registered now.
+    /// True if the host is registered now.
     pub registered: bool,
-    /// Why it is on maintenance now, and when its row was changed last.
+    /// The reason for its current maintenance, and the time of its row's last change.
     pub maintenance: Option<(MaintenanceReason, Option<Timestamp>)>,
-    /// In the order they came.
+    /// The reports, in the order of their arrival.
     pub reports: Vec<PastReport>,
-    /// Those that were not accepted; `None` if our user may not read that.
+    /// The rejected reports; `None` if our user may not read them.
     pub refused: Option<Refused>,
-    /// In the order they were opened.
+    /// The recoveries, in the order in which they were opened.
     pub recoveries: Vec<PastRecovery>,
-    /// In the order they were said.
+    /// The freezes, in the order of their start.
     pub freezes: Vec<PastFreeze>,
-    /// Of one of these there is more.
+    /// True if one of these lists is cut.
     pub more: bool,
-    /// Who is on the roll now.
+    /// The engines in the registry now.
     pub engines: Vec<EngineLine>,
-    /// When the oldest report that is kept, of whatever host, was accepted.
+    /// The time of acceptance of the oldest report kept for any host.
     pub oldest: Option<Timestamp>,
-    /// When all of it was read.
+    /// The time of the read.
     pub read_at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! What people plan for hosts that live: where it is begun, and what could be given back to one.
+//! Plans that operators make for running hosts, and the instances that could be given back to a host.
 
 use std::collections::BTreeMap;
 
@@ -8,67 +8,66 @@ use tachi_domain::{HostId, NotificationId, RecoveryId, ServerId, Timestamp};
 
 use super::JournalError;
 
-/// The fact by which an engine says that it carries out what is planned.
+/// The fact in an engine's registry entry that shows that it carries out plans.
 pub const KEPT: &str = "plans";
 
-/// What is planned.
+/// A request for a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPlan {
     /// A drain or a giveback.
     pub kind: RecoveryKind,
-    /// Of this host.
     pub host: HostId,
-    /// What exactly, as [`tachi_domain::planned::PlannedOrder`] writes it.
+    /// The details, as [`tachi_domain::planned::PlannedOrder`] writes them.
     pub payload: BTreeMap<String, String>,
 }
 
-/// What came of it.
+/// The result of a request for a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planning {
-    /// It is written, and an engine will see to it.
+    /// The plan is written, and an engine will carry it out.
     Begun {
-        /// What follows it.
+        /// The recovery that carries it out.
         recovery: RecoveryId,
-        /// The row that holds what was asked for.
+        /// The notification row that holds the request.
         notification: NotificationId,
     },
-    /// This is about the host already, and not over.
+    /// An unfinished recovery of this kind already works on the host.
     Busy(RecoveryId, RecoveryKind),
-    /// A recovery of another host has taken it out of the reserve, and is not over: nothing that lives there is moved away.
+    /// A recovery of another host has taken this host out of the reserve and is not done: no running instance is moved
+    /// away from it.
     Held(RecoveryId),
-    /// The host is registered no more.
+    /// The host is no longer registered.
     Unknown,
 }
 
-/// An instance that was moved away from a host, by what has moved it last.
+/// An instance that was moved away from a host, by its latest move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MovedAway {
-    /// The instance.
     pub server: ServerId,
-    /// Its name then.
+    /// The instance's name at that time.
     pub name: String,
-    /// Where it was put.
+    /// The destination of the move.
     pub dest: String,
-    /// By which recovery.
+    /// The recovery that moved it.
     pub recovery: RecoveryId,
-    /// When it was there.
+    /// The time of its arrival.
     pub at: Option<Timestamp>,
 }
 
-/// Where plans are begun.
+/// The store of plans.
 #[async_trait]
 pub trait Plans: Send + Sync {
-    /// Writes what is planned, in one transaction, unless something is at work on the host.
+    /// Writes a plan in one transaction, unless another recovery works on the host.
     ///
     /// # Errors
     ///
-    /// When the database fails; it may have been written all the same.
+    /// The database failed; the plan may have been written all the same.
     async fn plan(&self, new: &NewPlan) -> Result<Planning, JournalError>;
 
-    /// The instances that recoveries and drains have moved away from this host and that none has moved since.
+    /// Returns the instances that recoveries and drains have moved away from this host and that none has moved since.
     ///
     /// # Errors
     ///
-    /// When the database fails.
+    /// The database failed.
     async fn moved_away(&self, host: &str) -> Result<Vec<MovedAway>, JournalError>;
 }

@@ -1,4 +1,4 @@
-//! Reports that were not accepted, counted. For people: no decision rests on it.
+//! Counts of rejected reports. For people: no decision depends on them.
 
 use std::time::Duration;
 
@@ -10,54 +10,50 @@ use uuid::Uuid;
 
 use super::JournalError;
 
-/// What comes within this time is counted together.
+/// Length of a time slot: rejected reports within a slot are counted together.
 pub const SLOT: Duration = Duration::from_mins(10);
 
-/// So long they are kept.
+/// Retention time of the counts.
 pub const KEPT: Duration = Duration::from_hours(24 * 30);
 
-/// So many rows are kept, whoever fills them.
+/// Limit of rows kept, whatever their origin.
 pub const MOST_KEPT: u64 = 100_000;
 
-/// Names are cut to so many characters.
+/// Longest name kept, in characters; longer names are cut.
 pub const LONGEST: usize = 255;
 
-/// Refusals that are alike, of ten minutes, as one process of the API has counted them.
+/// Similar rejected reports of one time slot, as one process of the API has counted them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusals {
-    /// When the ten minutes began.
+    /// The start of the slot.
     pub slot: Timestamp,
-    /// Which process counts. Only it writes this row.
+    /// The process that counts. Only it writes this row.
     pub writer: Uuid,
-    /// Which of its rows of these ten minutes.
+    /// The number of this row among the writer's rows of the slot.
     pub number: u32,
-    /// The host, as the report names it; empty for those of too many hosts to be kept apart.
+    /// The host, as the report names it; empty when there are too many hosts to keep apart.
     pub host: String,
-    /// What was reported.
     pub kind: NotificationType,
-    /// Who reported, for people; empty for too many to be kept apart.
+    /// The reporter, for people; empty when there are too many to keep apart.
     pub reporter: String,
-    /// Why it was refused.
     pub reason: RefusalReason,
-    /// How many.
+    /// The number of reports.
     pub times: u64,
-    /// The first.
     pub first_at: Timestamp,
-    /// The last.
     pub last_at: Timestamp,
 }
 
-/// Where they are kept.
+/// The store of the counts.
 #[async_trait]
 pub trait RefusalLog: Send + Sync {
-    /// Writes rows, each as it is now: written twice, it stands there once.
+    /// Writes rows with their current counts. Writing a row twice stores it once.
     ///
     /// # Errors
     ///
-    /// The database failed. Some may be written.
+    /// The database failed. Some rows may be written.
     async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError>;
 
-    /// Removes what began before this, and what is more than [`MOST_KEPT`].
+    /// Deletes rows whose slot started before `before`, and rows beyond [`MOST_KEPT`].
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the API keeps: segments, hosts, notifications, vmoves.
+//! The entities that the API stores: segments, hosts, notifications, vmoves.
 
 use async_trait::async_trait;
 use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
@@ -9,141 +9,135 @@ use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
 use tachi_domain::host_recovery::BootHeldFor;
 use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId, Timestamp, VmoveId};
 
-/// One column to sort by.
+/// A column to sort by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortKey {
     /// A name out of the entity's `SORT_KEYS`.
     pub column: String,
-    /// Largest first.
+    /// True to sort the largest first.
     pub descending: bool,
 }
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<F> {
-    /// Which rows.
     pub filter: F,
-    /// In which order; the caller has appended the tie-breakers.
+    /// The sort order; the caller has appended the tie-breakers.
     pub sort: Vec<SortKey>,
     /// Start after the row with this integer id.
     pub marker: Option<i64>,
-    /// At most so many.
     pub limit: u64,
 }
 
-/// Why nova-compute of a host may not start just now.
+/// The reason why nova-compute of a host must not start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootHold {
-    /// What has to come first.
+    /// The event that has to come first.
     pub waits_for: BootHeldFor,
-    /// The recovery that says so.
+    /// The recovery that holds the start.
     pub recovery: RecoveryId,
 }
 
-/// Connections to the database at one moment.
+/// The usage of the database's connection pool at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUsage {
-    /// In use by a transaction.
     pub in_use: u32,
     /// Open and waiting.
     pub idle: u32,
-    /// The most there may be.
+    /// The limit of connections.
     pub max: u32,
 }
 
-/// Why a request could not be done.
+/// The reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// The list's marker is no row.
+    /// The list's marker does not exist.
     #[error("marker {marker} could not be found")]
     MarkerNotFound {
-        /// The integer id asked for.
+        /// The requested integer id.
         marker: i64,
     },
     /// No such segment.
     #[error("no segment {segment}")]
     SegmentNotFound {
-        /// The id asked for.
+        /// The requested id.
         segment: SegmentId,
     },
     /// No such host in that segment.
     #[error("no host {host} in segment {segment}")]
     HostNotFound {
-        /// Which host.
+        /// The requested host.
         host: HostId,
-        /// In which segment.
+        /// The requested segment.
         segment: SegmentId,
     },
     /// The name is taken by another segment.
     #[error("a segment is already called {name}")]
     SegmentExists {
-        /// The name.
         name: String,
     },
-    /// The name is taken by another host, in whatever segment.
+    /// The name is taken by another host, in any segment.
     #[error("a host is already called {name}")]
     HostExists {
-        /// The name.
         name: String,
     },
-    /// A notification of a host of the segment is being worked on.
+    /// A notification of a host in the segment is open.
     #[error("the segment is in use to process notifications")]
     InUse,
-    /// A notification names a host nobody registered.
+    /// A notification names an unregistered host.
     #[error("no host is called {name}")]
     UnknownHostName {
-        /// The name.
         name: String,
     },
-    /// The notification's host is on maintenance.
+    /// The notification's host is in maintenance.
     #[error("host {name} is on maintenance")]
     OnMaintenance {
-        /// The host's name.
         name: String,
     },
     /// The notification repeats one, or the host is already being recovered.
     #[error("the notification is a duplicate")]
     Duplicate,
-    /// The database cannot be reached, is going down, or is too busy: worth another try later. Unless its very commit
-    /// got no answer, nothing was written.
+    /// The database cannot be reached, is shutting down, or is too busy: worth another attempt later. Nothing was
+    /// written, unless the commit itself got no answer.
     #[error("{operation}; the database is not available")]
     Unavailable {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// What the database, or the way to it, said.
+        /// The error of the database or the connection.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The database failed; nothing is known to be written.
     #[error("{operation}")]
     Database {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// What the database said.
+        /// The error of the database.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl RegistryError {
-    /// Whether the registry has said no. Otherwise nobody knows: it may have been done.
+    /// True if the registry refused the request. With any other error, the request may have been carried out.
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Unavailable { .. } | Self::Database { .. })
     }
 }
 
-/// The failover segments. Every change is one transaction. Where `Database` is named as an error, `Unavailable` is one too.
+/// The failover segments. Every change is one transaction. Where `Database` is listed as an error, `Unavailable` is
+/// possible too.
 #[async_trait]
 pub trait Segments: Send + Sync {
-    /// Segments that are not deleted.
+    /// Returns segments that are not deleted.
     ///
     /// # Errors
     ///
     /// `MarkerNotFound`, `Database`.
     async fn list_segments(&self, page: &Page<SegmentFilter>) -> Result<Vec<Segment>, RegistryError>;
 
-    /// One segment; `None` if there is none or it is deleted.
+    /// Returns one segment; `None` if there is none or it is deleted.
     ///
     /// # Errors
     ///
@@ -175,7 +169,7 @@ pub trait Segments: Send + Sync {
 /// The hosts of segments.
 #[async_trait]
 pub trait Hosts: Send + Sync {
-    /// Hosts of a segment that are not deleted.
+    /// Returns the hosts of a segment that are not deleted.
     ///
     /// # Errors
     ///
@@ -186,7 +180,7 @@ pub trait Hosts: Send + Sync {
         page: &Page<HostFilter>,
     ) -> Result<Vec<Host>, RegistryError>;
 
-    /// One host of a segment.
+    /// Returns one host of a segment.
     ///
     /// # Errors
     ///
@@ -200,8 +194,8 @@ pub trait Hosts: Send + Sync {
     /// `SegmentNotFound`, `HostExists`, `Database`.
     async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError>;
 
-    /// The host as it is, if [`update_host`](Hosts::update_host) would let `change` through just now. It is asked
-    /// before anybody else is asked about the change; what counts is what `update_host` says.
+    /// Returns the host if [`update_host`](Hosts::update_host) would accept `change` at this moment. Called before
+    /// other services are asked about the change; the decision is made by `update_host`.
     ///
     /// # Errors
     ///
@@ -213,9 +207,9 @@ pub trait Hosts: Send + Sync {
         change: &HostChange,
     ) -> Result<Host, RegistryError>;
 
-    /// Changes a host by an operator's word. While a notification of the segment is open only
-    /// `on_maintenance=True` alone is let through (R20). `on_maintenance` true records the operator as the reason,
-    /// false clears every reason (R19).
+    /// Changes a host on behalf of an operator. While a notification of the segment is open only `on_maintenance=True`
+    /// alone is accepted (R20). `on_maintenance` true records the operator as the reason, false clears every reason
+    /// (R19).
     ///
     /// # Errors
     ///
@@ -235,10 +229,10 @@ pub trait Hosts: Send + Sync {
     async fn delete_host(&self, segment: SegmentId, id: HostId) -> Result<(), RegistryError>;
 }
 
-/// What was reported, and what came of it.
+/// The reports and their progress.
 #[async_trait]
 pub trait Notifications: Send + Sync {
-    /// Notifications.
+    /// Returns notifications.
     ///
     /// # Errors
     ///
@@ -248,14 +242,14 @@ pub trait Notifications: Send + Sync {
         page: &Page<NotificationFilter>,
     ) -> Result<Vec<Notification>, RegistryError>;
 
-    /// One notification.
+    /// Returns one notification.
     ///
     /// # Errors
     ///
     /// `Database`.
     async fn get_notification(&self, id: NotificationId) -> Result<Option<Notification>, RegistryError>;
 
-    /// The vmoves of a notification.
+    /// Returns the vmoves of a notification.
     ///
     /// # Errors
     ///
@@ -266,7 +260,7 @@ pub trait Notifications: Send + Sync {
         page: &Page<VmoveFilter>,
     ) -> Result<Vec<Vmove>, RegistryError>;
 
-    /// One vmove of a notification.
+    /// Returns one vmove of a notification.
     ///
     /// # Errors
     ///
@@ -277,7 +271,7 @@ pub trait Notifications: Send + Sync {
         id: VmoveId,
     ) -> Result<Option<Vmove>, RegistryError>;
 
-    /// How far the tasks of a notification's recovery are, in workflow order; empty if nothing is recorded.
+    /// Returns the progress of the tasks of a notification's recovery, in workflow order; empty if nothing is recorded.
     ///
     /// # Errors
     ///
@@ -285,7 +279,7 @@ pub trait Notifications: Send + Sync {
     async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError>;
 }
 
-/// What takes reports.
+/// The entry point for reports.
 #[async_trait]
 pub trait Reports: Send + Sync {
     /// Accepts a notification: looks the host up, checks maintenance (R19) and duplicates, inserts the row as `new`
@@ -304,10 +298,11 @@ pub trait Reports: Send + Sync {
     ) -> Result<Notification, RegistryError>;
 }
 
-/// What nova-compute of a host asks before it starts (R25).
+/// The query that nova-compute of a host makes before it starts (R25).
 #[async_trait]
 pub trait BootHolds: Send + Sync {
-    /// Whether nova-compute of the host of this name has to wait (R12, R25); `None` if not, and for a host that nobody knows.
+    /// Returns the reason why nova-compute of the host of this name has to wait (R12, R25); `None` if it may start, or
+    /// if the host is not registered.
     ///
     /// # Errors
     ///
@@ -315,18 +310,18 @@ pub trait BootHolds: Send + Sync {
     async fn boot_hold(&self, host: &str) -> Result<Option<BootHold>, RegistryError>;
 }
 
-/// All of it, which one database keeps.
+/// All ports of the registry, which one database implements.
 pub trait Registry: Segments + Hosts + Notifications + Reports + BootHolds {
-    /// How the connections to the database are used, for metrics; `None` if there is no pool.
+    /// Returns the usage of the connection pool, for metrics; `None` if there is no pool.
     fn pool(&self) -> Option<PoolUsage> {
         None
     }
 }
 
-/// How far the recovery of a notification is, for whoever asks over the broker.
+/// The progress of a notification's recovery, for queries over the broker.
 #[async_trait]
 pub trait Progress: Send + Sync {
-    /// The notification, and its tasks in workflow order; `None` if there is no such notification.
+    /// Returns the notification and its tasks in workflow order; `None` if there is no such notification.
     ///
     /// # Errors
     ///

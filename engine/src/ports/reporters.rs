@@ -2,19 +2,18 @@
 
 use tachi_domain::{Reporter, Timestamp};
 
-/// A reporter that is set aside, or should be.
+/// A reporter that is quarantined, or would be if the limit allowed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubted {
-    /// Its number in the list.
+    /// The number in the list.
     pub number: i64,
-    /// Who.
     pub reporter: Reporter,
-    /// Since when.
     pub since: Timestamp,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
-    /// What it says begins nothing. If not, too many are set aside already: then it may be Nova that is wrong.
+    /// True if its reports start no recovery. False if too many reporters are quarantined already: then Nova itself may
+    /// be wrong.
     pub aside: bool,
-    /// How many reports have been kept of it since, and begun nothing.
+    /// The number of its reports since then that were stored and started no recovery.
     pub unheard: u64,
 }

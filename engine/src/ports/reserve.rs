@@ -1,15 +1,14 @@
-//! Reserved hosts, as the database keeps them.
+//! Reserved hosts, as stored in the database.
 
 use tachi_domain::HostId;
 pub use tachi_driver::journal::{ReservationState, ReservationWrite};
 
-/// A host of the segment that is in reserve, or held by a recovery.
+/// A host of the segment that is in reserve, or taken by a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReserveRow {
-    /// Our id of it.
     pub id: HostId,
-    /// Its service name in Nova.
+    /// The service name in Nova.
     pub name: String,
-    /// A recovery holds it, or it is being recovered itself.
+    /// True if a recovery has taken it, or it is being recovered itself.
     pub busy: bool,
 }

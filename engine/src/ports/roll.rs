@@ -1,5 +1,5 @@
-//! The roll of engines, and what waits for them: for people and for metrics. Nothing is decided by it; who may work on a
-//! recovery is the matter of claims.
+//! The registry of engines, and the backlog of work: for people and for metrics. No decision depends on it; claims
+//! decide which engine may work on a recovery.
 
 use std::collections::BTreeMap;
 
@@ -9,66 +9,65 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 
 use super::JournalError;
 
-/// What an engine signs with.
+/// The heartbeat of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSignature {
-    /// The name it claims under.
+    /// The name under which it claims.
     pub name: String,
-    /// The program's version.
     pub version: String,
-    /// When it began; its own wall clock.
+    /// The start time, by its own wall clock.
     pub started_at: Timestamp,
-    /// How its parts are, such as `broker`: a few words each.
+    /// The state of its parts, such as `broker`, in a few words each.
     pub facts: BTreeMap<String, String>,
 }
 
-/// An engine on the roll.
+/// An engine in the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineLine {
-    /// What it signed with.
+    /// The last heartbeat.
     pub signature: EngineSignature,
-    /// When it signed last; its own wall clock.
+    /// The time of the last heartbeat, by the engine's own wall clock.
     pub seen_at: Timestamp,
-    /// How often it has signed.
+    /// The number of heartbeats.
     pub beat: u64,
 }
 
-/// What there is to do.
+/// The open work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Notifications nobody has begun to work on.
+    /// The number of notifications on which no engine has started to work.
     pub new: u64,
-    /// When the oldest of them was accepted, to the second.
+    /// The time of acceptance of the oldest of them, to the second.
     pub oldest_new: Option<Timestamp>,
-    /// Recoveries that are open or watching.
+    /// The number of recoveries that are open or watching.
     pub unsettled: BTreeMap<(RecoveryKind, Life), u64>,
 }
 
-/// The roll.
+/// The registry of engines.
 #[async_trait]
 pub trait Roll: Send + Sync {
-    /// Signs; forgets engines that have not signed for a day.
+    /// Writes a heartbeat, and deletes engines without a heartbeat for a day.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError>;
 
-    /// Takes an engine that ends off the roll.
+    /// Removes an engine that ends from the registry.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn strike(&self, name: &str) -> Result<(), JournalError>;
 
-    /// Who has signed and was not struck off, by name.
+    /// Returns the engines in the registry, by name.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn engines(&self) -> Result<Vec<EngineLine>, JournalError>;
 
-    /// What there is to do.
+    /// Returns the open work.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What hosts have, as Placement and Nova tell it.
+//! The capacity of hosts, as Placement and Nova report it.
 
 use std::collections::BTreeMap;
 
@@ -11,47 +11,48 @@ use super::CallError;
 /// A resource provider, as the list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderLine {
-    /// Placement's id of it, and Nova's of the node.
+    /// The id in Placement, which is Nova's id of the node.
     pub id: String,
-    /// Moves on with each change of what it has, of what is taken of it, and of its traits.
+    /// A number that changes with each change of its inventory, its allocations and its traits.
     pub generation: u64,
 }
 
-/// Reads what a forecast is made from, a little at a time.
+/// Reads the input of a forecast, a little at a time.
 #[async_trait]
 pub trait Rooms: Send + Sync {
-    /// Every provider, in one request.
+    /// Returns every provider, in one request.
     ///
     /// # Errors
     ///
-    /// Placement or Keystone failed, or does not let us ask.
+    /// Placement or Keystone failed, or denied access.
     async fn providers(&self) -> Result<Vec<ProviderLine>, CallError>;
 
-    /// The service host of each node, by the node's id; a host with several nodes is left out.
+    /// Returns the service host of each node, by the node's id; a host with several nodes is omitted.
     ///
     /// # Errors
     ///
     /// Nova or Keystone failed.
     async fn nodes(&self) -> Result<BTreeMap<String, String>, CallError>;
 
-    /// One provider, in three requests, with the generation at which all of it was so; `None` if it is gone, or changed meanwhile.
+    /// Returns one provider, in three requests, with the generation at which all of it was valid; `None` if it is gone,
+    /// or changed meanwhile.
     ///
     /// # Errors
     ///
-    /// As for [`Rooms::providers`].
+    /// The same errors as [`Rooms::providers`].
     async fn provider(&self, id: &str) -> Result<Option<(u64, Provider)>, CallError>;
 
-    /// Nova's aggregates.
+    /// Returns Nova's aggregates.
     ///
     /// # Errors
     ///
-    /// As for [`Rooms::nodes`].
+    /// The same errors as [`Rooms::nodes`].
     async fn all_aggregates(&self) -> Result<Vec<Aggregate>, CallError>;
 
-    /// The server groups of all projects whose policy binds.
+    /// Returns the server groups of all projects whose policy is a hard rule.
     ///
     /// # Errors
     ///
-    /// As for [`Rooms::nodes`].
+    /// The same errors as [`Rooms::nodes`].
     async fn groups(&self) -> Result<Vec<Group>, CallError>;
 }

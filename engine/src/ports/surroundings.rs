@@ -1,21 +1,21 @@
-//! What guards look at beside Nova and the database.
+//! The checks that guards make beside Nova and the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use tachi_domain::guard::Witness;
 
-/// The neighbourhood of an engine, as its operator has described it.
+/// The failure domains and witnesses that the operator has configured for an engine.
 #[async_trait]
 pub trait Surroundings: Send + Sync {
-    /// Hosts by failure domain, as a file says; `hosts` are the names there are, for patterns to choose from.
+    /// Returns hosts by failure domain, as configured in a file. `hosts` are the existing names, which patterns match.
     fn domains(&self, hosts: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>>;
 
     /// Tries to reach every witness. Takes a few seconds at most, whatever they do.
     async fn witnesses(&self) -> Vec<Witness>;
 }
 
-/// Nobody has described any.
+/// Surroundings of an engine for which none are configured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoSurroundings;
 

@@ -1,4 +1,4 @@
-//! Wake-ups: they make things quick, nothing depends on their arrival.
+//! Wake-ups: they save time, but nothing depends on their arrival.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 /// The sending side.
 pub trait Poke: Send + Sync {
-    /// Tells every engine that can be reached that there may be work. Never blocks, never fails.
+    /// Notifies every reachable engine that there may be work. Never blocks, never fails.
     fn poke(&self);
 
-    /// Whether engines on other machines can be reached just now; `None` if there is nothing between us that could fail.
+    /// True if engines on other machines can be reached now; `None` if no connection could fail.
     fn is_connected(&self) -> Option<bool> {
         None
     }
@@ -18,7 +18,7 @@ pub trait Poke: Send + Sync {
 /// The receiving side.
 #[async_trait]
 pub trait Wake: Send + Sync {
-    /// Resolves after a poke. Pokes that came since the last call count; several count as one.
+    /// Waits for a poke. Pokes since the last call count; several count as one.
     ///
     /// # Cancel safety
     ///

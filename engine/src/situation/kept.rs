@@ -1,4 +1,4 @@
-//! What an engine has kept of the cloud, read again.
+//! Reads the facts that an engine has stored about the cloud.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::ports::Fact;
 use crate::watcher::{Listed, kind};
 
 impl Watched {
-    /// From what is kept. What cannot be read is as good as not gathered: another version wrote it.
+    /// Reads the stored facts. A fact that cannot be read counts as missing: another version wrote it.
     pub fn from_kept(kept: &[Fact]) -> Self {
         let computes = one(kept, kind::COMPUTES).and_then(|fact| {
             Some(Known {
@@ -50,7 +50,7 @@ fn one<'a>(kept: &'a [Fact], kind: &str) -> Option<&'a Fact> {
     kept.iter().find(|fact| fact.kind == kind)
 }
 
-/// What is read once for all that say the same: of a large region there are fifty thousand texts, and few differ.
+/// A cache that parses equal texts once: a large region has fifty thousand texts, and few differ.
 struct Shared<'a, T>(HashMap<&'a str, Arc<T>>);
 
 impl<'a, T: DeserializeOwned> Shared<'a, T> {
@@ -69,7 +69,7 @@ impl<'a, T: DeserializeOwned> Shared<'a, T> {
     }
 }
 
-/// By host; nothing if a part cannot be read.
+/// Returns the instances by host; `None` if a part cannot be read.
 fn instances(kept: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
     let mut needs = Shared::new();
     let facts = kept.iter().filter(|fact| fact.kind == kind::INSTANCES);
@@ -100,7 +100,7 @@ fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut Shared<'a, Needs>) -> O
     })
 }
 
-/// What hosts have; nothing of it if a part cannot be read.
+/// Returns the capacity of hosts; `None` if a part cannot be read.
 fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
     let state = one(kept, kind::ROOMS)?;
     let mut traits = Shared::new();

@@ -1,5 +1,5 @@
-//! What hosts have, kept up to date with few requests. One list in each round tells which providers have changed; of those so many are
-//! read. Who has changed and is not read yet is not known, and forgotten.
+//! The capacity of hosts, kept up to date with few requests. One list in each round shows which providers have changed,
+//! and a limited number of those is read. A provider that has changed and is not read yet is dropped as unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use tachi_domain::situation::{Known, Rooms as Told, RoomsState};
 
 use crate::ports::{CallError, Rooms as Port};
 
-/// So many providers are read in a round, in three requests each.
+/// Limit of providers read in a round, in three requests each.
 const MOST: usize = 20;
 
-/// Nova's long list of nodes is read again for new ones after so many rounds at the earliest.
+/// Shortest interval, in rounds, between reads of Nova's long list of nodes, to find new ones.
 const NODES_AGAIN: u64 = 20;
 
-/// What was read before counts for so long after a look that failed: three more may fail.
+/// Time for which data stays valid while reads fail: three more may fail.
 const PATIENCE: Duration = Duration::from_secs(50);
 
-/// Server groups are read in each so many rounds.
+/// Interval, in rounds, between reads of server groups.
 const GROUPS_AGAIN: u64 = 4;
 
 struct Read {
@@ -39,15 +39,15 @@ pub(super) struct Rooms {
     aggregates: Vec<Aggregate>,
     groups: Option<Vec<Group>>,
     state: RoomsState,
-    /// When all of it was so.
+    /// The time at which all of it was valid.
     as_of: Option<Timestamp>,
-    /// When it was last read without failure.
+    /// The time of the last read without failure.
     well: Option<Timestamp>,
     changed: BTreeSet<String>,
 }
 
 impl Rooms {
-    /// Begins where somebody has kept something: of those hosts all is told anew.
+    /// Resumes where another engine has stored something: all data of those hosts is published again.
     pub(super) fn resume(hosts: impl IntoIterator<Item = String>) -> Self {
         Self {
             changed: hosts.into_iter().collect(),
@@ -55,7 +55,8 @@ impl Rooms {
         }
     }
 
-    /// A round. What fails is told, and counts for nothing. A failure that may pass is no news as long as what was read before is young.
+    /// Makes one round. A failure is recorded in the state and has no other effect. A transient failure is not reported
+    /// as long as the earlier data is fresh.
     pub(super) async fn look(&mut self, port: &dyn Port, now: Timestamp) {
         let looked = self.try_look(port).await;
         self.round += 1;
@@ -109,10 +110,10 @@ impl Rooms {
             .filter(|id| !self.read.contains_key(*id))
             .collect();
         self.state.unread = unread.len() as u64;
-        // Those after which nobody was read come first in the next round, too: what is read leaves the list.
+        // Providers that are skipped here come first in the next round, because read ones leave the list.
         for id in unread.into_iter().take(MOST) {
             if let Some((generation, mut provider)) = port.provider(id).await? {
-                // Most hosts can the same, some eighty things each.
+                // Most hosts have the same traits, some eighty each: they share one copy.
                 let mut traits = self.read.values().map(|read| &read.provider.traits);
                 if let Some(same) = traits.find(|one| **one == provider.traits) {
                     provider.traits = Arc::clone(same);
@@ -126,12 +127,12 @@ impl Rooms {
         Ok(())
     }
 
-    /// When all of it was read.
+    /// Returns the time at which all of it was read.
     pub(super) fn known_as_of(&self) -> Option<Timestamp> {
         self.as_of
     }
 
-    /// All of it.
+    /// Returns all of it.
     pub(super) fn told(&self) -> Option<Known<Told>> {
         let providers = self.read.iter().filter_map(|(id, read)| {
             let host = self.nodes.get(id)?;
@@ -148,7 +149,7 @@ impl Rooms {
         })
     }
 
-    /// The hosts of which something has changed, with what they have now; they are not told again.
+    /// Returns the hosts that have changed, with their current capacity, and clears the list.
     pub(super) fn take_changed(&mut self) -> Vec<(String, Option<Arc<Provider>>)> {
         let changed = std::mem::take(&mut self.changed);
         if changed.is_empty() {
@@ -167,7 +168,7 @@ impl Rooms {
     }
 }
 
-/// For people, with what to do where that is known.
+/// Describes an error for people, with advice where a remedy is known.
 fn told(error: &CallError) -> String {
     let advice = match error.fault.status {
         Some(401 | 403) => ": the engine's user has to have the role admin, or reader of all of it, there",

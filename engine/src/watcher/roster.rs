@@ -1,6 +1,6 @@
-//! Nova's instances, kept up to date with few requests: one page of what has changed in each round, and one page of a walk over
-//! all of them, which finds what changes without Nova saying so, such as metadata. Where all of them fit on one page, that page
-//! says what has changed too, and nothing else is asked for.
+//! Nova's instances, kept up to date with few requests. Each round reads one page of recent changes, and one page of a
+//! walk over all instances. The walk finds changes that Nova does not list, such as metadata. Where all instances fit
+//! on one page, that page also shows what has changed, and no other is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -14,43 +14,45 @@ use tachi_domain::{ServerId, Timestamp};
 
 use crate::ports::ServerPage;
 
-/// Nova's clock may be behind ours, and a change may be written a little after its time.
+/// Overlap of the changes read: Nova's clock may be behind ours, and a change may be written a little after its time.
 const OVERLAP_SECONDS: i64 = 120;
 
-/// A page to ask for.
+/// A page to request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// What has changed since, after that server.
+    /// Changes since a time, after that server.
     Changes(Timestamp, Option<ServerId>),
-    /// All of them, after that server.
+    /// All instances, after that server.
     Walk(Option<ServerId>),
 }
 
 #[derive(Default)]
 pub(super) struct Roster {
-    /// Where each is, and the walk in which it was seen last.
+    /// Each instance's host, and the walk in which it was last seen.
     known: HashMap<ServerId, Place>,
-    /// By host, each by its id. Shared with who judges them: there may be fifty thousand.
+    /// The instances by host, each list sorted by id. Shared with the code that judges them: there may be fifty
+    /// thousand.
     on: BTreeMap<Arc<str>, Arc<Vec<Instance>>>,
-    /// What instances need, once for all that need the same.
+    /// The needs of instances; those with equal needs share one copy.
     needs: SharedNeeds,
-    /// All were listed once.
+    /// True if all were listed once.
     complete: bool,
-    /// The number of the walk under way, when it began, and after whom it goes on.
+    /// The number of the walk under way, its start, and the server after which it continues.
     walk: u64,
     walk_began: Option<Timestamp>,
     after: Option<ServerId>,
-    /// The latest page of a walk that has begun was the whole walk.
+    /// True if the latest walk fitted on one page.
     one_page: bool,
-    /// Changes before this are known.
+    /// Time before which all changes are known.
     changes_known: Option<Timestamp>,
-    /// Changes of which not all pages are read: since when, when the first was asked for, and after whom the next begins.
+    /// Changes of which not all pages are read: the time since which, the time of the first request, and the server
+    /// after which the next page starts.
     reading: Option<(Timestamp, Timestamp, ServerId)>,
-    /// Hosts of which something has changed since they were taken.
+    /// Hosts that have changed since they were last taken.
     changed: BTreeSet<String>,
-    /// Instances that do not run, of which it is to be asked why.
+    /// Instances that are not running and for which the reason is to be queried.
     why: Ring,
-    /// Those of which it was: Nova's stamps are in whole seconds, so that a change may be missed.
+    /// Instances for which it has been queried. Nova's timestamps are in whole seconds, so a change may be missed.
     again: Ring,
 }
 
@@ -59,7 +61,7 @@ struct Place {
     walk: u64,
 }
 
-/// Instances of which something is asked, one after the other.
+/// Instances that are queried round-robin.
 #[derive(Default)]
 struct Ring {
     ids: BTreeSet<ServerId>,
@@ -67,7 +69,7 @@ struct Ring {
 }
 
 impl Ring {
-    /// The one after the last; the first after them all.
+    /// Returns the next one; after the last, the first.
     fn next(&mut self) -> Option<ServerId> {
         let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.ids.range((after, Bound::Unbounded)).next();
@@ -77,7 +79,7 @@ impl Ring {
 }
 
 impl Roster {
-    /// Goes on from what somebody has kept.
+    /// Resumes from the instances that another engine has stored.
     pub(super) fn resume(kept: Instances, changes_known: Timestamp) -> Self {
         let mut roster = Self {
             complete: kept.complete,
@@ -106,7 +108,7 @@ impl Roster {
         all.get(place)
     }
 
-    /// In the place of what is known of it there, if anything is.
+    /// Stores an instance in place of its earlier entry on that host.
     fn put(&mut self, host: &Arc<str>, instance: Instance) {
         let all = self.on.entry(Arc::clone(host)).or_default();
         let all = Arc::make_mut(all);
@@ -130,7 +132,7 @@ impl Roster {
         self.changed.insert(host.to_owned());
     }
 
-    /// What to ask for first in a round.
+    /// Returns the first page to request in a round.
     pub(super) fn first(&self) -> Ask {
         match (self.reading, self.changes_known) {
             _ if self.one_page => Ask::Walk(None),
@@ -140,13 +142,14 @@ impl Roster {
         }
     }
 
-    /// What to ask for after the answer to `first`: two pages a round at most. A walk that is over begins anew in the next round.
+    /// Returns the page to request after the answer to `first`: two pages a round at most. A finished walk restarts in
+    /// the next round.
     pub(super) fn second(&self, first: Ask) -> Option<Ask> {
         let over = matches!(first, Ask::Walk(_)) && self.after.is_none();
         (!over).then_some(Ask::Walk(self.after))
     }
 
-    /// A marker is gone: what was asked for is begun anew.
+    /// Restarts a list whose marker is gone.
     pub(super) fn lost(&mut self, ask: Ask) {
         match ask {
             Ask::Changes(..) => self.reading = None,
@@ -154,7 +157,7 @@ impl Roster {
         }
     }
 
-    /// A page has come that was asked for at `asked`.
+    /// Processes a page that was requested at `asked`.
     pub(super) fn take(&mut self, ask: Ask, asked: Timestamp, page: ServerPage, policy: &Policy) {
         match ask {
             Ask::Changes(since, after) => {
@@ -189,7 +192,7 @@ impl Roster {
         }
     }
 
-    /// The walk is over: what it has not met, and what has not changed meanwhile, is gone.
+    /// Finishes a walk: an instance that it has not met, and that has not changed meanwhile, is gone.
     fn walked(&mut self, now: Timestamp) {
         let walk = self.walk;
         let gone = self.known.iter().filter(|(_, place)| place.walk < walk);
@@ -216,7 +219,7 @@ impl Roster {
                 }
                 continue;
             };
-            // One name for all that are there.
+            // All instances of a host share one copy of its name.
             let own = self.on.get_key_value(host).map(|(name, _)| Arc::clone(name));
             let host = own.unwrap_or_else(|| host.into());
             let left = policy.leaves(&server);
@@ -256,7 +259,8 @@ impl Roster {
         }
     }
 
-    /// Of whom to ask next why it does not run. Nova is not asked while it is at work on it, and not for ever.
+    /// Returns the next instance for which to query why it is not running. Instances on which Nova is still working are
+    /// skipped for a limited time.
     pub(super) fn next_why(&mut self, now: Timestamp) -> Option<ServerId> {
         for _ in 0..self.why.ids.len() {
             let id = self.why.next()?;
@@ -271,7 +275,7 @@ impl Roster {
         None
     }
 
-    /// Of whom to ask once more.
+    /// Returns the next instance for which to repeat the query.
     pub(super) fn next_again(&mut self) -> Option<ServerId> {
         while let Some(id) = self.again.next() {
             if self.rest_of(id).is_some_and(|rest| !rest.is_to_be_asked()) {
@@ -287,7 +291,7 @@ impl Roster {
         self.get(&place.host, id)?.rest.as_ref()
     }
 
-    /// Why one does not run.
+    /// Records the reason why an instance is not running.
     pub(super) fn judged(&mut self, id: ServerId, why: Why, now: Timestamp) {
         let Some(place) = self.known.get(&id) else {
             return;
@@ -310,7 +314,7 @@ impl Roster {
         self.again.ids.insert(id);
     }
 
-    /// Up to when everything is known; `None` while not all were listed, or not all changes read.
+    /// Returns the time up to which everything is known; `None` until all are listed and all changes read.
     pub(super) fn known_up_to(&self) -> Option<Timestamp> {
         self.changes_known
     }
@@ -319,7 +323,7 @@ impl Roster {
         self.complete
     }
 
-    /// The hosts of which something has changed, with what is on them now; they are not told again.
+    /// Returns the hosts that have changed, with their current instances, and clears the list.
     pub(super) fn take_changed(&mut self) -> BTreeMap<String, Arc<Vec<Instance>>> {
         let changed = std::mem::take(&mut self.changed).into_iter();
         let on = |host: &str| self.on.get(host).cloned().unwrap_or_default();
@@ -331,12 +335,12 @@ impl Roster {
             .collect()
     }
 
-    /// What is kept of these hosts is to be told anew.
+    /// Marks these hosts, so that their stored data is published again.
     pub(super) fn tell_again(&mut self, hosts: impl IntoIterator<Item = String>) {
         self.changed.extend(hosts);
     }
 
-    /// All of them.
+    /// Returns all instances.
     pub(super) fn instances(&self) -> Instances {
         let on = self.on.iter();
         Instances {
@@ -348,10 +352,11 @@ impl Roster {
     }
 }
 
-/// For so long Nova is at work on an instance before it is asked what for.
+/// Time that Nova may work on an instance before the reason is queried.
 const BUSY_MICROS: i64 = 300_000_000;
 
-/// That a server does not run. What was found out holds while Nova notes no change of it; that it is meant to rest does not hold longer.
+/// Returns the rest state of a server that is not running. A known reason stays valid until Nova records a change of
+/// the server. The judgement that the stop was intended does not outlast such a change.
 fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Timestamp) -> Option<Rest> {
     let by_state = at_rest(server)?;
     let unchanged = seen.is_some() && before.is_some_and(|before| before.seen == seen);
@@ -381,7 +386,7 @@ fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Ti
     Some(rest)
 }
 
-/// What Nova calls the work on an instance that is on its way to another host.
+/// True if the task state is Nova's name for moving an instance to another host.
 fn is_move(task: &str) -> bool {
     task == "migrating" || task.starts_with("resize_")
 }
