@@ -1,4 +1,4 @@
-//! The form of a line, and how one hangs on the one before it.
+//! The form of a line, and its link to the previous line.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -9,7 +9,7 @@ use crate::keys::Keys;
 /// Predecessor hash of a chain's first line.
 pub(crate) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Between what is hashed and the hash: the last member of every line.
+/// The separator before the hash, which is the last field of every line.
 const SEAL: &str = ",\"hash\":\"";
 
 /// The last line of a chain.
@@ -17,7 +17,6 @@ const SEAL: &str = ",\"hash\":\"";
 pub(crate) struct Head {
     /// The number of the last line.
     pub(crate) seq: u64,
-    /// Its hash.
     pub(crate) hash: String,
 }
 
@@ -33,19 +32,19 @@ impl Default for Head {
 /// The fields of a line that define its place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Line {
-    /// Counted from 1 over the whole chain, through all rotated files.
+    /// The number, counted from 1 over the whole chain, through all rotated files.
     pub seq: u64,
-    /// The hash of the line before.
+    /// The hash of the previous line.
     pub prev_hash: String,
     /// The line's own hash.
     pub hash: String,
-    /// The key that it is sealed with.
+    /// The id of the key that seals the line.
     #[serde(default)]
     pub key: Option<String>,
 }
 
-/// Seals `members`, a JSON object without its closing brace, as the line after `head`: by the newest of `keys`, if there are
-/// any. Gives the line with its end, and the head as it is then.
+/// Seals `members`, a JSON object without its closing brace, as the line after `head`, with the newest of `keys`, if
+/// any. Returns the line with its line end, and the new head.
 pub(crate) fn seal(
     head: &Head,
     at: &str,
@@ -85,11 +84,11 @@ pub(crate) fn seal(
 /// The result of checking a line's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
-    /// The hash of its text, which anyone can compute.
+    /// The plain hash of the text, which anyone can compute.
     Plain,
-    /// The hash of its text with a key of this age, 0 for the newest.
+    /// The hash of the text with a key of this age, 0 for the newest.
     Keyed(usize),
-    /// It needs a key that is not available.
+    /// The line needs a key that is not available.
     No,
 }
 

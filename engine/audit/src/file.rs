@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::chain::{self, Checked, Head};
 use crate::keys::Keys;
 
-/// The longest line there can be; an end of a file that is longer without one is no log of ours.
+/// The longest valid line. A file whose end is longer without a line end is not one of our logs.
 pub(crate) const LONGEST: u64 = 1 << 20;
 
 /// Limit of engines of one machine that write concurrently.
@@ -26,7 +26,7 @@ pub(crate) struct LogFile {
     head: Head,
     /// Bytes of an unfinished line that were found and cut off.
     cut: u64,
-    /// The key that its last line is sealed with.
+    /// The key that seals its last line.
     key: Option<String>,
     /// Holds the lock as long as it is open.
     _lock: File,
@@ -57,7 +57,7 @@ impl LogFile {
         if cut > 0 {
             file.set_len(end)?;
         }
-        // The file itself must survive a crash too, not only what is in it.
+        // The file itself must survive a crash too, not only its content.
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
         }
@@ -80,7 +80,7 @@ impl LogFile {
         &self.head
     }
 
-    /// The key that its last line is sealed with; `None` for none.
+    /// Returns the key that seals its last line; `None` if it has no key.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
@@ -89,7 +89,8 @@ impl LogFile {
         std::mem::take(&mut self.cut)
     }
 
-    /// Puts `text`, whole lines up to `head`, on the disk. If that fails nothing of it stays, as far as the disk lets us.
+    /// Writes `text`, whole lines up to `head`, to the disk. If that fails, removes all of it again, as far as the disk
+    /// allows.
     pub(crate) fn append(&mut self, text: &str, head: Head, key: Option<&str>) -> io::Result<()> {
         self.follow_rotation()?;
         let written = self
@@ -123,7 +124,7 @@ impl LogFile {
             }
             self.end = self.file.metadata()?.len();
         } else if ours.len() < self.end {
-            // Copied and emptied.
+            // The file was copied and emptied.
             self.end = ours.len();
         } else if ours.len() > self.end {
             // A failed write could not be truncated, or another process has written: never append to half a line.
@@ -132,7 +133,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Best effort: without it a rotation during a restart begins a new chain, and a missing end is not noticed.
+    /// Stores the head beside the log, as best effort: without it a rotation during a restart starts a new chain, and a
+    /// missing end is not noticed.
     fn keep_head(&self) {
         let path = beside(&self.path, "head");
         let new = beside(&self.path, "head.new");
@@ -146,7 +148,7 @@ impl LogFile {
     }
 }
 
-/// A pipe or a device keeps nothing, and may never end.
+/// Opens a regular file only: a pipe or a device stores nothing, and may never end.
 fn open_log(path: &Path) -> io::Result<File> {
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return Err(strange(path, "it is no regular file"));
@@ -160,7 +162,7 @@ fn options() -> OpenOptions {
     options
 }
 
-/// `audit.jsonl`, `audit.2.jsonl`, ...
+/// Returns the name of a log by its number: `audit.jsonl`, `audit.2.jsonl`, ...
 pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
     if number == 1 {
         return path.to_owned();
@@ -181,7 +183,7 @@ pub(crate) fn beside(path: &Path, what: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The head kept beside a log, if there is one.
+/// Returns the head stored beside a log, if there is one.
 pub(crate) fn kept_head(path: &Path) -> Option<Head> {
     serde_json::from_slice(&std::fs::read(beside(path, "head")).ok()?).ok()
 }
@@ -207,7 +209,7 @@ fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found>
         if from > 0 {
             return Err(strange(path, "it ends with something that is no line"));
         }
-        // Empty, or the first line was truncated: the chain continues from the previous file.
+        // The file is empty, or its first line was truncated: the chain continues from the previous file.
         return Ok(Found {
             head: kept_head(path).unwrap_or_default(),
             end: 0,

@@ -1,4 +1,4 @@
-//! Bytes as text.
+//! Hexadecimal encoding of bytes.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
         })
 }
 
-/// `None` if it is no text of this kind.
+/// Decodes hexadecimal text; `None` if it is invalid.
 pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;

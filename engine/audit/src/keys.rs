@@ -15,13 +15,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 
-/// The shortest key, in bytes: as long as what it makes.
+/// The shortest key, in bytes: as long as the hash.
 const SHORTEST: usize = 32;
 
 /// The longest file that is read.
 const LONGEST: u64 = 64 * 1024;
 
-/// A key file is of no use.
+/// An error that makes a key file unusable.
 #[derive(Debug, thiserror::Error)]
 #[error("the audit log's key file {}: {why}", path.display())]
 pub struct KeyError {
@@ -31,14 +31,13 @@ pub struct KeyError {
     pub why: String,
 }
 
-/// One of them.
 struct Key {
     /// The id of the key in lines; it does not reveal the key.
     id: String,
     secret: SecretSlice<u8>,
 }
 
-/// All keys of a file, the newest first.
+/// The keys of a file, the newest first.
 #[derive(Default)]
 pub struct Keys(Vec<Key>);
 
@@ -99,7 +98,7 @@ impl Keys {
         Ok(Self(keys))
     }
 
-    /// The id of the key that seals.
+    /// Returns the id of the key that seals.
     pub fn newest(&self) -> &str {
         self.0.first().map_or("", |key| key.id.as_str())
     }
@@ -109,7 +108,7 @@ impl Keys {
         self.0.iter().position(|key| key.id == id)
     }
 
-    /// The seal of a text by the key of that id.
+    /// Returns the seal of a text by the key with this id.
     pub(crate) fn seal(&self, id: &str, text: &str) -> Option<String> {
         let key = self.0.iter().find(|key| key.id == id)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.expose_secret()).ok()?;
@@ -145,7 +144,7 @@ impl KeyFile {
         Ok(Self { path, seen, keys })
     }
 
-    /// The keys as they are now. One that has become unusable leaves those that were read before.
+    /// Returns the current keys. If the file has become unusable, keeps those that were read before.
     pub(crate) fn keys(&mut self) -> &Keys {
         let seen = stamp(&self.path);
         if seen.is_some() && seen != self.seen {

@@ -34,13 +34,13 @@ const LIMIT: Duration = Duration::from_millis(1_500);
 /// Options of the log.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The file. If another process writes it already, the next free one of its kind is taken.
+    /// The file. If another process already writes it, the next free name is taken (`NAME.2.jsonl`).
     pub path: PathBuf,
     /// The writer: the engine's name in its claims, or the user of a command.
     pub actor: String,
     /// True if an action is refused when its line cannot be written.
     pub required: bool,
-    /// The keys that lines are sealed with.
+    /// The file with the keys that seal lines.
     pub key_file: Option<PathBuf>,
     /// The second place of lines.
     pub second: Option<Second>,
@@ -79,7 +79,7 @@ struct Job {
 pub struct AuditLog {
     /// The configured options; the open file may be another one after a rotation.
     options: Options,
-    /// Boxed, for the channel has room for all that may wait from the first moment on.
+    /// Boxed, because the channel allocates space for its full capacity at once.
     jobs: SyncSender<Box<Job>>,
 }
 
@@ -234,7 +234,7 @@ impl Writer {
                 Err(why) => {
                     counter!(FAILED).increment(count);
                     tracing::error!(log = %self.options.path.display(), why, "the audit log cannot be written");
-                    // Reopened for the next line: the end is read from the disk again.
+                    // Drops the file, which is reopened for the next line: the end is read from the disk again.
                     self.file = None;
                 }
             }
@@ -289,7 +289,7 @@ impl Writer {
     }
 }
 
-/// Lines that are written together.
+/// A batch of lines for one write.
 struct Sheet<'a> {
     at: &'a str,
     actor: &'a str,
@@ -307,13 +307,13 @@ impl Sheet<'_> {
         Ok(())
     }
 
-    /// A line about the log itself.
+    /// Adds a line about the log itself.
     fn say(&mut self, text: &str) -> Result<(), String> {
         self.add(&json!({ "action": "log", "text": text }))
     }
 }
 
-/// All logs that processes of this machine may have written for `path`, those that are there.
+/// Returns the existing logs that processes of this machine may have written for `path`.
 pub(crate) fn siblings(path: &Path) -> Vec<PathBuf> {
     (1..=16)
         .map(|number| crate::file::numbered(path, number))

@@ -1,4 +1,4 @@
-//! A new key above those that a file has.
+//! Adds a new key to a key file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -12,12 +12,12 @@ use crate::keys::{KeyError, Keys};
 /// Length of a key, in bytes.
 const LONG: usize = 32;
 
-/// Makes the file, or puts a new key above those that it has; gives the new key's id. The file is replaced as a whole, with the
-/// owner and mode that it had: a process that reads it meanwhile reads the old one.
+/// Creates the file, or adds a new key above the existing ones; returns the new key's id. The file is replaced as a
+/// whole and keeps its owner and mode: a process that reads it meanwhile reads the old one.
 ///
 /// # Errors
 ///
-/// The file is open to others, holds what is no key, or cannot be written: it is as it was.
+/// The file is open to others, contains an invalid key, or cannot be written. It is unchanged then.
 pub fn new_key(path: &Path) -> Result<String, KeyError> {
     let there = path.exists();
     if there {
@@ -36,7 +36,7 @@ fn write(path: &Path, there: bool) -> std::io::Result<()> {
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let mut text = format!("{}\n", hex::text(&random));
     let new = beside(path, "new");
-    // Left behind by a crash.
+    // A crash may have left it behind.
     let _ = std::fs::remove_file(&new);
     let mut file = OpenOptions::new()
         .write(true)

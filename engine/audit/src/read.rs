@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::file::LONGEST;
 
-/// Position of a line among those of all logs: by its time, as far as the writers' clocks agree, then by its number.
+/// Position of a line among those of all logs: by time, as far as the writers' clocks agree, then by number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPlace {
     at: String,
@@ -54,24 +54,24 @@ impl FromStr for LogPlace {
 /// A query for lines.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Only those about this host.
+    /// Limits the lines to this host.
     pub host: Option<String>,
-    /// Only those of recoveries whose id begins so.
+    /// Limits the lines to recoveries with this prefix of their id.
     pub recovery: Option<String>,
-    /// Only those before this one.
+    /// Limits the lines to those before this position.
     pub before: Option<LogPlace>,
     /// Limit of lines; the newest are returned.
     pub limit: usize,
 }
 
-/// Lines of logs.
+/// A page of log lines.
 #[derive(Debug, Default)]
 pub struct LogPage {
-    /// The newest first.
+    /// The lines, the newest first.
     pub lines: Vec<Map<String, Value>>,
-    /// The last of them, if there are more.
+    /// The position of the last line, if there are more.
     pub marker: Option<LogPlace>,
-    /// Files that could not be read to their end, or that hold what is no line, and why.
+    /// Files that could not be read to their end, or that contain an invalid line, with the reason.
     pub unread: Vec<(PathBuf, String)>,
 }
 
@@ -123,7 +123,7 @@ pub fn newest(paths: &[PathBuf], wanted: &Wanted) -> LogPage {
     }
     let oldest = kept.lines.keys().next();
     page.marker = oldest.filter(|_| kept.more).cloned();
-    // Each was a JSON object when it was looked at.
+    // Each was a JSON object when the filter checked it.
     let parsed = kept
         .lines
         .values()
@@ -147,7 +147,7 @@ fn read(path: &Path, wanted: &Wanted, kept: &mut Kept) -> Result<(), String> {
         }
         number += 1;
         if bytes.pop() != Some(b'\n') {
-            // It is being written at this moment, or was truncated and never confirmed.
+            // The line is being written at this moment, or was truncated and never confirmed.
             break;
         }
         let text = std::str::from_utf8(&bytes).ok();
@@ -222,14 +222,14 @@ mod tests {
             .collect()
     }
 
-    /// Two logs of one machine, whose lines come in turn; the second has a line that is being written.
+    /// Creates two logs of one machine, with interleaved lines; the second has an incomplete last line.
     fn two() -> (tempfile::TempDir, Vec<PathBuf>) {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a.jsonl", "a.2.jsonl"].map(|name| folder.path().join(name));
         let mut files = paths.each_ref().map(|path| File::create(path).unwrap());
         for seq in 1..=9_u64 {
             let text = line(
-                // Three in the same moment.
+                // Three lines have the same time.
                 &format!("2026-11-25T01:00:0{}.000Z", seq / 3),
                 seq,
                 if seq == 5 { "cmp2" } else { "cmp1" },
@@ -257,7 +257,7 @@ mod tests {
             assert_eq!(wanted.before.is_none(), expected == [1]);
         }
         assert_eq!(all, (1..=9).rev().collect::<Vec<_>>());
-        // Exactly as many as there are: nothing more is promised.
+        // The limit equals the number of lines: no marker is returned.
         wanted.limit = 9;
         assert!(newest(&paths, &wanted).marker.is_none());
         wanted.limit = 0;
@@ -289,7 +289,7 @@ mod tests {
             .unwrap();
         paths.push(odd.clone());
         paths.push(folder.path().join("none.jsonl"));
-        // The same file by another name is no second log.
+        // The same file by another name is not a second log.
         paths.push(paths[0].clone());
         let page = newest(&paths, &wanted(100));
         assert_eq!(numbers(&page), [11, 9, 8, 7, 6, 5, 4, 3, 2, 1]);

@@ -1,6 +1,5 @@
-//! The second place of lines, out of reach of an attacker on this machine: the system's log, or a file on another
-//! file system. It gets the lines that are in the log, and nothing waits for it: its failure never blocks a power
-//! command.
+//! The second place of lines, out of reach of an attacker on this machine: the system's log, or a file on another file
+//! system. It gets the lines that are in the log. No caller waits for it, so its failure never blocks a power command.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -18,7 +17,7 @@ use crate::log::FAILED;
 /// Socket of the system's log.
 const SYSLOG: &str = "/dev/log";
 
-/// Facility 10, which is for what only administrators may read, and severity 5.
+/// Facility 10 (for administrators only) and severity 5.
 const PRIORITY: u8 = 10 * 8 + 5;
 
 /// Limit of pending batches.
@@ -30,7 +29,7 @@ const LINGER: Duration = Duration::from_millis(250);
 /// The target of the second copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Second {
-    /// A file, to which whole lines are added. They hang together as in the first.
+    /// A file, to which whole lines are appended. They form the same chain as in the first.
     File(PathBuf),
     /// A socket of the system's log.
     Syslog(PathBuf),
@@ -94,7 +93,7 @@ impl Teller {
         })
     }
 
-    /// Writes whole lines. With `linger` it waits briefly until they are written: a command exits after its answer.
+    /// Writes whole lines. With `linger`, waits briefly until they are written: a command exits after its answer.
     pub(crate) fn tell(&mut self, text: &str, linger: bool) {
         let (done, told) = sync_channel(1);
         let batch = Batch {

@@ -11,17 +11,17 @@ use crate::keys::Keys;
 /// The result of verifying a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogReport {
-    /// Whole lines that hang together.
+    /// The number of whole lines that form a chain.
     pub lines: u64,
-    /// The number of the first and of the last.
+    /// The numbers of the first and the last line.
     pub span: Option<(u64, u64)>,
-    /// The first line that is not what was written, counted from 1, and what is wrong with it.
+    /// The first line that was changed, counted from 1, and its problem.
     pub broken: Option<(u64, String)>,
-    /// The first line hangs on one of another file.
+    /// True if the first line continues the chain of another file.
     pub continues: bool,
-    /// Lines that are sealed with a key.
+    /// The number of lines that are sealed with a key.
     pub keyed: u64,
-    /// Those of them whose hash could not be looked at, for want of a key.
+    /// The number of those whose hash could not be checked, because the key is missing.
     pub unchecked: u64,
 }
 
@@ -33,16 +33,16 @@ pub struct LogEnd {
     age: Option<usize>,
 }
 
-/// All logs that processes of this machine have written for `path`: itself, `NAME.2.jsonl` and so on.
+/// Returns all logs that processes of this machine have written for `path`: `path` itself, `NAME.2.jsonl` and so on.
 pub fn logs(path: &Path) -> Vec<PathBuf> {
     crate::log::siblings(path)
 }
 
-/// Verifies `path` from its beginning. `before` is the end of the file that it continues, if known. `newest`: no
-/// later file exists, so that its end must be the head that is kept beside it.
+/// Verifies `path` from its beginning. `before` is the end of the file that it continues, if known. `newest` is true if
+/// no later file exists, so that its end must be the head stored beside it.
 ///
-/// With `keys` a line without a key is valid only before the first line with one, and a line with an older key only
-/// before the first line with a newer one. Without `keys` the hashes of lines with a key are followed, but not
+/// With `keys`, a line without a key is valid only before the first line with one, and a line with an older key only
+/// before the first line with a newer one. Without `keys`, lines with a key are followed by their hashes, but not
 /// checked.
 ///
 /// # Errors

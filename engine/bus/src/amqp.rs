@@ -1,8 +1,8 @@
 //! RabbitMQ: wake-ups between engines on different machines, events, and interoperation with an upstream API.
 //!
-//! Nothing depends on a message. A publisher puts it into a bounded buffer and continues; a separate task keeps one
-//! connection to the first broker that answers, and sends the buffer's contents. The consumer uses a second
-//! connection, because a broker that is short of memory stops reading from connections that publish.
+//! No decision depends on a message. A publisher puts it into a bounded buffer and continues; a separate task keeps one
+//! connection to the first broker that answers, and sends the buffer's contents. The consumer uses a second connection,
+//! because a broker that is short of memory stops reading from connections that publish.
 //!
 //! ```text
 //! API, engine -> Publisher (bounded buffer) -> PublisherTask -> broker -> Listener -> LocalWake -> engine

@@ -1,9 +1,9 @@
-//! Two ways to be woken, or to wake, as one.
+//! Two wake-up ports combined into one.
 
 use async_trait::async_trait;
 use tachi_engine::ports::{Poke, Wake};
 
-/// Pokes both, or is woken by either.
+/// A pair that pokes both, or is woken by either.
 #[derive(Clone, Debug)]
 pub struct Both<A, B>(pub A, pub B);
 
@@ -24,7 +24,7 @@ impl<A: Poke, B: Poke> Poke for Both<A, B> {
 #[async_trait]
 impl<A: Wake, B: Wake> Wake for Both<A, B> {
     async fn woken(&self) {
-        // Both branches are cancel-safe by the port's contract, so the one that is dropped keeps its poke.
+        // Both branches are cancel-safe by the port's contract, so the dropped one keeps its poke.
         tokio::select! {
             () = self.0.woken() => {}
             () = self.1.woken() => {}

@@ -4,7 +4,7 @@
 //! * [`LocalWake`] reaches the engine in the same process.
 //! * [`SocketPoke`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].
 //! * [`amqp`] reaches engines on other machines, through RabbitMQ.
-//! * [`Both`] joins two of either side.
+//! * [`Both`] combines two senders or two receivers.
 
 pub mod amqp;
 mod both;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tachi_engine::ports::{Poke, Wake};
 use tokio::sync::Notify;
 
-/// Both ends of a wake-up for one engine; clones share it.
+/// Both ends of a wake-up for one engine, shared between clones.
 #[derive(Clone, Debug, Default)]
 pub struct LocalWake(Arc<Notify>);
 

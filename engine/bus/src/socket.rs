@@ -18,13 +18,13 @@ use tokio::net::UnixDatagram;
 
 use crate::BusError;
 
-/// Limit of engines of one process that listen in one folder; far above any real number.
+/// Limit of engines of one process that listen in one folder, far above any real number.
 const MOST: u32 = 1000;
 
 /// Datagram of a wake-up: only its arrival counts.
 const POKE: [u8; 1] = [1];
 
-/// The socket of one engine. It is removed when this is dropped.
+/// The socket of one engine, removed when this is dropped.
 #[derive(Debug)]
 pub struct SocketWake {
     socket: UnixDatagram,
@@ -32,12 +32,12 @@ pub struct SocketWake {
 }
 
 impl SocketWake {
-    /// Listens in `folder`, which is made if it is missing, and removes what dead engines have left there. Must be called
-    /// within a tokio runtime.
+    /// Listens in `folder`, which is created if it is missing, and removes sockets left behind by dead engines. Must be
+    /// called within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// `Folder`, `Bind`; the latter also if the path is longer than the 107 bytes a socket's may have.
+    /// `Folder`, `Bind`; the latter also if the path is longer than the 107 bytes allowed for a socket.
     pub fn bind(folder: &Path) -> Result<Self, BusError> {
         make_folder(folder)?;
         let pid = std::process::id();
@@ -46,13 +46,13 @@ impl SocketWake {
             let path = folder.join(format!("{pid}-{number}.sock"));
             match UnixDatagram::bind(&path) {
                 Ok(socket) => break Self { socket, path },
-                // In use, or left behind by an earlier process with our id. The name is not reused while it exists,
-                // so that a sender that is about to remove the old socket cannot remove ours instead.
+                // The name is in use, or left behind by an earlier process with our id. It is not reused while it
+                // exists, so that a sender about to remove the old socket cannot remove ours instead.
                 Err(error) if error.kind() == ErrorKind::AddrInUse && number < MOST => number += 1,
                 Err(source) => return Err(BusError::Bind { path, source }),
             }
         };
-        // Poking removes those that are dead.
+        // Poking removes dead sockets.
         SocketPoke::new(folder)?.poke();
         wake.drain();
         Ok(wake)
@@ -63,7 +63,7 @@ impl SocketWake {
         &self.path
     }
 
-    /// Takes every datagram that is there; whether there was one.
+    /// Receives all pending datagrams. True if there was one.
     fn drain(&self) -> bool {
         let mut buffer = [0; 8];
         let mut any = false;
@@ -78,7 +78,7 @@ impl SocketWake {
 impl Wake for SocketWake {
     async fn woken(&self) {
         loop {
-            // Dropping this loses nothing: datagrams are only taken afterwards, without waiting in between.
+            // Dropping this loses nothing: datagrams are only received afterwards, without waiting in between.
             if let Err(error) = self.socket.readable().await {
                 tracing::warn!(%error, path = %self.path.display(), "failed to wait for wake-ups");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -96,7 +96,7 @@ impl Drop for SocketWake {
     }
 }
 
-/// Pokes every engine of this machine.
+/// Wakes every engine of this machine.
 #[derive(Debug)]
 pub struct SocketPoke {
     socket: StdDatagram,
@@ -104,7 +104,7 @@ pub struct SocketPoke {
 }
 
 impl SocketPoke {
-    /// Pokes those who listen in `folder`, now or later; it need not exist yet.
+    /// Creates a sender for all engines that listen in `folder`, now or later; it need not exist yet.
     ///
     /// # Errors
     ///
@@ -130,7 +130,8 @@ impl SocketPoke {
             // No process has it open.
             remove(path);
         } else if kind != ErrorKind::WouldBlock && kind != ErrorKind::NotFound {
-            // Those two are nothing: its queue is full, so it will wake; or it was removed meanwhile.
+            // Both errors are harmless: the socket's queue is full, so its engine will wake; or the socket was removed
+            // meanwhile.
             tracing::debug!(%error, path = %path.display(), "failed to send a wake-up");
         }
     }
@@ -192,7 +193,7 @@ mod tests {
             SocketWake::bind(&folder).unwrap(),
         );
         assert_ne!(one.path(), other.path());
-        // Binding the second has poked the first.
+        // Binding the second has already poked the first.
         one.woken().await;
         poke.poke();
         one.woken().await;
@@ -230,7 +231,7 @@ mod tests {
         let cases = [("by an engine that starts", true), ("by a poke", false)];
         for (case, start) in cases {
             let stale = folder.path().join("4194304-0.sock");
-            // Closing a socket leaves its file: what a killed process leaves behind.
+            // Closing a socket leaves its file, as a killed process does.
             drop(StdDatagram::bind(&stale).unwrap());
             assert!(stale.exists(), "{case}");
             if start {

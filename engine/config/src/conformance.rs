@@ -1,10 +1,10 @@
-//! Our answers against those that oslo.config gave (`testdata/oslo.json`, written by `testdata/record.py`).
+//! Compares our answers with those recorded from oslo.config (`testdata/oslo.json`, written by `testdata/record.py`).
 
 use serde_json::{Value, json};
 
 use crate::{Ini, KnownOptions, Reader};
 
-/// Where we answer otherwise, and why.
+/// The cases in which our answer differs, with the reason.
 const OTHERWISE: &[(&str, Option<&str>, &str)] = &[(
     "variable with DEFAULT named",
     Some("\"1\""),
@@ -28,7 +28,7 @@ fn read(reader: &mut Reader<'_>, option: &Value) -> Option<Value> {
     }
 }
 
-/// The value, or why there is none.
+/// Returns the value, or the reason why there is none.
 fn answer(case: &Value) -> Result<Value, String> {
     let mut ini = Ini::default();
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! Database URLs as `SQLAlchemy` writes them, translated into what sqlx takes.
+//! Database URLs in `SQLAlchemy`'s form, translated for sqlx.
 
 use std::{
     fmt::{self, Write as _},
@@ -10,10 +10,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::parse::{Refusal, boolean, is_number, or};
 use crate::percent::{decoded, encoded};
 
-/// Which database it is.
+/// The database system of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
-    /// A file, or memory.
+    /// `SQLite`: a file, or memory.
     Sqlite,
     /// `MySQL`, `MariaDB`, Galera.
     MySql,
@@ -24,19 +24,19 @@ pub enum Backend {
 /// A translated database URL. `Display` masks the password.
 #[derive(Debug, Clone)]
 pub struct DatabaseUrl {
-    /// Which database it is.
+    /// The database system.
     pub backend: Backend,
-    /// What sqlx takes.
+    /// The URL for sqlx.
     pub url: SecretString,
     /// The file of a `SQLite` database, as written; `None` for one in memory and for servers.
     pub path: Option<PathBuf>,
-    /// Parameters that were left out, each with the reason.
+    /// Parameters that were dropped, each with the reason.
     pub notes: Vec<String>,
     shown: String,
 }
 
 impl DatabaseUrl {
-    /// True if it names no password.
+    /// True if the URL contains no password.
     pub fn is_without_password(&self) -> bool {
         self.shown == self.url.expose_secret()
     }
@@ -48,14 +48,14 @@ impl fmt::Display for DatabaseUrl {
     }
 }
 
-/// Why a text is no database URL for us. Never contains the URL.
+/// The reason why a text is not a supported database URL. Never contains the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("reading a database URL: {why}; {help}")]
 #[non_exhaustive]
 pub struct DatabaseUrlError {
-    /// What is wrong.
+    /// The problem.
     pub why: String,
-    /// What to do.
+    /// The remedy.
     pub help: String,
 }
 
@@ -72,7 +72,7 @@ fn wrong(why: impl Into<String>, help: impl Into<String>) -> DatabaseUrlError {
     }
 }
 
-/// Drivers that are translated; the part after `+` only chooses a Python library.
+/// Supported drivers; the part after `+` only chooses a Python library.
 const DRIVERS: &[(&str, Backend, &[&str])] = &[
     ("sqlite", Backend::Sqlite, &["pysqlite", "aiosqlite"]),
     (
@@ -115,7 +115,7 @@ const DRIVERS: &[(&str, Backend, &[&str])] = &[
 ///
 /// # Errors
 ///
-/// What is wrong with it, and what to write.
+/// The problem, and the text to write instead.
 pub fn database_url(text: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
     let example = "write mysql+pymysql://user:password@host/database, postgresql://... or sqlite:////path";
     let (scheme, rest) = text
@@ -138,7 +138,7 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
     }
 }
 
-/// Three slashes are a relative path, four an absolute one, none or `:memory:` is memory.
+/// Translates a `SQLite` URL: three slashes are a relative path, four an absolute one, none or `:memory:` is memory.
 fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
     let (address, parameters) = split_query(rest);
     let path = match address.strip_prefix('/') {
@@ -158,7 +158,7 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
     let (url, path) = if path.is_empty() || path == ":memory:" {
         ("sqlite::memory:".to_owned(), None)
     } else {
-        // As with SQLAlchemy a missing file is created.
+        // A missing file is created, as with SQLAlchemy.
         (
             format!("sqlite://{}?mode=rwc", encoded(&path, b"/")),
             Some(PathBuf::from(path)),
@@ -180,7 +180,7 @@ fn server(
     rest: &str,
     translate: Translate,
 ) -> Result<DatabaseUrl, DatabaseUrlError> {
-    // As in SQLAlchemy the password ends at the first `@`, and may hold `/` and `?`; a bare user name may not.
+    // The password ends at the first `@`, as in SQLAlchemy, and may contain `/` and `?`; a bare user name may not.
     let (user, place) = match rest.split_once('@') {
         Some((user, place)) if user.contains(':') || !user.contains('/') => (Some(user), place),
         _ => (None, rest),
@@ -238,7 +238,7 @@ fn server(
     })
 }
 
-/// Checks `host`, `host:port`, `[address]:port`; no host is the local one.
+/// Checks `host`, `host:port` or `[address]:port`; an empty host is the local one.
 fn host(place: &str) -> Result<String, DatabaseUrlError> {
     let (host, port) = if let Some(rest) = place.strip_prefix('[') {
         let (inner, after) = rest
@@ -286,7 +286,7 @@ fn host(place: &str) -> Result<String, DatabaseUrlError> {
     }
 }
 
-/// Turns the parameters of one dialect into those of sqlx.
+/// A translation of one dialect's parameters into those of sqlx.
 type Translate = fn(&[(String, String)]) -> Result<Translated, DatabaseUrlError>;
 
 #[derive(Default)]
@@ -295,7 +295,7 @@ struct Translated {
     notes: Vec<String>,
 }
 
-/// What `ssl_mode` may be.
+/// The valid values of `ssl_mode`.
 const MODES: &[&str] = &[
     "DISABLED",
     "PREFERRED",
@@ -312,7 +312,7 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUr
         let truth =
             || boolean(value).map_err(|refusal| wrong(format!("{name} {}", refusal.why), refusal.help));
         match name.as_str() {
-            // sqlx speaks utf8mb4, of which the others are parts; a column's own charset is converted by the server.
+            // sqlx uses utf8mb4, which includes the other two; the server converts a column's own charset.
             "charset" if matches!(value.as_str(), "utf8" | "utf8mb3" | "utf8mb4") => {}
             "charset" => {
                 return Err(wrong(
@@ -346,7 +346,7 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUr
     if out.parameters.iter().any(|(name, _)| *name == "ssl-mode") {
         return Ok(out);
     }
-    // PyMySQL, given an authority, also compares the server's name unless told otherwise.
+    // PyMySQL with an authority also compares the server's name unless configured otherwise.
     let mode = match (check.unwrap_or(authority), check_name) {
         (true, true) => Some("VERIFY_IDENTITY"),
         (true, false) => Some("VERIFY_CA"),
@@ -387,7 +387,7 @@ fn postgres_parameters(given: &[(String, String)]) -> Result<Translated, Databas
     Ok(out)
 }
 
-/// Cuts the query off and takes it apart.
+/// Splits off the query and parses it.
 fn split_query(text: &str) -> (&str, Vec<(String, String)>) {
     let (address, query) = text.split_once('?').unwrap_or((text, ""));
     let pairs = query.split('&').filter(|pair| !pair.is_empty());

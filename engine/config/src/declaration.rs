@@ -1,31 +1,31 @@
-//! What an option is, for people: what the sample file and the tables of the pages are made of.
+//! Descriptions of options for people: the source of the sample file and of the tables in the documentation.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::report::Effective;
 
-/// An option beside its name, its value and its default.
+/// The description of an option, apart from its name, value and default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declaration {
-    /// What it does.
+    /// The effect of the option.
     pub help: Cow<'static, str>,
-    /// What kind of value it takes, or what that is a number of.
+    /// The type or the unit of its value.
     pub unit: Cow<'static, str>,
-    /// Which values are taken, if not any of that kind.
+    /// The accepted values, if not all of the type.
     pub limits: Option<String>,
-    /// What the default is, where that depends on the machine.
+    /// The fact of the machine on which the default depends, if any.
     pub varies: Option<&'static str>,
 }
 
 impl Effective {
-    /// The default as it is the same on every machine; `None` without one.
+    /// Returns the default that is the same on every machine; `None` without one.
     fn usual(&self) -> Option<String> {
         let varies = self.declaration.varies.map(|with| format!("<{with}>"));
         varies.or_else(|| self.default.clone().filter(|text| !text.is_empty()))
     }
 
-    /// Its row in a table `| option | value | default | limits | effect |`.
+    /// Returns its row in a table `| option | value | default | limits | effect |`.
     pub fn row(&self) -> String {
         let default = self.usual().map_or("none".to_owned(), |text| {
             format!("`{}`", text.replace('\n', " ").replace('|', "\\|"))
@@ -41,8 +41,8 @@ impl Effective {
     }
 }
 
-/// `page` with the rows of its options made anew: those that begin with the option, as [`Effective::row`] writes it. A row
-/// of an option that there is not stays as it is.
+/// Returns `page` with the rows of its options regenerated. A row starts with the option, as [`Effective::row`] writes
+/// it. The row of an unknown option stays unchanged.
 pub fn with_rows(page: &str, options: &[Effective]) -> String {
     let anew = |line: &str| {
         let name = line.strip_prefix("| `[")?.split_once('`')?.0;
@@ -62,7 +62,7 @@ pub fn with_rows(page: &str, options: &[Effective]) -> String {
     text
 }
 
-/// What Markdown shows of `text`: links without where they lead.
+/// Returns `text` with its Markdown links reduced to their texts.
 fn without_links(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
@@ -77,10 +77,10 @@ fn without_links(text: &str) -> String {
     shown + rest
 }
 
-/// A configuration file that says nothing: every option with what it does, its limits and its default, commented out.
+/// Returns a configuration file in which every option is commented out, with its effect, its limits and its default.
 pub fn sample(options: &[Effective]) -> String {
     let mut text = String::new();
-    // As everywhere in OpenStack, the section that belongs to nobody comes first.
+    // The section `DEFAULT` comes first, as everywhere in OpenStack.
     let mut sections = vec!["DEFAULT"];
     for option in options {
         if !sections.contains(&option.section.as_str()) {

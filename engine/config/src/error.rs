@@ -1,87 +1,81 @@
-//! What can be wrong with a configuration, told so that the reader can go and correct it.
+//! Errors of a configuration, with the help that the reader needs to correct them.
 
 use std::{fmt, io, path::PathBuf};
 
 use crate::ini::Origin;
 
-/// One thing that is wrong. Its `Display` begins with the place, as compilers do, so that editors can jump there.
+/// One problem. The `Display` form starts with the place, like a compiler's message, so that editors can jump there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A file or directory cannot be read.
     #[error("{}: cannot be read; {help}", path.display())]
     Read {
-        /// The file or directory.
         path: PathBuf,
-        /// What to do.
+        /// The remedy.
         help: &'static str,
-        /// What the system said.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
-    /// A file is not what a configuration file can be: too long, or not UTF-8.
+    /// A file cannot be a configuration file: it is too long, or not UTF-8.
     #[error("{}:{line}: {why}; {help}", path.display())]
     Content {
-        /// The file.
         path: PathBuf,
-        /// The first line that is wrong, counted from 1.
+        /// The first bad line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         why: String,
-        /// What to do.
+        /// The remedy.
         help: &'static str,
     },
     /// A line is neither section, assignment, continuation nor comment.
     ///
-    /// The line itself is not shown: a line that went wrong may hold a password.
+    /// The line itself is not shown, because a bad line may contain a password.
     #[error("{file}:{line}: {why}; {help}")]
     Syntax {
         /// The file as it was named.
         file: String,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         why: &'static str,
-        /// What to do.
+        /// The remedy.
         help: &'static str,
     },
-    /// An option has a value that it cannot have.
+    /// An option has an invalid value.
     #[error("{origin}: [{section}] {option} = {value}: {why}; {help}")]
     Value {
-        /// Where the value was written.
+        /// The place of the value.
         origin: Origin,
-        /// The section.
         section: String,
-        /// The option.
         option: String,
-        /// The value, masked when it is a secret.
+        /// The value, masked if it is a secret.
         value: String,
-        /// What is wrong.
+        /// The problem.
         why: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
     /// An option has no value and no default.
     #[error("[{section}] {option} is not set; {help}")]
     Missing {
-        /// The section.
         section: String,
-        /// The option.
         option: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
 }
 
-/// All that is wrong, in the order in which it was found. Never empty.
+/// All problems, in the order in which they were found. Never empty.
 ///
-/// `Display` prints one problem per line, each with its cause (an IO error, say) behind a colon: the list is the last
-/// stop before the operator.
+/// `Display` prints one problem per line, each followed by a colon and its cause, such as an I/O error. The list goes
+/// straight to the operator, so no later stage could add the causes.
 #[derive(Debug)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// `Ok` when there is nothing to report.
+    /// Returns `Ok` if there is no problem.
     pub(crate) fn check(problems: Vec<ConfigError>) -> Result<(), Self> {
         if problems.is_empty() {
             Ok(())
@@ -90,7 +84,6 @@ impl ConfigErrors {
         }
     }
 
-    /// The problems.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }

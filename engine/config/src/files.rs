@@ -1,4 +1,4 @@
-//! Which files are read, in which order.
+//! The configuration files to read, and their order.
 
 use std::{
     fs,
@@ -11,10 +11,11 @@ use crate::{
     ini::Ini,
 };
 
-/// More than any configuration has; keeps a mistaken `--config-file /dev/zero` from eating the memory.
+/// Longest file that is read. No real configuration is longer; this prevents a mistaken `--config-file /dev/zero` from
+/// filling the memory.
 const LONGEST: u64 = 4 << 20;
 
-/// Where a configuration is looked for when none is named; the first that exists is read.
+/// Returns the default configuration files; the first that exists is read.
 pub fn default_search() -> [PathBuf; 2] {
     ["/etc/tachi/tachi.conf", "/etc/masakari/masakari.conf"].map(PathBuf::from)
 }
@@ -22,12 +23,12 @@ pub fn default_search() -> [PathBuf; 2] {
 impl Ini {
     /// Reads `config_files` in their order, then each of `config_dirs` (its `*.conf` by name); later values win.
     ///
-    /// Without `config_files` the first of `search` that exists is read, and with it, unless `config_dirs` are given,
-    /// the directory of the same name with `.d` behind. That none exists is no error: everything has a default.
+    /// Without `config_files` the first file of `search` that exists is read. Unless `config_dirs` are given, the
+    /// directory of the same name plus `.d` is read too. It is no error if none exists: every option has a default.
     ///
     /// # Errors
     ///
-    /// Every file that cannot be read or is no INI, together.
+    /// All files that cannot be read or are not INI files, in one error.
     pub fn load(
         config_files: &[PathBuf],
         config_dirs: &[PathBuf],

@@ -1,4 +1,4 @@
-//! What was written, where: the entries of all files, the environment and the flags, before any typing.
+//! The untyped entries of all files, the environment and the flags, with their places.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,11 +13,11 @@ use crate::{
     lexer,
 };
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Nobody set it.
+    /// The default: the option is not set.
     Default,
     /// A line of a file.
     File {
@@ -43,21 +43,20 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One assignment in a file.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) section: String,
     pub(crate) name: String,
     pub(crate) value: String,
-    /// Which file, in reading order.
+    /// The number of the file, in reading order.
     pub(crate) file: usize,
     pub(crate) line: usize,
 }
 
-/// Everything that was configured, untyped.
+/// The whole configuration, untyped.
 ///
-/// Section names are compared without case except `DEFAULT`; in option names `-` is the same as `_`.
-/// `Debug` shows no values: they may be secrets.
+/// Section names are compared without case except `DEFAULT`; in option names `-` is the same as `_`. `Debug` shows no
+/// values: they may be secrets.
 #[derive(Clone, Default)]
 pub struct Ini {
     files: Vec<Arc<str>>,
@@ -81,7 +80,7 @@ impl Ini {
     ///
     /// # Errors
     ///
-    /// Every line that is no INI.
+    /// Every line that is not valid INI.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigErrors> {
         let mut ini = Self::default();
         let mut problems = Vec::new();
@@ -110,10 +109,11 @@ impl Ini {
         }
     }
 
-    /// Adds the environment: `OS_<GROUP>__<OPTION>` beats every file, as in oslo.config. Others are ignored.
+    /// Adds the environment: `OS_<GROUP>__<OPTION>` takes precedence over every file, as in oslo.config. Other
+    /// variables are ignored.
     ///
-    /// Takes what `std::env::vars_os` gives. Bytes that are not UTF-8 become replacement characters: the type's check
-    /// then refuses the value, or the service that gets it does; leaving it out would hide the mistake.
+    /// Takes the output of `std::env::vars_os`. Bytes that are not UTF-8 become replacement characters. The type's
+    /// check then refuses the value, or the service that gets it does; omitting it would hide the mistake.
     #[must_use]
     pub fn with_environment<K, V>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -132,7 +132,8 @@ impl Ini {
         self
     }
 
-    /// Sets an option from the command line, which beats file and environment; `flag` is its name in messages.
+    /// Sets an option from the command line, which takes precedence over file and environment; `flag` is its name in
+    /// messages.
     pub fn set(&mut self, section: &str, option: &str, value: &str, flag: &str) {
         self.flags.insert(
             (section_key(section), name_key(option)),
@@ -140,12 +141,12 @@ impl Ini {
         );
     }
 
-    /// The files that were read, in reading order.
+    /// Returns the files that were read, in reading order.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|file| Path::new(&**file))
     }
 
-    /// Sections that hold at least one option, sorted.
+    /// Returns the sections that contain at least one option, sorted.
     pub fn sections(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.entries.iter().map(|entry| entry.section.as_str()).collect();
         names.sort_unstable();
@@ -153,7 +154,8 @@ impl Ini {
         names
     }
 
-    /// Names of the options that files set in `section`, sorted; for sections whose options are not known beforehand.
+    /// Returns the names of the options that files set in `section`, sorted; for sections whose options are not known
+    /// in advance.
     pub fn section(&self, section: &str) -> Vec<&str> {
         let section = section_key(section);
         let here = self.entries.iter().filter(|entry| entry.section == section);
@@ -182,8 +184,9 @@ impl Ini {
         }
     }
 
-    /// The value in force for an option that has several names, the current one first. A later file beats an earlier
-    /// one whatever the name; within a file the order of the names decides, then the last line. Also tells which name.
+    /// Returns the effective value of an option that has several names, the current one first, and the index of the
+    /// name in use. A later file takes precedence over an earlier one whatever the name; within a file the order of the
+    /// names decides, then the last line.
     pub(crate) fn find(&self, names: &[(String, String)]) -> Option<(usize, &str, Origin)> {
         self.find_outside_files(names).or_else(|| {
             let all = names.iter().enumerate().flat_map(|(rank, key)| {
@@ -195,7 +198,7 @@ impl Ini {
         })
     }
 
-    /// All values of an option that may be given several times, in the order of writing.
+    /// Returns all values of an option that may be set several times, in the order of writing.
     pub(crate) fn find_all(&self, names: &[(String, String)]) -> Vec<(usize, &str, Origin)> {
         if let Some(one) = self.find_outside_files(names) {
             return vec![one];
@@ -216,7 +219,7 @@ impl Ini {
             let (value, flag) = self.flags.get(key)?;
             Some((rank, value.as_str(), Origin::Flag(flag.clone())))
         });
-        // Only the current name has a variable: oslo.config knows no aliases in the environment.
+        // Only the current name has a variable: oslo.config has no aliases in the environment.
         flag.or_else(|| {
             let (section, name) = names.first()?;
             let variable = variable(section, name);
@@ -226,7 +229,7 @@ impl Ini {
     }
 }
 
-/// The name under which a section is kept.
+/// Returns the key under which a section is stored.
 pub(crate) fn section_key(section: &str) -> String {
     if section == "DEFAULT" {
         section.to_owned()
@@ -235,12 +238,12 @@ pub(crate) fn section_key(section: &str) -> String {
     }
 }
 
-/// The name under which an option is kept.
+/// Returns the key under which an option is stored.
 pub(crate) fn name_key(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// The environment variable of an option.
+/// Returns the environment variable of an option.
 pub(crate) fn variable(section: &str, name: &str) -> String {
     format!("OS_{}__{}", section.to_uppercase(), name.to_uppercase())
 }

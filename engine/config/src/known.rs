@@ -1,4 +1,4 @@
-//! The table of option names: which exist, what becomes of them, which are secrets.
+//! The table of option names: the known options, their handling, and which are secrets.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,18 @@ use crate::{
     nearest::nearest,
 };
 
-/// What becomes of an option.
+/// The handling of an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Handling {
-    /// It is read.
+    /// The option is read.
     Read,
-    /// It is accepted so that existing files keep working, and has no effect for this reason.
+    /// The option is accepted so that existing files keep working, but has no effect, for this reason.
     Ignored(String),
-    /// It is an old name of another option.
+    /// The option is an old name of another one.
     Alias {
         /// The section of the current name.
         section: String,
-        /// The current name.
         option: String,
     },
 }
@@ -31,22 +30,22 @@ struct Entry {
     secret: bool,
 }
 
-/// What has to be known of options before any is read: old names, those that have no effect, and secrets, which another
-/// option may refer to. What is read is declared where it is read, and known by that.
+/// Facts about options that are needed before any option is read: old names, options without effect, and secrets, to
+/// which another option may refer. Options that are read are declared where they are read, and known from there.
 ///
 /// A table is text: a `[section]` line, then `names | handling | note` lines. Names are separated by commas; `*` stands
-/// for any option, and a section that ends in `*` for any section that begins so. Handling is `ignored` (the note is
-/// the reason), or `alias name` or `alias section.name`; the word `secret` may follow, or stand alone for an option that
-/// is read.
+/// for any option, and a section that ends in `*` for any section with that prefix. Handling is `ignored` (the note is
+/// the reason), or `alias name` or `alias section.name`; the word `secret` may follow, or stand alone for an option
+/// that is read.
 #[derive(Debug, Clone, Default)]
 pub struct KnownOptions {
     sections: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
 impl KnownOptions {
-    /// All options of Masakari and of the libraries whose options stand in its file, and our own.
+    /// Returns all options of Masakari, of the libraries whose options appear in its file, and our own.
     pub fn masakari() -> Self {
-        // A test keeps the table free of bad lines.
+        // A test ensures that the table has no bad lines.
         Self::read_table("options.txt", include_str!("options.txt")).0
     }
 
@@ -54,7 +53,7 @@ impl KnownOptions {
     ///
     /// # Errors
     ///
-    /// Every line that cannot be understood.
+    /// Every line that cannot be parsed.
     pub fn table(file: &str, text: &str) -> Result<Self, ConfigErrors> {
         let (known, problems) = Self::read_table(file, text);
         ConfigErrors::check(problems)?;
@@ -123,7 +122,7 @@ impl KnownOptions {
         true
     }
 
-    /// These and what was read.
+    /// Returns the table extended by the options that were read.
     pub(crate) fn with<'k>(&self, read: impl Iterator<Item = &'k (String, String)>) -> Self {
         let mut known = self.clone();
         for (section, option) in read {
@@ -138,13 +137,13 @@ impl KnownOptions {
         known
     }
 
-    /// What becomes of an option, `None` when it is unknown.
+    /// Returns the handling of an option; `None` if it is unknown.
     pub fn handling(&self, section: &str, option: &str) -> Option<&Handling> {
         self.option(&section_key(section), &name_key(option))
             .map(|option| &option.handling)
     }
 
-    /// The options that the table expects to be read: what is secret, and what has an old name.
+    /// Returns the options that the table expects to be read: secrets, and options with an old name.
     pub fn expected(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = || {
             self.sections.iter().flat_map(|(section, options)| {
@@ -167,7 +166,7 @@ impl KnownOptions {
         self.option(section, option).is_some_and(|option| option.secret)
     }
 
-    /// All names of an option, the current one first.
+    /// Returns all names of an option, the current one first.
     pub(crate) fn names(&self, section: &str, option: &str) -> Vec<(String, String)> {
         let mut names = vec![(section.to_owned(), option.to_owned())];
         for (old_section, options) in &self.sections {
@@ -207,12 +206,13 @@ impl KnownOptions {
         self.options(section).is_some()
     }
 
-    /// The section that was probably meant.
+    /// Returns the section that was probably intended.
     pub(crate) fn nearest_section(&self, section: &str) -> Option<&str> {
         nearest(section, self.sections.keys().map(String::as_str))
     }
 
-    /// The option that was probably meant: the same name in another section, or one like it in this.
+    /// Returns the option that was probably intended: the same name in another section, or a similar one in this
+    /// section.
     pub(crate) fn nearest_option(&self, section: &str, option: &str) -> Option<String> {
         let near = self
             .options(section)
@@ -226,7 +226,7 @@ impl KnownOptions {
         })
     }
 
-    /// Environment variables that name a known section, but no known option of it.
+    /// Returns environment variables that name a known section, but no known option in it.
     pub(crate) fn strange_variables(&self, ini: &Ini) -> Vec<(String, String, String)> {
         let mut strange = Vec::new();
         for name in ini.environment() {

@@ -1,5 +1,6 @@
-//! Lines to entries. The rules are those of oslo.config's parser, oddities included: a value's quotes are taken off
-//! its first line only, a comment or a blank line ends a value, and an indented comment is part of the value above.
+//! Splits lines into entries. The rules are those of oslo.config's parser, including its oddities: a value's quotes are
+//! removed from its first line only, a comment or a blank line ends a value, and an indented comment is part of the
+//! value above.
 
 use crate::error::ConfigError;
 
@@ -9,11 +10,11 @@ pub(crate) struct Token {
     pub(crate) section: String,
     pub(crate) name: String,
     pub(crate) value: String,
-    /// Line of the name, counted from 1.
+    /// The line of the name, counted from 1.
     pub(crate) line: usize,
 }
 
-/// Reads `text`; bad lines are reported to `problems` and skipped, so that one run shows them all.
+/// Reads `text`; bad lines are added to `problems` and skipped, so that one run shows them all.
 pub(crate) fn tokens(file: &str, text: &str, problems: &mut Vec<ConfigError>) -> Vec<Token> {
     // Python opens text files with universal newlines, so old Mac line ends count too.
     let text = text
@@ -80,7 +81,7 @@ fn assignment(line: &str, section: Option<&str>, number: usize) -> Result<Token,
     })
 }
 
-/// Takes one pair of equal quotes off. A lone quote counts as a pair around nothing, as it does in oslo.config.
+/// Removes one pair of equal quotes. A lone quote counts as a pair around nothing, as in oslo.config.
 fn unquoted(value: &str) -> &str {
     for quote in ['"', '\''] {
         if let Some(rest) = value.strip_prefix(quote) {

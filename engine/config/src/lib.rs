@@ -1,10 +1,10 @@
 //! Configuration in the oslo dialect: files, environment, substitution, types.
 //!
-//! An operator's existing `masakari.conf` has to work unchanged, so the grammar follows oslo.config to the letter:
-//! `testdata/oslo.json` holds what oslo.config itself answers to each case, and the tests compare. What is better
-//! here: every value remembers its file and line, all problems are reported at once instead of the first, an
-//! unknown option is named together with the nearest known one, and nothing is ever read from the process itself
-//! (environment and search path are arguments).
+//! An operator's existing `masakari.conf` has to work unchanged. The grammar therefore follows oslo.config to the
+//! letter: `testdata/oslo.json` holds oslo.config's own answer to each case, and the tests compare. This crate improves
+//! on it: every value remembers its file and line, all problems are reported at once, and an unknown option is reported
+//! together with the nearest known one. The environment and the search path are arguments; nothing is read from the
+//! process itself.
 //!
 //! ```text
 //! files, directories -> Ini (entries with file:line) -+
@@ -12,8 +12,8 @@
 //! KnownOptions (table of option names) ----------------------+          -> Report | ConfigErrors
 //! ```
 //!
-//! This crate knows names, aliases and secrecy of options; it does not know defaults. Those belong to the component
-//! that reads the option and are given to the [`Reader`] there.
+//! This crate knows names, aliases and secrecy of options, but no defaults. Defaults belong to the component that reads
+//! the option and are passed to the [`Reader`] there.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,15 +1,15 @@
-//! Named lists on one line, `pre:['a','b'],main:['c'],post:[]`, as oslo.config writes a dictionary of bounded lists.
+//! Named lists on one line, `pre:['a','b'],main:['c'],post:[]`, in oslo.config's form of a dictionary of bounded lists.
 
 use std::{iter::Peekable, str::Chars};
 
 use crate::parse::Refusal;
 
-/// Reads named lists, in the order in which they are written. Items may stand in quotation marks of either kind; a mark ends
-/// its item only where a comma or the closing bracket follows, so that an item may hold such marks itself.
+/// Parses named lists, in the order in which they are written. Items may be quoted with either kind of mark. A mark
+/// ends its item only before a comma or the closing bracket, so that an item may contain such marks itself.
 ///
 /// # Errors
 ///
-/// It is none, or a name is there twice.
+/// The text is not a named list, or a name occurs twice.
 pub fn named_lists(text: &str) -> Result<Vec<(String, Vec<String>)>, Refusal> {
     let mut rest = text.chars().peekable();
     let mut lists: Vec<(String, Vec<String>)> = Vec::new();
@@ -78,7 +78,7 @@ fn items(rest: &mut Rest<'_>) -> Result<Vec<String>, Refusal> {
     }
 }
 
-/// Up to the mark that ends the item; what comes after it, but for blanks, is not taken.
+/// Reads up to the mark that ends the item, and consumes only blanks after it.
 fn quoted(rest: &mut Rest<'_>, mark: char) -> Result<String, Refusal> {
     let mut item = String::new();
     while let Some(c) = rest.next() {

@@ -1,9 +1,9 @@
-//! The nearest known name, for "did you mean".
+//! The nearest known name, for "did you mean" hints.
 
-/// Longer names are not compared: the work grows with the product of the lengths.
+/// Longest name to compare: the work grows with the product of the lengths.
 const LONGEST: usize = 64;
 
-/// The candidate that differs least from `name`, if a typing error can explain the difference.
+/// Returns the candidate that differs least from `name`, if a typing error can explain the difference.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 4);
     let scored = candidates.into_iter().filter(|candidate| *candidate != name);
@@ -14,7 +14,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one name into the other.
+/// Returns the number of insertions, deletions, replacements and swaps of neighbours that turn one name into the other.
 fn distance(a: &str, b: &str) -> Option<usize> {
     let (a, b): (Vec<char>, Vec<char>) = (
         a.to_lowercase().chars().collect(),

@@ -1,4 +1,4 @@
-//! The command line that oslo.config gives every service, for whoever starts ours under the name of one of those.
+//! The command line that oslo.config gives every service, for starting our programs under the name of one of those.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,16 @@ pub struct OsloArgs {
     /// Read every *.conf in this folder, after the files; may be repeated
     #[arg(long, value_name = "DIR")]
     pub config_dir: Vec<PathBuf>,
-    /// Declaration the log.
+    /// Options of the log.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// What oslo.log adds.
+/// Options that oslo.log adds.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own there")]
 pub struct LogArgs {
-    /// Log everything of ours
+    /// Log everything of our own crates
     #[arg(short, long, overrides_with = "nodebug")]
     debug: bool,
     /// The inverse of --debug
@@ -40,10 +40,10 @@ pub struct LogArgs {
     /// The inverse of --use-json
     #[arg(long, overrides_with = "use_json")]
     nouse_json: bool,
-    /// Accepted; the filter of the log is `RUST_LOG`
+    /// Accepted; set `RUST_LOG` to filter the log
     #[arg(long, aliases = ["log-config", "log_config"], value_name = "PATH")]
     log_config_append: Option<String>,
-    /// Accepted; times are as `log_form` has them
+    /// Accepted; `log_form` decides the format of times
     #[arg(long, value_name = "DATE_FORMAT")]
     log_date_format: Option<String>,
     /// Log to systemd's journal
@@ -58,20 +58,20 @@ pub struct LogArgs {
     /// The inverse of --use-syslog
     #[arg(long, overrides_with = "use_syslog")]
     nouse_syslog: bool,
-    /// Facility of what goes to syslog
+    /// Facility of lines sent to syslog
     #[arg(long, value_name = "FACILITY")]
     syslog_log_facility: Option<String>,
 }
 
 impl LogArgs {
-    /// What was said on the command line beats what was read.
+    /// Applies the options of the command line, which take precedence over the files.
     pub fn apply(&self, ini: &mut Ini) {
         for (option, value, flag) in self.given() {
             ini.set("DEFAULT", option, &value, flag);
         }
     }
 
-    /// Option, value and flag of what was given and has an effect here.
+    /// Returns option, value and flag of each given option that has an effect here.
     fn given(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut given = Vec::new();
         for (option, on, off, flag) in [

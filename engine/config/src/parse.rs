@@ -1,8 +1,8 @@
-//! Text to values, as oslo.config's types do it.
+//! Parsing of text into values, by the rules of oslo.config's types.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
-/// Why a value is not accepted.
+/// The reason why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub(crate) why: String,
@@ -10,7 +10,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// `why` says what is wrong with the value, without repeating it (it may be a secret); `help` says what to write.
+    /// Creates a refusal. `why` describes the problem without repeating the value, which may be a secret; `help`
+    /// describes what to write.
     pub fn new(why: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             why: why.into(),
@@ -19,9 +20,9 @@ impl Refusal {
     }
 }
 
-/// The integers an option can be.
+/// The integer types of options.
 pub trait Integer: Copy + Default + PartialOrd + fmt::Display + TryFrom<i128> + 'static {
-    /// The smallest and the largest value, for messages.
+    /// Returns the smallest and the largest value, for messages.
     fn bounds() -> (Self, Self);
 }
 
@@ -45,7 +46,7 @@ pub(crate) fn boolean(text: &str) -> Result<bool, Refusal> {
 pub(crate) fn integer<T: Integer>(text: &str) -> Result<T, Refusal> {
     let help = "write a whole number without unit";
     let digits = text.trim();
-    // As in Python, underscores may group digits.
+    // Underscores may group digits, as in Python.
     let grouped = digits.strip_prefix(['+', '-']).unwrap_or(digits);
     let well_grouped = !grouped.is_empty() && grouped.split('_').all(is_number);
     if !well_grouped {
@@ -72,7 +73,7 @@ pub(crate) fn number(text: &str) -> Result<f64, Refusal> {
         .ok_or_else(|| refuse(text, "is not a number", "write a number such as 0.5"))
 }
 
-/// Whole or fractional seconds; upstream has both.
+/// Parses whole or fractional seconds; upstream accepts both.
 pub(crate) fn seconds(text: &str) -> Result<Duration, Refusal> {
     let help = "write a number of seconds without unit, 0 or more";
     let text_trimmed = text.trim();
@@ -105,7 +106,8 @@ pub(crate) fn choice(text: &str, choices: &'static [&'static str]) -> Result<&'s
     })
 }
 
-/// An IP address or a host name. Underscores pass: they are no host names by the book, yet deployed.
+/// Parses an IP address or a host name. Underscores are accepted: the standard forbids them in host names, but they are
+/// in use.
 pub(crate) fn host(text: &str) -> Result<String, Refusal> {
     let label = |label: &str| {
         !label.is_empty()
@@ -146,7 +148,7 @@ pub(crate) fn url(text: &str, schemes: &[&str]) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// Names joined for a sentence.
+/// Joins names for a sentence.
 pub(crate) fn or(names: &[&str]) -> String {
     match names {
         [] => String::new(),
@@ -155,7 +157,7 @@ pub(crate) fn or(names: &[&str]) -> String {
     }
 }
 
-/// A refusal that also looks for the usual mistakes.
+/// Creates a refusal, with a hint for common mistakes.
 fn refuse(text: &str, why: &str, help: &str) -> Refusal {
     let hint = if text.is_empty() {
         ", or remove the line"
@@ -174,7 +176,7 @@ fn refuse(text: &str, why: &str, help: &str) -> Refusal {
     Refusal::new(why, format!("{help}{hint}"))
 }
 
-/// Replaces what stands between `://` and `@` in a URL.
+/// Masks the credentials between `://` and `@` in a URL.
 pub(crate) fn without_credentials(text: &str) -> String {
     if let Some((scheme, rest)) = text.split_once("://")
         && let Some((_, host)) = rest.rsplit_once('@')

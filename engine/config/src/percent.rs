@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Percent-decodes; what is no escape stays, and what is not UTF-8 stays encoded.
+/// Decodes percent escapes. Other text stays, and bytes that are not UTF-8 stay encoded.
 pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -22,7 +22,7 @@ pub(crate) fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-/// Percent-encodes all but letters, digits, `-._~` and `keep`.
+/// Percent-encodes everything except letters, digits, `-._~` and `keep`.
 pub(crate) fn encoded(text: &str, keep: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

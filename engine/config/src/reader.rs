@@ -1,4 +1,4 @@
-//! Typed reading: every option is asked for once, all problems are kept for the end.
+//! Typed reading: every option is read once, and all problems are collected until the end.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use crate::{
 
 mod types;
 
-/// What stands for a secret.
+/// The text shown instead of a secret.
 pub(crate) const MASK: &str = "***";
 
-/// What an option is when nobody sets it.
+/// The value of an option that is not set.
 pub(crate) enum Fallback<T> {
     None,
     Value(T),
     Text(String),
 }
 
-/// A [`Setting`] taken apart.
+/// The parts of a [`Setting`].
 pub(crate) struct Request<T> {
     pub(crate) section: String,
     pub(crate) name: String,
@@ -40,22 +40,23 @@ pub(crate) struct Request<T> {
 
 /// Reads typed options from an [`Ini`] and remembers each with its default, value and origin.
 ///
-/// A value may refer to another option that is set nowhere (`$state_path`). Its default is known here only when that
-/// option was read before, or announced by [`assume`](Self::assume): read what others refer to first.
+/// A value may refer to another option that is not set anywhere (`$state_path`). The default of that option is known
+/// only if it was read before, or announced by [`assume`](Self::assume). Options that others refer to must therefore be
+/// read first.
 pub struct Reader<'i> {
     ini: &'i Ini,
     known: &'i KnownOptions,
-    /// Options that are set nowhere, with the text that stands for them in references.
+    /// Options that are not set anywhere, with the text that replaces them in references.
     unset: BTreeMap<(String, String), Expanded>,
     effective: BTreeMap<(String, String), Effective>,
-    /// Their keys, in the order of reading.
+    /// The keys of `effective`, in the order of reading.
     order: Vec<(String, String)>,
     problems: Vec<ConfigError>,
     notes: Vec<Warning>,
 }
 
 impl<'i> Reader<'i> {
-    /// A reader of `ini` that takes aliases and secrecy of options from `known`.
+    /// Creates a reader of `ini` that takes aliases and secrecy of options from `known`.
     pub fn new(ini: &'i Ini, known: &'i KnownOptions) -> Self {
         Self {
             ini,
@@ -68,7 +69,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// Announces the default of an option that others may refer to although this program never reads it.
+    /// Announces the default of an option that other options may refer to although this program never reads it.
     pub fn assume(&mut self, section: &str, option: &str, value: &str) {
         let expanded = Expanded {
             text: value.to_owned(),
@@ -78,8 +79,7 @@ impl<'i> Reader<'i> {
             .insert((section_key(section), name_key(option)), expanded);
     }
 
-    /// Reports a problem that only shows when several options are seen together; the value that `option` has is named
-    /// with its origin.
+    /// Reports a problem that involves several options; the message shows the value of `option` and its origin.
     pub fn refuse(&mut self, section: &str, option: &str, refusal: Refusal) {
         let key = (section_key(section), name_key(option));
         let (origin, value) = self
@@ -91,7 +91,7 @@ impl<'i> Reader<'i> {
         self.problem(key, origin, value, refusal);
     }
 
-    /// Notes that the value of an option that is set has no effect, and why.
+    /// Warns that the value of an option has no effect, if the option is set.
     pub fn without_effect(&mut self, section: &str, option: &str, reason: &str) {
         let key = (section_key(section), name_key(option));
         let origin = self.effective.get(&key).map(|seen| seen.origin.clone());
@@ -123,7 +123,7 @@ impl<'i> Reader<'i> {
         })
     }
 
-    /// Every option that was asked for, in that order and whatever is wrong with the values: for a page about them.
+    /// Returns every option that was read, in that order and regardless of problems with the values: for documentation.
     pub fn declared(mut self) -> Vec<Effective> {
         let all = self.order.iter().filter_map(|key| self.effective.remove(key));
         all.collect()
@@ -182,7 +182,7 @@ impl<'i> Reader<'i> {
         }
         let value = match result {
             Ok(Some(value)) => {
-                // What a reference brings in is a secret of another option's.
+                // A value that a reference brings in is the secret of another option.
                 seen.sensitive = seen.secret && !(secret && harmless(&value));
                 seen.value = Some(if seen.secret {
                     MASK.to_owned()
@@ -228,7 +228,7 @@ impl<'i> Reader<'i> {
     ) -> Result<Option<T>, (String, Refusal)> {
         let (text, value) = match fallback {
             Fallback::None => {
-                // `assume` may have said what stands for it.
+                // `assume` may have announced a text for it.
                 self.unset.entry(key.clone()).or_default();
                 return Ok(None);
             }
@@ -249,7 +249,7 @@ impl<'i> Reader<'i> {
         Ok(Some(value))
     }
 
-    /// Expands and parses; an error comes with the text that may be shown for the value.
+    /// Expands and parses a value; an error includes the text that may be shown for the value.
     fn convert<T>(
         &self,
         key: &(String, String),
@@ -270,7 +270,7 @@ impl<'i> Reader<'i> {
         parse(&texts).map_err(|refusal| (shown(&texts.join("\n"), seen.secret), refusal))
     }
 
-    /// `text`, written in `section`, with its references replaced.
+    /// Returns `text`, written in `section`, with its references replaced.
     fn expanded(&self, section: &str, text: &str, budget: &mut Budget) -> Result<Expanded, Refusal> {
         expand(text, &mut |reference| self.referred(section, reference, budget))
     }
@@ -311,14 +311,14 @@ impl<'i> Reader<'i> {
         ))
     }
 
-    /// Whether anybody set the option, be it to nothing.
+    /// True if the option is set, even to an empty value.
     pub fn is_set(&self, section: &str, option: &str) -> bool {
         self.ini
             .find(&self.known.names(&section_key(section), &name_key(option)))
             .is_some()
     }
 
-    /// Reports an option that is set nowhere and has to be, because of what others say.
+    /// Reports an option that is not set anywhere but required by other options.
     pub fn miss(&mut self, section: &str, option: &str) {
         self.missing(&(section_key(section), name_key(option)));
     }
@@ -340,7 +340,7 @@ impl<'i> Reader<'i> {
         refusal: Refusal,
     ) {
         let Refusal { why, help } = refusal;
-        // Two components may read one option; once is enough for the operator.
+        // Two components may read one option; the operator needs only one message.
         let told = self.problems.iter().any(|problem| match problem {
             ConfigError::Value {
                 origin: o,
@@ -367,7 +367,7 @@ impl<'i> Reader<'i> {
     }
 }
 
-/// A value for a message: masked, on one line, of bearable length.
+/// Returns a value for a message: masked, on one line, and shortened.
 fn shown(text: &str, secret: bool) -> String {
     const LONGEST: usize = 80;
     if secret {

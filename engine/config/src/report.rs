@@ -1,4 +1,4 @@
-//! What came of reading: effective values for `config show`, warnings for the log.
+//! The result of reading: effective values for `config show`, warnings for the log.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -11,35 +11,33 @@ use crate::{
 /// The result of a successful reading.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigReport {
-    /// What the operator should know, in the order of the files.
+    /// The warnings for the operator, in the order of the files.
     pub warnings: Vec<Warning>,
     /// Every option that was read, by section and name.
     pub effective: Vec<Effective>,
 }
 
-/// One option as it is in force.
+/// The effective value of one option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective {
-    /// The section.
     pub section: String,
-    /// The option's current name.
+    /// The current name of the option.
     pub option: String,
-    /// The value, masked when it is a secret; `None` when it is not set and has no default.
+    /// The value, masked if it is a secret; `None` if it is not set and has no default.
     pub value: Option<String>,
-    /// The default, if it has one.
     pub default: Option<String>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub origin: Origin,
-    /// Whether the value is masked.
+    /// True if the value is masked.
     pub secret: bool,
-    /// Whether the value is one that others must not read. A masked value may hold no credentials at all.
+    /// True if the value must not be readable by others. A masked value may contain no credentials at all.
     pub sensitive: bool,
-    /// What it is, for people.
+    /// The description of the option, for people.
     pub declaration: Declaration,
 }
 
-/// Prints a configuration file that gives these values, each below a comment with its origin. Secrets are masked, so
-/// that it can be shown to others.
+/// Prints a configuration file with these values, each below a comment with its origin. Secrets are masked, so that the
+/// file can be shown to others.
 impl fmt::Display for ConfigReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = "";
@@ -67,65 +65,55 @@ impl fmt::Display for ConfigReport {
     }
 }
 
-/// Something in the configuration that has no effect, or perhaps not the intended one.
+/// A setting that has no effect, or perhaps not the intended one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// No such option.
+    /// The option does not exist.
     Unknown {
-        /// Where it stands.
+        /// The place of the option.
         origin: Origin,
-        /// The section.
         section: String,
-        /// The option.
         option: String,
-        /// What was probably meant.
+        /// The option that was probably intended.
         nearest: Option<String>,
     },
-    /// No such section; told once, not for each of its options.
+    /// The section does not exist; reported once, not for each of its options.
     UnknownSection {
-        /// Where its first option stands.
+        /// The place of its first option.
         origin: Origin,
-        /// The section.
         section: String,
-        /// What was probably meant.
+        /// The section that was probably intended.
         nearest: Option<String>,
     },
     /// The option is accepted and has no effect.
     Ignored {
-        /// Where it stands.
+        /// The place of the option.
         origin: Origin,
-        /// The section.
         section: String,
-        /// The option.
         option: String,
-        /// Why.
         reason: String,
     },
     /// The option has a new name.
     Renamed {
-        /// Where it stands.
+        /// The place of the option.
         origin: Origin,
-        /// The section.
         section: String,
-        /// The option.
         option: String,
         /// The current name, with its section.
         current: String,
     },
     /// An indented comment became part of the value above.
     CommentInValue {
-        /// Where the value begins.
+        /// The start of the value.
         origin: Origin,
-        /// The section.
         section: String,
-        /// The option.
         option: String,
     },
 }
 
 impl Warning {
-    /// True for what is expected when a Masakari file is used unchanged: worth a line at debug level only.
+    /// True for a warning that is expected when a Masakari file is used unchanged: worth a line at debug level only.
     pub fn is_notice(&self) -> bool {
         matches!(self, Self::Ignored { .. })
     }
@@ -190,11 +178,11 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Compares what was written with what is known.
+/// Compares the configuration with the known options.
 pub(crate) fn warnings(ini: &Ini, known: &KnownOptions) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let (mut told, mut told_sections) = (BTreeSet::new(), BTreeSet::new());
-    // keystoneauth lets [keystone_authtoken] refer to a section of any name.
+    // The keystoneauth library lets [keystone_authtoken] refer to a section of any name.
     let pointer = ini.find(&[("keystone_authtoken".to_owned(), "auth_section".to_owned())]);
     let auth_section = pointer.map(|(_, value, _)| value.to_lowercase());
     for entry in ini.entries() {

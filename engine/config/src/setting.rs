@@ -1,4 +1,4 @@
-//! One option about to be read: its type, default and limits.
+//! An option before it is read: its type, default and limits.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -9,7 +9,7 @@ use crate::{
     reader::{Fallback, Reader, Request},
 };
 
-/// Turns the values of an option (one, unless it is multi-valued) into its type.
+/// Parses the values of an option (one, unless it is multi-valued) into its type.
 pub(crate) type Parse<T> = Box<dyn Fn(&[String]) -> Result<T, Refusal>>;
 
 /// A typed option of a [`Reader`]. Ends with [`get`](Self::get) or [`optional`](Self::optional).
@@ -58,31 +58,34 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
-    /// Masks the value wherever it would be shown; options that the table calls secret need no call.
+    /// Masks the value wherever it would be shown; options that are secret in the table need no call.
     pub fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
-    /// Names the values of a masked option that hold no credentials, so that nobody is warned of who may read them.
+    /// Describes which values of a masked option contain no credentials, so that no warning about readers of the file
+    /// is given.
     pub fn harmless_if(mut self, harmless: fn(&T) -> bool) -> Self {
         self.harmless = harmless;
         self
     }
 
-    /// The value when nobody sets one.
+    /// Sets the value for an option that is not set.
     pub fn default(mut self, value: T) -> Self {
         self.fallback = Fallback::Value(value);
         self
     }
 
-    /// The value when nobody sets one, as it would be written in a file: references to other options are expanded.
+    /// Sets the value for an option that is not set, as it would be written in a file: references to other options are
+    /// expanded.
     pub fn default_text(mut self, text: impl Into<String>) -> Self {
         self.fallback = Fallback::Text(text.into());
         self
     }
 
-    /// What the option does, in one sentence without a full stop: for the sample file and the pages.
+    /// Describes the effect of the option, in one sentence without a full stop: for the sample file and the
+    /// documentation.
     pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.declaration.help = help.into();
         self
@@ -97,13 +100,13 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
-    /// What a value is a number of, or another word for what it is.
+    /// Sets the unit of the value, or another word for its type.
     pub fn unit(mut self, unit: &'static str) -> Self {
         self.declaration.unit = unit.into();
         self
     }
 
-    /// What the default is on any machine, where it is not the same on each.
+    /// Describes a default that differs between machines.
     pub fn varies(mut self, with: &'static str) -> Self {
         self.declaration.varies = Some(with);
         self
@@ -153,7 +156,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         .limits(limits)
     }
 
-    /// Refuses what `check` refuses, after the type's own checks.
+    /// Adds a check, which runs after the type's own checks.
     pub fn check(mut self, check: impl Fn(&T) -> Result<(), Refusal> + 'static) -> Self {
         let parse = self.parse;
         self.parse = Box::new(move |texts| {
@@ -164,8 +167,8 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
-    /// The value. One that is missing without default, or wrong, becomes a problem of [`Reader::finish`]; until then
-    /// the type's own default stands in, so that reading goes on and finds every problem.
+    /// Returns the value. A missing value without default, or a wrong one, becomes a problem of [`Reader::finish`].
+    /// Until then the type's own default is used, so that reading continues and finds every problem.
     pub fn get(self) -> T
     where
         T: Default,
@@ -174,13 +177,13 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         reader.take(request, true).unwrap_or_default()
     }
 
-    /// The value, or `None` when it is not set or empty (templates render unset options as empty ones).
+    /// Returns the value, or `None` if it is not set or empty (templates render unset options as empty ones).
     pub fn optional(self) -> Option<T> {
         let (reader, request) = self.request();
         reader.take(request, false)
     }
 
-    /// The value, or `None` when it is not set; an empty one counts as set, as in oslo.config.
+    /// Returns the value, or `None` if it is not set; an empty one counts as set, as in oslo.config.
     #[cfg(test)]
     pub(crate) fn parsed_or_none(self) -> Option<T> {
         let set = {

@@ -1,8 +1,8 @@
-//! `$option`, `${option}`, `$group.option`, `${group.option}`; `$$` and `\$` are a dollar sign.
+//! References: `$option`, `${option}`, `$group.option`, `${group.option}`; `$$` and `\$` are a dollar sign.
 
 use crate::parse::Refusal;
 
-/// How much work one value may cause. Without limits a file of a few lines could ask for 2^30 look-ups.
+/// Limits on the work for one value. Without them a file of a few lines could cause 2^30 look-ups.
 pub(crate) struct Budget {
     pub(crate) depth: usize,
     pub(crate) lookups: usize,
@@ -17,19 +17,19 @@ impl Default for Budget {
     }
 }
 
-/// No value needs more, and a file of a few lines could ask for gigabytes.
+/// Longest value. No real value is longer, and a file of a few lines could produce gigabytes.
 const LONGEST: usize = 1 << 20;
 
 /// A value after substitution.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Expanded {
     pub(crate) text: String,
-    /// A secret went into it, so it must not be shown.
+    /// True if it contains a secret, so it must not be shown.
     pub(crate) secret: bool,
 }
 
-/// Replaces every reference in `text` by what `lookup` says. A dollar that starts no reference stays, as in Python's
-/// `Template.safe_substitute`.
+/// Replaces every reference in `text` by the result of `lookup`. A dollar sign that starts no reference stays, as in
+/// Python's `Template.safe_substitute`.
 pub(crate) fn expand(
     text: &str,
     lookup: &mut dyn FnMut(&str) -> Result<Expanded, Refusal>,
@@ -62,7 +62,7 @@ pub(crate) fn expand(
     Ok(out)
 }
 
-/// Splits the name off that a reference begins with, braces removed.
+/// Splits off the name at the start of a reference, without braces.
 fn reference(after: &str) -> Option<(&str, &str)> {
     let (name, rest) = if let Some(inner) = after.strip_prefix('{') {
         inner.split_once('}')?

@@ -1,4 +1,4 @@
-//! `transport_url` as oslo.messaging writes it: several brokers, one virtual host, options behind a question mark.
+//! `transport_url` in oslo.messaging's form: several brokers, one virtual host, options behind a question mark.
 
 use std::fmt::{self, Write as _};
 
@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::parse::Refusal;
 use crate::percent::decoded;
 
-/// Where RabbitMQ listens if nobody says otherwise.
+/// RabbitMQ's default port.
 const PORT: u16 = 5672;
 
-/// The most brokers one URL may name; clusters have three.
+/// Limit of brokers in one URL; clusters have three.
 const MOST_BROKERS: usize = 64;
 
 /// One broker out of a [`TransportUrl`].
@@ -18,36 +18,34 @@ const MOST_BROKERS: usize = 64;
 pub struct TransportHost {
     /// A name or an address, without brackets.
     pub host: String,
-    /// Its port.
     pub port: u16,
-    /// The user; `guest` if none is named, as RabbitMQ's clients have it.
+    /// The user; `guest` if none is named, as in RabbitMQ's clients.
     pub user: String,
-    /// The user's password.
     pub password: SecretString,
 }
 
-/// A `transport_url` taken apart. `Display` shows no credentials.
+/// A parsed `transport_url`. `Display` shows no credentials.
 #[derive(Clone, Debug)]
 pub struct TransportUrl {
-    /// The brokers, in the order written; none means that there is no broker.
+    /// The brokers, in the order written; an empty list means that there is no broker.
     pub hosts: Vec<TransportHost>,
     /// The virtual host; `/` if none is named.
     pub virtual_host: String,
-    /// What stands behind the question mark, decoded: options of `[oslo_messaging_rabbit]` for this URL alone.
+    /// The options behind the question mark, decoded: options of `[oslo_messaging_rabbit]` for this URL alone.
     pub query: Vec<(String, String)>,
 }
 
-/// Name and password of the user that RabbitMQ brings along.
+/// Name and password of RabbitMQ's built-in user.
 const GUEST: &str = "guest";
 
 impl TransportUrl {
-    /// True if it names no password but the one that everybody knows.
+    /// True if the URL contains no password other than the well-known default.
     pub fn is_without_password(&self) -> bool {
         let known = |host: &TransportHost| matches!(host.password.expose_secret(), "" | GUEST);
         self.hosts.iter().all(known) && self.option("ssl_key_password").is_none()
     }
 
-    /// The last value given for an option behind the question mark.
+    /// Returns the last value of an option behind the question mark.
     pub fn option(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
@@ -74,11 +72,11 @@ impl fmt::Display for TransportUrl {
     }
 }
 
-/// Reads a `transport_url`; `none` and an empty one stand for no broker.
+/// Parses a `transport_url`; `none` and an empty text mean that there is no broker.
 ///
 /// # Errors
 ///
-/// What is wrong with it, and what to write. Neither shows credentials.
+/// The problem, and the text to write instead. Neither shows credentials.
 pub fn transport_url(text: &str) -> Result<TransportUrl, Refusal> {
     const HELP: &str =
         "write rabbit://user:password@host:5672,user:password@other:5672/virtual_host, or none";
@@ -169,7 +167,7 @@ fn host(text: &str) -> Result<TransportHost, Refusal> {
     })
 }
 
-/// `host`, `host:port`, `[address]` or `[address]:port`.
+/// Parses `host`, `host:port`, `[address]` or `[address]:port`.
 fn address_of(text: &str) -> Result<(String, u16), Refusal> {
     let wrong = |why: &str| Refusal::new(why, "write host:port, and [address]:port for IPv6");
     let (name, rest) = match text.strip_prefix('[') {

@@ -6,7 +6,7 @@ use tachi_domain::event::Cause;
 
 use crate::time;
 
-/// The fields, each under the name it has on the wire. Listeners make a context of them, so none is left out.
+/// Returns the fields, each under its name on the wire. Listeners build a context from them, so none is omitted.
 pub(crate) fn context(cause: &Cause, at: Timestamp) -> Map<String, Value> {
     let fields = json!({
         "_context_user": cause.user_id,
@@ -19,7 +19,7 @@ pub(crate) fn context(cause: &Cause, at: Timestamp) -> Map<String, Value> {
         "_context_is_admin": cause.is_admin,
         "_context_read_only": false,
         "_context_show_deleted": false,
-        // Never sent.
+        // The token is never sent.
         "_context_auth_token": null,
         "_context_request_id": cause.request_id,
         "_context_global_request_id": cause.global_request_id,

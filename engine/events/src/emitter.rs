@@ -1,4 +1,4 @@
-//! The port of engine and API.
+//! The implementation of the engine's and the API's port for events.
 
 use std::sync::Arc;
 

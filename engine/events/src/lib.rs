@@ -1,9 +1,9 @@
-//! Makes messages of events: the versioned notifications that Masakari sends, under the same names, versions and
-//! envelopes, and our own beside them (`docs/reference/events.md` lists them all).
+//! Turns events into messages: the versioned notifications that Masakari sends, under the same names, versions and
+//! envelopes, and our own (`docs/reference/events.md` lists them all).
 //!
 //! An [`Emitter`] is the engine's and the API's port. It renders an event and passes it to each [`Outlet`] without
-//! blocking, so that no recovery ever waits for it. The outlet to a broker has its own bounded buffer, which drops
-//! the oldest messages when full, behind [`Carrier`], which the binary provides.
+//! blocking, so that no recovery ever waits for it. The outlet to a broker has its own bounded buffer, which drops the
+//! oldest messages when full, behind [`Carrier`], which the binary provides.
 
 mod context;
 mod emitter;

@@ -1,4 +1,4 @@
-//! A message as oslo.messaging's listeners read it.
+//! A message in the form that oslo.messaging's listeners read.
 
 use serde_json::{Map, Value, json};
 use tachi_domain::event::{Event, Priority};
@@ -9,13 +9,13 @@ use crate::{context, payload, time};
 /// The envelope of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Nothing: driver `messaging`.
+    /// No envelope: driver `messaging`.
     Bare,
     /// The version 2.0 envelope: driver `messagingv2`.
     Enveloped,
 }
 
-/// An event, ready to be sent anywhere.
+/// An event, ready to be sent to any outlet.
 #[derive(Clone, Debug)]
 pub struct Message {
     event_type: String,
@@ -28,7 +28,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Renders `event` of the machine `hostname`.
+    /// Renders `event` for the machine `hostname`.
     pub fn of(event: &Event, hostname: &str) -> Self {
         Self {
             event_type: event.name(),
@@ -41,17 +41,15 @@ impl Message {
         }
     }
 
-    /// The event's name.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
 
-    /// Returns the priority.
     pub const fn priority(&self) -> Priority {
         self.priority
     }
 
-    /// The message without what belongs to a broker, as the log shows it.
+    /// Returns the message without the fields for a broker, as the log shows it.
     pub fn to_json(&self) -> Value {
         json!({
             "message_id": self.id.hyphenated().to_string(),
@@ -63,7 +61,7 @@ impl Message {
         })
     }
 
-    /// The bytes for a broker. Listeners know a message that comes twice by an id that each sending has of its own.
+    /// Returns the bytes for a broker. Each sending has a unique id, by which listeners recognise a duplicate.
     pub fn body(&self, format: Format) -> Vec<u8> {
         let mut inner = self.to_json();
         if let Value::Object(fields) = &mut inner {

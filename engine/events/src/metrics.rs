@@ -1,4 +1,4 @@
-//! Numbers about events, by driver.
+//! Metrics of events, by driver.
 
 use std::sync::Once;
 
@@ -6,7 +6,7 @@ use metrics::{counter, describe_counter};
 
 const EVENTS: &str = "tachi_events_total";
 
-/// At the first event the recorder is installed, if there is one.
+/// The first event registers the descriptions: the recorder is installed by then, if there is one.
 static DESCRIBED: Once = Once::new();
 
 pub(crate) fn count(driver: &'static str, kept: bool) {

@@ -8,8 +8,8 @@ pub use log::Log;
 
 use crate::message::Message;
 
-/// One place where messages go.
+/// A destination of messages.
 pub trait Outlet: Send + Sync {
-    /// Takes a message over and returns at once.
+    /// Accepts a message and returns at once.
     fn take(&self, message: &Message);
 }

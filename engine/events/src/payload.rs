@@ -1,7 +1,7 @@
-//! Payloads: versioned objects as oslo.versionedobjects writes them.
+//! Payloads: versioned objects in the form of oslo.versionedobjects.
 //!
-//! Masakari's have its namespace, names and versions. Ours have the same shape and the namespace `tachi`, so that nothing
-//! Masakari may send one day is taken for one of ours.
+//! Masakari's have its namespace, names and versions. Ours have the same form and the namespace `tachi`, so that a
+//! future payload of Masakari is never mistaken for one of ours.
 
 use serde_json::{Map, Value, json};
 use tachi_domain::entity::Segment;
@@ -18,7 +18,7 @@ use crate::time;
 const THEIRS: &str = "masakari";
 const OURS: &str = "tachi";
 
-/// The payload of `event`.
+/// Returns the payload of `event`.
 pub(crate) fn of(event: &Event) -> Value {
     let (namespace, name, version, mut data) = match &event.subject {
         Subject::Segment(_, known) => (THEIRS, "SegmentApiPayload", "1.1", segment(known)),
@@ -29,7 +29,7 @@ pub(crate) fn of(event: &Event) -> Value {
         Subject::Freeze(_, one) => (OURS, "FreezePayload", "1.0", freeze(one)),
     };
     if event.begins_making() {
-        // The object may have been created meanwhile.
+        // The start of a creation has no ids, even if the object has been created meanwhile.
         for id in ["id", "uuid", "notification_uuid"] {
             data.shift_remove(id);
         }
@@ -56,7 +56,7 @@ fn fields(data: Value) -> Map<String, Value> {
     }
 }
 
-// What is not known, such as the id of what was not made, is left out; it is not null.
+// Unknown fields, such as the id of an object that was not created, are omitted instead of null.
 
 fn segment(known: &ShownSegment) -> Map<String, Value> {
     fields(match known {
@@ -161,7 +161,7 @@ fn vmove(vmove: &VmoveTold) -> Map<String, Value> {
 }
 
 fn recovery(recovery: &RecoveryTold) -> Map<String, Value> {
-    // Every word is there, so that a reader need not guess at what a missing one means.
+    // Every status is present, so that a reader need not guess at the meaning of a missing one.
     let moves: Map<String, Value> = VmoveStatus::ALL
         .iter()
         .map(|status| {

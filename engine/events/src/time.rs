@@ -1,24 +1,24 @@
-//! Times as Python writes them.
+//! Times in Python's formats.
 
 use chrono::DateTime;
 use tachi_domain::Timestamp;
 
-/// In payloads: whole seconds.
+/// Formats the time of a payload: whole seconds.
 pub(crate) fn in_payload(at: Timestamp) -> String {
     format(at, "%Y-%m-%dT%H:%M:%SZ")
 }
 
-/// Of a message.
+/// Formats the time of a message.
 pub(crate) fn of_message(at: Timestamp) -> String {
     format(at, "%Y-%m-%d %H:%M:%S%.6f")
 }
 
-/// Of a message's context.
+/// Formats the time of a message's context.
 pub(crate) fn of_context(at: Timestamp) -> String {
     format(at, "%Y-%m-%dT%H:%M:%S%.6f")
 }
 
-/// A time that no calendar has is shown as the beginning of all.
+/// Formats a time. A time outside of the calendar is shown as 1970.
 fn format(at: Timestamp, pattern: &str) -> String {
     DateTime::from_timestamp_micros(at.micros())
         .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What an event and the spans around it hold.
+//! The values of an event and of the spans around it.
 
 use std::fmt;
 
@@ -16,18 +16,18 @@ use tracing_subscriber::registry::LookupSpan;
 pub(crate) struct Values(Vec<(&'static str, Value)>);
 
 impl Values {
-    /// Those of an event, its message among them.
+    /// Returns the fields of an event, including its message.
     pub(crate) fn of(event: &Event<'_>) -> Self {
         let mut values = Self::default();
         event.record(&mut values);
-        // What crates say that log through `log`: its own metadata are no fields.
+        // Events of crates that log through `log` carry their metadata as fields, which are removed here.
         if event.normalized_metadata().is_some() {
             values.0.retain(|(name, _)| !name.starts_with("log."));
         }
         values
     }
 
-    /// Takes over those of a span; an event's and an inner span's count before an outer's.
+    /// Adds the fields of an outer span. Fields of the event and of inner spans take precedence.
     pub(crate) fn inherit(&mut self, outer: &Self) {
         for (name, value) in &outer.0 {
             if self.get(name).is_none() {
@@ -41,7 +41,7 @@ impl Values {
         found.map(|(_, value)| value)
     }
 
-    /// As a text.
+    /// Returns the value as text.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         let shown = |value: &Value| {
             value
@@ -51,7 +51,7 @@ impl Values {
         self.get(name).map(shown)
     }
 
-    /// The message, and ` name=value` for each field but those in `elsewhere`.
+    /// Returns the message, followed by ` name=value` for each field except those in `elsewhere`.
     pub(crate) fn sentence(&self, elsewhere: &[&str]) -> String {
         let mut sentence = self.text(MESSAGE).unwrap_or_default();
         for (name, value) in self.others(elsewhere) {
@@ -68,7 +68,7 @@ impl Values {
         sentence
     }
 
-    /// Every field but the message and those in `elsewhere`.
+    /// Returns every field except the message and those in `elsewhere`.
     pub(crate) fn others<'v>(
         &'v self,
         elsewhere: &[&str],
@@ -86,7 +86,6 @@ impl Values {
     }
 }
 
-/// The field of the message.
 pub(crate) const MESSAGE: &str = "message";
 
 /// True if a text needs no quotes.
@@ -121,7 +120,7 @@ impl Visit for Values {
     }
 }
 
-/// Keeps the values of each span beside it, for the lines of what happens inside.
+/// A layer that stores the values of each span, for the lines of events inside the span.
 pub(crate) struct Spans;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {

@@ -1,11 +1,11 @@
-//! A log in a file (`[DEFAULT] log_file`), which is opened again when logrotate has moved it away.
+//! A log file (`[DEFAULT] log_file`) that is reopened after logrotate has moved it away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The file. Clones write to the same.
+/// The open log file, shared between clones.
 #[derive(Clone, Debug)]
 pub(crate) struct LogFile {
     path: PathBuf,
@@ -13,11 +13,11 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens it, at its end.
+    /// Opens the file for appending.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened for writing.
+    /// The file cannot be opened for writing.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             file: Arc::new(Mutex::new(append(path)?)),
@@ -25,11 +25,11 @@ impl LogFile {
         })
     }
 
-    /// Opens what has that name now. If that fails, everything still goes to the file from before.
+    /// Opens the file that has this name now. If that fails, everything still goes to the previous file.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened for writing.
+    /// The file cannot be opened for writing.
     pub(crate) fn reopen(&self) -> io::Result<()> {
         let file = append(&self.path)?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;

@@ -1,7 +1,7 @@
 //! `use_journal`: systemd's journal, with oslo.log's priorities.
 //!
-//! Each value is a field of its own (`REQUEST_ID`, `HOST`, ...), beside those that the journal knows (`PRIORITY`, `CODE_FILE`,
-//! `CODE_LINE`, `SYSLOG_IDENTIFIER`); `TARGET` is what oslo.log calls `LOGGER_NAME`.
+//! Each value is a field of its own (`REQUEST_ID`, `HOST`, ...), in addition to the standard fields of the journal
+//! (`PRIORITY`, `CODE_FILE`, `CODE_LINE`, `SYSLOG_IDENTIFIER`). `TARGET` is oslo.log's `LOGGER_NAME`.
 
 use std::io;
 
@@ -15,11 +15,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::event::{MESSAGE, Values};
 
-/// The journal.
 pub(crate) struct Journal(tracing_journald::Layer);
 
 impl Journal {
-    /// Opens it for a program of this name.
+    /// Opens the journal for a program of this name.
     pub(crate) fn open(program: &str) -> io::Result<Self> {
         let priorities = PriorityMappings {
             error: Priority::Error,
@@ -45,7 +44,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journal {
         self.0.on_record(id, record, context);
     }
 
-    /// `journalctl` shows the message alone, so the values stand in it too.
+    /// `journalctl` shows only the message, so the values are part of it too.
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let values = Values::of(event);
         let fields = event.metadata().fields();

@@ -1,8 +1,9 @@
-//! The log of a service: where its lines go (a file, standard error, the journal, syslog), in which form, and how much is logged.
+//! The log of a service: the targets of its lines (a file, standard error, the journal, syslog), their form, and the
+//! log level.
 //!
-//! Options, forms and fields are those of oslo.log, so that what operators and their tools do with the log of every other OpenStack
-//! service works with ours: kolla's fluentd parses the lines ([`Form::Oslo`]), `journalctl -p warning` shows warnings, SIGHUP changes
-//! the level.
+//! Options, forms and fields are those of oslo.log, so that operators and their tools can treat our log like that of
+//! every other OpenStack service: kolla's fluentd parses the lines ([`Form::Oslo`]), `journalctl -p warning` shows
+//! warnings, SIGHUP changes the level.
 
 mod event;
 mod file;

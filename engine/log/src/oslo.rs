@@ -1,4 +1,4 @@
-//! oslo.log's forms: its default format of lines, and what its `JSONFormatter` writes.
+//! oslo.log's forms: its default format of lines, and the objects of its `JSONFormatter`.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -14,15 +14,15 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::event::{MESSAGE, Values};
 
-/// What stands in brackets or below `context`.
+/// The fields that are shown in brackets or below `context`.
 const CONTEXT: [&str; 4] = ["global_request_id", "request_id", "user_id", "project_id"];
 
-/// Formats an event as oslo.log does.
+/// Forms of oslo.log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Oslo {
-    /// `logging_context_format_string` and `logging_default_format_string`, as they are unless set.
+    /// The defaults of `logging_context_format_string` and `logging_default_format_string`.
     Line,
-    /// The same without the time and the process, which syslog knows.
+    /// A line without the time and the process, which syslog adds.
     Bare,
     /// `use_json`.
     Json,
@@ -58,10 +58,10 @@ where
     }
 }
 
-/// `LEVEL logger [context] message`.
+/// Formats `LEVEL logger [context] message`.
 fn line(event: &Event<'_>, values: &Values) -> String {
     let context = match values.text("request_id") {
-        // user, project, domain, system scope, the user's domain, the project's domain
+        // The order is: user, project, domain, system scope, the user's domain, the project's domain.
         Some(request) => {
             let global = values
                 .text("global_request_id")
@@ -81,7 +81,7 @@ fn line(event: &Event<'_>, values: &Values) -> String {
         logger(event),
         values.sentence(&CONTEXT)
     );
-    // What others wrote must not look like a line of its own.
+    // Control characters are escaped, so that foreign text cannot forge a line of its own.
     let mut whole = String::with_capacity(told.len());
     for letter in told.chars() {
         if letter.is_control() {
@@ -93,7 +93,7 @@ fn line(event: &Event<'_>, values: &Values) -> String {
     whole
 }
 
-/// The module, with dots as in Python.
+/// Returns the module, with dots as in Python.
 fn logger(event: &Event<'_>) -> String {
     let normal = event.normalized_metadata();
     let metadata = normal.as_ref().unwrap_or_else(|| event.metadata());
@@ -110,7 +110,7 @@ fn level(event: &Event<'_>) -> &'static str {
     }
 }
 
-/// Python's number for it; TRACE is oslo.log's own.
+/// Returns Python's number of the level; TRACE is oslo.log's own.
 const fn number(level: Level) -> u8 {
     match level {
         Level::ERROR => 40,
@@ -174,7 +174,7 @@ fn object(event: &Event<'_>, values: &Values, now: DateTime<Local>) -> Value {
     object
 }
 
-/// As Python's `time.time()`.
+/// Returns the time like Python's `time.time()`.
 fn seconds(now: &DateTime<Local>) -> f64 {
     let since = now.signed_duration_since(DateTime::UNIX_EPOCH);
     since.to_std().map_or(0.0, |since| since.as_secs_f64())

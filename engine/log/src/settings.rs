@@ -6,21 +6,21 @@ use tachi_config::{Reader, Refusal};
 
 use crate::syslog::Facility;
 
-/// Form of a line in a file and on standard error.
+/// The form of a line in a file and on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// For people.
+    /// Text for people.
     Text,
-    /// oslo.log's lines.
+    /// Lines of oslo.log.
     Oslo,
-    /// oslo.log's JSON objects.
+    /// JSON objects of oslo.log.
     Json,
 }
 
-/// `debug`, `log_file` and the others of `[DEFAULT]`.
+/// The logging options of `[DEFAULT]`, such as `debug` and `log_file`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Everything of ours is logged.
+    /// True to log everything of our own crates.
     pub debug: bool,
     form: Option<Form>,
     file: Option<PathBuf>,
@@ -115,12 +115,12 @@ impl LogSettings {
         self.form == Some(Form::Json)
     }
 
-    /// Form of a line, where a program has `usual` unless the options name one.
+    /// Returns the form of a line; `usual` is the program's default if the options name none.
     pub(crate) fn form(&self, usual: Form) -> Form {
         self.form.unwrap_or(usual)
     }
 
-    /// The file for a program of this name. An absolute `log_file` stays where it is, as in oslo.log.
+    /// Returns the log file for a program of this name. An absolute `log_file` ignores the folder, as in oslo.log.
     pub fn file(&self, program: &str) -> Option<PathBuf> {
         match (&self.folder, &self.file) {
             (Some(folder), Some(file)) => Some(folder.join(file)),
@@ -135,7 +135,7 @@ impl LogSettings {
         self.stderr || !elsewhere
     }
 
-    /// The same, with standard error in place of the file, the journal and syslog.
+    /// Returns the settings with standard error in place of the file, the journal and syslog.
     #[must_use]
     pub fn on_stderr(&self) -> Self {
         Self {

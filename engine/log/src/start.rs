@@ -17,23 +17,22 @@ use crate::oslo::Oslo;
 use crate::settings::{Form, LogSettings};
 use crate::syslog::Syslog;
 
-/// Who logs.
+/// A program that logs.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'p> {
-    /// Name of the log file and in the journal.
+    /// The name of the log file and in the journal.
     pub name: &'p str,
-    /// Form of its lines unless the options name one.
+    /// The form of its lines unless the options name one.
     pub form: Form,
-    /// How much is logged.
     pub levels: Levels,
 }
 
-/// Filters, as `RUST_LOG` has them; a `RUST_LOG` that is set counts before both.
+/// Log filters in the syntax of `RUST_LOG`. A `RUST_LOG` that is set takes precedence over both.
 #[derive(Clone, Copy, Debug)]
 pub struct Levels {
-    /// What an operator wants at 3 a.m.
+    /// The filter for normal operation: all that an operator needs at 3 a.m.
     pub normal: &'static str,
-    /// With `debug`.
+    /// The filter with `debug`.
     pub debug: &'static str,
 }
 
@@ -43,14 +42,13 @@ impl Levels {
     }
 }
 
-/// What SIGHUP changes.
+/// The state that SIGHUP changes.
 struct Running {
     file: Option<LogFile>,
     filter: reload::Handle<EnvFilter, Registry>,
     levels: Levels,
 }
 
-/// The log of this process.
 static RUNNING: OnceLock<Running> = OnceLock::new();
 
 type Sink<S> = Box<dyn Layer<S> + Send + Sync>;
@@ -98,9 +96,9 @@ pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
             Err(error) => missing.push(("use_syslog", error)),
         }
     }
-    // A container has neither, and its log is standard error.
+    // A container has neither the journal nor syslog, and its log is standard error.
     if settings.has_stderr() || !missing.is_empty() {
-        // Colours are for eyes, not for files.
+        // Colours are for terminals, not for files.
         let colours = sinks.is_empty() && io::stderr().is_terminal();
         sinks.push(lines(form, settings.debug, colours, io::stderr));
     }
@@ -142,7 +140,7 @@ where
     }
 }
 
-/// SIGHUP: logrotate may have moved the file away.
+/// Handles SIGHUP: logrotate may have moved the file away.
 pub fn reopen() {
     if let Some(file) = RUNNING.get().and_then(|running| running.file.as_ref())
         && let Err(error) = file.reopen()
@@ -151,10 +149,10 @@ pub fn reopen() {
     }
 }
 
-/// SIGHUP: logs as much as `debug` says from now on.
+/// Handles SIGHUP: sets the log level according to `verbose`.
 pub fn set_level(verbose: bool) {
     let Some(running) = RUNNING.get() else { return };
-    // Whoever has set it has started us with it, and has it still.
+    // A `RUST_LOG` in the environment was set at the start and still takes precedence.
     if EnvFilter::try_from_default_env().is_ok() {
         return;
     }

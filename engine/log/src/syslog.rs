@@ -8,28 +8,27 @@ use std::sync::Arc;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Where the system's log listens.
+/// The socket of the system's log.
 const SOCKET: &str = "/dev/log";
 
-/// A facility of syslog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facility(u8);
 
-/// By number, as in RFC 5424; those from 16 on are `LOG_LOCAL0` to `LOG_LOCAL7`.
+/// Names by number, as in RFC 5424; those from 16 on are `LOG_LOCAL0` to `LOG_LOCAL7`.
 const NAMES: [&str; 12] = [
     "KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON", "AUTHPRIV", "FTP",
 ];
 const LOCAL0: u8 = 16;
 
 impl Default for Facility {
-    /// `LOG_USER`.
+    /// Returns `LOG_USER`.
     fn default() -> Self {
         Self(1)
     }
 }
 
 impl Facility {
-    /// The one of this name, with or without `LOG_`.
+    /// Returns the facility of this name, with or without `LOG_`.
     pub(crate) fn named(text: &str) -> Option<Self> {
         let name = text.trim().to_ascii_uppercase();
         let name = name.strip_prefix("LOG_").unwrap_or(&name);
@@ -51,7 +50,7 @@ impl fmt::Display for Facility {
     }
 }
 
-/// The socket, for lines of a program.
+/// A socket to the system's log, for the lines of a program.
 #[derive(Clone)]
 pub(crate) struct Syslog {
     socket: Arc<UnixDatagram>,
@@ -60,16 +59,17 @@ pub(crate) struct Syslog {
 }
 
 impl Syslog {
-    /// Opens it; what listens may come and go afterwards.
+    /// Opens the socket; the system's log may restart afterwards.
     ///
     /// # Errors
     ///
-    /// Nothing listens.
+    /// No process listens.
     pub(crate) fn open(facility: Facility, program: &str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
-        // Only to see that something listens: this one stays unconnected, so that a restart of the system's log ends nothing.
+        // This only checks that something listens. The socket itself stays unconnected, so that a restart of the
+        // system's log breaks nothing.
         UnixDatagram::unbound()?.connect(SOCKET)?;
-        // A log that hangs must not hold up a recovery: what it does not take at once is lost.
+        // A hanging system log must not block a recovery: a line that it does not take at once is lost.
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket: Arc::new(socket),
@@ -100,7 +100,7 @@ impl Syslog {
     }
 }
 
-/// oslo.log's severities.
+/// Returns oslo.log's severity of a level.
 const fn severity(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
@@ -110,7 +110,7 @@ const fn severity(level: Level) -> u8 {
     }
 }
 
-/// A line on its way.
+/// A line being written.
 pub(crate) struct Line {
     syslog: Syslog,
     severity: u8,

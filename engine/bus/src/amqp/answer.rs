@@ -1,4 +1,4 @@
-//! The answer to `get_notification_recovery_workflow_details`, as upstream's engine writes it.
+//! The answer to `get_notification_recovery_workflow_details`, in the form of upstream's engine.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -9,15 +9,14 @@ use super::request::Call;
 
 /// The result of a progress query.
 pub(crate) enum Said<'a> {
-    /// The progress.
     Progress(&'a Notification, &'a [TaskProgress]),
     /// There is no such notification.
     NotFound,
-    /// It is unknown at the moment.
+    /// The progress is unknown at the moment.
     Failed,
 }
 
-/// The body of the answer, in its envelope.
+/// Returns the body of the answer, in its envelope.
 pub(crate) fn body(call: &Call, said: &Said<'_>) -> Vec<u8> {
     let (result, failure) = match said {
         Said::Progress(notification, tasks) => (object(call, notification, tasks), Value::Null),
@@ -44,7 +43,7 @@ pub(crate) fn body(call: &Call, said: &Said<'_>) -> Vec<u8> {
     outer.to_string().into_bytes()
 }
 
-/// An exception, as text within the text.
+/// Returns an exception, as JSON text within the JSON text.
 fn failure(class: &str, message: &str) -> Value {
     let exception = json!({
         "class": class,
@@ -69,7 +68,7 @@ fn object(call: &Call, notification: &Notification, tasks: &[TaskProgress]) -> V
     set("status", json!(notification.status.as_str()));
     set("recovery_workflow_details", tasks.iter().map(task).collect());
     if call.object_minor >= 2 {
-        // It may be null only in the newest version.
+        // The segment may be null only in the newest version.
         if notification.segment.is_some() || call.object_minor >= 3 {
             let segment = notification.segment.map(|segment| segment.to_string());
             set("failover_segment_uuid", json!(segment));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rand::Rng as _;
 
-/// Pauses that double, with jitter: each is between half and all of what it would be, so that a hundred clients of a
-/// broker that was restarted do not come back at the same moment.
+/// Pauses that double, with jitter: each lasts between half of its nominal length and all of it, so that a hundred
+/// clients of a restarted broker do not reconnect at the same moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -28,7 +28,7 @@ impl Backoff {
         self.next = self.first;
     }
 
-    /// The pause after one more failure.
+    /// Returns the pause after one more failure.
     pub(crate) fn pause(&mut self) -> Duration {
         let whole = self.next;
         self.next = whole.saturating_mul(2).min(self.longest);

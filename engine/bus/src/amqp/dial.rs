@@ -1,8 +1,8 @@
 //! Opening connections, and closing them reliably.
 //!
 //! The client runs each connection on its own thread, which lives as long as its socket: a thread that waits for an
-//! unresponsive broker would never end. So we keep a second handle of the socket, and close the socket itself when we
-//! are done with the connection, in every case.
+//! unresponsive broker would never end. A second handle of the socket is therefore kept, and the socket itself is
+//! always closed at the end of the connection.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd as _;
@@ -21,7 +21,7 @@ use super::options::{AmqpOptions, Broker};
 /// Timeout of an orderly close.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Handles of the sockets of one attempt. They are closed when this is dropped.
+/// Handles of the sockets of one connection attempt.
 #[derive(Clone, Debug, Default)]
 struct Sockets(Arc<Mutex<Vec<TcpStream>>>);
 
@@ -32,7 +32,7 @@ impl Sockets {
 
     fn close(&self) {
         for socket in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            // It may be closed already, which is what we want.
+            // The socket may be closed already, which is the wanted state.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
@@ -47,10 +47,10 @@ impl Drop for CloseAtEnd {
     }
 }
 
-/// A connection that is up.
+/// An open connection.
 pub(crate) struct Live {
     pub(crate) connection: Connection,
-    /// Host and port.
+    /// The host and port of the broker.
     pub(crate) broker: String,
     _end: CloseAtEnd,
 }
@@ -70,7 +70,7 @@ impl Live {
     }
 }
 
-/// Goes round the brokers.
+/// Connects to the brokers round-robin.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     options: Arc<AmqpOptions>,
@@ -81,16 +81,16 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     pub(crate) fn new(options: Arc<AmqpOptions>, link: &'static str) -> Self {
-        // Not everybody begins with the first one.
+        // A random start spreads the clients over the brokers.
         let next = rand::random_range(0..options.brokers.len().max(1));
         Self { options, link, next }
     }
 
-    /// Tries the next broker.
+    /// Connects to the next broker.
     ///
     /// # Errors
     ///
-    /// It could not be reached, did not let us in, or did not answer within the limit.
+    /// The broker could not be reached, refused the connection, or did not answer within the limit.
     pub(crate) async fn dial(&mut self) -> Result<Live, AmqpError> {
         let brokers = &self.options.brokers;
         let Some(broker) = brokers.get(self.next % brokers.len().max(1)) else {
@@ -136,7 +136,7 @@ async fn connect(options: &AmqpOptions, broker: &Broker, link: &str) -> Result<L
         uri(options, broker),
         runtime,
         async move |_, runtime| {
-            // On the connection's own thread, which must end even if its caller is dropped.
+            // Runs on the connection's own thread, which must end even if its caller is dropped.
             let connecting = AsyncTcpStream::connect(&runtime, addresses.clone());
             let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
             let stream = timeout(limit, connecting).await.map_err(late)??;
@@ -159,7 +159,7 @@ async fn connect(options: &AmqpOptions, broker: &Broker, link: &str) -> Result<L
 
 fn uri(options: &AmqpOptions, broker: &Broker) -> AMQPUri {
     AMQPUri {
-        // TLS, where it is wanted, is ours.
+        // This crate sets up TLS by itself, if it is configured.
         scheme: AMQPScheme::AMQP,
         authority: AMQPAuthority {
             userinfo: AMQPUserInfo {
@@ -206,7 +206,7 @@ mod tests {
         let mut dialer = Dialer::new(options(&[port]), "test");
         let (dialled, accepted) = tokio::join!(dialer.dial(), listener.accept());
         assert!(matches!(dialled.err(), Some(AmqpError::Silent { .. })));
-        // The end of the stream shows that the client's thread has nothing to wait for any more.
+        // The end of the stream shows that the client's thread no longer waits for anything.
         let mut greeting = Vec::new();
         match accepted.unwrap().0.read_to_end(&mut greeting).await {
             Ok(_) => assert_eq!(greeting, b"AMQP\0\0\x09\x01"),

@@ -3,23 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Something the broker was needed for did not work.
+/// An error of a broker or of its configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AmqpError {
-    /// The name of a broker leads nowhere.
+    /// The name of a broker cannot be resolved.
     #[error("looking up the address of the broker {broker}")]
     Lookup {
-        /// Host and port.
+        /// The host and port of the broker.
         broker: String,
         /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A broker did not let us in, or broke the connection.
+    /// A broker refused the connection, or broke it.
     #[error("connecting to the broker {broker}")]
     Connect {
-        /// Host and port.
+        /// The host and port of the broker.
         broker: String,
         /// The cause.
         #[source]
@@ -28,21 +28,21 @@ pub enum AmqpError {
     /// A broker accepted the connection and did not answer.
     #[error("connecting to the broker {broker}: no answer within {limit:?}")]
     Silent {
-        /// Host and port.
+        /// The host and port of the broker.
         broker: String,
         /// The timeout.
         limit: Duration,
     },
-    /// A connection ended without a word.
+    /// A connection ended without a reason.
     #[error("the connection to the broker {broker} ended")]
     Ended {
-        /// Host and port.
+        /// The host and port of the broker.
         broker: String,
     },
     /// A queue that we consume was deleted.
     #[error("a queue was deleted under us")]
     QueueGone,
-    /// The broker refused something, or went away meanwhile.
+    /// The broker refused a request, or the connection was lost during it.
     #[error("{what}")]
     Refused {
         /// The request.
@@ -59,7 +59,7 @@ pub enum AmqpError {
         /// The timeout.
         limit: Duration,
     },
-    /// A name is too long for the protocol, which has 255 bytes for it.
+    /// A name is longer than the 255 bytes that the protocol allows.
     #[error("{what} `{name}` is longer than 255 bytes")]
     Name {
         /// The kind of name.
@@ -70,7 +70,7 @@ pub enum AmqpError {
     /// No broker is configured.
     #[error("no broker is configured")]
     NoBroker,
-    /// A file of TLS cannot be used.
+    /// A TLS file cannot be used.
     #[error("using {} for TLS to the broker", path.display())]
     TlsFile {
         /// The file.
@@ -89,7 +89,7 @@ pub enum AmqpError {
 }
 
 impl AmqpError {
-    /// The error with all that caused it, in one line. None of it holds credentials or what was in a message.
+    /// Returns the error with all its causes, in one line. The text contains no credentials and no part of a message.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
@@ -105,7 +105,7 @@ impl AmqpError {
         text
     }
 
-    /// The broker's own number of what it refused; `None` if it was something else.
+    /// Returns the AMQP reply code of a refusal; `None` for other errors.
     pub(crate) fn code(&self) -> Option<u16> {
         let (Self::Refused { source, .. } | Self::Connect { source, .. }) = self else {
             return None;

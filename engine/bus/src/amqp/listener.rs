@@ -1,4 +1,4 @@
-//! Listening: wake-ups, and whatever an API of upstream casts and asks.
+//! The consumer of wake-ups, and of the casts and calls of an upstream API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,16 +38,16 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Expiry of our own queue without a consumer, in milliseconds.
 const KEPT: i32 = 1_800_000;
 
-/// The most wake-ups that wait in a queue: one would do.
+/// Limit of queued wake-ups, of which one would be enough.
 const WAITING: i32 = 100;
 
 /// Time for which an answer is worth sending if the caller states no timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The broker does not let us.
+/// The reply code for a missing permission.
 const ACCESS_REFUSED: u16 = 403;
 
-/// Whom the messages are for.
+/// The receivers of the messages.
 pub struct Ends {
     /// Woken by a wake-up: the engine looks for work.
     pub work: LocalWake,
@@ -59,7 +59,7 @@ pub struct Ends {
     pub publisher: Publisher,
 }
 
-/// Listens. See [`Listener::run`].
+/// The consumer of messages. See [`Listener::run`].
 pub struct Listener {
     options: Arc<AmqpOptions>,
     ends: Arc<Ends>,
@@ -77,7 +77,7 @@ enum Over {
 }
 
 impl Listener {
-    /// A listener that does not listen yet.
+    /// Creates a listener without connecting.
     pub fn new(options: Arc<AmqpOptions>, ends: Ends) -> Self {
         Self {
             options,
@@ -92,7 +92,7 @@ impl Listener {
         self.status.clone()
     }
 
-    /// Returns whether an upstream engine was seen.
+    /// Returns a handle that shows if an upstream engine was seen.
     pub fn upstream(&self) -> Upstream {
         self.upstream.clone()
     }
@@ -104,7 +104,7 @@ impl Listener {
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
         let mut queue = WakeQueue::new(&self.options.host);
         loop {
-            // Dropping the attempt hangs up.
+            // Dropping the attempt closes the connection.
             let dialled = tokio::select! {
                 () = stop.cancelled() => return,
                 dialled = dialer.dial() => dialled,
@@ -134,7 +134,8 @@ impl Listener {
         }
     }
 
-    /// Listens on one connection for as long as it lasts. Dropping it loses nothing that the broker does not send again.
+    /// Consumes on one connection until it ends. Dropping the future loses no message that the broker does not send
+    /// again.
     async fn session(&self, live: &Live, queue: &str, backoff: &mut Backoff) -> Over {
         let mut events = Box::pin(live.connection.events_listener());
         let topology = Topology {
@@ -155,14 +156,14 @@ impl Listener {
         };
         self.status.up(&live.broker);
         backoff.reset();
-        // Whatever came while we did not listen.
+        // Covers messages that came while there was no consumer.
         self.ends.work.poke();
         self.ends.take_up.poke();
         let mut answers = JoinSet::new();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // Every branch only waits, and what comes of it is done outside.
+            // The branches only wait; their results are handled outside.
             tokio::select! {
                 event = events.next() => match event {
                     Some(Event::Error(source)) if !source.is_amqp_soft_error() => {
@@ -214,7 +215,7 @@ impl Listener {
         };
         topology.queue(&declared).await?;
         let channel = topology.channel().await?;
-        // The row is the truth: a wake-up that is lost on its way costs a sweep interval.
+        // The row is the source of truth: a lost wake-up costs one sweep interval.
         self.consume(&channel, queue, true).await
     }
 
@@ -260,7 +261,7 @@ impl Listener {
         let channel = topology.channel().await?;
         let asked = channel.basic_qos(PREFETCH, BasicQosOptions::default());
         ask("limiting how much is sent at once", topology.limit, asked).await?;
-        // There first, elsewhere second: see `Consumers::count`.
+        // The presence queue comes first, the others after it: see `Consumers::count`.
         let mut consumers = Vec::new();
         for queue in [&present, &upstream.topic, &own] {
             consumers.push(self.consume(&channel, queue, false).await?);
@@ -293,7 +294,8 @@ impl Listener {
         .await
     }
 
-    /// Reads one message of upstream's. Whatever is in it, it is taken off the queue: the row is the truth.
+    /// Reads one message of upstream's. Every message is removed from the queue, whatever its content: the row is the
+    /// source of truth.
     fn cast(&self, delivery: Delivery, answers: &mut JoinSet<()>) {
         let kind = match read(&delivery.data) {
             Ok(Request::Process(notification)) => {
@@ -325,7 +327,7 @@ impl Listener {
     }
 }
 
-/// The queue our wake-ups come by. There is nothing in it worth keeping, so one that is of no use is left for another.
+/// The queue for our wake-ups. Its content is not worth keeping, so an unusable queue is replaced by another.
 struct WakeQueue {
     host: String,
     name: String,
@@ -339,7 +341,7 @@ impl WakeQueue {
         }
     }
 
-    /// Takes another one, under a name that no other process of this host comes upon.
+    /// Switches to another queue, under a name that no other process of this host uses.
     fn leave(&mut self) {
         let other = format!("tachi.wake.{}.{}", self.host, uuid::Uuid::new_v4().simple());
         let left = std::mem::replace(&mut self.name, other);
@@ -366,7 +368,7 @@ fn gone(source: lapin::Error) -> Over {
 
 async fn acknowledge(delivery: &Delivery) {
     if let Err(error) = delivery.acker.ack(BasicAckOptions::default()).await {
-        // It comes again, and does no harm.
+        // The message is delivered again, which does no harm.
         tracing::debug!(%error, "failed to acknowledge a message");
     }
 }

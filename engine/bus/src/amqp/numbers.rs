@@ -4,17 +4,15 @@ use std::sync::Once;
 
 use metrics::{describe_counter, describe_gauge};
 
-/// 1 while a connection is up.
+/// 1 while a connection is up, else 0.
 pub(crate) const CONNECTED: &str = "tachi_bus_connected";
-/// Attempts to connect.
 pub(crate) const CONNECTIONS: &str = "tachi_bus_connections_total";
-/// Messages out.
+/// Messages to publish, by result.
 pub(crate) const MESSAGES: &str = "tachi_bus_messages_total";
-/// Messages in the buffer.
 pub(crate) const WAITING: &str = "tachi_bus_messages_waiting";
-/// Messages in.
+/// Messages received.
 pub(crate) const CONSUMED: &str = "tachi_bus_consumed_total";
-/// Engines of upstream.
+/// Running upstream engines.
 pub(crate) const FOREIGN: &str = "tachi_bus_upstream_engines";
 
 /// Registers the descriptions. Must run after the recorder is installed: earlier ones are lost.

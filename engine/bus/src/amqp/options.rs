@@ -12,22 +12,19 @@ use super::tls::BrokerTls;
 pub struct Broker {
     /// A name or an address.
     pub host: String,
-    /// Its port.
     pub port: u16,
-    /// The user.
     pub user: String,
-    /// The password.
     pub password: SecretString,
 }
 
-/// Files of TLS to the broker.
+/// The TLS files for connections to the broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// `ssl_ca_file`: only these authorities are believed; without it those of the system.
+    /// `ssl_ca_file`: only these authorities are trusted; without it those of the system.
     pub authorities: Option<PathBuf>,
     /// `ssl_cert_file`: our own certificate.
     pub certificate: Option<PathBuf>,
-    /// `ssl_key_file`: its key.
+    /// `ssl_key_file`: the key of the certificate.
     pub key: Option<PathBuf>,
 }
 
@@ -42,7 +39,7 @@ pub enum QueueKind {
     Transient,
 }
 
-/// The names by which an API of upstream reaches engines.
+/// The names by which an upstream API reaches engines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamQueues {
     /// `control_exchange`.
@@ -54,14 +51,14 @@ pub struct UpstreamQueues {
     pub kind: QueueKind,
 }
 
-/// Everything about the broker.
+/// The configuration of the broker.
 #[derive(Clone, Debug)]
 pub struct AmqpOptions {
-    /// The brokers; any of them will do.
+    /// The brokers, any of which is sufficient.
     pub brokers: Vec<Broker>,
     /// The virtual host.
     pub virtual_host: String,
-    /// TLS, if it is wanted.
+    /// The TLS configuration, if TLS is used.
     pub tls: Option<BrokerTls>,
     /// `heartbeat_timeout_threshold`: longer silence ends the connection; zero disables it.
     pub heartbeat: Duration,
@@ -82,7 +79,7 @@ pub struct AmqpOptions {
 }
 
 impl AmqpOptions {
-    /// Options with defaults for everything but the brokers.
+    /// Creates options with defaults for everything but the brokers.
     pub fn new(brokers: Vec<Broker>, host: impl Into<String>) -> Self {
         Self {
             brokers,

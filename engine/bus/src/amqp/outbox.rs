@@ -1,4 +1,4 @@
-//! Buffer of messages to publish: bounded, and without blocking the caller.
+//! The buffer of messages to publish: bounded, and without blocking the caller.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,17 +15,17 @@ use super::numbers::{MESSAGES, WAITING};
 pub enum Lane {
     /// The answer to a waiting caller.
     Reply,
-    /// A wake-up. One that waits is as good as many, so there is never more than one.
+    /// A wake-up. One is as good as many, so there is never more than one in the buffer.
     WakeUp,
-    /// An event for others. Kept for long, in order; the oldest go first when there is no room.
+    /// An event for others, kept for a long time and in order. When the buffer is full, the oldest events are dropped.
     Event,
 }
 
 impl Lane {
-    /// In the order in which they are served.
+    /// All lanes, in the order in which they are served.
     const ALL: [Self; 3] = [Self::Reply, Self::WakeUp, Self::Event];
 
-    /// The most that wait.
+    /// Returns the limit of messages in the lane.
     const fn room(self) -> usize {
         match self {
             Self::Reply => 256,
@@ -34,7 +34,7 @@ impl Lane {
         }
     }
 
-    /// A label of metrics.
+    /// Returns the lane as a metric label.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Reply => "reply",
@@ -47,34 +47,31 @@ impl Lane {
 /// A queue that must exist before a message is published, so that the message is kept until it is consumed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueFirst {
-    /// Its name, which is also its routing key.
+    /// The name, which is also the routing key.
     pub name: String,
 }
 
-/// Something to publish.
+/// A message to publish.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// The purpose.
     pub lane: Lane,
     /// The exchange; it is declared as a durable or transient topic exchange if it is missing. Empty for the default
     /// one.
     pub exchange: String,
-    /// The routing key.
     pub key: String,
-    /// The body.
     pub body: Vec<u8>,
     /// The properties; see [`Outgoing::json`].
     pub properties: BasicProperties,
-    /// Declared and bound to the exchange before the first such message of a connection.
+    /// The queue to declare and bind to the exchange before the first such message of a connection.
     pub queue_first: Option<QueueFirst>,
-    /// Not worth sending after this.
+    /// The time after which sending is no longer useful.
     pub until: Option<Instant>,
-    /// On how many connections it was tried.
+    /// The number of connections on which it was tried.
     pub(crate) tries: u8,
 }
 
 impl Outgoing {
-    /// A message as oslo.messaging writes them: JSON, kept on disk.
+    /// Creates a message in oslo.messaging's form: JSON, persistent.
     pub fn json(lane: Lane, exchange: impl Into<String>, key: impl Into<String>, body: Vec<u8>) -> Self {
         Self {
             lane,
@@ -92,7 +89,7 @@ impl Outgoing {
     }
 }
 
-/// A message's way has ended, or taken a turn.
+/// Counts the outcome of a message, or an intermediate one such as a retry.
 pub(crate) fn count(lane: Lane, result: &'static str) {
     counter!(MESSAGES, "kind" => lane.word(), "result" => result).increment(1);
 }
@@ -141,14 +138,14 @@ impl Outbox {
             dropped
         };
         if dropped {
-            // A wake-up that took another's place does all that the other would have done.
+            // A merged wake-up does all that the replaced one would have done.
             count(lane, if lane == Lane::WakeUp { "merged" } else { "dropped" });
         }
         self.filled.notify_one();
         !dropped
     }
 
-    /// Returns unsent messages to the front, in their order, as far as there is room.
+    /// Returns unsent messages to the front, in their order, as far as the buffer's limit allows.
     pub(crate) fn put_back(&self, messages: Vec<Outgoing>) {
         for message in messages.into_iter().rev() {
             let lane = message.lane;
@@ -175,11 +172,11 @@ impl Outbox {
         })
     }
 
-    /// The next message that is still worth sending.
+    /// Returns the next message that is still worth sending.
     ///
     /// # Cancel safety
     ///
-    /// Dropping this loses nothing.
+    /// Dropping the future loses no message.
     pub(crate) async fn next(&self) -> Outgoing {
         loop {
             while let Some(message) = self.take() {

@@ -1,4 +1,4 @@
-//! Waking engines on other machines.
+//! Wake-ups of engines on other machines.
 
 use lapin::BasicProperties;
 use tachi_engine::ports::Poke;
@@ -9,12 +9,12 @@ use super::publisher::{Publisher, WAKE_EXCHANGE};
 /// Body of a wake-up: only its arrival counts.
 const BODY: &[u8] = b"{\"tachi.wake\": 1}";
 
-/// Pokes every host that has an engine.
+/// Wakes every host that has an engine.
 #[derive(Clone, Debug)]
 pub struct AmqpPoke(Publisher);
 
 impl AmqpPoke {
-    /// Through this publisher.
+    /// Creates the sender on top of a publisher.
     pub fn new(publisher: Publisher) -> Self {
         Self(publisher)
     }

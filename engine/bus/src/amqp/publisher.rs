@@ -1,4 +1,4 @@
-//! Publishing: a handle that never blocks, and the task behind it.
+//! The publisher: a handle that never blocks, and the task behind it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const WINDOW: usize = 64;
 /// Time after cancellation to send the rest of the buffer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// On how many connections a message is tried.
+/// Limit of connections on which a message is tried.
 const MOST_TRIES: u8 = 20;
 
 /// Exchange of wake-ups to every host with an engine.
@@ -40,7 +40,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher, and the task that does its work; until that runs, messages wait.
+    /// Creates a publisher and its task; messages wait until the task runs.
     pub fn new(options: Arc<AmqpOptions>) -> (Self, PublisherTask) {
         let publisher = Self {
             outbox: Arc::default(),
@@ -53,8 +53,9 @@ impl Publisher {
         (publisher, task)
     }
 
-    /// Takes a message, whatever the broker does. Whether no other had to go for it; which one that is depends on the
-    /// [`Lane`]. It is sent at least once if the broker comes back in time, and lost if this process ends before.
+    /// Queues a message, whatever the state of the broker. Returns true if no other message was dropped for it; the
+    /// [`Lane`] decides which one is. The message is sent at least once if the broker comes back in time, and lost if
+    /// this process ends before.
     pub fn publish(&self, message: Outgoing) -> bool {
         self.outbox.put(message)
     }
@@ -64,7 +65,6 @@ impl Publisher {
         self.status.clone()
     }
 
-    /// Returns the number of messages to send.
     pub fn waiting(&self) -> usize {
         self.outbox.len()
     }
@@ -90,7 +90,7 @@ impl PublisherTask {
         let mut dialer = Dialer::new(self.options.clone(), "publisher");
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
         loop {
-            // Dropping the attempt hangs up.
+            // Dropping the attempt closes the connection.
             let dialled = tokio::select! {
                 () = stop.cancelled() => return,
                 dialled = dialer.dial() => dialled,
@@ -117,7 +117,7 @@ impl PublisherTask {
         }
     }
 
-    /// Works on one connection until it ends. Also returns whether a message was sent.
+    /// Works on one connection until it ends. Also returns true if a message was sent.
     async fn session(&self, live: &Live, stop: &CancellationToken) -> (Over, bool) {
         let mut session = Session {
             outbox: &self.publisher.outbox,
@@ -145,7 +145,7 @@ struct Session<'s> {
     live: &'s Live,
     channel: Option<Channel>,
     declared: Declared,
-    /// On their way, in the order of `confirms`.
+    /// The messages in flight, in the order of `confirms`.
     sent: VecDeque<Outgoing>,
     confirms: FuturesOrdered<BoxFuture<'static, Result<Confirmation, AmqpError>>>,
     of_use: bool,
@@ -157,7 +157,7 @@ impl Session<'_> {
         let mut last_words: Option<Instant> = None;
         loop {
             let may_send = self.sent.len() < WINDOW && last_words.is_none();
-            // Waiting for an event, the outbox or a confirmation loses nothing when dropped. Sending is done outside.
+            // Waiting for an event, the outbox or a confirmation loses nothing when dropped. Sending happens outside.
             let message = tokio::select! {
                 biased;
                 event = events.next() => {
@@ -198,7 +198,7 @@ impl Session<'_> {
         match event {
             Some(Event::ConnectionBlocked(why)) => status.blocked(broker, &why),
             Some(Event::ConnectionUnblocked) => status.unblocked(broker),
-            // The broker also reports a closed channel here; the caller on that channel has got the error.
+            // The broker also reports a closed channel here; the caller on that channel has received the error.
             Some(Event::Error(source)) if source.is_amqp_soft_error() => {}
             Some(Event::Error(source)) => {
                 return Some(Over::Lost(AmqpError::Connect {
@@ -211,7 +211,7 @@ impl Session<'_> {
                     broker: broker.clone(),
                 }));
             }
-            // Connected, flow control, or a newer event: nothing to do.
+            // Connected, flow control, or a newer event: ignored.
             Some(_) => {}
         }
         None
@@ -229,7 +229,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The message counts as on its way from before the first byte, so that it is never lost with the connection.
+    /// Sends a message. It counts as in flight from before the first byte, so that it is never lost with the
+    /// connection.
     async fn send(&mut self, message: Outgoing) -> Result<(), AmqpError> {
         let limit = self.options.answer_limit;
         self.sent.push_back(message.clone());
@@ -246,7 +247,7 @@ impl Session<'_> {
             name("the routing key", &message.key),
         );
         let (Ok(exchange), Ok(key)) = (exchange, key) else {
-            // No broker takes it, so it is not tried again.
+            // No broker accepts this name, so the message is not retried.
             self.sent.pop_back();
             count(message.lane, "refused");
             return Ok(());
@@ -282,7 +283,7 @@ impl Session<'_> {
             (true, true) => count(message.lane, "unroutable"),
             (true, false) => count(message.lane, "published"),
             (false, _) => {
-                // The broker could not keep it: worth another try, behind the others.
+                // The broker could not store it: worth another attempt, behind the others.
                 count(message.lane, "nacked");
                 self.outbox.put_back(vec![message]);
                 return Ok(());
@@ -310,7 +311,7 @@ impl Session<'_> {
         }
     }
 
-    /// Declares what the message needs, once per connection.
+    /// Declares the queue and exchange of a message, once per connection.
     async fn declare(&mut self, message: &Outgoing) -> Result<(), AmqpError> {
         if message.exchange.is_empty() {
             return Ok(());
@@ -341,8 +342,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Resends unconfirmed messages: delivery is at least once. Drops a message that no broker seems to accept, so
-    /// that it does not block the others for ever.
+    /// Resends unconfirmed messages: delivery is at least once. Drops a message that no broker seems to accept, so that
+    /// it does not block the others forever.
     fn put_back(&mut self) {
         let mut again = Vec::with_capacity(self.sent.len());
         for mut message in self.sent.drain(..) {
@@ -362,7 +363,7 @@ impl Session<'_> {
     }
 }
 
-/// Until that moment; for ever if there is none.
+/// Waits until a moment; forever if there is none.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,

@@ -1,7 +1,7 @@
 //! Messages of an upstream API: envelopes, casts and calls.
 //!
-//! Of a message only the notification's id is trusted, and the row that it names. The rest may be written by anyone
-//! with access to the broker, and may contain a caller's bearer token: nothing of it is logged.
+//! Only the notification's id in a message is trusted, and the row that it names. The rest may be written by anyone
+//! with access to the broker, and may contain a caller's bearer token: it is never logged.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use lapin::types::ShortString;
 use serde_json::{Map, Value};
 use tachi_domain::NotificationId;
 
-/// The longest message that is looked into, in bytes. Upstream's have a few thousand.
+/// The longest message that is parsed, in bytes. Upstream's have a few thousand.
 const LONGEST: usize = 1 << 20;
 
-/// The longest text of the caller's that an answer repeats.
+/// The longest text from the caller that an answer repeats.
 const LONGEST_TEXT: usize = 255;
 
-/// The newest version of the notification object that we know how to fill.
+/// The newest supported version of the notification object.
 const NEWEST_OBJECT: u32 = 3;
 
 /// The request in a message.
@@ -30,15 +30,14 @@ pub(crate) enum Request {
 /// A call that waits for an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// About which notification.
     pub(crate) notification: NotificationId,
     /// The queue of the answer.
     pub(crate) reply_to: ShortString,
     /// The id by which the caller matches the answer.
     pub(crate) message: String,
-    /// For how long it is waited for.
+    /// The time that the caller waits for the answer.
     pub(crate) within: Option<Duration>,
-    /// The version of the caller's notification object: `1.` and this.
+    /// The minor version of the caller's notification object; the major version is 1.
     pub(crate) object_minor: u32,
 }
 
@@ -78,7 +77,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, Unread> {
     {
         return Err(Unread::Method);
     }
-    // As upstream's dispatcher has it: who names no version means the first.
+    // Upstream's dispatcher also takes a missing version as the first.
     let (major, minor) = version(text("version").unwrap_or("1.0")).ok_or(Unread::Version)?;
     if major != 1 || minor > 1 {
         return Err(Unread::Version);
@@ -113,7 +112,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, Unread> {
     }
 }
 
-/// The message within its envelope, of which there are two kinds: none, and version 2.
+/// Returns the message inside its envelope. There are two kinds: no envelope, and version 2.
 fn unwrapped(body: &[u8]) -> Result<Map<String, Value>, Unread> {
     let outer = object(body)?;
     match (outer.get("oslo.version"), outer.get("oslo.message")) {
@@ -132,7 +131,7 @@ fn object(text: &[u8]) -> Result<Map<String, Value>, Unread> {
     if text.len() > LONGEST {
         return Err(Unread::TooLong);
     }
-    // Depth is limited by the parser.
+    // The parser limits the nesting depth.
     match serde_json::from_slice(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) | Err(_) => Err(Unread::NotJson),

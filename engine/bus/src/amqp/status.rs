@@ -1,4 +1,4 @@
-//! Status of a connection, for `/healthcheck`, metrics and the log.
+//! The status of a connection, for `/healthcheck`, metrics and the log.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,15 +15,13 @@ pub enum LinkState {
     Starting,
     /// Connected.
     Up {
-        /// To which broker.
         broker: String,
     },
-    /// Connected, but the broker takes nothing: it is short of memory or of disk.
+    /// Connected, but the broker accepts no messages: it is short of memory or of disk.
     Blocked {
-        /// The broker.
         broker: String,
     },
-    /// Not connected; the next attempt is under way or soon to come.
+    /// Not connected; the next attempt is under way or about to start.
     Down {
         /// The reason of the last failure.
         why: String,
@@ -44,7 +42,7 @@ struct Inner {
     state: Mutex<(LinkState, Option<Instant>)>,
 }
 
-/// One connection's state; clones share it.
+/// One connection's state, shared between clones.
 #[derive(Clone, Debug)]
 pub struct LinkStatus(Arc<Inner>);
 
@@ -67,7 +65,7 @@ impl LinkStatus {
             .clone()
     }
 
-    /// Remembers a state; whether it is another one than before.
+    /// Stores a state. True if it differs from the one before.
     fn set(&self, state: LinkState) -> bool {
         gauge!(CONNECTED, "link" => self.0.link).set(if state.is_up() { 1.0 } else { 0.0 });
         let mut kept = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +84,7 @@ impl LinkStatus {
         }
     }
 
-    /// The broker takes messages again.
+    /// Records that the broker accepts messages again.
     pub(crate) fn unblocked(&self, broker: &str) {
         let broker = broker.to_owned();
         if self.set(LinkState::Up {

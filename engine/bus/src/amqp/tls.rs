@@ -1,4 +1,5 @@
-//! TLS to the broker: rustls, the authorities of a file or of the system, and a certificate of our own if it is asked for.
+//! TLS to the broker: rustls, the authorities of a file or of the system, and a client certificate if one is
+//! configured.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::fault::AmqpError;
 use super::options::TlsOptions;
 
-/// TLS that is ready to be used.
+/// A TLS configuration that is ready for use.
 #[derive(Clone)]
 pub struct BrokerTls(RustlsConnector);
 
@@ -27,7 +28,7 @@ impl BrokerTls {
     ///
     /// # Errors
     ///
-    /// `TlsFile` names the file that cannot be used, `Tls` if it is something else.
+    /// `TlsFile` names the file that cannot be used; `Tls` is any other problem.
     pub fn load(options: &TlsOptions) -> Result<Self, AmqpError> {
         let identity = identity(options)?;
         let Some(path) = &options.authorities else {
@@ -58,7 +59,7 @@ impl BrokerTls {
     }
 }
 
-/// Our certificate, its key, and the file the certificate is from.
+/// The client certificate, its key, and the file of the certificate.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, PathBuf);
 
 fn at(path: &Path, source: impl std::error::Error + Send + Sync + 'static) -> AmqpError {
@@ -88,7 +89,7 @@ fn identity(options: &TlsOptions) -> Result<Option<Identity>, AmqpError> {
     let Some(certificate) = &options.certificate else {
         return Ok(None);
     };
-    // As everywhere: a key may stand in the file of its certificate.
+    // The key may be in the file of its certificate, as elsewhere.
     let key = options.key.as_ref().unwrap_or(certificate);
     let found = PrivateKeyDer::from_pem_file(key).map_err(|source| at(key, source))?;
     Ok(Some((certificates(certificate)?, found, certificate.clone())))

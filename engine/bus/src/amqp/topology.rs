@@ -1,8 +1,8 @@
-//! Declaring exchanges and queues without a quarrel.
+//! Declares exchanges and queues without conflicts.
 //!
-//! Who declares what is there already, with other flags than it has, loses its channel. So we look first, and take what
-//! is there as it is; only what is missing is declared. Each question has a channel of its own, because the broker closes
-//! the channel of one that it answers with no.
+//! A client that declares an existing object with different flags loses its channel. Existing objects are therefore
+//! looked up first and used as they are; only missing ones are declared. Each request has a channel of its own, because
+//! the broker closes the channel of a refused request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use tokio::time::timeout;
 use super::fault::AmqpError;
 use super::options::QueueKind;
 
-/// The broker's numbers.
+/// Reply codes of the broker.
 const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
 /// RabbitMQ's answer to a queue type that is no longer permitted.
 const INTERNAL_ERROR: u16 = 541;
 
-/// A name of the protocol, which is no longer than 255 bytes.
+/// Returns a name of the protocol, which is limited to 255 bytes.
 pub(crate) fn name(what: &'static str, text: &str) -> Result<ShortString, AmqpError> {
     ShortString::try_new(text).map_err(|_| AmqpError::Name {
         what,
@@ -29,7 +29,7 @@ pub(crate) fn name(what: &'static str, text: &str) -> Result<ShortString, AmqpEr
     })
 }
 
-/// Asks the broker, within the limit.
+/// Sends a request to the broker, with a timeout.
 pub(crate) async fn ask<T>(
     what: impl Into<String>,
     limit: Duration,
@@ -53,9 +53,9 @@ pub(crate) async fn ask<T>(
 pub(crate) struct Queue<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: QueueKind,
-    /// Further arguments, such as how long it is kept without a consumer.
+    /// Further arguments, such as the expiry without a consumer.
     pub(crate) arguments: BTreeMap<&'static str, AMQPValue>,
-    /// Its binding: exchange and routing key.
+    /// The binding: exchange and routing key.
     pub(crate) bound_to: Option<(&'a str, &'a str)>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Queue<'a> {
     }
 }
 
-/// Consumers and messages of a queue.
+/// The number of consumers and messages of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) consumers: u32,
@@ -87,7 +87,7 @@ impl Topology<'_> {
         ask("opening a channel", self.limit, self.connection.create_channel()).await
     }
 
-    /// Makes sure that there is an exchange of this name, whatever its flags.
+    /// Ensures that an exchange of this name exists, with any flags.
     pub(crate) async fn exchange(
         &self,
         exchange: &str,
@@ -131,7 +131,7 @@ impl Topology<'_> {
         }
     }
 
-    /// Makes sure that there is a queue of this name, whatever its flags, and that it is bound.
+    /// Ensures that a queue of this name exists, with any flags, and that it is bound.
     pub(crate) async fn queue(&self, queue: &Queue<'_>) -> Result<(), AmqpError> {
         if self.look(queue.name).await?.is_none() {
             match self.declare(queue, false).await {
@@ -171,7 +171,7 @@ impl Topology<'_> {
         Ok(())
     }
 
-    /// Unbinds an unresponsive queue from its exchange, since a message that is published there is never confirmed,
+    /// Unbinds an unresponsive queue from its exchange, because a message that is published there is never confirmed,
     /// and deletes it. Failures are ignored: the queue is no longer used.
     pub(crate) async fn forsake(&self, queue: &str, exchange: &str) {
         let unbind = async {
@@ -234,7 +234,7 @@ fn as_it_is(what: &str, name: &str, error: &AmqpError) {
     );
 }
 
-/// A channel that is done with; its end is not worth waiting for long, nor failing for.
+/// Closes a channel that is no longer needed. The result does not matter.
 async fn close(channel: &Channel) {
     if let Err(error) = channel.close(200, "done".into()).await {
         tracing::debug!(%error, "failed to close a channel");

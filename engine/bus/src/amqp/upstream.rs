@@ -1,7 +1,7 @@
 //! Detection of a running upstream engine (R21).
 //!
-//! Each of our engines that consumes upstream's queue also consumes one of our own, to which nothing is published. So
-//! a consumer of upstream's queue that is missing in ours is an upstream engine.
+//! Each of our engines that consumes upstream's queue also consumes one of our own, to which nothing is published. A
+//! consumer of upstream's queue that is missing in ours is therefore an upstream engine.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,26 +24,24 @@ pub(crate) fn presence(queues: &UpstreamQueues) -> String {
     format!("tachi.present.{}", queues.topic)
 }
 
-/// The consumers of upstream's queue.
+/// The numbers of consumers of upstream's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consumers {
-    /// All of them.
     pub all: u32,
-    /// Our own engines.
     pub ours: u32,
 }
 
 impl Consumers {
-    /// Engines of upstream.
+    /// Returns the number of upstream engines.
     pub const fn upstream(self) -> u32 {
         self.all.saturating_sub(self.ours)
     }
 
-    /// Looks, on a connection of its own. Every broker has one chance.
+    /// Counts the consumers on a new connection. Every broker is tried once.
     ///
     /// # Errors
     ///
-    /// What the last broker's was.
+    /// The error of the last broker.
     pub async fn look(options: &Arc<AmqpOptions>) -> Result<(Self, String), AmqpError> {
         let mut dialer = Dialer::new(options.clone(), "look");
         let mut last = AmqpError::NoBroker;
@@ -68,8 +66,9 @@ impl Consumers {
         Err(last)
     }
 
-    /// Ours are counted last, and each of ours is there before it is elsewhere: one that is just coming or going is never
-    /// taken for a stranger, except for the moment between two queues losing the same connection.
+    /// Counts the consumers. Our own are counted last, and each of our engines joins the presence queue before the
+    /// others: one that starts or stops is never mistaken for an upstream engine. The exception is the moment between
+    /// two queues losing the same connection.
     pub(crate) async fn count(topology: &Topology<'_>, queues: &UpstreamQueues) -> Result<Self, AmqpError> {
         let all = topology.look(&queues.topic).await?;
         let ours = topology.look(&presence(queues)).await?;
@@ -110,7 +109,7 @@ impl Upstream {
             return;
         }
         told.0 = told.0.saturating_add(1);
-        // Once may be an engine of ours whose connection is just breaking.
+        // A single observation may be one of our engines whose connection is just breaking.
         if told.0 >= 2 && told.1.is_none_or(|at| at.elapsed() >= AGAIN) {
             told.1 = Some(Instant::now());
             tracing::error!(

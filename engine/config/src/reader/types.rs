@@ -1,4 +1,4 @@
-//! The types an option can have.
+//! The types of options.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::{
 };
 
 impl<'i> Reader<'i> {
-    /// A boolean.
+    /// Reads a boolean.
     pub fn bool(&mut self, section: &str, option: &str) -> Setting<'_, 'i, bool> {
         self.one(section, option, parse::boolean, ToString::to_string, "boolean")
     }
 
-    /// A whole number.
+    /// Reads a whole number.
     pub fn int<T: Integer>(&mut self, section: &str, option: &str) -> Setting<'_, 'i, T> {
         self.one(section, option, parse::integer, ToString::to_string, "number")
     }
 
-    /// A finite number.
+    /// Reads a finite number.
     pub fn number(&mut self, section: &str, option: &str) -> Setting<'_, 'i, f64> {
         self.one(section, option, parse::number, ToString::to_string, "number")
     }
 
-    /// A duration, written as a number of seconds.
+    /// Reads a duration, written as a number of seconds.
     pub fn seconds(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Duration> {
         let show = |value: &Duration| value.as_secs_f64().to_string();
         self.one(section, option, parse::seconds, show, "seconds")
     }
 
-    /// Any text.
+    /// Reads any text.
     pub fn string(&mut self, section: &str, option: &str) -> Setting<'_, 'i, String> {
         self.one(section, option, |text| Ok(text.to_owned()), Clone::clone, "text")
     }
 
-    /// A text that is never shown.
+    /// Reads a text that is never shown.
     pub fn secret(&mut self, section: &str, option: &str) -> Setting<'_, 'i, SecretString> {
         self.one(
             section,
@@ -49,7 +49,7 @@ impl<'i> Reader<'i> {
         .secret()
     }
 
-    /// A comma separated list.
+    /// Reads a comma separated list.
     pub fn list(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Vec<String>> {
         self.one(
             section,
@@ -60,7 +60,7 @@ impl<'i> Reader<'i> {
         )
     }
 
-    /// An option that may be written several times; all values count, earlier files first.
+    /// Reads an option that may be written several times; all values count, those of earlier files first.
     pub fn multi(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Vec<String>> {
         let parse: Parse<Vec<String>> = Box::new(|texts| Ok(texts.to_vec()));
         Setting::new(
@@ -73,7 +73,7 @@ impl<'i> Reader<'i> {
         .multi()
     }
 
-    /// One of `choices`.
+    /// Reads one of `choices`.
     pub fn choice(
         &mut self,
         section: &str,
@@ -90,12 +90,12 @@ impl<'i> Reader<'i> {
         .choices(choices)
     }
 
-    /// An IP address or a host name.
+    /// Reads an IP address or a host name.
     pub fn host(&mut self, section: &str, option: &str) -> Setting<'_, 'i, String> {
         self.one(section, option, parse::host, Clone::clone, "address")
     }
 
-    /// A URL with a host and one of `schemes`. Credentials in it are not shown.
+    /// Reads a URL with a host and one of `schemes`. Credentials in it are not shown.
     pub fn url(
         &mut self,
         section: &str,
@@ -111,7 +111,7 @@ impl<'i> Reader<'i> {
         )
     }
 
-    /// A type of the component's own: `parse` reads it, `show` writes it back.
+    /// Reads a type of the component's own: `parse` reads it, `show` writes it back.
     pub fn parsed<T: 'static>(
         &mut self,
         section: &str,

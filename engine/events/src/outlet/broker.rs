@@ -1,4 +1,4 @@
-//! A broker as a place for events.
+//! A broker as an outlet for events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::Outlet;
 use crate::message::{Format, Message};
 use crate::metrics;
 
-/// Interval of messages about losses.
+/// Interval of log messages about losses.
 const TELL: Duration = Duration::from_secs(60);
 
 /// A bounded buffer in front of a broker.
@@ -38,7 +38,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Sends to `exchange`, once for each of `topics`.
+    /// Creates an outlet that sends to `exchange`, once for each of `topics`.
     pub fn new(
         carrier: Arc<dyn Carrier>,
         exchange: impl Into<String>,
@@ -63,7 +63,7 @@ impl Broker {
 
     /// Counts a loss; returns the number to log now, if any.
     fn lose(&self) -> Option<u64> {
-        // Two numbers that belong to no invariant: a poisoned lock guards them just as well.
+        // The two numbers have no common invariant, so a poisoned lock is harmless.
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
         losses.untold = losses.untold.saturating_add(1);
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The log as a place for events.
+//! The log as an outlet for events.
 
 use tachi_domain::event::Priority;
 
