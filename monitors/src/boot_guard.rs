@@ -1,9 +1,9 @@
 //! `tachi-monitor boot-guard`: delays nova-compute of a fenced host until its recovery is done and its queue is empty
 //! (R12, R25).
 //!
-//! It polls the API until the host may start, and exits; systemd starts nova-compute after that. Without an answer
-//! the last one counts: a host that was held stays held, any other starts after two minutes, because a region whose
-//! API is down must be able to boot.
+//! The guard polls the API until the host may start, and exits; systemd starts nova-compute after that. Without an
+//! answer the last one counts: a host that was held stays held. Any other host starts after two minutes, because a
+//! region whose API is down must be able to boot.
 
 mod wait;
 
@@ -21,10 +21,10 @@ use crate::failure::Failure;
 use crate::settings::{self, Settings};
 use crate::{out, saved};
 
-/// A question that takes longer is given up: the next one may reach another API.
+/// Timeout of a request; the next request may reach another API.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The state that is kept from one boot to the next.
+/// The state stored from one boot to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
     /// True if the host was held at the API's last answer.
@@ -32,7 +32,7 @@ struct Remembered {
     /// The recovery that held it.
     #[serde(default)]
     recovery: Option<String>,
-    /// Why.
+    /// The reason for the hold.
     #[serde(default)]
     reason: String,
 }
@@ -111,12 +111,12 @@ impl wait::Listen for Words {
     }
 }
 
-/// A line for the console and the journal: the unit sends standard output to both.
+/// Prints a line for the console and the journal: the unit sends standard output to both.
 fn say(text: &str) {
     out::line(format!("boot guard: {text}"));
 }
 
-/// `tachi-monitor boot-guard`.
+/// Runs `tachi-monitor boot-guard`.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     match prepared(args) {
         Ok((guard, mut words)) => Ok(guard.run(&mut words).await),
@@ -145,7 +145,8 @@ fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Words), Failure> {
     ))
 }
 
-/// No answer is possible: as after two minutes without one, but without waiting.
+/// Decides without the API, which cannot be reached without a configuration: as after two minutes without an answer,
+/// but at once.
 fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
     let last = memory.read();
     let why = failure.chain();

@@ -1,4 +1,4 @@
-//! `tachi-monitor check`: would a failure on this host be noticed and reported, and how soon?
+//! `tachi-monitor check`: checks if a failure on this host would be noticed and reported, and how soon.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use crate::kind::Kind;
 use crate::settings::Settings;
 use crate::{host, instance, introspective, out, process};
 
-/// The meaning of a finding.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Told {
-    /// As it should be.
+    /// No problem.
     Good,
-    /// To be known.
+    /// A fact to know.
     Note,
-    /// Failures would not be noticed or not be reported.
+    /// A problem: failures would not be noticed or not be reported.
     Wrong,
 }
 
-/// Something that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     /// The checked subsystem.
     pub part: String,
     /// The severity.
     pub told: Told,
-    /// In words.
+    /// The finding in words.
     pub text: String,
-    /// For a failure that can happen: the longest it takes from the failure until it is reported, in seconds.
+    /// The longest time from the failure until its report, in seconds, for a failure that can happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worst_seconds: Option<f64>,
 }
@@ -44,17 +44,17 @@ impl Finding {
         Self::new(part, Told::Good, text)
     }
 
-    /// To be known.
+    /// Creates a finding with a fact to know.
     pub fn note(part: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(part, Told::Note, text)
     }
 
-    /// Not as it should be.
+    /// Creates a finding with a problem.
     pub fn wrong(part: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(part, Told::Wrong, text)
     }
 
-    /// A failure that is noticed, and reported after `worst` at the latest while the API answers.
+    /// Creates a finding about a failure that is noticed, and reported within `worst` as long as the API answers.
     pub fn noticed(part: impl Into<String>, failure: impl Into<String>, worst: Duration) -> Self {
         Self {
             worst_seconds: Some(worst.as_secs_f64()),
@@ -86,15 +86,15 @@ impl Finding {
     }
 }
 
-/// Looks at what one monitor needs.
+/// The check of one monitor's prerequisites.
 #[async_trait::async_trait]
 pub trait Check: Send + Sync {
-    /// Checks the monitor. Takes no longer than a few seconds, whatever hangs. `registered` are the hosts of all
-    /// segments, if known.
+    /// Checks the monitor. Takes no longer than a few seconds, even if a checked part hangs. `registered` are the hosts
+    /// of all segments, if known.
     async fn check(&self, settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding>;
 }
 
-/// `tachi-monitor check`.
+/// Runs `tachi-monitor check`.
 pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     let settings = Settings::load(&args.config)?;
     let mut findings = vec![Finding::good("configuration", sources(&settings))];

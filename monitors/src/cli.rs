@@ -16,7 +16,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The command.
+/// A subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Watch the other hosts through a cluster
@@ -41,14 +41,14 @@ pub(crate) enum Command {
     Init(InitCommand),
     /// Print a configuration file with every option, what it does, its limits and its default, all commented out
     Sample,
-    /// Print what completes our commands and options in a shell
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
 }
 
-/// The configuration's files.
+/// Options that name the configuration files.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArgs {
     /// Read this file; may be repeated, later ones win. Default: the first of /etc/tachi/tachi-monitor.conf and
@@ -58,15 +58,15 @@ pub(crate) struct ConfigArgs {
     /// Read every *.conf in this folder, after the files; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Vec<PathBuf>,
-    /// Options of Masakari's command line beside the files.
+    /// Masakari's command line options other than the files.
     #[arg(skip)]
     pub(crate) log: LogArgs,
-    /// True if started by a name of Masakari's.
+    /// True if the program was started under a name of Masakari's.
     #[arg(skip)]
     pub(crate) masakari: bool,
 }
 
-/// `tachi-monitor host`.
+/// Arguments of `tachi-monitor host`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct HostArgs {
@@ -76,7 +76,7 @@ pub(crate) struct HostArgs {
     pub(crate) config: ConfigArgs,
 }
 
-/// The command, in place of watching.
+/// A command to run instead of watching.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
     /// Print the verdict on each node of a saved `crm_mon` output, and why
@@ -85,7 +85,7 @@ pub(crate) enum HostCommand {
     Alert,
 }
 
-/// `tachi-monitor init`.
+/// Subcommands of `tachi-monitor init`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
     /// Print the polkit rule that lets the process monitor start and restart the units of its list
@@ -95,7 +95,7 @@ pub(crate) enum InitCommand {
     Polkit(PolkitArgs),
 }
 
-/// `tachi-monitor init polkit`.
+/// Arguments of `tachi-monitor init polkit`.
 #[derive(Debug, Args)]
 pub(crate) struct PolkitArgs {
     #[command(flatten)]
@@ -103,7 +103,7 @@ pub(crate) struct PolkitArgs {
     /// Read this list instead of the one that the configuration names
     #[arg(long, value_name = "FILE")]
     pub(crate) process_list: Option<PathBuf>,
-    /// Form of the rule
+    /// Format of the rule
     #[arg(long, value_enum, default_value_t = PolkitForm::Rules)]
     pub(crate) form: PolkitForm,
     /// User of the process monitor
@@ -111,7 +111,7 @@ pub(crate) struct PolkitArgs {
     pub(crate) user: String,
 }
 
-/// Form of a polkit rule.
+/// The format of a polkit rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PolkitForm {
     /// JavaScript, for polkit 0.106 and later
@@ -120,7 +120,7 @@ pub(crate) enum PolkitForm {
     Pkla,
 }
 
-/// A name that cannot end a line or a string of the rule.
+/// Checks a user name that goes into the rule, so that it cannot end a line or a string there.
 fn user_name(text: &str) -> Result<String, String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
     if !text.is_empty() && text.chars().all(plain) {
@@ -130,7 +130,7 @@ fn user_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// `tachi-monitor check`.
+/// Arguments of `tachi-monitor check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Only for these monitors; default: all of them
@@ -138,12 +138,12 @@ pub(crate) struct CheckArgs {
     pub(crate) monitors: Vec<Kind>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Form of the answer
+    /// Output format
     #[arg(short = 'f', long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
-/// Form of an answer.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people
@@ -167,7 +167,8 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Pages are made when a command changes, not when a package is: one for another processor cannot ask its binary.
+    /// Man pages are generated when a command changes, not when a package is built: a build for another processor
+    /// cannot run its binary.
     #[test]
     fn deploy02_each_command_has_a_man_page_that_says_what_its_help_says() {
         let made = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use tachi_instance_ha::GeneratedTime;
 use tachi_spool::{Stamp, Stamps};
 
-/// Gives the time. For intervals there is `tokio::time::Instant`, which no test has to wait for.
+/// The wall clock. Intervals use `tokio::time::Instant`, which tests can advance.
 #[derive(Debug, Clone)]
 pub struct Clock {
     stamps: Stamps,
@@ -16,19 +16,19 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The machine's clocks.
+    /// Creates a clock that reads the machine's clocks.
     pub fn new() -> Self {
         Self {
             stamps: Stamps::new(),
         }
     }
 
-    /// Now, for a report: taken once, when something is seen.
+    /// Returns the current time for a report: taken once, when the event is seen.
     pub fn generated(&self) -> GeneratedTime {
         GeneratedTime::from_micros(self.stamps.now().wall)
     }
 
-    /// Now, by both clocks of the machine: what to keep on disk beside what was seen.
+    /// Returns the current time by both clocks of the machine, to store with an observation.
     pub fn stamp(&self) -> Stamp {
         self.stamps.now()
     }

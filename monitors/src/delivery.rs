@@ -1,7 +1,7 @@
 //! Delivers reports: one task, in order, until the API has answered.
 //!
 //! Reports with one subject keep their order. While the API is unreachable or refuses the login, all reports wait,
-//! longer each time; if the API fails on one report, or rejects it, only reports with its subject wait for it.
+//! longer each time. If the API fails on one report, or rejects it, only reports with its subject wait for it.
 
 mod choose;
 mod post;
@@ -27,22 +27,22 @@ use crate::settings::DeliverySettings;
 /// Interval of the loop when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Interval of checking that there is a valid token, so that no report has to wait for one.
+/// Interval of checking for a valid token, so that no report has to wait for one.
 const WARM: Duration = Duration::from_secs(30);
 
-/// A report of a host is tried again after this, however long API asks to retry later.
+/// Limit of the pause between attempts for a report of a host, however long the API asks to wait.
 const HOSTS_WAIT: Duration = Duration::from_secs(5);
 
 /// Difference of the clocks, in seconds, above which a warning is logged.
 const SKEW: i64 = 2;
 
-/// Counts reports that are not delivered, by why.
+/// Counts reports that are dropped, by reason.
 pub(crate) fn dropped(why: &'static str, reports: usize) {
     let reports = u64::try_from(reports).unwrap_or(u64::MAX);
     metrics::counter!("tachi_monitor_reports_dropped_total", "why" => why).increment(reports);
 }
 
-/// The task.
+/// The delivery task.
 pub(crate) struct Courier {
     pub(crate) store: Store,
     pub(crate) post: Arc<dyn Post>,
@@ -50,7 +50,7 @@ pub(crate) struct Courier {
     pub(crate) health: Health,
     pub(crate) clock: Clock,
     pub(crate) settings: DeliverySettings,
-    /// Between 0 and 1.
+    /// Returns a random number between 0 and 1.
     pub(crate) jitter: fn() -> f64,
 }
 
@@ -58,11 +58,11 @@ pub(crate) struct Courier {
 #[derive(Default)]
 struct Memory {
     tries: HashMap<u64, Tries>,
-    /// Failures in a row that nothing else would fare better than.
+    /// The number of consecutive failures that would affect every other report too.
     failures: u32,
     /// Set while the API is unreachable or refuses the login.
     not_before: Option<Instant>,
-    /// The API has asked to wait with these.
+    /// Set while the API has asked to wait with reports of hosts, or with all others.
     hosts_not_before: Option<Instant>,
     others_not_before: Option<Instant>,
     warm_at: Option<Instant>,
@@ -79,11 +79,10 @@ impl Memory {
 }
 
 impl Courier {
-    /// Delivers until `stop`, and then as long as it goes well, for a moment.
+    /// Delivers until `stop`, and then the rest for a limited time, as long as deliveries succeed.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut memory = Memory::default();
         let mut last = None;
-        // Prometheus sees an increase only of a counter that it has seen before.
         for why in ["overtaken", "too_old", "rejected"] {
             dropped(why, 0);
         }
@@ -107,7 +106,7 @@ impl Courier {
                     self.deliver(*record, &mut memory, &stop).await;
                     continue;
                 }
-                // Nothing more to do now, and no time to wait for better.
+                // The process is stopping, so there is no time to wait for better conditions.
                 Choice::Wait(_) | Choice::Nothing if last.is_some() => break,
                 Choice::Wait(until) => until.min(now + IDLE),
                 Choice::Nothing => now + IDLE,
@@ -128,7 +127,7 @@ impl Courier {
         }
     }
 
-    /// Keeps a good token at hand.
+    /// Keeps the token valid.
     async fn warm(&self, memory: &mut Memory, stop: &CancellationToken) {
         let now = Instant::now();
         if memory.failures > 0 || memory.warm_at.is_some_and(|at| at > now) {
@@ -236,7 +235,7 @@ impl Courier {
     }
 
     async fn forget(&self, seq: u64) {
-        // If the disk does not take it, it is delivered again, and known.
+        // If the disk does not record it, the report is delivered again, and the API detects the duplicate.
         if let Err(error) = self.store.with(move |spool| spool.gone(&[seq])).await {
             self.health.bad("spool", error.to_string());
         }
@@ -314,7 +313,7 @@ impl Courier {
         pause.mul_f64(1.0 + (self.jitter)().clamp(0.0, 1.0) / 4.0)
     }
 
-    /// MW27: a report's times are only as good as the clock.
+    /// Warns if the clock is wrong: a report's times are only as good as the clock (MW27).
     fn look_at_the_clock(&self, memory: &mut Memory) {
         let Some(skew) = self.post.skew_seconds() else {
             return;

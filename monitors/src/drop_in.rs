@@ -1,4 +1,4 @@
-//! The command lines of Masakari's monitors. Started by one of their names we are that monitor.
+//! The command lines of Masakari's monitors. Started under one of their names, this program acts as that monitor.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::cli::ConfigArgs;
 use crate::kind::Kind;
 use crate::out;
 
-/// The monitor that was started, by the name of a link to this binary or by the first word, and its words.
+/// Returns the requested monitor and its arguments, by the name of a link to this binary or by the first argument.
 pub(crate) fn started(given: &[OsString]) -> Option<(Kind, &[OsString])> {
     let named = |word: &OsStr| {
         let name = Path::new(word).file_name()?;
@@ -22,12 +22,12 @@ pub(crate) fn started(given: &[OsString]) -> Option<(Kind, &[OsString])> {
         return Some((kind, words));
     }
     let (first, words) = words.split_first()?;
-    // A path would be a file and no program.
+    // A path as first argument would be a file, not a program name.
     let kind = named(first).filter(|kind| first == kind.upstream())?;
     Some((kind, words))
 }
 
-/// Parses the arguments; returns the exit code if they do not ask for watching.
+/// Parses the arguments; returns the exit code for help, version or an error.
 pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
     let words = std::iter::once(OsString::from(kind.upstream())).chain(words.iter().cloned());
     let matched = Monitor::try_parse_from(words).map_err(|error| say(kind, &error))?;
@@ -44,7 +44,7 @@ fn say(kind: Kind, error: &clap::Error) -> u8 {
         out::line(crate::VERSION);
         return out::DONE;
     }
-    // One command line for all four: what is shown is to name the one that was started.
+    // All four share one command line, so the output is adapted to the program that was started.
     let text = error.render().to_string().replace(PLACEHOLDER, kind.upstream());
     if error.use_stderr() {
         out::note(text.trim_end());

@@ -13,7 +13,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// `what` was tried, and `source` came of it.
+    /// Creates a failure of the operation `what`, caused by `source`.
     pub fn new(what: impl Into<String>, source: impl Error + Send + Sync + 'static) -> Self {
         Self {
             what: what.into(),
@@ -31,7 +31,7 @@ impl Failure {
         }
     }
 
-    /// The configuration or the command line is wrong.
+    /// Creates a failure of the configuration or the command line.
     pub fn usage(what: impl Into<String>) -> Self {
         Self {
             usage: true,

@@ -1,4 +1,4 @@
-//! The guests' state at the boot of this host: `resume_guests_state_on_host_boot`, as its nova-compute reads it.
+//! The guests' state at the boot of this host: the setting `resume_guests_state_on_host_boot` of its nova-compute.
 //!
 //! A host that was fenced and whose instances run elsewhere must not start them again. The files that nova-compute
 //! reads follow from its command line; an unreadable setting is unknown, and never taken for safe.
@@ -19,10 +19,10 @@ const FIRST: &str = "/proc/1";
 /// oslo.config's search path for a Nova service without a file argument; its user's home is the same on all
 /// distributions.
 const FOLDERS: [&str; 4] = ["var/lib/nova/.nova", "var/lib/nova", "etc/nova", "etc"];
-/// Under which names, those of the project and of the program. All that are there are read.
+/// The names of configuration files: the project's and the program's. All existing ones are read.
 const NAMES: [&str; 2] = ["nova", PROGRAM];
 
-/// The setting.
+/// The value of the setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resume {
     Yes,
@@ -57,7 +57,7 @@ impl Guests {
     }
 }
 
-/// Looks; nothing where no nova-compute is to be seen. Reads files of other processes, which may take a while.
+/// Reads the setting; `None` if no nova-compute can be seen. Reads files of other processes, which may take a while.
 pub(crate) fn look(named: &[PathBuf]) -> Option<Guests> {
     if !named.is_empty() {
         return Some(read(&Sources {
@@ -65,7 +65,8 @@ pub(crate) fn look(named: &[PathBuf]) -> Option<Guests> {
             folders: Vec::new(),
         }));
     }
-    // Who is kept from seeing what others run (ProtectProc=) does not know what nova-compute reads, and leaves it to who does.
+    // A monitor that cannot see other users' processes (ProtectProc=) does not know the files of nova-compute. It
+    // reports nothing, so that a monitor that can see them decides.
     if !Path::new(FIRST).exists() {
         return None;
     }
@@ -94,7 +95,7 @@ fn of(compute: Option<&Running>, root: &Path) -> Option<Guests> {
     Some(read(&given))
 }
 
-/// True if a path means the same to that process. If this cannot be determined, it does not.
+/// True if a path means the same file to that process. If this cannot be determined, the result is false.
 fn is_in_our_tree(pid: i32) -> bool {
     let root = |process: Result<Process, procfs::ProcError>| {
         let mounts = process.and_then(|process| process.mountinfo()).ok()?;
@@ -119,7 +120,7 @@ impl Sources {
         self.files.is_empty() && self.folders.is_empty()
     }
 
-    /// Those of the command line; where it names none, those that are searched for.
+    /// Returns the files and folders of the command line; where it names none, those of the search path.
     fn given(command: &[String], root: &Path) -> Self {
         let mut given = Self::default();
         let mut words = command.iter();
@@ -145,7 +146,7 @@ impl Sources {
         given
     }
 
-    /// The first of each name, as oslo.config does it.
+    /// Returns the first existing file of each name, as oslo.config does.
     fn searched(root: &Path) -> Self {
         let first = |end: &str| {
             let places = |name: &str| {
@@ -164,7 +165,7 @@ impl Sources {
     }
 }
 
-/// By the rules of oslo.config. Left out it is Nova's default: they do not.
+/// Reads the setting by the rules of oslo.config. If it is missing, Nova's default applies: guests are not resumed.
 fn read(sources: &Sources) -> Guests {
     let known = KnownOptions::default();
     let ini = match Ini::load(&sources.files, &sources.folders, &[]) {
@@ -217,7 +218,8 @@ mod tests {
             self.0.path().join(path).display().to_string()
         }
 
-        /// Of a nova-compute that was started so; its paths begin at this machine's root.
+        /// Reads the setting of a nova-compute that was started with these words; its paths begin at this machine's
+        /// root.
         fn told(&self, words: &[&str]) -> (Resume, String) {
             let word = |word: &&str| word.replace("@/", &format!("{}/", self.0.path().display()));
             let compute = Running {
@@ -279,7 +281,7 @@ mod tests {
         ] {
             assert_eq!(machine.told(words), (resume, by.to_owned()), "{words:?}");
         }
-        // A folder beside the file is searched for, too.
+        // A folder beside the file is searched for too.
         let machine = Machine::new(&[
             ("etc/nova/nova.conf", FALSE),
             ("etc/nova/nova.conf.d/x.conf", TRUE),

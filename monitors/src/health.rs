@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time without a turn after which a loop is stuck.
+/// Time without progress after which a loop is stuck.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// The loop of the monitor itself.
+/// The name of the monitor's own loop.
 const WATCHING: &str = "watching";
 
 /// Health of a monitor. Clones share it.
@@ -35,9 +35,9 @@ struct State {
 /// The hosts that a host monitor watches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Watch {
-    /// The hosts, by their names in Nova; as they were when they could be judged last.
+    /// The hosts, by their names in Nova, as of the last time they could be judged.
     pub(crate) hosts: BTreeSet<String>,
-    /// True if it can judge them now.
+    /// True if the monitor can judge them now.
     pub(crate) now: bool,
 }
 
@@ -75,12 +75,12 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The loop that watches has come round.
+    /// Records a turn of the watching loop.
     pub fn beat(&self) {
         self.beat_of(WATCHING);
     }
 
-    /// This loop has come round.
+    /// Records a turn of this loop.
     pub(crate) fn beat_of(&self, name: &'static str) {
         let now = Instant::now();
         let mut state = self.state();
@@ -119,7 +119,7 @@ impl Health {
         }
     }
 
-    /// A host monitor can judge these hosts now. One that can judge none is blind.
+    /// Records that a host monitor can judge these hosts now. A monitor that can judge none is blind.
     pub(crate) fn watches(&self, hosts: impl IntoIterator<Item = String>) {
         let hosts: BTreeSet<String> = hosts.into_iter().collect();
         if hosts.is_empty() {
@@ -129,7 +129,7 @@ impl Health {
         }
     }
 
-    /// A host monitor can judge no host now.
+    /// Records that a host monitor can judge no host now.
     pub(crate) fn is_blind(&self) {
         self.state().watch.now = false;
     }
@@ -214,7 +214,7 @@ fn gauge(part: &'static str, good: bool) {
 }
 
 impl Condition {
-    /// On one line.
+    /// Returns the condition on one line.
     pub(crate) fn line(&self) -> String {
         let parts: Vec<String> = self
             .parts

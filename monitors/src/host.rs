@@ -44,10 +44,10 @@ use ipmi::PowerCheck;
 use poke::Pokes;
 use tools::Programs;
 
-/// Timeout of reading attributes: they only decide which bridge reports first.
+/// Timeout for reading attributes, which only decide which bridge reports first.
 const ATTRIBUTES: Duration = Duration::from_secs(2);
 
-/// The monitor.
+/// Creates the monitor.
 pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
     match settings.host.driver {
         "consul" => Ok(Box::new(consul::Driver::monitor(settings, clock)?)),
@@ -127,7 +127,7 @@ fn setup(settings: &Settings) -> Setup {
     }
 }
 
-/// `tachi-monitor host explain` and `tachi-monitor host alert`.
+/// Runs `tachi-monitor host explain` or `tachi-monitor host alert`.
 pub(crate) fn command(command: &HostCommand) -> Result<u8, Failure> {
     match command {
         HostCommand::Explain(args) => explain::run(args),
@@ -143,7 +143,7 @@ pub(crate) fn is_alert_agent() -> bool {
     poke::is_agent(std::env::args_os().next().as_deref())
 }
 
-/// The alert agent.
+/// Runs the alert agent.
 pub(crate) fn alert() -> ExitCode {
     poke();
     ExitCode::from(crate::out::DONE)

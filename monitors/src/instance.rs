@@ -26,7 +26,7 @@ use crate::settings::Settings;
 
 pub(crate) use judge::Rules;
 
-/// The monitor.
+/// Creates the monitor.
 pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
     let address = Address::parse(&settings.instance.uri, true)
         .map_err(|error| Failure::usage(format!("[libvirt] connection_uri: {error}")))?;
@@ -49,7 +49,7 @@ impl Check for Checks {
         const PART: &str = "instance";
         let libvirt = crate::libvirt::check(PART, &settings.instance.uri, true).await;
         if libvirt.told == Told::Wrong {
-            // Of a libvirt that cannot be asked no time can be promised.
+            // No time can be promised for a libvirt that does not answer.
             return vec![libvirt];
         }
         let mut findings = vec![libvirt];
@@ -68,7 +68,7 @@ impl Check for Checks {
     }
 }
 
-/// The longest that a frozen libvirtd is listened to.
+/// Time after which a frozen libvirtd is given up.
 const SILENCE: Duration = Duration::from_secs(8);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The introspective monitor: whether the agent in each guest answers.
+//! The introspective monitor: checks if the agent in each guest answers.
 //!
 //! ```text
 //! libvirtd <- ask (pings, a few at once) -> roster, mood (pure: how each guest answered) -> Reporter
@@ -23,9 +23,9 @@ use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
 
-/// The monitor.
+/// Creates the monitor.
 pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
-    // libvirt answers for an agent on a connection that may write only.
+    // libvirt passes commands to an agent only on a connection with write access.
     let address = Address::parse(&settings.instance.uri, false)
         .map_err(|error| Failure::usage(format!("[libvirt] connection_uri: {error}")))?;
     let socket = channel::pattern(&settings.guest.socket).map_err(|error| {
@@ -65,7 +65,7 @@ impl Check for Checks {
             ));
         }
         if unasked {
-            // Of a libvirt that cannot be asked no time can be promised.
+            // No time can be promised for a libvirt that does not answer.
             return findings;
         }
         let at_once = u32::try_from(guest.at_once).unwrap_or(u32::MAX);
@@ -96,7 +96,7 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(worst(seconds(10), seconds(2), 3, 1), seconds(55));
         assert_eq!(worst(seconds(10), seconds(2), 3, 3), seconds(55));
-        // More than can be asked in an interval take longer rounds.
+        // More guests than one round can poll within an interval make the rounds longer.
         assert_eq!(worst(seconds(10), seconds(2), 3, 20), seconds(150));
     }
 }

@@ -1,6 +1,6 @@
 //! The kinds of monitors.
 
-/// One of the four.
+/// The kind of a monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
     /// Watches the other hosts through a cluster
@@ -14,7 +14,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Host, Self::Process, Self::Instance, Self::Introspective];
 
     /// Returns its name, on the command line and in paths.
@@ -27,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// The name of Masakari's program.
+    /// Returns the name of Masakari's program.
     pub(crate) const fn upstream(self) -> &'static str {
         match self {
             Self::Host => "masakari-hostmonitor",

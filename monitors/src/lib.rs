@@ -48,7 +48,8 @@ mod fake_libvirt;
 #[cfg(test)]
 mod stage;
 
-/// Our version. Packages build with `TACHI_VERSION`, which names the commit; a plain `cargo build` has the number alone, so that a commit compiles nothing.
+/// The version. Packages build with `TACHI_VERSION`, which names the commit; a plain `cargo build` has the number
+/// alone, so that a new commit recompiles nothing.
 pub(crate) const VERSION: &str = match option_env!("TACHI_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),

@@ -14,14 +14,14 @@ const NAMESPACES: [&str; 2] = [
     "http://openstack.org/xmlns/libvirt/nova/1.0",
 ];
 
-/// Returns whether a guest is an instance of Nova's. One that no longer exists may have been.
+/// True if a guest is one of Nova's instances. A guest that no longer exists may have been one.
 pub(crate) async fn is_nova(connection: &Connection, domain: &Domain) -> Result<bool, CallError> {
     for namespace in NAMESPACES {
         if connection.metadata(domain, namespace).await?.is_some() {
             return Ok(true);
         }
     }
-    // No metadata: another owner's, unless the guest no longer exists.
+    // A guest without metadata belongs to another owner, unless it no longer exists.
     Ok(connection.lookup(domain.uuid).await?.is_none())
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn check(part: &'static str, uri: &str, read_only: bool) -> Fin
     }
 }
 
-/// An error and everything below it, on one line.
+/// Returns an error and all its causes, on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
@@ -104,7 +104,7 @@ impl Default for Backoff {
 impl Backoff {
     const LONGEST: Duration = Duration::from_secs(3);
 
-    /// The next pause. Monitors of many hosts share no daemon, but they may share a power failure.
+    /// Returns the next pause, with jitter: monitors of many hosts share no daemon, but they may share a power failure.
     pub(crate) fn next(&mut self) -> Duration {
         let pause = self.next;
         self.next = (self.next * 2).min(Self::LONGEST);

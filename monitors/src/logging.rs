@@ -9,7 +9,7 @@ const LEVELS: Levels = Levels {
     debug: "info,tachi_monitor=debug,tachi_instance_ha=debug,tachi_spool=debug,tachi_libvirt=debug,tachi_pacemaker=debug",
 };
 
-/// Starts the log; `masakari` if the monitor was started by a name of Masakari's.
+/// Starts the log. `masakari` is true if the monitor was started under a name of Masakari's.
 pub(crate) fn start(settings: &LogSettings, kind: Kind, masakari: bool) {
     let (name, form) = if masakari {
         (kind.upstream().to_owned(), Form::Oslo)
@@ -21,7 +21,7 @@ pub(crate) fn start(settings: &LogSettings, kind: Kind, masakari: bool) {
         form,
         levels: LEVELS,
     };
-    // A monitor that does not start because of its log sees nothing.
+    // A problem with the log must not prevent the monitor from starting.
     if let Err(why) = tachi_log::start(settings, program) {
         let started = tachi_log::start(&settings.on_stderr(), program);
         tracing::error!(%why, started = started.is_ok(), "the log goes to standard error instead");

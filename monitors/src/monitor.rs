@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::health::Health;
 use crate::reporter::Reporter;
 
-/// Watches something and reports what happens.
+/// A monitor that watches something and reports failures.
 #[async_trait]
 pub trait Monitor: Send {
     /// Watches until `stop`, or until it cannot continue.
@@ -17,7 +17,8 @@ pub trait Monitor: Send {
     ///
     /// # Errors
     ///
-    /// It can never work like this: the service manager must restart it, or an operator must fix it.
+    /// The monitor cannot work in this environment: the service manager must restart it, or an operator must fix the
+    /// cause.
     async fn run(
         self: Box<Self>,
         reporter: Reporter,

@@ -1,13 +1,13 @@
-//! Standard output and standard error. A closed pipe is a quiet end, never a panic.
+//! Standard output and standard error. A closed pipe ends the program quietly, never with a panic.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Done.
+/// Exit code for success.
 pub(crate) const DONE: u8 = 0;
-/// Failed.
+/// Exit code for a failure.
 pub(crate) const FAILED: u8 = 1;
-/// Usage or configuration.
+/// Exit code for an invalid command line or configuration.
 pub(crate) const USAGE: u8 = 2;
 
 /// Writes a line to standard output.
@@ -23,7 +23,7 @@ pub(crate) fn note(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
 }
 
-/// Prints the reason, and returns the exit code.
+/// Prints the reason and returns the exit code.
 pub(crate) fn fail(code: u8, why: &str) -> ExitCode {
     note(format!("tachi-monitor: {why}"));
     ExitCode::from(code)

@@ -51,10 +51,10 @@ const CONFIRM: Duration = Duration::from_secs(1);
 /// Interval of checking the list, and of the loop.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// The part of the health that the list is.
+/// Subsystem of the health: the process list.
 const LIST: &str = "process list";
 
-/// The monitor.
+/// Creates the monitor.
 pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Box<dyn Monitor> {
     let folder = settings.folder(Kind::Process);
     Box::new(Processes {
@@ -85,7 +85,7 @@ impl ProcessSettings {
     }
 }
 
-/// Reports, and remembers what was reported.
+/// Sends reports, and remembers the reported processes.
 struct Reports {
     reporter: Reporter,
     hostname: String,
@@ -101,7 +101,7 @@ impl Outlet for Reports {
             .report(&notification)
             .await
             .map_err(|error| Failure::new("reporting", error).chain())?;
-        // If the process dies before this, it is reported again, and known.
+        // If the monitor dies before this, the report is repeated, and the API detects the duplicate.
         self.given_up.add(process);
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Monitor for Processes {
         loop {
             health.beat();
             team.look_at(&self.settings.list, &mut seen, &health).await;
-            // Both only wait.
+            // Both branches only wait.
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(ROUND) => {}
@@ -184,7 +184,7 @@ fn file_id(path: &std::path::Path) -> Option<FileId> {
 }
 
 impl Team {
-    /// Reads the list if it is another one; the last good one stays in force (MW18).
+    /// Reads the list if the file has changed; the last valid one stays in force (MW18).
     async fn look_at(&mut self, path: &std::path::Path, seen: &mut Option<FileId>, health: &Health) {
         let ended = self.at.values().any(|(_, task)| task.is_finished());
         let id = file_id(path);
@@ -326,7 +326,7 @@ impl Check for Checks {
     }
 }
 
-/// `tachi-monitor init polkit`.
+/// Prints the polkit rule (`tachi-monitor init polkit`).
 pub(crate) fn polkit_rule(args: &PolkitArgs) -> Result<u8, Failure> {
     let entries = match &args.process_list {
         Some(path) => list::read(path)?,
@@ -336,13 +336,13 @@ pub(crate) fn polkit_rule(args: &PolkitArgs) -> Result<u8, Failure> {
     Ok(out::DONE)
 }
 
-/// A process, as it was started.
+/// A running process and its command line.
 pub(crate) struct Running {
     pub(crate) pid: i32,
     pub(crate) command: Vec<String>,
 }
 
-/// The processes of the machine that a name means, the oldest first.
+/// Returns the machine's processes that match a name, the oldest first.
 pub(crate) fn running(name: &str) -> Result<Vec<Running>, procfs::ProcError> {
     let found = find::find(name)?.into_iter();
     let running = found.map(|seen| Running {
@@ -353,14 +353,14 @@ pub(crate) fn running(name: &str) -> Result<Vec<Running>, procfs::ProcError> {
 }
 
 impl Pace {
-    /// From the end of a process until it is reported, if each command ends at once.
+    /// Returns the longest time from the end of a process until its report, if each command ends at once.
     fn worst(&self) -> Duration {
         let mut whole = self.confirm;
         if self.watch_only {
             return whole;
         }
         for round in 0..=self.retries {
-            // It is waited for until it appears.
+            // The monitor waits this long for the process to appear.
             whole += self.interval;
             if round < self.retries {
                 let doubled = 2_u32.saturating_pow(round.min(16));

@@ -20,10 +20,10 @@ const BATCH: usize = 64;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The disk did not take it, or there is no room.
+    /// The disk did not accept it, or the spool is full.
     #[error("keeping a report until it is delivered")]
     NotKept(#[source] Arc<SpoolError>),
-    /// The process ends.
+    /// The process is stopping.
     #[error("keeping a report: the monitor is stopping")]
     Stopping,
 }
@@ -32,14 +32,14 @@ type Kept = oneshot::Sender<Result<usize, ReportError>>;
 
 struct Message {
     entry: Option<Entry>,
-    /// Reports about this that wait are dropped, for this reason.
+    /// The subject whose pending reports are dropped, and the reason.
     overtakes: Option<(String, String)>,
     /// Query of the number of reports with this subject; writes nothing.
     asks: Option<String>,
     kept: Kept,
 }
 
-/// Takes reports. Clones report to the same place.
+/// A handle for reports. Clones report to the same spool.
 #[derive(Clone)]
 pub struct Reporter {
     queue: mpsc::Sender<Message>,
@@ -52,17 +52,17 @@ impl std::fmt::Debug for Reporter {
 }
 
 impl Reporter {
-    /// Stores a report. When this returns it is on the disk and will be delivered, in order, whatever happens: the
-    /// monitor may forget the event.
+    /// Stores a report. When this returns, the report is on the disk and will be delivered, in order, whatever happens:
+    /// the monitor may forget the event.
     ///
     /// # Errors
     ///
-    /// It is not stored. If writing failed, it is nevertheless delivered from memory: repeat it, unchanged, until it
-    /// is on the disk or delivered.
+    /// The report is not stored. If writing failed, it is nevertheless delivered from memory: repeat it, unchanged,
+    /// until it is on the disk or delivered.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, the report may have been stored.
+    /// If the future is dropped, the report may have been stored.
     pub async fn report(&self, notification: &Notification) -> Result<(), ReportError> {
         self.send(Some(entry(notification)), None).await.map(|_| ())
     }
@@ -72,17 +72,17 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// As for [`report`](Self::report); nothing is dropped then.
+    /// The same errors as [`report`](Self::report); nothing is dropped then.
     pub async fn report_instead(&self, notification: &Notification, why: &str) -> Result<usize, ReportError> {
         let overtakes = (notification.subject().to_owned(), why.to_owned());
         self.send(Some(entry(notification)), Some(overtakes)).await
     }
 
-    /// Drops what was reported about `subject` and not delivered yet: it is not so any more. Gives how many.
+    /// Drops undelivered reports about `subject`, which are obsolete. Returns their number.
     ///
     /// # Errors
     ///
-    /// The disk did not take it.
+    /// The disk did not accept it.
     pub async fn overtaken(&self, subject: &str, why: &str) -> Result<usize, ReportError> {
         self.send(None, Some((subject.to_owned(), why.to_owned()))).await
     }
@@ -91,7 +91,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// Unknown: the monitor is stopping.
+    /// The monitor is stopping, so the number is unknown.
     pub async fn waiting(&self, subject: &str) -> Result<usize, ReportError> {
         let (kept, answer) = oneshot::channel();
         let message = Message {
@@ -174,7 +174,7 @@ impl Keeper {
         if let Some(subject) = group.first_mut().and_then(|message| message.asks.take()) {
             let waiting = self.store.with(move |spool| about(spool, &subject).len()).await;
             for message in group {
-                // Who does not wait for the answer does not need it.
+                // A caller that does not wait needs no answer.
                 let _ = message.kept.send(Ok(waiting));
             }
             return;
@@ -201,9 +201,10 @@ impl Keeper {
                     record.is_some_and(|record| entries.iter().any(|entry| entry.body == record.body))
                 };
                 old.retain(|seq| !again(seq));
-                // First the new: if the process dies between the two, both are delivered, in their order.
+                // The new report is stored first: if the process dies between the two, both are delivered, in their
+                // order.
                 let put = match spool.put(entries, &at) {
-                    // It is held in memory.
+                    // The report is held in memory.
                     Err(error @ SpoolError::Write { .. }) => Err(error),
                     Err(error) => return (Err(error), false),
                     Ok(_) => Ok(()),
@@ -228,7 +229,7 @@ impl Keeper {
         }
         let outcome = outcome.map_err(|error| ReportError::NotKept(Arc::new(error)));
         for kept in waiting {
-            // Who does not wait for the answer does not need it.
+            // A caller that does not wait needs no answer.
             let _ = kept.send(outcome.clone());
         }
     }
@@ -239,7 +240,7 @@ fn about(spool: &Spool, subject: &str) -> Vec<u64> {
     about.map(|record| record.seq).collect()
 }
 
-/// A report and nothing else.
+/// True for a report that drops no others and queries nothing.
 fn plain(message: &Message) -> bool {
     message.overtakes.is_none() && message.asks.is_none()
 }

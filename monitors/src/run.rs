@@ -31,13 +31,13 @@ use crate::{
 /// Time for a finished monitor's tasks to report.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// The `tachi-monitor` program.
+/// Runs the `tachi-monitor` program.
 pub fn main() -> ExitCode {
-    // Before anything else: a cluster waits for it.
+    // The alert agent runs before anything else, because a cluster waits for it.
     if host::is_alert_agent() {
         return host::alert();
     }
-    // Two TLS stacks would make rustls panic at run time; there is one, and it is named here.
+    // Two TLS providers would make rustls panic at run time, so the only one is installed explicitly.
     if rustls::crypto::ring::default_provider()
         .install_default()
         .is_err()
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         Some(Err(code)) => return ExitCode::from(code),
         None => Asked::Command(Cli::parse_from(&given).command),
     };
-    // One thread is enough, and a thread costs memory on every hypervisor.
+    // One thread is enough, and each thread costs memory on every hypervisor.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(16)
@@ -67,12 +67,12 @@ pub fn main() -> ExitCode {
             Asked::Command(asked) => command(asked).await,
         }
     }));
-    // A name that is being looked up cannot be interrupted, and nothing that has to be done is left.
+    // A running name lookup cannot be interrupted, and no work is left that must be done.
     runtime.shutdown_background();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            // What is wrong with their configuration is a traceback in Masakari's programs, and 1.
+            // Masakari's programs end with a traceback and exit code 1 on an invalid configuration.
             let code = if failure.is_usage() && drop_in.is_none() {
                 out::USAGE
             } else {
@@ -83,11 +83,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The command.
+/// The requested action.
 enum Asked {
-    /// By the name of a monitor of Masakari's.
+    /// A monitor, started under a name of Masakari's.
     Watch(Kind, ConfigArgs),
-    /// By our own.
+    /// A command, started under our own name.
     Command(Command),
 }
 
@@ -119,7 +119,7 @@ fn completions(shell: clap_complete::Shell) -> u8 {
     out::DONE
 }
 
-/// The monitor of a kind.
+/// Creates the monitor of a kind.
 fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
     match kind {
         Kind::Host => host::monitor(settings, clock),
@@ -194,7 +194,7 @@ async fn serve(
                 tracing::info!(%address, "serving /healthz and /metrics");
                 tasks.spawn(telling::serve(listener, health.clone(), numbers, over.clone()));
             }
-            // Watching is worth more than being watched.
+            // Watching matters more than serving the health.
             Err(error) => {
                 tracing::error!(%error, "[monitor] {}_listen = {address}: health is not served", kind.name());
             }
@@ -232,7 +232,7 @@ async fn serve(
     let mut signals = Signals::new()?;
     notify(&[sd_notify::NotifyState::Ready]);
     let ended = loop {
-        // A signal that is not taken now is taken the next time, and the others only wait.
+        // A signal that is not taken now is taken the next time, and the other branches only wait.
         tokio::select! {
             stopping = signals.next() => if stopping { break None } else { reread() },
             ended = &mut watching => break Some(ended),
@@ -266,7 +266,7 @@ async fn serve(
     }
 }
 
-/// SIGHUP: opens the log again, and reads how much is logged.
+/// Handles SIGHUP: reopens the log, and reads the log level.
 fn reread(args: &ConfigArgs) {
     tachi_log::reopen();
     match Settings::load(args) {
@@ -285,7 +285,7 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-/// SIGTERM and SIGINT stop, SIGHUP opens the log again and reads its level.
+/// The handled signals: SIGTERM and SIGINT stop, SIGHUP reopens the log and reads its level.
 struct Signals {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,

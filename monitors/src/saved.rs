@@ -1,4 +1,4 @@
-//! Small state files of a monitor, replaced atomically: after a crash there is the new content or the old one.
+//! Small state files of a monitor, replaced atomically: after a crash the file has the new content or the old one.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A file cannot be read or written.
+/// An error in reading or writing a state file.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} {}", path.display())]
 pub(crate) struct SavedError {
@@ -16,7 +16,7 @@ pub(crate) struct SavedError {
     source: std::io::Error,
 }
 
-/// Reads what was written last; `None` if nothing was, or nothing that can be understood.
+/// Reads the last content; `None` if there is none, or it cannot be parsed.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SavedError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
@@ -29,8 +29,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SavedE
     }
 }
 
-/// Writes beside the file, syncs, renames, syncs the folder, which is made if it is missing. One process writes a file; what a
-/// dead one left half written is written over.
+/// Writes to a new file beside the old one, syncs, renames, and syncs the folder, which is created if it is missing.
+/// Only one process writes a file; a partial file of a dead process is overwritten.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), SavedError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let new = path.with_extension("new");

@@ -1,6 +1,6 @@
-//! The configuration: `masakarimonitors.conf` as it is, and a section `[monitor]` of our own.
+//! The configuration: an unchanged `masakarimonitors.conf`, and a section `[monitor]` of our own.
 //!
-//! All of it is read by every monitor, so that a wrong value is found whichever starts first.
+//! Every monitor reads all of it, so that a wrong value is found by the first one that starts.
 
 mod api;
 mod bridge;
@@ -27,10 +27,10 @@ pub use watch::{
     ConsulSettings, GuestSettings, HostSettings, InstanceSettings, KubernetesSettings, ProcessSettings,
 };
 
-/// Everything.
+/// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The name of this host in reports: that under which it is registered in a segment, which is Nova's.
+    /// The name of this host in reports: the name under which it is registered in a segment, which is Nova's.
     pub hostname: String,
     /// Folder of the monitors' state, with a subfolder for each.
     pub state_path: PathBuf,
@@ -69,20 +69,20 @@ pub struct Settings {
 pub(crate) struct DeliverySettings {
     /// Limits of the spool.
     pub(crate) limits: Limits,
-    /// A report that is older is dropped.
+    /// Age at which a report is dropped.
     pub(crate) max_age: Duration,
     /// Time for which a rejected report is retried: the host may be registered meanwhile.
     pub(crate) rejected_max_age: Duration,
     /// The first pause after a failure; each further one is twice as long.
     pub(crate) retry_min: Duration,
-    /// The longest.
+    /// The longest pause.
     pub(crate) retry_max: Duration,
     /// Time to deliver reports after the signal to stop.
     pub(crate) drain: Duration,
 }
 
 impl Settings {
-    /// Reads what the command line names, or the file that is found.
+    /// Loads the files of the command line, or the default file.
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, Failure> {
         let mut ini = Ini::load(&args.config_file, &args.config_dir, &search())
             .map_err(|errors| Failure::usage(errors.to_string()))?;
@@ -90,7 +90,7 @@ impl Settings {
         Self::read(&ini.with_environment(std::env::vars()))
     }
 
-    /// Reads it from `ini`.
+    /// Reads the options from `ini`.
     pub(crate) fn read(ini: &Ini) -> Result<Self, Failure> {
         let known = known()?;
         let mut r = Reader::new(ini, &known);
@@ -99,7 +99,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Every option there is.
+    /// Returns every option.
     pub(crate) fn declared() -> Result<Vec<Effective>, Failure> {
         let (ini, known) = (Ini::default(), known()?);
         let mut r = Reader::new(&ini, &known);
@@ -129,7 +129,8 @@ impl Settings {
         }
     }
 
-    /// Files that hold a secret and can be read by everybody on this machine, each with what to type.
+    /// Returns files that contain a secret and are readable by every user of this machine, each with the command to fix
+    /// it.
     pub(crate) fn exposed(&self) -> Vec<String> {
         let mut files: Vec<&str> = Vec::new();
         for option in self.report.effective.iter().filter(|option| option.secret) {
@@ -159,7 +160,7 @@ impl Settings {
         found.and_then(|(_, address)| address.as_deref())
     }
 
-    /// Upstream's rule: a folder that is named has to be one that can be written.
+    /// Checks the folder by upstream's rule: a configured folder must be writable.
     pub(crate) fn check_tempdir(&self) -> Result<(), Failure> {
         let Some(folder) = &self.tempdir else {
             return Ok(());

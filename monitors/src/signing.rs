@@ -1,9 +1,9 @@
-//! Heartbeat of the monitor: every ten seconds it reports to the API that it runs, its problems, and the hosts that
-//! it watches, so that operators see a dead monitor before a failure goes unreported.
+//! Heartbeat of the monitor: every ten seconds it reports to the API that it runs, its problems, and the hosts that it
+//! watches, so that operators see a dead monitor before a failure goes unreported.
 //!
-//! A heartbeat that cannot be sent is skipped, and no report waits for it. It has two more facts that only its host
-//! knows: the guests' state at boot, and how soon a host would be reported. With the `boot_id` and the uptime of its
-//! host a heartbeat can contradict a claim that the host is off.
+//! A heartbeat that cannot be sent is skipped, and no report waits for it. It contains two more facts that only its
+//! host knows: the guests' state at boot, and how soon a host would be reported. With the `boot_id` and the uptime of
+//! its host, a heartbeat can contradict a claim that the host is off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::kind::Kind;
 /// Interval of heartbeats.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// An API that does not take signatures, as Masakari's, or knows no such host yet, is asked again after this.
+/// Pause after a refusal, by an API that accepts no heartbeats (Masakari's) or does not know the host yet.
 const REFUSED: Duration = Duration::from_secs(60);
 
-/// An API of an older version refuses what it does not know: the boot is left out for this long.
+/// Time for which the boot's data is omitted after a refusal: an older API refuses unknown fields.
 const WITHOUT_BOOT: Duration = Duration::from_mins(10);
 
-/// A host in a region that does not answer is not counted as silent for one answer that came late.
+/// Timeout of a heartbeat. A single late answer of a slow region must not make the host count as silent.
 const LIMIT: Duration = Duration::from_secs(8);
 
 /// Interval of checking nova-compute's configuration.
@@ -48,7 +48,7 @@ const LONGEST: usize = 255;
 /// The destination of heartbeats.
 #[async_trait]
 pub(crate) trait Book: Send + Sync {
-    /// Writes one.
+    /// Sends one heartbeat.
     async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), Failed>;
 }
 
@@ -64,7 +64,7 @@ impl Book for Client {
 pub(crate) struct Notice {
     /// The known part.
     pub(crate) within: Duration,
-    /// Its components.
+    /// The components of the known part.
     pub(crate) by: String,
     /// The component that must detect the loss first, if its time is unknown; empty if there is none.
     pub(crate) unseen: String,
@@ -72,18 +72,18 @@ pub(crate) struct Notice {
     pub(crate) beside: String,
 }
 
-/// One monitor's.
+/// The heartbeat sender of one monitor.
 pub(crate) struct Signing {
     pub(crate) book: Arc<dyn Book>,
     pub(crate) host: String,
     pub(crate) kind: Kind,
     pub(crate) health: Health,
     pub(crate) clock: Clock,
-    /// Looks what comes of guests.
+    /// Reads the guests' state at boot.
     pub(crate) look: Arc<dyn Fn() -> Option<Guests> + Send + Sync>,
     /// The longest time to a report, if it watches others.
     pub(crate) notice: Option<Notice>,
-    /// Between 0 and 1: hosts that start together do not sign together.
+    /// Returns a random number between 0 and 1, so that hosts that start together do not send together.
     pub(crate) jitter: fn() -> f64,
 }
 
@@ -167,7 +167,7 @@ impl Signing {
 }
 
 impl Notice {
-    /// With what is known of the cluster by now.
+    /// Returns the notice with the detection time of the cluster, once that is known.
     fn with(&self, missed: Option<Duration>) -> Self {
         let Some(missed) = missed else {
             return self.clone();
@@ -188,7 +188,7 @@ impl Notice {
     }
 }
 
-/// Rounded up.
+/// Returns whole seconds, rounded up.
 fn whole(time: Duration) -> u32 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     u32::try_from(seconds).unwrap_or(MOST_SECONDS).min(MOST_SECONDS)

@@ -1,4 +1,4 @@
-//! For tests of the monitors of instances: a daemon, a spool, and a monitor between them.
+//! A test environment for the monitors of instances: a daemon, a spool, and a monitor between them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::health::Health;
 use crate::monitor::Monitor;
 use crate::reporter::Keeper;
 
-/// The daemon and what it leaves behind.
+/// The daemon and the monitor's files.
 pub(crate) struct Stage {
     pub(crate) fake: Fake,
     pub(crate) folder: tempfile::TempDir,
     store: Store,
 }
 
-/// A monitor that runs.
+/// A running monitor.
 pub(crate) struct Running {
     pub(crate) health: Health,
     stop: CancellationToken,
@@ -94,13 +94,13 @@ impl Running {
         until(is).await;
     }
 
-    /// Stops it like SIGTERM.
+    /// Stops the monitor like SIGTERM.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
 
-    /// Stops it like SIGKILL.
+    /// Stops the monitor like SIGKILL.
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;

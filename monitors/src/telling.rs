@@ -1,4 +1,4 @@
-//! `/healthz` and `/metrics`, on an address that is local unless the configuration differs.
+//! `/healthz` and `/metrics`, on a local address unless configured otherwise.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::health::Health;
 
-/// Connections at a time; a monitor has few listeners.
+/// Limit of concurrent connections; a monitor has few clients.
 const CONNECTIONS: usize = 8;
 
 /// Longest duration of a connection.
@@ -26,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// Bounds of the histograms, in seconds.
 const BOUNDS: [f64; 10] = [0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0, 60.0, 600.0];
 
-/// Starts to count.
+/// Installs the metrics recorder.
 pub(crate) fn count() -> Result<PrometheusHandle, BuildError> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BOUNDS)?
@@ -51,13 +51,13 @@ pub(crate) async fn serve(
         let Ok(permit) = std::sync::Arc::clone(&room).acquire_owned().await else {
             return;
         };
-        // A connection that was accepted and dropped in the same moment is one the client opens again.
+        // Dropping a connection that was accepted in the same moment is harmless: the client opens it again.
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, for example: an immediate retry would not help.
+            // The cause may be a lack of file descriptors: an immediate retry would not help.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };

@@ -1,4 +1,4 @@
-//! Waiting for the word that a host may start.
+//! The wait until a host may start.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::out;
 /// Time without an answer after which a host that was not held starts.
 pub(super) const OPENS_AFTER: Duration = Duration::from_secs(120);
 
-/// While it is held, the API is asked so often.
+/// Poll interval while the host is held.
 const HELD: Duration = Duration::from_secs(5);
 
 /// The first pause after a failure, and the longest.
@@ -28,27 +28,27 @@ pub(super) trait Ask: Send + Sync {
     async fn ask(&self) -> Result<BootGuard, String>;
 }
 
-/// State that outlives the boot.
+/// The state that outlives the boot.
 pub(super) trait Memory: Send + Sync {
     fn read(&self) -> Remembered;
     fn write(&self, now: &Remembered);
 }
 
-/// A person's word.
+/// An action of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
     /// The host's queue is empty.
     Emptied,
-    /// Start it whatever the API answers.
+    /// Start nova-compute whatever the API answers.
     Anyway,
-    /// Give it up.
+    /// Cancel the wait.
     Stop,
 }
 
 /// The source of signals.
 #[async_trait]
 pub(super) trait Listen: Send {
-    /// The next one. Nothing is lost if it is dropped.
+    /// Returns the next action. Dropping the future loses none.
     async fn next(&mut self) -> Came;
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Guard<A, M> {
     hostname: String,
     api: A,
     memory: M,
-    /// From 0 to 1: many hosts boot at once after a power failure.
+    /// Returns a random number from 0 to 1: many hosts boot at once after a power failure.
     jitter: fn() -> f64,
     told: Option<(String, Instant)>,
 }
@@ -82,7 +82,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         let name = self.hostname.clone();
         say(&format!("asking whether nova-compute of {name} may start"));
         loop {
-            // A request is never interrupted: it ends within seconds, and signals wait.
+            // A request is never interrupted: it ends within seconds, and signals wait that long.
             let wait = match self.api.ask().await {
                 Ok(now) => {
                     pause = PAUSES.0;
@@ -92,7 +92,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                         return out::DONE;
                     }
                     if emptied && now.queue_only {
-                        // All of it is in the past; nothing would reset this file later.
+                        // The hold is in the past, and nothing would reset this file later.
                         self.memory.write(&Remembered::default());
                         say(&format!(
                             "nova-compute of {name} may start: its queue has been emptied"
@@ -159,7 +159,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         }
     }
 
-    /// Before it has an effect: at the next boot the API may be down.
+    /// Stores the answer before it has an effect: the API may be down at the next boot.
     fn remember(&self, last: &mut Remembered, now: &BootGuard) {
         let now = Remembered {
             held: now.hold,

@@ -34,16 +34,16 @@ impl Lane {
 /// The next action.
 #[derive(Debug)]
 pub(super) enum Choice {
-    /// This one.
+    /// Deliver this report.
     Deliver(Box<Record>),
-    /// Wait until then.
+    /// Wait until this moment.
     Wait(Instant),
-    /// There is none.
+    /// There is nothing to deliver.
     Nothing,
 }
 
-/// The oldest that may be tried, and before which none about the same thing waits; reports of hosts first. A lane may be
-/// `closed` until a moment.
+/// Returns the oldest report that may be tried and that has no earlier pending report about the same subject; reports
+/// of hosts first. A lane may be `closed` until a moment.
 pub(super) fn choose<'r>(
     records: &(impl Iterator<Item = &'r Record> + Clone),
     tries: &HashMap<u64, Tries>,

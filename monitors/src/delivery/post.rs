@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use tachi_instance_ha::{Answer, Class, Client, Failed};
 use tachi_spool::Record;
 
-/// Takes reports.
+/// A receiver of reports.
 #[async_trait]
 pub(crate) trait Post: Send + Sync {
-    /// Takes one.
+    /// Sends one report.
     async fn post(&self, record: &Record) -> Result<Answer, Failed>;
-    /// Makes sure that the next one need not wait.
+    /// Ensures that the next report need not wait for a login.
     async fn warm(&self) -> Result<(), Failed>;
     /// Returns the API's clock minus the local one, in seconds.
     fn skew_seconds(&self) -> Option<i64>;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tachi_spool::Spool;
 
-/// The spool. Clones are the same.
+/// The spool, shared between clones.
 #[derive(Clone)]
 pub(crate) struct Store(Arc<Mutex<Spool>>);
 

@@ -27,22 +27,22 @@ use crate::reporter::{ReportError, Reporter};
 
 /// Maximum age of the CIB while `crm_mon` shows no change and there is no problem.
 const CIB_AGES: Duration = Duration::from_secs(10);
-/// While a fencing is expected the cluster is looked at this often,
+/// Poll interval of the cluster while a fencing is expected.
 const HASTE: Duration = Duration::from_millis(250);
-/// but for no longer than this.
+/// Longest time for polling at this interval.
 const LONGEST_HASTE: Duration = Duration::from_secs(120);
-/// When a node was last up is written to the disk this often; every change is written at once.
+/// Interval of writing the last time a node was up to the disk; every other change is written at once.
 const KEEP: Duration = Duration::from_secs(60);
-/// Interval of checking for the API's answer. Other bridges report, too, if this one can no longer claim it, because
-/// it dies or its next poll of the cluster hangs.
+/// Interval of checking for the API's answer. Other bridges report too if this bridge can no longer announce the
+/// answer, because it dies or its next poll of the cluster hangs.
 const SOON: Duration = Duration::from_millis(100);
-/// Pokes that come closer together are answered together.
+/// Time within which several pokes cause one poll.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// The destination of reports.
 #[async_trait]
 pub(crate) trait Sink: Send + Sync {
-    /// Kept on disk when this returns; what was reported about the same host and not delivered yet is dropped.
+    /// Stores a report on disk before it returns, and drops undelivered reports about the same host.
     async fn tell(&self, report: &Notification, why: &str) -> Result<(), ReportError>;
     /// True if a report with this subject is not delivered yet.
     async fn waits(&self, subject: &str) -> bool;
@@ -64,10 +64,10 @@ impl Sink for Reporter {
 pub(crate) struct Setup {
     /// This machine's name as a host.
     pub(crate) hostname: String,
-    /// Only remotes are hosts.
+    /// True if only remotes are hosts.
     pub(crate) restrict_to_remotes: bool,
     pub(crate) poll: Duration,
-    /// Poll interval while it stands by on a remote.
+    /// Poll interval while the bridge stands by on a remote.
     pub(crate) standby: Duration,
     pub(crate) turn: Duration,
     pub(crate) pace: Pace,
@@ -101,28 +101,28 @@ pub(crate) struct Bridge {
     claims: Claims,
     cib: Option<(CrmMon, Cib, Instant)>,
     hasty_since: Option<Instant>,
-    /// Every verdict is one that may last for days.
+    /// True if every verdict is one that may last for days.
     calm: bool,
     duty: Duty,
-    /// True if enough others are before it in line, with the time of this check.
+    /// True if enough bridges are before this one in line, with the time of this check.
     spare: Option<(bool, Instant)>,
     strangers: BTreeSet<String>,
     /// Unknown fence agents of this cluster that were logged.
     agents: BTreeSet<String>,
     resumed: bool,
     started: Instant,
-    /// Until a member is missed.
+    /// Time until the loss of a member is detected.
     corosync: Option<Duration>,
 }
 
 /// The current role of this bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Duty {
-    /// It reports.
+    /// The bridge reports.
     First,
-    /// There is a report to send, and it is not known yet which bridge sends it.
+    /// A report is pending, and it is not decided yet which bridge sends it.
     Undecided,
-    /// To wait until it is needed; see [`Bridge::may_stand_by`].
+    /// The bridge waits until it is needed; see [`Bridge::may_stand_by`].
     StandsBy,
 }
 
@@ -236,7 +236,7 @@ impl Bridge {
         }
     }
 
-    /// One look at the cluster, and what follows from it.
+    /// Polls the cluster once and acts on the result.
     pub(crate) async fn look(&mut self, sink: &dyn Sink, health: &Health) {
         match self.snapshot().await {
             Ok(snapshot) => {
@@ -277,7 +277,7 @@ impl Bridge {
         Ok(Snapshot::new(mon, Some(cib)).taken(self.wall()))
     }
 
-    /// Logs each fence agent that is not known to switch power: a fencing by it proves nothing.
+    /// Logs each fence agent that is not known to switch power: a fencing by such an agent proves nothing.
     fn name_strangers(&mut self, cib: &Cib) {
         for agent in cib.devices.iter().map(|device| &device.agent) {
             if is_unknown_agent(agent, &self.setup.rules) && self.agents.insert(agent.clone()) {
@@ -339,11 +339,11 @@ impl Bridge {
         self.save(health, false).await;
     }
 
-    /// Returns true if this bridge may poll seldom, because others can report and nothing is pending.
+    /// Returns true if this bridge may poll less often, because others can report and nothing is pending.
     ///
     /// A request from a remote uses the connection that a cluster node's controller keeps to it. If the remote dies
     /// during one, that controller waits for the dead connection and does nothing else; it may be considered failed,
-    /// and its node fenced. So a bridge on a remote polls as seldom as possible.
+    /// and its node fenced. A bridge on a remote therefore polls as seldom as possible.
     async fn may_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
         let remote = |node: &Node| node.name == me && node.kind == Kind::Remote;
         let kept = self.memory.ledger.nodes.values().all(|told| told.handed_over);
@@ -354,7 +354,8 @@ impl Bridge {
         {
             return false;
         }
-        // The line is a request, too, and changes seldom: a bridge that polls each second does not read it each time.
+        // Reading the line is a request too, and the line changes seldom: a bridge that polls each second does not read
+        // it each time.
         if let Some((spare, at)) = self.spare
             && at.elapsed() < self.setup.standby
         {
@@ -366,7 +367,7 @@ impl Bridge {
         spare
     }
 
-    /// The verdicts on nodes that are hosts and not this machine.
+    /// Returns the verdicts on nodes that are hosts, except this machine.
     fn hosts(
         &mut self,
         snapshot: &Snapshot,
@@ -392,7 +393,8 @@ impl Bridge {
         hosts
     }
 
-    /// Sets the watched hosts. Of those that it cannot judge it would report nothing.
+    /// Sets the watched hosts. A host that cannot be judged is not among them, because nothing would be reported about
+    /// it.
     fn tell_watch(&self, hosts: &BTreeMap<String, Judgement>, health: &Health) {
         let seen = hosts
             .iter()
@@ -400,7 +402,7 @@ impl Bridge {
         health.watches(seen.filter_map(|(node, _)| self.setup.names.host(node).ok()));
     }
 
-    /// Looks more often while the end of a fencing is near.
+    /// Polls more often while the end of a fencing is near.
     fn hasten(&mut self, hosts: &BTreeMap<String, Judgement>, snapshot: &Snapshot, now: Instant) {
         let pending = snapshot
             .mon
@@ -411,7 +413,7 @@ impl Bridge {
         self.hasty_since = open.then(|| self.hasty_since.unwrap_or(now));
     }
 
-    /// Writes what has changed; when a node was last up only now and then.
+    /// Writes changes to the disk. A change of only the last time a node was up is written at intervals.
     async fn save(&mut self, health: &Health, now: bool) {
         let due = self.saved.1.is_none_or(|at| at.elapsed() >= KEEP);
         if self.memory == self.saved.0 || !(now || due || lasting(&self.memory) != lasting(&self.saved.0)) {
@@ -439,8 +441,8 @@ fn lasting(memory: &Memory) -> Memory {
     memory
 }
 
-/// True unless the next read of the CIB may change it: both programs agree. A node that is off by the CIB alone may
-/// be back already: the CIB was read a moment before.
+/// True unless the next read of the CIB may change the judgement: both programs agree. A node that is off by the CIB
+/// alone may be back already: the CIB was read a moment before.
 fn lasts(node: &Node, judgement: Option<&Judgement>) -> bool {
     match judgement.map(|judgement| judgement.verdict) {
         Some(Verdict::Up) => true,
@@ -449,7 +451,7 @@ fn lasts(node: &Node, judgement: Option<&Judgement>) -> bool {
     }
 }
 
-/// True if nothing changes: the CIB's earlier records are still valid.
+/// True if nothing but the time has changed: the CIB's earlier records are still valid.
 fn same(before: &CrmMon, now: &CrmMon) -> bool {
     let dated = CrmMon {
         at: before.at,

@@ -12,7 +12,7 @@ use crate::check::{Check, Finding};
 use crate::settings::Settings;
 use crate::signing::Notice;
 
-/// A check answers soon, whatever hangs.
+/// Timeout of a check.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Time for starting two programs and for the disk on a busy machine.
 const OVERHEAD: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ const PART: &str = "host";
 /// Limit of listed names of hosts that are not nodes.
 const NAMED: usize = 5;
 
-/// The checks.
+/// The checks of the host monitor.
 pub(crate) struct Checks;
 
 #[async_trait::async_trait]
@@ -45,7 +45,7 @@ impl Check for Checks {
 const NOTHING_PROVEN: &str = "hosts that fail are told as UNKNOWN, from which an engine in mode external recovers nothing: give the \
                               engine the hosts' power controllers ([fencing] mode = engine)";
 
-/// A driver that reads no power proves nothing.
+/// Returns a note that this driver proves nothing, because it reads no power.
 fn unproven(who: &str, settings: &Settings) -> Option<Finding> {
     let text = format!("{who} proves nothing: {NOTHING_PROVEN}");
     (!settings.host.normal_without_proof).then(|| Finding::note(PART, text))
@@ -155,7 +155,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[Registered]>) -> Ve
     findings
 }
 
-/// An error with its cause.
+/// Returns an error with its cause, on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let below = error
         .source()
@@ -322,7 +322,8 @@ mod tests {
             (Told::Note, "registered hosts that are no nodes of this cluster, so that it tells nothing about them: \
                           cmp2.maas, a, b, c, d and 1 more".to_owned()),
         ]);
-        // `registration` checks this machine's own name, and members do not matter to a bridge that watches remotes.
+        // The check `registration` covers this machine's own name, and members do not matter to a bridge that watches
+        // remotes.
         let told = told(&format!("{map}restrict_to_remotes = true\n"), Some("cmp3"));
         assert!(
             !told
@@ -342,7 +343,7 @@ mod tests {
         assert!(never.beside.ends_with("has fenced a node"), "{never:?}");
     }
 
-    /// The charms' default has no fencing, and no warning that nothing is recovered then.
+    /// The charms' default has no fencing, and does not warn that nothing is recovered then.
     #[test]
     fn f14_a_cluster_that_never_proves_a_host_off_is_told_with_what_to_do() {
         let mon = |stonith: bool| {

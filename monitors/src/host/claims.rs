@@ -1,8 +1,8 @@
-//! Claims: which of the bridges reports.
+//! Claims: they decide which of the bridges reports.
 //!
-//! Every bridge sets one private attribute on its node: its presence, and its claims. Private attributes are in the
-//! memory of the cluster and cost no change of the CIB. They are read when there is a report to send, and by bridges
-//! that may stand by.
+//! Every bridge sets one private attribute on its node: its presence, and its claims. The cluster keeps private
+//! attributes in memory, so they cost no change of the CIB. They are read when there is a report to send, and by
+//! bridges that may stand by.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,18 +22,18 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Number of turns after its own that a bridge waits for the claim of a single remote.
 const PATIENCE: u32 = 2;
 
-/// The bridge that reports.
+/// The decision which bridge reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// This bridge's, now.
+    /// This bridge reports now.
     Mine,
-    /// Not decided yet.
+    /// There is no decision yet.
     Wait,
     /// Another bridge has reported it, and the API has answered.
     Told(String),
     /// Another bridge has reported a later event, and the API has answered.
     Overtaken {
-        /// The bridge.
+        /// The other bridge.
         bridge: String,
         /// The key of its last report.
         key: String,
@@ -43,9 +43,9 @@ pub(crate) enum Word {
 /// A moment on two clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    /// The one that the keys of reports are dated by.
+    /// The clock that dates the keys of reports.
     pub(crate) wall: Time,
-    /// The one that waits are measured by.
+    /// The clock that measures waits.
     pub(crate) steady: Instant,
 }
 
@@ -61,7 +61,7 @@ struct Wait {
     due: Instant,
     /// True if no bridge is before this one in line.
     first: bool,
-    /// Another bridge that claims it, its progress, and when that was first seen.
+    /// Another bridge that claims the report, its progress, and the first observation of that progress.
     other: Option<(String, u64, Instant)>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// Each bridge in line waits one `turn` longer than the one before it.
+    /// Creates the claims of a bridge. Each bridge in line waits one `turn` longer than the one before it.
     pub(crate) fn new(turn: Duration) -> Self {
         Self {
             turn,
@@ -106,7 +106,8 @@ impl Claims {
         key: &str,
         now: Moment,
     ) -> Word {
-        // No bridge reports its own node: a dead one has not, and a running one is no judge of it.
+        // No bridge reports its own node: a dead bridge cannot have reported, and a running one cannot judge its own
+        // node.
         let others: Vec<_> = said
             .unwrap_or_default()
             .iter()
@@ -146,7 +147,7 @@ impl Claims {
                     line.retain(|bridge| bridge.node != node);
                     delay(me, &line, turn)
                 }
-                // Without a word from the others the DC's bridge goes first.
+                // If the other bridges' attributes cannot be read, the DC's bridge goes first.
                 None if mon.dc.as_deref() == Some(me) => Duration::ZERO,
                 None => turn,
             };
@@ -161,7 +162,7 @@ impl Claims {
         let Some(wait) = self.waits.get_mut(node) else {
             return Word::Mine;
         };
-        // The word of one remote alone is waited upon for a while, and no longer: it may be false.
+        // The claim of a single remote is waited for only for a limited time: it may be false.
         let patient = !trust.is_member(me) && now < wait.due + turn * PATIENCE;
         let taken = trust
             .believed(in_state(ClaimState::Spooled))
@@ -194,8 +195,8 @@ impl Claims {
             self.waits.remove(node);
             return Word::Mine;
         }
-        // A bridge that is not the first in line announces its intention, and reads again: otherwise two that see the
-        // same event at the same moment would both report.
+        // A bridge that is not the first in line announces its intention, and reads again. Otherwise two bridges that
+        // see the same event at the same moment would both report.
         let intended = self
             .mine
             .get(node)
@@ -252,7 +253,7 @@ impl Claims {
         open.map(|(node, _)| node.clone()).collect()
     }
 
-    /// The API has answered.
+    /// Records that the API has answered.
     pub(crate) fn accepted(&mut self, node: &str) {
         if let Some(mine) = self.mine.get_mut(node) {
             mine.claim.state = ClaimState::Accepted;
@@ -287,13 +288,13 @@ impl Claims {
             Ok(()) => self.announced = Some((now, value)),
             Err(error) => {
                 tracing::warn!(error = %error, "failed to announce claims to the other bridges; the API rejects duplicates");
-                // Tried again with the next beat, not at once.
+                // Retried with the next heartbeat, not at once.
                 self.announced = Some((now, String::new()));
             }
         }
     }
 
-    /// Leaves the line.
+    /// Announces that this bridge leaves the line.
     pub(crate) async fn leave(&self, cluster: &dyn Cluster) {
         if let Err(error) = cluster.set_attribute(ATTRIBUTE, &self.value(false)).await {
             tracing::debug!(error = %error, "failed to announce the shutdown to the other bridges");
@@ -359,7 +360,7 @@ impl Trust<'_> {
         })
     }
 
-    /// One of `claims`, if those who make them are believed: a member, or two.
+    /// Returns one of `claims` if its claimants are trusted: a member, or two bridges.
     fn believed<'c>(
         &self,
         claims: impl Iterator<Item = (&'c str, &'c Claim)>,
@@ -383,12 +384,12 @@ fn claim_about(value: &str, node: &str) -> Option<Claim> {
     Claim::parse(claim)
 }
 
-/// The same about one report.
+/// Parses a bridge's claim to one report about a node.
 fn claim_on(value: &str, node: &str, key: &str) -> Option<Claim> {
     claim_about(value, node).filter(|claim| same_event(&claim.key, key))
 }
 
-/// The bridges that are there, on nodes that are online; this one always.
+/// Returns the present bridges, on nodes that are online; this bridge is always included.
 fn line(me: &str, mon: &CrmMon, said: &[(String, String)]) -> Vec<Bridge> {
     let there = |name: &str| {
         name == me

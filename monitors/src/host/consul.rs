@@ -1,10 +1,10 @@
 //! The Consul driver: up to three networks, each with its own Consul cluster, and a matrix of the networks that must
 //! have lost a host before it is reported as stopped.
 //!
-//! Differences from the Python monitor: a member that left in order (`leaving`, `left`) has not failed; a host that
-//! an agent does not list is unknown there, and its place in the vector remains; an agent that does not answer, lists
-//! no member, or sees most others gone makes its network unknown and no other; a vector with unknown places is
-//! decided only if all their values give the same result.
+//! Differences from the Python monitor: a member that left in order (`leaving`, `left`) has not failed; a host that an
+//! agent does not list is unknown there, and its place in the vector remains. An agent that does not answer, lists no
+//! member, or sees most others gone makes only its own network unknown. A vector with unknown places is decided only if
+//! all their values give the same result.
 
 mod agent;
 mod matrix;
@@ -25,7 +25,7 @@ use crate::health::Health;
 use crate::settings::Settings;
 use crate::signing::Notice;
 
-/// The networks, as Consul sees them.
+/// The driver that reads the networks through Consul.
 pub(crate) struct Driver {
     agents: Vec<(String, String)>,
     matrix: Matrix,
@@ -69,7 +69,7 @@ impl Driver {
         })
     }
 
-    /// The monitor.
+    /// Creates the monitor.
     pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Sampler<Self>, Failure> {
         Sampler::new(Self::new(settings, clock)?, settings)
     }

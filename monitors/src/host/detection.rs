@@ -1,7 +1,7 @@
-//! Longest time until the cluster detects the loss of a node, by its configuration.
+//! The longest time until the cluster detects the loss of a node, by its configuration.
 //!
-//! The monitor of its connection, in the CIB, detects a remote; corosync, by the token timeout in its file, a member.
-//! If neither states it, it is unknown.
+//! For a remote, the time depends on the monitor of its connection, in the CIB. For a member, it depends on corosync's
+//! token timeout, in its file. If neither states it, it is unknown.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,8 @@ const FILE: &str = "/etc/corosync/corosync.conf";
 const TOKEN: u64 = 3_000;
 const COEFFICIENT: u64 = 650;
 
-/// Until a member is missed, by the file of this machine; `None` if it has none that can be read.
+/// Returns the time until the loss of a member is detected, by the file of this machine; `None` if the file cannot be
+/// read.
 pub(super) fn corosync() -> Option<Duration> {
     let text = std::fs::read_to_string(Path::new(FILE)).ok()?;
     Some(missed(&text))
@@ -43,7 +44,7 @@ fn missed(text: &str) -> Duration {
     Duration::from_millis(token.saturating_add(consensus))
 }
 
-/// Of the nodes that are hosts, the one that is missed last.
+/// Returns the longest detection time among the nodes that are hosts.
 pub(super) fn longest(
     setup: &Setup,
     corosync: Option<Duration>,

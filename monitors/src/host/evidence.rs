@@ -7,10 +7,10 @@ use serde::Serialize;
 use tachi_instance_ha::{ClusterStatus, GeneratedTime, HostEvent, HostStatus, Notification};
 use tachi_pacemaker::{Proof, Said, Time};
 
-/// Longer texts are not taken by the API.
+/// Longest text that the API accepts.
 const LONGEST: usize = 255;
 
-/// Evidence, version 1, as docs/reference/evidence.md has it.
+/// Evidence, version 1, in the form of docs/reference/evidence.md.
 #[derive(Serialize)]
 struct Evidence<'e> {
     version: u8,
@@ -41,11 +41,11 @@ pub(crate) struct Circumstances<'c> {
     pub(crate) cluster: &'c str,
     /// The reporter.
     pub(crate) reporter: &'c str,
-    /// When the node was last up, by this machine's clock.
+    /// The last time the node was up, by this machine's clock.
     pub(crate) last_up: Option<Time>,
 }
 
-/// The report about `host`.
+/// Returns the report about `host`.
 pub(crate) fn notification(
     host: &str,
     said: Said,
@@ -92,7 +92,7 @@ fn header(host: &str, at: Time, proof: &Proof, about: Circumstances<'_>) -> Opti
         delegate: proof.delegate.as_deref().and_then(text),
         origin: origin.as_deref().and_then(text),
         completed_at: stamp(proof.completed),
-        // On a remote this is another clock than the cluster's: left out where it contradicts.
+        // On a remote this clock differs from the cluster's: the time is omitted where it contradicts the proof.
         last_up_at: about.last_up.filter(|up| *up <= proof.completed).map(stamp),
         observed_at: stamp(at),
         reporter: text(about.reporter)?,

@@ -1,4 +1,4 @@
-//! `tachi-monitor host explain`: the verdict on each node of a saved output, and why.
+//! `tachi-monitor host explain`: the verdict on each node of a saved output, with its reason.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use crate::cli::Format;
 use crate::failure::Failure;
 use crate::out;
 
-/// `tachi-monitor host explain`.
+/// Arguments of `tachi-monitor host explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Output of `crm_mon --output-as=xml`; - is standard input
@@ -24,10 +24,10 @@ pub(crate) struct ExplainArgs {
     /// When a node was last seen up, such as cmp1=2026-11-20T07:06:43Z; may be repeated
     #[arg(long, value_name = "NODE=TIME", value_parser = last_up)]
     last_up: Vec<(String, Time)>,
-    /// A fence agent that switches power, besides those that are known; may be repeated
+    /// An additional fence agent that switches power; may be repeated
     #[arg(long, value_name = "AGENT")]
     power_agent: Vec<String>,
-    /// Form of the answer
+    /// Output format
     #[arg(short = 'f', long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -44,7 +44,7 @@ fn last_up(text: &str) -> Result<(String, Time), String> {
     Ok((node.to_owned(), time))
 }
 
-/// Prints the verdicts. 1 if what the cluster printed cannot be read: then every node is `blind`.
+/// Prints the verdicts. Returns 1 if the cluster's output cannot be parsed: then every node is `blind`.
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let mon = read(&args.crm_mon)?;
     let cib = args.cib.as_deref().map(read).transpose()?;
@@ -85,7 +85,8 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     }
 }
 
-/// When each node was last up, under the name that the cluster lists: it compares without regard to case.
+/// Returns the time each node was last up, under the name that the cluster lists, which it compares without regard to
+/// case.
 fn history(args: &ExplainArgs, mon: &CrmMon) -> History {
     args.last_up
         .iter()

@@ -1,4 +1,4 @@
-//! A server that answers what a test puts there.
+//! A server for tests that returns configured answers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// Answers by path and query; what is not there is 404. Remembers the requests.
+/// A server that answers by path and query, with 404 for unknown ones, and remembers the requests.
 pub(super) struct Server {
     pub(super) address: String,
     answers: Arc<Mutex<HashMap<String, String>>>,

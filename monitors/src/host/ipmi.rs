@@ -1,7 +1,7 @@
-//! `disable_ipmi_check = false`: reads the host's own power controller before it is reported as off.
+//! `disable_ipmi_check = false`: reads the host's own power controller before the host is reported as off.
 //!
-//! As in the Python monitor, with the parameters of a device of the host in the CIB, but it can only veto: the proof
-//! is the cluster's. A controller that does not answer, and a host without one in the CIB, change nothing.
+//! The parameters come from a device of the host in the CIB, as in the Python monitor, but the check can only veto: the
+//! proof is the cluster's. A controller that does not answer, and a host without one in the CIB, change nothing.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) enum Power {
     Off,
 }
 
-/// Options of reading power controllers.
+/// Options for reading power controllers.
 #[derive(Debug, Clone)]
 pub(crate) struct PowerCheck {
     pub(crate) program: String,
@@ -51,7 +51,8 @@ impl PowerCheck {
 
     async fn once(&self, call: &Call) -> Option<Power> {
         let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
-        // A command line can be read by everyone on the machine, and an environment by all that runs as the same user.
+        // The password goes into the environment: every user of the machine can read a command line, but only processes
+        // of the same user an environment.
         match run(&self.program, &args, Some(&call.password), self.timeout).await {
             Ok(text) if text.contains("Power is off") => Some(Power::Off),
             Ok(text) if text.contains("Power is on") => Some(Power::On),
@@ -64,7 +65,7 @@ impl PowerCheck {
     }
 }
 
-/// One way to call `ipmitool`.
+/// The arguments and the password of a call to `ipmitool`.
 #[derive(PartialEq, Eq)]
 struct Call {
     args: Vec<String>,
@@ -78,10 +79,10 @@ fn call(device: &Device, node: &str) -> Option<Call> {
             .find_map(|name| device.parameters.get(*name))
             .filter(|value| !value.is_empty())
     };
-    // Only a device that names this node and no other: the address is one machine's.
+    // Only a device that names this node and no other qualifies: its address is one machine's.
     let names = one_of(&["hostname", "pcmk_host_list", "hostlist"])?;
     let mut names = names.split([' ', ',', ';']).filter(|name| !name.is_empty());
-    // Pacemaker compares names of nodes without regard to case.
+    // Pacemaker compares names of nodes ignoring case.
     let mine = names.next().is_some_and(|name| name.eq_ignore_ascii_case(node));
     if !AGENTS.contains(&device.agent.as_str()) || !mine || names.next().is_some() {
         return None;
@@ -97,7 +98,7 @@ fn call(device: &Device, node: &str) -> Option<Call> {
         args.extend(["-p".to_owned(), port.clone()]);
     }
     args.extend(["power".to_owned(), "status".to_owned()]);
-    // What begins with a dash would be an option of ipmitool.
+    // A value with a leading dash would be an option of ipmitool.
     let harmless = [interface, address, user]
         .iter()
         .all(|value| !value.starts_with('-'));

@@ -1,9 +1,9 @@
 //! The Kubernetes driver: nodes that are no longer `Ready`.
 //!
 //! Like the Python monitor, it runs in the cluster under a service account, reports STOPPED and never STARTED, and
-//! sends no `cluster_status`. Differences: every node has its own initial state, so that a node that was never seen
-//! alive is not reported as stopped; long lists are read completely; the token is read for each request, because it
-//! is rotated every hour.
+//! sends no `cluster_status`. Differences: every node has its own initial state, so that a node that was never seen up
+//! is not reported as stopped; long lists are read completely; the token is read for each request, because it is
+//! rotated every hour.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const ANSWER: Duration = Duration::from_secs(10);
 /// Nodes on one page; a node is some ten kilobytes.
 const PAGE: usize = 50;
-/// Longer lists are no lists.
+/// Limit of pages of one list.
 const PAGES: usize = 1000;
 const LONGEST: usize = 64 << 20;
 
@@ -86,7 +86,7 @@ impl Node {
     }
 }
 
-/// The nodes, as Kubernetes sees them.
+/// The driver that reads the nodes through Kubernetes.
 pub(crate) struct Driver {
     url: String,
     labels: String,
@@ -127,7 +127,7 @@ impl Driver {
         )
     }
 
-    /// The monitor.
+    /// Creates the monitor.
     pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Sampler<Self>, Failure> {
         Sampler::new(Self::new(settings, clock)?, settings)
     }
@@ -189,7 +189,7 @@ impl Driver {
             }
             let list: List = serde_json::from_slice(&body)
                 .map_err(|error| Failure::new(format!("reading the answer of {url}"), error))?;
-            // An answer of something else would make every node vanish.
+            // An answer of another kind would make every node vanish.
             if list.kind != "NodeList" {
                 return Err(Failure::told(format!("{url} answers with a {}", list.kind)));
             }
@@ -215,7 +215,7 @@ impl Eyes for Driver {
                 return None;
             }
         };
-        // A monitor whose own kubelet is silent cannot judge others.
+        // A monitor whose own kubelet does not report cannot judge others.
         if states.remove(&self.hostname) == Some(State::Down) {
             health.bad(
                 "kubernetes",

@@ -16,10 +16,10 @@ use crate::failure::Failure;
 /// Default socket of a bridge.
 pub(crate) const SOCKET: &str = "/run/tachi-monitor/host/pacemaker-alert.sock";
 
-/// Under this name the binary is the alert agent.
+/// The name under which the binary acts as the alert agent.
 pub(crate) const AGENT: &str = "tachi-pacemaker-alert";
 
-/// The alerts after which it is worth to look.
+/// The alerts that are worth a poll.
 const WORTH: [&str; 2] = ["node", "fencing"];
 
 /// True if this process was started as the alert agent.
@@ -50,7 +50,7 @@ pub(crate) struct Pokes {
 }
 
 impl Pokes {
-    /// Listens. A socket left by a process that died is replaced.
+    /// Listens. Replaces a socket left by a process that died.
     pub(crate) fn listen(path: &Path) -> Result<Self, Failure> {
         let wrong = |what: &str, error| Failure::new(format!("{what} {}", path.display()), error);
         if let Some(folder) = path.parent() {
@@ -76,11 +76,11 @@ impl Pokes {
     ///
     /// # Cancel safety
     ///
-    /// A poke is taken or not.
+    /// A dropped future has taken the wake-up completely or not at all.
     pub(crate) async fn next(&self) {
         let mut buffer = [0_u8; 16];
         if self.socket.recv(&mut buffer).await.is_err() {
-            // A socket that is broken is no reason to look all the time.
+            // A broken socket must not cause continuous polling.
             std::future::pending::<()>().await;
         }
         while self.socket.try_recv(&mut buffer).is_ok() {}
@@ -89,7 +89,7 @@ impl Pokes {
 
 impl Drop for Pokes {
     fn drop(&mut self) {
-        // Left over it would only be replaced by the next process.
+        // A socket left behind would be replaced by the next process anyway.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     async fn poked(pokes: &Pokes) -> bool {
-        // What was sent before has arrived: a datagram on one machine is there when the call returns.
+        // Earlier wake-ups have arrived: on one machine, a datagram is queued when the call returns.
         tokio::time::timeout(Duration::from_millis(200), pokes.next())
             .await
             .is_ok()
@@ -145,7 +145,7 @@ mod tests {
         let pokes = Pokes::listen(&path).unwrap();
         drop(pokes);
         alert(Some("fencing"), path.to_str());
-        // A process that was killed leaves its socket: the next one takes its place.
+        // A killed process leaves its socket: the next one replaces it.
         std::os::unix::net::UnixDatagram::bind(&path).unwrap();
         let pokes = Pokes::listen(&path).unwrap();
         alert(Some("fencing"), path.to_str());

@@ -1,4 +1,4 @@
-//! States of hosts that are sampled: Consul and Kubernetes. They know who answers, and prove nothing.
+//! States of hosts that are sampled: Consul and Kubernetes. They know which hosts answer, and prove nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use crate::reporter::Reporter;
 use crate::saved;
 use crate::settings::Settings;
 
-/// Part of the health: too many hosts are gone at once.
+/// Subsystem of the health: too many hosts are gone at once.
 pub(super) const STORM: &str = "storm";
-/// Part of the health: whether what was seen is kept for the next start.
+/// Subsystem of the health: the state is saved for the next start.
 const MEMORY: &str = "memory";
 
 /// A host's state at one poll.
@@ -30,7 +30,7 @@ const MEMORY: &str = "memory";
 pub(crate) enum State {
     Up,
     Down,
-    /// Something of it is lost, but not what matters: neither.
+    /// The host lost something that does not decide: neither up nor down.
     Other,
     /// Unknown: the sample does not count.
     Unknown,
@@ -67,7 +67,7 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// `samples` equal states in a row are believed.
+    /// Creates an empty set. A state is trusted after `samples` equal observations in a row.
     pub(crate) fn new(samples: usize) -> Self {
         Self {
             samples: samples.max(1),
@@ -125,7 +125,7 @@ impl Hosts {
         (fresh > 0 && brake.holds(gone, self.all.len())).then_some(gone)
     }
 
-    /// Forgets hosts that are not there any more.
+    /// Removes hosts that no longer exist.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let before = self.all.len();
         self.all.retain(|name, _| keep(name));
@@ -147,9 +147,9 @@ impl Hosts {
 pub(crate) trait Eyes: Send {
     /// Returns every host's state except this machine's; `None` if unknown, with the reason in the health.
     async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>>;
-    /// The report, if there is one.
+    /// Renders the report about a change; `None` if there is nothing to report.
     fn report(&self, host: &str, change: Change) -> Option<Notification>;
-    /// A host that is not listed any more is gone, and not only unseen.
+    /// True if a host that is no longer listed is gone, not merely unseen.
     fn lists_all(&self) -> bool;
     /// Returns the limitation that operators should know.
     fn warning(&self) -> &'static str;
@@ -252,7 +252,7 @@ impl<E: Eyes> Sampler<E> {
             };
             match reporter.report_instead(&report, "it changed again").await {
                 Ok(_) => self.told(&host, change),
-                // Not recorded: the next poll returns the change again.
+                // The report is not recorded: the next poll returns the change again.
                 Err(error) => tracing::error!(%error, %host, "failed to store a report"),
             }
         }
@@ -291,9 +291,9 @@ pub(super) fn stopped_status(settings: &Settings) -> HostStatus {
     }
 }
 
-/// Rests until the next look, beating meanwhile. Gives whether to stop.
+/// Waits until the next poll, with heartbeats meanwhile. True if the process stops.
 async fn rest(interval: Duration, health: &Health, stop: &CancellationToken) -> bool {
-    /// The loop is missed after 30 s.
+    /// Interval of these heartbeats; a loop counts as stuck after 30 s without one.
     const BEAT: Duration = Duration::from_secs(5);
     let next = Instant::now() + interval;
     loop {

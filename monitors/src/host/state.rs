@@ -28,7 +28,8 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// In this folder, which is made when there is something to keep: a disk that takes nothing does not stop a start.
+    /// Returns the file in this folder. The folder is created by the first save, so that a read-only disk does not
+    /// prevent a start.
     pub(crate) fn open(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -56,7 +57,7 @@ impl File {
         }
     }
 
-    /// Keeps it: on the disk when this returns.
+    /// Saves the state. It is on the disk when this returns.
     pub(crate) fn save(&self, memory: &Memory) -> std::io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
         let fresh = self.folder.join(format!("{NAME}.new"));

@@ -1,7 +1,7 @@
-//! Pacemaker's own programs, run with a deadline.
+//! Pacemaker's own programs, run with a timeout.
 //!
-//! `crmadmin -S` was seen to hang for ten minutes: no call is waited for without a limit, and what overstays is killed with
-//! everything it has started.
+//! `crmadmin -S` was seen to hang for ten minutes. Every call therefore has a limit, and a program that exceeds it is
+//! killed with everything it has started.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,40 +10,40 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
-/// No output is longer; one that is would only fill the memory.
+/// Longest output that is read. Real output is shorter; a longer one would only fill the memory.
 const LONGEST_OUTPUT: u64 = 64 << 20;
-/// Of the complaints the beginning is enough.
+/// Longest error output that is kept; the beginning is enough.
 const LONGEST_COMPLAINT: u64 = 4096;
 
 /// An error in running a program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ToolError {
-    /// It does not exist or is not executable.
+    /// The program does not exist or is not executable.
     #[error("starting {program}")]
     Start {
         program: String,
         #[source]
         source: std::io::Error,
     },
-    /// It timed out and was killed.
+    /// The program timed out and was killed.
     #[error("{program} has not answered within {} s and was killed", .limit.as_secs_f64())]
     Slow { program: String, limit: Duration },
-    /// It failed.
+    /// The program failed.
     #[error("{program} failed ({status}): {complaint}")]
     Failed {
         program: String,
         status: String,
         complaint: String,
     },
-    /// Its output cannot be parsed.
+    /// The program's output cannot be read.
     #[error("reading what {program} prints")]
     Output {
         program: String,
         #[source]
         source: std::io::Error,
     },
-    /// Its output is not text, or too long.
+    /// The program's output is not text, or too long.
     #[error("{program} prints {what}")]
     Unreadable { program: String, what: &'static str },
 }
@@ -51,20 +51,20 @@ pub(crate) enum ToolError {
 /// The cluster's interface on the node of this process.
 #[async_trait]
 pub(crate) trait Cluster: Send + Sync {
-    /// `crm_mon`, as XML.
+    /// Returns the output of `crm_mon`, as XML.
     async fn mon(&self) -> Result<String, ToolError>;
-    /// `cibadmin --query`.
+    /// Returns the output of `cibadmin --query`.
     async fn cib(&self) -> Result<String, ToolError>;
-    /// A private attribute of all nodes, as (node, value).
+    /// Returns a private attribute of all nodes, as (node, value).
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError>;
-    /// Sets this node's private attribute. It is kept in memory and never reaches the CIB.
+    /// Sets this node's private attribute. The cluster keeps it in memory, so it never reaches the CIB.
     async fn set_attribute(&self, name: &str, value: &str) -> Result<(), ToolError>;
 }
 
-/// The programs in `PATH`.
+/// Pacemaker's programs in `PATH`.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
-    /// For `crm_mon` and `cibadmin`.
+    /// Timeout for `crm_mon` and `cibadmin`.
     pub(crate) limit: Duration,
     /// Timeout for attributes, which only decide which bridge reports first.
     pub(crate) short: Duration,
@@ -74,7 +74,7 @@ pub(crate) struct Programs {
 impl Cluster for Programs {
     async fn mon(&self) -> Result<String, ToolError> {
         match run("crm_mon", &["--output-as=xml"], None, self.limit).await {
-            // Before 2.0.3 there was only this; later versions call it deprecated.
+            // Versions before 2.0.3 have only this option; later ones call it deprecated.
             Err(ToolError::Failed { .. }) => run("crm_mon", &["-X"], None, self.limit).await,
             other => other,
         }
@@ -87,7 +87,7 @@ impl Cluster for Programs {
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError> {
         match run("attrd_updater", &["-n", name, "-Q", "-A"], None, self.short).await {
             Ok(text) => Ok(text.lines().filter_map(attribute).collect()),
-            // It is not set yet.
+            // The attribute is not set yet.
             Err(ToolError::Failed { complaint, .. }) if complaint.contains("does not exist") => {
                 Ok(Vec::new())
             }
@@ -107,7 +107,7 @@ impl Cluster for Programs {
     }
 }
 
-/// One line of `attrd_updater -Q`: `name="n" host="h" value="v"`.
+/// Parses one line of `attrd_updater -Q`: `name="n" host="h" value="v"`.
 fn attribute(line: &str) -> Option<(String, String)> {
     let part = |name: &str| {
         let rest = line.split_once(&format!(" {name}=\""))?.1;
@@ -130,7 +130,7 @@ pub(crate) async fn run(
     let mut command = Command::new(program);
     command
         .args(args)
-        // Times without a zone are printed in this one.
+        // Times without a zone are printed in this zone.
         .env("TZ", "UTC")
         .env("LC_ALL", "C")
         .stdin(if input.is_some() {
@@ -166,10 +166,10 @@ struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // After it has been reaped there is no id, so no other process group is hit.
+        // After it has been reaped it has no id, so no other process group is hit.
         let id = self.0.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended by itself in this moment.
+            // The group may have ended by itself at this moment.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
@@ -213,7 +213,7 @@ async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
     if let Some(mut from) = from {
         (&mut from).take(most).read_to_end(&mut bytes).await?;
         if u64::try_from(bytes.len()).is_ok_and(|length| length >= most) && most == LONGEST_COMPLAINT {
-            // The rest is read and forgotten, or the program would wait for us.
+            // The rest is read and discarded, because the program would otherwise block on a full pipe.
             tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
         }
     }
@@ -249,19 +249,19 @@ mod tests {
     async fn mw04_what_hangs_is_killed_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let marker = folder.path().join("alive");
-        // The child of the child holds the pipe open; only a kill of the group ends it.
+        // The grandchild holds the pipe open; only a kill of the group ends it.
         let script = format!(
             "mkfifo {0}; (exec 9>{0}; exec sleep 1000) & sleep 1000",
             marker.display()
         );
         let hung = run("sh", &["-c", &script], None, Duration::from_millis(300)).await;
         assert!(matches!(hung, Err(ToolError::Slow { .. })), "{hung:?}");
-        // A reader gets the end of file when no writer is left, or waits for ever.
+        // A reader gets the end of file when no writer is left, or waits forever.
         let reader = tokio::task::spawn_blocking(move || {
             let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
             let fifo = rustix::fs::open(&marker, flags, rustix::fs::Mode::empty()).unwrap();
             let mut byte = [0_u8; 1];
-            // The group dies asynchronously: would-block means that someone still holds it.
+            // The group dies asynchronously: would-block means that a process still holds it open.
             loop {
                 match rustix::io::read(&fifo, &mut byte) {
                     Ok(0) => return,

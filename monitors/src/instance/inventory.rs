@@ -1,7 +1,7 @@
 //! The guests of this host as last seen, on disk.
 //!
-//! libvirt does not report events from before a connection. So the running guests are written and synced before any
-//! report about them, and compared with the current ones after a reconnect.
+//! libvirt does not report events from before a connection. The running guests are therefore written and synced before
+//! any report about them, and compared with the current ones after a reconnect.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,43 +11,41 @@ use uuid::Uuid;
 
 use crate::saved::{self, SavedError};
 
-/// An inventory of another version is not used.
+/// The version of the format. An inventory of another version is not used.
 const VERSION: u32 = 1;
-/// Of the file.
+/// The name of the file.
 const NAME: &str = "guests.json";
 
-/// A guest's life, as far as it matters.
+/// A guest's state, as far as decisions depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Life {
-    /// It has a process on this host.
+    /// The guest has a process on this host.
     Up,
-    /// Its memory is migrating from another host, where it still runs.
+    /// The guest's memory is migrating from another host, where the guest still runs.
     Incoming,
-    /// It panicked; it is unknown whether libvirt ends, restarts or keeps it.
+    /// The guest panicked; it is unknown whether libvirt ends, restarts or keeps it.
     Panicked,
-    /// It died, and the report is being sent. If this process dies now, the report is repeated with the same time, by
-    /// which the API detects the duplicate.
+    /// The guest died, and the report is being sent. If this process dies now, the report is repeated with the same
+    /// time, by which the API detects the duplicate.
     Dying {
-        /// When that was seen, in microseconds since the epoch.
+        /// The time of the observation, in microseconds since the epoch.
         seen: i64,
     },
-    /// It does not run because it died; reported, or found in this state at first.
+    /// The guest is not running because it died; it was reported, or found in this state at first.
     Dead,
-    /// It does not run on purpose, as far as known.
+    /// The guest is not running on purpose, as far as known.
     Down,
 }
 
-/// A guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Guest {
     /// The name, for the log.
     pub(crate) name: String,
-    /// True for an instance of Nova's.
+    /// True for one of Nova's instances.
     pub(crate) nova: bool,
     /// True if its definition is persistent.
     pub(crate) persistent: bool,
-    /// Its state.
     pub(crate) life: Life,
     /// True if a disk fault or its watchdog has paused it; reported, or found in this state at first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -58,23 +56,23 @@ pub(crate) struct Guest {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Inventory {
     version: u32,
-    /// The boot's id. A guest of another boot does not run now, and the host monitors report the reason.
+    /// The boot's id. A guest of another boot is not running now, and the host monitors report the reason.
     boot: String,
-    /// By the UUID that is the instance's.
+    /// The guests by UUID, which is the instance's.
     pub(crate) guests: BTreeMap<Uuid, Guest>,
 }
 
 /// The inventory on disk.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The guests of this start of the machine.
+    /// The guests of this boot.
     Known(Inventory),
-    /// Nothing to compare with, for this reason.
+    /// There is nothing to compare with, for this reason.
     Nothing(&'static str),
 }
 
 impl Inventory {
-    /// No guests, of this start of the machine.
+    /// Creates an inventory without guests, for this boot.
     pub(crate) fn new(boot: &str) -> Self {
         Self {
             version: VERSION,
@@ -83,7 +81,7 @@ impl Inventory {
         }
     }
 
-    /// Reads what was written last.
+    /// Reads the last inventory.
     pub(crate) fn read(folder: &Path, boot: &str) -> Result<Found, SavedError> {
         let path = folder.join(NAME);
         if !path.exists() {
@@ -101,7 +99,7 @@ impl Inventory {
         Ok(Found::Known(inventory))
     }
 
-    /// Writes it so that it is there after a crash.
+    /// Writes the inventory so that it survives a crash.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), SavedError> {
         saved::write(&folder.join(NAME), self)
     }

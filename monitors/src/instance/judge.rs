@@ -14,15 +14,15 @@ use crate::instance::words::{Words, words};
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Rules {
-    /// Report all events that upstream reports, also those that its engine always ignores.
+    /// True to report all events that upstream reports, including those that its engine always ignores.
     pub(crate) all_events: bool,
-    /// Only of instances of Nova's.
+    /// True to report only Nova's instances.
     pub(crate) nova_only: bool,
-    /// Report a guest that panicked as dead.
+    /// True to report a guest that panicked as dead.
     pub(crate) panics: bool,
-    /// Report a guest that its watchdog paused as dead.
+    /// True to report a guest that its watchdog paused as dead.
     pub(crate) watchdog_pause: bool,
-    /// Report a guest that a disk fault paused like one that got the error.
+    /// True to report a guest that a disk fault paused like one that got the error.
     pub(crate) io_error_pause: bool,
     /// Time in which equal reports about one guest are sent once.
     pub(crate) coalesce: Duration,
@@ -50,65 +50,60 @@ impl Default for Rules {
 /// An event of a guest.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen<'a> {
-    /// Whose.
     pub(crate) uuid: Uuid,
-    /// Its name.
     pub(crate) name: &'a str,
-    /// The event.
     pub(crate) what: &'a What,
-    /// When it was read, in microseconds since the epoch.
+    /// The time when the event was read, in microseconds since the epoch.
     pub(crate) micros: i64,
 }
 
-/// A guest in a look at all of them.
+/// A guest in the list of all guests.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
-    /// The guest's, which is Nova's id of the instance.
+    /// The guest's UUID, which is Nova's id of the instance.
     pub(crate) uuid: Uuid,
-    /// Its name.
     pub(crate) name: String,
     /// True if its definition is persistent.
     pub(crate) persistent: bool,
-    /// True for an instance of Nova's.
+    /// True for one of Nova's instances.
     pub(crate) nova: bool,
-    /// Its state.
     pub(crate) state: DomainState,
-    /// libvirt's reason for that.
+    /// libvirt's reason for the state.
     pub(crate) reason: i32,
 }
 
 /// A report to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Of which instance.
+    /// The UUID of the instance.
     pub(crate) uuid: Uuid,
-    /// In which words.
+    /// The names of the event in the report.
     pub(crate) words: Words,
-    /// When it was seen, in microseconds since the epoch.
+    /// The time of the observation, in microseconds since the epoch.
     pub(crate) micros: i64,
     /// The evidence, for the log.
     pub(crate) because: &'static str,
 }
 
-/// The decision.
+/// A decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Send it.
+    /// Send this report.
     Tell(Report),
-    /// The guest runs (again): undelivered reports about it are obsolete.
+    /// The guest runs again: undelivered reports about it are obsolete.
     Overtaken(Uuid),
-    /// Nothing to report about this guest, for this reason.
+    /// No report about this guest, for this reason.
     Skip(Uuid, &'static str),
 }
 
-/// Decides, and remembers what was there.
+/// The decision maker, with the earlier states of the guests.
 #[derive(Debug)]
 pub(crate) struct Judge {
     rules: Rules,
     inventory: Inventory,
-    /// Nothing was known of this host before: the states found are initial ones.
+    /// True if nothing was known of this host before: the states found are initial ones.
     blank: bool,
-    /// The inventory is not as it was written last.
+    /// True if the inventory has changed since it was last written.
     changed: bool,
     told: HashMap<(Uuid, Words), Instant>,
     panicked: BTreeMap<Uuid, Instant>,
@@ -131,22 +126,22 @@ impl Judge {
         self.inventory.guests.contains_key(&uuid)
     }
 
-    /// True if the guest is an instance of Nova's; `None` for an unknown one.
+    /// True if the guest is one of Nova's instances; `None` for an unknown guest.
     pub(crate) fn is_nova(&self, uuid: Uuid) -> Option<bool> {
         self.inventory.guests.get(&uuid).map(|guest| guest.nova)
     }
 
-    /// The inventory, if it is not as it was when this was asked last.
+    /// Returns the inventory if it has changed since the last call.
     pub(crate) fn take_changed(&mut self) -> Option<&Inventory> {
         std::mem::take(&mut self.changed).then_some(&self.inventory)
     }
 
-    /// Writing it failed: it is to be written yet.
+    /// Records that writing the inventory failed, so that it is written again.
     pub(crate) fn not_written(&mut self) {
         self.changed = true;
     }
 
-    /// Adds an unknown guest by its first event. It runs, unless the event is about its definition.
+    /// Adds an unknown guest by its first event. The guest counts as running, unless the event is about its definition.
     pub(crate) fn meet(&mut self, seen: &Seen<'_>, nova: bool) {
         let paper = matches!(
             seen.what,
@@ -200,7 +195,7 @@ impl Judge {
             return tell(Words::FAILED, "its watchdog paused it");
         }
         match words(seen.what) {
-            // Decided by the guest's life.
+            // The guest's state decides about this event.
             Some(words) if words == Words::FAILED => None,
             Some(words) => tell(words, "libvirt said so"),
             None => None,
@@ -227,7 +222,7 @@ impl Judge {
                 guest.life = Life::Up;
                 acts.push(Act::Overtaken(seen.uuid));
             }
-            // One that came paused is resumed by its owner: while its memory still comes, libvirt refuses that.
+            // A guest that arrives paused is resumed by its owner: libvirt refuses that while its memory still arrives.
             (
                 Lifecycle::Resumed,
                 lifecycle::RESUMED_UNPAUSED | lifecycle::RESUMED_MIGRATED | lifecycle::RESUMED_POSTCOPY,
@@ -265,7 +260,7 @@ impl Judge {
         acts
     }
 
-    /// A guest without definition that has ended is no guest any more.
+    /// Removes a guest that has ended and has no persistent definition.
     fn forget(&mut self, uuid: Uuid) {
         let gone = |guest: &Guest| !guest.persistent && matches!(guest.life, Life::Dead | Life::Down);
         if self.inventory.guests.get(&uuid).is_some_and(gone) {
@@ -274,7 +269,7 @@ impl Judge {
         }
     }
 
-    /// Leaves out what the rules leave out.
+    /// Applies the rules that omit reports.
     fn filter(&mut self, act: Act, now: Instant) -> Act {
         let Act::Tell(report) = act else { return act };
         let skip = self.why_not(&report, now);
@@ -321,7 +316,7 @@ impl Judge {
         self.forget(uuid);
     }
 
-    /// Guests that panicked and were left as they are for long enough to ask.
+    /// Returns the guests that panicked and stayed in that state long enough to check them.
     pub(crate) fn panicked(&mut self, now: Instant) -> Vec<Uuid> {
         let due: Vec<Uuid> = self
             .panicked

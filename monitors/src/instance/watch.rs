@@ -23,9 +23,9 @@ use crate::libvirt::{Backoff, chain, ended, is_nova};
 use crate::monitor::Monitor;
 use crate::reporter::{ReportError, Reporter};
 
-/// Part of the health.
+/// Subsystem of the health: the connection to libvirt.
 pub(super) const LIBVIRT: &str = "libvirt";
-/// Part of the health.
+/// Subsystem of the health: the inventory on disk.
 const INVENTORY: &str = "inventory";
 /// Interval of the loop without events.
 const TURN: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const TURN: Duration = Duration::from_secs(1);
 const BATCH: usize = 64;
 /// Timeout of a call: longer than a busy libvirtd needs, shorter than the loop may block.
 const CALL: Duration = Duration::from_secs(5);
-/// The pause before a report that the disk did not take is tried again.
+/// Pause before retrying a report that could not be stored.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The instance monitor.
@@ -116,7 +116,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Connects again and again. libvirtd may be stopped, restarted or frozen at any time; that is no reason to end.
+    /// Connects repeatedly. libvirtd may be stopped, restarted or frozen at any time; that is no reason to end.
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
@@ -146,9 +146,9 @@ impl Watch {
         }
     }
 
-    /// Until the connection ends (the reason), or this process is to (nothing).
+    /// Runs until the connection ends (an error with the reason), or this process is stopped.
     async fn session(&mut self, connection: Connection, mut events: Events) -> Result<(), String> {
-        // Subscribe first, list then: what happens between the two is received.
+        // The subscription comes before the list, so that events between the two are received.
         for kind in self.monitor.kinds() {
             connection.register(kind).await.map_err(|error| chain(&error))?;
         }
@@ -180,7 +180,7 @@ impl Watch {
         }
     }
 
-    /// Looks at all guests and compares.
+    /// Lists all guests and compares them with the earlier states.
     async fn look(&mut self, connection: &Connection) -> Result<(), CallError> {
         let mut listed = Vec::new();
         for (listing, persistent) in [(Listing::Persistent, true), (Listing::Transient, false)] {
@@ -189,13 +189,13 @@ impl Watch {
                 let state = match connection.state(&domain).await {
                     Ok(state) => state,
                     Err(error) if ended(&error) => return Err(error),
-                    // One guest of which nothing can be learnt must not hide the others.
+                    // An error of one guest must not hide the others.
                     Err(error) => {
                         tracing::warn!(instance = %domain.uuid, error = %chain(&error), "failed to read the state of a guest");
                         Some((DomainState::None, 0))
                     }
                 };
-                // One that ended between the two calls causes an event.
+                // A guest that ended between the two calls causes an event.
                 let Some((state, reason)) = state else { continue };
                 let nova = self.belongs(connection, &domain).await?;
                 listed.push(Listed {
@@ -218,7 +218,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Returns whether it is an instance of Nova's. If libvirt does not state it, it is reported rather than lost.
+    /// True if the guest is one of Nova's instances. If libvirt does not state it, the guest is reported rather than
+    /// lost.
     async fn belongs(&self, connection: &Connection, domain: &Domain) -> Result<bool, CallError> {
         if let Some(nova) = self.judge.is_nova(domain.uuid) {
             return Ok(nova);
@@ -322,7 +323,7 @@ impl Watch {
             for ((report, notification), outcome) in left.into_iter().zip(kept) {
                 match outcome {
                     Ok(()) => self.judge.done(report.uuid),
-                    // Its death is in the inventory: it is reported at the next start.
+                    // The death is in the inventory: it is reported at the next start.
                     Err(ReportError::Stopping) => {}
                     Err(ReportError::NotKept(_)) => again.push((report, notification)),
                 }
@@ -340,7 +341,7 @@ impl Watch {
 
     async fn overtake(&self, uuid: Uuid) {
         let subject = Notification::vm_subject(&uuid.to_string());
-        // If the disk does not take it, the engine finds that the instance runs.
+        // If the disk does not accept it, the engine will find that the instance runs.
         if let Err(error) = self.reporter.overtaken(&subject, "the instance runs again").await {
             tracing::warn!(instance = %uuid, error = %chain(&error), "failed to withdraw the report of a guest that runs again");
         }
@@ -375,7 +376,7 @@ impl Watch {
             Ok(Err(error)) => chain(&error),
             Err(error) => error.to_string(),
         };
-        // Continue to report: a lost report is worse than a duplicate after a crash.
+        // Reporting continues: a lost report is worse than a duplicate after a crash.
         self.judge.not_written();
         self.health.bad(INVENTORY, error);
     }
@@ -389,7 +390,7 @@ async fn state_of(connection: &Connection, uuid: Uuid) -> Result<Option<DomainSt
     Ok(connection.state(&domain).await?.map(|(state, _)| state))
 }
 
-/// Microseconds since the epoch.
+/// Returns the time in microseconds since the epoch.
 fn micros(at: SystemTime) -> i64 {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)

@@ -2,7 +2,7 @@
 
 use tachi_libvirt::{Lifecycle, What, lifecycle};
 
-/// The words of a report.
+/// The names of an event in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Words {
     /// `event` of the payload.
@@ -21,7 +21,7 @@ impl Words {
     /// A disk failed and the guest got the error.
     pub(crate) const IO_ERROR: Self = Self::new("IO_ERROR", "IO_ERROR_REPORT");
 
-    /// True if the engine acts on it. It stores and ignores all others.
+    /// True if the engine acts on the event. It stores and ignores all others.
     pub(crate) fn acted_upon(self) -> bool {
         self == Self::FAILED || self == Self::IO_ERROR
     }
@@ -102,7 +102,7 @@ const fn io_error(action: i32) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// The whole table of upstream's mapping, and all other events of libvirt's.
+    /// Covers the whole table of upstream's mapping, and all other events of libvirt's.
     #[test]
     fn every_event_has_upstreams_words_or_none() {
         use Lifecycle::{

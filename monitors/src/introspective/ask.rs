@@ -1,4 +1,4 @@
-//! Asks every guest's agent, round after round.
+//! Polls every guest's agent, round after round.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,11 +29,11 @@ use crate::saved;
 
 const LIBVIRT: &str = "libvirt";
 const MEMORY: &str = "memory";
-/// The question. It changes nothing in the guest.
+/// The command for the agent. It changes nothing in the guest.
 const PING: &str = r#"{"execute":"guest-ping"}"#;
-/// Subsystem: more guests are silent at once than single failures explain.
+/// Subsystem of the health: more guests are silent at once than single failures explain.
 const GUESTS: &str = "guests";
-/// Subsystem: libvirt permits calls to agents.
+/// Subsystem of the health: libvirt permits calls to agents.
 const AGENTS: &str = "agents";
 /// Limit of concurrent calls. An agent that hangs blocks one of libvirtd's threads for seconds; it has twenty for all
 /// of its clients, Nova among them, and serves five calls of one client at a time.
@@ -52,7 +52,7 @@ pub(crate) struct IntrospectiveMonitor {
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
     pub(crate) threshold: u32,
-    /// More guests than this that fall silent at once are one event of the host.
+    /// Limit of guests that may fall silent at once; more are one event of the host.
     pub(crate) at_once: usize,
     pub(crate) file: PathBuf,
     pub(crate) clock: Clock,
@@ -89,9 +89,9 @@ impl Monitor for IntrospectiveMonitor {
 enum Answer {
     /// The guest has no agent's socket.
     NoAgent,
-    /// Its agent answered.
+    /// The agent answered.
     Yes,
-    /// libvirt reports that its agent did not answer.
+    /// libvirt reports that the agent did not answer.
     No,
     /// libvirt does not permit the call, for this reason; no evidence about the agent.
     Refused(String),
@@ -170,7 +170,7 @@ impl Ask {
         }
     }
 
-    /// One round: a bounded number of guests at once.
+    /// Polls all guests once, a limited number at the same time.
     async fn ask_all(
         &mut self,
         connection: &Connection,
@@ -197,7 +197,7 @@ impl Ask {
         let (mut due, mut refused) = (Vec::new(), None);
         loop {
             self.health.beat();
-            // No branch loses anything: answers and events stay where they are until they are taken.
+            // No branch loses anything: answers and events stay in their queues until they are taken.
             tokio::select! {
                 answer = answers.next() => match answer {
                     Some((_, _, Ok(Answer::Refused(why)))) => refused = Some(why),
@@ -229,8 +229,8 @@ impl Ask {
         }
     }
 
-    /// Reports those that are due, unless so many are silent at once that the cause is rather the host: its storage,
-    /// or its libvirtd. That is logged once, and no guest is restarted for it.
+    /// Reports the guests that are due, unless too many are silent at once. Then the cause is rather the host, its
+    /// storage or its libvirtd. That is logged once, and no guest is restarted for it.
     async fn decide(&mut self, due: Vec<Uuid>) {
         let many = self.roster.silent_at_once(self.monitor.at_once);
         let silent = u32::try_from(many.unwrap_or(0)).unwrap_or(u32::MAX);
@@ -290,8 +290,8 @@ impl Ask {
         false
     }
 
-    /// Writes, reports, and records the report: whenever this process dies, it is reported once, or twice as the
-    /// same.
+    /// Writes the intent, reports, and records the report. Whenever this process dies, the guest is reported once, or
+    /// twice with a detectable duplicate.
     async fn tell(&mut self, uuid: Uuid, seen: GeneratedTime) {
         tracing::warn!(instance = %uuid, "guest agent stopped answering; reporting the guest");
         self.roster.telling(uuid, seen.micros());
@@ -330,7 +330,7 @@ impl Ask {
     }
 }
 
-/// Looks for the socket if need be, and asks.
+/// Looks for the socket if necessary, and polls the agent.
 async fn ask(
     connection: &Connection,
     question: &Question,
@@ -342,7 +342,7 @@ async fn ask(
             Ok(Some(xml)) if has_agent(&xml, socket) => {}
             Ok(Some(_)) => return Ok(Answer::NoAgent),
             Err(error) if ended(&error) => return Err(error),
-            // What it looks like is not known: it is looked at again in the next round.
+            // The definition is unknown: it is read again in the next round.
             Ok(None) | Err(_) => return Ok(Answer::Unknown),
         }
     }
@@ -350,10 +350,10 @@ async fn ask(
         Ok(_) => Ok(Answer::Yes),
         Err(CallError::Refused { code, message, .. }) => Ok(match code {
             ErrorCode::AGENT_UNRESPONSIVE | ErrorCode::AGENT_COMMAND_TIMEOUT => Answer::No,
-            // It answered, though not what was asked for.
+            // The agent answered, though not with the expected result.
             ErrorCode::AGENT_COMMAND_FAILED => Answer::Yes,
             ErrorCode::NO_DOMAIN | ErrorCode::OPERATION_INVALID => Answer::Unknown,
-            // No permission, a lock that is not given, a broken pipe: whatever it is, it is not the guest's silence.
+            // No permission, a lock that is not granted, a broken pipe: none of these is silence of the guest.
             ErrorCode(number) => Answer::Refused(format!(
                 "libvirt does not let agents be asked (error {number}): {}",
                 message
@@ -364,7 +364,7 @@ async fn ask(
             )),
         }),
         Err(error) if ended(&error) => Err(error),
-        // libvirtd gives up before this side does: this is libvirtd's trouble, not the guest's.
+        // libvirtd gives up before this side does, so this is a problem of libvirtd, not of the guest.
         Err(_) => Ok(Answer::Unknown),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn has_agent(xml: &str, socket: &Regex) -> bool {
             Ok(Event::End(_)) => {
                 path.pop();
             }
-            // What cannot be read has no agent.
+            // A definition that cannot be parsed has no agent.
             Ok(Event::Eof) | Err(_) => return false,
             Ok(_) => {}
         }
@@ -48,7 +48,7 @@ fn source(path: &[String], tag: &BytesStart<'_>, socket: &Regex) -> bool {
     value("mode").as_deref() == Some("bind") && value("path").is_some_and(|path| socket.is_match(&path))
 }
 
-/// The operator's pattern, held to the path's start as Python's `match` does.
+/// Compiles the operator's pattern, anchored at the path's start like Python's `match`.
 pub(crate) fn pattern(text: &str) -> Result<Regex, regex::Error> {
     Regex::new(&format!("^(?:{text})"))
 }

@@ -1,4 +1,4 @@
-//! State of a guest's agent over time, and the time of its report. Pure.
+//! The state of a guest's agent over time, and the time of its report. Pure.
 //!
 //! | mood | answers | does not | told |
 //! |---|---|---|---|
@@ -13,35 +13,35 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mood {
-    /// It has not answered since the guest started: there may be no agent.
+    /// The agent has not answered since the guest started: there may be no agent.
     Unheard,
-    /// It answers.
+    /// The agent answers.
     Answers,
-    /// It did not answer this many times in a row.
+    /// The agent did not answer this many times in a row.
     Silent(u32),
     /// The report is being sent. If this process dies now, the report is repeated with the same time, by which the
     /// API detects the duplicate.
     Telling {
-        /// When it was decided, in microseconds since the epoch.
+        /// The time of the decision, in microseconds since the epoch.
         seen: i64,
     },
-    /// It was reported.
+    /// The guest was reported.
     Told,
 }
 
 /// The consequence of an answer or a missing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Nothing.
+    /// No consequence.
     Nothing,
-    /// It is due for a report.
+    /// The guest is due for a report.
     Tell,
-    /// It answers again: undelivered reports about it are obsolete.
+    /// The agent answers again: undelivered reports about the guest are obsolete.
     Back,
 }
 
 impl Mood {
-    /// One question was answered, or was not.
+    /// Returns the state after an answer or a missing one, with the consequence.
     pub(crate) fn after(self, answered: bool, threshold: u32) -> (Self, Turn) {
         match (self, answered) {
             (Self::Unheard, false) => (Self::Unheard, Turn::Nothing),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     proptest! {
-        /// Between two reports there is an answer, and before each there are enough silences in a row.
+        /// Checks that there is an answer between two reports, and enough consecutive silences before each.
         #[test]
         fn mw19_reports_are_earned(answers in "[+-]{0,120}", threshold in 0_u32..6) {
             let needed = usize::try_from(needed(threshold)).unwrap();

@@ -1,4 +1,4 @@
-//! The guests that are asked, and how each has answered. Pure.
+//! The guests that are polled, and the state of their agents. Pure.
 
 use std::collections::BTreeMap;
 
@@ -18,35 +18,35 @@ const AT_ONCE: u64 = 30;
 /// A guest, as long as it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Guest {
-    /// libvirt's number of this run: another one is another run.
+    /// libvirt's number of this run, which is new at each start.
     id: i32,
     /// True if it has an agent's socket; `None` if unknown.
     agent: Option<bool>,
-    /// Age of this, in rounds.
+    /// The age of that knowledge, in rounds.
     age: u32,
     mood: Mood,
     /// The round of the report.
     told: u64,
-    /// The last round before which what is known was forgotten.
+    /// The last round in which the state was reset. Answers to its requests do not count.
     forgot: u64,
 }
 
-/// Moods that outlive this process: by instance, of a run.
+/// The states that outlive this process, by instance, each with the number of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Moods {
     boot: String,
     guests: BTreeMap<Uuid, (i32, Mood)>,
 }
 
-/// A guest to call in a round.
+/// A guest to poll in a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) domain: Domain,
-    /// True if it has an agent's socket; `None`: check first.
+    /// True if the guest has an agent's socket; `None`: check first.
     pub(crate) agent: Option<bool>,
 }
 
-/// All of them.
+/// All guests.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     guests: BTreeMap<Uuid, Guest>,
@@ -56,8 +56,8 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Creates a roster with an earlier process's state of guests that still run: a guest that hangs during a restart
-    /// of the monitor is not taken for one without an agent, and not reported twice.
+    /// Creates a roster with an earlier process's state of guests that still run. A guest that hangs during a restart
+    /// of the monitor is then not mistaken for one without an agent, and not reported twice.
     pub(crate) fn new(moods: Option<Moods>, boot: &str) -> Self {
         let before = moods
             .filter(|moods| moods.boot == boot)
@@ -118,7 +118,8 @@ impl Roster {
         }
     }
 
-    /// A guest started or was reset: its agent has not answered yet. Answers to questions of before do not count.
+    /// Resets a guest that started or was reset: its agent has not answered yet. Answers to earlier requests do not
+    /// count.
     pub(crate) fn reset(&mut self, uuid: Uuid) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
             self.changed |= guest.mood != Mood::Unheard;
@@ -127,7 +128,7 @@ impl Roster {
         }
     }
 
-    /// The answer to this round's question, or its absence.
+    /// Records the answer to this round's request, or its absence.
     pub(crate) fn answered(&mut self, uuid: Uuid, answered: bool, threshold: u32) -> Turn {
         let Some(guest) = self.guests.get_mut(&uuid) else {
             return Turn::Nothing;
@@ -284,7 +285,7 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(round(&mut roster, 1, false), Turn::Nothing);
         }
-        // It was restarted before the fifth: there is no report for a long time.
+        // The guest was restarted before the fifth: there is no report for a long time.
         for _ in 0..20 {
             assert_eq!(round(&mut roster, 2, false), Turn::Nothing);
         }
@@ -312,7 +313,7 @@ mod tests {
         let told_after = |roster: &mut Roster, id| (1..9).find(|_| round(roster, id, false) == Turn::Tell);
         let mut first = Roster::default();
         round(&mut first, 1, true);
-        // It hangs while the monitor is restarted: in time, not never.
+        // The guest hangs while the monitor is restarted: it is reported in time.
         let mut second = restart(&mut first, "a");
         assert_eq!(told_after(&mut second, 1), Some(5));
         second.telling(uuid(1), 77);

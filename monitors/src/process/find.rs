@@ -9,11 +9,11 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) pid: i32,
-    /// When it was started, in ticks since the machine was: with it a number is one process for good.
+    /// The start time, in ticks since boot: together with the pid it identifies a process for good.
     pub(super) started: u64,
     /// The state in `/proc`: `R`, `S`, `D`, `Z` and so on.
     pub(super) state: char,
-    /// Its program, if readable.
+    /// The path of the program, if readable.
     pub(super) exe: Option<PathBuf>,
     pub(super) command: Vec<String>,
 }
@@ -33,7 +33,7 @@ fn means(name: &str, seen: &Seen) -> bool {
     let Some(program) = wanted.next() else {
         return false;
     };
-    // With arguments in the name, they have to follow.
+    // Arguments in the name must follow the program.
     let arguments: Vec<&str> = wanted.collect();
     programs(seen).into_iter().any(|(path, rest)| {
         same(program, path)
@@ -56,7 +56,7 @@ fn programs(seen: &Seen) -> Vec<(&str, &[String])> {
     if let Some(exe) = seen.exe.as_deref().and_then(|exe| exe.to_str()) {
         programs.push((exe.trim_end_matches(" (deleted)"), rest));
     }
-    // A daemon may write a title over its arguments: `nova-compute: worker`.
+    // A daemon may replace its arguments by a title: `nova-compute: worker`.
     let title = first.split([' ', ':']).next().unwrap_or_default();
     programs.push((if first.starts_with('/') { first } else { title }, rest));
     let interpreter = programs.iter().any(|(path, _)| is_interpreter(path));
@@ -73,7 +73,7 @@ fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// `python3.11` is one, `pythonic` is none.
+/// True for an interpreter: `python3.11` is one, `pythonic` is not.
 fn is_interpreter(path: &str) -> bool {
     let name = base(path).trim_start_matches('-');
     INTERPRETERS.iter().any(|interpreter| {
@@ -82,7 +82,8 @@ fn is_interpreter(path: &str) -> bool {
     })
 }
 
-/// A path means that program, and a name any program of that name.
+/// True if a path is the wanted program. A wanted path matches itself or its bare name; a wanted name matches any
+/// program of that name.
 fn same(wanted: &str, path: &str) -> bool {
     if wanted.contains('/') {
         wanted == path || (!path.contains('/') && base(wanted) == path)
@@ -91,7 +92,7 @@ fn same(wanted: &str, path: &str) -> bool {
     }
 }
 
-/// All processes of the machine that `name` means, the oldest first. Processes that go meanwhile are left out.
+/// Returns the machine's processes that match `name`, the oldest first. Processes that end meanwhile are omitted.
 pub(super) fn find(name: &str) -> Result<Vec<Seen>, procfs::ProcError> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let mut found: Vec<Seen> = procfs::process::all_processes()?
@@ -115,7 +116,7 @@ fn look(process: &procfs::process::Process) -> Option<Seen> {
         pid: process.pid,
         started: stat.starttime,
         state: stat.state,
-        // Of other users' processes only root may know it.
+        // For other users' processes, only root can read it.
         exe: process.exe().ok(),
         command: process.cmdline().ok()?,
     })

@@ -1,11 +1,11 @@
-//! Processes that were reported and are not back yet, so that a restarted monitor does not report them again.
+//! Processes that were reported and are not running again yet, so that a restarted monitor does not report them again.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Processes that were reported. Clones are the same.
+/// The reported processes, shared between clones.
 #[derive(Debug, Clone)]
 pub(super) struct GivenUp {
     path: PathBuf,
@@ -13,7 +13,7 @@ pub(super) struct GivenUp {
 }
 
 impl GivenUp {
-    /// Reads what was remembered. If that cannot be read, nothing was: a report too much is known to the API.
+    /// Reads the stored names. On an error, starts empty; the API rejects the duplicate report.
     pub(super) fn open(path: PathBuf) -> Self {
         let names = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {

@@ -10,7 +10,7 @@ use super::list::Command;
 use super::probe::Hands;
 use super::systemd::Systemd;
 
-/// Runs the commands of entries.
+/// The executor of entries' commands.
 pub(super) struct Machine {
     pub(super) systemd: Systemd,
     /// Timeout of one command.
@@ -28,8 +28,8 @@ impl Hands for Machine {
     }
 }
 
-/// Runs a program. Only its exit code decides (MW18); its output goes to the monitor's own, because a daemon that it
-/// leaves behind keeps it.
+/// Runs a program. Only its exit code decides (MW18). Its output goes to the monitor's own, because a daemon that it
+/// starts keeps the output open.
 async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(), String> {
     let shown = words.join(" ");
     let sudo = ["sudo".to_owned(), "-n".to_owned()];
@@ -61,7 +61,7 @@ async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(
             if let Some(Err(error)) = group.map(|group| kill_process_group(group, Signal::KILL)) {
                 tracing::warn!(%error, command = %shown, "failed to kill command");
             }
-            // It is waited for, so that it leaves no zombie; a killed process ends, or is stuck in the kernel.
+            // The wait leaves no zombie; a killed process ends soon, or is stuck in the kernel.
             let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
             Err(format!(
                 "`{shown}`: not done after {} s, killed",

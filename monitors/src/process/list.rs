@@ -1,4 +1,4 @@
-//! `process_list.yaml`, as it is.
+//! `process_list.yaml`, in the format of Masakari's monitor.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 
-/// More than any list has.
+/// Longest list that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// Limit of entries.
 const MOST: usize = 512;
 
-/// An entry, as written. What is missing counts as empty.
+/// An entry, as written. Missing fields count as empty.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Raw {
     process_name: String,
@@ -23,11 +23,12 @@ struct Raw {
     pre_restart_command: Option<String>,
     post_restart_command: Option<String>,
     run_as_root: bool,
-    /// Ours: the systemd unit that runs it. Empty: none, whatever the commands look like.
+    /// The systemd unit that runs the process, an addition to Masakari's format. If empty, there is none, regardless of
+    /// the commands.
     unit: Option<String>,
 }
 
-/// A program and its arguments, split at blanks: no shell, no quotation marks.
+/// A program and its arguments, split at blanks: there is no shell and no quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     /// Do nothing.
@@ -70,7 +71,7 @@ impl Entry {
     }
 }
 
-/// Reads a list; `None` while the file is the same as `seen`.
+/// Reads a list from a file.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     let wrong = |error| Failure::new(format!("reading {}", path.display()), error);
     let length = std::fs::metadata(path).map_err(wrong)?.len();
@@ -84,7 +85,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     parse(&text).map_err(|why| Failure::told(format!("{}: {why}", path.display())))
 }
 
-/// Reads a list.
+/// Parses a list.
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let raw: Option<Vec<Raw>> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     let raw = raw.unwrap_or_default();
@@ -130,7 +131,7 @@ fn entry(raw: Raw) -> Result<Entry, String> {
         Some(unit) => {
             Some(full_name(&unit).ok_or_else(|| format!("unit {unit:?} of {name} is no name of a unit"))?)
         }
-        // `systemctl restart nova-compute` names one.
+        // A command such as `systemctl restart nova-compute` names the unit.
         None => of(&restart.main).or_else(|| of(&start.main)),
     };
     Ok(Entry {
@@ -178,7 +179,7 @@ fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The name of a unit with its kind, if it can be one.
+/// Returns the name of a unit with its type suffix; `None` if it is not a valid name.
 fn full_name(unit: &str) -> Option<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
     if unit.is_empty() || unit.len() > 255 || unit.starts_with('-') || !unit.chars().all(good) {

@@ -1,4 +1,4 @@
-//! A process known by its program: its end is seen when it happens, by a pidfd.
+//! A process identified by its program. A pidfd reveals its end at once.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -11,13 +11,14 @@ use tokio::sync::Semaphore;
 use super::find::{self, Seen};
 use super::probe::{Probe, State};
 
-/// A look at all processes takes milliseconds, unless one of them is stuck in the kernel with its memory locked.
+/// Timeout of a scan of all processes. It takes milliseconds, unless a process is stuck in the kernel with its memory
+/// locked.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
 /// Number of consecutive polls in uninterruptible sleep after which that is logged.
 const STUCK_LOOKS: u32 = 6;
 
-/// Looks for a process by its program.
+/// A probe that finds a process by its program.
 pub(super) struct PidProbe {
     name: String,
     held: Option<Held>,
@@ -38,12 +39,12 @@ impl PidProbe {
         }
     }
 
-    /// The process that is held, if it still is the same and alive.
+    /// Returns the state of the watched process, if it is still the same and alive.
     async fn held_is_alive(&mut self) -> Option<State> {
         let pid = self.held.as_ref()?.seen.pid;
         let now = match apart(move || find::again(pid)).await {
             Ok(now) => now,
-            // It is held, and a process whose memory is locked has not ended.
+            // The process is still watched, and a process whose memory is locked has not ended.
             Err(why) => return Some(State::Unknown(why)),
         };
         let held = self.held.as_ref()?;
@@ -64,7 +65,7 @@ impl PidProbe {
         Some(State::Up)
     }
 
-    /// Takes hold of the oldest of those that were found.
+    /// Watches the oldest of the processes that were found.
     fn hold(&mut self, found: Vec<Seen>) -> bool {
         for seen in found {
             let Some(pid) = Pid::from_raw(seen.pid) else {
@@ -73,7 +74,7 @@ impl PidProbe {
             let Ok(fd) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
                 continue;
             };
-            // The number may have become another process between the look and the hold.
+            // The pid may have been reused between the scan and the pidfd.
             let same =
                 find::again(seen.pid).is_some_and(|now| now.started == seen.started && now.state != 'Z');
             if !same {
@@ -98,10 +99,10 @@ impl PidProbe {
     }
 }
 
-/// Looks at a time. One that is stuck keeps its place, so that no more threads get stuck than this.
+/// Limit of concurrent scans. A stuck scan keeps its permit, so that no more threads than this get stuck.
 static LOOKS: Semaphore = Semaphore::const_new(2);
 
-/// Does something that may take long on another thread.
+/// Runs work that may take long on another thread.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let look = async {
         let place = LOOKS.acquire().await.map_err(|error| error.to_string())?;
@@ -146,7 +147,7 @@ impl Probe for PidProbe {
 
     async fn changed(&mut self) {
         match &self.held {
-            // Readable once the process has ended.
+            // The pidfd becomes readable when the process ends.
             Some(held) => {
                 if let Err(error) = held.fd.readable().await {
                     tracing::debug!(%error, "failed to wait for the end of a process");
@@ -166,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    /// A process with a name that no other has.
+    /// Starts a process with a unique name.
     fn process(name: &str) -> Child {
         Command::new("sleep")
             .arg0(name)
@@ -180,7 +181,7 @@ mod tests {
         format!("tachi-test-{of}-{}", std::process::id())
     }
 
-    /// The name is there only once the child has become the program.
+    /// Waits until the child has executed the program: only then does it have the name.
     async fn up(probe: &mut PidProbe) {
         for _ in 0..1000 {
             if probe.state().await == State::Up {
@@ -206,7 +207,7 @@ mod tests {
         );
         let killed = Instant::now();
         child.kill().unwrap();
-        // The child has not been reaped yet: it is a zombie, and dead.
+        // The child has not been reaped yet: it is a zombie, and counts as dead.
         tokio::time::timeout(Duration::from_secs(10), probe.changed())
             .await
             .unwrap();
@@ -223,7 +224,7 @@ mod tests {
         up(&mut probe).await;
         let mut second = process(&name);
         let mut other = PidProbe::new(&name);
-        // The second is there as well when a probe that is held by neither finds two.
+        // The second process is running as well once a scan finds two.
         while find::find(&name).unwrap().len() < 2 {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! polkit: the rule that lets the process monitor start and restart units, and whether it may.
+//! polkit: the rule that lets the process monitor start and restart units, and the check that it is in force.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -14,16 +14,16 @@ use crate::check::Finding;
 use crate::cli::PolkitForm;
 use crate::failure::Failure;
 
-/// What systemd asks polkit.
+/// The action for which systemd asks polkit.
 const ACTION: &str = "org.freedesktop.systemd1.manage-units";
 
 /// Users of the monitors, of our packages and of openstack-ansible's units.
 const USERS: [&str; 2] = ["masakarimonitors", "masakari"];
 
-/// A unit and what is done with it.
+/// A unit and the action on it.
 type Act<'e> = (&'e str, &'static str);
 
-/// Every unit that the list starts or restarts.
+/// Returns every unit that the list starts or restarts, with the action.
 fn acts(entries: &[Entry]) -> BTreeSet<Act<'_>> {
     let steps = entries.iter().flat_map(|entry| [&entry.start, &entry.restart]);
     let commands = steps.flat_map(|steps| [&steps.before, &steps.main, &steps.after]);
@@ -34,7 +34,7 @@ fn acts(entries: &[Entry]) -> BTreeSet<Act<'_>> {
     acts.collect()
 }
 
-/// The rule for `user` and the units of the list, as a file of polkit's.
+/// Returns the rule for `user` and the units of the list, as a polkit file.
 ///
 /// # Errors
 ///
@@ -113,7 +113,7 @@ trait Authority {
     ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
 }
 
-/// A process of a user, whom polkit is asked about.
+/// A process of a user, about which polkit is asked.
 #[derive(Clone, Copy)]
 struct Subject {
     pid: u32,
@@ -121,7 +121,7 @@ struct Subject {
     uid: u32,
 }
 
-/// What the monitor is refused.
+/// Returns the actions that polkit denies to the monitor.
 async fn refused<'e>(
     connection: &Connection,
     subject: Subject,
@@ -149,7 +149,7 @@ async fn refused<'e>(
     Ok(refused)
 }
 
-/// A process that does nothing, under the user's id, until it is dropped: polkit answers for processes.
+/// Starts an idle process under the user's id, which runs until it is dropped: polkit answers only about processes.
 fn stand_in(uid: u32) -> Result<(Child, Subject), String> {
     let failed = |error: &dyn std::fmt::Display| format!("starting a process as user {uid}: {error}");
     let child = Program::new("sleep")
@@ -174,7 +174,7 @@ fn stand_in(uid: u32) -> Result<(Child, Subject), String> {
     Ok((child, subject))
 }
 
-/// The first of our users that this machine has.
+/// Returns the first of our users that exists on this machine.
 fn user() -> Option<(String, u32)> {
     let text = std::fs::read_to_string("/etc/passwd").ok()?;
     USERS
@@ -191,7 +191,7 @@ fn uid_of(passwd: &str, user: &str) -> Option<u32> {
     })
 }
 
-/// Whether polkit lets the monitor do what the list says.
+/// Checks that polkit permits the actions of the list to the monitor.
 pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Finding> {
     const PART: &str = "process";
     let acts = acts(entries);

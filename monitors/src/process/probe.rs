@@ -2,45 +2,45 @@
 
 use async_trait::async_trait;
 
-/// The state.
+/// The state of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// It runs.
+    /// The process is running.
     Up,
-    /// It is changing, by another program.
+    /// Another program is changing the process.
     Changing,
-    /// It does not run, for this reason.
+    /// The process is not running, for this reason.
     Down(String),
-    /// Unknown at the moment.
+    /// The state is unknown at the moment.
     Unknown(String),
 }
 
-/// Looks at one process.
+/// A probe of one process.
 #[async_trait]
 pub(super) trait Probe: Send {
     /// Returns the current state. Takes no longer than a few seconds.
     async fn state(&mut self) -> State;
 
-    /// Ends when it may be otherwise than it was; perhaps never.
+    /// Waits until the state may have changed; perhaps forever.
     ///
     /// # Cancel safety
     ///
-    /// Safe: what happens meanwhile is seen by the next `state`.
+    /// Safe: the next `state` shows any change in between.
     async fn changed(&mut self);
 }
 
-/// Runs the commands of an entry.
+/// The executor of an entry's commands.
 #[async_trait]
 pub(super) trait Hands: Send + Sync {
-    /// Does one thing. Takes no longer than the configuration allows.
+    /// Runs one command. Takes no longer than the configuration allows.
     async fn run(&self, command: &super::list::Command, as_root: bool) -> Result<(), String>;
 }
 
 /// The destination of reports.
 #[async_trait]
 pub(super) trait Outlet: Send + Sync {
-    /// Reports that it could not be restarted. Fails if the report cannot be stored.
+    /// Reports that the process could not be restarted. Fails if the report cannot be stored.
     async fn gone(&self, process: &str) -> Result<(), String>;
-    /// Reports that it is back, and withdraws an undelivered report.
+    /// Reports that the process is back, and withdraws an undelivered report.
     async fn back(&self, process: &str);
 }

@@ -1,4 +1,4 @@
-//! systemd over D-Bus: the state of a unit, its changes, and starting it.
+//! systemd over D-Bus: the state of a unit, its changes, and its start.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use zbus::{Connection, OwnedObjectPath, fdo};
 use super::probe::{Probe, State};
 use crate::health::Health;
 
-/// Timeout of an answer of systemd's.
+/// Timeout of systemd's answers.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Poll interval of a running job.
@@ -69,7 +69,7 @@ struct Standing {
 }
 
 impl Systemd {
-    /// Over the system's bus.
+    /// Connects over the system bus.
     pub(super) fn system(health: Health) -> Self {
         Self::over(|| Box::pin(Connection::system()), health)
     }
@@ -227,14 +227,14 @@ impl Standing {
             ("not-found", _) => State::Unknown("systemd knows no such unit".to_owned()),
             (_, "active" | "reloading" | "refreshing") => State::Up,
             (_, "activating" | "deactivating" | "maintenance") => State::Changing,
-            // A job will start it, perhaps another program's.
+            // A job, perhaps of another program, will start it.
             _ if self.job => State::Changing,
             _ => down(),
         }
     }
 }
 
-/// Looks at a unit.
+/// A probe of a unit.
 pub(super) struct UnitProbe {
     name: String,
     systemd: Systemd,
@@ -302,7 +302,7 @@ impl Probe for UnitProbe {
         };
         let next = std::future::poll_fn(|context| held.changes.as_mut().poll_next(context)).await;
         if next.is_none() {
-            // The connection is gone; the next look makes a new one.
+            // The connection is broken; the next check opens a new one.
             self.held = None;
             self.systemd.forget().await;
         }

@@ -20,9 +20,9 @@ pub(super) struct Pace {
     pub(super) interval: Duration,
     /// Time in which a process may come back by itself: an upgrade restarts it, or systemd does.
     pub(super) confirm: Duration,
-    /// Restarts after the first.
+    /// Number of restarts after the first.
     pub(super) retries: u32,
-    /// After the first restart that failed; each further pause is twice as long.
+    /// Pause after the first failed restart; each further pause is twice as long.
     pub(super) pause: Duration,
     /// The longest pause.
     pub(super) pause_max: Duration,
@@ -30,7 +30,7 @@ pub(super) struct Pace {
     pub(super) watch_only: bool,
 }
 
-/// Watches one entry.
+/// The watch over one entry.
 pub(super) struct Watch {
     pub(super) entry: Entry,
     pub(super) probe: Box<dyn Probe>,
@@ -44,14 +44,14 @@ pub(super) struct Watch {
 /// The result of a round of restarts.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
-    /// It runs.
+    /// The process is running.
     Up,
-    /// It does not run.
+    /// The process is not running.
     Failed,
 }
 
 impl Watch {
-    /// Starts what does not run, as an agent does when it starts.
+    /// Starts a process that is not running, as an agent does at its own start.
     pub(super) async fn start(&mut self) {
         if self.pace.watch_only || self.entry.start.main == Command::Nothing {
             return;
@@ -65,7 +65,7 @@ impl Watch {
         }
     }
 
-    /// Watches for good. May be dropped at any time.
+    /// Watches forever. May be dropped at any time.
     pub(super) async fn run(mut self) {
         let mut told = None;
         loop {
@@ -85,7 +85,7 @@ impl Watch {
                 }
                 State::Down(_) if self.given_up => self.wait().await,
                 State::Down(why) => {
-                    // It may be on its way back already.
+                    // The process may already be on its way back.
                     let _ = timeout(self.pace.confirm, self.probe.changed()).await;
                     if let State::Down(_) = self.probe.state().await {
                         self.is_down(&why).await;
@@ -96,7 +96,7 @@ impl Watch {
     }
 
     async fn wait(&mut self) {
-        // A look more than needed is harmless.
+        // An additional check is harmless.
         let _ = timeout(self.pace.interval, self.probe.changed()).await;
     }
 
@@ -120,7 +120,7 @@ impl Watch {
             tracing::info!(process = %self.entry.name, "process is running again");
             return;
         }
-        // Not before it is kept; and not at all if it comes back meanwhile.
+        // The process counts as given up only once the report is stored, and not at all if it comes back meanwhile.
         loop {
             match self.outlet.gone(self.entry.short()).await {
                 Ok(()) => {
@@ -170,7 +170,7 @@ impl Watch {
         Ended::Failed
     }
 
-    /// All of `steps`, up to the first that fails.
+    /// Runs all of `steps`, up to the first that fails.
     fn steps(&self, steps: Steps) -> impl Future<Output = Result<(), String>> + Send + 'static {
         let (hands, as_root) = (Arc::clone(&self.hands), self.entry.run_as_root);
         async move {
@@ -181,7 +181,7 @@ impl Watch {
         }
     }
 
-    /// Returns whether it runs soon after it was started.
+    /// True if the process is running soon after it was started.
     async fn appears(&mut self) -> bool {
         let deadline = Instant::now() + self.pace.interval;
         loop {

@@ -1,4 +1,4 @@
-//! `[api]`: how the API is reached, in the words of keystoneauth.
+//! `[api]`: the connection to the API, with keystoneauth's options.
 
 use std::time::Duration;
 

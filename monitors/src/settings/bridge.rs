@@ -23,9 +23,9 @@ pub struct BridgeSettings {
     pub lost_after: Duration,
     /// Time for a host that left in order without an operator's mark; zero disables it.
     pub left_after: Duration,
-    /// More than this share of the hosts gone at once, in percent, is a storm.
+    /// Share of the hosts, in percent, above which simultaneous losses are a storm.
     pub storm_percent: u8,
-    /// Number of hosts that are never too many.
+    /// Number of lost hosts up to which there is never a storm.
     pub storm_floor: usize,
     /// Window in which failures count as concurrent.
     pub storm_window: Duration,
@@ -35,11 +35,11 @@ pub struct BridgeSettings {
     pub turn: Duration,
     /// Limit of the difference between the cluster's clocks and the local one.
     pub skew: Duration,
-    /// Fence agents, beside those that are known, whose success turns nothing off.
+    /// Fence agents whose success turns nothing off, in addition to the known ones.
     pub null_agents: Vec<String>,
-    /// Fence agents, beside those that are known, that switch a machine's power.
+    /// Fence agents that switch a machine's power, in addition to the known ones.
     pub power_agents: Vec<String>,
-    /// Names of the cluster and the hosts they are.
+    /// Names of nodes in the cluster and of the hosts they are.
     pub node_map: Vec<(String, String)>,
     /// The cluster's name, if it does not state it.
     pub cluster: Option<String>,
@@ -176,7 +176,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
     }
 }
 
-/// `node:host,node:host`.
+/// Parses `node:host,node:host`.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let wrong = || {
         let help = "write it like cmp1:cmp1.example.org,cmp2:cmp2.example.org";

@@ -8,23 +8,24 @@ use tachi_config::Reader;
 /// `[host]`.
 #[derive(Debug, Clone)]
 pub struct HostSettings {
-    /// Consul and Kubernetes report a host that does not answer as NORMAL, as upstream does: safe to evacuate.
+    /// True if Consul and Kubernetes report a host that does not answer as NORMAL, which upstream treats as safe to
+    /// evacuate.
     pub normal_without_proof: bool,
     /// `default`, `simple` (both are Pacemaker), `consul` or `kubernetes`.
     pub driver: &'static str,
     /// Poll interval of Consul and Kubernetes.
     pub interval: Duration,
-    /// Number of equal answers that are needed.
+    /// Number of equal answers that are required.
     pub samples: usize,
-    /// Declares a host off without a look at its power controller.
+    /// True to declare a host off without reading its power controller.
     pub disable_ipmi_check: bool,
-    /// Only nodes that run `pacemaker-remoted` are looked at.
+    /// True to watch only nodes that run `pacemaker-remoted`.
     pub restrict_to_remotes: bool,
     /// Timeout of reading a power controller.
     pub ipmi_timeout: Duration,
     /// Limit of retries.
     pub ipmi_retry_max: u32,
-    /// The pause before it is repeated.
+    /// The pause before a retry.
     pub ipmi_retry_interval: Duration,
     /// `autodetect`, `cluster` or `remote`.
     pub node_type: &'static str,
@@ -39,7 +40,7 @@ pub struct ConsulSettings {
     pub tenant: Option<String>,
     /// The agent in the storage network.
     pub storage: Option<String>,
-    /// The matrix of networks and actions.
+    /// The file with the matrix of networks and actions.
     pub matrix: Option<PathBuf>,
 }
 
@@ -53,7 +54,7 @@ pub struct KubernetesSettings {
 /// `[libvirt]` and `[instance]`.
 #[derive(Debug, Clone)]
 pub struct InstanceSettings {
-    /// libvirt's name for where it is.
+    /// libvirt's connection URI.
     pub uri: String,
     /// The rules for reports.
     pub(crate) rules: crate::instance::Rules,
@@ -68,7 +69,7 @@ pub struct GuestSettings {
     pub timeout: Duration,
     /// Number of consecutive missing answers that are tolerated.
     pub threshold: u32,
-    /// More guests than this that fall silent at once are one event of the host.
+    /// Limit of guests that may fall silent at once; more are one event of the host.
     pub at_once: usize,
     /// A pattern for the path of the agent's socket.
     pub socket: String,
@@ -77,11 +78,11 @@ pub struct GuestSettings {
 /// `[process]`.
 #[derive(Debug, Clone)]
 pub struct ProcessSettings {
-    /// Poll interval of a process that cannot be waited for.
+    /// Poll interval of a process whose end cannot be awaited.
     pub interval: Duration,
     /// Limit of restarts.
     pub retries: u32,
-    /// The first pause before it is repeated; each further one is twice as long.
+    /// The first pause before a retry; each further one is twice as long.
     pub restart_interval: Duration,
     /// The longest pause.
     pub restart_interval_max: Duration,
@@ -89,7 +90,7 @@ pub struct ProcessSettings {
     pub command_timeout: Duration,
     /// True if nothing is started or restarted.
     pub watch_only: bool,
-    /// The list.
+    /// The file with the process list.
     pub list: PathBuf,
 }
 

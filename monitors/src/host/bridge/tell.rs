@@ -64,7 +64,7 @@ impl Bridge {
                     tracing::warn!(node = %change.node, report = %change.key, %reason, "sending a report");
                     let at = self.wall();
                     self.memory.ledger.tell(&change, at, false);
-                    // First the intent, so that a process that dies in between repeats it to the letter.
+                    // The intent is stored first, so that the process after a crash repeats the identical report.
                     self.save(health, true).await;
                     self.claims.take(&change.node, &change.key, now.steady);
                     self.hand_over(snapshot, me, sink, health).await;
@@ -98,7 +98,7 @@ impl Bridge {
         }
     }
 
-    /// Hands over what was decided and is not known to be kept: now, after a full disk, or after a restart.
+    /// Hands over reports that were decided and are not known to be stored: now, after a full disk, or after a restart.
     pub(super) async fn hand_over(
         &mut self,
         snapshot: &Snapshot,
@@ -155,7 +155,7 @@ impl Bridge {
         }
     }
 
-    /// Once after the start: what the process before this one had taken on is still this bridge's.
+    /// Resumes, once after the start, the reports that the previous process had claimed.
     pub(super) async fn resume(&mut self, sink: &dyn Sink) {
         if std::mem::replace(&mut self.resumed, true) {
             return;

@@ -1,4 +1,4 @@
-//! One of Consul's agents, and who it sees.
+//! A Consul agent and its view of the members.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 
-/// An agent on this machine or in this network answers at once, or not at all.
+/// Timeout of an agent: on this machine or in this network it answers at once, or not at all.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
-/// A list of members is some hundred bytes each.
+/// Longest list of members, in bytes; a member takes some hundred.
 const LONGEST: usize = 16 << 20;
 /// Default port of an agent.
 const PORT: u16 = 8500;
@@ -21,7 +21,7 @@ const PORT: u16 = 8500;
 pub(crate) enum Link {
     Up,
     Down,
-    /// Not asked, not listed, or left in order.
+    /// The agent was not asked, or the host is not listed or left in order.
     Unknown,
 }
 
@@ -37,7 +37,7 @@ struct Member {
 fn link(status: i64) -> Link {
     match status {
         1 => Link::Up,
-        // Failed. 2 and 3 are leaving and left: someone wanted that.
+        // 4 is failed. 2 and 3 are leaving and left: an operator intended that.
         4 => Link::Down,
         _ => Link::Unknown,
     }
@@ -50,7 +50,7 @@ pub(super) struct Access {
     token_file: Option<PathBuf>,
     tls: bool,
     authority: Option<PathBuf>,
-    /// Certificate and key.
+    /// The client certificate and its key.
     identity: Option<(PathBuf, PathBuf)>,
     unverified: bool,
 }
@@ -79,7 +79,7 @@ fn yes(text: &str) -> Option<bool> {
     }
 }
 
-/// Asks agents.
+/// A client of the agents.
 pub(super) struct Agents {
     http: reqwest::Client,
     scheme: &'static str,
@@ -132,14 +132,14 @@ impl Agents {
         let Some(path) = self.token_file.as_ref().filter(|_| self.token.is_none()) else {
             return Ok(self.token.clone());
         };
-        // Read each time: it may be changed.
+        // The file is read each time, because it may change.
         let text = tokio::fs::read_to_string(path)
             .await
             .map_err(|error| Failure::new(format!("reading {}", path.display()), error))?;
         Ok(Some(text.trim().to_owned()))
     }
 
-    /// Everybody in its network, as the agent sees them; an error if it is not to be believed.
+    /// Returns all members of the network in the agent's view; an error if the agent cannot be trusted.
     pub(super) async fn members(&self, url: &str) -> Result<BTreeMap<String, Link>, Failure> {
         let asking = |error| Failure::new(format!("asking {url}"), error);
         let mut request = self.http.get(url);
@@ -189,7 +189,7 @@ fn trusted(members: &BTreeMap<String, Link>) -> Result<(), String> {
     Ok(())
 }
 
-/// An address with its port: a name, an IPv4 or an IPv6 address, with or without brackets and port.
+/// Adds the port to an address: a name, an IPv4 or an IPv6 address, with or without brackets and port.
 fn with_port(address: &str) -> Result<String, &'static str> {
     const WRONG: &str = "is no address; write HOST, HOST:PORT, IPV6 or [IPV6]:PORT";
     if address.parse::<Ipv6Addr>().is_ok() {

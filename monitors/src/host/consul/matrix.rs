@@ -8,7 +8,7 @@ use super::Link;
 use crate::failure::Failure;
 use crate::host::samples::State;
 
-/// The file as the Python monitor reads it.
+/// The file in the Python monitor's format.
 #[derive(Debug, Deserialize)]
 struct Raw {
     sequence: Vec<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
-    /// The file, or the built-in one if none is named or it is not there.
+    /// Loads the file, or the built-in matrix if no file is named or it does not exist.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else {
             return Ok(Self::built_in());
@@ -47,7 +47,7 @@ impl Matrix {
         }
     }
 
-    /// A host is reported as stopped when the storage network has lost it, whatever the others show.
+    /// A host is reported as stopped when the storage network has lost it, whatever the other networks show.
     fn built_in() -> Self {
         let both = [Link::Up, Link::Down];
         let recovery = both
