@@ -1,22 +1,22 @@
-//! Connection URIs: which socket, and which driver behind it.
+//! Connection URIs: the socket, and the driver behind it.
 
 use std::path::{Path, PathBuf};
 
 /// Folder of the libvirt daemons' sockets.
 const FOLDER: &str = "/run/libvirt";
 
-/// Sockets to try, in order, and the name to ask for.
+/// The sockets to try, in order, and the name of the connection to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// Sockets; the first that can be connected to is used.
+    /// The sockets; the first that accepts a connection is used.
     pub sockets: Vec<PathBuf>,
     /// The connection URI, such as `qemu:///system`.
     pub name: String,
-    /// Ask for nothing that changes anything.
+    /// True to open a read-only connection.
     pub read_only: bool,
 }
 
-/// A URI that this client cannot follow.
+/// An unsupported URI.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("cannot connect to libvirt at {uri:?}: {reason}")]
 pub struct AddressError {
@@ -25,11 +25,11 @@ pub struct AddressError {
 }
 
 impl Address {
-    /// Reads a connection URI: `qemu:///system`, `qemu+unix:///system?socket=/path`.
+    /// Parses a connection URI: `qemu:///system`, `qemu+unix:///system?socket=/path`.
     ///
     /// # Errors
     ///
-    /// When it is no URI, or names another machine: the monitors watch the host they run on.
+    /// The text is not a URI, or names another machine: the monitors watch the host they run on.
     pub fn parse(uri: &str, read_only: bool) -> Result<Self, AddressError> {
         let refused = |reason| AddressError {
             uri: uri.to_owned(),
@@ -70,7 +70,7 @@ impl Address {
     }
 }
 
-/// The driver's own daemon first, then the one for all drivers, as libvirt's own client does.
+/// Returns the driver's own socket first, then the one for all drivers, like libvirt's own client.
 fn default_sockets(driver: &str, read_only: bool) -> Vec<PathBuf> {
     let end = if read_only { "-ro" } else { "" };
     vec![
@@ -79,7 +79,7 @@ fn default_sockets(driver: &str, read_only: bool) -> Vec<PathBuf> {
     ]
 }
 
-/// Undoes percent encoding.
+/// Decodes percent escapes; `None` if one is invalid.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

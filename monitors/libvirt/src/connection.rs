@@ -21,11 +21,12 @@ use crate::xdr::{Malformed, Reader, Writer};
 
 use task::{Request, Task};
 
-/// libvirtd stops reading from a client with more than five calls in flight, its pings' answers included.
+/// Limit of concurrent calls. libvirtd stops reading from a client with more than five calls in flight, including the
+/// answers to its pings.
 const CALLS_IN_FLIGHT: usize = 4;
-/// Time that libvirt waits, whatever the call's timeout, for an agent to resynchronize after an unanswered command.
+/// Time that libvirt waits for an agent to resynchronize after an unanswered command, regardless of the call's timeout.
 pub const AGENT_SYNC: Duration = Duration::from_secs(5);
-/// The longest list of domains libvirt sends.
+/// The longest list of domains that libvirt sends.
 const DOMAINS_MAX: u32 = 16_384;
 
 /// Options of a connection.
@@ -67,7 +68,7 @@ impl Default for Keepalive {
     }
 }
 
-/// Calls to a libvirt daemon. Clones share the connection; it ends with the last of them.
+/// A handle for calls to a libvirt daemon. Clones share the connection, which ends with the last of them.
 #[derive(Debug, Clone)]
 pub struct Connection {
     requests: mpsc::Sender<Request>,
@@ -124,7 +125,7 @@ impl Events {
         self.queue.recv().await.ok_or_else(|| self.closed.get())
     }
 
-    /// The next event if one waits already.
+    /// Returns the next event if one is queued.
     pub fn waiting(&mut self) -> Option<Event> {
         self.queue.try_recv().ok()
     }
@@ -135,7 +136,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When no socket can be connected to, the daemon asks for authentication, refuses, or does not answer in time.
+    /// No socket accepts a connection, or the daemon asks for authentication, refuses, or does not answer in time.
     pub async fn open(address: &Address, options: &Options) -> Result<(Self, Events), OpenError> {
         let (path, stream) = connect(address, options.call_timeout).await?;
         let (requests, commands) = mpsc::channel(CALLS_IN_FLIGHT);
@@ -202,11 +203,11 @@ impl Connection {
         read(what, &answer, |reader| Ok(reader.i32()? == 1))
     }
 
-    /// libvirt's version: major * 1,000,000 + minor * 1,000 + release.
+    /// Returns libvirt's version: major * 1,000,000 + minor * 1,000 + release.
     ///
     /// # Errors
     ///
-    /// As every call: refused, no answer in time, not to be read, connection ended.
+    /// The daemon refuses the call, does not answer in time, or sends an invalid answer, or the connection has ended.
     pub async fn version(&self) -> Result<u64, CallError> {
         let what = "get_lib_version";
         let body = self
@@ -227,7 +228,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// The same errors as [`Connection::version`].
     pub async fn register(&self, kind: EventKind) -> Result<(), CallError> {
         let body = Writer::default().i32(kind.number()).none();
         let what = "event_callback_register_any";
@@ -242,11 +243,11 @@ impl Connection {
         .map(|_callback| ())
     }
 
-    /// Domains of a sort.
+    /// Returns the domains that match the filter.
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// The same errors as [`Connection::version`].
     pub async fn domains(&self, listing: Listing) -> Result<Vec<Domain>, CallError> {
         let what = "list_all_domains";
         let body = Writer::default().i32(1).u32(listing.flags());
@@ -264,11 +265,11 @@ impl Connection {
         })
     }
 
-    /// The domain with a UUID; `None` when there is none.
+    /// Returns the domain with a UUID; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// The same errors as [`Connection::version`].
     pub async fn lookup(&self, uuid: Uuid) -> Result<Option<Domain>, CallError> {
         let what = "domain_lookup_by_uuid";
         let body = Writer::default().fixed(uuid.as_bytes());
@@ -280,12 +281,12 @@ impl Connection {
             .transpose()
     }
 
-    /// Returns a domain's state, and libvirt's number of the reason (see [`crate::shutoff`], [`crate::paused`]);
-    /// `None` if the domain no longer exists.
+    /// Returns a domain's state, and libvirt's number of the reason (see [`crate::shutoff`], [`crate::paused`]); `None`
+    /// if the domain no longer exists.
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// The same errors as [`Connection::version`].
     pub async fn state(&self, domain: &Domain) -> Result<Option<(DomainState, i32)>, CallError> {
         let what = "domain_get_state";
         let body = domain.write(Writer::default()).u32(0);
@@ -305,7 +306,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// The same errors as [`Connection::version`].
     pub async fn metadata(&self, domain: &Domain, namespace: &str) -> Result<Option<String>, CallError> {
         const ELEMENT: i32 = 2;
         let what = "domain_get_metadata";
@@ -322,11 +323,11 @@ impl Connection {
             .transpose()
     }
 
-    /// A domain's description; `None` when it is gone.
+    /// Returns a domain's definition; `None` if the domain no longer exists.
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// The same errors as [`Connection::version`].
     pub async fn xml(&self, domain: &Domain) -> Result<Option<String>, CallError> {
         let what = "domain_get_xml_desc";
         let body = domain.write(Writer::default()).u32(0);
@@ -342,8 +343,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As every call. libvirt itself gives up after `limit` (whole seconds, at least one), or after five seconds where an
-    /// earlier command was not answered; this side two seconds after both.
+    /// The same errors as [`Connection::version`]. libvirt itself gives up after `limit` (whole seconds, at least one),
+    /// or after five seconds if an earlier command was not answered. This side gives up two seconds after both.
     pub async fn agent_command(
         &self,
         domain: &Domain,
@@ -366,10 +367,10 @@ impl Connection {
         })
     }
 
-    /// Closes the connection in an orderly way. Dropping it closes it, too.
+    /// Closes the connection in an orderly way. Dropping it closes it too.
     pub async fn close(self) {
         let body = Writer::default();
-        // It goes either way.
+        // The connection closes either way.
         let _ = self
             .call(
                 "close",
@@ -417,7 +418,7 @@ async fn connect(address: &Address, limit: Duration) -> Result<(PathBuf, UnixStr
         source: std::io::Error::from(std::io::ErrorKind::NotFound),
     };
     for path in &address.sockets {
-        // A daemon whose backlog is full lets a connect wait for ever.
+        // A daemon whose backlog is full would block a connect forever.
         let source = match timeout(limit, UnixStream::connect(path)).await {
             Ok(Ok(stream)) => return Ok((path.clone(), stream)),
             Ok(Err(source)) => source,
@@ -443,7 +444,7 @@ fn text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
     reader.string()
 }
 
-/// An answer, or nothing where the daemon refused for one of the reasons.
+/// Returns the answer; `None` if the daemon refused for one of `reasons`.
 fn unless(answer: Result<Vec<u8>, CallError>, reasons: &[ErrorCode]) -> Result<Option<Vec<u8>>, CallError> {
     match answer {
         Ok(body) => Ok(Some(body)),

@@ -1,4 +1,4 @@
-//! Domains: what a guest is to libvirt.
+//! Domains: libvirt's view of guests.
 
 use uuid::Uuid;
 
@@ -11,11 +11,11 @@ pub struct Domain {
     pub name: String,
     /// The UUID, which Nova sets to the instance's.
     pub uuid: Uuid,
-    /// The number while it runs, new at each start; -1 when it does not run.
+    /// The number while it is running, new at each start; -1 when it is not running.
     pub id: i32,
 }
 
-/// The least bytes a domain takes in a message: an empty name, a UUID, a number.
+/// The minimum size of a domain in a message: an empty name, a UUID, a number.
 pub(crate) const DOMAIN_LEAST: usize = 24;
 
 impl Domain {
@@ -35,23 +35,17 @@ impl Domain {
 /// The state of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DomainState {
-    /// Unknown.
     None,
-    /// Running.
     Running,
-    /// Blocked on a resource.
     Blocked,
-    /// Paused.
     Paused,
-    /// Shutting down.
     ShuttingDown,
-    /// Shut off.
     Shutoff,
     /// Crashed, and kept for inspection.
     Crashed,
-    /// The guest sleeps.
+    /// The guest is suspended to RAM.
     PmSuspended,
-    /// A number this client does not know.
+    /// A number that is unknown to this client.
     Other(i32),
 }
 
@@ -73,13 +67,13 @@ impl DomainState {
 
 /// Reasons of a shut-off domain.
 pub mod shutoff {
-    /// libvirt does not know: it was off when libvirtd started.
+    /// The reason is unknown: the domain was off when libvirtd started.
     pub const UNKNOWN: i32 = 0;
     /// The guest shut down.
     pub const SHUTDOWN: i32 = 1;
     /// Destroyed.
     pub const DESTROYED: i32 = 2;
-    /// Its process is gone, or the guest panicked.
+    /// The process is gone, or the guest panicked.
     pub const CRASHED: i32 = 3;
     /// Migrated to another host.
     pub const MIGRATED: i32 = 4;
@@ -89,32 +83,30 @@ pub mod shutoff {
     pub const FAILED: i32 = 6;
     /// Restored from a snapshot.
     pub const FROM_SNAPSHOT: i32 = 7;
-    /// libvirtd ended it when it found it again.
+    /// libvirtd ended the domain when it found it again.
     pub const DAEMON: i32 = 8;
 }
 
 /// Reasons of a paused domain.
 pub mod paused {
-    /// Its memory is being migrated.
+    /// Paused for the migration of the memory.
     pub const MIGRATION: i32 = 2;
     /// A disk failed.
     pub const IO_ERROR: i32 = 5;
-    /// Paused by its watchdog.
     pub const WATCHDOG: i32 = 6;
-    /// Starting up.
     pub const STARTING_UP: i32 = 11;
-    /// Its memory is being migrated after the switch.
+    /// Paused for the migration of the memory after the switch to the other host.
     pub const POSTCOPY: i32 = 12;
 }
 
 /// A filter of domains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// Those with a definition on disk, running or not.
+    /// Domains with a persistent definition, running or not.
     Persistent,
-    /// Those that are forgotten when they end.
+    /// Domains whose definition ends with them.
     Transient,
-    /// Those that run just now.
+    /// Domains that are running now.
     Running,
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::xdr::{Malformed, Reader};
 
-/// A connection cannot be opened.
+/// An error in opening a connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// None of the sockets can be connected to.
+    /// No socket accepts a connection.
     #[error("connecting to libvirt's socket {}", path.display())]
     Connect {
         /// The socket that was tried last.
@@ -19,7 +19,7 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
-    /// The daemon wants a user to prove who he is.
+    /// The daemon requires authentication.
     #[error(
         "libvirt's socket {} asks for authentication (types {types:?}); give the monitor's user access to a socket without",
         path.display()
@@ -27,13 +27,13 @@ pub enum OpenError {
     Authentication {
         /// The socket.
         path: PathBuf,
-        /// Types as libvirt numbers them: 1 SASL, 2 polkit.
+        /// The types in libvirt's numbering: 1 SASL, 2 polkit.
         types: Vec<i32>,
     },
-    /// A call of the opening did not succeed.
+    /// A call during the opening failed.
     #[error("opening {uri} at {}", path.display())]
     Call {
-        /// The name that was asked for.
+        /// The requested name.
         uri: String,
         /// The socket.
         path: PathBuf,
@@ -43,11 +43,11 @@ pub enum OpenError {
     },
 }
 
-/// A call did not succeed.
+/// An error of a call.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The daemon refused it.
+    /// The daemon refused the call.
     #[error("libvirt refused {what} (error {}): {message}", code.0)]
     Refused {
         /// The call.
@@ -65,7 +65,7 @@ pub enum CallError {
         /// The timeout.
         limit: Duration,
     },
-    /// The answer makes no sense.
+    /// The answer is invalid.
     #[error("libvirt's answer to {what} cannot be read: {reason}")]
     Malformed {
         /// The call.
@@ -73,7 +73,7 @@ pub enum CallError {
         /// The problem.
         reason: &'static str,
     },
-    /// The connection ended before.
+    /// The connection ended before the answer.
     #[error("the connection to libvirt ended before {what} was answered")]
     Closed {
         /// The call.
@@ -92,7 +92,7 @@ impl CallError {
         }
     }
 
-    /// libvirt's number, if it was libvirt that refused.
+    /// Returns libvirt's error number, if libvirt refused the call.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -107,17 +107,16 @@ impl CallError {
 pub struct ErrorCode(pub i32);
 
 impl ErrorCode {
-    /// The domain is not there (any more).
+    /// The domain does not exist (any more).
     pub const NO_DOMAIN: Self = Self(42);
     /// The operation is not possible in the domain's state.
     pub const OPERATION_INVALID: Self = Self(55);
     /// The domain has no metadata of the kind.
     pub const NO_DOMAIN_METADATA: Self = Self(80);
-    /// The guest agent does not answer.
     pub const AGENT_UNRESPONSIVE: Self = Self(86);
-    /// The guest agent has not answered this command in time; newer daemons have this number for it.
+    /// The guest agent has not answered this command in time, as newer daemons report it.
     pub const AGENT_COMMAND_TIMEOUT: Self = Self(112);
-    /// The guest agent answered that it cannot.
+    /// The guest agent answered with an error.
     pub const AGENT_COMMAND_FAILED: Self = Self(113);
 }
 
@@ -125,36 +124,36 @@ impl ErrorCode {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The daemon closed it: it was stopped or restarted.
+    /// The daemon closed the connection: it was stopped or restarted.
     #[error("libvirtd closed the connection")]
     Hangup,
     /// The socket failed.
     #[error("reading from or writing to libvirt's socket")]
     Io(#[source] std::io::Error),
-    /// The daemon answers nothing.
+    /// The daemon does not answer.
     #[error("libvirtd answered no ping for {} s", silent.as_secs_f32())]
     Silent {
         /// Length of the silence.
         silent: Duration,
     },
-    /// Data that cannot be parsed; its content is lost.
+    /// Data that cannot be parsed; the content is lost.
     #[error("libvirtd sent what cannot be read: {0}")]
     Malformed(&'static str),
-    /// Events came faster than they were taken; those that did not fit are lost.
+    /// Events came faster than they were taken; events beyond the limit are lost.
     #[error("more than {limit} events waited to be taken")]
     Overflow {
         /// The limit.
         limit: usize,
     },
-    /// The daemon reads nothing.
+    /// The daemon does not read.
     #[error("libvirtd does not read what is sent to it")]
     Stuck,
-    /// This side let go of it.
+    /// This side closed the connection.
     #[error("the connection was given up")]
     Dropped,
 }
 
-/// The error a failed reply carries.
+/// Returns the error in a failed reply.
 pub(crate) fn refused(what: &'static str, body: &[u8]) -> CallError {
     let mut reader = Reader::new(body);
     let read = (|| {

@@ -9,13 +9,13 @@ use crate::xdr::{Malformed, Reader};
 /// Events that can be subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// Started, stopped, suspended and so on.
+    /// A change of the lifecycle: started, stopped, suspended and so on.
     Lifecycle,
     /// The guest was reset.
     Reboot,
     /// The guest set its clock.
     RtcChange,
-    /// The guest's watchdog bit.
+    /// The guest's watchdog fired.
     Watchdog,
     /// A disk failed.
     IoError,
@@ -23,11 +23,11 @@ pub enum EventKind {
     Graphics,
     /// A disk failed, with the reason.
     IoErrorReason,
-    /// libvirt lost the way to its guest's process.
+    /// libvirt lost the connection to the guest's process.
     ControlError,
     /// A medium changed.
     DiskChange,
-    /// The guest agent came or went.
+    /// The guest agent connected or disconnected.
     AgentLifecycle,
 }
 
@@ -51,15 +51,13 @@ impl EventKind {
 /// An event of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Whose.
     pub domain: Domain,
-    /// When it was read from the socket.
+    /// The time when it was read from the socket.
     pub at: SystemTime,
-    /// The event.
     pub what: What,
 }
 
-/// The event.
+/// The kind and the details of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// A change of the domain's state; the detail is one of those in [`lifecycle`].
@@ -68,7 +66,7 @@ pub enum What {
     Reboot,
     /// The guest set its clock.
     RtcChange,
-    /// The guest's watchdog bit: 0 none, 1 pause, 2 reset, 3 poweroff, 4 shutdown, 5 debug, 6 inject NMI.
+    /// The guest's watchdog fired: 0 none, 1 pause, 2 reset, 3 poweroff, 4 shutdown, 5 debug, 6 inject NMI.
     Watchdog(i32),
     /// A disk failed: 0 none, 1 the guest is paused, 2 the guest got the error.
     IoError(i32),
@@ -76,7 +74,7 @@ pub enum What {
     Graphics,
     /// A disk failed, with the action of [`What::IoError`] and the reason (`enospc` or nothing).
     IoErrorReason(i32, String),
-    /// libvirt lost the way to its guest's process.
+    /// libvirt lost the connection to the guest's process.
     ControlError,
     /// A medium changed.
     DiskChange,
@@ -84,28 +82,22 @@ pub enum What {
     AgentLifecycle(i32),
 }
 
-/// A turn in a domain's life.
+/// A change of a domain's lifecycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// Defined.
     Defined,
-    /// Undefined.
     Undefined,
-    /// Started.
     Started,
-    /// Suspended.
     Suspended,
-    /// Resumed.
     Resumed,
-    /// Stopped.
     Stopped,
-    /// The guest shut down, its process is about to end.
+    /// The guest shut down; its process is about to end.
     Shutdown,
-    /// The guest sleeps.
+    /// The guest is suspended to RAM.
     PmSuspended,
     /// The guest panicked.
     Crashed,
-    /// A number this client does not know.
+    /// A number that is unknown to this client.
     Other(i32),
 }
 
@@ -126,43 +118,43 @@ impl Lifecycle {
     }
 }
 
-/// Details of [`Lifecycle`]: the reasons.
+/// The details of [`Lifecycle`]: reasons.
 pub mod lifecycle {
-    /// Of `Started`: its memory comes from another host.
+    /// `Started`: the memory comes from another host.
     pub const STARTED_MIGRATED: i32 = 1;
-    /// Of `Suspended`: its memory goes to another host.
+    /// `Suspended`: the memory goes to another host.
     pub const SUSPENDED_MIGRATED: i32 = 1;
-    /// Of `Suspended`: a disk failed.
+    /// `Suspended`: a disk failed.
     pub const SUSPENDED_IO_ERROR: i32 = 2;
-    /// Of `Suspended`: its watchdog bit.
+    /// `Suspended`: the watchdog fired.
     pub const SUSPENDED_WATCHDOG: i32 = 3;
-    /// Of `Suspended`: a call of libvirt's interface failed half way.
+    /// `Suspended`: a call of libvirt's API failed half way.
     pub const SUSPENDED_API_ERROR: i32 = 6;
-    /// Of `Resumed`: resumed by a request.
+    /// `Resumed`: by a request.
     pub const RESUMED_UNPAUSED: i32 = 0;
-    /// Of `Resumed`: its memory is here.
+    /// `Resumed`: the memory has arrived.
     pub const RESUMED_MIGRATED: i32 = 1;
-    /// Of `Resumed`: it runs here while its memory follows.
+    /// `Resumed`: the guest runs here while its memory follows.
     pub const RESUMED_POSTCOPY: i32 = 3;
-    /// Of `Stopped`: the guest shut down.
+    /// `Stopped`: the guest shut down.
     pub const STOPPED_SHUTDOWN: i32 = 0;
-    /// Of `Stopped`: destroyed by a request.
+    /// `Stopped`: destroyed by a request.
     pub const STOPPED_DESTROYED: i32 = 1;
-    /// Of `Stopped`: the guest panicked.
+    /// `Stopped`: the guest panicked.
     pub const STOPPED_CRASHED: i32 = 2;
-    /// Of `Stopped`: it runs elsewhere.
+    /// `Stopped`: the guest runs on another host.
     pub const STOPPED_MIGRATED: i32 = 3;
-    /// Of `Stopped`: it was saved to a file.
+    /// `Stopped`: the guest was saved to a file.
     pub const STOPPED_SAVED: i32 = 4;
-    /// Of `Stopped`: its process is gone.
+    /// `Stopped`: the process is gone.
     pub const STOPPED_FAILED: i32 = 5;
-    /// Of `Shutdown`: over.
+    /// `Shutdown`: finished.
     pub const SHUTDOWN_FINISHED: i32 = 0;
-    /// Of `Crashed`: the guest panicked.
+    /// `Crashed`: the guest panicked.
     pub const CRASHED_PANICKED: i32 = 0;
 }
 
-/// Parses an event. `None`: a procedure without a subscription.
+/// Parses an event; `None` for a procedure without a subscription.
 pub(crate) fn read(procedure: i32, body: &[u8], at: SystemTime) -> Result<Option<Event>, Malformed> {
     let known = proc::EVENT_LIFECYCLE..=proc::EVENT_CONTROL_ERROR;
     if !known.contains(&procedure)
@@ -195,7 +187,7 @@ pub(crate) fn read(procedure: i32, body: &[u8], at: SystemTime) -> Result<Option
     Ok(Some(Event { domain, at, what }))
 }
 
-/// Path and alias of a disk.
+/// Skips the path and the alias of a disk.
 fn two_strings(reader: &mut Reader<'_>) -> Result<(), Malformed> {
     reader.string()?;
     reader.string()?;

@@ -3,19 +3,19 @@
 use crate::procedure::VERSION;
 use crate::xdr::{Malformed, Reader};
 
-/// The longest frame that is read. A list of 16,384 domains takes 1 MiB, a domain's XML a few KiB.
+/// The longest accepted frame. A list of 16,384 domains takes 1 MiB, a domain's XML a few KiB.
 const FRAME_MAX: usize = 8 * 1024 * 1024;
-/// The length and the six numbers.
+/// Size of the length and the six numbers, in bytes.
 const HEADER: usize = 28;
 
 /// The type of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Asks for something.
+    /// A request.
     Call,
-    /// Answers a call.
+    /// The answer to a call.
     Reply,
-    /// Comes by itself: an event, a ping.
+    /// An unsolicited message: an event or a ping.
     Message,
 }
 
@@ -29,7 +29,7 @@ impl Kind {
     }
 }
 
-/// A frame, taken apart but for its body.
+/// A frame with a parsed header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) program: u32,
@@ -42,7 +42,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Appends the frame to what is to be written.
+    /// Appends the frame to the output.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let length = u32::try_from(HEADER + self.body.len()).unwrap_or(u32::MAX);
         let numbers = [length, self.program, VERSION, self.procedure.cast_unsigned()];
@@ -87,7 +87,7 @@ impl Frame {
     }
 }
 
-/// Bytes as they come, until they are frames.
+/// A buffer of received bytes, until they form frames.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     bytes: Vec<u8>,
@@ -104,7 +104,7 @@ impl Inbox {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next frame, if all of it is there.
+    /// Returns the next frame, if it is complete.
     pub(crate) fn take(&mut self) -> Result<Option<Frame>, Malformed> {
         let waiting = self.bytes.get(self.taken..).unwrap_or_default();
         let Some(length) = waiting.first_chunk::<4>() else {
@@ -126,7 +126,7 @@ impl Inbox {
         Ok(Some(frame))
     }
 
-    /// A long answer must not be paid for until the end of the connection.
+    /// Releases the memory of a long answer, which would otherwise be held until the end of the connection.
     fn give_back(&mut self) {
         if self.taken == self.bytes.len() && self.bytes.capacity() > 256 * 1024 {
             *self = Self::default();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut on their way, the frames are the same.
+        /// Checks that frames are independent of how the bytes are split on their way.
         #[test]
         fn frames_survive_any_cutting(
             frames in proptest::collection::vec(any_frame(), 0..6),

@@ -1,7 +1,7 @@
 //! A client of libvirtd's RPC protocol over its Unix socket, without any C library.
 //!
-//! It covers what the monitors need: open, list, inspect a domain, subscribe to events, and call a guest agent. The
-//! binary contains no thread, event loop or licensed code of libvirt.
+//! The client covers the calls that the monitors need: open, list, inspect a domain, subscribe to events, and call a
+//! guest agent. The binary contains no thread, event loop or licensed code of libvirt.
 //!
 //! ```text
 //! Connection (cheap handle) --calls--> task that owns the socket --frames--> libvirtd

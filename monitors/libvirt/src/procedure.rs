@@ -1,12 +1,12 @@
-//! The numbers of programs and procedures.
+//! Program and procedure numbers.
 
 /// The main program.
 pub(crate) const REMOTE: u32 = 0x2000_8086;
 /// Program number of calls that only the QEMU driver supports.
 pub(crate) const QEMU: u32 = 0x2000_8087;
-/// Pings, in both directions.
+/// Program number of pings, in both directions.
 pub(crate) const KEEPALIVE: u32 = 0x6b65_6570;
-/// Version of all three.
+/// Version of all three programs.
 pub(crate) const VERSION: u32 = 1;
 
 pub(crate) const CONNECT_OPEN: i32 = 1;
@@ -32,12 +32,12 @@ pub(crate) const EVENT_CONTROL_ERROR: i32 = 325;
 pub(crate) const EVENT_DISK_CHANGE: i32 = 327;
 pub(crate) const EVENT_AGENT_LIFECYCLE: i32 = 348;
 
-/// Of the QEMU program.
+/// A procedure of the QEMU program.
 pub(crate) const QEMU_AGENT_COMMAND: i32 = 3;
 
-/// Of the keepalive program.
+/// A procedure of the keepalive program.
 pub(crate) const PING: i32 = 1;
-/// Of the keepalive program.
+/// A procedure of the keepalive program.
 pub(crate) const PONG: i32 = 2;
 
 /// The feature number of the keepalive program.

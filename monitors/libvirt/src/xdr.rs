@@ -1,14 +1,14 @@
-//! The part of XDR (RFC 4506) that libvirt's messages are made of. Every length is checked before anything is allocated.
+//! The part of XDR (RFC 4506) that libvirt's messages use. Every length is checked before anything is allocated.
 
-/// The longest string libvirt sends.
+/// The longest string that libvirt sends.
 const STRING_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes that are not what they should be.
+/// An error for bytes that violate the format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
-/// Builds a message's body.
+/// A writer for the body of a message.
 #[derive(Debug, Default)]
 pub(crate) struct Writer(Vec<u8>);
 
@@ -28,7 +28,7 @@ impl Writer {
         self
     }
 
-    /// A string; one that is longer than libvirt would accept is cut, and then refused by the daemon.
+    /// Appends a string. A string that exceeds libvirt's limit is cut, and then refused by the daemon.
     pub(crate) fn string(self, text: &str) -> Self {
         let bytes = text.as_bytes();
         let bytes = bytes.get(..STRING_MAX).unwrap_or(bytes);
@@ -51,7 +51,7 @@ impl Writer {
     }
 }
 
-/// Reads a message's body. What is left over at the end is ignored: newer daemons may add fields.
+/// A reader for the body of a message. Remaining bytes at the end are ignored: newer daemons may add fields.
 #[derive(Debug)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         <[u8; 16]>::try_from(bytes).map_err(|_| Malformed("the message ends too early"))
     }
 
-    /// A string. Bytes that are not UTF-8 are replaced: a name is shown, compared with itself, and nothing else.
+    /// Reads a string. Bytes that are not UTF-8 are replaced: a name is only shown and compared with itself.
     pub(crate) fn string(&mut self) -> Result<String, Malformed> {
         let length = usize::try_from(self.u32()?).map_err(|_| Malformed("a string is longer than memory"))?;
         if length > STRING_MAX {
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A list of at most `max` items, each of which takes at least `least` bytes.
+    /// Reads a list of at most `max` items, each of which takes at least `least` bytes.
     pub(crate) fn list<T>(
         &mut self,
         max: u32,
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// XDR fills every value up to four bytes.
+/// Returns the padding of a value: XDR fills every value up to four bytes.
 const fn padding(length: usize) -> usize {
     (4 - length % 4) % 4
 }

@@ -16,33 +16,33 @@ use tree::Tag;
 
 const WHAT: &str = "the CIB";
 
-/// The cluster's note about one node.
+/// The cluster's record of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeState {
     /// True if it is in the membership; `None` if the CIB does not state it.
     pub in_ccm: Option<bool>,
-    /// The controller runs; members only.
+    /// True if the controller is running; members only.
     pub crmd: Option<bool>,
-    /// When the node was fenced, in seconds since the epoch; 0 from the moment it is back. Remotes only.
+    /// The time of the node's fencing, in seconds since the epoch; 0 from the moment it is back. Remotes only.
     pub node_fenced: Option<i64>,
 }
 
-/// A fencing device, with everything that templates, references and several sets give to it.
+/// A fencing device, with the settings of all its templates, references and sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device {
-    /// The resource's name.
+    /// The name of the resource.
     pub id: String,
     /// The agent, such as `fence_ipmilan` or `external/ipmi`.
     pub agent: String,
-    /// Its parameters. They may contain passwords: never log them.
+    /// The parameters. They may contain passwords: never log them.
     pub parameters: BTreeMap<String, String>,
     /// The reason why some parameters are unknown; completes "which ...".
     pub unclear: Option<String>,
-    /// Its `target-role` is `Stopped`: the fencer does not use it.
+    /// True if the `target-role` is `Stopped`: the fencer does not use the device.
     pub disabled: bool,
 }
 
-/// Whom a level of a fencing topology is for.
+/// The nodes that a level of a fencing topology is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A node.
@@ -51,9 +51,7 @@ pub enum Target {
     Pattern(String),
     /// The nodes with this attribute.
     Attribute {
-        /// The attribute's name.
         name: String,
-        /// The attribute's value.
         value: String,
     },
     /// The level uses an unknown form.
@@ -63,36 +61,34 @@ pub enum Target {
 /// One level of a fencing topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
-    /// Whom it is for.
+    /// The nodes that the level is for.
     pub target: Target,
     /// The devices that must all succeed.
     pub devices: Vec<String>,
 }
 
-/// One CIB.
+/// A parsed CIB.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cib {
-    /// The partition that printed this has quorum.
+    /// True if the partition that printed this has quorum.
     pub quorate: bool,
-    /// The CIB does not state whether it has quorum.
+    /// True if the CIB does not state whether the partition has quorum.
     pub unstated: bool,
-    /// Notes by node name, in small letters: see [`Cib::note`].
+    /// Records by node name, in lower case: see [`Cib::note`].
     pub nodes: BTreeMap<String, NodeState>,
-    /// Fencing devices.
     pub devices: Vec<Device>,
-    /// Fencing topology.
     pub levels: Vec<Level>,
-    /// The attributes of nodes that the configuration holds, by node name.
+    /// The node attributes in the configuration, by node name.
     pub attributes: BTreeMap<String, Vec<(String, String)>>,
     /// Resources whose `target-role` is `Stopped`.
     pub stopped: Vec<String>,
-    /// Nodes that a resource of the cluster runs (`remote-node`): no machines of their own.
+    /// Nodes that a resource of the cluster runs (`remote-node`), which are no machines of their own.
     pub guests: Vec<String>,
     /// The cluster's name, if it has one.
     pub cluster: Option<String>,
     /// The action that the cluster fences with: `off` or `reboot`.
     pub fences_by: &'static str,
-    /// The cluster counts on the watchdog of a node that no device can reach.
+    /// True if the cluster relies on the watchdog of a node that no device can reach.
     pub watchdog: bool,
     /// Longest time until the cluster detects the loss of a remote node, by its name: interval plus timeout of its
     /// connection's monitor. A connection without a monitor is missing.
@@ -103,11 +99,11 @@ pub struct Cib {
 const MONITOR: Duration = Duration::from_secs(20);
 
 impl Cib {
-    /// Reads the output of `cibadmin --query`.
+    /// Parses the output of `cibadmin --query`.
     ///
     /// # Errors
     ///
-    /// If it is not that, is cut off, or notes a node twice.
+    /// The text is another output, is cut off, or has two records of a node.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let reading = RefCell::new(Reading::default());
         walk(
@@ -125,7 +121,7 @@ impl Cib {
         Ok(cib)
     }
 
-    /// The note about a node. Pacemaker compares names of nodes without regard to case.
+    /// Returns the record of a node. Pacemaker compares names of nodes ignoring case.
     pub fn note(&self, name: &str) -> Option<&NodeState> {
         self.nodes.get(&name.to_ascii_lowercase())
     }
@@ -142,7 +138,7 @@ fn shape(problem: impl Into<String>) -> Error {
 struct Reading {
     cib: Cib,
     configuration: Tag,
-    /// The elements of the configuration around the one that is read, from the outside in.
+    /// The configuration's elements around the current one, from the outside in.
     around: Vec<Tag>,
 }
 
@@ -177,7 +173,7 @@ impl Reading {
         if let Some(tag) = self.around.pop() {
             match self.around.last_mut() {
                 Some(outer) => outer.children.push(tag),
-                // More than one is nothing that Pacemaker prints; all of them are read.
+                // Pacemaker never prints more than one; if there are several, all of them are read.
                 None => self.configuration.children.extend(tag.children),
             }
         }
@@ -190,7 +186,7 @@ impl Reading {
         let state = NodeState {
             in_ccm: element.text("in_ccm")?.map(|value| since(&value)),
             crmd: element.text("crmd")?.map(|value| since(&value)),
-            // What is no number is no witness.
+            // A value that is not a number is no evidence.
             node_fenced: element.text("node_fenced")?.and_then(|value| value.parse().ok()),
         };
         if self.cib.nodes.insert(name.to_ascii_lowercase(), state).is_some() {
@@ -200,7 +196,7 @@ impl Reading {
     }
 }
 
-/// A span as Pacemaker writes it: seconds, or a number with a unit.
+/// Parses a duration in Pacemaker's format: seconds, or a number with a unit.
 fn span(text: &str) -> Option<Duration> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -217,7 +213,7 @@ fn span(text: &str) -> Option<Duration> {
     }
 }
 
-/// `true`, `online` and, since 2.1.7, the second since when.
+/// True for `true`, `online` and, since 2.1.7, the second of the change.
 fn since(value: &str) -> bool {
     yes(value) || value.eq_ignore_ascii_case("online") || value.parse::<i64>().is_ok_and(|second| second > 0)
 }

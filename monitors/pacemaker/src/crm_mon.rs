@@ -12,53 +12,53 @@ const WHAT: &str = "the output of crm_mon";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Runs corosync and pacemakerd.
+    /// A node that runs corosync and pacemakerd.
     Member,
-    /// Runs `pacemaker-remoted` only.
+    /// A node that runs only `pacemaker-remoted`.
     Remote,
     /// A container or virtual machine that a resource of the cluster runs: not a machine that can be fenced.
     Guest,
-    /// `ping` nodes and what later versions invent.
+    /// A `ping` node, or a kind of a later version.
     Other,
 }
 
-/// One line of the list of nodes. Field names are Pacemaker's.
+/// One entry of the list of nodes. Field names are Pacemaker's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "they are Pacemaker's attributes, each independent of the others"
 )]
 pub struct Node {
-    /// The cluster's name for it.
+    /// The name in the cluster.
     pub name: String,
-    /// Member, remote, guest.
     pub kind: Kind,
-    /// The cluster takes it for reachable. Also `true` for seconds on end while a dead remote is being reconnected.
+    /// True if the cluster considers the node reachable. Stays `true` for seconds while a dead remote is being
+    /// reconnected.
     pub online: bool,
-    /// Its state is unknown and its fencing is pending.
+    /// True if the state is unknown and the fencing is pending.
     pub unclean: bool,
-    /// It is joining.
+    /// True if the node is joining.
     pub pending: bool,
-    /// An operator asked that nothing be done to it.
+    /// True if an operator has put the node in maintenance.
     pub maintenance: bool,
-    /// It is shutting down in order.
+    /// True if the node is shutting down in order.
     pub shutdown: bool,
 }
 
 /// A resource, at any depth of groups, clones and bundles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
-    /// Its name; of a remote's connection, the remote's name.
+    /// The name; for a remote's connection, the remote's name.
     pub id: String,
-    /// `Started`, `Stopped`, `Starting`, ...
+    /// The role: `Started`, `Stopped`, `Starting`, ...
     pub role: String,
     /// The role that an operator has set.
     pub target_role: Option<String>,
-    /// Pacemaker may start and stop it.
+    /// True if Pacemaker may start and stop the resource.
     pub managed: bool,
-    /// Its last operation failed. A dead remote's connection can be `Started` and failed.
+    /// True if the last operation failed. A dead remote's connection can be `Started` and failed.
     pub failed: bool,
-    /// The nodes that run it; of a remote's connection, those that hold it.
+    /// The nodes that run the resource; for a remote's connection, those that hold it.
     pub nodes: Vec<String>,
 }
 
@@ -70,14 +70,14 @@ pub enum FenceStatus {
     Success,
     /// The device refused or did not answer.
     Failed,
-    /// Not finished; also for every word that later versions invent.
+    /// The fencing is not finished. Also used for every unknown word of later versions.
     Pending,
 }
 
 /// One entry of the fencing history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FenceEvent {
-    /// `off`, `reboot`, `on`.
+    /// The action: `off`, `reboot` or `on`.
     pub action: String,
     /// The node's name.
     pub target: String,
@@ -89,7 +89,7 @@ pub struct FenceEvent {
     pub client: Option<String>,
     /// The requesting node.
     pub origin: Option<String>,
-    /// When it ended, by the cluster's clock; never there while pending.
+    /// The end of the fencing, by the cluster's clock; `None` while pending.
     pub completed: Option<Time>,
 }
 
@@ -100,51 +100,50 @@ pub struct FenceEvent {
     reason = "each is one statement of the output, independent of the others"
 )]
 pub struct CrmMon {
-    /// A DC is there and its partition has quorum.
+    /// True if there is a DC and its partition has quorum.
     pub quorate: bool,
-    /// The output does not state whether it has quorum.
+    /// True if the output does not state whether the partition has quorum.
     pub unstated: bool,
     /// The DC's name.
     pub dc: Option<String>,
     /// The state of pacemakerd; `None` on a remote.
     pub pacemakerd: Option<String>,
-    /// The cluster fences at all.
+    /// True if fencing is enabled in the cluster.
     pub stonith_enabled: bool,
-    /// The whole cluster is in maintenance.
+    /// True if the whole cluster is in maintenance.
     pub maintenance: bool,
     /// The time of the output, if stated.
     pub at: Option<Time>,
-    /// All nodes.
     pub nodes: Vec<Node>,
-    /// All resources.
     pub resources: Vec<Resource>,
     /// The fencing history, newest first, as far as the cluster still has it.
     pub fences: Vec<FenceEvent>,
-    /// The output holds a fencing history. `crm_mon` prints none where nothing was ever fenced, and none where it was not asked.
+    /// True if the output contains a fencing history. `crm_mon` prints none if there was never a fencing, and none if
+    /// it was not requested.
     pub history: bool,
 }
 
 impl CrmMon {
-    /// Reads the output of `crm_mon --output-as=xml` or of `crm_mon -X`.
+    /// Parses the output of `crm_mon --output-as=xml` or of `crm_mon -X`.
     ///
     /// # Errors
     ///
-    /// If it is not that, is cut off, reports an error of its own, or names a node twice.
+    /// The text is another output, is cut off, reports an error of its own, or contains a node twice.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut read = Reading::default();
         walk(WHAT, text, |path, element| read.open(path, element), |_| ())?;
         read.finish()
     }
 
-    /// The entries of the fencing history about a node. The fencer keeps a name as the caller wrote it, and compares without
-    /// regard to case.
+    /// Returns the fencing history of a node. The fencer keeps a name as the caller wrote it, and compares ignoring
+    /// case.
     pub fn fences_of<'m>(&'m self, node: &'m str) -> impl Iterator<Item = &'m FenceEvent> {
         self.fences
             .iter()
             .filter(move |fence| same_node(&fence.target, node))
     }
 
-    /// A resource by its name.
+    /// Returns a resource by its name.
     pub fn resource(&self, id: &str) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.id == id)
     }
@@ -173,7 +172,7 @@ struct Reading {
     resources: Vec<Resource>,
     fences: Vec<FenceEvent>,
     history: bool,
-    /// The bundle around what is read, and the nodes that bundles make.
+    /// The bundle around the current element, and the nodes that bundles create.
     bundle: String,
     guests: Vec<String>,
 }
@@ -219,7 +218,7 @@ impl Reading {
                 self.guests.push(format!("{}-{number}", self.bundle));
             }
             ["fence_history"] => self.history = element.text("status")?.is_none_or(|status| status == "0"),
-            // Attempts that failed stand apart since 2.0 of the schema; later versions nest them.
+            // Failed attempts are separate since version 2.0 of the schema; later versions nest them.
             ["fence_history", .., "fence_event"] => self.fences.push(fence(element)?),
             ["status"] => {
                 let code = element.text("code")?.unwrap_or_default();
@@ -254,7 +253,7 @@ impl Reading {
                 pair.first().map_or("", String::as_str)
             )));
         }
-        // Newest first whatever the order they were printed in: pending ones are the newest of all.
+        // Sorted newest first, whatever the printed order: pending ones are the newest of all.
         self.fences
             .sort_by_key(|fence| std::cmp::Reverse((fence.completed.is_none(), fence.completed)));
         Ok(CrmMon {
@@ -273,7 +272,7 @@ impl Reading {
     }
 }
 
-/// A time that is there must be one: a wrong one could only be older or younger than the truth.
+/// Parses a time attribute. An invalid time is an error: any substitute would be earlier or later than the real one.
 fn time(element: &Element<'_>, name: &str) -> Result<Option<Time>, Error> {
     element
         .text(name)?
@@ -314,7 +313,7 @@ fn resource(element: &Element<'_>) -> Result<Resource, Error> {
 fn fence(element: &Element<'_>) -> Result<FenceEvent, Error> {
     let completed = time(element, "completed")?;
     let status = match element.need("status")?.as_str() {
-        // A success without a time proves nothing about when.
+        // A success without a time proves nothing about when it happened.
         "success" if completed.is_some() => FenceStatus::Success,
         "failed" => FenceStatus::Failed,
         _ => FenceStatus::Pending,

@@ -40,7 +40,7 @@ pub fn is_unknown_agent(agent: &str, rules: &Rules) -> bool {
             .any(|agents| agents.iter().any(|known| known == agent))
 }
 
-/// The device that fenced this node, if there is only one that can.
+/// Returns the device that fenced this node, if only one can have done it.
 pub(crate) fn only_device<'c>(cib: &'c Cib, node: &str) -> Option<&'c Device> {
     let mut devices = cib
         .devices
@@ -54,16 +54,16 @@ pub(crate) fn same_node(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// The match of a topology's level with the node.
+/// The result of matching a topology's level with the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Match {
     No,
-    /// Undecidable.
+    /// The match cannot be decided.
     Maybe,
     Yes,
 }
 
-/// A fencing of one node, of which only the action is known.
+/// A fencing of one node of which only the action is known.
 struct Fencing<'f> {
     cib: &'f Cib,
     node: &'f str,
@@ -93,7 +93,7 @@ impl Fencing<'_> {
         (!any).then(|| "no fencing device of the CIB can have done it".to_owned())
     }
 
-    /// The levels that the fencer may have used. The ones under the node's very name come before all others.
+    /// Returns the levels that the fencer may have used. Levels under the node's exact name come before all others.
     fn levels(&self) -> Vec<(&Level, Match)> {
         let very = |level: &&Level| match &level.target {
             Target::Name(key) | Target::Pattern(key) => key == self.node,
@@ -192,7 +192,7 @@ impl Fencing<'_> {
         aim::doubt(device, self.node, alone).map(named)
     }
 
-    /// True if the cluster counts on this node's own watchdog.
+    /// True if the cluster relies on this node's own watchdog.
     fn watchdog(&self) -> bool {
         let devices = self.cib.devices.iter();
         let mut named = devices.filter(|device| device.id == WATCHDOG);
@@ -200,7 +200,7 @@ impl Fencing<'_> {
     }
 }
 
-/// The action that the agent was asked for. A level of several devices turns them all off and then on again.
+/// Returns the action that the agent was called with. A level of several devices turns them all off and then on again.
 fn asked<'d>(device: &'d Device, action: &'d str, many: bool) -> &'d str {
     let action = if many && action == "reboot" { "off" } else { action };
     let instead = device.parameters.get(&format!("pcmk_{action}_action"));

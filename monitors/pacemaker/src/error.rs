@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not XML, or cut off.
+    /// The text is not XML, or cut off.
     #[error("reading {what} as XML")]
     Xml {
         /// The text.
@@ -13,7 +13,7 @@ pub enum Error {
         #[source]
         source: quick_xml::Error,
     },
-    /// An attribute is malformed, or there twice.
+    /// An attribute is malformed, or occurs twice.
     #[error("reading the attributes of <{element}> in {what}")]
     Attribute {
         /// The text.
@@ -24,7 +24,7 @@ pub enum Error {
         #[source]
         source: quick_xml::Error,
     },
-    /// Well-formed XML that is not what was asked for.
+    /// The text is well-formed XML, but not the expected output.
     #[error("{what} {problem}")]
     Shape {
         /// The text.
@@ -35,7 +35,7 @@ pub enum Error {
     /// A time that no version of Pacemaker prints.
     #[error("{text:?} is no time: write it like 2026-11-20T07:06:43Z")]
     Time {
-        /// The text, cut to a bearable length.
+        /// The text, shortened.
         text: String,
     },
 }

@@ -10,7 +10,7 @@ use crate::{FenceStatus, Judgement, Snapshot, Time, Verdict};
 /// The earlier observations of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeHistory {
-    /// When it was last seen up.
+    /// The time when it was last seen up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_up: Option<Time>,
     /// True if the fencing history was read when the node was last up. Then a success that is not `known` came later,
@@ -31,20 +31,21 @@ pub struct NodeHistory {
 /// The earlier observations of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// By the cluster's names.
+    /// The observations by the cluster's names of the nodes.
     #[serde(default)]
     pub nodes: BTreeMap<String, NodeHistory>,
 }
 
 impl History {
-    /// Sets when a node was last up, for a caller that did not watch it.
+    /// Sets the time when a node was last up, for a caller that did not watch it.
     #[must_use]
     pub fn with_last_up(mut self, name: &str, at: Time) -> Self {
         self.nodes.entry(name.to_owned()).or_default().last_up = Some(at);
         self
     }
 
-    /// Notes successes before they are judged: a node that looks up must outlive the news of its fencing.
+    /// Records new successes and the time of their first observation, before the verdict: a node that looks up counts
+    /// as back only some time after its fencing was first seen.
     pub fn notice(&mut self, snapshot: &Snapshot) {
         let Some(now) = snapshot.at else { return };
         for node in &snapshot.mon.nodes {
@@ -58,7 +59,7 @@ impl History {
         }
     }
 
-    /// Keeps what was just judged. Call it with every snapshot, after [`crate::verdict`].
+    /// Records the judged verdicts. Must be called with every snapshot, after [`crate::verdict`].
     pub fn remember<'j>(
         &mut self,
         snapshot: &Snapshot,
@@ -79,8 +80,8 @@ impl History {
         }
     }
 
-    /// Forgets nodes the cluster no longer has, so that the file does not grow for ever. Not on a snapshot without
-    /// quorum: that list may be short.
+    /// Forgets nodes that the cluster no longer has, so that the file does not grow forever. A snapshot without quorum
+    /// is skipped: its list may be incomplete.
     pub fn forget_strangers(&mut self, snapshot: &Snapshot) {
         if snapshot.mon.quorate && !snapshot.mon.nodes.is_empty() {
             self.nodes
@@ -89,7 +90,7 @@ impl History {
     }
 }
 
-/// The newest success that could have turned the node off.
+/// Returns the newest success that could have turned the node off.
 fn newest_success(snapshot: &Snapshot, name: &str) -> Option<Time> {
     snapshot
         .mon

@@ -1,8 +1,8 @@
 //! Verdicts about the nodes of a Pacemaker cluster: pure, without any input or output.
 //!
 //! A node that Pacemaker shows as offline may be dead, taken out on purpose, unreachable but running, or merely
-//! unseen because the cluster lost its quorum. Only one of these may be evacuated: the one that was *fenced* since it
-//! was last up. This crate distinguishes them:
+//! invisible because the cluster lost its quorum. Only one of these may be evacuated: the one that was *fenced* since
+//! it was last up. This crate distinguishes them:
 //!
 //! ```text
 //! crm_mon --output-as=xml -> CrmMon --+

@@ -1,4 +1,4 @@
-//! The cluster's name for a machine, and Nova's.
+//! The mapping between the cluster's names for machines and Nova's.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Names {
     /// Configured by an operator: cluster's name to host's name.
     pub map: BTreeMap<String, String>,
-    /// All hosts there are, if they are known.
+    /// All existing hosts, if known.
     pub hosts: Vec<String>,
 }
 
@@ -32,12 +32,12 @@ pub enum NameError {
 }
 
 impl Names {
-    /// Returns the host's name: the identical name, then the map's, then the one host that differs only in its
-    /// domain. Without a list of hosts, the map's or the identical name.
+    /// Returns the host's name: the identical name, then the map's, then the one host that differs only in its domain.
+    /// Without a list of hosts, returns the map's name or the identical one.
     ///
     /// # Errors
     ///
-    /// If several hosts fit, or none.
+    /// Several hosts fit, or none.
     pub fn host(&self, node: &str) -> Result<String, NameError> {
         if self.hosts.iter().any(|host| host == node) {
             return Ok(node.to_owned());
@@ -91,7 +91,7 @@ impl Names {
     }
 }
 
-/// One of the two is the other without its domain. Two different full names never are the same machine.
+/// True if one name is the other without its domain. Two different full names are never the same machine.
 pub(crate) fn same_machine(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     let (short, long) = (short.to_lowercase(), long.to_lowercase());

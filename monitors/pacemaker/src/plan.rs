@@ -25,17 +25,18 @@ pub enum Said {
 pub struct Told {
     /// The reported state.
     pub said: Said,
-    /// The same for every bridge that reports the same event.
+    /// The key of the event, which is the same for every bridge that reports it.
     pub key: String,
-    /// When, by the teller's clock: the report's `generated_time`, so that it can be repeated to the letter.
+    /// The time by the reporting bridge's clock: the report's `generated_time`, so that the report can be repeated
+    /// identically.
     pub at: Time,
-    /// The node was seen up since.
+    /// True if the node was seen up since.
     #[serde(default)]
     pub returned: bool,
-    /// True if it is known to have left this process.
+    /// True if the report is known to have left this process.
     #[serde(default)]
     pub handed_over: bool,
-    /// The evidence that went with it, to repeat it to the letter.
+    /// The evidence in the report, so that it can be repeated identically.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
 }
@@ -58,7 +59,7 @@ pub struct Pace {
     /// Time that a node that left in order, without an operator's mark, must be gone before it is reported as lost;
     /// `None` disables it.
     pub left_after: Option<Duration>,
-    /// Too many at once.
+    /// The storm brake.
     pub brake: Brake,
 }
 
@@ -76,7 +77,7 @@ impl Default for Pace {
 /// The report to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// Stopped, offline, normal: proven off.
+    /// Stopped, offline, normal: confirmed off.
     Fenced(Proof),
     /// Stopped, offline, unknown.
     Lost,
@@ -100,9 +101,9 @@ impl Report {
 pub struct Change {
     /// The cluster's name of the node.
     pub node: String,
-    /// Becomes one notification.
+    /// The content of the notification.
     pub report: Report,
-    /// The same for every bridge that reports the same event.
+    /// The key of the event, which is the same for every bridge that reports it.
     pub key: String,
 }
 
@@ -112,7 +113,7 @@ pub struct Change {
 pub struct Planned {
     /// The reports to send now.
     pub changes: Vec<Change>,
-    /// Held back by the storm brake.
+    /// The reports that the storm brake holds back.
     pub held: Vec<Change>,
 }
 
@@ -128,7 +129,7 @@ impl Streaks {
         self.nodes.retain(|name, _| judged.contains_key(name));
         for (name, judgement) in judged {
             let streak = self.nodes.entry(name.clone()).or_insert((judgement.verdict, now));
-            // A cluster that tries to reconnect shows a lost node as starting for a while: the loss goes on.
+            // A cluster that tries to reconnect shows a lost node as starting for a while: the loss continues.
             let reconnecting = streak.0 == Verdict::Lost && judgement.verdict == Verdict::Keep;
             if streak.0 != judgement.verdict && !reconnecting {
                 *streak = (judgement.verdict, now);
@@ -153,12 +154,12 @@ impl Streaks {
 pub struct Now {
     /// The wall clock, for people, and for comparison with the ledger of an earlier process.
     pub wall: Time,
-    /// For durations.
+    /// The monotonic clock, for durations.
     pub steady: Duration,
 }
 
 impl Ledger {
-    /// Notes that a node is back, so that its next death is a new one. Call it with every set of verdicts.
+    /// Records that a node is back, so that its next failure is a new one. Must be called with every set of verdicts.
     pub fn observe(&mut self, judged: &BTreeMap<String, Judgement>) {
         for (name, told) in &mut self.nodes {
             if judged
@@ -205,7 +206,7 @@ impl Ledger {
         self.nodes.insert(node.to_owned(), told);
     }
 
-    /// Forgets a node that is not there any more.
+    /// Forgets nodes that no longer exist.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.nodes.retain(|name, _| keep(name));
     }
@@ -252,7 +253,7 @@ fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace)
             };
             let known = gone_is_told(Said::Lost) || gone_is_told(Said::Fenced);
             let long = after.is_some_and(|after| lasts >= after);
-            // Every loss between two fencings is one to the other bridges: there is no cluster-side time for it.
+            // All bridges use the same key for every loss between two fencings: there is no cluster-side time for it.
             let key = format!("lost:{}", told.map_or("first", |told| told.key.as_str()));
             (long && !known).then_some((Report::Lost, key))
         }
@@ -264,7 +265,7 @@ fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace)
     }
 }
 
-/// Holds back reports of hosts that are gone while too many are.
+/// Holds back reports of lost hosts while too many hosts are gone.
 fn brake(
     ledger: &Ledger,
     hosts: usize,
@@ -291,7 +292,7 @@ fn brake(
                 held: Vec::new(),
             };
         }
-        // The storm has passed its peak, but what it held is still there.
+        // The storm has passed its peak, but the held reports are still valid.
         if !pace.brake.holds(fresh, hosts) {
             streaks.storm = None;
             return Planned {

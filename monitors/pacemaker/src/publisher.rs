@@ -16,16 +16,15 @@ const LONGEST: u32 = 12;
 /// A bridge that can report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge {
-    /// Its node.
     pub node: String,
-    /// Member or remote. Members learn of a fencing first, through the cluster's alerts.
+    /// The kind of its node. Members learn of a fencing first, through the cluster's alerts.
     pub kind: Kind,
     /// True if it runs on the cluster's DC.
     pub dc: bool,
 }
 
-/// Returns whether each bridge is on a remote, and its node, in order: the one on the DC first, then members, then
-/// remotes.
+/// Returns the bridges before `me` in line, each with its node, and true if that is a remote. The bridge on the DC is
+/// first, then members, then remotes.
 fn before<'a>(me: &str, bridges: &'a [Bridge]) -> Vec<(bool, &'a str)> {
     let mut line: Vec<_> = bridges
         .iter()
@@ -33,7 +32,7 @@ fn before<'a>(me: &str, bridges: &'a [Bridge]) -> Vec<(bool, &'a str)> {
         .collect();
     line.sort_unstable();
     line.dedup();
-    // Who is not in line himself comes last.
+    // A bridge that is not in line comes last.
     line.into_iter()
         .take_while(|(_, _, node)| *node != me)
         .map(|(_, remote, node)| (remote, node))
@@ -46,8 +45,8 @@ pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
     turn * u32::try_from(place).unwrap_or(LONGEST).min(LONGEST)
 }
 
-/// True if the bridge on `me` is not needed while no other fails: a member's is before it in line, or two on remotes
-/// are. One of those may be on the very host that dies.
+/// True if the bridge on `me` is not needed while no other fails: the bridge of a member is before it in line, or two
+/// on remotes are. One of those two may be on the very host that fails.
 pub fn is_spare(me: &str, bridges: &[Bridge]) -> bool {
     let before = before(me, bridges);
     before.len() >= 2 || before.iter().any(|(remote, _)| !remote)
@@ -57,7 +56,8 @@ pub fn is_spare(me: &str, bridges: &[Bridge]) -> bool {
 /// again within this time.
 const DATED_APART: u64 = 5;
 
-/// A key without its date, and the date, if that is a fencing's: `started:fenced` and 7 of `started:fenced:7`.
+/// Splits a key into the part without the date, and the date, if that is a fencing's: `started:fenced` and 7 of
+/// `started:fenced:7`.
 fn dated(key: &str) -> Option<(&str, i64)> {
     let (what, at) = key.rsplit_once(':')?;
     let fencing = what.rsplit(':').next() == Some("fenced");
@@ -114,9 +114,9 @@ pub fn overtaking<T>(
 /// The progress of a bridge's report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimState {
-    /// It will report, unless a bridge before it in line does.
+    /// The bridge will report, unless a bridge before it in line does.
     Intended,
-    /// The report is on its disk.
+    /// The report is on the bridge's disk.
     Spooled,
     /// The API has answered.
     Accepted,
@@ -129,7 +129,7 @@ pub struct Claim {
     pub key: String,
     /// The progress.
     pub state: ClaimState,
-    /// Counts on while the report is not yet accepted, so that others see that someone works on it.
+    /// A counter that rises until the report is accepted, so that others see that the bridge is still working on it.
     pub beat: u64,
 }
 
@@ -145,7 +145,7 @@ impl Display for Claim {
 }
 
 impl Claim {
-    /// Reads an attribute's value. What is no claim is none.
+    /// Parses an attribute's value; `None` if it is not a claim.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
         let claim = Self {

@@ -3,32 +3,32 @@
 use crate::cib::NodeState;
 use crate::{Cib, CrmMon, Time};
 
-/// Everything the tools printed at one moment.
+/// The output of the cluster's tools at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// From `crm_mon`.
+    /// The output of `crm_mon`.
     pub mon: CrmMon,
-    /// From `cibadmin`, if it could be had.
+    /// The output of `cibadmin`, if available.
     pub cib: Option<Cib>,
-    /// When it was taken: by the taker's clock if it set one, else by the cluster's.
+    /// The time of the snapshot: by the caller's clock if set, else by the cluster's.
     pub at: Option<Time>,
 }
 
 impl Snapshot {
-    /// A snapshot dated by what the cluster itself printed.
+    /// Creates a snapshot with the time that the cluster itself printed.
     pub fn new(mon: CrmMon, cib: Option<Cib>) -> Self {
         let at = mon.at;
         Self { mon, cib, at }
     }
 
-    /// The same, dated by the taker's clock.
+    /// Returns the snapshot with a time of the caller's clock.
     #[must_use]
     pub fn taken(mut self, at: Time) -> Self {
         self.at = Some(at);
         self
     }
 
-    /// The CIB's note about a node.
+    /// Returns the CIB's record of a node.
     pub(crate) fn note(&self, name: &str) -> Option<&NodeState> {
         self.cib.as_ref().and_then(|cib| cib.note(name))
     }

@@ -1,13 +1,14 @@
-//! The storm brake: when many hosts are gone at once, the reason is rather the network or the cluster than the hosts.
+//! The storm brake: when many hosts are gone at once, the cause is more probably the network or the cluster than the
+//! hosts.
 
 use std::time::Duration;
 
-/// When reports of hosts that are gone are held back.
+/// The conditions under which reports of lost hosts are held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Brake {
-    /// More than this share of the hosts, in percent. 100 never holds.
+    /// The share of the hosts, in percent, above which reports are held back. 100 never holds.
     pub percent: u8,
-    /// Number of hosts that are never too many.
+    /// Number of lost hosts up to which reports are never held back.
     pub floor: usize,
     /// Window in which failures count as concurrent.
     pub window: Duration,

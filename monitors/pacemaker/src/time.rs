@@ -1,18 +1,18 @@
-//! The times that Pacemaker prints.
+//! Parsing of the times that Pacemaker prints.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::Error;
 
-/// A time by some clock of the cluster.
+/// A time by one of the cluster's clocks.
 pub type Time = DateTime<Utc>;
 
-/// Longer texts are no times.
+/// Longest text that can be a time.
 const LONGEST: usize = 64;
 
-/// Reads a time as Pacemaker and people write it: RFC 3339, `2026-11-20 07:06:43Z`, with a fraction (since 2.1.6), with
-/// an offset, seconds since the epoch, and `Fri Nov 20 07:06:44 2026`, which has no zone and is taken as UTC (the tools
-/// are started with `TZ=UTC`).
+/// Parses a time as Pacemaker and people write it: RFC 3339, `2026-11-20 07:06:43Z`, with a fraction (since 2.1.6),
+/// with an offset, seconds since the epoch, and `Fri Nov 20 07:06:44 2026`. The last one has no zone and is taken as
+/// UTC (the tools are started with `TZ=UTC`).
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ fn known(text: &str) -> Option<Time> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return DateTime::from_timestamp(text.parse().ok()?, 0);
     }
-    // `%#z` takes +00, +00:00 and +0000, but no Z.
+    // `%#z` accepts +00, +00:00 and +0000, but not Z.
     let zoned = text
         .strip_suffix(['Z', 'z'])
         .map_or_else(|| text.to_owned(), |rest| format!("{}+00:00", rest.trim_end()));
@@ -59,12 +59,12 @@ fn known(text: &str) -> Option<Time> {
     None
 }
 
-/// Whole seconds: what Pacemaker's own times are good for.
+/// Returns whole seconds, the precision of Pacemaker's own times.
 pub(crate) fn second(time: Time) -> i64 {
     time.timestamp()
 }
 
-/// For reasons that people read.
+/// Formats a time for reasons that people read.
 pub(crate) fn show(time: Time) -> String {
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

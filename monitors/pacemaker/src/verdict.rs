@@ -1,8 +1,8 @@
 //! The verdict on each node.
 //!
-//! The order of the questions is the order of caution: can the cluster be believed at all, is an attempt to fence still
-//! open, is there a success that came after the node was last up, and does a second witness confirm it. Only then is a
-//! node `fenced`. Everything that is not proven is `lost`, `planned` or `keep`.
+//! The order of the checks is the order of caution: can the cluster be trusted at all, is an attempt to fence still
+//! open, is there a success after the node was last up, and does a second witness confirm it. Only then is a node
+//! `fenced`. Everything that is not proven is `lost`, `planned` or `keep`.
 
 mod case;
 mod success;
@@ -25,20 +25,20 @@ use case::Case;
 pub enum Verdict {
     /// Up, by all witnesses.
     Up,
-    /// Turned off by the cluster since it was last up.
+    /// Turned off by the cluster since the node was last up.
     Fenced,
-    /// Gone, and not proven off.
+    /// Gone, and not confirmed off.
     Lost,
-    /// Taken out by an operator; it runs.
+    /// Taken out by an operator, but running.
     Planned,
-    /// The facts contradict each other: the verdict before stays.
+    /// Contradictory facts: the previous verdict stays.
     Keep,
-    /// The cluster cannot be believed.
+    /// No verdict, because the cluster cannot be trusted.
     Blind,
 }
 
 impl Verdict {
-    /// The word the commands print.
+    /// Returns the name of the verdict in the output of commands.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -58,7 +58,7 @@ pub struct Proof {
     pub target: String,
     /// `off` or `reboot`.
     pub action: String,
-    /// When, by the cluster's clock.
+    /// The end of the fencing, by the cluster's clock.
     pub completed: Time,
     /// The node whose fencer executed it.
     pub delegate: Option<String>,
@@ -66,14 +66,14 @@ pub struct Proof {
     pub origin: Option<String>,
     /// The requesting program.
     pub client: Option<String>,
-    /// An operator confirmed by hand that the node is off: a word, not a device.
+    /// True if an operator confirmed by hand that the node is off, without a device.
     pub by_operator: bool,
-    /// The CIB's own note of when a remote was fenced, seconds since the epoch.
+    /// The CIB's own record of when a remote was fenced, in seconds since the epoch.
     pub node_fenced: Option<i64>,
-    /// The device, where only one can have done it.
+    /// The device, if only one can have done it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// That device's agent.
+    /// The device's agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
 }
@@ -84,12 +84,12 @@ pub struct Proof {
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// There if and only if the verdict is [`Verdict::Fenced`].
+    /// The proof, present if and only if the verdict is [`Verdict::Fenced`].
     pub proof: Option<Proof>,
-    /// Of [`Verdict::Planned`] and [`Verdict::Lost`]: it was up recently, it left in order as far as is known, and
-    /// has no operator's mark. A UPS or a press of its power button has the same effect.
+    /// True for a [`Verdict::Planned`] or [`Verdict::Lost`] node that was up recently, left in order as far as known,
+    /// and has no operator's mark. A UPS or a press of its power button has the same effect.
     pub left: bool,
 }
 
@@ -104,11 +104,11 @@ pub struct Rules {
     pub late: TimeDelta,
     /// Age from which a node's orderly leave is not reported.
     pub news: TimeDelta,
-    /// Agents, beside those that are known, whose success turns nothing off.
+    /// Agents whose success turns nothing off, in addition to the known ones.
     pub null_agents: Vec<String>,
-    /// Agents, beside those that are known, that switch a machine's power.
+    /// Agents that switch a machine's power, in addition to the known ones.
     pub power_agents: Vec<String>,
-    /// Without a CIB there is no verdict. A bridge needs this; someone who explains a saved file may do without.
+    /// True if there is no verdict without a CIB. A bridge needs this; explaining a saved file works without.
     pub need_cib: bool,
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn kills(fence: &FenceEvent) -> bool {
     fence.action == "off" || fence.action == "reboot"
 }
 
-/// The verdict on every node of the snapshot, and `keep` for those of the history that it does not list.
+/// Returns the verdict on every node of the snapshot, and `keep` for nodes of the history that it does not list.
 pub fn verdict(history: &History, snapshot: &Snapshot, rules: &Rules) -> BTreeMap<String, Judgement> {
     let unlisted = history
         .nodes
@@ -185,7 +185,7 @@ fn blindness(snapshot: &Snapshot, rules: &Rules) -> Option<String> {
     if snapshot.cib.as_ref().is_some_and(|cib| !cib.quorate) {
         return Some("the CIB says that there is no quorum".to_owned());
     }
-    // Not printed at all on a remote by older versions; `remote` since.
+    // Older versions print nothing on a remote; newer ones print `remote`.
     if let Some(state) = mon
         .pacemakerd
         .as_deref()

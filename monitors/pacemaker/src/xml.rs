@@ -9,9 +9,9 @@ use quick_xml::reader::Reader;
 
 use crate::Error;
 
-/// A CIB of 1,000 nodes and 5,000 resources is about 20 MB.
+/// Longest text that is parsed. A CIB of 1,000 nodes and 5,000 resources is about 20 MB.
 const LONGEST: usize = 64 << 20;
-/// Pacemaker nests about ten deep.
+/// Deepest nesting that is parsed. Pacemaker nests about ten deep.
 const DEEPEST: usize = 64;
 
 /// One element's attributes.
@@ -21,10 +21,10 @@ pub(crate) struct Element<'e> {
 }
 
 impl Element<'_> {
-    /// An attribute's value, unescaped.
+    /// Returns an attribute's value, unescaped.
     pub(crate) fn text(&self, name: &str) -> Result<Option<Cow<'_, str>>, Error> {
         let mut found = None;
-        // All attributes, not the first that fits: one that is there twice is refused, not chosen.
+        // All attributes are checked, not only the first that fits: a duplicate is an error.
         for attribute in self.start.attributes() {
             let attribute = attribute.map_err(|source| self.wrong(source.into()))?;
             if attribute.key.into_inner() == name {
@@ -43,7 +43,7 @@ impl Element<'_> {
         }
     }
 
-    /// All attributes, unescaped.
+    /// Returns all attributes, unescaped.
     pub(crate) fn all(&self) -> Result<BTreeMap<String, String>, Error> {
         let mut all = BTreeMap::new();
         for attribute in self.start.attributes() {
@@ -55,7 +55,7 @@ impl Element<'_> {
         Ok(all)
     }
 
-    /// An attribute's value, or an error if it is missing.
+    /// Returns an attribute's value, or an error if it is missing.
     pub(crate) fn need(&self, name: &str) -> Result<String, Error> {
         self.text(name)?.map(Cow::into_owned).ok_or_else(|| Error::Shape {
             what: self.what,
@@ -63,21 +63,21 @@ impl Element<'_> {
         })
     }
 
-    /// An attribute that is a yes or a no; missing is no.
+    /// Returns the value of a boolean attribute; a missing one is false.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Error> {
         Ok(self.text(name)?.is_some_and(|value| yes(&value)))
     }
 }
 
-/// Pacemaker's words for yes.
+/// True for Pacemaker's words for yes.
 pub(crate) fn yes(value: &str) -> bool {
     ["true", "1", "yes", "y", "on"]
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// Calls `open` for each element's beginning (with the names of all elements around it, itself last) and `close` for its
-/// end.
+/// Calls `open` at each element's start, with the names of all elements around it and its own as the last, and `close`
+/// at its end.
 pub(crate) fn walk(
     what: &'static str,
     text: &str,
@@ -114,7 +114,7 @@ pub(crate) fn walk(
                 close(&path);
                 path.pop();
             }
-            // Entities of its own: nothing Pacemaker prints has them.
+            // A document type may define entities, and Pacemaker prints none.
             Event::DocType(_) => return Err(shape("has a document type".to_owned())),
             Event::Eof => break,
             Event::Empty(_)
@@ -135,7 +135,7 @@ pub(crate) fn walk(
     Ok(())
 }
 
-/// The names without the outermost `skip`, for matching.
+/// Returns the names without the outermost `skip`, for matching.
 pub(crate) fn tail(path: &[String], skip: usize) -> Vec<&str> {
     path.iter().skip(skip).map(String::as_str).collect()
 }

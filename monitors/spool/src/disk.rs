@@ -9,27 +9,27 @@ use rustix::fs::FlockOperation;
 
 use crate::error::SpoolError;
 
-/// More than the limits of a queue allow, several times over: what is larger is not ours.
+/// Longest file that is read. It is several times the limits of a queue: a larger file is not ours.
 const LONGEST: u64 = 256 << 20;
 
-/// The queue's interface of a disk. The real one is [`FileDisk`]; tests have one that fails.
+/// The interface between queue and disk. The real one is [`FileDisk`]; tests have one that fails.
 pub(crate) trait Disk: Send {
-    /// Writes at the end and syncs.
+    /// Appends and syncs.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Replaces everything, so that after a crash either the old or the new is there, and syncs.
+    /// Replaces the whole content and syncs. After a crash either the old or the new content is there.
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// A file `queue` in a folder.
+/// The file `queue` in a folder.
 pub(crate) struct FileDisk {
     folder: PathBuf,
     file: File,
-    /// Locked while this value exists.
+    /// The lock, held while this value exists.
     _lock: File,
 }
 
 impl FileDisk {
-    /// Takes the folder, and gives what is in the file.
+    /// Locks the folder, and returns the content of the file.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<u8>), SpoolError> {
         let wrong = |source| SpoolError::Folder {
             path: folder.to_owned(),
@@ -67,7 +67,7 @@ impl FileDisk {
             .take(LONGEST)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
-        // The file's name is on the disk before anything in it is relied on.
+        // The file's name must be on the disk before anything relies on its content.
         sync_folder(folder).map_err(wrong)?;
         let disk = Self {
             folder: folder.to_owned(),
@@ -77,7 +77,7 @@ impl FileDisk {
         Ok((disk, bytes))
     }
 
-    /// Keeps a file that was not understood, for a person to look at. One is enough.
+    /// Keeps a copy of a damaged file, for an operator to examine. Only the latest is kept.
     pub(crate) fn keep_damaged(&self, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.folder.join("queue.damaged");
         let mut file = OpenOptions::new()
@@ -92,7 +92,7 @@ impl FileDisk {
     }
 }
 
-/// A folder that could not be used at the start, and perhaps can later: a disk that is full or read-only.
+/// A disk for a folder that could not be used at the start, but perhaps later: a disk that is full or read-only.
 pub(crate) struct LateDisk {
     folder: PathBuf,
     /// True if the content was read at the start.
@@ -101,7 +101,7 @@ pub(crate) struct LateDisk {
 }
 
 impl LateDisk {
-    /// With what can be read there now.
+    /// Creates it with the content that can be read now.
     pub(crate) fn new(folder: &Path) -> (Self, Vec<u8>) {
         let (known, bytes) = match fs::read(folder.join("queue")) {
             Ok(bytes) => (true, bytes),

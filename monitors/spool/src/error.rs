@@ -7,19 +7,17 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpoolError {
-    /// The folder cannot be made or entered.
+    /// The folder cannot be created or entered.
     #[error("opening the spool folder {}", path.display())]
     Folder {
-        /// The folder.
         path: PathBuf,
         /// The I/O error.
         #[source]
         source: io::Error,
     },
-    /// Another process has it.
+    /// Another process uses the folder.
     #[error("the spool {} is in use by another process", path.display())]
     InUse {
-        /// The folder.
         path: PathBuf,
     },
     /// The queue cannot be read.
@@ -31,7 +29,7 @@ pub enum SpoolError {
         #[source]
         source: io::Error,
     },
-    /// The disk did not take it: nothing may rely on it having been kept.
+    /// The disk did not accept the data: nothing may rely on it.
     #[error("writing the spool {}", path.display())]
     Write {
         /// The file.
@@ -51,12 +49,11 @@ pub enum SpoolError {
     /// A record alone is larger than the spool.
     #[error("a record of {bytes} bytes is larger than the {limit} that one may have")]
     TooLarge {
-        /// Its size.
         bytes: usize,
         /// The limit.
         limit: usize,
     },
-    /// It could not be serialized.
+    /// A record could not be serialized.
     #[error("writing a record as JSON")]
     Encode(#[source] serde_json::Error),
 }

@@ -1,10 +1,10 @@
 //! A durable, bounded, ordered queue of notifications in a folder.
 //!
-//! A monitor's report must reach the API even if the API is down, the machine loses power or the monitor is killed.
-//! So it is written and synced here first, and stays until the API has answered, a later event replaces it, or it is
-//! too old.
+//! A monitor's report must reach the API even if the API is down, the machine loses power or the monitor is killed. It
+//! is therefore written and synced here first, and stays until the API has answered, a later event replaces it, or it
+//! is too old.
 //!
-//! One file, `queue`, holds a line per event: a record was put, or records are gone. Each line carries its checksum,
+//! One file, `queue`, holds a line per event: a record was added, or records are gone. Each line carries its checksum,
 //! so a line that a crash or a broken disk has damaged is detected and skipped; every other line still counts. When
 //! most of the file is about removed records, it is rewritten beside itself, synced and renamed.
 //!
@@ -17,8 +17,7 @@
 //! A write or sync that fails leaves the file in an unknown state: it is not trusted until all of it has been
 //! rewritten.
 //!
-//! This crate knows nothing of the network, and nothing here is asynchronous: callers run it on a thread that may
-//! block.
+//! This crate does not use the network and has no asynchronous code: callers run it on a thread that may block.
 
 mod disk;
 mod error;

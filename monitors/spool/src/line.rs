@@ -8,17 +8,17 @@ use crate::queue::Record;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Line {
-    /// A record is in the queue.
+    /// A record was added to the queue.
     Put(Record),
-    /// These are not any more.
+    /// The records with these numbers are gone.
     Gone(Vec<u64>),
-    /// Numbers below this were used; written when the file is rewritten, so that none is reused.
+    /// Numbers below this one were used. Written when the file is rewritten, so that none is reused.
     Next(u64),
 }
 
 /// Writes a line.
 pub(crate) fn write(line: &Line, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    // JSON has no bare line ends, so a line is a line.
+    // JSON has no bare line ends, so each entry is exactly one line.
     let text = serde_json::to_string(line)?;
     let sum = crc32fast::hash(text.as_bytes());
     out.extend_from_slice(format!("{sum:08x} ").as_bytes());
@@ -27,7 +27,7 @@ pub(crate) fn write(line: &Line, out: &mut Vec<u8>) -> Result<(), serde_json::Er
     Ok(())
 }
 
-/// Reads a line without its end; `None` when it is not one that was written here.
+/// Parses a line without its line end; `None` if it was not written by this crate.
 pub(crate) fn read(line: &[u8]) -> Option<Line> {
     let (sum, text) = line.split_at_checked(9)?;
     let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
@@ -56,7 +56,7 @@ mod tests {
             for bit in 0..8 {
                 let mut bad = good.to_vec();
                 bad[at] ^= 1 << bit;
-                // A letter of the checksum may be of either case: the same number.
+                // A letter of the checksum in the other case is the same number.
                 let same = bad.eq_ignore_ascii_case(good) && at < 8;
                 assert!(same || read(&bad).is_none(), "{at} {bit}");
             }

@@ -1,4 +1,4 @@
-//! The queue.
+//! The queue of records.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -35,9 +35,9 @@ pub struct Entry {
 /// A stored record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Its number, which increases and is never reused.
+    /// The number, which increases and is never reused.
     pub seq: u64,
-    /// When it was put here.
+    /// The time of storing.
     pub at: Stamp,
     /// The subject.
     pub subject: String,
@@ -60,14 +60,14 @@ impl Record {
 /// Limits of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Records.
+    /// The number of records.
     pub records: usize,
-    /// Bytes, with what surrounds them.
+    /// The size in bytes, including the overhead.
     pub bytes: usize,
 }
 
 impl Default for Limits {
-    /// Returns limits that are small enough to hold in memory, too.
+    /// Returns limits that are small enough to hold the queue in memory as well.
     fn default() -> Self {
         Self {
             records: 4096,
@@ -79,34 +79,33 @@ impl Default for Limits {
 /// The findings of opening a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
-    /// Records that wait.
+    /// The number of stored records.
     pub records: usize,
     /// True if a crash damaged the last line, which no caller relied on.
     pub torn: bool,
-    /// Lines within that are none; the file is kept at `kept`.
+    /// The number of damaged lines before the last; the file is kept at `kept`.
     pub damaged: usize,
     /// The path of the damaged file.
     pub kept: Option<PathBuf>,
-    /// The folder cannot be used, and why: until it can, everything is held in memory alone.
+    /// The reason why the folder cannot be used; until it can, everything is held in memory only.
     pub unusable: Option<String>,
 }
 
-/// The queue.
 pub struct Spool {
     disk: Box<dyn Disk>,
     path: PathBuf,
     limits: Limits,
     records: BTreeMap<u64, Record>,
     next: u64,
-    /// Size of `records`, by [`Record::size`].
+    /// The size of `records`, by [`Record::size`].
     live: usize,
-    /// Approximate size of the file.
+    /// The approximate size of the file.
     written: usize,
     /// True if the file's content is unknown; it is rewritten before anything else.
     in_doubt: bool,
-    /// Records that are in memory alone, because the disk did not take them.
+    /// Records that are only in memory, because the disk did not accept them.
     held: BTreeSet<u64>,
-    /// Entries that were in memory and are delivered: a repetition is confirmed as stored.
+    /// Entries that were only in memory and are delivered: a repetition is confirmed as stored.
     delivered: VecDeque<(String, String)>,
 }
 
@@ -120,13 +119,14 @@ impl std::fmt::Debug for Spool {
 }
 
 impl Spool {
-    /// Opens the queue in `folder`, which is made if it is missing; it belongs to this process until it is dropped.
+    /// Opens the queue in `folder`, which is created if it is missing. The folder belongs to this process until the
+    /// queue is dropped.
     ///
-    /// A folder that cannot be used is no obstacle: what is put is held in memory, and written once that is possible.
+    /// An unusable folder is no error: entries are held in memory, and written once that is possible.
     ///
     /// # Errors
     ///
-    /// Another process uses it.
+    /// Another process uses the folder.
     pub fn open(folder: &Path, limits: Limits) -> Result<(Self, Opened), SpoolError> {
         let (disk, bytes) = match FileDisk::open(folder) {
             Ok(opened) => opened,
@@ -153,7 +153,7 @@ impl Spool {
         if spool.in_doubt
             && let Err(error) = spool.rewrite()
         {
-            // Rewritten before anything else.
+            // The file is rewritten before anything else.
             opened.unusable = Some(chain(&error));
         }
         Ok((spool, opened))
@@ -194,7 +194,7 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn waiting(folder: &Path) -> Result<usize, SpoolError> {
         let path = folder.join("queue");
         match std::fs::read(&path) {
@@ -204,15 +204,15 @@ impl Spool {
         }
     }
 
-    /// Stores `entries`, all of them or none. When this returns they are on the disk, or were delivered meanwhile.
+    /// Stores `entries`, all of them or none. When this returns, they are on the disk, or were delivered meanwhile.
     ///
-    /// If there is no room, the oldest minor records are dropped, if that is enough and the new ones are not minor
+    /// If the queue is full, the oldest minor records are dropped, if that is enough and the new ones are not minor
     /// themselves.
     ///
     /// # Errors
     ///
-    /// There is no room. Or writing failed ([`SpoolError::Write`]): then they stay in memory, can be delivered from
-    /// there, and are written with the next successful write. A caller that repeats them finds them there.
+    /// The queue is full. Or writing failed ([`SpoolError::Write`]): then the entries stay in memory, can be delivered
+    /// from there, and are written with the next successful write. A repetition finds them there.
     pub fn put(&mut self, mut entries: Vec<Entry>, at: &Stamp) -> Result<Vec<u64>, SpoolError> {
         let held: Vec<u64> = entries.iter().filter_map(|entry| self.holds(entry)).collect();
         entries.retain(|entry| self.holds(entry).is_none() && !self.was_delivered(entry));
@@ -281,7 +281,7 @@ impl Spool {
         Ok(seqs)
     }
 
-    /// The number of an entry that is held in memory alone.
+    /// Returns the number of an entry that is held only in memory.
     fn holds(&self, entry: &Entry) -> Option<u64> {
         let same = |record: &&Record| record.subject == entry.subject && record.body == entry.body;
         let mut held = self.held.iter().filter_map(|seq| self.records.get(seq));
@@ -321,11 +321,12 @@ impl Spool {
         }
     }
 
-    /// Takes records out of the queue. When this returns that is on the disk.
+    /// Removes records from the queue. When this returns, the removal is on the disk.
     ///
     /// # Errors
     ///
-    /// The disk did not take it. They are gone all the same, and are there again only after a restart of the process.
+    /// The disk did not accept it. The records are removed all the same, and come back only after a restart of the
+    /// process.
     pub fn gone(&mut self, seqs: &[u64]) -> Result<(), SpoolError> {
         let known: Vec<u64> = seqs
             .iter()
@@ -357,22 +358,20 @@ impl Spool {
         }
     }
 
-    /// The records, oldest first.
+    /// Returns the records, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Record> + Clone {
         self.records.values()
     }
 
-    /// The record with this number.
+    /// Returns the record with this number.
     pub fn get(&self, seq: u64) -> Option<&Record> {
         self.records.get(&seq)
     }
 
-    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -388,7 +387,7 @@ impl Spool {
             self.rewrite()?;
         }
         if let Err(source) = self.disk.append(text) {
-            // Some of it may be there, and after a sync that failed the system may have dropped it.
+            // Part of the text may be on the disk, and after a failed sync the system may have dropped it.
             self.in_doubt = true;
             return Err(self.unwritten(source));
         }

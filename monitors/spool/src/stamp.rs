@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// A moment, by both clocks of the machine.
+/// A moment, by two clocks of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// Microseconds since the epoch, as the machine believed.
+    /// Microseconds since the epoch, by the machine's wall clock.
     pub wall: i64,
     /// Microseconds since boot, including suspend: a monotonic clock.
     pub up: u64,
@@ -29,7 +29,7 @@ impl Stamp {
     }
 }
 
-/// Gives stamps.
+/// A source of stamps.
 #[derive(Debug, Clone)]
 pub struct Stamps {
     boot: String,
@@ -50,7 +50,7 @@ impl Stamps {
         }
     }
 
-    /// Now.
+    /// Returns the current stamp.
     pub fn now(&self) -> Stamp {
         let wall = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)

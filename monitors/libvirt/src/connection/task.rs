@@ -22,14 +22,14 @@ const CHUNK: usize = 16 * 1024;
 /// A request from a handle to the task.
 #[derive(Debug)]
 pub(super) enum Request {
-    /// Send a call. The answer is whether it failed, and its body.
+    /// Send a call. The reply is true for a failure, with the body of the answer.
     Call {
         program: u32,
         procedure: i32,
         body: Vec<u8>,
         reply: oneshot::Sender<(bool, Vec<u8>)>,
     },
-    /// Begin to send pings: the daemon understands them.
+    /// Start to send pings, which the daemon supports.
     Keepalive,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Task {
     pulse: Option<Pulse>,
 }
 
-/// This side's pings.
+/// The keepalive state of this side.
 #[derive(Debug)]
 struct Pulse {
     rule: Keepalive,
@@ -74,7 +74,7 @@ impl Pulse {
         self.due = now + self.rule.interval;
     }
 
-    /// The time is due: send a ping, or give up.
+    /// Sends a ping when it is due, or gives up.
     fn beat(&mut self, now: Instant) -> Result<(), Duration> {
         if self.unanswered >= self.rule.count {
             return Err(now.duration_since(self.heard));
@@ -108,8 +108,8 @@ impl Task {
         }
     }
 
-    /// Serves until the connection ends. The reason is set before the channels' ends drop, so that a handle that
-    /// finds its channel closed finds the reason.
+    /// Serves until the connection ends. The reason is set before the channels' ends are dropped, so that a handle with
+    /// a closed channel finds the reason.
     pub(super) async fn run(mut self) {
         let reason = self.serve().await;
         tracing::debug!(%reason, "connection to libvirt ended");
@@ -119,7 +119,8 @@ impl Task {
     async fn serve(&mut self) -> CloseReason {
         loop {
             let due = self.pulse.as_ref().map(|pulse| pulse.due);
-            // Every branch is cancel-safe: readiness is asked again, a request stays in its channel, a time comes again.
+            // Every branch is cancel-safe: readiness is polled again, a request stays in its channel, and a timer fires
+            // again.
             let turn = tokio::select! {
                 ready = self.stream.readable() => ready.map_err(CloseReason::Io).and_then(|()| self.receive()),
                 ready = self.stream.writable(), if !self.unsent.is_empty() => {
@@ -214,7 +215,7 @@ impl Task {
                 self.send(&heartbeat(proc::PONG))
             }
             (_, Kind::Reply) => {
-                // An answer without a waiting caller came late.
+                // An answer without a waiting caller came too late.
                 if let Some(waiting) = self.pending.remove(&frame.serial) {
                     let _ = waiting.send((frame.failed, frame.body));
                 }
@@ -265,7 +266,7 @@ fn heartbeat(procedure: i32) -> Frame {
     }
 }
 
-/// A daemon that is killed resets the connection instead of closing it.
+/// Returns the reason for a lost connection. A daemon that is killed resets the connection instead of closing it.
 fn lost(error: std::io::Error) -> CloseReason {
     if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) {
         CloseReason::Hangup

@@ -1,11 +1,11 @@
-//! From the configuration's tree to what verdicts need of it.
+//! Extraction of the verdicts' input from the configuration's tree.
 
 use std::time::Duration;
 
 use super::tree::{Attributes, Index, Tag};
 use super::{Cib, Device, Level, MONITOR, Target, span};
 
-/// Reads everything that is in the configuration.
+/// Reads everything from the configuration.
 pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
     let index = Index::of(tree);
     let options = Attributes::read("cluster_property_set", tree.all("crm_config"), &index);
@@ -34,7 +34,7 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
     }
     for nodes in tree.all("nodes") {
         for node in nodes.all("node") {
-            // As the fencer does it: no id-ref, no rule.
+            // The fencer also reads neither id-ref nor rules here.
             for pair in node.all("instance_attributes").flat_map(|set| set.all("nvpair")) {
                 if let (Some(uname), Some(name), Some(value)) =
                     (node.get("uname"), pair.get("name"), pair.get("value"))
@@ -59,7 +59,7 @@ fn resource<'t>(
     let wanted = primitive.get("template");
     let template =
         wanted.and_then(|wanted| resources.all("template").find(|template| template.id() == wanted));
-    // Of a primitive with a template only its id is its own; its sets come after the template's.
+    // A primitive with a template has only its id of its own; its sets come after the template's.
     let kind = template.unwrap_or(primitive);
     let own = || template.into_iter().chain([primitive]);
     let role = || {

@@ -1,8 +1,8 @@
-//! The configuration of a CIB as a tree, and what Pacemaker reads out of its sets of attributes.
+//! The configuration of a CIB as a tree, and Pacemaker's interpretation of its sets of attributes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One element. The reader bounds its depth, so that recursion is bounded too.
+/// An element. The reader limits the depth, so recursion is bounded too.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tag {
     pub(super) name: String,
@@ -27,12 +27,12 @@ impl Tag {
         self.get("id").unwrap_or_default()
     }
 
-    /// The children of this name.
+    /// Returns the children of this name.
     pub(super) fn all<'t>(&'t self, name: &'t str) -> impl Iterator<Item = &'t Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The elements of this name, however deep they are, each with the elements around it from the inside out.
+    /// Returns the elements of this name at any depth, each with the elements around it from the inside out.
     pub(super) fn deep<'t>(&'t self, name: &str) -> Vec<(&'t Self, Vec<&'t Self>)> {
         let mut found = Vec::new();
         self.collect(name, &mut Vec::new(), &mut found);
@@ -56,7 +56,7 @@ impl Tag {
     }
 }
 
-/// Elements that others refer to by `id-ref`.
+/// Elements that other elements refer to by `id-ref`.
 pub(super) struct Index<'t>(BTreeMap<&'t str, &'t Tag>);
 
 impl<'t> Index<'t> {
@@ -84,17 +84,17 @@ impl<'t> Index<'t> {
     }
 }
 
-/// The attributes of some sets.
+/// The attributes from some sets.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    /// All values that the sets give to a name: Pacemaker takes one by score and order.
+    /// All values of a name in the sets: Pacemaker selects one by score and order.
     values: BTreeMap<String, BTreeSet<String>>,
-    /// The reason why some are unknown.
+    /// The reason why some attributes are unknown.
     pub(super) unclear: Option<String>,
 }
 
 impl Attributes {
-    /// Reads the sets called `kind` of these elements.
+    /// Reads the sets of type `kind` in these elements.
     pub(super) fn read<'t>(
         kind: &str,
         holders: impl IntoIterator<Item = &'t Tag>,
@@ -131,13 +131,13 @@ impl Attributes {
         }
     }
 
-    /// The one value of this name.
+    /// Returns the value of this name if there is exactly one.
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         let values = self.values.get(name)?;
         values.first().filter(|_| values.len() == 1).map(String::as_str)
     }
 
-    /// One value of each name. A name with several values is unclear.
+    /// Returns one value of each name. A name with several values is unclear.
     pub(super) fn settle(mut self) -> (BTreeMap<String, String>, Option<String>) {
         if let Some((name, _)) = self.values.iter().find(|(_, values)| values.len() > 1) {
             self.unclear = Some(format!("has several values of {name}"));

@@ -1,4 +1,4 @@
-//! Check that the machine that a device turned off is the node's.
+//! The check that the machine that a device turned off is the node's.
 
 use tachi_agents::{Aim, Effect, effect, is_set};
 
@@ -6,10 +6,10 @@ use super::covers::names;
 use crate::cib::Device;
 use crate::names::same_machine;
 
-/// Returns the reason why the machine may have been another one. `alone`: by the configuration the device is for this
+/// Returns the reason why the machine may have been another one. `alone` is true if the device is configured for this
 /// node only.
 pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> {
-    // An operator's declaration for the agent covers this, too.
+    // An operator's declaration for the agent covers this too.
     let Effect::Power(aim) = effect(&device.agent) else {
         return None;
     };

@@ -1,4 +1,4 @@
-//! For which nodes a device is, as the fencer decides it.
+//! The nodes that a device covers, by the fencer's rules.
 
 use tachi_agents::{Aim, Effect, effect};
 
@@ -77,7 +77,7 @@ fn own_list(device: &Device) -> Option<Vec<&str>> {
     (!names.is_empty()).then_some(names)
 }
 
-/// The node's name at the device.
+/// Returns the node's name at the device.
 fn mapped_to<'d>(device: &'d Device, node: &str) -> Option<&'d str> {
     let map = device.parameters.get("pcmk_host_map")?;
     pairs(map)
@@ -85,7 +85,7 @@ fn mapped_to<'d>(device: &'d Device, node: &str) -> Option<&'d str> {
         .map(|(_, port)| port)
 }
 
-/// The nodes that the cluster's configuration names for a device.
+/// Returns the nodes that the cluster's configuration names for a device.
 pub(super) fn names(device: &Device) -> Vec<&str> {
     let parameter = |name: &str| device.parameters.get(name).map(String::as_str);
     let mapped = parameter("pcmk_host_map")

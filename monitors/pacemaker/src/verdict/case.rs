@@ -1,4 +1,4 @@
-//! One node's case: the questions in their order.
+//! The judgement of one node: the checks in their order.
 
 use crate::crm_mon::{FenceEvent, FenceStatus, Kind, Node};
 use crate::device::{only_device, same_node, unproven};
@@ -42,7 +42,7 @@ impl Case<'_> {
         }
     }
 
-    /// Looks up by every witness: is it, or have the views not yet caught up with a fencing?
+    /// Judges a node that is up by every witness: it is back, or the views have not yet caught up with a fencing.
     fn back(&self, success: Option<(&FenceEvent, Time)>, age: Option<Age>) -> Judgement {
         if let (Some((_, completed)), Some(age), Some(now)) = (success, age, self.snapshot.at) {
             let first_seen = self
@@ -109,7 +109,8 @@ impl Case<'_> {
         match age {
             Age::Older => return None,
             Age::Newer => {}
-            // Whole seconds, or clocks that differ a little: believed once the node is seen offline.
+            // The times have whole seconds, or the clocks differ a little: the success counts once the node is seen
+            // offline.
             Age::Tie if !self.node.online => {}
             Age::Tie => {
                 let reason = format!(
@@ -150,7 +151,7 @@ impl Case<'_> {
                 return lost(doubt);
             }
             if let Some(doubt) = self.second_witness(completed) {
-                // It was fenced once, returned unseen, and then was taken out.
+                // The node was fenced once, returned unseen, and was then taken out.
                 let planned = self.planned().filter(|_| !self.noted());
                 return planned.or_else(|| lost(doubt));
             }
@@ -213,7 +214,7 @@ impl Case<'_> {
         }
         if !self.snapshot.mon.history {
             let reason = "offline and clean, but the output holds no fencing history";
-            // Whether it was fenced is not known. One that was not up for long, or never, is no news.
+            // It is unknown whether the node was fenced. A node that was not up for long, or never, is no news.
             return match self.left(reason.to_owned()) {
                 lately if lately.left => Judgement {
                     verdict: Verdict::Lost,

@@ -1,29 +1,30 @@
-//! Did a success come after the node was last up?
+//! Order of a success and the time the node was last up.
 
 use crate::history::NodeHistory;
 use crate::time::second;
 use crate::{Rules, Time};
 
-/// A success, beside the moment the node was last up.
+/// The time of a success, relative to the moment the node was last up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Age {
-    /// Later.
+    /// The success came later.
     Newer,
-    /// The same second, or the clocks differ within the tolerance while the order of events is "after".
+    /// Both are in the same second, or the clocks differ within the tolerance while the order of observations shows
+    /// that the success came after.
     Tie,
-    /// Earlier: of a previous life.
+    /// The success came earlier: it belongs to a previous life.
     Older,
-    /// It is unknown when the node was last up.
+    /// The time when the node was last up is unknown.
     Unknown,
 }
 
-/// Compares by the order in which things were seen where that is known, by clocks where it is not. `noted`: the CIB notes
-/// a fencing that it did not note when the node was last up, for it forgets the note then.
+/// Compares by the order of observations where that is known, otherwise by clocks. `noted` is true if the CIB records a
+/// fencing that it did not record when the node was last up: the CIB drops the record then.
 pub(super) fn age(completed: Time, past: &NodeHistory, noted: bool, rules: &Rules) -> Age {
     let Some(up) = past.last_up else {
         return Age::Unknown;
     };
-    // Already in the history while the node was up: not even a clock that ran ahead makes it newer.
+    // A success that was already in the history while the node was up is not newer, even by a clock that ran ahead.
     if past.known.is_some_and(|known| completed <= known) {
         return Age::Older;
     }
@@ -31,7 +32,8 @@ pub(super) fn age(completed: Time, past: &NodeHistory, noted: bool, rules: &Rule
     if completed > up {
         return Age::Newer;
     }
-    // Neither success nor note was there when it was last up: this machine's clock is ahead of the cluster's.
+    // Neither the success nor the record existed when the node was last up: this machine's clock is ahead of the
+    // cluster's.
     if past.watched && noted {
         return Age::Tie;
     }

@@ -34,7 +34,8 @@ impl Case<'_> {
                 if fenced <= 0 {
                     return Some("the CIB does not note it as fenced".to_owned());
                 }
-                // It was not in the history when the node was last up, which is stronger than any clock.
+                // The success was not in the history when the node was last up, which is stronger evidence than any
+                // clock.
                 if self.past.watched {
                     return None;
                 }
@@ -52,7 +53,7 @@ impl Case<'_> {
         }
     }
 
-    /// An operator's mark on the node or its connection.
+    /// Returns an operator's mark on the node or its connection.
     pub(super) fn taken_out(&self) -> Option<String> {
         if self.node.kind != Kind::Remote {
             return None;
@@ -76,7 +77,7 @@ impl Case<'_> {
         (!resource.managed).then(|| "its connection is not managed by the cluster".to_owned())
     }
 
-    /// The first witness that does not see the node up, if any.
+    /// Returns the first witness that does not see the node up, if any.
     pub(super) fn doubts_about_up(&self) -> Option<String> {
         let node = self.node;
         if !node.online {
@@ -123,7 +124,7 @@ impl Case<'_> {
         }
     }
 
-    /// The nodes that hold the connection are not up themselves, so that no node sees this one.
+    /// Returns the reason if the nodes that hold the connection are not up themselves, so that no node sees this one.
     fn nobody_holds(&self, holders: &[String]) -> Option<String> {
         let up = |holder: &String| {
             let mut nodes = self.snapshot.mon.nodes.iter();
@@ -135,7 +136,7 @@ impl Case<'_> {
         })
     }
 
-    /// A witness that contradicts an orderly leave, if any.
+    /// Returns a witness that contradicts an orderly leave, if any.
     pub(super) fn doubts_about_leave(&self) -> Option<String> {
         let noted = self.snapshot.note(&self.node.name);
         if noted.is_some_and(|note| note.in_ccm == Some(true) || note.crmd == Some(true)) {
@@ -177,7 +178,7 @@ impl Case<'_> {
             .and_then(|note| note.node_fenced)
     }
 
-    /// The CIB notes this remote as fenced, and so has not seen it since.
+    /// True if the CIB records this remote as fenced, so it has not seen it since.
     pub(super) fn noted(&self) -> bool {
         self.node.kind == Kind::Remote && self.node_fenced().is_some_and(|fenced| fenced > 0)
     }
