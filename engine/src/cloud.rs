@@ -1,4 +1,4 @@
-//! Polls Nova while nothing fails: whether it answers, and the state of its compute services. This keeps the session
+//! Polls Nova while nothing fails, to learn if it answers and the state of its compute services. This keeps the session
 //! with Nova ready, so that a recovery does not start with a login, and shows an operator what is unprotected before a
 //! host fails.
 

@@ -49,7 +49,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         && let Err(error) = context.ports.compute.make_ready().await
     {
         tracing::debug!(command = command.name(), %error, "not sent");
-        // Not a byte has gone to Nova. A read will meet the same problem and report it.
+        // No byte has gone to Nova. A read will meet the same problem and report it.
         return failed(command, &error);
     }
     // A device accepts a limited number of calls at a time. If waiting for a permit takes too long, the command is

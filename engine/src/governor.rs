@@ -143,7 +143,7 @@ impl Governor {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing in here panics half-way, and the content is numbers that are continually recomputed.
+        // A poisoned lock is harmless: the content is numbers that are continually recomputed.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

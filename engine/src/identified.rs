@@ -113,7 +113,7 @@ impl Identified {
         if self.tell(|told| told.insert((host.to_owned(), device.to_owned()))) {
             tracing::error!(host, device, "ALARM: {text}");
         }
-        // For `tachi status` only: the refusal does not depend on it.
+        // Used only by `tachi status`: the refusal does not depend on it.
         if let Err(error) = self.machines.note(host, device, Some(answers)).await {
             tracing::warn!(host, device, %error, "which machine answers is not noted");
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::JournalError;
 
-/// A heartbeat that waits longer than this to be written is dropped: nobody could date it any more.
+/// A heartbeat that waits longer than this to be written is dropped: its time would be too uncertain.
 pub const HEARTBEAT_WRITE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A heartbeat, dated by its receipt.
@@ -19,7 +19,7 @@ pub const HEARTBEAT_WRITE_LIMIT: Duration = Duration::from_secs(5);
 pub struct ReceivedHeartbeat {
     /// The heartbeat as the monitor sent it.
     pub signature: Signature,
-    /// When the API received it.
+    /// The time of receipt by the API.
     pub received: Instant,
 }
 

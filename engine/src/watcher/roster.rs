@@ -52,7 +52,7 @@ pub(super) struct Roster {
     changed: BTreeSet<String>,
     /// Instances that are not running and for which the reason is to be queried.
     why: Ring,
-    /// Instances for which it has been queried. Nova's timestamps are in whole seconds, so a change may be missed.
+    /// Instances to query again: Nova's timestamps are in whole seconds, so that a change may be missed.
     again: Ring,
 }
 

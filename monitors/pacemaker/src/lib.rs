@@ -7,8 +7,8 @@
 //! ```text
 //! crm_mon --output-as=xml -> CrmMon --+
 //!                                     +-> Snapshot --+
-//! cibadmin --query --------> Cib -----+              +-> verdict() -> Judgement of each node (verdict, reason,
-//! proof)
+//! cibadmin --query --------> Cib -----+              +-> verdict() -> Judgement of each node (verdict,
+//!                                                    |                reason, proof)
 //!                            History, Rules ---------+
 //!                                                           |
 //!                            Ledger, Told ------------------+-> plan() -> reports to the Instance-HA API

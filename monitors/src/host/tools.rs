@@ -166,7 +166,7 @@ struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // After it has been reaped it has no id, so no other process group is hit.
+        // A reaped child has no id, so no other process group is hit.
         let id = self.0.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
             // The group may have ended by itself at this moment.

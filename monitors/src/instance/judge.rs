@@ -465,7 +465,8 @@ impl Judge {
     }
 }
 
-/// A guest whose memory is still coming looks paused; so does one here that is about to leave, which was up before.
+/// True if a guest is paused because its memory is still arriving. A guest that is about to leave this host looks the
+/// same, but it was up before.
 fn paused_for_arrival(reason: i32, old: Option<Life>) -> bool {
     matches!(reason, paused::MIGRATION | paused::POSTCOPY | paused::STARTING_UP)
         && !matches!(old, Some(Life::Up))
@@ -482,7 +483,7 @@ fn died(guest: &mut Guest, seen: &Seen<'_>, because: &'static str) -> Act {
             guest.life = Life::Dead;
             Act::Skip(seen.uuid, "migration")
         }
-        // It could not start, and the caller of the start got the error.
+        // The guest could not start, and the caller of the start got the error.
         Life::Down => {
             guest.life = Life::Dead;
             Act::Skip(seen.uuid, "known")

@@ -134,7 +134,7 @@ impl Probe for PidProbe {
                 if self.hold(found) {
                     State::Up
                 } else if any {
-                    // It exited during the check, or cannot be held: the next poll decides.
+                    // The process exited during the check, or cannot be watched: the next poll decides.
                     State::Changing
                 } else {
                     State::Down("no such process".to_owned())

@@ -54,8 +54,8 @@ impl Publisher {
     }
 
     /// Queues a message, whatever the state of the broker. Returns true if no other message was dropped for it; the
-    /// [`Lane`] decides which one is. The message is sent at least once if the broker comes back in time, and lost if
-    /// this process ends before.
+    /// [`Lane`] decides which one is dropped. The message is sent at least once if the broker comes back in time, and
+    /// lost if this process ends before.
     pub fn publish(&self, message: Outgoing) -> bool {
         self.outbox.put(message)
     }

@@ -214,7 +214,8 @@ impl Case<'_> {
         }
         if !self.snapshot.mon.history {
             let reason = "offline and clean, but the output holds no fencing history";
-            // It is unknown whether the node was fenced. A node that was not up for long, or never, is no news.
+            // The output does not show if the node was fenced. A node that was not up for long, or never, is not
+            // reported.
             return match self.left(reason.to_owned()) {
                 lately if lately.left => Judgement {
                     verdict: Verdict::Lost,

@@ -157,12 +157,12 @@ mod tests {
             ([Down, Down, Up], State::Other),
             ([Up, Up, Down], State::Down),
             ([Down, Down, Down], State::Down),
-            // Whatever the unknown network would show.
+            // The result does not depend on the unknown network.
             ([Up, Unknown, Down], State::Down),
             ([Unknown, Unknown, Down], State::Down),
             ([Up, Up, Unknown], State::Unknown),
             ([Unknown, Unknown, Unknown], State::Unknown),
-            // It is not down in any case.
+            // The host is not down in either case.
             ([Up, Unknown, Up], State::Other),
             ([Down, Unknown, Up], State::Other),
         ] {
