@@ -1,31 +1,31 @@
-//! What an action does, in a sentence: the same wherever the action is offered.
+//! Consequences of operators' actions, in one sentence each: the same text wherever an action is offered.
 
 use crate::waits::explained;
 
-/// Approving a recovery that is on hold.
+/// The consequence of approving a recovery that is on hold.
 pub const APPROVE: &str = "the engine checks again and goes on: it may cut the power of the host, and start its instances elsewhere.";
-/// Aborting a recovery.
+/// The consequence of aborting a recovery.
 pub const ABORT: &str = "nothing new is started, and what is in flight is followed to its end.";
-/// Confirming by hand that a host is off.
+/// The consequence of confirming by hand that a host is off.
 pub const CONFIRM_OFF: &str =
     "its instances are started elsewhere. If it has power they run twice, and their disks are destroyed.";
 
-/// Between a command and its meaning, as the shell reads a comment.
+/// The separator between a command and its meaning: the shell reads the rest as a comment.
 const COMMENT: &str = "    # ";
 
-/// A command to type.
+/// A command that is suggested to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuggestedCommand<'a> {
-    /// As it is typed.
+    /// The command line.
     pub command: &'a str,
-    /// What it does; empty where the command says it.
+    /// The consequence; empty if the command explains itself.
     pub meaning: String,
-    /// What has to be seen first: without that it destroys disks.
+    /// A check that the operator must make first, because the command destroys disks without it; `None` if there is none.
     pub first: Option<&'static str>,
 }
 
 impl<'a> SuggestedCommand<'a> {
-    /// A command with its consequence.
+    /// Adds the consequence to a command.
     pub fn of(command: &'a str) -> Self {
         let has = |words: &[&str]| words.iter().any(|word| command.contains(word));
         let confirms = has(&[" vouch ", " confirm-off "]);
@@ -56,7 +56,7 @@ impl<'a> SuggestedCommand<'a> {
         }
     }
 
-    /// All of them, the dangerous ones last.
+    /// Adds the consequences to several commands and puts the dangerous ones last.
     pub fn all(commands: &'a [String]) -> Vec<Self> {
         let mut ways: Vec<Self> = commands.iter().map(|command| Self::of(command)).collect();
         ways.sort_by_key(|way| way.first.is_some());

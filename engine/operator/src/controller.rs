@@ -1,4 +1,4 @@
-//! What a controller knows beside the database: Nova as it is now, and the audit logs of its machine.
+//! Facts that a controller has beside the database: the current state in Nova, and the audit logs of its machine.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,114 +7,114 @@ use utoipa::ToSchema;
 
 use crate::schema;
 
-/// What a check of a host that is to work again says: for it, neither for nor against, against, and not known.
+/// The verdicts of a check before a host returns to service: passed, for information, blocks the return, and unknown.
 pub const VERDICTS: &[&str] = &["ok", "note", "WAIT", "ASK"];
 
-/// What speaks for and against putting a host to work again, and how that is done.
+/// The checks before a host returns to service, and the steps of its return.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostReturn)]
 pub struct ReturnView {
     /// The host's name.
     pub host: String,
-    /// The name of its segment.
+    /// The name of the host's segment.
     pub segment: String,
-    /// Whether nothing speaks against it.
+    /// True if no check blocks the return.
     pub ready: bool,
-    /// What was looked at.
+    /// The checks that were made.
     pub checks: Vec<ReturnCheckView>,
-    /// What is to be done, in order.
+    /// The steps to take, in order.
     pub steps: Vec<ReturnStepView>,
 }
 
-/// Something that was looked at.
+/// A check before a host returns to service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostReturnCheck)]
 pub struct ReturnCheckView {
-    /// `ok` speaks for it, `note` neither for nor against; `WAIT` speaks against it, and so does `ASK`, which could not be found out.
+    /// `ok`: passed. `note`: for information only. `WAIT`: blocks the return. `ASK`: could not be determined, and blocks the return too.
     #[schema(schema_with = schema::return_verdict)]
     pub verdict: String,
-    /// For people.
+    /// The result, for people.
     pub text: String,
 }
 
-/// A step of the way back to work.
+/// A step of a host's return to service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostReturnStep)]
 pub struct ReturnStepView {
-    /// Whether it is behind us; null if nobody can see that from here.
+    /// True if the step is done; null if that cannot be determined from a controller.
     #[schema(required)]
     pub done: Option<bool>,
-    /// For people.
+    /// The step, for people.
     pub text: String,
-    /// What to type for it.
+    /// The commands to type for this step.
     pub commands: Vec<String>,
 }
 
-/// Which segments and hosts would be made of what Nova has.
+/// The segments and hosts that would be created from Nova's hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FromNova)]
 pub struct FromNovaView {
-    /// What would be put where.
+    /// The segments that would get hosts, with those hosts.
     pub segments: Vec<FromNovaSegmentView>,
-    /// So many of Nova's hosts are in a segment already, and stay there.
+    /// The number of Nova's hosts that are in a segment already and stay there.
     pub stay: u64,
-    /// Those that would be put nowhere.
+    /// The hosts that would be added to no segment.
     pub left: Vec<FromNovaLeftView>,
-    /// Which hosts no fence device can switch off; null if each has a level.
+    /// The hosts that no fence device can switch off, as a sentence for people; null if every host has a fence level.
     #[schema(required)]
     pub without_level: Option<String>,
 }
 
-/// A segment, and what would be put into it.
+/// A segment and the hosts that would be added to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FromNovaSegment)]
 pub struct FromNovaSegmentView {
-    /// Its name.
+    /// The segment's name.
     pub name: String,
-    /// Its id; null if it would be made.
+    /// The segment's id; null if it would be created.
     #[schema(required, value_type = Option<String>, format = "uuid")]
     pub segment: Option<SegmentId>,
-    /// The hosts that would be added.
+    /// The names of the hosts that would be added.
     pub hosts: Vec<String>,
 }
 
-/// A host that would be put nowhere.
+/// A host that would be added to no segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FromNovaLeft)]
 pub struct FromNovaLeftView {
-    /// Its name in Nova.
+    /// The host's name in Nova.
     pub host: String,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
 }
 
-/// Which lines of the audit log are asked for.
+/// A query for lines of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditWish {
-    /// Only those about this host.
+    /// Only the lines about this host.
     pub host: Option<String>,
-    /// Only those of recoveries whose id begins so.
+    /// Only the lines of recoveries whose id starts with this.
     pub recovery: Option<String>,
-    /// The `marker` of the page before.
+    /// The `marker` of the previous page.
     pub marker: Option<String>,
-    /// At most so many.
+    /// The maximum number of lines.
     pub limit: usize,
 }
 
-/// Lines of the audit logs of one machine, the newest first.
+/// Lines of the audit logs of one machine, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = AuditPage)]
 pub struct AuditView {
-    /// The machine: each controller has logs of its own.
+    /// The machine's name: each controller has its own logs.
     pub machine: String,
-    /// Its logs, by their paths.
+    /// The paths of the logs that were read.
     pub logs: Vec<String>,
-    /// As they stand in the logs.
+    /// The lines as they are in the logs.
     #[schema(value_type = Vec<Object>)]
     pub lines: Vec<Map<String, Value>>,
-    /// What of the logs could not be read, and why: what is missing from `lines`.
+    /// The parts of the logs that could not be read, with the reason. Their lines are missing from `lines`.
     pub unread: Vec<String>,
-    /// With this the next page is asked for; null if this is the last one.
+    /// The `marker` to pass for the next page; null if this is the last one.
     #[schema(required)]
     pub marker: Option<String>,
 }

@@ -1,11 +1,11 @@
-//! How many instances fare how, in a sentence.
+//! Instance counts as a sentence.
 
 use tachi_domain::count;
 
 use crate::{CountsView, SituationView};
 
 impl SituationView {
-    /// How the region is: what is down, what waits for an operator, and how many instances would be recovered.
+    /// Summarizes the region: what is down, what waits for an operator, and how many instances would be recovered.
     pub fn sentence(&self) -> String {
         let needs = &self.needs_person;
         let waiting = needs.recoveries.len() + needs.instances.len();
@@ -17,7 +17,8 @@ impl SituationView {
     }
 }
 
-/// How many instances would be recovered, and how many not; `recovering` of those that are down are brought back by a recovery.
+/// Summarizes how many instances would be recovered and how many would not. Recoveries are bringing back `recovering` of those that are
+/// down.
 pub fn counted(counts: Option<CountsView>, recovering: u64) -> String {
     let Some(counts) = counts else {
         return "how many instances are protected is not known".into();

@@ -1,4 +1,4 @@
-//! How long instances were down, for people and for programs.
+//! Downtime of instances, for people and for programs.
 
 use std::time::Duration;
 
@@ -9,45 +9,45 @@ use utoipa::ToSchema;
 const MARKED: &str = "HA_Enabled";
 const REST: &str = "the rest";
 
-/// The marked ones, and the others, each with its name; who has none is not named.
+/// Splits the downtimes into the marked instances and the rest, each with its name. Instances without a mark count as the rest.
 pub fn parts(down: impl IntoIterator<Item = (bool, Duration)>) -> [(&'static str, Downtime); 2] {
     let (marked, rest): (Vec<_>, Vec<_>) = down.into_iter().partition(|(marked, _)| *marked);
     let only = |some: Vec<(bool, Duration)>| some.into_iter().map(|(_, lasted)| lasted).collect();
     [(MARKED, only(marked)), (REST, only(rest))]
 }
 
-/// All of them in a line; `None` if none is back.
+/// Renders all downtimes in one line; `None` if no instance is back.
 pub fn line(down: &Downtime) -> Option<String> {
     figures(down).line()
 }
 
-/// How long instances were down, counted from the first report through all attempts, in seconds.
+/// The downtime of a group of instances, in seconds, counted from the first report through all attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DowntimeFigures)]
 pub struct Figures {
-    /// All together.
+    /// The sum of the downtimes of the instances that are back.
     pub instance_seconds: f64,
-    /// How many are back.
+    /// The number of instances that are back.
     pub back: usize,
-    /// On average.
+    /// The mean downtime; null if no instance is back.
     #[schema(required)]
     pub mean: Option<f64>,
-    /// The first.
+    /// The shortest downtime; null if no instance is back.
     #[schema(required)]
     pub first: Option<f64>,
-    /// Half of them were back by then.
+    /// The median downtime; null if no instance is back.
     #[schema(required)]
     pub median: Option<f64>,
-    /// 95 of 100 were.
+    /// The 95th percentile of the downtime; null if no instance is back.
     #[schema(required)]
     pub p95: Option<f64>,
-    /// The last.
+    /// The longest downtime; null if no instance is back.
     #[schema(required)]
     pub last: Option<f64>,
 }
 
 impl Figures {
-    /// In a line; `None` if none is back.
+    /// Renders the figures in one line; `None` if no instance is back.
     pub fn line(&self) -> Option<String> {
         let (first, median, p95, last) = (self.first?, self.median?, self.p95?, self.last?);
         Some(format!(
@@ -58,26 +58,26 @@ impl Figures {
     }
 }
 
-/// The same of everything together and of each part.
+/// The downtime of a recovery's instances: all of them, the marked ones, and the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Downtime)]
 pub struct DowntimeView {
-    /// All together.
+    /// The figures for all instances.
     #[serde(flatten)]
     pub all: Figures,
-    /// Those that are marked `HA_Enabled`.
+    /// The figures for the instances that are marked `HA_Enabled`.
     pub ha_enabled: Figures,
-    /// The others.
+    /// The figures for the other instances.
     pub rest: Figures,
 }
 
 impl DowntimeView {
-    /// Each part with its name.
+    /// Returns the marked instances and the rest, each with its name.
     pub fn parts(&self) -> [(&'static str, Figures); 2] {
         [(MARKED, self.ha_enabled), (REST, self.rest)]
     }
 
-    /// Of these: whether each is marked, and how long it was down.
+    /// Computes the figures; each instance is given as true if it is marked, with its downtime.
     pub fn of(down: &[(bool, Duration)]) -> Self {
         let [(_, marked), (_, rest)] = parts(down.iter().copied());
         Self {

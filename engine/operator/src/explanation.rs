@@ -1,4 +1,4 @@
-//! Why a host or an instance is protected or not, what is happening to it, and what to type.
+//! Reasons why a host or an instance is protected or not, the work in progress on it, and the commands to type.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
@@ -19,16 +19,16 @@ use crate::situation::CountsView;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
-/// What is under way with it, or waits for an operator.
+/// The work in progress on a host or an instance, or the operator's decision that it waits for.
 struct Underway<'a> {
-    /// Its own move that waits.
+    /// The instance's own move, if that waits for an operator.
     waiting: Option<&'a MoveLine>,
-    /// The recovery of that, or else of its host.
+    /// The recovery of that move, else the recovery of the host.
     recovery: Option<&'a RecoverySummary>,
 }
 
 impl<'a> Underway<'a> {
-    /// As far as `seen` tells.
+    /// Finds the work on `subject`.
     fn of(seen: &'a Seen, subject: HostOrInstance<'_>) -> Self {
         let waiting = match subject {
             HostOrInstance::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
@@ -41,7 +41,7 @@ impl<'a> Underway<'a> {
         Self { waiting, recovery }
     }
 
-    /// What to type to end it.
+    /// Returns the commands that end the wait, or show the recovery.
     fn ways(&self) -> Vec<String> {
         match (self.waiting, self.recovery) {
             (Some(line), _) => waits::to_end_move(line),
@@ -52,83 +52,85 @@ impl<'a> Underway<'a> {
     }
 }
 
-/// Why a host or an instance is protected or not, and what is under way with it. Of a host there is `segment`, `reserved`, `instances`, `up`, `levels`, `monitors` and `hosted`, of an instance `id`, `host` and `left`.
+/// The reasons why a host or an instance is protected or not, and the work in progress on it. Only a host has `segment`, `reserved`,
+/// `instances`, `up`, `levels`, `monitors` and `hosted`; only an instance has `id`, `host` and `left`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationView {
     /// `host` or `instance`.
     pub kind: String,
-    /// Its name.
+    /// The name of the host or instance.
     pub name: String,
-    /// The host's segment.
+    /// The name of the host's segment; null if it is in none, and for an instance.
     #[schema(required)]
     pub segment: Option<String>,
-    /// Whether the host is kept empty for the instances of another.
+    /// True if the host is kept empty for the instances of another host; null for an instance.
     #[schema(required)]
     pub reserved: Option<bool>,
-    /// The host's instances; null while nobody has listed them.
+    /// The number of the host's instances by what would become of them; null if no engine has listed them yet, and for an instance.
     #[schema(required)]
     pub instances: Option<CountsView>,
-    /// Whether Nova hears the host.
+    /// True if the host is up in Nova; null if unknown, and for an instance.
     #[schema(required)]
     pub up: Option<bool>,
-    /// The host's fence devices, as they were tested last; empty if none is known to have been.
+    /// The host's fence devices with their last test; empty if no test is known, and for an instance.
     pub levels: Vec<LevelView>,
-    /// The monitors that have signed on the host.
+    /// The monitors on the host that have sent a heartbeat; empty for an instance.
     #[serde(default)]
     pub monitors: Vec<MonitorView>,
-    /// What runs on the host, by name; null while nobody has listed it, and for an instance.
+    /// The instances on the host; null if no engine has listed them yet, and for an instance.
     #[schema(required)]
     pub hosted: Option<Vec<HostedView>>,
-    /// The instance's id.
+    /// The instance's id in Nova; null for a host.
     #[schema(required)]
     pub id: Option<String>,
-    /// The instance's host.
+    /// The instance's host; null for a host.
     #[schema(required)]
     pub host: Option<String>,
-    /// Why policy leaves the instance where it is.
+    /// The reason why policy excludes the instance from recovery; null if it is included, and for a host.
     #[schema(required)]
     pub left: Option<String>,
-    /// What would become of it if its host died now.
+    /// The fate of the host's instances, or of the instance, if the host failed now.
     #[schema(schema_with = schema::protection)]
     pub protection: Protection,
-    /// For what the instance waits.
+    /// The wait that the instance is in; null if it does not wait for an operator, and for a host.
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// What is known of the instance that waits; for people.
+    /// A message about the instance that waits, for people; null if there is none.
     #[schema(required)]
     pub known: Option<String>,
-    /// The recovery that is under way with it.
+    /// The id of the recovery in progress; null if there is none.
     #[schema(required, value_type = Option<String>)]
     pub recovery: Option<RecoveryId>,
-    /// Where that is in its life.
+    /// The life-cycle state of that recovery; null if there is none.
     #[schema(required, schema_with = schema::life_or_null)]
     pub life: Option<Life>,
-    /// What it says; for people.
+    /// The message of that recovery, for people; null if there is none.
     #[schema(required)]
     pub message: Option<String>,
-    /// What to type.
+    /// The commands for an operator to type.
     pub commands: Vec<String>,
-    /// What has to hold for a recovery.
+    /// The conditions that a recovery needs.
     pub needs: Vec<NeedView>,
-    /// What is known of room for it; null where nothing is.
+    /// The capacity on other hosts; null if it is unknown.
     #[schema(required)]
     pub room: Option<RoomView>,
 }
 
-/// Whether there is room on other hosts.
+/// The capacity on other hosts for an instance, or for all instances of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RoomSeen)]
 pub struct RoomView {
-    /// When Placement was asked.
+    /// When capacity was read from Placement.
     pub as_of: Time,
-    /// An instance would fit on so many hosts, if nothing else moved; null of a host, and if it asks for what is not reckoned with.
+    /// The number of hosts that the instance would fit on if nothing else moved. Null for a host, if unknown, and if the instance requests
+    /// something that the forecast does not model.
     #[schema(required)]
     pub hosts: Option<u64>,
-    /// Of so many that Nova may choose.
+    /// The number of hosts that Nova may choose from; null whenever `hosts` is.
     #[schema(required)]
     pub of: Option<u64>,
-    /// What becomes of all of the host's instances; null if it is in no enabled segment, or cannot be lost any more.
+    /// The forecast for all instances of the host if it failed. Null if the host is in no enabled segment, is reserved, or is out already.
     #[schema(required)]
     pub outcome: Option<OutcomeView>,
 }
@@ -154,27 +156,29 @@ impl RoomView {
     }
 }
 
-/// Something that has to hold for a recovery.
+/// A condition that a recovery needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Need)]
 pub struct NeedView {
-    /// Such as a power device that answers.
+    /// `meant`: policy includes the instance. `heard`: its host is up in Nova. `runs`: it is running, or was stopped on purpose.
+    /// `provable`: its host can be confirmed off. `room`: another host has capacity. `movable`: nothing blocks its move. `watched`:
+    /// monitors watch it. `engine`: an engine is running. `known`: the data is current.
     #[schema(schema_with = schema::need)]
     pub need: Need,
-    /// Whether nothing speaks against it; null if that is not known.
+    /// True if the condition holds; null if unknown.
     #[schema(required)]
     pub holds: Option<bool>,
-    /// Whether all of it is gathered.
+    /// True if all data about the condition is collected.
     pub assessed: bool,
-    /// What speaks against it.
+    /// The findings that block it, or leave it unknown.
     pub findings: Vec<FindingView>,
 }
 
 impl ExplanationView {
-    /// For people: how it is with one of its needs; `None` where its findings say so.
+    /// Describes one condition for people; `None` if its findings describe it already.
     pub fn told_of(&self, view: &NeedView) -> Option<(Grade, String)> {
         let need = view.need;
-        // What it is left for says more than what else speaks against it.
+        // The reason for the exclusion is more specific than any other finding.
         if let (Need::Meant, Some(left)) = (need, &self.left) {
             return Some((Grade::Info, left.clone()));
         }
@@ -197,7 +201,7 @@ impl ExplanationView {
         })
     }
 
-    /// One of `seen`.
+    /// Builds the view of one explanation.
     pub fn of(seen: &Seen, one: &Explanation<'_>) -> Self {
         let underway = Underway::of(seen, one.subject);
         let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
@@ -225,7 +229,7 @@ impl ExplanationView {
                 ("instance", &*instance.name)
             }
         };
-        // What to type is about this one, although others have the same.
+        // The commands are about this host or instance only, although a finding may cover several.
         let is_meant = |subject: &str| subject == one.subject.host() || subject == name;
         let hosts = &seen.situation.hosts;
         let own = |finding: &Finding| {

@@ -1,5 +1,5 @@
-//! Saying that a host is dead, on a controller or over the API. It is the report that a monitor would make, and counts for no more: what
-//! proves the host off is the engine's affair.
+//! Operators' reports that a host has failed, on a controller or over the API. Such a report counts for no more than a monitor's: the
+//! engine still has to prove that the host is off.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::count;
@@ -24,47 +24,47 @@ use crate::seen::Seen;
 use crate::when::ago;
 use crate::words::Unsaid;
 
-/// Of the host's recoveries so many are looked at for the one that has begun.
+/// The number of the host's latest recoveries that are searched for the one that the report started.
 const LOOKED_AT: u64 = 5;
 
-/// What would come of reporting a host as dead.
+/// A preview of the consequences of reporting that a host has failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FailureOutlook)]
 pub struct OutlookView {
     /// The host's name.
     pub host: String,
-    /// What would refuse the report; null if nothing does.
+    /// The reason why the report would be refused, for people; null if nothing blocks it.
     #[schema(required)]
     pub against: Option<String>,
-    /// What Nova hears of the host, and what comes of a report, in sentences.
+    /// The host's state in Nova and the consequences of a report, one sentence each.
     pub consequences: Vec<String>,
 }
 
-/// A report of a dead host.
+/// A report that a host has failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostFailure)]
 pub struct FailedView {
     /// The host's name.
     pub host: String,
-    /// The notification.
+    /// The id of the report's notification.
     #[schema(value_type = String, format = "uuid")]
     pub notification: NotificationId,
-    /// The recovery that it has begun; null if it has joined what is known of the host, or begins nothing.
+    /// The id of the recovery that the report started; null if it joined an earlier report of the host, or starts nothing.
     #[schema(required, value_type = Option<String>)]
     pub recovery: Option<RecoveryId>,
-    /// As whom it is kept.
+    /// The operator, with the reason in parentheses if one was given.
     pub by: String,
-    /// Whether the same person had said so in the same words, and its recovery is known: nothing was written.
+    /// True if the same operator had made the same report and its recovery is known, so that nothing was written.
     pub already: bool,
-    /// Whether it begins nothing, because Nova has contradicted this reporter too often.
+    /// True if the report starts nothing, because its reporter is quarantined: Nova has contradicted it too often.
     pub set_aside: bool,
 }
 
-/// The host of this name or id, or whose id begins so.
+/// Finds a host by its name, its id or the beginning of its id.
 ///
 /// # Errors
 ///
-/// There is none, or there are several; or the database failed.
+/// There is no match, there are several, or the database failed.
 pub async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<HostView, Unsaid> {
     let wanted = wanted.trim();
     let hosts = desk.region().await?.into_iter().flat_map(|view| view.hosts);
@@ -87,7 +87,7 @@ pub async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<HostView, Un
         .ok_or_else(|| Unsaid::Unknown(nothing_is(wanted, "host", "see `tachi status --all-hosts`")))
 }
 
-/// What is known before anybody is asked.
+/// Returns the known fact that blocks a report, before anything is written.
 fn speaks_against(view: &HostView) -> Option<String> {
     let host = &view.host.name;
     if let Some((id, Life::Open)) = view.recovery {
@@ -110,7 +110,7 @@ fn speaks_against(view: &HostView) -> Option<String> {
     })
 }
 
-/// What an engine has seen of the host at Nova.
+/// Describes the host's state in Nova, as an engine last read it.
 pub fn seen_of(seen: &Seen, host: &str) -> String {
     let Some(Known { as_of, value }) = &seen.facts.computes else {
         return format!("No engine has looked at Nova yet: whether it hears {host} is not known.");
@@ -132,7 +132,7 @@ pub fn seen_of(seen: &Seen, host: &str) -> String {
     }
 }
 
-/// What would come of a report. `nova` is what Nova hears of the host, in a sentence.
+/// Previews the consequences of a report. `nova` is a sentence on the host's state in Nova.
 ///
 /// # Errors
 ///
@@ -179,7 +179,7 @@ pub async fn outlook(
     })
 }
 
-/// Whether nothing of the whole host is begun while it lasts.
+/// True if the freeze stops all new work on the whole host.
 pub(crate) fn freezes_host(line: &FreezeLine, view: &HostView) -> bool {
     match line.freeze.scope {
         FreezeScope::Region => true,
@@ -189,7 +189,8 @@ pub(crate) fn freezes_host(line: &FreezeLine, view: &HostView) -> bool {
     }
 }
 
-/// As the API would write down an administrator's report, before its reporter is judged. It claims no proof: nobody has shown one.
+/// Builds the notification that the API would write for an administrator's report, before its reporter is checked. It claims no proof,
+/// because the operator has shown none.
 pub fn notification(host: &str, now: Timestamp) -> NewNotification {
     let payload = [
         ("event", "STOPPED"),
@@ -208,40 +209,40 @@ pub fn notification(host: &str, now: Timestamp) -> NewNotification {
     }
 }
 
-/// With what it is reported.
+/// An operator who reports a host, and the ports for it.
 pub struct Failing<'a> {
-    /// What is known of recoveries.
+    /// The recoveries.
     pub desk: &'a dyn OperatorDesk,
-    /// Where reports are written.
+    /// The table of notifications.
     pub reports: &'a dyn Reports,
-    /// Where it is written down beforehand.
+    /// The audit log, which is written before the report is.
     pub audit: &'a dyn AuditSink,
-    /// Who says it, and why.
+    /// The operator, with the reason in parentheses if one was given.
     pub by: String,
-    /// The id of the request, if it came by one.
+    /// The id of the API request, if there is one.
     pub request: Option<String>,
-    /// Within so many seconds the same report is a duplicate.
+    /// The window in seconds in which an identical report is a duplicate.
     pub window: u32,
 }
 
-/// What came of it.
+/// The result of a report.
 #[derive(Debug)]
 pub struct Told {
-    /// As it is told.
+    /// The answer.
     pub view: FailedView,
-    /// What was written; `None` if nothing was, because it was said before.
+    /// The notification that was written; `None` if the same report existed already.
     pub accepted: Option<Notification>,
-    /// Why the audit log does not have what came of it.
+    /// The reason why the audit log lacks the result, if it does.
     pub unaudited: Option<String>,
 }
 
 impl Failing<'_> {
-    /// Reports a host as dead. What the same person has said before, in the same words, is not written a second time while its
-    /// recovery is at work or the report would be a duplicate.
+    /// Reports that a host has failed. Writes nothing if the same operator has made the same report, as long as its recovery is open or the
+    /// report would be a duplicate.
     ///
     /// # Errors
     ///
-    /// What is known speaks against it, the audit log takes nothing, or the database failed.
+    /// Known facts block it, the audit log cannot be written, or the database failed.
     pub async fn report(
         &self,
         view: &HostView,
@@ -308,7 +309,7 @@ impl Failing<'_> {
         })
     }
 
-    /// If this person has reported, in these words, what the recovery is about.
+    /// Returns the earlier report if this operator, with the same reason, is among the recovery's reporters.
     async fn said_by_us(&self, id: RecoveryId) -> Result<Option<Told>, Unsaid> {
         let story = self.desk.story(id).await?;
         let ours = story.filter(|story| {
@@ -329,7 +330,7 @@ impl Failing<'_> {
         }))
     }
 
-    /// The recoveries of a host, newest first.
+    /// Returns the host's latest recoveries, newest first.
     async fn recoveries(&self, host: &str) -> Result<Vec<RecoverySummary>, JournalError> {
         let filter = RecoveryFilter {
             closed: true,
@@ -380,8 +381,7 @@ impl Failing<'_> {
     }
 }
 
-/// What the audit log says of a report that was not answered with a notification: a refusal is final, and without an answer it may
-/// have been accepted.
+/// Returns the audit result of a report that got no notification. A refusal is final; without an answer, the report may have been accepted.
 fn came_of(error: &RegistryError) -> AuditResult {
     if error.is_refusal() {
         AuditResult::Permanent

@@ -1,4 +1,4 @@
-//! What is found, as it is told.
+//! Findings of an assessment, as the API shows them.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::situation::{Code, Finding, Grade};
@@ -7,37 +7,37 @@ use utoipa::ToSchema;
 use crate::schema;
 use crate::when::Time;
 
-/// One thing to say.
+/// A finding of the assessment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Finding)]
 pub struct FindingView {
-    /// What is the matter, as a word for programs.
+    /// The finding's code, for programs; it stays the same when the text changes.
     #[schema(schema_with = schema::code)]
     pub code: Code,
-    /// How bad.
+    /// The severity.
     #[schema(schema_with = schema::grade)]
     pub grade: Grade,
-    /// Whom it is about; empty if everything.
+    /// The names of the hosts, instances, engines or others that it is about; empty if it is about the whole region.
     pub subjects: Vec<String>,
-    /// How many instances are concerned.
+    /// The number of instances that are affected.
     pub instances: u64,
-    /// Since when, as far as that is known.
+    /// Since when the finding has held; null if unknown.
     #[schema(required)]
     pub since: Option<Time>,
-    /// For people.
+    /// A description for people.
     pub text: String,
-    /// What to type.
+    /// The command to type; null if there is none.
     #[schema(required)]
     pub fix: Option<String>,
-    /// The page of the book about it.
+    /// The documentation page about the finding.
     pub page: String,
 }
 
-/// So many hosts are named in a command; of more it is about all.
+/// The maximum number of hosts that a command names; beyond it, the command takes `--all`, or its comment only counts the others.
 const NAMED: usize = 4;
 
 impl FindingView {
-    /// What to type, about each of those that it is about: `fix` names the first.
+    /// Returns the command for all subjects; `fix` names the first one only.
     pub fn typed(&self) -> Option<String> {
         let fix = self.fix.as_deref()?;
         let (first, others) = match self.subjects.split_first() {
@@ -46,7 +46,7 @@ impl FindingView {
         };
         let is_few = self.subjects.len() <= NAMED;
         Some(match (fix.strip_suffix(first.as_str()), is_few) {
-            // This one takes several.
+            // This command takes several hosts.
             (Some(check @ "tachi fence test "), true) => format!("{check}{}", self.subjects.join(" ")),
             (Some(check @ "tachi fence test "), false) => format!("{check}--all"),
             (_, true) => format!("{fix}    # and the same for {}", others.join(", ")),
@@ -54,7 +54,7 @@ impl FindingView {
         })
     }
 
-    /// The same of those alone of whom `is_meant` says so; all of it if that is nobody.
+    /// Returns the finding with only the subjects for which `is_meant` is true, or all of it if there is none.
     #[must_use]
     pub fn about(&self, is_meant: impl Fn(&str) -> bool) -> Self {
         let mut finding = self.clone();
@@ -69,7 +69,7 @@ impl FindingView {
     }
 }
 
-/// Where a command names a subject: its last word of that spelling, for a host may be called `host`.
+/// Returns the position of a subject in a command: the last word that equals it, since a host may be called `host`.
 fn place(command: &str, subject: &str) -> Option<usize> {
     let mut words = command.split(' ');
     let after = words.clone().count();
@@ -77,7 +77,7 @@ fn place(command: &str, subject: &str) -> Option<usize> {
     Some(after - 1 - from_behind)
 }
 
-/// A command that names a subject, about another one.
+/// Replaces the subject of a command by another one.
 fn about_another(command: &str, subject: &str, other: &str) -> String {
     let named = place(command, subject);
     let words = command.split(' ').enumerate();

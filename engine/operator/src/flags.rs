@@ -1,4 +1,4 @@
-//! What is the matter with a host or an instance, in a letter each.
+//! State of a host or an instance as one letter per flag.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use tachi_domain::situation::Code;
 
 use crate::{HostView, RegisteredView, SituationView};
 
-/// `R` under recovery, `F` frozen, `M` on maintenance or moving, `P` waits for an operator, `N` not meant to be recovered.
+/// Renders `R` under recovery, `F` frozen, `M` in maintenance or moving, `P` waits for an operator, `N` excluded from recovery; `.` if
+/// unset.
 pub fn flags(set: [bool; 5]) -> String {
     let letters = set.iter().zip("RFMPN".chars());
     letters
@@ -15,13 +16,13 @@ pub fn flags(set: [bool; 5]) -> String {
         .collect()
 }
 
-/// Who waits for an operator, looked up once for all hosts.
+/// The hosts that wait for an operator, collected once for all hosts.
 pub struct Flags<'a> {
     waiting: BTreeSet<&'a str>,
 }
 
 impl<'a> Flags<'a> {
-    /// Of all of a region.
+    /// Collects the waiting hosts of a region.
     pub fn of(seen: &'a SituationView) -> Self {
         let needs = &seen.needs_person;
         let recoveries = needs.recoveries.iter().map(|one| one.host.as_str());
@@ -32,7 +33,7 @@ impl<'a> Flags<'a> {
         }
     }
 
-    /// A host's, by how it is registered if it is.
+    /// Renders the flags of one host; `registered` is its entry in a segment, if it has one.
     pub fn host(&self, host: &HostView, registered: Option<&RegisteredView>) -> String {
         flags([
             registered.is_some_and(|one| matches!(one.life, Some(Life::Open | Life::Watching))),

@@ -1,4 +1,4 @@
-//! What there is room for, as it is told.
+//! Capacity forecast, as the API shows it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,51 +14,53 @@ use crate::schema;
 use crate::seen::Seen;
 use crate::when::Time;
 
-/// Whether the instances of hosts find a place if those die now: an estimate that says no rather than a wrong yes.
+/// A forecast of the capacity for the instances of failed hosts. It is conservative: it may miss capacity, but does not promise any that
+/// is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Forecast)]
 pub struct ForecastView {
-    /// When it was made.
+    /// When the forecast was made.
     pub at: Time,
-    /// When the oldest was so of what it is made from; null while something of it was never gathered.
+    /// The time of the oldest data that the forecast uses; null if part of it was never read.
     #[schema(required)]
     pub as_of: Option<Time>,
-    /// Why nothing is known, if so.
+    /// The reason why nothing is known, for people; null if the forecast is valid.
     #[schema(required)]
     pub trouble: Option<String>,
-    /// Of so many hosts it is not known what they have: they are counted on for nothing.
+    /// The number of hosts whose resources are unknown; the forecast counts on no capacity there.
     pub unread: u64,
-    /// The enabled segments.
+    /// The forecast for each enabled segment.
     pub segments: Vec<SegmentForecastView>,
-    /// What becomes of the hosts that were asked about.
+    /// The forecast for the loss of the hosts that the query names; null if it names none.
     #[schema(required)]
     pub lost: Option<OutcomeView>,
-    /// Where the instances of these hosts may land: the marked ones first, as they are moved.
+    /// The hosts that each instance of the lost hosts could move to, marked instances first, as they are moved.
     #[serde(default)]
     #[schema(required)]
     pub landing: Vec<LandingView>,
 }
 
-/// Where one instance may land if its host dies and nothing else moves. Which host Nova chooses is not foreseen.
+/// The hosts that an instance could move to if its host failed and nothing else moved. The forecast does not predict which of them Nova
+/// chooses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Landing)]
 pub struct LandingView {
-    /// Its id.
+    /// The instance's id in Nova.
     pub id: String,
-    /// Its name.
+    /// The instance's name.
     pub name: String,
-    /// The host that it is on.
+    /// The host that the instance is on.
     pub from: String,
-    /// Its owner has marked it: it is among those that are moved first.
+    /// True if the owner has marked the instance for high availability: such instances are moved first.
     pub ha_enabled: bool,
-    /// So many hosts have room for it; null if it asks for what is not reckoned with.
+    /// The number of hosts with capacity for the instance; null if it requests something that the forecast does not model.
     #[schema(required)]
     pub fits: Option<u64>,
-    /// Of so many that may be chosen.
+    /// The number of hosts that Nova may choose from.
     pub of: u64,
-    /// Some of those that have room, by name: ten at most.
+    /// The names of up to ten hosts with capacity.
     pub hosts: Vec<String>,
-    /// What it asks for that is not reckoned with.
+    /// The request of the instance that the forecast does not model; null if there is none.
     #[schema(required)]
     pub not_reckoned: Option<String>,
 }
@@ -80,43 +82,44 @@ impl From<(bool, Landing)> for LandingView {
     }
 }
 
-/// So many hosts are named of those that have room for an instance.
+/// The maximum number of hosts with capacity that are listed for an instance.
 const LANDINGS: usize = 10;
 
-/// A segment's room.
+/// The capacity forecast for a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SegmentForecast)]
 pub struct SegmentForecastView {
-    /// Its name.
+    /// The segment's name.
     pub segment: String,
-    /// So many hosts may be lost together, whichever they are; null if that is not known.
+    /// The number of hosts that may fail together, whichever they are, without a shortage of capacity; null if unknown.
     #[schema(required)]
     pub headroom: Option<u64>,
-    /// With one more lost the estimate says no. If false, there are too many sets of hosts to look at each, and more may be lost.
+    /// True if one more failure causes a shortage by this forecast. False if there are too many combinations of hosts to check each: more
+    /// hosts may fail than `headroom`.
     pub exact: bool,
-    /// Each of its hosts lost alone.
+    /// The forecast for the loss of each host alone.
     pub hosts: Vec<OutcomeView>,
-    /// The host whose loss is worst.
+    /// The host whose loss has the worst forecast; null if there is none.
     #[schema(required)]
     pub worst: Option<OutcomeView>,
 }
 
-/// What becomes of the instances of hosts that are lost together.
+/// The forecast for the instances of hosts that fail together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ForecastOutcome)]
 pub struct OutcomeView {
-    /// The hosts.
+    /// The names of the hosts.
     pub lost: Vec<String>,
-    /// How many instances need a place.
+    /// The number of instances that have to move.
     pub instances: u64,
-    /// `enough`: all fit, however Nova places them. `tight`: only if it places them well. `short`: no way was found. `unknown`: too
-    /// little is known.
+    /// `enough`: all fit, wherever Nova places them. `tight`: they fit only if Nova places them well. `short`: no way to place all of them
+    /// was found. `unknown`: too little is known.
     #[schema(schema_with = schema::room)]
     pub room: Room,
-    /// The instance, or the host, that it fails with.
+    /// The instance, or the host, that causes a result other than `enough`; null if there is none.
     #[schema(required)]
     pub instance: Option<String>,
-    /// What is wanting.
+    /// The missing capacity or information, for people; null if there is none.
     #[schema(required)]
     pub short_of: Option<String>,
 }
@@ -136,7 +139,7 @@ impl From<&Outcome> for OutcomeView {
 }
 
 impl OutcomeView {
-    /// What becomes of its instances, or what is wanting, in a few words.
+    /// Describes the result in a few words.
     pub fn then(&self) -> String {
         let instance = self.instance.as_deref().unwrap_or_default();
         let text = self.short_of.as_deref().unwrap_or_default();
@@ -162,17 +165,16 @@ impl From<&SegmentForecast> for SegmentForecastView {
     }
 }
 
-/// Why there is no forecast: what to write instead.
+/// The reason why there is no forecast, with a message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotForecast {
-    /// There is no such segment or host.
+    /// No such segment or host exists.
     Unknown(String),
-    /// The hosts are of several segments.
+    /// The hosts belong to several segments.
     OfSeveral(String),
 }
 
 impl NotForecast {
-    /// For a person.
     pub fn into_text(self) -> String {
         match self {
             Self::Unknown(text) | Self::OfSeveral(text) => text,
@@ -180,7 +182,7 @@ impl NotForecast {
     }
 }
 
-/// How many names a refusal lists.
+/// The maximum number of segments that an error message lists.
 const NAMED: usize = 5;
 
 fn no_such_segment(name: &str, segments: &[Segment]) -> NotForecast {
@@ -199,11 +201,11 @@ fn no_such_segment(name: &str, segments: &[Segment]) -> NotForecast {
 }
 
 impl ForecastView {
-    /// Of all segments or of one, and of the loss of some hosts of one segment.
+    /// Returns the forecast for all segments or for one, and for the loss of some hosts of one segment.
     ///
     /// # Errors
     ///
-    /// There is no such segment or host, or the hosts are of several segments: what to write instead.
+    /// There is no such segment or host, or the hosts belong to several segments; with a message for people.
     pub fn of(seen: &Seen, segment: Option<&str>, lose: &[&str]) -> Result<Self, NotForecast> {
         let segments = &seen.facts.segments;
         if let Some(name) = segment
@@ -233,7 +235,7 @@ impl ForecastView {
         let wanted = told.segments.iter();
         let wanted = wanted.filter(|one| only.is_none_or(|name| name == one.segment));
         let outcome = (!lose.is_empty()).then(|| forecast_loss(&seen.facts, seen.now, lose));
-        // Without lost hosts, or while nothing counts, nothing lands.
+        // Without lost hosts, and while the data is stale, this is empty.
         let landing = landings(&seen.facts, seen.now, lose);
         Ok(Self {
             at: Time(seen.now),
@@ -247,7 +249,7 @@ impl ForecastView {
     }
 }
 
-/// How many hosts of a segment may be lost, in a table: `?` if that is not known, `3+` if it may be more.
+/// Renders the headroom as a table cell: `?` if it is unknown, `3+` if more hosts may fail.
 pub fn headroom(hosts: Option<u64>, exact: bool) -> String {
     match hosts {
         None => "?".to_owned(),
@@ -256,15 +258,15 @@ pub fn headroom(hosts: Option<u64>, exact: bool) -> String {
     }
 }
 
-/// A forecast that is made anew only when what it rests on has changed.
+/// A cached forecast, made again only when its input has changed.
 #[derive(Default)]
 pub struct Forecasts(Mutex<Option<(Basis, Arc<Forecast>)>>);
 
-/// What a forecast rests on.
+/// The parts of a forecast's input that decide if it has to be made again.
 #[derive(PartialEq)]
 struct Basis {
     segments: Vec<Segment>,
-    /// When Nova and Placement were looked at, and whether that still counts.
+    /// When Nova and Placement were read, and true if that data is still fresh enough.
     seen: [Option<(Timestamp, bool)>; 3],
 }
 
@@ -283,10 +285,10 @@ impl Basis {
 }
 
 impl Forecasts {
-    /// Of these facts at `now`.
+    /// Returns the forecast from these facts at `now`, from the cache if possible.
     pub fn of(&self, facts: &Facts, now: Timestamp) -> Arc<Forecast> {
         let basis = Basis::of(facts, now);
-        // Who holds it only looks or puts in what is whole.
+        // A panic cannot leave the value half-written: it is only read, or replaced as a whole.
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((before, forecast)) = last.as_ref()
             && *before == basis

@@ -1,7 +1,7 @@
-//! Freezing and thawing, on a controller or over the API: looked at first, then the audit log is told, then it is written.
+//! Freezing and thawing, on a controller or over the API. A request is checked first, then recorded in the audit log, then written.
 //!
-//! Whoever is told that something is frozen switches it off next. So it is told whether anything can still be begun of it, and what has
-//! begun before.
+//! An operator who has frozen a host usually switches it off next. The answer therefore shows if anything can still be started on it, and
+//! what was started before.
 
 mod headroom;
 mod heard;
@@ -25,56 +25,55 @@ pub use heard::{Heard, LIMIT, wait};
 pub use view::{FreezeView, FrozenView};
 pub use what::{What, frozen};
 
-/// Longer only by force.
+/// The longest freeze without `force`.
 pub const LONG: Duration = Duration::from_hours(24);
 
-/// Longer by nothing.
+/// The longest freeze, even with `force`.
 pub const LONGEST: Duration = Duration::from_hours(30 * 24);
 
-/// Shorter than this nobody does anything with a host.
+/// The shortest freeze: no work on a host takes less time.
 pub const SHORTEST: Duration = Duration::from_mins(1);
 
-/// The longest reason, in bytes: it stands in a message beside other things.
+/// The maximum length of the reason in bytes: messages contain it beside other text.
 pub const REASON: usize = 200;
 
-/// For so long the same that is said again is taken for something whose answer was lost.
+/// The window in which an identical request counts as a retry after a lost answer.
 const SAID_LATELY: Duration = Duration::from_mins(1);
 
-/// Until and since are told by one clock, and kept to the microsecond.
+/// The tolerance for equal durations: one clock sets both ends of a freeze, and both are stored to the microsecond.
 const SAME: Duration = Duration::from_millis(1);
 
-/// What somebody wants to be frozen.
+/// A request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreezeWish {
-    /// How much.
+    /// The kind of object to freeze.
     pub scope: FreezeScope,
-    /// Its name or id; empty for everything.
+    /// The object's name or id; empty for a region.
     pub name: String,
-    /// For how long.
     pub lasts: Duration,
-    /// Why.
     pub reason: String,
-    /// It ends early if a second host of a segment dies.
+    /// True if the freeze is to end early when a second host of a segment fails.
     pub unless_worse: bool,
-    /// Longer than a day is meant.
+    /// True if more than a day is intended.
     pub force: bool,
 }
 
-/// What is wrong with a wish, for people.
+/// The invalid part of a request, with a message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// How long it lasts.
+    /// The duration.
     Lasts(String),
-    /// Why.
+    /// The reason.
     Reason(String),
 }
 
 impl FreezeWish {
-    /// Whether it can be wanted at all; `force` is how longer ones are asked for there. The reason is then as it is kept.
+    /// Validates the request and returns it with the reason trimmed, as it is stored. `force` is the caller's name for the option that
+    /// allows a longer freeze.
     ///
     /// # Errors
     ///
-    /// It lasts too long or is too short, or the reason is none.
+    /// The duration is out of bounds, or the reason is empty, too long or not one line.
     pub fn admit(self, force: &str) -> Result<Self, Unfit> {
         let told = lasting(self.lasts);
         if self.lasts < SHORTEST {
@@ -99,28 +98,28 @@ impl FreezeWish {
     }
 }
 
-/// Who freezes or thaws, and with what.
+/// An operator who freezes or thaws, and the ports for it.
 pub struct Hand<'a> {
-    /// What is frozen.
+    /// The table of freezes.
     pub freezes: &'a dyn Freezes,
-    /// Where it is written down beforehand.
+    /// The audit log, which is written before the freeze is.
     pub audit: &'a dyn AuditSink,
-    /// Who it is.
+    /// The operator.
     pub by: String,
-    /// The id of the request, if it came by one.
+    /// The id of the API request, if there is one.
     pub request: Option<String>,
 }
 
-/// What was written.
+/// The result of a freeze request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
-    /// In force now.
+    /// The freeze in force.
     pub line: FreezeLine,
-    /// The one that it takes the place of.
+    /// The freeze that it replaces.
     pub before: Option<FreezeLine>,
-    /// It was in force already, and nothing was written.
+    /// True if it was in force already, so that nothing was written.
     pub already: bool,
-    /// Why the audit log does not have what came of it.
+    /// The reason why the audit log lacks the result, if it does.
     pub unaudited: Option<String>,
 }
 
@@ -135,13 +134,13 @@ impl Hand<'_> {
         entry
     }
 
-    /// On the disk before it is done.
+    /// Writes the intent to disk before the action starts.
     async fn before(&self, entry: AuditEntry, not_done: &'static str) -> Result<(), Unsaid> {
         let written = self.audit.write(entry).await;
         written.map_err(|source| Unsaid::Unaudited { not_done, source })
     }
 
-    /// It is done, and must not look as if it were not.
+    /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
     async fn after(&self, entry: AuditEntry) -> Option<String> {
         let error = self.audit.write(entry).await.err()?;
         Some(format!(
@@ -150,11 +149,11 @@ impl Hand<'_> {
         ))
     }
 
-    /// Freezes something that was found in `seen`. What the same person has said a moment ago is not written a second time.
+    /// Freezes an object that was found in `seen`. Writes nothing if the same operator made the same request a moment ago.
     ///
     /// # Errors
     ///
-    /// An engine would not keep it, a longer freeze is in force, the audit log takes nothing, or the database failed.
+    /// An engine would ignore the freeze, a longer one is in force, the audit log cannot be written, or the database failed.
     pub async fn freeze(&self, what: &What, wish: &FreezeWish, seen: &Seen) -> Result<InForce, Unsaid> {
         engines_keep_it(seen)?;
         let new = NewFreeze {
@@ -212,11 +211,11 @@ impl Hand<'_> {
         }
     }
 
-    /// Ends a freeze, and no other that has taken its place. Says too why the audit log does not have what came of it.
+    /// Ends this freeze, but not a freeze that has replaced it. Also returns the reason why the audit log lacks the result, if it does.
     ///
     /// # Errors
     ///
-    /// It is in force no more, the audit log takes nothing, or the database failed.
+    /// The freeze is no longer in force, the audit log cannot be written, or the database failed.
     pub async fn thaw(&self, freeze: &FreezeView) -> Result<(FreezeView, Option<String>), Unsaid> {
         let told = tachi_domain::freeze::Freeze::from(freeze);
         let host = match told.scope {
@@ -244,7 +243,7 @@ impl Hand<'_> {
     }
 }
 
-/// Whether this was said a moment ago, by the same person, in the same words. Both ends of a line are told by the database's clock.
+/// True if the same operator made the same request a moment ago. Both times of a line come from the database's clock.
 fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
     let freeze = &line.freeze;
     let micros = freeze.until.micros().saturating_sub(line.since.micros());
@@ -257,7 +256,7 @@ fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
     same && lasts.abs_diff(new.lasts) <= SAME && lasts.saturating_sub(line.left) < SAID_LATELY
 }
 
-/// What is told of it.
+/// Builds the answer to a freeze request.
 pub fn told(written: &InForce, what: &What, heard: &Heard, seen: &Seen) -> FrozenView {
     let unprotected = seen.situation.instances.as_ref().map(|all| {
         let loses = |protection| {
@@ -267,7 +266,7 @@ pub fn told(written: &InForce, what: &What, heard: &Heard, seen: &Seen) -> Froze
             )
         };
         let own = all.iter().filter(|one| what.has(one));
-        // Said again, it shows already.
+        // After a repeated request, these instances show as frozen already.
         own.filter(|one| loses(one.protection) || (written.already && one.reasons.contains(&Code::Frozen)))
             .count() as u64
     });
@@ -290,7 +289,7 @@ fn keeps_freezes(line: &EngineLine) -> bool {
     line.signature.facts.contains_key(KEPT)
 }
 
-/// Refuses what an engine would not keep.
+/// Rejects the freeze if a running engine is too old to observe freezes.
 fn engines_keep_it(seen: &Seen) -> Result<(), Unsaid> {
     let engines = seen.tables.engines.iter();
     let deaf: Vec<String> = engines
@@ -306,7 +305,7 @@ fn engines_keep_it(seen: &Seen) -> Result<(), Unsaid> {
     )))
 }
 
-/// Engines of an older version that have gone without leaving: if one of them runs all the same, it keeps no freeze.
+/// Returns warnings about dead engines of an older version that did not deregister. If one of them runs after all, it ignores freezes.
 fn silent(seen: &Seen) -> Vec<String> {
     let engines = seen.tables.engines.iter();
     engines

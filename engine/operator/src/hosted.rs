@@ -1,4 +1,4 @@
-//! What a host has: its fence devices, the instances on it, and what is known of it while its recovery is on hold.
+//! Details of a host: its fence devices, the instances on it, and the evidence while its recovery is on hold.
 
 use std::collections::BTreeSet;
 
@@ -13,29 +13,29 @@ use crate::situation::CountsView;
 use crate::waits::WaitView;
 use crate::when::Time;
 
-/// A fence device of a host, as it was tested last.
+/// A fence device of a host, and its last test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FenceLevel)]
 pub struct LevelView {
-    /// The level's number: the lowest is tried first.
+    /// The number of the device's level; the lowest is tried first.
     pub level: u32,
-    /// The device, with its plug.
+    /// The device's name with its plug.
     pub device: String,
-    /// When it was tested.
+    /// When the device was tested.
     pub tested_at: Time,
-    /// Whether it works, and was tested lately enough to count.
+    /// True if the device works and its test is recent enough to count.
     pub good: bool,
-    /// The power that it read then; null if it read none.
+    /// The power state that the test read; null if it read none.
     #[serde(default)]
     #[schema(required, schema_with = schema::power)]
     pub power: Option<Power>,
-    /// Why it cannot be counted on.
+    /// The fault that makes the device unreliable; null if there is none.
     #[schema(required)]
     pub fault: Option<String>,
 }
 
 impl LevelView {
-    /// Those of one host, in the order in which they are tried.
+    /// Returns the devices of one host, in the order in which they are tried.
     pub(crate) fn of(seen: &Seen, host: &str) -> Vec<Self> {
         let mut all: Vec<_> = seen.tests.iter().filter(|test| test.host == host).collect();
         all.sort_by_key(|test| (test.level, &test.target));
@@ -52,25 +52,25 @@ impl LevelView {
     }
 }
 
-/// The evidence that a host is off, or not: for who decides about its recovery.
+/// The evidence that a host is off, or is not, for the operator who decides on its recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostEvidence)]
 pub struct EvidenceView {
-    /// True if the host is up in Nova; null if that is not known.
+    /// True if the host is up in Nova; null if unknown.
     #[schema(required)]
     pub up: Option<bool>,
-    /// Since when Nova shows it so, as far as an engine has seen.
+    /// Since when Nova has shown that state, as far as engines have observed it; null if unknown.
     #[schema(required)]
     pub since: Option<Time>,
-    /// The number of its instances; null while they are not listed.
+    /// The number of the host's instances; null if no engine has listed them yet.
     #[schema(required)]
     pub instances: Option<u64>,
-    /// Its fence devices with their last readings, in the order in which they are tried.
+    /// The host's fence devices with their last test, in the order in which they are tried.
     pub levels: Vec<LevelView>,
 }
 
 impl EvidenceView {
-    /// Gathers what is known of one host.
+    /// Collects the evidence on one host.
     pub(crate) fn of(seen: &Seen, host: &str) -> Self {
         let judged = seen.situation.hosts.iter().find(|one| one.name == host);
         let mut services = seen.facts.computes.iter().flat_map(|known| &known.value);
@@ -88,26 +88,26 @@ impl EvidenceView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostedInstance)]
 pub struct HostedView {
-    /// Its id.
+    /// The instance's id in Nova.
     pub id: String,
-    /// Its name.
+    /// The instance's name.
     pub name: String,
-    /// What would become of it if its host died now.
+    /// The fate of the instance if its host failed now.
     #[schema(schema_with = schema::protection)]
     pub protection: Protection,
-    /// Why, beside what is so of its host.
+    /// The reasons for that, except those that apply to the host as a whole.
     #[schema(schema_with = schema::codes)]
     pub reasons: Vec<Code>,
-    /// Why policy leaves it where it is.
+    /// The reason why policy excludes the instance from recovery; null if it is included.
     #[schema(required)]
     pub left: Option<String>,
-    /// For what it waits.
+    /// The wait that the instance is in; null if it does not wait for an operator.
     #[schema(required)]
     pub waits: Option<WaitView>,
 }
 
 impl HostedView {
-    /// Those on one host; `None` while nobody has listed them.
+    /// Returns the instances on one host; `None` if no engine has listed them yet.
     pub(crate) fn on(seen: &Seen, host: &str) -> Option<Vec<Self>> {
         let all = seen.situation.instances.as_ref()?;
         let of_host: BTreeSet<Code> = seen

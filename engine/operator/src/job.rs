@@ -1,4 +1,4 @@
-//! What is done by the clock, as it is told.
+//! Scheduled jobs, as the API shows them.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::situation::Grade;
@@ -7,26 +7,26 @@ use utoipa::ToSchema;
 use crate::schema;
 use crate::when::Time;
 
-/// What engines do by the clock, or was begun by a person: when last, what came of it, and when next.
+/// A job that engines run on a schedule, or that an operator has started by hand: the last run with its result, and the next run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ScheduledJob)]
 pub struct JobView {
-    /// `devices` (the tests of fence devices), `doctor`, `purge`, `drill`, or `drill HOST` and `live drill HOST` of those that were begun by hand.
+    /// `devices` (the tests of fence devices), `doctor`, `purge` or `drill`; `drill HOST` or `live drill HOST` for drills started by hand.
     pub job: String,
-    /// As it is configured where this was asked; empty for what is only done by hand.
+    /// The schedule in the configuration of the process that answers, such as `every 6h`; empty for a job that is only run by hand.
     pub when: String,
-    /// When it was begun last; null if it never was.
+    /// The start of the last run; null if there was none.
     #[schema(required)]
     pub last_at: Option<Time>,
-    /// How long that took; null while it runs, and where it is not known.
+    /// The duration of the last run in seconds; null while it is running, and if it is not known.
     #[schema(required)]
     pub took_seconds: Option<f64>,
-    /// How good what came of it is; null while nothing has.
+    /// The grade of the last result; null if there is none yet.
     #[schema(required, schema_with = schema::grade_or_null)]
     pub grade: Option<Grade>,
-    /// What came of it, for people.
+    /// The result of the last run, for people.
     pub result: String,
-    /// When it begins next; null for what is only done by hand.
+    /// The start of the next run; null for a job that is only run by hand.
     #[schema(required)]
     pub next_at: Option<Time>,
 }

@@ -1,4 +1,4 @@
-//! A host, as it is judged.
+//! Assessment of one host.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use crate::schema;
 use crate::seen::Seen;
 use crate::situation::CountsView;
 
-/// A host, judged.
+/// A host and its assessment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostSeen)]
 pub struct HostView {
-    /// Its name.
+    /// The host's name.
     pub name: String,
-    /// Its segment.
+    /// The name of the host's segment; null if the host is in none.
     #[schema(required)]
     pub segment: Option<String>,
-    /// Kept empty for the instances of another.
+    /// True if the host is kept empty for the instances of another host.
     pub reserved: bool,
-    /// What would become of its instances if it died now.
+    /// The fate of the host's instances if the host failed now.
     #[schema(schema_with = schema::protection)]
     pub protection: Protection,
-    /// Why.
+    /// The reasons for that assessment; empty if the host is protected.
     #[schema(schema_with = schema::codes)]
     pub reasons: Vec<Code>,
-    /// Whether Nova hears it; null if that is not known.
+    /// True if the host is up in Nova; null if unknown.
     #[schema(required)]
     pub up: Option<bool>,
-    /// Its instances; null while nobody has listed them.
+    /// The number of the host's instances by what would become of them; null if no engine has listed them yet.
     #[schema(required)]
     pub instances: Option<CountsView>,
-    /// Its fence levels as they were tested last, in the order in which they are tried; empty if none is known to have been.
+    /// The host's fence levels with their last test, in the order in which they are tried; empty if no test is known.
     #[serde(default)]
     pub levels: Vec<LevelSeenView>,
 }
@@ -42,19 +42,19 @@ pub struct HostView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FenceLevelSeen)]
 pub struct LevelSeenView {
-    /// Its number: the lowest is tried first.
+    /// The number of the level; the lowest is tried first.
     pub level: u32,
-    /// Whether each of its devices works, and was tested lately enough to count.
+    /// True if every device of the level works and its last test is recent enough to count.
     pub good: bool,
 }
 
 impl HostView {
-    /// Every host.
+    /// Assesses every host.
     pub fn all(seen: &Seen) -> Vec<Self> {
         let mut levels: BTreeMap<&str, BTreeMap<u32, bool>> = BTreeMap::new();
         for test in &seen.tests {
             let of_host = levels.entry(&test.host).or_default();
-            // One that fails spoils its level: only together do they cut the host off.
+            // One failing device fails its level: only together do the devices cut off the host.
             *of_host.entry(test.level).or_insert(true) &= test.is_good(seen.now);
         }
         let mut view =

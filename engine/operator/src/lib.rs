@@ -1,7 +1,7 @@
-//! What operators are told of a region, its hosts, instances and recoveries, and what they can say of them.
+//! Read models and commands for operators: a region with its hosts, instances and recoveries, and the actions on them.
 //!
-//! There is one shape for programs: what a command prints with `--format json` is what the API answers. Nova is asked for
-//! none of it: all comes from the database, but for what a controller is asked ([`ReturnView`], [`FromNovaView`], [`AuditView`]).
+//! Programs get one shape: a command with `--format json` prints what the API answers. All of it comes from the database, without a
+//! request to Nova, except for the answers that only a controller can give ([`ReturnView`], [`FromNovaView`], [`AuditView`]).
 //!
 //! ```text
 //! tachi status, explain, recovery, freeze ┐

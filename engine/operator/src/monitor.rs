@@ -1,4 +1,4 @@
-//! How a monitor is, and what only its host knows.
+//! State of a monitor, and facts that only its host knows.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Resume};
@@ -8,47 +8,48 @@ use utoipa::ToSchema;
 use crate::schema;
 use crate::when::Time;
 
-/// A monitor that has signed that it is at work.
+/// A monitor that has sent at least one heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Monitor)]
 pub struct MonitorView {
-    /// The host that it runs on.
+    /// The host that the monitor runs on.
     pub host: String,
-    /// Which of that host's.
+    /// The kind of monitor; a host may run one of each kind.
     #[schema(schema_with = schema::monitor_kind)]
     pub kind: MonitorKind,
-    /// `ok`; `warn` with trouble; `err` when it has not signed for 45 seconds.
+    /// `ok`: healthy. `warn`: has trouble. `err`: no heartbeat for 45 seconds.
     #[schema(schema_with = schema::grade)]
     pub grade: Grade,
-    /// When it signed last.
+    /// The time of the monitor's last heartbeat.
     pub signed_at: Time,
-    /// Its version.
+    /// The version of the program.
     pub version: String,
-    /// What does not work, in words; empty if nothing is known to be wrong.
+    /// The parts that do not work, for people; empty if no trouble is known.
     pub trouble: String,
-    /// How many hosts it watches.
+    /// The number of hosts that the monitor watches.
     pub watches: u64,
-    /// What it has found of the guests of its host; null if it says nothing of them.
+    /// The start behaviour of its host's guests; null if the monitor does not report it.
     #[schema(required)]
     pub guests: Option<GuestsView>,
-    /// How soon it would report a host; null if it does not say.
+    /// The maximum time until the monitor reports a host failure; null if it does not report one.
     #[schema(required)]
     pub notice: Option<NoticeView>,
-    /// Whether its heartbeats can contradict a claim that its host is off: `counts`, `unbound`, `no-boot-id`, or `unknown` if an older
-    /// API has written it.
+    /// Use of the monitor's heartbeats against a claim that its host is off. `counts`: they can contradict it. `unbound`: they cannot,
+    /// since the monitor's credentials are bound to no host. `no-boot-id`: they cannot, since the monitor sends no boot id. `unknown`: an
+    /// older API stored the heartbeat.
     #[schema(schema_with = schema::heartbeat_use, required)]
     #[serde(default)]
     pub heartbeat_use: HeartbeatUse,
 }
 
-/// Whether the guests of a host start by themselves when it does.
+/// The start behaviour of a host's guests when the host boots (`resume_guests_state_on_host_boot` of nova-compute).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = MonitorGuests)]
 pub struct GuestsView {
-    /// `yes`, `no`, or `unknown`.
+    /// `yes` if the guests start by themselves, `no` if they do not, `unknown` if that could not be read.
     #[schema(schema_with = schema::resume)]
     pub resume: Resume,
-    /// Where that is said, or why it is not known.
+    /// The source of that setting, or the reason why it is unknown.
     pub by: String,
 }
 
@@ -61,15 +62,15 @@ impl From<&Guests> for GuestsView {
     }
 }
 
-/// How long it takes at most from the power loss of a host until a monitor has reported it.
+/// The maximum time from a host's power loss until a monitor has reported it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = MonitorNotice)]
 pub struct NoticeView {
-    /// As far as that is known.
+    /// The known part of that time in seconds.
     pub seconds: u32,
-    /// What these are.
+    /// The components of the known part, for people.
     pub by: String,
-    /// What comes on top, and is not known; empty if nothing does.
+    /// Additional components of unknown length, for people; empty if there are none.
     pub beside: String,
 }
 

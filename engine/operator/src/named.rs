@@ -1,20 +1,20 @@
-//! Which of several somebody means by a name or an id.
+//! Search by name or id, and the answers if it finds several matches or none.
 
 use tachi_domain::situation::SHORTEST_ID;
 
-/// By what the ones that are meant were found. The better it is, the smaller.
+/// The kind of match by which something was found, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum How {
-    /// Called exactly so.
+    /// An exact name.
     Name,
-    /// This is its id.
+    /// A complete id.
     Id,
-    /// Its id begins so, or nothing was found.
+    /// The beginning of an id, or no match.
     Beginning,
 }
 
-/// Those that are meant by `wanted`, and how they were found: whoever is called so, else whose id it is, else whose id begins so, if it is
-/// long enough for that. `called` tells the id and the name of one.
+/// Returns the best matches for `wanted` and their kind: exact names, else a complete id, else ids that start with `wanted` if it is long
+/// enough. `called` returns the id and the name of an item.
 pub fn meant<T>(
     wanted: &str,
     all: impl IntoIterator<Item = T>,
@@ -44,7 +44,7 @@ pub fn meant<T>(
     (best, found)
 }
 
-/// That several are meant, each in a line: `what` are hosts, or recoveries.
+/// Returns the message for several matches, with one line each; `what` is a plural such as hosts or recoveries.
 pub fn could_be(wanted: &str, what: &str, each: impl IntoIterator<Item = String>) -> String {
     let each: Vec<String> = each.into_iter().map(|line| format!("\n  {line}")).collect();
     format!(
@@ -53,7 +53,7 @@ pub fn could_be(wanted: &str, what: &str, each: impl IntoIterator<Item = String>
     )
 }
 
-/// That nothing is meant, and where to look: `what` is a host, or a segment.
+/// Returns the message for no match, with a hint; `what` is a singular such as host or segment.
 pub fn nothing_is(wanted: &str, what: &str, where_to_look: &str) -> String {
     format!("no {what} is called {wanted:?}, nor has an id that begins so: {where_to_look}")
 }
@@ -91,7 +91,7 @@ mod tests {
             ("", &all[..], How::Beginning, ""),
         ] {
             assert_eq!(find(wanted, of), (how, ids.to_owned()), "{wanted:?}");
-            // In whatever order they come.
+            // The order of the items does not matter.
             let mut turned = of.to_vec();
             turned.reverse();
             let (again, _) = find(wanted, &turned);

@@ -1,5 +1,5 @@
-//! What came of a host at a time that has passed: what was reported, what became of each report and why, what was at work, what was
-//! frozen. Nothing is made up: what is not kept is said to be unknown.
+//! History of a host for a time span in the past: the reports, the result of each with its reason, the running engines and the freezes.
+//! Facts that are not stored are listed as unknown, never guessed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,106 +21,107 @@ use crate::schema;
 use crate::story::StepView;
 use crate::when::{Time, time};
 
-/// Nobody asks for more at once: it is a question about an incident.
+/// The longest time span of one query: it is meant for incidents.
 pub const LONGEST: Duration = Duration::from_hours(24);
 
-/// How an answer begins that there is nothing: an API that does not know the question answers 404 as well.
+/// The beginning of the message when nothing is stored about a host. It tells this 404 from that of an API too old for the query.
 pub const NOTHING: &str = "Nothing is kept of a host";
 
-/// What is kept of a host and a time that has passed.
+/// The stored history of a host for a time span.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Past)]
 pub struct PastView {
     /// The host's name.
     pub host: String,
-    /// The first moment.
+    /// The start of the time span.
     pub from: Time,
-    /// The last.
+    /// The end of the time span.
     pub to: Time,
-    /// What was reported then, in the order it came.
+    /// The reports of that time, in the order in which they came.
     pub reports: Vec<PastReportView>,
-    /// What was reported then and not accepted, by the first of each kind.
+    /// The reports of that time that were not accepted, grouped by kind, reporter and reason, in the order of `first_at`.
     #[serde(default)]
     pub refused: Vec<PastRefusalView>,
-    /// The recoveries that were open then, or that one of the reports has begun.
+    /// The recoveries that were open then, or that one of the reports started.
     pub recoveries: Vec<PastRecoveryView>,
-    /// What was frozen then and concerned it.
+    /// The freezes of that time that applied to the host.
     pub freezes: Vec<PastFreezeView>,
-    /// The engines that are on the roll now and were begun before that time was over.
+    /// The engines that are in the registry now and started before the end of the time span.
     pub engines: Vec<PastEngineView>,
-    /// Why the host is on maintenance now.
+    /// The reason why the host is in maintenance now; null if it is not.
     #[schema(required, schema_with = schema::why)]
     pub maintenance: Option<MaintenanceReason>,
-    /// What cannot be told, because it is not kept.
+    /// The facts that are unknown because they are not stored, for people.
     pub unknown: Vec<String>,
 }
 
-/// A report, and what came of it.
+/// A report and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = PastReport)]
 pub struct PastReportView {
-    /// Its notification.
+    /// The id of the report's notification.
     #[schema(value_type = String, format = "uuid")]
     pub notification: NotificationId,
-    /// When it was accepted, to the second.
+    /// When the report was accepted, to the second.
     pub accepted_at: Time,
-    /// When its reporter says that it noticed.
+    /// When the reporter noticed the failure, by its own account.
     pub noticed_at: Time,
-    /// What failed.
+    /// The kind of failure.
     #[schema(schema_with = schema::notification_kind)]
     pub kind: NotificationType,
-    /// What it says.
+    /// The payload of the notification.
     #[schema(value_type = Object)]
     pub payload: BTreeMap<String, String>,
-    /// Who has said so; null if that is not kept.
+    /// The reporter, for people; null if it is not stored.
     #[schema(required)]
     pub reporter: Option<String>,
-    /// The notification's status now.
+    /// The status of the notification now.
     pub status: String,
-    /// What came of it, and why: one sentence for people.
+    /// The result and its reason, one sentence for people.
     pub came_of_it: String,
-    /// The recovery that it began; null if it began none, or that was purged.
+    /// The id of the recovery that the report started; null if it started none, or if that was purged.
     #[schema(required, value_type = Option<String>)]
     pub recovery: Option<RecoveryId>,
 }
 
-/// Reports that were not accepted and are alike. They are counted by ten minutes, so some may be just outside the time asked for.
+/// Reports that were not accepted, grouped by kind, reporter and reason. They are counted per ten minutes, so a few may lie just outside
+/// the time span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = PastRefusal)]
 pub struct PastRefusalView {
-    /// What failed.
+    /// The kind of failure that was reported.
     #[schema(schema_with = schema::notification_kind)]
     pub kind: NotificationType,
-    /// Who has said so; null for too many to be kept apart.
+    /// The reporter, for people; null if there were too many reporters to count each.
     #[schema(required)]
     pub reporter: Option<String>,
-    /// Why it was refused: `duplicate`, `on_maintenance`, `not_yours`, `too_many`, `unknown_host`, `malformed`, `failed`.
+    /// The reason for the refusal: `duplicate`, `on_maintenance`, `not_yours`, `too_many`, `unknown_host`, `malformed` or `failed`.
     pub reason: String,
-    /// The same as a sentence for people.
+    /// The same reason as a sentence for people.
     pub why: String,
-    /// How many.
+    /// The number of these reports.
     pub times: u64,
-    /// The first.
+    /// When the first of them came.
     pub first_at: Time,
-    /// The last.
+    /// When the last of them came.
     pub last_at: Time,
 }
 
-/// A recovery, and its story of that time.
+/// A recovery, and its steps within the time span.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = PastRecovery)]
 pub struct PastRecoveryView {
-    /// As it is now.
+    /// The recovery as it is now.
     #[serde(flatten)]
     pub summary: RecoveryView,
-    /// The last line of its story before that time.
+    /// The last step before the time span; null if there is none.
     #[schema(required)]
     pub before: Option<StepView>,
-    /// Its story of that time, oldest first; the first 100 lines.
+    /// The first 100 steps within the time span, oldest first.
     pub steps: Vec<StepView>,
-    /// There is more of it.
+    /// True if there are more steps than `steps` lists.
     pub more_steps: bool,
-    /// The last word said about it, if it was said then.
+    /// The last action of an operator on the recovery; null if it was not within the time span.
     #[schema(required)]
     pub word: Option<WordView>,
 }
@@ -129,38 +130,38 @@ pub struct PastRecoveryView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = PastFreeze)]
 pub struct PastFreezeView {
-    /// What was frozen.
+    /// The frozen object, for people, such as `host compute-001`.
     pub what: String,
-    /// Since when.
+    /// When the freeze began.
     pub since: Time,
-    /// Until when at most, as it was said.
+    /// When the freeze was to expire.
     pub until: Time,
-    /// Who said it.
+    /// The operator who requested it.
     pub by: String,
-    /// Why.
+    /// The reason, for people.
     pub reason: String,
-    /// When it ended, if somebody has written that; at `until` otherwise.
+    /// When the freeze ended; null if no end was recorded, so that it ended, or will end, at `until`.
     #[schema(required)]
     pub ended_at: Option<Time>,
-    /// Who ended it.
+    /// The operator who ended it, or the reason for which it ended by itself; null if no end was recorded.
     #[schema(required)]
     pub ended_by: Option<String>,
 }
 
-/// An engine of the roll.
+/// An engine in the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = PastEngine)]
 pub struct PastEngineView {
-    /// Its name.
+    /// The engine's name.
     pub name: String,
-    /// When it began.
+    /// When the engine started.
     pub started_at: Time,
-    /// It has signed after that time had begun. When it was silent in between is not kept.
+    /// True if the engine has sent a heartbeat since the start of the time span. Gaps before its last heartbeat are not stored.
     pub signed_since: bool,
 }
 
 impl PastView {
-    /// What is told of it.
+    /// Builds the view of a host's history.
     pub fn of(past: &Past, span: Span) -> Self {
         let engines = past.engines.iter();
         let engines = engines.filter(|line| line.signature.started_at <= span.to);
@@ -222,7 +223,7 @@ fn refusal(one: &PastRefusals) -> PastRefusalView {
     }
 }
 
-/// What came of a report, as it is now.
+/// Returns the result of a report, as it is now.
 fn came_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
     let told = &one.notification;
     let why = told.message.as_deref();
@@ -281,7 +282,7 @@ fn freeze(one: &PastFreeze) -> PastFreezeView {
     }
 }
 
-/// What an answer cannot tell.
+/// Returns the facts that the answer cannot give.
 fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     let mut all = refusals_unknown(past, span);
     if past.oldest.is_none_or(|oldest| oldest > span.to) {
@@ -333,7 +334,7 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     all
 }
 
-/// What of refused reports cannot be told.
+/// Returns the facts about refused reports that the answer cannot give.
 fn refusals_unknown(past: &Past, span: Span) -> Vec<String> {
     let log = "the access log of each API has them";
     let Some(refused) = &past.refused else {
@@ -369,11 +370,11 @@ fn refusals_unknown(past: &Past, span: Span) -> Vec<String> {
     all
 }
 
-/// The span of so long before and after a moment, that ends now at the latest.
+/// Returns the time span from `within` before `at` to `within` after it, but not beyond `now`.
 pub fn around(at: Timestamp, within: Duration, now: Timestamp) -> Span {
     let micros = i64::try_from(within.as_micros()).unwrap_or(i64::MAX);
     let plus = |micros: i64| at.micros().saturating_add(micros);
-    // As it is asked for over HTTP.
+    // Whole milliseconds, as the HTTP API takes them.
     let whole = |micros: i64| Timestamp::from_micros(micros - micros.rem_euclid(1_000));
     Span {
         from: whole(plus(-micros)),

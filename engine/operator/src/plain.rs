@@ -1,10 +1,10 @@
-//! What others have named, where it is shown.
+//! Display of names and texts that others have chosen.
 
-/// A text with what is no letter written out, as `\u{1b}`.
+/// Returns the text with control and invisible characters written as escapes, such as `\u{1b}`.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        // The marks of the direction, and what separates lines beside the control characters.
+        // Direction marks, line separators and zero-width characters, beside the control characters.
         let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
         if c.is_control() || hidden {
             plain.extend(c.escape_default());

@@ -1,5 +1,5 @@
-//! What is planned for a host that lives, draining it and giving back to it, on a controller or over the API: looked at first, then the
-//! audit log is told, then it is written. An engine carries it out, and looks at Nova again before each step.
+//! Plans for a running host, on a controller or over the API: draining it, and giving instances back to it. A request is checked first,
+//! then recorded in the audit log, then written. An engine carries out the plan, and reads Nova again before each step.
 
 mod away;
 mod view;
@@ -25,52 +25,52 @@ use crate::words::Unsaid;
 pub use away::{Away, MOST, given_back, seen_away};
 pub use view::{AwayView, GivebackView, PlannedView};
 
-/// A host that was emptied is frozen for this long at least.
+/// The shortest freeze of a host after its drain.
 pub const SHORTEST: Duration = Duration::from_mins(1);
 
-/// The longest reason, in bytes: it stands in Nova's disable reason beside other things.
+/// The maximum length of the reason in bytes: Nova's disable reason contains it beside other text.
 pub const REASON: usize = 100;
 
-/// For so long the same that is said again is taken for something whose answer was lost.
+/// The window in seconds in which an identical request counts as a retry after a lost answer.
 const SAID_LATELY: u64 = 60;
 
-/// Of the host's recoveries so many are looked at for what was said lately.
+/// The number of the host's latest recoveries that are searched for an identical request.
 const LOOKED_AT: u64 = 5;
 
-/// What somebody wants, but for who it is.
+/// A request for a plan, without its operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanWish {
-    /// A drain, or a giveback.
+    /// `Drain` or `Giveback`.
     pub kind: RecoveryKind,
-    /// Of a drain: why.
+    /// The reason for a drain.
     pub reason: String,
-    /// Of a drain: for how long the host is frozen.
+    /// The duration of the freeze after a drain.
     pub lasts: Duration,
-    /// How many live migrations are under way at most.
+    /// The maximum number of concurrent live migrations.
     pub at_once: u32,
-    /// How long one may take.
+    /// The timeout of one live migration.
     pub limit: Duration,
-    /// Whether instances that their owners have locked are moved too.
+    /// True if instances that their owners have locked are moved too.
     pub with_locked: bool,
 }
 
-/// What is wrong with a wish, for people.
+/// The invalid part of a request, with a message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadWish {
-    /// How long the freeze lasts.
+    /// The duration of the freeze.
     Lasts(String),
-    /// How long a live migration may take.
+    /// The timeout of a live migration.
     Limit(String),
-    /// Why.
+    /// The reason.
     Reason(String),
 }
 
 impl PlanWish {
-    /// Whether an engine could be asked for it at all. The reason is then as it is kept.
+    /// Validates the request and returns it with the reason trimmed, as it is stored.
     ///
     /// # Errors
     ///
-    /// A time is out of bounds, or the reason is none.
+    /// A duration is out of bounds, or the reason is empty, too long or not one line.
     pub fn admit(self) -> Result<Self, BadWish> {
         let between = |time: Duration, least: Duration, most: Duration, told: &str| {
             if (least..=most).contains(&time) {
@@ -94,7 +94,7 @@ impl PlanWish {
         Ok(Self { reason, ..self })
     }
 
-    /// As it is written; of a giveback with what goes back, and where each was put.
+    /// Returns the order as it is stored. For a giveback, `instances` are those that go back, each with the host that it was moved to.
     pub fn order(&self, by: &str, instances: BTreeMap<ServerId, String>) -> PlannedOrder {
         PlannedOrder {
             by: by.to_owned(),
@@ -108,26 +108,26 @@ impl PlanWish {
     }
 }
 
-/// What Nova shows of a host's service.
+/// A host's compute service in Nova.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostService {
-    /// Nova hears it, and nobody has declared it dead.
+    /// True if Nova shows the service up and it is not forced down.
     pub up: bool,
-    /// It takes instances.
+    /// True if Nova schedules instances to the host.
     pub enabled: bool,
-    /// Why not, where that is known.
+    /// The reason why it is disabled, if known.
     pub why: Option<String>,
-    /// How many instances are on the host.
+    /// The number of instances on the host.
     pub instances: usize,
-    /// When that was so, in words; empty for now.
+    /// The age of this data in words; empty if Nova was asked just now.
     pub when: String,
 }
 
-/// What an engine has seen of the host at Nova; `None` if Nova knows no service there.
+/// Returns the host's service as an engine last read it from Nova; `None` if Nova has no such service.
 ///
 /// # Errors
 ///
-/// No engine has looked lately; for people.
+/// The data is stale, or the host's cell is down; for people.
 pub fn service_in(seen: &Seen, host: &str) -> Result<Option<HostService>, String> {
     let unknown = || {
         "no engine has looked at Nova within the last 45 s, so whether the host lives is not known: see `tachi status`; on a controller \
@@ -157,7 +157,7 @@ pub fn service_in(seen: &Seen, host: &str) -> Result<Option<HostService>, String
     }))
 }
 
-/// What speaks against planning anything for the host now; for people.
+/// Returns the reason that blocks a plan for the host now, for people.
 pub fn against(
     kind: RecoveryKind,
     view: &HostView,
@@ -213,7 +213,7 @@ fn disabled_why(service: &HostService) -> String {
     why.map_or_else(String::new, |why| format!(" ({})", plain(why)))
 }
 
-/// What a drain comes to, in sentences.
+/// Describes the consequences of a drain, one sentence each.
 pub fn drain_comes_to(host: &str, service: &HostService) -> Vec<String> {
     let mut lines = Vec::new();
     if !service.enabled {
@@ -238,26 +238,26 @@ pub fn drain_comes_to(host: &str, service: &HostService) -> Vec<String> {
     lines
 }
 
-/// With what it is planned.
+/// An operator who requests a plan, and the ports for it.
 pub struct Planner<'a> {
-    /// What is known of recoveries.
+    /// The recoveries.
     pub desk: &'a dyn OperatorDesk,
-    /// Where it is written.
+    /// The table of plans.
     pub plans: &'a dyn Plans,
-    /// Where it is written down beforehand.
+    /// The audit log, which is written before the plan is.
     pub audit: &'a dyn AuditSink,
-    /// Who wants it.
+    /// The operator.
     pub by: String,
-    /// The id of the request, if it came by one.
+    /// The id of the API request, if there is one.
     pub request: Option<String>,
 }
 
-/// What came of it.
+/// The result of a request.
 #[derive(Debug)]
 pub struct BegunPlan {
-    /// As it is told.
+    /// The answer.
     pub view: PlannedView,
-    /// Why the audit log does not have what came of it.
+    /// The reason why the audit log lacks the result, if it does.
     pub unaudited: Option<String>,
 }
 
@@ -275,8 +275,8 @@ impl Planner<'_> {
         }
     }
 
-    /// What the same person has just asked for in the same words. What goes back is not compared: once it is on its way, it is no more
-    /// where it was put.
+    /// Returns the plan that the same operator has just requested with the same values. The instances of a giveback are not compared: one
+    /// that is on its way is no longer on the host that it was moved to.
     ///
     /// # Errors
     ///
@@ -313,11 +313,11 @@ impl Planner<'_> {
         Ok(None)
     }
 
-    /// Writes it. Nothing speaks against it as far as is known.
+    /// Writes the plan. The caller has checked that no known fact blocks it.
     ///
     /// # Errors
     ///
-    /// The host is busy or registered no more, the audit log takes nothing, or the database failed.
+    /// The host is busy or no longer registered, the audit log cannot be written, or the database failed.
     pub async fn plan(
         &self,
         view: &HostView,
@@ -387,7 +387,7 @@ impl Planner<'_> {
     }
 }
 
-/// That nothing was begun, and why.
+/// Returns the error that nothing was started, with the reason.
 pub fn refused(why: &str) -> Unsaid {
     Unsaid::Refused(format!("nothing was begun: {why}"))
 }

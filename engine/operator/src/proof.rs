@@ -1,4 +1,4 @@
-//! What proved a host off.
+//! Proofs that a host is off.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,33 +8,32 @@ use utoipa::ToSchema;
 
 use crate::when::Time;
 
-/// What proved the host off.
+/// A proof that a recovery's host is off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryProof)]
 pub struct ProofView {
-    /// Counted from 1.
+    /// The number of the proof within its recovery, from 1.
     pub number: u32,
-    /// When.
+    /// When the proof was read.
     pub at: Time,
-    /// Under which claim.
+    /// The number of the claim under which it was read.
     pub claim: u64,
     /// `device` or `notification`.
     pub kind: String,
     /// The engine that read it.
     pub by: String,
-    /// From what.
+    /// The source of the proof: the fence device, or the notification.
     pub from: String,
-    /// What the devices said, a line each; for people.
+    /// The readings of the fence devices, one line each; for people.
     #[serde(default)]
     #[schema(required)]
     pub readings: Vec<String>,
-    /// All of it.
+    /// The complete evidence; null if it cannot be parsed.
     #[schema(value_type = Option<Object>, required)]
     pub evidence: Value,
 }
 
 impl ProofView {
-    /// As it is kept.
     pub(crate) fn of(number: u32, line: &ProofLine) -> Self {
         let evidence = serde_json::from_str(&line.evidence).unwrap_or(Value::Null);
         Self {
@@ -50,10 +49,10 @@ impl ProofView {
     }
 }
 
-/// What was read of a host's power, a line each.
+/// Returns the readings of a host's power, one per line.
 pub(crate) fn readings(evidence: &Value) -> Vec<String> {
     let sentence = evidence.get("sentence").and_then(Value::as_str);
-    // Beside what it says in words stands what it was.
+    // The structured evidence is stored beside the sentence; older versions stored only the former.
     let detail = evidence.get("detail").unwrap_or(evidence);
     let list = detail.get("readings").and_then(Value::as_array);
     let Some(list) = list.filter(|list| !list.is_empty()) else {
@@ -72,7 +71,7 @@ pub(crate) fn readings(evidence: &Value) -> Vec<String> {
     told.chain(list.iter().map(line)).collect()
 }
 
-/// In a line.
+/// Renders a value in one line.
 pub(crate) fn shown(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "none".to_owned(),
@@ -96,7 +95,7 @@ mod tests {
             "level 2 said \"off\", 2023-11-14T22:13:20.000Z",
         ];
         assert_eq!(readings(&kept), told);
-        // As older versions have kept it.
+        // The form that older versions have stored.
         assert_eq!(readings(&kept["detail"]), told[1..]);
         assert_eq!(readings(&json!({"sentence": "alice vouches"})), ["alice vouches"]);
         assert_eq!(readings(&json!({"other": 1})), [r#"{"other":1}"#]);

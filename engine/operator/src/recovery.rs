@@ -1,4 +1,4 @@
-//! A recovery in a list.
+//! A recovery as lists show it.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::downtime::Downtime;
@@ -15,12 +15,12 @@ use crate::story::{InstanceView, down};
 use crate::waits::WaitView;
 use crate::when::Time;
 
-/// The words for states that recoveries can be listed by.
+/// The names of the states that recoveries can be filtered by.
 pub const STATES: &[&str] = &[
     "held", "open", "watching", "closed", "new", "running", "finished", "failed", "ignored",
 ];
 
-/// The state that a word of [`STATES`] stands for.
+/// Returns the state for a name of [`STATES`].
 pub fn state(word: &str) -> Option<RecoveryState> {
     if !STATES.contains(&word) {
         return None;
@@ -34,61 +34,61 @@ pub fn state(word: &str) -> Option<RecoveryState> {
     }
 }
 
-/// A recovery.
+/// A recovery as lists show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Recovery)]
 pub struct RecoveryView {
-    /// Its id; the `marker` of the next page.
+    /// The recovery's id; also the `marker` for the next page.
     #[schema(value_type = String, format = "uuid")]
     pub recovery: RecoveryId,
-    /// The notification that caused it.
+    /// The id of the notification that caused the recovery.
     #[schema(value_type = String, format = "uuid")]
     pub notification: NotificationId,
-    /// What it is about.
+    /// The kind of recovery.
     #[schema(schema_with = schema::kind)]
     pub kind: RecoveryKind,
     /// The host's name.
     pub host: String,
-    /// The host.
+    /// The host's id.
     #[schema(value_type = String, format = "uuid")]
     pub host_id: HostId,
-    /// The segment that the host was in.
+    /// The id of the segment that the host was in; null if unknown.
     #[schema(required, value_type = Option<String>)]
     pub segment: Option<SegmentId>,
-    /// Where it is in its life.
+    /// The life-cycle state: `open`, `watching` for the host's return, or `closed`.
     #[schema(schema_with = schema::life)]
     pub life: Life,
-    /// Its notification's status; `purged` if that is gone.
+    /// The status of the notification; `purged` if the notification no longer exists.
     pub status: String,
-    /// What it waits for.
+    /// The wait that the recovery is in; null if no engine has decided on one yet.
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// For people.
+    /// The reason for a hold, or the result; for people. Null if there is neither.
     #[schema(required)]
     pub message: Option<String>,
-    /// The engine that has it.
+    /// The engine that owns the recovery; null if none does.
     #[schema(required)]
     pub owner: Option<String>,
-    /// When it was opened.
+    /// When the recovery was opened.
     pub opened_at: Time,
-    /// Opening of the first attempt: earlier than `opened_at` after a retry. Null from an older API.
+    /// When the first attempt was opened: earlier than `opened_at` after a retry. Null from an older API.
     #[serde(default)]
     #[schema(required)]
     pub first_reported_at: Option<Time>,
-    /// How its instances fare.
+    /// The number of instances by the status of their moves.
     pub moves: MovesView,
-    /// For how long those that are back were down, all together; null unless `downtime` asks for it, and of what was planned.
+    /// The total downtime in seconds of the instances that are back. Null unless the query asks for `downtime`, and for a planned recovery.
     #[serde(default)]
     #[schema(required)]
     pub down_seconds: Option<f64>,
-    /// What became of the instance that was asked about.
+    /// The move of the instance that the query names; null if it names none.
     #[serde(default)]
     #[schema(required)]
     pub instance: Option<InstanceView>,
 }
 
 impl RecoveryView {
-    /// With what became of its instances; `moved` has those of other recoveries, too.
+    /// Adds the downtime and the move of `instance`. `moved` may contain the instances of other recoveries too.
     #[must_use]
     pub fn with(mut self, row: &RecoverySummary, moved: &[Vmove], instance: Option<&str>) -> Self {
         let own = || moved.iter().filter(|one| one.notification == row.notification);
@@ -102,21 +102,21 @@ impl RecoveryView {
     }
 }
 
-/// The instances of a recovery.
+/// The number of a recovery's instances by the status of their moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryMoves)]
 pub struct MovesView {
-    /// All of them.
+    /// The number of all instances.
     pub total: u64,
-    /// To be asked for, or held.
+    /// Instances whose move was not requested yet, or is on hold.
     pub pending: u64,
-    /// Nova has been asked.
+    /// Instances that Nova was asked to move.
     pub ongoing: u64,
-    /// On another host.
+    /// Instances that are on another host.
     pub succeeded: u64,
-    /// Need an operator.
+    /// Instances that need an operator.
     pub failed: u64,
-    /// Left where they were, by policy or by an operator's word.
+    /// Instances that were left where they are, by policy or by an operator's action.
     pub ignored: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The report of one recovery, for those who were not there: made of its story and of nothing else, so that it is the same whenever
-//! it is made of the same story.
+//! Report of one recovery, for readers who were not there. It is made from the recovery's history alone, so the same history always gives
+//! the same report.
 
 pub(crate) mod escape;
 #[cfg(test)]
@@ -19,61 +19,60 @@ use crate::proof::{ProofView, shown};
 use crate::story::{InstanceView, StoryView, left_there};
 use crate::when::Time;
 
-/// Everything that the report tells beside the story itself.
+/// A report: the recovery's history with a summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecoveryReport<'a> {
-    /// What happened, and when.
+    /// The object that failed or was drained, and when that was reported.
     pub title: String,
-    /// What came of it.
+    /// The result in one sentence.
     pub sentence: String,
-    /// When the steps were reached that count.
+    /// The milestones, in their order.
     pub moments: Vec<Milestone>,
-    /// The instances that are not what they were, and what is to be done about each.
+    /// The instances that are not as they were before, with the commands to type.
     pub left: Vec<Left<'a>>,
-    /// The words of persons.
+    /// The actions of operators.
     pub said: Vec<SaidWord<'a>>,
-    /// The version that has made the report.
+    /// The version of the program that made the report.
     pub tachi: &'static str,
-    /// All of it.
+    /// The full history.
     pub recovery: &'a StoryView,
 }
 
-/// A step of the recovery that counts.
+/// A milestone of the recovery.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Milestone {
-    /// What was reached, in a few words.
+    /// The milestone in a few words.
     pub what: &'static str,
-    /// When; null if it was not reached.
+    /// The time; null if it was not reached.
     pub at: Option<Time>,
-    /// After the first report, in seconds; below zero before it.
+    /// The time in seconds since the first report; negative before it.
     pub after: Option<f64>,
-    /// By what, or by whom.
+    /// The agent: reporters, a device, or an instance's name.
     pub by: String,
 }
 
-/// An instance that is not what it was.
+/// An instance that is not as it was before.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Left<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// Its id.
+    /// The instance's id in Nova.
     pub id: &'a str,
-    /// How it is.
+    /// The state of the instance, for people.
     pub how: String,
-    /// What is known.
+    /// A message from the recovery.
     pub message: Option<&'a str>,
-    /// What to type.
+    /// The commands for an operator to type.
     pub commands: &'a [String],
 }
 
-/// A person's word.
+/// An operator's action.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SaidWord<'a> {
-    /// Who has said it, and why.
+    /// The operator, with the reason in parentheses if one was given.
     pub by: &'a str,
-    /// What was said, as the command calls it.
+    /// The action as it is stored, with the instance if it is about one.
     pub word: String,
-    /// When, where that is kept.
+    /// The time of the action, if it is known.
     pub at: Option<Time>,
 }
 
@@ -92,7 +91,7 @@ struct Markdown<'a> {
 }
 
 impl<'a> RecoveryReport<'a> {
-    /// Of this story.
+    /// Makes the report of a recovery.
     pub fn of(story: &'a StoryView) -> Self {
         Self {
             title: title(story),
@@ -105,7 +104,7 @@ impl<'a> RecoveryReport<'a> {
         }
     }
 
-    /// A page that needs nothing else: no script, no picture, no request.
+    /// Renders a self-contained page without scripts, pictures or requests.
     ///
     /// # Errors
     ///
@@ -118,7 +117,7 @@ impl<'a> RecoveryReport<'a> {
         .render()
     }
 
-    /// The same as Markdown.
+    /// Renders the report as Markdown.
     ///
     /// # Errors
     ///
@@ -131,25 +130,25 @@ impl<'a> RecoveryReport<'a> {
         .render()
     }
 
-    /// Whether a person has something to do about the recovery itself.
+    /// True if the recovery itself needs an operator.
     fn waits_for_person(&self) -> bool {
         let waits = &self.recovery.summary.waits;
         waits.as_ref().is_some_and(|wait| wait.needs_person)
     }
 
-    /// What puts the host to work again, while it is not.
+    /// Returns the command that returns the host to service; `None` if it needs none.
     fn host_return(&self) -> Option<String> {
         let summary = &self.recovery.summary;
         let is_away = summary.kind == RecoveryKind::Host && summary.life == Life::Watching;
         is_away.then(|| format!("tachi host return {}", summary.host))
     }
 
-    /// Whether nobody has anything to do.
+    /// True if no operator has anything left to do.
     fn nothing_is_left(&self) -> bool {
         self.left.is_empty() && !self.waits_for_person() && self.host_return().is_none()
     }
 
-    /// Those that are down are not over; each with its name.
+    /// Returns the figures of each group with its name. Instances that are still down do not count in them.
     fn downtime(&self) -> [(&'static str, Figures); 3] {
         let [marked, rest] = self.recovery.downtime.parts();
         [marked, rest, ("all", self.recovery.downtime.all)]
@@ -163,7 +162,7 @@ impl<'a> RecoveryReport<'a> {
         shown(self.recovery.state.get("version"))
     }
 
-    /// What was in force when the recovery began, as far as it is kept, a line each.
+    /// Returns the policy that was in force when the recovery started, as far as it is stored, one line per value.
     fn configuration(&self) -> Vec<(String, String)> {
         let mut lines = Vec::new();
         if let Some(policy) = self.recovery.state.get("policy") {
@@ -173,7 +172,7 @@ impl<'a> RecoveryReport<'a> {
     }
 }
 
-/// Each value of an object with the path to it.
+/// Collects each value of an object with the path to it.
 fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     let below = |key: &str| {
         if path.is_empty() {
@@ -267,7 +266,7 @@ fn sentence(story: &StoryView) -> String {
 
 fn needs_person(one: &InstanceView) -> bool {
     let waits = one.waits.as_ref().is_some_and(|wait| wait.needs_person);
-    // What an older program wrote has no wait.
+    // Older versions stored no wait.
     waits || (one.status == Some(VmoveStatus::Failed) && one.waits.is_none() && one.seen_to.is_none())
 }
 
@@ -344,7 +343,7 @@ fn seconds_since(at: Timestamp, opened: Timestamp) -> f64 {
     rounded(millis / 1_000.0)
 }
 
-/// Everything that is not as it was is listed, whatever the reason.
+/// Returns the entry of an instance that is not as it was before, whatever the reason.
 fn left(one: &InstanceView) -> Option<Left<'_>> {
     let how = match one.status {
         _ if one.seen_to.is_some() => format!("seen to by {}", one.seen_to.as_deref().unwrap_or_default()),
@@ -367,7 +366,7 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
 }
 
 fn said(story: &StoryView) -> Vec<SaidWord<'_>> {
-    // Older versions tell the last word alone.
+    // Older versions return the last action only.
     let last = story.word.iter().filter(|_| story.words.is_empty());
     let of_recovery = story.words.iter().chain(last).map(|said| SaidWord {
         by: &said.by,

@@ -1,4 +1,4 @@
-//! Whether what is down comes back by itself.
+//! Instances that are down and that a recovery brings back by itself.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use crate::{HostView, SituationView, UnderwayView};
 
 impl SituationView {
-    /// How many of the instances that are down belong to hosts whose recovery goes on by itself, so that they are brought back.
+    /// Returns the number of instances that are down on hosts whose recovery continues without an operator. Instances that wait for an
+    /// operator do not count.
     pub fn being_recovered(&self) -> u64 {
         let goes_on = |one: &&UnderwayView| {
             let waits = one.waits.as_ref();

@@ -1,4 +1,4 @@
-//! What persons have said of a recovery.
+//! Actions of operators on a recovery.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
@@ -8,39 +8,39 @@ use utoipa::ToSchema;
 
 use crate::when::Time;
 
-/// A word about a recovery.
+/// An operator's action on a recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryWord)]
 pub struct WordView {
-    /// Such as `approve` or `abort`.
+    /// The action as it is stored: `approve`, `reject` (an abort) or `host-is-off` (a confirmation that the host is off).
     pub word: String,
-    /// Who has said it, and why.
+    /// The operator, with the reason in parentheses if one was given.
     pub by: String,
-    /// When.
+    /// When an engine read the action. Until then, and in `word`, when the operator requested it.
     pub at: Time,
 }
 
-/// A word about one instance of a recovery.
+/// An operator's action on one instance of a recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryInstanceWord)]
 pub struct InstanceWordView {
-    /// What was said, as the command calls it.
+    /// The action as it is stored: `success` (runs on `on`), `failure` (does not run on `on`), `retry` or `ignore`.
     pub word: String,
-    /// The instance.
+    /// The instance's id in Nova.
     pub instance: String,
-    /// The host that it names.
+    /// The host that the action names; null if it names none.
     #[schema(required)]
     pub on: Option<String>,
-    /// Who has said it, and why.
+    /// The operator, with the reason in parentheses if one was given.
     pub by: String,
-    /// When an engine has read it; null if none has yet.
+    /// When an engine read the action; null if none has yet.
     #[serde(default)]
     #[schema(required)]
     pub at: Option<Time>,
 }
 
 impl InstanceWordView {
-    /// Every action on an instance of a recovery, oldest first, each with the time of the step that records it.
+    /// Returns every action on an instance of a recovery, oldest first, each with the time of the step that records it.
     pub(crate) fn all(actions: &[MoveWord], steps: &[StepLine]) -> Vec<Self> {
         let mut notes: Vec<&StepLine> = steps.iter().filter(|line| line.kind == "note").collect();
         let view = actions.iter().map(|one| {
@@ -62,14 +62,14 @@ impl InstanceWordView {
     }
 }
 
-/// Between a word and who has said it, in the step that tells that an engine has heard it.
+/// The separator between an action and its operator in the text of the step that records the action.
 const BY: &str = " by ";
 
-/// What is told of a hold behind that.
+/// The separator before the time on hold, which follows the operator in that text.
 const AFTER: &str = ", after being held for ";
 
-/// Every word that engines have heard, oldest first, and the last one if none has heard it yet. One that another has taken the place of
-/// before an engine heard it is in the audit log alone.
+/// Returns every action that engines have read, oldest first. The last requested action follows if no engine has read it yet. An action
+/// that was replaced before an engine read it is only in the audit log.
 pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp)>) -> Vec<WordView> {
     let notes = steps.iter().filter(|line| line.kind == "note");
     let heard = notes.filter_map(|line| {
@@ -173,7 +173,7 @@ mod tests {
             told(&steps, Some(&said(19))),
             ["10 approve alice (root): by the rack", "20 reject bob"]
         );
-        // The same again, which nobody has heard yet.
+        // The same action again, which no engine has read yet.
         assert_eq!(told(&steps, Some(&said(30)))[2], "30 reject bob");
         assert_eq!(told(&[], None), [""; 0]);
     }

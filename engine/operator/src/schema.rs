@@ -1,4 +1,4 @@
-//! Schemas of words.
+//! OpenAPI schemas of enums that are stored and sent as fixed words.
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationType;
@@ -15,7 +15,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
 use utoipa::openapi::{Array, ArrayBuilder, Object, RefOr, Schema, Type};
 
-/// The names of the members of what is told, by its schema.
+/// Returns the names of a view's fields, from its schema.
 pub fn members<T: PartialSchema>() -> Vec<String> {
     match T::schema() {
         RefOr::T(Schema::Object(object)) => object.properties.into_keys().collect(),

@@ -1,4 +1,4 @@
-//! Everything at one moment.
+//! Snapshot of a region: everything that was read at one moment, and its assessment.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use tachi_engine::situation::{Configured, Tables, Watched};
 use crate::forecast::Forecasts;
 use crate::waits;
 
-/// Whether an engine has signed lately.
+/// True if the engine has sent a heartbeat recently.
 pub fn is_alive(line: &EngineLine, now: Timestamp) -> bool {
     tachi_domain::situation::is_alive(line.seen_at, now)
 }
 
-/// How hosts are proven off.
+/// The fencing configuration.
 #[derive(Clone, Debug)]
 pub struct Fencing {
-    /// Whose word counts.
+    /// The source whose proof counts that a host is off.
     pub mode: FencingMode,
-    /// The power controller, if one is configured.
+    /// The power controllers, if any are configured.
     pub device: Option<String>,
-    /// What NORMAL is worth without evidence.
+    /// The value of a bare NORMAL, that is one without evidence, in mode `external`.
     pub bare_normal: BareNormal,
 }
 
 impl Fencing {
-    /// In a line.
+    /// Describes the configuration in one line.
     pub fn line(&self) -> String {
         match (self.mode, &self.device) {
             (FencingMode::Engine, Some(device)) => {
@@ -60,53 +60,53 @@ impl Fencing {
     }
 }
 
-/// When something was so that was seen of the cloud, and for how long it says something good.
+/// The age of one kind of data from the cloud, and the time for which it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Age {
-    /// What was looked at, such as `tests`.
+    /// The kind of data, such as `tests`.
     pub kind: &'static str,
-    /// When; `None` if nobody has gathered it.
+    /// The time of the data; `None` if it was never read.
     pub as_of: Option<Timestamp>,
-    /// In seconds.
+    /// The time for which it counts, in seconds.
     pub counts_for: u64,
 }
 
-/// Where something was read.
+/// The source of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The region, if the configuration names it.
     pub region: Option<String>,
-    /// The database, without passwords.
+    /// The database, without its password.
     pub database: String,
 }
 
-/// All that was read at that moment.
+/// A snapshot of a region.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// When it was read.
+    /// When the snapshot was taken.
     pub now: Timestamp,
-    /// How hosts are proven off.
+    /// The fencing configuration.
     pub fencing: Fencing,
-    /// Where it was read.
+    /// The source of the snapshot.
     pub place: Place,
-    /// What is in our own tables.
+    /// The contents of Tachi's own tables.
     pub tables: Tables,
-    /// When an engine has looked at Nova last.
+    /// When an engine last read Nova's compute services.
     pub looked_at: Option<Timestamp>,
-    /// How old each kind of fact is.
+    /// The age of each kind of data from the cloud.
     pub ages: Vec<Age>,
-    /// What each fence device said when it was tested last.
+    /// The last test of each fence device.
     pub tests: Vec<DeviceTest>,
-    /// All of it that is judged.
+    /// The facts that are assessed.
     pub facts: Facts,
-    /// Whether there is room for what hosts lose.
+    /// The forecast of capacity for the instances of failed hosts.
     pub forecast: Arc<Forecast>,
-    /// What is to be said of all of it.
+    /// The assessment.
     pub situation: Situation,
 }
 
 impl Seen {
-    /// Judges what was read.
+    /// Assesses what was read.
     pub fn judged(
         now: Timestamp,
         fencing: Fencing,
@@ -135,7 +135,7 @@ impl Seen {
         }
     }
 
-    /// The recoveries that wait for an operator.
+    /// Returns the recoveries that are on hold.
     pub fn held(&self) -> impl Iterator<Item = &RecoverySummary> {
         let open = self.tables.recoveries.iter().filter(|row| row.life == Life::Open);
         open.filter(|row| waits::what(row.wait.as_ref()).is_held())

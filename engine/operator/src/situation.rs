@@ -1,4 +1,4 @@
-//! How a region is.
+//! State of a region.
 
 use std::collections::BTreeMap;
 
@@ -23,278 +23,279 @@ use crate::seen::{Age, Seen, is_alive};
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
-/// Is every instance protected now, and if not, why and what is to be done.
+/// The state of a region: which instances are protected now, why others are not, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Situation)]
 pub struct SituationView {
-    /// When it was judged.
+    /// When the state was assessed.
     pub at: Time,
-    /// How hosts are proven off.
+    /// A sentence on how hosts are fenced and confirmed off, for people.
     pub fencing: String,
     /// `engine`, `dryrun` or `external`.
     pub fencing_mode: String,
-    /// The region; null where no configuration names it.
+    /// The region's name; null if the configuration of the process that answers names none.
     #[serde(default)]
     #[schema(required)]
     pub region: Option<String>,
-    /// Where it was read.
+    /// The database that was read, without its password.
     pub database: String,
-    /// Who has signed the roll.
+    /// The engines in the registry, except dead ones that a newer engine has replaced.
     pub engines: Vec<EngineView>,
-    /// Reporters that are set aside, or should be.
+    /// Reporters that Nova has contradicted: they are quarantined, unless too many are already.
     pub reporters_set_aside: Vec<AsideView>,
-    /// What waits for an engine.
+    /// The notifications that no engine has started on.
     pub queue: QueueView,
     /// The segments with their registered hosts.
     pub segments: Vec<SegmentView>,
-    /// The registered hosts and those of Nova.
+    /// The registered hosts and the hosts in Nova.
     pub hosts: Vec<HostView>,
-    /// The monitors that have ever signed, worst first.
+    /// The monitors that have ever sent a heartbeat, worst first.
     pub monitors: Vec<MonitorView>,
-    /// Open, and watching for their host's return.
+    /// The recoveries that are open or watch for their host's return.
     pub recoveries: Vec<UnderwayView>,
-    /// What waits for an operator.
+    /// The recoveries and instances that need an operator.
     pub needs_person: NeedsPersonView,
-    /// The worst of the findings.
+    /// The worst grade of the findings.
     #[schema(schema_with = schema::grade)]
     pub grade: Grade,
-    /// When an engine looked at Nova last; null if none has.
+    /// When an engine last read Nova's compute services; null if none has.
     #[schema(required)]
     pub looked_at: Option<Time>,
-    /// How old is what was seen of the cloud. What is not fresh says nothing good.
+    /// The age of each kind of data from the cloud. Stale data never counts as evidence that something is protected.
     pub facts: Vec<FactView>,
-    /// What there is to say, worst first.
+    /// The findings, most severe first.
     pub findings: Vec<FindingView>,
-    /// The instances by what would become of them; null while nobody has listed them.
+    /// The number of instances by what would become of them; null if no engine has listed them yet.
     #[schema(required)]
     pub instances: Option<CountsView>,
-    /// What nobody gathers.
+    /// The aspects that were not assessed, because their data is not collected.
     #[schema(schema_with = schema::aspects)]
     pub not_assessed: Vec<Aspect>,
 }
 
-/// An engine.
+/// An engine in the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Engine)]
 pub struct EngineView {
-    /// Its name.
+    /// The engine's name.
     pub name: String,
-    /// Its version.
+    /// The version of the program.
     pub version: String,
-    /// When it began.
+    /// When the engine started, by its own clock.
     pub started_at: Time,
-    /// When it signed last.
+    /// The time of the engine's last heartbeat, by its own clock.
     pub signed_at: Time,
-    /// Whether that is not long ago.
+    /// True if that heartbeat is recent enough for the engine to count as running.
     pub alive: bool,
-    /// How its parts are.
+    /// The state of each part of the engine, by the part's name; a value that starts with `ok` is healthy.
     pub facts: BTreeMap<String, String>,
 }
 
-/// A reporter whose claims Nova contradicts.
+/// A reporter whose claims Nova has contradicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReporterSetAside)]
 pub struct AsideView {
-    /// Its number in the list.
+    /// The reporter's number in the list.
     pub number: i64,
-    /// Who.
+    /// The reporter, for people.
     pub reporter: String,
-    /// Whether what it says begins nothing.
+    /// True if the reporter is quarantined: its reports start nothing. False if too many reporters are quarantined already.
     pub set_aside: bool,
-    /// Since when.
+    /// When Nova contradicted it.
     pub since: Time,
-    /// In words.
+    /// The reason, for people.
     pub why: String,
-    /// How many of its reports were kept since.
+    /// The number of its reports that were stored since then and started nothing.
     pub kept: u64,
 }
 
-/// What waits for an engine.
+/// The notifications that no engine has started on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Queue)]
 pub struct QueueView {
-    /// Notifications nobody has begun to work on.
+    /// The number of these notifications.
     pub new: u64,
-    /// When the oldest of them was accepted.
+    /// When the oldest of them was accepted; null if there are none.
     #[schema(required)]
     pub oldest_new: Option<Time>,
 }
 
-/// A segment.
+/// A segment and its hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SegmentSeen)]
 pub struct SegmentView {
-    /// Its id.
+    /// The segment's id.
     pub id: String,
-    /// Its name.
+    /// The segment's name.
     pub name: String,
-    /// Whether anything of it is recovered.
+    /// False if recovery is disabled for the whole segment.
     pub enabled: bool,
-    /// How its instances are recovered.
+    /// The recovery method for the segment's instances.
     #[schema(schema_with = schema::method)]
     pub recovery_method: RecoveryMethod,
-    /// How many of its hosts are at work.
+    /// The number of hosts in service: not in maintenance, and not down in Nova as far as is known.
     pub working: u64,
-    /// So many of its hosts may be lost together, whichever they are; null if that is not known.
+    /// The number of hosts that may fail together, whichever they are, without a shortage of capacity; null if unknown.
     #[schema(required)]
     pub headroom: Option<u64>,
-    /// One more would be too many for the estimate. If false, more may be lost, which was not found out.
+    /// True if `headroom` is the exact limit. False if the forecast could not rule out that more hosts may fail.
     pub headroom_exact: bool,
-    /// Its instances; null while nobody has listed them.
+    /// The number of the segment's instances by what would become of them; null if no engine has listed them yet.
     #[schema(required)]
     pub instances: Option<CountsView>,
-    /// Its hosts.
+    /// The segment's registered hosts.
     pub hosts: Vec<RegisteredView>,
 }
 
-/// A registered host.
+/// A host that is registered in a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostRegistered)]
 pub struct RegisteredView {
-    /// Its id.
+    /// The host's id.
     pub id: String,
-    /// Its name.
+    /// The host's name.
     pub name: String,
-    /// Kept empty for the instances of another.
+    /// True if the host is kept empty for the instances of another host.
     pub reserved: bool,
-    /// Whether it is on maintenance.
+    /// True if the host is in maintenance.
     pub on_maintenance: bool,
-    /// Why it is.
+    /// The reason for the maintenance; null if the host is not in maintenance.
     #[schema(required, schema_with = schema::why)]
     pub why: Option<MaintenanceReason>,
-    /// Its recovery that is open or watching.
+    /// The id of the host's open or watching recovery; null if there is none.
     #[schema(required, value_type = Option<String>)]
     pub recovery: Option<RecoveryId>,
-    /// Where that is in its life.
+    /// The life-cycle state of that recovery; null if there is none.
     #[schema(required, schema_with = schema::life_or_null)]
     pub life: Option<Life>,
 }
 
-/// A recovery that is under way, or watches for its host's return.
+/// A recovery that is open or watches for its host's return.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryUnderway)]
 pub struct UnderwayView {
-    /// Its id.
+    /// The recovery's id.
     #[schema(value_type = String)]
     pub id: RecoveryId,
-    /// Its host.
+    /// The name of the recovery's host.
     pub host: String,
-    /// What it is about.
+    /// The kind of recovery.
     #[schema(schema_with = schema::kind)]
     pub kind: RecoveryKind,
-    /// Where it is in its life.
+    /// The life-cycle state: `open`, or `watching` for the host's return.
     #[schema(schema_with = schema::life)]
     pub life: Life,
-    /// Its notification's status.
+    /// The status of the recovery's notification.
     pub status: String,
-    /// What it waits for.
+    /// The wait that the recovery is in; null if no engine has decided on one yet.
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// For people.
+    /// The reason for a hold, or the result; for people. Null if there is neither.
     #[schema(required)]
     pub message: Option<String>,
-    /// The engine that has it.
+    /// The engine that owns the recovery; null if none does.
     #[schema(required)]
     pub owner: Option<String>,
-    /// All its instances.
+    /// The total number of its instances.
     pub instances: u64,
-    /// Those that run again.
+    /// The number of instances that are running again.
     pub back: u64,
-    /// Those that Nova was asked for.
+    /// The number of instances that Nova was asked to move and that are not back yet.
     pub in_flight: u64,
-    /// How all of them fare.
+    /// The number of instances by the status of their moves.
     pub moves: MovesView,
 }
 
-/// What waits for an operator.
+/// The recoveries and instances that need an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = NeedsPerson)]
 pub struct NeedsPersonView {
-    /// Recoveries that are held.
+    /// The recoveries that are on hold.
     pub recoveries: Vec<WaitingRecoveryView>,
-    /// Instances that are down, or may be.
+    /// The instances that are down, or may be.
     pub instances: Vec<WaitingInstanceView>,
 }
 
-/// A recovery that is held.
+/// A recovery that is on hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryWaiting)]
 pub struct WaitingRecoveryView {
-    /// Its id.
+    /// The recovery's id.
     #[schema(value_type = String)]
     pub recovery: RecoveryId,
-    /// Its host.
+    /// The name of the recovery's host.
     pub host: String,
-    /// For what.
+    /// The reason for the hold.
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// What to type.
+    /// The commands that end the hold, for an operator to type.
     pub commands: Vec<String>,
-    /// What is known of the host.
+    /// The evidence that the host is off, or is not.
     #[serde(default)]
     #[schema(required)]
     pub evidence: EvidenceView,
 }
 
-/// An instance that waits for an operator.
+/// An instance that needs an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceWaiting)]
 pub struct WaitingInstanceView {
-    /// Its id.
+    /// The instance's id in Nova.
     pub instance: String,
-    /// Its name.
+    /// The instance's name.
     pub name: String,
     /// The host that failed.
     pub host: String,
-    /// Its recovery.
+    /// The id of the instance's recovery.
     #[schema(value_type = String)]
     pub recovery: RecoveryId,
-    /// Where that is in its life.
+    /// The life-cycle state of that recovery.
     #[schema(schema_with = schema::life)]
     pub life: Life,
-    /// For what it waits.
+    /// The wait that the instance is in; null if no engine has decided on one yet.
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// What to type.
+    /// The commands that end the wait, for an operator to type.
     pub commands: Vec<String>,
 }
 
-/// How old a kind of fact is.
+/// The age of one kind of data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FactAge)]
 pub struct FactView {
-    /// `computes`: Nova's compute services. `instances`: Nova's instances. `tests`: the oldest test of a fence device.
+    /// `computes`: Nova's compute services. `instances`: Nova's instances. `tests`: the fence device test that expires first. `rooms`: the
+    /// capacity of hosts in Placement.
     pub kind: String,
-    /// When it was so; null if nobody has gathered it.
+    /// When the data was read; null if it was never read.
     #[schema(required)]
     pub as_of: Option<Time>,
-    /// How long ago that is.
+    /// The age in seconds; null if it was never read.
     #[schema(required)]
     pub age_seconds: Option<u64>,
-    /// Whether it still says something good.
+    /// True if the data is recent enough to count.
     pub fresh: bool,
 }
 
-/// Instances by what would become of them if their hosts died now.
+/// The number of instances by what would become of them if their hosts failed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceCounts)]
 pub struct CountsView {
-    /// Would be recovered.
+    /// Instances that would be recovered.
     pub protected: u64,
-    /// With a caveat.
+    /// Instances that would be recovered, with a caveat.
     pub degraded: u64,
-    /// Too little is known.
+    /// Instances about which too little is known.
     pub unknown: u64,
-    /// Would stay down.
+    /// Instances that would stay down.
     pub unprotected: u64,
-    /// Are down, or may be.
+    /// Instances that are down, or may be.
     pub down: u64,
-    /// Are left where they are by policy.
+    /// Instances that policy excludes from recovery.
     pub not_meant: u64,
 }
 
 impl CountsView {
-    /// All of them that are meant to be recovered.
+    /// Returns the number of instances that policy includes in recovery.
     pub fn meant(self) -> u64 {
         self.protected + self.degraded + self.unknown + self.unprotected + self.down
     }
@@ -328,14 +329,14 @@ impl FactView {
 }
 
 impl EngineView {
-    /// The parts that something is the matter with, and what.
+    /// Returns the parts that are not healthy, each with its state.
     pub fn ill(&self) -> impl Iterator<Item = (&String, &String)> {
         self.facts.iter().filter(|(_, how)| !is_well(how))
     }
 }
 
 impl SituationView {
-    /// Whether each part works, in every engine that is at work.
+    /// Returns each part with true if it is healthy in every running engine.
     pub fn parts(&self) -> BTreeMap<&str, bool> {
         let mut parts: BTreeMap<&str, bool> = BTreeMap::new();
         for (part, how) in self
@@ -349,14 +350,14 @@ impl SituationView {
         parts
     }
 
-    /// How many hosts of a segment may be lost, as it stands in a table; `None` where that is not looked at.
+    /// Returns the headroom of a segment as a table cell; `None` if the segment's headroom is not assessed.
     pub fn headroom_of(&self, segment: &SegmentView) -> Option<String> {
         let is_assessed = segment.enabled && !self.not_assessed.contains(&Aspect::Room);
         is_assessed.then(|| crate::headroom(segment.headroom, segment.headroom_exact))
     }
 }
 
-/// Nobody waits for an engine that was killed once another runs in its place.
+/// True if the engine is dead and a newer one runs in its place: the dead one will not come back.
 fn is_replaced(line: &EngineLine, seen: &Seen) -> bool {
     let begun = |line: &EngineLine| (line.signature.name.clone(), line.signature.started_at);
     let mut others = seen.tables.engines.iter();

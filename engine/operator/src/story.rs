@@ -1,4 +1,4 @@
-//! A recovery's story.
+//! Full history of one recovery.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ use crate::schema;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
-/// What is said after how many were left, by policy or by an operator's word.
+/// Returns the words that follow the number of instances left, by policy or by an operator's action.
 pub(crate) const fn left_there(count: u64) -> &'static str {
     if count == 1 {
         "left where it was"
@@ -31,7 +31,7 @@ pub(crate) const fn left_there(count: u64) -> &'static str {
     }
 }
 
-/// How far the instances are, such as `12/40 instances back, 3 in flight`; `None` if there are none.
+/// Renders the progress of the instances, such as `12/40 instances back, 3 in flight`; `None` if there are none.
 pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     let counts: MovesView = counts.into();
     if counts.total == 0 {
@@ -59,7 +59,7 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     Some(text)
 }
 
-/// The same of any kind: what a person has planned was never down.
+/// Renders the progress of any kind of recovery. The instances of a planned one were never down, so they are "moved" and not "back".
 pub fn progress_of(kind: RecoveryKind, counts: impl Into<MovesView>) -> Option<String> {
     let counts: MovesView = counts.into();
     if !kind.is_planned() {
@@ -82,7 +82,7 @@ pub fn progress_of(kind: RecoveryKind, counts: impl Into<MovesView>) -> Option<S
     Some(text)
 }
 
-/// A word of the state's head, which other versions may write otherwise: nothing but the screen depends on it.
+/// Parses the head of the stored state. Other versions may store it in another form; only displays depend on it.
 fn head(story: &Story) -> Value {
     let state = story.state.as_deref();
     state
@@ -90,7 +90,7 @@ fn head(story: &Story) -> Value {
         .unwrap_or(Value::Null)
 }
 
-/// Its stage, however it is written.
+/// Returns the stage of a recovery, in whichever form it is stored.
 pub fn stage(head: &Value) -> Option<String> {
     let stage = head.get("stage")?;
     let word = stage.as_str().or_else(|| {
@@ -100,7 +100,7 @@ pub fn stage(head: &Value) -> Option<String> {
     word.map(str::to_owned)
 }
 
-/// How many instances are still to be moved, and how many of them are under way.
+/// Describes the number of instances still to be moved, and the number in progress.
 fn to_be_moved(counts: MoveCounts) -> String {
     match (counts.pending + counts.ongoing, counts.ongoing) {
         (0, _) => "its last steps: every instance is moved or left".to_owned(),
@@ -110,7 +110,7 @@ fn to_be_moved(counts: MoveCounts) -> String {
     }
 }
 
-/// What has to happen before it goes on.
+/// Describes the next event that the recovery needs to continue.
 fn waits_for(story: &Story) -> String {
     let summary = &story.summary;
     let head = head(story);
@@ -165,13 +165,13 @@ fn waits_for(story: &Story) -> String {
     }
 }
 
-/// A move, with what is understood of its state.
+/// A stored move and its parsed state.
 struct Kept<'a> {
     one: &'a StoryMove,
     state: Value,
 }
 
-/// By their vmoves.
+/// Returns the stored moves by the ids of their vmoves.
 fn kept(story: &Story) -> BTreeMap<&str, Kept<'_>> {
     let read = |one| Kept {
         one,
@@ -181,7 +181,7 @@ fn kept(story: &Story) -> BTreeMap<&str, Kept<'_>> {
     moves.map(|one| (one.vmove.as_str(), read(one))).collect()
 }
 
-/// For how long an instance that is back was down, counted from the first report through all attempts.
+/// Returns the downtime of an instance that is back, counted from the first report through all attempts.
 pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
     if one.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
         return None;
@@ -192,7 +192,7 @@ pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
 
 fn instance(story: &Story, one: &Vmove, kept: Option<&Kept<'_>>) -> InstanceView {
     let state = |key: &str| kept.and_then(|kept| kept.state.get(key));
-    // What somebody has seen to waits for nothing.
+    // An instance that an operator has dealt with waits for nothing.
     let wait = kept.filter(|kept| kept.one.seen_to.is_none());
     let wait = wait.and_then(|kept| kept.one.wait.as_ref());
     InstanceView {
@@ -209,7 +209,7 @@ fn instance(story: &Story, one: &Vmove, kept: Option<&Kept<'_>>) -> InstanceView
 }
 
 impl InstanceView {
-    /// As far as its row tells.
+    /// Builds the view from the vmove's row alone.
     pub(crate) fn of(summary: &RecoverySummary, one: &Vmove) -> Self {
         Self {
             id: one.instance_uuid.clone(),
@@ -226,59 +226,59 @@ impl InstanceView {
     }
 }
 
-/// Everything there is to know of a recovery.
+/// The full history of a recovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryStory)]
 pub struct StoryView {
-    /// As in a list.
+    /// The recovery as lists show it.
     #[serde(flatten)]
     pub summary: RecoveryView,
-    /// How often it was claimed.
+    /// The number of times that an engine has claimed the recovery.
     pub claim: u64,
-    /// How long its instances were down.
+    /// The downtime of the recovery's instances.
     pub downtime: DowntimeView,
-    /// How long it has been worked on.
+    /// The time that engines have spent on the recovery, in seconds.
     pub elapsed_seconds: u64,
-    /// What has to happen before it goes on, in words.
+    /// The next event that the recovery needs to continue, for people.
     pub waits_for: String,
-    /// What was reported; null if the notification was purged.
+    /// The notification that caused the recovery; null if it was purged.
     #[schema(required)]
     pub reported: Option<ReportedView>,
-    /// All that have reported it.
+    /// The reporters of the failure, each once.
     #[schema(value_type = Vec<Object>)]
     pub reporters: Vec<Reporter>,
-    /// The last word said about it.
+    /// The last action of an operator on the recovery; null if there was none.
     #[schema(required)]
     pub word: Option<WordView>,
-    /// Every word about it that an engine has heard, oldest first.
+    /// Every action on the recovery that an engine has read, oldest first, and the last one even if none has read it yet.
     #[serde(default)]
     #[schema(required)]
     pub words: Vec<WordView>,
-    /// What was said of single instances, oldest first.
+    /// The actions on single instances, oldest first.
     #[serde(default)]
     #[schema(required)]
     pub instance_words: Vec<InstanceWordView>,
-    /// The head of its state, which is another in other versions.
+    /// The head of the stored state; its form depends on the version that wrote it. Null if it cannot be parsed.
     #[schema(value_type = Option<Object>, required)]
     pub state: Value,
-    /// What was seen, decided and done, oldest first.
+    /// The observations, decisions and calls, oldest first.
     pub steps: Vec<StepView>,
-    /// What proved the host off, oldest first.
+    /// The proofs that the host was off, oldest first.
     pub proofs: Vec<ProofView>,
-    /// Its instances, in the order they are moved.
+    /// The recovery's instances, in the order in which they are moved.
     pub instances: Vec<InstanceView>,
 }
 
-/// What a recovery's notification says.
+/// The content of a recovery's notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryReported)]
 pub struct ReportedView {
-    /// What failed.
+    /// The kind of failure.
     #[schema(schema_with = schema::notification_kind)]
     pub kind: NotificationType,
-    /// When the reporter says that it noticed.
+    /// When the reporter noticed the failure, by its own account.
     pub generated_at: Time,
-    /// What it says.
+    /// The payload of the notification.
     #[schema(value_type = Object)]
     pub payload: BTreeMap<String, String>,
 }
@@ -287,18 +287,18 @@ pub struct ReportedView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryStep)]
 pub struct StepView {
-    /// When.
+    /// When the line was written.
     pub at: Time,
-    /// Under which claim.
+    /// The number of the claim under which it was written.
     pub claim: u64,
     /// Masakari's name of the task.
     pub task: String,
     /// `intent`, `outcome` or `note`.
     pub kind: String,
-    /// The instance, if one.
+    /// The instance's id in Nova; null if the line is not about one instance.
     #[schema(required)]
     pub instance: Option<String>,
-    /// One line, for people.
+    /// One line of text, for people.
     pub text: String,
 }
 
@@ -315,56 +315,56 @@ impl From<&StepLine> for StepView {
     }
 }
 
-/// An instance, and where it went.
+/// An instance of a recovery, and its move.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceMoved)]
 pub struct InstanceView {
-    /// Its id.
+    /// The instance's id in Nova.
     pub id: String,
-    /// Its name.
+    /// The instance's name.
     pub name: String,
-    /// How it fares.
+    /// The status of the move; null if unknown.
     #[schema(required, schema_with = schema::move_status)]
     pub status: Option<VmoveStatus>,
-    /// Where it was.
+    /// The host that the instance was on; null if unknown.
     #[schema(required)]
     pub from: Option<String>,
-    /// Where it is.
+    /// The host that the instance is on now; null if unknown.
     #[schema(required)]
     pub to: Option<String>,
-    /// For people.
+    /// A message for people; null if there is none.
     #[schema(required)]
     pub message: Option<String>,
-    /// The number of the proof that it was asked for on.
+    /// The number of the proof on which the move was requested; null if there is none.
     #[schema(required)]
     pub proof: Option<u64>,
-    /// When Nova was asked.
+    /// When Nova was asked to move it; null if it was not.
     #[schema(required)]
     pub asked_at: Option<Time>,
-    /// When it was over.
+    /// When the move finished, with or without success; null if it has not.
     #[schema(required)]
     pub over_at: Option<Time>,
-    /// Whether its owner has marked it for high availability.
+    /// True if the instance is marked for high availability; null if unknown.
     #[serde(default)]
     #[schema(required)]
     pub ha_enabled: Option<bool>,
-    /// For how long it was down, counted from the first report through all attempts; null if it is not back.
+    /// The downtime in seconds, counted from the first report through all attempts; null if the instance is not back.
     #[serde(default)]
     #[schema(required)]
     pub down_seconds: Option<f64>,
-    /// How often Nova has failed it.
+    /// The number of attempts that Nova failed; null if unknown.
     #[serde(default)]
     #[schema(required)]
     pub failures: Option<u64>,
-    /// For what it waits.
+    /// The wait that the instance is in; null if it is in none, or an operator has dealt with it.
     #[serde(default)]
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// What to type to end that.
+    /// The commands that end that wait, for an operator to type.
     #[serde(default)]
     #[schema(required)]
     pub commands: Vec<String>,
-    /// Who has seen to it after the recovery had given it up.
+    /// The operator who dealt with the instance after the recovery had given up on it; null if none has.
     #[serde(default)]
     #[schema(required)]
     pub seen_to: Option<String>,
@@ -418,7 +418,7 @@ impl From<&Story> for StoryView {
     }
 }
 
-/// What somebody else has written must not pass for lines of ours, nor move the cursor.
+/// Replaces control characters: text that others wrote must not look like separate lines, nor move the cursor.
 pub fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

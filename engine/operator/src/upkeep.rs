@@ -1,5 +1,5 @@
-//! What people do about reporters, monitors and failed recoveries, on a controller or over the API: the audit log is told first, then it
-//! is done, then the log is told what came of it.
+//! Operators' actions on reporters, monitors and failed recoveries, on a controller or over the API. The audit log gets the intent before
+//! the action and the result after it.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::monitor::MonitorKind;
@@ -15,30 +15,30 @@ use crate::schema;
 use crate::when::Time;
 use crate::words::Unsaid;
 
-/// For so long the same that is said again is taken for something whose answer was lost.
+/// The window in seconds in which an identical request counts as a retry after a lost answer.
 const SAID_LATELY: u64 = 60;
 
-/// Of the host's recoveries so many are looked at for what was said lately.
+/// The number of the host's latest recoveries that are searched for an identical request.
 const LOOKED_AT: u64 = 5;
 
-/// A reporter whose claims Nova contradicts.
+/// A reporter whose claims Nova has contradicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DoubtedReporter)]
 pub struct ReporterView {
-    /// Its number in the list.
+    /// The reporter's number in the list.
     pub number: i64,
-    /// Who it is, for people.
+    /// The reporter, for people.
     pub reporter: String,
-    /// The host that it is bound to; null if to none.
+    /// The host that the reporter's credentials are bound to; null if they are bound to none.
     #[schema(required)]
     pub host: Option<String>,
-    /// Whether what it says begins nothing. If not, too many are set aside already.
+    /// True if the reporter is quarantined: its reports start nothing. False if too many reporters are quarantined already.
     pub set_aside: bool,
-    /// Since when.
+    /// When Nova contradicted it.
     pub since: Time,
-    /// How many of its reports were kept since, and began nothing.
+    /// The number of its reports that were stored since then and started nothing.
     pub kept: u64,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
 }
 
@@ -56,74 +56,74 @@ impl From<&Doubted> for ReporterView {
     }
 }
 
-/// A reporter that is heard again.
+/// A reporter that was released from quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = LiftedReporter)]
 pub struct LiftedView {
-    /// As it was set aside.
+    /// The reporter as it was in quarantine.
     pub lifted: ReporterView,
-    /// Who has lifted it.
+    /// The operator who released it.
     pub by: String,
 }
 
-/// A monitor that is forgotten.
+/// A monitor that was removed from the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ForgottenMonitor)]
 pub struct ForgottenView {
-    /// The host that it ran on.
+    /// The host that the monitor ran on.
     pub host: String,
-    /// Which of that host's.
+    /// The kind of monitor.
     #[schema(schema_with = schema::monitor_kind)]
     pub kind: MonitorKind,
-    /// Who has taken it out.
+    /// The operator who removed it.
     pub by: String,
 }
 
-/// Another attempt at what a recovery has failed at.
+/// A new attempt after a failed recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Retry)]
 pub struct RetriedView {
-    /// The recovery that has begun.
+    /// The id of the new recovery.
     #[schema(value_type = String, format = "uuid")]
     pub recovery: RecoveryId,
-    /// What it was begun by.
+    /// The id of the new recovery's notification.
     #[schema(value_type = String, format = "uuid")]
     pub notification: NotificationId,
-    /// Who wants it.
+    /// The operator who requested it.
     pub by: String,
-    /// Whether the same person had just asked for the same: nothing was written.
+    /// True if the same operator had just made the same request, so that nothing was written.
     pub already: bool,
 }
 
-/// What was done, and why the audit log does not have what came of it.
+/// A completed action, and the reason why the audit log lacks its result, if it does.
 #[derive(Debug)]
 pub struct Done<T> {
-    /// As it is told.
+    /// The answer.
     pub view: T,
-    /// For people.
+    /// A message for people; `None` if the audit log has the result.
     pub unaudited: Option<String>,
 }
 
-/// With what it is done.
+/// An operator, and the ports for the actions.
 pub struct Upkeep<'a> {
-    /// What is known of recoveries and reporters.
+    /// The recoveries and reporters.
     pub desk: &'a dyn OperatorDesk,
-    /// Where monitors sign.
+    /// The registry of monitors.
     pub monitors: &'a dyn Monitors,
-    /// Where it is written down beforehand.
+    /// The audit log, which is written before the action.
     pub audit: &'a dyn AuditSink,
-    /// Who wants it.
+    /// The operator.
     pub by: String,
-    /// The id of the request, if it came by one.
+    /// The id of the API request, if there is one.
     pub request: Option<String>,
 }
 
 impl Upkeep<'_> {
-    /// Lets a reporter be heard again: by its number, or the host that it is bound to.
+    /// Releases a reporter from quarantine, given its number or the host that it is bound to.
     ///
     /// # Errors
     ///
-    /// Nobody of that name is set aside, the audit log takes nothing, or the database failed.
+    /// No such reporter is quarantined, the audit log cannot be written, or the database failed.
     pub async fn lift(&self, wanted: &str) -> Result<Done<LiftedView>, Unsaid> {
         let all = self.desk.doubted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {
@@ -161,11 +161,11 @@ impl Upkeep<'_> {
         })
     }
 
-    /// Forgets a monitor that was taken away.
+    /// Removes a decommissioned monitor from the registry.
     ///
     /// # Errors
     ///
-    /// It has never signed, the audit log takes nothing, or the database failed.
+    /// The monitor has never sent a heartbeat, the audit log cannot be written, or the database failed.
     pub async fn forget(&self, host: &str, kind: MonitorKind) -> Result<Done<ForgottenView>, Unsaid> {
         let unknown = || {
             Unsaid::Unknown(format!(
@@ -207,11 +207,11 @@ impl Upkeep<'_> {
         })
     }
 
-    /// Begins another attempt. What the same person has begun within the last minute is not begun again.
+    /// Starts a new attempt, unless the same operator has started one within the last minute.
     ///
     /// # Errors
     ///
-    /// What is known speaks against it, the audit log takes nothing, or the database failed.
+    /// Known facts block it, the audit log cannot be written, or the database failed.
     pub async fn retry(&self, id: RecoveryId, now: Timestamp) -> Result<Done<RetriedView>, Unsaid> {
         let unknown = || Unsaid::Unknown(format!("there is no recovery {id}"));
         let story = self.desk.story(id).await?.ok_or_else(unknown)?;
@@ -261,7 +261,7 @@ impl Upkeep<'_> {
         })
     }
 
-    /// The attempt at this recovery that this person has begun in these words a moment ago.
+    /// Finds the attempt at this recovery that the same operator started a moment ago.
     async fn begun_by_us(
         &self,
         id: RecoveryId,
@@ -293,7 +293,7 @@ impl Upkeep<'_> {
         Ok(None)
     }
 
-    /// On the disk before anything is written.
+    /// Writes the intent to disk before anything else is written.
     async fn intend(
         &self,
         mut entry: AuditEntry,
@@ -309,7 +309,7 @@ impl Upkeep<'_> {
         written.map_err(|source| Unsaid::Unaudited { not_done, source })
     }
 
-    /// It is done, and must not look as if it were not: gives why the audit log does not have it.
+    /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
     async fn tell(&self, mut entry: AuditEntry, result: AuditResult, text: String) -> Option<String> {
         entry.phase = AuditPhase::Outcome;
         entry.operator = Some(self.by.clone());
@@ -325,7 +325,7 @@ impl Upkeep<'_> {
     }
 }
 
-/// Without an answer it may have been written.
+/// Without an answer from the database, the action may have been written.
 fn failed(error: &JournalError) -> (AuditResult, String) {
     let result = if error.denied {
         AuditResult::Permanent
@@ -335,7 +335,7 @@ fn failed(error: &JournalError) -> (AuditResult, String) {
     (result, format!("{error}: {}", error.source))
 }
 
-/// Finds a reporter by its number, else by the host that it is bound to, which may have several (R35).
+/// Finds a reporter by its number, else by the host that it is bound to. Several reporters may be bound to one host (R35).
 fn reporter<'a>(listed: &'a [Doubted], wanted: &str) -> Result<Option<&'a Doubted>, Unsaid> {
     if let Some(numbered) = listed.iter().find(|one| one.number.to_string() == wanted) {
         return Ok(Some(numbered));

@@ -1,4 +1,4 @@
-//! An instance of a recovery.
+//! Instances of recoveries.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use utoipa::ToSchema;
 use crate::schema;
 use crate::waits::{self, WaitView};
 
-/// An instance of a recovery, and its state if this program understands it.
+/// An instance of a recovery, with its parsed state if this version understands it.
 #[derive(Clone, Debug)]
 pub struct VmoveLine {
-    /// As it is kept.
+    /// The stored row.
     pub line: MoveLine,
-    /// Its state.
+    /// The parsed state; `None` if another version wrote it in a form that this one cannot read.
     pub one: Option<Move>,
 }
 
@@ -31,7 +31,7 @@ impl From<MoveLine> for VmoveLine {
 }
 
 impl VmoveLine {
-    /// Where it is.
+    /// Returns the step that the move is at.
     pub fn step(&self) -> &'static str {
         match self.one.as_ref().map(|one| &one.step) {
             Some(MoveStep::Held) => "held",
@@ -51,34 +51,35 @@ impl VmoveLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryInstance)]
 pub struct VmoveView {
-    /// Its id.
+    /// The instance's id in Nova.
     pub instance: String,
-    /// Its name.
+    /// The instance's name.
     pub name: String,
     /// The host that failed.
     pub host: String,
-    /// Where it goes, or is.
+    /// The host that the instance is being moved to, or is on now; null if there is none yet.
     #[schema(required)]
     pub to: Option<String>,
-    /// Other hosts on which it may run.
+    /// Other hosts on which the instance may be running.
     #[schema(value_type = Vec<String>)]
     pub may_run_on: BTreeSet<String>,
-    /// Where its move is.
+    /// The step that the move is at: `held`, `waiting`, `asked`, `restoring`, `unlocking`, `moved`, `left`, `needs an operator` or
+    /// `unknown`.
     pub state: String,
-    /// Whether a person has to see to it.
+    /// True if the instance needs an operator.
     pub needs_person: bool,
-    /// For what it waits.
+    /// The wait that the instance is in; null if no engine has decided on one yet, or an operator has dealt with it.
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// What to type.
+    /// The commands that end the wait, for an operator to type.
     pub commands: Vec<String>,
-    /// Its recovery.
+    /// The id of the instance's recovery.
     #[schema(value_type = String, format = "uuid")]
     pub recovery: RecoveryId,
-    /// Where that is in its life.
+    /// The life-cycle state of that recovery.
     #[schema(schema_with = schema::life)]
     pub life: Life,
-    /// For people.
+    /// A message about the instance, for people; null if there is none.
     #[schema(required)]
     pub known: Option<String>,
 }

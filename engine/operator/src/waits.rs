@@ -1,4 +1,4 @@
-//! What recoveries and instances wait for, in words: for what, for how long, and what to type.
+//! Waits of recoveries and instances, in words: the reason, the duration, and the commands that end them.
 
 use std::collections::BTreeSet;
 
@@ -11,29 +11,29 @@ use utoipa::ToSchema;
 use crate::schema;
 use crate::when::{Time, age};
 
-/// For what it waits.
+/// Returns the reason for a wait.
 pub fn what(wait: Option<&Wait>) -> WaitsFor {
     wait.map_or(WaitsFor::Nothing, |wait| wait.what)
 }
 
-/// A wait, for programs.
+/// A wait of a recovery or of one of its instances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Wait)]
 pub struct WaitView {
-    /// For what.
+    /// The reason for the wait.
     #[serde(rename = "for")]
     #[schema(schema_with = schema::waits_for)]
     pub what: WaitsFor,
-    /// The guards, or the hosts, that it is about.
+    /// The names of the guards or hosts that the wait is about; empty if there are none.
     #[schema(value_type = Vec<String>)]
     pub on: BTreeSet<String>,
-    /// When it began.
+    /// When the wait began.
     pub since: Time,
-    /// Whether only a person's word or deed ends it for certain.
+    /// True if it is on hold: only an operator's action is certain to end the wait.
     pub held: bool,
-    /// Whether a person has to see to it.
+    /// True if the wait needs an operator: it is on hold, or the recovery has given up.
     pub needs_person: bool,
-    /// What a person can do to end it.
+    /// The actions of an operator that can end the wait.
     #[schema(schema_with = schema::ended_by)]
     pub ended_by: Vec<EndedBy>,
 }
@@ -52,7 +52,7 @@ impl From<&Wait> for WaitView {
 }
 
 impl WaitView {
-    /// For what, and about whom, such as `guards ask before it goes on (segment)`.
+    /// Returns the reason, followed by the guards or hosts in parentheses if there are any.
     pub fn about(&self) -> String {
         let on: Vec<&str> = self.on.iter().map(String::as_str).collect();
         if on.is_empty() {
@@ -62,16 +62,16 @@ impl WaitView {
         }
     }
 
-    /// The same, with when it began.
+    /// Returns the same text with the duration of the wait.
     pub fn sentence(&self, now: Timestamp) -> String {
         format!("{}; for {}", self.about(), age(self.since.0, now))
     }
 }
 
-/// What a person types, or does, about a recovery.
+/// Returns the commands with which an operator can end a recovery's wait.
 pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
     let (id, host) = (row.id, &row.host);
-    // A host has one open recovery of its own, and may have several of its instances and processes.
+    // A host has one open recovery of its own, but there may be several of its instances and processes: those are named by their ids.
     let name = match row.kind {
         RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback => host.clone(),
         RecoveryKind::Vm | RecoveryKind::Process => id.to_string(),
@@ -96,7 +96,7 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
     .collect()
 }
 
-/// The same about one instance.
+/// Returns the commands with which an operator can end an instance's wait.
 pub fn to_end_move(line: &MoveLine) -> Vec<String> {
     let Some(wait) = &line.wait else {
         return Vec::new();
@@ -104,12 +104,12 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
     of_move(wait, &line.server.to_string(), line.recovery)
 }
 
-/// The same of an instance by its id.
+/// Returns the same commands for an instance given by its id.
 pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<String> {
     let say = |words: &str| format!("tachi instance resolve {instance} {words}");
     let host = wait.on.first().map_or("HOST", String::as_str);
     let mut ways = wait.what.ended_by().to_vec();
-    // The word that destroys a disk when it is wrong never stands first.
+    // The action that destroys a disk if it is wrong never comes first.
     ways.sort_by_key(|by| *by == EndedBy::Failure);
     let ways = ways.iter();
     ways.map(|by| match by {
@@ -131,7 +131,7 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
     .collect()
 }
 
-/// A command with what it says, as a comment of the shell: who is woken up knows no options by heart.
+/// Appends the meaning to a command, as a shell comment: an operator on call does not know the options by heart.
 pub fn explained(way: &str) -> String {
     let says = [
         (" --running-on ", "it runs there, and Nova shows it there"),

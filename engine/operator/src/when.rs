@@ -1,4 +1,4 @@
-//! Times, as people write and read them. All are UTC.
+//! Times and durations, as people write and read them. All times are UTC.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema};
 use utoipa::openapi::{RefOr, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A time as [`time`] writes it.
+/// A time that serializes as [`time`] writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Timestamp);
 
@@ -51,7 +51,7 @@ impl ToSchema for Time {
     }
 }
 
-/// As we write it.
+/// Formats a time as RFC 3339 in UTC, to the millisecond.
 pub fn time(at: Timestamp) -> String {
     DateTime::<Utc>::from_timestamp_micros(at.micros()).map_or_else(
         || "?".into(),
@@ -59,12 +59,12 @@ pub fn time(at: Timestamp) -> String {
     )
 }
 
-/// How long ago `at` was, in words; clocks may differ, so that nothing is ever ahead.
+/// Returns the time since `at` in words, ending in "ago". Clocks may differ, so a time in the future counts as now.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", age(at, now))
 }
 
-/// For how long something is so that began at `at`.
+/// Returns the time since `at` in words.
 pub fn age(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.micros().saturating_sub(at.micros()).max(0) / 1_000_000;
     match seconds {
@@ -75,7 +75,7 @@ pub fn age(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A time from now on, in words.
+/// Returns a duration in words.
 pub fn lasting(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3_600, seconds % 3_600 / 60) {
@@ -86,11 +86,11 @@ pub fn lasting(time: Duration) -> String {
     }
 }
 
-/// Reads how long something lasts: `45m`, `2h`, `1h30m`, `1d`.
+/// Parses a duration: `45m`, `2h`, `1h30m`, `1d`.
 ///
 /// # Errors
 ///
-/// It is none; for people.
+/// The text is no duration, or zero; for people.
 pub fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no time: write 45m, 2h, 1h30m or 1d");
     let (mut all, mut digits) = (0_u64, String::new());
@@ -116,11 +116,11 @@ pub fn span(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(all))
 }
 
-/// Reads a time: so long before `now` (`90s`, `30m`, `12h`, `7d`), or as clients of OpenStack write it.
+/// Parses a time: either an age before `now` (`90s`, `30m`, `12h`, `7d`), or a time in a form that OpenStack clients use.
 ///
 /// # Errors
 ///
-/// It is none; for people.
+/// The text is no time; for people.
 pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let wrong = || format!("--since {text:?}: write 30m, 12h or 7d, or a time such as 2026-11-20T08:00:00");
     let text = text.trim();

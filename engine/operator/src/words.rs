@@ -1,5 +1,5 @@
-//! What operators say of a recovery or of one of its instances, on a controller or over the API: looked at first, then written.
-//! Between the two whoever writes tells the audit log.
+//! Operators' actions on a recovery or on one of its instances, on a controller or over the API. An action is checked first, then written;
+//! in between, the caller records it in the audit log.
 
 use tachi_domain::host_recovery::{Move, MoveStep};
 use tachi_domain::recovery::{Life, MoveVerdict, MoveWord, Word};
@@ -14,42 +14,42 @@ use crate::vmove::VmoveLine;
 use crate::waits;
 use crate::when::ago;
 
-/// The longest that is kept of who said something and why, in bytes.
+/// The maximum length of an operator's name with the reason, in bytes.
 const LONGEST: usize = 250;
 
-/// The longest name that is kept, in characters.
+/// The maximum length of an operator's name, in characters.
 const LONGEST_NAME: usize = 96;
 
-/// Why nothing was written.
+/// The reason why nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsaid {
-    /// There is nothing of that name.
+    /// The name or id has no match.
     #[error("{0}")]
     Unknown(String),
-    /// What is known stands against it.
+    /// Known facts block the action.
     #[error("{0}")]
     Refused(String),
-    /// Several are called so.
+    /// The name or id has several matches.
     #[error("{0}")]
     Ambiguous(String),
-    /// The audit log takes nothing, so nothing was done.
+    /// The audit log cannot be written, so the action was not done.
     #[error("{not_done}")]
     Unaudited {
-        /// What was not done.
+        /// The message that names what was not done.
         not_done: &'static str,
-        /// Why not.
+        /// The error of the audit log.
         source: AuditError,
     },
-    /// The database failed; it may have been written all the same.
+    /// The database failed. The action may have been written nevertheless.
     #[error("writing the word")]
     Failed(#[from] JournalError),
 }
 
-/// Who says it, and why if that is told, in a line that fits where it is kept.
+/// Returns the operator's name, with the reason in parentheses if there is one, as one line that fits its column.
 ///
 /// # Errors
 ///
-/// The reason does not fit; for people.
+/// The reason is too long or not one line; for people.
 pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
     let name: String = name
         .chars()
@@ -69,8 +69,8 @@ pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
     Ok(text)
 }
 
-/// Whether saying `word` of a recovery again adds nothing: no engine has heard it yet, or nothing waits for it any more. What an engine
-/// has heard and waits after all did not count.
+/// True if requesting `word` again adds nothing: no engine has read it yet, or the recovery no longer waits for an action. If an engine has
+/// read it and the recovery still waits, it did not count.
 pub fn is_said(story: &Story, word: Word) -> bool {
     let wait = story
         .summary
@@ -89,11 +89,11 @@ pub fn is_said(story: &Story, word: Word) -> bool {
     }
 }
 
-/// Whether a word about a recovery can still be heard.
+/// Checks that a recovery still accepts actions.
 ///
 /// # Errors
 ///
-/// It is over.
+/// The recovery is done.
 pub fn admits(story: &Story) -> Result<(), Unsaid> {
     if story.summary.life == Life::Open {
         Ok(())
@@ -106,11 +106,11 @@ fn over(id: RecoveryId) -> Unsaid {
     Unsaid::Refused(format!("recovery {id} is over: nothing was written"))
 }
 
-/// Writes a word about a recovery.
+/// Writes an action on a recovery.
 ///
 /// # Errors
 ///
-/// There is no such recovery, it is over, or the database failed.
+/// There is no such recovery, it is done, or the database failed.
 pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) -> Result<(), Unsaid> {
     match desk.say(id, word, by).await? {
         Said::Heard => Ok(()),
@@ -123,11 +123,11 @@ pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) 
     }
 }
 
-/// The one instance of this name or id, or whose id begins so, that is being moved or waits for an operator.
+/// Finds an instance that is being moved or waits for an operator, by its name, its id or the beginning of its id.
 ///
 /// # Errors
 ///
-/// There is none, or there are several; or the database failed.
+/// There is no match, there are several, or the database failed.
 pub async fn instance(desk: &dyn OperatorDesk, instance: &str) -> Result<VmoveLine, Unsaid> {
     let mut all = desk.moves(MoveFilter::Unsettled).await?;
     let given_up = desk.moves(MoveFilter::NeedsPerson).await?;
@@ -138,14 +138,14 @@ pub async fn instance(desk: &dyn OperatorDesk, instance: &str) -> Result<VmoveLi
 fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
     let called = |line: &VmoveLine| (line.line.server.to_string(), line.line.name.clone());
     let (_, mut found) = meant(instance, lines, called);
-    // One that is over in an older recovery may be under way in a younger one.
+    // The move may be done in an older recovery and in progress in a newer one.
     let is_over = |line: &VmoveLine| line.one.as_ref().is_some_and(Move::is_over);
     if found.iter().any(|line| !is_over(line)) {
         found.retain(|line| !is_over(line));
     } else if let Some(server) = found.last().map(|line| line.line.server)
         && found.iter().all(|line| line.line.server == server)
     {
-        // Over in all of them: the youngest says what is so now.
+        // The move is done in all of them: the newest shows the current state.
         found.drain(..found.len() - 1);
     }
     if found.len() > 1 {
@@ -169,21 +169,21 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
     })
 }
 
-/// What a word about an instance comes to.
+/// The effect of an action on an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WordEffect {
-    /// Its engine hears it.
+    /// The engine of its recovery reads the action.
     Heard,
-    /// Somebody has seen to what was given up. No engine has to hear of that.
+    /// An operator has dealt with an instance that the recovery gave up on. No engine needs to read that.
     SeenTo,
 }
 
 impl VmoveLine {
-    /// What this word would come to now.
+    /// Returns the effect that this action would have now.
     ///
     /// # Errors
     ///
-    /// It is not to be said of this instance as it is.
+    /// The instance does not accept the action in its present state.
     pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<WordEffect, Unsaid> {
         let name = &self.line.name;
         if word == MoveVerdict::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
@@ -200,13 +200,13 @@ impl VmoveLine {
     }
 }
 
-/// Whether what the engines have seen of Nova contradicts `--running-on`. Its engine looks for itself when it hears the word,
-/// and changes nothing where Nova shows the instance elsewhere: so that is said before anything is written. What is old, and what nobody
-/// has listed, says nothing.
+/// Checks `--running-on` against what engines last read from Nova. The instance's engine checks again when it reads the action, and changes
+/// nothing if Nova shows the instance elsewhere. This check refuses such an action before anything is written. Stale data and unlisted
+/// instances prove nothing.
 ///
 /// # Errors
 ///
-/// Nova showed it on another host; for people.
+/// Nova showed the instance on another host; for people.
 pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsaid> {
     let (id, name) = (line.line.server, &line.line.name);
     let Some(known) = seen
@@ -223,7 +223,7 @@ pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsa
     if shown.is_empty() || shown.contains(&host) {
         return Ok(());
     }
-    // One that has not been asked for yet would be started next: the engine hears the word, and holds it.
+    // A move that was not requested yet would be started next. The engine reads the action and puts the move on hold, so it is accepted.
     let waits = line
         .one
         .as_ref()
@@ -239,11 +239,11 @@ pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsa
     )))
 }
 
-/// Writes a word about an instance, as it was looked at.
+/// Writes an action on an instance that was read before.
 ///
 /// # Errors
 ///
-/// It is not to be said of this instance as it is, or the database failed.
+/// The instance does not accept the action in its present state, or the database failed.
 pub async fn say_of(
     desk: &dyn OperatorDesk,
     line: &VmoveLine,

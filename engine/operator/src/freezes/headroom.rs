@@ -1,12 +1,12 @@
-//! What a host that is worked at leaves of its segment's room.
+//! Headroom that remains in a segment while a frozen host is off.
 
 use tachi_domain::freeze::FreezeScope;
 
 use super::What;
 use crate::seen::Seen;
 
-/// Whoever freezes a host switches it off next. As long as it is off, one host less may be lost; nothing is said where that is not known,
-/// and of a host that is off already.
+/// Returns a note for an operator who freezes a host, since the next step usually is to switch it off. Until it is on again, the segment
+/// tolerates one failure less. `None` if the headroom is unknown, or if the host is down in Nova already.
 pub(super) fn falls(what: &What, seen: &Seen) -> Option<String> {
     if what.scope != FreezeScope::Host {
         return None;

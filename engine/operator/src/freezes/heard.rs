@@ -1,8 +1,8 @@
-//! Who has something to do with what is frozen has heard of it before anybody is told so.
+//! Confirmation that every engine concerned has read a freeze, before the operator gets the answer.
 //!
-//! An engine hears of freezes with each beat of a recovery. A transaction that began before the freeze may still write the intent of a
-//! call, and the beat after it may have begun before too; the second beat has not. From then on the journal refuses what would be begun,
-//! and what was begun shows.
+//! An engine reads freezes with each heartbeat of a recovery. A transaction that started before the freeze may still write the intent of a
+//! call, and the heartbeat after it may have started before the freeze too. The second heartbeat cannot have. From then on the journal
+//! rejects new work, and the work that was started before is visible.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,35 +19,36 @@ use tokio::time::{Instant, sleep};
 use super::what::What;
 use crate::waits;
 
-/// A take-over takes less.
+/// The maximum time to wait for engines. Taking over a recovery takes less.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// Between two looks.
+/// The interval between two polls.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Nobody is told what is waited for before.
+/// The delay before the caller learns which recoveries are missing.
 const SOON: Duration = Duration::from_millis(500);
 
-/// What has been heard by the second beat is written by then.
+/// The time within which a recovery stores its wait, once its engine has read the freeze.
 const WRITTEN: Duration = Duration::from_secs(2);
 
-/// So many recoveries are told one by one.
+/// The maximum number of recoveries that are listed one by one.
 const TOLD: usize = 20;
 
-/// What came of waiting.
+/// The state of recoveries and moves after the wait.
 #[derive(Debug, Default)]
 pub struct Heard {
     recoveries: Vec<RecoverySummary>,
     moves: Vec<MoveLine>,
-    /// Those whose engine has not heard of it.
+    /// The recoveries whose engine has not read the freeze.
     deaf: Vec<String>,
 }
 
-/// Waits until each has heard of it, for `limit` at most. If that takes a while, `waiting` is told once for which recoveries.
+/// Waits until the engine of each recovery has read the freeze, for `limit` at most. If that takes a while, calls `waiting` once with the
+/// missing recoveries.
 ///
 /// # Errors
 ///
-/// The database failed: it is frozen, and whether engines have heard of it is not known.
+/// The database failed. The freeze is in force, but it is unknown if engines have read it.
 pub async fn wait(
     desk: &dyn OperatorDesk,
     what: &What,
@@ -55,7 +56,7 @@ pub async fn wait(
     waiting: impl Fn(&[String]),
 ) -> Result<Heard, JournalError> {
     let may_act = |row: &RecoverySummary| {
-        // One of an instance may find it on any host, and one of a host have any instance.
+        // The recovery of an instance may find it on any host, and the recovery of a host may include any instance.
         what.has_host(&row.host) || row.kind == RecoveryKind::Vm || what.scope == FreezeScope::Instance
     };
     let rows = desk.recoveries(false).await?;
@@ -116,7 +117,7 @@ pub async fn wait(
     }
 }
 
-/// Whether a transaction of it that began after the first look is over, whoever has it now.
+/// True if the recovery has completed a transaction that started after `before` was read, whichever engine owns it now.
 fn has_heard(before: &ClaimView, claims: &[ClaimView]) -> bool {
     let now = claims.iter().find(|one| one.id == before.id);
     now.is_none_or(|now| now.epoch != before.epoch || now.beat >= before.beat.saturating_add(2))
@@ -136,14 +137,14 @@ impl Heard {
                 .all(|one| waits::what(one.wait.as_ref()) == WaitsFor::Frozen)
     }
 
-    /// What is under way with it, in sentences.
+    /// Returns the work in progress on the frozen object, one sentence each.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for row in &self.recoveries {
             let (id, host, kind) = (row.id, &row.host, row.kind);
             lines.push(match row.life {
                 Life::Open if waits(row) => format!("recovery {id} ({kind}) of {host} waits for the end"),
-                // Nobody has claimed it: whoever does hears of it first.
+                // The engine that claims it reads the freeze first.
                 Life::Open if row.owner.is_none() => {
                     format!("recovery {id} ({kind}) of {host} is begun by no engine yet, and will wait")
                 }
@@ -175,7 +176,7 @@ impl Heard {
         lines
     }
 
-    /// The recoveries whose engine has not heard of it: it cannot be relied on yet.
+    /// Returns the recoveries whose engine has not read the freeze: the freeze is not reliable yet.
     pub fn unheard(&self) -> &[String] {
         &self.deaf
     }

@@ -1,4 +1,4 @@
-//! What is frozen, as it is told.
+//! Freezes, as the API shows them.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::freeze::{Freeze, FreezeScope};
@@ -12,28 +12,28 @@ use crate::when::Time;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Freeze)]
 pub struct FreezeView {
-    /// Names it. Later ones have larger numbers.
+    /// The number that identifies the freeze; later ones have larger numbers.
     pub number: i64,
     /// `region`, `segment`, `host` or `instance`.
     #[schema(schema_with = schema::freeze_scope)]
     pub scope: FreezeScope,
-    /// The id of the segment, the host or the instance; null for everything.
+    /// The id of the segment, host or instance; null for a region.
     #[schema(required)]
     pub id: Option<String>,
-    /// What that was called; null for everything.
+    /// The name of the segment, host or instance at the time of the freeze; null for a region.
     #[schema(required)]
     pub name: Option<String>,
-    /// When it was said.
+    /// When the freeze began.
     pub since: Time,
-    /// Until when.
+    /// When the freeze expires.
     pub until: Time,
-    /// How long it lasts yet.
+    /// The time until it expires, in seconds.
     pub left_seconds: u64,
-    /// Who said it.
+    /// The operator who requested it.
     pub by: String,
-    /// Why.
+    /// The reason, for people.
     pub reason: String,
-    /// It ends early if a second host of a segment dies.
+    /// True if the freeze ends early when a second host of a segment fails.
     pub unless_worse: bool,
 }
 
@@ -70,26 +70,27 @@ impl From<&FreezeView> for Freeze {
     }
 }
 
-/// A freeze that somebody has just said, and what that means.
+/// A freeze that was just requested, and its consequences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Frozen)]
 pub struct FrozenView {
-    /// As it is in force.
+    /// The freeze in force.
     pub freeze: FreezeView,
-    /// The one that it takes the place of, which would have ended earlier.
+    /// The freeze that it replaces, which would have ended earlier; null if there was none.
     #[schema(required)]
     pub before: Option<FreezeView>,
-    /// Whether the same had just been said by the same person, so that nothing was written.
+    /// True if the same operator had just made the same request, so that nothing was written.
     pub already: bool,
-    /// How many instances are unprotected by it; null if no engine has listed them.
+    /// The number of instances that the freeze leaves unprotected; null if no engine has listed them yet.
     #[schema(required)]
     pub unprotected: Option<u64>,
-    /// Whether every engine that could still begin something of it has heard of it. If not, something may still be begun: say it again.
+    /// True if every engine that could still act on the frozen object has read the freeze. If false, an engine may still start something:
+    /// repeat the request.
     pub heard: bool,
-    /// The recoveries whose engine has not.
+    /// The recoveries whose engine has not read the freeze yet, for people.
     pub unheard: Vec<String>,
-    /// What is under way with it, in sentences.
+    /// The work in progress on the frozen object, one sentence each.
     pub underway: Vec<String>,
-    /// What else there is to look at, in sentences.
+    /// Further points to check, one sentence each.
     pub notes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What is meant by a name.
+//! Objects that can be frozen, found by name or id.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,22 +13,22 @@ use crate::named;
 use crate::seen::Seen;
 use crate::words::Unsaid;
 
-/// How many are shown if several could be meant.
+/// The maximum number of matches that are listed if there are several.
 const SHOWN: usize = 6;
 
-/// The longest name that is kept, in characters.
+/// The maximum length of a stored name, in characters.
 const LONGEST_NAME: usize = 96;
 
-/// Something that can be frozen.
+/// An object that can be frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct What {
-    /// How much.
+    /// The kind of object.
     pub scope: FreezeScope,
-    /// Its id; empty for everything.
+    /// The object's id; empty for a region.
     pub target: String,
-    /// For people; empty for everything.
+    /// The object's name, for people; empty for a region.
     pub name: String,
-    /// The hosts that belong to it.
+    /// The hosts of a segment, or the host itself; empty for a region and for an instance.
     hosts: BTreeSet<String>,
 }
 
@@ -44,11 +44,11 @@ impl fmt::Display for What {
 }
 
 impl What {
-    /// What is registered or seen under this name or id.
+    /// Finds a registered segment or host, or an instance seen in Nova, by its name or id.
     ///
     /// # Errors
     ///
-    /// Nothing is, or several things are.
+    /// There is no match, or there are several.
     pub fn find(scope: FreezeScope, wanted: &str, seen: &Seen) -> Result<Self, Unsaid> {
         let wanted = wanted.trim();
         let segments = &seen.tables.segments;
@@ -85,7 +85,7 @@ impl What {
         })
     }
 
-    /// The host, if it is one.
+    /// Returns the host's name; empty if the object is not a host.
     pub fn host(&self) -> &str {
         match self.scope {
             FreezeScope::Host => &self.name,
@@ -93,12 +93,12 @@ impl What {
         }
     }
 
-    /// Whether a host of this name belongs to it.
+    /// True if a host of this name belongs to the object.
     pub fn has_host(&self, name: &str) -> bool {
         self.scope == FreezeScope::Region || self.hosts.contains(name)
     }
 
-    /// Whether an instance belongs to it.
+    /// True if the instance belongs to the object.
     pub fn has(&self, one: &InstanceSituation) -> bool {
         match self.scope {
             FreezeScope::Instance => one.id.to_string() == self.target,
@@ -107,20 +107,20 @@ impl What {
     }
 }
 
-/// Names come from owners and go to terminals.
+/// Strips control characters and shortens the name: owners choose names, and terminals show them.
 fn printable(name: &str) -> String {
     let clean = name.chars().map(|one| if one.is_control() { ' ' } else { one });
     clean.take(LONGEST_NAME).collect()
 }
 
-/// Their ids and names.
+/// Returns the ids and names of the best matches.
 fn meant(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     named::meant(wanted, all, Clone::clone).1
 }
 
 fn instances(wanted: &str, seen: &Seen) -> (Vec<(String, String)>, String) {
     let Some(all) = &seen.situation.instances else {
-        // Nobody has listed them. The whole id is believed.
+        // No engine has listed the instances yet, so a complete id is accepted unchecked.
         let id: Option<ServerId> = wanted.parse().ok();
         let found = id.into_iter().map(|id| (id.to_string(), id.to_string()));
         let why = "no engine has listed Nova's instances yet, so only a whole id can be given";
@@ -152,16 +152,16 @@ fn only(
     one.ok_or_else(|| Unsaid::Unknown(named::nothing_is(wanted, kind, where_to_look)))
 }
 
-/// The freeze in force of this.
+/// Returns the freeze in force of an object.
 ///
 /// # Errors
 ///
-/// There is none, or there are several.
+/// There is no match, or there are several.
 pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result<FreezeView, Unsaid> {
     let wanted = wanted.trim();
     let own = || listed.iter().filter(|view| view.scope == scope);
     let id = |view: &FreezeView| view.id.clone().unwrap_or_default();
-    // A host may be frozen twice, by its drain and by a person: the one that ends first is ended first.
+    // A host may be frozen twice, by its drain and by an operator. The freeze that expires first is ended first.
     let target = if scope == FreezeScope::Region {
         String::new()
     } else {

@@ -1,4 +1,4 @@
-//! What was moved away from a host, and what of it can go back.
+//! Instances that were moved away from a host, and which of them can go back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use tachi_engine::ports::{JournalError, OperatorDesk, Plans};
 use super::view::AwayView;
 use crate::seen::Seen;
 
-/// So many go back at a time: their list is written into one row.
+/// The maximum number of instances in one giveback: the list is stored in one row.
 pub const MOST: usize = 500;
 
-/// An instance that was moved away, and why it stays where it is.
+/// An instance that was moved away, and the reason why it stays there, if any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Away {
-    /// As it was moved.
+    /// The last move.
     pub moved: MovedAway,
-    /// Its name now.
+    /// The instance's name.
     pub name: String,
-    /// Why it stays; `None` if it can go back.
+    /// The reason why it stays; `None` if it can go back.
     pub stays: Option<String>,
 }
 
@@ -36,14 +36,15 @@ impl From<&Away> for AwayView {
     }
 }
 
-/// What goes back first, and where each was put.
+/// Returns the instances that go back first, at most [`MOST`], each with the host that it was moved to.
 pub fn given_back(all: &[Away]) -> BTreeMap<ServerId, String> {
     let back = all.iter().filter(|one| one.stays.is_none()).take(MOST);
     back.map(|one| (one.moved.server, one.moved.dest.clone()))
         .collect()
 }
 
-/// By what an engine has seen of Nova. Locks, and what an instance is doing, the engine looks at before it asks for a migration.
+/// Lists the instances that were moved away from the host, by what an engine last read from Nova. Locks and task states are not checked
+/// here: the engine checks them before it requests a migration.
 ///
 /// # Errors
 ///
@@ -63,7 +64,7 @@ pub async fn seen_away(
         .collect();
     let mut all = Vec::with_capacity(moved.len());
     for moved in moved {
-        // What is gone, and what has come home, is no concern of anybody any more.
+        // Instances that no longer exist, and those that are on the host again, need no giveback.
         let Some((on, moving)) = at.get(&moved.server).filter(|(on, _)| *on != host) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! What is planned, as it is told.
+//! Plans for a host, as the API shows them.
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::schema;
 use crate::when::Time;
 
-/// Something that is planned for a host.
+/// A drain of a host, or a giveback to it, that was requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Plan)]
 pub struct PlannedView {
@@ -17,29 +17,29 @@ pub struct PlannedView {
     /// `drain` or `giveback`.
     #[schema(schema_with = schema::kind)]
     pub kind: RecoveryKind,
-    /// What follows it, and by which it is aborted.
+    /// The id of the recovery that carries out the plan. Aborting that recovery aborts the plan.
     #[schema(value_type = String, format = "uuid")]
     pub recovery: RecoveryId,
-    /// Who wants it.
+    /// The operator who requested it.
     pub by: String,
-    /// Whether the same person had just asked for the same: nothing was written.
+    /// True if the same operator had just made the same request, so that nothing was written.
     pub already: bool,
 }
 
-/// What would be given back to a host.
+/// A preview of a giveback: the instances that would be moved back to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = GivebackOutlook)]
 pub struct GivebackView {
     /// The host's name.
     pub host: String,
-    /// What speaks against it now; null if nothing does.
+    /// The reason why a giveback would be refused now, for people; null if nothing blocks it.
     #[schema(required)]
     pub against: Option<String>,
-    /// When Nova's instances were seen so; null if it was asked now, or nobody has ever looked.
+    /// When Nova's instances were read; null if Nova was asked for this answer, or if no engine has read them yet.
     #[serde(default)]
     #[schema(required)]
     pub seen_at: Option<Time>,
-    /// What recoveries and drains have moved away from the host and that is elsewhere.
+    /// The instances that recoveries and drains have moved away from the host and that are still on other hosts.
     pub instances: Vec<AwayView>,
 }
 
@@ -47,16 +47,16 @@ pub struct GivebackView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceAway)]
 pub struct AwayView {
-    /// Its id.
+    /// The instance's id in Nova.
     pub instance: String,
-    /// Its name.
+    /// The instance's name.
     pub name: String,
-    /// Where it was put.
+    /// The host that the instance was moved to.
     pub on: String,
-    /// By which recovery.
+    /// The id of the recovery that moved it.
     #[schema(value_type = String, format = "uuid")]
     pub recovery: RecoveryId,
-    /// Why it stays where it is; null if it can go back.
+    /// The reason why the instance is not moved back, for people; null if it can be.
     #[schema(required)]
     pub stays: Option<String>,
 }

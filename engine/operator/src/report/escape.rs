@@ -1,4 +1,4 @@
-//! What others have named stays text, in a page and in Markdown.
+//! Escaping of names that others have chosen, so that they stay plain text in HTML and in Markdown.
 
 use std::fmt::{Result, Write};
 
@@ -6,7 +6,7 @@ use askama::filters::{Escaper, Html};
 
 use crate::plain;
 
-/// HTML.
+/// The escaper for HTML.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Page;
 
@@ -16,8 +16,8 @@ impl Escaper for Page {
     }
 }
 
-/// Markdown. A value is always inside of a line or of a cell of a table. What could begin a tag is an entity and not a character
-/// behind a backslash: a wiki that passes HTML through may not read backslashes.
+/// The escaper for Markdown. A value is always within a line or a table cell. The start of a tag is written as an entity and not with a
+/// backslash: a wiki that passes HTML through may not process backslashes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Markdown;
 
@@ -35,9 +35,9 @@ impl Escaper for Markdown {
             let next = rest.peek().copied().unwrap_or(' ');
             let marks = match c {
                 '\\' | '`' | '*' | '[' | ']' | '|' | '~' | '!' | '@' | '#' => true,
-                // Names have such in their middle, where it marks nothing.
+                // Underscores within a word mark nothing, and names often contain them.
                 '_' => !(before.is_alphanumeric() && next.is_alphanumeric()),
-                // Some programs make links of addresses.
+                // Some programs turn addresses into links.
                 ':' => next == '/',
                 '.' => string.to_ascii_lowercase().contains("www."),
                 _ => false,
@@ -52,7 +52,7 @@ impl Escaper for Markdown {
     }
 }
 
-/// What a program that reads HTML could take for the beginning of a tag or of an entity.
+/// Returns the entity for a character that an HTML parser could take for the start of a tag or of an entity.
 fn entity(c: char) -> Option<&'static str> {
     match c {
         '<' => Some("&lt;"),
@@ -62,8 +62,8 @@ fn entity(c: char) -> Option<&'static str> {
     }
 }
 
-/// A command, between more backticks than it has in a row. In code an entity would be shown as it is written, so a command that
-/// needs one is text.
+/// Returns a command as inline code, between more backticks than it contains in a row. Code would show an entity literally, so a command
+/// that needs one becomes plain text.
 pub(crate) fn code(command: &str) -> String {
     let command = plain(command);
     if command.chars().any(|c| entity(c).is_some()) {
