@@ -70,7 +70,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// A subcommand of `tachi`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what is protected, what is not and why
@@ -162,7 +162,7 @@ pub(crate) enum Command {
     /// Check upgrade readiness (now: doctor --upgrade)
     #[command(subcommand, hide = true)]
     Upgrade(UpgradeCommand),
-    /// What to type, from an alarm at night to all green
+    /// Show what to type, from an alarm at night to all green
     #[command(name = "3am", hide = true, long_about = night::WAY)]
     Night,
     /// `tachi` alone.
@@ -171,7 +171,7 @@ pub(crate) enum Command {
     /// `masakari-manage`
     #[command(skip)]
     Manage(ConfigArgs, Option<ManageCategory>),
-    /// `masakari-status upgrade check`, and whether as JSON
+    /// `masakari-status upgrade check`; true if it prints JSON
     #[command(skip)]
     MasakariStatus(ConfigArgs, bool),
 }
@@ -182,12 +182,12 @@ pub(crate) struct FenceAgentArgs {
     /// The agent, such as `fence_maas`
     #[arg(value_name = "AGENT", allow_hyphen_values = true)]
     pub(crate) name: String,
-    /// What it is told; without any, its parameters are read from standard input
+    /// Options of the agent; without any, its parameters are read from standard input
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
     pub(crate) args: Vec<String>,
 }
 
-/// Where the configuration is.
+/// Configuration files to read.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArgs {
     /// Read this file; may be repeated, later ones win. Default: /etc/tachi/tachi.conf, else
@@ -197,15 +197,15 @@ pub(crate) struct ConfigArgs {
     /// Read every *.conf in this folder, after the files; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Vec<PathBuf>,
-    /// What Masakari's command line says beside the files.
+    /// Logging options of Masakari's command line, which has more than the files.
     #[arg(skip)]
     pub(crate) log: LogArgs,
-    /// As which of Masakari's programs we were started.
+    /// The Masakari program that the binary was started as.
     #[arg(skip)]
     pub(crate) program: Option<DropIn>,
 }
 
-/// Where a command of operators asks.
+/// Source of an operator command: an API or the database.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct SourceArgs {
     #[command(flatten)]
@@ -217,7 +217,7 @@ pub(crate) struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// The cloud whose API is asked; `None` for the database. Who names a configuration means its database, whatever a shell has in
+    /// Returns the cloud whose API is used; `None` for the database. Naming a configuration selects its database, whatever the shell has in
     /// its environment.
     pub(crate) fn cloud(&self) -> Option<String> {
         let named = self.os_cloud.clone();
@@ -225,7 +225,7 @@ impl SourceArgs {
             return named;
         }
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        // A sourced openrc is enough where there is no configuration that could be meant.
+        // A sourced openrc is enough if there is no configuration file that could be the intended one.
         let sourced = || {
             let has_none = tachi_config::default_search().iter().all(|file| !file.exists());
             (has_none && set("OS_AUTH_URL").is_some())
@@ -244,7 +244,7 @@ pub(crate) struct EngineArgs {
     pub(crate) upstream: UpstreamArgs,
 }
 
-/// What an operator knows of engines of upstream.
+/// An operator's knowledge of upstream engines.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct UpstreamArgs {
     /// Start although something else consumes the engines' queue: no masakari-engine runs any more
@@ -262,7 +262,7 @@ pub(crate) struct ServeArgs {
     /// Start a simulated region too, and protect it: nothing else is needed
     #[arg(long)]
     pub(crate) sandbox: bool,
-    /// Make no segment of the simulated region and run no monitors there: nothing of it is protected until somebody does
+    /// Create no segment and run no monitors in the simulated region: nothing there is protected until you do
     #[arg(long, requires = "sandbox")]
     pub(crate) bare: bool,
     #[command(flatten)]
@@ -276,9 +276,9 @@ pub(crate) enum DbCommand {
     Sync(DbArgs),
     /// Print our version of the schema, Masakari's, and what `sync` would apply
     Version(DbVersionArgs),
-    /// Remove old rows for good: what was deleted, and notifications that ended, with all that belongs to them
+    /// Remove old rows for good: deleted objects and finished notifications, with everything that belongs to them
     Purge(PurgeArgs),
-    /// Print what the database users of API, engine and readers need, table by table; --execute gives it to them
+    /// Print the grants that the database users of API, engine and readers need, table by table; --execute applies them
     Grants(GrantsArgs),
 }
 
@@ -313,13 +313,13 @@ pub(crate) struct GrantsArgs {
     /// The user of tachi engine, and of the commands of operators
     #[arg(long, value_name = "USER")]
     pub(crate) engine: Option<String>,
-    /// A user that only looks
+    /// A user that only reads
     #[arg(long, value_name = "USER")]
     pub(crate) reader: Option<String>,
-    /// MariaDB: from where the users come; % is anywhere
+    /// MariaDB: the host that the users connect from; % is any host
     #[arg(long, value_name = "HOST", default_value = "%")]
     pub(crate) from: String,
-    /// Give the grants, as the user of [database] connection: the owner of the schema, who may do so
+    /// Apply the grants, as the user of [database] connection, which must own the schema
     #[arg(long)]
     pub(crate) execute: bool,
 }
@@ -329,7 +329,7 @@ pub(crate) struct GrantsArgs {
 pub(crate) struct PurgeArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Only what was deleted, or ended, at least so many days ago
+    /// Only what was deleted or finished at least N days ago
     #[arg(
         long = "age_in_days",
         alias = "age-in-days",
@@ -338,7 +338,7 @@ pub(crate) struct PurgeArgs {
         allow_negative_numbers = true
     )]
     pub(crate) age_in_days: i64,
-    /// At most so many segments, hosts and notifications together; -1 is all of them
+    /// Limit of segments, hosts and notifications together; -1 for no limit
     #[arg(long = "max_rows", alias = "max-rows", default_value_t = -1, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_rows: i64,
     /// Only count, remove nothing
@@ -377,21 +377,21 @@ pub(crate) enum PolicyCommand {
         #[command(flatten)]
         shape: ShapeArgs,
     },
-    /// Say what somebody with these roles may do; with --rule the exit code says it too: 0 allowed, 1 denied
+    /// Show what a user with these roles may do; with --rule the exit code is 0 if allowed, 1 if denied
     Check(PolicyCheckArgs),
 }
 
-/// Somebody, and what is asked of the rules.
+/// A user, and the policy rule to check.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyCheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
-    /// The rule, such as `os_masakari_api:segments:index`; without it all are asked
+    /// The rule, such as `os_masakari_api:segments:index`; without it all are checked
     #[arg(long)]
     pub(crate) rule: Option<String>,
-    /// A role that is held; may be repeated
+    /// A role of the user; may be repeated
     #[arg(long)]
     pub(crate) role: Vec<String>,
     /// Id of the user
@@ -431,7 +431,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) struct ConfigShowArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Only what somebody has set
+    /// Only options that were set
     #[arg(long)]
     pub(crate) changed_only: bool,
     /// Form of the answer
@@ -463,7 +463,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Pages are made when a command changes, not when a package is: one for another processor cannot ask its binary.
+    /// Pages are generated when a command changes, not when a package is built: a cross build cannot run its binary.
     #[test]
     fn deploy02_each_command_has_a_man_page_that_says_what_its_help_says() {
         let made = tempfile::tempdir().unwrap();
@@ -472,7 +472,7 @@ mod tests {
             let mut pages = BTreeMap::new();
             for entry in std::fs::read_dir(folder).unwrap() {
                 let entry = entry.unwrap();
-                // The programs' own pages are written by hand; that of `tachi monitor` would have the name of the monitors' program, whose package has it.
+                // The programs' own pages are written by hand. The page of `tachi monitor` would have the name of the monitors' program, whose package contains it.
                 if !["tachi.1", "tachi-monitor.1"]
                     .iter()
                     .any(|own| entry.file_name() == *own)
@@ -497,7 +497,7 @@ mod tests {
         );
     }
 
-    /// The commands below `command` that do something themselves, as they are typed, and whether they ask an API.
+    /// Collects the leaf commands below `command`, as they are typed; the value is true if the command can use an API.
     fn leaves(command: &clap::Command, typed: &str, all: &mut BTreeMap<String, bool>) {
         let below: Vec<_> = command
             .get_subcommands()
@@ -514,7 +514,7 @@ mod tests {
         }
     }
 
-    /// What stands between backticks in a cell.
+    /// Returns the texts between backticks in a cell.
     fn quoted(cell: &str) -> impl Iterator<Item = &str> {
         cell.split('`').skip(1).step_by(2)
     }
@@ -545,7 +545,7 @@ mod tests {
                 "no command is called {word}"
             );
         }
-        // What a night needs is there from anywhere, but for what the page of the night names.
+        // Every command of the 3 a.m. page works from anywhere, except those that the page itself names.
         let night = include_str!("../docs/three-in-the-morning.md");
         let typed = night.lines().filter_map(|line| line.strip_prefix("$ tachi "));
         let mut seen = 0;

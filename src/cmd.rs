@@ -1,4 +1,4 @@
-//! The subcommands, a file each.
+//! The subcommands, one file each.
 
 mod api;
 mod audit;
@@ -56,7 +56,7 @@ use crate::logging;
 use crate::out;
 use crate::settings::Settings;
 
-/// Runs what was asked for; gives the exit code.
+/// Runs a command; returns the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     is_meant(&cli.command)?;
     match cli.command {
@@ -112,7 +112,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
-/// How many threads the configuration asks for; `None` for one per core.
+/// Returns the number of threads that the configuration asks for; `None` for one per core.
 pub(crate) fn worker_threads(cli: &Cli) -> Option<usize> {
     if let Command::Api(args) = &cli.command {
         return Settings::worker_threads(args);
@@ -125,7 +125,7 @@ pub(crate) fn worker_threads(cli: &Cli) -> Option<usize> {
     None
 }
 
-/// SIGHUP: reads the certificate again.
+/// Reads the certificate again on SIGHUP.
 fn reload_tls(settings: &Settings) {
     let Some(tls) = &settings.http.tls else { return };
     match tls.reload() {
@@ -137,7 +137,7 @@ fn reload_tls(settings: &Settings) {
     }
 }
 
-/// Reads the configuration of the service `name`, starts its log, and says what looks wrong.
+/// Reads the configuration of the service `name`, starts its log, and logs what looks wrong.
 fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> {
     let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
     let name = args.program.map_or(name, |program| program.name());
@@ -156,13 +156,13 @@ fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> 
     Ok(settings)
 }
 
-/// Reads the configuration for a command that only asks or says something.
+/// Reads the configuration for an operator command, which has no log of its own.
 fn command_settings(args: &ConfigArgs) -> Result<Settings, Failure> {
     Settings::load(args).map_err(|errors| Failure::config(&errors))
 }
 
-/// SIGHUP: reads the configuration again. Its rules count for recoveries that begin from now on, and so does the level of the log; one
-/// with problems changes nothing.
+/// Reads the configuration again on SIGHUP. Its rules apply to recoveries that start from now on, and so does the log level. A
+/// configuration with errors changes nothing.
 fn reload_rules(args: &ConfigArgs, rules: &watch::Sender<Policy>) {
     match Settings::load(args) {
         Ok(settings) => {

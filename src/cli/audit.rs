@@ -6,12 +6,12 @@ use clap::{Args, Subcommand};
 
 use super::{ConfigArgs, ShapeArgs, SourceArgs};
 
-/// What to do with the audit log.
+/// A command on the audit log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Check that the log is what was written; names the first line that is not, and exits 1 then
     Verify(AuditVerifyArgs),
-    /// Put a new key above those of the key file; makes the file if it is not there
+    /// Add a new key at the top of the key file; creates the file if it is missing
     NewKey(AuditNewKeyArgs),
     /// Show who ordered which power command, and what proved hosts off
     Show(AuditShowArgs),

@@ -5,7 +5,7 @@ use clap::Args;
 /// The same options for every such command.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConsentArgs {
-    /// Why, for the record; asked for on a terminal if it is not given
+    /// The reason, for the record; asked for on a terminal if it is not given
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Do not ask for the host's name

@@ -17,10 +17,10 @@ pub(crate) struct DemoArgs {
     /// Makes a run repeatable: the same hosts fail and the same instances go to the same places
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub(crate) seed: u64,
-    /// Let something else go wrong too
+    /// Inject another fault
     #[arg(long, value_enum)]
     pub(crate) fault: Option<DemoFault>,
-    /// Show it in a browser too: print the address and how to log in, wait for Enter before anything breaks, and go on until
+    /// Show it in a browser too: print the address and how to log in, wait for Enter before anything breaks, and run until
     /// stopped
     #[arg(long, conflicts_with = "json")]
     pub(crate) board: bool,
@@ -44,7 +44,7 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    /// The word of the API.
+    /// Returns the API's name of the method.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -55,7 +55,7 @@ impl Method {
     }
 }
 
-/// What else goes wrong in the demo.
+/// An additional fault in the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DemoFault {
     /// The power controller accepts "power off" and does nothing; the host is only cut off from the network

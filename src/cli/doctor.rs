@@ -12,14 +12,14 @@ pub(crate) struct DoctorArgs {
     pub(crate) source: SourceArgs,
     /// Only this check, by its name
     pub(crate) name: Option<String>,
-    /// Those that are good too
+    /// Show passed checks too
     #[arg(long)]
     pub(crate) all: bool,
-    /// Mend what can be mended with rows and files of ours: hosts of Nova's in no segment are put into one, configuration with secrets is
+    /// Fix what our own rows and files can fix: hosts of Nova in no segment are put into one, configuration with secrets is
     /// closed to others. Nothing is ever switched, and no instance touched
     #[arg(long, conflicts_with_all = ["format", "columns"])]
     pub(crate) fix: bool,
-    /// Only say what would be mended
+    /// Only print what would be fixed
     #[arg(long, requires = "fix")]
     pub(crate) dry_run: bool,
     /// Check upgrade readiness, and what Masakari has left; exits with 0 if all is well, 1 with warnings, 2 with failures, 255 if it

@@ -10,7 +10,7 @@ use super::{ShapeArgs, SourceArgs};
 
 /// `tachi drill`.
 ///
-/// Without an option Nova, Placement and the fence devices are asked what a recovery of the host would ask them, and measured. Nothing
+/// Without an option, reads from Nova, Placement and the fence devices what a recovery of the host would read, and measures it. Nothing
 /// is switched, moved or changed.
 #[derive(Debug, Args)]
 #[expect(
@@ -26,7 +26,7 @@ pub(crate) struct DrillArgs {
     /// Print what would happen if it died now (now: show --if-fails)
     #[arg(long, group = "kind", hide = true)]
     pub(crate) paper: bool,
-    /// Ask Nova, Placement and the devices, as a recovery would, and measure it: so without an option
+    /// Ask Nova, Placement and the devices, as a recovery would, and measure it (the default)
     #[arg(long, group = "kind", hide = true)]
     pub(crate) shadow: bool,
     /// SWITCH THE HOST OFF, with canaries on it that are built for the drill, and measure how they come back. Refused while anything
@@ -36,7 +36,7 @@ pub(crate) struct DrillArgs {
     /// Delete the canaries that a live drill of the host has left
     #[arg(long, group = "kind")]
     pub(crate) clean_up: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(crate) struct DrillArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// What a live drill builds.
+/// The canaries that a live drill builds.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Canaries of a live drill")]
 pub(crate) struct CanaryArgs {
@@ -61,7 +61,7 @@ pub(crate) struct CanaryArgs {
     /// Their network, by its id; `none`, or `auto`
     #[arg(long, value_name = "ID", default_value = "none", value_parser = networks)]
     pub(crate) network: Networks,
-    /// How long to wait for a monitor's report; then the drill reports the host itself
+    /// Timeout for a monitor's report; then the drill reports the host itself
     #[arg(long, value_name = "TIME", default_value = "3m", value_parser = span)]
     pub(crate) notice: Duration,
 }

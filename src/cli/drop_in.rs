@@ -1,4 +1,4 @@
-//! The command lines of Masakari's programs. Started by one of their names we are that program.
+//! Command lines of Masakari's programs. Started by one of their names, the binary acts as that program.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -9,7 +9,7 @@ use tachi_config::OsloArgs;
 
 use super::{Cli, Command, ConfigArgs, EngineArgs, UpstreamArgs};
 
-/// A program of Masakari's.
+/// A program of Masakari.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropIn {
     /// `masakari-api`
@@ -25,7 +25,6 @@ pub(crate) enum DropIn {
 impl DropIn {
     const ALL: [Self; 4] = [Self::Api, Self::Engine, Self::Manage, Self::Status];
 
-    /// Its name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Api => "masakari-api",
@@ -35,7 +34,7 @@ impl DropIn {
         }
     }
 
-    /// The program that was started, by the name of a link to this binary or by the first word.
+    /// Returns the program that was started, by the name of a link to this binary or by the first word, and the words after it.
     pub(crate) fn started(given: &[OsString]) -> Option<(Self, &[OsString])> {
         let named = |word: &OsStr| {
             let name = Path::new(word).file_name()?;
@@ -46,16 +45,16 @@ impl DropIn {
             return Some((found, words));
         }
         let (first, words) = words.split_first()?;
-        // A path would be a file and no program.
+        // A path would be a file, not a program.
         let found = named(first).filter(|found| first == found.name())?;
         Some((found, words))
     }
 
-    /// What its words ask for.
+    /// Parses the command line of the program.
     ///
     /// # Errors
     ///
-    /// What it does not understand; and `--help` and `--version`, as clap has it.
+    /// Arguments that the program does not know; and `--help` and `--version`, as in clap.
     pub(crate) fn parse(self, words: &[OsString]) -> Result<Cli, clap::Error> {
         let words = std::iter::once(OsString::from(self.name())).chain(words.iter().cloned());
         let config = |oslo: OsloArgs| ConfigArgs {
@@ -87,13 +86,13 @@ impl DropIn {
         Ok(Cli { command })
     }
 
-    /// Prints what clap has to say; gives the exit code, which is argparse's.
+    /// Prints clap's message; returns the exit code, which is argparse's.
     pub(crate) fn say(error: &clap::Error) -> u8 {
         if error.kind() == ErrorKind::DisplayVersion {
             crate::out::line(crate::VERSION);
             return crate::DONE;
         }
-        // Nobody is left to tell if this fails.
+        // If printing fails, there is no other way to report it.
         let _ = error.print();
         u8::try_from(error.exit_code()).unwrap_or(crate::USAGE)
     }
@@ -191,7 +190,7 @@ struct UpgradeArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// What to do
+    /// The command to run
     #[arg(value_parser = ["check"])]
     check: String,
 }

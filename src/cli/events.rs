@@ -9,7 +9,7 @@ use super::{ShapeArgs, SourceArgs};
 pub(crate) struct EventsArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// Since then: `30m`, `12h` or `7d` ago, or a time such as 2026-11-20T08:00:00 (UTC)
+    /// Start time: `30m`, `12h` or `7d` ago, or a time such as 2026-11-20T08:00:00 (UTC)
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     pub(crate) since: String,
     /// Only events of this host

@@ -39,7 +39,7 @@ pub(crate) struct FenceTrustArgs {
     pub(crate) config: ConfigArgs,
     /// The host, as Nova names it
     pub(crate) host: String,
-    /// Only this device of it, by its name in the devices' file
+    /// Only this device of the host, by its name in the devices' file
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub(crate) struct FenceTrustArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// One host.
+/// A host.
 #[derive(Debug, Args)]
 pub(crate) struct FenceHostArgs {
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub(crate) struct FenceSwitchArgs {
     pub(crate) config: ConfigArgs,
     /// The host, as Nova names it
     pub(crate) host: String,
-    /// Do not compare which machine the devices switch: for when the database is away
+    /// Do not check which machine the devices switch: for use while the database is down
     #[arg(long)]
     pub(crate) any_machine: bool,
     #[command(flatten)]

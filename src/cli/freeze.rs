@@ -22,15 +22,15 @@ pub(crate) enum FreezeCommand {
     List(FreezeListArgs),
 }
 
-/// For how long and why.
+/// Duration and reason of a freeze.
 #[derive(Debug, Args)]
 pub(crate) struct FreezeArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// For so long: 45m, 2h, 1h30m. It ends by itself
+    /// Duration: 45m, 2h, 1h30m. The freeze expires by itself
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub(crate) lasts: Duration,
-    /// Why, for those who meet it
+    /// The reason, shown to other operators
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
     /// End it early if a second host of a segment is out while one that is frozen is reported dead
@@ -43,10 +43,10 @@ pub(crate) struct FreezeArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// The same of something that has a name.
+/// Duration and reason of a freeze of a named object.
 #[derive(Debug, Args)]
 pub(crate) struct FreezeNamedArgs {
-    /// Its name or id; of an instance the beginning of its id is enough
+    /// Name or id; for an instance the beginning of its id is enough
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) args: FreezeArgs,
@@ -64,7 +64,7 @@ pub(crate) struct FreezeListArgs {
 /// `tachi thaw`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ThawCommand {
-    /// End the freeze of everything; what is frozen by itself stays so
+    /// End the freeze of the region; objects with a freeze of their own stay frozen
     Region(ThawArgs),
     /// End the freeze of a segment
     Segment(ThawNamedArgs),
@@ -74,7 +74,7 @@ pub(crate) enum ThawCommand {
     Instance(ThawNamedArgs),
 }
 
-/// Where.
+/// Options of a thaw.
 #[derive(Debug, Args)]
 pub(crate) struct ThawArgs {
     #[command(flatten)]
@@ -83,10 +83,10 @@ pub(crate) struct ThawArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// What is thawed, by its name.
+/// A named object to thaw.
 #[derive(Debug, Args)]
 pub(crate) struct ThawNamedArgs {
-    /// Its name or id, as `tachi freeze list` shows it; the beginning of the id is enough
+    /// Name or id, as `tachi freeze list` shows it; the beginning of the id is enough
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) args: ThawArgs,

@@ -73,10 +73,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// How wide the column of names is.
+/// Width of the column of command names.
 const NAMES: usize = 22;
 
-/// The whole command line.
+/// Returns the whole command line, with the grouped overview as its help.
 fn command() -> clap::Command {
     let command = Cli::command();
     let text = overview_of(&command);
@@ -87,14 +87,14 @@ fn command() -> clap::Command {
 ///
 /// # Errors
 ///
-/// What it does not understand, with a hint where one is known; and `--help` and `--version`, as clap has it.
+/// Arguments that are not known, with a hint where there is one; and `--help` and `--version`, as in clap.
 pub(crate) fn parse(given: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = command();
     let matches = command.try_get_matches_from_mut(given).map_err(with_hint)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// The help of `tachi`.
+/// Returns the help of `tachi`.
 pub(crate) fn overview() -> String {
     overview_of(&Cli::command())
 }
@@ -122,7 +122,7 @@ fn overview_of(command: &clap::Command) -> String {
     text
 }
 
-/// The command that is typed so.
+/// Finds a command by the words that an operator types for it.
 fn find<'a>(command: &'a clap::Command, typed: &str) -> Option<&'a clap::Command> {
     typed
         .split(' ')
@@ -133,7 +133,7 @@ fn find<'a>(command: &'a clap::Command, typed: &str) -> Option<&'a clap::Command
 mod tests {
     use super::*;
 
-    /// What is in no group is found by nobody.
+    /// A command in no group is missing from the overview.
     #[test]
     fn each_command_is_in_one_group_and_fits_a_line() {
         let command = Cli::command();

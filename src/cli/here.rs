@@ -1,5 +1,5 @@
-//! Commands that ask no API, while a shell's `OS_CLOUD` names a cloud: half of what is typed would be about that cloud and half about
-//! this machine's database, and nobody would see which.
+//! Check of commands that use no API while a shell's `OS_CLOUD` names a cloud. Without it half of the commands would act on that cloud and
+//! half on this machine's database, and the operator could not see which.
 
 use super::{
     AuditCommand, Command, ConfigArgs, DbCommand, FenceCommand, HostCommand, InitCommand, RecoveryCommand,
@@ -8,18 +8,18 @@ use super::{
 use crate::cmd::Failure;
 use crate::out;
 
-/// What a command that asks no API does here.
+/// The effect of a command that uses no API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Here {
-    /// Changes something of a region.
+    /// The command changes a region.
     Acts,
-    /// Tells how a region is.
+    /// The command shows the state of a region.
     Tells,
-    /// Is about this machine, or what it is started for: no region could be meant but its own.
+    /// The command is about this machine, or about what it is started for: only its own region can be the intended one.
     Own,
 }
 
-/// What it does, and by which configuration; `None` if it asks an API wherever `OS_CLOUD` names one.
+/// Returns the command's effect and its configuration; `None` if the command uses an API wherever `OS_CLOUD` names one.
 fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
     let acts = |really: bool| if really { Here::Acts } else { Here::Tells };
     let (here, config) = match command {
@@ -70,7 +70,7 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         Command::Fence(FenceCommand::Test(args) | FenceCommand::Check(args)) => (Here::Tells, &args.config),
         Command::Db(DbCommand::Purge(args)) => (acts(!args.dry_run), &args.config),
         Command::Db(DbCommand::Grants(args)) => (acts(args.execute), &args.config),
-        // A package brings its own database up to date while it is installed, whatever the shell has.
+        // A package upgrades its own database while it is installed, whatever the shell has in its environment.
         Command::Db(DbCommand::Sync(args)) => (Here::Tells, &args.config),
         Command::Db(DbCommand::Version(args)) => (Here::Tells, &args.db.config),
         Command::Upgrade(UpgradeCommand::Check(args)) => (Here::Tells, &args.config),
@@ -93,7 +93,7 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
     Some((here, Some(config)))
 }
 
-/// Why no API is asked for it although one is named and the command asks one otherwise.
+/// Returns why the command uses no API with these options, if `--os-cloud` names one and other options would allow it.
 fn elsewhere(command: &Command) -> Option<&'static str> {
     let (source, why) = if let Command::Drill(args) = command
         && !args.paper
@@ -142,12 +142,12 @@ fn elsewhere(command: &Command) -> Option<&'static str> {
     source.os_cloud.is_some().then_some(why)
 }
 
-/// Refuses what would act on another region than the one that the shell names, and says where the rest reads. Who names a configuration
-/// has said which is meant.
+/// Refuses a command that would act on another region than the one that the shell names. A command that only reads prints a note with the
+/// configuration that it reads. Naming a configuration selects its region.
 ///
 /// # Errors
 ///
-/// It would act, and no configuration is named.
+/// The command would act and no configuration is named, or `--os-cloud` names an API that its options do not allow.
 pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
     if let Some(why) = elsewhere(command) {
         return Err(Failure::usage(format!(

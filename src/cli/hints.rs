@@ -1,8 +1,8 @@
-//! What is said to a word that is no command.
+//! Hints for words that are no command.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// What people type for what we call otherwise.
+/// Words that people type, and our commands for them.
 const MEANT: &[(&str, &str)] = &[
     ("approve", "recovery approve"),
     ("abort", "recovery abort"),
@@ -40,7 +40,7 @@ const MEANT: &[(&str, &str)] = &[
     ("watch", "mon"),
 ];
 
-/// The same error, with what was probably meant. A command that no API knows says where it works, to whoever asks an API for it.
+/// Adds a hint to the error: the command that was probably intended, or, for `--os-cloud` of a command that uses no API, where it works.
 pub(super) fn with_hint(error: clap::Error) -> clap::Error {
     let kind = error.kind();
     if kind == ErrorKind::InvalidSubcommand {
@@ -59,7 +59,7 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     Some(text)
 }
 
-/// Suggests what is meant, and never a command that only sounds alike: `fence` is no hint for `silence`.
+/// Suggests the intended command, and never one that only sounds alike: `fence` is no hint for `silence`.
 fn unknown(mut error: clap::Error) -> clap::Error {
     let Some(typed) = text_of(&error, ContextKind::InvalidSubcommand).map(str::to_owned) else {
         return error;

@@ -20,7 +20,7 @@ pub(crate) enum InitCommand {
     Import(FromNovaArgs),
     /// Create Keystone credentials for the monitors
     ///
-    /// One application credential for each host, with a role that can report and do nothing else. The names of the application credentials bind each to its host (`[api] reporter_binding`): whoever breaks one host
+    /// One application credential for each host, with a role that can report and do nothing else. The names of the application credentials bind each to its host (`[api] reporter_binding`): an intruder on one host
     /// can report for that host only. Keystone is asked with the credentials of the configuration, whose user must be an
     /// administrator. What exists is left as it is, so the command can be run again when hosts are added.
     Monitors(InitMonitorsArgs),
@@ -31,7 +31,7 @@ pub(crate) enum InitCommand {
 pub(crate) struct FromNovaArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// What makes a segment
+    /// The unit that becomes a segment
     #[arg(long, value_enum, default_value_t = By::Zone)]
     pub(crate) by: By,
     /// The zone of hosts that no aggregate puts into one: Nova's `default_availability_zone`
@@ -50,7 +50,7 @@ pub(crate) struct FromNovaArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// What makes a segment.
+/// The unit that becomes a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
     /// An availability zone; every host is in one
@@ -62,7 +62,7 @@ pub(crate) enum By {
 }
 
 impl By {
-    /// The word of the API.
+    /// Returns the API's name of the unit.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Zone => "zone",
@@ -82,13 +82,13 @@ pub(crate) struct InitMonitorsArgs {
     /// A host, as Nova and Masakari name it; may be repeated. Default: every registered host
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,
-    /// Where the files go: HOST.conf for each, and monitors.yaml with the policy's rule
+    /// Folder for the files: HOST.conf for each host, and monitors.yaml with the policy's rule
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// The role, made if it is not there
+    /// The role, created if it does not exist
     #[arg(long, default_value = "masakari_monitor", value_name = "ROLE")]
     pub(crate) role: String,
-    /// The user to whom the application credentials belong, made if it is not there. Nobody logs in as this user
+    /// The user to whom the application credentials belong, created if it does not exist. It never logs in
     #[arg(long, default_value = "masakari-monitors", value_name = "USER")]
     pub(crate) user: String,
     /// The domain of the user and the project
@@ -100,7 +100,7 @@ pub(crate) struct InitMonitorsArgs {
     /// Replace the application credentials of these hosts: the old ones end at once
     #[arg(long)]
     pub(crate) renew: bool,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -47,13 +47,13 @@ pub(crate) struct ResolveArgs {
     pub(crate) source: SourceArgs,
     /// The instance's name, its id or the beginning of the id
     pub(crate) instance: String,
-    /// It runs on this host: accepted if Nova shows it there
+    /// The instance runs on this host: accepted if Nova shows it there
     #[arg(long, value_name = "HOST")]
     pub(crate) running_on: Option<String>,
-    /// It does not run on this host, and nothing will come of its evacuation: it may be started elsewhere
+    /// The instance does not run on this host, and nothing will come of its evacuation: it may be started elsewhere
     #[arg(long, value_name = "HOST")]
     pub(crate) not_running_on: Option<String>,
-    /// It runs nowhere, and nothing will come of an evacuation that names no host
+    /// The instance runs nowhere, and nothing will come of an evacuation that names no host
     #[arg(long, hide = true)]
     pub(crate) not_running: bool,
     /// Ask Nova again where that is safe
@@ -69,7 +69,7 @@ pub(crate) struct ResolveArgs {
 }
 
 impl ResolveArgs {
-    /// The resolution, and the host that it names.
+    /// Returns the resolution, and the host that the operator names.
     pub(crate) fn resolution(&self) -> (MoveVerdict, Option<&str>) {
         if let Some(host) = &self.running_on {
             (MoveVerdict::Success, Some(host))

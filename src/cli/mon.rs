@@ -12,16 +12,16 @@ pub(crate) struct MonArgs {
     /// Offer nothing that changes anything
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// Print what is seen now, and end
+    /// Print the current state once, and exit
     #[arg(long)]
     pub(crate) once: bool,
-    /// Tell times in UTC, not in the time of this machine
+    /// Show times in UTC, not in the time zone of this machine
     #[arg(long)]
     pub(crate) utc: bool,
 }
 
 impl SourceArgs {
-    /// As they are given to another command.
+    /// Returns the options as arguments of another command.
     pub(crate) fn words(&self) -> Vec<String> {
         if let Some(cloud) = self.cloud() {
             return vec![format!("--os-cloud={cloud}")];

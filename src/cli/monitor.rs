@@ -35,7 +35,7 @@ pub(crate) struct MonitorForgetArgs {
     pub(crate) source: SourceArgs,
     /// The host that it ran on
     pub(crate) host: String,
-    /// Which of that host's
+    /// The kind of monitor
     #[arg(value_enum)]
     pub(crate) kind: KindWord,
     #[command(flatten)]
@@ -50,14 +50,14 @@ pub(crate) struct MuteArgs {
     /// The reporter's number, as `tachi monitor list --muted` shows it, or the host that it is bound to
     #[arg(value_name = "NUMBER|HOST")]
     pub(crate) reporter: String,
-    /// What was found, for the record
+    /// The reason, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
 
-/// Which monitor.
+/// A kind of monitor.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum KindWord {
     Host,

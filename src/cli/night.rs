@@ -1,4 +1,4 @@
-//! `tachi help 3am`: one screen, for whoever was woken up.
+//! `tachi help 3am`: one screen for an operator who was woken up.
 
 pub(crate) const WAY: &str = "\
 From the alarm to everything green, in order. NAME is a host or an instance.

@@ -16,7 +16,7 @@ pub(crate) enum RecoveryCommand {
     Show(RecoveryShowArgs),
     /// Write the report of a recovery
     ///
-    /// It is for those who were not there: what happened when, how long instances were down, and what is left to do.
+    /// For readers who were not there: what happened when, how long instances were down, and what is left to do.
     Report(ReportArgs),
     /// Let recoveries that are on hold continue
     ///
@@ -29,7 +29,7 @@ pub(crate) enum RecoveryCommand {
     Abort(ActionArgs),
     /// Start another attempt at failed recoveries
     ///
-    /// It is refused while another attempt is open.
+    /// Refused while another attempt is open.
     Retry(ActionArgs),
     /// Confirm by hand that a host is off
     ///
@@ -59,10 +59,10 @@ pub(crate) struct RecoveryListArgs {
     /// Only those of hosts of this segment: its name or id
     #[arg(long, value_name = "SEGMENT")]
     pub(crate) segment: Option<String>,
-    /// Only those opened since then: `30m`, `12h` or `7d` ago, or a time such as 2026-11-20T08:00:00 (UTC)
+    /// Only those opened after this: `30m`, `12h` or `7d` ago, or a time such as 2026-11-20T08:00:00 (UTC)
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
-    /// At most so many
+    /// Limit of recoveries to list
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     #[command(flatten)]
@@ -72,23 +72,23 @@ pub(crate) struct RecoveryListArgs {
 /// A state of recoveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StateWord {
-    /// Waits for an operator
+    /// On hold, waiting for an operator
     Held,
-    /// Being worked on, or held
+    /// Being worked on, or on hold
     Open,
-    /// Ended; its host is watched until it is back
+    /// Done; its host is watched until it is back
     Watching,
-    /// Over
+    /// Done, and its host is not watched any more
     Closed,
-    /// Nobody has begun to work on it
+    /// Not started yet
     New,
-    /// Begun
+    /// Started
     Running,
-    /// Ended well
+    /// Finished successfully
     Finished,
-    /// Ended with something that needs an operator
+    /// Finished with something that needs an operator
     Failed,
-    /// Ended because there was nothing to do
+    /// Finished because there was nothing to do
     Ignored,
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct RecoveryShowArgs {
     pub(crate) source: SourceArgs,
     /// The recovery: its id or the beginning of it, or its host's name
     pub(crate) recovery: String,
-    /// Go on telling until it has ended; the exit code is 0 only if it ended well
+    /// Follow the recovery until it ends; the exit code is 0 only if it succeeded
     #[arg(long, conflicts_with_all = ["format", "columns"])]
     pub(crate) follow: bool,
     #[command(flatten)]
@@ -113,7 +113,7 @@ pub(crate) struct ReportArgs {
     pub(crate) source: SourceArgs,
     /// The recovery: its id or the beginning of it, or its host's name
     pub(crate) recovery: String,
-    /// Form of the report. Default: what the name of the file ends with, else md
+    /// Form of the report. Default: from the extension of the file, else md
     #[arg(short = 'f', long, value_enum)]
     pub(crate) format: Option<ReportFormat>,
     /// Write it into this file
@@ -132,7 +132,7 @@ pub(crate) enum ReportFormat {
     Json,
 }
 
-/// Recoveries, and an operator's consent.
+/// Recoveries to act on, and an operator's consent.
 #[derive(Debug, Args)]
 pub(crate) struct ActionArgs {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The old names of commands, kept as hidden aliases for two releases: each means what the new one does.
+//! Old names of commands, kept as hidden aliases for two releases: each does what the new one does.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn command(line: &str) -> Command {
         .command
 }
 
-/// What is carried out for a command, in the words of the new one.
+/// Returns the command that a line runs, as debug text of the new command.
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not renamed is itself")]
 fn carried_out(line: &str) -> String {
     match command(line) {
@@ -84,7 +84,7 @@ fn each_old_name_does_what_the_new_one_does() {
     }
 }
 
-/// `reject` is the abort of what is on hold, and `fence check` and `status` read what `fence test` does: these differ in one word.
+/// `reject` aborts recoveries on hold, and `fence check` and `status` read what `fence test` does: these differ in one word.
 #[test]
 fn old_names_that_have_a_meaning_of_their_own_are_read_and_hidden() {
     for line in [

@@ -8,9 +8,9 @@ use crate::schedule::Job;
 /// `tachi jobs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScheduleCommand {
-    /// List what engines do by the clock: when last, what came of it, when next
+    /// List scheduled jobs: the last run, its result, the next run
     List(ScheduleListArgs),
-    /// Do one of it here and now; what comes of it is kept as if an engine had done it
+    /// Run a job here and now; its result is kept as if an engine had run it
     Run(ScheduleRunArgs),
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct ScheduleListArgs {
 pub(crate) struct ScheduleRunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// What
+    /// The job
     #[arg(value_enum)]
     pub(crate) job: JobWord,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) struct ScheduleRunArgs {
 pub(crate) enum JobWord {
     /// Everything that `tachi doctor` checks
     Doctor,
-    /// What `tachi db purge` removes, by the age of `[schedule] purge_age_in_days`
+    /// The rows that `tachi db purge` removes, by the age of `[schedule] purge_age_in_days`
     Purge,
     /// A shadow drill of one host of each segment, with each run the next
     Drill,

@@ -1,4 +1,4 @@
-//! How an answer is wanted: the same words for every command that prints a list or an object.
+//! Output options, the same for every command that prints a list or an object.
 
 use clap::{Args, ValueEnum};
 
@@ -23,7 +23,7 @@ pub(crate) struct ShapeArgs {
     /// Form of the answer
     #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
-    /// Only this column of a list, or this member of an object; may be repeated
+    /// Only this column of a list, or this field of an object; may be repeated
     #[arg(short = 'c', long = "column", value_name = "COLUMN")]
     pub(crate) columns: Vec<String>,
     /// No line for people wider than this; 0 for no limit. Default: the terminal's width, and no limit elsewhere
@@ -35,7 +35,7 @@ pub(crate) struct ShapeArgs {
 }
 
 impl ShapeArgs {
-    /// Whether people read it line by line.
+    /// True if the output is text that people read line by line.
     pub(crate) fn is_told(&self) -> bool {
         self.format == Format::Table && self.columns.is_empty()
     }

@@ -15,13 +15,13 @@ pub(crate) struct StatusArgs {
     /// Only this segment, or this host with its fence devices and instances: by its name, or its id, of which the beginning is enough
     #[arg(value_name = "SEGMENT|HOST", conflicts_with = "all_hosts")]
     pub(crate) name: Option<String>,
-    /// Every host, not only those there is something to say of
+    /// Every host, not only those with findings
     #[arg(long)]
     pub(crate) all_hosts: bool,
-    /// Exit with 0 if all is well, 1 with warnings, 2 with errors, 3 if it is not known
+    /// Exit with 0 if all is well, 1 with warnings, 2 with errors, 3 if it is unknown
     #[arg(long, conflicts_with = "watch")]
     pub(crate) check: bool,
-    /// Look again every two seconds until stopped
+    /// Refresh every two seconds until stopped
     #[arg(long)]
     pub(crate) watch: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct ForecastArgs {
     /// Only this segment
     #[arg(value_name = "SEGMENT")]
     pub(crate) segment: Option<String>,
-    /// What becomes of these hosts of one segment if they are lost together
+    /// Simulate the loss of these hosts of one segment together
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub(crate) lose: Vec<String>,
     #[command(flatten)]
@@ -54,10 +54,10 @@ pub(crate) struct ShowArgs {
     /// how long it took before
     #[arg(long, alias = "if-dies", conflicts_with = "at")]
     pub(crate) if_fails: bool,
-    /// What happened to this host then: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
+    /// Show what happened to the host at this time: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
-    /// How much before and after it
+    /// Time span before and after it
     #[arg(long, value_name = "TIME", default_value = "10m", requires = "at", value_parser = tachi_operator::when::span)]
     pub(crate) within: std::time::Duration,
     #[command(flatten)]
@@ -88,17 +88,17 @@ pub(crate) enum HostCommand {
     List(HostListArgs),
     /// Report a host as down
     ///
-    /// It is the report that a monitor would make, and proves nothing: the engine fences the host first. It is kept with who reported
+    /// Makes the report that a monitor would make. It proves nothing: the engine fences the host first. The report is kept with who made
     /// it and why, and is in the audit log.
     #[command(alias = "fail")]
     ReportDown(HostReportDownArgs),
     /// Drain a running host for maintenance
     ///
     /// Nova places nothing new on it, and each instance that can be live-migrated is. The host is frozen for --for once nothing that
-    /// runs is left on it, counted from then: so nobody takes the work at it for a failure. If something stays, the host is not
+    /// runs is left on it, counted from then: so the maintenance is not taken for a failure. If something stays, the host is not
     /// frozen, and what is left stays protected. Nothing is powered off, and nothing is evacuated.
     ///
-    /// `--abort` ends it: what is in flight is aborted in Nova. `tachi host undrain HOST` puts the host back to work.
+    /// `--abort` ends it: what is in flight is aborted in Nova. `tachi host undrain HOST` returns the host to service.
     Drain(HostDrainArgs),
     /// Put a drained host back to work and refill it
     ///
@@ -144,30 +144,30 @@ pub(crate) struct HostUndrainArgs {
     pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
-    /// What was done at it, for the record: `new firmware`
+    /// The work that was done, for the record: `new firmware`
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) planned: PlannedArgs,
 }
 
-/// How instances are live-migrated.
+/// Options of live migrations.
 #[derive(Debug, Args)]
 pub(crate) struct PlannedArgs {
     /// Limit of concurrent live migrations (1 to 16)
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) at_once: u32,
-    /// Have Nova abort a live migration that is not over by then. What a recovery has locked, or Nova brings to a host that is being
-    /// drained, is waited for as long: 10m, 1h (10s to 24h)
+    /// Have Nova abort a live migration that takes longer. Also the limit for waiting until a recovery unlocks instances, or until Nova
+    /// has brought what is on its way to a host that is being drained: 10m, 1h (10s to 24h)
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = span)]
     pub(crate) limit: Duration,
     /// Move instances too that their owners have locked
     #[arg(long)]
     pub(crate) with_locked: bool,
-    /// Begin it, and do not follow it
+    /// Start it and do not follow it
     #[arg(long)]
     pub(crate) no_follow: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -184,10 +184,10 @@ pub(crate) struct HostDrainArgs {
     /// How long the host is frozen once it is empty: 45m, 3h (1m to 24h)
     #[arg(long = "for", value_name = "TIME", value_parser = span, required_unless_present = "abort")]
     pub(crate) lasts: Option<Duration>,
-    /// Why, for those who meet it: `firmware`
+    /// The reason, shown to other operators: `firmware`
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// End the drain of this host that is under way
+    /// Stop the drain of this host that is in progress
     #[arg(long, conflicts_with = "lasts")]
     pub(crate) abort: bool,
     #[command(flatten)]
@@ -222,10 +222,10 @@ pub(crate) struct HostReturnArgs {
     /// The engine clears `forced_down`
     #[arg(long = "do", conflicts_with = "check", requires = "reason")]
     pub(crate) put_back: bool,
-    /// What was looked at, for the record: `no old guest runs, its queue was empty`
+    /// The checks that were made, for the record: `no old guest runs, its queue was empty`
     #[arg(long, value_name = "TEXT", requires = "put_back")]
     pub(crate) reason: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, requires = "put_back")]
     pub(crate) yes: bool,
     #[command(flatten)]

@@ -46,12 +46,12 @@ impl From<VmoveListArgs> for InstanceListArgs {
 pub(crate) struct VmoveRecoverArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Its name, its id or the beginning of that
+    /// Name or id, or the beginning of the id
     instance: String,
-    /// It runs on the host of --on
+    /// The instance runs on the host of --on
     #[arg(long, requires = "on")]
     success: bool,
-    /// It does not run on the host of --on
+    /// The instance does not run on the host of --on
     #[arg(long)]
     failure: bool,
     /// Ask Nova again

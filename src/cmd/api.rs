@@ -7,7 +7,7 @@ use crate::cli::ConfigArgs;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Bus, Process, Telling};
 
-/// Runs the API until told to stop.
+/// Runs the API until it is stopped.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = service_settings(args, "tachi-api")?;
     wiring::count(&settings)?;

@@ -17,7 +17,7 @@ use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::settings::audit_places;
 use crate::source::{self, Source as _};
 
-/// Checks or shows the log.
+/// Checks or shows the log, or makes a new key.
 pub(crate) async fn run(command: AuditCommand) -> Result<u8, Failure> {
     match command {
         AuditCommand::Verify(args) => check(&args),
@@ -26,7 +26,7 @@ pub(crate) async fn run(command: AuditCommand) -> Result<u8, Failure> {
     }
 }
 
-/// All logs of this machine, or those that are named.
+/// Returns the named logs, else all logs of this machine.
 fn chosen(config: &ConfigArgs, files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     if !files.is_empty() {
         return Ok(files.to_vec());
@@ -47,7 +47,7 @@ fn chosen(config: &ConfigArgs, files: &[PathBuf]) -> Result<Vec<PathBuf>, Failur
 fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     let files = chosen(&args.config, &args.files)?;
     let keys = keys(args)?;
-    // Files that are named are those of one log; those that were found are logs of their own.
+    // Named files belong to one log; found files are a log each.
     let one_log = !args.files.is_empty();
     let mut before = None;
     let mut told = Vec::new();
@@ -74,7 +74,7 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     let objects = told.iter().map(|(path, report)| verdict(path, report, with_keys));
     let objects = objects.collect();
     let columns = ["file", "intact", "lines", "why"];
-    // What was read before is told, whatever follows it.
+    // Results so far are shown even if a later file cannot be read.
     if !told.is_empty() {
         answer::told(&args.shape, SystemClock.wall(), columns, objects, || {
             let lines = told
@@ -90,12 +90,12 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     }
 }
 
-/// The keys to check with. Those of a key file that is configured are needed only if the log is told to be sealed.
+/// Reads the keys to check with; `None` if no key file is named or configured.
 fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
     let named = args.key_file.clone();
     let path = match (named, args.files.is_empty()) {
         (Some(path), _) => Some(path),
-        // Named files may come from another machine, on which there is no configuration.
+        // Named files may come from another machine, and there may be no configuration here.
         (None, false) => command_settings(&args.config)
             .ok()
             .and_then(|settings| settings.audit.key_file),
@@ -108,12 +108,12 @@ fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
     })?))
 }
 
-/// Whether the log is what was written, as far as that was asked for.
+/// True if the log is unchanged, as far as the check covers: with keys, lines must be sealed.
 fn is_intact(report: &LogReport, with_keys: bool) -> bool {
     report.broken.is_none() && report.unchecked == 0 && !(with_keys && report.lines > 0 && report.keyed == 0)
 }
 
-/// What was found of a log, for programs.
+/// Returns the result for one log, for programs.
 fn verdict(path: &Path, report: &LogReport, with_keys: bool) -> Value {
     json!({
         "file": path.display().to_string(),
@@ -195,7 +195,7 @@ fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// Lines of logs, and what of them could not be read.
+/// Lines of logs, and errors of the logs that could not be read.
 type Found = (Vec<Map<String, Value>>, Vec<String>);
 
 async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
@@ -234,7 +234,7 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
     })
 }
 
-/// Each engine has a log of its own: by time, as far as their clocks agree; the newest first.
+/// Merges the logs of this machine's engines by time, as far as their clocks agree; newest first.
 fn here(args: &AuditShowArgs, recovery: Option<String>) -> Result<Found, Failure> {
     let wanted = Wanted {
         host: args.host.clone(),
@@ -283,7 +283,7 @@ fn sheet(lines: &[Map<String, Value>]) -> Sheet<7> {
     })
 }
 
-/// A member as text. What devices have said must not move the cursor.
+/// Returns a field as text. Control characters that a device has sent must not move the cursor.
 fn text(line: &Map<String, Value>, key: &str) -> String {
     let text = line.get(key).and_then(Value::as_str).unwrap_or_default();
     text.chars()
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
     use crate::out::at_widths;
 
-    /// Of the 409 columns that this table once had on a terminal of 100.
+    /// Regression test: the table was once 409 columns wide on a terminal of 100.
     #[test]
     fn operator_row6_the_audit_log_fits_the_terminal() {
         let lines = [

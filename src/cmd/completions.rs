@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 use crate::out;
 
-/// Prints the script of a shell.
+/// Prints the completion script of a shell.
 pub(crate) fn run(shell: Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "tachi", &mut script);

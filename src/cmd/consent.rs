@@ -1,5 +1,5 @@
-//! One rule for every command: what only reads and what can be undone asks nothing. What starts or ends a recovery, cuts power or
-//! confirms a host off asks for the host's name and for a reason.
+//! Rules of consent for every command. Commands that only read and what can be undone ask nothing. Commands that start or end a recovery,
+//! cut power or confirm a host off ask for the host's name and for a reason.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -11,7 +11,7 @@ use crate::out;
 ///
 /// # Errors
 ///
-/// The name is another one, there is no reason, or no terminal to ask at.
+/// The name differs, there is no reason, or no terminal to ask at.
 pub(crate) fn asked(
     name: &str,
     consent: &ConsentArgs,
@@ -34,11 +34,11 @@ pub(crate) fn asked(
     Ok(reason)
 }
 
-/// Asks for the host's name, unless `yes`.
+/// Asks for the host's name, unless `yes` is true.
 ///
 /// # Errors
 ///
-/// The name is another one, or there is no terminal to ask at.
+/// The name differs, or there is no terminal to ask at.
 pub(crate) fn confirmed((host, yes): (&str, bool), what: &str, consequence: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
@@ -58,10 +58,10 @@ pub(crate) fn confirmed((host, yes): (&str, bool), what: &str, consequence: &str
     Err(Failure::told("nothing was done"))
 }
 
-/// What is typed as an answer.
+/// Asks a question on the terminal and returns the typed answer.
 fn typed(question: &str) -> Option<String> {
     let mut to = std::io::stderr();
-    // If the question cannot be shown, nobody answers it.
+    // If the question cannot be shown, it gets no answer.
     let _ = write!(to, "{question}");
     let _ = to.flush();
     let mut answer = String::new();

@@ -20,10 +20,10 @@ use crate::{logging, wiring};
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// How often a long purge says how far it is.
+/// Interval of the progress lines of a long purge.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
-/// Looks after the database.
+/// Runs a command on the database.
 pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
     match command {
         DbCommand::Sync(args) => sync(&args.config, args.wait).await?,
@@ -38,7 +38,7 @@ pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// Brings the schema up to date. A server that does not answer is waited for if that is wanted.
+/// Brings the schema up to date. With `wait`, waits for a server that does not answer.
 pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
     logging::start_with_warnings();
     let settings = command_settings(args)?;
@@ -75,7 +75,7 @@ pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What was done, in lines.
+/// Renders the result of the migration as lines.
 fn told(report: &MigrationReport) -> Vec<String> {
     let mut lines = Vec::new();
     let holds = &report.holds;
@@ -130,7 +130,7 @@ fn options(database: &Database, wait: bool) -> StoreOptions {
     }
 }
 
-/// What is told of a database that is none of ours yet.
+/// Version shown for a database without our schema.
 const NO_VERSION: &str = "no version yet: run `tachi db sync`";
 
 async fn version(args: &DbVersionArgs) -> Result<(), Failure> {
@@ -160,7 +160,7 @@ async fn version(args: &DbVersionArgs) -> Result<(), Failure> {
         SystemClock.wall(),
         || json!({"version": origin.tachi, "masakari": masakari, "pending": pending}),
         |_| {
-            // The first line is all of it, for whoever reads one.
+            // The first line holds the whole version, for scripts that read one line.
             let mut lines = vec![
                 origin.tachi.as_deref().unwrap_or(NO_VERSION).to_owned(),
                 format!("masakari {}", masakari.unwrap_or("None")),
@@ -171,7 +171,7 @@ async fn version(args: &DbVersionArgs) -> Result<(), Failure> {
     )
 }
 
-/// Masakari's revision of the schema; `None` without one.
+/// Returns Masakari's revision of the schema; "None" without one.
 pub(super) async fn masakari_revision(args: &ConfigArgs) -> Result<&'static str, Failure> {
     const NONE: &str = "None";
     let settings = command_settings(args)?;
@@ -187,7 +187,7 @@ pub(super) async fn masakari_revision(args: &ConfigArgs) -> Result<&'static str,
     Ok(origin.masakari.map_or(NONE, tachi_store::Revision::id))
 }
 
-/// What is to go.
+/// Returns the limits of the purge.
 pub(super) fn purge_options(args: &PurgeArgs) -> Result<PurgeOptions, Failure> {
     let now = SystemClock.wall();
     let mut options = PurgeOptions::before(cut(args.age_in_days, now)?);
@@ -196,7 +196,7 @@ pub(super) fn purge_options(args: &PurgeArgs) -> Result<PurgeOptions, Failure> {
     Ok(options)
 }
 
-/// Removes it; gives what went.
+/// Purges the database; returns the counts of removed rows.
 pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Sheet<2>, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
     let mut last = Instant::now();
@@ -213,7 +213,7 @@ pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Sh
     Ok(sheet(&purged, args.dry_run))
 }
 
-/// What is older than this goes.
+/// Returns the time limit of a purge: rows older than this are removed.
 pub(crate) fn cut(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure> {
     if age_in_days < 0 {
         return Err(Failure::usage("Must supply a non-negative value for age."));
@@ -224,7 +224,7 @@ pub(crate) fn cut(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure
     }
 }
 
-/// -1 is everything, as `masakari-manage` has it.
+/// Returns the limit of rows; -1 is no limit, as in `masakari-manage`.
 fn most(max_rows: i64) -> Result<Option<u64>, Failure> {
     match max_rows {
         -1 => Ok(None),

@@ -27,10 +27,10 @@ use view::View;
 /// The demo ends within this time, whatever happens.
 const LIMIT: Duration = Duration::from_secs(50);
 
-/// Between two looks at what is going on.
+/// Interval between two polls of the demo's state.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Runs it.
+/// Runs the demo.
 pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     if args.fault == Some(DemoFault::RackLoss) && args.hosts < 3 {
         return Err(Failure::usage(
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     logging::start_quietly();
     let mut view = View::new(args.json, std::io::stdout().is_terminal());
     let began = Instant::now();
-    // Dropping what is half way removes its folder and ends its servers with it.
+    // Dropping an unfinished demo removes its folder and stops its servers.
     let played = play(&args, &mut view, began).await;
     view.end();
     let (scene, outcome) = match played {
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     })
 }
 
-/// What is not over by then, or is interrupted, has failed.
+/// Fails if the work is interrupted or takes longer than `limit`.
 async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         done = tokio::time::timeout(limit, work) => done.unwrap_or_else(|_| {
@@ -92,7 +92,7 @@ async fn play(args: &DemoArgs, view: &mut View, began: Instant) -> Result<(Scene
             "log in, then press Enter here: {} will fail",
             scene.failing.join(", ")
         );
-        // Whoever reads and logs in takes the time that it takes.
+        // The operator who reads and logs in has no time limit.
         bounded(Duration::MAX, browser::enter(&question)).await?;
         left = LIMIT;
     }

@@ -1,5 +1,5 @@
-//! `tachi doctor`: everything that can be checked, in one table. What is checked is what `upgrade check`, `config`, `policy` and
-//! `status` know already; it is read once, and each check is a function of what was read.
+//! `tachi doctor`: everything that can be checked, in one table. The checks cover what `upgrade check`, `config`, `policy` and `status`
+//! know already. The data is read once, and each check is a function of it.
 
 mod away;
 mod checks;
@@ -28,10 +28,10 @@ use crate::wiring;
 use checks::{Check, Read};
 use worst::Rules;
 
-/// So many checks are named in a line.
+/// Limit of the checks that are named in a line.
 const NAMED: usize = 5;
 
-/// Carries it out.
+/// Runs the checks, or the fixes.
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     if args.fix {
         return Box::pin(mend::run(&args)).await;
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     Ok(if args.check { code(worst) } else { crate::DONE })
 }
 
-/// The same by the clock: what was found, in a line.
+/// Runs the checks as a scheduled job; returns the findings in a line.
 pub(crate) async fn job(config: &ConfigArgs) -> Outcome {
     let all = checks::all(&Box::pin(read(config)).await);
     let all: Vec<&Check> = all.iter().collect();
@@ -83,7 +83,7 @@ pub(crate) async fn job(config: &ConfigArgs) -> Outcome {
     }
 }
 
-/// What cannot be read is a finding itself.
+/// Reads the data of all checks. Data that cannot be read is a finding itself.
 async fn read(config: &ConfigArgs) -> Read {
     let settings = match Settings::load(config) {
         Ok(settings) => settings,
@@ -100,7 +100,7 @@ async fn read(config: &ConfigArgs) -> Read {
         .map(ToString::to_string)
         .collect();
     doubts.extend(settings.exposed().iter().map(ToString::to_string));
-    // Both ask the database: one that does not answer is waited for once.
+    // Both use the database: if it does not answer, they wait at the same time.
     let (upgrade, situation) = tokio::join!(
         Box::pin(upgrade::checks(&settings)),
         Box::pin(situation(config, &settings))
@@ -179,12 +179,12 @@ fn lines(one: &Check) -> Vec<String> {
     lines
 }
 
-/// Whether nobody could look at it.
+/// True if the check could not be made.
 fn is_unseen(one: &Check) -> bool {
     one.grade == Grade::Unknown && one.fix.is_none() && one.page.is_none()
 }
 
-/// Takes out those that nobody could look at for the reason that most have in common, and tells them in a line.
+/// Removes the checks that could not be made for the most common reason, and returns one line about them.
 fn alike(told: &mut Vec<&Check>) -> Option<String> {
     let mut whys: BTreeMap<&str, usize> = BTreeMap::new();
     for one in told.iter().filter(|one| is_unseen(one)) {
@@ -215,7 +215,7 @@ fn sum(all: &[&Check], seconds: f64) -> String {
 
 fn counted(all: &[&Check]) -> String {
     let of = |grades: &[Grade]| all.iter().filter(|one| grades.contains(&one.grade)).count();
-    // What was checked and is not known has a remedy, or a page about it.
+    // A check that was made with an unknown result has a fix or a page about it.
     let unseen = all.iter().filter(|one| is_unseen(one)).count();
     let unknown = match of(&[Grade::Unknown]) - unseen {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! `tachi drill`: what would happen if a host died now.
+//! `tachi drill`: a rehearsal of a host failure.
 
 use serde_json::json;
 use tachi_engine::SystemClock;
@@ -19,7 +19,7 @@ use crate::schedule::by_hand;
 use crate::source::{self, Database};
 use crate::wiring;
 
-/// Carries it out.
+/// Runs the drill that the options ask for.
 pub(crate) async fn run(args: DrillArgs) -> Result<u8, Failure> {
     if args.paper {
         paper(&args).await
@@ -32,9 +32,9 @@ pub(crate) async fn run(args: DrillArgs) -> Result<u8, Failure> {
     }
 }
 
-/// Switches the host off, with canaries alone on it.
+/// Switches the host off, with only canaries on it.
 async fn live(args: &DrillArgs) -> Result<u8, Failure> {
-    // What it does is refused before it is asked for.
+    // Obstacles refuse the drill before the operator is asked.
     let by = who(None)?;
     let (Some(count), Some(image), Some(flavor)) =
         (args.canaries.canary, &args.canaries.image, &args.canaries.flavor)
@@ -92,7 +92,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         host
     } else {
         confirmed((&host.name, false), "drill live", &consequence)?;
-        // Whoever was asked has taken his time.
+        // The operator may have taken a while to answer, so everything is checked again.
         look().await?
     };
     let done = drill::live::live(&database, &host, &wish, &by, by_hand::ctrl_c()?);
@@ -107,7 +107,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     Ok(code(live.grade()))
 }
 
-/// Deletes what a live drill has left.
+/// Deletes the canaries that a live drill has left.
 async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let database = Database::open(&args.source.config).await?;
@@ -138,7 +138,7 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// What is known already: why it is protected or not, whether there is room, and how long it took before.
+/// Shows what is known already: why the host is protected or not, whether its instances fit elsewhere, and how long it took before.
 async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let found = source.explanations(&args.host).await?;

@@ -6,7 +6,7 @@ use super::{Failure, service_settings};
 use crate::cli::EngineArgs;
 use crate::wiring::{self, Bus, Devices, Process, Telling};
 
-/// Runs the engine until told to stop.
+/// Runs the engine until it is stopped.
 pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let settings = service_settings(&args.config, "tachi-engine")?;
     wiring::count(&settings)?;

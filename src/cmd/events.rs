@@ -1,4 +1,4 @@
-//! `tachi events`: what happened in the region, in the order of time, as recoveries and freezes have kept it.
+//! `tachi events`: events of the region in chronological order, from the records of recoveries and freezes.
 
 use serde_json::json;
 use tachi_domain::recovery::Life;
@@ -11,10 +11,10 @@ use crate::cli::EventsArgs;
 use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::source;
 
-/// The recoveries whose stories are read at most.
+/// Limit of the recoveries whose stories are read.
 const RECOVERIES: u64 = 100;
 
-/// One thing that happened.
+/// An event of the region.
 struct Event {
     at: Time,
     host: String,
@@ -22,7 +22,7 @@ struct Event {
     text: String,
 }
 
-/// Lists them.
+/// Lists the events.
 pub(crate) async fn run(args: EventsArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let from = since(&args.since, source.now()).map_err(Failure::usage)?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: EventsArgs) -> Result<u8, Failure> {
             "tachi: the newest {RECOVERIES} recoveries are shown; `tachi recovery list --all` lists all"
         ));
     }
-    // One that was opened before may have gone on since.
+    // A recovery that was opened before may have newer events.
     let unsettled = RecoveryFilter {
         host: args.host.clone(),
         ..RecoveryFilter::default()
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: EventsArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// The opening, the steps that are about the whole host, and an operator's last action.
+/// Returns the opening, the steps that are about the whole host, and an operator's last action.
 fn of_recovery(story: &StoryView) -> Vec<Event> {
     let summary = &story.summary;
     let event = |at: Time, text: String| Event {
@@ -92,7 +92,7 @@ fn of_recovery(story: &StoryView) -> Vec<Event> {
         summary.opened_at,
         format!("recovery ({}) opened{by}", summary.kind),
     )];
-    // An intent is told again by its outcome.
+    // The outcome of an intent repeats it.
     let steps = story
         .steps
         .iter()

@@ -47,7 +47,7 @@ pub(crate) async fn run(args: ShowArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// No host and no instance: the story of a recovery is its explanation.
+/// Shows the recovery of that id, for a name of no host and no instance: its story is the explanation.
 async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure> {
     let shown = recovery::show(source, &args.name, false, &args.shape).await;
     let Err(error) = shown else { return shown };
@@ -90,7 +90,7 @@ fn head(one: &ExplanationView) -> String {
     format!("host {} ({segment}{instances}): {word}", one.name)
 }
 
-/// Why, in lines.
+/// Renders the explanation as lines.
 pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     let mut lines = vec![head(one)];
     if let Some(wait) = &one.waits {
@@ -111,7 +111,7 @@ pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     lines
 }
 
-/// What is known of room: on how many hosts one fits, or what becomes of all that is on a host.
+/// Describes the capacity: the number of hosts that an instance fits on, or what becomes of all instances on a host.
 fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
     let room = one.room.as_ref()?;
     let text = match (room.hosts, room.of) {
@@ -197,7 +197,7 @@ mod tests {
         assert!(told(&view).ends_with("      NO ROOM: vm-1 lacks 14 GiB memory (Placement seen 12 s ago)"));
     }
 
-    /// Two hosts have the same, and one is asked about.
+    /// Two hosts have the same reason, and the operator asks for one of them.
     #[test]
     fn what_to_type_is_about_the_host_that_was_asked_for() {
         let mut seen = fine();

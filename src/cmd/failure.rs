@@ -1,11 +1,11 @@
-//! Why a command has failed, and with which exit code.
+//! Failure of a command, with its exit code.
 
 use std::error::Error;
 
 use tachi_config::ConfigErrors;
 use tachi_operator::words::Unsaid;
 
-/// What was not said is told in its own words.
+/// Reports an action that was not taken in its own words.
 impl From<Unsaid> for Failure {
     fn from(unsaid: Unsaid) -> Self {
         Self::unsaid("writing the word", unsaid)
@@ -21,7 +21,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Something was tried and failed.
+    /// Describes an attempt that failed.
     pub(crate) fn new(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             what: what.into(),
@@ -30,7 +30,7 @@ impl Failure {
         }
     }
 
-    /// Something was not said; `writing` is what was tried when the database failed.
+    /// Describes an action that was not taken; `writing` is what was tried when the database failed.
     pub(crate) fn unsaid(writing: &str, unsaid: Unsaid) -> Self {
         match unsaid {
             Unsaid::Unknown(why) | Unsaid::Refused(why) => Self::told(why),
@@ -42,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// Something is wrong that has no error below it.
+    /// Describes a failure without an underlying error.
     pub(crate) fn told(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -51,7 +51,7 @@ impl Failure {
         }
     }
 
-    /// Usage or configuration.
+    /// Describes a mistake of usage or configuration.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -60,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// The configuration's problems, one a line.
+    /// Lists the configuration's problems, one per line.
     pub(crate) fn config(errors: &ConfigErrors) -> Self {
         Self {
             what: errors.to_string(),
@@ -69,28 +69,28 @@ impl Failure {
         }
     }
 
-    /// The same, for programs that do not tell usage from failure.
+    /// Turns it into a plain failure, for programs that do not distinguish usage from failure.
     pub(crate) fn not_usage(self) -> Self {
         Self { usage: false, ..self }
     }
 
-    /// The same, for a mistake of usage or configuration.
+    /// Turns it into a mistake of usage or configuration.
     pub(crate) fn of_usage(self) -> Self {
         Self { usage: true, ..self }
     }
 
-    /// The same, with what was done before it.
+    /// Prefixes it with what was being done.
     pub(crate) fn below(mut self, what: &str) -> Self {
         self.what = format!("{what}: {}", self.what);
         self
     }
 
-    /// Whether the exit code is that of usage and configuration.
+    /// True if the exit code is that of usage and configuration.
     pub(crate) fn is_usage(&self) -> bool {
         self.usage
     }
 
-    /// The whole chain in one line.
+    /// Returns the whole chain of errors in one line.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut next: Option<&(dyn Error + 'static)> = match &self.source {

@@ -1,4 +1,4 @@
-//! `tachi fence`: what an operator can see of fence devices, and do with them.
+//! `tachi fence`: commands that read fence devices and use them.
 
 mod check;
 mod machines;
@@ -15,7 +15,6 @@ use super::{Failure, command_settings};
 use crate::cli::{ConfigArgs, FenceCommand};
 use crate::settings::Settings;
 
-/// Carries out one of them.
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
     match command {
         FenceCommand::Status(args) => check::status(args).await,
@@ -27,7 +26,7 @@ pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
     }
 }
 
-/// The settings, and the devices that are configured.
+/// Returns the settings, and the configured devices.
 fn devices(config: &ConfigArgs) -> Result<(Settings, Arc<Fencers>), Failure> {
     let settings = command_settings(config)?;
     if !settings.fencing.is_configured() {

@@ -1,4 +1,4 @@
-//! Fence agents for Pacemaker: by their own names, or as `tachi fence-agent NAME`.
+//! Fence agents for Pacemaker, by their own names or as `tachi fence-agent NAME`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::Failure;
 use crate::cli::{Cli, FenceAgentArgs};
 use crate::out;
 
-/// How Pacemaker's fencer marks what it starts.
+/// The environment variable with which Pacemaker's fencer marks the processes that it starts.
 const SERVICE: (&str, &str) = ("PCMK_service", "pacemaker-fenced");
 
-/// How agents are called, and which there are.
+/// Returns the help: the usage and the list of agents.
 fn help() -> String {
     let mut whole = Cli::command();
     whole.build();
@@ -26,15 +26,15 @@ fn help() -> String {
     )
 }
 
-/// The agent this binary was started as, by the name of a link to it.
+/// Returns the agent that this binary was started as, by the name of a link to it.
 pub(crate) fn started_as(program: Option<&OsString>) -> Option<&'static str> {
     let name = Path::new(program?).file_name()?.to_str()?;
     agent::AGENTS.iter().copied().find(|agent| *agent == name)
 }
 
-/// Runs an agent; gives its exit code.
+/// Runs an agent; returns its exit code.
 pub(crate) async fn run(args: FenceAgentArgs) -> Result<u8, Failure> {
-    // An agent has an option of this name, so that clap cannot take it.
+    // An agent has an option of this name, so clap cannot handle it.
     if args.name == "--help" || args.name == "-h" {
         out::line(help());
         return Ok(crate::DONE);

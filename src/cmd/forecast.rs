@@ -1,4 +1,4 @@
-//! `tachi forecast`: whether there is room for the instances of hosts that die.
+//! `tachi forecast`: capacity for the instances of failed hosts.
 
 use serde_json::json;
 use tachi_domain::count;
@@ -11,7 +11,7 @@ use crate::cli::ForecastArgs;
 use crate::out::answer;
 use crate::source;
 
-/// Tells it.
+/// Shows the forecast.
 pub(crate) async fn run(args: ForecastArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let lose: Vec<String> = args.lose.iter().map(|name| name.trim().to_owned()).collect();
@@ -70,7 +70,7 @@ fn row(one: &SegmentForecastView) -> [String; 4] {
     [one.segment.clone(), headroom, worst, then]
 }
 
-/// In a few words.
+/// Describes an outcome in a few words.
 pub(super) fn outcome(one: &OutcomeView) -> String {
     let then = one.then();
     match one.room {

@@ -1,7 +1,7 @@
-//! `tachi freeze` and `tachi thaw`: nothing of something is fenced or moved for a while.
+//! `tachi freeze` and `tachi thaw`: no fencing and no evacuation of an object for a while.
 //!
-//! Whoever is told that something is frozen switches it off next. So it is said only when nothing can be begun of it any more, and what
-//! has begun before is named.
+//! An operator who reads that something is frozen switches it off next. So the command reports it only when nothing new can be started on it,
+//! and names what was started before.
 
 mod list;
 
@@ -22,7 +22,6 @@ use crate::cli::{FreezeArgs, FreezeCommand, ThawArgs, ThawCommand};
 use crate::out::{View, answer};
 use crate::{out, source};
 
-/// Carries out `tachi freeze`.
 pub(crate) async fn run(command: FreezeCommand) -> Result<u8, Failure> {
     let (scope, name, args) = match command {
         FreezeCommand::List(args) => return list::run(args).await,
@@ -76,7 +75,7 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
     )))
 }
 
-/// What is frozen now, and what that means.
+/// Describes the freeze and its consequences.
 fn lines(told: &FrozenView, view: &View) -> Vec<String> {
     let freeze = Freeze::from(&told.freeze);
     let before = told.before.as_ref();
@@ -118,7 +117,6 @@ fn left(freeze: &FreezeView) -> Duration {
     Duration::from_secs(freeze.left_seconds)
 }
 
-/// Carries out `tachi thaw`.
 pub(crate) async fn thaw(command: ThawCommand) -> Result<u8, Failure> {
     let (scope, name, args) = match command {
         ThawCommand::Region(args) => (FreezeScope::Region, String::new(), args),
@@ -158,7 +156,7 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
     Ok(crate::DONE)
 }
 
-/// What is about to be done is on the disk before it is.
+/// Writes the intent to the audit log, which must be on disk before anything is done.
 pub(crate) async fn before(
     audit: &Arc<dyn AuditSink>,
     entry: AuditEntry,
@@ -171,7 +169,7 @@ pub(crate) async fn before(
     })
 }
 
-/// It is done, and must not look as if it were not.
+/// Writes the outcome. A failed write is a note: the action is done, and must not look as if it were not.
 pub(crate) async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
     if let Err(error) = audit.write(entry).await {
         out::note(format!(

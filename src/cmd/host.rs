@@ -1,4 +1,4 @@
-//! `tachi host`: saying that one is dead, bringing one back, and moving instances away from a living one or back to it.
+//! `tachi host`: reporting a host as down, returning one to service, and moving instances away from a running one or back to it.
 
 mod checks;
 mod closing;
@@ -31,10 +31,9 @@ use crate::settings::Settings;
 use crate::source::{self, Source as _};
 use crate::wiring::{self, Base};
 
-/// How many of the host's last recoveries are looked at for instances that still need an operator.
+/// Number of the host's last recoveries that are checked for instances that still need an operator.
 const LOOKED_AT: u64 = 5;
 
-/// Carries out one of them.
 pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
     match command {
         HostCommand::List(args) => list::run(args).await,
@@ -47,7 +46,7 @@ pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
     }
 }
 
-/// Says how to bring a recovered host back, and what speaks against it now.
+/// Shows how to return a recovered host to service, and what blocks it now.
 async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
     let (told, now) = if let Some(api) = source::cloud(&args.source)? {
         (api.host_return(&args.host).await?, api.now())
@@ -87,7 +86,7 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
     })
 }
 
-/// What speaks for and against putting a host to work again, for whoever asks the API.
+/// Returns the checks and steps of a host's return to service, for the API.
 pub(crate) async fn host_return(
     store: &Store,
     nova: &Nova,
@@ -115,12 +114,12 @@ fn view(facts: &Facts) -> ReturnView {
     }
 }
 
-/// Whether nothing speaks against the host's work.
+/// True if nothing blocks the host's return to service.
 fn is_ready(checked: &[Check]) -> bool {
     !checked.iter().any(Check::is_against)
 }
 
-/// What is known of a host; says what is waited for while Nova or the database does not answer.
+/// Reads the facts about a host; shows what it waits for while Nova or the database does not answer.
 async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
     let work = async {
         let nova = wiring::nova(settings, &base.clock).await?;

@@ -27,12 +27,12 @@ use crate::{out, wiring};
 pub(crate) use from_nova::proposal;
 pub(super) use from_nova::{missing, protect_all};
 
-/// By this our user is known: another's password is never touched.
+/// Description of our own user. Passwords of other users are never touched.
 const OURS: &str = "Made by `tachi init monitors`; nobody logs in as this user";
 
 const RULES: &str = include_str!("../../docs/policy-monitor.yaml");
 
-/// Makes what a cloud needs.
+/// Creates what a cloud needs.
 pub(crate) async fn run(command: InitCommand) -> Result<u8, Failure> {
     match command {
         InitCommand::Monitors(args) => monitors(&args).await,
@@ -45,7 +45,7 @@ fn failed(what: impl Into<String>) -> impl FnOnce(CallError) -> Failure {
     move |error| Failure::new(what, error)
 }
 
-/// A name that can be a file's, and a part of a credential's.
+/// Checks that a name can be part of a file name and of a credential's name.
 fn check_host(host: &str) -> Result<(), Failure> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if !host.is_empty() && !host.starts_with('.') && host.len() <= 200 && host.chars().all(fine) {
@@ -75,7 +75,7 @@ async fn hosts(args: &InitMonitorsArgs, settings: &Settings) -> Result<BTreeSet<
     Ok(hosts)
 }
 
-/// The ids of what a cloud has already.
+/// The objects that a cloud has already.
 struct Cloud {
     admin: Session,
     options: Options,
@@ -137,7 +137,7 @@ fn name_for(host: &str) -> String {
 
 const COLUMNS: [&str; 4] = ["host", "credential", "file", "state"];
 
-/// What a program is told of a host: its credential, the file with its secret, and what has come of them.
+/// Returns the output for a host: its credential, the file with the secret, and the result.
 fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
     json!({"host": host, "credential": name, "file": file.display().to_string(), "state": state})
 }
@@ -148,7 +148,7 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let meanwhile = Meanwhile::of(&args.shape, now);
     let mut rows = Vec::new();
     let ended = each(args, meanwhile, &mut rows).await;
-    // Of those before the one that failed there are secrets already.
+    // The hosts before the one that failed have secrets already.
     if !args.shape.is_told() && (ended.is_ok() || !rows.is_empty()) {
         answer::told(&args.shape, now, COLUMNS, rows, Vec::new)?;
     }
@@ -250,7 +250,7 @@ async fn make(
             .await
             .map_err(failed("making the role"))?,
     };
-    // Known to this process only, and for as long as it runs.
+    // The password is known to this process only, while it runs.
     let password = SecretString::from(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
     let user = if let Some(user) = user {
         let set = admin.set_password(&user.id, &password).await;
@@ -280,7 +280,7 @@ async fn make(
             .await;
         let made = made.map_err(failed(format!("making the application credential {name}")))?;
         if let Err(error) = write_new(&file, &fragment(&options, &name, &made)) {
-            // Nobody would ever know its secret.
+            // The secret of this credential was not written, so nobody could use it.
             _ = admin.delete_application_credential(&user, &made.id).await;
             return Err(error);
         }
@@ -290,7 +290,7 @@ async fn make(
     Ok(())
 }
 
-/// What belongs into masakarimonitors.conf.
+/// Renders the fragment for masakarimonitors.conf.
 fn fragment(options: &Options, name: &str, made: &NewCredential) -> String {
     let mut text = format!("# {name}: for this host only.\n[api]\n");
     let mut pair = |key: &str, value: &str| _ = writeln!(text, "{key} = {value}");
@@ -304,7 +304,7 @@ fn fragment(options: &Options, name: &str, made: &NewCredential) -> String {
     text
 }
 
-/// Whole or not at all, and for nobody else to read.
+/// Writes the file atomically, readable by its owner only.
 fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let wrong = |error| Failure::new(format!("writing {}", file.display()), error);
     let new = file.with_extension("new");

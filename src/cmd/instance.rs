@@ -1,4 +1,4 @@
-//! `tachi instance`: the instances of the region and of recoveries, and what an operator knows of one.
+//! `tachi instance`: the instances of the region and of recoveries, and an operator's resolution of one.
 
 use serde_json::{Value, json};
 use tachi_domain::situation::Protection;
@@ -12,7 +12,6 @@ use crate::cli::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
 use crate::out::{Cell, Column, Sheet, answer};
 use crate::source::{self, Saying, Source};
 
-/// Carries out one of them.
 pub(crate) async fn run(command: InstanceCommand) -> Result<u8, Failure> {
     match command {
         InstanceCommand::List(args) => list(args).await,
@@ -20,7 +19,7 @@ pub(crate) async fn run(command: InstanceCommand) -> Result<u8, Failure> {
     }
 }
 
-/// The same by their old names.
+/// Runs the commands under their old names.
 pub(crate) async fn of_vmove(command: VmoveCommand) -> Result<u8, Failure> {
     match command {
         VmoveCommand::List(args) => list(args.into()).await,
@@ -49,7 +48,7 @@ async fn list(args: InstanceListArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// Those on the hosts that are asked for, with their hosts; and what is said if there are none.
+/// Returns the instances on the requested hosts, with their hosts; and the text for an empty list.
 async fn hosted(
     source: &dyn Source,
     args: &InstanceListArgs,
@@ -153,7 +152,7 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> Sheet<8> {
     })
 }
 
-/// Whether an instance of this name, or whose id begins so, is in a recovery or was given up by one.
+/// True if an instance with this name or id prefix is in a recovery, or was given up by one.
 async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
     let mut all = source.instances(false).await?;
     all.extend(source.instances(true).await?);
@@ -167,7 +166,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
     let (word, on) = args.resolution();
     let source = source::open(&args.source).await?;
     let mut reason = args.consent.reason.clone();
-    // The only resolution that starts an instance while another copy of it may run.
+    // This is the only resolution that starts an instance while another copy of it may run.
     if args.not_running || args.not_running_on.is_some() {
         let (name, what) = on.map_or_else(
             || {
@@ -181,7 +180,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
         let consequence =
             "it may be started elsewhere; if it runs after all, it runs twice, and its disks are destroyed.";
         let mut consent = args.consent.clone();
-        // An instance that is not known is refused below, before anybody is asked about it.
+        // An unknown instance is refused below, before the operator is asked about it.
         consent.yes |= !is_known(source.as_ref(), &args.instance).await?;
         reason = Some(asked(name, &consent, &what, consequence)?);
     }

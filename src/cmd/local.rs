@@ -1,5 +1,5 @@
-//! The API's router in this process, asked by whoever is at the keyboard: what is changed goes by the same checks, events and lines of
-//! the audit log as a client's requests.
+//! The API's router in this process, for the operator at the keyboard: changes go through the same checks, events and audit log
+//! as a client's requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::settings::{Settings, WebBoard};
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Front, Process, Telling};
 
-/// The longest answer that is read.
+/// Size limit of an answer.
 const MOST_BYTES: usize = 1 << 20;
 
-/// How long what is still to be told may take.
+/// Timeout for sending the remaining events at the end.
 const LAST: Duration = Duration::from_secs(5);
 
-/// An administrator, whoever asks: nobody else reaches this router, and who can read the configuration can write into the database.
+/// A validator that accepts the caller as administrator. No other client reaches this router, and a user who can read the configuration can write into the database.
 struct Local(String);
 
 #[async_trait]
@@ -44,16 +44,16 @@ impl TokenValidator for Local {
     }
 }
 
-/// What is about to be done.
+/// An action that is about to be done.
 pub(super) struct Doing<'a> {
-    /// Who wants it, and why if that is told.
+    /// The operator, and the reason if one was given.
     pub(super) by: &'a str,
     /// The command.
     pub(super) command: &'a str,
-    /// Empty for more than one.
+    /// The host; empty for several hosts.
     pub(super) host: &'a str,
     pub(super) intent: &'a str,
-    /// What is said if it cannot be written down beforehand.
+    /// Error text if the intent cannot be written beforehand.
     pub(super) not_done: &'a str,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Opens it, once the audit log has what is about to be done.
+    /// Opens the router, once the audit log has the intent.
     pub(super) async fn open(
         mut settings: Settings,
         base: &Base,
@@ -112,7 +112,7 @@ impl Desk {
         entry
     }
 
-    /// Sends a request; gives what was answered, or why not.
+    /// Sends a request; returns the answer, or the error as text.
     pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value, String> {
         let request = Request::builder()
             .method(method)
@@ -137,7 +137,7 @@ impl Desk {
         Err(why.map_or_else(|| status.to_string(), str::to_owned))
     }
 
-    /// What is still to be written or told goes out first.
+    /// Writes the outcome, and sends the remaining events first.
     pub(super) async fn close(self, text: &str, failed: bool) {
         let mut outcome = self.entry(AuditPhase::Outcome, text);
         outcome.result = Some(if failed {

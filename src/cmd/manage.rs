@@ -1,4 +1,4 @@
-//! `masakari-manage`, for those who have it in their scripts: what it prints where, and with which code it ends.
+//! `masakari-manage`, for operators who use it in their scripts: the same output and the same exit codes.
 
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -7,7 +7,7 @@ use super::{Failure, db};
 use crate::cli::{ConfigArgs, ManageCategory, ManageDb, PurgeArgs, ShapeArgs};
 use crate::out::{self, View};
 
-/// Does what was asked for.
+/// Runs the command.
 pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) -> Result<u8, Failure> {
     let Some(ManageCategory::Db(command)) = category else {
         out::line(format!(
@@ -18,7 +18,7 @@ pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) ->
         return Ok(crate::USAGE);
     };
     match command {
-        // As there: it waits for a server that is not up yet.
+        // As in `masakari-manage`, it waits for a server that is not up yet.
         ManageDb::Sync { version: None } => db::sync(&config, true).await?,
         ManageDb::Sync { version: Some(_) } => {
             return Err(Failure::told(

@@ -45,16 +45,16 @@ pub(super) use draw::progress;
 use feed::Want;
 use state::{Deed, Event, Key, Mon, Options};
 
-/// Ages go on so often.
+/// Interval at which the ages on the screen are updated.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How long the reader waits for a key before it looks whether anybody listens: `q` takes so long at most.
+/// Time that the reader waits for a key before it checks whether its receiver is gone: the maximum delay of `q`.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The size of a frame that goes to no terminal.
+/// Size of a frame that is not drawn on a terminal.
 const PAPER: (u16, u16) = (100, 30);
 
-/// Watches until told to stop.
+/// Watches until it is stopped.
 pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
     let is_screen = std::io::stdout().is_terminal();
     if !args.once && !is_screen {
@@ -93,11 +93,11 @@ pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
     done.map(|()| crate::DONE)
 }
 
-/// A terminal that is given back as it was, whatever happens.
+/// A terminal that is restored in any case.
 struct Screen(Terminal<CrosstermBackend<Stdout>>);
 
 fn give_back() {
-    // Nothing is left to do if it fails.
+    // If this fails, nothing else can be done.
     let _ = execute!(std::io::stdout(), LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
 }
@@ -117,7 +117,7 @@ impl Screen {
             }));
         });
         enable_raw_mode().map_err(broken)?;
-        // From here on it is given back when this goes.
+        // From here on the terminal is restored when this is dropped.
         let screen = Terminal::new(CrosstermBackend::new(std::io::stdout())).map(Self);
         let entered = execute!(std::io::stdout(), EnterAlternateScreen, cursor::Hide);
         match (screen, entered) {
@@ -146,7 +146,7 @@ async fn watched(
     let began = Instant::now();
     let mut ended = signal(SignalKind::terminate()).map_err(broken)?;
     let mut hung_up = signal(SignalKind::hangup()).map_err(broken)?;
-    // The keys go first: the screen is given back when nobody reads them any more.
+    // The keys are dropped first: the screen is restored after their reader has stopped.
     let mut screen = Screen::take()?;
     let mut keys = Keys::read();
     let mut ticks = tokio::time::interval(TICK);
@@ -156,7 +156,7 @@ async fn watched(
             .0
             .draw(|frame| draw::draw(mon, frame.buffer_mut()))
             .map_err(broken)?;
-        // Each of them keeps what it has when another comes first; the command goes on where it was.
+        // Each of them is cancel-safe; the command continues where it was.
         let event = tokio::select! {
             key = keys.pressed.recv() => match key {
                 Some(Pressed::Key(key)) => Event::Key(key),
@@ -191,9 +191,9 @@ async fn watched(
     }
 }
 
-/// Runs one of our own commands, as it would be typed; gives what it said.
+/// Runs one of our own commands, as it would be typed; returns its output.
 async fn command(words: Vec<String>) -> Vec<String> {
-    // The file that we were started from, even if another has its name now.
+    // This is the file that the process was started from, even if another has its name now.
     let done = tokio::process::Command::new("/proc/self/exe")
         .args(&words)
         .stdin(Stdio::null())
@@ -215,10 +215,10 @@ async fn command(words: Vec<String>) -> Vec<String> {
     }
 }
 
-/// What comes from the terminal.
+/// An input from the terminal.
 enum Pressed {
     Key(Key),
-    /// Its size has changed, or it is no key of ours.
+    /// A change of the size, or an unused key.
     Other,
     /// Ctrl-C.
     Stop,
@@ -239,7 +239,7 @@ impl Keys {
 }
 
 impl Drop for Keys {
-    /// What is typed from now on is not ours: a reader that goes on would take it from the shell.
+    /// Stops the reader. Keys typed from now on belong to the shell, and a running reader would take them.
     fn drop(&mut self) {
         self.pressed.close();
         if let Some(reader) = self.reader.take() {
@@ -256,7 +256,7 @@ fn read(tell: &mpsc::Sender<Pressed>) {
             Ok(true) => event::read().map(|input| pressed(&input)),
             Err(error) => Err(error),
         };
-        // Without a terminal there is nobody to look.
+        // Without a terminal nobody watches.
         let Ok(pressed) = pressed else { return };
         if tell.blocking_send(pressed).is_err() {
             return;

@@ -1,4 +1,4 @@
-//! `tachi monitor`: the monitors that sign that they are at work.
+//! `tachi monitor`: the monitors that send heartbeats.
 
 use serde_json::json;
 use tachi_domain::count;
@@ -10,7 +10,6 @@ use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
 use crate::out::{Cell, Column, Sheet, answer};
 use crate::source;
 
-/// Carries out one of them.
 pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
     match command {
         MonitorCommand::List(args) if args.muted => reporter::list(args).await,

@@ -1,4 +1,4 @@
-//! `tachi` alone: how the region is, where that can be read at once, and what can be typed.
+//! `tachi` alone: the state of the region, if it can be read at once, and the commands.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::Failure;
 use crate::cli::{SourceArgs, overview};
 use crate::{out, source};
 
-/// Help must not wait for a region that is away.
+/// Timeout for the state: help must not wait for a region that is down.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Prints both.
+/// Prints the state and the overview.
 pub(crate) async fn run() -> u8 {
     if let Ok(Ok(sentence)) = tokio::time::timeout(LIMIT, sentence()).await {
         out::told(sentence);
@@ -21,7 +21,7 @@ pub(crate) async fn run() -> u8 {
     crate::DONE
 }
 
-/// The first line of `tachi status`.
+/// Returns the first line of `tachi status`.
 async fn sentence() -> Result<String, Failure> {
     let source = source::open_quiet(&SourceArgs::default()).await?;
     let seen = source.situation().await?;

@@ -9,7 +9,7 @@ use crate::cli::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
 use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::wiring;
 
-/// Shows the rules, or what they say.
+/// Shows the rules, or checks them.
 pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
     match command {
         PolicyCommand::Sample => {
@@ -40,7 +40,7 @@ fn list(loaded: &tachi_policy::Loaded, shape: &ShapeArgs) -> Result<(), Failure>
     Ok(())
 }
 
-/// Says whether a rule would admit whoever is described: exit code 0 if it would, 1 if not.
+/// Checks whether a rule would allow the described user: exit code 0 if it would, 1 if not.
 fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
     let loaded = wiring::policy::read(&command_settings(&args.config)?.oslo_policy)?;
     for warning in &loaded.warnings {

@@ -9,7 +9,7 @@ use crate::cli::GrantsArgs;
 use crate::cmd::{Failure, command_settings};
 use crate::out;
 
-/// Prints what each user needs, or gives it.
+/// Prints the grants that each user needs, or applies them.
 pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
     let settings = command_settings(&args.config)?;
     let options = settings.database.once();
@@ -30,7 +30,7 @@ pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
         .filter_map(|(role, user)| Some((role, user?)))
         .collect();
     for (at, (_, user)) in users.iter().enumerate() {
-        // With the rights of both it would be one user for all again.
+        // A user with the rights of both would be one user for everything again.
         if users[..at].iter().any(|(_, other)| other == user) {
             return Err(Failure::usage(format!(
                 "{user} is named twice: give each its own user"

@@ -1,4 +1,4 @@
-//! `demo --board`: somebody looks on in a browser, and nothing happens before he is there.
+//! `demo --board`: the demo in a browser. Nothing happens before the viewer presses Enter.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::cmd::Failure;
 
-/// Where the board is, and who may look.
+/// Address and login of the board.
 pub(super) struct Board {
     pub(super) url: String,
     pub(super) user: String,
@@ -15,20 +15,20 @@ pub(super) struct Board {
     pub(super) project: String,
 }
 
-/// Waits for Enter; where nobody sits at a keyboard, for nothing.
+/// Waits for Enter; returns at once if standard input is no terminal.
 pub(super) async fn enter(question: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Ok(());
     }
     let mut to = std::io::stderr();
-    // If the question cannot be shown, nobody answers it.
+    // If the question cannot be shown, it gets no answer.
     let _ = write!(to, "{question} ");
     let _ = to.flush();
     let (said, heard) = oneshot::channel();
-    // A thread of the runtime would keep it from ending while it reads.
+    // A thread of the runtime would keep the runtime from ending while it reads.
     std::thread::spawn(move || {
         let read = std::io::stdin().read_line(&mut String::new());
-        // Nobody listens any more after Ctrl-C.
+        // After Ctrl-C the receiver is gone.
         let _ = said.send(read);
     });
     match heard.await {
@@ -38,7 +38,7 @@ pub(super) async fn enter(question: &str) -> Result<(), Failure> {
     }
 }
 
-/// Until somebody stops it.
+/// Waits until the process is stopped.
 pub(super) async fn stopped() -> Result<(), Failure> {
     let mut term =
         signal(SignalKind::terminate()).map_err(|error| Failure::new("waiting for signals", error))?;

@@ -15,7 +15,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Logs in; `base` is the API's `/v1`.
+    /// Logs in; `base` is the URL of the API's `/v1`.
     pub(super) async fn login(login: &Credentials, base: String) -> Result<Self, Failure> {
         let wrong = |error: reqwest::Error| Failure::new("logging in to the simulated Keystone", error);
         let http = reqwest::Client::builder()
@@ -77,7 +77,7 @@ impl Client {
     }
 }
 
-/// A member of an answer as text; empty without it.
+/// Returns a field of an answer as text; empty if it is missing.
 pub(super) fn text(value: &Value, pointer: &str) -> String {
     value
         .pointer(pointer)

@@ -1,4 +1,4 @@
-//! What is lost in the demo: the hosts that fail, their racks, and the instances on them.
+//! Losses of the demo: the hosts that fail, their racks, and the instances on them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) struct Covered {
     pub(super) tagged: bool,
 }
 
-/// The seed chooses who fails.
+/// Returns the hosts that fail, chosen by the seed.
 pub(super) fn failing(args: &DemoArgs, region: &Region, hosts: &[String]) -> Vec<String> {
     let count = u64::try_from(hosts.len()).unwrap_or(1).max(1);
     let index = usize::try_from((args.seed.wrapping_mul(7).wrapping_add(1)) % count).unwrap_or_default();
@@ -38,7 +38,7 @@ pub(super) fn failing(args: &DemoArgs, region: &Region, hosts: &[String]) -> Vec
         .collect()
 }
 
-/// Says in Nova which hosts are one rack: an aggregate each, with the key that the guards look for.
+/// Creates an aggregate in Nova for each rack, with the key that the guards read.
 pub(super) fn name_racks(region: &Region) -> Result<(), Failure> {
     let wrong = |error| Failure::new("naming the racks", error);
     let mut racks: BTreeMap<String, Vec<String>> = BTreeMap::new();

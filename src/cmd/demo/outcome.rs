@@ -1,4 +1,4 @@
-//! What came of a demo.
+//! Result of a demo.
 
 use std::time::Duration;
 
@@ -28,14 +28,14 @@ pub(super) struct Outcome {
     pub(super) doubled: Vec<String>,
     pub(super) failed_hosts: Vec<String>,
     pub(super) instances: Vec<Instance>,
-    /// The failure domain that was approved, and why its recoveries were held until then.
+    /// The failure domain that was approved, and the reasons why its recoveries were on hold until then.
     pub(super) approved: Option<(String, Vec<String>)>,
     pub(super) proof: Option<String>,
     pub(super) reason: Option<String>,
 }
 
 impl Outcome {
-    /// One that never got as far as an outcome.
+    /// Returns the outcome of a demo that failed before it had a result.
     pub(super) fn failed(args: &DemoArgs, reason: &str) -> Self {
         let DemoArgs {
             hosts,
@@ -65,22 +65,22 @@ impl Outcome {
         }
     }
 
-    /// Instances of the failed hosts that run again.
+    /// Counts the instances of the failed hosts that run again.
     pub(super) fn recovered(&self) -> usize {
         self.instances.iter().filter(|one| one.to.is_some()).count()
     }
 
-    /// Instances that run nowhere, though nobody decided that they should not.
+    /// Counts the instances that run nowhere, though no policy or operator decided that.
     pub(super) fn lost(&self) -> usize {
         self.instances.iter().filter(|one| one.lost).count()
     }
 
-    /// Every instance that the policy covers runs exactly once, and nothing is waiting for an operator.
+    /// True if every instance that the policy covers runs exactly once, and nothing is waiting for an operator.
     pub(super) fn is_good(&self) -> bool {
         self.reason.is_none() && self.double_runs == 0 && self.lost() == 0
     }
 
-    /// Seconds from the pulled plug to the first and to the last instance that ran again.
+    /// Returns the seconds from the power loss to the first and to the last instance that ran again.
     pub(super) fn seconds(&self) -> Option<(f64, f64)> {
         let seconds = self.instances.iter().filter_map(|one| one.seconds);
         seconds.fold(None, |range, one| {
@@ -89,7 +89,7 @@ impl Outcome {
         })
     }
 
-    /// For how long each instance that runs again was down, and whether it is marked.
+    /// Returns the downtime of each instance that runs again, and true for an instance with HA_Enabled.
     pub(super) fn down(&self) -> Vec<(bool, Duration)> {
         let back = self
             .instances
@@ -99,7 +99,7 @@ impl Outcome {
             .collect()
     }
 
-    /// The object of `--json`.
+    /// Returns the object of `--json`.
     pub(super) fn to_json(&self) -> String {
         let (first, total) = self
             .seconds()

@@ -1,4 +1,4 @@
-//! The scene: a region, our API and engine on it, and what is seen of the recovery.
+//! The scene: a region, our API and engine on it, and the state of the recovery as a client sees it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,9 +28,9 @@ pub(super) struct Scene {
     pub(super) args: SceneArgs,
     /// The hosts that fail.
     pub(super) failing: Vec<String>,
-    /// The instances on them.
+    /// The instances on the failing hosts.
     pub(super) covered: Vec<Covered>,
-    /// How many instances of the whole region are marked.
+    /// Number of instances in the whole region with HA_Enabled.
     tagged: usize,
     region: Region,
     process: Process,
@@ -38,13 +38,13 @@ pub(super) struct Scene {
     client: Client,
     api: std::net::SocketAddr,
     struck: std::sync::OnceLock<(Moment, Vec<String>)>,
-    /// The domain that was approved, and why its recoveries were held.
+    /// The failure domain that was approved, and the reasons why its recoveries were on hold.
     approved: std::sync::OnceLock<(String, Vec<String>)>,
-    /// What they waited for then.
+    /// The waits of these recoveries at the time of the approval.
     held_then: std::sync::OnceLock<Vec<Wait>>,
 }
 
-/// What was asked for.
+/// Parameters of the demo's region and faults.
 #[derive(Clone, Copy)]
 pub(super) struct SceneArgs {
     pub(super) hosts: u16,
@@ -91,7 +91,7 @@ impl Scene {
             .into_iter()
             .map(|host| host.name)
             .collect();
-        // The last host is kept in reserve by the methods that want one.
+        // The last host is a reserved host, for the methods that use one.
         let spare = if args.method == Method::Auto {
             None
         } else {
@@ -158,7 +158,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Where it can be looked at.
+    /// Returns the address and the login of the board.
     pub(super) fn board(&self) -> Board {
         let login = self.region.sandbox.credentials();
         Board {
@@ -185,7 +185,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Pulls the plug, and reports it as a host monitor does.
+    /// Cuts the power of the failing hosts, or injects the fault, and reports it as a host monitor does.
     pub(super) async fn strike(&self) -> Result<(), Failure> {
         let region = self.region.sandbox.region();
         let wrong = |error| Failure::new("breaking the simulated host", error);
@@ -215,7 +215,7 @@ impl Scene {
         let at = region.clock().now();
         let mut notifications = Vec::new();
         for host in &self.failing {
-            // The monitor only knows that it does not hear the host: whether it is off is the engine's to find out.
+            // The monitor only knows that the host is silent: the engine has to find out whether it is off.
             let body = json!({ "notification": {
                 "type": "COMPUTE_HOST", "hostname": host, "generated_time": iso(SystemClock.wall()),
                 "payload": { "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN" },
@@ -228,14 +228,14 @@ impl Scene {
             .map_err(|_| Failure::told("the demo struck twice"))
     }
 
-    /// Whether every recovery of a lost rack is held, so that an operator can see all of it and decide.
+    /// True if every recovery of a lost rack is on hold, so that an operator can see all of it and decide.
     pub(super) fn waits_for_a_word(&self, seen: &Seen) -> bool {
         self.args.fault == Some(DemoFault::RackLoss)
             && self.approved.get().is_none()
             && seen.told.iter().all(Told::is_held)
     }
 
-    /// What the operator of this demo says: the rack is known to be without power, so all of it may be recovered. The same
+    /// Approves as the operator of this demo: the rack is known to be without power, so all of it may be recovered. The same
     /// as `tachi recovery approve --domain`.
     pub(super) async fn approve(&self, seen: &Seen) -> Result<String, Failure> {
         let rack = self.failing.first().map(|host| lost::rack_of(&self.region, host));
@@ -255,7 +255,7 @@ impl Scene {
         ))
     }
 
-    /// Says it of all that the domain holds; of how many it was heard.
+    /// Approves each recovery that is on hold because of the domain; returns their number.
     async fn approve_domain(&self, domain: &str, by: &str) -> Result<usize, Failure> {
         let desk = self.base.store.desk();
         let wrong = |error| Failure::new("reading the recoveries", error);
@@ -277,7 +277,7 @@ impl Scene {
         Ok(held.len())
     }
 
-    /// The engine has not heard the word yet: what was held then still says the same.
+    /// True while the engine has not read the approval: a recovery still shows the wait that it had before.
     pub(super) fn was_just_approved(&self, seen: &Seen) -> bool {
         let Some(waits) = self.held_then.get() else {
             return false;
@@ -286,7 +286,7 @@ impl Scene {
         seen.told.iter().any(|told| told.is_held() && old(told))
     }
 
-    /// Seconds since the plug was pulled.
+    /// Returns the seconds since the power loss.
     pub(super) fn seconds(&self) -> f64 {
         self.struck.get().map_or(0.0, |(at, _)| {
             self.region
@@ -299,13 +299,13 @@ impl Scene {
         })
     }
 
-    /// Looks at the API and at the ledger.
+    /// Reads the state from the API and from the ledger.
     pub(super) async fn look(&self) -> Result<Seen, Failure> {
         let Some((at, notifications)) = self.struck.get() else {
             return Err(Failure::told("nothing has failed yet"));
         };
         let mut told = Vec::new();
-        // The API has Masakari's fields, and no other.
+        // The API has only Masakari's fields, so the wait is read from the store.
         let recoveries = self.base.store.desk().recoveries(true).await;
         let recoveries = recoveries.map_err(|error| Failure::new("listing recoveries", error))?;
         for id in notifications {
@@ -329,7 +329,7 @@ impl Scene {
         Ok(Seen { told, back })
     }
 
-    /// What came of it, by the ledger.
+    /// Judges the outcome by the ledger.
     pub(super) fn judge(&self, seen: &Seen) -> Outcome {
         let region = self.region.sandbox.region();
         let left: Vec<&str> = seen
@@ -373,7 +373,7 @@ impl Scene {
                     .unwrap_or_else(|| format!("the notification is {}", told.status))
             })
             .collect();
-        // A word about a device also speaks of a host that "is off": only a proof begins with the host's name.
+        // A line about a device may also contain that a host "is off": only a proof begins with the host's name.
         let is_proof = |text: &str| {
             let hosts = self.failing.iter();
             hosts.into_iter().any(|host| {
@@ -406,15 +406,15 @@ impl Scene {
         }
     }
 
-    /// Stops everything.
+    /// Stops API, engine and region.
     pub(super) async fn end(self) {
         serve::stop(self.process, self.base).await;
-        // The process ends anyway; there is nothing to be lost in a simulated region.
+        // The process ends anyway, and a simulated region has nothing to lose.
         let _ = self.region.sandbox.stop().await;
     }
 }
 
-/// As evenly as it goes, the rest to the first ones.
+/// Spreads the instances as evenly as possible; the first hosts get the rest.
 fn split(instances: u32, hosts: usize) -> Vec<usize> {
     let instances = usize::try_from(instances).unwrap_or_default();
     let (each, rest) = (instances / hosts.max(1), instances % hosts.max(1));

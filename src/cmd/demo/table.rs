@@ -1,4 +1,4 @@
-//! The end of a demo, for people.
+//! Result table of a demo.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -15,7 +15,7 @@ pub(super) fn print(outcome: &Outcome) {
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    // The marked ones are what an operator looks for.
+    // Instances with HA_Enabled come first: operators look for them.
     let mut instances: Vec<_> = outcome.instances.iter().collect();
     instances.sort_by(|a, b| {
         let order = b.tagged.cmp(&a.tagged);

@@ -1,4 +1,4 @@
-//! What the API tells of a recovery, and what is seen of the instances beside it.
+//! State of a recovery as the API shows it, and of the instances in the ledger.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub(super) struct Told {
     pub(super) status: String,
     pub(super) message: Option<String>,
-    /// What its recovery waits for.
+    /// The reason why its recovery waits.
     pub(super) wait: Option<Wait>,
     pub(super) tasks: Vec<(String, String)>,
     pub(super) vmoves: Vec<(String, String, Option<String>, Option<String>)>,
@@ -57,15 +57,15 @@ impl Told {
     }
 }
 
-/// What is seen at one moment.
+/// The state at one moment.
 pub(super) struct Seen {
     pub(super) told: Vec<Told>,
-    /// Instances of the failed hosts that run somewhere else, with the seconds it took.
+    /// Instances of the failed hosts that run on another host: the host, and the seconds until then.
     pub(super) back: BTreeMap<Uuid, (String, f64)>,
 }
 
 impl Seen {
-    /// Nothing more will happen without a person.
+    /// True if nothing more will happen without an operator.
     pub(super) fn is_settled(&self) -> bool {
         self.told
             .iter()

@@ -15,12 +15,12 @@ use tachi_domain::count;
 pub(super) struct View {
     silent: bool,
     bars: Option<Bars>,
-    /// What was said, of which of the failed hosts.
+    /// Texts that were printed, each with the index of its failed host.
     told: BTreeSet<(usize, String)>,
     shares: usize,
 }
 
-/// How many columns a line's time takes.
+/// Columns of the time in front of a line.
 const WHEN: usize = 9;
 
 struct Bars {
@@ -30,7 +30,7 @@ struct Bars {
 }
 
 impl View {
-    /// A view for `--json`, for a terminal, or for anything else.
+    /// Creates a view for `--json`, for a terminal, or for anything else.
     pub(super) fn new(json: bool, terminal: bool) -> Self {
         let bars = (!json && terminal).then(|| {
             let all = indicatif::MultiProgress::new();
@@ -57,7 +57,7 @@ impl View {
         }
         let text = out::wrapped(text, WHEN);
         match &self.bars {
-            // A terminal that has gone away takes nothing from the demo's result.
+            // A failed write to the terminal does not affect the demo's result.
             Some(bars) => {
                 let _ = bars.all.println(&text);
             }
@@ -65,7 +65,7 @@ impl View {
         }
     }
 
-    /// The stage is set.
+    /// Prints that the region, API and engine are up.
     pub(super) fn scene(&mut self, scene: &Scene, took: Duration) {
         self.say(&format!(
             "{} and {} simulated, API and engine up ({:.1} s, seed {})",
@@ -80,7 +80,7 @@ impl View {
         }
     }
 
-    /// Where it can be looked at, and how one gets in. The region is simulated, and its password opens nothing else.
+    /// Prints the address and the login of the board. The region is simulated, and its password opens nothing else.
     pub(super) fn board(&self, board: &Board) {
         self.say(&format!("board     {}", board.url));
         self.say(&format!(
@@ -89,7 +89,7 @@ impl View {
         ));
     }
 
-    /// The plug is pulled.
+    /// Prints which hosts have failed.
     pub(super) fn struck(&mut self, scene: &Scene) {
         let hosts = scene.failing.join(", ");
         let what = match scene.args.fault {
@@ -111,13 +111,13 @@ impl View {
         ));
     }
 
-    /// What is seen now.
+    /// Prints the news of the current state.
     pub(super) fn show(&mut self, scene: &Scene, seen: &Seen) {
         let at = scene.seconds();
         let mut lines = Vec::new();
         for (of, (told, host)) in seen.told.iter().zip(&scene.failing).enumerate() {
             for (task, text) in &told.tasks {
-                // Single instances are what the bar and the table are for.
+                // The bar and the table show single instances.
                 let single =
                     task == "EvacuateInstancesTask" && !text.contains("instances") && !text.contains("ALARM");
                 if !single && self.told.insert((of, text.clone())) {
@@ -129,8 +129,8 @@ impl View {
                     });
                 }
             }
-            // A recovery that is on hold gives its reason as a step and as its message, and so does the next host of its rack, with
-            // other numbers; once is enough.
+            // A recovery on hold gives its reason as a step and as its message, and so does the next host of its rack, with
+            // other numbers. The view prints it once.
             let message = told.message.as_deref();
             let by_another = told.is_held() && seen.told.iter().take(of).any(Told::is_held);
             let is_known = |message: &str| self.told.iter().any(|(_, told)| message.ends_with(told.as_str()));
@@ -164,7 +164,7 @@ impl View {
             bars.status.tick();
             return;
         }
-        // A line for each fifth of the way, not one for each instance.
+        // The view prints a line for each fifth of the instances, not for each instance.
         let share = (back * 5).checked_div(all).unwrap_or_default();
         if share > self.shares {
             self.shares = share;
@@ -173,16 +173,16 @@ impl View {
         }
     }
 
-    /// Somebody has said something.
+    /// Prints an operator's action.
     pub(super) fn said(&mut self, scene: &Scene, text: &str) {
         self.say(&format!("{:>5.1} s  {text}", scene.seconds()));
     }
 
-    /// Leaves the terminal as it was.
+    /// Restores the terminal.
     pub(super) fn end(&mut self) {
         if let Some(bars) = self.bars.take() {
             bars.status.finish_and_clear();
-            // Stopped early, it shows how far it came.
+            // If the demo stops early, the bar shows how far it came.
             bars.moves.abandon();
         }
     }

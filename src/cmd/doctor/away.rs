@@ -1,5 +1,5 @@
-//! `tachi doctor` of an API: what is found of the region is checked as on a controller. What is about a controller's own files and its way
-//! to Nova is not checkable from here, and never called good; what an engine's last doctor by the clock has found is told instead.
+//! `tachi doctor` through an API. Findings of the region are checked as on a controller. A controller's own files and its access to Nova
+//! are not checkable from here, and never pass; instead it shows the result of the last doctor that an engine has run as a scheduled job.
 
 use tachi_domain::Timestamp;
 use tachi_domain::situation::Grade;
@@ -11,15 +11,15 @@ use crate::cmd::Failure;
 use crate::schedule::Job;
 use crate::source::Source;
 
-/// What is said of a check that only a controller can make.
+/// Details of a check that only a controller can make.
 const ELSEWHERE: &str = "not checkable from here: it is about a controller's own files, database or way to Nova; run `tachi doctor` there";
 
-/// A doctor by the clock that is older says nothing good any more: it is done once a day, and may be late.
+/// Maximum age of a scheduled doctor that still counts as good: it runs once a day, and may be late.
 const OLD_SECONDS: i64 = 26 * 3_600;
 
 const BY_THE_CLOCK: &str = "doctor-by-the-clock";
 
-/// Everything, as far as it can be told from here.
+/// Returns all checks, as far as the API can answer them.
 pub(super) async fn all(api: &dyn Source) -> Result<Vec<Check>, Failure> {
     let read = Read {
         situation: Some(Ok((api.situation().await?, None))),
@@ -32,7 +32,7 @@ pub(super) async fn all(api: &dyn Source) -> Result<Vec<Check>, Failure> {
     Ok(all)
 }
 
-/// Nothing of the configuration was read here.
+/// Replaces a check that needs the configuration, which was not read here.
 fn elsewhere(one: Check) -> Check {
     if one.name == checks::CONFIGURATION || one.details == NOT_READ {
         return check(one.name, Grade::Unknown, ELSEWHERE);

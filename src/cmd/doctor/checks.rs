@@ -1,4 +1,4 @@
-//! The checks: each is a function of what was read, and reads nothing itself.
+//! The checks. Each is a function of the data that was read, and reads nothing itself.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +9,26 @@ use tachi_operator::{FindingView, SituationView};
 use super::super::upgrade;
 use super::worst::{self, Rules};
 
-/// So many of what a finding is about are named.
+/// Limit of the subjects of a finding that are named.
 const NAMED: usize = 5;
 
-/// What is said of a check that was not reached.
+/// Details of a check that was not reached.
 pub(super) const NOT_READ: &str = "not looked at: the configuration cannot be read";
 
-/// The check of the configuration, which all others need.
+/// Name of the check of the configuration, which all other checks need.
 pub(super) const CONFIGURATION: &str = "configuration";
 
-/// Everything that is looked at. What is `None` was not reached.
+/// Input of the checks. `None` was not reached.
 pub(super) struct Read {
-    /// What looks wrong in the configuration, or why it cannot be read.
+    /// Doubts about the configuration, or why it cannot be read.
     pub(super) config: Result<Vec<String>, String>,
-    /// What an operator vouches for in the devices' file, or why it cannot be read.
+    /// Facts that an operator asserts in the devices' file, or why it cannot be read.
     pub(super) devices: Option<Result<Vec<String>, String>>,
-    /// What looks wrong in the policy's files.
+    /// Doubts about the policy's files.
     pub(super) policy: Option<Result<Vec<String>, String>>,
-    /// What `tachi doctor --upgrade` finds.
+    /// Results of `tachi doctor --upgrade`.
     pub(super) upgrade: Option<Result<Vec<upgrade::Check>, String>>,
-    /// How the region is, and what recoveries go by where that is configured.
+    /// The situation of the region, and the rules of recoveries if they are configured here.
     pub(super) situation: Option<Result<(SituationView, Option<Rules>), String>>,
 }
 
@@ -44,7 +44,7 @@ impl Default for Read {
     }
 }
 
-/// A check, and what came of it.
+/// A check and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) name: String,
@@ -64,7 +64,7 @@ pub(super) fn check(name: impl Into<String>, grade: Grade, details: impl Into<St
     }
 }
 
-/// All of them, in the order in which a cause comes before what it causes. They are always the same ones: what could not be looked at is
+/// Returns all checks, causes before their effects. The list is always the same: a check that could not be made is
 /// unknown.
 pub(super) fn all(read: &Read) -> Vec<Check> {
     let mut all = vec![
@@ -94,10 +94,10 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
     all
 }
 
-/// The check of what monitors' heartbeats count for (R15).
+/// Name of the check of what monitors' heartbeats count for (R15).
 const HEARTBEATS: &str = "monitor-heartbeats";
 
-/// The hosts none of whose monitors can contradict a claim that the host is off.
+/// Finds the hosts none of whose monitors can contradict a claim that the host is off.
 fn heartbeats(situation: &SituationView) -> Check {
     let alive = || situation.monitors.iter().filter(|one| one.grade != Grade::Err);
     if alive().next().is_none() {
@@ -146,13 +146,14 @@ fn heartbeats(situation: &SituationView) -> Check {
     }
 }
 
-/// What can be found. That an instance is being moved is never found by itself: it is a reason that the instance has.
+/// Returns the codes of the checks. An instance that is being moved is never a finding of its own, only a reason of the
+/// instance.
 pub(super) fn codes() -> impl Iterator<Item = Code> {
     let all = Code::ALL.iter().copied();
     all.filter(|code| *code != Code::InstanceMoving)
 }
 
-/// Something that can be read, and about which something may be said.
+/// Checks an input that can be read and about which there may be doubts.
 fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
     match read {
         None => check(name, Grade::Unknown, NOT_READ),
@@ -162,7 +163,7 @@ fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
     }
 }
 
-/// One for each of `tachi doctor --upgrade`, which leaves out what it does not come to.
+/// Returns a check for each result of `tachi doctor --upgrade`, which omits checks that it does not reach.
 fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
     let (seen, why) = match read {
         None => (&[][..], NOT_READ.to_owned()),
@@ -192,13 +193,13 @@ fn upgraded(one: &upgrade::Check) -> Check {
     check(slug(one.name), grade, one.details.as_deref().unwrap_or_default())
 }
 
-/// As it can be typed.
+/// Returns a name as it can be typed.
 fn slug(name: &str) -> String {
     let name = name.to_ascii_lowercase().replace([' ', '_'], "-");
     name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "")
 }
 
-/// What is found of a code. That nothing is says something good only if what it is read from is there and young.
+/// Checks a code. No finding means good only if the underlying data exists and is current.
 fn found(code: Code, situation: &SituationView) -> Check {
     let all: Vec<_> = situation.findings.iter().filter(|one| one.code == code).collect();
     if let Some(worst) = all.iter().max_by_key(|one| one.grade) {
@@ -218,7 +219,7 @@ fn found(code: Code, situation: &SituationView) -> Check {
     }
 }
 
-/// Why nobody knows whether there is something to be found of a code although the rest of the region is known.
+/// Returns why a code cannot be assessed, although the rest of the region is known.
 fn unseen(code: Code, situation: &SituationView) -> Option<String> {
     let lacks = |aspect| situation.not_assessed.contains(&aspect);
     let is = |codes: &[Code]| codes.contains(&code);
@@ -235,7 +236,7 @@ fn unseen(code: Code, situation: &SituationView) -> Option<String> {
     }
 }
 
-/// The registered hosts of which no monitor at work tells what comes of their guests.
+/// Lists the registered hosts where no running monitor has reported what happens to their guests.
 fn guests(situation: &SituationView) -> Option<String> {
     let hosts = situation.segments.iter().flat_map(|segment| &segment.hosts);
     let mut unknown = Vec::new();
@@ -255,7 +256,7 @@ fn guests(situation: &SituationView) -> Option<String> {
     (!unknown.is_empty()).then(|| format!("{}: {why}", named(&unknown)))
 }
 
-/// Some of them, and how many more there are.
+/// Returns the first subjects, and the number of the others.
 pub(super) fn named(subjects: &[&str]) -> String {
     let some: Vec<&str> = subjects.iter().take(NAMED).copied().collect();
     match subjects.len().saturating_sub(NAMED) {
@@ -487,7 +488,7 @@ mod tests {
         assert_eq!(rights.details, "not looked at before this is good: nova");
     }
 
-    /// The page of the book: each check in a row that begins with its name.
+    /// Each check is a row of the page that begins with the check's name.
     #[test]
     fn the_page_lists_every_check_and_no_other_in_the_same_order() {
         let page = include_str!("../../../docs/reference/doctor.md");

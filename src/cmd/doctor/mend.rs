@@ -1,6 +1,6 @@
-//! `tachi doctor --fix`: what can be mended with rows and files of ours. Nothing is switched, and no instance is touched.
+//! `tachi doctor --fix`: fixes with our own rows and files. No power is switched, and no instance is touched.
 //!
-//! Each mend looks for itself what is wrong, so that a second one finds nothing to do, and is in the audit log before it is done.
+//! Each fix checks itself what is wrong, so that a second run finds nothing to do, and is in the audit log before it is done.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -22,20 +22,20 @@ use crate::out;
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
-/// As the audit log names us.
+/// Name of this command in the audit log.
 const COMMAND: &str = "tachi doctor --fix";
 
-/// What can be done about a check.
+/// A fix for a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mend {
-    /// Hosts of Nova's are put into segments.
+    /// Puts hosts of Nova into segments.
     Segments,
-    /// Files with secrets are closed to others.
+    /// Closes files with secrets to others.
     Files,
 }
 
 impl Mend {
-    /// What helps against a check of this name, if something does.
+    /// Returns the fix for the check of this name, if there is one.
     fn of(check: &str) -> Option<Self> {
         match check {
             "no-hosts" | "host-not-in-segment" => Some(Self::Segments),
@@ -45,12 +45,12 @@ impl Mend {
     }
 }
 
-/// Whether something helps against a check.
+/// True if there is a fix for the check.
 pub(super) fn is_mended(check: &str) -> bool {
     Mend::of(check).is_some()
 }
 
-/// Mends what was named, or all that can be.
+/// Fixes the named check, or all that can be fixed.
 pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.source.config)?;
@@ -92,7 +92,7 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     Ok(if args.check { code(worst) } else { crate::DONE })
 }
 
-/// The checks that were asked for and are not good.
+/// Returns the requested checks that did not pass.
 async fn wrong(args: &DoctorArgs) -> Result<Vec<Check>, Failure> {
     let all = checks::all(&read(&args.source.config).await);
     let shown = match &args.name {
@@ -105,14 +105,14 @@ async fn wrong(args: &DoctorArgs) -> Result<Vec<Check>, Failure> {
     Ok(bad.cloned().collect())
 }
 
-/// Gives how many hosts were put into a segment.
+/// Puts hosts into segments; returns their number.
 async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result<usize, Failure> {
     let missing = missing(settings, base).await?;
     missing.lines().iter().for_each(out::told);
     if missing.is_empty() || args.dry_run {
         return Ok(0);
     }
-    // The settings are used up; they are read again as they were.
+    // The settings were consumed, so they are read again.
     let made = Box::pin(missing.put(command_settings(&args.source.config)?, base, COMMAND)).await?;
     out::line(format!(
         "mended: {} in segments now",
@@ -121,7 +121,7 @@ async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result
     Ok(made)
 }
 
-/// Gives how many files were closed.
+/// Closes files to others; returns their number.
 async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) -> Result<usize, Failure> {
     let open = settings.open_files();
     if open.is_empty() {
@@ -164,7 +164,7 @@ async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) ->
     Ok(open.len())
 }
 
-/// Takes from others what they may do with a file, and leaves its owner and group what they may.
+/// Removes the rights of others on a file, and keeps those of its owner and group.
 fn close(file: &Path) -> std::io::Result<()> {
     let mut permissions = std::fs::metadata(file)?.permissions();
     permissions.set_mode(permissions.mode() & 0o7770);

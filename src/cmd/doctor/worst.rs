@@ -1,5 +1,5 @@
-//! How long it takes at worst from the power loss of a host to the first evacuation: what monitors say of themselves, what Nova's silence
-//! and the fence devices may take by the configuration, and our own part. What Nova takes for its calls is not in it.
+//! Worst-case time from the power loss of a host to the first evacuation. It adds what monitors report of themselves, what Nova's silence
+//! and the fence devices may take by the configuration, and our own part. The time of Nova's own calls is not included.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use tachi_operator::SituationView;
 use super::checks::{Check, check};
 use crate::settings::Settings;
 
-/// Its name.
+/// Name of the check.
 pub(super) const NAME: &str = "worst-case-time";
 
-/// What the engine goes by.
+/// Rules of the engine.
 pub(super) struct Rules {
     policy: Policy,
     sweep: Duration,
     warning: Duration,
-    /// Of each registered host; empty where nobody asks devices.
+    /// The levels of each registered host; empty if the engine does not fence with devices.
     levels: Vec<(String, Vec<Level>)>,
 }
 
 impl Rules {
-    /// As they are configured.
+    /// Reads the rules from the configuration.
     pub(super) fn of(settings: &Settings, situation: &SituationView) -> Self {
         let policy = settings.policy.clone();
         let topology = match policy.fencing {
@@ -46,12 +46,12 @@ impl Rules {
     }
 }
 
-/// What it adds up to.
+/// Sum of the parts.
 #[derive(Default)]
 struct Sum {
     seconds: u64,
     parts: Vec<String>,
-    /// What comes on top, and nobody has told.
+    /// Additional parts of unknown length.
     unknown: Vec<String>,
 }
 
@@ -63,12 +63,12 @@ impl Sum {
     }
 }
 
-/// Rounded up.
+/// Returns whole seconds, rounded up.
 fn whole(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// The check.
+/// Checks the worst-case time.
 pub(super) fn of(rules: &Rules, situation: &SituationView) -> Check {
     let mut sum = Sum::default();
     let noticed = notice(situation, &mut sum);
@@ -95,7 +95,7 @@ pub(super) fn of(rules: &Rules, situation: &SituationView) -> Check {
     check(NAME, grade, details)
 }
 
-/// Until it is reported, by the slowest of the host monitors at work.
+/// Adds the time until the report, by the slowest running host monitor.
 fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
     let working = situation
         .monitors
@@ -115,7 +115,7 @@ fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
     time
 }
 
-/// What Nova's silence takes longer than the report. Both begin with the power loss.
+/// Adds the time by which Nova's silence outlasts the report. Both start with the power loss.
 fn silence(rules: &Rules, reported: Duration, sum: &mut Sum) {
     let policy = &rules.policy;
     let (silent, what) = match (policy.fencing, policy.bare_normal) {
@@ -132,7 +132,7 @@ fn silence(rules: &Rules, reported: Duration, sum: &mut Sum) {
     }
 }
 
-/// The levels of the host that takes longest.
+/// Adds the levels of the host that takes longest.
 fn fence(rules: &Rules, sum: &mut Sum) {
     let policy = &rules.policy;
     match policy.fencing {
@@ -161,7 +161,7 @@ fn fence(rules: &Rules, sum: &mut Sum) {
     };
     let last = tried.len().saturating_sub(1);
     for (at, (level, time)) in tried.into_iter().enumerate() {
-        // Two readings of "off" are the proof.
+        // Two "off" readings are the proof.
         let confirmed = if at == last {
             policy.power_confirm
         } else {

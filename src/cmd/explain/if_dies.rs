@@ -1,5 +1,5 @@
-//! `tachi show HOST|INSTANCE --if-fails`: what would come of it if the host died now. It is put together from what the other commands
-//! tell: nobody is asked anything new.
+//! `tachi show HOST|INSTANCE --if-fails`: a simulated failure of the host. The answer combines what the other commands show and reads
+//! nothing else.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,13 +19,13 @@ use crate::drill::{self, Predicted};
 use crate::out::answer;
 use crate::source::Source;
 
-/// So many instances are named of each class.
+/// Limit of the instances that are named of each class.
 const NAMED: usize = 20;
 
-/// So many hosts are named of those with room.
+/// Limit of the hosts with capacity that are named.
 const ROOMY: usize = 3;
 
-/// What would come of a host, or of one of its instances.
+/// The simulated failure of a host, or its effect on one of its instances.
 #[derive(Serialize)]
 struct IfDies {
     kind: String,
@@ -34,16 +34,16 @@ struct IfDies {
     id: Option<String>,
     host: String,
     protection: Protection,
-    /// Whether it would be recovered; null if that is not known.
+    /// True if it would be recovered; null if that is unknown.
     recovered: Option<bool>,
-    /// By what the host would be proven off, for people.
+    /// The means of confirming the host off, for people.
     proven_off: String,
-    /// In the order of their classes; of an instance itself.
+    /// Instances in the order of their classes; for an instance only itself.
     moved: Vec<Moved>,
-    /// What would stay, and why.
+    /// Instances that would stay, and why.
     left: Vec<Left>,
     room: Option<OutcomeView>,
-    /// How long it took before.
+    /// Times of earlier recoveries.
     predicted: Option<Predicted>,
     #[serde(skip)]
     why: Vec<String>,
@@ -58,7 +58,7 @@ struct IfDies {
 struct Moved {
     id: String,
     name: String,
-    /// Where it may land; null while too little is known of what hosts have.
+    /// Hosts where it may land; null while too little is known of what hosts have.
     landing: Option<LandingView>,
 }
 
@@ -68,7 +68,7 @@ impl Moved {
     }
 }
 
-/// One that would not.
+/// An instance that would stay.
 #[derive(Clone, Serialize)]
 struct Left {
     id: String,
@@ -76,7 +76,7 @@ struct Left {
     why: String,
 }
 
-/// Tells it of every host and instance of that name.
+/// Shows the simulated failure of every host and instance of that name.
 pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure> {
     let name = args.name.trim();
     let found = source.explanations(name).await?;
@@ -87,7 +87,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     }
     let predicted = drill::predicted(source).await?;
     let fencing = source.situation().await?;
-    // A region whose engine takes another's word for proof has no levels of ours.
+    // A region whose engine accepts another system's report as proof has no levels of ours.
     let word = (fencing.fencing_mode != "engine").then_some(fencing.fencing);
     let mut told = Vec::new();
     for one in found {
@@ -127,7 +127,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     Ok(crate::DONE)
 }
 
-/// Whether what is so would be recovered.
+/// Returns true if something with this protection would be recovered; `None` if that is unknown.
 const fn recovered(protection: Protection) -> Option<bool> {
     match protection {
         Protection::Protected | Protection::Degraded => Some(true),
@@ -190,7 +190,7 @@ impl IfDies {
             room: forecast.and_then(|forecast| forecast.lost.clone()),
             predicted: predicted.cloned(),
             why: against
-                // Who stays because policy leaves it has a line of its own.
+                // An instance that policy excludes has a line of its own.
                 .filter(|need| !(need.need == Need::Meant && one.left.is_some()))
                 .flat_map(|need| need_lines(one, need, now))
                 .collect(),
@@ -261,7 +261,7 @@ impl IfDies {
         format!("{} is {word} on {}; {then}", one_line(&self.name), self.host)
     }
 
-    /// Which come first, and where each may land.
+    /// Describes the order of the evacuations, and where each instance may land.
     fn order(&self) -> Vec<String> {
         if let ("instance", [own]) = (self.kind.as_str(), self.moved.as_slice()) {
             let order = match own.is_marked() {
@@ -287,7 +287,7 @@ impl IfDies {
         for (word, class) in [
             ("first", Some(true)),
             ("then", Some(false)),
-            // Of these nobody knows their class.
+            // The class of these instances is unknown.
             ("moved", None),
         ] {
             let all: Vec<&Moved> = self.moved.iter().filter(|one| one.is_marked() == class).collect();
@@ -305,7 +305,7 @@ impl IfDies {
     }
 }
 
-/// Where an instance may land.
+/// Describes where an instance may land.
 fn lands(one: &LandingView) -> String {
     if let Some(why) = &one.not_reckoned {
         return format!("not known where: it asks for {why}, which is not reckoned with");
@@ -331,7 +331,7 @@ fn lands(one: &LandingView) -> String {
     )
 }
 
-/// By which levels: each is tried if the ones before it fail.
+/// Describes the levels that confirm a host off: each is tried if the ones before it fail.
 fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
     if levels.is_empty() {
         return "by nothing that was tested: see `tachi fence test`".to_owned();

@@ -1,4 +1,4 @@
-//! `tachi show HOST --at 03:05`: what came of a host then, and what cannot be known any more.
+//! `tachi show HOST --at 03:05`: what happened to a host at that time, and what cannot be known any more.
 
 use chrono::{DateTime, Local, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::schedule::When;
 use crate::schedule::when::moment;
 use crate::source::Source;
 
-/// Tells it.
+/// Shows the past of a host.
 pub(super) async fn run(source: &dyn Source, args: &ShowArgs, at: &str) -> Result<u8, Failure> {
     let now = source.now();
     let at = if args.shape.utc {
@@ -38,7 +38,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs, at: &str) -> Resul
     Ok(crate::DONE)
 }
 
-/// Reads a time that has passed, as the clocks of `zone` show it.
+/// Parses a time in the past, in the local time of `zone`.
 fn time<Z: TimeZone>(text: &str, now: Timestamp, zone: &Z) -> Result<Timestamp, String> {
     let text = text.trim();
     let wrong = || format!("--at {text:?}: write 03:05, 2026-11-22 03:05, or 2026-11-22T02:05:00Z");
@@ -50,7 +50,7 @@ fn time<Z: TimeZone>(text: &str, now: Timestamp, zone: &Z) -> Result<Timestamp, 
     Ok(at)
 }
 
-/// The last time that it was so late.
+/// Returns the last time at which the clock showed this time of day.
 fn of_day<Z: TimeZone>(text: &str, now: Timestamp, zone: &Z) -> Option<Timestamp> {
     let mut forms = ["%H:%M", "%H:%M:%S"].iter();
     let time = forms.find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
@@ -67,7 +67,7 @@ fn of_date<Z: TimeZone>(text: &str, zone: &Z) -> Option<Timestamp> {
     moment(there, zone)
 }
 
-/// For people.
+/// Renders the past as lines.
 fn lines(past: &PastView, view: &View) -> Vec<String> {
     let mut lines = vec![format!(
         "host {} from {} to {}: {}, {}{}, {}",
@@ -126,7 +126,7 @@ fn report(one: &PastReportView, past: &PastView, view: &View) -> Vec<String> {
         one.kind,
         payload.join(", ")
     )];
-    // Both to the second: what Masakari's columns keep.
+    // Both are compared to the second: Masakari's columns keep no fractions.
     if one.noticed_at.0.micros() / 1_000_000 != one.accepted_at.0.micros() / 1_000_000 {
         lines.push(format!("    noticed at {}", view.time(one.noticed_at.0)));
     }
@@ -139,7 +139,7 @@ fn report(one: &PastReportView, past: &PastView, view: &View) -> Vec<String> {
     lines
 }
 
-/// For the first line, if there was any.
+/// Returns the refused reports for the first line, if there were any.
 fn refused(past: &PastView) -> String {
     let times = past.refused.iter().map(|one| one.times).sum::<u64>();
     if times == 0 {

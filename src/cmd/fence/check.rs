@@ -20,7 +20,7 @@ use crate::out::{self, Cell, Column, Sheet, answer};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Shows the levels of a host and what their devices say; a device that does not answer is no failure of the question.
+/// Shows the levels of a host and the readings of their devices; a device that does not answer is no failure of the command.
 pub(super) async fn status(args: FenceHostArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     let mut reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
@@ -30,7 +30,7 @@ pub(super) async fn status(args: FenceHostArgs) -> Result<u8, Failure> {
     Ok(if clear { crate::DONE } else { crate::FAILED })
 }
 
-/// Tests devices. What would refuse a power-off is a fault if `strict`, else a warning.
+/// Tests devices. Anything that would refuse a power-off is a fault if `strict`, else a warning.
 pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     let hosts = if args.all {
@@ -92,7 +92,7 @@ pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failur
     Ok(verdict(&reports))
 }
 
-/// Compares the machines with what is known; devices are shown as they are where that cannot be read.
+/// Compares the machines with the stored ones; if these cannot be read, shows the devices without the comparison.
 async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fencers>) -> Lines {
     let examined = async {
         let book = Book::open(settings, fencers).await?;
@@ -111,7 +111,7 @@ async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fenc
     }
 }
 
-/// On a terminal somebody waits.
+/// Returns a progress bar on a terminal, where somebody waits.
 fn bar(shape: &ShapeArgs) -> Option<ProgressBar> {
     if !shape.is_told() || !std::io::stderr().is_terminal() {
         return None;
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!((verdict(&[good]), verdict(&[bad])), (crate::DONE, crate::FAILED));
     }
 
-    /// Of the 147 columns that this table once had on a terminal of 100.
+    /// Regression test: the table was once 147 columns wide on a terminal of 100.
     #[test]
     fn operator_row6_a_check_of_devices_fits_the_terminal() {
         let bad = report(Some(

@@ -1,4 +1,4 @@
-//! `tachi fence trust`, and which machines the devices are known to switch.
+//! `tachi fence trust`, and the known machines behind the devices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use crate::wiring::fencing::machines::{Asks, examine};
 use crate::wiring::fencing::named;
 use crate::wiring::{self, Base};
 
-/// How long a command listens for heartbeats at Nova.
+/// Time that a command waits for heartbeats in Nova.
 const LISTENS: Duration = Duration::from_secs(30);
 
-/// What the database knows of the devices' machines.
+/// The database's knowledge of the devices' machines.
 pub(super) struct Book {
     base: Base,
     identified: Identified,
@@ -50,12 +50,12 @@ impl Book {
         Ok(Self { base, identified })
     }
 
-    /// The devices, each compared before it is believed or ordered.
+    /// Returns the devices, which compare the machine before each reading or command.
     pub(super) fn identified(self) -> Identified {
         self.identified
     }
 
-    /// Compares what was read. Where Nova can be asked, what is new is learnt.
+    /// Compares the machines that were read. If Nova can be asked, stores the new ones.
     pub(super) async fn examine(&self, reports: &mut [Report], settings: &Settings) -> Result<(), Failure> {
         let region = self.base.store.desk().region().await;
         let region = region.map_err(|error| Failure::new("reading which hosts are under recovery", error))?;
@@ -82,7 +82,7 @@ impl Book {
         Ok(())
     }
 
-    /// What is known, by host and device.
+    /// Returns the known machines, by host and device.
     pub(super) async fn lines(&self) -> Result<Lines, Failure> {
         let lines = self.base.store.machines().machines().await;
         let lines =
@@ -94,7 +94,7 @@ impl Book {
     }
 }
 
-/// Nobody is heard.
+/// A source of heartbeats that has none, for when Nova cannot be asked.
 struct Deaf;
 
 #[async_trait::async_trait]
@@ -104,16 +104,16 @@ impl wiring::fencing::machines::Ears for Deaf {
     }
 }
 
-/// What is known of the machines behind devices.
+/// The known machines behind devices.
 pub(super) type Lines = BTreeMap<(String, String), MachineLine>;
 
-/// What is known of a report's device.
+/// Returns the known machine of a report's device.
 pub(super) fn line_of<'a>(report: &Report, lines: &'a Lines) -> Option<&'a MachineLine> {
     let device = report.target.as_ref()?.to_string();
     lines.get(&(report.host.clone(), device))
 }
 
-/// For the table: which machine, since when, and how that is known.
+/// Returns the table's cell: the machine, since when it is known, and how.
 pub(super) fn cell(report: &Report, lines: &Lines) -> String {
     let line = line_of(report, lines);
     match (
@@ -133,7 +133,7 @@ pub(super) fn cell(report: &Report, lines: &Lines) -> String {
     }
 }
 
-/// The same as JSON; null where nothing is known and nothing answers.
+/// Returns the same as JSON; null if no machine is known and none answers.
 pub(super) fn as_json(report: &Report, lines: &Lines) -> Value {
     let line = line_of(report, lines).filter(|line| line.machine.is_some());
     if line.is_none() && report.machine.is_none() {
@@ -147,7 +147,7 @@ pub(super) fn as_json(report: &Report, lines: &Lines) -> Value {
     })
 }
 
-/// One device whose machine is to be confirmed.
+/// A device whose machine is to be confirmed.
 struct Change {
     level: u32,
     target: Target,
@@ -156,11 +156,11 @@ struct Change {
     line: String,
 }
 
-/// A person says that what answers is the host's machine.
+/// Confirms, as an operator, that the answering machine is the host's.
 pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, CONFIRMED)?;
     let (settings, fencers) = devices(&args.config)?;
-    // What the devices say of their configuration is told by the engine, and not before a question.
+    // The engine logs what the devices report about their configuration; a command does not, ahead of its question.
     logging::start_with_warnings();
     let by = crate::cmd::who::who(args.consent.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -192,7 +192,7 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     told(&args, &by, &changes, clock.wall())
 }
 
-/// What is told to programs of a host whose devices are confirmed.
+/// Output fields for a host whose devices are confirmed.
 const CONFIRMED: [&str; 3] = ["host", "confirmed", "by"];
 
 fn told(args: &FenceTrustArgs, by: &str, changes: &[Change], now: Timestamp) -> Result<u8, Failure> {
@@ -202,7 +202,7 @@ fn told(args: &FenceTrustArgs, by: &str, changes: &[Change], now: Timestamp) -> 
     Ok(crate::DONE)
 }
 
-/// The devices of the host that answer for something else than is known, or for what others have too.
+/// Finds the devices of the host whose machine differs from the known one, or that share it with others.
 async fn changes(args: &FenceTrustArgs, fencers: &Fencers, book: &Book) -> Result<Vec<Change>, Failure> {
     let levels = super::switch::levels(fencers, &args.host)?;
     let lines = book.lines().await?;
@@ -257,7 +257,7 @@ async fn changes(args: &FenceTrustArgs, fencers: &Fencers, book: &Book) -> Resul
     Ok(changes)
 }
 
-/// Nothing is to be said: what is expected answers, or nothing was expected and nothing answers.
+/// True if there is nothing to confirm: the expected machine answers, or none was expected and none answers.
 fn agrees(entry: &Entry, is: Option<&MachineId>) -> bool {
     let same = entry.known.expected.is_some() == is.is_some();
     same && entry.known.judge(is).is_ok()

@@ -28,22 +28,22 @@ use crate::out::answer::{self, Meanwhile};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
-/// How many of the host's last recoveries are looked at for orders that may still take effect.
+/// Number of the host's last recoveries that are checked for commands that may still take effect.
 const LOOKED_AT: u64 = 5;
 
-/// What a device may need for an order it has accepted, if nobody knows better: MAAS tries again for so long.
+/// Time that a device may need for an accepted command if no other is known: MAAS retries for this long.
 const LONGEST: Duration = Duration::from_secs(150);
 
-/// How long Nova may take to say what runs on a host.
+/// Timeout for reading from Nova what runs on a host.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is told of a host that was switched.
+/// Output fields for a host that was switched.
 const SWITCHED: [&str; 4] = ["host", "power", "by", "proof"];
 
 /// Sends power commands, each after its line is in the audit log.
 struct Hand {
     fencers: Arc<Fencers>,
-    /// The same devices, compared first unless that is not wanted.
+    /// The same devices, wrapped to compare the machine first, unless `--any-machine` is given.
     fencer: Arc<dyn Fencer>,
     audit: Arc<dyn AuditSink>,
     settings: Settings,
@@ -62,7 +62,7 @@ struct Ready {
 impl Ready {
     async fn new(args: &FenceSwitchArgs) -> Result<Self, Failure> {
         let (settings, fencers) = devices(&args.config)?;
-        // What the devices say of their configuration is told by the engine, and not before a question.
+        // The engine logs what the devices report about their configuration; a command does not, ahead of its question.
         logging::start_with_warnings();
         let fencer: Arc<dyn Fencer> = if args.any_machine {
             Arc::<Fencers>::clone(&fencers)
@@ -82,7 +82,7 @@ impl Ready {
         })
     }
 
-    /// Once an operator wants it.
+    /// Creates the sender of commands, once the operator has confirmed.
     fn hand(self, host: &str, verb: &str, reason: &str) -> Result<Hand, Failure> {
         let who = crate::cmd::who::who(Some(reason))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -108,7 +108,7 @@ impl Hand {
         entry
     }
 
-    /// One power command; nothing is sent that the audit log does not have.
+    /// Sends a power command, after the audit log has its intent.
     async fn command(&self, on: bool, level: u32, target: &Target) -> Result<(), String> {
         let action = if on {
             AuditAction::PowerOn
@@ -132,7 +132,7 @@ impl Hand {
         if let Err(error) = &answer {
             outcome.text.clone_from(&error.fault.text);
         }
-        // What came of it is worth a line, and no reason to fail.
+        // A lost outcome line is worth a note, and no reason to fail.
         if let Err(error) = self.audit.write(outcome).await {
             out::note(format!("tachi: {error}: {}", error.source));
         }
@@ -164,7 +164,7 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// The same of what a drill has looked at; what happens meanwhile goes to standard error. Gives what proves it off.
+/// Powers a host off that a drill has checked; progress goes to standard error. Returns the proof.
 pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) -> Result<String, Failure> {
     let args = FenceSwitchArgs {
         config: config.clone(),
@@ -178,7 +178,7 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
     each(&hand, &levels, Meanwhile::beside()).await
 }
 
-/// Level by level, until one proves it.
+/// Tries level by level, until one proves the host off.
 async fn each(hand: &Hand, levels: &[Level], meanwhile: Meanwhile) -> Result<String, Failure> {
     for level in levels {
         meanwhile.say(format!("{level}"));
@@ -193,7 +193,7 @@ async fn each(hand: &Hand, levels: &[Level], meanwhile: Meanwhile) -> Result<Str
     )))
 }
 
-/// Powers a host on, if nothing speaks against it.
+/// Powers a host on, if nothing blocks it.
 pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, SWITCHED)?;
     let ready = Ready::new(&args).await?;
@@ -206,7 +206,7 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     let Some(level) = levels.first() else {
         return Err(Failure::told("it has no level"));
     };
-    // Some controllers switch on by a cycle: a host that runs would lose everything.
+    // Some controllers switch on by a power cycle: a running host would lose everything.
     for device in &level.devices {
         for _ in 0..2 {
             let power = read(hand.fencer.as_ref(), &args.host, &device.target).await;
@@ -256,7 +256,7 @@ pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failur
     Ok(levels)
 }
 
-/// What Nova knows of the host, for whoever has to decide.
+/// Describes what Nova knows of the host, for the operator who decides.
 pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let asked = async {
@@ -301,7 +301,7 @@ async fn read(fencers: &dyn Fencer, host: &str, target: &Target) -> Result<Power
     Ok(fencers.read_power(host, target).await?.power)
 }
 
-/// Commands every device of a level that is not off, and waits until each has said "off" twice in a row.
+/// Sends power-off to every device of a level that is not off, and waits until each has read off twice in a row.
 async fn switch_off(hand: &Hand, level: &Level, meanwhile: Meanwhile) -> Result<String, String> {
     let (fencers, host, policy) = (hand.fencer.as_ref(), &hand.host, &hand.settings.policy);
     let mut off = Vec::new();
@@ -346,7 +346,7 @@ async fn switch_off(hand: &Hand, level: &Level, meanwhile: Meanwhile) -> Result<
     Ok(off.join(", "))
 }
 
-/// Why a host must not be powered on now (R5, I7).
+/// Returns why a host must not be powered on now (R5, I7).
 async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Failure> {
     let wrong = |error| Failure::new("reading the host's recoveries", error);
     let base = wiring::existing(settings).await?;
@@ -379,8 +379,8 @@ async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Fa
     Ok(None)
 }
 
-/// How long an order of this recovery may still take effect. By the time of its line in the story: a recovery's own time
-/// stands still while nobody owns it.
+/// Returns how long a command of this recovery may still take effect. Uses the time of its line in the story: a recovery's elapsed time
+/// stops while no engine owns it.
 fn still_pending(story: &Story, now: Timestamp, wait: Duration) -> Option<Duration> {
     let orders = story
         .steps

@@ -1,4 +1,4 @@
-//! What speaks for and against putting a recovered host to work again.
+//! Checks for and against returning a recovered host to service.
 
 use tachi_domain::count;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -10,19 +10,19 @@ use tachi_operator::progress;
 use super::closing::Closing;
 use super::facts::Facts;
 
-/// Names in a line; the rest is counted.
+/// Limit of the names in a line; the rest is counted.
 const NAMED: usize = 10;
 
-/// What a check says.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Speaks for it.
+    /// The check passed.
     Good,
-    /// Speaks neither for nor against, but should be read.
+    /// The check neither blocks nor passes, but should be read.
     Note,
-    /// Speaks against it.
+    /// The check blocks the return.
     Bad,
-    /// Could not be found out, which speaks against it too.
+    /// The check could not be made, which blocks the return too.
     Unknown,
 }
 
@@ -37,7 +37,7 @@ impl Verdict {
     }
 }
 
-/// A check.
+/// A check and its result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) verdict: Verdict,
@@ -50,7 +50,7 @@ impl Check {
     }
 }
 
-/// All of them. Whether the host is told to be ready and whether it is put to work is decided by these alone.
+/// Makes all checks. They alone decide whether the host is shown as ready and whether it is returned to service.
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let mut all = Vec::new();
     let mut say = |verdict, text: String| all.push(Check { verdict, text });
@@ -97,12 +97,12 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     }
 }
 
-/// What somebody has taken away, and gives back himself.
+/// Checks for a freeze or a maintenance that an operator has started and has to end.
 fn withheld(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     if let Some(frozen) = &facts.frozen {
         say(Verdict::Bad, frozen.clone());
     }
-    // No reason is known of a maintenance from before Tachi: then it is somebody's.
+    // A maintenance from before Tachi has no known reason: it counts as an operator's.
     let host = &facts.view.host;
     if host.on_maintenance && matches!(facts.view.why, Some(MaintenanceReason::Operator) | None) {
         let text = format!(
@@ -174,8 +174,8 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     migrations(facts, say);
 }
 
-/// Migrations that never ended. One of an instance that was evacuated since says nothing of this host any more: it was proven off, so
-/// that no guest on it outlived it.
+/// Checks migrations that never finished. A migration of an instance that was evacuated later proves nothing about this host: the host was
+/// confirmed off, so no guest on it survived.
 fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     let all = facts.migrations.as_deref().unwrap_or_default().iter();
     let unfinished =

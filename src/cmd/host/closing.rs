@@ -1,4 +1,4 @@
-//! Which evacuations of a host its nova-compute has still to close, and how often it must start for that.
+//! Evacuations of a host that its nova-compute has still to close, and the number of starts that takes.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use tachi_domain::{MigrationId, ServerId};
 
 use super::facts::Facts;
 
-/// Evacuations that Nova has not carried through yet.
+/// States of evacuations that Nova has not completed yet.
 const UNDER_WAY: &[MigrationStatus] = &[MigrationStatus::Accepted, MigrationStatus::PreMigrating];
 
-/// Evacuations that only a start of the source's nova-compute closes. Nova refuses to clear `forced_down` while there is one.
+/// States of evacuations that only a start of the source's nova-compute closes. Nova refuses to clear `forced_down` while there is one.
 const NOT_CLOSED: &[MigrationStatus] = &[MigrationStatus::Done];
 
-/// What a start closes, one of each instance.
+/// States of evacuations that a start closes, one of each instance.
 const CLOSED_AT_A_START: &[MigrationStatus] = &[
     MigrationStatus::Accepted,
     MigrationStatus::PreMigrating,
     MigrationStatus::Done,
 ];
 
-/// Which of a host's evacuations are in the way of its return.
+/// The evacuations of a host that block its return.
 pub(super) struct Closing<'a> {
-    /// Nova may still be at them.
+    /// Evacuations that Nova may still be working on.
     pub(super) under_way: Vec<&'a Migration>,
-    /// Asked for in vain, and never picked up: another one has moved the instance since. Nova's rebuild works on the oldest record.
+    /// Evacuations that failed to start: another one has moved the instance since. Nova's rebuild works on the oldest record.
     pub(super) left_over: Vec<&'a Migration>,
-    /// Carried through; the source has not started since.
+    /// Completed evacuations; the source has not started since.
     pub(super) not_closed: Vec<&'a Migration>,
-    /// How often nova-compute must start: it closes one of each instance at a time, the youngest.
+    /// Number of starts that nova-compute needs: each closes one evacuation of each instance, the newest.
     pub(super) starts: usize,
 }
 
@@ -89,7 +89,7 @@ mod tests {
             (vec![record(1, "completed", Some("cmp2"))], 0),
             (vec![done(1)], 1),
             (vec![done(1), done(2)], 2),
-            // The youngest is closed first, and does not stop Nova from clearing forced_down.
+            // The newest is closed first, and does not stop Nova from clearing forced_down.
             (vec![done(1), lost(2)], 2),
             (vec![done(1), lost(2), lost(3)], 3),
             (vec![lost(1), done(2)], 1),
@@ -109,12 +109,12 @@ mod tests {
         facts.migrations = Ok(vec![lost.clone(), done.clone()]);
         assert_eq!(Closing::of(&facts).left_over, [&lost]);
         assert!(Closing::of(&facts).under_way.is_empty());
-        // While Nova keeps the instance on the host, or does not say, it may still be worked off.
+        // While Nova shows the instance on the host, or does not answer, the evacuation may still run.
         facts.servers = Ok(vec![server(None)]);
         assert_eq!(Closing::of(&facts).under_way, [&lost]);
         facts.servers = Err("503".into());
         assert_eq!(Closing::of(&facts).under_way, [&lost]);
-        // So it may where it has a destination, or nothing has moved the instance.
+        // It may also run if it has a destination, or if nothing has moved the instance.
         let mut facts = back();
         for records in [
             vec![record(2, "accepted", Some("cmp3")), done.clone()],

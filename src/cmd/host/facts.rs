@@ -1,4 +1,4 @@
-//! What is known of a host that is to work again.
+//! Facts about a host that is to return to service.
 
 use tachi_domain::ServerId;
 use tachi_domain::entity::Vmove;
@@ -6,19 +6,19 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, Server, Service};
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
-/// What is known of a host. What Nova was asked for may be an error.
+/// Facts about a host. Data from Nova may be an error.
 pub(super) struct Facts {
     pub(super) view: HostView,
-    /// The recovery of it that is open.
+    /// The host's open recovery.
     pub(super) open: Option<RecoverySummary>,
-    /// An engine waits for its nova-compute.
+    /// True if an engine waits for the host's nova-compute.
     pub(super) watched: bool,
     pub(super) engine_runs: bool,
-    /// The instances of its last recovery.
+    /// The instances of the host's last recovery.
     pub(super) vmoves: Vec<Vmove>,
-    /// What is frozen of it, in a sentence, and how that ends.
+    /// The freeze that covers the host, in a sentence, and how it ends.
     pub(super) frozen: Option<String>,
-    /// Instances of it, or that may run on it, that wait for an operator.
+    /// Instances of the host, or that may run on it, that wait for an operator.
     pub(super) waiting: Vec<String>,
     pub(super) service: Result<Option<Service>, String>,
     pub(super) migrations: Result<Vec<Migration>, String>,
@@ -26,7 +26,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// The evacuations from the host that are in one of these states.
+    /// Returns the evacuations from the host that are in one of these states.
     pub(super) fn evacuations(&self, states: &[MigrationStatus]) -> Vec<&Migration> {
         let of = self.migrations.as_deref().unwrap_or_default().iter();
         of.filter(|record| {
@@ -37,14 +37,14 @@ impl Facts {
         .collect()
     }
 
-    /// Nova was asked for the host's instances, and this is none of them.
+    /// True if Nova listed the host's instances and this one is not among them.
     pub(super) fn is_elsewhere(&self, server: ServerId) -> bool {
         self.servers
             .as_ref()
             .is_ok_and(|here| here.iter().all(|one| one.id != server))
     }
 
-    /// The last recovery of the host has moved the instance of this migration after that had begun, and it is on the host no more.
+    /// True if the last recovery of the host has moved the migration's instance after the migration had started, and the instance is not on the host.
     pub(super) fn was_overtaken(&self, record: &Migration) -> bool {
         let id = record.server.to_string();
         let moved = |one: &Vmove| {
@@ -58,7 +58,7 @@ impl Facts {
         self.vmoves.iter().any(moved) && self.is_elsewhere(record.server)
     }
 
-    /// Nova's record of the host, if it is known.
+    /// Returns Nova's record of the host, if it is known.
     pub(super) fn service(&self) -> Option<&Service> {
         self.service.as_ref().ok()?.as_ref()
     }

@@ -1,4 +1,4 @@
-//! `tachi host giveback`: what recoveries and drains have moved away from a host goes back to it, if it is still where they put it.
+//! `tachi host giveback`: moves back to a host what recoveries and drains have moved away, if it is still where they put it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::cli::{HostGivebackArgs, ShapeArgs};
 use crate::out::answer::{self, Meanwhile};
 use crate::{out, source};
 
-/// Gives back to a host, or says what would be given back.
+/// Moves instances back to a host, or with `--dry-run` shows which would be moved.
 pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
     let wish = wish(
         RecoveryKind::Giveback,
@@ -60,7 +60,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
         }
         let back = outlook.instances.iter().filter(|one| one.stays.is_none()).count();
         if back == 0 {
-            // No recovery: no member of it either.
+            // There is no recovery, so there are no fields of one either.
             let whole = ShapeArgs {
                 columns: Vec::new(),
                 ..shape.clone()
@@ -81,12 +81,12 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
             "they are live-migrated there.",
         )?;
     }
-    // What speaks against it is refused there, unless this person has said the same already.
+    // The source refuses what is blocked, unless the same operator has just requested the same.
     let planned = source.plan(host, &wish).await?;
     begun(source.as_ref(), &planned, &args.planned).await
 }
 
-/// What goes back and what stays.
+/// Lists the instances that move back and those that stay.
 fn lines(outlook: &GivebackView) -> Vec<String> {
     let host = &outlook.host;
     let (back, stay): (Vec<&AwayView>, Vec<&AwayView>) =

@@ -1,5 +1,5 @@
-//! `tachi host drain`, and what it has in common with `tachi host giveback`: it is written, an engine carries it out, and it is
-//! followed. The one who follows may go away.
+//! `tachi host drain`, and its common parts with `tachi host giveback`: the command writes a plan, an engine carries it out, and the command
+//! follows it. The operator may stop following at any time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::out;
 use crate::out::answer::{self, Meanwhile};
 use crate::source::{self, Source};
 
-/// Between two looks at what is followed.
+/// Interval between two polls of a plan that is followed.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A database that does not answer is asked so often before it is given up.
+/// Limit of failed polls in a row before the command gives up.
 const PATIENCE: u32 = 600;
 
-/// What a shell says of a program that was interrupted.
+/// Exit code of an interrupted program, as in shells.
 const INTERRUPTED: u8 = 130;
 
 /// Drains a host, or ends its drain.
@@ -50,12 +50,12 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
         ));
         confirmed((host, args.planned.yes), "drain", "see above for what that does.")?;
     }
-    // What speaks against it is refused there, unless this person has said the same already.
+    // The source refuses what is blocked, unless the same operator has just requested the same.
     let planned = source.plan(host, &wish).await?;
     begun(source.as_ref(), &planned, &args.planned).await
 }
 
-/// Ends the drain of a host that is under way.
+/// Ends the running drain of a host.
 async fn abort(args: HostDrainArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let of_host = RecoveryFilter {
@@ -84,7 +84,7 @@ async fn abort(args: HostDrainArgs) -> Result<u8, Failure> {
     .await
 }
 
-/// What is wanted, if an engine could be asked for it.
+/// Validates the options of a plan.
 pub(super) fn wish(
     kind: RecoveryKind,
     args: &PlannedArgs,
@@ -109,7 +109,7 @@ pub(super) fn wish(
     })
 }
 
-/// Says what has begun, and follows it unless that is not wanted. Programs are told how it stands at last.
+/// Shows the plan that has started, and follows it unless `--no-follow` is given. Programs get only the final state.
 pub(super) async fn begun(
     source: &dyn Source,
     planned: &PlannedView,
@@ -149,7 +149,7 @@ pub(super) async fn begun(
             }
         }
     };
-    // People have been told line by line.
+    // People have read it line by line already.
     answer::object(&args.shape, source.now(), || json!(story.summary), |_| Vec::new())?;
     Ok(code)
 }
@@ -158,7 +158,7 @@ fn gone(id: RecoveryId) -> Failure {
     Failure::told(format!("there is no recovery {id} any more"))
 }
 
-/// Tells each instance when there is news of it, until all is over.
+/// Prints news of each instance, until all are done.
 async fn follow(source: &dyn Source, id: RecoveryId, meanwhile: Meanwhile) -> Result<StoryView, Failure> {
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     let mut message = None;
@@ -208,7 +208,7 @@ fn end(story: &StoryView) -> u8 {
     }
 }
 
-/// What there is to say of an instance; nothing while it waits for its turn.
+/// Describes an instance; `None` while it waits for its turn.
 fn line(one: &InstanceView) -> Option<String> {
     let name = one_line(&one.name);
     let message = one.message.as_deref().map(one_line);

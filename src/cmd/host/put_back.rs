@@ -1,9 +1,9 @@
-//! `tachi host return --do`: the steps home that are ours, once nothing speaks against them.
+//! `tachi host return --do`: our own steps of a host's return to service, once nothing blocks them.
 //!
-//! Clearing `forced_down` is none of them: only the engine that watches the host knows whether an order of a fence device may still take
-//! effect (R5, R22). A service that somebody else has disabled stays disabled (R23), and a host that an operator has put on maintenance
-//! stays there. Each step is looked at first, written into the audit log before it is done, and skipped if it is done already: after a
-//! death in between the command is run again.
+//! Clearing `forced_down` is not one of them: only the engine that watches the host knows whether a fence device's command may still take
+//! effect (R5, R22). A service that was disabled by others stays disabled (R23), and a host that an operator has put in maintenance
+//! stays there. Each step is checked first, written into the audit log before it is done, and skipped if it is done already: after a
+//! crash in between, the command can be run again.
 
 use axum::http::Method;
 use serde_json::json;
@@ -27,17 +27,17 @@ use crate::settings::Settings;
 use crate::wiring::{self, Base};
 use crate::{out, wiring::audit};
 
-/// As the audit log names us.
+/// Name of this command in the audit log.
 const COMMAND: &str = "tachi host return";
 
-/// What is told to programs: which of the steps were done now.
+/// Output fields for programs: which of the steps were done now.
 const PUT_BACK: [&str; 4] = ["host", "enabled", "off_maintenance", "by"];
 
-/// What is asked before anything is done; nobody can see it from here.
+/// The confirmation before anything is done; the command itself cannot check these facts.
 const ASKED: &str = "its instances will be placed there again. You have seen that no old guest runs on it (virsh list --all), and that \
                      its queue was emptied before nova-compute started.";
 
-/// What was done of it.
+/// The steps that were done.
 pub(super) struct PutBack {
     host: String,
     enabled: bool,
@@ -45,7 +45,7 @@ pub(super) struct PutBack {
     by: String,
 }
 
-/// Puts a host to work again.
+/// Returns a host to service and prints the result.
 pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, PUT_BACK)?;
     let now = SystemClock.wall();
@@ -55,7 +55,7 @@ pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// The same without an answer.
+/// Returns a host to service without printing the result.
 pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: Meanwhile) -> Result<PutBack, Failure> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     if reason.is_empty() {
@@ -84,14 +84,14 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: Meanwhile) -> Res
         return done(false, false);
     }
     confirmed((&host, args.yes), "put to work again", ASKED)?;
-    // Whoever was asked has taken his time.
+    // The operator may have taken a while to answer, so the facts are read again.
     let facts = admitted(&settings, &base, &args.host).await?;
     let (mut enabled, mut off) = (false, false);
     if let Some(service) = facts.service().filter(|service| !service.enabled) {
         enable(&settings, &base, service, &by).await?;
         enabled = true;
         meanwhile.say(format!("{host}: its service is enabled"));
-        // A failure that was reported in between has disabled it again, or will.
+        // A failure that was reported in between has disabled the service again, or will.
         admitted(&settings, &base, &args.host)
             .await
             .map_err(|error| error.below(&format!("{host} is enabled, and not taken off maintenance")))?;
@@ -106,7 +106,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: Meanwhile) -> Res
     done(enabled, off)
 }
 
-/// What is known of the host, unless it speaks against its work.
+/// Reads the facts about the host; fails if they block its return.
 async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
     let facts = facts(settings, base, wanted).await?;
     let checked = checks(&facts);

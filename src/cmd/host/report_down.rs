@@ -1,4 +1,4 @@
-//! `tachi host report-down`: an operator reports a host as down. It is the report that a monitor would make, and counts for no more:
+//! `tachi host report-down`: an operator reports a host as down. It has the same effect as a monitor's report:
 //! the engine confirms the host off.
 
 use serde_json::json;
@@ -11,17 +11,16 @@ use crate::cli::HostReportDownArgs;
 use crate::out::answer;
 use crate::{out, source};
 
-/// Reports a host as failed.
 pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, members::<FailedView>())?;
     let source = source::open(&args.source).await?;
     let outlook = source.outlook(&args.host).await?;
     let host = &outlook.host;
     let mut consent = args.consent.clone();
-    // What blocks it is refused below, unless the same operator has just reported the same.
+    // The source refuses below what is blocked, unless the same operator has just reported the same.
     consent.yes |= outlook.against.is_some();
     if outlook.against.is_none() {
-        // A program reads the answer alone.
+        // A program reads only the answer on standard output.
         let tell = if args.shape.is_told() {
             out::told
         } else {

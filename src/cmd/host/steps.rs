@@ -1,7 +1,7 @@
-//! How a recovered host is brought back, step by step (R12, R22).
+//! The steps of a recovered host's return to service (R12, R22).
 //!
-//! The order is what matters. Casts that were sent to the dead host wait in its queue and are run by its nova-compute when
-//! that starts, whether their instance is still there or not: so the queue is emptied first. Only a start of nova-compute
+//! The order matters. Casts that were sent to the dead host wait in its queue, and its nova-compute runs them when it starts,
+//! even if their instance is gone: so the queue is emptied first. Only a start of nova-compute
 //! removes the old copies of evacuated instances: so nothing else may start them.
 
 use tachi_operator::ReturnStepView;
@@ -9,14 +9,14 @@ use tachi_operator::ReturnStepView;
 use super::closing::Closing;
 use super::facts::Facts;
 
-/// What is known of a step.
+/// State of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// It is behind us, as Nova and the database show.
+    /// The step is done, as Nova and the database show.
     Done,
-    /// They show that it is not.
+    /// The step is not done, as Nova and the database show.
     Open,
-    /// The steps after it have been taken, but nobody has looked at this one, and from here nobody can.
+    /// The steps after it are done, but this one was not checked, and cannot be checked from here.
     NotChecked,
 }
 
@@ -25,12 +25,12 @@ impl Known {
         if done { Self::Done } else { Self::Open }
     }
 
-    /// Of a step that only a person on the host or at the broker can look at, once the host is at work again.
+    /// Returns the state of a step that only an operator on the host or at the broker can check; `over` once the host is up again.
     const fn by_a_person(over: bool) -> Self {
         if over { Self::NotChecked } else { Self::Open }
     }
 
-    /// As it is told: `None` for what is not known.
+    /// Returns the state as a field: `None` for unknown.
     pub(super) const fn done(self) -> Option<bool> {
         match self {
             Self::Done => Some(true),
@@ -40,7 +40,7 @@ impl Known {
     }
 }
 
-/// For people, behind the step.
+/// Returns the text behind the step.
 const fn words(done: Option<bool>) -> &'static str {
     match done {
         Some(true) => " (done)",
@@ -59,7 +59,6 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// As it is told.
     pub(super) fn view(self) -> ReturnStepView {
         ReturnStepView {
             done: self.known.done(),
@@ -69,7 +68,7 @@ impl Step {
     }
 }
 
-/// All of them, in order.
+/// Returns all steps, in order.
 pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     let host = &facts.view.host;
     let name = quoted(&host.name);
@@ -140,7 +139,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     ]
 }
 
-/// For people.
+/// Renders the steps as lines.
 pub(super) fn lines(steps: &[ReturnStepView]) -> Vec<String> {
     let mut lines = Vec::new();
     for (number, step) in steps.iter().enumerate() {
@@ -165,7 +164,7 @@ fn starts(often: usize) -> Vec<String> {
     commands
 }
 
-/// For a shell; plain names stay as they are.
+/// Quotes a text for a shell; plain names stay as they are.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
@@ -250,7 +249,7 @@ mod tests {
             assert_eq!(known, Known::NotChecked, "{part}");
             assert!(words(known.done()).contains("not checked"), "{part}");
         }
-        // Before nova-compute is up they are simply to be done.
+        // Before nova-compute is up these steps are open.
         if let Ok(Some(service)) = &mut facts.service {
             service.up = false;
         }

@@ -1,4 +1,4 @@
-//! `tachi host undrain`: the end of a drain in one command. Each step is that of the command which does it alone.
+//! `tachi host undrain`: the end of a drain in one command. Each step is the same as that of its own command.
 
 use tachi_domain::freeze::FreezeScope;
 use tachi_operator::{RecoveryView, members};
@@ -10,7 +10,7 @@ use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
 use crate::out::answer::{self, Meanwhile};
 use crate::source;
 
-/// Ends the freeze, enables the service, and moves back what was moved away.
+/// Ends the freeze, enables the service, and moves back what the drain has moved away.
 pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     let HostUndrainArgs {
         source: wanted,

@@ -1,5 +1,5 @@
-//! `tachi setup import`: segments and hosts of what Nova has. They are made by the requests that a client would send, to the API's
-//! own router in this process: the same checks, events and lines of the audit log.
+//! `tachi setup import`: segments and hosts from Nova. The command creates them with the requests that a client would send, to the API's
+//! own router in this process: with the same checks, events and audit log lines.
 
 mod plan;
 
@@ -34,7 +34,6 @@ use crate::{source, wiring};
 
 use plan::{Plan, lines};
 
-/// Carries it out.
 pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let made = ["made".to_owned()];
     answer::admits(&args.shape, members::<FromNovaView>().into_iter().chain(made))?;
@@ -73,7 +72,7 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// What would be made, and if it is not, what to do.
+/// Shows what would be created, and if it is not created, what to do.
 fn say(told: &FromNovaView, args: &FromNovaArgs, not_made: &str, now: Timestamp) -> Result<u8, Failure> {
     answer::object(
         &args.shape,
@@ -92,7 +91,7 @@ fn say(told: &FromNovaView, args: &FromNovaArgs, not_made: &str, now: Timestamp)
     Ok(crate::DONE)
 }
 
-/// For programs: how many hosts were made, too.
+/// Adds the number of created hosts, for programs.
 fn with_made(told: &FromNovaView, made: usize) -> Value {
     let mut told = json!(told);
     if let Some(members) = told.as_object_mut() {
@@ -101,7 +100,7 @@ fn with_made(told: &FromNovaView, made: usize) -> Value {
     told
 }
 
-/// What would be made, for whoever asks the API. Nothing of it is made.
+/// Returns what would be created, for the API. Nothing is created.
 pub(crate) async fn proposal(
     store: &Store,
     nova: &Nova,
@@ -114,7 +113,7 @@ pub(crate) async fn proposal(
         By::Zone | By::Aggregate => None,
     };
     let known = Known::ask(store, nova).await?.by(racks);
-    // The devices are the engine's: the API's user need not be able to read their file.
+    // The devices' file belongs to the engine: the API's user need not be able to read it.
     let without = without_level(fencing, &known.hosts).unwrap_or_else(|why| {
         Some(format!(
             "which hosts have a fence level is not known here: {}",
@@ -124,7 +123,7 @@ pub(crate) async fn proposal(
     Ok(known.plan(by, default_zone.unwrap_or(DEFAULT_ZONE)).view(without))
 }
 
-/// What would be put where, and the plan of it, for hosts that are in no segment: by aggregate where only that leaves the segments as
+/// Plans segments for hosts that are in none: by aggregate if only that leaves the segments as
 /// they are, else by zone.
 pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<Missing, Failure> {
     let known = Known::read(settings, base).await?;
@@ -142,7 +141,7 @@ pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<
     ))
 }
 
-/// Hosts that are in no segment, and where they are to go.
+/// Hosts that are in no segment, with their planned segments.
 pub(in crate::cmd) struct Missing(Plan);
 
 impl Missing {
@@ -154,7 +153,7 @@ impl Missing {
         lines(&self.0.view(None), RecoveryMethod::Auto)
     }
 
-    /// Puts them there; gives how many.
+    /// Puts them into their segments; returns their number.
     pub(in crate::cmd) async fn put(
         &self,
         settings: Settings,
@@ -165,10 +164,10 @@ impl Missing {
     }
 }
 
-/// How `tachi init` is named in the audit log.
+/// Name of `tachi setup import` in the audit log.
 const COMMAND: &str = "tachi setup import";
 
-/// The same as `--apply` does, without a word, for a region that is our own; gives how many hosts were made.
+/// Does the same as `--apply`, without output, for our own region; returns the number of created hosts.
 pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Result<usize, Failure> {
     let plan = Known::read(&settings, base).await?.plan(By::Zone, DEFAULT_ZONE);
     if plan.is_empty() {
@@ -180,10 +179,10 @@ pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Resu
 /// The racks of the configuration, each with the patterns of its hosts.
 struct Racks(BTreeMap<String, Vec<String>>);
 
-/// With it the name of a failure domain begins that is a rack.
+/// Prefix of failure domains that are racks.
 const RACK: &str = "rack:";
 
-/// Why there are none, if there are none: whoever asks for segments by rack is not to get others.
+/// Reads the racks; fails if there are none: an operator who asks for segments by rack must not get others.
 fn racks(domains_file: Option<&Path>) -> Result<Racks, Failure> {
     let Some(file) = domains_file else {
         return Err(Failure::usage(
@@ -208,7 +207,7 @@ fn racks(domains_file: Option<&Path>) -> Result<Racks, Failure> {
 }
 
 impl Racks {
-    /// As if they were aggregates of these hosts.
+    /// Returns the racks as aggregates of these hosts.
     fn on(&self, hosts: &BTreeSet<String>) -> Vec<Aggregate> {
         let rack = |(name, patterns): (&String, &Vec<String>)| Aggregate {
             id: 0,
@@ -224,7 +223,7 @@ impl Racks {
     }
 }
 
-/// What Nova has, and what is in segments already.
+/// The hosts and aggregates of Nova, and the existing segments.
 struct Known {
     hosts: BTreeSet<String>,
     aggregates: Vec<Aggregate>,
@@ -270,7 +269,7 @@ impl Known {
         })
     }
 
-    /// The same with racks in the place of aggregates, if there are any.
+    /// Replaces the aggregates by the racks, if there are any.
     fn by(mut self, racks: Option<Racks>) -> Self {
         if let Some(racks) = racks {
             self.aggregates = racks.on(&self.hosts);
@@ -283,7 +282,7 @@ impl Known {
     }
 }
 
-/// Gives how many hosts were made.
+/// Creates the planned objects; returns the number of created hosts.
 async fn carry_out(
     settings: Settings,
     base: &Base,
@@ -307,7 +306,7 @@ async fn carry_out(
     Ok(made)
 }
 
-/// Counts the hosts that were made.
+/// Creates the planned objects and counts the hosts.
 async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Result<(), Failure> {
     for segment in &plan.segments {
         let id = if let Some(id) = &segment.id {
@@ -334,7 +333,7 @@ async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Resu
     Ok(())
 }
 
-/// Which hosts no device can switch off, where there are devices.
+/// Lists the hosts that no device can switch off; `None` if every host has a level.
 fn without_level(fencing: &Fencing, hosts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
     if !fencing.is_configured() {
         return Ok(Some(

@@ -1,4 +1,4 @@
-//! What is asked before something is changed: the command is shown first, and is what runs.
+//! Dialogues before a change: they show the command first, and run exactly that command.
 
 use tachi_domain::RecoveryId;
 
@@ -10,7 +10,7 @@ use super::state::Key;
 pub(super) struct Field {
     pub(super) label: &'static str,
     pub(super) text: String,
-    /// What has to stand in it, if not just anything.
+    /// The required text; `None` if any text is accepted.
     wanted: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Field {
     }
 }
 
-/// What it is about.
+/// The subject of the dialogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum About {
     Freeze {
@@ -46,37 +46,37 @@ enum About {
     Abort {
         recovery: RecoveryId,
     },
-    /// Only shown: this is said at the command line.
+    /// A command that is only shown, because it belongs on the command line.
     Shown(Vec<String>),
     /// A command that is typed here.
     Typed(Reach),
 }
 
-/// Where it is.
+/// The stage of the dialogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Asking,
     Running,
-    /// With what the command has said.
+    /// The output of the command.
     Over(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dialogue {
     about: About,
-    /// What it would do, for people.
+    /// Description of the change.
     pub(super) what: String,
     pub(super) fields: Vec<Field>,
-    /// The field that is filled in now.
+    /// Index of the field that is being filled in.
     pub(super) at: usize,
     pub(super) stage: Stage,
-    /// What is missing.
+    /// Description of what is missing.
     pub(super) fault: Option<String>,
-    /// Where the command asks.
+    /// Options of the source that the command uses.
     source: Vec<String>,
 }
 
-/// What comes of a key.
+/// The reaction to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Stay,
@@ -126,7 +126,7 @@ impl Dialogue {
         Self::new(about, what, fields, source)
     }
 
-    /// A line to type a command in.
+    /// Creates a line to type a command in.
     pub(super) fn line(read_only: bool, source: &[String]) -> Self {
         let reach = if read_only { Reach::Look } else { Reach::Act };
         let what = format!(
@@ -156,7 +156,7 @@ impl Dialogue {
         Self::new(About::Abort { recovery }, what, fields, source)
     }
 
-    /// A word that is too heavy for a key.
+    /// Creates a dialogue for an action that is too dangerous for a key.
     pub(super) fn confirm_off(host: &str) -> Self {
         let command = ["recovery", "confirm-off", host, "--reason", "..."];
         let what = format!(
@@ -175,19 +175,19 @@ impl Dialogue {
         field.map_or("", |field| field.text.trim())
     }
 
-    /// The words of the command, as it runs.
+    /// Returns the words of the command, as it runs.
     pub(super) fn command(&self) -> Vec<String> {
         let reason = format!("--reason={}", self.value("reason"));
         let mut words = match &self.about {
             About::Shown(words) => return words.clone(),
             About::Typed(_) => {
-                // What cannot be read yet is being typed.
+                // An incomplete line cannot be parsed yet.
                 let words = line::split(self.value("tachi")).unwrap_or_default();
                 return line::with_source(words, &self.source);
             }
             About::Drain { .. } => {
                 let lasts = format!("--for={}", self.value("for"));
-                // The name has been typed here, and the overview tells the rest.
+                // The name has been typed here, and the overview shows the progress.
                 let rest = ["--yes", "--no-follow"].map(str::to_owned);
                 let mut words = vec!["host".to_owned(), "drain".to_owned(), lasts, reason];
                 words.extend(rest);
@@ -215,13 +215,13 @@ impl Dialogue {
         };
         words.extend(self.source.iter().cloned());
         if let About::Freeze { host } | About::Drain { host } = &self.about {
-            // A name is never an option.
+            // After `--` a name is never taken for an option.
             words.extend(["--".to_owned(), host.clone()]);
         }
         words
     }
 
-    /// The same as it is typed in a shell.
+    /// Returns the command as it is typed in a shell.
     pub(super) fn typed(&self) -> String {
         let words = self.command();
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
@@ -234,7 +234,7 @@ impl Dialogue {
                 Next::Close
             }
             (Stage::Asking, key) => self.fill(key),
-            // What has begun is not undone by a key.
+            // A key cannot undo a running command.
             (Stage::Running | Stage::Over(_), _) => Next::Stay,
         }
     }
@@ -297,7 +297,7 @@ impl Dialogue {
     }
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

@@ -1,4 +1,4 @@
-//! A frame, out of the state alone. Each line is cut to the width, and nothing is told by colour alone.
+//! Drawing of a frame, from the state alone. Each line is cut to the width, and colour never carries information alone.
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::style::{Modifier, Style};
@@ -18,10 +18,10 @@ pub(in crate::cmd) use hosts::progress;
 use hosts::{WIDE, matrix};
 use pen::Pen;
 
-/// Below this nothing can be told.
+/// Minimum size of a frame.
 const LEAST: (u16, u16) = (40, 8);
 
-/// Draws onto `buffer`, as large as it is.
+/// Draws onto `buffer`, in its whole area.
 pub(super) fn draw(mon: &mut Mon, buffer: &mut Buffer) {
     let area = buffer.area;
     let mut pen = Pen {
@@ -65,7 +65,7 @@ const fn tone(grade: Grade) -> Tone {
     }
 }
 
-/// What it is about and how old; then engines and parts. Gives the line after them.
+/// Draws the region and the age of the data, then engines and their parts. Returns the next free line.
 fn head(mon: &Mon, pen: &mut Pen) -> u16 {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let x = pen.put(0, 0, "tachi mon  ", bold, pen.width);
@@ -130,13 +130,13 @@ fn footer(mon: &Mon, pen: &mut Pen, y: u16) {
     pen.line(y, &keys, Style::new().add_modifier(Modifier::DIM));
 }
 
-/// Findings, then the hosts, then what happened last, each as far as there is room.
+/// Draws findings, then the hosts, then the last events, as far as they fit.
 fn overview(mon: &mut Mon, pen: &mut Pen, mut y: u16, foot: u16) {
     let few = if pen.height < 30 { 3 } else { 6 };
     let Some(region) = &mon.region else { return };
     let at = mon.finding_at();
     let told = region.findings.len().min(few);
-    // The chosen one is always among those that are shown.
+    // The chosen finding is always among those that are shown.
     let first = at.map_or(0, |at| (at + 1).saturating_sub(told));
     for (place, finding) in region.findings.iter().enumerate().skip(first).take(told) {
         let chosen = at == Some(place);
@@ -219,7 +219,7 @@ fn drawn(bar: &Bar, width: usize) -> String {
     format!("{name} {state} |{track}| {}", bar.end)
 }
 
-/// A text in just so many columns.
+/// Pads or cuts a text to this number of columns.
 fn padded(text: &str, columns: usize) -> String {
     let mut kept = String::new();
     for letter in text.chars() {
@@ -234,7 +234,7 @@ fn padded(text: &str, columns: usize) -> String {
     kept
 }
 
-/// A frame as text.
+/// Returns a frame as text.
 pub(super) fn text(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
@@ -242,7 +242,7 @@ pub(super) fn text(buffer: &Buffer) -> String {
         while x < buffer.area.width {
             let symbol = buffer.cell((x, y)).map_or(" ", |cell| cell.symbol());
             line.push_str(symbol);
-            // What is wide has the cell after it, too.
+            // A wide character takes the next cell, too.
             x += u16::try_from(display_width(symbol)).unwrap_or(1).max(1);
         }
         text.push_str(line.trim_end());

@@ -1,4 +1,4 @@
-//! Asks for what is shown, once a second, beside the drawing.
+//! Feed of the view: polls once a second, beside the drawing.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use tokio::sync::{mpsc, watch};
 use super::super::Failure;
 use crate::source::Source;
 
-/// Between an answer and the next question.
+/// Interval between an answer and the next query.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A question that takes longer has no answer.
+/// Timeout of a query.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is looked at.
+/// The subject of the view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Want {
     Region,
     Host(String),
     Why(String),
     Recovery(RecoveryId),
-    /// A finding, by what it is opened by.
+    /// A finding, by its key.
     Finding(String),
 }
 
-/// What belongs to it beside the situation.
+/// The data of the subject, in addition to the situation.
 #[derive(Clone, Debug)]
 pub(super) enum More {
-    /// The recovery that runs, or else the newest: its last steps are shown.
+    /// The running recovery, or else the newest: its last steps are shown.
     Newest(Option<StoryView>),
     Host(Option<ExplanationView>),
     Why(Vec<ExplanationView>),
@@ -47,7 +47,7 @@ pub(super) struct Told {
     pub(super) more: More,
 }
 
-/// Asks until nobody listens any more.
+/// Polls until the receiver is gone.
 pub(super) async fn feed(
     source: Box<dyn Source>,
     mut want: watch::Receiver<Want>,
@@ -59,7 +59,7 @@ pub(super) async fn feed(
         if told.send(answer.map_err(|error| error.chain())).await.is_err() {
             return;
         }
-        // Both can be left: nothing is under way.
+        // Both can be cancelled: no query is running.
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             changed = want.changed() => if changed.is_err() {
@@ -69,7 +69,7 @@ pub(super) async fn feed(
     }
 }
 
-/// One answer.
+/// Queries once.
 pub(super) async fn once(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
     let late = || Failure::told(format!("no answer within {} s", PATIENCE.as_secs()));
     let asked = tokio::time::timeout(PATIENCE, ask(source, want)).await;
@@ -96,7 +96,7 @@ async fn ask(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
     })
 }
 
-/// The recovery that works: one that is on hold has no new steps, and hides the steps of one that was approved.
+/// Returns the recovery that makes progress: one on hold has no new steps, and would hide the steps of one that was approved.
 async fn running(source: &dyn Source, seen: &SituationView) -> Result<Option<StoryView>, Failure> {
     match working(seen) {
         Some(row) => source.recovery(row.id).await,

@@ -2,16 +2,16 @@
 
 use tachi_domain::count;
 
-/// What may be typed.
+/// The commands that may be typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// What only tells.
+    /// Commands that only read.
     Look,
-    /// What changes something, too.
+    /// Commands that change something, too.
     Act,
 }
 
-/// Those that tell something and end.
+/// Commands that print something and end.
 const LOOK: &[&[&str]] = &[
     &["status"],
     &["show"],
@@ -26,7 +26,7 @@ const LOOK: &[&[&str]] = &[
     &["monitor", "list"],
 ];
 
-/// The same by their old names.
+/// The same under their old names.
 const LOOK_OLD: &[&[&str]] = &[
     &["explain"],
     &["vmove", "list"],
@@ -34,8 +34,8 @@ const LOOK_OLD: &[&[&str]] = &[
     &["reporter", "list"],
 ];
 
-/// Those that change something. Power, and that a host is off or dead or an instance does or does not run somewhere, are left to the command
-/// line: whoever is wrong there destroys disks.
+/// Commands that change something. Power commands, and claims that a host is off or down or that an instance does or does not run somewhere, are left to the command
+/// line: a mistake there destroys disks.
 const ACT: &[&[&str]] = &[
     &["recovery", "abort"],
     &["recovery", "retry"],
@@ -46,10 +46,10 @@ const ACT: &[&[&str]] = &[
     &["host", "return"],
 ];
 
-/// What may cut power is said by its letter, which shows of which host, and wants that name typed.
+/// The command that may cut power has its own key. The key's dialogue shows the host, and requires its name to be typed.
 const BY_LETTER: (&[&str], &str) = (&["recovery", "approve"], "a");
 
-/// What goes on until it is stopped.
+/// Options with which a command runs until it is stopped.
 const ENDLESS: &[&str] = &["--watch", "--follow"];
 
 fn known(reach: Reach) -> impl Iterator<Item = &'static [&'static str]> {
@@ -57,13 +57,13 @@ fn known(reach: Reach) -> impl Iterator<Item = &'static [&'static str]> {
     LOOK.iter().chain(acts).copied()
 }
 
-/// For people.
+/// Lists the commands for people.
 pub(super) fn names(reach: Reach) -> String {
     let all: Vec<String> = known(reach).map(|words| words.join(" ")).collect();
     all.join(", ")
 }
 
-/// Whether that may be typed here.
+/// Checks that the command may be typed here.
 pub(super) fn admits(words: &[String], reach: Reach) -> Result<(), String> {
     let begins = |command: &[&str]| {
         let mut pairs = command.iter().zip(words);
@@ -95,20 +95,20 @@ pub(super) fn admits(words: &[String], reach: Reach) -> Result<(), String> {
     }
 }
 
-/// Asks where the view asks, unless that is said otherwise.
+/// Adds the view's source, unless the command names its own.
 pub(super) fn with_source(mut words: Vec<String>, source: &[String]) -> Vec<String> {
     let own = ["--config-file", "--config-dir", "--os-cloud"];
     let says = |word: &String| own.iter().any(|option| word.starts_with(option));
     if words.is_empty() || words.iter().any(says) {
         return words;
     }
-    // What comes after it is no option.
+    // After `--` there are no options.
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     words.splice(end..end, source.iter().cloned());
     words
 }
 
-/// Words as a shell reads them, with quotes; nothing is expanded.
+/// Splits a text into words as a shell does, with quotes; nothing is expanded.
 pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
@@ -127,7 +127,7 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
         return Err(format!("{open} is not closed"));
     }
     words.extend(word);
-    // Whoever types it as at a shell means the same.
+    // A leading `tachi`, as in a shell, is accepted.
     if words.first().is_some_and(|first| first == "tachi") {
         words.remove(0);
     }

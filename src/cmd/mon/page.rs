@@ -1,4 +1,4 @@
-//! What is opened: a host, its explanation, a recovery.
+//! Pages of the view: a host, its explanation, a recovery, a finding.
 
 use tachi_domain::Timestamp;
 use tachi_domain::count;
@@ -14,21 +14,21 @@ use super::feed::{More, Told, Want};
 use super::region::Finding;
 use crate::out::{View, plain};
 
-/// A line.
+/// A line of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Text(String),
     Bar(Bar),
 }
 
-/// An instance of a recovery, in the time of that.
+/// An instance of a recovery, on the recovery's time axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bar {
     pub(super) name: String,
     pub(super) state: String,
-    /// From when until when it was on its way, in thousandths of the whole; `None` if it has not set out.
+    /// Start and end of its move, in thousandths of the whole; `None` if it has not started.
     pub(super) way: Option<(u32, u32)>,
-    /// How long that took, and where it led.
+    /// The duration of the move, and its destination.
     pub(super) end: String,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// `None` for what has no page.
+    /// Builds the page; `None` for an answer without a page.
     pub(super) fn of(told: Told) -> Option<Self> {
         let now = told.now;
         let (title, lines) = match (told.want, told.more) {
@@ -84,7 +84,7 @@ impl Page {
     }
 }
 
-/// A finding in full: whom it is about, what to type, and where it is described.
+/// Renders a finding in full: its subjects, the command to type, and the page that describes it.
 fn finding(one: &FindingView, now: Timestamp) -> Vec<String> {
     let mut lines = vec![
         format!("{} {}{}", mark(one.grade), one.code, since(one, now)),

@@ -1,4 +1,4 @@
-//! What the overview shows, made once of each answer.
+//! Contents of the overview, built once for each answer.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use super::super::status::{findings, tree};
 use super::super::when::ago;
 use crate::out::{View, Zone, plain};
 
-/// How good something is.
+/// Severity of a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
@@ -26,7 +26,7 @@ pub(super) enum Tone {
     Bad,
 }
 
-/// A sign with its words.
+/// A sign with its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sign {
     pub(super) tone: Tone,
@@ -41,7 +41,7 @@ impl Sign {
         }
     }
 
-    /// As it is drawn. What was good and is old is not known.
+    /// Returns the sign as it is drawn. A good sign of stale data is unknown.
     pub(super) fn shown(&self, old: bool) -> (Tone, String) {
         let tone = if old && self.tone == Tone::Good {
             Tone::Unknown
@@ -65,34 +65,34 @@ impl Sign {
     }
 }
 
-/// A host.
+/// A host in the overview.
 #[derive(Clone, Debug)]
 pub(super) struct Host {
-    /// As it is called in commands.
+    /// The name in commands.
     pub(super) name: String,
-    /// As it is shown.
+    /// The name on the screen.
     pub(super) shown: String,
     pub(super) flags: String,
     pub(super) nova: Sign,
     pub(super) fence: Sign,
-    /// The monitors that have signed on it.
+    /// The monitors on this host that have ever sent a heartbeat.
     pub(super) monitors: Sign,
-    /// Of each of the region's levels how the host's is; `None` if it has none of that number.
+    /// The state of each of the region's levels on this host; `None` if it has no level of that number.
     pub(super) levels: Vec<Option<Sign>>,
     pub(super) instances: String,
     pub(super) state: Sign,
-    /// How many of how many instances are back, while it is under recovery.
+    /// Returned and total instances, while the host is under recovery.
     pub(super) back: Option<(u64, u64)>,
-    /// Its recovery that is open.
+    /// The host's open recovery.
     pub(super) open: Option<RecoveryId>,
-    /// The higher the worse.
+    /// Rank of the host: higher is worse.
     rank: u8,
-    /// Where a filter looks.
+    /// Text that a filter searches.
     search: String,
 }
 
 impl Host {
-    /// Whether it has each of these words, in small letters.
+    /// True if the host matches each of these words, in lower case.
     pub(super) fn has(&self, words: &[String]) -> bool {
         words.iter().all(|word| self.search.contains(word))
     }
@@ -101,14 +101,14 @@ impl Host {
 /// A finding, in a line.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
-    /// What it is opened by.
+    /// Key of the finding.
     pub(super) key: String,
     pub(super) grade: Grade,
     pub(super) text: String,
 }
 
 impl Finding {
-    /// The same for the same finding of a later answer.
+    /// Returns a key that stays the same for the same finding in later answers.
     pub(super) fn key_of(view: &FindingView) -> String {
         let subject = view.subjects.first().map_or("", String::as_str);
         format!("{} {subject}", view.code)
@@ -124,16 +124,16 @@ pub(super) struct Group {
 
 #[derive(Clone, Debug)]
 pub(super) struct Region {
-    /// Of which region, and when it was judged, as people read it.
+    /// Name of the region, and the time of its assessment, for people.
     pub(super) clock: String,
     pub(super) grade: Grade,
     pub(super) sentence: String,
     pub(super) engines: Vec<Sign>,
     pub(super) findings: Vec<Finding>,
     pub(super) groups: Vec<Group>,
-    /// The numbers of the fence levels that any host has.
+    /// The numbers of all fence levels that any host has.
     pub(super) levels: Vec<u32>,
-    /// The last steps of the recovery that runs, or else of the newest.
+    /// The last steps of the running recovery, or else of the newest.
     pub(super) story: Vec<String>,
 }
 
@@ -162,7 +162,7 @@ impl Region {
                 host.state.words = plain(&format!("{}: {text}", host.state.words));
             }
             if let Some((good, all)) = monitors.get(view.name.as_str()) {
-                // The heartbeats of a host that Nova shows down are from before.
+                // The heartbeats of a host that Nova shows down are from before its failure.
                 let tone = match (good == all, view.up) {
                     (true, Some(false)) => Tone::Unknown,
                     (true, Some(true) | None) => Tone::Good,
@@ -229,13 +229,13 @@ impl Region {
     }
 }
 
-/// The worst first; they come by name, and a stable order keeps that.
+/// Sorts the worst first; hosts arrive sorted by name, and the stable sort keeps that order.
 fn sorted(mut hosts: Vec<Host>) -> Vec<Host> {
     hosts.sort_by_key(|host| Reverse(host.rank));
     hosts
 }
 
-/// How bad it is with a host.
+/// Returns the rank of a host.
 fn rank(view: &HostView, row: Option<&UnderwayView>) -> u8 {
     let held = |row: &UnderwayView| row.waits.as_ref().is_some_and(|wait| wait.held);
     let own = match view.protection {
@@ -262,7 +262,7 @@ fn clock(seen: &SituationView, zone: Zone) -> String {
     }
 }
 
-/// How many engines work, what they say of their parts, the worst of each, when Nova was looked at, the queue, and each engine.
+/// Returns signs of the number of running engines, the worst state of each part, the age of the Nova data, the queue, and each engine.
 fn engines(seen: &SituationView) -> Vec<Sign> {
     let alive = seen.engines.iter().filter(|one| one.alive).count();
     let tone = match alive {
@@ -298,7 +298,7 @@ fn engines(seen: &SituationView) -> Vec<Sign> {
     signs
 }
 
-/// The segment of which the fewest hosts may be lost.
+/// Returns the sign of the segment that tolerates the fewest host failures.
 fn room(seen: &SituationView) -> Option<Sign> {
     let segments = seen.segments.iter().filter(|one| one.enabled);
     let least = segments.min_by_key(|one| one.headroom)?;
@@ -324,7 +324,7 @@ const fn tone(protection: Protection) -> Tone {
     }
 }
 
-/// By host how many of the monitors that have signed there are well, and of how many.
+/// Returns for each host the number of its good monitors, and of all that have ever sent a heartbeat.
 fn monitors(seen: &SituationView) -> BTreeMap<&str, (u32, u32)> {
     let mut by_host: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for one in &seen.monitors {
@@ -335,13 +335,13 @@ fn monitors(seen: &SituationView) -> BTreeMap<&str, (u32, u32)> {
     by_host
 }
 
-/// What the findings say of hosts.
+/// The findings by code and host.
 struct Why<'a>(BTreeMap<(Code, &'a str), &'a FindingView>);
 
 impl<'a> Why<'a> {
     fn of(seen: &'a SituationView) -> Self {
         let each = seen.findings.iter().flat_map(|finding| {
-            // What is about everything is about each.
+            // A finding without subjects is about each host.
             let all = finding.subjects.is_empty().then_some("");
             let subjects = finding.subjects.iter().map(String::as_str).chain(all);
             subjects.map(move |subject| ((finding.code, subject), finding))
@@ -360,14 +360,14 @@ impl<'a> Why<'a> {
     }
 }
 
-/// A host's fence level of this number, as it was tested last.
+/// Returns the sign of a host's fence level of this number, from its last test.
 fn level(view: &HostView, number: u32) -> Option<Sign> {
     let level = view.levels.iter().find(|one| one.level == number)?;
     let tone = if level.good { Tone::Good } else { Tone::Bad };
     Some(Sign::new(tone, ""))
 }
 
-/// Whether a host can be proven off, by what is found.
+/// Returns the sign of whether a host can be confirmed off, by the findings.
 fn fence(view: &HostView, seen: &SituationView) -> Sign {
     let has = |codes: &[Code]| view.reasons.iter().any(|code| codes.contains(code));
     if seen.fencing_mode != "engine" {
@@ -392,7 +392,7 @@ fn fence(view: &HostView, seen: &SituationView) -> Sign {
     if has(&[Code::FenceNotTested]) {
         return Sign::new(Tone::Unknown, "untested");
     }
-    // Nobody looks for a device of what is not recovered.
+    // A host that is not recovered needs no device.
     if view.segment.is_none() {
         return Sign::new(Tone::Quiet, "-");
     }
@@ -460,7 +460,7 @@ fn of_host(
     }
 }
 
-/// So many steps are kept.
+/// Limit of the steps that are kept.
 const STEPS: usize = 8;
 
 fn story(story: &StoryView, zone: Zone) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Keys and answers in, deeds out: what is on the screen follows from this alone.
+//! State of the view: keys and answers in, actions out. The screen depends on this alone.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::page::Page;
 use super::region::{Host, Region};
 use crate::out::{Zone, plain};
 
-/// Without an answer for so long nothing counts as good.
+/// Age of the last answer from which on nothing counts as good.
 const OLD: Duration = Duration::from_secs(5);
 
 /// A key.
@@ -29,18 +29,18 @@ pub(super) enum Key {
     End,
 }
 
-/// What happens.
+/// An input of the state.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Key(Key),
     Told(Box<Result<Told, String>>),
-    /// What a command has said, in lines.
+    /// The output of a command, in lines.
     Ran(Vec<String>),
-    /// Time goes on, or the terminal has another size.
+    /// A passing moment, or another size of the terminal.
     Tick,
 }
 
-/// What is to be done.
+/// An action to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
     Look(Want),
@@ -48,14 +48,14 @@ pub(super) enum Deed {
     Quit,
 }
 
-/// How it was started.
+/// Options of the view.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     pub(super) read_only: bool,
     pub(super) colours: bool,
-    /// In whose time.
+    /// Time zone of the display.
     pub(super) zone: Zone,
-    /// Where commands ask.
+    /// Options of the source that commands use.
     pub(super) source: Vec<String>,
 }
 
@@ -63,21 +63,21 @@ pub(super) struct Options {
 pub(super) struct Mon {
     pub(super) options: Options,
     pub(super) now: Duration,
-    /// When the last answer came.
+    /// Time of the last answer.
     answered: Option<Duration>,
-    /// Why none came since.
+    /// Error since the last answer.
     trouble: Option<String>,
     pub(super) region: Option<Region>,
     pub(super) view: Want,
     pub(super) page: Option<Page>,
     pub(super) scroll: usize,
-    /// The host that is chosen, by its name: rows come and go.
+    /// Name of the chosen host: rows come and go.
     chosen: Option<String>,
-    /// The finding that is chosen, by what it is opened by, while findings and not hosts are chosen from.
+    /// Key of the chosen finding, while findings and not hosts are chosen from.
     finding: Option<String>,
-    /// The first row that is shown.
+    /// Index of the first row that is shown.
     pub(super) top: usize,
-    /// How many rows of hosts fit, as drawn last.
+    /// Number of host rows that fit, as drawn last.
     pub(super) fit: usize,
     pub(super) filter: String,
     pub(super) is_filtering: bool,
@@ -109,17 +109,17 @@ impl Mon {
         }
     }
 
-    /// How long ago the last answer came.
+    /// Returns the age of the last answer.
     pub(super) fn age(&self) -> Option<Duration> {
         self.answered.map(|at| self.now.saturating_sub(at))
     }
 
-    /// What was good is not known any more.
+    /// True if the data is too old for anything to count as good.
     pub(super) fn is_stale(&self) -> bool {
         self.age().is_none_or(|age| age >= OLD)
     }
 
-    /// What is to be said of answers that do not come.
+    /// Returns the warning about missing answers.
     pub(super) fn alarm(&self) -> Option<String> {
         let since = self.age().map_or_else(
             || "yet".to_owned(),
@@ -133,7 +133,7 @@ impl Mon {
         is_late.then(|| format!("✗ NO ANSWER {since}{why}"))
     }
 
-    /// The hosts that the filter lets through, in the order of the screen, each with its group.
+    /// Returns the hosts that match the filter, in the order of the screen, each with its group.
     pub(super) fn rows(&self) -> Vec<(usize, &Host)> {
         let words: Vec<String> = self
             .filter
@@ -151,7 +151,7 @@ impl Mon {
             .collect()
     }
 
-    /// The row that is chosen; the first if that has gone.
+    /// Returns the index of the chosen row; the first if that host is gone.
     pub(super) fn at(&self, rows: &[(usize, &Host)]) -> usize {
         let chosen = self.chosen.as_deref();
         let place = rows
@@ -160,7 +160,7 @@ impl Mon {
         place.unwrap_or_default()
     }
 
-    /// The finding that is chosen; the first if that has gone.
+    /// Returns the index of the chosen finding; the first if that finding is gone.
     pub(super) fn finding_at(&self) -> Option<usize> {
         let wanted = self.finding.as_ref()?;
         let all = &self.region.as_ref()?.findings;
@@ -168,7 +168,7 @@ impl Mon {
         (!all.is_empty()).then_some(place)
     }
 
-    /// Chooses a finding, from where one stands.
+    /// Chooses a finding, relative to the current one.
     fn choose_finding(&mut self, to: impl Fn(usize, usize) -> usize) {
         let Some(region) = &self.region else { return };
         let last = region.findings.len().saturating_sub(1);
@@ -215,7 +215,7 @@ impl Mon {
             region.story = std::mem::take(&mut before.story);
         }
         self.region = Some(region);
-        // The answer to what was looked at before is no page of this.
+        // The answer to an earlier query is no page of the current view.
         if told.want == self.view {
             self.page = Page::of(told);
         }
@@ -340,7 +340,7 @@ impl Mon {
 
     fn look(&mut self, want: Want) -> Deed {
         if want == Want::Region {
-            // Whoever comes back stands where he was.
+            // Coming back, the operator finds the same row chosen.
         } else if self.chosen.is_none() {
             self.chosen = self.host();
         }
@@ -350,7 +350,7 @@ impl Mon {
         Deed::Look(want)
     }
 
-    /// The host that a key is about.
+    /// Returns the host that a key is about.
     pub(super) fn host(&self) -> Option<String> {
         match &self.view {
             Want::Host(name) | Want::Why(name) => Some(name.clone()),
@@ -368,7 +368,7 @@ impl Mon {
         }
     }
 
-    /// The recovery of that host that is open.
+    /// Returns the open recovery of that host.
     fn open(&self) -> Option<RecoveryId> {
         let name = self.host()?;
         let all = self.region.iter().flat_map(|region| &region.groups);

@@ -1,4 +1,4 @@
-//! Which hosts belong into which segments.
+//! Plan of the segments that hosts belong to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,22 @@ use tachi_operator::{FromNovaLeftView, FromNovaSegmentView, FromNovaView};
 
 use crate::cli::{By, Method};
 
-/// A segment, and what is to be put into it.
+/// A segment, and the hosts to be put into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Planned {
     pub(super) name: String,
-    /// `None` if it is to be made.
+    /// The existing segment; `None` if it is to be created.
     pub(super) id: Option<SegmentId>,
     pub(super) hosts: Vec<String>,
 }
 
-/// What is to be made.
+/// The objects to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) segments: Vec<Planned>,
-    /// Hosts that are in a segment already.
+    /// Number of hosts that are in a segment already.
     stay: usize,
-    /// Hosts that are put nowhere, and why.
+    /// Hosts that are left out, and why.
     left: Vec<(String, String)>,
 }
 
@@ -70,12 +70,12 @@ impl Plan {
         }
     }
 
-    /// Whether something is put somewhere, and all of it into segments that are there.
+    /// True if the plan puts hosts into existing segments only, and at least one.
     pub(super) fn adds_only(&self) -> bool {
         !self.is_empty() && self.segments.iter().all(|segment| segment.id.is_some())
     }
 
-    /// How many hosts are put somewhere.
+    /// Returns the number of hosts that are put into a segment.
     pub(super) fn places(&self) -> usize {
         self.segments.iter().map(|segment| segment.hosts.len()).sum()
     }
@@ -84,7 +84,6 @@ impl Plan {
         self.segments.is_empty()
     }
 
-    /// As it is told.
     pub(super) fn view(&self, without_level: Option<String>) -> FromNovaView {
         let left = self.left.iter();
         FromNovaView {
@@ -109,7 +108,7 @@ impl Plan {
     }
 }
 
-/// For people.
+/// Renders the plan as lines.
 pub(super) fn lines(told: &FromNovaView, method: Method) -> Vec<String> {
     let mut lines = Vec::new();
     for segment in &told.segments {
@@ -128,7 +127,7 @@ pub(super) fn lines(told: &FromNovaView, method: Method) -> Vec<String> {
     lines
 }
 
-/// The segment's name.
+/// Returns the name of the host's segment.
 fn place(by: By, default_zone: &str, host: &str, aggregates: &[Aggregate]) -> Result<String, String> {
     let its = aggregates.iter().filter(|one| one.hosts.contains(host));
     let names: BTreeSet<&str> = match by {

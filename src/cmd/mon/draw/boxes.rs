@@ -1,4 +1,4 @@
-//! What lies over a frame: the keys, and a dialogue.
+//! Boxes over a frame: the keys, and a dialogue.
 
 use ratatui_core::layout::Rect;
 use ratatui_core::style::{Modifier, Style};
@@ -8,7 +8,7 @@ use super::super::region::Tone;
 use super::pen::Pen;
 use crate::out::plain;
 
-/// A frame in the middle with room for `lines`; gives what is inside.
+/// Draws a frame in the middle that fits `lines`; returns its inner area.
 fn framed(pen: &mut Pen, title: &str, lines: usize) -> Rect {
     let width = pen.width.saturating_sub(4).min(100);
     let wanted = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2);
@@ -128,7 +128,7 @@ pub(super) fn dialogue(one: &Dialogue, pen: &mut Pen) {
         }
     }
     let inside = framed(pen, "this runs", lines.len());
-    // What does not fit is the beginning: what is asked and answered is at the end.
+    // If not all lines fit, the first ones are cut: question and answer are at the end.
     let first = lines.len().saturating_sub(usize::from(inside.height));
     for (place, (line, style)) in lines.iter().skip(first).enumerate() {
         let y = inside.y + u16::try_from(place).unwrap_or(0);

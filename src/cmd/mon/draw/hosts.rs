@@ -8,27 +8,27 @@ use super::super::region::{Host, Region, Sign};
 use super::super::state::Mon;
 use super::pen::Pen;
 
-/// Where the columns of the hosts begin.
+/// Positions of the columns of the hosts.
 struct Columns {
     name: u16,
     flags: u16,
     nova: u16,
     fence: u16,
-    /// Only where there is room.
+    /// The monitors, if they fit.
     monitors: Option<u16>,
-    /// The first of the fence levels: only where there is room for all of them.
+    /// The first fence level, if all of them fit.
     levels: Option<u16>,
     count: u16,
     state: u16,
 }
 
-/// So wide a terminal shows monitors, too.
+/// Minimum width of a terminal that shows monitors, too.
 pub(super) const WIDE: u16 = 100;
 
-/// So much is left for the state.
+/// Minimum width that is left for the state.
 const STATE: u16 = 30;
 
-/// A fence level takes so much.
+/// Width of a fence level.
 const LEVEL: u16 = 4;
 
 impl Columns {
@@ -61,9 +61,9 @@ impl Columns {
     }
 }
 
-/// The hosts, each group below its title.
+/// Draws the hosts, each group below its title.
 pub(super) fn matrix(mon: &mut Mon, pen: &mut Pen, y: u16, end: u16) {
-    // What filters stands above the head of the table, and in its place nothing else.
+    // The filter is shown above the head of the table, and that line is used for nothing else.
     let filtered = !mon.filter.is_empty();
     let y = if filtered { y + 1 } else { y };
     if y + 2 > end {
@@ -72,7 +72,7 @@ pub(super) fn matrix(mon: &mut Mon, pen: &mut Pen, y: u16, end: u16) {
     let rows = mon.rows();
     let at = mon.at(&rows);
     let Some(region) = &mon.region else { return };
-    // A title before each group takes a row, too: they are counted as the rows are walked.
+    // A title before each group takes a row, too: they are counted while the rows are drawn.
     let fit = usize::from(end - y - 1);
     let top = window(
         &rows.iter().map(|(group, _)| *group).collect::<Vec<_>>(),
@@ -134,7 +134,7 @@ pub(super) fn matrix(mon: &mut Mon, pen: &mut Pen, y: u16, end: u16) {
     mon.fit = fit.saturating_sub(1).max(1);
 }
 
-/// The first row so that the chosen one is within `fit` lines with the titles between.
+/// Returns the first row for which the chosen row is within `fit` lines, titles included.
 fn window(groups: &[usize], at: usize, before: usize, fit: usize) -> usize {
     let mut top = before.min(at).min(groups.len().saturating_sub(1));
     let lines = |top: usize| {
@@ -142,7 +142,7 @@ fn window(groups: &[usize], at: usize, before: usize, fit: usize) -> usize {
         let titles = shown.chunk_by(|one, other| one == other).count();
         shown.len() + titles
     };
-    // Each row is one line or two, so this many steps are enough.
+    // Each row takes one or two lines, so this number of steps is enough.
     if at - top >= fit {
         top = at + 1 - fit;
     }
@@ -176,7 +176,7 @@ fn row(mon: &Mon, pen: &mut Pen, y: u16, columns: &Columns, host: &Host, chosen:
     }
     if let Some(first) = columns.levels {
         for (x, level) in (first..).step_by(usize::from(LEVEL)).zip(&host.levels) {
-            // The sign alone: the number stands above it.
+            // Only the symbol: the number is in the head above it.
             if let Some(level) = level {
                 let (tone, text) = level.shown(old);
                 let letter: String = text.chars().take(1).collect();

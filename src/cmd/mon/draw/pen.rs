@@ -1,4 +1,4 @@
-//! Writes texts on the cells of a frame, cut to its width.
+//! Writer of texts to the cells of a frame, cut to its width.
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
@@ -7,7 +7,7 @@ use textwrap::core::display_width;
 
 use super::super::region::Tone;
 
-/// Writes on a buffer.
+/// A writer to a buffer.
 pub(super) struct Pen<'a> {
     pub(super) buffer: &'a mut Buffer,
     pub(super) colours: bool,
@@ -32,7 +32,7 @@ impl Pen<'_> {
         }
     }
 
-    /// Writes a text of at most `room` columns, and gives the column after it.
+    /// Writes a text of at most `room` columns, and returns the next free column.
     pub(super) fn put(&mut self, x: u16, y: u16, text: &str, style: Style, room: u16) -> u16 {
         if y >= self.height || x >= self.width {
             return x;
@@ -51,7 +51,7 @@ impl Pen<'_> {
         self.put(0, y, text, style, self.width);
     }
 
-    /// In as many lines as it takes, up to `most`; gives the line after them.
+    /// Writes a text wrapped into at most `most` lines; returns the next free line.
     pub(super) fn wrapped(&mut self, mut y: u16, text: &str, style: Style, most: usize) -> u16 {
         for line in textwrap::wrap(text, usize::from(self.width)).iter().take(most) {
             self.line(y, line, style);
@@ -60,7 +60,7 @@ impl Pen<'_> {
         y
     }
 
-    /// A line over the whole width with a title in it.
+    /// Draws a line over the whole width with a title in it.
     pub(super) fn rule(&mut self, y: u16, title: &str) {
         self.line(y, &"─".repeat(usize::from(self.width)), Style::new());
         let title = format!(" {title} ");
