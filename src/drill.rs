@@ -1,5 +1,5 @@
-//! Drills: what would happen if a host died now. A shadow drill asks everybody whom its recovery would ask before it acts, and switches,
-//! moves and changes nothing but its own row. A live one kills a host that holds nothing but instances of its own.
+//! Drills: rehearsals of a host failure. A shadow drill queries every service that a recovery would query before it acts, and switches,
+//! moves and changes nothing but its own row. A live drill powers off a host that holds only instances of the drill.
 
 pub(crate) mod live;
 mod predicted;
@@ -28,13 +28,13 @@ use crate::wiring::{self, Base, Devices};
 pub(crate) use predicted::{Predicted, predicted};
 pub(crate) use shown::{lines, object};
 
-/// So many instances are named in a line.
+/// Limit of the instances that are named in a line.
 const NAMED: usize = 10;
 
-/// The longest name of a row.
+/// Maximum length of a row's name.
 const LONGEST: usize = 255;
 
-/// An answer, and how bad it is: a recovery can do without some.
+/// An answer, and its severity: a recovery can do without some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Graded {
     pub(crate) answer: Answer,
@@ -48,23 +48,23 @@ impl Graded {
     }
 }
 
-/// What a shadow drill found.
+/// The result of a shadow drill.
 pub(crate) struct Shadow {
     pub(crate) host: String,
-    /// What it took in all.
+    /// The total time of the drill.
     pub(crate) took: Duration,
     pub(crate) answers: Vec<Graded>,
     pub(crate) asked: Rehearsal,
 }
 
 impl Shadow {
-    /// The worst of it.
+    /// Returns the worst grade.
     pub(crate) fn grade(&self) -> Grade {
         let answers = self.answers.iter().map(|one| one.grade);
         answers.max().unwrap_or(Grade::Unknown)
     }
 
-    /// In a line.
+    /// Describes the result in a line.
     pub(crate) fn sentence(&self) -> String {
         let bad = self.answers.iter().filter(|one| one.grade > Grade::Info);
         let bad: Vec<String> = bad
@@ -88,7 +88,7 @@ fn text(answer: &Answer) -> &str {
     }
 }
 
-/// The registered host of this name.
+/// Finds the registered host of this name.
 pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failure> {
     let region = base.store.desk().region().await;
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
@@ -97,7 +97,7 @@ pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failur
     found.map(|one| one.host.id).ok_or_else(|| unregistered(name))
 }
 
-/// Of such a host nothing can be tried.
+/// Returns the failure for a host in no segment, which cannot be drilled.
 pub(crate) fn unregistered(name: &str) -> Failure {
     Failure::told(format!(
         "{} is in no segment, so nothing of it would be recovered: tachi setup import",
@@ -105,7 +105,7 @@ pub(crate) fn unregistered(name: &str) -> Failure {
     ))
 }
 
-/// One host of each enabled segment: with each run the next.
+/// Returns one host of each enabled segment, round-robin over the runs.
 pub(crate) async fn turns(base: &Base, run: u64) -> Result<Vec<String>, Failure> {
     let region = base.store.desk().region().await;
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
@@ -121,7 +121,7 @@ fn turn(mut hosts: Vec<String>, run: u64) -> Option<String> {
     Some(hosts.swap_remove(usize::try_from(place).ok()?))
 }
 
-/// Whom a drill asks, opened once for all hosts.
+/// The services that a drill queries, opened once for all hosts.
 pub(crate) struct Asked<'a> {
     settings: &'a Settings,
     base: &'a Base,
@@ -143,7 +143,7 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// Drills a host in the shadow, unless `stop` ends first. The row that says so is written first; what comes of it stands there too.
+    /// Runs a shadow drill of a host, unless `stop` ends first. Writes the row of the drill first, and its result into the same row.
     pub(crate) async fn shadow(
         &self,
         name: &str,
@@ -154,7 +154,7 @@ impl<'a> Asked<'a> {
         let row: String = format!("drill {name}").chars().take(LONGEST).collect();
         let began = Instant::now();
         let run = by_hand::begin(self.base, &row, by).await?;
-        // Written and read, as each step of a recovery is.
+        // The database is written and read, as for each step of a recovery.
         let written = Answer {
             what: "database".to_owned(),
             took: began.elapsed(),
@@ -191,7 +191,7 @@ impl<'a> Asked<'a> {
         let asked = rehearse(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
         let mut answers = vec![Graded::of(written, Grade::Err)];
         answers.push(engines(base).await);
-        // Without any of these nothing is recovered.
+        // Without any of these there is no recovery.
         answers.extend(
             asked
                 .answers
@@ -221,7 +221,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Whether somebody is there who would recover it.
+/// Checks that an engine runs that would recover the host.
 async fn engines(base: &Base) -> Graded {
     let now = base.clock.wall();
     let answer = Answer::of("engines", base.store.roll().engines(), |all| {
@@ -233,7 +233,7 @@ async fn engines(base: &Base) -> Graded {
     Graded::of(answer.await.0, Grade::Err)
 }
 
-/// What the guards would say if it were reported now.
+/// Returns the guards' ruling if the host were reported now.
 fn guards(asked: &Rehearsal) -> Graded {
     let said = asked.ruling.as_ref().map(|ruling| {
         let stops = ruling.holds.iter().chain(&ruling.waits);
@@ -252,7 +252,7 @@ fn guards(asked: &Rehearsal) -> Graded {
     Graded::of(answer, Grade::Warn)
 }
 
-/// What the fence devices say of its power. One that works is enough.
+/// Reads the host's power through its fence devices. One working level is enough.
 async fn levels(devices: &Devices, name: &str) -> Vec<Graded> {
     let reports = devices
         .fencers()
@@ -277,7 +277,7 @@ async fn levels(devices: &Devices, name: &str) -> Vec<Graded> {
         .collect()
 }
 
-/// A shadow drill by the clock: of one host of each segment.
+/// Runs shadow drills as a scheduled job: of one host of each segment.
 pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) -> Result<Outcome, Failure> {
     let hosts = turns(base, run).await?;
     if hosts.is_empty() {

@@ -1,20 +1,20 @@
-//! The log of this program: how much is logged, and where a command logs that reads no options.
+//! The log of this program: its levels, and the log of commands without logging options.
 
 use std::io;
 
 use tachi_log::{Form, Levels, LogSettings, Program};
 
-/// The name of a log nobody has named.
+/// Name of a log without a name of its own.
 const NAME: &str = "tachi";
 
-// The broker client calls every "no such queue" an error; what is one is told by the bus itself.
+// The broker client logs every "no such queue" as an error; the bus itself logs the real ones.
 const SERVICE: Levels = Levels {
     normal: "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,osauth=warn,lapin=off",
     debug: "info,tachi=debug,tachi_engine=debug,tachi_api=debug,tachi_openstack=debug,tachi_fence=debug,tachi_store=debug",
 };
 const WARNINGS: &str = "warn,lapin=off";
 
-/// Starts the log of the service `name`; `masakari` if it was started by a name of Masakari's.
+/// Starts the log of the service `name`; `masakari` is true if it was started by a name of Masakari's.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub(crate) fn start_on_stderr() {
     on_stderr(SERVICE);
 }
 
-/// Starts no log but for what `RUST_LOG` asks for: the demo speaks for itself.
+/// Starts no log except what `RUST_LOG` requests: the demo prints its own output.
 pub(crate) fn start_quietly() {
     on_stderr(Levels {
         normal: "off",

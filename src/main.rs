@@ -15,22 +15,22 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, DropIn, FenceAgentArgs};
 
-/// The version. Packages set `TACHI_VERSION`, which names the commit; a plain `cargo build` leaves it out, so that a new commit
+/// Version of the build. Packages set `TACHI_VERSION`, which names the commit; a plain `cargo build` omits it, so that a new commit
 /// rebuilds nothing.
 const VERSION: &str = match option_env!("TACHI_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),
 };
 
-/// Done.
+/// Exit code of success.
 const DONE: u8 = 0;
-/// Failed.
+/// Exit code of a failure.
 const FAILED: u8 = 1;
-/// Usage or configuration.
+/// Exit code of wrong usage or configuration.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    // Two TLS stacks would make rustls panic at run time; there is one, and it is named here.
+    // With two TLS stacks rustls would panic at run time; there is only one, and it is installed here.
     if rustls::crypto::ring::default_provider()
         .install_default()
         .is_err()
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         None => command_line(&given),
     };
     let usage = match drop_in {
-        // What is wrong with their configuration is a traceback there, and 1.
+        // Masakari's services end with a traceback and 1 on a wrong configuration.
         Some((DropIn::Api | DropIn::Engine, _)) => FAILED,
         _ => USAGE,
     };
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line; started by the name of a fence agent, we are one.
+/// Parses the command line; started by the name of a fence agent, the binary acts as that agent.
 fn command_line(given: &[OsString]) -> Cli {
     match cmd::fence_agent::started_as(given.first()) {
         None if given.len() <= 1 => Cli {
@@ -76,7 +76,7 @@ fn command_line(given: &[OsString]) -> Cli {
         Some(agent) => Cli {
             command: Command::FenceAgent(FenceAgentArgs {
                 name: agent.to_owned(),
-                // What is no text is no option of an agent, and is refused as one.
+                // An argument that is no text is no option of an agent, and is refused as an unknown one.
                 args: given
                     .iter()
                     .skip(1)

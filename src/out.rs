@@ -1,4 +1,4 @@
-//! Standard output and standard error. A closed pipe is a quiet end, never a panic.
+//! Standard output and standard error. A closed pipe ends the program quietly, without a panic.
 
 pub(crate) mod answer;
 mod paint;
@@ -23,17 +23,17 @@ pub(crate) fn line(text: impl AsRef<str>) {
     }
 }
 
-/// The same of what others may have named: nothing of it moves the cursor, begins a line or turns the direction of writing.
+/// Writes a line with names from others: it cannot move the cursor, start a new line or change the writing direction.
 pub(crate) fn told(text: impl AsRef<str>) {
     line(plain(text.as_ref()));
 }
 
-/// How wide a line may be: as the terminal, or 80 where there is none.
+/// Returns the maximum width of a line: that of the terminal, or 80 without one.
 pub(crate) fn width() -> usize {
     terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| usize::from(width.0).max(40))
 }
 
-/// A text in lines that are no wider than the terminal; all but the first begin with `indent` blanks.
+/// Wraps a text to the terminal's width; all lines but the first are indented by `indent` blanks.
 pub(crate) fn wrapped(text: &str, indent: usize) -> String {
     let blanks = " ".repeat(indent);
     let options = textwrap::Options::new(width())
@@ -45,11 +45,11 @@ pub(crate) fn wrapped(text: &str, indent: usize) -> String {
 
 /// Writes a line to standard error.
 pub(crate) fn note(text: impl AsRef<str>) {
-    // Nobody is left to tell if this fails.
+    // If this fails, there is no other way to report it.
     let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
 }
 
-/// Says why, and gives the exit code.
+/// Prints the reason, and returns the exit code.
 pub(crate) fn fail(code: u8, why: &str) -> ExitCode {
     note(format!("tachi: {why}"));
     ExitCode::from(code)

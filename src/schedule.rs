@@ -1,5 +1,5 @@
-//! What engines do by the clock: `[schedule]`. Each has the schedule of its own configuration; a row of the database says what was begun,
-//! so that each time one of them runs a job.
+//! Scheduled jobs of engines: `[schedule]`. Each engine has the schedule of its own configuration. A row in the database records the start,
+//! so that only one engine runs a job at each time.
 
 pub(crate) mod by_hand;
 mod due;
@@ -16,22 +16,21 @@ pub(crate) use list::listed;
 pub(crate) use when::When;
 pub(crate) use work::{Outcome, Work, Worker};
 
-/// What can be done by the clock.
+/// A job that can be scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// Everything that `tachi doctor` checks.
+    /// All checks of `tachi doctor`.
     Doctor,
-    /// What `tachi db purge` removes.
+    /// A purge, as `tachi db purge`.
     Purge,
     /// A shadow drill of one host of each segment.
     Drill,
 }
 
 impl Job {
-    /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Doctor, Self::Purge, Self::Drill];
 
-    /// As it is called in the configuration, the database and on the command line.
+    /// Returns the name in the configuration, the database and on the command line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Doctor => "doctor",
@@ -40,7 +39,7 @@ impl Job {
         }
     }
 
-    /// What its option says.
+    /// Returns the help of the job's option.
     pub(crate) const fn help(self) -> &'static str {
         match self {
             Self::Doctor => {
@@ -63,14 +62,14 @@ impl fmt::Display for Job {
 /// `[schedule]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Schedule {
-    /// When each job is due. What is not there is done by hand alone.
+    /// The schedule of each job. A job that is missing runs only by hand.
     pub(crate) jobs: Vec<(Job, When)>,
-    /// What ended so many days ago is purged.
+    /// Age in days from which on finished objects are purged.
     pub(crate) purge_age_in_days: i64,
 }
 
 impl Schedule {
-    /// When a job is due; `None` for one that is done by hand alone.
+    /// Returns the schedule of a job; `None` for one that runs only by hand.
     pub(crate) fn when(&self, job: Job) -> Option<When> {
         let found = self.jobs.iter().find(|(one, _)| *one == job);
         found.map(|(_, when)| *when)

@@ -1,4 +1,4 @@
-//! From configuration files to the options of each component. One file below this one per component.
+//! Settings: from configuration files to the options of each component. Each component has a file below this one.
 
 mod audit;
 mod binding;
@@ -42,75 +42,75 @@ pub(crate) use messaging::Messaging;
 pub(crate) use policy::PolicySettings;
 pub(crate) use surroundings::SurroundingSettings;
 
-/// Everything a process needs to know, read and checked at once.
+/// All settings of a process, read and checked at once.
 pub(crate) struct Settings {
-    /// Where the API listens.
+    /// Address that the API listens on.
     pub(crate) listen: IpAddr,
-    /// On which port.
+    /// Port that the API listens on.
     pub(crate) port: u16,
-    /// How callers of the API are known.
+    /// Authentication of API callers.
     pub(crate) auth: AuthStrategy,
-    /// The most rows of a list.
+    /// Maximum number of rows in a list.
     pub(crate) max_limit: u64,
-    /// The most bytes of a request's body.
+    /// Maximum size of a request's body, in bytes.
     pub(crate) max_body_bytes: usize,
-    /// What the links in answers begin with, if not the request's own address.
+    /// Prefix of the links in answers, if not the request's own address.
     pub(crate) link_prefix: Option<String>,
-    /// Whether `X-Forwarded-*` and `Forwarded` are believed.
+    /// True if `X-Forwarded-*` and `Forwarded` are trusted.
     pub(crate) proxy_headers: bool,
-    /// What stands around the API.
+    /// Options of the HTTP server around the API.
     pub(crate) http: Http,
     /// `duplicate_notification_detection_interval`, in seconds.
     pub(crate) duplicate_window_seconds: u32,
-    /// Which host a reporter may speak for.
+    /// The hosts that a reporter may report.
     pub(crate) binding: BindingOptions,
     /// `[api] notifications_per_segment`.
     pub(crate) notifications_per_segment: u32,
-    /// How long requests in flight may go on after SIGTERM.
+    /// Time that requests in flight get after SIGTERM.
     pub(crate) drain: Duration,
-    /// How Nova is reached; `None` if nothing is configured.
+    /// Access to Nova; `None` if it is not configured.
     pub(crate) nova: Option<tachi_openstack::Options>,
-    /// The broker, if there is one.
+    /// The broker, if one is configured.
     pub(crate) messaging: Option<Messaging>,
-    /// Where the database is.
+    /// The database.
     pub(crate) database: Database,
     /// Folder of sockets and locks.
     pub(crate) state_path: PathBuf,
-    /// The name under which engines claim begins with this.
+    /// Prefix of the name under which engines claim recoveries.
     pub(crate) host: String,
-    /// Where the rules of who may do what are.
+    /// Files of the policy rules.
     pub(crate) oslo_policy: PolicySettings,
     /// The rules of recoveries.
     pub(crate) policy: Policy,
-    /// What hooks need beside those rules.
+    /// Settings of hooks that are not part of the rules of recoveries.
     pub(crate) hooks: hooks::Hooks,
-    /// `notifications_expired_interval`: what Masakari left open for longer is not begun any more.
+    /// `notifications_expired_interval`: notifications that Masakari left open for longer are not started any more.
     pub(crate) notification_expiry: Duration,
-    /// How long a lost wake-up may cost.
+    /// Maximum delay that a lost wake-up may cause.
     pub(crate) sweep_interval: Duration,
-    /// How long it may take at worst from a power loss to the first evacuation before `tachi doctor` says so.
+    /// Worst-case time from a power loss to the first evacuation above which `tachi doctor` warns.
     pub(crate) worst_case_warning: Duration,
-    /// Where an engine's numbers and health are served.
+    /// Address where an engine serves its metrics and health.
     pub(crate) engine_listen: Option<std::net::SocketAddr>,
-    /// Who is told of what happens.
+    /// Receivers of events.
     pub(crate) events: EventSettings,
-    /// How fast the engine may be.
+    /// Limits of the engine's pace.
     pub(crate) pace: tachi_engine::PaceOptions,
-    /// What switches the hosts' power.
+    /// Devices that switch the hosts' power.
     pub(crate) fencing: Fencing,
-    /// What the guards look at beside Nova and the database.
+    /// Inputs of the guards besides Nova and the database.
     pub(crate) surroundings: SurroundingSettings,
-    /// What the engine does by the clock.
+    /// Schedule of the engine's jobs.
     pub(crate) schedule: crate::schedule::Schedule,
     /// The audit log of power commands.
     pub(crate) audit: Audit,
     /// The log.
     pub(crate) log: LogSettings,
-    /// What was read, for `tachi config show`.
+    /// The options that were read, for `tachi config show`.
     pub(crate) report: ConfigReport,
 }
 
-/// Whether everybody on this machine may read it.
+/// True if every user of this machine may read the file.
 fn is_open(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o004 != 0)
 }
@@ -129,7 +129,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What there is to say of [`Self::open_files`], and what to type.
+    /// Returns a warning for each of [`Self::open_files`], with the command that fixes it.
     pub(crate) fn exposed(&self) -> Vec<String> {
         let all = self.open_files().into_iter();
         all.map(|(file, what)| {
@@ -138,9 +138,9 @@ impl Settings {
         .collect()
     }
 
-    /// Files of a configuration that was there before us, with a secret that everybody on this machine may read, and what it is. They
-    /// are warned of, for whoever refuses them stops a cloud that has worked; files that are made for us are refused by whoever
-    /// reads them.
+    /// Returns files with a secret that every user of this machine may read, and the kind of the secret. Only configuration that was there
+    /// before us is listed, with a warning: refusing it would stop a cloud that has worked. Files that are made for us are refused when
+    /// they are read.
     pub(crate) fn open_files(&self) -> Vec<(&str, &str)> {
         let mut files: Vec<(&str, &str)> = Vec::new();
         for option in &self.report.effective {
@@ -158,14 +158,14 @@ impl Settings {
         files
     }
 
-    /// How many threads `masakari_api_workers` asks for. What is wrong with the configuration is told later, by `load`.
+    /// Returns the number of threads of `masakari_api_workers`. Errors of the configuration are reported later, by `load`.
     pub(crate) fn worker_threads(args: &ConfigArgs) -> Option<usize> {
         let ini = Ini::load(&args.config_file, &args.config_dir, &default_search()).ok()?;
         let ini = ini.with_environment(std::env::vars_os());
         http::workers(&mut Reader::new(&ini, &KnownOptions::masakari()))
     }
 
-    /// Reads one text, as the sandbox writes it.
+    /// Reads a single text, as the sandbox writes it.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl Settings {
         Ok(Self { report, ..settings })
     }
 
-    /// Every option there is.
+    /// Returns every option.
     pub(crate) fn declared() -> Vec<Effective> {
         let (ini, known) = (Ini::default(), KnownOptions::masakari());
         let mut reader = Reader::new(&ini, &known);
@@ -270,7 +270,7 @@ impl Settings {
             &host,
         );
         let log = LogSettings::read(r);
-        // `worker_threads` reads it before anything else; here it is checked and shown.
+        // `worker_threads` has read this before anything else; here it is only checked and shown.
         http::workers(r);
         let http = http::http(r, ini, log.is_json());
         let database = database::database(r, &state_path);
@@ -350,12 +350,12 @@ fn default_state_path() -> String {
         .to_string()
 }
 
-/// What this machine calls itself.
+/// Returns this machine's host name.
 pub(crate) fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Whether a secret was given at all.
+/// True if a secret was set.
 fn is_given(secret: &secrecy::SecretString) -> bool {
     !secret.expose_secret().is_empty()
 }

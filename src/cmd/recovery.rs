@@ -1,4 +1,4 @@
-//! `tachi recovery`: what an operator can see of recoveries, and do about them.
+//! `tachi recovery`: commands that show recoveries and act on them.
 
 mod act;
 pub(crate) mod domain;
@@ -17,7 +17,6 @@ pub(super) use act::{ABORT, act};
 use named::named;
 pub(super) use show::show;
 
-/// Carries out one of them.
 pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
     match command {
         RecoveryCommand::List(args) => list::run(args).await,
@@ -31,7 +30,7 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
     }
 }
 
-/// An operator's action as the commands call it.
+/// Returns the name that the commands use for an operator's action.
 pub(super) fn action(word: &str) -> &str {
     match word {
         "reject" => "abort",
@@ -44,11 +43,11 @@ fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
     Failure::told(format!("there is no recovery {recovery}"))
 }
 
-/// A word or an attempt is only written; it needs an engine to be heard.
+/// Notes if no engine runs: an action or an attempt is only written, and needs an engine to take effect.
 pub(crate) async fn note_if_nobody_works(source: &dyn Source) {
     match source.situation().await {
         Ok(seen) => note_unless(seen.engines.iter().any(|engine| engine.alive)),
-        // What was asked for is done.
+        // The action itself is written, so the failed check is only a note.
         Err(error) => out::note(format!(
             "tachi: whether an engine runs is not known: {}",
             error.chain()

@@ -8,7 +8,7 @@ use crate::cli::{MonitorListArgs, MuteArgs, ReporterCommand};
 use crate::out::{Cell, Column, Sheet, answer};
 use crate::source;
 
-/// Carries out one of them by its old name.
+/// Runs the commands under their old name.
 pub(crate) async fn of_reporter(command: ReporterCommand) -> Result<u8, Failure> {
     match command {
         ReporterCommand::List(args) => list(args.into()).await,

@@ -15,24 +15,24 @@ use crate::logging;
 use crate::out;
 use crate::wiring::Process;
 
-/// Simulated machines obey within a second: nobody waits minutes for one that does not, nor for a broken BMC to be noticed.
+/// Short timeouts: simulated machines obey within a second, so waiting minutes for a failed one or for the discovery of a broken BMC is useless.
 pub(crate) const PATIENCE: &str =
     "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\nself_test_interval = 20\n";
 
-/// A region and the files that lead to it.
+/// A simulated region and the files for using it.
 pub(crate) struct Region {
     pub(crate) sandbox: Sandbox,
-    /// `tachi.conf`, MAAS's key, the database.
+    /// Folder of `tachi.conf`, MAAS's key, and the database.
     pub(crate) state_dir: PathBuf,
     /// The text of `tachi.conf`.
     pub(crate) conf: String,
-    /// Goes with the region, unless a folder was named.
+    /// Temporary folder, removed with the region; `None` if a folder was named.
     _folder: Option<TempDir>,
 }
 
-/// The devices' file of a region: the machines' BMCs by MAAS, and then the outlets they are plugged into.
+/// Renders the devices' file of a region: the machines' BMCs through MAAS, then the outlets that they are plugged into.
 fn devices(machines: &str, outlets: &str, key: &Path, listen: IpAddr) -> String {
-    // Who lets the simulated region be reached from outside has been warned, and its key opens nothing else.
+    // An operator who makes the simulated region reachable has been warned, and its key opens nothing else.
     let allowed = if listen.is_loopback() {
         ""
     } else {
@@ -49,14 +49,14 @@ fn devices(machines: &str, outlets: &str, key: &Path, listen: IpAddr) -> String 
     format!("{bmc}{pdu}[[hosts]]\nmatch = \"*\"\nlevels = [[\"bmc\"], [\"pdu\"]]\n")
 }
 
-/// What a region is like, besides the sandbox's own options.
+/// Parameters of a region, besides the sandbox's own options.
 pub(crate) struct RegionPlan<'a> {
     pub(crate) options: SandboxOptions,
-    /// Where the API will listen.
+    /// Address that the API will listen on.
     pub(crate) api: SocketAddr,
-    /// Kept afterwards, if named.
+    /// Folder that is kept afterwards, if named.
     pub(crate) state_dir: Option<&'a Path>,
-    /// More lines of `tachi.conf`.
+    /// Additional lines of `tachi.conf`.
     pub(crate) more_conf: &'a str,
 }
 
@@ -105,13 +105,13 @@ impl Region {
         })
     }
 
-    /// Where `tachi.conf` is.
+    /// Returns the path of `tachi.conf`.
     pub(crate) fn conf_file(&self) -> PathBuf {
         self.state_dir.join("tachi.conf")
     }
 }
 
-/// An ordinary configuration for a region.
+/// Renders an ordinary configuration for a region.
 fn conf(sandbox: &Sandbox, state_dir: &Path, devices: &Path, api: SocketAddr, more: &str) -> String {
     let login = sandbox.credentials_of("masakari", "service");
     format!(
@@ -138,7 +138,7 @@ fn conf(sandbox: &Sandbox, state_dir: &Path, devices: &Path, api: SocketAddr, mo
     )
 }
 
-/// Writes a file that only we can read.
+/// Writes a file that only its owner can read.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let wrong = |error| Failure::new(format!("writing {}", path.display()), error);
     let mut options = std::fs::OpenOptions::new();
@@ -147,7 +147,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     file.write_all(text.as_bytes()).map_err(wrong)
 }
 
-/// The sandbox's options out of the command line's.
+/// Converts the command line's options to the sandbox's.
 pub(crate) fn options_of(args: &SandboxArgs) -> SandboxOptions {
     SandboxOptions {
         region: RegionSettings {
@@ -166,7 +166,7 @@ pub(crate) fn options_of(args: &SandboxArgs) -> SandboxOptions {
     }
 }
 
-/// Boots the instances asked for, every other one marked.
+/// Boots the requested instances, every other one with HA_Enabled.
 pub(crate) fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
     let wrong = |error| Failure::new("booting instances", error);
     let half = usize::try_from(instances / 2).unwrap_or_default();
@@ -185,17 +185,17 @@ pub(crate) fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A port nobody listens on just now.
+/// Returns a port that is free at this moment.
 pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
     std::net::TcpListener::bind(SocketAddr::new(ip, 0))
         .and_then(|listener| listener.local_addr())
         .map_err(|error| Failure::new("finding a free port", error))
 }
 
-/// What the first line of our clouds.yaml says, so that nobody else's is written over.
+/// First line of our clouds.yaml, by which it is recognised, so that no other file is overwritten.
 const OURS: &str = "# written by tachi for its simulated region";
 
-/// Refuses to write over a clouds.yaml that somebody else has made.
+/// Refuses to overwrite a clouds.yaml that is not ours.
 pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
     match std::fs::read_to_string(&args.clouds) {
         Ok(text) if text.starts_with(OURS) => Ok(()),
@@ -208,7 +208,7 @@ pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
     }
 }
 
-/// Says where everything is.
+/// Writes clouds.yaml and prints the addresses of the region.
 pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
     check_clouds(args)?;
     write_private(&args.clouds, &format!("{OURS}\n{}", region.sandbox.clouds_yaml()))?;
@@ -229,7 +229,7 @@ pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Resu
     Ok(())
 }
 
-/// What a command is told so that it asks this region: nothing is known of it but the file that was just written.
+/// Returns the options with which a command uses this region, whose only reference is the file that was just written.
 pub(crate) fn words(args: &SandboxArgs) -> String {
     let cloud = "--os-cloud tachi-sandbox";
     if args.clouds == Path::new("clouds.yaml") {
@@ -241,7 +241,7 @@ pub(crate) fn words(args: &SandboxArgs) -> String {
     )
 }
 
-/// Warns when others can reach it.
+/// Warns if the region can be reached from other machines.
 pub(crate) fn warn_if_open(args: &SandboxArgs) {
     if !args.listen.is_loopback() {
         tracing::warn!(
@@ -251,7 +251,7 @@ pub(crate) fn warn_if_open(args: &SandboxArgs) {
     }
 }
 
-/// Runs a region until told to stop.
+/// Runs a region until it is stopped.
 pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
     logging::start_on_stderr();
     warn_if_open(&args);

@@ -1,4 +1,4 @@
-//! `tachi jobs`: what engines do by the clock.
+//! `tachi jobs`: the scheduled jobs of engines.
 
 use serde_json::json;
 use tachi_domain::situation::Grade;
@@ -12,7 +12,6 @@ use crate::out::{Cell, Column, Sheet, answer, waiting};
 use crate::schedule::{Job, LONGEST, Outcome, Work as _, Worker, by_hand};
 use crate::{source, wiring};
 
-/// Carries out one of them.
 pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {
     match command {
         ScheduleCommand::List(args) => list(args).await,
@@ -55,10 +54,10 @@ fn sheet(rows: &[JobView]) -> Sheet<7> {
     })
 }
 
-/// What is told of a job that was done.
+/// Output fields of a job that was run.
 const RAN: [&str; 5] = ["job", "run", "grade", "result", "by"];
 
-/// Does it now.
+/// Runs a job now.
 async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, RAN)?;
     let job = Job::from(args.job);

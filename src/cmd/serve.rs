@@ -1,4 +1,4 @@
-//! `tachi serve`: API and engine in one process, and a simulated region too if asked for.
+//! `tachi serve`: API and engine in one process, optionally with a simulated region.
 
 mod monitors;
 
@@ -19,13 +19,13 @@ use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Devices, Process, Telling};
 use monitors::Monitors;
 
-/// What is done by the clock in a simulated region.
+/// Schedule of the jobs in a simulated region.
 const SCHEDULE: &str = "\n[schedule]\ndoctor = daily 03:00\ndrill = weekly sun 04:00\npurge = daily 03:30\n";
 
-/// How many instances a region has that is to show something.
+/// Number of instances in a region for demonstration.
 const SHOWN: u32 = 20;
 
-/// Runs both until told to stop.
+/// Runs API and engine until they are stopped.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     if args.sandbox {
         return Box::pin(with_region(args)).await;
@@ -68,7 +68,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     let made = if args.bare {
         0
     } else {
-        // Before the engine starts: it tests the fence devices of all hosts then, and of new ones at its next look.
+        // The hosts are registered before the engine starts: it tests the fence devices of all hosts at its start, those of new hosts at its next poll.
         let base = wiring::base(&settings).await?;
         let made = Box::pin(protect_all(of_region(&region)?, &base)).await?;
         let closed = base.close().await;
@@ -118,7 +118,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// The configuration that a region comes with.
+/// Returns the configuration of a simulated region.
 pub(super) fn of_region(region: &Region) -> Result<Settings, Failure> {
     let settings = Settings::parse("tachi.conf of the region", &region.conf);
     settings.map_err(|errors| Failure::config(&errors))

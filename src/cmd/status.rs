@@ -21,17 +21,17 @@ use crate::{out, source};
 
 use part::{Part, running};
 
-/// Between two looks of `--watch`.
+/// Interval between two refreshes of `--watch`.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Clears a terminal.
+/// Escape sequence that clears a terminal.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
-/// Says what is protected, what is not and why, and what is going on.
+/// Shows what is protected, what is not and why, and what is in progress.
 pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
     let check = args.check;
     match shown(args).await {
-        // Whoever checks is not told that all is well, nor that something is wrong.
+        // With `--check` a failed read is an unknown state, neither good nor bad.
         Err(error) if check => {
             out::note(format!("tachi: {}", error.chain()));
             Ok(code(Grade::Unknown))
@@ -40,11 +40,11 @@ pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
     }
 }
 
-/// What there is to see of the region, or of the part that was asked for.
+/// The situation of the region, or of the requested part.
 struct Look {
     seen: SituationView,
     part: Option<Part>,
-    /// The part, if it is a host.
+    /// The explanation of the part, if it is a host.
     host: Option<ExplanationView>,
 }
 
@@ -80,7 +80,7 @@ impl Look {
         }
     }
 
-    /// The shape of the whole, and of which part it is.
+    /// Returns the situation in the format of the whole region, with the name of the part.
     fn json(&self) -> Value {
         let mut all = json!(self.seen);
         if let (Some(part), Value::Object(all)) = (&self.part, &mut all) {
@@ -113,7 +113,7 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
                     |view| look.lines(args.all_hosts, view),
                 )?;
             }
-            // Who watches wants to see what was away come back too.
+            // With `--watch` the command keeps running, so that it also shows the source coming back.
             Err(error) if args.watch && !error.is_usage() => {
                 out::note(format!("tachi: {}; trying again", error.chain()));
             }
@@ -126,7 +126,7 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
     }
 }
 
-/// What `--check` exits with, as monitoring plugins do.
+/// Returns the exit code of `--check`, as monitoring plugins do.
 pub(super) const fn code(grade: Grade) -> u8 {
     match grade {
         Grade::Ok | Grade::Info => 0,

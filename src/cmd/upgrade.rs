@@ -1,4 +1,4 @@
-//! `tachi upgrade check`: what `masakari-status upgrade check` asks, and what this version needs besides.
+//! `tachi upgrade check`: the checks of `masakari-status upgrade check`, and the further needs of this version.
 
 mod adopted;
 mod shown;
@@ -19,10 +19,10 @@ use crate::out::{self, answer, waiting};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// It could not be checked at all.
+/// Exit code if the checks could not be made at all.
 const UNEXPECTED: u8 = 255;
 
-/// What came of a check; also the exit code.
+/// Result of a check; also the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Grade {
     Success = 0,
@@ -40,7 +40,7 @@ impl Grade {
     }
 }
 
-/// A check and what came of it.
+/// A check and its result.
 pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) grade: Grade,
@@ -55,7 +55,7 @@ pub(super) fn check(name: &'static str, grade: Grade, details: impl Into<Option<
     }
 }
 
-/// All that is looked at, in the order of the table; what cannot be reached yet is left out of it.
+/// Names of all checks, in the order of the table, which omits checks that cannot be made yet.
 pub(super) const NAMES: [&str; 14] = [
     "Policy File JSON to YAML Migration",
     "Options Without Effect",
@@ -73,10 +73,10 @@ pub(super) const NAMES: [&str; 14] = [
     "Host Names",
 ];
 
-/// The most names in a line; the rest is counted.
+/// Limit of the names in a line; the rest is counted.
 const NAMED: usize = 5;
 
-/// Checks everything and prints the table; gives the worst as the exit code.
+/// Makes all checks and prints the table; returns the worst result as the exit code.
 pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
     let checked = match command_settings(config) {
         Ok(settings) => waiting("the database, Keystone and Nova", Box::pin(checks(&settings))).await,
@@ -109,7 +109,7 @@ pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
         adopted::authorities(settings),
         adopted::without_evidence(settings),
     ];
-    // Opened as it is: a check changes nothing.
+    // The store is opened without a migration: a check changes nothing.
     let store = if settings.database.exists() {
         Store::connect(&settings.database.once(), clock.clone())
             .await
@@ -151,7 +151,7 @@ pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
     Ok(checks)
 }
 
-/// Masakari's own check, under its own name.
+/// Makes Masakari's own check, under its own name.
 fn policy_file(settings: &Settings) -> Check {
     const NAME: &str = "Policy File JSON to YAML Migration";
     let file = &settings.oslo_policy.file;
@@ -212,7 +212,7 @@ async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
     }
 }
 
-/// The list of services is for administrators.
+/// Checks our rights in Nova by the list of services, which only administrators may read.
 async fn rights(nova: &Nova) -> Check {
     const NAME: &str = "Rights in Nova";
     match nova.services().await.map(|services| services.conductors_up) {
@@ -225,7 +225,7 @@ async fn rights(nova: &Nova) -> Check {
     }
 }
 
-/// A report names a host of ours, and Nova must know it under the very same name.
+/// Compares host names: a report names a host of ours, and Nova must know it under the very same name.
 async fn names(store: &Store, nova: &Nova) -> Check {
     const NAME: &str = "Host Names";
     let region = match store.desk().region().await {

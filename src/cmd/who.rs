@@ -1,4 +1,4 @@
-//! Who is at the keyboard: what stands under a word that is said on a controller. Over the API it is Keystone's user.
+//! Identity of the operator at the keyboard, which is stored with an action on a controller. Over the API it is Keystone's user.
 
 use std::path::Path;
 
@@ -6,17 +6,17 @@ use tachi_operator::words::signed;
 
 use super::Failure;
 
-/// What the kernel says of a process that nobody has logged in for.
+/// The kernel's login id of a process without a login.
 const NOBODY: u32 = u32::MAX;
 
-/// What is known of it. An environment is whatever its user makes of it, so nothing of it counts by itself: only root, who could
-/// write into the database anyway, is asked by it for whom he acts.
+/// Known identities. Users control their own environment, so it proves nothing by itself: only for root, who could
+/// write into the database anyway, it names the user behind it.
 struct Known {
     /// The user of this process.
     real: u32,
-    /// As whom the session was logged in, if the kernel knows; it stays through `sudo` and `su`.
+    /// The user who logged in to the session, if the kernel knows; `sudo` and `su` keep it.
     login: Option<u32>,
-    /// For whom `sudo` says that it acts.
+    /// The user that `sudo` acts for, as it reports it.
     sudo: Option<u32>,
 }
 
@@ -31,7 +31,7 @@ impl Known {
         }
     }
 
-    /// For people; `name` knows users by their numbers.
+    /// Describes the operator for people; `name` maps uids to names.
     fn told(&self, name: impl Fn(u32) -> Option<String>) -> String {
         let of = |uid: u32| match name(uid) {
             Some(name) => format!("{name}, uid {uid}"),
@@ -51,7 +51,7 @@ impl Known {
     }
 }
 
-/// The name of a user of this machine.
+/// Returns the name of a user of this machine.
 fn name_of(users: &Path, uid: u32) -> Option<String> {
     let text = std::fs::read_to_string(users).ok()?;
     let line = text.lines().find(|line| {
@@ -61,7 +61,7 @@ fn name_of(users: &Path, uid: u32) -> Option<String> {
     line.split(':').next().map(str::to_owned)
 }
 
-/// Who is at the keyboard, and why if he says so.
+/// Returns the operator at the keyboard, with the reason if one was given.
 pub(crate) fn who(reason: Option<&str>) -> Result<String, Failure> {
     let name = Known::here().told(|uid| name_of(Path::new("/etc/passwd"), uid));
     signed(&name, reason).map_err(|why| Failure::usage(format!("--reason: {why}")))

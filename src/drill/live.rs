@@ -1,8 +1,8 @@
-//! A live drill: a host that holds instances of the drill's own and nothing else is switched off, and what comes of it is measured.
+//! A live drill: it powers off a host that holds only instances of the drill, and measures the recovery.
 //!
-//! The recovery is the ordinary one. The drill builds its canaries, closes the host to all others, looks twice that nobody else is on
-//! it, and then does what `tachi fence off` does. From there on it only looks: whoever is killed after that leaves a dead host with
-//! a recovery, as any host that dies. Nothing ever goes on with the killing.
+//! The recovery is the ordinary one. The drill builds its canaries, closes the host to all others, checks twice that nothing else is on
+//! it, and then does what `tachi fence off` does. From there on it only polls: if the process is killed after that, it leaves a dead host with
+//! a recovery, like any host that dies. A drill is never resumed.
 
 pub(crate) mod admit;
 mod alone;
@@ -39,54 +39,54 @@ use crate::source::{Database, Source as _};
 pub(crate) use measured::Live;
 pub(crate) use told::{lines, object};
 
-/// How long Nova may take to build the canaries.
+/// Timeout for building the canaries.
 const BUILT_WITHIN: Duration = Duration::from_mins(10);
 
-/// How long Nova may take to delete them.
+/// Timeout for deleting the canaries.
 const GONE_WITHIN: Duration = Duration::from_mins(2);
 
-/// How long the recovery may take before the drill stops looking.
+/// Time that the recovery may take before the drill stops polling.
 const OVER_WITHIN: Duration = Duration::from_mins(20);
 
-/// Between two looks at the recovery.
+/// Interval between two polls of the recovery.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A database that does not answer is asked so often before the drill stops looking.
+/// Limit of failed polls in a row before the drill stops polling.
 const PATIENCE: u32 = 120;
 
-/// How a live drill is wanted.
+/// Parameters of a live drill.
 pub(crate) struct Wish {
     pub(crate) make: Make,
-    /// How long monitors have to report the host before the drill does.
+    /// Time that monitors have to report the host before the drill does.
     pub(crate) notice: Duration,
 }
 
-/// How the row of a live drill begins.
+/// Prefix of the row of a live drill.
 const ROW: &str = "live drill ";
 
-/// The row that says that a live drill of the host is under way.
+/// Returns the name of the row that marks a live drill of the host as running.
 pub(crate) fn row(host: &str) -> String {
     format!("{ROW}{host}").chars().take(super::LONGEST).collect()
 }
 
-/// Which host, and everything that a drill of it needs.
+/// The host, and everything that a drill of it needs.
 pub(crate) struct Drill<'a> {
     database: &'a Database,
     region: Region<'a>,
     id: Uuid,
-    /// When it was switched off, and what its recoveries were before.
+    /// The host as it was when the drill was admitted.
     host: &'a admit::Admitted,
     wish: &'a Wish,
 }
 
-/// What the host was like before its canaries were built.
+/// The host, ready to be switched off.
 struct Ready {
     canaries: BTreeSet<ServerId>,
     /// The reason for which the host is disabled now.
     reason: String,
 }
 
-/// Carries it out. `stop` ends it: before the host is switched off everything is as it was, and after that nothing but the looking ends.
+/// Runs the drill. If `stop` ends before the host is switched off, everything is put back; after that, only the polling ends.
 pub(crate) async fn live(
     database: &Database,
     host: &admit::Admitted,
@@ -104,7 +104,7 @@ pub(crate) async fn live(
     };
     let row = row(&host.name);
     let run = by_hand::begin(&database.base, &row, by).await?;
-    // Its own row is written by now: of two that begin at the same moment at least one sees the other.
+    // Our own row is written by now: if two drills start at the same moment, at least one sees the other.
     let done = match alone_in_region(database, &row).await {
         Ok(()) => drill.run(stop).await,
         Err(error) => Err(error),
@@ -123,7 +123,7 @@ pub(crate) async fn live(
     done
 }
 
-/// Whether no other host is being drilled live.
+/// Checks that no live drill of another host is running.
 async fn alone_in_region(database: &Database, row: &str) -> Result<(), Failure> {
     let lines = database.base.store.jobs().jobs().await;
     let lines = lines.map_err(|error| Failure::new("reading which drills are under way", error))?;
@@ -158,7 +158,7 @@ impl Drill<'_> {
             Ok(known) => known,
             Err(error) => return Err(self.undo(error, &made, &before).await),
         };
-        // Not to be stopped: whoever has ordered a host off has to know whether it is.
+        // This part cannot be stopped: an operator who has ordered a power-off has to know the result.
         let killed = self.database.base.clock.wall();
         out::note(format!("switching {} off", plain(&self.host.name)));
         let reason = format!("live drill {}", self.id);
@@ -210,7 +210,7 @@ impl Drill<'_> {
             );
         }
         canaries::until_active(nova, host, &ids, BUILT_WITHIN).await?;
-        // The mark of what a person has planned: recoveries leave it as it is, and `tachi host return` ends it.
+        // This is the mark of an operator's planned work: recoveries leave it, and `tachi host return` ends it.
         let reason = format!("live drill [{}]", planned_mark(RecoveryId(self.id)));
         self.close(made, &reason).await?;
         let ready = Ready {
@@ -218,7 +218,7 @@ impl Drill<'_> {
             reason,
         };
         self.alone(&ready).await?;
-        // What was being scheduled when the host was closed shows by then.
+        // After this time an instance that was being scheduled while the host was closed is visible.
         let settle = self.database.settings.policy.settle_time();
         out::note(format!(
             "{} on {} are built, and nothing else is placed there; waiting {} s, until what was being scheduled shows",
@@ -230,7 +230,7 @@ impl Drill<'_> {
         Ok(ready)
     }
 
-    /// Right before the host is switched off: what its recoveries were, and how long such took.
+    /// Checks again right before the power-off. Returns the host's earlier recoveries, and how long recoveries took before.
     async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Predicted>), Failure> {
         let known = self.known().await?;
         let predicted = super::predicted(self.database).await?;
@@ -239,7 +239,7 @@ impl Drill<'_> {
         Ok((known, predicted))
     }
 
-    /// Looks whether canaries are all there is.
+    /// Checks that the host holds only canaries.
     async fn alone(&self, ready: &Ready) -> Result<(), Failure> {
         let shown = alone::shown(&self.region.nova, &self.host.name).await;
         let shown = shown.map_err(|error| Failure::new("looking whether canaries are alone on it", error))?;
@@ -249,13 +249,13 @@ impl Drill<'_> {
         }
     }
 
-    /// The host's recoveries.
+    /// Returns the ids of the host's recoveries.
     async fn known(&self) -> Result<BTreeSet<RecoveryId>, Failure> {
         let rows = admit::recoveries(&self.database.base, self.host.id).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// Deletes its canaries, by what they carry: of one whose answer was lost nobody knows the id.
+    /// Deletes the drill's canaries by their metadata: the id of a canary whose answer was lost is unknown.
     async fn delete_own(&self) -> Result<(), Failure> {
         let found = canaries::found(&self.region.nova, &self.host.name, Some(self.id)).await?;
         let ids: Vec<ServerId> = found.iter().map(|one| one.id).collect();
@@ -266,7 +266,7 @@ impl Drill<'_> {
         self.region.delete(ids, GONE_WITHIN).await
     }
 
-    /// Looks until the recovery is over, and measures.
+    /// Polls until the recovery is done, and measures.
     async fn watch(
         &self,
         known: &BTreeSet<RecoveryId>,
@@ -294,7 +294,7 @@ impl Drill<'_> {
         ))
     }
 
-    /// The recovery, and whether it was the drill that had to report the host.
+    /// Waits for the recovery; true if the drill had to report the host itself.
     async fn noticed(&self, known: &BTreeSet<RecoveryId>) -> Result<(RecoveryId, bool), Failure> {
         let ends = Instant::now() + self.wish.notice;
         let mut by_us = false;
@@ -316,14 +316,14 @@ impl Drill<'_> {
                     self.wish.notice.as_secs()
                 ));
                 let reason = format!("live drill {}", self.id);
-                // What it answers is found in the list, as any other report.
+                // The recovery of this report is found in the list, like that of any other report.
                 self.database.fail(&self.host.name, &reason).await?;
             }
             sleep(LOOK).await;
         }
     }
 
-    /// Waits until the recovery is over, telling what it waits for.
+    /// Waits until the recovery is done, and shows what it waits for.
     async fn over(&self, id: RecoveryId) -> Result<StoryView, Failure> {
         let ends = Instant::now() + OVER_WITHIN;
         let (mut failures, mut told) = (0, String::new());
@@ -380,13 +380,13 @@ pub(crate) async fn clean_up(
     by_hand::end(&database.base, &row, line.run, &outcome).await
 }
 
-/// Whether a host's service may be closed and opened by a drill: it is open, or a person's drain has closed it.
+/// True if a drill may close and open the host's service: it is enabled, or an operator's drain has disabled it.
 fn is_ours_to_open(service: &Service) -> bool {
     let reason = service.disabled_reason.as_deref().unwrap_or_default();
     service.enabled || tachi_domain::recovery::is_drained(reason)
 }
 
-/// What changes a service record.
+/// Returns the change of a service record.
 fn change_to(reason: Option<&str>) -> ServiceChange {
     ServiceChange {
         disable: Some(reason.map(ToOwned::to_owned)),

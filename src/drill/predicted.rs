@@ -1,4 +1,4 @@
-//! How long it took before: from the journal's last recoveries of hosts.
+//! Times of earlier recoveries: from the journal's last recoveries of hosts.
 
 use serde::Serialize;
 use tachi_domain::recovery::RecoveryKind;
@@ -7,25 +7,25 @@ use tachi_engine::ports::operator::RecoveryFilter;
 use crate::cmd::Failure;
 use crate::source::Source;
 
-/// So many recoveries are looked through.
+/// Limit of the recoveries that are searched.
 const LOOKED: u64 = 50;
 
-/// So many of hosts count.
+/// Limit of the host recoveries that count.
 const COUNTED: usize = 10;
 
-/// What the last recoveries say of the next.
+/// Prediction from the last recoveries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Predicted {
-    /// So many recoveries of hosts that brought instances back.
+    /// Number of host recoveries that brought instances back and count here.
     pub(crate) recoveries: usize,
-    /// Half of an instance's recoveries were over so many seconds after they were opened, in the middle one of them.
+    /// Median over the recoveries of the seconds from the opening until half of the instances were back.
     pub(crate) median_seconds: f64,
-    /// The last instance of the slowest one.
+    /// Seconds until the last instance of the slowest recovery was back.
     pub(crate) worst_seconds: f64,
 }
 
 impl Predicted {
-    /// For people.
+    /// Describes the prediction in a sentence.
     pub(crate) fn sentence(&self) -> String {
         let (median, worst) = (self.median_seconds, self.worst_seconds);
         match self.recoveries {
@@ -40,7 +40,7 @@ impl Predicted {
     }
 }
 
-/// Of each: when half of the instances were back, and all; seconds.
+/// Computes the prediction from the seconds of each recovery: until half of the instances were back, and until all were.
 fn of(mut figures: Vec<(f64, f64)>) -> Option<Predicted> {
     figures.sort_by(|one, other| one.0.total_cmp(&other.0));
     let middle = figures.get(figures.len() / 2)?;
@@ -51,7 +51,7 @@ fn of(mut figures: Vec<(f64, f64)>) -> Option<Predicted> {
     })
 }
 
-/// Reads it; `None` if no host was ever recovered.
+/// Reads the prediction; `None` if no host was ever recovered.
 pub(crate) async fn predicted(source: &dyn Source) -> Result<Option<Predicted>, Failure> {
     let filter = RecoveryFilter {
         closed: true,

@@ -1,11 +1,11 @@
-//! How a shadow drill is told.
+//! Output of a shadow drill.
 
 use serde_json::{Value, json};
 use tachi_domain::situation::Grade;
 
 use super::{Graded, NAMED, Predicted, Shadow, text};
 
-/// For people.
+/// Renders the result as lines.
 pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Predicted>) -> Vec<String> {
     let mut lines = vec![format!(
         "shadow drill of {}: nothing is switched, moved or changed",
@@ -49,7 +49,7 @@ fn line(one: &Graded) -> String {
     format!("  {mark} {:<16} {took:>8}  {}", answer.what, text(answer))
 }
 
-/// For programs.
+/// Renders the result as an object, for programs.
 pub(crate) fn object(shadow: &Shadow, predicted: Option<&Predicted>) -> Value {
     let answers = shadow.answers.iter().map(|one| {
         json!({

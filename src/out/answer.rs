@@ -1,4 +1,4 @@
-//! Prints an answer as it is wanted: a list or an object, for people, programs or shells.
+//! Output of an answer in the requested format: a list or an object, for people, programs or shells.
 
 use serde_json::{Map, Value};
 use tachi_domain::Timestamp;
@@ -9,7 +9,7 @@ use super::{line, note, plain};
 use crate::cli::{Format, ShapeArgs};
 use crate::cmd::Failure;
 
-/// Prints a list; `none` is what is said to people if there is nothing.
+/// Prints a list; `none` is the text for people if it is empty.
 pub(crate) fn list<const N: usize>(
     shape: &ShapeArgs,
     now: Timestamp,
@@ -19,7 +19,7 @@ pub(crate) fn list<const N: usize>(
     listed(shape, now, sheet, none, Value::Array)
 }
 
-/// The same of a list that is, for programs, a member of an object.
+/// Prints a list that is, for programs, a field of an object.
 pub(crate) fn listed<const N: usize>(
     shape: &ShapeArgs,
     now: Timestamp,
@@ -48,7 +48,7 @@ pub(crate) fn listed<const N: usize>(
     Ok(())
 }
 
-/// Refuses a column that an answer will not have: what is done cannot be undone for it. `members` are those that it will have.
+/// Refuses a column that the answer will not have, because the action cannot be undone afterwards. `members` are the answer's fields.
 pub(crate) fn admits(
     shape: &ShapeArgs,
     members: impl IntoIterator<Item = impl Into<String>>,
@@ -59,17 +59,17 @@ pub(crate) fn admits(
         .map_err(Failure::usage)
 }
 
-/// Tells what happens until there is an answer: to people where that will be, and beside it to whoever gives it to a program.
+/// Progress messages before the answer: on standard output for people, on standard error if a program reads the answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Meanwhile(Option<View>);
 
 impl Meanwhile {
-    /// For whoever wants an answer of this shape.
+    /// Creates the output for an answer in this format.
     pub(crate) fn of(shape: &ShapeArgs, now: Timestamp) -> Self {
         Self(shape.is_told().then(|| View::of(shape, now)))
     }
 
-    /// All of it beside an answer.
+    /// Creates an output that writes everything to standard error.
     pub(crate) const fn beside() -> Self {
         Self(None)
     }
@@ -83,7 +83,7 @@ impl Meanwhile {
     }
 }
 
-/// Prints an object, or several; `lines` are what people are told, and then it is not made.
+/// Prints one or several objects; for people it prints `lines` instead, without making the object.
 pub(crate) fn object(
     shape: &ShapeArgs,
     now: Timestamp,
@@ -115,7 +115,7 @@ pub(crate) fn object(
     Ok(())
 }
 
-/// Prints a list of objects that people are told line by line; `columns` are members of them, those of the table where columns are
+/// Prints a list of objects, which people get as lines; `columns` are their fields, and the table's columns if columns are
 /// chosen.
 pub(crate) fn told<const N: usize>(
     shape: &ShapeArgs,
@@ -135,12 +135,12 @@ pub(crate) fn told<const N: usize>(
     list(shape, now, &sheet, "there is nothing")
 }
 
-/// YAML of what is told as JSON.
+/// Renders a JSON value as YAML.
 pub(super) fn yaml(value: &Value) -> Result<String, Failure> {
     serde_saphyr::to_string(value).map_err(|error| Failure::new("writing YAML", error))
 }
 
-/// The members of these names; all of it if there is no name.
+/// Keeps the fields of these names; all of them if there is no name.
 fn only(object: &Value, names: &[String]) -> Result<Value, String> {
     if names.is_empty() {
         return Ok(object.clone());
@@ -168,7 +168,7 @@ fn only(object: &Value, names: &[String]) -> Result<Value, String> {
     Ok(Value::Object(found))
 }
 
-/// Members and their values, of several objects one after another.
+/// Returns field names and values, of several objects one after another.
 fn parts(object: &Value) -> Vec<(String, Value)> {
     match object {
         Value::Object(members) => members

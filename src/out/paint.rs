@@ -1,9 +1,9 @@
-//! Colours, beside signs and words that say the same.
+//! Colours, in addition to symbols and words that carry the same information.
 
-/// What ends a colour.
+/// Escape sequence that ends a colour.
 const PLAIN: &str = "\u{1b}[0m";
 
-/// Of a sign that stands by itself, and of a word that begins a line.
+/// Returns the colour of a symbol that stands alone, or of a word at the start of a line.
 fn colour(word: &str, begins: bool) -> Option<&'static str> {
     Some(match word {
         "✗" => "\u{1b}[31m",
@@ -20,7 +20,7 @@ fn colour(word: &str, begins: bool) -> Option<&'static str> {
     })
 }
 
-/// A line with colours. Nothing else of it changes.
+/// Adds colours to a line and changes nothing else.
 pub(super) fn painted(line: &str) -> String {
     let mut told = String::with_capacity(line.len() + 16);
     let mut begins = true;

@@ -9,18 +9,18 @@ use textwrap::core::display_width;
 use super::plain;
 use super::view::{View, wrapped};
 
-/// So much of an id is shown where there is no room for all of it: commands take the beginning of one.
+/// Number of shown characters of an id if the full one does not fit: commands accept the beginning of an id.
 const SHORT_ID: usize = 8;
 
-/// What stands in a row.
+/// A cell of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cell {
     Text(String),
-    /// Of which the beginning is enough.
+    /// An id, whose beginning is enough.
     Id(String),
     Time(Timestamp),
     Number(String),
-    /// What may be long: below its row where there is no room.
+    /// A text that may be long: below its row if it does not fit.
     Prose(String),
 }
 
@@ -41,7 +41,7 @@ impl Cell {
         Self::Prose(text.into())
     }
 
-    /// For people.
+    /// Renders the cell for people.
     fn told(&self, view: &View, room: Room) -> String {
         match (self, room) {
             (Self::Id(id), Room::Little | Room::None) => id.chars().take(SHORT_ID).collect(),
@@ -52,7 +52,7 @@ impl Cell {
         }
     }
 
-    /// For shells.
+    /// Renders the cell for shells.
     fn value(&self) -> String {
         match self {
             Self::Text(text) | Self::Id(text) | Self::Number(text) | Self::Prose(text) => plain(text),
@@ -61,18 +61,18 @@ impl Cell {
     }
 }
 
-/// How much room there is for a row.
+/// Space for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Room {
-    /// All of it.
+    /// Enough for full ids and times.
     Enough,
-    /// Short ids and times.
+    /// Enough for short ids and times.
     Little,
-    /// What may be long goes below its row.
+    /// Not enough: long texts go below their row.
     None,
 }
 
-/// A column: what stands above it, and which member of a row's object it is; the first if it is none by itself.
+/// A column: its title, and the field of the row's object that it shows. If none has that name, it has no field of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     title: &'static str,
@@ -80,7 +80,7 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// One that is called alike in both.
+    /// Creates a column with the same title and field.
     pub(crate) const fn new(title: &'static str) -> Self {
         Self { title, member: title }
     }
@@ -95,14 +95,14 @@ pub(crate) struct Sheet<const N: usize> {
     rows: Vec<([Cell; N], Value)>,
 }
 
-/// What is taken of each row.
+/// A selected part of each row.
 enum Taken {
     Cell(usize),
     Member(String),
 }
 
 impl<const N: usize> Sheet<N> {
-    /// A row for each of `all`: its cells, and its object.
+    /// Creates a row for each of `all`: its cells, and its object.
     pub(crate) fn new<T>(
         columns: [Column; N],
         all: impl IntoIterator<Item = T>,
@@ -116,7 +116,7 @@ impl<const N: usize> Sheet<N> {
         self.rows.is_empty()
     }
 
-    /// The columns of these names: what stands above them, or members of the objects. All of them if there is no name.
+    /// Finds the columns of these names, by title or field. All of them if there is no name.
     fn taken(&self, names: &[String]) -> Result<Vec<Taken>, String> {
         if names.is_empty() {
             return Ok((0..N).map(Taken::Cell).collect());
@@ -135,7 +135,7 @@ impl<const N: usize> Sheet<N> {
             let member = members.find_map(|object| object.keys().find(|key| folded(key) == wanted));
             match member {
                 Some(member) => Ok(Taken::Member(member.clone())),
-                // Of nothing any column is empty.
+                // In an empty list any column is empty.
                 None if self.rows.is_empty() => Ok(Taken::Member(name.clone())),
                 None => Err(format!(
                     "there is no column {name:?}, these are there: {}",
@@ -164,7 +164,7 @@ impl<const N: usize> Sheet<N> {
         names
     }
 
-    /// The objects, of which nothing is left out if no column is named.
+    /// Returns the objects, complete if no column is named.
     pub(super) fn objects(&self, names: &[String]) -> Result<Vec<Value>, String> {
         let taken = self.taken(names)?;
         let object = |(cells, object): &([Cell; N], Value)| {
@@ -190,7 +190,7 @@ impl<const N: usize> Sheet<N> {
         Ok(self.rows.iter().map(object).collect())
     }
 
-    /// A line for each row.
+    /// Returns a line for each row.
     pub(super) fn values(&self, names: &[String]) -> Result<Vec<String>, String> {
         let taken = self.taken(names)?;
         let line = |(cells, object): &([Cell; N], Value)| {
@@ -203,7 +203,7 @@ impl<const N: usize> Sheet<N> {
         Ok(self.rows.iter().map(line).collect())
     }
 
-    /// The table for people.
+    /// Renders the table for people.
     pub(crate) fn table(&self, names: &[String], view: &View) -> Result<String, String> {
         let taken = self.taken(names)?;
         let mut shown = String::new();
@@ -229,7 +229,7 @@ impl<const N: usize> Sheet<N> {
         Ok(shown)
     }
 
-    /// The table, and of each row what is not in it.
+    /// Lays out the table; returns it with the texts below each row.
     fn laid_out(&self, taken: &[Taken], view: &View, room: Room) -> (Table, Vec<Vec<String>>) {
         let is_below = |one: &Taken| match one {
             Taken::Cell(place) => {
@@ -246,7 +246,7 @@ impl<const N: usize> Sheet<N> {
             Taken::Cell(place) => cells[*place].told(view, room),
             Taken::Member(name) => member(object.get(name)),
         };
-        // Something has to stand in a row.
+        // A row needs at least one cell beside it.
         let all_below = taken.iter().all(is_below);
         let (under, beside): (Vec<&Taken>, Vec<&Taken>) =
             taken.iter().partition(|one| is_below(one) && !all_below);
@@ -276,7 +276,7 @@ impl<const N: usize> Sheet<N> {
     }
 }
 
-/// Puts what belongs to each row below it. A row begins where there is something in its first cell.
+/// Inserts each row's texts below it. A new row is recognised by a non-empty first cell.
 fn with_below(table: &str, below: &[Vec<String>], width: usize) -> String {
     let is_rule = |line: &str| line.starts_with('+');
     let begins = |line: &str| {
@@ -292,7 +292,7 @@ fn with_below(table: &str, below: &[Vec<String>], width: usize) -> String {
     let body = &lines[head..];
     let fit =
         |under: &[String]| -> Vec<String> { under.iter().flat_map(|line| wrapped(line, width)).collect() };
-    // A first cell that is empty or in several lines hides whose is whose: then it is told in the rows' order.
+    // If a first cell is empty or has several lines, rows cannot be told apart: then the texts follow the table in the rows' order.
     let is_clear = body.iter().filter(|line| begins(line)).count() == below.len();
     let mut told: Vec<String> = lines[..head].iter().map(|line| (*line).to_owned()).collect();
     let mut rest = below.iter();
@@ -313,12 +313,12 @@ fn with_below(table: &str, below: &[Vec<String>], width: usize) -> String {
     told.join("\n")
 }
 
-/// As names are compared: `waits for`, `waits_for` and `Waits-For` are one.
+/// Folds a name for comparison: `waits for`, `waits_for` and `Waits-For` are the same.
 pub(super) fn folded(name: &str) -> String {
     name.trim().to_lowercase().replace(['_', '-'], " ")
 }
 
-/// A member as text.
+/// Returns a field as text.
 pub(super) fn member(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -327,7 +327,7 @@ pub(super) fn member(value: Option<&Value>) -> String {
     }
 }
 
-/// The table at the widths that people have, for snapshots; none of its lines may be wider.
+/// Renders the table at common terminal widths, for snapshots; checks that no line is wider.
 #[cfg(test)]
 pub(crate) fn at_widths<const N: usize>(sheet: &Sheet<N>, now: Timestamp) -> String {
     let mut told = String::new();

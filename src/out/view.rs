@@ -1,4 +1,4 @@
-//! How what is told looks where it is told: how wide, in whose time, with colours or without.
+//! Layout of the output: its width, its time zone, and colours.
 
 use std::io::IsTerminal as _;
 
@@ -10,33 +10,33 @@ use super::paint::painted;
 use super::plain;
 use crate::cli::ShapeArgs;
 
-/// A line narrower than this tells nothing.
+/// Minimum width of a line.
 const NARROWEST: usize = 20;
 
-/// In whose time something is told.
+/// Time zone of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Zone {
     #[default]
     Utc,
-    /// That of this machine.
+    /// The time zone of this machine.
     Local,
-    /// So far east of Greenwich.
+    /// A fixed offset east of Greenwich.
     #[cfg(test)]
     Fixed(FixedOffset),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
-    /// No line is wider; `None` for no limit.
+    /// Maximum width of a line; `None` for no limit.
     pub(crate) width: Option<usize>,
     pub(crate) zone: Zone,
     pub(crate) colours: bool,
-    /// The time at the source.
+    /// Current time of the source.
     pub(crate) now: Timestamp,
 }
 
 impl View {
-    /// What was asked for, at the place where it is read.
+    /// Returns the layout for the options and the terminal.
     pub(crate) fn of(shape: &ShapeArgs, now: Timestamp) -> Self {
         let is_screen = std::io::stdout().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -55,14 +55,14 @@ impl View {
         }
     }
 
-    /// For what others lay out, in this time.
+    /// Returns a layout for another renderer, in this time zone.
     pub(crate) const fn in_zone(zone: Zone, now: Timestamp) -> Self {
         let mut view = Self::bare(now);
         view.zone = zone;
         view
     }
 
-    /// For what others lay out.
+    /// Returns a layout for another renderer.
     pub(crate) const fn bare(now: Timestamp) -> Self {
         Self {
             width: None,
@@ -72,7 +72,7 @@ impl View {
         }
     }
 
-    /// The hour of a time, to the second.
+    /// Renders the time of day, to the second.
     pub(crate) fn clock(&self, at: Timestamp) -> String {
         let Some(utc) = DateTime::<Utc>::from_timestamp_micros(at.micros()) else {
             return "?".into();
@@ -83,20 +83,20 @@ impl View {
         utc.with_timezone(&offset).format("%H:%M:%S").to_string()
     }
 
-    /// A time, to the second.
+    /// Renders a time, to the second.
     pub(crate) fn time(&self, at: Timestamp) -> String {
         self.written(at, "%H:%M:%S")
     }
 
-    /// The same to the millisecond.
+    /// Renders a time, to the millisecond.
     pub(crate) fn moment(&self, at: Timestamp) -> String {
         self.written(at, "%H:%M:%S%.3f")
     }
 
-    /// A time, and how long ago it was.
+    /// Renders a time, and how long ago it was.
     pub(crate) fn when(&self, at: Timestamp) -> String {
         let from_now = at.micros().saturating_sub(self.now.micros());
-        // Clocks differ by a little; what is to come is not told as past.
+        // Clocks differ a little; a time in the future is not shown as past.
         if from_now > 5_000_000 {
             return self.time(at);
         }
@@ -108,14 +108,14 @@ impl View {
             return "?".into();
         };
         let Some(offset) = self.offset(utc) else {
-            // As programs are told it.
+            // In UTC the format is the same as for programs.
             return utc.format(&format!("%Y-%m-%dT{form}Z")).to_string();
         };
         let there: DateTime<FixedOffset> = utc.with_timezone(&offset);
         there.format(&format!("%Y-%m-%d {form}%:z")).to_string()
     }
 
-    /// How far east of Greenwich it is told; `None` for UTC.
+    /// Returns the offset of the time zone; `None` for UTC.
     fn offset(&self, utc: DateTime<Utc>) -> Option<FixedOffset> {
         match self.zone {
             Zone::Utc => None,
@@ -125,7 +125,7 @@ impl View {
         }
     }
 
-    /// Lines for people, as they are printed: nothing that others have named moves the cursor, and none is too wide.
+    /// Prepares lines for printing: no text from others can move the cursor, and no line is too wide.
     pub(crate) fn lines(&self, lines: &[String]) -> Vec<String> {
         let fit = |line: &String| match self.width {
             Some(width) => wrapped(&plain(line), width),
@@ -140,14 +140,14 @@ impl View {
     }
 }
 
-/// A text in lines of at most `width`; all but the first are moved in further than it is.
+/// Wraps a text to lines of at most `width`; all but the first are indented further.
 pub(super) fn wrapped(line: &str, width: usize) -> Vec<String> {
     let begins = line
         .chars()
         .take_while(|c| matches!(c, ' ' | '│' | '├' | '└' | '─'));
     let moved = (begins.count() + 4).min(width / 2);
     let blanks = " ".repeat(moved);
-    // A word that is wider than the line, such as a path, is broken: it would be broken by the terminal.
+    // A word that is wider than the line, such as a path, is broken here; otherwise the terminal would break it.
     let options = textwrap::Options::new(width)
         .subsequent_indent(&blanks)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)

@@ -1,17 +1,17 @@
-//! Nobody looks at a silent terminal without knowing what it waits for.
+//! Notices about long waits, so that a silent terminal is never unexplained.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use super::note;
 
-/// Somebody who sits there is told then.
+/// Delay of the notice on a terminal.
 const SOON: Duration = Duration::from_millis(500);
 
-/// A log is told only of what takes long.
+/// Delay of the notice without a terminal: a log shows only long waits.
 const LATE: Duration = Duration::from_secs(5);
 
-/// Waits for something, and says so if it takes a while: `what` is what is waited for.
+/// Waits for `work`, and prints a notice if it takes a while: `what` names what it waits for.
 pub(crate) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
     let after = if std::io::stderr().is_terminal() {
         SOON

@@ -1,4 +1,4 @@
-//! Work that a person begins: the row of a job or a drill says so first, and what came of it last.
+//! Work that an operator starts: the row of a job or a drill records the start first, and the result last.
 
 use std::fmt;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::cmd::Failure;
 use crate::out::plain;
 use crate::wiring::Base;
 
-/// Writes that `row` begins; gives which run it is. Refused while another one is under way.
+/// Records that `row` starts; returns the number of the run. Refused while another run is in progress.
 pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failure> {
     let wrong = |error| Failure::new("writing that it begins (nothing was done)", error);
     let jobs = base.store.jobs();
@@ -37,7 +37,7 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
     Ok(seen.saturating_add(1))
 }
 
-/// Writes what came of it.
+/// Records the result.
 pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> Result<(), Failure> {
     let kept = base
         .store
@@ -48,7 +48,7 @@ pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> 
     Ok(())
 }
 
-/// Whoever began it has stopped it.
+/// The operator who started the work has stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped;
 
@@ -78,7 +78,7 @@ pub(crate) async fn unless_stopped<T>(
     }
 }
 
-/// Ends with the first Ctrl-C from now on, also with one that comes before anybody waits for it.
+/// Completes with the first Ctrl-C from now on, even with one before the first poll.
 pub(crate) fn ctrl_c() -> Result<impl Future<Output = ()>, Failure> {
     let signals = signal(SignalKind::interrupt());
     let mut signals = signals.map_err(|error| Failure::new("listening for Ctrl-C", error))?;

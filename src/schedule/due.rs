@@ -1,4 +1,4 @@
-//! Whether a job is to be begun now: a function of its row, the time and its schedule.
+//! Due times of jobs: a function of the job's row, the time and its schedule.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tachi_engine::ports::JobLine;
 
 use super::When;
 
-/// No run lasts longer: it is given up then.
+/// Maximum duration of a run; then it is given up.
 pub(crate) const LONGEST: Duration = Duration::from_mins(30);
 
-/// The longest that the drill of one host may take.
+/// Maximum duration of the drill of one host.
 pub(crate) const LONGEST_DRILL: Duration = Duration::from_mins(2);
 
-/// Clocks of engines differ by less. A row from further ahead was written by a clock that was put back since.
+/// Maximum difference between the clocks of engines. A row from further ahead was written by a clock that was set back since.
 const AHEAD: Duration = Duration::from_hours(1);
 
-/// Whether somebody is at it.
+/// True if the job is running.
 pub(crate) fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
     let longest = if line.name.starts_with("drill ") {
         LONGEST_DRILL
@@ -27,8 +27,8 @@ pub(crate) fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
     line.end.is_none() && line.begun_at <= now.plus(AHEAD) && now < line.begun_at.plus(longest + longest)
 }
 
-/// The time for which it begins, or will: the last one that has passed and for which it was not begun, else the next. Who was away
-/// for several times begins once. `started` is since when somebody looks: what was never begun was not missed before.
+/// Returns the due time of the next run: the last one that has passed without a run, else the next one. Several missed times are
+/// made up for by one run. `started` is when this engine started: a job that never ran has missed nothing before that.
 pub(crate) fn begins_at<Z: TimeZone>(
     when: When,
     line: Option<&JobLine>,
@@ -84,7 +84,7 @@ mod tests {
         let daily = When::parse("daily 03:00").unwrap();
         let at =
             |line: Option<&JobLine>, now: &str| begins_at(daily, line, utc("11-10T12:00"), utc(now), &Berlin);
-        // Never begun: the first time after somebody has begun to look.
+        // The job never ran: it is due at the first time after the engine's start.
         assert_eq!(at(None, "11-10T12:00"), utc("11-11T02:00"));
         assert_eq!(at(None, "11-11T02:00"), utc("11-11T02:00"));
         assert_eq!(
@@ -95,7 +95,7 @@ mod tests {
         let begun = line(Some("11-13T02:00"), "11-13T07:00", true);
         assert_eq!(at(Some(&begun), "11-13T07:01"), utc("11-14T02:00"));
         assert_eq!(at(Some(&begun), "11-14T02:00"), utc("11-14T02:00"));
-        // By hand is beside the clock.
+        // A run by hand does not affect the schedule.
         let by_hand = line(None, "11-13T01:59", true);
         assert_eq!(at(Some(&by_hand), "11-13T02:00"), utc("11-13T02:00"));
         // The clock goes back by an hour, or was a year ahead.

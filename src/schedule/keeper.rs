@@ -1,4 +1,4 @@
-//! Begins what is due, as long as the engine runs. Engines agree by the row of a job: whoever moves its number on has begun it.
+//! Scheduler: starts due jobs while the engine runs. Engines agree by the row of a job: the one that increments its run number has started it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Job, LONGEST, Outcome, Schedule, Work, begins_at, is_under_way};
 
-/// How often each engine looks.
+/// Interval at which each engine checks.
 const EVERY: Duration = Duration::from_secs(15);
 
 const GOOD: &str = "tachi_job_last_success_timestamp_seconds";
@@ -27,13 +27,13 @@ pub(crate) struct Keeper<Z> {
     zone: Z,
     name: String,
     started: Timestamp,
-    /// Begun by us, or perhaps not: the database did not answer.
+    /// Jobs that this engine may or may not have started: the database did not answer.
     unsure: BTreeSet<&'static str>,
     trouble: bool,
 }
 
 impl<Z: TimeZone> Keeper<Z> {
-    /// One that begins to look now, under a name that nobody else has.
+    /// Creates a scheduler that starts checking now, under a unique name.
     pub(crate) fn new(
         jobs: Arc<dyn Jobs>,
         work: Arc<dyn Work>,
@@ -59,7 +59,7 @@ impl<Z: TimeZone> Keeper<Z> {
         }
     }
 
-    /// Looks until `stop`. What runs then is left where it is: a job can be repeated.
+    /// Checks until `stop`. A running job is dropped then: it can be repeated.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         if self.schedule.jobs.is_empty() {
             return;
@@ -99,7 +99,7 @@ impl<Z: TimeZone> Keeper<Z> {
             if let Some(line) = line
                 && is_under_way(line, now)
             {
-                // It was written all the same.
+                // The start was written, although the database had not answered.
                 if self.unsure.remove(job.as_str()) && line.by == self.name {
                     self.carry_out(job, line.run, stop).await;
                 }
@@ -159,12 +159,12 @@ impl<Z: TimeZone> Keeper<Z> {
     }
 }
 
-/// What has never gone well is told as zero: whoever waits for it has an alarm.
+/// Sets the metric. A job that never succeeded has zero, which triggers the alarm on its age.
 fn tell(job: Job, line: Option<&JobLine>) {
     let at = line
         .and_then(|line| line.good_at)
         .map_or(0, |at| at.micros() / 1_000_000);
-    // Seconds since 1970 fit well into what a float holds exactly.
+    // A float represents seconds since 1970 exactly.
     let at = f64::from(u32::try_from(at).unwrap_or_default());
     gauge!(GOOD, "job" => job.as_str()).set(at);
 }

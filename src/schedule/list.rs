@@ -1,4 +1,4 @@
-//! What there is to tell of it: when each job ran last, what came of it, and when it runs next. One code tells it to the command and
+//! List of the jobs: the last run of each, its result, and the next run. The command and the API share this code.
 //! to the API.
 
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tachi_store::Store;
 
 use super::{Job, Schedule, When, begins_at, is_under_way};
 
-/// All of it, as `schedule` says that it is done; devices are tested `every` so often.
+/// Lists all jobs of `schedule`, and the tests of fence devices, which run at the interval `every`.
 ///
 /// # Errors
 ///
-/// The database failed, or holds something else.
+/// The database failed, or contains something unexpected.
 pub(crate) async fn listed(
     store: &Store,
     schedule: &Schedule,
@@ -37,10 +37,10 @@ pub(crate) async fn listed(
     Ok(rows)
 }
 
-/// The tests of fence devices, which engines make all the time.
+/// Summarises the tests of fence devices, which engines make continuously.
 fn of_devices(tests: &[DeviceTest], every: Option<Duration>, now: Timestamp) -> Option<JobView> {
     let last = tests.iter().map(|one| one.as_of).max()?;
-    // One after the other: the next is the one that was tested longest ago.
+    // The devices are tested round-robin: the next is the one whose test is oldest.
     let first = tests.iter().map(|one| one.as_of).min()?;
     let good = tests.iter().filter(|one| one.fault.is_none()).count();
     Some(JobView {
@@ -56,7 +56,7 @@ fn of_devices(tests: &[DeviceTest], every: Option<Duration>, now: Timestamp) -> 
             Grade::Err
         }),
         result: format!("{good}/{} good", tests.len()),
-        // One that is late, behind a device that hangs, is next.
+        // A test that is late, because another device hangs, is next.
         next_at: every.map(|every| Time(first.plus(every).max(now))),
     })
 }

@@ -1,4 +1,4 @@
-//! When something is due: `daily 03:00`, `weekly sun 04:00`, `every 6h`. Times of day are those of this machine's time zone.
+//! Schedule of a job: `daily 03:00`, `weekly sun 04:00`, `every 6h`. Times of day are in this machine's time zone.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use chrono::{
 use tachi_domain::Timestamp;
 use tachi_operator::when::span;
 
-/// Nothing is done more often: engines look four times as often.
+/// Minimum interval: engines check four times as often.
 const SHORTEST: Duration = Duration::from_mins(1);
 
-/// Nothing is done more seldom.
+/// Maximum interval.
 const SELDOM: Duration = Duration::from_hours(24 * 366);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Again and again, so long after the time before.
+    /// At this interval, counted from the time before.
     Every(Duration),
     /// Each day, or each week on a day.
     At(Option<Weekday>, NaiveTime),
 }
 
 impl When {
-    /// Reads it.
+    /// Parses a schedule.
     ///
     /// # Errors
     ///
-    /// It is none; for people.
+    /// The text is no schedule; the message is for people.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let time = |text: &str| {
-            // One digit for the hour is how people write it as well.
+            // An hour of one digit is accepted as well.
             NaiveTime::parse_from_str(text, "%H:%M")
                 .map_err(|_| format!("{text:?} is no time of day such as 03:00"))
         };
@@ -56,7 +56,7 @@ impl When {
         }
     }
 
-    /// The last time at or before `now`; `None` for what has no time of its own.
+    /// Returns the last time at or before `now`; `None` for an interval.
     pub(crate) fn before<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
         let today = day_of(now, zone)?;
         let days = (0..=8).filter_map(|back| {
@@ -68,7 +68,7 @@ impl When {
         times.find(|at| *at <= now)
     }
 
-    /// The first time after `now`; `None` for what has no time of its own.
+    /// Returns the first time after `now`; `None` for an interval.
     pub(super) fn after<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
         let today = day_of(now, zone)?;
         let days = (0..=9).filter_map(|on| {
@@ -80,7 +80,7 @@ impl When {
         times.find(|at| *at > now)
     }
 
-    /// The time on that day, if it has one.
+    /// Returns the time on that day, if the schedule has one.
     fn on<Z: TimeZone>(self, day: NaiveDate, zone: &Z) -> Option<Timestamp> {
         let Self::At(weekday, time) = self else {
             return None;
@@ -92,13 +92,13 @@ impl When {
     }
 }
 
-/// When the clocks of `zone` show this.
+/// Returns the moment at which the clocks of `zone` show this time.
 pub(crate) fn moment<Z: TimeZone>(there: NaiveDateTime, zone: &Z) -> Option<Timestamp> {
     let at = match zone.from_local_datetime(&there) {
         LocalResult::Single(at) => at,
-        // In autumn an hour is there twice: the first counts.
+        // In autumn an hour occurs twice: the first one counts.
         LocalResult::Ambiguous(first, _) => first,
-        // In spring one is left out: an hour later is the same time as it would have been.
+        // In spring an hour is skipped: the time an hour later is the moment that it would have been.
         LocalResult::None => zone
             .from_local_datetime(&(there + TimeDelta::hours(1)))
             .earliest()?,
@@ -137,7 +137,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Berlin in 2026: an hour ahead of Greenwich, two between 29 March and 25 October, 01:00 UTC.
+    /// The time zone of Berlin in 2026: UTC+1, and UTC+2 from 29 March to 25 October, 01:00 UTC.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Berlin;
 
@@ -236,10 +236,10 @@ pub(crate) mod tests {
         let daily = When::parse("daily 02:30").unwrap();
         for (now, before, after) in [
             ("03-27T12:00", "03-27T01:30", "03-28T01:30"),
-            // 02:30 is not there on the 29th: 03:30 is the moment.
+            // On the 29th 02:30 does not exist: 03:30 is the moment.
             ("03-28T12:00", "03-28T01:30", "03-29T01:30"),
             ("03-29T12:00", "03-29T01:30", "03-30T00:30"),
-            // And twice on 25 October: the first counts, and it is one.
+            // On 25 October it exists twice: only the first counts.
             ("10-24T12:00", "10-24T00:30", "10-25T00:30"),
             ("10-25T00:30", "10-25T00:30", "10-26T01:30"),
             ("10-25T01:30", "10-25T00:30", "10-26T01:30"),

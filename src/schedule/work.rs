@@ -1,4 +1,4 @@
-//! What a job does, and what is said of it.
+//! The work of the jobs, and their results.
 
 use async_trait::async_trait;
 use tachi_domain::count;
@@ -11,23 +11,23 @@ use crate::drill;
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// How good that is.
+    /// The grade of the result.
     pub(crate) grade: Grade,
-    /// For people, in a line.
+    /// Description of the result in a line, for people.
     pub(crate) details: String,
 }
 
-/// Does it.
+/// Executor of jobs.
 #[async_trait]
 pub(crate) trait Work: Send + Sync {
-    /// Does it; `run` is how often it was begun. May be dropped at any time.
+    /// Runs a job; `run` is the number of the run. The future may be dropped at any time.
     async fn run(&self, job: Job, run: u64) -> Outcome;
 }
 
-/// Does it as the command of that name does: with the configuration as it is now, read anew.
+/// Runs each job as the command of that name does, with the configuration as it is now, read again for each run.
 pub(crate) struct Worker(pub(crate) ConfigArgs);
 
 #[async_trait]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use tachi_audit::{Second, SecondError};
 use tachi_config::{Reader, Refusal};
 
-/// Where packages let services log.
+/// Folder where packages let services log.
 const FOLDER: &str = "/var/log/masakari";
 
-/// Its name there, and in `state_path`.
+/// Name of the log in that folder, and in `state_path`.
 const NAME: &str = "fencing-audit.jsonl";
 
 /// The audit log.
@@ -16,16 +16,16 @@ const NAME: &str = "fencing-audit.jsonl";
 pub(crate) struct Audit {
     /// The file of the first engine; others of the same machine take names beside it.
     pub(crate) log: PathBuf,
-    /// Whether a power command that cannot be written down is not sent.
+    /// True if a power command is not sent unless it can be written to the log.
     pub(crate) required: bool,
     /// The keys that its lines are sealed with.
     pub(crate) key_file: Option<PathBuf>,
-    /// Where its lines are told a second time.
+    /// Second destination of its lines.
     pub(crate) second: Option<Second>,
 }
 
 pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
-    // What is shown must be what can be written.
+    // The configuration shows an absolute path, which can be written back.
     let state_path = std::path::absolute(state_path).unwrap_or_else(|_| state_path.to_owned());
     let default = default_log(&state_path).display().to_string();
     let log = r
@@ -86,7 +86,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
     }
 }
 
-/// Beside the other logs where we may write there, else in `state_path`.
+/// Returns the path beside the other logs if we may write there, else in `state_path`.
 fn default_log(state_path: &Path) -> PathBuf {
     let usual = Path::new(FOLDER);
     let writable =
@@ -94,7 +94,7 @@ fn default_log(state_path: &Path) -> PathBuf {
     if writable { usual } else { state_path }.join(NAME)
 }
 
-/// Where logs of this machine may be, for a command that only reads them: the user who reads need not be the one who writes.
+/// Returns the paths where logs of this machine may be, for a command that only reads them: its user need not be the one who writes.
 pub(crate) fn places(audit: &Audit, state_path: &Path) -> Vec<PathBuf> {
     let mut places = vec![audit.log.clone()];
     for other in [Path::new(FOLDER).join(NAME), state_path.join(NAME)] {

@@ -6,8 +6,8 @@ use tachi_config::{Reader, Refusal};
 const G: &str = "api";
 
 pub(super) fn binding(r: &mut Reader<'_>) -> BindingOptions {
-    // A file that does not name it was written for Masakari or an older version, and has to go on working. What is shipped
-    // for new installations says `enforce`.
+    // A file without this option was written for Masakari or an older version, and has to keep working. The file that is shipped
+    // for new installations contains `enforce`.
     let mode = r
         .choice(G, "reporter_binding", &["off", "warn", "enforce"])
         .default("warn")

@@ -1,4 +1,4 @@
-//! `[database]`: which database, and how its server is used.
+//! `[database]`: the database, and the use of its server.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use tachi_store::{ServerKind, ServerOptions, StoreOptions};
 
 use super::masakari::Span;
 
-/// The shortest time that a connection is waited for, and kept.
+/// Minimum time to wait for a connection, and to keep one.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Longer than any process runs: ten years.
+/// Ten years: longer than any process runs.
 const NEVER: Duration = Duration::from_secs(315_360_000);
 
-/// Where the database is. `Display` shows no password.
+/// The location of the database. `Display` shows no password.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     options: StoreOptions,
@@ -24,7 +24,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// A `SQLite` file.
+    /// Returns the database in a `SQLite` file.
     pub(crate) fn file(path: &Path) -> Self {
         Self {
             options: StoreOptions::file(path),
@@ -32,12 +32,11 @@ impl Database {
         }
     }
 
-    /// For the store.
     pub(crate) fn options(&self) -> &StoreOptions {
         &self.options
     }
 
-    /// The same, giving up on a server that does not answer the first time.
+    /// Returns the options, without retries if the server does not answer the first time.
     pub(crate) fn once(&self) -> StoreOptions {
         let mut options = self.options.clone();
         if let Some(server) = &mut options.server {
@@ -46,12 +45,12 @@ impl Database {
         options
     }
 
-    /// The file, if it is `SQLite`.
+    /// Returns the file, if it is `SQLite`.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.options.path.as_deref()
     }
 
-    /// Whether there is something to connect to; of a server only connecting can tell.
+    /// True if there is something to connect to; for a server only connecting can show that.
     pub(crate) fn exists(&self) -> bool {
         self.path().is_none_or(Path::exists)
     }
@@ -145,7 +144,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
     server.connections = pool_of(size, overflow);
     server.pool_timeout = pool_timeout;
     server.recycle = recycle;
-    // As in oslo.db -1 is for ever.
+    // -1 is no limit, as in oslo.db.
     server.start_retries = u32::try_from(retries).ok();
     server.start_interval = interval;
     server.sql_mode = sql_mode;
@@ -156,8 +155,8 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
     }
 }
 
-/// One pool: `oslo.db` tells those that stay open from those that are closed after each use, ours are closed when they
-/// have not been needed for a while. There, no size is no limit; here it is the default.
+/// Returns the size of the pool. `oslo.db` distinguishes connections that stay open from those that are closed after each use; ours
+/// are closed when they are idle for a while. In oslo.db size 0 is no limit; here it is the default.
 fn pool_of(size: u32, overflow: i64) -> u32 {
     let size = if size == 0 { 10 } else { size };
     size.saturating_add(u32::try_from(overflow).unwrap_or(10))
@@ -174,7 +173,7 @@ fn usable(text: &str) -> Result<DatabaseUrl, Refusal> {
     Ok(url)
 }
 
-/// The folder of a `SQLite` file, which must be there before the file can be.
+/// Returns the folder of a `SQLite` file, which must exist before the file can be created.
 pub(crate) fn folder(database: &Database) -> Option<PathBuf> {
     database.path().and_then(Path::parent).map(Path::to_owned)
 }

@@ -1,4 +1,4 @@
-//! What an engine process has of its own.
+//! Settings of an engine process only.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tachi_config::{Reader, Refusal};
 
 use super::masakari::Span;
 
-/// `[engine] metrics_listen`: where a process that runs an engine serves `/metrics` and `/healthz`; nowhere by default, because two
+/// `[engine] metrics_listen`: the address where a process with an engine serves `/metrics` and `/healthz`; none by default, because two
 /// engines on one machine cannot share a port.
 pub(super) fn metrics_listen(r: &mut Reader<'_>) -> Option<SocketAddr> {
     r.parsed(
@@ -24,7 +24,7 @@ pub(super) fn metrics_listen(r: &mut Reader<'_>) -> Option<SocketAddr> {
     .optional()
 }
 
-/// `[recovery] worst_case_warning`: from a power loss to the first evacuation. Masakari waits as long as the default by itself.
+/// `[recovery] worst_case_warning`: the time from a power loss to the first evacuation. Masakari itself waits as long as the default.
 pub(super) fn worst_case_warning(r: &mut Reader<'_>) -> Duration {
     r.seconds("recovery", "worst_case_warning")
         .default(Duration::from_secs(180))
@@ -32,8 +32,8 @@ pub(super) fn worst_case_warning(r: &mut Reader<'_>) -> Duration {
         .help("`tachi doctor` warns if it may take longer, from a power loss to the first evacuation ([doctor.md](doctor.md#worst-case-time))").get()
 }
 
-/// `[recovery] sweep_interval`: how long a lost wake-up may cost. Masakari looks for forgotten notifications so seldom as its three
-/// intervals say; that is the most it may be.
+/// `[recovery] sweep_interval`: the maximum delay that a lost wake-up may cause. Masakari checks for forgotten notifications at its three
+/// intervals; they are the upper limit here.
 pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
     let old = [
         ("process_unfinished_notifications_interval", 120),

@@ -1,13 +1,13 @@
-//! `[oslo_messaging_notifications]` and `[events]`: who is told of what happens.
+//! `[oslo_messaging_notifications]` and `[events]`: receivers of events.
 
 use tachi_config::{Reader, Refusal};
 
 use super::messaging::{self, Messaging};
 
-/// Upstream's name for where its events go; it reads no option for it.
+/// Upstream's default topic of events; upstream has no option for it.
 const TOPIC: &str = "versioned_notifications";
 
-/// One way to tell.
+/// A notification driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Driver {
     /// A broker, without an envelope.
@@ -18,21 +18,21 @@ pub(crate) enum Driver {
     Log,
 }
 
-/// How events are told.
+/// Settings of events.
 #[derive(Clone, Default)]
 pub(crate) struct EventSettings {
-    /// Each tells every event; none, the default, is nobody.
+    /// The drivers; each publishes every event. With none, the default, no event is published.
     pub(crate) drivers: Vec<Driver>,
     /// A broker of their own; else that of `[DEFAULT] transport_url`.
     pub(crate) broker: Option<Messaging>,
-    /// Where a broker's events go.
+    /// Topics of a broker's events.
     pub(crate) topics: Vec<String>,
-    /// Drivers that exist upstream and tell nobody here.
+    /// Drivers that exist upstream and publish nothing here.
     pub(crate) silent: Vec<String>,
 }
 
 impl EventSettings {
-    /// Whether a broker is needed.
+    /// True if a broker is needed.
     pub(crate) fn needs_a_broker(&self) -> bool {
         self.drivers
             .iter()
@@ -40,7 +40,7 @@ impl EventSettings {
     }
 }
 
-/// Reads them.
+/// Reads the settings of events.
 pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
     let mut settings = EventSettings::default();
     for word in r

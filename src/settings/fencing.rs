@@ -1,4 +1,4 @@
-//! `[fencing]`: where the fence devices are written down.
+//! `[fencing]`: the fence devices.
 
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,41 +11,41 @@ use tachi_fence::{MaasOptions, Source, Topology};
 
 use crate::cmd::Failure;
 
-/// Where the devices' file is looked for unless it is named.
+/// Default paths of the devices' file.
 const PLACES: [&str; 2] = ["/etc/tachi/fencing.toml", "/etc/masakari/fencing.toml"];
 
-/// Longest devices' file that is read, in bytes.
+/// Maximum size of the devices' file, in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// Where the devices are, and how they are treated.
+/// The fence devices, and the limits of their use.
 #[derive(Clone, Debug)]
 pub(crate) struct Fencing {
-    /// The devices' file, if it is named or in its place.
+    /// The devices' file, if it is named or in a default path.
     pub(crate) file: Option<PathBuf>,
     /// The one MAAS of `maas_url`.
     pub(crate) maas: Option<MaasOptions>,
-    /// How many power commands at once.
+    /// Limit of concurrent power commands.
     pub(crate) at_once: usize,
-    /// Between two self-tests of a device; `None` for none.
+    /// Intervals of the self-tests of a device; `None` for no tests.
     pub(crate) self_test: Option<Pauses>,
 }
 
-/// Between two self-tests of a device.
+/// Intervals of the self-tests of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pauses {
-    /// By the engine that watches, for everybody.
+    /// Interval of the engine that watches, which tests for all engines.
     pub(crate) watching: Duration,
-    /// By each other engine, for itself: it may be it that has to reach the device.
+    /// Interval of each other engine, which tests for itself: it may be the one that has to reach the device.
     pub(crate) beside: Duration,
 }
 
 impl Pauses {
-    /// A device that hangs shows within a minute: this, ten seconds without an answer, and what it takes to keep it.
+    /// A device that hangs is noticed within a minute: this interval, ten seconds without an answer, and the time to store the result.
     const WATCHING: Duration = Duration::from_secs(40);
     const BESIDE: Duration = Duration::from_secs(300);
 }
 
-/// Reads `[fencing]`, as far as it is about devices.
+/// Reads the options of `[fencing]` about devices.
 pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
     const G: &str = "fencing";
     let named = r.string(G, "devices_file").unit("path").help("the fence devices, an absolute path; without, /etc/tachi/fencing.toml or /etc/masakari/fencing.toml if there").optional().map(PathBuf::from);
@@ -61,7 +61,7 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
         .unit("commands")
         .help("power commands of an engine at once")
         .get();
-    // Who sets it means all engines.
+    // An explicit interval applies to all engines.
     let beside = (!r.is_set(G, "self_test_interval")).then_some(Pauses::BESIDE);
     let every = r
         .seconds(G, "self_test_interval")
@@ -80,12 +80,12 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
 }
 
 impl Fencing {
-    /// Whether any device is configured, which makes `engine` the default mode (R15).
+    /// True if any device is configured, which makes `engine` the default mode (R15).
     pub(crate) fn is_configured(&self) -> bool {
         self.file.is_some() || self.maas.is_some()
     }
 
-    /// Where the devices are, for people; `None` if there are none.
+    /// Describes the source of the devices; `None` if there are none.
     pub(crate) fn place(&self) -> Option<String> {
         let file = self
             .file
@@ -98,7 +98,7 @@ impl Fencing {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or trusted, or has problems: all of them.
+    /// The file cannot be read or trusted, or has problems: the error lists all of them.
     pub(crate) fn topology(&self) -> Result<Topology, Failure> {
         let Some(path) = &self.file else {
             let maas = self.maas.clone();
@@ -115,7 +115,7 @@ impl Fencing {
         })
     }
 
-    /// How hosts are proven off, as an engine signs it.
+    /// Describes the fencing mode, for an engine's heartbeat.
     pub(crate) fn fact(&self, mode: FencingMode) -> String {
         match (mode, self.place()) {
             (FencingMode::Engine, Some(place)) => format!("ok: engine, through {place}"),
@@ -126,7 +126,7 @@ impl Fencing {
     }
 }
 
-/// The file's text. Whoever can write it can send a power-off wherever he likes.
+/// Reads the file. A user who can write it can send a power-off to any address.
 fn read(path: &Path) -> Result<String, Failure> {
     let wrong = |error| Failure::new(format!("reading the devices' file {}", path.display()), error);
     let file = std::fs::File::open(path).map_err(wrong)?;
@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The MAAS, if one is named.
+/// Reads the MAAS, if one is named.
 fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
     let url = r
         .string("fencing", "maas_url")
@@ -168,7 +168,7 @@ fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
             |_| "***".into(),
         )
         .secret()
-        // It names the place of the key.
+        // The value names only the place of the key.
         .harmless_if(|_| true)
         .help("where MAAS's key is: file:/path, or cred:name of systemd")
         .optional();

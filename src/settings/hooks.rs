@@ -1,4 +1,4 @@
-//! `[taskflow_driver_recovery_flows]` and `[hooks]`: what operators put into the way of recoveries.
+//! `[taskflow_driver_recovery_flows]` and `[hooks]`: hooks of operators in recoveries.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use tachi_domain::hooks::{Defaults, Flow, FlowKind, Flows, HookTarget, OnFailure
 const FLOWS: &str = "taskflow_driver_recovery_flows";
 const GROUP: &str = "hooks";
 
-/// How long a run of a hook may take.
+/// Range of the timeout of a hook's run.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 
-/// What is not a rule of recoveries.
+/// Settings of hooks that are not rules of recoveries.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
-    /// Certificate authorities beside the system's.
+    /// Certificate authorities in addition to the system's.
     pub(crate) ca_file: Option<PathBuf>,
-    /// What is not done as it is written.
+    /// Notes about settings that are not followed literally.
     pub(crate) notes: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
         notes: Vec::new(),
     };
     let mut read = |kind: FlowKind| {
-        // An option that a template has left empty is one that nobody has written.
+        // Templates leave options empty; an empty option counts as missing.
         let written: Written = r
             .parsed(
                 FLOWS,

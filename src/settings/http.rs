@@ -1,4 +1,4 @@
-//! What stands around the API: listener, TLS, proxies, limits, browsers, health and metrics.
+//! Settings of the HTTP server around the API: listener, TLS, proxies, limits, browsers, health and metrics.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -13,27 +13,27 @@ use tachi_api::{
 };
 use tachi_config::{Ini, Reader, Refusal};
 
-/// The longest that a client may keep a connection without a word, however long it is allowed to: more than any client
-/// needs, and little enough for those who mean ill.
+/// Maximum time that a client may keep a connection without sending anything, whatever the option allows: more than any client
+/// needs, and little enough against attackers.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(75);
 
-/// The longest that the body of a request may take.
+/// Maximum time for the body of a request.
 const LONGEST_BODY: Duration = Duration::from_secs(60);
 
 /// The web board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WebBoard {
-    /// It is not served.
+    /// The board is not served.
     Off,
-    /// It is looked at.
+    /// The board only shows.
     Shows,
-    /// Words are said with it, too.
+    /// The board also accepts operator actions.
     Acts,
 }
 
-/// Options of the listener and of what stands before the API.
+/// Options of the listener and of the layers before the API.
 pub(crate) struct Http {
-    /// TLS served by ourselves.
+    /// TLS served by this process.
     pub(crate) tls: Option<Tls>,
     /// `tcp_keepidle`.
     pub(crate) keep_idle: Duration,
@@ -56,14 +56,14 @@ pub(crate) struct Http {
 
 /// `[metrics]`.
 pub(crate) struct MetricsSettings {
-    /// From where the numbers may be read.
+    /// Networks that may read the metrics.
     pub(crate) allowed_source_ranges: Vec<IpNet>,
-    /// An address for the numbers alone.
+    /// A separate address for the metrics.
     pub(crate) listen: Option<SocketAddr>,
 }
 
 impl MetricsSettings {
-    /// The numbers for whoever may read them.
+    /// Returns the metrics with their access rules.
     pub(crate) fn access(&self, metrics: Metrics) -> MetricsAccess {
         MetricsAccess {
             metrics,
@@ -73,7 +73,7 @@ impl MetricsSettings {
 }
 
 impl Http {
-    /// How the server treats connections.
+    /// Returns the server's options for connections.
     pub(crate) fn serve_options(&self, drain_timeout: Duration) -> ServeOptions {
         ServeOptions {
             header_read_timeout: self.patience,
@@ -87,7 +87,7 @@ impl Http {
         }
     }
 
-    /// Adds what the API has to know.
+    /// Adds the options that the API needs.
     pub(crate) fn apply(&self, options: &mut tachi_api::Options) {
         options.body_timeout = self.patience.min(LONGEST_BODY);
         options.max_line_bytes = self.max_line_bytes;
@@ -102,7 +102,7 @@ impl Http {
     }
 }
 
-/// `masakari_api_workers`: threads of the runtime; `None` for one per core. Read before there is a runtime.
+/// `masakari_api_workers`: threads of the runtime; `None` for one per core. The option is read before there is a runtime.
 pub(super) fn workers(r: &mut Reader<'_>) -> Option<usize> {
     r.int("DEFAULT", "masakari_api_workers")
         .range(1..=1024)
@@ -111,7 +111,7 @@ pub(super) fn workers(r: &mut Reader<'_>) -> Option<usize> {
         .optional()
 }
 
-/// Everything of this file.
+/// Reads all options of this file.
 pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
     const G: &str = "wsgi";
     let patience = r
@@ -205,11 +205,11 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
     }
 }
 
-/// What holds a pattern to the whole of a project's id.
+/// Prefix and suffix that make a pattern match the whole of a project's id.
 const BEGIN: &str = "^(?:";
 const END: &str = ")$";
 
-/// The pattern as it was written, without what holds it to the whole id.
+/// Returns the pattern as it was written, without the prefix and the suffix.
 fn written(pattern: &Regex) -> String {
     let text = pattern.as_str();
     let inner = text.strip_prefix(BEGIN).and_then(|text| text.strip_suffix(END));
@@ -293,7 +293,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     }
 }
 
-/// The name of a header, as WSGI or as HTTP spells it.
+/// Parses the name of a header, as WSGI or as HTTP spells it.
 fn scheme_header(text: &str) -> Result<HeaderName, Refusal> {
     let name = text.strip_prefix("HTTP_").unwrap_or(text).replace('_', "-");
     name.parse().map_err(|_| {
@@ -304,13 +304,13 @@ fn scheme_header(text: &str) -> Result<HeaderName, Refusal> {
     })
 }
 
-/// A pattern for a whole piece of a path.
+/// Compiles a pattern for a whole segment of a path.
 fn project_ids(text: &str) -> Result<Regex, Refusal> {
     Regex::new(&format!("{BEGIN}{text}{END}"))
         .map_err(|_| Refusal::new("is no regular expression", "write one such as [0-9a-f\\-]+"))
 }
 
-/// A list whose items are checked one by one.
+/// Reads a list whose items are checked one by one.
 fn each<T: 'static>(
     r: &mut Reader<'_>,
     (section, option): (&str, &str),
@@ -456,7 +456,7 @@ fn metrics(r: &mut Reader<'_>) -> Option<MetricsSettings> {
     })
 }
 
-/// `[cors]` and every `[cors.NAME]`, which takes what it does not say from `[cors]`.
+/// `[cors]` and every `[cors.NAME]`, which takes missing options from `[cors]`.
 fn cors(r: &mut Reader<'_>, ini: &Ini) -> Cors {
     let first = cors_group(r, "cors", &CorsGroup::default());
     let mut groups = vec![first.clone()];
@@ -514,7 +514,7 @@ fn cors_group(r: &mut Reader<'_>, section: &str, default: &CorsGroup) -> CorsGro
     }
 }
 
-/// As a browser sends it: without a slash at its end.
+/// Returns the origin as a browser sends it: without a trailing slash.
 fn origin(text: &str) -> Result<String, Refusal> {
     let origin = text.trim_end_matches('/');
     let has_scheme = origin == "*" || origin == "null" || origin.contains("://");

@@ -1,4 +1,4 @@
-//! `[keystone_authtoken]` and `os_privileged_user_*`: who callers are, and who we are to Nova.
+//! `[keystone_authtoken]` and `os_privileged_user_*`: the identity of callers, and our own identity in Nova.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use super::masakari::Span;
 
 const AUTHTOKEN: &str = "keystone_authtoken";
 
-/// How callers of the API are known.
+/// Authentication of API callers.
 pub(crate) enum AuthStrategy {
-    /// By a Keystone token.
+    /// Callers have a Keystone token.
     Keystone {
-        /// How Keystone is asked; `None` if nothing is configured.
+        /// Access to Keystone; `None` if it is not configured.
         session: Option<Box<Options>>,
-        /// What a refused caller is told.
+        /// URI that a refused caller gets.
         www_authenticate_uri: String,
-        /// How long an answer is believed.
+        /// Time that an answer is cached.
         cache: Duration,
-        /// How often Keystone is asked again when no connection could be made.
+        /// Number of retries if no connection to Keystone could be made.
         retries: u32,
-        /// Which tokens are taken for what.
+        /// Rules for accepting tokens.
         tokens: TokenOptions,
     },
-    /// Not at all: everyone is an administrator. For development.
+    /// No authentication: everyone is an administrator. For development.
     Noauth2,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
             .help("our own type in access rules of application credentials, instance-ha; unless set tokens with such rules are refused")
             .optional(),
     };
-    // Read so that a wrong value is told; a request without an identity is refused with 401 either way.
+    // The option is read so that a wrong value is reported; a request without an identity is refused with 401 either way.
     r.bool(AUTHTOKEN, "delay_auth_decision")
         .default(false)
         .help("accepted: a request without an identity gets 401 either way")
@@ -98,9 +98,9 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
     }
 }
 
-/// How our own user logs in to Keystone.
+/// Reads the login of our own user in Keystone.
 pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
-    // Who we are may stand in a section of another name; how Keystone is reached may not.
+    // User and password may be in a section of another name; the connection options may not.
     let section = r
         .string(AUTHTOKEN, "auth_section")
         .help("another section with user and password")
@@ -134,7 +134,7 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
         .seconds(AUTHTOKEN, "timeout")
         .help("how long an answer of Keystone may take; `http_connect_timeout` unless set")
         .optional();
-    // Has no effect: Keystone is asked at auth_url, where our own token comes from.
+    // The option has no effect: Keystone is called at auth_url, where our own token comes from.
     r.string(AUTHTOKEN, "interface")
         .default("internal".into())
         .help("accepted: Keystone is asked at `auth_url`")

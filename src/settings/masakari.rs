@@ -1,20 +1,20 @@
-//! Durations of Masakari's, for which it takes any number: 0 and negative ones too.
+//! Durations of Masakari, for which it accepts any number: 0 and negative ones too.
 
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
 
-/// One of Masakari's durations, about to be read.
+/// A duration of Masakari, to be read.
 pub(super) struct Span {
     pub(super) section: &'static str,
     pub(super) option: &'static str,
     pub(super) help: &'static str,
-    /// What counts for 0 and negative numbers, for the note about them.
+    /// Effective value for 0 and negative numbers, for the note about them.
     pub(super) instead: &'static str,
 }
 
 impl Span {
-    /// Reads it; `None` for 0 and negative numbers.
+    /// Reads the duration; `None` for 0 and negative numbers.
     pub(super) fn read(self, r: &mut Reader<'_>, default: Duration) -> Option<Duration> {
         let setting = r
             .number(self.section, self.option)
@@ -25,7 +25,7 @@ impl Span {
         self.positive(r, number)
     }
 
-    /// Reads it; `None` also if it is not set.
+    /// Reads the duration; `None` also if it is not set.
     pub(super) fn read_if_set(self, r: &mut Reader<'_>) -> Option<Duration> {
         let setting = r
             .number(self.section, self.option)

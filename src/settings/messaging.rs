@@ -9,19 +9,19 @@ use tachi_config::{Reader, Refusal, TransportUrl, transport_url};
 
 const RABBIT: &str = "oslo_messaging_rabbit";
 
-/// The longest name of an exchange or a queue that leaves room for what is put around it.
+/// Maximum length of the name of an exchange or a queue, with margin for prefixes and suffixes.
 const LONGEST_NAME: usize = 180;
 
-/// A broker that is configured.
+/// A configured broker.
 #[derive(Clone)]
 pub(crate) struct Messaging {
-    /// How it is reached.
+    /// The connection options.
     pub(crate) options: Arc<AmqpOptions>,
     /// The brokers, without credentials.
     pub(crate) shown: String,
 }
 
-/// Reads everything of the broker that `transport_url` of `section` names. `host` is part of the names of queues.
+/// Reads all options of the broker that `transport_url` of `section` names. `host` is part of the names of queues.
 pub(super) fn messaging(
     r: &mut Reader<'_>,
     section: &str,
@@ -107,8 +107,8 @@ pub(super) fn messaging(
     options.upstream = UpstreamQueues {
         exchange,
         topic,
-        // As an API of upstream reads the same options, whose defaults are no: it declares its exchange so, and fails
-        // if it is of another kind.
+        // This reads the options as an upstream API does, where both default to no: it declares its exchange of that kind, and fails
+        // if the exchange is of another one.
         kind: match (quorum, durable) {
             (Some(true), _) => QueueKind::Quorum,
             (_, Some(true)) => QueueKind::Durable,
@@ -137,7 +137,7 @@ fn name(r: &mut Reader<'_>, option: &str, help: &'static str, default: &str) -> 
         .get()
 }
 
-/// What stands in the URL itself counts more.
+/// Reads the TLS options. The URL's own parameters take precedence.
 fn tls(
     r: &mut Reader<'_>,
     url: &TransportUrl,

@@ -1,4 +1,4 @@
-//! `[recovery]`: how fast an engine may be, over all its recoveries.
+//! `[recovery]`: limits of an engine's pace, over all its recoveries.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tachi_engine::PaceOptions;
 
 const G: &str = "recovery";
 
-/// Patience with Nova.
+/// Range of the timeouts for Nova.
 const PATIENCE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
-/// Reads it. `policy` has `evacuations_in_flight` and `evacuations_queued`, which each window begins with.
+/// Reads the limits. `policy` has `evacuations_in_flight` and `evacuations_queued`, the start values of the windows.
 pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
     let d = PaceOptions::default();
-    // Masakari's threads, and a number that was chosen, have always been a bound.
+    // Masakari's number of threads, and an explicit number, have always been an upper bound.
     let usual = Policy::default();
     let bound = |chosen: u32, usual: u32, max: u32| if chosen == usual { max } else { chosen };
     let mut int = |name: &str, default: u32, help: &'static str| {

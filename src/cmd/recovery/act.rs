@@ -1,5 +1,5 @@
-//! What an operator does about recoveries: approve, abort, retry, and confirm a host off. All of them start or end a recovery, so all
-//! ask for the host's name and a reason.
+//! Operator actions on recoveries: approve, abort, retry, and confirm a host off. Each starts or ends a recovery, so each
+//! asks for the host's name and a reason.
 
 use serde_json::{Value, json};
 use tachi_domain::RecoveryId;
@@ -16,7 +16,7 @@ use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs
 use crate::out::answer;
 use crate::source::{self, Database, Saying, Source};
 
-/// What is told of an action, and of each of several.
+/// Output fields of a single action, and of each of several.
 const ONE: [&str; 4] = ["word", "recovery", "by", "already"];
 const EACH: [&str; 5] = ["word", "recovery", "host", "by", "already"];
 
@@ -24,7 +24,7 @@ const EACH: [&str; 5] = ["word", "recovery", "host", "by", "already"];
 #[derive(Clone, Copy)]
 pub(in crate::cmd) struct Action {
     word: Word,
-    /// As it was typed.
+    /// The name of the command.
     name: &'static str,
     consequence: &'static str,
 }
@@ -49,7 +49,7 @@ const CONFIRM_OFF: Action = Action {
     consequence: consequence::CONFIRM_OFF,
 };
 
-/// A recovery that is meant.
+/// A recovery that the operator has named.
 struct Meant {
     id: RecoveryId,
     story: StoryView,
@@ -60,7 +60,7 @@ impl Meant {
         &self.story.summary.host
     }
 
-    /// Who has ended it by the same action, and when: there is nothing left to do.
+    /// Describes who has ended the recovery by the same action, and when: then nothing is left to do.
     fn already(&self, action_: Action) -> Option<String> {
         let said = self.story.word.as_ref()?;
         let is_over = self.story.summary.life != Life::Open;
@@ -96,7 +96,7 @@ async fn meant(source: &dyn Source, wanted: &[String]) -> Result<Vec<Meant>, Fai
     Ok(all)
 }
 
-/// What has to be typed before something is done to these: the name of the one host, or how many hosts they are.
+/// Returns the text to be typed as confirmation: the host's name, or the number of recoveries.
 fn token(all: &[Meant]) -> String {
     match all {
         [one] => one.host().to_owned(),
@@ -104,7 +104,7 @@ fn token(all: &[Meant]) -> String {
     }
 }
 
-/// The consequence, with the hosts that it is about.
+/// Returns the consequence, with the hosts if there are several.
 fn with_hosts(all: &[Meant], text: &str) -> String {
     if all.len() == 1 {
         return text.to_owned();
@@ -113,7 +113,7 @@ fn with_hosts(all: &[Meant], text: &str) -> String {
     format!("of {}: {text}", hosts.join(", "))
 }
 
-/// Does it to each of the recoveries or hosts that are named.
+/// Takes the action on each named recovery or host.
 pub(in crate::cmd) async fn act(
     source: &dyn Source,
     wanted: &[String],
@@ -126,7 +126,7 @@ pub(in crate::cmd) async fn act(
     each(source, &all, action, consent, shape, None).await
 }
 
-/// What went wrong, below what was done before it.
+/// Adds the completed actions to an error.
 fn after(error: Failure, done: &[String]) -> Failure {
     if done.is_empty() {
         error
@@ -148,7 +148,7 @@ async fn each(
     domain: Option<&str>,
 ) -> Result<u8, Failure> {
     let mut consent = consent.clone();
-    // Nothing is about to be done that could be done to the wrong host.
+    // If no recovery is open, the action cannot hit the wrong host.
     consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
     let text = with_hosts(all, action.consequence);
     let reason = asked(
@@ -187,9 +187,9 @@ async fn each(
                     (said.by, said.already)
                 }
                 Err(error) => {
-                    // What cannot be read now counts as open, so that the first error is told.
+                    // A recovery that cannot be read now counts as open, so that the first error is reported.
                     let story = source.recovery(id).await.ok().flatten();
-                    // One of a domain that has ended meanwhile needs no action.
+                    // A recovery of the domain that has finished meanwhile needs no action.
                     if domain.is_none() || story.is_none_or(|story| story.summary.life == Life::Open) {
                         return Err(after(error, &lines));
                     }
@@ -264,7 +264,7 @@ pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Fai
     Ok(code)
 }
 
-/// Every recovery that is on hold.
+/// Returns every recovery that is on hold.
 async fn held(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
     let filter = RecoveryFilter {
         state: Some(RecoveryState::Held),
@@ -280,7 +280,7 @@ async fn held(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
     Ok(held)
 }
 
-/// `tachi recovery confirm-off`. Refuses what is about another host: the confirmation of the wrong one destroys disks.
+/// `tachi recovery confirm-off`. Refuses a mismatch of recovery and host: confirming the wrong host off destroys disks.
 pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
     let ConfirmOffArgs {
         config,
@@ -306,7 +306,7 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
                     one.host()
                 )));
             }
-            // The name has been typed.
+            // The operator has typed the name as an option.
             Some(_) => consent.yes = true,
             None => {}
         }

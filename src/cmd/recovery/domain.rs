@@ -1,4 +1,4 @@
-//! What a lost failure domain holds.
+//! Recoveries that are on hold because a failure domain was lost.
 
 use serde_json::Value;
 use tachi_domain::RecoveryId;
@@ -6,17 +6,17 @@ use tachi_domain::count;
 
 use crate::cmd::Failure;
 
-/// The recoveries that are held because a failure domain was lost as a whole.
+/// The recoveries that are on hold because a failure domain was lost as a whole.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// With their hosts.
+    /// The recoveries, with their hosts.
     pub(crate) recoveries: Vec<(RecoveryId, String)>,
-    /// How many hosts the domain has.
+    /// Number of hosts in the domain.
     hosts: u64,
 }
 
 impl Held {
-    /// What whoever has said a word of all of them should know: it was not heard by the whole domain.
+    /// Returns a note for the operator if not every host of the domain was on hold: the action has not reached the others.
     pub(crate) fn missing(&self, domain: &str) -> Option<String> {
         let held = u64::try_from(self.recoveries.len()).unwrap_or(u64::MAX);
         (held < self.hosts).then(|| {
@@ -30,11 +30,11 @@ impl Held {
     }
 }
 
-/// Of recoveries that are held, with their hosts and states, those that are because `domain` was lost as a whole.
+/// Selects those recoveries on hold that wait because `domain` was lost as a whole. `held` has their hosts and states.
 ///
 /// # Errors
 ///
-/// There is none.
+/// No recovery is on hold because of `domain`.
 pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> Result<Held, Failure> {
     let mut found = Vec::new();
     let mut others = Vec::new();
@@ -66,7 +66,7 @@ pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> R
     })
 }
 
-/// The failure domain in the state of a held recovery.
+/// Returns the failure domain in the state of a recovery on hold.
 fn domain_of(state: &Value) -> Option<String> {
     state.pointer("/hold/domain/name")?.as_str().map(str::to_owned)
 }

@@ -13,7 +13,7 @@ use crate::cli::{RecoveryListArgs, StateWord};
 use crate::out::{Cell, Column, Sheet, answer};
 use crate::source;
 
-/// Lists them.
+/// Lists recoveries.
 pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let opened_since = args

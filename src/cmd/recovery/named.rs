@@ -1,4 +1,4 @@
-//! Which recovery an operator means.
+//! Lookup of the recovery that an operator names.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use super::super::when::time;
 use crate::out;
 use crate::source::Source;
 
-/// How many are shown if several could be meant.
+/// Limit of the candidates that are shown if the name is ambiguous.
 const SHOWN: u64 = 6;
 
-/// The recovery with this id or host. Of several of one host its own open one is meant, then the one that is open, then the one that
-/// watches for its return, else the newest.
+/// Finds the recovery with this id or host. Of several recoveries of a host it takes the host's own open one, then another open one, then
+/// the one that watches for the host's return, else the newest.
 pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryId, Failure> {
     let wanted = wanted.trim();
     if let Ok(id) = wanted.parse() {
@@ -62,7 +62,7 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
     )))
 }
 
-/// Those of the foremost kind that is there.
+/// Keeps the recoveries of the highest rank that is present.
 fn foremost(unsettled: Vec<RecoveryView>) -> Vec<RecoveryView> {
     let rank = |row: &RecoveryView| match (row.life, row.kind) {
         (Life::Open, RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback) => 0,
@@ -76,7 +76,7 @@ fn foremost(unsettled: Vec<RecoveryView>) -> Vec<RecoveryView> {
         .collect()
 }
 
-/// The recovery that an instance of this name, or whose id begins so, is in.
+/// Finds the recovery of the instance with this name or id prefix.
 async fn of_instance(source: &dyn Source, wanted: &str) -> Result<Option<RecoveryId>, Failure> {
     let all = source.instances(false).await?;
     let called = |one: &VmoveView| (one.instance.clone(), one.name.clone());
@@ -92,7 +92,7 @@ async fn of_instance(source: &dyn Source, wanted: &str) -> Result<Option<Recover
     Ok(found.into_keys().next())
 }
 
-/// The one there is, if there is just one; `None` if there is none.
+/// Returns the only candidate; `None` if there is none, an error if there are several.
 fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Failure> {
     if let [one] = found {
         return Ok(Some(one.recovery));
@@ -144,7 +144,7 @@ mod tests {
         })
     }
 
-    /// What is printed names the host.
+    /// The commands that `tachi` prints name the host.
     #[test]
     fn the_name_of_a_host_means_its_own_open_recovery() {
         let of = |number, kind, life| RecoveryView {

@@ -14,19 +14,19 @@ use crate::cli::{RecoveryShowArgs, ShapeArgs};
 use crate::out::{self, View, answer};
 use crate::source::{self, Source};
 
-/// Between two looks of `--follow`.
+/// Interval between two polls of `--follow`.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long `--follow` puts up with a source that does not answer.
+/// Limit of failed polls in a row, for `--follow`.
 const PATIENCE: u32 = 300;
 
-/// Tells one recovery.
+/// Shows one recovery.
 pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     show(source.as_ref(), &args.recovery, args.follow, &args.shape).await
 }
 
-/// The same, of a source that is open.
+/// Shows one recovery from an open source.
 pub(in crate::cmd) async fn show(
     source: &dyn Source,
     wanted: &str,
@@ -73,7 +73,7 @@ pub(in crate::cmd) async fn show(
     Ok(crate::DONE)
 }
 
-/// Tells what is new until the recovery has ended.
+/// Prints the news of the recovery until it ends.
 async fn follow(source: &dyn Source, id: RecoveryId, first: StoryView, view: &View) -> Result<u8, Failure> {
     let tell = |lines: &[String]| view.lines(lines).iter().for_each(out::line);
     tell(&story::heading(&first, view));

@@ -1,4 +1,4 @@
-//! A recovery's story in words.
+//! Text of a recovery's story.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tachi_operator::{InstanceView, ProofView, StepView, StoryView, Time, one_lin
 
 use crate::out::{Cell, Column, Sheet, View};
 
-/// What has come back to hosts that are in no segment: nobody recovers it from there. `None` if nothing has.
+/// Counts the instances that came back on hosts in no segment, where a second failure is not recovered. `None` if there are none.
 pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) -> Option<String> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for one in vmoves
@@ -35,7 +35,7 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
     })
 }
 
-/// The lines before the story.
+/// Returns the lines before the story.
 pub(in crate::cmd) fn heading(story: &StoryView, view: &View) -> Vec<String> {
     let summary = &story.summary;
     let stage = stage(&story.state).map_or(String::new(), |stage| format!(", {stage}"));
@@ -95,7 +95,7 @@ pub(in crate::cmd) fn heading(story: &StoryView, view: &View) -> Vec<String> {
     lines
 }
 
-/// The story: steps and proofs in the order of time.
+/// Returns the story: steps and proofs in chronological order.
 pub(in crate::cmd) fn lines(story: &StoryView, view: &View) -> Vec<String> {
     let mut told: Vec<(Time, String)> = story
         .steps
@@ -103,8 +103,8 @@ pub(in crate::cmd) fn lines(story: &StoryView, view: &View) -> Vec<String> {
         .map(|line| (line.at, step(line, view)))
         .collect();
     for one in &story.proofs {
-        // A proof is written with the step that tells of it: it comes right after that.
-        // Times are those of the engines' clocks, so they need not be in order.
+        // A proof is stored with the step that reports it, so it comes right after that step.
+        // Times are from the clocks of different engines, so they need not be in order.
         let before = told.iter().rposition(|(at, _)| *at <= one.at);
         let place = before.map_or(0, |place| place + 1);
         told.insert(place, (one.at, proof(one, view)));
@@ -141,12 +141,12 @@ fn proof(line: &ProofView, view: &View) -> String {
     )
 }
 
-/// The instances, if there are any.
+/// Returns the table of the instances; `None` without any.
 pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
     if story.instances.is_empty() {
         return None;
     }
-    // What was planned was never down.
+    // Instances of a planned move were never down.
     let lasted: (Column, fn(&InstanceView) -> Option<f64>) = if story.summary.kind.is_planned() {
         (Column::of("took (s)", "took_seconds"), took)
     } else {
@@ -177,7 +177,7 @@ pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
     }))
 }
 
-/// From its asking to its end.
+/// Returns the seconds from the request to the end of the move.
 fn took(one: &InstanceView) -> Option<f64> {
     let took = one.over_at?.0.micros_since(one.asked_at?.0);
     Some(Duration::from_micros(u64::try_from(took).ok()?).as_secs_f64())
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::out::at_widths;
 
-    /// Of an instance that was asked for a minute after the opening, and was back in 0.6 s.
+    /// Builds the story of an instance that was requested a minute after the opening, and was back in 0.6 s.
     fn of_kind(kind: &str, down: Option<f64>) -> StoryView {
         let at = |millis: i64| Time(Timestamp::from_micros(1_795_155_308_000_000 + millis * 1_000));
         let id = "00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa";

@@ -1,4 +1,4 @@
-//! The monitors of a simulated region: they sign as long as their host has power and its link, and report a host that has not.
+//! Monitors of a simulated region: they send heartbeats while their host has power and its link, and report a host that has not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,39 +20,39 @@ use tokio_util::sync::CancellationToken;
 use crate::cmd::Failure;
 use crate::cmd::sandbox::Region;
 
-/// How often hosts are looked at.
+/// Interval at which hosts are checked.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A host that is gone for so long is reported.
+/// Time after which a host that is gone is reported.
 const MISSED: Duration = Duration::from_secs(3);
 
-/// How soon a host is reported at most.
+/// Maximum time until a host is reported, as the monitors announce it.
 const NOTICE_SECONDS: u32 = 4;
 
-/// How often each monitor signs.
+/// Interval of each monitor's heartbeat.
 const SIGN: Duration = Duration::from_secs(10);
 
-/// So many sign at once.
+/// Limit of concurrent heartbeats.
 const AT_ONCE: usize = 16;
 
-/// What is known of a host that is gone.
+/// A host that is gone.
 struct Gone {
     since: Instant,
     reported: bool,
 }
 
-/// All of a region's.
+/// The monitors of a region.
 pub(super) struct Monitors {
     region: tachi_sandbox::Region,
     client: Arc<Client>,
     gone: BTreeMap<String, Gone>,
     signed: Option<Instant>,
-    /// What the API has refused last, so that it is told once.
+    /// Last refusal by the API, so that it is logged only once.
     told: Option<String>,
 }
 
 impl Monitors {
-    /// They find the API in the catalogue of the region, as others do.
+    /// Creates the monitors. They find the API in the catalogue of the region, as real ones do.
     pub(super) fn of(region: &Region) -> Result<Self, Failure> {
         let login = region.sandbox.credentials_of("masakari", "service");
         let named = |name: String| Named::Name {
@@ -75,7 +75,7 @@ impl Monitors {
         })
     }
 
-    /// Watches until told to stop.
+    /// Watches until it is stopped.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,7 +92,7 @@ impl Monitors {
         for host in &hosts {
             if is_heard(host) {
                 if self.gone.remove(&host.name).is_some() {
-                    // One that has just started signs.
+                    // A monitor that has just started sends a heartbeat at once.
                     self.signed = None;
                 }
             } else {
@@ -120,7 +120,7 @@ impl Monitors {
         }
     }
 
-    /// What the API has not taken, if anything.
+    /// Reports hosts that are gone; returns a refusal by the API, if there was one.
     async fn report(&mut self, now: Instant) -> Option<String> {
         let mut refused = None;
         for (host, gone) in &mut self.gone {
@@ -133,7 +133,7 @@ impl Monitors {
             match self.client.notify(report.body(), None).await {
                 Ok(_) => gone.reported = true,
                 Err(failed) => {
-                    // It is on maintenance, say: it is reported when it is gone the next time.
+                    // The host may be in maintenance, for example: it is reported when it is gone the next time.
                     gone.reported = failed.class == Class::Rejected;
                     refused = Some(failed.text);
                 }
@@ -142,7 +142,7 @@ impl Monitors {
         refused
     }
 
-    /// The same of signatures.
+    /// Sends the heartbeats; returns a refusal by the API, if there was one.
     async fn sign(&self, hosts: &[HostSnapshot]) -> Option<String> {
         const KINDS: [MonitorKind; 3] = [MonitorKind::Host, MonitorKind::Process, MonitorKind::Instance];
         let heard = hosts.iter().filter(|host| is_heard(host));
@@ -167,7 +167,7 @@ fn is_heard(host: &HostSnapshot) -> bool {
     host.power && host.link
 }
 
-/// Host monitors watch the hosts of their zone.
+/// Builds a monitor's heartbeat. Host monitors watch the hosts of their zone.
 fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> MonitorSignature {
     let is_host = kind == MonitorKind::Host;
     let others = hosts

@@ -1,4 +1,4 @@
-//! What is found, in lines.
+//! Findings, as lines.
 
 use tachi_domain::Timestamp;
 use tachi_domain::situation::{Aspect, Code, Grade};
@@ -8,13 +8,13 @@ use tachi_operator::{FindingView, SituationView, counted};
 use super::super::when::ago;
 use super::seen::instances;
 
-/// How many of what a finding is about are named.
+/// Limit of the subjects of a finding that are named.
 pub(super) const NAMED: usize = 5;
 
-/// So many instances are told one by one.
+/// Limit of the instances that are listed one by one.
 const TOLD: usize = 10;
 
-/// The grade in a line, then each finding with what to type.
+/// Returns the grade in a line, then each finding with the command to type.
 pub(super) fn lines(seen: &SituationView) -> Vec<String> {
     let word = seen.grade.as_str().to_ascii_uppercase();
     let counted = counted(seen.instances, seen.being_recovered());
@@ -24,7 +24,7 @@ pub(super) fn lines(seen: &SituationView) -> Vec<String> {
     lines
 }
 
-/// When Nova was looked at.
+/// Describes the age of the Nova data.
 pub(super) fn looked(seen: &SituationView) -> String {
     seen.looked_at.map_or_else(
         || "no engine has looked at Nova yet".to_owned(),
@@ -32,18 +32,18 @@ pub(super) fn looked(seen: &SituationView) -> String {
     )
 }
 
-/// What nobody gathers.
+/// Returns the aspects for which no data is collected.
 pub(super) fn not_assessed(seen: &SituationView) -> Option<String> {
     let aspects: Vec<&str> = seen.not_assessed.iter().copied().map(Aspect::as_str).collect();
     (!aspects.is_empty()).then(|| format!("  not assessed: {}", aspects.join(", ")))
 }
 
-/// Each finding, with what to type.
+/// Returns each finding with the command to type.
 pub(super) fn each(seen: &SituationView) -> Vec<String> {
     let held = |host: &String| seen.needs_person.recoveries.iter().any(|one| one.host == *host);
     let mut lines = Vec::new();
     for finding in &seen.findings {
-        // That the recovery is held says it already.
+        // The line about the recovery on hold shows this already.
         if finding.code == Code::HostUnderRecovery && finding.subjects.iter().all(held) {
             continue;
         }
@@ -60,7 +60,7 @@ pub(super) fn each(seen: &SituationView) -> Vec<String> {
     lines
 }
 
-/// What to type where a person has to decide: each way, and what it means.
+/// Returns the choices of an operator who has to decide: each command, and its meaning.
 fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
     let is_subject = |name: &String| finding.subjects.contains(name);
     let needs = &seen.needs_person;
@@ -90,7 +90,7 @@ fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
         .collect()
 }
 
-/// The grade at the head of a line.
+/// Returns the grade's symbol at the head of a line.
 pub(in crate::cmd) const fn mark(grade: Grade) -> &'static str {
     match grade {
         Grade::Err => "✗",
@@ -100,14 +100,14 @@ pub(in crate::cmd) const fn mark(grade: Grade) -> &'static str {
     }
 }
 
-/// How long it has been so, at the end of a line.
+/// Returns the duration of a finding, for the end of a line.
 pub(in crate::cmd) fn since(finding: &FindingView, now: Timestamp) -> String {
     finding
         .since
         .map_or_else(String::new, |since| format!(" ({})", ago(since.0, now)))
 }
 
-/// One of them.
+/// Renders a finding as a line.
 pub(in crate::cmd) fn line(finding: &FindingView, now: Timestamp) -> String {
     let mut subjects: Vec<&str> = finding.subjects.iter().take(NAMED).map(String::as_str).collect();
     let more = format!("{} more", finding.subjects.len().saturating_sub(NAMED));

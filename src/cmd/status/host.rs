@@ -1,4 +1,4 @@
-//! A host, or a segment with its hosts, as a tree.
+//! Tree of a host, or of a segment with its hosts.
 
 use tachi_domain::count;
 use tachi_domain::situation::{Aspect, Code, Grade, Protection};
@@ -11,7 +11,7 @@ use super::part::{Part, running};
 use super::tree::{n_plus, note, waits};
 use crate::source::Source;
 
-/// What there is to say of a part of the region.
+/// Renders a part of the region.
 pub(in crate::cmd) fn lines(
     part: &Part,
     seen: &SituationView,
@@ -26,7 +26,7 @@ pub(in crate::cmd) fn lines(
     lines
 }
 
-/// Its devices, monitors and instances, below why it is protected or not.
+/// Renders a host's devices, monitors and instances, below why it is protected or not.
 pub(in crate::cmd) async fn parts(
     source: &dyn Source,
     one: &ExplanationView,
@@ -49,7 +49,7 @@ const fn heard(up: Option<bool>) -> &'static str {
     }
 }
 
-/// What stands before a word that says how an instance or a host would fare.
+/// Returns the symbol before a protection state.
 const fn sign(protection: Protection) -> &'static str {
     match protection {
         Protection::Protected => "●",
@@ -60,7 +60,7 @@ const fn sign(protection: Protection) -> &'static str {
     }
 }
 
-/// Entries below a head, each with the lines that belong to it.
+/// Draws entries below a head as branches, each with its own lines.
 fn branches(entries: &[Vec<String>], indent: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
@@ -187,7 +187,7 @@ fn is_away(host: &HostView) -> bool {
     host.reasons.iter().any(|code| away.contains(code))
 }
 
-/// Whether a monitor at work would report its death.
+/// Describes whether a running monitor would report the host's failure.
 fn watched(seen: &SituationView) -> &'static str {
     let is_found = |code| seen.findings.iter().any(|finding| finding.code == code);
     if seen.not_assessed.contains(&Aspect::Monitors) {

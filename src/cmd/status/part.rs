@@ -1,4 +1,4 @@
-//! One segment or one host of a region.
+//! A segment or a host of a region.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::super::Failure;
 use super::findings::NAMED;
 use crate::out;
 
-/// What is shown of a region.
+/// The part of a region that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cmd) enum Part {
     Segment(String),
@@ -19,12 +19,12 @@ pub(in crate::cmd) enum Part {
 }
 
 impl Part {
-    /// The one that is meant: by its name, its id or the beginning of that; `segment:NAME` and `host:NAME` say which of two.
+    /// Finds the named part: by its name, its id or an id prefix; `segment:NAME` and `host:NAME` choose between two of the same name.
     pub(super) fn named(wanted: &str, seen: &SituationView) -> Result<Self, Failure> {
         let wanted = wanted.trim();
         let (by, mut segments) = segments(seen, wanted);
         let (how, mut hosts) = hosts(seen, wanted);
-        // Whoever is called so comes before those whose ids begin so, of either kind.
+        // A part with this name comes before parts with this id prefix, of either kind.
         match by.cmp(&how) {
             Ordering::Less => hosts.clear(),
             Ordering::Greater => segments.clear(),
@@ -82,7 +82,7 @@ impl Part {
         }
     }
 
-    /// What is said of it, in the shape of the whole; `running` are the instances that are known to be on it.
+    /// Reduces the situation to the part, in the same format; `running` are the instances that are known to be on it.
     pub(in crate::cmd) fn of(&self, mut seen: SituationView, running: &BTreeSet<String>) -> SituationView {
         seen.hosts.retain(|host| self.has_host(host));
         let hosts: BTreeSet<String> = seen.hosts.iter().map(|host| host.name.clone()).collect();
@@ -122,13 +122,13 @@ impl Part {
     }
 }
 
-/// The names of the instances that are known to be on a host.
+/// Returns the names of the instances that are known to be on a host.
 pub(in crate::cmd) fn running(host: Option<&ExplanationView>) -> BTreeSet<String> {
     let hosted = host.into_iter().flat_map(|one| &one.hosted).flatten();
     hosted.map(|one| one.name.clone()).collect()
 }
 
-/// What names one of the subjects, with those alone; and what is so of the whole region and is a reason of one of the hosts.
+/// Returns findings about one of the subjects, reduced to these, and region-wide findings that are a reason of one of the hosts.
 fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -> Vec<FindingView> {
     let reasons: BTreeSet<&str> = hosts
         .iter()
@@ -159,7 +159,7 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
     kept
 }
 
-/// How many instances a subject is, or has.
+/// Returns the number of instances that a subject is, or has.
 fn concerned(subject: &str, hosts: &[HostView]) -> u64 {
     match hosts.iter().find(|host| host.name == subject) {
         Some(host) => host.instances.map_or(0, CountsView::meant),
@@ -173,7 +173,7 @@ fn segments<'a>(seen: &'a SituationView, wanted: &str) -> (How, Vec<&'a str>) {
     (how, found.into_iter().map(|one| one.name.as_str()).collect())
 }
 
-/// Those in no segment have no id.
+/// Finds hosts by name or id. Hosts in no segment have no id.
 fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (How, Vec<&'a str>) {
     let registered = seen.segments.iter().flat_map(|segment| &segment.hosts);
     let registered = registered.map(|host| (host.id.as_str(), host.name.as_str()));
@@ -183,7 +183,7 @@ fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (How, Vec<&'a str>) {
     (how, found.into_iter().map(|(_, name)| name).collect())
 }
 
-/// The first few of them.
+/// Returns the first few names.
 fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let all: Vec<&str> = names.collect();
     let mut told: Vec<String> = all.iter().take(NAMED).map(|name| out::plain(name)).collect();
@@ -274,7 +274,7 @@ mod tests {
         let segment = about(&Part::Segment("all".into()));
         assert_eq!(of(&segment, "HOST_ON_MAINTENANCE").map(|all| all.len()), Some(2));
 
-        // Without an engine nothing is protected anywhere, and each part says so.
+        // Without an engine nothing is protected anywhere, and each part shows that.
         seen.tables.engines.clear();
         seen.situation = judged(&seen.tables);
         let part = Part::Host("c".into()).of(SituationView::from(&seen), &BTreeSet::new());

@@ -1,11 +1,11 @@
-//! What `tachi status` looks at.
+//! Input of `tachi status`.
 
 use tachi_domain::count;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::recovery::Life;
 use tachi_operator::RegisteredView;
 
-/// Why a host is not protected now, or may not be; `None` if there is nothing to say.
+/// Returns why a host is not protected now, or may not be; `None` if there is nothing to show.
 pub(super) fn host_is_out(view: &RegisteredView) -> Option<&'static str> {
     match (view.life, view.why) {
         (Some(Life::Open), _) => Some("under recovery"),
@@ -100,7 +100,7 @@ pub(in crate::cmd) mod tests {
         }
     }
 
-    /// Two hosts, an engine, a controller, and a look at Nova.
+    /// Builds a region with two hosts, an engine and a controller, and current Nova data.
     pub(in crate::cmd) fn fine() -> Seen {
         let tables = Tables {
             segments: vec![SegmentView {
@@ -138,12 +138,12 @@ pub(in crate::cmd) mod tests {
         }
     }
 
-    /// What is said beside [`facts_of`].
+    /// Assesses the facts of [`facts_of`].
     pub(in crate::cmd) fn judged(tables: &Tables) -> Situation {
         assess(&facts_of(tables), Timestamp::from_micros(NOW))
     }
 
-    /// Beside a Nova that shows every registered host at work, and no instances.
+    /// Builds the facts, with a Nova that shows every registered host up, and no instances.
     pub(in crate::cmd) fn facts_of(tables: &Tables) -> Facts {
         let now = Timestamp::from_micros(NOW);
         let compute = |name: &str| ComputeService {

@@ -1,4 +1,4 @@
-//! The region: what is found, its segments, and what keeps them protected.
+//! Tree of the region: the findings, its segments, and the services that keep them protected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ use super::findings;
 use super::seen::host_is_out;
 use crate::out::View;
 
-/// So many hosts of a segment are told one by one, unless all are asked for.
+/// Limit of the hosts of a segment that are listed one by one, unless `--all-hosts` is given.
 const HOSTS: usize = 10;
 
-/// Lines for people: what is found first, and what to type; then the segments; then what they rest on.
+/// Returns the lines for people: findings and the commands to type; then the segments; then the services behind them.
 pub(super) fn lines(seen: &SituationView, all_hosts: bool, view: &View) -> Vec<String> {
     let mut lines = vec![headline(seen, view)];
     lines.extend(waits(seen));
@@ -30,7 +30,7 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool, view: &View) -> Vec<S
     lines
 }
 
-/// The grade and the numbers; at the right when that was so.
+/// Returns the grade and the counts, with the time of the data at the right.
 fn headline(seen: &SituationView, view: &View) -> String {
     let grade = seen.grade.as_str().to_ascii_uppercase();
     let left = format!("{grade}  {}", counted(seen.instances, seen.being_recovered()));
@@ -45,7 +45,7 @@ fn headline(seen: &SituationView, view: &View) -> String {
     format!("{left}{}{right}", " ".repeat(between))
 }
 
-/// The cells of a row, each as wide as the widest of its column.
+/// Joins the cells of each row, each as wide as the widest of its column.
 fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
     for row in rows {
@@ -71,7 +71,7 @@ fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
         seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
     let head = ["segment", "method", "at work", "protected", "N+k", "recovery"].map(str::to_owned);
     let mut rows = vec![head];
-    // The lines that stand below each row.
+    // The lines below each row.
     let mut below: Vec<Vec<String>> = vec![Vec::new()];
     for segment in &seen.segments {
         let mut running = running(seen, segment).into_iter();
@@ -106,7 +106,7 @@ fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
         .collect()
 }
 
-/// The recoveries of a segment's hosts, in a few words each.
+/// Returns the recoveries of a segment's hosts, in a few words each.
 fn running(seen: &SituationView, segment: &SegmentView) -> Vec<String> {
     let hosts: BTreeSet<&str> = segment.hosts.iter().map(|host| host.name.as_str()).collect();
     let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
@@ -122,7 +122,7 @@ fn running(seen: &SituationView, segment: &SegmentView) -> Vec<String> {
     .collect()
 }
 
-/// The hosts of a segment that there is something to say of: all of them, with how they stand, if that is asked for.
+/// Returns the hosts of a segment that there are notes about; with `all_hosts` all of them, with their state.
 fn hosts(
     seen: &SituationView,
     segment: &SegmentView,
@@ -153,7 +153,7 @@ fn hosts(
     entries.into_iter().enumerate().map(branch).collect()
 }
 
-/// What everything rests on.
+/// Describes the services that protection depends on.
 fn services(seen: &SituationView) -> Vec<String> {
     let now = seen.at.0;
     let mut lines = engines(seen, now);
@@ -188,7 +188,7 @@ fn services(seen: &SituationView) -> Vec<String> {
     lines
 }
 
-/// How many are at work and how their parts are; each that is silent, and each part that is not well, on a line of its own.
+/// Returns the number of running engines and the state of their parts, with a line for each silent engine and each bad part.
 fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
     let alive = seen.engines.iter().filter(|one| one.alive).count();
     let Some(latest) = seen.engines.iter().map(|one| one.signed_at.0).max() else {
@@ -218,13 +218,13 @@ fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
     lines
 }
 
-/// How many hosts of a segment may be lost, after a comma.
+/// Returns the number of host failures that a segment tolerates, after a comma.
 pub(in crate::cmd) fn n_plus(seen: &SituationView, segment: &SegmentView) -> String {
     seen.headroom_of(segment)
         .map_or_else(String::new, |hosts| format!(", N+{hosts}"))
 }
 
-/// What is down or held until somebody sees to it; `None` if nothing is.
+/// Counts what is down or on hold and waits for an operator; `None` if nothing does.
 pub(super) fn waits(seen: &SituationView) -> Option<String> {
     let (held, down) = (&seen.needs_person.recoveries, &seen.needs_person.instances);
     let recoveries = count(held.len(), "recovery is", "recoveries are");
@@ -250,7 +250,7 @@ fn state(row: &UnderwayView) -> String {
     }
 }
 
-/// What there is to say of a host.
+/// Returns the notes about a host.
 pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String> {
     let mut notes = Vec::new();
     if view.reserved {
@@ -275,7 +275,7 @@ pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-/// How a host stands of which there is nothing else to say; `None` if it is well.
+/// Returns the state of a host without notes; `None` if it is protected.
 fn standing(host: &HostView) -> Option<String> {
     let reasons: Vec<&str> = host.reasons.iter().map(|code| code.as_str()).collect();
     let is_well = host.protection == Protection::Protected;
@@ -326,7 +326,7 @@ mod tests {
         assert!(text.contains("└─ r39: reserved"), "{text}");
     }
 
-    /// Half of a host's instances are back, and one needs an operator.
+    /// Builds a region where half of a host's instances are back, and one needs an operator.
     fn night() -> Seen {
         let mut seen = fine();
         let id = RecoveryId(Uuid::from_u128(9 << 96));
@@ -364,7 +364,7 @@ mod tests {
         seen
     }
 
-    /// What is the matter stands first, and each thing once, with what to type below.
+    /// Problems come first, each once, with the command to type below.
     #[test]
     fn a_recovery_is_told_with_its_progress_where_its_host_is() {
         let view = SituationView::from(&night());

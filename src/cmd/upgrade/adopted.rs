@@ -1,4 +1,4 @@
-//! What a configuration, a database and a broker of Masakari's bring along, and what is left to tighten.
+//! Checks of an adopted configuration, database and broker of Masakari, and of what is left to tighten.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,10 +17,10 @@ use super::{Check, Grade, NAMED, check};
 use crate::settings::{AuthStrategy, Settings};
 use crate::wiring;
 
-/// How long the broker may take to say who consumes the engines' queue.
+/// Timeout for asking the broker who consumes the engines' queue.
 const BROKER: Duration = Duration::from_secs(5);
 
-/// What the file says and nothing does, each with its line.
+/// Lists the options in the file that have no effect, each with its line.
 pub(super) fn options(report: &ConfigReport) -> Check {
     const NAME: &str = "Options Without Effect";
     let told: Vec<&Warning> = report
@@ -28,7 +28,7 @@ pub(super) fn options(report: &ConfigReport) -> Check {
         .iter()
         .filter(|warning| !matches!(warning, Warning::Renamed { .. }))
         .collect();
-    // Those that Masakari has and we do not need are no mistake of anybody.
+    // Options that Masakari has and that are not needed here are no mistake.
     let grade = if told.iter().all(|warning| warning.is_notice()) {
         Grade::Success
     } else {
@@ -38,7 +38,7 @@ pub(super) fn options(report: &ConfigReport) -> Check {
     check(NAME, grade, (!lines.is_empty()).then(|| lines.join("; ")))
 }
 
-/// The files of authorities, which are read at the start.
+/// Checks the CA files, which are read at the start.
 pub(super) fn authorities(settings: &Settings) -> Check {
     const NAME: &str = "CA Files";
     let mut asked = Vec::new();
@@ -66,7 +66,7 @@ pub(super) fn authorities(settings: &Settings) -> Check {
     check(NAME, grade, named.join("; "))
 }
 
-/// Files that are not there, by the URL of who is asked.
+/// Lists the files that are missing, by the URL that they are for.
 fn missing(asked: &[(&str, Option<&Path>)]) -> (Grade, BTreeSet<String>) {
     let mut grade = Grade::Success;
     let mut told = BTreeSet::new();
@@ -86,7 +86,7 @@ fn missing(asked: &[(&str, Option<&Path>)]) -> (Grade, BTreeSet<String>) {
     (grade, told)
 }
 
-/// What a report is worth that proves nothing.
+/// Checks what a report without evidence counts for.
 pub(super) fn without_evidence(settings: &Settings) -> Check {
     const NAME: &str = "Reports Without Evidence";
     match (settings.policy.fencing, settings.policy.bare_normal) {
@@ -107,7 +107,7 @@ pub(super) fn without_evidence(settings: &Settings) -> Check {
     }
 }
 
-/// Whether reporters are bound to hosts, and who would be refused.
+/// Checks that reporters are bound to hosts, and shows who would be refused.
 pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check {
     const NAME: &str = "Reporter Binding";
     let (grade, word) = match settings.binding.mode {
@@ -165,7 +165,7 @@ fn some_of(names: &BTreeSet<String>) -> String {
     format!("{}{end}", shown.join(", "))
 }
 
-/// What is not done, and which hosts are kept empty. Nothing of tables that are not there: the revision tells of that.
+/// Lists unfinished work, and the hosts that are kept empty. Skips tables that are missing: the check of the revision reports these.
 pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
     const OPEN: &str = "Open Work";
     const RESERVED: &str = "Reserved Hosts";
@@ -201,7 +201,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
                     grade = Grade::Warning;
                     told.push(count(open, "recovery is open", "recoveries are open"));
                 }
-                // Nothing is left to do in them but to wait for their hosts.
+                // These recoveries only wait for their hosts.
                 if watching > 0 {
                     told.push(count(
                         watching,
@@ -222,7 +222,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
     vec![work, check(RESERVED, Grade::Success, names)]
 }
 
-/// Whether an engine of Masakari's is at work.
+/// Checks for a running engine of Masakari.
 pub(super) async fn upstream_engine(settings: &Settings) -> Check {
     const NAME: &str = "Masakari's Engine";
     let Some(messaging) = &settings.messaging else {
@@ -261,7 +261,7 @@ mod tests {
     fn options_without_effect_are_told_with_their_line() {
         let none = options(&settings("[DEFAULT]\nstate_path = /tmp\n").report);
         assert_eq!((none.grade, none.details), (Grade::Success, None));
-        // Masakari's, and of no use to us.
+        // This is an option of Masakari, without use here.
         let told = options(&settings("[DEFAULT]\nstate_path = /tmp\nenabled_apis = masakari_api\n").report);
         assert_eq!(told.grade, Grade::Success);
         assert!(details(&told).contains("masakari.conf:3"), "{:?}", told.details);

@@ -1,13 +1,13 @@
-//! The checks as `oslo.upgradecheck` prints them.
+//! Output of the checks in the format of `oslo.upgradecheck`.
 
 use super::Check;
 
 const TITLE: &str = "Upgrade Check Results";
 
-/// The widest line, as oslo draws it.
+/// Maximum width of a line, as in oslo.
 const WIDTH: usize = 70;
 
-/// As oslo.upgradecheck has it.
+/// Renders the JSON of `oslo.upgradecheck`.
 pub(super) fn as_json(checks: &[Check]) -> serde_json::Value {
     let each = checks.iter().map(|check| {
         serde_json::json!({"check": check.name, "result": check.grade.code(), "details": check.details})

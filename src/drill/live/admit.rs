@@ -1,4 +1,4 @@
-//! What refuses a live drill before anything is done.
+//! Preconditions of a live drill.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use crate::out::plain;
 use crate::source::{Database, Source as _};
 use crate::wiring::Base;
 
-/// Of the host's recoveries so many are looked at.
+/// Limit of the host's recoveries that are checked.
 const LOOKED_AT: u64 = 20;
 
 /// A host that may be drilled.
@@ -31,15 +31,15 @@ pub(crate) struct Admitted {
     pub(crate) id: HostId,
     pub(crate) name: String,
     pub(crate) segment: String,
-    /// Its service as it was.
+    /// The host's service before the drill.
     pub(crate) service: Service,
-    /// So many hosts of its segment may be lost before somebody finds no place.
+    /// Number of host failures that its segment tolerates.
     pub(crate) headroom: u64,
-    /// Where the configuration is: with it the host is switched off as by `tachi fence off`.
+    /// The configuration, with which the host is switched off as by `tachi fence off`.
     pub(crate) config: ConfigArgs,
 }
 
-/// What is known of the host when it is looked at.
+/// Facts about the host at the time of the check.
 struct Looked<'a> {
     mode: FencingMode,
     view: &'a HostView,
@@ -49,11 +49,11 @@ struct Looked<'a> {
     headroom: Option<u64>,
     room: Option<Room>,
     service: Option<&'a Service>,
-    /// The names of what is on it.
+    /// The names of the instances on it.
     servers: &'a [String],
 }
 
-/// The recoveries of a host, newest first.
+/// Returns the recoveries of a host, newest first.
 pub(super) async fn recoveries(base: &Base, host: HostId) -> Result<Vec<RecoverySummary>, Failure> {
     let filter = RecoveryFilter {
         closed: true,
@@ -65,7 +65,7 @@ pub(super) async fn recoveries(base: &Base, host: HostId) -> Result<Vec<Recovery
     rows.map_err(|error| Failure::new("reading the host's recoveries", error))
 }
 
-/// Looks at everything that has to hold. `shadow` is the drill that was just made of the host.
+/// Checks all preconditions. `shadow` is the drill that was just made of the host.
 pub(crate) async fn admit(
     database: &Database,
     nova: &Nova,
@@ -116,7 +116,7 @@ pub(crate) async fn admit(
     })
 }
 
-/// All that speaks against it.
+/// Returns everything that blocks the drill.
 fn against(looked: &Looked<'_>) -> Vec<String> {
     let host = &looked.view.host;
     let name = &host.name;
@@ -174,7 +174,7 @@ fn against(looked: &Looked<'_>) -> Vec<String> {
     why
 }
 
-/// What may come up at any time.
+/// Returns blockers that may appear at any time.
 fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Vec<String> {
     let host = &view.host;
     let mut why = Vec::new();
@@ -207,7 +207,7 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
     why
 }
 
-/// Whether something has come up since it was admitted.
+/// Checks that no blocker has appeared since the drill was admitted.
 pub(super) async fn still(database: &Database, host: &Admitted) -> Result<(), Failure> {
     let base = &database.base;
     let view = failing::named(base.store.desk(), &host.id.to_string()).await;
@@ -220,8 +220,8 @@ pub(super) async fn still(database: &Database, host: &Admitted) -> Result<(), Fa
     Err(Failure::told(why.join("; ")))
 }
 
-/// Whether the service of a host that was not switched off is anybody else's by now: of a recovery that has begun since the drill
-/// did (`before` are those of before), or of whoever has put the host on maintenance or has frozen it.
+/// Checks that a host that was not switched off still belongs to the drill: no recovery has started since the drill
+/// did (`before` are the older ones), and no operator has put the host in maintenance or has frozen it.
 pub(super) async fn nobody_has_it(
     database: &Database,
     host: &Admitted,
@@ -232,7 +232,7 @@ pub(super) async fn nobody_has_it(
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let (frozen, _) = stopping(base).await?;
     let its = recoveries(base, host.id).await?;
-    // What restarts a canary has nothing to do with the service.
+    // The restart of a canary has nothing to do with the service.
     let its = its
         .into_iter()
         .filter(|one| one.kind != RecoveryKind::Vm && !before.contains(&one.id));
@@ -251,7 +251,7 @@ pub(super) async fn nobody_has_it(
     Err(Failure::told(why.join("; ")))
 }
 
-/// What is frozen, and the recoveries that are open.
+/// Returns the freezes, and the open recoveries.
 async fn stopping(base: &Base) -> Result<(Vec<FreezeLine>, Vec<RecoverySummary>), Failure> {
     let wrong = |error| Failure::new("reading the database", error);
     let open = RecoveryFilter {

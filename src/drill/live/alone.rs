@@ -1,4 +1,4 @@
-//! Whether a host holds canaries and nothing else: the last look before it is switched off.
+//! Last check before a host is switched off: it holds canaries and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_engine::ports::{CallError, Compute as _};
 use tachi_openstack::Nova;
 
-/// What Nova and Placement show of the host. Each was read after its service had been disabled.
+/// Data of the host in Nova and Placement. All of it was read after the service had been disabled.
 pub(super) struct Shown {
     pub(super) service: Option<Service>,
     pub(super) servers: Vec<Server>,
-    /// How many its cell counts.
+    /// Number of instances that its cell counts.
     pub(super) counted: Option<usize>,
     pub(super) migrations: Vec<Migration>,
-    /// Who takes something of it in Placement.
+    /// The consumers of its resources in Placement.
     pub(super) consumers: Option<BTreeSet<String>>,
 }
 
-/// Reads it.
+/// Reads the data.
 pub(super) async fn shown(nova: &Nova, host: &str) -> Result<Shown, CallError> {
     Ok(Shown {
         service: nova.service(host).await?,
@@ -29,7 +29,7 @@ pub(super) async fn shown(nova: &Nova, host: &str) -> Result<Shown, CallError> {
     })
 }
 
-/// What speaks against switching it off; `None` if the canaries are all that is there, and nothing can come.
+/// Returns what blocks switching it off; `None` if only canaries are there, and nothing can be placed there.
 pub(super) fn against(shown: &Shown, canaries: &BTreeSet<ServerId>, reason: &str) -> Option<String> {
     let Some(service) = &shown.service else {
         return Some("Nova knows no nova-compute on it".into());

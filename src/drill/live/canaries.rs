@@ -1,4 +1,4 @@
-//! The instances that a live drill has built for itself: how they are known, built and deleted. Nothing else is ever deleted.
+//! Instances that a live drill has built for itself: recognition, creation and deletion. Nothing else is ever deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,31 +12,31 @@ use uuid::Uuid;
 
 use crate::cmd::Failure;
 
-/// How a canary's name begins.
+/// Prefix of a canary's name.
 const PREFIX: &str = "tachi-canary-";
 
-/// The key under which a canary carries the id of its drill.
+/// Metadata key of the drill's id.
 const DRILL: &str = "tachi_drill";
 
-/// The key of the host that is drilled.
+/// Metadata key of the drilled host.
 const HOST: &str = "tachi_drill_host";
 
-/// Between two looks at what Nova builds or deletes.
+/// Interval between two polls of what Nova builds or deletes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What a canary is made of.
+/// Parameters of the canaries.
 #[derive(Clone, Debug)]
 pub(crate) struct Make {
-    /// How many.
+    /// Number of canaries.
     pub(crate) count: u32,
     pub(crate) image: String,
     pub(crate) flavor: String,
     pub(crate) networks: Networks,
-    /// The key with which instances are marked for high availability.
+    /// Metadata key that marks instances for high availability.
     pub(crate) ha_key: String,
 }
 
-/// What is asked of Nova for the canary of this number.
+/// Returns the request for the canary of this number.
 pub(super) fn order(make: &Make, drill: Uuid, host: &str, number: u32) -> CanaryOrder {
     let metadata = [
         (DRILL, drill.to_string()),
@@ -55,7 +55,7 @@ pub(super) fn order(make: &Make, drill: Uuid, host: &str, number: u32) -> Canary
     }
 }
 
-/// Whether a server of our own project is a canary: of this drill, if one is named, else of any drill of the host.
+/// True if a server of our own project is a canary: of this drill, if one is given, else of any drill of the host.
 pub(super) fn is_canary(server: &Server, host: &str, drill: Option<Uuid>) -> bool {
     let of = |key: &str| server.metadata.get(key).map(String::as_str);
     let its = of(DRILL).and_then(|text| Uuid::parse_str(text).ok());
@@ -64,7 +64,7 @@ pub(super) fn is_canary(server: &Server, host: &str, drill: Option<Uuid>) -> boo
         && its.is_some_and(|its| drill.is_none_or(|drill| drill == its))
 }
 
-/// Those that Nova shows in our project.
+/// Returns the canaries that Nova shows in our project.
 pub(crate) async fn found(nova: &Nova, host: &str, drill: Option<Uuid>) -> Result<Vec<Server>, Failure> {
     let all = nova.canaries().all().await;
     let all = all.map_err(|error| Failure::new("listing the canaries", error))?;
@@ -74,7 +74,7 @@ pub(crate) async fn found(nova: &Nova, host: &str, drill: Option<Uuid>) -> Resul
         .collect())
 }
 
-/// Waits until all of them run on the host.
+/// Waits until all canaries run on the host.
 pub(super) async fn until_active(
     nova: &Nova,
     host: &str,
@@ -112,7 +112,7 @@ pub(super) async fn until_active(
     Ok(())
 }
 
-/// Waits until none of them is there any more; gives those that are.
+/// Waits until the servers are deleted; returns those that are left.
 pub(super) async fn until_gone(nova: &Nova, ids: &[ServerId], limit: Duration) -> Vec<ServerId> {
     let ends = Instant::now() + limit;
     let mut left = Vec::new();

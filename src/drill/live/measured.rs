@@ -1,4 +1,4 @@
-//! What a live drill has measured, beside what was to be expected.
+//! Measurements of a live drill, beside the expected values.
 
 use serde::Serialize;
 use std::time::Duration;
@@ -11,39 +11,39 @@ use tachi_operator::StoryView;
 use crate::drill::Predicted;
 use crate::out::plain;
 
-/// What came of a canary.
+/// The result for a canary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Canary {
     pub(crate) id: ServerId,
     pub(crate) name: String,
-    /// Where it runs now; `None` if it does not, or still stands where it was.
+    /// The host where it runs now; `None` if it does not run, or is still on the old host.
     pub(crate) to: Option<String>,
-    /// From the order to switch the host off until it was back.
+    /// Seconds from the power-off command until it was back.
     pub(crate) down_seconds: Option<f64>,
 }
 
-/// What came of a live drill.
+/// The result of a live drill.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Live {
     pub(crate) host: String,
     pub(crate) recovery: RecoveryId,
-    /// How the recovery ended.
+    /// Final status of the recovery.
     pub(crate) status: String,
-    /// From the order to switch the host off until the recovery was opened.
+    /// Seconds from the power-off command until the recovery was opened.
     pub(crate) noticed_seconds: f64,
-    /// So long monitors were waited for, if none has reported the host and the drill had to.
+    /// Seconds that the drill waited for monitors, if none reported the host and the drill had to.
     pub(crate) unnoticed_for_seconds: Option<u64>,
     pub(crate) canaries: Vec<Canary>,
-    /// What the recovery has moved that was no canary.
+    /// Instances that the recovery has moved and that are no canaries.
     pub(crate) others: Vec<String>,
-    /// What recoveries before it took, counted from their opening.
+    /// Times of earlier recoveries, counted from their opening.
     pub(crate) predicted: Option<Predicted>,
-    /// The same of this one.
+    /// The same times of this recovery.
     pub(crate) median_seconds: Option<f64>,
     pub(crate) last_seconds: Option<f64>,
 }
 
-/// Puts it together. `shown` is each canary as Nova shows it when the recovery is over.
+/// Assembles the result. `shown` is each canary as Nova shows it after the recovery.
 pub(super) fn measured(
     host: &str,
     killed: Timestamp,
@@ -93,14 +93,14 @@ pub(super) fn measured(
 }
 
 impl Live {
-    /// Whether every canary runs elsewhere, by the recovery and by Nova.
+    /// True if every canary runs elsewhere, by the recovery and by Nova.
     pub(crate) fn all_back(&self) -> bool {
         self.canaries
             .iter()
             .all(|one| one.to.is_some() && one.down_seconds.is_some())
     }
 
-    /// How good that is.
+    /// Returns the grade of the result.
     pub(crate) fn grade(&self) -> Grade {
         if !self.all_back() || self.status != "finished" || !self.others.is_empty() {
             Grade::Err
@@ -111,7 +111,7 @@ impl Live {
         }
     }
 
-    /// In a line.
+    /// Describes the result in a line.
     pub(crate) fn sentence(&self) -> String {
         let host = plain(&self.host);
         let back = self.canaries.iter().filter(|one| one.down_seconds.is_some());

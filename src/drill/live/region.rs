@@ -1,4 +1,4 @@
-//! What a live drill changes in Nova: its canaries, and the service of their host. Each change is in the audit log before it is made.
+//! Changes of a live drill in Nova: its canaries, and the service of their host. Each change is in the audit log before it is made.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::cmd::{Failure, after, before};
 use crate::source::Database;
 use crate::wiring;
 
-/// As the audit log names us.
+/// Name of this command in the audit log.
 const COMMAND: &str = "tachi drill --live";
 
 pub(super) struct Region<'a> {

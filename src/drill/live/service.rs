@@ -1,7 +1,7 @@
-//! The service of the host that is drilled: closed for the drill, and put back only while it carries what the drill has made of it.
+//! The service of the drilled host: closed for the drill, and put back only while it still carries the drill's own change.
 //!
-//! Minutes pass in between. A host that dies by itself in them is forced down by its recovery, and a person may disable it for a
-//! reason of his own: neither is the drill's to undo (R30).
+//! Minutes pass in between. If the host dies by itself meanwhile, its recovery forces it down, and an operator may disable it for another
+//! reason: the drill must undo neither (R30).
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use super::{Drill, admit};
 use crate::cmd::Failure;
 use crate::out::plain;
 
-/// What the drill has made of the service; set right before each call, as a call without an answer may have taken effect.
+/// The drill's change of the service; set right before each call, because a call without an answer may have taken effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Made {
-    /// It is as it was.
+    /// No change.
     #[default]
     Nothing,
     /// Enabled, to build canaries.
@@ -25,18 +25,18 @@ pub(super) enum Made {
     Closed(String),
 }
 
-/// What is to be done about the service of a host that was not switched off.
+/// The decision about the service of a host that was not switched off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// It is as it was.
+    /// The service is as it was.
     Same,
-    /// It carries what the drill has made of it.
+    /// The service still carries the drill's change.
     PutBack,
-    /// It carries something else: this.
+    /// The service carries another change: this one.
     Leave(String),
 }
 
-/// How a service is, for people.
+/// Describes the state of a service.
 fn sentence(service: &Service) -> String {
     if service.forced_down {
         return "it is forced down".to_owned();
@@ -51,7 +51,7 @@ fn sentence(service: &Service) -> String {
     format!("it is disabled ({})", reason.unwrap_or("no reason given"))
 }
 
-/// What speaks against changing the service now; `None` if it is up, and as it is expected to be.
+/// Returns what blocks changing the service now; `None` if it is up, and as expected.
 fn unlike(shown: Option<&Service>, enabled: bool, reason: Option<&str>) -> Option<String> {
     let Some(shown) = shown else {
         return Some("Nova knows no nova-compute on it".to_owned());
@@ -66,7 +66,7 @@ fn verdict(was: &Service, made: &Made, shown: Option<&Service>) -> Verdict {
     let carries = match made {
         Made::Nothing => return Verdict::Same,
         Made::Opened => is(true, None),
-        // The closing may have come to nothing: then it is as the drill had opened it.
+        // The closing may not have taken effect: then the service is as the drill had opened it.
         Made::Closed(reason) => is(false, Some(reason)).filter(|_| was.enabled || is(true, None).is_some()),
     };
     match carries {
@@ -82,7 +82,7 @@ impl Drill<'_> {
         shown.map_err(|error| Failure::new("reading its service", error))
     }
 
-    /// Changes the service if it is still as the drill knows it. Nobody else's word about it is overwritten.
+    /// Changes the service if it is still as the drill left it. No other change is overwritten.
     async fn change(&self, made: &mut Made, next: Made, what: &str) -> Result<(), Failure> {
         let was = &self.host.service;
         let (enabled, reason) = match made {
@@ -104,7 +104,7 @@ impl Drill<'_> {
         self.region.change(what, was, reason).await
     }
 
-    /// Enables the service of a host that a person has drained, for the canaries.
+    /// Enables the service of a host that an operator has drained, for the canaries.
     pub(super) async fn open(&self, made: &mut Made) -> Result<(), Failure> {
         if self.host.service.enabled {
             return Ok(());
@@ -113,17 +113,17 @@ impl Drill<'_> {
             .await
     }
 
-    /// Disables it for this reason.
+    /// Disables the service for this reason.
     pub(super) async fn close(&self, made: &mut Made, reason: &str) -> Result<(), Failure> {
         let what = "disables its service, so that nothing else is placed there";
         self.change(made, Made::Closed(reason.to_owned()), what).await
     }
 
-    /// Puts the service back as it was, if it is still as the drill has left it. Says what became of it.
+    /// Puts the service back as it was, if it is still as the drill left it. Returns what was done.
     ///
     /// # Errors
     ///
-    /// It is left as it is, or it is not known how it is: why.
+    /// The service carries another change, or its state is unknown.
     pub(super) async fn put_back(
         &self,
         made: &Made,
@@ -133,7 +133,7 @@ impl Drill<'_> {
             return Ok("its service was not changed".to_owned());
         }
         let was = &self.host.service;
-        // First: a recovery that begins after this look finds the service as it is then, and disables what is enabled.
+        // This check comes first: a recovery that starts after it finds the service as it is then, and disables it if it is enabled.
         admit::nobody_has_it(self.database, self.host, before).await?;
         let shown = self.shown_service().await?;
         match (verdict(was, made, shown.as_ref()), shown) {
@@ -154,7 +154,7 @@ impl Drill<'_> {
         }
     }
 
-    /// The host was not switched off: its canaries are deleted, and its service is put back. Gives why, and what is not as it was.
+    /// Undoes a drill that did not switch its host off: deletes the canaries, and puts the service back. Returns the failure, with what could not be undone.
     pub(super) async fn undo(&self, why: Failure, made: &Made, before: &BTreeSet<RecoveryId>) -> Failure {
         let host = plain(&self.host.name);
         crate::out::note(format!(

@@ -1,11 +1,11 @@
-//! How a live drill is told.
+//! Output of a live drill.
 
 use serde_json::{Value, json};
 
 use super::measured::Live;
 use crate::out::plain;
 
-/// For people.
+/// Renders the result as lines.
 pub(crate) fn lines(live: &Live) -> Vec<String> {
     let host = plain(&live.host);
     let mut lines = vec![format!("live drill of {host}; seconds count from the power-off")];
@@ -54,7 +54,7 @@ pub(crate) fn lines(live: &Live) -> Vec<String> {
     lines
 }
 
-/// For programs.
+/// Renders the result as an object, for programs.
 pub(crate) fn object(live: &Live) -> Value {
     let mut object = json!({
         "kind": "live", "grade": live.grade(), "sentence": live.sentence(), "cleaned_up": live.all_back(),
