@@ -1,5 +1,5 @@
-//! Where commands of operators learn what they tell, and to whom they say words: the database, on a controller, or the API, from
-//! anywhere. Both give the views that the API answers with, so that both tell the same.
+//! Data source and action target of operator commands: the database, on a controller, or the API, from
+//! anywhere. Both return the views that the API answers with, so that commands show the same for both.
 
 mod database;
 mod patient;
@@ -28,98 +28,98 @@ pub(crate) use database::Database;
 use patient::Patient;
 pub(crate) use remote::Remote;
 
-/// A word.
+/// An operator's action.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Saying<'a> {
-    /// About a recovery.
+    /// An action on a recovery.
     OfRecovery(RecoveryId, Word),
-    /// About an instance, by its id or name, and a host.
+    /// A resolution of an instance, given by id or name, with a host.
     OfInstance(&'a str, MoveVerdict, Option<&'a str>),
 }
 
-/// A word that was said.
+/// An action that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Said {
-    /// The recovery that it is about, or whose instance.
+    /// The recovery of the action, or of its instance.
     pub(crate) recovery: RecoveryId,
-    /// As whom it is kept.
+    /// The recorded operator.
     pub(crate) by: String,
-    /// No engine has to hear of it.
+    /// True if no engine has to process the action.
     pub(crate) seen_to: bool,
-    /// It was said before: nothing was written.
+    /// True if the same action was recorded before, and nothing was written.
     pub(crate) already: bool,
 }
 
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
-    /// The time there.
+    /// Returns the current time of the source.
     fn now(&self) -> Timestamp;
 
-    /// How the region is.
+    /// Returns the situation of the region.
     async fn situation(&self) -> Result<SituationView, Failure>;
 
-    /// Whether there is room, in all segments or one, and for what of these hosts.
+    /// Estimates the capacity of all segments or one, and the outcome of losing these hosts.
     async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure>;
 
-    /// Why the hosts and instances of this name are protected or not.
+    /// Explains the protection of the hosts and instances of this name.
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure>;
 
-    /// What came of a host at a time that has passed; `None` if nothing is kept of a host of that name.
+    /// Returns what happened to a host in a time span; `None` if there is no record of a host of that name.
     async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure>;
 
-    /// The recoveries that the filter lets through, newest first.
+    /// Returns the recoveries that match the filter, newest first.
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure>;
 
-    /// One recovery; `None` if there is none.
+    /// Returns one recovery; `None` if it does not exist.
     async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure>;
 
-    /// The instances that are being recovered, or wait for an operator.
+    /// Returns the instances that are being recovered, or wait for an operator.
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;
 
-    /// Says a word, and why if that is told.
+    /// Records an operator's action, with the reason if one was given.
     async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure>;
 
-    /// What is frozen, the freeze that ends first first.
+    /// Returns the freezes, the one that ends first first.
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure>;
 
-    /// What engines do by the clock, and what came of it.
+    /// Returns the scheduled jobs of engines, and their results.
     async fn schedule(&self) -> Result<Vec<JobView>, Failure>;
 
-    /// Freezes something, and waits a while for engines to hear of it. The wish has been admitted.
+    /// Starts a freeze, and waits a while until engines have read it. The request has been validated.
     async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure>;
 
-    /// Ends a freeze; says how much of it was left.
+    /// Ends a freeze; returns how much of it was left.
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure>;
 
-    /// What would come of reporting a host as dead.
+    /// Previews the report of a host as down.
     async fn outlook(&self, host: &str) -> Result<OutlookView, Failure>;
 
-    /// What would come of draining a host.
+    /// Previews the drain of a host.
     async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure>;
 
-    /// What would be given back to a host; on a controller as Nova shows it now.
+    /// Previews what would move back to a host; on a controller as Nova shows it now.
     async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure>;
 
-    /// Plans a drain or a giveback. The wish has been admitted.
+    /// Plans a drain or a giveback. The request has been validated.
     async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure>;
 
-    /// The reporters that are set aside, or should be.
+    /// Returns the reporters that are quarantined, or should be.
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure>;
 
-    /// Lets a reporter be heard again: by its number, or the host that it is bound to.
+    /// Ends a reporter's quarantine, by its number or the host that it is bound to.
     async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure>;
 
-    /// Forgets a monitor that was taken away.
+    /// Deletes a monitor that was decommissioned.
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure>;
 
-    /// Begins another attempt at what a recovery has failed at.
+    /// Starts another attempt at a failed recovery.
     async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure>;
 
-    /// Reports a host as dead.
+    /// Reports a host as down.
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure>;
 }
 
-/// What is said while engines have not heard of a freeze yet.
+/// Prints a notice while engines have not read a freeze yet.
 fn waits_for_engines(recoveries: &[String]) {
     out::note(format!(
         "tachi: it is written; waiting until the engines of these recoveries have heard of it: {}",
@@ -127,12 +127,12 @@ fn waits_for_engines(recoveries: &[String]) {
     ));
 }
 
-/// The API that is asked for; `None` if it is the database.
+/// Opens the API that the options select; `None` if they select the database.
 pub(crate) fn cloud(args: &SourceArgs) -> Result<Option<Remote>, Failure> {
     args.cloud().map(|name| Remote::open(&name)).transpose()
 }
 
-/// The one that is asked for, without a notice of what is waited for: where a screen is the program's, or nobody waits for long.
+/// Opens the selected source, without a notice about waiting: for a program that owns the screen, and for short timeouts.
 pub(crate) async fn open_quiet(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
     match args.cloud() {
         Some(name) => Ok(Box::new(Remote::open(&name)?)),
@@ -140,7 +140,7 @@ pub(crate) async fn open_quiet(args: &SourceArgs) -> Result<Box<dyn Source>, Fai
     }
 }
 
-/// The one that is asked for.
+/// Opens the selected source, with a notice about waiting.
 pub(crate) async fn open(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
     if let Some(name) = args.cloud() {
         return Ok(Box::new(Patient {

@@ -1,4 +1,4 @@
-//! Puts adapters behind the ports of engine and API.
+//! Wiring of adapters to the ports of engine and API.
 
 mod audited;
 mod bus;
@@ -43,15 +43,15 @@ pub(crate) use events::Telling;
 pub(crate) use fencing::Devices;
 pub(crate) use process::{Process, Runs};
 
-/// What both processes share.
+/// Shared parts of API and engine processes.
 pub(crate) struct Base {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<Store>,
-    /// What an API counts.
+    /// Counter of reports that an API refuses.
     pub(crate) refusals: RefusalCounter,
 }
 
-/// A process that ends waits no longer for a database that hangs.
+/// Timeout for the last writes at the end of a process, if the database hangs.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl Base {
@@ -76,7 +76,7 @@ pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
     Ok(migrated(settings, settings.database.options()).await?.0)
 }
 
-/// Begins to count, before anything that counts: what is set earlier is lost.
+/// Installs the metrics recorder. It must run before any metric is registered, because earlier values are lost.
 pub(crate) fn count(settings: &Settings) -> Result<(), Failure> {
     if settings.http.metrics.is_some() {
         tachi_api::Metrics::start(crate::VERSION)
@@ -85,7 +85,7 @@ pub(crate) fn count(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The same, and what was done to the schema.
+/// Opens the database, brings its schema up to date, and returns the report of the migration.
 pub(crate) async fn migrated(
     settings: &Settings,
     options: &StoreOptions,
@@ -123,9 +123,9 @@ async fn open(database: &StoreOptions) -> Result<Base, Failure> {
     })
 }
 
-/// Opens the database for a command that asks or says something. It makes none, nor changes its schema: a file made by
-/// whoever happens to ask would belong to the wrong user, and the services that run know no younger schema than their own.
-/// Whoever asks is told at once that the server does not answer, and does not wait as long as a service that starts.
+/// Opens the database for an operator command. It neither creates a database nor changes its schema: a new file would
+/// belong to the operator's user, and running services do not know a newer schema than their own.
+/// The command fails at once if the server does not answer, while a service that starts waits.
 pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -170,15 +170,15 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     }
 }
 
-/// How long a start waits for Keystone's catalogue.
+/// Timeout for Keystone's catalogue at the start.
 const CATALOGUE: Duration = Duration::from_secs(5);
 
-/// Refuses to start where the catalogue has Nova in several regions and none is set: hosts of another region may have the same
+/// Refuses to start if the catalogue has Nova in several regions and none is configured: hosts of another region may have the same
 /// names. While Keystone does not answer, each call is refused instead.
 ///
 /// # Errors
 ///
-/// It is not clear which region is meant.
+/// The region is ambiguous.
 pub(crate) async fn one_region(settings: &Settings) -> Result<(), Failure> {
     let Some(options) = settings.nova.clone() else {
         return Ok(());
@@ -211,7 +211,7 @@ pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<
     }))
 }
 
-/// The engine, ready to run, and its way to Nova.
+/// Creates the engine, ready to run, and its access to Nova.
 pub(crate) async fn engine(
     settings: &Settings,
     base: &Base,
@@ -261,7 +261,7 @@ pub(crate) async fn engine(
     Ok((engine, nova))
 }
 
-/// What asks like an engine. Nothing of it is told to switch or change anything, so nothing is written into the audit log.
+/// Creates the ports of a drill, which queries like an engine. It switches and changes nothing, so nothing is written into the audit log.
 pub(crate) fn asking_ports(
     settings: &Settings,
     base: &Base,
@@ -279,7 +279,7 @@ pub(crate) fn asking_ports(
     })
 }
 
-/// The audit log; `actor` is who writes it.
+/// Opens the audit log; `actor` is the writer.
 pub(crate) fn audit(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
@@ -297,7 +297,7 @@ pub(crate) fn audit(
     Ok(Arc::new(log))
 }
 
-/// The operator's hooks, and what should be said of them before they are needed.
+/// Creates the operator's hooks, and logs doubts about them before they are needed.
 fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
     for note in &settings.hooks.notes {
         tracing::warn!("{note}");
@@ -312,14 +312,14 @@ fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
     Ok(Arc::new(runner))
 }
 
-/// Who is let in, and where it is written what persons change.
+/// Authentication of the API, and the audit log of changes by people.
 pub(crate) struct Front {
     pub(crate) auth: tachi_api::Auth,
     pub(crate) login: Option<Arc<dyn tachi_api::Login>>,
     pub(crate) audit: Arc<dyn AuditSink>,
 }
 
-/// The API's router, ready to be served. `policy` says who may do what, `rules` how recoveries go.
+/// Creates the API's router, ready to be served. `policy` has the access rules, `rules` the rules of recoveries.
 pub(crate) async fn api(
     settings: &Settings,
     base: &Base,
@@ -367,7 +367,7 @@ pub(crate) async fn api(
     router(settings, base, poke, policy, rules, events, front).await
 }
 
-/// The same for whoever is let in otherwise.
+/// Creates the same router with another authentication.
 pub(crate) async fn router(
     settings: &Settings,
     base: &Base,
@@ -420,14 +420,14 @@ pub(crate) async fn router(
     tachi_api::router(options, ports).map_err(|error| Failure::new("building the API", error))
 }
 
-/// How an API in another process wakes engines.
+/// Creates the sender with which an API in another process wakes engines.
 pub(crate) fn socket_poke(settings: &Settings) -> Result<Arc<dyn Poke>, Failure> {
     let poke = SocketPoke::new(&settings.state_path.join("wake"))
         .map_err(|error| Failure::new("preparing wake-ups", error))?;
     Ok(Arc::new(poke))
 }
 
-/// How an engine is woken by an API in another process.
+/// Creates the receiver with which an engine is woken by an API in another process.
 pub(crate) fn socket_wake(settings: &Settings) -> Result<Arc<dyn Wake>, Failure> {
     let wake = SocketWake::bind(&settings.state_path.join("wake"))
         .map_err(|error| Failure::new("preparing wake-ups", error))?;
@@ -437,7 +437,7 @@ pub(crate) fn socket_wake(settings: &Settings) -> Result<Arc<dyn Wake>, Failure>
 /// The sending and the receiving end of wake-ups.
 pub(crate) type Ends = (Arc<dyn Poke>, Arc<dyn Wake>);
 
-/// Both ends in one process, and open to others beside it.
+/// Creates both ends in one process, which can also be used by other processes.
 pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
     let folder = settings.state_path.join("wake");
     let local = LocalWake::default();
@@ -447,7 +447,7 @@ pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
     Ok((Arc::new(poke), Arc::new(wake)))
 }
 
-/// Does by the clock what `[schedule]` says, until the process ends.
+/// Runs the jobs of `[schedule]` until the process ends.
 pub(crate) fn keep_schedule(process: &Process, config: &ConfigArgs, settings: &Settings, base: &Base) {
     let jobs: Arc<dyn Jobs> = Arc::new(base.store.jobs().clone());
     let work = Arc::new(Worker(config.clone()));
@@ -456,7 +456,7 @@ pub(crate) fn keep_schedule(process: &Process, config: &ConfigArgs, settings: &S
     process.task(|stop| keeper.run(stop));
 }
 
-/// A name that no other process has.
+/// Returns a name that no other process has.
 pub(crate) fn own_name(settings: &Settings) -> String {
     format!("{}:{}:{}", settings.host, std::process::id(), short_id())
 }

@@ -90,7 +90,7 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     }
 }
 
-/// Reads the keys to check with; `None` if no key file is named or configured.
+/// Reads the keys to check with, from the named or the configured key file; `None` if there is neither.
 fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
     let named = args.key_file.clone();
     let path = match (named, args.files.is_empty()) {

@@ -72,7 +72,7 @@ enum Room {
     None,
 }
 
-/// A column: its title, and the field of the row's object that it shows. If none has that name, it has no field of its own.
+/// A column: its title, and the field of the row's object that it shows. For a cell of several fields, the first of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     title: &'static str,

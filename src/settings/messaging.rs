@@ -107,7 +107,7 @@ pub(super) fn messaging(
     options.upstream = UpstreamQueues {
         exchange,
         topic,
-        // This reads the options as an upstream API does, where both default to no: it declares its exchange of that kind, and fails
+        // An upstream API reads the same options with defaults of no. It declares its exchange of this kind, and fails
         // if the exchange is of another one.
         kind: match (quorum, durable) {
             (Some(true), _) => QueueKind::Quorum,

@@ -1,21 +1,21 @@
-//! `[oslo_policy]`: where the rules are.
+//! `[oslo_policy]`: the policy files.
 
 use std::path::{Path, PathBuf};
 
 use tachi_config::Reader;
 
-/// Where the rules are and how they are read.
+/// The policy files and their reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PolicySettings {
-    /// `policy_file`: looked for in `folders` if it has no folder of its own.
+    /// `policy_file`: searched in `folders` if it has no folder of its own.
     pub(crate) file: PathBuf,
     /// `policy_dirs`: folders whose files are read after it, in the order of their names.
     pub(crate) dirs: Vec<PathBuf>,
-    /// Folders of the configuration, the first that has a file counts.
+    /// Folders of the configuration; the first one with a file counts.
     pub(crate) folders: Vec<PathBuf>,
-    /// Whether the operator named the file, so that a missing one is worth a warning.
+    /// True if the operator named the file, so that a missing one is worth a warning.
     pub(crate) file_is_named: bool,
-    /// How the rules are read.
+    /// Options of reading the rules.
     pub(crate) options: tachi_policy::Options,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
         .default(false)
         .help("the old default of a rule counts no more")
         .get();
-    // Read so that a wrong value is told: no rule is for tokens of one scope only, so there is nothing to enforce.
+    // The option is read so that a wrong value is reported. No rule is for tokens of one scope only, so there is nothing to enforce.
     r.bool(G, "enforce_scope")
         .default(true)
         .help("accepted: no rule is for tokens of one scope only")
@@ -61,8 +61,8 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
     }
 }
 
-/// Where `policy.yaml` is looked for: beside each configuration file and in each configuration folder, then where a
-/// service usually has its configuration.
+/// Returns the folders where `policy.yaml` is searched: beside each configuration file and in each configuration folder, then the usual
+/// configuration folders of a service.
 pub(super) fn folders(config_files: &[PathBuf], config_dirs: &[PathBuf]) -> Vec<PathBuf> {
     let beside = config_files.iter().filter_map(|file| {
         let folder = file.parent()?;

@@ -15,13 +15,13 @@ use super::masakari::Span;
 
 pub(super) use limits::expiry;
 
-/// Waits that are part of one step.
+/// Range of waits that are part of one step.
 const SHORT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
 
-/// Waits for something outside.
+/// Range of waits for something external.
 const LONG: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
 
-/// Reads the rules. `has_device`: a power controller is configured, which makes `engine` the default mode (R15).
+/// Reads the rules. `has_device` is true if a power controller is configured, which makes `engine` the default mode (R15).
 pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     let policy = failures(r, Policy::default());
     let policy = reserve::reserve(r, policy);
@@ -32,7 +32,7 @@ pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     limits::limits(r, policy)
 }
 
-/// Which instances, and what people are told.
+/// Reads the rules about which instances are recovered, and about notifications.
 fn failures(r: &mut Reader<'_>, d: Policy) -> Policy {
     const HOST: &str = "host_failure";
     const INSTANCE: &str = "instance_failure";
@@ -74,7 +74,7 @@ fn failures(r: &mut Reader<'_>, d: Policy) -> Policy {
     }
 }
 
-/// Names as `process_list.yaml` has them.
+/// Reads process names, as `process_list.yaml` spells them.
 fn non_essential(r: &mut Reader<'_>) -> Vec<String> {
     r.parsed(
         "process_failure",
@@ -97,7 +97,7 @@ fn non_essential(r: &mut Reader<'_>) -> Vec<String> {
     .unwrap_or_default()
 }
 
-/// How a host is proven off.
+/// Reads the rules for confirming a host off.
 fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
     const G: &str = "fencing";
     let default = if has_device { "engine" } else { "external" };
@@ -111,7 +111,7 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         .default("leave_off")
         .help("what becomes of a host that was ordered off, after its recovery")
         .get();
-    // A file that Masakari could run does not say: what it has relied on goes on, as late as Masakari was.
+    // Files for Masakari do not contain this option: what they relied on keeps working, after the same wait as Masakari's.
     let refuses = r
         .choice(G, "normal_without_evidence", &["wait", "refuse"])
         .default("wait")
@@ -201,7 +201,7 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
     }
 }
 
-/// How many at once, how often, how long. Masakari's own options count if somebody has set them.
+/// Reads limits of concurrency, intervals and timeouts. Masakari's own options count if they are set.
 fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
     const G: &str = "recovery";
     let threads: Option<u32> = r

@@ -1,4 +1,4 @@
-//! `[schedule]`: what engines do by the clock. Nothing unless it is written down.
+//! `[schedule]`: scheduled jobs of engines. There are none by default.
 
 use tachi_config::{Reader, Refusal};
 
@@ -6,7 +6,7 @@ use crate::schedule::{Job, Schedule, When};
 
 const G: &str = "schedule";
 
-/// Reads it.
+/// Reads the schedule.
 pub(super) fn schedule(r: &mut Reader<'_>) -> Schedule {
     let mut when = |job: Job| {
         let parse = |text: &str| {

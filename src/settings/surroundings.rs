@@ -1,4 +1,4 @@
-//! `[fencing] storm_witnesses` and `storm_failure_domains_file`: what the guards look at beside Nova and the database.
+//! `[fencing] storm_witnesses` and `storm_failure_domains_file`: inputs of the guards besides Nova and the database.
 
 use std::path::{Path, PathBuf};
 
@@ -10,9 +10,9 @@ const G: &str = "fencing";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SurroundingSettings {
-    /// Failure domains, a line each.
+    /// File of the failure domains, one per line.
     pub(crate) domains_file: Option<PathBuf>,
-    /// Places that take a TCP connection, `HOST:PORT` each.
+    /// Addresses that accept a TCP connection, `HOST:PORT` each.
     pub(crate) witnesses: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
     }
 }
 
-/// `HOST:PORT`, an IPv6 address in brackets.
+/// True for `HOST:PORT`; an IPv6 address is in brackets.
 fn is_place(word: &str) -> bool {
     let Some((host, port)) = word.rsplit_once(':') else {
         return false;

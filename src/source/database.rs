@@ -1,4 +1,4 @@
-//! The database, on a controller.
+//! The database as a source, on a controller.
 
 mod planned;
 mod upkeep;
@@ -59,7 +59,7 @@ impl Database {
         }
     }
 
-    /// Whoever is at the keyboard.
+    /// Returns the operator at the keyboard, for freezes.
     fn hand<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<Hand<'a>, Failure> {
         Ok(Hand {
             freezes: self.base.store.freezes(),
@@ -69,7 +69,7 @@ impl Database {
         })
     }
 
-    /// Everything at this moment; what a command asks for in the same second is read once.
+    /// Reads the whole situation; several reads of a command within a second share one.
     async fn look(&self) -> Result<Arc<Seen>, Failure> {
         self.tower.look_here().await.map_err(|error| self.wrong(error))
     }
@@ -79,9 +79,9 @@ impl Database {
     }
 }
 
-/// As it comes out of an answer of the API: times to the millisecond, and nothing that the answer does not hold.
+/// Converts a view as an answer of the API does: times to the millisecond, and only the fields of the answer.
 fn told<T: Serialize + DeserializeOwned>(view: &T) -> Result<T, Failure> {
-    // As a text it costs a third of what it costs as a tree.
+    // Through a text this costs a third of what it costs through a tree of values.
     let passed = serde_json::to_vec(view).and_then(|text| serde_json::from_slice(&text));
     passed.map_err(|error| Failure::new("telling what is in the database", error))
 }

@@ -1,4 +1,4 @@
-//! A source that says what is waited for while it does not answer.
+//! A source that prints what it waits for while the inner source does not answer.
 
 use async_trait::async_trait;
 use tachi_domain::monitor::MonitorKind;
@@ -19,7 +19,7 @@ use crate::out::waiting;
 
 pub(super) struct Patient<S> {
     pub(super) inner: S,
-    /// What is asked: `the database FILE`, `the API of cloud NAME`.
+    /// Description of the inner source: `the database FILE`, `the API of cloud NAME`.
     pub(super) what: String,
 }
 
@@ -70,7 +70,7 @@ impl<S: Source> Source for Patient<S> {
     }
 
     async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {
-        // It says itself what it waits for.
+        // The inner source prints its own notice.
         self.inner.freeze(wish).await
     }
 

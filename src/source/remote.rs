@@ -1,4 +1,4 @@
-//! The API of a cloud, asked as a user of its Keystone.
+//! The API of a cloud as a source, with the login of a user of its Keystone.
 
 mod controller;
 
@@ -29,13 +29,13 @@ use super::{Said, Saying, Source};
 use crate::cmd::Failure;
 use crate::out::waiting;
 
-/// What an API says of a path that it does not know.
+/// An API's answer for a path that it does not know.
 const NO_PATH: &str = "The resource could not be found.";
 
-/// More pages than this are no list any more.
+/// Limit of pages, against a list that never ends.
 const MOST_PAGES: usize = 1_000;
 
-/// How often a freeze is said until engines have heard of it.
+/// Number of requests of a freeze until engines have read it.
 const ROUNDS: u32 = 2;
 
 pub(crate) struct Remote {
@@ -43,7 +43,7 @@ pub(crate) struct Remote {
     cloud: String,
 }
 
-/// What is done, for what is said of a failure.
+/// The kind of a request, for the text of a failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
     Read,
@@ -63,7 +63,7 @@ impl Remote {
         })
     }
 
-    /// What is under `key`; `None` if it is not found.
+    /// Reads the value under `key`; `None` if it is not found.
     async fn find<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -77,7 +77,7 @@ impl Remote {
         }
     }
 
-    /// The same of what every API has that is new enough.
+    /// Reads the value under `key`, which every API that is new enough has.
     async fn get<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -101,7 +101,7 @@ impl Remote {
         })
     }
 
-    /// What came of saying something.
+    /// Reads the answer to an action.
     async fn said<T: DeserializeOwned>(
         &self,
         said: Result<Vec<u8>, Failed>,
@@ -111,7 +111,7 @@ impl Remote {
             Ok(body) => self.read(&body, key),
             Err(failed) => {
                 if failed.status == Some(404) {
-                    // An API that does not know the path says the same.
+                    // An API that does not know the path answers the same.
                     let list = match key {
                         "word" => "instances",
                         "lift" | "monitor" | "retry" => "reporters",
@@ -124,14 +124,14 @@ impl Remote {
         }
     }
 
-    /// What would come of something that is said of a host.
+    /// Reads the preview of an action on a host.
     async fn of_host<T: DeserializeOwned>(&self, host: &str, what: &str) -> Result<T, Failure> {
         match self.client.ask_operator(&["hosts", host, what], &[]).await {
             Ok(body) => self.read(&body, what),
-            // One that does not know the path says nothing of a host.
+            // An API that does not know the path answers without naming a host.
             Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
             Err(failed) if failed.status == Some(404) => {
-                // What is not Tachi's knows none of our paths, and says so in words of its own.
+                // An API that is not Tachi's knows none of our paths, and answers 404 with another text.
                 self.get::<Value>(&["freezes"], &[], "freezes").await?;
                 Err(self.failed(&failed, Act::Say))
             }
@@ -149,7 +149,7 @@ impl Remote {
 
     fn failed(&self, failed: &Failed, act: Act) -> Failure {
         let Failed { text, status, .. } = failed;
-        // It is quoted in the middle of a sentence.
+        // The text is quoted in the middle of a sentence.
         let text = text.trim_end_matches('.');
         Failure::told(match (status, act) {
             (Some(401), _) => format!(
@@ -222,7 +222,7 @@ impl fmt::Display for Remote {
     }
 }
 
-/// Why, if that is told.
+/// Returns the body with the reason, if one was given.
 fn because(reason: Option<&str>) -> Value {
     reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}))
 }
@@ -238,7 +238,7 @@ fn word_of(state: RecoveryState) -> &'static str {
 #[async_trait]
 impl Source for Remote {
     fn now(&self) -> Timestamp {
-        // A laptop's clock is anybody's.
+        // A laptop's clock may be wrong, so the server's time is used.
         let ahead = self.client.skew_seconds().unwrap_or_default();
         SystemClock.wall().minus_seconds(-ahead)
     }
@@ -255,7 +255,7 @@ impl Source for Remote {
         }
         match self.client.ask_operator(&["forecast"], &query).await {
             Ok(body) => self.read(&body, "forecast"),
-            // An unknown segment or host is named in the answer; one that does not know the path names none.
+            // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
             Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
                 self.get::<Value>(&["freezes"], &[], "freezes").await?;
                 Err(self.failed(&failed, Act::Say))
@@ -283,7 +283,7 @@ impl Source for Remote {
         match self.client.ask_operator(&["hosts", host, "past"], &query).await {
             Ok(body) => self.read(&body, "past").map(Some),
             Err(failed) if failed.status == Some(404) && failed.text.contains(past::NOTHING) => Ok(None),
-            // One that does not know the path says nothing of what is kept.
+            // A 404 for an unknown path shows nothing about the host's records.
             Err(failed) if failed.status == Some(404) => Err(self.too_old()),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
@@ -301,7 +301,7 @@ impl Source for Remote {
             let Some(last) = page.last().map(|row| row.recovery) else {
                 return Ok(all);
             };
-            // A page that does not go on would come for ever.
+            // A server that repeats a page would be read forever.
             if Some(last) == marker {
                 break;
             }
@@ -323,7 +323,7 @@ impl Source for Remote {
             .find(&["recoveries", &id.to_string()], &[], "recovery")
             .await?;
         if found.is_none() {
-            // An API that does not know the path says the same.
+            // An API that does not know the path answers the same.
             let one = RecoveryFilter {
                 limit: Some(1),
                 ..RecoveryFilter::default()
@@ -408,7 +408,7 @@ impl Source for Remote {
         loop {
             let said = waiting(&what, self.client.say_operator(&["freezes"], &body)).await;
             let told: FrozenView = self.said(said, "freeze").await?;
-            // An answer waits for half as long as a freeze does that is said on a controller.
+            // An answer waits half as long for engines as a freeze on a controller does.
             if told.heard || round == ROUNDS {
                 return Ok(told);
             }

@@ -1,5 +1,5 @@
-//! What persons change over the API goes into the audit log, with Keystone's word of who they are. It hangs on the events that are told
-//! of every change, so that no handler can forget it.
+//! Audit of changes that people make over the API, with their identity from Keystone. It uses the events that are emitted for
+//! every change, so that no handler can forget it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tachi_domain::event::{Cause, Change, Event, Phase, Shown, ShownHost, ShownSe
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditSink, Events};
 
-/// Events that are told on, and of which changes are written down.
+/// Events that are passed on, and whose changes are written to the audit log.
 pub(super) struct Audited {
     pub(super) events: Arc<dyn Events>,
     pub(super) audit: Arc<dyn AuditSink>,
@@ -28,7 +28,7 @@ impl Events for Audited {
     }
 }
 
-/// The line of a change that was made; `None` for everything else.
+/// Returns the line of a change that was made; `None` for everything else.
 fn entry(event: &Event) -> Option<AuditEntry> {
     if event.phase != Some(Phase::End) {
         return None;
@@ -42,7 +42,7 @@ fn entry(event: &Event) -> Option<AuditEntry> {
             String::new(),
             format!("segment {}: {}", past(*change), of_segment(known)),
         ),
-        // Its reporter is kept with a notification, and its recovery has lines of its own.
+        // The reporter is stored with the notification, and the recovery has lines of its own.
         Subject::Notification(..) | Subject::Recovery(..) | Subject::Vmove(..) | Subject::Freeze(..) => {
             return None;
         }
@@ -70,7 +70,7 @@ fn host_name(known: &ShownHost) -> String {
     }
 }
 
-// What was made or changed is known whole; what was deleted may not have been readable before.
+// Created and changed objects are known completely; a deleted one may have been unreadable before.
 
 fn of_host(known: &ShownHost) -> String {
     match known {
@@ -94,15 +94,15 @@ fn of_segment(known: &ShownSegment) -> String {
     }
 }
 
-/// Who it was: Keystone's user, by name and id, and the project that was spoken for.
+/// Describes the user: Keystone's user, by name and id, and the project of the token.
 fn who(cause: &Cause) -> String {
     let id = cause.user_id.as_deref();
     let user = match (cause.user_name.as_deref(), id) {
         (Some(name), Some(id)) => format!("{name}, Keystone user {id}"),
         (None, Some(id)) => format!("Keystone user {id}"),
-        // Who gives a command on a controller.
+        // An operator with a command on a controller.
         (Some(name), None) => name.to_owned(),
-        // Nothing was checked: `noauth2`.
+        // Without authentication: `noauth2`.
         (None, None) => "nobody whom Keystone knows".to_owned(),
     };
     match &cause.project_id {

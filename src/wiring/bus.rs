@@ -1,4 +1,4 @@
-//! The broker: wake-ups from API to engines, and what an API of upstream says to them.
+//! The broker: wake-ups from API to engines, and requests of an upstream API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use crate::cli::UpstreamArgs;
 use crate::cmd::Failure;
 use crate::settings::{Messaging, Settings};
 
-/// How long whoever consumes upstream's queue may take to go, such as an engine that is being stopped.
+/// Time that a consumer of upstream's queue gets to disappear, such as an engine that is being stopped.
 const GOING: Duration = Duration::from_secs(5);
 
-/// Between two looks at it.
+/// Interval between two polls of the consumers.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How long all looks together may take: an engine does not wait for a broker.
+/// Timeout of all polls together: an engine does not wait for a broker.
 const LOOKING: Duration = Duration::from_secs(12);
 
-/// A process's way to the broker, if there is one.
+/// A process's access to the broker, if there is one.
 pub(crate) struct Bus {
     link: Option<Link>,
     /// Wakes the engine.
     work: LocalWake,
-    /// Wakes whoever takes up what an API of upstream has accepted.
+    /// Wakes the adoption of notifications that an API of upstream has accepted.
     take_up: LocalWake,
 }
 
@@ -42,7 +42,7 @@ struct Link {
 }
 
 impl Bus {
-    /// Connects nothing yet.
+    /// Creates the access without connecting.
     pub(crate) fn open(settings: &Settings) -> Self {
         let link = settings.messaging.clone().map(|messaging| {
             let (publisher, task) = Publisher::new(messaging.options.clone());
@@ -59,12 +59,12 @@ impl Bus {
         }
     }
 
-    /// The way to the broker, for whoever has something to send.
+    /// Returns the publisher, if there is a broker.
     pub(crate) fn publisher(&self) -> Option<Publisher> {
         self.link.as_ref().map(|link| link.publisher.clone())
     }
 
-    /// Wakes engines here by `local`, and those elsewhere through the broker.
+    /// Returns a sender that wakes local engines by `local`, and others through the broker.
     pub(crate) fn poke(&self, local: Arc<dyn Poke>) -> Arc<dyn Poke> {
         match &self.link {
             Some(link) => Arc::new(Both(local, AmqpPoke::new(link.publisher.clone()))),
@@ -72,17 +72,17 @@ impl Bus {
         }
     }
 
-    /// Woken by `local` and through the broker.
+    /// Returns a receiver that is woken by `local` and through the broker.
     pub(crate) fn wake(&self, local: Arc<dyn Wake>) -> Arc<dyn Wake> {
         Arc::new(Both(local, self.work.clone()))
     }
 
-    /// R21: no engine of ours beside one of upstream. A broker that does not answer stops nobody; the listener looks
-    /// again once it does.
+    /// R21: refuses to run our engine beside one of upstream. A broker that does not answer blocks no start; the listener checks
+    /// again once it answers.
     ///
     /// # Errors
     ///
-    /// An engine of upstream consumes the queue, and nobody has said that it does not.
+    /// An engine of upstream consumes the queue, and no operator has stated that it is stopped.
     pub(crate) async fn refuse_beside_upstream(&self, args: &UpstreamArgs) -> Result<(), Failure> {
         let Some(link) = &self.link else { return Ok(()) };
         if args.upstream_engine_stopped {
@@ -103,14 +103,14 @@ impl Bus {
         }
     }
 
-    /// Sends what there is to send.
+    /// Sends what is queued.
     pub(crate) fn publish(self, process: &Process) {
         if let Some(link) = self.link {
             process.last(|stop| link.task.run(stop));
         }
     }
 
-    /// Sends, listens, and takes up what an API of upstream has accepted.
+    /// Sends, listens, and adopts notifications that an API of upstream has accepted.
     pub(crate) fn listen(self, process: &mut Process, settings: &Settings, base: &Base, args: &UpstreamArgs) {
         let mut upstream = Upstream::default();
         if let Some(link) = self.link {
@@ -134,14 +134,14 @@ impl Bus {
             every: settings.sweep_interval,
             asked: self.take_up,
             work: self.work,
-            // An operator who says that there is none knows better than the broker.
+            // An operator's statement that there is no such engine overrides the broker's data.
             upstream: (!args.upstream_engine_stopped).then_some(upstream),
         };
         process.task(|stop| take_up.run(stop));
     }
 }
 
-/// What an engine tells of its broker.
+/// Describes the state of the broker, for the engine's heartbeat.
 fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
     if !upstream.is_gone() {
         return "an engine of upstream consumes our queue: stop masakari-engine".to_owned();
@@ -160,11 +160,11 @@ fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
     "ok".to_owned()
 }
 
-/// How many engines of upstream consume the queue at this moment.
+/// Counts the engines of upstream that consume the queue at this moment.
 ///
 /// # Errors
 ///
-/// Why the broker does not tell.
+/// The reason why the broker gives no answer.
 pub(crate) async fn upstream_engines_now(messaging: &Messaging) -> Result<u32, String> {
     match Consumers::look(&messaging.options).await {
         Ok((consumers, _)) => Ok(consumers.upstream()),
@@ -172,14 +172,14 @@ pub(crate) async fn upstream_engines_now(messaging: &Messaging) -> Result<u32, S
     }
 }
 
-/// How many engines of upstream there are, and on which broker it was seen; `None` if there is none, or if nobody can
-/// tell.
+/// Returns the number of engines of upstream, and the broker that showed them; `None` if there is none, or if this is
+/// unknown.
 async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
     let began = Instant::now();
     loop {
         match Consumers::look(&messaging.options).await {
             Ok((consumers, _)) if consumers.upstream() == 0 => return None,
-            // It may be an engine of ours whose connection is just breaking, or one of upstream's that is just stopping.
+            // This may be an engine of ours whose connection is just breaking, or one of upstream that is just stopping.
             Ok(_) if began.elapsed() < GOING => sleep(LOOK).await,
             Ok((consumers, broker)) => return Some((consumers.upstream(), broker)),
             Err(error) => {
@@ -194,7 +194,7 @@ async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
     }
 }
 
-/// Takes up notifications that an API of upstream has accepted.
+/// Adoption of notifications that an API of upstream has accepted.
 struct TakeUp {
     store: Arc<Store>,
     expiry: Duration,

@@ -1,4 +1,4 @@
-//! What engines sign of Nova: whether it answers.
+//! State of Nova in the engine's heartbeat: it answers or not.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tachi_engine::{CloudCache, CloudView};
 
 use super::roll::Fact;
 
-/// Whether Nova answers.
+/// Returns the fact whether Nova answers.
 pub(crate) fn nova(cloud: CloudCache) -> Fact {
     Arc::new(move || answers(&cloud.view()))
 }

@@ -1,4 +1,4 @@
-//! What this process knows beside the database, for whoever asks the API: Nova as it is now, and the audit logs of this machine.
+//! Data of this process besides the database, for the API: the current state of Nova, and the audit logs of this machine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) struct Here {
     domains_file: Option<PathBuf>,
     places: Vec<PathBuf>,
     machine: String,
-    /// However many ask, Nova is asked by one after another, and so are the files read.
+    /// Serialises concurrent requests: only one queries Nova at a time, and only one reads the files.
     asking: Mutex<()>,
     reading: Mutex<()>,
 }

@@ -1,4 +1,4 @@
-//! Who is told of events.
+//! Receivers of events.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use tachi_events::{Broker, Carrier, Emitter, Format, Log, Outlet};
 use super::{Bus, Process};
 use crate::settings::{Driver, Settings, hostname};
 
-/// The port of engine and API, and what works behind it.
+/// The events port of engine and API, and its implementation.
 pub(crate) struct Telling {
     port: Arc<dyn Events>,
-    /// To a broker of its own, if events have one.
+    /// Publisher to a separate broker, if events have one.
     task: Option<PublisherTask>,
 }
 
 impl Telling {
-    /// Connects nothing yet.
+    /// Creates the port without connecting.
     pub(crate) fn open(settings: &Settings, bus: &Bus) -> Self {
         let wanted = &settings.events;
         for driver in &wanted.silent {
@@ -64,12 +64,12 @@ impl Telling {
         }
     }
 
-    /// The port.
+    /// Returns the port.
     pub(crate) fn port(&self) -> Arc<dyn Events> {
         Arc::clone(&self.port)
     }
 
-    /// Sends what there is to send.
+    /// Sends what is queued.
     pub(crate) fn run(self, process: &Process) {
         if let Some(task) = self.task {
             process.last(|stop| task.run(stop));

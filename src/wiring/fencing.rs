@@ -1,4 +1,4 @@
-//! The fence devices: read, read again when their file changes, and tested before they are needed.
+//! Fence devices: read, read again when their file changes, and tested before they are needed.
 
 mod how;
 pub(crate) mod machines;
@@ -30,7 +30,7 @@ const FAULTS: &str = "tachi_fence_device_faults";
 const FILE_OK: &str = "tachi_fence_file_ok";
 const OFF_WHILE_HEARD: &str = "tachi_fence_off_while_heard";
 
-/// What tells one state of the file from another.
+/// Fingerprint of the file, by which a change is noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Print {
     inode: (u64, u64),
@@ -89,8 +89,8 @@ impl Devices {
         Arc::clone(&self.fencers)
     }
 
-    /// The devices with the machine of each, for recoveries and for the self-test: what one has told of a device, the other does
-    /// not tell again, and takes back.
+    /// Returns the devices with the machine of each. Recoveries and the self-test share it: an alarm about a device by one of them is
+    /// neither repeated nor missed by the other, which also clears it.
     pub(crate) fn identified(&self, base: &Base) -> Arc<Identified> {
         let new = || {
             Arc::new(Identified::new(
@@ -106,7 +106,7 @@ impl Devices {
         self.how.clone()
     }
 
-    /// Reads the file again if it has changed. What is wrong with it is told once, and the old one stays in force.
+    /// Reads the file again if it has changed. Problems of it are logged once, and the old one stays in force.
     fn look(&mut self) {
         let now = print(self.settings.file.as_ref());
         if self.seen == now {
@@ -137,7 +137,7 @@ impl Devices {
         }
     }
 
-    /// Looks every second, and reads at once on SIGHUP, until told to stop.
+    /// Checks every second, and reads at once on SIGHUP, until it is stopped.
     pub(crate) async fn watch(self, stop: CancellationToken) {
         if self.settings.file.is_some() {
             watched::watch(self, stop).await;
@@ -157,7 +157,7 @@ impl Watched for Devices {
     }
 }
 
-/// The hosts that are registered, and those of them that a recovery is busy with.
+/// Returns the registered hosts, and those of them that are under recovery.
 pub(crate) fn named(segments: Vec<SegmentView>) -> (Vec<String>, BTreeSet<String>) {
     let (mut hosts, mut busy) = (Vec::new(), BTreeSet::new());
     for view in segments.into_iter().flat_map(|view| view.hosts) {

@@ -1,5 +1,5 @@
-//! Tells that a freeze ends soon, and that it has ended: whoever works at a host has to know that it is about to be recovered again.
-//! Nothing depends on it: recoveries go by the time that stands in the database.
+//! Events before and at the end of a freeze: operators at a host have to know that it is about to be recovered again.
+//! Recoveries do not depend on them: they use the time in the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tachi_operator::when::lasting;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// So long before the end it is told.
+/// Time before the end of a freeze at which the event is emitted.
 const SOON: Duration = Duration::from_mins(10);
 
-/// How often each engine looks. One of them tells.
+/// Interval at which each engine checks. Only one of them emits each event.
 const EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) struct Tender {
@@ -23,7 +23,7 @@ pub(crate) struct Tender {
 }
 
 impl Tender {
-    /// Looks until `stop`.
+    /// Checks until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// What the table gives out, one look after another.
+    /// Prepared answers of the table, one for each check.
     struct Paper(Mutex<Vec<Result<Vec<FreezeNews>, JournalError>>>);
 
     #[async_trait]

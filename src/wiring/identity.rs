@@ -9,15 +9,15 @@ use tachi_engine::ports::CallError;
 use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
 use tachi_openstack::{Nova, Session, TokenInfo};
 
-/// How long after a connection failed for the first time it is tried again; twice as long after each further time.
+/// Pause before the first retry of a failed connection; it doubles with each further retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks Keystone.
+/// Validator of tokens by Keystone.
 pub(crate) struct Validator {
     session: Session,
     /// `http_request_max_retries`.
     retries: u32,
-    /// The project of our own user; not known if that has an application credential.
+    /// The project of our own user; unknown if that has an application credential.
     own: Option<Named>,
 }
 
@@ -39,7 +39,7 @@ impl Validator {
         }
     }
 
-    /// Asks again when no connection could be made; an answer, whatever it is, counts.
+    /// Retries if no connection could be made; any answer counts.
     async fn ask(&self, token: &str, also_ended: bool) -> Result<Option<Identity>, Unavailable> {
         let mut pause = FIRST_PAUSE;
         let mut left = self.retries;
@@ -73,7 +73,7 @@ fn could_not_connect(error: &CallError) -> bool {
         .is_some_and(reqwest::Error::is_connect)
 }
 
-/// Whether the token is for this project. A name says so only together with its domain's: anybody who has a domain can make
+/// True if the token is for this project. A name proves this only together with its domain's: the owner of any domain can create
 /// projects of any name there.
 fn is_for(info: &TokenInfo, own: &Named) -> bool {
     let Some(project) = &info.project else {
@@ -163,7 +163,7 @@ impl Login for Validator {
     }
 }
 
-/// Asks Nova.
+/// Lookup of hosts in Nova.
 pub(crate) struct Hosts {
     nova: Arc<Nova>,
 }

@@ -1,4 +1,4 @@
-//! Where the API listens: an address of ours, or a socket that systemd has opened for us.
+//! Listener of the API: an address of ours, or a socket that systemd has opened for us.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::cmd::Failure;
 use crate::settings::Settings;
 
-/// The API's listener, and its address as people write it.
+/// Opens the API's listener, and returns its address for people.
 pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Failure> {
     let listener = if let Some(listener) = inherited()? {
         listener
@@ -17,7 +17,7 @@ pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Fa
         let address = SocketAddr::new(settings.listen, settings.port);
         bind(address, "masakari_api_listen, masakari_api_listen_port").await?
     };
-    // Accepted connections take these over from the listener.
+    // Accepted connections inherit these options from the listener.
     let kept = sockopt::set_socket_keepalive(&listener, true)
         .and_then(|()| sockopt::set_tcp_keepidle(&listener, settings.http.keep_idle));
     if let Err(error) = kept {
@@ -34,14 +34,14 @@ pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Fa
     Ok((listener, format!("{scheme}://{address}")))
 }
 
-/// Binds an address, which comes from `option`.
+/// Binds an address; `option` names it in errors.
 pub(super) async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
         .map_err(|error| Failure::new(format!("listening on {address} ({option})"), error))
 }
 
-/// The socket that was opened before we were started: the port is served without a gap across restarts.
+/// Takes over a socket that was opened before the start, with which the port is served without a gap across restarts.
 fn inherited() -> Result<Option<TcpListener>, Failure> {
     let wrong = |error| {
         Failure::new(

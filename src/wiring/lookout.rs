@@ -1,4 +1,4 @@
-//! How the region is, for commands and for the API: from the database and the configuration.
+//! Situation of the region, for commands and for the API, from the database and the configuration.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use super::situation::{configured, tables};
 use crate::schedule::{self, Schedule};
 use crate::settings::{self, Settings};
 
-/// For so long the same is told again: however many ask, the database is asked once.
+/// Time that a reading is cached: however many callers there are, the database is read once.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// What the last reading gave, be it a failure: with the database away everybody waits for one reading, not for one after another.
+/// The result of the last reading, even a failure: if the database is down, all callers wait for one reading instead of one each.
 struct Last<T>(Mutex<Option<(Instant, Result<T, JournalError>)>>);
 
 impl<T: Clone> Last<T> {
@@ -30,7 +30,7 @@ impl<T: Clone> Last<T> {
         Self(Mutex::default())
     }
 
-    /// The last answer, or that of `read` if it is older than [`KEPT`]. Those who come while it is read are told the same.
+    /// Returns the last result, or that of `read` if it is older than [`KEPT`]. Concurrent callers get the same result.
     async fn or(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
         let mut last = self.0.lock().await;
         if let Some((at, told)) = last.as_ref()
@@ -57,7 +57,7 @@ pub(crate) struct Watchtower {
 }
 
 impl Watchtower {
-    /// One that goes by the rules in force.
+    /// Creates the service with the rules in force.
     pub(crate) fn new(settings: &Settings, base: &Base, policy: watch::Receiver<Policy>) -> Self {
         Self {
             store: base.store.clone(),
@@ -78,7 +78,7 @@ impl Watchtower {
         }
     }
 
-    /// What is known, and how it is judged; the judging takes tenths of a second of a thousand hosts.
+    /// Reads the data, and returns the function that assesses it; for a thousand hosts that takes tenths of a second.
     async fn read(&self) -> Result<impl FnOnce() -> Seen + Send + use<>, JournalError> {
         let policy = self.policy.borrow().clone();
         let tables = tables(&self.store, self.clock.wall()).await?;
@@ -95,14 +95,14 @@ impl Watchtower {
         })
     }
 
-    /// Everything at this moment, for a command: nobody else is served there, and a second thread would fetch its memory in small
+    /// Returns the whole situation, for a command: it serves no other caller, and a second thread would allocate its memory in small
     /// pieces.
     pub(crate) async fn look_here(&self) -> Result<Arc<Seen>, JournalError> {
         let read = async { self.read().await.map(|judge| Arc::new(judge())) };
         self.last.or(read).await
     }
 
-    /// The same; others are answered while it is judged.
+    /// Returns the situation; the assessment runs on another thread, so that other requests are answered meanwhile.
     async fn judged(&self) -> Result<Seen, JournalError> {
         tokio::task::spawn_blocking(self.read().await?)
             .await
@@ -126,7 +126,7 @@ impl Lookout for Watchtower {
     }
 }
 
-/// How hosts are proven off by these rules.
+/// Returns the fencing configuration of these rules.
 pub(crate) fn fencing_of(fencing: &settings::Fencing, policy: &Policy) -> Fencing {
     Fencing {
         mode: policy.fencing,
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// With the database away a reading takes long. Twenty who ask meanwhile wait for that one reading.
+    /// A reading takes long while the database is down. Twenty concurrent callers wait for that one reading.
     #[tokio::test(start_paused = true)]
     async fn everybody_is_told_of_one_failure() {
         let (last, readings) = (Last::<u32>::new(), AtomicU32::new(0));

@@ -1,4 +1,4 @@
-//! What systemd is told: ready, reloading, stopping, and that we are alive.
+//! Notifications to systemd: ready, reloading, stopping, and alive.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sd_notify::NotifyState;
 use tachi_engine::Liveness;
 use tokio::time::Instant;
 
-/// A loop that has to turn, and how long one round may take.
+/// A loop that must make progress, and the limit of one round.
 struct Watched {
     pulse: Liveness,
     within: Duration,
@@ -14,7 +14,7 @@ struct Watched {
     moved: Instant,
 }
 
-/// The service manager, as far as there is one: without it nothing is told.
+/// The service manager. Without one nothing is sent.
 #[derive(Default)]
 pub(super) struct Manager {
     watched: Vec<Watched>,
@@ -31,7 +31,7 @@ impl Manager {
         });
     }
 
-    /// How often [`Manager::alive`] is to be called; `None` if nobody wants to know.
+    /// Returns the interval of calls to [`Manager::alive`]; `None` if there is no watchdog.
     pub(super) fn interval() -> Option<Duration> {
         sd_notify::watchdog_enabled().map(|limit| (limit / 2).max(Duration::from_millis(1)))
     }
@@ -54,7 +54,7 @@ impl Manager {
         ]);
     }
 
-    /// Says that we are alive, if every loop is. A loop that is stuck is restarted by whoever waits for this.
+    /// Notifies the watchdog if every loop makes progress. A process with a stuck loop is restarted by the service manager.
     pub(super) fn alive(&mut self) {
         if self.all_turn(Instant::now()) {
             tell(&[NotifyState::Watchdog]);

@@ -1,4 +1,4 @@
-//! The files of the policy: found, read, and read again when they change.
+//! Policy files: found, read, and read again when they change.
 
 use std::fs::{self, Metadata};
 use std::io::{ErrorKind, Read as _};
@@ -13,10 +13,10 @@ use super::watched::{self, Watched};
 use crate::cmd::Failure;
 use crate::settings::PolicySettings;
 
-/// Longest file that is read, in bytes.
+/// Maximum size of a file, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// What tells one state of a file from another.
+/// Fingerprint of a file, by which a change is noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Print {
     path: PathBuf,
@@ -40,22 +40,22 @@ impl Print {
     }
 }
 
-/// What came of a look.
+/// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Looked {
-    /// Nothing has changed.
+    /// No change.
     Same,
-    /// Other rules are in force.
+    /// New rules are in force.
     Replaced,
-    /// The files cannot be used; the rules from before stay in force.
+    /// The files cannot be used; the previous rules stay in force.
     Kept,
 }
 
-/// Watches over the files of the policy.
+/// The policy files, with the rules in force.
 pub(crate) struct PolicyFiles {
     settings: PolicySettings,
     policy: Policy,
-    /// The files as they were when they were last read; `None` reads them whatever they are.
+    /// The fingerprints of the last reading; `None` reads the files in any case.
     seen: Option<Vec<Print>>,
 }
 
@@ -82,12 +82,12 @@ impl PolicyFiles {
         })
     }
 
-    /// The rules in force, now and later.
+    /// Returns the rules in force, which are updated later too.
     pub(crate) fn policy(&self) -> Policy {
         self.policy.clone()
     }
 
-    /// Reads the files again if they have changed. What is wrong with them is told once, not at every look.
+    /// Reads the files again if they have changed. Errors in them are logged once, not at every check.
     pub(crate) fn look(&mut self) -> Looked {
         let now = prints(&self.settings);
         if self.seen.as_ref() == Some(&now) {
@@ -110,7 +110,7 @@ impl PolicyFiles {
         }
     }
 
-    /// Looks every second, and reads at once on SIGHUP, until told to stop.
+    /// Checks every second, and reads at once on SIGHUP, until it is stopped.
     pub(crate) async fn watch(self, stop: CancellationToken) {
         watched::watch(self, stop).await;
     }
@@ -128,7 +128,7 @@ impl Watched for PolicyFiles {
     }
 }
 
-/// The rules of the files as they are now, for a command.
+/// Reads the rules of the files as they are now, for a command.
 ///
 /// # Errors
 ///
@@ -151,7 +151,7 @@ fn load(settings: &PolicySettings, files: &[Print]) -> Result<Loaded, Failure> {
     Policy::load(&sources, &settings.options).map_err(|error| Failure::new("reading the policy", error))
 }
 
-/// A file's text; `None` if it went away since it was found.
+/// Returns a file's text; `None` if it was removed since it was found.
 fn source(path: &Path) -> Result<Option<Source>, Failure> {
     let wrong = |error| Failure::new(format!("reading the policy file {}", path.display()), error);
     let file = match fs::File::open(path) {
@@ -164,7 +164,7 @@ fn source(path: &Path) -> Result<Option<Source>, Failure> {
     Ok(Some(Source::new(path.display().to_string(), text)))
 }
 
-/// The files there are, in the order in which they count: the policy file, then each folder's by name.
+/// Returns the existing files in the order in which they count: the policy file, then each folder's by name.
 fn prints(settings: &PolicySettings) -> Vec<Print> {
     let mut prints: Vec<Print> = find(settings, &settings.file).into_iter().collect();
     for folder in &settings.dirs {
@@ -191,7 +191,7 @@ fn find(settings: &PolicySettings, name: &Path) -> Option<Print> {
     candidates(settings, name).find_map(print)
 }
 
-/// The path itself if it is a whole one, else what it would be in each folder.
+/// Returns the path itself if it is absolute, else the path in each folder.
 fn candidates<'a>(settings: &'a PolicySettings, name: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
     settings.folders.iter().map(move |folder| folder.join(name))
 }

@@ -1,4 +1,4 @@
-//! A process: what runs in it, and how it is told to stop.
+//! A process: its tasks, and their shutdown.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -28,13 +28,13 @@ use crate::cmd::Failure;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 
-/// How long the loop that accepts connections may take to come round; it does so every second.
+/// Limit of a round of the loop that accepts connections; it takes a second.
 const ACCEPTING: Duration = Duration::from_secs(15);
 
-/// How long one look at the database may take the engine, beside its pause.
+/// Limit of one sweep of the database by the engine, besides its interval.
 const SWEEPING: Duration = Duration::from_secs(30);
 
-/// What a process runs, as far as its numbers are concerned.
+/// The role of a process, for its metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runs {
     /// The API alone.
@@ -43,12 +43,12 @@ pub(crate) enum Runs {
     Engine,
 }
 
-/// The tasks of a process and the word to stop.
+/// The tasks of a process and the signal to stop.
 #[derive(Default)]
 pub(crate) struct Process {
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// What works for the others, and is told to stop when they have ended.
+    /// Tasks that serve the others, and are stopped after these have ended.
     last: TaskTracker,
     over: CancellationToken,
     manager: Manager,
@@ -58,12 +58,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// What engines of this process sign with: how a part of it is. To be said before the engine runs.
+    /// Adds a fact to the heartbeat of this process's engine: the state of a part. Must be called before the engine runs.
     pub(crate) fn fact(&mut self, part: &str, how: Fact) {
         self.facts.insert(part.to_owned(), how);
     }
 
-    /// Runs an engine. If it ends by itself, the process does.
+    /// Runs an engine. If it ends by itself, the process ends.
     pub(crate) fn engine(
         &mut self,
         (engine, nova): (Engine, Arc<Nova>),
@@ -158,7 +158,7 @@ impl Process {
         });
     }
 
-    /// Counts, and serves the numbers on an address of their own if there is one; with an engine, its health too.
+    /// Starts metrics, and serves them on a separate address if there is one; with an engine, its health too.
     pub(crate) async fn metrics(&mut self, settings: &Settings, runs: Runs) -> Result<(), Failure> {
         let wanted = settings.http.metrics.as_ref();
         let own = wanted.and_then(|wanted| wanted.listen);
@@ -174,7 +174,7 @@ impl Process {
                 Metrics::start(crate::VERSION).map_err(|error| Failure::new("setting up metrics", error))?;
             let (stop, upkeep) = (self.stop.clone(), metrics.clone().upkeep());
             self.tasks.spawn(async move {
-                // The upkeep only tidies up, so it may be dropped at any time.
+                // The upkeep only cleans up, so it may be dropped at any time.
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = upkeep => {}
@@ -206,7 +206,7 @@ impl Process {
         Ok(())
     }
 
-    /// Runs something until told to stop.
+    /// Runs a task until it is stopped.
     pub(crate) fn task<F>(&self, run: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -214,7 +214,7 @@ impl Process {
         self.tasks.spawn(run(self.stop.clone()));
     }
 
-    /// Runs what sends the others' last words: it is told to stop when all of them have ended.
+    /// Runs a task that sends the last messages of the others: it is stopped when all of them have ended.
     pub(crate) fn last<F>(&self, run: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -222,7 +222,7 @@ impl Process {
         self.last.spawn(run(self.over.clone()));
     }
 
-    /// All have ended, one after the other.
+    /// Waits until all tasks have ended, the last ones after the others.
     async fn all_ended(&self) {
         self.tasks.wait().await;
         self.over.cancel();
@@ -230,13 +230,13 @@ impl Process {
         self.last.wait().await;
     }
 
-    /// Watches over the files of the policy.
+    /// Watches the policy files.
     pub(crate) fn policy(&self, files: PolicyFiles) {
         self.tasks.spawn(files.watch(self.stop.clone()));
     }
 
-    /// Waits for SIGTERM or SIGINT, or for the end of what runs, and then until all has ended. A second signal ends the
-    /// waiting. SIGHUP calls `reload`.
+    /// Waits for SIGTERM or SIGINT, or for the end of a task that ends the process, and then until all tasks have ended. A second signal
+    /// ends the waiting. SIGHUP calls `reload`.
     pub(crate) async fn run(mut self, mut reload: impl FnMut()) -> Result<(), Failure> {
         let wrong = |error| Failure::new("listening for signals", error);
         let mut term = signal(SignalKind::terminate()).map_err(wrong)?;
@@ -250,7 +250,7 @@ impl Process {
         let status = self.status.join(", ");
         Manager::ready(&status);
         loop {
-            // Every branch only waits, so nothing is lost with those that are dropped.
+            // Every branch only waits, so dropped branches lose nothing.
             tokio::select! {
                 _ = term.recv() => break,
                 _ = int.recv() => break,
@@ -280,7 +280,7 @@ impl Process {
         }
     }
 
-    /// Stops everything and waits for it, for as long as `limit`.
+    /// Stops everything and waits up to `limit` for the end.
     pub(crate) async fn end(self, limit: Duration) {
         self.stop.cancel();
         self.tasks.close();

@@ -1,4 +1,4 @@
-//! Signs the roll of engines, measures what waits for them, and tells how the engine of this process is.
+//! Heartbeat of this process's engine, metrics of the queue of the engines, and the engine's health.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cmd::alive;
 
-/// How often an engine signs.
+/// Interval of an engine's heartbeat.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How long the database may take for one signature.
+/// Timeout of the database for one heartbeat.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A part of the process that tells in a few words how it is, beginning with `ok` if there is nothing to worry about.
+/// The state of a part of the process in a few words, starting with `ok` if there is nothing to worry about.
 pub(crate) type Fact = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// How the engine of this process is; `None` while it is well.
+/// The health of this process's engine; `None` while it is well.
 #[derive(Clone, Default)]
 pub(crate) struct Health(Arc<Mutex<Option<String>>>);
 
@@ -36,12 +36,12 @@ impl Health {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// What is wrong, if something is.
+    /// Describes what is wrong, if anything is.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// `/healthz`: 200, or 503 with what is wrong.
+    /// Returns the route `/healthz`: 200, or 503 with what is wrong.
     pub(crate) fn router(&self) -> Router {
         let health = self.clone();
         let answer = move || async move {
@@ -54,23 +54,23 @@ impl Health {
     }
 }
 
-/// What signs for an engine.
+/// The sender of an engine's heartbeats.
 pub(crate) struct Signer {
-    /// Where.
+    /// The registry of engines.
     pub(crate) roll: Arc<dyn Roll>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The name the engine claims under.
+    /// The name under which the engine claims recoveries.
     pub(crate) name: String,
-    /// The engine's.
+    /// The engine's loop counter.
     pub(crate) pulse: Liveness,
-    /// How long a round of the engine may take.
+    /// Limit of a round of the engine.
     pub(crate) within: Duration,
     pub(crate) facts: BTreeMap<String, Fact>,
     pub(crate) health: Health,
 }
 
 impl Signer {
-    /// Signs until `stop`, and then takes the engine off the roll. An engine whose loop is stuck does not sign.
+    /// Sends heartbeats until `stop`, and then removes the engine from the registry. An engine whose loop is stuck sends none.
     pub(crate) async fn run(self, stop: CancellationToken) {
         describe();
         let started_at = self.clock.wall();
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Lets so much time pass.
+    /// Lets this time pass.
     async fn pass(time: Duration) {
         let until = Instant::now() + time;
         tokio::time::sleep_until(until).await;

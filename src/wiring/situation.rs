@@ -1,4 +1,4 @@
-//! How the region stands, as numbers. The engine that watches tells them, and the others tell zeros.
+//! Metrics of the region's situation. The engine that watches publishes them; the others publish zeros.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,7 @@ const HEADROOM: &str = "tachi_segment_headroom_hosts";
 const MONITORS: &str = "tachi_monitors";
 const AGE: &str = "tachi_situation_age_seconds";
 
-/// How hosts are proven off, as these settings say.
+/// Returns the configuration of fencing, by these settings.
 pub(crate) fn configured(fencing: &Fencing, mode: FencingMode, stopped: bool, hosts: &[&str]) -> Configured {
     let has_devices = fencing.place().is_some();
     let mut configured = Configured {
@@ -54,7 +54,7 @@ pub(crate) fn configured(fencing: &Fencing, mode: FencingMode, stopped: bool, ho
     configured
 }
 
-/// What the database tells.
+/// Reads the data from the database.
 pub(super) async fn tables(store: &Store, now: Timestamp) -> Result<Tables, JournalError> {
     let (desk, roll, machines) = (store.desk(), store.roll(), store.machines());
     Tables::read(desk, roll, machines, store.freezes(), store.monitors(), now).await
@@ -65,13 +65,13 @@ pub(crate) struct Measured {
     clock: Arc<dyn Clock>,
     fencing: Fencing,
     policy: watch::Receiver<Policy>,
-    /// Who watches tests devices for everybody.
+    /// The device tests, which also know whether this engine watches.
     devices: How,
-    /// What was told before, and is told as zero when it is over.
+    /// The findings that were published before; each is set to zero when it is gone.
     told: Mutex<BTreeSet<(Code, Grade)>>,
-    /// The segments that were told of before.
+    /// The segments that were published before.
     segments: Mutex<BTreeSet<String>>,
-    /// When all was so that was told last, or since when nothing has been; `None` while another engine watches.
+    /// The time of the data published last, or the time since when there has been none; `None` while another engine watches.
     as_of: Mutex<Option<Timestamp>>,
 }
 
@@ -115,7 +115,7 @@ impl Measured {
         }
     }
 
-    /// What is known now was so then; nothing if that is nothing.
+    /// Publishes the age of the data from `as_of`; without data the age continues to grow.
     fn known(&self, as_of: Option<Timestamp>) {
         let now = self.clock.wall();
         let mut before = self.as_of.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +147,7 @@ impl Measured {
 }
 
 impl Measured {
-    /// Zero would say that no host may be lost.
+    /// Publishes the headroom of each segment. An unknown one is NaN, because zero would mean that no host may fail.
     fn tell_headroom(&self, segments: &[SegmentSituation]) {
         let mut told = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
         told.extend(segments.iter().map(|one| one.name.clone()));
@@ -161,7 +161,7 @@ impl Measured {
     }
 }
 
-/// How a monitor can be: well, with a part that does not work, silent.
+/// Grades of a monitor: well, with a failed part, silent.
 const HOW: [Grade; 3] = [Grade::Ok, Grade::Warn, Grade::Err];
 
 fn tell_monitors(monitors: &[MonitorSituation]) {
@@ -191,7 +191,7 @@ fn age(as_of: Timestamp, now: Timestamp) -> f64 {
     number((now.micros_since(as_of).max(0) / 1_000_000).unsigned_abs())
 }
 
-/// When the older of what has to be young was so.
+/// Returns the time of the older of the lists that have to be current.
 fn oldest(watched: &Watched) -> Option<Timestamp> {
     let computes = watched.computes.as_ref().map(|known| known.as_of);
     let instances = watched.instances.as_ref().map(|known| known.as_of);
@@ -217,7 +217,7 @@ impl Onlooker for Measured {
         measure(&tables.freezes);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
         let now = self.clock.wall();
-        // Of a thousand hosts that takes tenths of a second.
+        // For a thousand hosts this takes tenths of a second.
         let judged = tokio::task::spawn_blocking(move || assess(&tables.facts(watched, configured), now));
         match judged.await {
             Ok(situation) => self.tell(Some(&situation)),

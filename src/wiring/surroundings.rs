@@ -1,4 +1,4 @@
-//! Witnesses and failure domains, as the configuration names them.
+//! Witnesses and failure domains from the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,13 +14,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::settings::SurroundingSettings;
 
-/// A witness that has not taken the connection by then counts as not reached.
+/// Timeout of a connection; a witness that has not accepted it by then counts as not reached.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Between two attempts to reach a witness.
+/// Interval between two attempts to reach a witness.
 const APART: Duration = Duration::from_secs(5);
 
-/// The domains of the file, each with its patterns.
+/// The failure domains of the file, each with its host patterns.
 pub(crate) type Domains = BTreeMap<String, Vec<String>>;
 
 pub(crate) struct Neighbourhood {
@@ -48,7 +48,7 @@ impl Neighbourhood {
         }
     }
 
-    /// The file's domains, read again when it has changed. A bad new file keeps the old one.
+    /// Returns the file's domains, read again when it has changed. A bad new file keeps the old one.
     fn patterns(&self) -> Arc<Domains> {
         let Some(path) = &self.settings.domains_file else {
             return Arc::default();
@@ -104,11 +104,11 @@ impl Surroundings for Neighbourhood {
     }
 }
 
-/// Lines such as `rack:r7 = compute-01 compute-02 compute-1?`; `#` begins a comment.
+/// Reads lines such as `rack:r7 = compute-01 compute-02 compute-1?`; `#` starts a comment.
 ///
 /// # Errors
 ///
-/// The first line that is none, with its number; or why the file cannot be read.
+/// The first invalid line, with its number; or why the file cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Domains, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     parse(&text)

@@ -6,22 +6,22 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// How often they are looked at.
+/// Interval of the checks.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// What is made from files.
+/// An object that is read from files.
 pub(super) trait Watched: Send + Sized + 'static {
-    /// For people.
+    /// Name of the files, for people.
     const NAME: &'static str;
 
-    /// Forgets how the files looked: what they refer to may have changed though they have not.
+    /// Discards the fingerprint of the files: something that they refer to may have changed though they have not.
     fn forget(&mut self);
 
     /// Reads the files again if they have changed.
     fn look_again(&mut self);
 }
 
-/// Looks every second, and reads at once on SIGHUP, until told to stop.
+/// Checks every second, and reads at once on SIGHUP, until it is stopped.
 pub(super) async fn watch<W: Watched>(mut files: W, stop: CancellationToken) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
@@ -33,13 +33,13 @@ pub(super) async fn watch<W: Watched>(mut files: W, stop: CancellationToken) {
     let mut every = tokio::time::interval(LOOK);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        // Every branch only waits, so nothing is lost with those that are dropped.
+        // Every branch only waits, so dropped branches lose nothing.
         tokio::select! {
             () = stop.cancelled() => return,
             _ = every.tick() => {}
             _ = hangup.recv() => files.forget(),
         }
-        // A look takes microseconds on a healthy disk; a hanging one must not hold up requests.
+        // A check takes microseconds on a healthy disk; a hanging one must not block requests.
         let looked = tokio::task::spawn_blocking(move || {
             files.look_again();
             files

@@ -1,4 +1,4 @@
-//! The part of `[fencing]` that is about the guards against storms.
+//! Options of `[fencing]` about the guards against storms.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use tachi_domain::policy::Policy;
 
 const G: &str = "fencing";
 
-/// Windows, intervals and graces; zero lifts what it belongs to where that is said.
+/// Range of windows, intervals and grace times; zero disables them where the help of the option allows it.
 const ANY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
 const SOME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
-/// The longest name of a host.
+/// Maximum length of a host name.
 const LONGEST: usize = 255;
 
 pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
@@ -104,7 +104,7 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
     Policy { guards, ..d }
 }
 
-/// Host names with `*` and `?`, separated by commas.
+/// Reads host names with `*` and `?`, separated by commas.
 fn words(r: &mut Reader<'_>, option: &'static str, help: &'static str) -> Vec<String> {
     r.parsed(
         G,

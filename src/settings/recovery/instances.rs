@@ -1,4 +1,4 @@
-//! Which instances are moved and in which order, and how often one is restarted.
+//! Rules of instances: which ones are moved, in which order, and how often one is restarted.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! How long something may go on before it is said, given up, or looked for again.
+//! Time limits before something is reported, given up, or checked again.
 //!
-//! Masakari's fixed waits are upper bounds here: nothing waits for their end, and nothing that makes progress fails by one.
+//! Masakari's fixed waits are upper bounds here: no step waits for their end, and no step that makes progress fails by one.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
         deadline,
         ..d
     };
-    // What `config show` prints for one that is not set must be what can be written.
+    // `config show` prints a value for an option that is not set, and that value must be valid in a file.
     if policy.move_deadline == usual {
         return policy;
     }

@@ -1,4 +1,4 @@
-//! The part of `[host_failure]` that is about reserved hosts and about hosts that return.
+//! Options of `[host_failure]` about reserved hosts and about hosts that return.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tachi_domain::policy::Policy;
 
 use super::LONG;
 
-/// How long a host is to be up before it is enabled, unless somebody says otherwise.
+/// Default time that a host must be up before it is enabled.
 const STABLE: Duration = Duration::from_mins(5);
 
 pub(super) fn reserve(r: &mut Reader<'_>, d: Policy) -> Policy {

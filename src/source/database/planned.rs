@@ -1,4 +1,4 @@
-//! What is planned for living hosts, on a controller: Nova is asked for how they are now.
+//! Plans for running hosts, on a controller: their current state is read from Nova.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::cmd::{Failure, who};
 use crate::out;
 use crate::wiring;
 
-/// A host, and what is known of it.
+/// A host, and its data.
 struct Looked {
     nova: Arc<Nova>,
     view: HostView,
     service: Option<HostService>,
-    /// What speaks against planning anything now.
+    /// The reason why nothing can be planned now.
     against: Option<String>,
 }
 
@@ -60,7 +60,7 @@ async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<L
     })
 }
 
-/// What would come of draining a host.
+/// Previews the drain of a host.
 pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<OutlookView, Failure> {
     let looked = look(database, host, RecoveryKind::Drain).await?;
     let host = looked.view.host.name;
@@ -73,7 +73,7 @@ pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<Out
     })
 }
 
-/// What would be given back to a host.
+/// Previews what would move back to a host.
 pub(super) async fn giveback_outlook(
     database: &Database,
     host: &str,
@@ -90,7 +90,7 @@ pub(super) async fn giveback_outlook(
     })
 }
 
-/// Writes it, unless it has just been said or something speaks against it.
+/// Writes the plan, unless the same was just written or something blocks it.
 pub(super) async fn plan(database: &Database, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
     let Database { settings, base, .. } = database;
     let desk = base.store.desk();
@@ -153,7 +153,7 @@ async fn judge_all(
     for moved in moved_away {
         let server = nova.server(moved.server).await;
         let server = server.map_err(|error| Failure::new("reading an instance", error))?;
-        // What is gone, and what has come home, is no concern of anybody any more.
+        // An instance that was deleted or is back on its host needs no move.
         let Some(server) = server.filter(|server| server.host.as_deref() != Some(host)) else {
             continue;
         };
@@ -171,7 +171,7 @@ async fn judge_all(
     Ok(all)
 }
 
-/// Why it stays where it is, by what Nova shows now. The engine looks again before it asks.
+/// Returns why the instance stays where it is, by what Nova shows now. The engine checks again before its request.
 fn stays(server: &Server, moved: &MovedAway, with_locked: bool) -> Option<String> {
     if server.host.as_deref() != Some(moved.dest.as_str()) {
         return Some("was moved since".to_owned());

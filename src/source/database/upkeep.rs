@@ -1,4 +1,4 @@
-//! What people do about reporters, monitors and failed recoveries, in the database.
+//! Operator actions on reporters, monitors and failed recoveries, in the database.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::cmd::{Failure, who};
 use crate::out;
 use crate::wiring;
 
-/// Whoever is at the keyboard, and the audit log that his words stand in.
+/// The operator at the keyboard, and the audit log of the actions.
 struct Desk<'a> {
     database: &'a Database,
     audit: Arc<dyn AuditSink>,

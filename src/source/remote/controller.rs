@@ -1,4 +1,4 @@
-//! What only a controller knows, asked of the API of one.
+//! Data that only a controller has, read through its API.
 
 use serde_json::{Map, Value};
 use tachi_operator::{AuditView, FromNovaView, ReturnView};
@@ -16,19 +16,19 @@ pub(crate) struct Audited {
 }
 
 impl Remote {
-    /// What speaks for and against putting a host to work again.
+    /// Returns the checks and steps of a host's return to service.
     pub(crate) async fn host_return(&self, host: &str) -> Result<ReturnView, Failure> {
         let (what, path) = (self.to_string(), ["hosts", host, "return"]);
         match waiting(&what, self.client.ask_operator(&path, &[])).await {
             Ok(body) => self.read(&body, "return"),
-            // One that does not know the path says nothing of a host.
+            // An API that does not know the path answers without naming a host.
             Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
             Err(failed) if matches!(failed.status, Some(404 | 409)) => Err(self.failed(&failed, Act::Say)),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }
 
-    /// Which segments and hosts would be made of what Nova has.
+    /// Returns the segments and hosts that would be created from Nova.
     pub(crate) async fn proposal(&self, by: By, default_zone: &str) -> Result<FromNovaView, Failure> {
         let query = [
             ("by", by.as_str().to_owned()),
@@ -43,7 +43,7 @@ impl Remote {
         }
     }
 
-    /// The newest lines of the audit logs of the machine that answers; all of them without `last`.
+    /// Returns the newest lines of the audit logs of the machine that answers; all of them without `last`.
     pub(crate) async fn audit(
         &self,
         host: Option<&str>,

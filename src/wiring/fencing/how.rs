@@ -1,4 +1,4 @@
-//! How the devices are, for those who ask.
+//! State of the fence devices, for heartbeat, metrics and commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,10 +17,10 @@ use super::{FAULTS, OFF_WHILE_HEARD, UP};
 use crate::settings::{Fencing, Pauses};
 use crate::wiring::roll::Fact;
 
-/// So many failed self-tests in a row are told: one may be a device that is busy.
+/// Number of failed self-tests in a row that raise an alarm: a single failure may be a busy device.
 const FAILURES: u32 = 2;
 
-/// How many of what fails is named in a line.
+/// Limit of the failing devices that are named in a line.
 const NAMED: usize = 3;
 
 #[derive(Clone, Default)]
@@ -29,28 +29,28 @@ pub(crate) struct How(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,
-    /// A test has come out otherwise than before.
+    /// Notified when a test has another result than before.
     changed: Notify,
 }
 
-/// A host and its device with the plug, or without one a number.
+/// A host, and its device with the plug; without a device, a number.
 type Key = (String, String);
 
 #[derive(Default)]
 struct State {
-    /// Why the file as it is now is not in force.
+    /// The reason why the current file is not in force.
     file: Option<String>,
-    /// How devices are tested, if they are.
+    /// The intervals of tests, if devices are tested.
     pauses: Option<Pauses>,
-    /// This engine watches for everybody.
+    /// True if this engine watches for all engines.
     watching: bool,
     /// The last self-test of each device of each host; `None` before the first.
     tests: Option<BTreeMap<Key, DeviceTest>>,
-    /// Hosts that cannot be tested as they are configured, with how often in a row.
+    /// Hosts that cannot be tested as configured: the reason, and the number of failures in a row.
     wrong: BTreeMap<Key, (String, u32)>,
-    /// Devices that say "off" of a host that is heard.
+    /// Devices that read off for a host that is up in Nova.
     off_while_heard: BTreeSet<Key>,
-    /// Devices that numbers were told of.
+    /// Devices with published metrics.
     measured: BTreeSet<String>,
 }
 
@@ -81,14 +81,14 @@ impl State {
         }))
     }
 
-    /// Tests are apart, and one may have to wait for its turn at a device that many share.
+    /// Returns for how many seconds a test counts. Tests have long intervals, and may have to wait for a device that many hosts share.
     fn counts_for(&self) -> u32 {
         let longest = self.pauses.map_or(Duration::ZERO, |pauses| pauses.beside);
         let counts = longest.saturating_mul(2).saturating_add(Duration::from_mins(1));
         u32::try_from(counts.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Takes note of a test; whether it came out otherwise than the one before.
+    /// Stores a test; true if its result differs from the one before.
     fn keep(&mut self, report: &Report, at: Timestamp) -> bool {
         let key = (report.host.clone(), target(report));
         if report.device.is_empty() {
@@ -146,7 +146,7 @@ impl State {
     }
 }
 
-/// The device of a report with its plug.
+/// Returns the device of a report with its plug.
 pub(super) fn target(report: &Report) -> String {
     let target = report.target.as_ref();
     target.map_or_else(
@@ -163,17 +163,17 @@ impl How {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the file as it is now is not in force, if so.
+    /// Sets the reason why the current file is not in force, if it is not.
     pub(super) fn file(&self, why: Option<String>) {
         self.state().file = why;
     }
 
-    /// Devices are tested so often.
+    /// Sets the intervals of the tests.
     pub(crate) fn tests_every(&self, pauses: Pauses) {
         self.state().pauses = Some(pauses);
     }
 
-    /// Whether this engine watches for everybody.
+    /// Sets whether this engine watches for all engines.
     pub(crate) fn watches(&self, watching: bool) {
         self.state().watching = watching;
     }
@@ -182,7 +182,7 @@ impl How {
         self.state().watching
     }
 
-    /// What is wrong, if something is.
+    /// Describes what is wrong, if anything is.
     pub(crate) fn trouble(&self) -> Option<String> {
         let state = self.state();
         if let Some(why) = &state.file {
@@ -205,18 +205,18 @@ impl How {
         (!failing.is_empty()).then(|| format!("failing its self-test: {}{more}", first.join(", ")))
     }
 
-    /// What an engine signs with.
+    /// Returns the fact for the engine's heartbeat.
     pub(crate) fn fact(&self, fencing: &Fencing, mode: FencingMode) -> Fact {
         let (how, well) = (self.clone(), fencing.fact(mode));
         Arc::new(move || how.trouble().unwrap_or_else(|| well.clone()))
     }
 
-    /// The hosts one of whose devices has failed its last self-test.
+    /// Returns the hosts with a device that has failed its last self-test.
     pub(super) fn failing_hosts(&self) -> BTreeSet<String> {
         self.state().failing().map(|one| one.host.to_owned()).collect()
     }
 
-    /// Takes note of what tests have said.
+    /// Stores the results of tests.
     pub(super) fn keep(&self, reports: &[Report], at: Timestamp) {
         let mut state = self.state();
         let mut differs = false;
@@ -228,7 +228,7 @@ impl How {
         }
     }
 
-    /// A device has not answered for so long. How it ends is not known yet: it counts as one failure until it is.
+    /// Stores that a device has not answered for `patience`. Until the result is known, it counts as one failure.
     pub(super) fn late(&self, report: &Report, at: Timestamp, patience: Duration) {
         let mut state = self.state();
         let key = (report.host.clone(), target(report));
@@ -251,7 +251,7 @@ impl How {
         self.0.changed.notify_one();
     }
 
-    /// Forgets what is not among these any more; gives what is.
+    /// Removes everything that is not among these reports; returns the keys of the reports.
     pub(super) fn only<'a>(&self, all: impl Iterator<Item = &'a Report>) -> BTreeSet<Key> {
         let known: BTreeSet<Key> = all.map(|report| (report.host.clone(), target(report))).collect();
         let mut state = self.state();
@@ -265,7 +265,7 @@ impl How {
         known
     }
 
-    /// Tells the numbers.
+    /// Publishes the metrics.
     pub(super) fn measure(&self) {
         let mut state = self.state();
         let mut faults: BTreeMap<String, (u32, bool)> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! What a round of self-tests says of the machines behind the devices: it compares them, learns those that are new, and tells of
-//! "off" about hosts that Nova hears.
+//! Machines in a round of self-tests: it compares the machines behind the devices, stores new ones, and raises an alarm if a device reads
+//! off for a host that is up in Nova.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use tachi_engine::{CloudCache, Identified};
 use tachi_fence::{Alarm, Report};
 use tokio::time::Instant;
 
-/// Between two looks of a command at Nova.
+/// Interval between two polls of Nova by a command.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// How many machines are learnt in one transaction.
+/// Limit of machines that are stored in one transaction.
 const AT_ONCE: usize = 200;
 
 pub(crate) type Services = BTreeMap<String, Option<Service>>;
 
-/// Hears what Nova hears.
+/// Source of Nova's heartbeats.
 #[async_trait]
 pub(crate) trait Ears: Send + Sync {
-    /// Every compute service, as Nova shows it after this was called; `None` if Nova does not answer.
+    /// Returns every compute service, as Nova shows it after this call; `None` if Nova does not answer.
     async fn look(&self) -> Option<Services>;
 }
 
-/// An engine looks all the time.
+/// An engine polls Nova all the time.
 #[async_trait]
 impl Ears for CloudCache {
     async fn look(&self) -> Option<Services> {
@@ -41,7 +41,7 @@ impl Ears for CloudCache {
     }
 }
 
-/// A command asks by itself.
+/// A command polls Nova itself.
 pub(crate) struct Asks(pub(crate) Arc<dyn CloudLists>);
 
 #[async_trait]
@@ -58,9 +58,9 @@ impl Ears for Asks {
     }
 }
 
-/// Compares the machine of each report with what is known, and puts what is wrong into it. What nobody knows yet is learnt while
-/// the device says "on" and Nova hears the host. `busy` hosts are under recovery: of those nothing is learnt, and an "off" is
-/// nothing to wonder at.
+/// Compares the machine of each report with the known one, and puts errors into the report. An unknown machine is stored if
+/// the device reads on and Nova sees a heartbeat of the host. `busy` hosts are under recovery: no machine of theirs is stored, and an
+/// off reading is expected.
 pub(crate) async fn examine(
     reports: &mut [Report],
     identified: &Identified,
@@ -131,7 +131,7 @@ pub(crate) async fn examine(
     }
 }
 
-/// Those of the hosts whose heartbeat Nova saw advance from now on. It is not waited for hosts that Nova calls down.
+/// Returns the hosts whose heartbeat advances in Nova from now on. It does not wait for hosts that Nova shows down.
 async fn heard(ears: &dyn Ears, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
     let mut heard = BTreeSet::new();
     if wanted.is_empty() {

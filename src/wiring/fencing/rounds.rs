@@ -1,5 +1,5 @@
-//! Which hosts' devices are tested when: one after the other, all the time, so that a device is neither asked together with all others
-//! nor left for long.
+//! Order of the tests of the hosts' devices: round-robin, all the time, so that the devices are neither read all at once
+//! nor left untested for long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,32 +8,32 @@ use tokio::time::Instant;
 
 use crate::settings::Pauses;
 
-/// What has failed is tested again after this: one failure may be a device that is busy, and one that was mended is not told of for long.
+/// Interval of the tests after a failure: a single failure may be a busy device, and a repaired one should not be reported for long.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// A device that has failed is left alone for this at least.
+/// Minimum pause after a device has failed.
 const REST: Duration = Duration::from_secs(5);
 
-/// Between two looks at what is due.
+/// Interval between two checks for due tests.
 const STEP: Duration = Duration::from_secs(1);
 
-/// So many hosts at least are begun with in a step, however few there are.
+/// Minimum limit of the hosts whose tests start in a step.
 const LEAST: usize = 8;
 
-/// What is known of the tests of a host.
+/// Tests of a host.
 #[derive(Debug, Default)]
 struct Turn {
-    /// When the last test began.
+    /// Start of the last test.
     begun: Option<Instant>,
-    /// When the last test ended; `None` before that.
+    /// End of the last test; `None` before that.
     ended: Option<Instant>,
-    /// How many of its devices are being asked.
+    /// Number of its devices that are being tested.
     under_way: usize,
-    /// Its part of the pause, in percent: hosts that were registered together are soon asked apart.
+    /// Part of the interval that applies to this host, in percent: hosts that were registered together soon have different times.
     percent: u32,
 }
 
-/// The hosts and their turns.
+/// The hosts and the state of their tests.
 #[derive(Debug)]
 pub(super) struct Rounds {
     pauses: Pauses,
@@ -42,7 +42,7 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// Engines of another `seed` ask at other times.
+    /// Creates the rounds. Engines with another `seed` test at other times.
     pub(super) fn new(pauses: Pauses, seed: u64) -> Self {
         Self {
             pauses,
@@ -51,12 +51,12 @@ impl Rounds {
         }
     }
 
-    /// How long it is until the next look at what is due.
+    /// Returns the time until the next check for due tests.
     pub(super) fn step(&self) -> Duration {
         STEP.min(self.pauses.watching / 10)
     }
 
-    /// The hosts to begin with now, those that have waited longest first.
+    /// Returns the hosts whose tests start now, those that have waited longest first.
     pub(super) fn due(
         &mut self,
         registered: &[String],
@@ -79,7 +79,7 @@ impl Rounds {
                 continue;
             };
             let at = if failing.contains(host) {
-                // One that hangs takes its time to fail, and has been waited for then.
+                // A hanging device takes a while to fail, so the test has waited that long already.
                 let again = turn.begun.map(|begun| begun + AGAIN.min(pause));
                 again.max(turn.ended.map(|ended| ended + REST.min(pause)))
             } else {
@@ -90,14 +90,14 @@ impl Rounds {
             }
         }
         due.sort();
-        // All of them could be begun with within the time in which what fails is tested again.
+        // Tests of all hosts can start within the interval after a failure.
         let steps = AGAIN.as_secs().max(1);
         let most = registered.len().div_ceil(usize::try_from(steps).unwrap_or(1));
         due.truncate(most.max(LEAST));
         due.into_iter().map(|(_, host)| host.clone()).collect()
     }
 
-    /// So many devices of `host` are asked now.
+    /// Records that tests of `devices` devices of `host` start now.
     pub(super) fn begun(&mut self, host: &str, devices: usize, now: Instant) {
         let percent = self.percent();
         let turn = self.turns.entry(host.to_owned()).or_default();
@@ -109,7 +109,7 @@ impl Rounds {
         }
     }
 
-    /// What one of them has said is known.
+    /// Records the end of one of these tests.
     pub(super) fn ended(&mut self, host: &str, now: Instant) {
         if let Some(turn) = self.turns.get_mut(host) {
             turn.under_way = turn.under_way.saturating_sub(1);
@@ -117,7 +117,7 @@ impl Rounds {
         }
     }
 
-    /// 90 to 100.
+    /// Returns a number from 90 to 100.
     fn percent(&mut self) -> u32 {
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 7;
@@ -139,7 +139,7 @@ mod tests {
         (1..=count).map(|number| format!("c{number:04}")).collect()
     }
 
-    /// Lets seconds pass while each test takes so long; gives when which host was begun with.
+    /// Simulates `seconds` in which each test takes `takes` seconds; returns the start of each test, and its host.
     fn run(
         rounds: &mut Rounds,
         hosts: &[String],

@@ -1,4 +1,4 @@
-//! Tests every device of every registered host, one after the other, all the time. Nothing is switched.
+//! Self-test of every device of every registered host, round-robin, all the time. Nothing is switched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use super::rounds::Rounds;
 use super::{How, machines, named};
 use crate::settings::Pauses;
 
-/// A device that has not answered after this is told of, and waited for as long as it may take.
+/// Time after which a device without an answer is reported; the test still waits for its full timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A device that took long the last time may take so many times as long now before it is told of.
+/// Multiple of its last duration that a slow device may take before it is reported.
 const USUAL: u32 = 3;
 
-/// How often hosts are looked for that were registered since: what is wrong with their devices is told while whoever registered them still sits there.
+/// Interval at which new hosts are read: errors of their devices are reported while the operator who registered them is still there.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// How long answers are gathered: which machines are known is read once for them.
+/// Time that answers are collected, so that the known machines are read once for all of them.
 const GATHERED: Duration = Duration::from_secs(5);
 
-/// How long the self-test listens for heartbeats at Nova, which come every 10 s unless Nova is told otherwise.
+/// Time that the self-test waits for heartbeats in Nova, which come every 10 s by default.
 const LISTENS: Duration = Duration::from_secs(75);
 
-/// What tests devices.
+/// Configuration of the self-test.
 pub(crate) struct SelfTest {
     pub(crate) fencers: Arc<Fencers>,
     pub(crate) identified: Arc<Identified>,
@@ -43,27 +43,27 @@ pub(crate) struct SelfTest {
     pub(crate) pauses: Pauses,
 }
 
-/// What comes of a look.
+/// Events of a test.
 enum Told {
-    /// No answer yet, after so long.
+    /// No answer yet, after this time.
     Late(Report, Duration),
-    /// What the device has said, or that it says nothing.
+    /// The device's answer, or its failure.
     Looked(Report),
-    /// The machines behind these are compared.
+    /// Reports with compared machines.
     Judged(Vec<Report>),
 }
 
-/// What there is to test.
+/// The hosts to test.
 #[derive(Default)]
 struct Region {
     read: Option<Instant>,
     hosts: Vec<String>,
     busy: Arc<BTreeSet<String>>,
-    /// By host: what is wrong without a look, and what is to be looked at.
+    /// For each host the reports of errors that need no test, and the tests to be made.
     plan: BTreeMap<String, (Vec<Report>, Vec<Report>)>,
 }
 
-/// Tests until told to stop. A test that is dropped has switched nothing.
+/// Runs the self-test until it is stopped. A test that is dropped has switched nothing.
 pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut running = Running {
@@ -85,7 +85,7 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
         while let Ok(told) = told.try_recv() {
             running.note(told);
         }
-        // What was not read is read the next time.
+        // A dropped read is repeated the next time.
         tokio::select! {
             () = stop.cancelled() => return,
             () = running.look() => {}
@@ -102,7 +102,7 @@ struct Running {
     rounds: Rounds,
     region: Region,
     tasks: JoinSet<()>,
-    /// How long each device took the last time.
+    /// Last duration of each device's test.
     usual: BTreeMap<(String, String), Duration>,
     /// Answers whose machines are to be compared.
     answers: Vec<Report>,
@@ -111,7 +111,7 @@ struct Running {
 }
 
 impl Running {
-    /// Which hosts there are.
+    /// Reads the registered hosts, if they are due.
     async fn look(&mut self) {
         let now = Instant::now();
         let every = LOOK.min(self.test.pauses.watching / 2);
@@ -147,7 +147,7 @@ impl Running {
         };
     }
 
-    /// Asks the devices of the hosts that are due.
+    /// Starts the tests of the hosts that are due.
     fn begin(&mut self) {
         let now = Instant::now();
         let how = &self.test.how;
@@ -164,7 +164,7 @@ impl Running {
                 let (fencers, tell) = (Arc::clone(&self.test.fencers), self.tell.clone());
                 self.tasks.spawn(async move {
                     let late = |report: &Report| {
-                        // Who does not listen any more has stopped.
+                        // A closed receiver means that the self-test has stopped.
                         let _ = tell.send(Told::Late(report.clone(), patience));
                     };
                     let looked = fencers.test(report, patience, late).await;
@@ -197,7 +197,7 @@ impl Running {
         }
     }
 
-    /// Compares the machines behind what has answered, and listens at Nova, beside the further tests.
+    /// Compares the machines behind the answers, and waits for heartbeats in Nova, in parallel to further tests.
     fn judge(&mut self) {
         let now = Instant::now();
         if self.answers.is_empty() || now < self.judged + GATHERED.min(self.test.pauses.watching) {
@@ -216,7 +216,7 @@ impl Running {
     }
 }
 
-/// Which device of which host.
+/// Returns the host and the device of a report.
 fn key(report: &Report) -> (String, String) {
     (report.host.clone(), super::how::target(report))
 }
