@@ -169,7 +169,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// As for [`Settings::load`].
+    /// Those of [`Settings::load`].
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
         Self::read(&Ini::parse(name, text)?)
     }

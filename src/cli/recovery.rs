@@ -25,7 +25,7 @@ pub(crate) enum RecoveryCommand {
     Approve(ApproveArgs),
     /// End recoveries; what is in flight is followed
     ///
-    /// Nothing new is started, what is in flight is followed to its end, and the recovery ends as failed.
+    /// The recovery starts nothing new, what is in flight is followed to its end, and the recovery ends as failed.
     Abort(ActionArgs),
     /// Start another attempt at failed recoveries
     ///

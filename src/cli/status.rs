@@ -181,7 +181,7 @@ pub(crate) struct HostDrainArgs {
     pub(crate) source: SourceArgs,
     /// The host's name or id
     pub(crate) host: String,
-    /// How long the host is frozen once it is empty: 45m, 3h (1m to 24h)
+    /// Duration of the freeze once the host is empty: 45m, 3h (1m to 24h)
     #[arg(long = "for", value_name = "TIME", value_parser = span, required_unless_present = "abort")]
     pub(crate) lasts: Option<Duration>,
     /// The reason, shown to other operators: `firmware`

@@ -1,6 +1,6 @@
 //! `tachi demo`: a simulated region, our real API and engine, one dead hypervisor, and every instance back exactly once.
 //!
-//! What is printed as lost or doubled is read from the region's ledger of who really ran where, never from the engine.
+//! The counts of lost and doubled instances come from the region's ledger of where each instance really ran, never from the engine.
 
 mod browser;
 mod client;

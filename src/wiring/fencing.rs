@@ -89,8 +89,8 @@ impl Devices {
         Arc::clone(&self.fencers)
     }
 
-    /// Returns the devices with the machine of each. Recoveries and the self-test share it: an alarm about a device by one of them is
-    /// neither repeated nor missed by the other, which also clears it.
+    /// Returns the devices with the machine of each. Recoveries and the self-test share it: an alarm that one of them has logged about a
+    /// device is not repeated by the other, and either of them clears it.
     pub(crate) fn identified(&self, base: &Base) -> Arc<Identified> {
         let new = || {
             Arc::new(Identified::new(

@@ -132,7 +132,7 @@ impl Watched for PolicyFiles {
 ///
 /// # Errors
 ///
-/// As for [`PolicyFiles::open`].
+/// Those of [`PolicyFiles::open`].
 pub(crate) fn read(settings: &PolicySettings) -> Result<Loaded, Failure> {
     load(settings, &prints(settings))
 }
